@@ -1,0 +1,6 @@
+// What the benchmarks call in their children.
+export function noop() {}
+
+export function ownPid() {
+  return process.pid;
+}

@@ -1,0 +1,44 @@
+// Our side: one router per row, and what the rows do with it.
+import { Router } from "../dist/index.js";
+import { noop } from "./functions.mjs";
+
+export class Ours {
+  router = new Router();
+
+  /** A child that has answered once. */
+  async warmChild(options = {}) {
+    const child = await this.router.local(options);
+    await child.call(noop);
+    return child;
+  }
+
+  /** Milliseconds of `connect` and a first call; the child is gone before this resolves. */
+  async timeStart(connect) {
+    let child;
+    const ms = await timed(async () => {
+      child = await connect(this.router);
+      await child.call(noop);
+    });
+    await child.shutdown({ wait: true });
+    return ms;
+  }
+
+  async close() {
+    await this.router.shutdown();
+  }
+}
+
+/** Milliseconds that `work` took. */
+export async function timed(work) {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** Microseconds per call, one after the other. */
+export async function timeCalls(child, count) {
+  const ms = await timed(async () => {
+    for (let call = 0; call < count; call++) await child.call(noop);
+  });
+  return (ms * 1000) / count;
+}

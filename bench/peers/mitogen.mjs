@@ -1,0 +1,45 @@
+// Mitogen's side: a Python process that takes one command per line, see mitogen_peer.py.
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const PYTHON = "/usr/bin/python3";
+const SCRIPT = fileURLToPath(new URL("mitogen_peer.py", import.meta.url));
+
+export class MitogenPeer {
+  #process;
+  #lines;
+
+  static async start() {
+    const probe = spawnSync(PYTHON, ["-c", "import mitogen"]);
+    if (probe.status !== 0) {
+      throw new Error("Mitogen is not installed: run `node scripts/lab.mjs up --peers` as root on Debian");
+    }
+    const peer = new MitogenPeer();
+    peer.#process = spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] });
+    peer.#lines = createInterface({ input: peer.#process.stdout })[Symbol.asyncIterator]();
+    await peer.#nextLine();
+    return peer;
+  }
+
+  /** Seconds that a command of mitogen_peer.py took. */
+  async seconds(...words) {
+    this.#process.stdin.write(`${words.join("\t")}\n`);
+    const answer = await this.#nextLine();
+    if (answer.startsWith("error ")) throw new Error(`Mitogen, ${words[0]}: ${answer.slice(6)}`);
+    return Number(answer);
+  }
+
+  async close() {
+    const ended = once(this.#process, "exit");
+    this.#process.stdin.end();
+    await ended;
+  }
+
+  async #nextLine() {
+    const { done, value } = await this.#lines.next();
+    if (done) throw new Error("Mitogen's process ended early");
+    return value;
+  }
+}

@@ -1,0 +1,77 @@
+import { deflateRawSync } from "node:zlib";
+
+/**
+ * Stage 0 and stage 1: the one line that turns any node a target has into a child. docs/bootstrap.md tells it as a story.
+ *
+ * Stage 0 is POSIX sh. It stands in single quotes on the command line of an unknown login shell (dash, bash, zsh, fish,
+ * tcsh, restricted or not), so it holds no single quote, exclamation mark, newline or backtick; `$0` is the nonce, `$1` the payload's
+ * length, the rest is the command that starts node, or nothing: then it is looked for.
+ */
+
+/** Where node is looked for when the caller names none; the first that exists is taken. */
+export const NODE_CANDIDATES: readonly string[] = ["node", "nodejs", "/usr/local/bin/node"];
+
+/** The marker behind the nonce: the shell runs and has moved the transport. */
+export const MARK_SHELL = ":0";
+/** No node among the candidates; `uname -sm` follows. */
+export const MARK_NO_NODE = ":N";
+/** Node runs but is too old; its version follows. */
+export const MARK_OLD_NODE = ":V";
+
+/**
+ * Reads exactly the payload from descriptor 3 and evaluates it. A pipe that is empty for now (EAGAIN) is waited for without
+ * spinning; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are globals.
+ */
+const STAGE_1 = `
+var v=process.versions.node,[,m,n]=process.argv,b=Buffer.alloc(+n),o=0,r;
+if(parseInt(v)<12){fs.writeSync(4,m+"${MARK_OLD_NODE} "+v+"\\n");process.exit(1)}
+while(o<n)try{if(!(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short";o+=r}
+catch(e){if(e.code!="EAGAIN")throw e;Atomics.wait(new Int32Array(new SharedArrayBuffer(4)),0,0,2)}
+r=zlib.brotliDecompressSync(b)+"";
+(0,eval)(r)(require,{source:r,payload:b,nonce:m})`;
+
+/** Stage 0. Its parameters are the words of {@link bootWords}. */
+export const STAGE_0: string = makeStage0();
+
+/** Everything that precedes the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… */
+export function bootWords(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string[] {
+  return ["sh", "-c", STAGE_0, nonce, String(payloadBytes), ...nodeCommand];
+}
+
+/**
+ * The same as one line for a login shell. Throws a RangeError for a node path with a character that not every shell leaves alone
+ * between single quotes.
+ */
+export function bootCommand(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string {
+  const words = bootWords(nonce, payloadBytes, nodeCommand);
+  return words.map((word, index) => (index < 2 ? word : quoteForAnyShell(word))).join(" ");
+}
+
+/** A word as csh, fish and POSIX shells all read it. */
+export function quoteForAnyShell(word: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  if (/['!\n\r`\\\0]/.test(word.replace(STAGE_0, ""))) {
+    throw new RangeError(
+      `Cannot pass ${JSON.stringify(word)} to an unknown login shell: quotes, backslash, "!", backtick and line ends are not safe in every shell`,
+    );
+  }
+  return `'${word}'`;
+}
+
+function makeStage0(): string {
+  const script = deflateRawSync(Buffer.from(minify(STAGE_1)), { level: 9 }).toString("base64");
+  const evaluate = `eval(zlib.inflateRawSync(Buffer.from(\\"${script}\\",\\"base64\\"))+\\"\\")`;
+  return [
+    "exec 3<&0 4>&1",
+    `[ "$2" ]||for n in ${NODE_CANDIDATES.join(" ")};do command -v $n>/dev/null&&{ set $1 $n;break;};done`,
+    `[ "$2" ]||{ echo $0${MARK_NO_NODE} $(uname -sm)>&4;exit 127;}`,
+    `echo $0${MARK_SHELL}>&4`,
+    "l=$1",
+    "shift",
+    `:|{ exec 5<&0;:|exec "$@" --experimental-vm-modules -e "${evaluate}" $0 $l 6<&0;}`,
+  ].join(";");
+}
+
+function minify(script: string): string {
+  return script.trim().replace(/\n/g, "");
+}

@@ -1,0 +1,81 @@
+import { MARK_NO_NODE, MARK_OLD_NODE, MARK_SHELL } from "./command.ts";
+import { parseReady, type Ready } from "./ready.ts";
+
+/** A marker and what it says fit in this; anything longer is noise. */
+const MAX_MARK_BYTES = 300;
+const LINE_FEED = 0x0a;
+
+/** What has been heard from a starting child. */
+export type HandshakeEvent =
+  | { readonly kind: "shell" }
+  | { readonly kind: "noNode"; readonly system: string }
+  | { readonly kind: "oldNode"; readonly version: string }
+  | { readonly kind: "ready"; readonly ready: Ready; readonly rest: Buffer };
+
+/**
+ * Finds the markers of one connection in whatever its stdout carries: motd, prompts, binary noise, CRLF, unterminated text in
+ * front of them. Only text behind this connection's nonce counts, so noise cannot fake one. Holds at most one marker's length.
+ */
+export class Handshake {
+  readonly #mark: Buffer;
+  readonly #onNoise: (bytes: Buffer) => void;
+  #pending: Buffer = Buffer.alloc(0);
+
+  constructor(nonce: string, onNoise: (bytes: Buffer) => void) {
+    this.#mark = Buffer.from(`${nonce}:`);
+    this.#onNoise = onNoise;
+  }
+
+  /** What `chunk` completes. After a `ready` event the reader is done: the bytes behind it are the event's `rest`. */
+  push(chunk: Buffer): HandshakeEvent[] {
+    const events: HandshakeEvent[] = [];
+    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    for (;;) {
+      const start = bytes.indexOf(this.#mark);
+      if (start < 0) {
+        // A marker may have been cut anywhere; all before its possible start is noise.
+        const kept = Math.min(bytes.length, this.#mark.length - 1);
+        this.noise(bytes.subarray(0, bytes.length - kept));
+        this.#pending = Buffer.from(bytes.subarray(bytes.length - kept));
+        return events;
+      }
+      const end = bytes.indexOf(LINE_FEED, start);
+      if (end < 0 && bytes.length - start < MAX_MARK_BYTES) {
+        this.noise(bytes.subarray(0, start));
+        this.#pending = Buffer.from(bytes.subarray(start));
+        return events;
+      }
+      const event = end < 0 ? undefined : this.parse(bytes, start, end);
+      this.noise(bytes.subarray(0, start));
+      if (event === undefined) {
+        // The nonce, but no marker: an echo of the command line. Go on behind it.
+        this.noise(bytes.subarray(start, start + this.#mark.length));
+        bytes = bytes.subarray(start + this.#mark.length);
+        continue;
+      }
+      events.push(event);
+      if (event.kind === "ready") return events;
+      bytes = bytes.subarray(end + 1);
+    }
+  }
+
+  /** What is held back at the end of the stream: it was noise after all. */
+  end(): void {
+    this.noise(this.#pending);
+    this.#pending = Buffer.alloc(0);
+  }
+
+  private parse(bytes: Buffer, start: number, end: number): HandshakeEvent | undefined {
+    const text = bytes.toString("latin1", start + this.#mark.length - 1, end).replace(/\r$/, "");
+    if (text === MARK_SHELL) return { kind: "shell" };
+    if (text.startsWith(`${MARK_NO_NODE} `)) return { kind: "noNode", system: text.slice(3) };
+    if (text.startsWith(`${MARK_OLD_NODE} `)) return { kind: "oldNode", version: text.slice(3) };
+    const ready = text.startsWith(":ready ") ? parseReady(text.slice(7)) : undefined;
+    // A copy: the chunk's memory may be the stream's.
+    return ready && { kind: "ready", ready, rest: Buffer.from(bytes.subarray(end + 1)) };
+  }
+
+  private noise(bytes: Buffer): void {
+    if (bytes.length > 0) this.#onNoise(bytes);
+  }
+}

@@ -1,0 +1,64 @@
+import type { LinkEvents } from "../core/link.ts";
+import { getLogger } from "../core/log.ts";
+import { StreamLink } from "../core/stream-link.ts";
+import { History } from "../bootstrap/history.ts";
+import { printExit, type ToolProcess } from "./tool-process.ts";
+
+/** Design.md section 10: what a master gives its children. */
+const GRACE_MS = 3500;
+/** How long the end of the link waits for the exit that explains it. */
+const EXPLAIN_MS = 250;
+/** A process whose link broke has nothing more to do; ending the tool itself may take a moment. */
+const BROKEN_GRACE_MS = 3500;
+
+const log = getLogger("mitogen.connect");
+
+/** The link to a child this process has started, and the end of that process. */
+export class ChildLink extends StreamLink {
+  /** Why the child said it would go, if it did. */
+  farewell: string | undefined;
+  readonly #tool: ToolProcess;
+  #isEnding = false;
+
+  constructor(name: string, tool: ToolProcess, maxMessageBytes: number) {
+    super(name, tool.stdout, tool.stdin, maxMessageBytes);
+    this.#tool = tool;
+    // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
+    const history = new History();
+    tool.stderr.on("data", (chunk: Buffer) => {
+      for (const line of history.push("stderr", chunk)) {
+        // A shell says "Terminated" of a child that was asked to end.
+        if (this.#isEnding) log.debug(`${name}: ${line}`);
+        else log.info(`${name}: ${line}`);
+      }
+    });
+  }
+
+  override open(events: LinkEvents): void {
+    super.open({
+      onFrame: events.onFrame,
+      onClosed: (reason) => {
+        void this.explain(reason).then((explained) => events.onClosed(explained));
+      },
+    });
+  }
+
+  /** Ends the link and the process behind it; resolves when it is reaped. What is queued is sent first. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    this.close();
+    await this.#tool.end(GRACE_MS);
+  }
+
+  private async explain(reason: string): Promise<string> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), EXPLAIN_MS);
+    });
+    const exit = await Promise.race([this.#tool.exited, late]);
+    clearTimeout(timer);
+    void this.#tool.end(BROKEN_GRACE_MS);
+    if (this.farewell !== undefined) return `${this.name}: ${this.farewell}`;
+    return exit === undefined ? reason : `${this.name}: disconnected, the process ${printExit(exit)}`;
+  }
+}

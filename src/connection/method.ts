@@ -1,0 +1,60 @@
+import type { Context } from "../core/context.ts";
+import type { HostKeyError, PasswordError, StreamError } from "../errors.ts";
+
+/** Options every connection method takes. */
+export interface ConnectOptions {
+  /** The context's name; by default made of the method and its target. */
+  readonly name?: string | undefined;
+  /** Shown in the target's process list as `mitogen:<remoteName>`; `<user>@<host>:<pid>` of this process by default. No slashes. */
+  readonly remoteName?: string | undefined;
+  /** The node to run there: a path, or a command with leading arguments. */
+  readonly nodePath?: string | readonly string[] | undefined;
+  /** How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. */
+  readonly timeoutMs?: number | undefined;
+  /** The context it is started from; this one by default. */
+  readonly via?: Context | undefined;
+  /** Whether the child's children may reach only the contexts above them. Inherited. */
+  readonly unidirectional?: boolean | undefined;
+}
+
+/** What the first stage needs of a method's command line: docs/bootstrap.md. */
+export interface BootLine {
+  /** For a method that starts a program directly. */
+  readonly words: readonly string[];
+  /** The same as one line for an unknown login shell. */
+  readonly shellLine: string;
+}
+
+/** What went wrong, read from the tool's own words. */
+export interface Verdict {
+  readonly type: typeof StreamError | typeof PasswordError | typeof HostKeyError;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/**
+ * One way to start a child: an argv, and how to read the tool's diagnostics. Everything else is common.
+ */
+export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
+  /** In names and errors: `ssh`. */
+  readonly name: string;
+  /** The context's name when the caller gave none. `pid` is the child's own claim. */
+  contextName(options: O, pid: number): string;
+  /** The command that runs node when the caller named none; empty: it is looked for on the target. */
+  readonly nodeCommand: readonly string[];
+  /** The command line; throws a TypeError or RangeError for options that make none. */
+  argv(options: O, boot: BootLine): string[];
+  /** Looks for a verdict in the complete lines that came; undefined when they say nothing special. */
+  diagnose?(lines: readonly string[], options: O): Verdict | undefined;
+}
+
+/** Options no method knows are refused: a misspelt `nodepath` must not be ignored. */
+export function checkOptions(method: string, options: object, known: readonly string[]): void {
+  const all = [...COMMON_OPTIONS, ...known];
+  for (const key of Object.keys(options)) {
+    if (all.includes(key)) continue;
+    throw new TypeError(`Cannot connect: ${method}() has no option "${key}"; it has ${all.join(", ")}`);
+  }
+}
+
+const COMMON_OPTIONS = ["name", "remoteName", "nodePath", "timeoutMs", "via", "unidirectional"];

@@ -1,0 +1,47 @@
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Router } from "./router.ts";
+
+/**
+ * Runs `main` with a router, shuts everything down whatever happens, and passes the value or the error through. In a child
+ * it does nothing, so it may stand at the top level of a program whose functions are called there.
+ */
+export async function runWithRouter<A extends readonly unknown[], R>(
+  main: (router: Router, ...args: A) => R,
+  ...args: A
+): Promise<Awaited<R>> {
+  const router = new Router();
+  try {
+    return await main(router, ...args);
+  } finally {
+    await router.shutdown();
+  }
+}
+
+/** {@link runWithRouter} as a decorator: the same function, without its first parameter. */
+export function withRouter<A extends readonly unknown[], R>(
+  fn: (router: Router, ...args: A) => R,
+): (...args: A) => Promise<Awaited<R>> {
+  const wrapped = (...args: A): Promise<Awaited<R>> => runWithRouter(fn, ...args);
+  Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+  return wrapped;
+}
+
+/**
+ * Whether the module that asks is the program's entry script; false in a child, whatever is imported there.
+ * Takes `import.meta`, or `module` in CommonJS.
+ */
+export function isMain(module: ImportMeta | { readonly filename: string }): boolean {
+  const entry = process.argv[1];
+  if (entry === undefined) return false;
+  const own = "url" in module ? fromUrl(module.url) : module.filename;
+  try {
+    return own !== undefined && realpathSync(own) === realpathSync(entry);
+  } catch {
+    return false;
+  }
+}
+
+function fromUrl(url: string): string | undefined {
+  return url.startsWith("file:") ? fileURLToPath(url) : undefined;
+}

@@ -1,0 +1,139 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { descendants } from "../core/process-tree.ts";
+
+/** How a process ended; both null when it was never started. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** How long SIGTERM may take before SIGKILL. */
+const SIGTERM_MS = 1000;
+/** How long after the exit the streams may stay open before they are closed: a daemon may hold them for ever. */
+const DRAIN_MS = 250;
+
+/**
+ * The process a connection runs over: the child's own shell, or a tool such as ssh. It never keeps this program alive, and when this
+ * program exits while it is still needed to end something, it is killed.
+ */
+export class ToolProcess {
+  readonly stdin: Socket;
+  readonly stdout: Socket;
+  readonly stderr: Socket;
+  /** Resolves when it has ended; rejects when it could not be started. */
+  readonly exited: Promise<Exit>;
+  readonly #process: ChildProcess;
+  #exit: Exit | undefined;
+
+  /** Starts it; like `spawn`, throws only for malformed arguments. */
+  constructor(argv: readonly string[]) {
+    const [command, ...args] = argv as [string, ...string[]];
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#process = child;
+    this.stdin = child.stdin as Socket;
+    this.stdout = child.stdout as Socket;
+    this.stderr = child.stderr as Socket;
+    child.unref();
+    for (const stream of [this.stdin, this.stdout, this.stderr]) stream.unref?.();
+    // A pipe breaks when its reader dies; the exit tells the story.
+    this.stdin.on("error", () => undefined);
+    this.exited = new Promise<Exit>((resolve, reject) => {
+      child.once("error", (error) => {
+        if (child.pid === undefined) reject(error);
+      });
+      child.once("exit", (code, signal) => {
+        this.#exit = { code, signal };
+        live.delete(this);
+        resolve(this.#exit);
+      });
+    });
+    this.exited.catch(() => undefined); // whoever needs it looks
+    if (child.pid !== undefined) track(this);
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  get exit(): Exit | undefined {
+    return this.#exit;
+  }
+
+  /** Resolves when it has ended and its output has been read, or nearly so: late output of a daemon is not waited for. */
+  async drained(): Promise<void> {
+    const streams = [this.stdout, this.stderr].filter((stream) => !stream.closed);
+    const closed = Promise.all(streams.map((stream) => once(stream, "close")));
+    closed.catch(() => undefined);
+    await this.exited;
+    await within(closed, DRAIN_MS);
+    this.stdout.destroy();
+    this.stderr.destroy();
+  }
+
+  /** From now on it, and all below it, is not killed when this program exits: it ends by itself when its input does. */
+  leave(): void {
+    live.delete(this);
+  }
+
+  /**
+   * Sees to it that it ends, with everything below it: by itself within `graceMs`, by SIGTERM, by SIGKILL. Resolves when it is
+   * reaped; never rejects.
+   */
+  async end(graceMs: number): Promise<void> {
+    if (this.pid === undefined || this.#exit !== undefined) return;
+    if (await within(this.exited, graceMs)) return;
+    this.signalTree("SIGTERM");
+    if (await within(this.exited, SIGTERM_MS)) return;
+    this.signalTree("SIGKILL");
+    await within(this.exited, SIGTERM_MS);
+  }
+
+  /** Signals it and all below it. What runs as another user cannot be signalled; it ends with its pipes. */
+  signalTree(signal: NodeJS.Signals): void {
+    if (this.pid === undefined || this.#exit !== undefined) return;
+    for (const pid of [...descendants(this.pid), this.pid]) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // Gone, or another user's.
+      }
+    }
+  }
+}
+
+/** `exit code 3`, `signal SIGKILL`; a shell's code above 128 is the signal its command died of. */
+export function printExit({ code, signal }: Exit): string {
+  if (signal !== null) return `was ended by ${signal}`;
+  if (code !== null && code > 128 && code < 160) return `exited with code ${code} (signal ${code - 128})`;
+  return `exited with code ${code}`;
+}
+
+/** Whether `promise` settled within `ms`. The timer does not keep the program alive. */
+async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms).unref();
+  });
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  const isSettled = await Promise.race([settled, late]);
+  clearTimeout(timer);
+  return isSettled;
+}
+
+/** Processes that would outlive this program, should it exit now: those that are not yet children of ours. */
+const live = new Set<ToolProcess>();
+let isWatchingExit = false;
+
+function track(tool: ToolProcess): void {
+  live.add(tool);
+  if (isWatchingExit) return;
+  isWatchingExit = true;
+  process.once("exit", () => {
+    for (const each of live) each.signalTree("SIGKILL");
+  });
+}

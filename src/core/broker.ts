@@ -1,0 +1,57 @@
+import { KeepAlive } from "./keep-alive.ts";
+
+/** Something that must end when its broker shuts down; resolves when it has, within its own grace. */
+export interface Closable {
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Owns all I/O of this process. One may serve several routers; a program may have many.
+ *
+ * ```ts
+ * await using broker = new Broker();
+ * const router = new Router(broker);
+ * ```
+ */
+export class Broker {
+  readonly #keepAlive: KeepAlive = new KeepAlive();
+  readonly #closables: Set<Closable> = new Set();
+  #shutdown: Promise<void> | undefined;
+
+  /** True once shutdown was asked for; nothing new is started from then on. */
+  get isShutDown(): boolean {
+    return this.#shutdown !== undefined;
+  }
+
+  /** Ends every router of this broker; resolves when links are closed and children reaped. Idempotent, never rejects. */
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.closeAll();
+    return this.#shutdown;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  /** Registers what shutdown must end; returns the function that forgets it. */
+  own(closable: Closable): () => void {
+    this.#closables.add(closable);
+    return () => this.#closables.delete(closable);
+  }
+
+  /** Keeps the program alive until the matching {@link release}: somebody waits. */
+  hold(): void {
+    this.#keepAlive.hold();
+  }
+
+  release(): void {
+    this.#keepAlive.release();
+  }
+
+  private async closeAll(): Promise<void> {
+    this.hold();
+    await Promise.allSettled([...this.#closables].map((closable) => closable.shutdown()));
+    this.#closables.clear();
+    this.#keepAlive.dispose();
+  }
+}

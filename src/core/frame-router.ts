@@ -1,0 +1,294 @@
+import { encodeValue } from "../wire/encoder.ts";
+import { bodyLength, Encoding, type Frame } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import type { Link } from "./link.ts";
+import { getLogger } from "./log.ts";
+
+const log = getLogger("mitogen.router");
+
+/** Default for `maxMessageBytes`, the largest body that crosses a link. */
+export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
+
+export interface FrameHandlerOptions {
+  /** The number wanted; the next free one if absent. */
+  readonly handle?: number | undefined;
+  /** False: removed before its first message is delivered. */
+  readonly isPersistent?: boolean;
+  /** A message it answers false to is refused, and its sender told so. Defends handlers from other contexts. */
+  readonly policy?: ((frame: Frame) => boolean) | undefined;
+  /** Only this context may send here; when it disconnects the handler gets one dead message and is removed. */
+  readonly respondentId?: number | undefined;
+  /** It serves requests and waits for nothing: dead messages are dropped in front of it. */
+  readonly isService?: boolean;
+  /** Take the handle over from whoever has it. */
+  readonly overwrite?: boolean;
+}
+
+interface Handler extends FrameHandlerOptions {
+  readonly onFrame: (frame: Frame) => void;
+}
+
+/** A neighbour and the link that leads to it. */
+export interface Peer {
+  readonly contextId: number;
+  readonly link: Link;
+  readonly kind: "parent" | "child" | "inner";
+}
+
+/**
+ * Moves frames between links and local handlers, and refuses what may not pass. It knows nothing of
+ * values, functions or processes: the broker thread of a child runs it as it is, {@link CoreRouter} adds
+ * the rest. Rules: docs/protocol.md#routing.
+ */
+export class FrameRouter {
+  readonly contextId: number;
+  /** Nearest first, ending with the master, 0; empty in the master. */
+  readonly parentIds: readonly number[];
+  readonly maxMessageBytes: number;
+  readonly unidirectional: boolean;
+  /** Called when contexts become unreachable, after their waiting handlers were told. */
+  onContextsLost: ((contextIds: readonly number[], reason: string) => void) | undefined;
+  /** Called when the link to the parent has ended. */
+  onParentLost: ((reason: string) => void) | undefined;
+
+  readonly #handlers: Map<number, Handler> = new Map();
+  readonly #routes: Map<number, Peer> = new Map();
+  #parent: Peer | undefined;
+  /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
+  #inner: Peer | undefined;
+  #nextHandle: number = Handle.FIRST_DYNAMIC;
+
+  constructor(options: {
+    contextId: number;
+    parentIds?: readonly number[];
+    maxMessageBytes?: number | undefined;
+    unidirectional?: boolean | undefined;
+  }) {
+    this.contextId = options.contextId;
+    this.parentIds = options.parentIds ?? [];
+    this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
+    this.unidirectional = options.unidirectional ?? false;
+  }
+
+  /** Registers `onFrame` and returns its handle. Throws a RangeError when the handle is taken. */
+  listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
+    const handle = options.handle ?? this.freeHandle();
+    if (this.#handlers.has(handle) && options.overwrite !== true) {
+      throw new RangeError(`Cannot add handler: handle ${handle} is taken; pass overwrite to replace it`);
+    }
+    this.#handlers.set(handle, { ...options, onFrame });
+    return handle;
+  }
+
+  /** Forgets a handler; a message to its handle is answered dead from now on. */
+  unlisten(handle: number): void {
+    this.#handlers.delete(handle);
+  }
+
+  /** Makes `link` the way to a neighbour and starts delivery from it. */
+  attach(link: Link, contextId: number, kind: Peer["kind"]): Peer {
+    const peer: Peer = { contextId, link, kind };
+    if (kind === "parent") this.#parent = peer;
+    else if (kind === "inner") this.#inner = peer;
+    else this.#routes.set(contextId, peer);
+    link.open({
+      onFrame: (frame) => this.routeFrame(frame, peer),
+      onClosed: (reason) => this.detach(peer, reason),
+    });
+    return peer;
+  }
+
+  /** The neighbour behind which `contextId` is known to be; not the default way to the parent. */
+  peerOf(contextId: number): Peer | undefined {
+    return this.#routes.get(contextId);
+  }
+
+  /** True for the context at the other end of one of this router's own links to children. */
+  isImmediateChild(contextId: number): boolean {
+    return this.#routes.get(contextId)?.contextId === contextId;
+  }
+
+  /** True for this context and those above it. */
+  hasAuthority(authId: number): boolean {
+    return authId === this.contextId || this.parentIds.includes(authId);
+  }
+
+  /**
+   * Takes a frame to its handler or one hop closer. Never throws and never loses a request: what cannot be
+   * delivered is answered by a dead message. `from` is the peer it arrived by, absent for this context's own.
+   */
+  routeFrame(frame: Frame, from?: Peer): void {
+    if (from !== undefined && from.kind !== "inner" && !this.isPlausible(frame, from)) return;
+    if (from === undefined && bodyLength(frame) > this.maxMessageBytes) {
+      this.refuseOversized(frame);
+      return;
+    }
+    if (frame.dstId === this.contextId) {
+      this.deliver(frame, from);
+      return;
+    }
+    let out = this.#routes.get(frame.dstId);
+    // From the parent and not for us: it is mistaken about who is here. Back up it would bounce for ever.
+    if (out === undefined && from?.kind !== "parent") out = this.#parent;
+    if (out === undefined) {
+      this.answerDead(
+        frame,
+        `Cannot route message to context ${frame.dstId}: no route from context ${this.contextId}`,
+      );
+      return;
+    }
+    if (this.unidirectional && from?.kind === "child" && out.kind === "child" && !this.hasAuthority(frame.authId)) {
+      log.debug(
+        `Refused message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`,
+      );
+      this.answerDead(
+        frame,
+        `Cannot route message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`,
+      );
+      return;
+    }
+    out.link.send(frame);
+  }
+
+  /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. */
+  answerDead(frame: Frame, reason: string): void {
+    if (frame.replyTo === 0 || frame.replyTo === Handle.IS_DEAD) {
+      log.debug(`Dropped message: ${reason}`);
+      return;
+    }
+    this.routeFrame(this.deadFrame(frame.srcId, frame.replyTo, reason));
+  }
+
+  /** A dead message from this context: whoever waits at `handle` stops waiting. */
+  deadFrame(dstId: number, handle: number, reason: string): Frame {
+    return {
+      encoding: Encoding.CBOR,
+      dstId,
+      srcId: this.contextId,
+      authId: this.contextId,
+      handle,
+      replyTo: Handle.IS_DEAD,
+      body: encodeValue(reason),
+    };
+  }
+
+  /** Tells every handler of this context that nothing will come any more, and forgets them. */
+  endHandlers(reason: string): void {
+    for (const [handle, handler] of [...this.#handlers]) {
+      this.#handlers.delete(handle);
+      if (handler.isService !== true) this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
+    }
+  }
+
+  /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. */
+  detach(peer: Peer, reason: string): void {
+    if (peer === this.#parent) {
+      this.#parent = undefined;
+      this.onParentLost?.(reason);
+      return;
+    }
+    const lost: number[] = [];
+    for (const [contextId, via] of this.#routes) if (via === peer) lost.push(contextId);
+    for (const contextId of lost) this.#routes.delete(contextId);
+    this.endRespondents(lost, reason);
+    this.onContextsLost?.(lost, reason);
+  }
+
+  /** Wakes the handlers that only these contexts could have answered. */
+  endRespondents(contextIds: readonly number[], reason: string): void {
+    const gone = new Set(contextIds);
+    for (const [handle, handler] of [...this.#handlers]) {
+      if (handler.respondentId === undefined || !gone.has(handler.respondentId)) continue;
+      this.#handlers.delete(handle);
+      this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
+    }
+  }
+
+  /**
+   * Source verification: a child may only speak for itself and for what is behind it. Without this check a
+   * compromised child could send with its parent's authority, or answer another context's calls.
+   */
+  private isPlausible(frame: Frame, from: Peer): boolean {
+    const isBehind = (id: number): boolean =>
+      id !== this.contextId && (this.#routes.get(id) ?? this.#parent) === from;
+    const field = !isBehind(frame.authId) ? "authId" : !isBehind(frame.srcId) ? "srcId" : undefined;
+    if (field === undefined) return true;
+    log.error(
+      `Dropped message from ${from.link.name}: bad ${field} ${frame[field]}, not reachable over that link (to ${frame.dstId}:${frame.handle})`,
+    );
+    return false;
+  }
+
+  private deliver(frame: Frame, from: Peer | undefined): void {
+    const handler = this.#handlers.get(frame.handle);
+    if (handler === undefined) {
+      if (this.#inner !== undefined && from !== this.#inner) this.#inner.link.send(frame);
+      else {
+        this.answerDead(
+          frame,
+          `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: no such handle`,
+        );
+      }
+      return;
+    }
+    if (handler.isService === true && frame.replyTo === Handle.IS_DEAD) return;
+    // A local dead message concerns the handler whoever it expected to hear from.
+    const isOwn = frame.srcId === this.contextId;
+    if (handler.respondentId !== undefined && handler.respondentId !== frame.srcId && !isOwn) {
+      const reason = `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: reply from unexpected context ${frame.srcId}`;
+      // A dead answer from a hop on the way is the answer: that hop knows the respondent cannot be reached.
+      if (frame.replyTo !== Handle.IS_DEAD || !this.isOnTheWay(handler.respondentId, frame.srcId)) {
+        log.error(reason);
+        this.answerDead(frame, reason);
+        return;
+      }
+    }
+    if (handler.policy !== undefined && !isAllowed(handler, frame)) {
+      log.debug(`Refused message from context ${frame.srcId} to handle ${frame.handle}: policy`);
+      this.answerDead(
+        frame,
+        `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: refused by policy`,
+      );
+      return;
+    }
+    if (handler.isPersistent === false) this.#handlers.delete(frame.handle);
+    this.invoke(handler, frame);
+  }
+
+  /** Whether `hopId` is a neighbour through which messages to `contextId` leave. */
+  private isOnTheWay(contextId: number, hopId: number): boolean {
+    const peer = this.#routes.get(contextId) ?? this.#parent;
+    return peer !== undefined && (peer === this.#parent || this.#routes.get(hopId) === peer);
+  }
+
+  private invoke(handler: Handler, frame: Frame): void {
+    try {
+      handler.onFrame(frame);
+    } catch (error) {
+      log.error(`Handler for ${frame.handle} failed: ${(error as Error | undefined)?.stack ?? error}`);
+    }
+  }
+
+  private refuseOversized(frame: Frame): void {
+    const reason = `Cannot send message of ${bodyLength(frame)} bytes to context ${frame.dstId}: exceeds maxMessageBytes ${this.maxMessageBytes}`;
+    // A request's sender is told; an answer that is too large must still wake whoever waits for it.
+    if (frame.replyTo !== 0 && frame.replyTo !== Handle.IS_DEAD) this.answerDead(frame, reason);
+    else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
+  }
+
+  private freeHandle(): number {
+    do {
+      this.#nextHandle = this.#nextHandle >= 0xffffffff ? Handle.FIRST_DYNAMIC : this.#nextHandle + 1;
+    } while (this.#handlers.has(this.#nextHandle - 1) || this.#nextHandle - 1 < Handle.FIRST_DYNAMIC);
+    return this.#nextHandle - 1;
+  }
+}
+
+function isAllowed(handler: Handler, frame: Frame): boolean {
+  try {
+    return handler.policy?.(frame) === true;
+  } catch {
+    // A policy that cannot decide does not allow.
+    return false;
+  }
+}

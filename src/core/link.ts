@@ -1,0 +1,30 @@
+import type { Frame } from "../wire/frame.ts";
+
+/** Called by a link; set once, by the router that owns it, before anything can arrive. */
+export interface LinkEvents {
+  /** A frame arrived. Runs on the event loop; must not throw. */
+  onFrame(frame: Frame): void;
+  /** Nothing will arrive or leave any more. Called exactly once, `reason` says why in a sentence. */
+  onClosed(reason: string): void;
+}
+
+/** A pipe of frames to one neighbouring context. Frames arrive in the order they were sent, or not at all. */
+export interface Link {
+  /** For logs: `ssh.web1`, `parent`. */
+  readonly name: string;
+
+  /** Starts delivery. Frames that came earlier are delivered first. */
+  open(events: LinkEvents): void;
+
+  /**
+   * Queues a frame; always accepts. False asks the sender to wait for less to be queued. After close or
+   * abort the frame is dropped: who waits for an answer has been told by `onClosed`.
+   */
+  send(frame: Frame): boolean;
+
+  /** Writes what is queued, then ends the sending side. Safe to call twice. */
+  close(): void;
+
+  /** Ends both sides now and drops what is queued; `onClosed` gets `reason`. */
+  abort(reason: string): void;
+}

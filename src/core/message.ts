@@ -1,0 +1,106 @@
+import { CallError, ChannelError } from "../errors.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { bodyLength, Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import type { Context } from "./context.ts";
+import { printAsText } from "./inspectable.ts";
+import type { Receiver } from "./receiver.ts";
+import type { CoreRouter } from "./router.ts";
+
+/** How many bytes of a long reason are shown. */
+const REASON_CHARACTERS = 4096;
+
+/**
+ * One message, received or to be routed. `T` is what its body decodes to.
+ *
+ * ```ts
+ * router.addHandler((message) => message.reply("pong"), { handle: 2000 });
+ * ```
+ */
+export class Message<T = unknown> implements Frame {
+  readonly encoding: Encoding;
+  readonly dstId: number;
+  readonly srcId: number;
+  readonly authId: number;
+  readonly handle: number;
+  readonly replyTo: number;
+  readonly body: readonly Uint8Array[];
+  readonly router: CoreRouter;
+  /** The receiver it came through; inside a Select, the source that was traversed. */
+  receiver?: Receiver<T>;
+
+  constructor(router: CoreRouter, frame: Frame) {
+    this.encoding = frame.encoding;
+    this.dstId = frame.dstId;
+    this.srcId = frame.srcId;
+    this.authId = frame.authId;
+    this.handle = frame.handle;
+    this.replyTo = frame.replyTo;
+    this.body = frame.body;
+    this.router = router;
+  }
+
+  /** A message from this context. A `Uint8Array` given as `raw` travels as it is, a `value` as CBOR. */
+  static to(
+    router: CoreRouter,
+    to: { dstId: number; handle: number; replyTo?: number },
+    content: { value: unknown } | { raw: Uint8Array },
+  ): Message {
+    return new Message(router, {
+      encoding: "raw" in content ? Encoding.RAW : Encoding.CBOR,
+      dstId: to.dstId,
+      handle: to.handle,
+      replyTo: to.replyTo ?? 0,
+      srcId: router.contextId,
+      authId: router.contextId,
+      body: "raw" in content ? [content.raw] : encodeValue(content.value),
+    });
+  }
+
+  /** True when it says that there will be no message: the other end is gone, or refused. */
+  get isDead(): boolean {
+    return this.replyTo === Handle.IS_DEAD;
+  }
+
+  /** The context it came from. */
+  get context(): Context {
+    return this.router.contextById(this.srcId);
+  }
+
+  /**
+   * The body's value. Throws a {@link ChannelError} for a dead message, the {@link CallError} when the body is one,
+   * and a ProtocolError when a hostile or broken peer sent something that is no value.
+   */
+  decode(): T {
+    if (this.isDead) throw new ChannelError(deadReason(this));
+    if (this.encoding === Encoding.RAW) return joinBody(this) as T;
+    const value = decodeValue(joinBody(this), { reviver: this.router });
+    if (value instanceof CallError) throw value;
+    return value as T;
+  }
+
+  /** Answers it; without a `replyTo` nobody asked and nothing is sent. Throws a TypeError for a value that cannot travel. */
+  reply(value: unknown): void {
+    if (this.replyTo === 0 || this.isDead) return;
+    this.router.route(Message.to(this.router, { dstId: this.srcId, handle: this.replyTo }, { value }));
+  }
+
+  toString(): string {
+    // Bodies are not shown: they may hold secrets.
+    return `Message(${this.srcId}:${this.replyTo} -> ${this.dstId}:${this.handle}, auth ${this.authId}, ${bodyLength(this)} bytes)`;
+  }
+}
+
+printAsText(Message);
+
+/** The sentence inside a dead message; what a child sends is checked and cut. */
+export function deadReason(frame: Frame): string {
+  try {
+    const reason = decodeValue(joinBody(frame));
+    if (typeof reason === "string" && reason !== "") return reason.slice(0, REASON_CHARACTERS);
+  } catch {
+    // A dead message without a readable reason is dead all the same.
+  }
+  return `Context ${frame.srcId} closed the channel`;
+}

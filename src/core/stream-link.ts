@@ -1,0 +1,146 @@
+import type { Readable, Writable } from "node:stream";
+import { ProtocolError } from "../errors.ts";
+import { encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
+import { FrameDecoder } from "../wire/frame-decoder.ts";
+import type { Link, LinkEvents } from "./link.ts";
+import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
+
+/** Above this much queued, `send` answers false. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+/** Pieces up to here are joined before a write, larger ones are written by themselves. */
+const JOIN_BYTES = 64 * 1024;
+
+const log = getLogger("mitogen.io");
+const linkLog = getLogger("mitogen.link");
+
+/** A link over a pair of byte streams, which it owns: closing the link destroys them. */
+export class StreamLink implements Link {
+  readonly name: string;
+  readonly #readable: Readable;
+  readonly #writable: Writable;
+  readonly #decoder: FrameDecoder;
+  #events: LinkEvents | undefined;
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #isFlushScheduled = false;
+  #isClosing = false;
+  #isClosed = false;
+
+  constructor(name: string, readable: Readable, writable: Writable, maxMessageBytes: number) {
+    this.name = name;
+    this.#readable = readable;
+    this.#writable = writable;
+    this.#decoder = new FrameDecoder(maxMessageBytes);
+  }
+
+  /** A later call takes delivery over. */
+  open(events: LinkEvents): void {
+    const isFirst = this.#events === undefined;
+    this.#events = events;
+    if (!isFirst) return;
+    const ended = () => this.finish(`${this.name}: connection closed`);
+    // EPIPE, ECONNRESET and EIO are how a peer's end looks from the writing side: the same as its EOF.
+    const failed = (error: Error) => this.finish(`${this.name}: connection lost: ${error.message}`);
+    this.#readable.on("data", (chunk: Buffer) => this.receive(chunk));
+    this.#readable.on("end", ended).on("close", ended).on("error", failed);
+    this.#writable.on("error", (error: NodeJS.ErrnoException) => {
+      // What the peer said before it went is still to be read; its EOF ends the link.
+      if (error.code !== "EPIPE" || this.#readable.destroyed) failed(error);
+    });
+  }
+
+  /** Feeds bytes that were read before the link existed. */
+  receive(chunk: Buffer): void {
+    try {
+      this.#decoder.push(chunk, (frame) => {
+        if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "received", frame);
+        if (!this.#isClosed) this.#events?.onFrame(frame);
+      });
+    } catch (error) {
+      // The one place where a decode error of this link ends: it cannot find its place in the bytes again.
+      const message = error instanceof ProtocolError ? error.message : String((error as Error).stack);
+      linkLog.error(`${this.name}: ${message}`);
+      this.abort(`${this.name}: protocol error: ${message}`);
+    }
+  }
+
+  send(frame: Frame): boolean {
+    if (this.#isClosing || this.#isClosed) return true;
+    if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "sent", frame);
+    for (const piece of encodeFrame(frame)) {
+      this.#queue.push(piece);
+      this.#queuedBytes += piece.length;
+    }
+    if (!this.#isFlushScheduled) {
+      this.#isFlushScheduled = true;
+      // Everything sent in this turn leaves in one write.
+      process.nextTick(() => this.flush());
+    }
+    return this.queuedBytes < HIGH_WATER_BYTES;
+  }
+
+  /** Bytes accepted but not yet taken by the operating system. */
+  get queuedBytes(): number {
+    return this.#queuedBytes + this.#writable.writableLength;
+  }
+
+  close(): void {
+    if (this.#isClosing || this.#isClosed) return;
+    this.flush();
+    this.#isClosing = true;
+    this.#writable.end();
+  }
+
+  abort(reason: string): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.finish(reason);
+  }
+
+  private flush(): void {
+    this.#isFlushScheduled = false;
+    if (this.#isClosed || this.#queue.length === 0) return;
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    if (queue.length === 1) {
+      this.#writable.write(queue[0]);
+      return;
+    }
+    this.#writable.cork();
+    for (const chunk of joinSmall(queue)) this.#writable.write(chunk);
+    this.#writable.uncork();
+  }
+
+  private finish(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#readable.destroy();
+    this.#writable.destroy();
+    this.#events?.onClosed(reason);
+  }
+}
+
+function* joinSmall(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
+  let batch: Uint8Array[] = [];
+  let batchBytes = 0;
+  for (const piece of pieces) {
+    if (batchBytes + piece.length > JOIN_BYTES && batch.length > 0) {
+      yield batch.length === 1 ? (batch[0] as Uint8Array) : Buffer.concat(batch, batchBytes);
+      batch = [];
+      batchBytes = 0;
+    }
+    batch.push(piece);
+    batchBytes += piece.length;
+  }
+  if (batch.length > 0) yield batch.length === 1 ? (batch[0] as Uint8Array) : Buffer.concat(batch, batchBytes);
+}
+
+/** One line per frame at level IO; bodies are never shown, they may hold secrets. */
+function traceFrame(name: string, verb: string, frame: Frame): void {
+  let bytes = HEADER_BYTES;
+  for (const piece of frame.body) bytes += piece.length;
+  log.io(
+    `${name}: ${verb} ${bytes} bytes ${frame.srcId}:${frame.replyTo} -> ${frame.dstId}:${frame.handle} auth ${frame.authId}`,
+  );
+}

@@ -1,0 +1,70 @@
+import { TimeoutError } from "../errors.ts";
+import type { Broker } from "./broker.ts";
+
+/** Bounds on a wait. */
+export interface WaitOptions {
+  /** Milliseconds; without it the wait ends with a value or an error only. */
+  readonly timeoutMs?: number | undefined;
+  /** Gives up when it aborts; the wait rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The longest delay a timer takes; anything above would fire at once. */
+const MAX_TIMER_MS = 0x7fffffff;
+
+/**
+ * One wait with everything that can end it. `start` gets the two ways to settle, `stop` is called exactly once, when
+ * the wait has ended for any reason, and must make sure that neither is called later to any effect. While it lasts the
+ * program stays alive.
+ */
+export function awaitWithin<T>(
+  broker: Broker,
+  options: WaitOptions,
+  what: () => string,
+  start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  stop: () => void,
+): Promise<T> {
+  const { timeoutMs, signal } = options;
+  return new Promise<T>((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
+    checkTimeout(timeoutMs);
+    let timer: NodeJS.Timeout | undefined;
+    let isSettled = false;
+    const settle = (): boolean => {
+      if (isSettled) return false;
+      isSettled = true;
+      if (timer !== undefined) clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      broker.release();
+      stop();
+      return true;
+    };
+    const onAbort = () => {
+      if (settle()) reject(signal?.reason);
+    };
+    broker.hold();
+    if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
+      timer = setTimeout(() => {
+        if (settle()) reject(new TimeoutError(`Cannot ${what()}: no answer within ${timeoutMs} ms`));
+      }, timeoutMs);
+    }
+    signal?.addEventListener("abort", onAbort);
+    start(
+      (value) => {
+        if (settle()) resolve(value);
+      },
+      (error) => {
+        if (settle()) reject(error);
+      },
+    );
+  });
+}
+
+/** Throws a RangeError for a timeout that is no duration. */
+export function checkTimeout(timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined || timeoutMs >= 0) return;
+  throw new RangeError(`Cannot wait: timeoutMs must be a number of milliseconds from 0, got ${timeoutMs}`);
+}

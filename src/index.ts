@@ -1,0 +1,37 @@
+/** The public API: design.md section 2, docs/api. */
+
+export { type LocalOptions } from "./connection/local.ts";
+export { type ConnectOptions } from "./connection/method.ts";
+export { Router, type RouterOptions } from "./connection/router.ts";
+export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
+export { type SshOptions } from "./connection/ssh.ts";
+export { Broker } from "./core/broker.ts";
+export { type BoundCalls, Context } from "./core/context.ts";
+export { type Callable, FunctionRef, ref } from "./core/function-ref.ts";
+export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
+export { Message } from "./core/message.ts";
+export { hasParentAuthority, isImmediateChild, type Policy } from "./core/policy.ts";
+export { Receiver, type ReceiverOptions } from "./core/receiver.ts";
+export { type HandlerOptions } from "./core/router.ts";
+export { Sender } from "./core/sender.ts";
+export { type WaitOptions } from "./core/wait.ts";
+export {
+  CallError,
+  CancelledError,
+  ChannelError,
+  type ConnectDetails,
+  type ConnectStage,
+  EofError,
+  HostKeyError,
+  MitogenError,
+  PasswordError,
+  ProtocolError,
+  SelectError,
+  StreamError,
+  TimeoutError,
+} from "./errors.ts";
+export { type ModuleResponder, type ModuleStats } from "./loader/responder.ts";
+export { logToFile, onLog } from "./logging/log-to-file.ts";
+export { Blob } from "./wire/blob.ts";
+export { cast } from "./wire/cast.ts";
+export { Secret } from "./wire/secret.ts";

@@ -1,0 +1,32 @@
+import { builtinModules } from "node:module";
+
+/** The specifier by which remote code imports this library; every context has it. */
+export const MITOGEN = "mitogen";
+
+const names: ReadonlySet<string> = new Set(builtinModules);
+
+/** Whether this Node provides the module, or the specifier can only mean one of Node's. */
+export function isBuiltin(specifier: string): boolean {
+  return specifier.startsWith("node:") || names.has(specifier);
+}
+
+/** What `require` gives for a builtin. Throws an error that names this Node when it has no such module. */
+export function builtinExports(id: string): Record<string, unknown> {
+  const name = id.startsWith("node:") ? id.slice(5) : id;
+  try {
+    // Old Nodes know no `node:` in require; modules that have no other name (node:test) are asked for as they are.
+    return require(names.has(name) ? name : id) as Record<string, unknown>;
+  } catch (error) {
+    throw Object.assign(new Error(`Cannot find module '${id}': Node ${process.version} on this target does not have it`), {
+      code: "ERR_UNKNOWN_BUILTIN_MODULE",
+      cause: error,
+    });
+  }
+}
+
+/** The names `import { … }` can take from a builtin. */
+export function syntheticNames(exports: Record<string, unknown>): string[] {
+  return Object.keys(exports).filter((name) => name !== "default");
+}
+
+declare const require: (id: string) => unknown;

@@ -1,0 +1,230 @@
+import { readFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parse as parseProgram } from "acorn";
+import { parse as lex } from "es-module-lexer";
+import type { Loader, TransformFailure, TransformOptions } from "esbuild";
+import { ModuleError } from "./module-error.ts";
+import type { ModuleFormat } from "./module-record.ts";
+import { packageScope } from "./package-scope.ts";
+import { StackMapper } from "./stack-mapper.ts";
+import { compilerOptions } from "./tsconfig.ts";
+
+/** A module as a child of one Node version can evaluate it; specifiers are still as written. */
+export interface CompiledModule {
+  readonly id: string;
+  readonly format: ModuleFormat;
+  readonly source: string;
+}
+
+/** esbuild's loader by extension; a file whose extension is not here is CommonJS to `require` and an error to `import`. */
+const LOADERS: Readonly<Record<string, Loader>> = {
+  ...{ ".js": "js", ".mjs": "js", ".cjs": "js", ".jsx": "jsx", ".json": "json" },
+  ...{ ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx" },
+};
+
+/** JavaScript is sent as it is to every Node that is not older than this. */
+const VERBATIM_SINCE = 20;
+
+/**
+ * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of versions
+ * that need the same text, however many contexts ask for it, and never read again: like Node's own module cache
+ * it stays what the program started with.
+ */
+export class Compiler {
+  readonly #compiled = new Map<string, Promise<CompiledModule>>();
+  readonly #texts = new Map<string, Promise<string>>();
+  readonly #stacks = new StackMapper();
+
+  /** `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
+  compile(id: string, target: string): Promise<CompiledModule> {
+    const key = `${versionClass(target)} ${id}`;
+    let compiled = this.#compiled.get(key);
+    if (compiled === undefined) {
+      compiled = this.#compile(id, target);
+      this.#compiled.set(key, compiled);
+      // A failure is not kept: the file may be mended while the program runs.
+      compiled.catch(() => {
+        this.#compiled.delete(key);
+        this.#texts.delete(id);
+      });
+    }
+    return compiled;
+  }
+
+  /** Rewrites the frames of modules compiled here to lines of their sources. `stack` may be any text, from anyone. */
+  originalStack(stack: string): string {
+    return this.#stacks.originalStack(stack);
+  }
+
+  async #compile(id: string, target: string): Promise<CompiledModule> {
+    if (id.startsWith("data:")) return fromDataUrl(id);
+    const extension = extname(fileURLToPath(id));
+    const text = await this.#read(id);
+    if (extension === ".json") return { id, format: "json", source: text };
+    const loader = LOADERS[extension] ?? "js";
+    const module =
+      loader === "js"
+        ? await this.#javaScript(id, text, target)
+        : await this.#typeScript(id, text, loader, target);
+    return { ...module, source: withoutHashbang(withoutAttributes(module, target)) };
+  }
+
+  #read(id: string): Promise<string> {
+    let text = this.#texts.get(id);
+    if (text === undefined) {
+      text = readFile(fileURLToPath(id), "utf8").then((content) => content.replace(/^\uFEFF/, ""));
+      this.#texts.set(id, text);
+    }
+    return text;
+  }
+
+  async #typeScript(id: string, text: string, loader: Loader, target: string): Promise<CompiledModule> {
+    const declared = declaredFormat(id);
+    const output = await this.#transform(id, text, target, {
+      loader,
+      ...(declared === "commonjs" ? { format: "cjs" } : {}),
+    });
+    return { id, format: declared ?? detectedFormat(output), source: output };
+  }
+
+  async #javaScript(id: string, text: string, target: string): Promise<CompiledModule> {
+    const format = declaredFormat(id) ?? detectedFormat(text);
+    if (majorOf(target) >= VERBATIM_SINCE) return { id, format, source: text };
+    // Printing alone changes the text: only what differs between two printed forms was lowered.
+    const lowered = await this.#transform(id, text, target, { loader: "js" });
+    const { transform } = await import("esbuild");
+    const printed = await transform(text, {
+      loader: "js",
+      target: "esnext",
+      charset: "utf8",
+      legalComments: "none",
+    });
+    return { id, format, source: lowered === printed.code ? text : lowered };
+  }
+
+  async #transform(id: string, text: string, target: string, options: TransformOptions): Promise<string> {
+    const file = fileURLToPath(id);
+    // Loaded late: a program whose modules are all JavaScript never starts it.
+    const { transform } = await import("esbuild");
+    try {
+      const { code, map } = await transform(text, {
+        platform: "node",
+        target: `node${esbuildVersion(target)}`,
+        charset: "utf8",
+        legalComments: "none",
+        sourcemap: "external",
+        sourcesContent: false,
+        sourcefile: file,
+        logLevel: "silent",
+        tsconfigRaw: { compilerOptions: options.loader === "js" ? {} : compilerOptions(file) },
+        // They are taken out afterwards where the target does not know them.
+        supported: { "import-attributes": true },
+        ...options,
+      });
+      this.#stacks.add(id, map);
+      return code;
+    } catch (error) {
+      throw compileError(id, target, error as TransformFailure);
+    }
+  }
+}
+
+/** Versions with the same class get the same text. */
+export function versionClass(target: string): string {
+  return `${esbuildVersion(target)}${knowsAttributes(target) ? "+attributes" : ""}`;
+}
+
+/** The format that extension and package.json fix; undefined leaves it to the syntax, as Node does. */
+function declaredFormat(id: string): "module" | "commonjs" | undefined {
+  const file = fileURLToPath(id);
+  const extension = extname(file);
+  if (extension === ".mjs" || extension === ".mts") return "module";
+  if (extension === ".cjs" || extension === ".cts") return "commonjs";
+  return packageScope(file)?.type;
+}
+
+function detectedFormat(source: string): "module" | "commonjs" {
+  try {
+    if (lex(source)[3]) return "module";
+  } catch {
+    return "commonjs";
+  }
+  return source.includes("await") && parses(source, "module") && !parses(source, "script")
+    ? "module"
+    : "commonjs";
+}
+
+function parses(source: string, sourceType: "script" | "module"): boolean {
+  try {
+    parseProgram(source, {
+      ecmaVersion: "latest",
+      sourceType,
+      allowHashBang: true,
+      allowReturnOutsideFunction: sourceType === "script",
+      allowAwaitOutsideFunction: sourceType === "module",
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function fromDataUrl(id: string): CompiledModule {
+  const comma = id.indexOf(",");
+  const head = id.slice("data:".length, comma);
+  const data = decodeURIComponent(id.slice(comma + 1));
+  const source = head.endsWith(";base64") ? Buffer.from(data, "base64").toString() : data;
+  return { id, format: head.startsWith("application/json") ? "json" : "module", source };
+}
+
+/** The child knows the format of every module; old versions of Node do not know the syntax. */
+function withoutAttributes(module: CompiledModule, target: string): string {
+  const { source, format } = module;
+  if (format !== "module" || knowsAttributes(target) || !/\b(?:with|assert)\b/.test(source)) return source;
+  let result = "";
+  let from = 0;
+  for (const entry of lex(source)[0]) {
+    if (entry.type === "dynamic" || entry.type === "import-meta" || entry.attributesStart < 0) continue;
+    result += source.slice(from, entry.end + 1);
+    from = entry.importEnd;
+  }
+  return result + source.slice(from);
+}
+
+/** Not every evaluator of a function body or module text skips it. Lines keep their numbers. */
+function withoutHashbang(source: string): string {
+  return source.startsWith("#!") ? `//${source.slice(2)}` : source;
+}
+
+function knowsAttributes(target: string): boolean {
+  const [major, minor] = versionOf(target);
+  return major > 20 || (major === 20 && minor >= 10) || (major === 18 && minor >= 20);
+}
+
+function esbuildVersion(target: string): string {
+  const [major, minor] = versionOf(target);
+  return major >= VERBATIM_SINCE ? `${VERBATIM_SINCE}` : `${major}.${minor}`;
+}
+
+function majorOf(target: string): number {
+  return versionOf(target)[0];
+}
+
+function versionOf(target: string): [number, number] {
+  const [major = 0, minor = 0] = target.replace(/^v/, "").split(".").map(Number);
+  return [major, minor];
+}
+
+function compileError(id: string, target: string, failure: TransformFailure): ModuleError {
+  const first = failure.errors?.[0];
+  const place = first?.location;
+  const where = place ? `${id}:${place.line}:${place.column + 1}` : id;
+  const text = (first?.text ?? failure.message).replace(/ \+ \d+ overrides?\)/, ")");
+  const line = place ? `: ${place.lineText.trim().slice(0, 200)}` : "";
+  const cure = /target environment/.test(text)
+    ? `; start the context with a newer node (nodePath), or move this code into a module that is not sent there`
+    : "";
+  const message = `Cannot compile ${where} for Node ${target}: ${text}${line}${cure}`;
+  return new ModuleError("ERR_MODULE_COMPILE", message, { cause: failure });
+}

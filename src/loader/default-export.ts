@@ -1,0 +1,101 @@
+import { parse } from "acorn";
+import type { FunctionOrigin } from "./function-origin.ts";
+
+/**
+ * Tells whether a function is what a module exports as `default` without a name. V8 shows no binding for those, so
+ * the position V8 gives for the function is looked up in the source V8 compiled. Returns the path, or undefined.
+ *
+ * `locals` are paths to the same function through named bindings: `export default foo`.
+ */
+export function unnamedDefaultPath(
+  source: string,
+  origin: FunctionOrigin,
+  locals: readonly (readonly string[])[],
+  isWrapped: boolean,
+): string[] | undefined {
+  const program = parseModule(source);
+  const value = program?.body.find((node: any) => node.type === "ExportDefaultDeclaration")?.declaration;
+  if (value?.type === "Identifier") {
+    const local = locals.find(([root]) => root === value.name);
+    if (local !== undefined) return ["default", ...local.slice(1)];
+    // Without another use V8 keeps the variable out of the module's scope.
+    return pathInDefault(constantValue(program, value.name), origin, isWrapped);
+  }
+  return pathInDefault(value, origin, isWrapped);
+}
+
+function pathInDefault(value: any, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
+  if (value === undefined) return undefined;
+  if (value.type === "CallExpression") {
+    // The wrapper was made where it was called; what it wraps stands in the argument list. esbuild's `__name` returns its argument.
+    const isArgument = value.arguments.some((argument: any) => isAt(argument, origin));
+    return isArgument && (isWrapped || value.callee.name === "__name") ? ["default"] : undefined;
+  }
+  if (isWrapped) return undefined;
+  if (value.type.startsWith("Class")) {
+    for (const member of value.body.body) {
+      if (member.static && !member.computed && member.value && isAt(member.value, origin)) {
+        return ["default", String(member.key.name ?? member.key.value)];
+      }
+    }
+    return undefined;
+  }
+  return isAt(value, origin) ? ["default"] : undefined;
+}
+
+/** Names declared at the top level of a CommonJS module, to tell its module scope from a closure. */
+export function topLevelNames(source: string): Set<string> {
+  const names = new Set(["exports", "require", "module", "__filename", "__dirname"]);
+  const collect = (pattern: any): void => {
+    if (!pattern) return;
+    if (pattern.type === "Identifier") names.add(pattern.name);
+    else if (pattern.type === "AssignmentPattern") collect(pattern.left);
+    else if (pattern.type === "RestElement") collect(pattern.argument);
+    else if (pattern.type === "ArrayPattern") pattern.elements.forEach(collect);
+    else if (pattern.type === "ObjectPattern") {
+      for (const property of pattern.properties) collect(property.value ?? property.argument);
+    }
+  };
+  try {
+    const program: any = parse(source, {
+      ecmaVersion: "latest",
+      sourceType: "script",
+      allowReturnOutsideFunction: true,
+      allowHashBang: true,
+    });
+    for (const statement of program.body) {
+      if (statement.type === "VariableDeclaration") for (const one of statement.declarations) collect(one.id);
+      else collect(statement.id);
+    }
+  } catch {
+    // The names only make a refusal clearer.
+  }
+  return names;
+}
+
+function parseModule(source: string): any {
+  try {
+    return parse(source, { ecmaVersion: "latest", sourceType: "module", locations: true, allowHashBang: true });
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a top-level name stands for that nothing can assign to. */
+function constantValue(program: any, name: string): any {
+  for (const statement of program.body) {
+    if (statement.id?.name === name) return statement;
+    if (statement.type !== "VariableDeclaration" || statement.kind !== "const") continue;
+    const declaration = statement.declarations.find((one: any) => one.id.name === name);
+    if (declaration !== undefined) return declaration.init;
+  }
+  return undefined;
+}
+
+/** V8 gives a position between the function's first token and its body. */
+function isAt(node: any, origin: FunctionOrigin): boolean {
+  if (!/Function/.test(node.type)) return false;
+  const before = (place: { line: number; column: number }) =>
+    place.line - 1 < origin.line || (place.line - 1 === origin.line && place.column <= origin.column);
+  return before(node.loc.start) && !before(node.body.loc.start);
+}

@@ -1,0 +1,146 @@
+import { resolveModule } from "./resolve.ts";
+
+/** What an entry script calls the things it takes from this library. */
+export interface MitogenNames {
+  /** Local name → exported name. */
+  readonly named: Map<string, string>;
+  /** Local names of the library as a whole: `import * as m`, `const m = require("mitogen")`. */
+  readonly whole: Set<string>;
+  /** Local names of what `withRouter(…)` returned. */
+  readonly wrapped: Set<string>;
+}
+
+/** They do nothing in a child. */
+const INERT = new Set(["logToFile", "onLog", "runWithRouter", "withRouter"]);
+const ACTIVE = new Set(["Router", "Broker"]);
+
+/** Collects them from the top level of a parsed program. */
+export function mitogenNames(program: any, id: string): MitogenNames {
+  const names: MitogenNames = { named: new Map(), whole: new Set(), wrapped: new Set() };
+  for (const statement of program.body) {
+    if (statement.type === "ImportDeclaration" && isMitogen(statement.source.value, id)) {
+      for (const specifier of statement.specifiers) {
+        if (specifier.type !== "ImportSpecifier") names.whole.add(specifier.local.name);
+        else names.named.set(specifier.local.name, specifier.imported.name ?? specifier.imported.value);
+      }
+    }
+    const declaration = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement;
+    if (declaration?.type !== "VariableDeclaration") continue;
+    for (const { id: pattern, init } of declaration.declarations) {
+      if (init == null) continue;
+      if (loadsMitogen(init, id)) addPattern(pattern, names);
+      else if (init.type === "CallExpression" && exportedName(plainCallee(init), names) === "withRouter") {
+        if (pattern.type === "Identifier") names.wrapped.add(pattern.name);
+      }
+    }
+  }
+  return names;
+}
+
+/** `isMain(import.meta)`, `isMain(module)`, `import.meta.main`, `require.main === module`, alone or inside `&&`. */
+export function isGuard(test: any, names: MitogenNames): boolean {
+  switch (test.type) {
+    case "LogicalExpression":
+      return test.operator === "&&" && (isGuard(test.left, names) || isGuard(test.right, names));
+    case "CallExpression": {
+      const [argument] = test.arguments;
+      const isModule = argument?.type === "MetaProperty" || argument?.name === "module";
+      return isModule && exportedName(plainCallee(test), names) === "isMain";
+    }
+    case "MemberExpression":
+      return test.object.type === "MetaProperty" && test.property.name === "main";
+    case "BinaryExpression": {
+      if (!/^===?$/.test(test.operator)) return false;
+      const isMain = (node: any) =>
+        node.type === "MemberExpression" && node.object.name === "require" && node.property.name === "main";
+      const sides = [test.left, test.right];
+      return sides.some(isMain) && sides.some((side) => side.name === "module");
+    }
+    default:
+      return false;
+  }
+}
+
+/** A call that does nothing in a child, however it is awaited, voided or chained. */
+export function isInertCall(node: any, names: MitogenNames): boolean {
+  if (node.type === "AwaitExpression") return isInertCall(node.argument, names);
+  if (node.type === "UnaryExpression" && node.operator === "void") return isInertCall(node.argument, names);
+  if (node.type !== "CallExpression") return false;
+  const callee = plainCallee(node);
+  if (callee.type === "MemberExpression" && /^(?:then|catch|finally)$/.test(callee.property.name)) {
+    return node.arguments.every(isFunctionLike) && isInertCall(callee.object, names);
+  }
+  if (node.arguments.some((argument: any) => restless(argument, names))) return false;
+  if (callee.type === "Identifier" && names.wrapped.has(callee.name)) return true;
+  if (callee.type === "CallExpression") return exportedName(plainCallee(callee), names) === "withRouter";
+  return INERT.has(exportedName(callee, names) ?? "");
+}
+
+/**
+ * Whether evaluating an expression waits for something or makes a Router or Broker. Functions in it are not
+ * looked into: defining them does nothing.
+ */
+export function restless(node: any, names: MitogenNames): boolean {
+  if (typeof node !== "object" || node === null) return false;
+  if (Array.isArray(node)) return node.some((each) => restless(each, names));
+  if (typeof node.type !== "string" || /Function|^Class/.test(node.type)) return false;
+  if (node.type === "AwaitExpression" && !isInertCall(node, names) && !isMitogenImport(node.argument))
+    return true;
+  if (node.type === "NewExpression" || node.type === "CallExpression") {
+    if (ACTIVE.has(exportedName(plainCallee(node), names) ?? "")) return true;
+  }
+  return Object.values(node).some((child) => restless(child, names));
+}
+
+/** The callee without the `(0, f)` that compilers write to call a function without `this`. */
+export function plainCallee(call: any): any {
+  const { callee } = call;
+  return callee.type === "SequenceExpression" ? callee.expressions.at(-1) : callee;
+}
+
+/** The name under which this library exports what a callee stands for. */
+function exportedName(callee: any, names: MitogenNames): string | undefined {
+  if (callee.type === "Identifier") return names.named.get(callee.name);
+  if (callee.type !== "MemberExpression" || callee.computed) return undefined;
+  return names.whole.has(callee.object.name) ? callee.property.name : undefined;
+}
+
+function addPattern(pattern: any, names: MitogenNames): void {
+  if (pattern.type === "Identifier") names.whole.add(pattern.name);
+  if (pattern.type !== "ObjectPattern") return;
+  for (const { key, value } of pattern.properties) {
+    if (value?.type === "Identifier") names.named.set(value.name, key.name ?? key.value);
+  }
+}
+
+/** `require("mitogen")`, `await import("mitogen")`, also inside a compiler's interop helper. */
+function loadsMitogen(init: any, id: string): boolean {
+  if (init.type === "AwaitExpression") return isMitogenImport(init.argument);
+  if (init.type !== "CallExpression") return false;
+  const [argument] = init.arguments;
+  if (init.callee.name === "require") return argument?.type === "Literal" && isMitogen(argument.value, id);
+  return (
+    /^__toESM$|^_?interop/i.test(init.callee.name ?? "") &&
+    argument !== undefined &&
+    loadsMitogen(argument, id)
+  );
+}
+
+function isMitogenImport(node: any): boolean {
+  return node?.type === "ImportExpression" && node.source.value === "mitogen";
+}
+
+function isMitogen(specifier: unknown, id: string): boolean {
+  if (specifier === "mitogen") return true;
+  if (typeof specifier !== "string" || !/^\.{0,2}\//.test(specifier)) return false;
+  try {
+    const resolution = resolveModule(specifier, id, "import");
+    return "builtin" in resolution && resolution.builtin === "mitogen";
+  } catch {
+    return false;
+  }
+}
+
+function isFunctionLike(node: any): boolean {
+  return /Function|^Identifier$|^MemberExpression$/.test(node.type);
+}

@@ -1,0 +1,161 @@
+import { realpathSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parse } from "acorn";
+import {
+  isGuard,
+  isInertCall,
+  type MitogenNames,
+  mitogenNames,
+  plainCallee,
+  restless,
+} from "./entry-expressions.ts";
+import { ModuleError } from "./module-error.ts";
+import type { ModuleFormat } from "./module-record.ts";
+
+/** Helpers that esbuild puts at the top of what it turned into CommonJS; they only define properties. */
+const COMPILER_HELPERS = new Set([
+  "__export",
+  "__reExport",
+  "__copyProps",
+  "__name",
+  "__publicField",
+  "__decorateClass",
+]);
+
+const ENTRY = entryId(process.argv[1]);
+
+/** Whether a module is the script this program was started with. */
+export function isEntryModule(id: string): boolean {
+  return id === ENTRY;
+}
+
+/**
+ * Throws unless importing the entry script is safe: a child that imports it for one function must not run the
+ * program again. Safe is a script with a top-level guard (`isMain`, `import.meta.main`, `require.main === module`),
+ * or one whose top-level work is all done by functions of this library that do nothing in a child.
+ */
+export function checkEntryModule(id: string, source: string, format: ModuleFormat): void {
+  if (format === "json") return;
+  let program: any;
+  try {
+    program = parse(source, {
+      ecmaVersion: "latest",
+      sourceType: format === "module" ? "module" : "script",
+      allowAwaitOutsideFunction: true,
+      allowReturnOutsideFunction: true,
+      allowHashBang: true,
+    });
+  } catch (cause) {
+    throw refuse(id, `it cannot be read: ${(cause as Error).message}`, cause);
+  }
+  const names = mitogenNames(program, id);
+  if (program.body.some((statement: any) => isGuarded(statement, names))) return;
+  for (const statement of program.body) {
+    const culprit = work(statement, names);
+    if (culprit === undefined) continue;
+    const line = source.slice(culprit.start, culprit.end).split("\n", 1)[0]?.trim().slice(0, 120);
+    throw refuse(id, `importing it there would run '${line}' again`);
+  }
+}
+
+function isGuarded(statement: any, names: MitogenNames): boolean {
+  if (statement.type === "IfStatement") return isGuard(statement.test, names);
+  if (statement.type !== "ExpressionStatement" || statement.expression.type !== "LogicalExpression")
+    return false;
+  return statement.expression.operator === "&&" && isGuard(statement.expression.left, names);
+}
+
+/** The part of a top-level statement that does something in a child, or undefined. */
+function work(statement: any, names: MitogenNames): any {
+  switch (statement.type) {
+    case "ExpressionStatement":
+      return isHarmless(statement.expression, names) || statement.directive !== undefined
+        ? undefined
+        : statement;
+    case "VariableDeclaration":
+      return statement.declarations.some((one: any) => restless(one.init, names)) ? statement : undefined;
+    case "ExportNamedDeclaration":
+    case "ExportDefaultDeclaration":
+      if (statement.declaration == null) return undefined;
+      return /Declaration$/.test(statement.declaration.type)
+        ? work(statement.declaration, names)
+        : restless(statement.declaration, names) && statement;
+    case "ImportDeclaration":
+    case "ExportAllDeclaration":
+    case "FunctionDeclaration":
+    case "ClassDeclaration":
+    case "EmptyStatement":
+      return undefined;
+    case "BlockStatement":
+      return firstWork(statement.body, names);
+    case "TryStatement":
+      // What is in `catch` runs only if something failed.
+      return firstWork([statement.block, statement.finalizer], names);
+    case "IfStatement":
+      return restless(statement.test, names)
+        ? statement
+        : firstWork([statement.consequent, statement.alternate], names);
+    default:
+      return statement;
+  }
+}
+
+function firstWork(statements: any[], names: MitogenNames): any {
+  for (const statement of statements) {
+    const culprit = statement && work(statement, names);
+    if (culprit) return culprit;
+  }
+  return undefined;
+}
+
+function isHarmless(expression: any, names: MitogenNames): boolean {
+  if (isInertCall(expression, names)) return true;
+  switch (expression.type) {
+    case "Literal":
+    case "Identifier":
+      return true;
+    case "AssignmentExpression":
+      return (
+        isInertCall(expression.right, names) ||
+        (isExports(expression.left) && !restless(expression.right, names))
+      );
+    case "LogicalExpression":
+      // `0 && (module.exports = …)`: never runs, it is there for tools that look for names.
+      return expression.left.type === "Literal" && !expression.left.value;
+    case "CallExpression": {
+      const callee = plainCallee(expression);
+      if (callee.type === "Identifier") return COMPILER_HELPERS.has(callee.name);
+      const isDefine = callee.type === "MemberExpression" && callee.property.name === "defineProperty";
+      return isDefine && callee.object.name === "Object" && isExports(expression.arguments[0]);
+    }
+    default:
+      return false;
+  }
+}
+
+/** `exports`, `module.exports`, and members of them. */
+function isExports(node: any): boolean {
+  if (node?.type === "Identifier") return node.name === "exports";
+  if (node?.type !== "MemberExpression") return false;
+  return (node.object.name === "module" && node.property.name === "exports") || isExports(node.object);
+}
+
+function refuse(id: string, what: string, cause?: unknown): ModuleError {
+  const cure =
+    "put the work into a function and run it with `await runWithRouter(main)` or under `if (isMain(import.meta))`, " +
+    "or move the functions that are called remotely into a module of their own";
+  const message = `Cannot send ${id}, the script this program was started with: ${what}; ${cure}`;
+  return new ModuleError("ERR_MODULE_ENTRY", message, cause === undefined ? undefined : { cause });
+}
+
+function entryId(script: string | undefined): string | undefined {
+  if (script === undefined) return undefined;
+  try {
+    const path = createRequire(join(process.cwd(), "noop.js")).resolve(script);
+    return pathToFileURL(realpathSync(path)).href;
+  } catch {
+    return pathToFileURL(script).href;
+  }
+}

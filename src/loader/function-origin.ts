@@ -1,0 +1,168 @@
+import { createRequire } from "node:module";
+import type { Session } from "node:inspector";
+
+/** Where V8 says a function was written, and what it can see. */
+export interface FunctionOrigin {
+  /** Absent for native and bound functions and for proxies. */
+  readonly scriptId: string | undefined;
+  /** Where the script came from; undefined while only {@link originUrl} can tell. */
+  readonly url: string | undefined;
+  /** Zero-based, in the source V8 compiled. */
+  readonly line: number;
+  readonly column: number;
+  readonly isBound: boolean;
+  /** Innermost first, without the global scope. */
+  readonly scopes: readonly FunctionScope[];
+}
+
+export interface FunctionScope {
+  readonly isModule: boolean;
+  /** A copy of the variables as they are now; those not initialised yet are missing or undefined. */
+  readonly bindings: Readonly<Record<string, unknown>>;
+}
+
+type Post = (method: string, params?: object) => any;
+
+interface RemoteProperty {
+  readonly name: string;
+  readonly value?: { readonly value?: any; readonly objectId?: string; readonly description?: string };
+}
+
+const HOLDER = Symbol.for("mitogen.function-origin");
+const require = createRequire(import.meta.url);
+const urls = new Map<string, string>();
+
+/** Asks V8's inspector, in process: every answer comes before `post` returns. */
+export function functionOrigin(fn: Function): FunctionOrigin {
+  return withSession((post) => {
+    const holder: { fn: Function; scopes: unknown[] } = { fn, scopes: [] };
+    const holderId = remoteObject(post, holder);
+    const target = post("Runtime.callFunctionOn", {
+      objectId: holderId,
+      functionDeclaration: "function () { return this.fn; }",
+    }).result;
+    const { internalProperties = [] }: { internalProperties?: RemoteProperty[] } = post(
+      "Runtime.getProperties",
+      {
+        objectId: target.objectId,
+        ownProperties: true,
+      },
+    );
+    const internal = (name: string) => internalProperties.find((property) => property.name === name)?.value;
+    const location = internal("[[FunctionLocation]]")?.value;
+    const kinds: boolean[] = [];
+    const scopesId = internal("[[Scopes]]")?.objectId;
+    if (scopesId !== undefined) {
+      const entries: RemoteProperty[] = post("Runtime.getProperties", {
+        objectId: scopesId,
+        ownProperties: true,
+      }).result;
+      const wanted = entries.filter((entry) => entry.value?.objectId && entry.value.description !== "Global");
+      for (const entry of wanted) kinds.push(entry.value?.description === "Module");
+      // The scope objects themselves come over, so that everything else is ordinary code on ordinary objects.
+      post("Runtime.callFunctionOn", {
+        objectId: holderId,
+        functionDeclaration: "function (...scopes) { this.scopes = scopes.map((scope) => scope.object); }",
+        arguments: wanted.map((entry) => ({ objectId: entry.value?.objectId })),
+      });
+    }
+    if (location !== undefined && !urls.has(location.scriptId)) learnUrls(post);
+    return {
+      scriptId: location?.scriptId,
+      url: urls.get(location?.scriptId),
+      line: location?.lineNumber ?? 0,
+      column: location?.columnNumber ?? 0,
+      isBound: internal("[[TargetFunction]]") !== undefined,
+      scopes: kinds.map((isModule, i) => ({
+        isModule,
+        bindings: (holder.scopes[i] ?? {}) as Record<string, unknown>,
+      })),
+    };
+  });
+}
+
+/** The URL of the script a function is in; empty for code that has none and for what is no script. */
+export function originUrl({ scriptId, url }: FunctionOrigin): string {
+  if (scriptId === undefined || url !== undefined) return url ?? "";
+  // Scripts none of whose functions V8 keeps a count for are missing from the quick answer.
+  if (!urls.has(scriptId)) learnAllUrls();
+  return urls.get(scriptId) ?? "";
+}
+
+/** The text V8 compiled, which under tsx is on no disk. Tens of milliseconds: for what nothing cheaper can settle. */
+export function scriptSource(scriptId: string): string {
+  return withSession((post) => {
+    post("Debugger.enable");
+    try {
+      return post("Debugger.getScriptSource", { scriptId }).scriptSource;
+    } finally {
+      post("Debugger.disable");
+    }
+  });
+}
+
+/** A few milliseconds, where switching the debugger on takes tens. */
+function learnUrls(post: Post): void {
+  // Switching the profiler off again would end the block coverage that c8 or `node --test` collect through it.
+  if (collectsCoverage()) return;
+  post("Profiler.enable");
+  try {
+    for (const script of post("Profiler.getBestEffortCoverage").result) urls.set(script.scriptId, script.url);
+  } finally {
+    post("Profiler.disable");
+  }
+}
+
+function learnAllUrls(): void {
+  withSession((post, session) => {
+    session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+    post("Debugger.enable");
+    post("Debugger.disable");
+  });
+}
+
+function collectsCoverage(): boolean {
+  return (
+    Boolean(process.env["NODE_V8_COVERAGE"]) || process.execArgv.includes("--experimental-test-coverage")
+  );
+}
+
+/** The inspector names objects only by way of an expression; the property is gone before any other code runs. */
+function remoteObject(post: Post, value: object): string {
+  Object.defineProperty(globalThis, HOLDER, { value, configurable: true });
+  try {
+    const expression = `globalThis[Symbol.for(${JSON.stringify(HOLDER.description)})]`;
+    return post("Runtime.evaluate", { expression }).result.objectId;
+  } finally {
+    delete (globalThis as Record<symbol, unknown>)[HOLDER];
+  }
+}
+
+/** One session per look-up: ending it frees every remote object it made, and nothing stays enabled. */
+function withSession<T>(use: (post: Post, session: Session) => T): T {
+  let session: Session;
+  try {
+    const inspector: typeof import("node:inspector") = require("node:inspector");
+    session = new inspector.Session();
+    session.connect();
+  } catch (cause) {
+    const message =
+      "Cannot find the module of a function: this node was built or started without its inspector";
+    throw new Error(message, { cause });
+  }
+  const post: Post = (method, params) => {
+    let answer: any;
+    let failure: Error | null | undefined;
+    session.post(method, params, (error: Error | null, result?: object) => {
+      failure = error;
+      answer = result;
+    });
+    if (failure) throw new Error(`Inspector refused ${method}: ${failure.message}`, { cause: failure });
+    return answer;
+  };
+  try {
+    return use(post, session);
+  } finally {
+    session.disconnect();
+  }
+}

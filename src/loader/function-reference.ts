@@ -1,0 +1,233 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
+import { topLevelNames, unnamedDefaultPath } from "./default-export.ts";
+import { type LocalExports, localExports, ownerOfMethod, pathsTo } from "./exported-path.ts";
+import { type FunctionOrigin, functionOrigin, originUrl, scriptSource } from "./function-origin.ts";
+import type { FunctionReference } from "./module-record.ts";
+
+/** How many functions deep a wrapper's captured variables are followed to the module that made it. */
+const MAX_WRAPPERS = 3;
+
+const NATIVE = /\{\s*\[native code\]\s*\}$/;
+
+const require = createRequire(import.meta.url);
+const known = new WeakMap<Function, FunctionReference>();
+
+/**
+ * Names a function so that another process can find it: its module and the path of properties to it.
+ *
+ * Always by identity, never by a name alone: what is found under the reference is this very function. Works while
+ * the module is still running its top level. Throws a TypeError with the cure for anything that cannot be named;
+ * the answer for a function does not change, so it is kept.
+ */
+export function referenceFunction(fn: Function): FunctionReference {
+  if (typeof fn !== "function")
+    throw new TypeError(`Cannot call ${typeof fn} in another process: it is no function`);
+  let reference = known.get(fn);
+  if (reference === undefined) {
+    reference = find(fn);
+    known.set(fn, reference);
+  }
+  return reference;
+}
+
+function find(fn: Function): FunctionReference {
+  // Indexing what Node offers takes longer than asking V8, so it is left out for functions that have a file.
+  const isNative = NATIVE.test(Function.prototype.toString.call(fn));
+  const builtin = isNative ? findBuiltin(fn) : undefined;
+  if (builtin !== undefined) return builtin;
+  rememberReplaceable();
+  const origin = functionOrigin(fn);
+  if (origin.isBound) {
+    throw refuse(fn, "", "a bound function", "export a function that takes what is bound as arguments");
+  }
+  if (origin.url === undefined || origin.url.startsWith("node:")) {
+    const inside = findBuiltin(fn);
+    if (inside !== undefined) return inside;
+  }
+  const url = originUrl(origin);
+  if (isClass(fn)) {
+    throw refuse(fn, url, "a class constructor", "export a function, or a static method, that makes the object");
+  }
+  return (
+    findInModule(fn, origin, false) ??
+    findByWrapped(fn, origin, MAX_WRAPPERS, new Set([fn])) ??
+    findInAnyCommonJs(fn) ??
+    raise(explain(fn, origin, url))
+  );
+}
+
+/** Looks for `fn` among the exports of the module that `origin` lies in. */
+function findInModule(
+  fn: Function,
+  origin: FunctionOrigin,
+  isWrapped: boolean,
+): FunctionReference | undefined {
+  if (origin.scriptId === undefined) return undefined;
+  const url = originUrl(origin);
+  const id = moduleId(url);
+  if (id === undefined) return undefined;
+  const loaded = require.cache[url.startsWith("file:") ? fileURLToPath(url) : url];
+  const path = loaded && exportsPath(fn, loaded.exports, { getters: true });
+  if (path !== undefined) return { module: id, path };
+  // A module without variables shows no scope.
+  const scope = origin.scopes.find((one) => one.isModule);
+  const locals = scope === undefined ? [] : pathsTo(fn, scope.bindings);
+  const exported = localExports(readSource(id));
+  let found = exportedPath(locals, exported);
+  // Compilers name an unnamed default export and V8 shows no binding for one: then only the text V8 has settles it.
+  if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
+    const source = scriptSource(origin.scriptId);
+    found = exportedPath(locals, localExports(source)) ?? unnamedDefaultPath(source, origin, locals, isWrapped);
+  }
+  return found && { module: id, path: found };
+}
+
+function exportedPath(locals: readonly string[][], exported: LocalExports | undefined): string[] | undefined {
+  for (const [root, ...rest] of locals) {
+    const name = exported?.byLocal.get(root as string);
+    if (name !== undefined) return [name, ...rest];
+  }
+  return undefined;
+}
+
+/** `export const f = wrap((…) => …)`: the wrapper was written elsewhere, what it captured was written in the module. */
+function findByWrapped(
+  fn: Function,
+  origin: FunctionOrigin,
+  depth: number,
+  seen: Set<Function>,
+): FunctionReference | undefined {
+  const captured = origin.scopes
+    .filter((scope) => !scope.isModule)
+    .flatMap((scope) => Object.values(Object.getOwnPropertyDescriptors(scope.bindings)))
+    .map((property) => property.value)
+    .filter((value): value is Function => typeof value === "function" && !seen.has(value))
+    .slice(0, 20);
+  const inner = captured.map((value) => {
+    seen.add(value);
+    return functionOrigin(value);
+  });
+  for (const each of inner) {
+    const found = each.scriptId === origin.scriptId ? undefined : findInModule(fn, each, true);
+    if (found !== undefined) return found;
+  }
+  // A module may define its own wrapper; then both are in one script, and named exports were already looked through.
+  for (const each of inner) {
+    const found = each.scriptId === origin.scriptId ? findInModule(fn, each, true) : undefined;
+    if (found !== undefined) return found;
+  }
+  if (depth === 1) return undefined;
+  for (const each of inner) {
+    const found = findByWrapped(fn, each, depth - 1, seen);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A package's main file often exports what other files of it define. */
+function findInAnyCommonJs(fn: Function): FunctionReference | undefined {
+  for (const [key, loaded] of Object.entries(require.cache)) {
+    const id = moduleId(key.startsWith("data:") ? key : pathToFileURL(key).href);
+    const path = id && !id.endsWith(".node") && loaded && exportsPath(fn, loaded.exports, { getters: false });
+    if (id && path) return { module: id, path };
+  }
+  return undefined;
+}
+
+function exportsPath(fn: Function, exports: unknown, o: { getters: boolean }): string[] | undefined {
+  if (exports === fn) return [];
+  return (typeof exports === "object" && exports !== null) || typeof exports === "function"
+    ? pathsTo(fn, exports, o)[0]
+    : undefined;
+}
+
+/** The URL of the file behind a script; undefined when there is none (REPL, eval, `node -e`, `data:`). */
+function moduleId(url: string): string | undefined {
+  if (url.startsWith("data:")) {
+    // tsx serves CommonJS TypeScript to an importing ES module like this.
+    const path = url.slice(url.lastIndexOf("?")).match(/^\?filePath=([^&]*)/)?.[1];
+    return path === undefined ? undefined : pathToFileURL(decodeURIComponent(path)).href;
+  }
+  if (!url.startsWith("file:")) return undefined;
+  const id = url.replace(/[?&]tsx-namespace=[^&#]*/, "");
+  return existsSync(fileURLToPath(id)) ? id : undefined;
+}
+
+function readSource(id: string): string {
+  try {
+    return readFileSync(fileURLToPath(id), "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function explain(fn: Function, origin: FunctionOrigin, url: string): TypeError {
+  if (origin.scriptId === undefined) {
+    return refuse(
+      fn,
+      "",
+      "native code or a proxy, and no public function of Node",
+      "export a function that calls it",
+    );
+  }
+  if (url.startsWith("node:")) {
+    return refuse(fn, url, "a function inside Node with no public name", "export a function that calls it");
+  }
+  const id = moduleId(url);
+  if (id === undefined) {
+    return refuse(fn, url, "defined in code that has no file", "move it into a module and export it there");
+  }
+  const isModule = origin.scopes.some((scope) => scope.isModule);
+  const topLevel = isModule ? undefined : topLevelNames(scriptSource(origin.scriptId));
+  const isOuter = (scope: (typeof origin.scopes)[number]) =>
+    scope.isModule ||
+    (topLevel && Object.getOwnPropertyNames(scope.bindings).every((name) => topLevel.has(name)));
+  const outer = origin.scopes.filter(isOuter);
+  for (const { bindings } of outer) {
+    if (pathsTo(fn, bindings).length > 0) return refuse(fn, id, "not exported", "export it");
+  }
+  const owner = outer.map(({ bindings }) => ownerOfMethod(fn, bindings)).find(Boolean);
+  if (owner !== undefined || isMethod(fn)) {
+    const what = owner === undefined ? "an instance method" : `an instance method, of '${owner}'`;
+    return refuse(
+      fn,
+      id,
+      what,
+      "export a function, or a static method, that takes the object's data as arguments",
+    );
+  }
+  const inner = origin.scopes.filter((scope) => !isOuter(scope));
+  const captured = [...new Set(inner.flatMap((scope) => Object.getOwnPropertyNames(scope.bindings)))];
+  if (captured.length > 0) {
+    const names = captured
+      .slice(0, 5)
+      .map((name) => `'${name}'`)
+      .join(", ");
+    const what = `a closure that captured ${names}${captured.length > 5 ? ", …" : ""}`;
+    return refuse(fn, id, what, "export a function of the module and pass it these as arguments");
+  }
+  return refuse(fn, id, "not exported", "export it");
+}
+
+function refuse(fn: Function, url: string, what: string, cure: string): TypeError {
+  const name = fn.name === "" ? "(anonymous)" : `'${fn.name}'`;
+  const place = url === "" ? "" : ` (${url.length > 300 ? `${url.slice(0, 300)}…` : url})`;
+  return new TypeError(`Cannot call function ${name}${place} in another process: it is ${what}; ${cure}`);
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+function isClass(fn: Function): boolean {
+  return /^class\b/.test(Function.prototype.toString.call(fn));
+}
+
+/** Shorthand methods have no `prototype` and a name before their parentheses. */
+function isMethod(fn: Function): boolean {
+  const text = Function.prototype.toString.call(fn).slice(0, 200);
+  return /^(?:async\s+)?(?:get\s+|set\s+)?\*?\s*(?!function\b|async\b)[\w$#]+\s*\(/.test(text);
+}

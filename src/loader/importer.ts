@@ -1,0 +1,124 @@
+import { inflateRawSync } from "node:zlib";
+import { Message } from "../core/message.ts";
+import { hasParentAuthority } from "../core/policy.ts";
+import type { CoreRouter, FunctionName } from "../core/router.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { Handle } from "../wire/handles.ts";
+import { Evaluator } from "./evaluator.ts";
+import type { ImportKind, ModuleFormat, ModuleRecord } from "./module-record.ts";
+
+type AnyFunction = (...args: unknown[]) => unknown;
+
+/** How the main thread waits for an answer without giving up control; see `BrokerLink.waitFor`. */
+export interface SyncWaiter {
+  waitFor(isUrgent: (frame: { handle: number }) => boolean, isDone: () => boolean): void;
+}
+
+/**
+ * Gives a child the modules of the program it belongs to: keeps what is pushed ahead of calls, asks the parent for the rest, and
+ * finds functions in them. Evaluation itself is the {@link Evaluator}'s.
+ */
+export class Importer {
+  readonly #router: CoreRouter;
+  readonly #waiter: SyncWaiter;
+  readonly #evaluator: Evaluator;
+  /** Pushed and not yet evaluated, as they came: most of a large graph is never run. */
+  readonly #packed: Map<string, Uint8Array> = new Map();
+
+  constructor(router: CoreRouter, waiter: SyncWaiter, mitogen: Record<string, unknown>) {
+    this.#router = router;
+    this.#waiter = waiter;
+    this.#evaluator = new Evaluator(
+      {
+        take: (id) => this.take(id),
+        fetch: (parentId, specifier, kind) => this.fetch(parentId, specifier, kind),
+        fetchSync: (parentId, specifier, kind) => this.fetchSync(parentId, specifier, kind),
+      },
+      mitogen,
+    );
+    router.addHandler((message) => this.store(message.decode()), {
+      handle: Handle.LOAD_MODULE,
+      policy: hasParentAuthority,
+      service: true,
+    });
+  }
+
+  /** The function, if its module has been evaluated; `receiver` is what `this` is inside. */
+  lookUp(name: FunctionName): { fn: AnyFunction; receiver: unknown } | undefined {
+    const root = this.#evaluator.evaluated(name.module);
+    return root && findFunction(root.value, name);
+  }
+
+  /** The function, after evaluating its module. Rejects with what the evaluation throws, and a TypeError when there is no such function. */
+  async load(name: FunctionName): Promise<{ fn: AnyFunction; receiver: unknown }> {
+    return findFunction(await this.#evaluator.evaluate(name.module), name);
+  }
+
+  /** [[id, packed], …]: modules pushed by the parent. One that is already here keeps what it is. */
+  private store(modules: unknown): void {
+    for (const [id, packed] of modules as [string, Uint8Array][]) {
+      if (!this.#packed.has(id)) this.#packed.set(id, packed);
+    }
+  }
+
+  private take(id: string): ModuleRecord | undefined {
+    const packed = this.#packed.get(id);
+    if (packed === undefined) return undefined;
+    this.#packed.set(id, EMPTY); // evaluated once; its place says that it was here
+    const [format, source, imports, requires, exports] = decodeValue(inflateRawSync(packed)) as [
+      ModuleFormat,
+      string,
+      Record<string, string>,
+      Record<string, string>,
+      string[],
+    ];
+    return { id, format, source, imports, requires, exports };
+  }
+
+  private async fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string> {
+    const parent = this.#router.contextById(this.#router.parentIds[0] as number);
+    return readAnswer(await parent.request(Handle.GET_MODULE, [parentId, specifier, kind]));
+  }
+
+  private fetchSync(parentId: string, specifier: string, kind: ImportKind): string {
+    const router = this.#router;
+    let answer: (() => unknown) | undefined;
+    const replyTo = router.addHandler(
+      (message) => {
+        answer = () => message.decode();
+      },
+      { persist: false },
+    );
+    const to = { dstId: router.parentIds[0] as number, handle: Handle.GET_MODULE, replyTo };
+    router.route(Message.to(router, to, { value: [parentId, specifier, kind] }));
+    this.#waiter.waitFor(
+      ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE,
+      () => answer !== undefined,
+    );
+    return readAnswer(answer?.());
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** The parent answers with the module's id, or with why it will not serve it: [message, code]. */
+function readAnswer(answer: unknown): string {
+  if (typeof answer === "string") return answer;
+  const [message, code] = answer as [string, string];
+  throw Object.assign(new Error(message), { code });
+}
+
+function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {
+  let receiver: unknown;
+  let value = root;
+  for (const key of name.path) {
+    receiver = value;
+    value = (value as Record<string, unknown> | undefined | null)?.[key];
+  }
+  if (typeof value !== "function") {
+    throw new TypeError(
+      `Cannot call ${name.path.join(".")} of ${name.module}: it is ${value === undefined ? "not exported there" : `no function but ${typeof value}`}`,
+    );
+  }
+  return { fn: value as AnyFunction, receiver };
+}

@@ -1,0 +1,26 @@
+import { MitogenError } from "../errors.ts";
+
+export type ModuleErrorCode =
+  | "ERR_MODULE_NOT_FOUND"
+  | "ERR_MODULE_COMPILE"
+  | "ERR_MODULE_NATIVE"
+  | "ERR_MODULE_ENTRY"
+  | "ERR_UNKNOWN_FILE_EXTENSION";
+
+/** A module cannot be sent to another context; nothing of it was sent. */
+export class ModuleError extends MitogenError {
+  static {
+    // A literal: the minifier renames classes.
+    Object.defineProperty(this.prototype, "name", {
+      value: "ModuleError",
+      writable: true,
+      configurable: true,
+    });
+  }
+  override readonly code: ModuleErrorCode;
+
+  constructor(code: ModuleErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}

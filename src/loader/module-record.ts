@@ -1,0 +1,34 @@
+/** What a module is once the master has resolved and compiled it, and how it crosses a link. */
+
+/** How a module is evaluated. */
+export type ModuleFormat = "module" | "commonjs" | "json";
+
+/** The two resolutions Node has; they differ in export conditions and file guessing. */
+export type ImportKind = "import" | "require";
+
+/**
+ * One module, ready to be evaluated in a child. Resolution is complete: a child never guesses.
+ * Builtins and `mitogen` itself are not in the maps, every context has them.
+ */
+export interface ModuleRecord {
+  /** Absolute URL on the master: `file:///srv/app/tasks.ts`. */
+  readonly id: string;
+  readonly format: ModuleFormat;
+  /** JavaScript for the target's Node version, or JSON text. */
+  readonly source: string;
+  /** Specifier → id for `import`, `export from` and literal `import()`. */
+  readonly imports: Readonly<Record<string, string>>;
+  /** Specifier → id for literal `require()`. */
+  readonly requires: Readonly<Record<string, string>>;
+  /** Names an ES module can import from it; only for CommonJS. */
+  readonly exports: readonly string[];
+}
+
+/**
+ * Where a function is, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or
+ * `global` for the global object; `path` are the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
+ */
+export interface FunctionReference {
+  readonly module: string;
+  readonly path: readonly string[];
+}

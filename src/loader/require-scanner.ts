@@ -1,0 +1,178 @@
+/** A literal `require("x")` or `import("x")` in CommonJS. */
+export interface ScannedRequire {
+  readonly specifier: string;
+  readonly kind: "require" | "import";
+  /** It stands in a `try` block: the module lives with its absence. */
+  readonly isOptional: boolean;
+}
+
+/** After these a slash starts a regular expression, not a division. */
+const BEFORE_EXPRESSION = new Set(
+  "return typeof case do else in instanceof new void delete throw yield await of".split(" "),
+);
+
+/**
+ * Finds them in one pass without parsing: skips comments, strings, templates and regular expressions, and may
+ * take something for a require that is none, which then does not resolve or is simply sent along.
+ */
+export function scanRequires(source: string): ScannedRequire[] {
+  if (!source.includes("require") && !source.includes("import")) return [];
+  return new Scanner(source).scan();
+}
+
+class Scanner {
+  readonly #source: string;
+  readonly #found: ScannedRequire[] = [];
+  /** What each open brace is: a `try` block, a template's `${`, or anything else. */
+  readonly #braces: ("try" | "template" | "other")[] = [];
+  #tries = 0;
+  #at = 0;
+  /** The word or character before, white space and comments left out. */
+  #previous = "";
+
+  constructor(source: string) {
+    this.#source = source;
+  }
+
+  scan(): ScannedRequire[] {
+    if (this.#source.startsWith("#!")) this.#skipLine();
+    while (this.#at < this.#source.length) this.#step();
+    return this.#found;
+  }
+
+  #step(): void {
+    const source = this.#source;
+    const char = source[this.#at] as string;
+    if (char <= " ") this.#at++;
+    else if (char === '"' || char === "'") this.#skipString(char);
+    else if (char === "`") this.#skipTemplate();
+    else if (char === "/" && source[this.#at + 1] === "/") this.#skipLine();
+    else if (char === "/" && source[this.#at + 1] === "*") this.#skipComment();
+    else if (char === "/" && this.#expectsExpression()) this.#skipRegExp();
+    else if (isWordPart(source.charCodeAt(this.#at))) this.#word();
+    else if (char === "{") this.#open();
+    else if (char === "}") this.#close();
+    else this.#punctuation(char);
+  }
+
+  #word(): void {
+    const start = this.#at;
+    while (this.#at < this.#source.length && isWordPart(this.#source.charCodeAt(this.#at))) this.#at++;
+    const word = this.#source.slice(start, this.#at);
+    const isMember = this.#previous === "." && this.#source[start - 2] !== ".";
+    this.#previous = isMember ? "member" : word;
+    if (!isMember && (word === "require" || word === "import")) this.#call(word);
+  }
+
+  /** Looks ahead for `("x")`; the scan itself goes on behind the word. */
+  #call(kind: "require" | "import"): void {
+    const match = matchAt(LITERAL_CALL, this.#source, this.#at);
+    const specifier = match?.[2];
+    if (specifier === undefined || specifier.includes("\\")) return;
+    this.#found.push({ specifier, kind, isOptional: this.#tries > 0 });
+  }
+
+  #open(): void {
+    const kind = this.#previous === "try" ? "try" : "other";
+    if (kind === "try") this.#tries++;
+    this.#braces.push(kind);
+    this.#punctuation("{");
+  }
+
+  #close(): void {
+    const kind = this.#braces.pop();
+    if (kind === "try") this.#tries--;
+    if (kind === "template") this.#skipTemplate();
+    else this.#punctuation("}");
+  }
+
+  #punctuation(char: string): void {
+    this.#previous = char;
+    this.#at++;
+  }
+
+  #expectsExpression(): boolean {
+    const previous = this.#previous;
+    if (previous === "" || BEFORE_EXPRESSION.has(previous)) return true;
+    return (
+      previous !== ")" &&
+      previous !== "]" &&
+      previous !== "}" &&
+      !isWordPart(previous.charCodeAt(0)) &&
+      previous !== '"'
+    );
+  }
+
+  #skipString(quote: string): void {
+    this.#at++;
+    while (this.#at < this.#source.length) {
+      const char = this.#source[this.#at++];
+      if (char === "\\") this.#at++;
+      else if (char === quote || char === "\n") break;
+    }
+    this.#previous = '"';
+  }
+
+  /** From the opening backtick, or from the brace that ends a substitution. */
+  #skipTemplate(): void {
+    this.#at++;
+    while (this.#at < this.#source.length) {
+      const char = this.#source[this.#at++];
+      if (char === "\\") this.#at++;
+      else if (char === "`") break;
+      else if (char === "$" && this.#source[this.#at] === "{") {
+        this.#at++;
+        this.#braces.push("template");
+        this.#previous = "{";
+        return;
+      }
+    }
+    this.#previous = '"';
+  }
+
+  #skipRegExp(): void {
+    const start = this.#at++;
+    for (let inClass = false; this.#at < this.#source.length; ) {
+      const char = this.#source[this.#at++];
+      if (char === "\\") this.#at++;
+      else if (char === "[") inClass = true;
+      else if (char === "]") inClass = false;
+      else if (char === "/" && !inClass) break;
+      else if (char === "\n") {
+        // It was a division after all.
+        this.#at = start + 1;
+        break;
+      }
+    }
+    this.#previous = '"';
+  }
+
+  #skipLine(): void {
+    const end = this.#source.indexOf("\n", this.#at);
+    this.#at = end < 0 ? this.#source.length : end;
+  }
+
+  #skipComment(): void {
+    const end = this.#source.indexOf("*/", this.#at + 2);
+    this.#at = end < 0 ? this.#source.length : end + 2;
+  }
+}
+
+const LITERAL_CALL = /\s{0,99}\(\s{0,99}(["'`])([^"'`\n$]{1,1000})\1\s{0,99}[,)]/y;
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
+}
+
+/** Letters, digits, `_`, `$` and everything beyond ASCII. */
+function isWordPart(code: number): boolean {
+  return (
+    (code >= 97 && code <= 122) ||
+    (code >= 65 && code <= 90) ||
+    (code >= 48 && code <= 57) ||
+    code === 95 ||
+    code === 36 ||
+    code > 127
+  );
+}

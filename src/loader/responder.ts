@@ -1,0 +1,160 @@
+import { constants, deflateRaw } from "node:zlib";
+import { promisify } from "node:util";
+import type { Context } from "../core/context.ts";
+import { getLogger } from "../core/log.ts";
+import type { Message } from "../core/message.ts";
+import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
+import { ProtocolError } from "../errors.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { isBuiltin } from "./builtins.ts";
+import { Compiler } from "./compile.ts";
+import { referenceFunction } from "./function-reference.ts";
+import { ModuleGraph } from "./graph.ts";
+import type { ImportKind, ModuleRecord } from "./module-record.ts";
+
+/** What serving modules has cost so far. */
+export interface ModuleStats {
+  /** Modules sent, pushed ahead or asked for. */
+  moduleCount: number;
+  /** Their compressed bytes. */
+  moduleBytes: number;
+  /** Requests by children, and how many were refused. */
+  requestCount: number;
+  refusedCount: number;
+}
+
+/** What one context has been sent. */
+interface Target {
+  readonly nodeVersion: string;
+  readonly sent: Set<string>;
+  /** Roots whose whole graph is there. */
+  readonly complete: Set<string>;
+}
+
+const compress = promisify(deflateRaw) as (bytes: Buffer, options: { level: number }) => Promise<Buffer>;
+const log = getLogger("mitogen.responder");
+
+/** Shared by all routers of this process: a module is compiled and compressed once, not once per target. */
+const compiler = new Compiler();
+const graph = new ModuleGraph(compiler);
+const packed = new WeakMap<ModuleRecord, Promise<Buffer>>();
+
+/**
+ * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
+ * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/protocol.md#modules
+ */
+export class ModuleResponder implements Functions {
+  readonly #router: CoreRouter;
+  readonly #targets: Map<number, Target> = new Map();
+  readonly #stats: ModuleStats = { moduleCount: 0, moduleBytes: 0, requestCount: 0, refusedCount: 0 };
+
+  constructor(router: CoreRouter) {
+    this.#router = router;
+    router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
+  }
+
+  /** Counters since this router was made. */
+  get stats(): Readonly<ModuleStats> {
+    return { ...this.#stats };
+  }
+
+  /** A context that modules may be sent to, from now until {@link forget}. */
+  addTarget(contextId: number, nodeVersion: string): void {
+    this.#targets.set(contextId, { nodeVersion, sent: new Set(), complete: new Set() });
+  }
+
+  forget(contextId: number): void {
+    this.#targets.delete(contextId);
+  }
+
+  nameOf(fn: (...args: never[]) => unknown): FunctionName {
+    return referenceFunction(fn);
+  }
+
+  prepare(context: Context, { module }: FunctionName): Promise<void> | undefined {
+    if (module === "global" || isBuiltin(module)) return undefined;
+    const target = this.#targets.get(context.contextId);
+    if (target === undefined || target.complete.has(module)) return undefined;
+    return this.push(context.contextId, target, module);
+  }
+
+  originalStack(stack: string): string {
+    return compiler.originalStack(stack);
+  }
+
+  /** Sends the part of the graph of `id` that the target lacks. */
+  private async push(contextId: number, target: Target, id: string): Promise<void> {
+    const records = await graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
+    await this.send(contextId, target, records);
+    target.complete.add(id);
+  }
+
+  private async send(contextId: number, target: Target, records: readonly ModuleRecord[]): Promise<void> {
+    const modules = await Promise.all(records.map(async (record) => [record.id, await pack(record)] as const));
+    // Another push may have sent some of them while these were compressed.
+    const missing = modules.filter(([id]) => !target.sent.has(id));
+    if (missing.length === 0) return;
+    for (const [id, bytes] of missing) {
+      target.sent.add(id);
+      this.#stats.moduleCount += 1;
+      this.#stats.moduleBytes += bytes.length;
+    }
+    log.debug(`Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`);
+    this.#router.routeFrame({
+      encoding: Encoding.CBOR,
+      dstId: contextId,
+      srcId: this.#router.contextId,
+      authId: this.#router.contextId,
+      handle: Handle.LOAD_MODULE,
+      replyTo: 0,
+      body: encodeValue(missing),
+    });
+  }
+
+  /** A child asks what a specifier means that its maps do not name. Everything in the request is hostile until checked. */
+  private async answer(message: Message): Promise<void> {
+    this.#stats.requestCount += 1;
+    try {
+      const [parentId, specifier, kind] = parseRequest(message.decode());
+      const target = this.#targets.get(message.srcId);
+      if (target === undefined) throw new ProtocolError(`context ${message.srcId} is not served modules`);
+      const found = graph.mayServe((id) => target.sent.has(id), parentId, specifier, kind);
+      if ("refused" in found) {
+        this.refuse(message, `Cannot find module '${specifier}' imported from ${parentId}: ${found.refused}`, kind);
+        return;
+      }
+      await this.push(message.srcId, target, found.id);
+      message.reply(found.id);
+    } catch (error) {
+      this.refuse(message, (error as Error).message, "import");
+    }
+  }
+
+  private refuse(message: Message, reason: string, kind: ImportKind): void {
+    this.#stats.refusedCount += 1;
+    log.warning(`Refused a module to ${message.context.name}: ${reason.slice(0, 2000)}`);
+    message.reply([reason, kind === "import" ? "ERR_MODULE_NOT_FOUND" : "MODULE_NOT_FOUND"]);
+  }
+}
+
+/** A record as it crosses links: compressed once, whoever it is sent to. */
+function pack(record: ModuleRecord): Promise<Buffer> {
+  let bytes = packed.get(record);
+  if (bytes === undefined) {
+    const { format, source, imports, requires, exports } = record;
+    const plain = Buffer.concat(encodeValue([format, source, imports, requires, exports]));
+    bytes = compress(plain, { level: constants.Z_DEFAULT_COMPRESSION });
+    packed.set(record, bytes);
+  }
+  return bytes;
+}
+
+function parseRequest(value: unknown): [string, string, ImportKind] {
+  const [parentId, specifier, kind] = Array.isArray(value) ? value : [];
+  if (typeof parentId === "string" && typeof specifier === "string" && (kind === "import" || kind === "require")) {
+    return [parentId, specifier, kind];
+  }
+  throw new ProtocolError("a module request must be [parent id, specifier, kind]");
+}

@@ -1,0 +1,47 @@
+import { emitRecord, LogLevel, type LogLevelName } from "../core/log.ts";
+import type { Message } from "../core/message.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { ProtocolError } from "../errors.ts";
+import { Handle } from "../wire/handles.ts";
+
+const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
+/** A logger's name from a child is cut to this: it becomes part of every line. */
+const MAX_NAME_CHARACTERS = 200;
+
+/** Makes the records that contexts send to this router records of this process. */
+export function receiveLogs(router: CoreRouter): void {
+  router.addHandler((message) => forward(message), { handle: Handle.FORWARD_LOG, service: true });
+}
+
+/** [[logger, level, message, time], …], docs/protocol.md#forward_log. A malformed batch is dropped whole. */
+function forward(message: Message): void {
+  const records = message.decode();
+  if (!Array.isArray(records)) throw new ProtocolError("a log batch must be an array");
+  for (const record of records) forwardOne(message, record);
+}
+
+function forwardOne(message: Message, record: unknown): void {
+  const [name, level, text, time] = Array.isArray(record) ? record : [];
+  const levelName = LEVEL_NAMES.find((each) => LogLevel[each] === level);
+  // What a child sends is hostile until checked; levels a child may not use (none, io) are unknown here.
+  if (
+    typeof name !== "string" ||
+    typeof text !== "string" ||
+    typeof time !== "number" ||
+    levelName === undefined ||
+    levelName === "none" ||
+    levelName === "io"
+  ) {
+    throw new ProtocolError("a log record must be [logger, level, message, time]");
+  }
+  const shownName = name.slice(0, MAX_NAME_CHARACTERS).replace(/\p{Cc}/gu, " ");
+  emitRecord({
+    time,
+    level: levelName,
+    logger: `mitogen.ctx.${message.context.name}`,
+    message: `${shownName}: ${text}`,
+    mitogenContext: message.context,
+    mitogenName: shownName,
+    mitogenMsg: text,
+  });
+}

@@ -1,0 +1,42 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../core/log.ts";
+
+let detachEarlier: (() => void) | undefined;
+
+/**
+ * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is truncated. `level` is `info`
+ * by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per frame), an unknown name means `info`.
+ * Calling it again replaces the earlier file. Throws what opening the file throws.
+ */
+export function logToFile(path?: string, options: { level?: LogLevelName } = {}): void {
+  const level = parseLevel(process.env.MITOGEN_LOG_LEVEL ?? options.level ?? "info");
+  const fd = path === undefined ? 2 : openSync(path, "w");
+  detachEarlier?.();
+  const detach = addLogSink((record) => writeSync(fd, `${formatRecord(record)}\n`), level);
+  detachEarlier = () => {
+    detach();
+    if (path !== undefined) closeSync(fd);
+  };
+}
+
+/**
+ * Hands every record of at least `level` (`info` by default) to `sink`; returns the function that stops it. For pino:
+ * `onLog(({ level, logger, message }) => pino[level === "warning" ? "warn" : level]({ logger }, message))`.
+ */
+export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
+  return addLogSink(sink, parseLevel(process.env.MITOGEN_LOG_LEVEL ?? options.level ?? "info"));
+}
+
+/** One line per record; a message of several lines is indented, so that it cannot pass for several records. */
+export function formatRecord({ time, level, logger, message }: LogRecord): string {
+  const date = new Date(Number.isFinite(time) && Math.abs(time) < 8.64e15 ? time : 0);
+  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join(":");
+  return `${clock} ${level.charAt(0).toUpperCase()} ${logger}: ${message.replace(/\n/g, "\n    ")}`;
+}
+
+function parseLevel(name: string): LogLevelName {
+  const lower = name.toLowerCase();
+  return Object.hasOwn(LogLevel, lower) ? (lower as LogLevelName) : "info";
+}

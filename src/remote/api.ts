@@ -1,0 +1,40 @@
+import { getLogger } from "../core/log.ts";
+import { Context } from "../core/context.ts";
+import { FunctionRef, ref } from "../core/function-ref.ts";
+import { Message } from "../core/message.ts";
+import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
+import { Receiver } from "../core/receiver.ts";
+import { CoreRouter } from "../core/router.ts";
+import { Sender } from "../core/sender.ts";
+import { Broker } from "../core/broker.ts";
+import * as errors from "../errors.ts";
+import { Blob } from "../wire/blob.ts";
+import { Secret } from "../wire/secret.ts";
+
+/**
+ * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
+ * nothing here; the program has been started already.
+ */
+export function mitogenModule(): Record<string, unknown> {
+  return {
+    ...errors,
+    Blob,
+    Broker,
+    Context,
+    FunctionRef,
+    Message,
+    Receiver,
+    Router: CoreRouter,
+    Secret,
+    Sender,
+    getLogger,
+    hasParentAuthority,
+    isImmediateChild,
+    isMain: () => false,
+    logToFile: () => undefined,
+    onLog: () => () => undefined,
+    ref,
+    runWithRouter: async () => undefined,
+    withRouter: () => async () => undefined,
+  };
+}

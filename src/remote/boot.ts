@@ -1,0 +1,43 @@
+import { closeSync, openSync } from "node:fs";
+import { STDERR_TAP, STDOUT_TAP } from "./shared-state.ts";
+
+/** What stage 1 hands over: docs/bootstrap.md#stage-1. */
+export interface Boot {
+  /** The payload's JavaScript, to be evaluated again in the broker thread. */
+  readonly source: string;
+  /** The same compressed, kept to boot children of this child. */
+  readonly payload: Uint8Array;
+  /** Starts every marker of this connection. */
+  readonly nonce: string;
+}
+
+/**
+ * Gives this process the stdio that user code and its subprocesses see: stdin is at its end, stdout and stderr are the write ends of
+ * the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the lowest free descriptor. Must run before there
+ * is a second thread.
+ */
+export function replaceStdio(): void {
+  reopen(0, "/dev/null", "r");
+  // Without /proc (macOS, BSD) they stay what the shell made them.
+  reopen(1, `/proc/self/fd/${STDOUT_TAP}`, "w");
+  reopen(2, `/proc/self/fd/${STDERR_TAP}`, "w");
+}
+
+function reopen(fd: number, path: string, flags: string): void {
+  let opened: number;
+  try {
+    // Opened first, so that nothing is lost where it cannot be.
+    opened = openSync(path, flags);
+  } catch {
+    return;
+  }
+  if (opened !== fd) {
+    try {
+      closeSync(fd);
+    } catch {
+      // It was closed from the start.
+    }
+    openSync(path, flags);
+    closeSync(opened);
+  }
+}

@@ -1,0 +1,205 @@
+import { Socket } from "node:net";
+import type { MessagePort } from "node:worker_threads";
+import { FrameRouter } from "../core/frame-router.ts";
+import { addLogSink, type LogLevelName, LogLevel, type LogRecord } from "../core/log.ts";
+import { StreamLink } from "../core/stream-link.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { descendantsInGroup } from "../core/process-tree.ts";
+import {
+  type ChildConfig,
+  type ControlMessage,
+  STDERR_TAP,
+  STDOUT_TAP,
+  type ThreadData,
+  TRANSPORT_IN,
+  TRANSPORT_OUT,
+  Word,
+} from "./shared-state.ts";
+import { SharedWritable } from "./shared-writable.ts";
+import { StdioTap } from "./stdio-tap.ts";
+import { ThreadLink } from "./thread-link.ts";
+
+/** Everything that ends must have ended by then: design.md section 10. */
+const GRACE_MS = 3000;
+/** How long a SIGTERM handler of user code may take before SIGKILL. */
+const SIGTERM_MS = 700;
+/** How often is looked whether subprocesses have ended: the kernel tells only their parent, which may hang. */
+const POLL_MS = 20;
+/** How much of the last output is told with the reason when user code ends the process. */
+const LAST_LINES = 10;
+const LAST_LINE_CHARACTERS = 300;
+
+/**
+ * The broker thread of a child: owns the link to the parent and the taps on stdout and stderr, routes, and ends the process. It
+ * never waits for the main thread, so a function that hangs there stops nothing of this.
+ */
+export class BrokerThread {
+  readonly #data: ThreadData;
+  readonly #port: MessagePort;
+  readonly #writable: SharedWritable;
+  readonly #parent: StreamLink;
+  readonly #inner: ThreadLink;
+  readonly #lastLines: string[] = [];
+  #taps: readonly StdioTap[] = [];
+  #config!: ChildConfig;
+  #router!: FrameRouter;
+  #isEnding = false;
+  #isDying = false;
+
+  constructor(data: ThreadData) {
+    this.#data = data;
+    this.#port = data.port as MessagePort;
+    const input = new Socket({ fd: TRANSPORT_IN, readable: true, writable: false });
+    const output = new Socket({ fd: TRANSPORT_OUT, readable: false, writable: true });
+    this.#writable = new SharedWritable(output, data.words);
+    this.#writable.on("drain", () => {
+      for (const tap of this.#taps) tap.resume();
+    });
+    this.#parent = new StreamLink("parent", input, this.#writable, 0xffffffff);
+    this.#inner = new ThreadLink(this.#port, data.words);
+    this.#parent.open({
+      // Only the first frame comes here; configure() takes the link over.
+      onFrame: (frame) => this.configure(frame),
+      onClosed: () => this.die(),
+    });
+  }
+
+  private configure(frame: Frame): void {
+    const config = decodeValue(joinBody(frame)) as ChildConfig;
+    this.#config = config;
+    this.#router = new FrameRouter(config);
+    // First: the main thread must know who it is before anything else arrives there.
+    this.#inner.send(frame);
+    this.#router.attach(this.#inner, config.contextId, "inner");
+    this.#router.onParentLost = () => this.end();
+    this.#router.listen(() => this.end(), {
+      handle: Handle.SHUTDOWN,
+      policy: ({ authId }) => this.#router.hasAuthority(authId),
+    });
+    const level = (Object.keys(LogLevel) as LogLevelName[]).find((name) => LogLevel[name] === config.logLevel);
+    addLogSink((record) => this.forwardRecord(record), level ?? "warning");
+    this.#port.on("message", (message: ControlMessage) => this.onControl(message));
+    this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];
+    this.#router.attach(this.#parent, config.parentIds[0] as number, "parent");
+  }
+
+  private onControl(message: ControlMessage): void {
+    if (message.rest !== undefined) this.#writable.adopt(message.rest);
+    if (message.frames !== undefined) {
+      if (message.hasOutput === true) this.drainTaps();
+      // Before the count goes down: the main thread may write directly only behind these.
+      this.#writable.acquire();
+      this.#inner.receive(message.frames);
+      Atomics.sub(this.#data.words, Word.POSTED, 1);
+      process.nextTick(() => this.#writable.releaseIfIdle());
+    }
+    if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
+  }
+
+  private tap(fd: number, name: string): StdioTap {
+    return new StdioTap(fd, (lines) => this.forwardLines(name, lines));
+  }
+
+  private drainTaps(): void {
+    for (const tap of this.#taps) tap.drain();
+  }
+
+  private forwardLines(name: string, lines: readonly string[]): void {
+    for (const line of lines.slice(-LAST_LINES)) this.#lastLines.push(line.slice(0, LAST_LINE_CHARACTERS));
+    this.#lastLines.splice(0, this.#lastLines.length - LAST_LINES);
+    if (this.#config.logLevel < LogLevel.info) return;
+    const time = Date.now();
+    const isBelowMark = this.sendRecords(lines.map((line) => [name, LogLevel.info, line, time]));
+    // The parent is slow: let the pipe fill, so that the writer waits instead of our memory growing.
+    if (!isBelowMark) for (const tap of this.#taps) tap.pause();
+  }
+
+  private forwardRecord(record: LogRecord): void {
+    // Records about frames would make frames.
+    if (record.level === "io") return;
+    this.sendRecords([[record.logger, LogLevel[record.level], record.message, record.time]]);
+  }
+
+  private sendRecords(records: unknown[]): boolean {
+    const { contextId } = this.#config;
+    return this.#parent.send({
+      encoding: Encoding.CBOR,
+      dstId: 0,
+      srcId: contextId,
+      authId: contextId,
+      handle: Handle.FORWARD_LOG,
+      replyTo: 0,
+      body: encodeValue(records),
+    });
+  }
+
+  /** User code ends the process: tell the parent why, then let the main thread go on exiting. */
+  private sayGoodbye(reason: string): void {
+    const { contextId, parentIds } = this.#config;
+    this.flushTaps();
+    const output = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
+    this.#parent.send({
+      encoding: Encoding.CBOR,
+      dstId: parentIds[0] as number,
+      srcId: contextId,
+      authId: contextId,
+      handle: Handle.DEL_ROUTE,
+      replyTo: 0,
+      body: encodeValue([contextId, reason + output]),
+    });
+    this.#writable.on("close", () => this.letMainExit());
+    this.#parent.close();
+    this.#writable.on("finish", () => this.letMainExit());
+  }
+
+  private letMainExit(): void {
+    Atomics.store(this.#data.words, Word.FLUSHED, 1);
+    Atomics.notify(this.#data.words, Word.FLUSHED);
+  }
+
+  private flushTaps(): void {
+    this.drainTaps();
+    for (const tap of this.#taps) tap.flush();
+  }
+
+  /** Ends the context: what is buffered is sent, then the process is killed, whatever its main thread does. */
+  private end(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    setTimeout(() => this.die(), GRACE_MS - 2 * SIGTERM_MS);
+    this.flushTaps();
+    this.#writable.on("finish", () => this.die()).on("close", () => this.die());
+    this.#parent.close();
+  }
+
+  /** What user code started and left running goes first, or it would outlive the program. */
+  private die(): void {
+    if (this.#isDying) return;
+    this.#isDying = true;
+    const deadline = Date.now() + SIGTERM_MS;
+    let signal: NodeJS.Signals = "SIGTERM";
+    const poll = () => {
+      const pids = descendantsInGroup(process.pid);
+      for (const pid of pids) kill(pid, signal);
+      if (pids.length > 0 && signal === "SIGTERM") {
+        if (Date.now() >= deadline) signal = "SIGKILL";
+        setTimeout(poll, POLL_MS);
+        return;
+      }
+      kill(process.pid, "SIGTERM");
+      setTimeout(() => kill(process.pid, "SIGKILL"), SIGTERM_MS);
+    };
+    poll();
+  }
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended by itself, or became another user's (EPERM): then it ends when its pipes do.
+  }
+}

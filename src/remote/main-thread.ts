@@ -1,0 +1,93 @@
+import { type MessagePort, Worker } from "node:worker_threads";
+import { addLogSink, getLogger, LogLevel, type LogLevelName } from "../core/log.ts";
+import { CoreRouter } from "../core/router.ts";
+import { Importer } from "../loader/importer.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { mitogenModule } from "./api.ts";
+import { BrokerLink } from "./broker-link.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { installOutput } from "./output.ts";
+import type { ChildConfig } from "./shared-state.ts";
+
+/** How long a process that ends by itself waits for its last words to be sent. */
+const EXIT_FLUSH_MS = 2000;
+
+/**
+ * The main thread of a child, where user code runs: receives calls, evaluates modules, and nothing else.
+ */
+export class MainThread {
+  constructor(port: MessagePort, words: Int32Array) {
+    const link = new BrokerLink(port, words);
+    // The broker thread sends the configuration first; start() takes the link over.
+    link.open({ onFrame: (frame) => this.start(link, frame), onClosed: () => undefined });
+    port.on("message", (bytes: Uint8Array) => link.receive(bytes));
+  }
+
+  private start(link: BrokerLink, frame: Frame): void {
+    const config = decodeValue(joinBody(frame)) as ChildConfig;
+    process.title = `mitogen:${config.remoteName}`;
+    link.writeDirectlyTo(config.parentIds);
+    const router = new CoreRouter(undefined, config);
+    forwardLogs(router, config);
+    installOutput(link);
+    reportExit(link);
+    new Dispatcher(router, new Importer(router, link, mitogenModule()));
+    router.attach(link, config.parentIds[0] as number, "parent");
+  }
+}
+
+/** Starts the broker thread beside this one. It ends the process when it fails, and when the parent is lost. */
+export function startBrokerThread(source: string, workerData: object, transferList: MessagePort[]): void {
+  const worker = new Worker(`${source}\n(require)`, {
+    eval: true,
+    workerData,
+    transferList,
+    stdin: false,
+    stdout: false,
+    stderr: false,
+  });
+  worker.on("error", (error) => {
+    process.stderr.write(`mitogen: the broker thread failed: ${error?.stack}\n`);
+    process.kill(process.pid, "SIGKILL");
+  });
+}
+
+function forwardLogs(router: CoreRouter, config: ChildConfig): void {
+  const level = (Object.keys(LogLevel) as LogLevelName[]).find((name) => LogLevel[name] === config.logLevel);
+  addLogSink((record) => {
+    // Records about frames would make frames.
+    if (record.level === "io") return;
+    router.routeFrame({
+      encoding: Encoding.CBOR,
+      dstId: 0,
+      srcId: router.contextId,
+      authId: router.contextId,
+      handle: Handle.FORWARD_LOG,
+      replyTo: 0,
+      body: encodeValue([[record.logger, LogLevel[record.level], record.message, record.time]]),
+    });
+  }, level ?? "warning");
+}
+
+/** Whatever ends this process from inside, the parent hears of it, with the reason, before the pipes close. */
+function reportExit(link: BrokerLink): void {
+  const log = getLogger("mitogen.child");
+  let reason: string | undefined;
+  process.on("uncaughtExceptionMonitor" as "uncaughtException", (error) => {
+    const stack = (error as Error | undefined)?.stack ?? String(error);
+    reason = `uncaught exception: ${stack.split("\n", 1)[0]}`;
+    log.error(`Uncaught exception: ${stack}`);
+  });
+  // Before Node 15 a rejection nobody handled was only warned about; here it ends the process everywhere.
+  if (Number.parseInt(process.versions.node, 10) < 15) {
+    process.on("unhandledRejection", (error) => {
+      throw error;
+    });
+  }
+  process.on("exit", (code) => {
+    link.flushBeforeExit(reason ?? `the process exited with code ${code}`, EXIT_FLUSH_MS);
+  });
+}

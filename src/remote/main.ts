@@ -1,0 +1,39 @@
+/** The payload's entry, evaluated twice in a child: in the main thread and in its broker thread. */
+
+import { writeSync } from "node:fs";
+import { isMainThread, MessageChannel, workerData } from "node:worker_threads";
+import { formatReady } from "../bootstrap/ready.ts";
+import { type Boot, replaceStdio } from "./boot.ts";
+import { BrokerThread } from "./broker-thread.ts";
+import { MainThread, startBrokerThread } from "./main-thread.ts";
+import { type ThreadData, TRANSPORT_OUT, WORDS } from "./shared-state.ts";
+
+/** Given by stage 1 in the main thread; absent in the broker thread. */
+declare const boot: Boot | undefined;
+
+if (isMainThread) bootMainThread(boot as Boot);
+else new BrokerThread(workerData as ThreadData);
+
+function bootMainThread(given: Boot): void {
+  replaceStdio();
+  // What user code sees of its command line says nothing of how it came here.
+  process.argv.length = 1;
+  process.execArgv = [];
+  hideModuleWarning();
+  const words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
+  const { port1, port2 } = new MessageChannel();
+  const data: ThreadData = { words, payload: given.payload, port: port2 };
+  startBrokerThread(given.source, data, [port2]);
+  new MainThread(port1, words);
+  // The parent may send from now on; the broker thread reads as soon as it runs.
+  writeSync(TRANSPORT_OUT, formatReady(given.nonce));
+}
+
+/** The warning that vm modules are experimental is about us, not about the user's code. */
+function hideModuleWarning(): void {
+  const { emitWarning } = process;
+  process.emitWarning = ((warning: unknown, ...rest: unknown[]) => {
+    if (rest[0] === "ExperimentalWarning" && /VM Modules|vm\.\w*Module/i.test(String(warning))) return;
+    Reflect.apply(emitWarning, process, [warning, ...rest]);
+  }) as typeof process.emitWarning;
+}

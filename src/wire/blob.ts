@@ -1,0 +1,24 @@
+/**
+ * Bytes whose printed form is only their size, so that a log line or an error never shows a megabyte.
+ * Keeps its type over the wire; everywhere else it is a Uint8Array.
+ */
+export class Blob extends Uint8Array {
+  static {
+    // By its registered name: importing util for it would cost start-up time.
+    const inspect = Symbol.for("nodejs.util.inspect.custom");
+    Object.defineProperty(Blob.prototype, inspect, { value: Blob.prototype.toString });
+  }
+
+  /** Text becomes its UTF-8; an ArrayBuffer is shared, anything else copied. */
+  constructor(
+    source: string | number | ArrayLike<number> | ArrayBufferLike,
+    byteOffset?: number,
+    length?: number,
+  ) {
+    super((typeof source === "string" ? Buffer.from(source) : source) as ArrayBuffer, byteOffset, length);
+  }
+
+  override toString(): string {
+    return `Blob(${this.length} bytes)`;
+  }
+}

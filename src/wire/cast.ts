@@ -1,0 +1,79 @@
+/** The way for values that encodeValue refuses: give up their classes, keep their data. */
+import { Blob } from "./blob.ts";
+import { isError } from "./error-value.ts";
+import { formatPath, type Path } from "./path.ts";
+import { wireForm } from "./references.ts";
+import { Secret } from "./secret.ts";
+import { typedArrayBy } from "./typed-array.ts";
+
+type Key = string | number;
+
+/**
+ * A plain deep copy that can be sent: instances become plain objects of their own enumerable data, boxed
+ * primitives become primitives, mutable builtins are copied. `toJSON` is not consulted, getters are read.
+ * What has no plain form (functions, symbols, RegExp, URL, …) and cycles are a TypeError with the path.
+ */
+export function cast<T>(value: T): unknown {
+  return copy(value, [], []);
+}
+
+function copy(value: unknown, path: Path, ancestors: readonly object[]): unknown {
+  if (typeof value === "function") refuse(path, `a function (${value.name}) has no plain form`);
+  if (typeof value === "symbol") refuse(path, "a symbol has no plain form");
+  if (typeof value !== "object" || value === null) return value;
+  if (ancestors.includes(value)) refuse(path, "it is inside itself");
+
+  const inner = [...ancestors, value];
+  const below = (child: unknown, key: Key) => copy(child, [...path, key], inner);
+
+  // Immutable, or (errors, contexts) the encoder knows better than we do what of them travels.
+  if (value instanceof Secret || isError(value) || wireForm in value) return value;
+  if (
+    value instanceof Number ||
+    value instanceof String ||
+    value instanceof Boolean ||
+    value instanceof BigInt
+  ) {
+    return value.valueOf();
+  }
+  if (value instanceof Date) return new Date(value.getTime());
+  if (Array.isArray(value)) return Array.from(value, below);
+  if (value instanceof Set) return new Set(Array.from(value as Set<unknown>, below));
+  if (value instanceof Map) {
+    const keyOf = (key: unknown, i: number) => (typeof key === "string" ? key : i);
+    return new Map(
+      Array.from(value as Map<unknown, unknown>, ([k, v], i) => [
+        below(k, keyOf(k, i)),
+        below(v, keyOf(k, i)),
+      ]),
+    );
+  }
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  const view = ArrayBuffer.isView(value) ? copyOfView(value, kind) : undefined;
+  if (view) return view;
+  // RegExp, URL, Promise, DataView, …: what they hold is not in their properties.
+  if (kind !== "Object" && Object.keys(value).length === 0) refuse(path, `${kind} has no plain form`);
+  return plainCopy(value, path, below);
+}
+
+/** Of the same type when it is one that travels, else of the builtin it extends. */
+function copyOfView(view: ArrayBufferView, kind: string): unknown {
+  if (Buffer.isBuffer(view)) return Buffer.from(view);
+  if (view instanceof Blob) return new Blob(view);
+  const { buffer, byteOffset, byteLength } = view;
+  const row = typedArrayBy(kind);
+  return row && new row[1](buffer.slice(byteOffset, byteOffset + byteLength));
+}
+
+function plainCopy(object: object, path: Path, below: (child: unknown, key: Key) => unknown): unknown {
+  const plain: Record<string, unknown> = {};
+  for (const key of Object.keys(object)) {
+    if (key === "__proto__") refuse([...path, key], "a key of this name is not allowed");
+    plain[key] = below((object as Record<string, unknown>)[key], key);
+  }
+  return plain;
+}
+
+function refuse(path: Path, reason: string): never {
+  throw new TypeError(`Cannot cast ${formatPath(path)}: ${reason}`);
+}

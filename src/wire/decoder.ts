@@ -1,0 +1,174 @@
+/** CBOR → values, as docs/encoding.md says. Input is hostile: only listed types, each one checked. */
+import { Blob } from "./blob.ts";
+import { CborReader } from "./cbor-reader.ts";
+import { errorOfRecord } from "./error-value.ts";
+import { HEAVY_ITEMS, type Limits } from "./limits.ts";
+import { MAX_CONTEXT_NAME, type Reviver } from "./references.ts";
+import { Secret } from "./secret.ts";
+import { Tag } from "./tags.ts";
+import { typedArrayBy, typedArrayFrom } from "./typed-array.ts";
+import { decodeWtf8 } from "./wtf8.ts";
+
+export interface DecodeOptions {
+  /** Without one, a message with a Context or a Sender in it is refused. */
+  readonly reviver?: Reviver;
+  readonly limits?: Limits;
+}
+
+const MAX_DATE = 8.64e15;
+const MAX_ID = 0xffffffff;
+const hasOwn = Object.prototype.hasOwnProperty;
+
+/**
+ * The value of `bytes`, which must be exactly one item. Throws ProtocolError, with the offset, for anything else.
+ * A byte string that is at least half of `bytes` comes out as a view of them, a smaller one as a copy: so a big
+ * value is not copied, and a small one does not keep a big message alive.
+ */
+export function decodeValue(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
+  const decoder = new Decoder(bytes, options);
+  const value = decoder.item();
+  decoder.end();
+  return value;
+}
+
+class Decoder extends CborReader {
+  private readonly reviver: Reviver | undefined;
+
+  constructor(bytes: Uint8Array, options: DecodeOptions) {
+    super(bytes, options.limits);
+    this.reviver = options.reviver;
+  }
+
+  item(): unknown {
+    const start = this.at;
+    const initial = this.initial();
+    if (initial >= 0xe0) return this.simple(initial);
+    const argument = this.argument(initial);
+    switch (initial >> 5) {
+      case 0:
+        return argument > Number.MAX_SAFE_INTEGER ? this.bytes.readBigUInt64BE(start + 1) : argument;
+      case 1:
+        return argument < Number.MAX_SAFE_INTEGER
+          ? -1 - argument
+          : -1n - this.bytes.readBigUInt64BE(start + 1);
+      case 2:
+        this.charge(HEAVY_ITEMS);
+        return this.take(argument);
+      case 3:
+        return this.text(argument);
+      case 4:
+        return this.list(argument);
+      case 5:
+        return this.plain(argument);
+      default:
+        this.charge(HEAVY_ITEMS);
+        return this.tagged(argument);
+    }
+  }
+
+  private list(length: number): unknown[] {
+    this.enter(length);
+    const list: unknown[] = [];
+    for (let i = 0; i < length; i++) list.push(this.item());
+    this.leave();
+    return list;
+  }
+
+  private plain(size: number): Record<string, unknown> {
+    this.enter(size * 2);
+    const object: Record<string, unknown> = {};
+    for (let i = 0; i < size; i++) {
+      const key = this.item();
+      if (typeof key !== "string") this.fail("key of an object is not text");
+      if (key === "__proto__" || hasOwn.call(object, key)) this.fail("__proto__ or duplicate key");
+      object[key] = this.item();
+    }
+    this.leave();
+    return object;
+  }
+
+  private map(size: number): Map<unknown, unknown> {
+    this.enter(size * 2);
+    const map = new Map<unknown, unknown>();
+    for (let i = 0; i < size; i++) map.set(this.item(), this.item());
+    this.leave();
+    return map.size === size ? map : this.fail("duplicate key");
+  }
+
+  private tagged(tag: number): unknown {
+    switch (tag) {
+      case Tag.date:
+        return this.date();
+      case Tag.bigint:
+        return this.bigint();
+      case Tag.negativeBigint:
+        return -1n - this.bigint();
+      case Tag.set: {
+        const list = this.list(this.head(4));
+        const set = new Set(list);
+        return set.size === list.length ? set : this.fail("duplicate member");
+      }
+      case Tag.map:
+        return this.map(this.head(5));
+      case Tag.loneSurrogates:
+        return decodeWtf8(this.tagBytes()) || this.fail("invalid WTF-8");
+      case Tag.error:
+      case Tag.callError:
+        return errorOfRecord(this.list(this.head(4)), tag === Tag.callError) || this.fail("malformed error");
+      case Tag.blob: {
+        const { buffer, byteOffset, length } = this.tagBytes();
+        return new Blob(buffer, byteOffset, length);
+      }
+      case Tag.secret:
+        return new Secret(this.text(this.head(3)));
+      case Tag.context:
+      case Tag.sender:
+        return this.reference(tag === Tag.context);
+      default: {
+        const row = typedArrayBy(tag) || this.fail("unknown tag");
+        return typedArrayFrom(row[1], this.tagBytes()) || this.fail("fraction of an element");
+      }
+    }
+  }
+
+  private tagBytes(): Buffer {
+    return this.take(this.head(2));
+  }
+
+  private date(): Date {
+    const initial = this.initial();
+    // Looked at first: item() would follow a tag, and tags in tags could nest without end.
+    const seconds = initial < 0x40 || initial > 0xf8 ? this.item() : undefined;
+    // Rounding gives the very millisecond back, over the whole range of Date.
+    const ms = typeof seconds === "number" ? Math.round(seconds * 1000) : Infinity;
+    return Math.abs(ms) > MAX_DATE ? this.fail("not a date") : new Date(ms);
+  }
+
+  private bigint(): bigint {
+    const hex = this.tagBytes().toString("hex");
+    try {
+      return BigInt(`0x0${hex}`);
+    } catch {
+      return this.fail("bigint too large for this Node");
+    }
+  }
+
+  private reference(isContext: boolean): unknown {
+    const { reviver } = this;
+    const length = this.head(4);
+    const contextId = this.head(0);
+    const name = isContext ? this.text(this.head(3)) : "";
+    const handle = isContext ? 1 : this.head(0);
+    if (
+      length !== 2 ||
+      contextId > MAX_ID ||
+      handle > MAX_ID ||
+      handle === 0 ||
+      name.length >= MAX_CONTEXT_NAME
+    ) {
+      this.fail("malformed reference");
+    }
+    if (!reviver) this.fail("a context or sender is not expected here");
+    return isContext ? reviver.context(contextId, name) : reviver.sender(contextId, handle);
+  }
+}

@@ -1,0 +1,112 @@
+import { ProtocolError } from "../errors.ts";
+import { Encoding, type Frame, HEADER_BYTES } from "./frame.ts";
+
+/** How much of a corrupt stream is shown. */
+const SAMPLE_BYTES = 2048;
+
+/**
+ * Splits a byte stream into frames, however the bytes were cut.
+ *
+ * Holds at most one incomplete frame. A header announcing a body over `maxMessageBytes`, or starting
+ * with an unknown magic, throws {@link ProtocolError} before anything of the body is stored; the decoder is
+ * unusable from then on. A body that arrives within one chunk is a view of that chunk.
+ */
+export class FrameDecoder {
+  readonly #maxMessageBytes: number;
+  readonly #header: Buffer = Buffer.alloc(HEADER_BYTES);
+  #headerBytes = 0;
+  #body: Buffer | undefined;
+  #bodyBytes = 0;
+
+  constructor(maxMessageBytes: number) {
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** Bytes of an incomplete frame held so far; 0 between frames. */
+  get pendingBytes(): number {
+    return this.#headerBytes + this.#bodyBytes;
+  }
+
+  /** Calls `onFrame` for every frame completed by `chunk`, in order. */
+  push(chunk: Buffer, onFrame: (frame: Frame) => void): void {
+    let offset = 0;
+    while (offset < chunk.length) {
+      if (this.#body === undefined) {
+        // The common case: a whole header in this chunk is read in place.
+        if (this.#headerBytes === 0 && chunk.length - offset >= HEADER_BYTES) {
+          const length = checkHeader(chunk, offset, this.#maxMessageBytes);
+          const start = offset + HEADER_BYTES;
+          if (chunk.length - start >= length) {
+            offset = start + length;
+            onFrame(makeFrame(chunk, start - HEADER_BYTES, chunk.subarray(start, offset)));
+            continue;
+          }
+          chunk.copy(this.#header, 0, offset, start);
+          this.#headerBytes = HEADER_BYTES;
+          offset = start;
+          this.#body = Buffer.allocUnsafeSlow(length);
+          continue;
+        }
+        offset += this.takeHeader(chunk, offset);
+        if (this.#body === undefined) return;
+      }
+      const taken = chunk.copy(this.#body, this.#bodyBytes, offset);
+      offset += taken;
+      this.#bodyBytes += taken;
+      this.emitIfComplete(onFrame);
+    }
+  }
+
+  private takeHeader(chunk: Buffer, offset: number): number {
+    const taken = chunk.copy(this.#header, this.#headerBytes, offset);
+    this.#headerBytes += taken;
+    // The magic is checked as soon as it is there: junk must not wait for 26 bytes to be noticed.
+    if (this.#headerBytes >= 2) checkMagic(this.#header, 0, chunk);
+    if (this.#headerBytes === HEADER_BYTES) {
+      this.#body = Buffer.allocUnsafeSlow(checkHeader(this.#header, 0, this.#maxMessageBytes));
+    }
+    return taken;
+  }
+
+  private emitIfComplete(onFrame: (frame: Frame) => void): void {
+    const body = this.#body as Buffer;
+    if (this.#bodyBytes < body.length) return;
+    this.#body = undefined;
+    this.#bodyBytes = 0;
+    this.#headerBytes = 0;
+    onFrame(makeFrame(this.#header, 0, body));
+  }
+}
+
+function checkMagic(bytes: Buffer, offset: number, sample: Buffer): void {
+  const magic = bytes.readUInt16BE(offset);
+  if (magic === Encoding.CBOR || magic === Encoding.RAW) return;
+  throw new ProtocolError(
+    `Cannot decode frame: bad magic 0x${magic.toString(16)}, something else wrote to the link: ${JSON.stringify(
+      sample.toString("latin1", 0, SAMPLE_BYTES),
+    ).slice(0, SAMPLE_BYTES)}`,
+  );
+}
+
+function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
+  checkMagic(bytes, offset, bytes.subarray(offset));
+  const length = bytes.readUInt32BE(offset + 22);
+  if (length > maxMessageBytes) {
+    throw new ProtocolError(
+      `Cannot receive message: body of ${length} bytes exceeds maxMessageBytes ${maxMessageBytes}`,
+    );
+  }
+  return length;
+}
+
+function makeFrame(header: Buffer, offset: number, body: Buffer): Frame {
+  return {
+    encoding: header.readUInt16BE(offset) as Encoding,
+    dstId: header.readUInt32BE(offset + 2),
+    srcId: header.readUInt32BE(offset + 6),
+    authId: header.readUInt32BE(offset + 10),
+    handle: header.readUInt32BE(offset + 14),
+    replyTo: header.readUInt32BE(offset + 18),
+    body: [body],
+  };
+}

@@ -1,0 +1,21 @@
+/** Handles every context answers on, docs/protocol.md#handles. The numbers are the original's. */
+export const Handle = {
+  GET_MODULE: 100,
+  CALL_FUNCTION: 101,
+  FORWARD_LOG: 102,
+  ADD_ROUTE: 103,
+  DEL_ROUTE: 104,
+  ALLOCATE_ID: 105,
+  SHUTDOWN: 106,
+  LOAD_MODULE: 107,
+  FORWARD_MODULE: 108,
+  DETACHING: 109,
+  CALL_SERVICE: 110,
+  STUB_CALL_SERVICE: 111,
+  GET_RESOURCE: 112,
+  LOAD_RESOURCE: 113,
+  /** Not a handle: the `replyTo` of a dead message. */
+  IS_DEAD: 999,
+  /** The first number given to a handler that asked for none. */
+  FIRST_DYNAMIC: 1000,
+} as const;

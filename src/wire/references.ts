@@ -1,0 +1,33 @@
+/** How objects of core travel without wire/ importing core/: they say what they are, and a reviver rebuilds them. */
+
+/** What a Context or a Sender is on the wire. Ids and handles are u32, a handle is never 0. */
+export type WireReference =
+  | { readonly kind: "context"; readonly contextId: number; readonly name: string }
+  | { readonly kind: "sender"; readonly contextId: number; readonly handle: number };
+
+/** Objects with this method travel as the reference it returns. */
+export const wireForm: unique symbol = Symbol.for("mitogen.wireForm");
+
+/** Turns references into live objects of the receiving side; arguments are validated before it is asked. */
+export interface Reviver {
+  context(contextId: number, name: string): unknown;
+  sender(contextId: number, handle: number): unknown;
+}
+
+/** Names are shorter than this, in UTF-16 units. */
+export const MAX_CONTEXT_NAME = 100;
+
+/**
+ * Makes the objects of a class travel. For classes, whose bodies cannot have a method of this name: the compiler's
+ * isolatedDeclarations has no way to write its type down.
+ */
+export function travelsAs<T extends object>(
+  type: { prototype: T },
+  form: (object: T) => WireReference,
+): void {
+  Object.defineProperty(type.prototype, wireForm, {
+    value(this: T) {
+      return form(this);
+    },
+  });
+}

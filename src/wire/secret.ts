@@ -1,0 +1,44 @@
+const MASK = "[secret]";
+
+/**
+ * Text that never prints, logs or serialises to JSON: every conversion gives a mask. It keeps its type over the
+ * wire, where the text itself does travel. `reveal()` is the only way out.
+ *
+ * ```ts
+ * const password = new Secret("hunter2");
+ * console.log(password, `${password}`, JSON.stringify({ password })); // all masked
+ * ```
+ */
+export class Secret {
+  static {
+    // By its registered name: importing util for it would cost start-up time.
+    const inspect = Symbol.for("nodejs.util.inspect.custom");
+    Object.defineProperty(Secret.prototype, inspect, { value: () => MASK });
+  }
+  readonly #text: string;
+
+  constructor(text: string) {
+    if (typeof text !== "string") throw new TypeError("Cannot make a Secret: its text must be a string");
+    this.#text = text;
+  }
+
+  reveal(): string {
+    return this.#text;
+  }
+
+  toString(): string {
+    return MASK;
+  }
+
+  toJSON(): string {
+    return MASK;
+  }
+
+  valueOf(): string {
+    return MASK;
+  }
+
+  [Symbol.toPrimitive](): string {
+    return MASK;
+  }
+}

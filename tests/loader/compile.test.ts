@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { Compiler } from "../../src/loader/compile.ts";
+import { temporaryTree } from "./temporary-tree.ts";
+
+const at = temporaryTree({
+  "package.json": "{}",
+  "esm/package.json": `{ "type": "module" }`,
+  "cjs/package.json": `{ "type": "commonjs" }`,
+  "esm/a.js": "1",
+  "cjs/a.js": "1",
+  "a.mjs": "1",
+  "a.cjs": "1",
+  "imports.js": `import "node:fs";`,
+  "meta.js": "import.meta.url;",
+  "awaits.js": "await 1;",
+  "requires.js": `require("fs"); async () => await 1;`,
+  "typed.ts": "export const a: number = 1;",
+  "typed-requires.ts": "const fs = require('fs'); module.exports = { a: 1 as number };",
+  "typed-equals.ts": "import fs = require('fs'); export = fs.constants;",
+  "cjs/typed.ts": "import { a } from './b.js'; export const b: number = a;",
+  "typed.cts": "export const a: number = 1;",
+  "typed.mts": "const a: number = 1;",
+  "hash.js": "#!/usr/bin/env node\nexports.a = 1;",
+  "bom.json": "\uFEFF{}",
+  "esm/old.js": "export const a = globalThis?.b ?? 1;",
+  "esm/new.js": "export class A { #a = 1; static { this.b = 1; } }",
+  "esm/await.js": "export const a = await 1;",
+  "esm/data.js": `import data from "./data.json" with { type: "json" };\nexport default data;`,
+  "esm/broken.ts": "export const a = ;\n",
+  "decorators/tsconfig.json": `{ "extends": "./base", /* old ones */ "compilerOptions": { "target": "es2020", }, }`,
+  "decorators/base.json": `{ "compilerOptions": { "experimentalDecorators": true, "jsx": "preserve", "jsxImportSource": "h" } }`,
+  "decorators/old.ts": "declare const log: any; export class A { a = 1; m(@log x: number) {} }",
+  "decorators/view.tsx": "export const view = <b>1</b>;",
+  "standard.ts": "declare const log: any; export class A { @log m() {} }",
+  "thrower.ts": "interface A {\n  a: 1;\n}\nenum E { A }\n\nexport function f(): never {\n  throw new Error(`${E.A}`);\n}\n",
+});
+
+const formats: [path: string, format: string][] = [
+  ["esm/a.js", "module"],
+  ["cjs/a.js", "commonjs"],
+  ["a.mjs", "module"],
+  ["a.cjs", "commonjs"],
+  ["imports.js", "module"],
+  ["meta.js", "module"],
+  ["awaits.js", "module"],
+  ["requires.js", "commonjs"],
+  ["typed.ts", "module"],
+  ["typed-requires.ts", "commonjs"],
+  ["typed-equals.ts", "commonjs"],
+  ["cjs/typed.ts", "commonjs"],
+  ["typed.cts", "commonjs"],
+  ["typed.mts", "module"],
+  ["bom.json", "json"],
+];
+for (const [path, format] of formats) {
+  test(`Compiler takes ${path} as ${format}`, async () => {
+    assert.equal((await new Compiler().compile(at(path), "22.0.0")).format, format);
+  });
+}
+
+test("Compiler turns imports of TypeScript in a CommonJS package into requires", async () => {
+  const { source } = await new Compiler().compile(at("cjs/typed.ts"), "22.0.0");
+  assert.match(source, /require\("\.\/b\.js"\)/);
+  assert.doesNotMatch(source, /^import/m);
+});
+
+test("Compiler sends JavaScript as it is unless the target does not know its syntax", async () => {
+  const compiler = new Compiler();
+  const text = "export const a = globalThis?.b ?? 1;";
+  assert.equal((await compiler.compile(at("esm/old.js"), "20.0.0")).source, text);
+  assert.equal((await compiler.compile(at("esm/old.js"), "14.21.0")).source, text);
+  assert.doesNotMatch((await compiler.compile(at("esm/old.js"), "12.22.0")).source, /\?\.|\?\?/);
+  assert.doesNotMatch((await compiler.compile(at("esm/new.js"), "12.22.0")).source, /static \{|#a/);
+});
+
+test("Compiler drops import attributes for versions of Node that do not know them", async () => {
+  const compiler = new Compiler();
+  assert.match((await compiler.compile(at("esm/data.js"), "20.10.0")).source, /with \{/);
+  const { source } = await compiler.compile(at("esm/data.js"), "20.9.0");
+  assert.equal(source, `import data from "./data.json";\nexport default data;`);
+  assert.doesNotMatch((await compiler.compile(at("esm/data.js"), "16.20.0")).source, /with/);
+});
+
+test("Compiler names file, line and cure when the target cannot run the code", async () => {
+  await assert.rejects(new Compiler().compile(at("esm/await.js"), "12.22.0"), {
+    code: "ERR_MODULE_COMPILE",
+    message:
+      `Cannot compile ${at("esm/await.js")}:1:18 for Node 12.22.0: Top-level await is not available in the configured ` +
+      'target environment ("node12.22"): export const a = await 1;; start the context with a newer node (nodePath), ' +
+      "or move this code into a module that is not sent there",
+  });
+});
+
+test("Compiler names file, line and text of a syntax error", async () => {
+  await assert.rejects(new Compiler().compile(at("esm/broken.ts"), "22.0.0"), {
+    code: "ERR_MODULE_COMPILE",
+    message: `Cannot compile ${at("esm/broken.ts")}:1:18 for Node 22.0.0: Unexpected ";": export const a = ;`,
+  });
+});
+
+test("Compiler follows the nearest tsconfig with what it extends", async () => {
+  const compiler = new Compiler();
+  const { source } = await compiler.compile(at("decorators/old.ts"), "22.0.0");
+  assert.match(source, /__decorateParam\(0, log\)/);
+  assert.match(source, /this\.a = 1/);
+  assert.match((await compiler.compile(at("decorators/view.tsx"), "22.0.0")).source, /from "h\/jsx-runtime"/);
+  assert.doesNotMatch((await compiler.compile(at("standard.ts"), "22.0.0")).source, /@log/);
+});
+
+test("Compiler neutralises a hashbang without moving lines, and a byte order mark", async () => {
+  const compiler = new Compiler();
+  assert.equal((await compiler.compile(at("hash.js"), "22.0.0")).source, "///usr/bin/env node\nexports.a = 1;");
+  assert.equal((await compiler.compile(at("bom.json"), "22.0.0")).source, "{}");
+});
+
+test("Compiler compiles a module once for all targets that need the same text", async () => {
+  const compiler = new Compiler();
+  const first = compiler.compile(at("typed.ts"), "22.0.0");
+  assert.equal(compiler.compile(at("typed.ts"), "26.1.0"), first);
+  assert.notEqual(compiler.compile(at("typed.ts"), "12.22.0"), first);
+  await Promise.all([first, compiler.compile(at("typed.ts"), "12.22.0")]);
+});
+
+test("Compiler.originalStack leads back to lines of the source and leaves other frames alone", async () => {
+  const compiler = new Compiler();
+  const id = at("thrower.ts");
+  const { source } = await compiler.compile(id, "22.0.0");
+  const lines = source.split("\n");
+  const line = lines.findIndex((text) => text.includes("new Error"));
+  const place = `${id}:${line + 1}:${(lines[line] ?? "").indexOf("new Error") + 1}`;
+  const stack = `Error: 0\n    at f (${place})\n    at async ${place}\n    at g (file:///other.js:1:2)\n    at node:x:1:1`;
+  assert.equal(compiler.originalStack(stack), stack.replaceAll(place, `${id}:7:9`));
+});
+
+test("Compiler.originalStack passes hostile text through, in linear time", async () => {
+  const compiler = new Compiler();
+  const id = at("thrower.ts");
+  await compiler.compile(id, "22.0.0");
+  const texts = ["file://", "file://:", `${id}:`, `${id}:0:0`, `${id}:1e3:1`, `${id}:-1:5`, `${id}:99999999999999:1`, ")"];
+  for (const text of texts) {
+    for (const stack of [text, text.repeat(1_000), `${text} `.repeat(1_000), text.repeat(100_000)]) {
+      const start = performance.now();
+      assert.equal(compiler.originalStack(stack).length, stack.length);
+      assert.ok(performance.now() - start < 500, text);
+    }
+  }
+});
+
+test("Compiler does not keep an idle process running", () => {
+  const program = `
+    const { Compiler } = await import(${JSON.stringify(new URL("../../src/loader/compile.js", import.meta.url).href)});
+    await new Compiler().compile(${JSON.stringify(at("typed.ts"))}, "22.0.0");`;
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  assert.equal(status, 0, stderr);
+});

@@ -1,0 +1,89 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+
+export interface LabUser {
+  name: string;
+  /** The login shell. */
+  shell: string;
+  home: string;
+  /** What sshd sets as PATH. */
+  path: string;
+  /** The Node that PATH leads to, or null where it leads to none. */
+  node: string | null;
+  /** Only where `node` is null: absolute paths at which this machine has one all the same. */
+  nodesElsewhere?: string[];
+  note?: string;
+}
+
+/** What `scripts/lab.mjs` has brought up on this machine, as `.lab/lab.json` tells. */
+export interface Lab {
+  ssh: {
+    host: string;
+    port: number;
+    /** Here the daemon's host key is not the one that `knownHosts` holds. */
+    otherPort: number;
+    users: LabUser[];
+    identityFile: string;
+    /** A key that no account accepts. */
+    strangerFile: string;
+    /** Holds the password of `mitogen-password`, which accepts no key. */
+    passwordFile: string;
+    knownHosts: string;
+    /** An ssh_config in which every account's name is a host, and so is `changed-key`. */
+    config: string;
+  };
+  /** Executables by major version. Every account may run them. */
+  nodes: Record<string, string>;
+  /** The Node that brought the lab up, at a path that every account may run. */
+  node: string;
+}
+
+/** The root of the repository, from `tests/` and from `build/tests/` alike. */
+export const repoRoot: string = findRoot(dirname(fileURLToPath(import.meta.url)));
+
+/** The lab, or undefined where tests may do without one. Throws in CI, where nothing may be skipped. */
+export function lab(): Lab | undefined {
+  const reason = missing();
+  if (!reason) return JSON.parse(readFileSync(labFile(), "utf8")) as Lab;
+  if (isCi()) throw new Error(reason);
+  return undefined;
+}
+
+/** For the `skip` option of a test: false, or why it cannot run here. Throws in CI. */
+export function skipReason(): string | false {
+  const reason = missing();
+  if (reason && isCi()) throw new Error(reason);
+  return reason;
+}
+
+/** The lab, or undefined after skipping `t`. Throws in CI. */
+export function needsLab(t: Pick<TestContext, "skip">): Lab | undefined {
+  const reason = skipReason();
+  if (reason) t.skip(reason);
+  return reason ? undefined : lab();
+}
+
+/** Executables of the lab by major version; empty where there is no lab. */
+export const nodes: Readonly<Record<string, string>> = lab()?.nodes ?? {};
+
+function missing(): string | false {
+  if (!isCi()) return "Needs the test lab: run with CI=true, as root on Debian";
+  if (process.getuid?.() !== 0) return "Needs the test lab, which needs root";
+  if (!existsSync(labFile())) return "Needs the test lab: run node scripts/lab.mjs";
+  return false;
+}
+
+function isCi(): boolean {
+  return process.env["CI"] === "true";
+}
+
+function labFile(): string {
+  return join(repoRoot, ".lab", "lab.json");
+}
+
+function findRoot(folder: string): string {
+  if (existsSync(join(folder, "scripts", "lab.mjs"))) return folder;
+  return findRoot(dirname(folder));
+}

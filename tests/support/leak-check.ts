@@ -1,0 +1,165 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { after, before } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+
+/** Descriptors that Node may open for itself once and keep. */
+const FD_TOLERANCE = 2;
+
+export interface LeakCheckOptions {
+  /** Children whose command line matches may outlive the tests. */
+  ignoreCommand?: RegExp;
+  /** How long what was closed may take to be gone. */
+  withinMs?: number;
+}
+
+/**
+ * Fails the test file it is called in if, after its last test, this process has children (zombies too), more or
+ * fewer descriptors than before the first, or anything new that keeps its event loop alive.
+ *
+ * Call it once, at the top level of the file. Children that are found are ended, so that they disturb nobody.
+ */
+export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions = {}): void {
+  let fdsBefore = 0;
+  let resourcesBefore: string[] = [];
+  before(() => {
+    openSignalPipe();
+    fdsBefore = fdCount();
+    resourcesBefore = process.getActiveResourcesInfo();
+  });
+  after(async () => {
+    const children = (): ProcessStat[] =>
+      childrenOf(process.pid).filter(({ pid }) => !ignoreCommand?.test(commandOf(pid)));
+    const leaks = (): string[] => [
+      ...children().map(({ pid, state }) => `child ${pid} (${state}): ${commandOf(pid)}`),
+      ...(Math.abs(fdCount() - fdsBefore) > FD_TOLERANCE
+        ? [`descriptors: ${fdsBefore} → ${describeFds()}`]
+        : []),
+      ...surplus(process.getActiveResourcesInfo(), resourcesBefore).map((type) => `active: ${type}`),
+    ];
+    const found = await until(leaks, withinMs);
+    if (found.length === 0) return;
+    for (const { pid } of children()) for (const each of [...descendants(pid), pid]) kill(each);
+    throw new Error(`The tests of ${process.argv[1]} left behind:\n  ${found.join("\n  ")}`);
+  });
+}
+
+/**
+ * Waits until none of `pids` lives; answers those that still do after `withinMs`. A zombie lives for as long as a
+ * process of ours should have reaped it: one that waits for the machine's init does not count.
+ */
+export async function processesGone(pids: number[], withinMs: number): Promise<number[]> {
+  const inits = ancestors();
+  const isAlive = (pid: number): boolean => {
+    const found = statOf(pid);
+    return found !== undefined && !(found.state === "Z" && inits.has(found.parent));
+  };
+  return await until(() => pids.filter(isAlive), withinMs);
+}
+
+/** Every process below `pid`, parents before their children. Empty where there is no `/proc`. */
+export function descendants(pid: number): number[] {
+  const all = processes();
+  const found = [pid];
+  for (const parent of found) {
+    for (const each of all) if (each.parent === parent) found.push(each.pid);
+  }
+  return found.slice(1);
+}
+
+/** Open descriptors of this process; 0 where there is no `/proc`. */
+export function fdCount(): number {
+  return entriesOf("/proc/self/fd").length;
+}
+
+interface ProcessStat {
+  pid: number;
+  /** One letter, as in proc(5): `Z` is a zombie. */
+  state: string;
+  parent: number;
+}
+
+/** Polls, because the kernel tells nobody of these: stops at an empty answer or at the deadline. */
+async function until<T>(check: () => T[], withinMs: number): Promise<T[]> {
+  for (const deadline = performance.now() + withinMs; ; ) {
+    const left = check();
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await pause(10);
+  }
+}
+
+function childrenOf(parent: number): ProcessStat[] {
+  return processes().filter((each) => each.parent === parent);
+}
+
+/** Who inherits orphans: always one of the processes above us. */
+function ancestors(): Set<number> {
+  const found = new Set<number>();
+  for (let at = statOf(process.pid)?.parent; at; at = statOf(at)?.parent) found.add(at);
+  return found;
+}
+
+function processes(): ProcessStat[] {
+  return entriesOf("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => statOf(Number(name)))
+    .filter((stat) => stat !== undefined);
+}
+
+function statOf(pid: number): ProcessStat | undefined {
+  const text = readOrEmpty(`/proc/${pid}/stat`);
+  // The name, in parentheses, may hold anything.
+  const [state, parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return state && parent ? { pid, state, parent: Number(parent) } : undefined;
+}
+
+function commandOf(pid: number): string {
+  return readOrEmpty(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 200);
+}
+
+function describeFds(): string {
+  const targets = entriesOf("/proc/self/fd").map((fd) => {
+    try {
+      return `${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`;
+    } catch {
+      return `${fd} closed`; // The descriptor that listed the folder.
+    }
+  });
+  return `${targets.length} (${targets.join(", ")})`;
+}
+
+/** Node opens it with the first child and keeps it: that is no leak, so have it open before counting. */
+function openSignalPipe(): void {
+  const ignore = (): void => {};
+  process.on("SIGWINCH", ignore);
+  process.off("SIGWINCH", ignore);
+}
+
+/** What `now` holds more often than `then`. */
+function surplus(now: string[], then: string[]): string[] {
+  const left = [...then];
+  return now.filter((type) => {
+    const at = left.indexOf(type);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended meanwhile.
+  }
+}
+
+function entriesOf(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return ""; // The process ended meanwhile.
+  }
+}
