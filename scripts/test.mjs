@@ -90,6 +90,8 @@ function runTests(node, major, files, limitMs) {
     child.on("error", reject);
     child.on("close", (code) => {
       const summary = lines.filter((line) => SUMMARY.test(line)).slice(-8);
+      if (summary.length === 0)
+        console.log(`No summary: ended by its limit of ${limitMs / 60_000} min, or broken`);
       const passed = code === 0 && summary.length > 0;
       resolve({ passed, summary, endsWithSummary: SUMMARY.test(lines.at(-1) ?? "") });
     });

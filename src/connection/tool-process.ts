@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { descendants } from "../core/process-tree.ts";
+import { descendants, isRunning, type ProcessInfo } from "../core/process-tree.ts";
 
 /** How a process ended; both null when it was never started. */
 export interface Exit {
@@ -11,6 +11,8 @@ export interface Exit {
 
 /** How long SIGTERM may take before SIGKILL. */
 const SIGTERM_MS = 1000;
+/** How often is looked for processes that are not our own children: of their end the kernel tells only their parent. */
+const POLL_MS = 20;
 /** How long after the exit the streams may stay open before they are closed: a daemon may hold them for ever. */
 const DRAIN_MS = 250;
 
@@ -26,6 +28,7 @@ export class ToolProcess {
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
   #exit: Exit | undefined;
+  #isEnding = false;
 
   /** Starts it; like `spawn`, throws only for malformed arguments. */
   constructor(argv: readonly string[]) {
@@ -45,7 +48,7 @@ export class ToolProcess {
       });
       child.once("exit", (code, signal) => {
         this.#exit = { code, signal };
-        live.delete(this);
+        if (!this.#isEnding) live.delete(this);
         resolve(this.#exit);
       });
     });
@@ -84,16 +87,23 @@ export class ToolProcess {
   async end(graceMs: number): Promise<void> {
     if (this.pid === undefined || this.#exit !== undefined) return;
     if (await within(this.exited, graceMs)) return;
-    this.signalTree("SIGTERM");
-    if (await within(this.exited, SIGTERM_MS)) return;
-    this.signalTree("SIGKILL");
+    this.#isEnding = true;
+    // Looked up now: once a shell in the middle has ended, what it started is nobody's descendant any more.
+    const tree = descendants(this.pid);
+    this.signalTree("SIGTERM", tree);
+    const deadline = Date.now() + SIGTERM_MS;
+    while ((this.#exit === undefined || tree.some(isRunning)) && Date.now() < deadline) await pause(POLL_MS);
+    this.signalTree("SIGKILL", tree);
     await within(this.exited, SIGTERM_MS);
+    live.delete(this);
   }
 
   /** Signals it and all below it. What runs as another user cannot be signalled; it ends with its pipes. */
-  signalTree(signal: NodeJS.Signals): void {
-    if (this.pid === undefined || this.#exit !== undefined) return;
-    for (const pid of [...descendants(this.pid), this.pid]) {
+  signalTree(signal: NodeJS.Signals, tree: readonly ProcessInfo[] = descendants(this.pid ?? 0)): void {
+    if (this.pid === undefined) return;
+    const pids = tree.filter(isRunning).map(({ pid }) => pid);
+    if (this.#exit === undefined) pids.push(this.pid);
+    for (const pid of pids) {
       try {
         process.kill(pid, signal);
       } catch {
@@ -101,6 +111,11 @@ export class ToolProcess {
       }
     }
   }
+}
+
+/** Does not keep the program alive. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
 /** `exit code 3`, `signal SIGKILL`; a shell's code above 128 is the signal its command died of. */

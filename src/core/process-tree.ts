@@ -1,16 +1,19 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-interface ProcessInfo {
+/** A process, told from a later one of the same pid by when it started. */
+export interface ProcessInfo {
   readonly pid: number;
   readonly parentPid: number;
   readonly group: number;
+  /** In clock ticks since boot: proc(5), field 22 of stat. */
+  readonly startTime: string;
 }
 
 /**
  * The processes below `rootPid` that share its process group: what user code started and did not set apart. Daemons, which lead
- * a group of their own, are meant to stay. Empty where there is no /proc (proc(5)).
+ * a group of their own, are meant to stay. Empty where there is no /proc.
  */
-export function descendantsInGroup(rootPid: number): number[] {
+export function descendantsInGroup(rootPid: number): ProcessInfo[] {
   const processes = listProcesses();
   const group = processes.find(({ pid }) => pid === rootPid)?.group;
   return below(
@@ -19,42 +22,53 @@ export function descendantsInGroup(rootPid: number): number[] {
   );
 }
 
-/** All processes below `rootPid`. Empty where there is no /proc. */
-export function descendants(rootPid: number): number[] {
+/** All processes below `rootPid`, parents first. Empty where there is no /proc. */
+export function descendants(rootPid: number): ProcessInfo[] {
   return below(rootPid, listProcesses());
 }
 
-function below(rootPid: number, processes: readonly ProcessInfo[]): number[] {
-  const found: number[] = [];
+/** Whether it, and no other process that got its pid since, still runs. A zombie has ended. */
+export function isRunning({ pid, startTime }: ProcessInfo): boolean {
+  return readProcess(String(pid))?.startTime === startTime;
+}
+
+function below(rootPid: number, processes: readonly ProcessInfo[]): ProcessInfo[] {
+  const found: ProcessInfo[] = [];
   const parents = [rootPid];
-  for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
-    for (const { pid, parentPid } of processes) {
-      if (parentPid !== parent) continue;
-      found.push(pid);
-      parents.push(pid);
+  for (const parent of parents) {
+    for (const info of processes) {
+      if (info.parentPid !== parent) continue;
+      found.push(info);
+      parents.push(info.pid);
     }
   }
   return found;
 }
 
 function listProcesses(): ProcessInfo[] {
-  const processes: ProcessInfo[] = [];
   let names: string[] = [];
   try {
     names = readdirSync("/proc");
   } catch {
-    return processes;
+    // Not Linux.
   }
-  for (const name of names) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, "latin1");
-      // pid (comm) state ppid pgrp …: comm may hold anything, even parentheses.
-      const [, parentPid, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      processes.push({ pid: Number(name), parentPid: Number(parentPid), group: Number(group) });
-    } catch {
-      // It ended meanwhile.
-    }
+  return names
+    .filter((name) => /^\d+$/.test(name))
+    .map(readProcess)
+    .filter((info): info is ProcessInfo => info !== undefined);
+}
+
+function readProcess(name: string): ProcessInfo | undefined {
+  try {
+    const stat = readFileSync(`/proc/${name}/stat`, "latin1");
+    // pid (comm) state ppid pgrp …: comm may hold anything, even parentheses.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state, parentPid, group] = fields;
+    // A zombie has ended; its parent may be too busy to notice.
+    if (state === "Z") return undefined;
+    const startTime = String(fields[19]);
+    return { pid: Number(name), parentPid: Number(parentPid), group: Number(group), startTime };
+  } catch {
+    return undefined; // it ended meanwhile
   }
-  return processes;
 }

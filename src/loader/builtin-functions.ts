@@ -54,7 +54,8 @@ export function findBuiltin(fn: Function): FunctionReference | undefined {
  * `process.cwd`. To be called before anything that may load it; a caller may hold the old ones.
  */
 export function rememberReplaceable(): void {
-  for (const name of ["chdir", "cwd"] as const) index.set(process[name], { module: "global", path: ["process", name] });
+  for (const name of ["chdir", "cwd"] as const)
+    index.set(process[name], { module: "global", path: ["process", name] });
 }
 
 function indexGlobals(): void {

@@ -1,4 +1,5 @@
 import { parse } from "acorn";
+import type { Ast } from "./ast.ts";
 import type { FunctionOrigin } from "./function-origin.ts";
 
 /**
@@ -14,7 +15,7 @@ export function unnamedDefaultPath(
   isWrapped: boolean,
 ): string[] | undefined {
   const program = parseModule(source);
-  const value = program?.body.find((node: any) => node.type === "ExportDefaultDeclaration")?.declaration;
+  const value = program?.body.find((node: Ast) => node.type === "ExportDefaultDeclaration")?.declaration;
   if (value?.type === "Identifier") {
     const local = locals.find(([root]) => root === value.name);
     if (local !== undefined) return ["default", ...local.slice(1)];
@@ -24,11 +25,11 @@ export function unnamedDefaultPath(
   return pathInDefault(value, origin, isWrapped);
 }
 
-function pathInDefault(value: any, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
+function pathInDefault(value: Ast, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
   if (value === undefined) return undefined;
   if (value.type === "CallExpression") {
     // The wrapper was made where it was called; what it wraps stands in the argument list. esbuild's `__name` returns its argument.
-    const isArgument = value.arguments.some((argument: any) => isAt(argument, origin));
+    const isArgument = value.arguments.some((argument: Ast) => isAt(argument, origin));
     return isArgument && (isWrapped || value.callee.name === "__name") ? ["default"] : undefined;
   }
   if (isWrapped) return undefined;
@@ -46,7 +47,7 @@ function pathInDefault(value: any, origin: FunctionOrigin, isWrapped: boolean): 
 /** Names declared at the top level of a CommonJS module, to tell its module scope from a closure. */
 export function topLevelNames(source: string): Set<string> {
   const names = new Set(["exports", "require", "module", "__filename", "__dirname"]);
-  const collect = (pattern: any): void => {
+  const collect = (pattern: Ast): void => {
     if (!pattern) return;
     if (pattern.type === "Identifier") names.add(pattern.name);
     else if (pattern.type === "AssignmentPattern") collect(pattern.left);
@@ -57,7 +58,7 @@ export function topLevelNames(source: string): Set<string> {
     }
   };
   try {
-    const program: any = parse(source, {
+    const program: Ast = parse(source, {
       ecmaVersion: "latest",
       sourceType: "script",
       allowReturnOutsideFunction: true,
@@ -73,27 +74,32 @@ export function topLevelNames(source: string): Set<string> {
   return names;
 }
 
-function parseModule(source: string): any {
+function parseModule(source: string): Ast {
   try {
-    return parse(source, { ecmaVersion: "latest", sourceType: "module", locations: true, allowHashBang: true });
+    return parse(source, {
+      ecmaVersion: "latest",
+      sourceType: "module",
+      locations: true,
+      allowHashBang: true,
+    });
   } catch {
     return undefined;
   }
 }
 
 /** What a top-level name stands for that nothing can assign to. */
-function constantValue(program: any, name: string): any {
+function constantValue(program: Ast, name: string): Ast {
   for (const statement of program.body) {
     if (statement.id?.name === name) return statement;
     if (statement.type !== "VariableDeclaration" || statement.kind !== "const") continue;
-    const declaration = statement.declarations.find((one: any) => one.id.name === name);
+    const declaration = statement.declarations.find((one: Ast) => one.id.name === name);
     if (declaration !== undefined) return declaration.init;
   }
   return undefined;
 }
 
 /** V8 gives a position between the function's first token and its body. */
-function isAt(node: any, origin: FunctionOrigin): boolean {
+function isAt(node: Ast, origin: FunctionOrigin): boolean {
   if (!/Function/.test(node.type)) return false;
   const before = (place: { line: number; column: number }) =>
     place.line - 1 < origin.line || (place.line - 1 === origin.line && place.column <= origin.column);

@@ -1,3 +1,4 @@
+import type { Ast } from "./ast.ts";
 import { resolveModule } from "./resolve.ts";
 
 /** What an entry script calls the things it takes from this library. */
@@ -15,7 +16,7 @@ const INERT = new Set(["logToFile", "onLog", "runWithRouter", "withRouter"]);
 const ACTIVE = new Set(["Router", "Broker"]);
 
 /** Collects them from the top level of a parsed program. */
-export function mitogenNames(program: any, id: string): MitogenNames {
+export function mitogenNames(program: Ast, id: string): MitogenNames {
   const names: MitogenNames = { named: new Map(), whole: new Set(), wrapped: new Set() };
   for (const statement of program.body) {
     if (statement.type === "ImportDeclaration" && isMitogen(statement.source.value, id)) {
@@ -38,7 +39,7 @@ export function mitogenNames(program: any, id: string): MitogenNames {
 }
 
 /** `isMain(import.meta)`, `isMain(module)`, `import.meta.main`, `require.main === module`, alone or inside `&&`. */
-export function isGuard(test: any, names: MitogenNames): boolean {
+export function isGuard(test: Ast, names: MitogenNames): boolean {
   switch (test.type) {
     case "LogicalExpression":
       return test.operator === "&&" && (isGuard(test.left, names) || isGuard(test.right, names));
@@ -51,7 +52,7 @@ export function isGuard(test: any, names: MitogenNames): boolean {
       return test.object.type === "MetaProperty" && test.property.name === "main";
     case "BinaryExpression": {
       if (!/^===?$/.test(test.operator)) return false;
-      const isMain = (node: any) =>
+      const isMain = (node: Ast) =>
         node.type === "MemberExpression" && node.object.name === "require" && node.property.name === "main";
       const sides = [test.left, test.right];
       return sides.some(isMain) && sides.some((side) => side.name === "module");
@@ -62,7 +63,7 @@ export function isGuard(test: any, names: MitogenNames): boolean {
 }
 
 /** A call that does nothing in a child, however it is awaited, voided or chained. */
-export function isInertCall(node: any, names: MitogenNames): boolean {
+export function isInertCall(node: Ast, names: MitogenNames): boolean {
   if (node.type === "AwaitExpression") return isInertCall(node.argument, names);
   if (node.type === "UnaryExpression" && node.operator === "void") return isInertCall(node.argument, names);
   if (node.type !== "CallExpression") return false;
@@ -70,7 +71,7 @@ export function isInertCall(node: any, names: MitogenNames): boolean {
   if (callee.type === "MemberExpression" && /^(?:then|catch|finally)$/.test(callee.property.name)) {
     return node.arguments.every(isFunctionLike) && isInertCall(callee.object, names);
   }
-  if (node.arguments.some((argument: any) => restless(argument, names))) return false;
+  if (node.arguments.some((argument: Ast) => restless(argument, names))) return false;
   if (callee.type === "Identifier" && names.wrapped.has(callee.name)) return true;
   if (callee.type === "CallExpression") return exportedName(plainCallee(callee), names) === "withRouter";
   return INERT.has(exportedName(callee, names) ?? "");
@@ -80,7 +81,7 @@ export function isInertCall(node: any, names: MitogenNames): boolean {
  * Whether evaluating an expression waits for something or makes a Router or Broker. Functions in it are not
  * looked into: defining them does nothing.
  */
-export function restless(node: any, names: MitogenNames): boolean {
+export function restless(node: Ast, names: MitogenNames): boolean {
   if (typeof node !== "object" || node === null) return false;
   if (Array.isArray(node)) return node.some((each) => restless(each, names));
   if (typeof node.type !== "string" || /Function|^Class/.test(node.type)) return false;
@@ -93,19 +94,19 @@ export function restless(node: any, names: MitogenNames): boolean {
 }
 
 /** The callee without the `(0, f)` that compilers write to call a function without `this`. */
-export function plainCallee(call: any): any {
+export function plainCallee(call: Ast): Ast {
   const { callee } = call;
   return callee.type === "SequenceExpression" ? callee.expressions.at(-1) : callee;
 }
 
 /** The name under which this library exports what a callee stands for. */
-function exportedName(callee: any, names: MitogenNames): string | undefined {
+function exportedName(callee: Ast, names: MitogenNames): string | undefined {
   if (callee.type === "Identifier") return names.named.get(callee.name);
   if (callee.type !== "MemberExpression" || callee.computed) return undefined;
   return names.whole.has(callee.object.name) ? callee.property.name : undefined;
 }
 
-function addPattern(pattern: any, names: MitogenNames): void {
+function addPattern(pattern: Ast, names: MitogenNames): void {
   if (pattern.type === "Identifier") names.whole.add(pattern.name);
   if (pattern.type !== "ObjectPattern") return;
   for (const { key, value } of pattern.properties) {
@@ -114,7 +115,7 @@ function addPattern(pattern: any, names: MitogenNames): void {
 }
 
 /** `require("mitogen")`, `await import("mitogen")`, also inside a compiler's interop helper. */
-function loadsMitogen(init: any, id: string): boolean {
+function loadsMitogen(init: Ast, id: string): boolean {
   if (init.type === "AwaitExpression") return isMitogenImport(init.argument);
   if (init.type !== "CallExpression") return false;
   const [argument] = init.arguments;
@@ -126,7 +127,7 @@ function loadsMitogen(init: any, id: string): boolean {
   );
 }
 
-function isMitogenImport(node: any): boolean {
+function isMitogenImport(node: Ast): boolean {
   return node?.type === "ImportExpression" && node.source.value === "mitogen";
 }
 
@@ -141,6 +142,6 @@ function isMitogen(specifier: unknown, id: string): boolean {
   }
 }
 
-function isFunctionLike(node: any): boolean {
+function isFunctionLike(node: Ast): boolean {
   return /Function|^Identifier$|^MemberExpression$/.test(node.type);
 }

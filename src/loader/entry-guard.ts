@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "acorn";
+import type { Ast } from "./ast.ts";
 import {
   isGuard,
   isInertCall,
@@ -38,7 +39,7 @@ export function isEntryModule(id: string): boolean {
  */
 export function checkEntryModule(id: string, source: string, format: ModuleFormat): void {
   if (format === "json") return;
-  let program: any;
+  let program: Ast;
   try {
     program = parse(source, {
       ecmaVersion: "latest",
@@ -51,7 +52,7 @@ export function checkEntryModule(id: string, source: string, format: ModuleForma
     throw refuse(id, `it cannot be read: ${(cause as Error).message}`, cause);
   }
   const names = mitogenNames(program, id);
-  if (program.body.some((statement: any) => isGuarded(statement, names))) return;
+  if (program.body.some((statement: Ast) => isGuarded(statement, names))) return;
   for (const statement of program.body) {
     const culprit = work(statement, names);
     if (culprit === undefined) continue;
@@ -60,7 +61,7 @@ export function checkEntryModule(id: string, source: string, format: ModuleForma
   }
 }
 
-function isGuarded(statement: any, names: MitogenNames): boolean {
+function isGuarded(statement: Ast, names: MitogenNames): boolean {
   if (statement.type === "IfStatement") return isGuard(statement.test, names);
   if (statement.type !== "ExpressionStatement" || statement.expression.type !== "LogicalExpression")
     return false;
@@ -68,14 +69,14 @@ function isGuarded(statement: any, names: MitogenNames): boolean {
 }
 
 /** The part of a top-level statement that does something in a child, or undefined. */
-function work(statement: any, names: MitogenNames): any {
+function work(statement: Ast, names: MitogenNames): Ast {
   switch (statement.type) {
     case "ExpressionStatement":
       return isHarmless(statement.expression, names) || statement.directive !== undefined
         ? undefined
         : statement;
     case "VariableDeclaration":
-      return statement.declarations.some((one: any) => restless(one.init, names)) ? statement : undefined;
+      return statement.declarations.some((one: Ast) => restless(one.init, names)) ? statement : undefined;
     case "ExportNamedDeclaration":
     case "ExportDefaultDeclaration":
       if (statement.declaration == null) return undefined;
@@ -102,7 +103,7 @@ function work(statement: any, names: MitogenNames): any {
   }
 }
 
-function firstWork(statements: any[], names: MitogenNames): any {
+function firstWork(statements: Ast[], names: MitogenNames): Ast {
   for (const statement of statements) {
     const culprit = statement && work(statement, names);
     if (culprit) return culprit;
@@ -110,7 +111,7 @@ function firstWork(statements: any[], names: MitogenNames): any {
   return undefined;
 }
 
-function isHarmless(expression: any, names: MitogenNames): boolean {
+function isHarmless(expression: Ast, names: MitogenNames): boolean {
   if (isInertCall(expression, names)) return true;
   switch (expression.type) {
     case "Literal":
@@ -136,7 +137,7 @@ function isHarmless(expression: any, names: MitogenNames): boolean {
 }
 
 /** `exports`, `module.exports`, and members of them. */
-function isExports(node: any): boolean {
+function isExports(node: Ast): boolean {
   if (node?.type === "Identifier") return node.name === "exports";
   if (node?.type !== "MemberExpression") return false;
   return (node.object.name === "module" && node.property.name === "exports") || isExports(node.object);

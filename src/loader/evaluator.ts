@@ -81,9 +81,17 @@ export class Evaluator {
 
   private async link(module: vm.Module): Promise<void> {
     if (module.status !== "unlinked") return;
-    await module.link(async (specifier, referrer) => {
-      return this.moduleFor(await this.resolve(referrer.identifier, specifier));
-    });
+    try {
+      await module.link(async (specifier, referrer) => {
+        return this.moduleFor(await this.resolve(referrer.identifier, specifier));
+      });
+    } catch (error) {
+      // Nothing of it has run: the next import starts anew, and fails with its own error.
+      for (const [id, { status }] of this.#modules) {
+        if (status === "unlinked" || status === "linking") this.#modules.delete(id);
+      }
+      throw error;
+    }
   }
 
   private moduleFor(id: string): vm.Module {

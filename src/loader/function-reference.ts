@@ -49,7 +49,12 @@ function find(fn: Function): FunctionReference {
   }
   const url = originUrl(origin);
   if (isClass(fn)) {
-    throw refuse(fn, url, "a class constructor", "export a function, or a static method, that makes the object");
+    throw refuse(
+      fn,
+      url,
+      "a class constructor",
+      "export a function, or a static method, that makes the object",
+    );
   }
   return (
     findInModule(fn, origin, false) ??
@@ -80,7 +85,8 @@ function findInModule(
   // Compilers name an unnamed default export and V8 shows no binding for one: then only the text V8 has settles it.
   if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
     const source = scriptSource(origin.scriptId);
-    found = exportedPath(locals, localExports(source)) ?? unnamedDefaultPath(source, origin, locals, isWrapped);
+    found =
+      exportedPath(locals, localExports(source)) ?? unnamedDefaultPath(source, origin, locals, isWrapped);
   }
   return found && { module: id, path: found };
 }

@@ -85,12 +85,13 @@ export class ModuleGraph {
     try {
       resolution = resolveModule(specifier, parentId, kind);
     } catch (error) {
-      const { code, message } = error as { code?: string; message: string };
-      return { refused: `it does not resolve: ${code ?? message}` };
+      return { refused: `it does not resolve: ${(error as { code?: string }).code ?? "no valid specifier"}` };
     }
     if ("builtin" in resolution) return { refused: `${resolution.builtin} is in every context` };
-    const late = fileRefusal(resolution.id, parentId, this.#vouched);
-    return late === undefined ? resolution : { refused: late };
+    // Every query would be one more module to keep.
+    const id = this.#vouched.ids.has(resolution.id) ? resolution.id : resolution.id.replace(/[?#].*$/, "");
+    const late = fileRefusal(id, parentId, this.#vouched);
+    return late === undefined ? { id } : { refused: late };
   }
 
   #node(id: string, target: string): Promise<GraphNode> {

@@ -11,7 +11,7 @@ export type ModuleErrorCode =
 export class ModuleError extends MitogenError {
   static {
     // A literal: the minifier renames classes.
-    Object.defineProperty(this.prototype, "name", {
+    Object.defineProperty(ModuleError.prototype, "name", {
       value: "ModuleError",
       writable: true,
       configurable: true,

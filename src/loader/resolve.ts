@@ -101,7 +101,7 @@ function importConditions(): Set<string> {
   const own = ["node", "import", "node-addons"];
   // The condition belongs to require(esm); where that is off, packages must not be resolved by it.
   if ((process.features as { require_module?: boolean }).require_module) own.push("module-sync");
-  const args = [...process.execArgv, ...(process.env["NODE_OPTIONS"] ?? "").split(/\s+/)];
+  const args = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
   args.forEach((arg, i) => {
     const inline = /^(?:--conditions=|-C=?)(.+)$/.exec(arg)?.[1];
     const value = inline ?? (arg === "--conditions" || arg === "-C" ? args[i + 1] : undefined);

@@ -20,8 +20,8 @@ const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".ts
 export function specifierRefusal(specifier: string, parentId: string, vouched: Vouched): string | undefined {
   if (specifier.length === 0 || specifier.length > MAX_SPECIFIER_CHARS)
     return "the specifier is empty or too long";
-  // Control characters, backslashes and escaped dots and slashes have no use in a specifier but to hide another.
-  if (/[\0-\x1f\x7f\\]|%(?:2e|2f|5c|00)/i.test(specifier))
+  // Control characters, backslashes, outer spaces and escaped dots and slashes serve only to hide another specifier.
+  if (/^\s|\s$|[\0-\x1f\x7f\\]|%(?:2e|2f|5c|00)|%(?![\da-f]{2})/i.test(specifier))
     return "the specifier has characters that are not allowed";
   const isPath = /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
   if (!isPath && !specifier.startsWith("file:")) {
@@ -33,7 +33,8 @@ export function specifierRefusal(specifier: string, parentId: string, vouched: V
   const url = URL.canParse(specifier, parentId) ? new URL(specifier, parentId) : undefined;
   if (url?.protocol !== "file:" || url.host !== "") return "it is no file: URL of this machine";
   if (vouched.ids.has(url.href)) return undefined;
-  return outsideRefusal(fileURLToPath(url), parentId, vouched);
+  const file = pathOf(url);
+  return file === undefined ? "it is no file: URL of this machine" : outsideRefusal(file, parentId, vouched);
 }
 
 /** Why the file a specifier resolved to may not be sent, or undefined. `id` is a real path: links are followed. */
@@ -54,6 +55,15 @@ export function packageRoot(file: string): string | undefined {
   const parts = file.slice(start).split(sep);
   const depth = parts[0]?.startsWith("@") ? 2 : 1;
   return parts.length > depth ? file.slice(0, start) + parts.slice(0, depth).join(sep) : undefined;
+}
+
+/** Escapes that are no UTF-8 make no path. */
+function pathOf(url: URL): string | undefined {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return undefined;
+  }
 }
 
 function outsideRefusal(file: string, parentId: string, vouched: Vouched): string | undefined {

@@ -62,5 +62,5 @@ function endOfPlace(stack: string, start: number): number {
 }
 
 function toNumber(text: string): number {
-  return text.length > 0 && text.length < 10 ? Number(text) : Number.NaN;
+  return /^\d{1,9}$/.test(text) ? Number(text) : 0;
 }

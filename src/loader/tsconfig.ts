@@ -42,13 +42,9 @@ function optionsOfDirectory(directory: string): CompilerOptions {
 function readOptions(file: string, depth: number): Record<string, unknown> {
   const config = parseWithComments(readFileSync(file, "utf8"));
   if (config === undefined || depth > MAX_EXTENDS) return {};
-  const bases = [config["extends"] ?? []].flat().filter((base) => typeof base === "string");
+  const bases = [config.extends ?? []].flat().filter((base) => typeof base === "string");
   const inherited = bases.map((base) => extendedFile(base, file)).filter((base) => base !== undefined);
-  return Object.assign(
-    {},
-    ...inherited.map((base) => readOptions(base, depth + 1)),
-    config["compilerOptions"],
-  );
+  return Object.assign({}, ...inherited.map((base) => readOptions(base, depth + 1)), config.compilerOptions);
 }
 
 function extendedFile(base: string, from: string): string | undefined {
@@ -72,16 +68,17 @@ function forEsbuild(all: Record<string, unknown>): CompilerOptions {
   const options: Record<string, unknown> = {};
   for (const name of RELEVANT) if (all[name] !== undefined) options[name] = all[name];
   // `target` itself is the other side's Node; but TypeScript lets it decide what a class field means.
-  const isOld = /^es(?:[3567]|20(?:1\d|2[01]))$/i.test(String(all["target"] ?? "esnext"));
-  if (isOld) options["useDefineForClassFields"] ??= false;
+  const isOld = /^es(?:[3567]|20(?:1\d|2[01]))$/i.test(String(all.target ?? "esnext"));
+  if (isOld) options.useDefineForClassFields ??= false;
   // JSX left for a bundler would be a syntax error in a child.
-  if (/^(?:preserve|react-native)$/i.test(String(options["jsx"] ?? ""))) options["jsx"] = "react-jsx";
+  if (/^(?:preserve|react-native)$/i.test(String(options.jsx ?? ""))) options.jsx = "react-jsx";
   return options;
 }
 
 /** JSON with comments and trailing commas. A file that is not even that changes nothing: the type checker reports it. */
 function parseWithComments(text: string): Record<string, unknown> | undefined {
-  const token = /"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\/|,(?=(?:\s|\/\/[^\n]*|\/\*[\s\S]*?\*\/)*[\]}])/g;
+  const token =
+    /"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\/|,(?=(?:\s|\/\/[^\n]*|\/\*[\s\S]*?\*\/)*[\]}])/g;
   try {
     return JSON.parse(text.replace(/^\uFEFF/, "").replace(token, (match) => (match[0] === '"' ? match : "")));
   } catch {

@@ -183,7 +183,7 @@ export class BrokerThread {
     let signal: NodeJS.Signals = "SIGTERM";
     const poll = () => {
       const pids = descendantsInGroup(process.pid);
-      for (const pid of pids) kill(pid, signal);
+      for (const { pid } of pids) kill(pid, signal);
       if (pids.length > 0 && signal === "SIGTERM") {
         if (Date.now() >= deadline) signal = "SIGKILL";
         setTimeout(poll, POLL_MS);

@@ -30,7 +30,7 @@ export class CborWriter {
   /** Bytes in use of `scratch`, and in `chunks`. */
   protected used = 0;
   protected flushed = 0;
-  protected items = 0;
+  private items = 0;
 
   constructor(limits: Limits = DEFAULT_LIMITS) {
     this.limits = limits;
@@ -120,8 +120,8 @@ export class CborWriter {
 
   protected charge(items: number): void {
     const max = this.limits.maxItems;
+    if (this.items + items > max) throw new Refusal(`the message would hold more than ${max} items`, RangeError);
     this.items += items;
-    if (this.items > max) throw new Refusal(`the message would hold more than ${max} items`, RangeError);
   }
 
   /** The one copy of the content: into scratch, or a chunk of its own. */
@@ -145,8 +145,8 @@ export class CborWriter {
   /** Refuses before it copies: what is over the limit may be more than there is memory for. */
   private chunk(content: string | Buffer, size: number): void {
     const max = this.limits.maxMessageBytes;
+    if (this.flushed + size > max) throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
     this.flushed += size;
-    if (this.flushed > max) throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
     this.chunks.push(Buffer.from(content as string));
   }
 }

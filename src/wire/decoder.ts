@@ -15,7 +15,7 @@ export interface DecodeOptions {
   readonly limits?: Limits;
 }
 
-const MAX_DATE = 8.64e15;
+const MAX_DATE_SECONDS = 8.64e12;
 const MAX_ID = 0xffffffff;
 const hasOwn = Object.prototype.hasOwnProperty;
 
@@ -139,9 +139,10 @@ class Decoder extends CborReader {
     const initial = this.initial();
     // Looked at first: item() would follow a tag, and tags in tags could nest without end.
     const seconds = initial < 0x40 || initial > 0xf8 ? this.item() : undefined;
-    // Rounding gives the very millisecond back, over the whole range of Date.
-    const ms = typeof seconds === "number" ? Math.round(seconds * 1000) : Infinity;
-    return Math.abs(ms) > MAX_DATE ? this.fail("not a date") : new Date(ms);
+    if (typeof seconds !== "number" || Math.abs(seconds) > MAX_DATE_SECONDS) this.fail("not a date");
+    // The fraction apart: multiplying all of it would be a millisecond off for dates far away.
+    const whole = Math.floor(seconds);
+    return new Date(whole * 1000 + Math.round((seconds - whole) * 1000));
   }
 
   private bigint(): bigint {

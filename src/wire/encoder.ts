@@ -162,7 +162,9 @@ class Encoder extends CborWriter {
     if (this.errorDepth === MAX_ERROR_DEPTH) throw new Refusal("too many errors inside errors", RangeError);
     const [name, message, stack, properties, errors, causes] = recordOfError(error);
     this.tag(error instanceof CallError ? Tag.callError : Tag.error);
-    this.enter(error, 6);
+    // Paid in advance, so that whatever the rest may cost, the record can be completed.
+    this.enter(error, 6 + causes.length);
+    this.enter(causes, 0);
     this.errorDepth++;
     this.head(0x80, 6);
     this.text(name);
@@ -170,49 +172,52 @@ class Encoder extends CborWriter {
     this.value(stack);
 
     // How many survive is known afterwards; a flush in between leaves the count at its place, in the next chunk.
-    this.enter(properties, 0);
     this.head(0xa0, 0);
     const chunk = this.chunks.length;
     const place = this.used - 1;
     let count = 0;
     for (const [key, value] of properties) {
-      if (this.attempt(value, () => this.property(key))) count++;
+      if (this.attempt(() => this.property(key, value))) count++;
     }
     (this.chunks[chunk] || this.scratch)[place] = 0xa0 + count;
-    this.depth--;
-
-    if (errors === null) this.value(null);
-    else {
-      this.enter(errors, errors.length);
-      this.head(0x80, errors.length);
-      for (const each of errors) this.attempt(each) || this.value(undefined);
-      this.depth--;
-    }
-
-    this.enter(causes, 1);
-    if (causes.length === 0 || !this.attempt(causes[0], () => this.head(0x80, 1))) this.head(0x80, 0);
+    if (errors === null || !this.attempt(() => this.members(errors))) this.value(null);
+    if (causes.length === 0 || !this.attempt(() => this.cause(causes[0]))) this.head(0x80, 0);
     this.depth -= 2;
     this.errorDepth--;
   }
 
-  private property(key: string): void {
+  private property(key: string, value: unknown): void {
     this.charge(2);
     this.text(key);
+    this.value(value);
   }
 
-  /** Encodes `value` after `before`, or nothing at all. */
-  private attempt(value: unknown, before?: () => void): boolean {
-    const { used, flushed, items, depth, errorDepth, chunks, scratch } = this;
+  private members(errors: readonly unknown[]): void {
+    this.charge(errors.length);
+    this.head(0x80, errors.length);
+    for (const each of errors) this.attempt(() => this.value(each)) || this.value(undefined);
+  }
+
+  private cause(cause: unknown): void {
+    this.head(0x80, 1);
+    this.value(cause);
+  }
+
+  /**
+   * Does all that `encode` does or nothing of it. Only the items stay counted: otherwise errors that refer to
+   * errors several times would be tried again and again, without end in practice.
+   */
+  private attempt(encode: () => void): boolean {
+    const { used, flushed, depth, errorDepth, chunks, scratch } = this;
     const chunk = chunks.length;
     try {
-      if (before) before();
-      this.value(value);
+      encode();
       return true;
     } catch {
       // What scratch held went into the first chunk since.
       if (chunks.length > chunk) chunks[chunk]!.copy(scratch, 0, 0, used);
       chunks.length = chunk;
-      Object.assign(this, { used, flushed, items, depth, errorDepth });
+      Object.assign(this, { used, flushed, depth, errorDepth });
       return false;
     }
   }

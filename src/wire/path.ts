@@ -1,18 +1,15 @@
 /** The way from a value to something inside it: property names and indexes, outermost first. */
 export type Path = readonly (string | number)[];
 
+const MAX_KEY = 50;
+
 /** `value.users[3]["odd key"]`, for error messages; long keys are cut. */
 export function formatPath(path: Path, root = "value"): string {
   let text = root;
   for (const key of path) {
-    text +=
-      /^[\w$]+$/.test(`${key}`) && typeof key === "string" && !/^\d/.test(key)
-        ? `.${key}`
-        : `[${quote(key)}]`;
+    if (typeof key === "number") text += `[${key}]`;
+    else if (key.length > MAX_KEY) text += `[${JSON.stringify(`${key.slice(0, MAX_KEY)}…`)}]`;
+    else text += /^[a-z_$][\w$]*$/i.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
   }
   return text;
-}
-
-function quote(key: string | number): string {
-  return JSON.stringify(typeof key === "string" && key.length > 50 ? `${key.slice(0, 50)}…` : key);
 }

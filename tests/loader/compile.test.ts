@@ -34,7 +34,8 @@ const at = temporaryTree({
   "decorators/old.ts": "declare const log: any; export class A { a = 1; m(@log x: number) {} }",
   "decorators/view.tsx": "export const view = <b>1</b>;",
   "standard.ts": "declare const log: any; export class A { @log m() {} }",
-  "thrower.ts": "interface A {\n  a: 1;\n}\nenum E { A }\n\nexport function f(): never {\n  throw new Error(`${E.A}`);\n}\n",
+  "thrower.ts":
+    "interface A {\n  a: 1;\n}\nenum E { A }\n\nexport function f(): never {\n  throw new Error(`${E.A}`);\n}\n",
 });
 
 const formats: [path: string, format: string][] = [
@@ -70,7 +71,7 @@ test("Compiler sends JavaScript as it is unless the target does not know its syn
   const compiler = new Compiler();
   const text = "export const a = globalThis?.b ?? 1;";
   assert.equal((await compiler.compile(at("esm/old.js"), "20.0.0")).source, text);
-  assert.equal((await compiler.compile(at("esm/old.js"), "14.21.0")).source, text);
+  assert.equal((await compiler.compile(at("esm/old.js"), "16.20.0")).source, text);
   assert.doesNotMatch((await compiler.compile(at("esm/old.js"), "12.22.0")).source, /\?\.|\?\?/);
   assert.doesNotMatch((await compiler.compile(at("esm/new.js"), "12.22.0")).source, /static \{|#a/);
 });
@@ -111,7 +112,10 @@ test("Compiler follows the nearest tsconfig with what it extends", async () => {
 
 test("Compiler neutralises a hashbang without moving lines, and a byte order mark", async () => {
   const compiler = new Compiler();
-  assert.equal((await compiler.compile(at("hash.js"), "22.0.0")).source, "///usr/bin/env node\nexports.a = 1;");
+  assert.equal(
+    (await compiler.compile(at("hash.js"), "22.0.0")).source,
+    "///usr/bin/env node\nexports.a = 1;",
+  );
   assert.equal((await compiler.compile(at("bom.json"), "22.0.0")).source, "{}");
 });
 
@@ -138,7 +142,16 @@ test("Compiler.originalStack passes hostile text through, in linear time", async
   const compiler = new Compiler();
   const id = at("thrower.ts");
   await compiler.compile(id, "22.0.0");
-  const texts = ["file://", "file://:", `${id}:`, `${id}:0:0`, `${id}:1e3:1`, `${id}:-1:5`, `${id}:99999999999999:1`, ")"];
+  const texts = [
+    "file://",
+    "file://:",
+    `${id}:`,
+    `${id}:0:0`,
+    `${id}:1e3:1`,
+    `${id}:-1:5`,
+    `${id}:99999999999999:1`,
+    ")",
+  ];
   for (const text of texts) {
     for (const stack of [text, text.repeat(1_000), `${text} `.repeat(1_000), text.repeat(100_000)]) {
       const start = performance.now();

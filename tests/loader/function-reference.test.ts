@@ -54,8 +54,14 @@ const METHOD_CURE = "export a function, or a static method, that takes the objec
 const CLOSURE_CURE = "export a function of the module and pass it these as arguments";
 const REFUSED = {
   refusedUnexported: refusal("'unexported' (tasks.ts)", "not exported; export it"),
-  refusedClosure: refusal("(anonymous) (tasks.ts)", `a closure that captured 'secret', 'token'; ${CLOSURE_CURE}`),
-  refusedBound: refusal("'bound plain'", "a bound function; export a function that takes what is bound as arguments"),
+  refusedClosure: refusal(
+    "(anonymous) (tasks.ts)",
+    `a closure that captured 'secret', 'token'; ${CLOSURE_CURE}`,
+  ),
+  refusedBound: refusal(
+    "'bound plain'",
+    "a bound function; export a function that takes what is bound as arguments",
+  ),
   refusedMethod: refusal("'sell' (tasks.ts)", `an instance method, of 'Shop'; ${METHOD_CURE}`),
   refusedShorthand: refusal("'run' (tasks.ts)", `an instance method; ${METHOD_CURE}`),
   refusedConstructor: refusal(
@@ -70,7 +76,10 @@ const REFUSED = {
     "(anonymous)",
     "defined in code that has no file; move it into a module and export it there",
   ),
-  refusedWrapper: refusal("(anonymous) (memoize.ts)", `a closure that captured 'fn', 'cache'; ${CLOSURE_CURE}`),
+  refusedWrapper: refusal(
+    "(anonymous) (memoize.ts)",
+    `a closure that captured 'fn', 'cache'; ${CLOSURE_CURE}`,
+  ),
   refusedCjs: refusal("'lost' (commonjs/plain.cjs)", "not exported; export it"),
   refusedCjsClosure: refusal(
     "(anonymous) (commonjs/plain.cjs)",
@@ -91,7 +100,8 @@ for (const { name, args, skip } of runs) {
     const { stdout, stderr } = run("main.ts", args, {});
     const shown = JSON.parse(stdout || "{}");
     const expected = { ...TASKS, ...DEFAULTS, ...COMMONJS, ...BUILTINS, ...REFUSED };
-    for (const [label, reference] of Object.entries(expected)) assert.deepEqual(shown[label], reference, label);
+    for (const [label, reference] of Object.entries(expected))
+      assert.deepEqual(shown[label], reference, label);
     assert.equal(Object.keys(shown).length, Object.keys(expected).length, stderr);
   });
 }

@@ -8,7 +8,7 @@ const at = temporaryTree({
     name: "app",
     type: "module",
     exports: { "./self": "./self.js" },
-    imports: { "#dep": { import: "./dep.mjs", require: "./dep.cjs" }, "#os": "node:os" },
+    imports: { "#dep": { import: "./dep.mjs", require: "./dep.cjs" }, "#os": "os" },
   }),
   "self.js": "",
   "dep.mjs": "",
@@ -25,7 +25,10 @@ const at = temporaryTree({
   "folder/index.ts": "",
   "spaced name/näme.ts": "",
   "node_modules/dual/package.json": JSON.stringify({
-    exports: { ".": { import: "./index.mjs", require: "./index.cjs" }, "./only-import": { import: "./index.mjs" } },
+    exports: {
+      ".": { import: "./index.mjs", require: "./index.cjs" },
+      "./only-import": { import: "./index.mjs" },
+    },
   }),
   "node_modules/dual/index.mjs": "",
   "node_modules/dual/index.cjs": "",

@@ -17,5 +17,5 @@ export function temporaryTree(files: Record<string, string>): (path: string) => 
     if (text.startsWith("→ ")) symlinkSync(text.slice(2), file);
     else writeFileSync(file, text);
   }
-  return (path) => pathToFileURL(join(root, path)).href;
+  return (path) => pathToFileURL(`${root}/${path}`).href;
 }

@@ -129,6 +129,8 @@ test("recordOfError survives hostile errors", () => {
     throw new Error("gotcha");
   };
   const hostile = new Error("m");
+  // Node itself reads the name, once, when the stack is first asked for.
+  assert.ok(hostile.stack);
   for (const key of ["name", "message", "stack", "code", "cause", "errors", "extra"]) {
     Object.defineProperty(hostile, key, { get: thrower, enumerable: true });
   }

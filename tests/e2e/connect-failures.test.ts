@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { describe, it } from "node:test";
+import {
+  CancelledError,
+  type ConnectDetails,
+  EofError,
+  Router,
+  StreamError,
+  TimeoutError,
+} from "../../src/index.ts";
+import { bootWords } from "../../src/bootstrap/command.ts";
+import { payloadBytes } from "../../src/bootstrap/payload.ts";
+import { checkLeaks, descendants, fdCount, processesGone } from "../support/leak-check.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const unexpected = (): never => assert.fail("it connected");
+
+type ConnectError = Error & { code: string; details: ConnectDetails };
+
+/** Connects with a stand-in for node: `sh -c script`. */
+async function failure(nodePath: string | string[], options: { timeoutMs?: number } = {}): Promise<ConnectError> {
+  await using router = new Router();
+  try {
+    await router.local({ nodePath, ...options });
+  } catch (error) {
+    return error as ConnectError;
+  }
+  return unexpected();
+}
+
+const sh = (script: string): string[] => ["sh", "-c", script];
+
+describe("a connect fails with EofError, at once and with all that was said (T03, T04, T05)", () => {
+  const cases: [title: string, nodePath: string | string[], said: RegExp][] = [
+    ["to `true`", "true", /exited with code 0/],
+    ["to `echo`, whose output is kept", "echo", /--experimental-vm-modules/],
+    ["to an exit 3 after stderr", sh("echo first; echo second >&2; exit 3"), /code 3[^]*first[^]*second/],
+    ["with an unterminated last line", sh("echo one; printf unfinished"), /one[^]*unfinished/],
+    ["when the reason comes 200 ms after stdout was closed", sh("exec >&- 4>&-; sleep 0.2; echo the reason >&2"), /the reason/],
+    ["to nothing at that path", "/nonexistent/node", /\/nonexistent\/node/],
+    ["to binary noise", sh("printf '\\377\\376\\000x'; exit 1"), /x/],
+    ["to 1 MB without a line end", sh("head -c 1000000 /dev/zero | tr '\\000' z; exit 1"), /zzz/],
+    ["to a process killed in the middle of the payload", sh("head -c 100 <&3 >/dev/null; kill -9 $$"), /signal 9/],
+  ];
+  for (const [title, nodePath, said] of cases) {
+    it(title, async () => {
+      const started = Date.now();
+      const error = await failure(nodePath);
+      assert.ok(Date.now() - started < 5000, "long before the timeout");
+      assert.ok(error instanceof EofError, String(error));
+      assert.equal(error.code, "ERR_EOF");
+      assert.match(error.message, said);
+      assert.ok(error.message.length < 300_000);
+      assert.equal(error.details.method, "local");
+      assert.ok(error.details.argv.includes("-c"));
+      assert.ok(error.details.durationMs >= 0);
+    });
+  }
+});
+
+describe("a connect", () => {
+  it("that takes too long rejects with TimeoutError, and its process is killed although it ignores SIGTERM", async () => {
+    await using router = new Router();
+    const connecting = router.local({ nodePath: sh("trap '' TERM; while :; do sleep 1; done"), timeoutMs: 300 });
+    const pids = descendants(process.pid);
+    const error = await connecting.then(unexpected, (reason) => reason as ConnectError);
+    assert.ok(error instanceof TimeoutError);
+    assert.match(error.message, /timed out after 300 ms/);
+    assert.equal(error.details.stage, "node");
+    assert.deepEqual(await processesGone(pids, 3000), []);
+  });
+  it("is cancelled by shutdown at once (LIF-15)", async () => {
+    const router = new Router();
+    const connecting = router.local({ nodePath: sh("sleep 30") });
+    const outcome = connecting.then(unexpected, (reason) => reason as Error);
+    const started = Date.now();
+    await router.shutdown();
+    assert.ok((await outcome) instanceof CancelledError);
+    assert.ok(Date.now() - started < 3000);
+    await assert.rejects(router.local(), CancelledError);
+  });
+  it("refuses unknown options, slashes in remoteName and bad values before anything starts", async () => {
+    await using router = new Router();
+    await assert.rejects(router.local({ nodepath: "x" } as never), /local\(\) has no option "nodepath"/);
+    await assert.rejects(router.local({ remoteName: "a/b" }), RangeError);
+    await assert.rejects(router.ssh({ hostname: "-oProxyCommand=id" }), TypeError);
+    await assert.rejects(router.ssh({ hostname: "h", port: 70000 }), RangeError);
+    await assert.rejects(router.ssh({ hostname: "h", checkHostKeys: "yes" as never }), TypeError);
+    assert.deepEqual(descendants(process.pid).length, 0);
+  });
+  it("to a missing tool says which", async () => {
+    await using router = new Router();
+    const error = await router.ssh({ hostname: "h", sshPath: "/nonexistent/ssh" }).then(unexpected, (e) => e as ConnectError);
+    assert.ok(error instanceof StreamError);
+    assert.match(error.message, /\/nonexistent\/ssh/);
+    assert.equal(error.details.stage, "spawn");
+  });
+  it("survives noise of every kind before the greeting (T06)", async () => {
+    await using router = new Router();
+    const noise = [
+      "printf 'Welcome!\\r\\nPassword: x\\033[31m red \\033[0m\\n'",
+      "printf 'deadbeefdeadbeef:ready 1 20.0.0 linux x64 1\\n'",
+      "printf 'unterminated'",
+    ].join(">&4;");
+    const context = await router.local({ nodePath: [...sh(`${noise}>&4; exec ${process.execPath} "$@"`), "sh"] });
+    assert.equal(await context.call(remote.add, 1, 2), 3);
+  });
+});
+
+describe("stage 1", () => {
+  it("boots from a payload that comes one byte at a time (T10)", async () => {
+    const payload = payloadBytes();
+    const [command, ...args] = bootWords("0123456789abcdef", payload.length, [process.execPath]) as [string, ...string[]];
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    const greeting = new Promise<string>((resolve) => {
+      let text = "";
+      child.stdout.on("data", (chunk) => {
+        text += chunk;
+        if (/:ready .*\n/.test(text)) resolve(text);
+      });
+    });
+    for (const byte of payload) {
+      if (!child.stdin.write(Buffer.of(byte))) await new Promise((resolve) => child.stdin.once("drain", resolve));
+    }
+    assert.match(await greeting, /0123456789abcdef:0\n[^]*\n0123456789abcdef:ready 1 /);
+    child.stdin.end();
+    await new Promise((resolve) => child.once("exit", resolve));
+  });
+  it("ends at once, and says why, when the payload is cut short (BOOT-06)", async () => {
+    const [command, ...args] = bootWords("0123456789abcdef", 1000, [process.execPath]) as [string, ...string[]];
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    child.stdin.end("too short");
+    const [code] = await new Promise<[number | null]>((resolve) => child.once("close", (exit) => resolve([exit])));
+    assert.notEqual(code, 0);
+    assert.match(stderr, /payload cut short/);
+  });
+});
+
+describe("50 cycles of", () => {
+  const cycles: [title: string, cycle: (router: Router) => Promise<unknown>][] = [
+    ["connect and shutdown", async (router) => (await router.local()).shutdown()],
+    ["connect timeout", (router) => router.local({ nodePath: sh("sleep 30"), timeoutMs: 20 }).catch(() => undefined)],
+    ["ENOENT", (router) => router.local({ nodePath: "/nonexistent" }).catch(() => undefined)],
+    ["EOF", (router) => router.local({ nodePath: "true" }).catch(() => undefined)],
+  ];
+  for (const [title, cycle] of cycles) {
+    it(`${title} leave no descriptor and no process (T19, T20)`, { timeout: 240_000 }, async () => {
+      const router = new Router();
+      await cycle(router);
+      const before = fdCount();
+      for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 5 }, () => cycle(router)));
+      await router.shutdown();
+      const left = descendants(process.pid);
+      assert.deepEqual(await processesGone(left, 3000), []);
+      assert.ok(Math.abs(fdCount() - before) <= 2, `${before} → ${fdCount()}`);
+    });
+  }
+});

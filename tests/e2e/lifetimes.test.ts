@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
+import { runProgram } from "../support/run-program.ts";
+
+checkLeaks();
+
+const pidsOf = (line: string): number[] => line.trim().split(" ").map(Number);
+
+describe("a program", () => {
+  it("that returns without cleanup, one of its contexts hung, ends with status 0 and leaves nobody (T01)", async () => {
+    const started = Date.now();
+    const { code, stdout, stderr } = await runProgram("e2e/natural-exit.mjs").ended;
+    assert.equal(code, 0, stderr);
+    assert.ok(Date.now() - started < 6000);
+    assert.deepEqual(await processesGone(pidsOf(stdout), 2000), []);
+  });
+
+  for (const signal of ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    it(`ended by ${signal} leaves nobody, hung contexts neither (T02, LIF-07)`, async () => {
+      const program = runProgram("e2e/wait-for-signal.mjs");
+      const pids = pidsOf(await program.line());
+      program.process.kill(signal);
+      assert.equal((await program.ended).signal, signal);
+      assert.deepEqual(await processesGone(pids, 3000), []);
+    });
+  }
+
+  it("whose main throws under runWithRouter fails with that error, its contexts gone (LIF-04, LIF-06)", async () => {
+    const { code, stdout, stderr } = await runProgram("e2e/failing-main.mjs").ended;
+    assert.equal(code, 1);
+    assert.match(stderr, /Error: main failed/);
+    assert.deepEqual(await processesGone(pidsOf(stdout), 2000), []);
+  });
+
+  it("stays alive for a pending call, and not for a receiver nobody reads", async () => {
+    const { code, stdout } = await runProgram("e2e/pending-call.mjs").ended;
+    assert.deepEqual([code, stdout], [0, "done\n"]);
+  });
+
+  it("that is an unguarded entry script is refused at once, named, and never run in a child (T24)", async () => {
+    const { code, stdout } = await runProgram("e2e/unguarded.mjs").ended;
+    assert.equal(code, 0);
+    assert.equal(stdout.match(/^started/gm)?.length, 1);
+    assert.match(stdout, /refused: .*unguarded\.mjs/);
+  });
+
+  it("that is a guarded entry script is served, and its guarded part not run (T24)", async () => {
+    const { stdout } = await runProgram("e2e/guarded.mjs").ended;
+    assert.deepEqual(stdout.trim().split("\n"), ["evaluated true", "4"]);
+  });
+});
+
+describe("the first script of the introduction", () => {
+  const LOG_LINE = /^\d\d:\d\d:\d\d I mitogen\.ctx\.local\.\d+: stdout: Hello from remote context!$/;
+  for (const [file, nodeArgs] of [
+    ["first-script.mjs", []],
+    ["first-script.cjs", ["--no-warnings"]],
+    ["first-script.ts", ["--import", "tsx"]],
+    ...(Number.parseInt(process.versions.node, 10) >= 24 ? ([["first-script.ts", ["--no-warnings"]]] as const) : []),
+  ] as const) {
+    it(`runs as ${file} ${nodeArgs.join(" ")}`, async () => {
+      const { code, stdout, stderr } = await runProgram(`e2e/${file}`, { nodeArgs: [...nodeArgs] }).ended;
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, "123\n");
+      assert.match(stderr.trim(), LOG_LINE);
+    });
+  }
+
+  it("logs nothing when MITOGEN_LOG_LEVEL is error, and every frame when it is IO", async () => {
+    const quiet = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "ERROR" } }).ended;
+    assert.equal(quiet.stderr, "");
+    const loud = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "IO" } }).ended;
+    assert.match(loud.stderr, / I mitogen\.io: local\.\d+: sent \d+ bytes 0:\d+ -> 1:101/);
+    assert.match(loud.stderr, / D mitogen\./);
+    assert.equal(loud.stdout, "123\n");
+  });
+});

@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Compiler } from "../../src/loader/compile.ts";
+import { ModuleGraph } from "../../src/loader/graph.ts";
+import { temporaryTree } from "./temporary-tree.ts";
+
+const NODE = "22.0.0";
+const NATIVE_CURE = "import it only where it is installed, or mark its package as provided by the target";
+const nothing = (): boolean => false;
+
+const at = temporaryTree({
+  "package.json": `{ "type": "module", "name": "app" }`,
+  "top.ts": `import "./left.ts"; import { r } from "./right.js"; import os from "node:os"; import { Router } from "mitogen"; export const t = [r, os, Router];`,
+  "left.ts": `import "./shared.ts"; export {};`,
+  "right.ts": `export * from "./shared.ts"; export const r = 1;`,
+  "shared.ts": `export const s = 1; export const later = () => import("./later.ts");`,
+  "later.ts": "export const l = 1;",
+  "cycle-a.js": `import "./cycle-b.js";`,
+  "cycle-b.js": `import "./cycle-a.js";`,
+  "missing.js": `import "./nowhere.js";`,
+  "missing-deep.js": `import "./missing.js";`,
+  "dynamic-missing.js": `import("./nowhere.js");`,
+  "native.js": `import "addon";`,
+  "optional-native.js": `import "careful";`,
+  "requiring.js": `import dep from "dual"; export default dep;`,
+  "secret.json": "{}",
+  "plugins/one.js": "export {};",
+  "plugins/.hidden.js": "",
+  ".config/x.js": "",
+  "key.pem": "",
+  "node_modules/addon/package.json": "{}",
+  "node_modules/addon/index.js": `module.exports = require("./build/x.node");`,
+  "node_modules/addon/build/x.node": "",
+  "node_modules/careful/package.json": "{}",
+  "node_modules/careful/index.js": `try { module.exports = require("addon"); require("nowhere"); } catch {} if (0) require("never");`,
+  "node_modules/dual/package.json": `{ "main": "./lib/index.js" }`,
+  "node_modules/dual/lib/package.json": "{}",
+  "node_modules/dual/lib/index.js": `exports.own = 1; __exportStar(require("./more"), exports); exports.data = require("./data.json");`,
+  "node_modules/dual/lib/more.js": `exports.more = 1; module.exports = { ...require("./index") };`,
+  "node_modules/dual/lib/data.json": `{"a":1}`,
+  "node_modules/dual/extra.json": "{}",
+  "node_modules/dual/locale/de.js": "",
+  "node_modules/dual/node_modules/inner/index.js": "",
+  "node_modules/unused/package.json": "{}",
+  "node_modules/unused/index.js": "",
+  "outside-link.js": "→ /etc/hostname",
+});
+const outside = temporaryTree({ "other.js": "", "package.json": "{}", ".env": "" });
+
+function graph(): ModuleGraph {
+  return new ModuleGraph(new Compiler());
+}
+
+async function paths(root: string, has: (id: string) => boolean = nothing): Promise<string[]> {
+  return (await graph().closure(at(root), NODE, has)).map(({ id }) => id.replace(at(""), ""));
+}
+
+test("ModuleGraph.closure yields dependencies first, each once, without builtins and dynamic imports", async () => {
+  assert.deepEqual(await paths("top.ts"), ["shared.ts", "left.ts", "right.ts", "top.ts"]);
+});
+
+test("ModuleGraph.closure leaves out what the other side has and still walks behind it", async () => {
+  assert.deepEqual(await paths("top.ts", (id) => id === at("left.ts")), ["shared.ts", "right.ts", "top.ts"]);
+});
+
+test("ModuleGraph.closure ends on cycles", async () => {
+  assert.deepEqual(await paths("cycle-a.js"), ["cycle-b.js", "cycle-a.js"]);
+});
+
+test("ModuleGraph.record maps every literal specifier to an id, dynamic ones too, builtins not", async () => {
+  const modules = graph();
+  assert.deepEqual((await modules.record(at("top.ts"), NODE)).imports, {
+    "./left.ts": at("left.ts"),
+    "./right.js": at("right.ts"),
+  });
+  assert.deepEqual((await modules.record(at("shared.ts"), NODE)).imports, { "./later.ts": at("later.ts") });
+});
+
+test("ModuleGraph.record gives CommonJS the names it re-exports, also through a cycle", async () => {
+  const record = await graph().record(at("node_modules/dual/lib/index.js"), NODE);
+  assert.equal(record.format, "commonjs");
+  assert.deepEqual([...record.exports].sort(), ["data", "more", "own"]);
+  assert.deepEqual(record.requires, {
+    "./more": at("node_modules/dual/lib/more.js"),
+    "./data.json": at("node_modules/dual/lib/data.json"),
+  });
+});
+
+test("ModuleGraph.closure names the importing module when a static import is missing", async () => {
+  const error = {
+    code: "ERR_MODULE_NOT_FOUND",
+    message: `Cannot find module './nowhere.js' imported from ${at("missing.js")}`,
+  };
+  await assert.rejects(paths("missing.js"), error);
+  await assert.rejects(paths("missing-deep.js"), error);
+});
+
+test("ModuleGraph.closure leaves dynamic imports and requires that do not resolve to the child", async () => {
+  assert.deepEqual(await paths("dynamic-missing.js"), ["dynamic-missing.js"]);
+});
+
+test("ModuleGraph.closure refuses a native addon with the chain of imports that leads to it", async () => {
+  const addon = at("node_modules/addon/build/x.node");
+  await assert.rejects(paths("native.js"), {
+    code: "ERR_MODULE_NATIVE",
+    message: `Cannot send native addon ${addon} to another context: ${fileURLToPath(at("native.js"))} → addon/index.js → addon/build/x.node; ${NATIVE_CURE}`,
+  });
+});
+
+test("ModuleGraph.closure lets a native addon be when a try block is prepared for its absence", async () => {
+  assert.deepEqual(await paths("optional-native.js"), [
+    "node_modules/addon/index.js",
+    "node_modules/careful/index.js",
+    "optional-native.js",
+  ]);
+});
+
+test("ModuleGraph.closure tries again after a failure", async () => {
+  const modules = graph();
+  await assert.rejects(modules.closure(at("missing.js"), NODE, nothing));
+  await assert.rejects(modules.closure(at("missing.js"), NODE, nothing), { code: "ERR_MODULE_NOT_FOUND" });
+});
+
+test("ModuleGraph.closure survives a chain of imports longer than the stack is deep", () => {
+  const length = 2_000;
+  const files: Record<string, string> = {};
+  for (let i = 0; i < length; i++) files[`m${i}.mjs`] = i + 1 < length ? `import "./m${i + 1}.mjs";` : "";
+  const chain = temporaryTree(files);
+  const loader = new URL("../../src/loader/", import.meta.url).href;
+  const program = `
+    const { Compiler } = await import("${loader}compile.js");
+    const { ModuleGraph } = await import("${loader}graph.js");
+    const modules = await new ModuleGraph(new Compiler()).closure("${chain("m0.mjs")}", "${NODE}", () => false);
+    let depth = 0;
+    const recurse = () => { depth++; recurse(); };
+    try { recurse(); } catch {}
+    console.log(modules.length, depth < modules.length);`;
+  const args = ["--stack-size=120", "--input-type=module", "-e", program];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  assert.equal(stdout.trim(), `${length} true`, stderr);
+});
+
+async function served(
+  parent: string,
+  specifier: string,
+  kind: "import" | "require" = "import",
+): Promise<string> {
+  const modules = graph();
+  for (const root of ["top.ts", "requiring.js"]) await modules.closure(at(root), NODE, nothing);
+  const answer = modules.mayServe(() => true, at(parent), specifier, kind);
+  return "id" in answer ? answer.id.replace(at(""), "") : answer.refused;
+}
+
+const DUAL = "node_modules/dual/lib/index.js";
+const OUTSIDE = "it is outside the packages in use, or hidden";
+const CHARACTERS = "the specifier has characters that are not allowed";
+const requests: [parent: string, specifier: string, answer: string, kind?: "require"][] = [
+  ["shared.ts", "./later.ts", "later.ts"],
+  ["top.ts", "./plugins/one.js", "plugins/one.js"],
+  ["top.ts", at("plugins/one.js"), "plugins/one.js"],
+  ["top.ts", "./plugins/../plugins/one.js", "plugins/one.js"],
+  [DUAL, "../locale/de", "node_modules/dual/locale/de.js", "require"],
+  [DUAL, "../extra.json", "node_modules/dual/extra.json", "require"],
+  ["top.ts", "dual/locale/de.js", "node_modules/dual/locale/de.js"],
+  ["top.ts", "dual", DUAL],
+  ["top.ts", "./secret.json", "it is not code"],
+  ["top.ts", "./key.pem", "it is not code"],
+  ["top.ts", "./plugins/.hidden.js", OUTSIDE],
+  ["top.ts", "./.config/x.js", OUTSIDE],
+  ["top.ts", "./node_modules/unused/index.js", OUTSIDE],
+  ["top.ts", "unused", OUTSIDE],
+  [DUAL, "../node_modules/inner/index.js", OUTSIDE, "require"],
+  ["top.ts", "./outside-link.js", "it is not code"],
+  ["top.ts", "/etc/shadow", OUTSIDE],
+  ["top.ts", "/etc/shadow", OUTSIDE, "require"],
+  ["top.ts", "../../../../etc/shadow", OUTSIDE],
+  ["top.ts", "./../../.env", OUTSIDE, "require"],
+  ["top.ts", outside("other.js"), OUTSIDE],
+  ["top.ts", outside("missing.js"), OUTSIDE],
+  ["top.ts", outside(".env"), OUTSIDE],
+  ["top.ts", "file://host/etc/x.js", "it is no file: URL of this machine"],
+  ["top.ts", "dual/../../secret.json", "it leaves its package", "require"],
+  ["top.ts", "..", OUTSIDE, "require"],
+  ["top.ts", "./%2e%2e/x.js", CHARACTERS],
+  ["top.ts", "./plugins%2Fone.js", CHARACTERS],
+  ["top.ts", ".\\x.js", CHARACTERS],
+  ["top.ts", "./%zz.js", CHARACTERS],
+  ["top.ts", " file:///etc/x.js", CHARACTERS],
+  ["top.ts", "./%ff.js", "it is no file: URL of this machine"],
+  ["top.ts", "./plugins/one.js?n=1", "plugins/one.js"],
+  ["top.ts", "./x\0.js", CHARACTERS],
+  ["top.ts", "http://example.com/x.js", "only file: URLs are served"],
+  ["top.ts", "data:text/javascript,1", "only file: URLs are served"],
+  ["top.ts", "node:fs", "only file: URLs are served"],
+  ["top.ts", "fs", "node:fs is in every context"],
+  ["top.ts", `./${"x".repeat(1_000)}`, "the specifier is empty or too long"],
+  ["top.ts", "", "the specifier is empty or too long"],
+  ["top.ts", "./plugins/none.js", "it does not resolve: ERR_MODULE_NOT_FOUND"],
+  ["top.ts", "addon/build/x.node", "native addons do not travel"],
+  ["later.ts", "./../x", OUTSIDE, "require"],
+];
+for (const [parent, specifier, answer, kind] of requests) {
+  const name = specifier.replace(at(""), "<app>/").replace(outside(""), "<outside>/").slice(0, 40);
+  test(`ModuleGraph.mayServe answers ${kind ?? "import"} of ${JSON.stringify(name)} in ${parent}: ${answer}`, async () => {
+    assert.equal(await served(parent, specifier, kind), answer);
+  });
+}
+
+test("ModuleGraph.mayServe refuses a parent that was not sent to who asks, or that nobody knows", async () => {
+  const modules = graph();
+  await modules.closure(at("top.ts"), NODE, nothing);
+  const refused = { refused: "the module that asks was not sent to this context" };
+  assert.deepEqual(modules.mayServe(nothing, at("top.ts"), "./left.ts", "import"), refused);
+  assert.deepEqual(
+    modules.mayServe(() => true, outside("other.js"), "./other.js", "import"),
+    refused,
+  );
+});

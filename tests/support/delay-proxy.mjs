@@ -1,0 +1,77 @@
+// Puts distance between two ends: every byte arrives --delay-ms later, in order and at full rate.
+//   node delay-proxy.mjs --delay-ms 250 host port            as ssh's ProxyCommand: stdio ⇄ TCP
+//   node delay-proxy.mjs --delay-ms 250 -- command args…     around a command: stdio ⇄ its stdio
+import { spawn } from "node:child_process";
+import { closeSync } from "node:fs";
+import { connect } from "node:net";
+import { constants } from "node:os";
+import { parseArgs } from "node:util";
+
+const { values, positionals, tokens } = parseArgs({
+  options: { "delay-ms": { type: "string", default: "0" } },
+  allowPositionals: true,
+  tokens: true,
+});
+const delayMs = Number(values["delay-ms"]);
+const isCommand = tokens.some(({ kind }) => kind === "option-terminator");
+if (!(delayMs >= 0) || positionals.length < (isCommand ? 1 : 2)) {
+  throw new Error("Usage: delay-proxy.mjs --delay-ms N (host port | -- command args…)");
+}
+
+let outputEnded;
+// Whoever read our output is gone, and with it the reason to live.
+process.stdout.on("error", () => process.exit(1));
+process.stderr.on("error", () => {});
+if (isCommand) wrapCommand(positionals);
+else bridge(positionals);
+
+/** Timers of one length fire in the order they were made in, so nothing is reordered. */
+function later(action) {
+  setTimeout(action, delayMs);
+}
+
+function relay(from, to) {
+  from.on("data", (chunk) => later(() => to.write(chunk)));
+  from.on("end", () => later(() => (to === process.stdout ? endOutput() : to.end())));
+}
+
+/** Resolves when all output is written. Ending the stream alone would leave its reader without an end of file. */
+function endOutput() {
+  outputEnded ??= new Promise((resolve) => {
+    process.stdout.end(() => {
+      closeSync(1);
+      resolve();
+    });
+  });
+  return outputEnded;
+}
+
+function wrapCommand([command, ...args]) {
+  const child = spawn(command, args, { stdio: "pipe" });
+  child.stdin.on("error", () => {}); // It stopped reading; its exit says the rest.
+  relay(process.stdin, child.stdin);
+  relay(child.stdout, process.stdout);
+  child.stderr.on("data", (chunk) => later(() => process.stderr.write(chunk)));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => {
+    console.error(`delay-proxy: ${error.message}`);
+    process.exit(127);
+  });
+  child.on("close", (code, signal) => finish(code ?? 128 + constants.signals[signal]));
+}
+
+function bridge([host, port]) {
+  const socket = connect({ host, port: Number(port), noDelay: true, allowHalfOpen: true });
+  relay(process.stdin, socket);
+  relay(socket, process.stdout);
+  socket.on("error", (error) => {
+    console.error(`delay-proxy: ${error.message}`);
+    process.exitCode = 1;
+  });
+  socket.on("close", () => finish(process.exitCode ?? 0));
+}
+
+/** Ends once what is under way has arrived. */
+function finish(code) {
+  later(() => process.stderr.write("", () => endOutput().then(() => process.exit(code))));
+}

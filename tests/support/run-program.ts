@@ -1,0 +1,42 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { repoRoot } from "./lab.ts";
+
+/** A program of tests/fixtures/programs, run as a user would: by node, with the built package. */
+export interface Program {
+  readonly process: ChildProcess;
+  /** The next line of its stdout; rejects at its end. */
+  line(): Promise<string>;
+  /** What it printed in all, once it has ended. */
+  readonly ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
+}
+
+export function runProgram(name: string, options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string } = {}): Program {
+  const path = name.startsWith("/") ? name : join(repoRoot, "tests/fixtures/programs", name);
+  const env = { ...process.env, ...options.env };
+  // The test runner's protocol is not for programs under test.
+  delete env.NODE_TEST_CONTEXT;
+  const args = [...(options.nodeArgs ?? []), path];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env, cwd: options.cwd ?? repoRoot });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = once(child, "close").then(([code, signal]) => ({ code, signal, stdout, stderr }));
+  return {
+    process: child,
+    async line() {
+      const next = await lines.next();
+      if (next.done) throw new Error(`${name} ended without another line: ${stderr}`);
+      return next.value;
+    },
+    ended,
+  };
+}

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ProtocolError } from "../../src/errors.ts";
+import { decodeValue } from "../../src/wire/decoder.ts";
+import { encodeValue } from "../../src/wire/encoder.ts";
+
+const MEBI = 1024 * 1024;
+const hex = (text: string) => Buffer.from(text.replace(/ /g, ""), "hex");
+const refuses = (message: Buffer) => assert.throws(() => decodeValue(message), ProtocolError);
+
+/** An array head of four bytes' count, then the item over and over. */
+function repeated(item: string, count: number): Buffer {
+  const head = hex("9a00000000");
+  head.writeUInt32BE(count, 1);
+  return Buffer.concat([head, Buffer.alloc(hex(item).length * count, hex(item))]);
+}
+
+function msFor(message: Buffer): number {
+  const start = process.hrtime.bigint();
+  try {
+    decodeValue(message);
+  } catch (error) {
+    assert.ok(error instanceof ProtocolError);
+  }
+  return Number(process.hrtime.bigint() - start) / 1e6;
+}
+
+test("decodeValue refuses nesting bombs without a stack overflow", () => {
+  const bombs = ["81", "a16161", "a1", "d9010281", "d90103a100", "d90103a1", "c1", "c2", "d90102", "da4d49540081", "da4d495400", "d840", "9f", "bf"];
+  for (const unit of bombs) refuses(Buffer.alloc(8 * MEBI, hex(unit)));
+});
+
+test("decodeValue refuses counts that the input cannot back, at once", () => {
+  for (const major of [0x40, 0x60, 0x80, 0xa0]) {
+    for (const count of ["1affffffff", "1b00000000ffffffff", "1b001fffffffffffff", "1b7fffffffffffffff", "1bffffffffffffffff"]) {
+      const bomb = hex(count);
+      bomb[0] = bomb[0]! | major;
+      for (const prefix of ["", "d90102", "d90103", "d90111", "d840", "d856", "c2", "da4d495402", "da4d495403"]) {
+        const message = Buffer.concat([hex(prefix), bomb, Buffer.alloc(100)]);
+        assert.ok(msFor(message) < 50);
+        refuses(message);
+      }
+    }
+  }
+});
+
+test("decodeValue bounds the memory that small items can claim", () => {
+  const limit = 4 * MEBI;
+  for (const item of ["40", "d84040", "d9010280", "d90103a0", "c100", "c240", "da4d4954008660 60f6a0f680", "da4d49540340"]) {
+    refuses(repeated(item, limit / 4 + 1));
+  }
+  refuses(repeated("80", limit + 1));
+  const before = process.memoryUsage();
+  const value = decodeValue(repeated("d9010280", limit / 4)) as unknown[];
+  const after = process.memoryUsage();
+  assert.equal(value.length, limit / 4);
+  assert.ok(after.heapUsed - before.heapUsed < 512 * MEBI);
+});
+
+test("decodeValue takes time in proportion to its input", () => {
+  const count = 200_000;
+  const texts = Array.from({ length: count }, (_, i) => `key number ${i}`);
+  const inputs = (n: number): Record<string, Buffer> => ({
+    keys: Buffer.concat(encodeValue(Object.fromEntries(texts.slice(0, n).map((t) => [t, 0])))),
+    indexes: Buffer.concat(encodeValue(Object.fromEntries(texts.slice(0, n).map((_, i) => [i * 997, 0])))),
+    map: Buffer.concat(encodeValue(new Map(texts.slice(0, n).map((t) => [t, 0])))),
+    set: Buffer.concat(encodeValue(new Set(texts.slice(0, n)))),
+    text: Buffer.concat(encodeValue("é".repeat(n * 8))),
+    surrogates: Buffer.concat(encodeValue("\ud800".repeat(n * 4))),
+    bigint: Buffer.concat(encodeValue(2n ** BigInt(n * 32))),
+    invalid: Buffer.concat([hex("7a"), hex((n * 8).toString(16).padStart(8, "0")), Buffer.alloc(n * 8, 0xff)]),
+  });
+  const small = inputs(count / 8);
+  for (const [name, message] of Object.entries(inputs(count))) {
+    // Eight times the input: a quadratic decoder would take 64 times as long.
+    const once = Math.max(Math.min(msFor(small[name]!), msFor(small[name]!), msFor(small[name]!)), 2);
+    assert.ok(Math.min(msFor(message), msFor(message)) < once * 30, name);
+  }
+});
+
+test("decodeValue leaves no trace of hostile keys", () => {
+  for (const key of ["constructor", "prototype", "hasOwnProperty", "toString", "then", "toJSON", "length"]) {
+    const value = decodeValue(Buffer.concat(encodeValue({ [key]: { polluted: true } }))) as object;
+    assert.deepEqual(Object.keys(value), [key]);
+    assert.equal(({} as { polluted?: unknown }).polluted, undefined);
+  }
+  refuses(hex("a1 69 5f5f70726f746f5f5f a1 61 61 01"));
+});
