@@ -2,7 +2,7 @@
 
 export { type LocalOptions } from "./connection/local.ts";
 export { type ConnectOptions } from "./connection/method.ts";
-export { Router, type RouterOptions } from "./connection/router.ts";
+export { Router, type RouterOptions, type RouterStats } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export { type SshOptions } from "./connection/ssh.ts";
 export { Broker } from "./core/broker.ts";

@@ -20,8 +20,17 @@ export function formatReady(nonce: string): string {
 
 /** Reads what follows `<nonce>:ready `; undefined when it is not what {@link formatReady} writes. */
 export function parseReady(text: string): Ready | undefined {
-  const match = /^(\d{1,9}) (\d{1,4}\.\d{1,4}\.\d{1,4}[\w.+-]{0,40}) (\w{1,20}) (\w{1,20}) (\d{1,10})$/.exec(text);
+  const match = /^(\d{1,9}) (\d{1,4}\.\d{1,4}\.\d{1,4}[\w.+-]{0,40}) (\w{1,20}) (\w{1,20}) (\d{1,10})$/.exec(
+    text,
+  );
   if (match === null) return undefined;
-  const [, protocolVersion, nodeVersion, platform, arch, pid] = match as unknown as [string, string, string, string, string, string];
+  const [, protocolVersion, nodeVersion, platform, arch, pid] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   return { protocolVersion: Number(protocolVersion), nodeVersion, platform, arch, pid: Number(pid) };
 }

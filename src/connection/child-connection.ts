@@ -116,7 +116,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   };
 
   private onNoise(stream: string, bytes: Buffer): void {
-    for (const line of this.#history.push(stream, bytes)) log.debug(`${this.#method.name}: ${stream}: ${line}`);
+    for (const line of this.#history.push(stream, bytes))
+      log.debug(`${this.#method.name}: ${stream}: ${line}`);
   }
 
   private onEvent(event: HandshakeEvent): void {
@@ -171,7 +172,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
       return;
     }
     const exit = this.#tool?.exit ?? { code: null, signal: null };
-    const hint = exit.code === 127 || exit.code === 126 ? "see whether nodePath names a node of the target" : "";
+    const hint =
+      exit.code === 127 || exit.code === 126 ? "see whether nodePath names a node of the target" : "";
     this.fail(EofError, `the process ${printExit(exit)} before the context was ready`, hint);
   }
 
@@ -183,7 +185,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
     );
   }
 
-  private fail(type: typeof StreamError | typeof TimeoutError, what: string, hint: string, cause?: unknown): void {
+  private fail(
+    type: typeof StreamError | typeof TimeoutError,
+    what: string,
+    hint: string,
+    cause?: unknown,
+  ): void {
     if (!this.finish()) return;
     const exit = this.#tool?.exit;
     const details: ConnectDetails = {

@@ -43,6 +43,11 @@ export class ChildLink extends StreamLink {
     });
   }
 
+  /** What the operating system has taken and given, payload and noise included. */
+  get traffic(): { readonly bytesSent: number; readonly bytesReceived: number } {
+    return { bytesSent: this.#tool.stdin.bytesWritten, bytesReceived: this.#tool.stdout.bytesRead };
+  }
+
   /** Ends the link and the process behind it; resolves when it is reaped. What is queued is sent first. */
   async end(): Promise<void> {
     this.#isEnding = true;
@@ -58,6 +63,7 @@ export class ChildLink extends StreamLink {
     const exit = await Promise.race([this.#tool.exited, late]);
     clearTimeout(timer);
     void this.#tool.end(BROKEN_GRACE_MS);
+    if (this.#isEnding) return `${this.name}: was shut down`;
     if (this.farewell !== undefined) return `${this.name}: ${this.farewell}`;
     return exit === undefined ? reason : `${this.name}: disconnected, the process ${printExit(exit)}`;
   }

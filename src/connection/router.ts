@@ -5,7 +5,7 @@ import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { CoreRouter } from "../core/router.ts";
 import { CancelledError, ChannelError } from "../errors.ts";
-import { ModuleResponder } from "../loader/responder.ts";
+import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -23,6 +23,16 @@ export interface RouterOptions {
   readonly unidirectional?: boolean;
   /** How many connects may be under way at once; 32 by default. */
   readonly connectConcurrency?: number;
+}
+
+/** What a router has done so far. */
+export interface RouterStats extends ModuleStats {
+  /** Contexts connected now, and in all. */
+  contextCount: number;
+  connectCount: number;
+  /** Bytes over the links to this router's children, bootstrap included. */
+  bytesSent: number;
+  bytesReceived: number;
 }
 
 /** How much of a child's parting words is kept. */
@@ -47,6 +57,8 @@ export class Router extends CoreRouter {
   readonly #attempts: Set<ConnectAttempt<ConnectOptions>> = new Set();
   readonly #links: Map<number, ChildLink> = new Map();
   readonly #disown: () => void;
+  readonly #past = { bytesSent: 0, bytesReceived: 0 };
+  #connectCount = 0;
   #nextContextId = 1;
   #shutdown: Promise<void> | undefined;
 
@@ -63,6 +75,7 @@ export class Router extends CoreRouter {
       forget?.(contextIds, reason);
       for (const id of contextIds) {
         this.modules.forget(id);
+        this.countTraffic(this.#past, id);
         this.#links.delete(id);
       }
     };
@@ -82,6 +95,18 @@ export class Router extends CoreRouter {
   /** Starts a context on another machine with the real `ssh`, `~/.ssh/config` included. */
   ssh(options: SshOptions): Promise<Context> {
     return this.connect(sshMethod, options);
+  }
+
+  /** Counters since this router was made. */
+  getStats(): RouterStats {
+    const traffic = { ...this.#past };
+    for (const id of this.#links.keys()) this.countTraffic(traffic, id);
+    return {
+      ...this.modules.stats,
+      ...traffic,
+      contextCount: this.#links.size,
+      connectCount: this.#connectCount,
+    };
   }
 
   /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
@@ -105,7 +130,7 @@ export class Router extends CoreRouter {
     this.broker.hold();
     await ended;
     // Reaped or given up: either way nothing will come from there any more.
-    link.abort(`${context.name}: shut down`);
+    link.abort(`${context.name}: was shut down`);
     await context.disconnected;
     this.broker.release();
   }
@@ -150,6 +175,7 @@ export class Router extends CoreRouter {
       this.modules.addTarget(contextId, ready.nodeVersion);
       const link = new ChildLink(name, tool, this.maxMessageBytes);
       this.#links.set(contextId, link);
+      this.#connectCount += 1;
       this.attach(link, contextId, "child");
       link.receive(rest);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
@@ -157,6 +183,12 @@ export class Router extends CoreRouter {
     } finally {
       this.#attempts.delete(attempt as never);
     }
+  }
+
+  private countTraffic(into: { bytesSent: number; bytesReceived: number }, contextId: number): void {
+    const traffic = this.#links.get(contextId)?.traffic;
+    into.bytesSent += traffic?.bytesSent ?? 0;
+    into.bytesReceived += traffic?.bytesReceived ?? 0;
   }
 
   /** [context id, reason]: a child says why it is about to go. It may only speak for itself. */

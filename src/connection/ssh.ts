@@ -55,7 +55,8 @@ const HOST_KEY_ARGS = {
 export const sshMethod: ConnectionMethod<SshOptions> = {
   name: "ssh",
   nodeCommand: [],
-  contextName: ({ hostname, port }) => `ssh.${hostname}${port === undefined || port === 22 ? "" : `:${port}`}`,
+  contextName: ({ hostname, port }) =>
+    `ssh.${hostname}${port === undefined || port === 22 ? "" : `:${port}`}`,
   argv(options, boot) {
     checkSshOptions(options);
     const { keepalive = true, checkHostKeys = "enforce", sshDebugLevel = 0 } = options;
@@ -107,12 +108,17 @@ function checkSshOptions(options: SshOptions): void {
   }
 }
 
-function hostKeyVerdict(line: string, { hostname, checkHostKeys = "enforce" }: SshOptions): Verdict | undefined {
+function hostKeyVerdict(
+  line: string,
+  { hostname, checkHostKeys = "enforce" }: SshOptions,
+): Verdict | undefined {
   if (!/^Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/.test(line)) return undefined;
   const hasChanged = line.includes("CHANGED");
   return {
     type: HostKeyError,
-    message: hasChanged ? `the host key of ${hostname} has changed` : `the host key of ${hostname} is not known`,
+    message: hasChanged
+      ? `the host key of ${hostname} has changed`
+      : `the host key of ${hostname} is not known`,
     hint: hasChanged
       ? "if that is expected, remove the old key with ssh-keygen -R"
       : checkHostKeys === "enforce"

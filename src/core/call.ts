@@ -2,6 +2,7 @@ import { CallError, ChannelError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { formatPath, type Path } from "../wire/path.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Message } from "./message.ts";
@@ -105,10 +106,10 @@ function encodeCall(name: FunctionName, args: readonly unknown[]): readonly Uint
   return encodeValue([null, name.module, name.path, args], { what: describeArgument });
 }
 
-function describeArgument(path: readonly (string | number)[]): string {
+function describeArgument(path: Path): string {
   // The first element is the place in the request, the second the argument's number.
   const [, index, ...rest] = path;
-  return `argument ${index}${rest.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("")}`;
+  return formatPath(rest, `argument ${index}`);
 }
 
 function callFrame(context: Context, body: readonly Uint8Array[], replyTo: number): Frame {

@@ -1,4 +1,4 @@
-import { type WireReference, wireForm } from "../wire/references.ts";
+import { travelsAs } from "../wire/references.ts";
 import { call, callAsync, callNoReply } from "./call.ts";
 import { Deferred } from "./deferred.ts";
 import type { Callable } from "./function-ref.ts";
@@ -123,8 +123,4 @@ export class Context {
 }
 
 printAsText(Context);
-Object.defineProperty(Context.prototype, wireForm, {
-  value(this: Context): WireReference {
-    return { kind: "context", contextId: this.contextId, name: this.name };
-  },
-});
+travelsAs(Context, ({ contextId, name }) => ({ kind: "context", contextId, name }));

@@ -137,7 +137,12 @@ export class FrameRouter {
       );
       return;
     }
-    if (this.unidirectional && from?.kind === "child" && out.kind === "child" && !this.hasAuthority(frame.authId)) {
+    if (
+      this.unidirectional &&
+      from?.kind === "child" &&
+      out.kind === "child" &&
+      !this.hasAuthority(frame.authId)
+    ) {
       log.debug(
         `Refused message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`,
       );

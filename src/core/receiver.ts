@@ -64,7 +64,8 @@ export class Receiver<T = unknown> {
     const queued = this.#queue.shift();
     if (queued !== undefined) return living(queued);
     if (this.#endReason !== undefined) throw new ChannelError(this.#endReason);
-    if (options.timeoutMs === 0) throw new TimeoutError("Cannot get message: none is queued and timeoutMs is 0");
+    if (options.timeoutMs === 0)
+      throw new TimeoutError("Cannot get message: none is queued and timeoutMs is 0");
     let waiter: Waiter<T> | undefined;
     return await awaitWithin<Message<T>>(
       this.router.broker,

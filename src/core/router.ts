@@ -102,7 +102,9 @@ export class CoreRouter extends FrameRouter implements Reviver {
     this.routeFrame(message);
   }
 
-  framePolicy(policy: Policy | undefined): ((frame: Message | ConstructorParameters<typeof Message>[1]) => boolean) | undefined {
+  framePolicy(
+    policy: Policy | undefined,
+  ): ((frame: Message | ConstructorParameters<typeof Message>[1]) => boolean) | undefined {
     return policy && ((frame) => policy(new Message(this, frame)));
   }
 

@@ -1,4 +1,4 @@
-import { type WireReference, wireForm } from "../wire/references.ts";
+import { travelsAs } from "../wire/references.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
@@ -19,9 +19,7 @@ export class Sender<T = unknown> {
 
   /** Sends one value; arrives in the order sent. Rejects with a TypeError for a value that cannot travel. */
   async send(value: T): Promise<void> {
-    this.#router.route(
-      Message.to(this.#router, { dstId: this.contextId, handle: this.handle }, { value }),
-    );
+    this.#router.route(Message.to(this.#router, { dstId: this.contextId, handle: this.handle }, { value }));
   }
 
   /** Tells the receiver that nothing more will come; its iteration ends. */
@@ -36,8 +34,4 @@ export class Sender<T = unknown> {
 }
 
 printAsText(Sender);
-Object.defineProperty(Sender.prototype, wireForm, {
-  value(this: Sender): WireReference {
-    return { kind: "sender", contextId: this.contextId, handle: this.handle };
-  },
-});
+travelsAs(Sender, ({ contextId, handle }) => ({ kind: "sender", contextId, handle }));

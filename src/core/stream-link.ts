@@ -133,7 +133,8 @@ function* joinSmall(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
     batch.push(piece);
     batchBytes += piece.length;
   }
-  if (batch.length > 0) yield batch.length === 1 ? (batch[0] as Uint8Array) : Buffer.concat(batch, batchBytes);
+  if (batch.length > 0)
+    yield batch.length === 1 ? (batch[0] as Uint8Array) : Buffer.concat(batch, batchBytes);
 }
 
 /** One line per frame at level IO; bodies are never shown, they may hold secrets. */

@@ -17,10 +17,13 @@ export function builtinExports(id: string): Record<string, unknown> {
     // Old Nodes know no `node:` in require; modules that have no other name (node:test) are asked for as they are.
     return require(names.has(name) ? name : id) as Record<string, unknown>;
   } catch (error) {
-    throw Object.assign(new Error(`Cannot find module '${id}': Node ${process.version} on this target does not have it`), {
-      code: "ERR_UNKNOWN_BUILTIN_MODULE",
-      cause: error,
-    });
+    throw Object.assign(
+      new Error(`Cannot find module '${id}': Node ${process.version} on this target does not have it`),
+      {
+        code: "ERR_UNKNOWN_BUILTIN_MODULE",
+        cause: error,
+      },
+    );
   }
 }
 

@@ -110,7 +110,8 @@ export class Evaluator {
       return synthetic(id, ["default", ...syntheticNames(exports)], () => ({ ...exports, default: exports }));
     }
     const record = this.record(id);
-    if (record.format === "json") return synthetic(id, ["default"], () => ({ default: this.requireModule(id) }));
+    if (record.format === "json")
+      return synthetic(id, ["default"], () => ({ default: this.requireModule(id) }));
     if (record.format === "commonjs") {
       const names = new Set(["default", ...record.exports]);
       return synthetic(id, [...names], () => {
@@ -208,7 +209,8 @@ export class Evaluator {
       ["exports", "require", "module", "__filename", "__dirname"],
       {
         filename: record.id,
-        importModuleDynamically: ((specifier: string) => this.importDynamically(record.id, specifier)) as never,
+        importModuleDynamically: ((specifier: string) =>
+          this.importDynamically(record.id, specifier)) as never,
       } as vm.CompileFunctionOptions,
     );
     compiled.call(module.exports, module.exports, module.require, module, module.filename, module.path);
@@ -237,7 +239,12 @@ export class Evaluator {
       const id = this.resolveSync(parentId, specifier, "require");
       return id.startsWith("file:") ? fileURLToPath(id) : id;
     };
-    return Object.assign(require, { resolve, main: undefined, cache: {}, extensions: {} }) as unknown as NodeJS.Require;
+    return Object.assign(require, {
+      resolve,
+      main: undefined,
+      cache: {},
+      extensions: {},
+    }) as unknown as NodeJS.Require;
   }
 
   private builtin(id: string): Record<string, unknown> {
@@ -265,7 +272,10 @@ function synthetic(id: string, names: string[], evaluate: () => Record<string, u
   );
 }
 
-function pick(exports: Record<string, unknown> | null | undefined, names: Iterable<string>): Record<string, unknown> {
+function pick(
+  exports: Record<string, unknown> | null | undefined,
+  names: Iterable<string>,
+): Record<string, unknown> {
   const picked: Record<string, unknown> = {};
   if (exports === null || exports === undefined) return picked;
   for (const name of names) picked[name] = exports[name];

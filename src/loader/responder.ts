@@ -92,7 +92,9 @@ export class ModuleResponder implements Functions {
   }
 
   private async send(contextId: number, target: Target, records: readonly ModuleRecord[]): Promise<void> {
-    const modules = await Promise.all(records.map(async (record) => [record.id, await pack(record)] as const));
+    const modules = await Promise.all(
+      records.map(async (record) => [record.id, await pack(record)] as const),
+    );
     // Another push may have sent some of them while these were compressed.
     const missing = modules.filter(([id]) => !target.sent.has(id));
     if (missing.length === 0) return;
@@ -101,7 +103,9 @@ export class ModuleResponder implements Functions {
       this.#stats.moduleCount += 1;
       this.#stats.moduleBytes += bytes.length;
     }
-    log.debug(`Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`);
+    log.debug(
+      `Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`,
+    );
     this.#router.routeFrame({
       encoding: Encoding.CBOR,
       dstId: contextId,
@@ -122,7 +126,11 @@ export class ModuleResponder implements Functions {
       if (target === undefined) throw new ProtocolError(`context ${message.srcId} is not served modules`);
       const found = graph.mayServe((id) => target.sent.has(id), parentId, specifier, kind);
       if ("refused" in found) {
-        this.refuse(message, `Cannot find module '${specifier}' imported from ${parentId}: ${found.refused}`, kind);
+        this.refuse(
+          message,
+          `Cannot find module '${specifier}' imported from ${parentId}: ${found.refused}`,
+          kind,
+        );
         return;
       }
       await this.push(message.srcId, target, found.id);
@@ -153,7 +161,11 @@ function pack(record: ModuleRecord): Promise<Buffer> {
 
 function parseRequest(value: unknown): [string, string, ImportKind] {
   const [parentId, specifier, kind] = Array.isArray(value) ? value : [];
-  if (typeof parentId === "string" && typeof specifier === "string" && (kind === "import" || kind === "require")) {
+  if (
+    typeof parentId === "string" &&
+    typeof specifier === "string" &&
+    (kind === "import" || kind === "require")
+  ) {
     return [parentId, specifier, kind];
   }
   throw new ProtocolError("a module request must be [parent id, specifier, kind]");

@@ -48,7 +48,12 @@ export class BrokerLink implements Link {
   send(frame: Frame): boolean {
     const pieces = encodeFrame(frame);
     const [first] = pieces;
-    if (first !== undefined && pieces.length === 1 && this.#parentIds.has(frame.dstId) && this.writeDirectly(first)) {
+    if (
+      first !== undefined &&
+      pieces.length === 1 &&
+      this.#parentIds.has(frame.dstId) &&
+      this.writeDirectly(first)
+    ) {
       return true;
     }
     Atomics.add(this.#words, Word.POSTED, 1);
@@ -89,7 +94,8 @@ export class BrokerLink implements Link {
   private writeDirectly(bytes: Uint8Array): boolean {
     const words = this.#words;
     if (bytes.length > DIRECT_BYTES || this.hasOutput || Atomics.load(words, Word.POSTED) !== 0) return false;
-    if (Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.MAIN) !== Writer.NOBODY) return false;
+    if (Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.MAIN) !== Writer.NOBODY)
+      return false;
     let written = 0;
     try {
       written = writeSync(TRANSPORT_OUT, bytes);

@@ -79,7 +79,9 @@ export class BrokerThread {
       handle: Handle.SHUTDOWN,
       policy: ({ authId }) => this.#router.hasAuthority(authId),
     });
-    const level = (Object.keys(LogLevel) as LogLevelName[]).find((name) => LogLevel[name] === config.logLevel);
+    const level = (Object.keys(LogLevel) as LogLevelName[]).find(
+      (name) => LogLevel[name] === config.logLevel,
+    );
     addLogSink((record) => this.forwardRecord(record), level ?? "warning");
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
     this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];

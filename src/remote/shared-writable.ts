@@ -44,7 +44,8 @@ export class SharedWritable extends Writable {
     while (!this.#isOwner) {
       const holder = Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.BROKER);
       if (holder === Writer.NOBODY) this.#isOwner = true;
-      else if (holder === Writer.BROKER) return false; // a remainder is on its way, see adopt
+      else if (holder === Writer.BROKER)
+        return false; // a remainder is on its way, see adopt
       else Atomics.wait(words, Word.WRITER, Writer.MAIN, LOCK_POLL_MS);
     }
     return true;

@@ -92,4 +92,3 @@ export function ownBytes(pieces: readonly Uint8Array[]): Uint8Array {
   }
   return bytes;
 }
-

@@ -120,7 +120,8 @@ export class CborWriter {
 
   protected charge(items: number): void {
     const max = this.limits.maxItems;
-    if (this.items + items > max) throw new Refusal(`the message would hold more than ${max} items`, RangeError);
+    if (this.items + items > max)
+      throw new Refusal(`the message would hold more than ${max} items`, RangeError);
     this.items += items;
   }
 
@@ -145,7 +146,8 @@ export class CborWriter {
   /** Refuses before it copies: what is over the limit may be more than there is memory for. */
   private chunk(content: string | Buffer, size: number): void {
     const max = this.limits.maxMessageBytes;
-    if (this.flushed + size > max) throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
+    if (this.flushed + size > max)
+      throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
     this.flushed += size;
     this.chunks.push(Buffer.from(content as string));
   }

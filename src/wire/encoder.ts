@@ -128,17 +128,19 @@ class Encoder extends CborWriter {
     this.depth--;
   }
 
-  /** Everything but plain objects and arrays of this realm. */
+  /** Everything but plain objects and arrays of this realm. Errors come before what asks a hostile one for properties. */
   private special(object: object): void {
-    const form = (object as { [wireForm]?: unknown })[wireForm];
-    if (typeof form === "function") this.reference(form.call(object));
+    if (Buffer.isBuffer(object)) this.bytes(object);
+    else if (object instanceof Blob) this.bytes(bytesOf(object), Tag.blob);
     else if (object instanceof Secret) {
       this.tag(Tag.secret);
       this.text(object.reveal());
-    } else if (object instanceof Blob) this.bytes(bytesOf(object), Tag.blob);
-    else if (Buffer.isBuffer(object)) this.bytes(object);
-    else if (isError(object)) this.error(object);
-    else this.builtin(object, brandOf(object));
+    } else if (isError(object)) this.error(object);
+    else {
+      const form = (object as { [wireForm]?: unknown })[wireForm];
+      if (typeof form === "function") this.reference(form.call(object));
+      else this.builtin(object, brandOf(object));
+    }
   }
 
   /** By brand and not by prototype, so that values of other realms (vm contexts, jest) pass. */

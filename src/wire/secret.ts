@@ -10,11 +10,6 @@ const MASK = "[secret]";
  * ```
  */
 export class Secret {
-  static {
-    // By its registered name: importing util for it would cost start-up time.
-    const inspect = Symbol.for("nodejs.util.inspect.custom");
-    Object.defineProperty(Secret.prototype, inspect, { value: () => MASK });
-  }
   readonly #text: string;
 
   constructor(text: string) {
@@ -42,3 +37,7 @@ export class Secret {
     return MASK;
   }
 }
+
+// As in blob.ts.
+const inspect = Symbol.for("nodejs.util.inspect.custom");
+Object.defineProperty(Secret.prototype, inspect, { value: Secret.prototype.toString });

@@ -57,7 +57,9 @@ describe("the first script of the introduction", () => {
     ["first-script.mjs", []],
     ["first-script.cjs", ["--no-warnings"]],
     ["first-script.ts", ["--import", "tsx"]],
-    ...(Number.parseInt(process.versions.node, 10) >= 24 ? ([["first-script.ts", ["--no-warnings"]]] as const) : []),
+    ...(Number.parseInt(process.versions.node, 10) >= 24
+      ? ([["first-script.ts", ["--no-warnings"]]] as const)
+      : []),
   ] as const) {
     it(`runs as ${file} ${nodeArgs.join(" ")}`, async () => {
       const { code, stdout, stderr } = await runProgram(`e2e/${file}`, { nodeArgs: [...nodeArgs] }).ended;

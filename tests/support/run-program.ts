@@ -13,13 +13,20 @@ export interface Program {
   readonly ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
 }
 
-export function runProgram(name: string, options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string } = {}): Program {
+export function runProgram(
+  name: string,
+  options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string } = {},
+): Program {
   const path = name.startsWith("/") ? name : join(repoRoot, "tests/fixtures/programs", name);
   const env = { ...process.env, ...options.env };
   // The test runner's protocol is not for programs under test.
   delete env.NODE_TEST_CONTEXT;
   const args = [...(options.nodeArgs ?? []), path];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env, cwd: options.cwd ?? repoRoot });
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env,
+    cwd: options.cwd ?? repoRoot,
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

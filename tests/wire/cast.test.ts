@@ -20,7 +20,11 @@ class User {
 }
 
 test("cast makes plain objects of instances, at any depth", () => {
-  const plain = cast({ users: [new User()], byName: new Map([["ann", new User()]]), all: new Set([new User()]) });
+  const plain = cast({
+    users: [new User()],
+    byName: new Map([["ann", new User()]]),
+    all: new Set([new User()]),
+  });
   const ann = { name: "ann", born: new Date(5) };
   assert.deepEqual(plain, { users: [ann], byName: new Map([["ann", ann]]), all: new Set([ann]) });
   assert.deepEqual(decodeValue(Buffer.concat(encodeValue(plain))), plain);
@@ -28,9 +32,11 @@ test("cast makes plain objects of instances, at any depth", () => {
 
 test("cast makes primitives of boxed ones and builtins of what extends them", () => {
   class Users extends Array {}
-  class Table extends Map {}
+  class Table extends Map<number, number> {}
   class Group extends Set {}
-  class Day extends Date {}
+  class Day extends Date {
+    extra = 1;
+  }
   class Pixels extends Uint16Array {}
   assert.deepEqual(cast([Object(1), Object("s"), Object(true), Object(5n)]), [1, "s", true, 5n]);
   const value = [Users.of(1, 2), new Table([[1, 2]]), new Group([1]), new Day(5), new Pixels([7])];
@@ -39,10 +45,23 @@ test("cast makes primitives of boxed ones and builtins of what extends them", ()
 });
 
 test("cast copies what is mutable and passes what is not", () => {
-  const kept = [new Secret("s"), new Error("e"), new FakeReference({ kind: "sender", contextId: 1, handle: 2 })];
+  const kept = [
+    new Secret("s"),
+    new Error("e"),
+    new FakeReference({ kind: "sender", contextId: 1, handle: 2 }),
+  ];
   assert.deepEqual(cast(kept), kept);
   for (const [i, value] of (cast(kept) as unknown[]).entries()) assert.equal(value, kept[i]);
-  for (const value of [[1], { a: 1 }, new Map(), new Set(), new Date(1), Buffer.from("b"), new Blob("b"), new Float64Array([1.5])]) {
+  for (const value of [
+    [1],
+    { a: 1 },
+    new Map(),
+    new Set(),
+    new Date(1),
+    Buffer.from("b"),
+    new Blob("b"),
+    new Float64Array([1.5]),
+  ]) {
     const copy = cast(value);
     assert.notEqual(copy, value);
     assert.deepEqual(copy, value);

@@ -21,7 +21,11 @@ function refuses(
 ): void {
   assert.throws(
     () => encodeValue(value, options),
-    (error) => error instanceof type && (assert.equal(error.message, `Cannot send ${message}`), true),
+    (error) => {
+      assert.ok(error instanceof type);
+      assert.equal(error.message, `Cannot send ${message}`);
+      return true;
+    },
   );
 }
 

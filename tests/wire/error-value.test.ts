@@ -140,6 +140,7 @@ test("recordOfError survives hostile errors", () => {
     name: 5,
     message: {},
     stack: [],
+    // biome-ignore lint/suspicious/noThenProperty: what the test is about.
     then: 1,
     toString: 2,
     constructor: 3,
@@ -153,8 +154,9 @@ test("recordOfError survives hostile errors", () => {
     has: thrower,
     getOwnPropertyDescriptor: thrower,
   });
-  assert.throws(() => encodeValue(proxy), TypeError);
-  assert.ok(roundTrip([errorFromThrown(proxy)])[0] instanceof Error);
+  assert.equal(roundTrip(proxy).message, "");
+  const opaque = new Proxy(new Error("m"), { getPrototypeOf: thrower });
+  assert.equal(roundTrip(errorFromThrown(opaque)).name, "NonError");
 });
 
 test("errorOfRecord skips properties that would change how the error behaves", () => {

@@ -11,7 +11,7 @@ const SEED = 20240229;
 
 test("encodeValue and decodeValue give back random values", () => {
   const random = generator(SEED);
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 10_000; i++) {
     const value = randomValue(random, 4);
     assert.deepEqual(decodeValue(Buffer.concat(encodeValue(value))), value);
   }
@@ -21,17 +21,18 @@ test("decodeValue throws nothing but ProtocolError, whatever was changed in a me
   const random = generator(SEED);
   const messages = sampleValues().map((value) => Buffer.concat(encodeValue(value)));
   let accepted = 0;
-  for (let i = 0; i < 100_000; i++) {
+  for (let i = 0; i < 40_000; i++) {
     const message = mutate(messages[random(messages.length)]!, messages[random(messages.length)]!, random);
     accepted += decodes(message) ? 1 : 0;
   }
   // Neither all nor nothing: the mutations are worth something.
-  assert.ok(accepted > 1000 && accepted < 99_000, `${accepted} accepted`);
+  assert.ok(accepted > 1000 && accepted < 39_000, `${accepted} accepted`);
 });
 
 test("decodeValue throws nothing but ProtocolError on random bytes", () => {
   const random = generator(SEED);
-  for (let i = 0; i < 50_000; i++) decodes(Buffer.from(Array.from({ length: random(30) }, () => random(256))));
+  for (let i = 0; i < 20_000; i++)
+    decodes(Buffer.from(Array.from({ length: random(30) }, () => random(256))));
 });
 
 test("decodeValue returns what encodeValue would send as the same value again", () => {
@@ -116,7 +117,14 @@ function randomValue(random: Random, depth: number): unknown {
 }
 
 function randomText(random: Random): string {
-  const alphabets = [() => 32 + random(95), () => random(256), () => random(0x110000), () => 0xd7f0 + random(0x820)];
+  const alphabets = [
+    () => 32 + random(95),
+    () => random(256),
+    () => random(0x110000),
+    () => 0xd7f0 + random(0x820),
+  ];
   const alphabet = alphabets[random(4)]!;
-  return Array.from({ length: random(random(10) === 0 ? 100 : 10) }, () => String.fromCodePoint(alphabet())).join("");
+  return Array.from({ length: random(random(10) === 0 ? 100 : 10) }, () =>
+    String.fromCodePoint(alphabet()),
+  ).join("");
 }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { ProtocolError } from "../../src/errors.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
+import { DEFAULT_LIMITS } from "../../src/wire/limits.ts";
 
 const MEBI = 1024 * 1024;
 const hex = (text: string) => Buffer.from(text.replace(/ /g, ""), "hex");
@@ -26,16 +27,47 @@ function msFor(message: Buffer): number {
 }
 
 test("decodeValue refuses nesting bombs without a stack overflow", () => {
-  const bombs = ["81", "a16161", "a1", "d9010281", "d90103a100", "d90103a1", "c1", "c2", "d90102", "da4d49540081", "da4d495400", "d840", "9f", "bf"];
+  const bombs = [
+    "81",
+    "a16161",
+    "a1",
+    "d9010281",
+    "d90103a100",
+    "d90103a1",
+    "c1",
+    "c2",
+    "d90102",
+    "da4d49540081",
+    "da4d495400",
+    "d840",
+    "9f",
+    "bf",
+  ];
   for (const unit of bombs) refuses(Buffer.alloc(8 * MEBI, hex(unit)));
 });
 
 test("decodeValue refuses counts that the input cannot back, at once", () => {
   for (const major of [0x40, 0x60, 0x80, 0xa0]) {
-    for (const count of ["1affffffff", "1b00000000ffffffff", "1b001fffffffffffff", "1b7fffffffffffffff", "1bffffffffffffffff"]) {
+    for (const count of [
+      "1affffffff",
+      "1b00000000ffffffff",
+      "1b001fffffffffffff",
+      "1b7fffffffffffffff",
+      "1bffffffffffffffff",
+    ]) {
       const bomb = hex(count);
       bomb[0] = bomb[0]! | major;
-      for (const prefix of ["", "d90102", "d90103", "d90111", "d840", "d856", "c2", "da4d495402", "da4d495403"]) {
+      for (const prefix of [
+        "",
+        "d90102",
+        "d90103",
+        "d90111",
+        "d840",
+        "d856",
+        "c2",
+        "da4d495402",
+        "da4d495403",
+      ]) {
         const message = Buffer.concat([hex(prefix), bomb, Buffer.alloc(100)]);
         assert.ok(msFor(message) < 50);
         refuses(message);
@@ -45,20 +77,31 @@ test("decodeValue refuses counts that the input cannot back, at once", () => {
 });
 
 test("decodeValue bounds the memory that small items can claim", () => {
-  const limit = 4 * MEBI;
-  for (const item of ["40", "d84040", "d9010280", "d90103a0", "c100", "c240", "da4d4954008660 60f6a0f680", "da4d49540340"]) {
-    refuses(repeated(item, limit / 4 + 1));
+  const limits = { ...DEFAULT_LIMITS, maxItems: 4096 };
+  for (const item of [
+    "40",
+    "d84040",
+    "d9010280",
+    "d90103a0",
+    "c100",
+    "c240",
+    "da4d495400866060f6a0f680",
+    "da4d49540360",
+  ]) {
+    assert.throws(() => decodeValue(repeated(item, 4096 / 4 + 1), { limits }), /: too many items$/);
   }
-  refuses(repeated("80", limit + 1));
+  refuses(repeated("80", DEFAULT_LIMITS.maxItems + 1));
+  // The costliest for its four bytes.
+  const count = DEFAULT_LIMITS.maxItems / 4;
   const before = process.memoryUsage();
-  const value = decodeValue(repeated("d9010280", limit / 4)) as unknown[];
+  const value = decodeValue(repeated("d9010280", count)) as unknown[];
   const after = process.memoryUsage();
-  assert.equal(value.length, limit / 4);
+  assert.equal(value.length, count);
   assert.ok(after.heapUsed - before.heapUsed < 512 * MEBI);
 });
 
 test("decodeValue takes time in proportion to its input", () => {
-  const count = 200_000;
+  const count = 100_000;
   const texts = Array.from({ length: count }, (_, i) => `key number ${i}`);
   const inputs = (n: number): Record<string, Buffer> => ({
     keys: Buffer.concat(encodeValue(Object.fromEntries(texts.slice(0, n).map((t) => [t, 0])))),
@@ -68,7 +111,11 @@ test("decodeValue takes time in proportion to its input", () => {
     text: Buffer.concat(encodeValue("é".repeat(n * 8))),
     surrogates: Buffer.concat(encodeValue("\ud800".repeat(n * 4))),
     bigint: Buffer.concat(encodeValue(2n ** BigInt(n * 32))),
-    invalid: Buffer.concat([hex("7a"), hex((n * 8).toString(16).padStart(8, "0")), Buffer.alloc(n * 8, 0xff)]),
+    invalid: Buffer.concat([
+      hex("7a"),
+      hex((n * 8).toString(16).padStart(8, "0")),
+      Buffer.alloc(n * 8, 0xff),
+    ]),
   });
   const small = inputs(count / 8);
   for (const [name, message] of Object.entries(inputs(count))) {

@@ -16,7 +16,9 @@ const SHARED: unknown[] = [
   null,
   true,
   false,
-  ...[0, 1, 23, 24, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1].flatMap((n) => [n, -n - 1]).slice(0, -1),
+  ...[0, 1, 23, 24, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]
+    .flatMap((n) => [n, -n - 1])
+    .slice(0, -1),
   ...[1.5, -4.1, 1e300, 5e-324, Infinity, -Infinity, NaN],
   ...["", "abc", "é€😀", "x".repeat(23), "x".repeat(24), "x".repeat(300), "€".repeat(70_000)],
   ...[0, 1, 23, 24, 255, 256, 70_000].map((size) => new Uint8Array(size).fill(7)),
@@ -56,7 +58,7 @@ test("encodeValue writes what cborg reads", () => {
 });
 
 test("encodeValue writes what cbor reads", () => {
-  for (const value of [...SHARED, -0, 5n, -5n, 0n, 2n ** 70n, new Date(1500), new Date(0)]) {
+  for (const value of [...SHARED, -0, 5n, -5n, 2n ** 70n, new Date(1500), new Date(0)]) {
     const bytes = Buffer.concat(encodeValue(plain(value)));
     const read = cbor.decodeFirstSync(bytes);
     // That library makes numbers of small bigints.
@@ -66,5 +68,6 @@ test("encodeValue writes what cbor reads", () => {
 
 test("encodeValue writes typed arrays, maps and sets that cbor reads", () => {
   const values = [new Uint8Array([1]), new Uint16Array([1, 500]), new Int32Array([-5]), new Float64Array([1.5, NaN]), new Set([1, "a"])]; // biome-ignore format: list
-  for (const value of values) assert.deepEqual(cbor.decodeFirstSync(Buffer.concat(encodeValue(value))), value);
+  for (const value of values)
+    assert.deepEqual(cbor.decodeFirstSync(Buffer.concat(encodeValue(value))), value);
 });

@@ -6,7 +6,10 @@ test("formatPath writes a path as JavaScript would", () => {
   assert.equal(formatPath([]), "value");
   assert.equal(formatPath([], "argument 1"), "argument 1");
   assert.equal(formatPath(["users", 3, "$fn_2"]), "value.users[3].$fn_2");
-  assert.equal(formatPath(["odd key", "1", "", "é", 'say "hi"']), 'value["odd key"]["1"][""]["é"]["say \\"hi\\""]');
+  assert.equal(
+    formatPath(["odd key", "1", "", "é", 'say "hi"']),
+    'value["odd key"]["1"][""]["é"]["say \\"hi\\""]',
+  );
 });
 
 test("formatPath cuts long keys", () => {

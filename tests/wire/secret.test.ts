@@ -16,7 +16,7 @@ test("Secret gives its text to reveal() and to nothing else", () => {
     format("%s %o %O %j %d", secret, secret, secret, secret, secret),
     `${secret}`,
     String(secret),
-    "" + (secret as unknown as string), // biome-ignore lint/style/useTemplate: another conversion
+    "".concat(secret as unknown as string),
     `${secret.valueOf()}`,
     JSON.stringify({ secret, list: [secret] }),
     [secret].join(),
@@ -43,5 +43,8 @@ test("Secret does not show in the message of a refusal", () => {
 
 test("Secret takes text only, the empty one too", () => {
   assert.equal(new Secret("").reveal(), "");
-  assert.throws(() => new Secret(5 as unknown as string), /^TypeError: Cannot make a Secret: its text must be a string$/);
+  assert.throws(
+    () => new Secret(5 as unknown as string),
+    /^TypeError: Cannot make a Secret: its text must be a string$/,
+  );
 });

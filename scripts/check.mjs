@@ -1,0 +1,17 @@
+/** `npm run check`: format, lint and types. The import table is a test: tests/imports.test.ts. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
+const bin = (path) => fileURLToPath(new URL(`../node_modules/${path}`, import.meta.url));
+
+if (!existsSync("src/bootstrap/payload.generated.ts")) run("scripts/build.mjs", ["--quiet"]);
+run(bin("@biomejs/biome/bin/biome"), ["check", "--error-on-warnings", "."]);
+run(bin("typescript/bin/tsc"), ["-p", "tsconfig.json", "--noEmit"]);
+
+function run(script, args) {
+  const { status } = spawnSync(process.execPath, [script, ...args], { stdio: "inherit" });
+  if (status !== 0) process.exitCode = 1;
+}

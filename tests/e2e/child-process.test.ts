@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import { describe, it } from "node:test";
+import { ChannelError, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { repoRoot } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const unexpected = (): never => assert.fail("it went on");
+
+const field = (pid: number, name: string): string =>
+  execFileSync("ps", ["-o", `${name}=`, "-p", String(pid)], { encoding: "utf8" }).trim();
+
+describe("a local child", () => {
+  it("shares directory, environment, session and process group (BOOT-17)", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const pid = await context.call(remote.pid);
+    assert.equal((await context.call(remote.describeProcess)).cwd, process.cwd());
+    assert.equal(field(pid, "sid"), field(process.pid, "sid"));
+    assert.equal(field(pid, "pgid"), field(process.pid, "pgid"));
+  });
+  it("is named local.<pid>, and shows remoteName in the process list (LOC-01, BOOT-07)", async () => {
+    await using router = new Router();
+    const context = await router.local({ remoteName: "i-have-a-name" });
+    const pid = await context.call(remote.pid);
+    assert.equal(context.name, `local.${pid}`);
+    assert.match(field(pid, "args"), /^mitogen:i-have-a-name/);
+    const named = await router.local({ name: "mine" });
+    assert.equal(named.name, "mine");
+  });
+  it("may be started by a wrapper that talks (LOC-03)", async () => {
+    await using router = new Router();
+    const nodePath = ["sh", "-c", `echo wrapped >&2; exec ${process.execPath} "$@"`, "sh"];
+    const context = await router.local({ nodePath });
+    assert.equal(await context.call(remote.add, 1, 1), 2);
+  });
+  it("keeps user code off its stdin and its own descriptors", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    assert.equal(await context.call(remote.linkOf, "/proc/self/fd/0"), "/dev/null");
+    assert.equal(await context.call(remote.readStdin), 0);
+  });
+  it("starts where descriptors 0 to 2 are closed, in the program or in the child (BOOT-12)", async () => {
+    const program = spawn(
+      "sh",
+      ["-c", `exec "$0" tests/fixtures/programs/e2e/closed-stdio.mjs <&- >&- 2>&-`, process.execPath],
+      {
+        cwd: repoRoot,
+        stdio: "ignore",
+      },
+    );
+    const [code] = await once(program, "exit");
+    assert.equal(code, 0);
+    await using router = new Router();
+    const nodePath = ["sh", "-c", `exec ${process.execPath} "$@" <&- >&- 2>&-`, "sh"];
+    const context = await router.local({ nodePath });
+    assert.equal(await context.call(remote.add, 1, 1), 2);
+  });
+});
+
+describe("a link", () => {
+  it("with junk in it ends with one error that shows a sample, and only its own waiters wake (T08)", async () => {
+    await using router = new Router();
+    const logs = collectLogs("error");
+    const [bad, good] = await Promise.all([router.local(), router.local()]);
+    const waiting = bad.call(remote.echoLater, 1, 100_000);
+    const outcome = waiting.then(unexpected, (error) => error as Error);
+    bad.callNoReply(fs.writeSync as (fd: number, text: string) => number, 4, "this is no frame".repeat(1000));
+    assert.ok((await outcome) instanceof ChannelError);
+    assert.equal(await good.call(remote.add, 1, 1), 2);
+    const errors = logs.records.filter(({ message }) => /bad magic/.test(message));
+    assert.equal(errors.length, 1);
+    assert.ok((errors[0]?.message.length ?? 0) < 2500);
+    assert.match(errors[0]?.message ?? "", /this is no frame/);
+    logs.stop();
+  });
+  it("that is closed wakes callers, receivers and iterations at once (CALL-09, SHD-05)", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const receiver = context.callAsync(remote.echoLater, 1, 100_000);
+    const call = context.call(remote.echoLater, 1, 100_000).then(unexpected, (error) => error as Error);
+    const got = receiver.get().then(unexpected, (error) => error as Error);
+    await context.call(remote.killYourself).catch(() => undefined);
+    assert.ok((await call) instanceof ChannelError);
+    assert.ok((await got) instanceof ChannelError);
+    for await (const _message of context.callAsync(remote.add, 1, 1)) assert.fail("it is gone");
+  });
+});
+
+describe("log levels", () => {
+  it("are copied at connect; what nobody listens to is not sent (LOG-05)", async () => {
+    await using router = new Router();
+    const quiet = await router.local();
+    const logs = collectLogs("info");
+    const loud = await router.local();
+    await quiet.call(remote.print, "unheard");
+    await loud.call(remote.print, "heard");
+    assert.deepEqual(logs.lines("stdout"), ["heard"]);
+    logs.stop();
+  });
+  it("reach the sink with the context they came from", async () => {
+    const logs = collectLogs("info");
+    await using router = new Router();
+    const context = await router.local();
+    await context.call(remote.print, os.hostname());
+    assert.equal(
+      logs.records.find(({ mitogenMsg }) => mitogenMsg === os.hostname())?.mitogenContext,
+      context,
+    );
+    logs.stop();
+  });
+});

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { checkLeaks, descendants, fdCount } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const MIB = 1024 * 1024;
+const isCi = process.env.CI === "true";
+const COUNT = isCi ? 1000 : 50;
+
+it(`${COUNT} contexts one after the other leave memory, descriptors and processes where they began`, {
+  timeout: 600_000,
+}, async () => {
+  await using router = new Router();
+  const cycle = async (): Promise<void> => {
+    const context = await router.local();
+    assert.equal(await context.call(remote.add, 1, 1), 2);
+    await context.shutdown();
+  };
+  // The first ones warm caches that are meant to stay.
+  for (let round = 0; round < COUNT / 10; round++) await cycle();
+  const processes = descendants(process.pid).length;
+  const fds = fdCount();
+  const memory = heapUsed();
+  for (let round = 0; round < COUNT; round++) await cycle();
+  assert.equal(descendants(process.pid).length, processes);
+  assert.ok(Math.abs(fdCount() - fds) <= 2, `descriptors ${fds} → ${fdCount()}`);
+  // What one context costs the master must not stay: 4 KiB each would be seen.
+  const grown = heapUsed() - memory;
+  assert.ok(grown < 4 * MIB, `heap grew by ${(grown / MIB).toFixed(1)} MiB`);
+});
+
+it("buffers, many calls and long lines leave memory where it began", async () => {
+  await using router = new Router();
+  const context = await router.local();
+  const bytes = Buffer.alloc(16 * MIB);
+  const work = async (): Promise<void> => {
+    await context.call(remote.echo, bytes);
+    await Promise.all(Array.from({ length: 10_000 }, (_, index) => context.call(remote.add, index, 1)));
+    await context.call(remote.print, "x".repeat(MIB));
+  };
+  await work();
+  await work();
+  const here = memoryUsed();
+  const there = await context.call(remote.memory);
+  for (let round = 0; round < 5; round++) await work();
+  assert.ok(memoryUsed() - here < 48 * MIB, `here: ${here} → ${memoryUsed()}`);
+  const after = await context.call(remote.memory);
+  assert.ok(after - there < 128 * MIB, `there: ${there} → ${after}`);
+});
+
+function heapUsed(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+/** Heap and buffers. */
+function memoryUsed(): number {
+  collectGarbage();
+  const { heapUsed: heap, external, arrayBuffers } = process.memoryUsage();
+  return heap + external + arrayBuffers;
+}
+
+function collectGarbage(): void {
+  gc?.();
+  gc?.();
+}
+
+const gc = (globalThis as { gc?: () => void }).gc;
