@@ -50,7 +50,7 @@ export class Broker {
 
   private async closeAll(): Promise<void> {
     this.hold();
-    await Promise.allSettled([...this.#closables].map((closable) => closable.shutdown()));
+    await Promise.allSettled([...this.#closables].map(async (closable) => closable.shutdown()));
     this.#closables.clear();
     this.#keepAlive.dispose();
   }

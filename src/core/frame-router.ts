@@ -9,6 +9,8 @@ const log = getLogger("mitogen.router");
 /** Default for `maxMessageBytes`, the largest body that crosses a link. */
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
 
+const MAX_HANDLE = 0xffffffff;
+
 export interface FrameHandlerOptions {
   /** The number wanted; the next free one if absent. */
   readonly handle?: number | undefined;
@@ -20,7 +22,7 @@ export interface FrameHandlerOptions {
   readonly respondentId?: number | undefined;
   /** It serves requests and waits for nothing: dead messages are dropped in front of it. */
   readonly isService?: boolean;
-  /** Take the handle over from whoever has it. */
+  /** Take the handle over from whoever has it, who gets a dead message. */
   readonly overwrite?: boolean;
 }
 
@@ -32,7 +34,8 @@ interface Handler extends FrameHandlerOptions {
 export interface Peer {
   readonly contextId: number;
   readonly link: Link;
-  readonly kind: "parent" | "child" | "inner";
+  /** `outer` is the broker thread of this process, as its main thread sees it: the way to all others, and this context too. */
+  readonly kind: "parent" | "child" | "inner" | "outer";
 }
 
 /**
@@ -50,20 +53,27 @@ export class FrameRouter {
   onContextsLost: ((contextIds: readonly number[], reason: string) => void) | undefined;
   /** Called when the link to the parent has ended. */
   onParentLost: ((reason: string) => void) | undefined;
+  /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. */
+  onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
 
   readonly #handlers: Map<number, Handler> = new Map();
   readonly #routes: Map<number, Peer> = new Map();
   #parent: Peer | undefined;
   /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
   #inner: Peer | undefined;
-  #nextHandle: number = Handle.FIRST_DYNAMIC;
+  readonly #firstHandle: number;
+  #nextHandle: number;
+  #endReason: string | undefined;
 
   constructor(options: {
     contextId: number;
     parentIds?: readonly number[];
     maxMessageBytes?: number | undefined;
     unidirectional?: boolean | undefined;
+    /** Where handles that nobody chose begin: the two threads of a child share an id, and must not share a handle. */
+    firstHandle?: number | undefined;
   }) {
+    this.#firstHandle = this.#nextHandle = options.firstHandle ?? Handle.FIRST_DYNAMIC;
     this.contextId = options.contextId;
     this.parentIds = options.parentIds ?? [];
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
@@ -73,10 +83,16 @@ export class FrameRouter {
   /** Registers `onFrame` and returns its handle. Throws a RangeError when the handle is taken. */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
     const handle = options.handle ?? this.freeHandle();
-    if (this.#handlers.has(handle) && options.overwrite !== true) {
-      throw new RangeError(`Cannot add handler: handle ${handle} is taken; pass overwrite to replace it`);
+    const handler = { ...options, onFrame };
+    const earlier = this.#handlers.get(handle);
+    if (earlier !== undefined) {
+      if (options.overwrite !== true) {
+        throw new RangeError(`Cannot add handler: handle ${handle} is taken; pass overwrite to replace it`);
+      }
+      this.end(earlier, handle, `Another handler took handle ${handle} over`);
     }
-    this.#handlers.set(handle, { ...options, onFrame });
+    this.#handlers.set(handle, handler);
+    if (this.#endReason !== undefined) this.end(handler, handle, this.#endReason);
     return handle;
   }
 
@@ -88,7 +104,7 @@ export class FrameRouter {
   /** Makes `link` the way to a neighbour and starts delivery from it. */
   attach(link: Link, contextId: number, kind: Peer["kind"]): Peer {
     const peer: Peer = { contextId, link, kind };
-    if (kind === "parent") this.#parent = peer;
+    if (kind === "parent" || kind === "outer") this.#parent = peer;
     else if (kind === "inner") this.#inner = peer;
     else this.#routes.set(contextId, peer);
     link.open({
@@ -96,6 +112,21 @@ export class FrameRouter {
       onClosed: (reason) => this.detach(peer, reason),
     });
     return peer;
+  }
+
+  /** Makes `contextId` reachable through a neighbour. False when there is another way already, which stays. */
+  addRoute(contextId: number, peer: Peer): boolean {
+    const known = this.#routes.get(contextId);
+    if (known !== undefined || contextId === this.contextId) return known === peer;
+    this.#routes.set(contextId, peer);
+    return true;
+  }
+
+  /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. */
+  delRoutes(contextIds: readonly number[], reason: string): void {
+    for (const contextId of contextIds) this.#routes.delete(contextId);
+    this.endRespondents(contextIds, reason);
+    this.onContextsLost?.(contextIds, reason);
   }
 
   /** The neighbour behind which `contextId` is known to be; not the default way to the parent. */
@@ -119,7 +150,7 @@ export class FrameRouter {
    */
   routeFrame(frame: Frame, from?: Peer): void {
     if (from !== undefined && from.kind !== "inner" && !this.isPlausible(frame, from)) return;
-    if (from === undefined && bodyLength(frame) > this.maxMessageBytes) {
+    if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
       this.refuseOversized(frame);
       return;
     }
@@ -137,12 +168,7 @@ export class FrameRouter {
       );
       return;
     }
-    if (
-      this.unidirectional &&
-      from?.kind === "child" &&
-      out.kind === "child" &&
-      !this.hasAuthority(frame.authId)
-    ) {
+    if (this.unidirectional && !this.hasAuthority(frame.authId) && !this.hasAuthority(frame.dstId)) {
       log.debug(
         `Refused message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`,
       );
@@ -152,12 +178,13 @@ export class FrameRouter {
       );
       return;
     }
+    if (from !== undefined) this.onForwarded?.(frame, from);
     out.link.send(frame);
   }
 
   /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. */
   answerDead(frame: Frame, reason: string): void {
-    if (frame.replyTo === 0 || frame.replyTo === Handle.IS_DEAD) {
+    if (frame.replyTo === 0 || isDead(frame)) {
       log.debug(`Dropped message: ${reason}`);
       return;
     }
@@ -177,12 +204,10 @@ export class FrameRouter {
     };
   }
 
-  /** Tells every handler of this context that nothing will come any more, and forgets them. */
+  /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. */
   endHandlers(reason: string): void {
-    for (const [handle, handler] of [...this.#handlers]) {
-      this.#handlers.delete(handle);
-      if (handler.isService !== true) this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
-    }
+    this.#endReason = reason;
+    for (const [handle, handler] of [...this.#handlers]) this.end(handler, handle, reason);
   }
 
   /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. */
@@ -194,9 +219,7 @@ export class FrameRouter {
     }
     const lost: number[] = [];
     for (const [contextId, via] of this.#routes) if (via === peer) lost.push(contextId);
-    for (const contextId of lost) this.#routes.delete(contextId);
-    this.endRespondents(lost, reason);
-    this.onContextsLost?.(lost, reason);
+    this.delRoutes(lost, reason);
   }
 
   /** Wakes the handlers that only these contexts could have answered. */
@@ -204,9 +227,13 @@ export class FrameRouter {
     const gone = new Set(contextIds);
     for (const [handle, handler] of [...this.#handlers]) {
       if (handler.respondentId === undefined || !gone.has(handler.respondentId)) continue;
-      this.#handlers.delete(handle);
-      this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
+      this.end(handler, handle, reason);
     }
+  }
+
+  private end(handler: Handler, handle: number, reason: string): void {
+    this.#handlers.delete(handle);
+    if (handler.isService !== true) this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
   }
 
   /**
@@ -228,6 +255,7 @@ export class FrameRouter {
     const handler = this.#handlers.get(frame.handle);
     if (handler === undefined) {
       if (this.#inner !== undefined && from !== this.#inner) this.#inner.link.send(frame);
+      else if (this.#parent?.kind === "outer" && from === undefined) this.#parent.link.send(frame);
       else {
         this.answerDead(
           frame,
@@ -236,19 +264,21 @@ export class FrameRouter {
       }
       return;
     }
-    if (handler.isService === true && frame.replyTo === Handle.IS_DEAD) return;
+    if (handler.isService === true && isDead(frame)) return;
     // A local dead message concerns the handler whoever it expected to hear from.
     const isOwn = frame.srcId === this.contextId;
+    let isVerdict = isOwn && isDead(frame);
     if (handler.respondentId !== undefined && handler.respondentId !== frame.srcId && !isOwn) {
       const reason = `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: reply from unexpected context ${frame.srcId}`;
       // A dead answer from a hop on the way is the answer: that hop knows the respondent cannot be reached.
-      if (frame.replyTo !== Handle.IS_DEAD || !this.isOnTheWay(handler.respondentId, frame.srcId)) {
+      isVerdict = isDead(frame) && this.isOnTheWay(handler.respondentId, frame.srcId);
+      if (!isVerdict) {
         log.error(reason);
         this.answerDead(frame, reason);
         return;
       }
     }
-    if (handler.policy !== undefined && !isAllowed(handler, frame)) {
+    if (handler.policy !== undefined && !isVerdict && !isAllowed(handler, frame)) {
       log.debug(`Refused message from context ${frame.srcId} to handle ${frame.handle}: policy`);
       this.answerDead(
         frame,
@@ -260,10 +290,10 @@ export class FrameRouter {
     this.invoke(handler, frame);
   }
 
-  /** Whether `hopId` is a neighbour through which messages to `contextId` leave. */
+  /** Whether messages to `contextId` may pass `hopId`: one above, or one behind the same neighbour. */
   private isOnTheWay(contextId: number, hopId: number): boolean {
-    const peer = this.#routes.get(contextId) ?? this.#parent;
-    return peer !== undefined && (peer === this.#parent || this.#routes.get(hopId) === peer);
+    const peer = this.#routes.get(contextId);
+    return peer === undefined ? this.hasAuthority(hopId) : this.#routes.get(hopId) === peer;
   }
 
   private invoke(handler: Handler, frame: Frame): void {
@@ -277,16 +307,21 @@ export class FrameRouter {
   private refuseOversized(frame: Frame): void {
     const reason = `Cannot send message of ${bodyLength(frame)} bytes to context ${frame.dstId}: exceeds maxMessageBytes ${this.maxMessageBytes}`;
     // A request's sender is told; an answer that is too large must still wake whoever waits for it.
-    if (frame.replyTo !== 0 && frame.replyTo !== Handle.IS_DEAD) this.answerDead(frame, reason);
+    if (frame.replyTo !== 0) this.answerDead(frame, reason);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
 
   private freeHandle(): number {
-    do {
-      this.#nextHandle = this.#nextHandle >= 0xffffffff ? Handle.FIRST_DYNAMIC : this.#nextHandle + 1;
-    } while (this.#handlers.has(this.#nextHandle - 1) || this.#nextHandle - 1 < Handle.FIRST_DYNAMIC);
-    return this.#nextHandle - 1;
+    for (;;) {
+      const handle = this.#nextHandle;
+      this.#nextHandle = handle >= MAX_HANDLE ? this.#firstHandle : handle + 1;
+      if (!this.#handlers.has(handle)) return handle;
+    }
   }
+}
+
+function isDead(frame: Frame): boolean {
+  return frame.replyTo === Handle.IS_DEAD;
 }
 
 function isAllowed(handler: Handler, frame: Frame): boolean {

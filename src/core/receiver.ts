@@ -103,10 +103,10 @@ export class Receiver<T = unknown> {
 
   /** Ends it: everyone who waits gets a {@link ChannelError}, what is queued is dropped. Safe to call twice. */
   close(): void {
-    this.router.unlisten(this.handle);
+    const reason = "The receiver was closed";
     this.#queue.length = 0;
-    this.#endReason = "The receiver was closed";
-    this.end(this.#endReason);
+    this.end(reason);
+    this.#endReason = reason;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -131,6 +131,8 @@ export class Receiver<T = unknown> {
   }
 
   private end(reason: string): void {
+    // Once only: later the handle may be another's.
+    if (this.#endReason === undefined) this.router.unlisten(this.handle);
     this.#endReason ??= reason;
     for (const waiter of this.#waiters) waiter.reject(new ChannelError(reason));
     this.#waiters.clear();

@@ -1,4 +1,4 @@
-import { MitogenError } from "../errors.ts";
+import { MitogenError, ProtocolError } from "../errors.ts";
 import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import type { Reviver } from "../wire/references.ts";
@@ -111,14 +111,23 @@ export class CoreRouter extends FrameRouter implements Reviver {
   /** See `Context.shutdown`. */
   async shutdownContext(context: Context, wait: boolean): Promise<void> {
     if (context.goneReason !== undefined) return;
-    this.sendShutdown(context.contextId);
-    if (!wait) return;
+    const dstId = context.contextId;
+    if (!wait) {
+      this.sendShutdown(dstId);
+      return;
+    }
     this.broker.hold();
-    await context.disconnected;
+    // No answer comes but a dead message: it is gone, or nobody can reach it, or it refuses.
+    await new Promise<void>((resolve) => {
+      this.sendShutdown(
+        dstId,
+        this.listen(() => resolve(), { isPersistent: false, respondentId: dstId }),
+      );
+    });
     this.broker.release();
   }
 
-  protected sendShutdown(dstId: number): void {
+  protected sendShutdown(dstId: number, replyTo = 0): void {
     const { contextId } = this;
     this.routeFrame({
       encoding: Encoding.RAW,
@@ -126,7 +135,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
       srcId: contextId,
       authId: contextId,
       handle: Handle.SHUTDOWN,
-      replyTo: 0,
+      replyTo,
       body: [],
     });
   }
@@ -137,6 +146,10 @@ export class CoreRouter extends FrameRouter implements Reviver {
   }
 
   sender(contextId: number, handle: number): Sender {
+    // Sending to it carries our authority: a child must not have us call a function, or end a context, for it.
+    if (handle >= Handle.GET_MODULE && handle <= Handle.LAST_RESERVED) {
+      throw new ProtocolError(`Cannot decode sender: handle ${handle} is reserved`);
+    }
     return new Sender(this, contextId, handle);
   }
 

@@ -51,6 +51,7 @@ export class StreamLink implements Link {
 
   /** Feeds bytes that were read before the link existed. */
   receive(chunk: Buffer): void {
+    if (this.#isClosed) return;
     try {
       this.#decoder.push(chunk, (frame) => {
         if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "received", frame);

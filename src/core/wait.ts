@@ -14,7 +14,7 @@ const MAX_TIMER_MS = 0x7fffffff;
 
 /**
  * One wait with everything that can end it. `start` gets the two ways to settle, `stop` is called exactly once, when
- * the wait has ended for any reason, and must make sure that neither is called later to any effect. While it lasts the
+ * the wait has ended for any reason, `start` throwing included, and must make sure that neither is called later to any effect. While it lasts the
  * program stays alive.
  */
 export function awaitWithin<T>(
@@ -52,14 +52,16 @@ export function awaitWithin<T>(
       }, timeoutMs);
     }
     signal?.addEventListener("abort", onAbort);
-    start(
-      (value) => {
+    const fail = (error: unknown) => {
+      if (settle()) reject(error);
+    };
+    try {
+      start((value) => {
         if (settle()) resolve(value);
-      },
-      (error) => {
-        if (settle()) reject(error);
-      },
-    );
+      }, fail);
+    } catch (error) {
+      fail(error);
+    }
   });
 }
 

@@ -35,7 +35,7 @@ export class MainThread {
     installOutput(link);
     reportExit(link);
     new Dispatcher(router, new Importer(router, link, mitogenModule()));
-    router.attach(link, config.parentIds[0] as number, "parent");
+    router.attach(link, config.contextId, "outer");
   }
 }
 

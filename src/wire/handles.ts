@@ -14,6 +14,11 @@ export const Handle = {
   STUB_CALL_SERVICE: 111,
   GET_RESOURCE: 112,
   LOAD_RESOURCE: 113,
+  /** Ours: a context is asked to start, or to end, a child of its own. */
+  CONNECT_CHILD: 114,
+  END_CHILD: 115,
+  /** Up to here no Sender may name a handle: sending carries the sender's authority. */
+  LAST_RESERVED: 199,
   /** Not a handle: the `replyTo` of a dead message. */
   IS_DEAD: 999,
   /** The first number given to a handler that asked for none. */

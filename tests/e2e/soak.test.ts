@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import * as v8 from "node:v8";
+import * as vm from "node:vm";
 import { Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { checkLeaks, descendants, fdCount } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
+
+v8.setFlagsFromString("--expose-gc");
+const gc = vm.runInNewContext("gc") as () => void;
 
 const MIB = 1024 * 1024;
 const isCi = process.env.CI === "true";
@@ -64,8 +69,6 @@ function memoryUsed(): number {
 }
 
 function collectGarbage(): void {
-  gc?.();
-  gc?.();
+  gc();
+  gc();
 }
-
-const gc = (globalThis as { gc?: () => void }).gc;

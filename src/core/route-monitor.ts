@@ -1,0 +1,141 @@
+import { MAX_CONTEXT_NAME } from "../wire/references.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import type { FrameRouter, Peer } from "./frame-router.ts";
+import { getLogger } from "./log.ts";
+
+const log = getLogger("mitogen.route_monitor");
+/** How much of a reason is kept and passed on. */
+const MAX_REASON_CHARACTERS = 8192;
+
+/** What the owner of a router wants to know, and to decide. */
+export interface RouteListener {
+  /** Whether the id was given to a context behind that neighbour. Defends routes against a child that claims any id. */
+  mayClaim(contextId: number, from: Peer): boolean;
+  onRouteAdded?(contextId: number, name: string, from: Peer): void;
+  /** A child said why it is about to go. */
+  onFarewell?(contextId: number, reason: string): void;
+}
+
+/**
+ * Keeps the routes of a context that has children: tells those above of every context that comes and goes below, and those who
+ * ever sent to a context that it is gone. Runs in the master and, once a child is asked for a child, in its broker thread.
+ * docs/protocol.md#routes
+ */
+export class RouteMonitor {
+  readonly #router: FrameRouter;
+  readonly #listener: RouteListener;
+  /** Neighbours that have sent something to a context: they may be waiting for its answer. */
+  readonly #speakers: Map<number, Set<Peer>> = new Map();
+
+  constructor(router: FrameRouter, listener: RouteListener) {
+    this.#router = router;
+    this.#listener = listener;
+    router.onForwarded = (frame, from) => this.noteSpeaker(frame, from);
+    const forget = router.onContextsLost;
+    router.onContextsLost = (contextIds, reason) => {
+      forget?.(contextIds, reason);
+      for (const contextId of contextIds) this.announceLoss(contextId, reason);
+    };
+    const isImmediateChild = ({ srcId }: Frame): boolean => router.isImmediateChild(srcId);
+    router.listen((frame) => this.onAddRoute(frame), {
+      handle: Handle.ADD_ROUTE,
+      policy: isImmediateChild,
+      isService: true,
+    });
+    router.listen((frame) => this.onDelRoute(frame), {
+      handle: Handle.DEL_ROUTE,
+      policy: (frame) => isImmediateChild(frame) || router.parentIds[0] === frame.srcId,
+      isService: true,
+    });
+  }
+
+  /** Tells those above of a context that is now reachable through this one. */
+  announce(contextId: number, name: string): void {
+    this.sendUp(Handle.ADD_ROUTE, [contextId, name]);
+  }
+
+  /** [context id, name] from a child: it leads there. */
+  private onAddRoute(frame: Frame): void {
+    const [contextId, name] = readPair(frame);
+    const from = this.#router.peerOf(frame.srcId) as Peer;
+    if (name.length >= MAX_CONTEXT_NAME || !this.#listener.mayClaim(contextId, from)) {
+      log.error(`Refused route to context ${contextId} from ${from.link.name}: the id is not its to give`);
+      return;
+    }
+    if (!this.#router.addRoute(contextId, from)) {
+      log.error(`Refused route to context ${contextId} from ${from.link.name}: there is one already`);
+      return;
+    }
+    this.#listener.onRouteAdded?.(contextId, name, from);
+    this.announce(contextId, name);
+  }
+
+  /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
+  private onDelRoute(frame: Frame): void {
+    const [contextId, reason] = readPair(frame);
+    const cut = reason.slice(0, MAX_REASON_CHARACTERS);
+    const from = this.#router.peerOf(frame.srcId);
+    if (from === undefined) {
+      // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
+      if (this.#router.peerOf(contextId) !== undefined) return;
+      this.#router.endRespondents([contextId], cut);
+      this.tellSpeakers(contextId, cut);
+    } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
+    else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
+    else log.error(`Refused end of the route to context ${contextId} from ${from.link.name}: it does not lead there`);
+  }
+
+  private announceLoss(contextId: number, reason: string): void {
+    this.sendUp(Handle.DEL_ROUTE, [contextId, reason.slice(0, MAX_REASON_CHARACTERS)]);
+    this.tellSpeakers(contextId, reason);
+  }
+
+  private tellSpeakers(contextId: number, reason: string): void {
+    const speakers = this.#speakers.get(contextId);
+    this.#speakers.delete(contextId);
+    for (const peer of speakers ?? []) peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
+  }
+
+  private noteSpeaker(frame: Frame, from: Peer): void {
+    const { dstId } = frame;
+    // Whoever is above a context dies after it.
+    if (from.kind === "parent" || this.#router.hasAuthority(dstId)) return;
+    let speakers = this.#speakers.get(dstId);
+    if (speakers === undefined) {
+      speakers = new Set();
+      this.#speakers.set(dstId, speakers);
+    }
+    speakers.add(from);
+  }
+
+  private sendUp(handle: number, value: unknown): void {
+    const parentId = this.#router.parentIds[0];
+    if (parentId !== undefined) this.#router.routeFrame(this.frame(parentId, handle, value));
+  }
+
+  private frame(dstId: number, handle: number, value: unknown): Frame {
+    const { contextId } = this.#router;
+    return {
+      encoding: Encoding.CBOR,
+      dstId,
+      srcId: contextId,
+      authId: contextId,
+      handle,
+      replyTo: 0,
+      body: encodeValue(value),
+    };
+  }
+}
+
+/** Everything a child sends is checked; what throws here is logged by the router and changes nothing. */
+function readPair(frame: Frame): [contextId: number, text: string] {
+  const value = decodeValue(joinBody(frame));
+  const [contextId, text] = Array.isArray(value) ? value : [];
+  if (!Number.isInteger(contextId) || contextId <= 0 || contextId > 0xffffffff || typeof text !== "string") {
+    throw new TypeError(`a route message must be [context id, text], from context ${frame.srcId}`);
+  }
+  return [contextId, text];
+}

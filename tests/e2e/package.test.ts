@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { lab, repoRoot, skipReason } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { runProgram } from "../support/run-program.ts";
+import { sshTo } from "../support/ssh-options.ts";
+
+checkLeaks();
+
+const LOG_LINE = /^\d\d:\d\d:\d\d I mitogen\.ctx\.\S+: stdout: Hello from remote context!\n$/;
+
+// Installing its dependencies needs the registry: where the lab is, that is.
+describe("the packed package, installed in a folder of its own", {
+  skip: skipReason(),
+  timeout: 300_000,
+}, () => {
+  let folder: string;
+  const npm = (...args: string[]): string =>
+    execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "mitogen-package-"));
+    // What `npm test` has just built is packed; building again would disturb the other tests.
+    const packed = npm("pack", repoRoot, "--ignore-scripts", "--json");
+    const [{ filename, files }] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }];
+    assert.ok(files.some(({ path }) => path === "dist/index.d.ts"));
+    assert.ok(!files.some(({ path }) => /^(src|tests|build|\.lab)\//.test(path)));
+    writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }');
+    npm("install", `./${filename}`, "tsx@4", "typescript@7", "@types/node@20");
+    for (const name of ["first-script.ts", "first-script.mjs", "first-script.cjs"]) {
+      copyFileSync(join(repoRoot, "tests/fixtures/programs/e2e", name), join(folder, name));
+    }
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  for (const [name, nodeArgs] of [
+    ["first-script.ts", ["--import", "tsx"]],
+    ["first-script.mjs", []],
+    ["first-script.cjs", ["--no-warnings"]],
+  ] as const) {
+    it(`runs ${name} against a local child`, async () => {
+      const program = runProgram(join(folder, name), { nodeArgs: [...nodeArgs], cwd: folder });
+      const { code, stdout, stderr } = await program.ended;
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, "123\n");
+      assert.match(stderr, LOG_LINE);
+    });
+    it(`runs ${name} against a real sshd`, async () => {
+      const options = sshTo("mitogen-dash");
+      const source = readFileSync(join(folder, name), "utf8");
+      const overSsh = source.replace("router.local()", `router.ssh(${JSON.stringify(options)})`);
+      assert.notEqual(overSsh, source);
+      const path = join(folder, name.replace("first-script", "over-ssh"));
+      writeFileSync(path, overSsh);
+      const { code, stdout, stderr } = await runProgram(path, { nodeArgs: [...nodeArgs], cwd: folder }).ended;
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, "123\n");
+      assert.match(stderr, LOG_LINE);
+      assert.match(stderr, new RegExp(`mitogen\\.ctx\\.ssh\\.127\\.0\\.0\\.1:${lab()?.ssh.port}:`));
+    });
+  }
+
+  it("has types that a strict program compiles against", () => {
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          module: "nodenext",
+          target: "es2023",
+          lib: ["es2023", "esnext.disposable"],
+          noEmit: true,
+          exactOptionalPropertyTypes: true,
+          types: ["node"],
+        },
+        include: ["first-script.ts"],
+      }),
+    );
+    execFileSync(join(folder, "node_modules/.bin/tsc"), ["-p", "."], { cwd: folder, stdio: "inherit" });
+  });
+});

@@ -1,0 +1,14 @@
+import { Broker } from "../../src/core/broker.ts";
+
+/** A broker that counts who waits, and keeps nothing alive. */
+export class FakeBroker extends Broker {
+  holds = 0;
+
+  override hold(): void {
+    this.holds += 1;
+  }
+
+  override release(): void {
+    this.holds -= 1;
+  }
+}

@@ -1,0 +1,55 @@
+import { callErrorFrom } from "../../src/core/call-error.ts";
+import type { Context } from "../../src/core/context.ts";
+import { Deferred } from "../../src/core/deferred.ts";
+import { hasParentAuthority } from "../../src/core/policy.ts";
+import type { CoreRouter, FunctionName, Functions } from "../../src/core/router.ts";
+import { Handle } from "../../src/wire/handles.ts";
+
+type AnyFunction = (...args: never[]) => unknown;
+
+/** Names functions by the name they have, and lets a test hold the modules of some of them. */
+export class FakeFunctions implements Functions {
+  readonly prepared: string[] = [];
+  readonly #held: Map<string, Deferred<void>> = new Map();
+
+  /** From now on `name` needs modules, which arrive when the answer is settled. */
+  hold(name: string): Deferred<void> {
+    const modules = new Deferred<void>();
+    this.#held.set(name, modules);
+    return modules;
+  }
+
+  nameOf(fn: AnyFunction): FunctionName {
+    if (fn.name === "") throw new TypeError("Cannot call a function without a name");
+    return { module: "file:///fake.js", path: [fn.name] };
+  }
+
+  prepare(_context: Context, { path }: FunctionName): Promise<void> | undefined {
+    const name = path.join(".");
+    this.prepared.push(name);
+    return this.#held.get(name)?.promise;
+  }
+
+  originalStack(stack: string): string {
+    return stack;
+  }
+}
+
+/** Runs calls at once, as a child would, and notes in `started` what it was asked for. */
+export function dispatchCalls(router: CoreRouter, functions: Record<string, AnyFunction>): string[] {
+  const started: string[] = [];
+  router.addHandler(
+    (message) => {
+      const [, , path, args] = message.decode() as [null, string, string[], never[]];
+      const name = path.join(".");
+      started.push(name);
+      try {
+        message.reply(functions[name]?.(...args));
+      } catch (error) {
+        message.reply(callErrorFrom(error));
+      }
+    },
+    { handle: Handle.CALL_FUNCTION, policy: hasParentAuthority, service: true },
+  );
+  return started;
+}
