@@ -1,6 +1,7 @@
-/** Bundles src/remote/main.ts into the text that travels, checks it, and writes src/bootstrap/payload.generated.ts. */
-import { writeFileSync } from "node:fs";
-import { brotliCompressSync, constants } from "node:zlib";
+/** Bundles what travels, the payload and the parent role, checks it, and writes src/bootstrap/*.generated.ts. */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
 
 /** design.md section 4. */
@@ -14,42 +15,110 @@ const MAY_TRAVEL = [
   /^src\/loader\/(importer|evaluator|builtins|module-record)\.ts$/,
   /^src\/bootstrap\/ready\.ts$/,
 ];
+const MAY_TRAVEL_WITH_PARENTS = [
+  ...MAY_TRAVEL,
+  /^src\/connection\/(?!router|run-with-router|semaphore)/,
+  /^src\/loader\/module-forwarder\.ts$/,
+  /^src\/bootstrap\/(command|handshake|history)\.ts$/,
+  /^shared:/,
+];
+
+/** What the parent role finds in the payload: src/remote/shared-modules.ts. */
+const SHARED = {
+  "core/log": ["getLogger"],
+  "core/stream-link": ["StreamLink"],
+  "wire/decoder": ["decodeValue"],
+  "wire/encoder": ["encodeValue"],
+  "wire/secret": ["Secret"],
+  "bootstrap/payload": ["payloadBytes"],
+};
+
+const OPTIONS = {
+  bundle: true,
+  format: "cjs",
+  platform: "node",
+  target: "node12.22",
+  // esbuild's table is cautious: Node 12 has both, and lowered to WeakMaps they are slow and large.
+  supported: { "class-field": true, "class-private-field": true },
+  minify: true,
+  write: false,
+  metafile: true,
+  legalComments: "none",
+  // The compiler's `private` does not shorten names; #private methods would, but lowered to Node 12 they are slow and large.
+  mangleProps: privateNames(),
+};
+
+/** Private members, where the name cannot be anything else: camelCase, and only ever written `this.name`. */
+function privateNames() {
+  const sources = readdirSync("src", { recursive: true })
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))
+    .map((name) => readFileSync(`src/${name}`, "utf8"));
+  const text = sources.join("\n");
+  const declared = [...text.matchAll(/^ {2}private (?:static |readonly |async )*(\w+)/gm)].map(([, name]) => name);
+  const names = [...new Set(declared)].filter((name) => {
+    if (!/[a-z][A-Z]/.test(name)) return false;
+    const uses = [...text.matchAll(new RegExp(`(\\S*)\\b${name}\\b`, "g"))].map(([, before]) => before);
+    return uses.every((before) => before === "" || /\bthis\.$/.test(before));
+  });
+  return new RegExp(`^(${names.join("|")})$`);
+}
 
 export async function buildPayload(log = console.log) {
-  const result = await build({
-    entryPoints: ["src/remote/main.ts"],
-    bundle: true,
-    format: "cjs",
-    platform: "node",
-    target: "node12.22",
-    // esbuild's table is cautious: Node 12 has both, and lowered to WeakMaps they are slow and large.
-    supported: { "class-field": true, "class-private-field": true },
-    minify: true,
-    write: false,
-    metafile: true,
-    legalComments: "none",
+  const payload = await bundle("src/remote/main.ts", MAY_TRAVEL, {
     // An expression that stage 1 and the broker thread evaluate and call: docs/bootstrap.md.
     banner: { js: "(function(require,boot){" },
     footer: { js: "})\n//# sourceURL=mitogen:payload" },
   });
-  const text = result.outputFiles[0].text;
-  const inputs = Object.entries(Object.values(result.metafile.outputs)[0].inputs);
-  const strays = inputs.map(([path]) => path).filter((path) => !MAY_TRAVEL.some((rule) => rule.test(path)));
-  if (strays.length > 0) throw new Error(`The payload may not contain ${strays.join(", ")}`);
-  // It is written into a string and compared byte for byte; anything else than ASCII would depend on locales.
-  if (/[^\n\t\x20-\x7e]/.test(text)) throw new Error("The payload is not plain ASCII");
-  const compressed = brotliCompressSync(text, {
+  const compressed = brotliCompressSync(payload.text, {
     params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 18 },
   });
+  log(`payload: ${payload.text.length} bytes, ${compressed.length} compressed (budget ${PAYLOAD_BUDGET_BYTES})`);
+  log(`  largest: ${payload.largest}`);
+  if (compressed.length > PAYLOAD_BUDGET_BYTES) throw new Error("The payload is over its budget");
+  write("payload", "PAYLOAD", compressed.toString("base64"));
+
+  const role = await bundle("src/connection/parent-role.ts", MAY_TRAVEL_WITH_PARENTS, {
+    banner: { js: "(function(require,shared){var module={exports:{}};" },
+    footer: { js: "return module.exports})\n//# sourceURL=mitogen:parent-role" },
+    plugins: [takeFromPayload],
+  });
+  log(`parent role: ${role.text.length} bytes, ${deflateRawSync(role.text).length} compressed`);
+  write("parent-role", "PARENT_ROLE_SOURCE", role.text);
+}
+
+async function bundle(entryPoint, mayTravel, options) {
+  const result = await build({ ...OPTIONS, ...options, entryPoints: [entryPoint] });
+  const text = result.outputFiles[0].text;
+  const inputs = Object.entries(Object.values(result.metafile.outputs)[0].inputs);
+  const strays = inputs.map(([path]) => path).filter((path) => !mayTravel.some((rule) => rule.test(path)));
+  if (strays.length > 0) throw new Error(`${entryPoint} may not bring ${strays.join(", ")}`);
+  // It is written into a string and compared byte for byte; anything else than ASCII would depend on locales.
+  if (/[^\n\t\x20-\x7e]/.test(text)) throw new Error(`The bundle of ${entryPoint} is not plain ASCII`);
   const largest = inputs
     .sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
     .slice(0, 5)
-    .map(([path, { bytesInOutput }]) => `${path.replace("src/", "")} ${bytesInOutput}`);
-  log(`payload: ${text.length} bytes, ${compressed.length} compressed (budget ${PAYLOAD_BUDGET_BYTES})`);
-  log(`  largest: ${largest.join(", ")}`);
-  if (compressed.length > PAYLOAD_BUDGET_BYTES) throw new Error("The payload is over its budget");
+    .map(([path, { bytesInOutput }]) => `${path.replace("src/", "")} ${bytesInOutput}`)
+    .join(", ");
+  return { text, largest };
+}
+
+/** Replaces the shared modules by what the payload hands over; an import it does not share fails the build. */
+const takeFromPayload = {
+  name: "take-from-payload",
+  setup(build) {
+    build.onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+      const key = relative(resolve("src"), resolve(resolveDir, path)).replace(/\.ts$/, "");
+      return Object.hasOwn(SHARED, key) ? { path: key, namespace: "shared" } : undefined;
+    });
+    build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
+      contents: `export const { ${SHARED[path].join(", ")} } = shared[${JSON.stringify(path)}];`,
+    }));
+  },
+};
+
+function write(name, constant, text) {
   writeFileSync(
-    "src/bootstrap/payload.generated.ts",
-    `// Generated by scripts/build-payload.mjs.\nexport const PAYLOAD: string =\n  "${compressed.toString("base64")}";\n`,
+    `src/bootstrap/${name}.generated.ts`,
+    `// Generated by scripts/build-payload.mjs.\nexport const ${constant}: string =\n  ${JSON.stringify(text)};\n`,
   );
 }

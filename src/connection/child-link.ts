@@ -1,3 +1,4 @@
+import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
@@ -18,6 +19,7 @@ export class ChildLink extends StreamLink {
   /** Why the child said it would go, if it did. */
   farewell: string | undefined;
   readonly #tool: ToolProcess;
+  readonly #closed: Deferred<void> = new Deferred();
   #isEnding = false;
 
   constructor(name: string, tool: ToolProcess, maxMessageBytes: number) {
@@ -38,7 +40,10 @@ export class ChildLink extends StreamLink {
     super.open({
       onFrame: events.onFrame,
       onClosed: (reason) => {
-        void this.explain(reason).then((explained) => events.onClosed(explained));
+        void this.explain(reason).then((explained) => {
+          events.onClosed(explained);
+          this.#closed.resolve();
+        });
       },
     });
   }
@@ -48,11 +53,16 @@ export class ChildLink extends StreamLink {
     return { bytesSent: this.#tool.stdin.bytesWritten, bytesReceived: this.#tool.stdout.bytesRead };
   }
 
-  /** Ends the link and the process behind it; resolves when it is reaped. What is queued is sent first. */
+  /**
+   * Sees a child that has been sent SHUTDOWN to its end; resolves when its process is reaped and `onClosed` was called. Both
+   * directions stay open meanwhile: its last words, and those of contexts behind it, are still to come.
+   */
   async end(): Promise<void> {
     this.#isEnding = true;
-    this.close();
     await this.#tool.end(GRACE_MS);
+    // Reaped or given up: either way nothing will come from there any more.
+    this.abort(`${this.name}: was shut down`);
+    await this.#closed.promise;
   }
 
   private async explain(reason: string): Promise<string> {

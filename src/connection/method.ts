@@ -1,5 +1,6 @@
 import type { Context } from "../core/context.ts";
 import type { HostKeyError, PasswordError, StreamError } from "../errors.ts";
+import type { Dialogue } from "./dialogue.ts";
 
 /** Options every connection method takes. */
 export interface ConnectOptions {
@@ -21,8 +22,12 @@ export interface ConnectOptions {
 export interface BootLine {
   /** For a method that starts a program directly. */
   readonly words: readonly string[];
-  /** The same as one line for an unknown login shell. */
+  /** The same as one line for an unknown login shell. Throws a RangeError for a node path that not every shell leaves alone. */
   readonly shellLine: string;
+  /** Lowercase hexadecimal digits, new for every connect: what our own prompts are made of. */
+  readonly nonce: string;
+  /** The tool will have a controlling terminal, with its diagnostics and its questions on it; stdin and stdout stay pipes. */
+  readonly hasTerminal: boolean;
 }
 
 /** What went wrong, read from the tool's own words. */
@@ -33,17 +38,33 @@ export interface Verdict {
 }
 
 /**
- * One way to start a child: an argv, and how to read the tool's diagnostics. Everything else is common.
+ * One way to start a child: an argv, the questions the tool may ask, and how to read its diagnostics. Everything else is common.
+ *
+ * ```ts
+ * export const chrootMethod: ConnectionMethod<ChrootOptions> = {
+ *   name: "chroot",
+ *   nodeCommand: [],
+ *   contextName: ({ folder }) => `chroot.${folder}`,
+ *   argv(options, boot) {
+ *     checkOptions("chroot", options, ["folder"]);
+ *     return ["chroot", checkTarget("chroot", "folder", options.folder), ...boot.words];
+ *   },
+ * };
+ * ```
  */
 export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
   /** In names and errors: `ssh`. */
   readonly name: string;
-  /** The context's name when the caller gave none. `pid` is the child's own claim. */
-  contextName(options: O, pid: number): string;
   /** The command that runs node when the caller named none; empty: it is looked for on the target. */
   readonly nodeCommand: readonly string[];
-  /** The command line; throws a TypeError or RangeError for options that make none. */
+  /** Appended to the error of a process that ended without a greeting, where nothing better is known. */
+  readonly hint?: string;
+  /** The context's name when the caller gave none. `pid` is the child's own claim. */
+  contextName(options: O, pid: number): string;
+  /** The command line; throws for options that make none. */
   argv(options: O, boot: BootLine): string[];
+  /** How the tool's questions are recognised; a tool that asks none has none, and is sent the payload at once. */
+  dialogue?(options: O, boot: BootLine): Dialogue;
   /** Looks for a verdict in the complete lines that came; undefined when they say nothing special. */
   diagnose?(lines: readonly string[], options: O): Verdict | undefined;
 }
@@ -55,6 +76,13 @@ export function checkOptions(method: string, options: object, known: readonly st
     if (all.includes(key)) continue;
     throw new TypeError(`Cannot connect: ${method}() has no option "${key}"; it has ${all.join(", ")}`);
   }
+}
+
+/** The name of a user, container or host, which must not be taken for an option of the tool. */
+export function checkTarget(method: string, option: string, value: unknown): string {
+  if (typeof value === "string" && value !== "" && !value.startsWith("-") && !value.includes("\0"))
+    return value;
+  throw new TypeError(`Cannot connect: ${method}() needs a ${option}, got ${JSON.stringify(value)}`);
 }
 
 const COMMON_OPTIONS = ["name", "remoteName", "nodePath", "timeoutMs", "via", "unidirectional"];

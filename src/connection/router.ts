@@ -1,20 +1,26 @@
 import { hostname, userInfo } from "node:os";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
+import type { Peer } from "../core/frame-router.ts";
+import { IdAllocator } from "../core/id-allocator.ts";
 import { getLogger, logLevel } from "../core/log.ts";
-import { Message } from "../core/message.ts";
+import type { Message } from "../core/message.ts";
+import { RouteMonitor } from "../core/route-monitor.ts";
 import { CoreRouter } from "../core/router.ts";
-import { CancelledError, ChannelError } from "../errors.ts";
+import { CancelledError } from "../errors.ts";
 import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
-import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { ConnectAttempt } from "./child-connection.ts";
-import { ChildLink } from "./child-link.ts";
-import { type LocalOptions, localMethod } from "./local.ts";
+import { MAX_CONTEXT_NAME } from "../wire/references.ts";
+import { Secret } from "../wire/secret.ts";
+import { type ChildIdentity, Children } from "./children.ts";
+import { connectErrorOf } from "./connect-error.ts";
+import type { LocalOptions } from "./local.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import { methods } from "./methods.ts";
+import type { ConnectRequest } from "./parent-role.ts";
 import { Semaphore } from "./semaphore.ts";
-import { type SshOptions, sshMethod } from "./ssh.ts";
+import type { SshOptions } from "./ssh.ts";
 
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
@@ -27,16 +33,15 @@ export interface RouterOptions {
 
 /** What a router has done so far. */
 export interface RouterStats extends ModuleStats {
-  /** Contexts connected now, and in all. */
+  /** Children of this process connected now, and in all. */
   contextCount: number;
   connectCount: number;
-  /** Bytes over the links to this router's children, bootstrap included. */
+  /** Bytes over the links to them, bootstrap included. */
   bytesSent: number;
   bytesReceived: number;
 }
 
-/** How much of a child's parting words is kept. */
-const FAREWELL_CHARACTERS = 8192;
+const DEFAULT_CONNECT_CONCURRENCY = 32;
 
 const log = getLogger("mitogen.router");
 
@@ -54,59 +59,47 @@ export class Router extends CoreRouter {
   readonly modules: ModuleResponder;
   readonly #ownsBroker: boolean;
   readonly #connects: Semaphore;
-  readonly #attempts: Set<ConnectAttempt<ConnectOptions>> = new Set();
-  readonly #links: Map<number, ChildLink> = new Map();
+  readonly #children: Children;
+  readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
-  readonly #past = { bytesSent: 0, bytesReceived: 0 };
-  #connectCount = 0;
-  #nextContextId = 1;
   #shutdown: Promise<void> | undefined;
 
   /** Without a broker it makes its own, which then ends with it. */
   constructor(broker?: Broker, options: RouterOptions = {}) {
     super(broker ?? new Broker(), { ...options, contextId: 0 });
     this.#ownsBroker = broker === undefined;
-    this.#connects = new Semaphore(options.connectConcurrency ?? 32);
+    this.#connects = new Semaphore(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.modules = new ModuleResponder(this);
     this.functions = this.modules;
     receiveLogs(this);
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
-      for (const id of contextIds) {
-        this.modules.forget(id);
-        this.countTraffic(this.#past, id);
-        this.#links.delete(id);
-      }
+      for (const id of contextIds) this.modules.forget(id);
     };
-    this.listen((frame) => this.onFarewell(frame), {
-      handle: Handle.DEL_ROUTE,
-      policy: ({ srcId }) => this.isImmediateChild(srcId),
-      isService: true,
+    this.#children = new Children(this);
+    new RouteMonitor(this, {
+      mayClaim: (contextId, from) => this.mayClaim(contextId, from),
+      onRouteAdded: (contextId, name, from) => this.onRouteAdded(contextId, name, from),
+      onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
     });
+    this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
     this.#disown = this.broker.own({ shutdown: () => this.closeAll() });
   }
 
-  /** Starts a context as a child process of this one. */
+  /** Starts a context as a child process of this one, or of the context given as `via`. */
   local(options: LocalOptions = {}): Promise<Context> {
-    return this.connect(localMethod, options);
+    return this.connect("local", options);
   }
 
   /** Starts a context on another machine with the real `ssh`, `~/.ssh/config` included. */
   ssh(options: SshOptions): Promise<Context> {
-    return this.connect(sshMethod, options);
+    return this.connect("ssh", options);
   }
 
   /** Counters since this router was made. */
   getStats(): RouterStats {
-    const traffic = { ...this.#past };
-    for (const id of this.#links.keys()) this.countTraffic(traffic, id);
-    return {
-      ...this.modules.stats,
-      ...traffic,
-      contextCount: this.#links.size,
-      connectCount: this.#connectCount,
-    };
+    return { ...this.modules.stats, ...this.#children.stats };
   }
 
   /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
@@ -119,87 +112,124 @@ export class Router extends CoreRouter {
   }
 
   override async shutdownContext(context: Context, wait: boolean): Promise<void> {
-    const link = this.#links.get(context.contextId);
-    if (link === undefined) {
-      await super.shutdownContext(context, wait);
-      return;
-    }
-    this.sendShutdown(context.contextId);
-    const ended = link.end();
+    if (context.goneReason !== undefined) return;
+    const ended = this.endContext(context);
     if (!wait) return;
     this.broker.hold();
     await ended;
-    // Reaped or given up: either way nothing will come from there any more.
-    link.abort(`${context.name}: was shut down`);
-    await context.disconnected;
     this.broker.release();
   }
 
-  private async connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
+  private async endContext(context: Context): Promise<void> {
+    const { contextId, via } = context;
+    if (this.#children.has(contextId)) {
+      await this.#children.end(contextId);
+      return;
+    }
+    if (via === undefined) {
+      await super.shutdownContext(context, true);
+      return;
+    }
+    // The process is its parent's: only that can end it if it hangs, and knows when it is reaped.
+    await via.request(Handle.END_CHILD, [contextId]).catch(() => undefined);
+    if (context.goneReason === undefined) await context.disconnected;
+  }
+
+  private async connect(methodName: string, options: ConnectOptions): Promise<Context> {
+    const method = methods[methodName] as ConnectionMethod;
     const remoteName = options.remoteName ?? defaultRemoteName();
     if (/[/\\]/.test(remoteName)) {
       throw new RangeError(`Cannot connect: remoteName ${JSON.stringify(remoteName)} may not hold slashes`);
     }
-    const attempt = new ConnectAttempt(method, options);
+    if (options.name !== undefined && (options.name === "" || options.name.length >= MAX_CONTEXT_NAME)) {
+      throw new RangeError(`Cannot connect: a name has 1 to ${MAX_CONTEXT_NAME - 1} characters, got "${options.name}"`);
+    }
     this.broker.hold();
     try {
-      return await this.#connects.run(() => this.runAttempt(attempt, method, options, remoteName));
+      return await this.#connects.run(async () => {
+        if (this.#shutdown !== undefined || this.broker.isShutDown) {
+          throw new CancelledError(`Cannot connect with ${methodName}(): the router has been shut down`);
+        }
+        const via = options.via;
+        const contextId = this.#ids.allocate(via?.contextId ?? this.contextId);
+        const identity = { contextId, remoteName, logLevel: logLevel() };
+        try {
+          return via === undefined || via.contextId === this.contextId
+            ? await this.connectHere(method, options, identity)
+            : await this.connectVia(via, methodName, options, identity);
+        } finally {
+          this.#ids.release(contextId);
+        }
+      });
     } finally {
       this.broker.release();
     }
   }
 
-  private async runAttempt<O extends ConnectOptions>(
-    attempt: ConnectAttempt<O>,
-    method: ConnectionMethod<O>,
-    options: O,
-    remoteName: string,
+  private async connectHere(
+    method: ConnectionMethod,
+    options: ConnectOptions,
+    identity: ChildIdentity,
   ): Promise<Context> {
-    if (this.#shutdown !== undefined || this.broker.isShutDown) {
-      throw new CancelledError(`Cannot connect with ${method.name}(): the router has been shut down`);
-    }
-    const contextId = this.#nextContextId++;
-    this.#attempts.add(attempt as never);
-    try {
-      const { tool, ready, rest } = await attempt.run({
-        contextId,
-        parentIds: [0],
-        remoteName,
-        logLevel: logLevel(),
-        maxMessageBytes: this.maxMessageBytes,
-        unidirectional: options.unidirectional ?? this.unidirectional,
-      });
-      const name = options.name ?? method.contextName(options, ready.pid);
-      const context = new Context(this, contextId, name, options.via);
-      this.adopt(context);
+    const { contextId } = identity;
+    await this.#children.start(method, options, identity, ({ name, ready }) => {
+      this.adopt(new Context(this, contextId, fitName(name)));
       this.modules.addTarget(contextId, ready.nodeVersion);
-      const link = new ChildLink(name, tool, this.maxMessageBytes);
-      this.#links.set(contextId, link);
-      this.#connectCount += 1;
-      this.attach(link, contextId, "child");
-      link.receive(rest);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
-      return context;
+    });
+    return this.contextById(contextId);
+  }
+
+  /** Has another context start it. The answer comes behind the route, so the context is known by then. */
+  private async connectVia(
+    via: Context,
+    methodName: string,
+    options: ConnectOptions,
+    identity: ChildIdentity,
+  ): Promise<Context> {
+    this.modules.sendParentRole(via.contextId);
+    const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
+    const passwordHandle = password === undefined ? 0 : this.offerPassword(via, password);
+    try {
+      const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
+      const answer = (await via.request(Handle.CONNECT_CHILD, request)) as Record<string, unknown>;
+      if ("failed" in answer) throw connectErrorOf(answer.failed, via.name);
+      const [, nodeVersion] = answer.connected as [string, string];
+      this.modules.addTarget(identity.contextId, String(nodeVersion));
+      return this.contextById(identity.contextId);
     } finally {
-      this.#attempts.delete(attempt as never);
+      if (passwordHandle !== 0) this.unlisten(passwordHandle);
     }
   }
 
-  private countTraffic(into: { bytesSent: number; bytesReceived: number }, contextId: number): void {
-    const traffic = this.#links.get(contextId)?.traffic;
-    into.bytesSent += traffic?.bytesSent ?? 0;
-    into.bytesReceived += traffic?.bytesReceived ?? 0;
+  /** A handle at which `via`, and nobody else, may ask for the password when its prompt appears. */
+  private offerPassword(via: Context, password: unknown): number {
+    const answer = async (message: Message): Promise<void> => {
+      const given = typeof password === "function" ? await password() : password;
+      message.reply(given instanceof Secret ? given : new Secret(String(given)));
+    };
+    return this.addHandler(
+      (message) => {
+        answer(message).catch((error) => this.answerDead(message, `the password was not given: ${error}`));
+      },
+      { respondent: via, service: true },
+    );
   }
 
-  /** [context id, reason]: a child says why it is about to go. It may only speak for itself. */
-  private onFarewell(frame: Frame): void {
-    const value = new Message(this, frame).decode();
-    const [contextId, reason] = Array.isArray(value) ? value : [];
-    if (contextId !== frame.srcId || typeof reason !== "string") {
-      throw new ChannelError(`context ${frame.srcId} may not end the route to ${String(contextId)}`);
-    }
-    const link = this.#links.get(frame.srcId);
-    if (link !== undefined) link.farewell = reason.slice(0, FAREWELL_CHARACTERS);
+  private mayClaim(contextId: number, from: Peer): boolean {
+    const owner = this.#ids.ownerOf(contextId);
+    return owner !== undefined && this.peerOf(owner) === from;
+  }
+
+  private onRouteAdded(contextId: number, name: string, from: Peer): void {
+    const owner = this.#ids.ownerOf(contextId) ?? from.contextId;
+    const via = this.contextById(owner);
+    this.adopt(new Context(this, contextId, fitName(`${via.name}.${name}`), via));
+  }
+
+  /** Answers [start, end): ids for the contexts that a context starts on its own. */
+  private allocateIds(message: Message): void {
+    message.reply(this.#ids.allocateBlock(message.srcId));
   }
 
   private closeAll(): Promise<void> {
@@ -209,13 +239,16 @@ export class Router extends CoreRouter {
 
   private async closeContexts(): Promise<void> {
     this.broker.hold();
-    const attempts = [...this.#attempts].map((attempt) => attempt.cancel());
-    const contexts = [...this.#links.keys()].map((id) => this.shutdownContext(this.contextById(id), true));
-    await Promise.all([...attempts, ...contexts]);
+    await this.#children.endAll();
     this.endHandlers("The router was shut down");
     this.#disown();
     this.broker.release();
   }
+}
+
+/** Names travel, and are part of every log line: the end of a long chain tells most. */
+function fitName(name: string): string {
+  return name.length < MAX_CONTEXT_NAME ? name : `…${name.slice(-(MAX_CONTEXT_NAME - 2))}`;
 }
 
 /** `<user>@<host>:<pid>` of this process. */

@@ -1,5 +1,5 @@
 import { builtinModules, createRequire } from "node:module";
-import type { FunctionReference } from "./module-record.ts";
+import type { AnyFunction, FunctionReference } from "./module-record.ts";
 
 const GLOBALS =
   "process console performance Buffer Date Math JSON Object Array String Number Boolean BigInt Symbol RegExp " +
@@ -28,25 +28,24 @@ const MAX_DEPTH = 3;
 const require = createRequire(import.meta.url);
 const index = new Map<unknown, FunctionReference>();
 const indexed = new Set<string>();
+let loadedNames: readonly string[] = [];
 let loadedCount = -1;
+
+/** An object with public functions, and where it is. */
+interface Owner {
+  readonly value: object;
+  readonly module: string;
+  readonly path: readonly string[];
+}
 
 /**
  * Names a function of Node or of the language by identity: `fs.promises.readFile`, `Date.now`, `process.chdir`.
  *
- * A caller who holds a function of a module has loaded that module, so only loaded modules are indexed and no
+ * A caller who holds a function of a module has loaded that module, so only loaded modules are looked through and no
  * look-up loads one. The shortest public name wins.
  */
-export function findBuiltin(fn: Function): FunctionReference | undefined {
-  if (!indexed.has("global")) indexGlobals();
-  const found = index.get(fn);
-  if (found !== undefined) return found;
-  rememberReplaceable();
-  const names = loadedBuiltins();
-  if (names === undefined) return undefined;
-  // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
-  if (isLoaded("internal/crypto/webcrypto")) add(globalThis.crypto, "global", ["crypto"]);
-  for (const name of names) indexModule(name);
-  return index.get(fn);
+export function findBuiltin(fn: AnyFunction): FunctionReference | undefined {
+  return index.get(fn) ?? findByName(fn) ?? findInIndex(fn);
 }
 
 /**
@@ -58,14 +57,34 @@ export function rememberReplaceable(): void {
     index.set(process[name], { module: "global", path: ["process", name] });
 }
 
-function indexGlobals(): void {
-  indexed.add("global");
-  const scope = globalThis as unknown as Record<string, unknown>;
-  for (const name of GLOBALS.split(" ")) {
-    if (name in scope) add(scope[name], "global", [name]);
+/** Most functions are called what they are exported as. Trying that spares making an index of thousands of others. */
+function findByName(fn: AnyFunction): FunctionReference | undefined {
+  const { name } = fn;
+  if (typeof name !== "string" || name === "" || name.startsWith("_")) return undefined;
+  if (GLOBALS.includes(name) && (globalThis as Record<string, unknown>)[name] === fn) {
+    return { module: "global", path: [name] };
   }
+  for (const { value, module, path } of likelyOwners()) {
+    const isOwn = owners(value, path.at(-1)).some((owner) => valueOf(owner, name) === fn);
+    if (isOwn) return { module, path: [...path, name] };
+  }
+  return undefined;
 }
 
+/** Globals and loaded modules, each followed by the containers in it. */
+function* likelyOwners(): Generator<Owner> {
+  for (const name of GLOBALS) yield* withContainers(globalThis, "global", [name])
+  if (isLoaded("internal/crypto/webcrypto")) yield* withContainers(globalThis.crypto, "global", ["crypto"]);
+  for (const name of loadedBuiltins()) yield* withContainers(load(name), `node:${name}`, []);
+}
+
+function findInIndex(fn: AnyFunction): FunctionReference | undefined {
+  indexGlobals();
+  // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
+  if (isLoaded("internal/crypto/webcrypto")) add(globalThis.crypto, "global", ["crypto"]);
+  for (const name of loadedBuiltins()) indexModule(name);
+  return index.get(fn);
+}
 function indexModule(name: string): void {
   if (indexed.has(name)) return;
   indexed.add(name);

@@ -3,6 +3,9 @@ import { builtinModules } from "node:module";
 /** The specifier by which remote code imports this library; every context has it. */
 export const MITOGEN = "mitogen";
 
+/** The id under which the code travels that only contexts with children need; for their broker threads. */
+export const PARENT_ROLE = "mitogen:parent-role";
+
 const names: ReadonlySet<string> = new Set(builtinModules);
 
 /** Whether this Node provides the module, or the specifier can only mean one of Node's. */

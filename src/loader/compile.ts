@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parse as parseProgram } from "acorn";
 import { parse as lex } from "es-module-lexer";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
+import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
 import { ModuleError } from "./module-error.ts";
 import type { ModuleFormat } from "./module-record.ts";
 import { packageScope } from "./package-scope.ts";
@@ -17,6 +18,14 @@ export interface CompiledModule {
   readonly source: string;
 }
 
+/** Text on its way to a target. */
+interface Draft {
+  readonly format: ModuleFormat;
+  readonly source: string;
+  /** Leads from `source` to the file; empty while they are the same. */
+  readonly map: string;
+}
+
 /** esbuild's loader by extension; a file whose extension is not here is CommonJS to `require` and an error to `import`. */
 const LOADERS: Readonly<Record<string, Loader>> = {
   ...{ ".js": "js", ".mjs": "js", ".cjs": "js", ".jsx": "jsx", ".json": "json" },
@@ -25,6 +34,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
 
 /** JavaScript is sent as it is to every Node that is not older than this. */
 const VERBATIM_SINCE = 20;
+const NEWEST = `${VERBATIM_SINCE}.0.0`;
 
 /**
  * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of versions
@@ -35,6 +45,11 @@ export class Compiler {
   readonly #compiled = new Map<string, Promise<CompiledModule>>();
   readonly #texts = new Map<string, Promise<string>>();
   readonly #stacks = new StackMapper();
+  readonly #isEntry: (id: string) => boolean;
+
+  constructor(isEntry: (id: string) => boolean = isEntryModule) {
+    this.#isEntry = isEntry;
+  }
 
   /** `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
   compile(id: string, target: string): Promise<CompiledModule> {
@@ -62,12 +77,24 @@ export class Compiler {
     const extension = extname(fileURLToPath(id));
     const text = await this.#read(id);
     if (extension === ".json") return { id, format: "json", source: text };
-    const loader = LOADERS[extension] ?? "js";
-    const module =
-      loader === "js"
-        ? await this.#javaScript(id, text, target)
-        : await this.#typeScript(id, text, loader, target);
-    return { ...module, source: withoutHashbang(withoutAttributes(module, target)) };
+    const draft = await this.#draft(id, text, LOADERS[extension] ?? "js", target);
+    this.#stacks.add(id, draft.map);
+    const { format } = draft;
+    return { id, format, source: withoutHashbang(withoutAttributes(draft, target)) };
+  }
+
+  async #draft(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
+    if (!this.#isEntry(id)) return this.#compileFor(target, id, text, loader);
+    // Its work is taken out before anything is lowered: that may need syntax which the target does not know.
+    const newest = await this.#compileFor(NEWEST, id, text, loader);
+    const source = neutralizeEntryModule(id, newest.source, newest.format);
+    return this.#lower(id, { ...newest, source }, target);
+  }
+
+  #compileFor(target: string, id: string, text: string, loader: Loader): Promise<Draft> {
+    if (loader !== "js") return this.#typeScript(id, text, loader, target);
+    const format = declaredFormat(id) ?? detectedFormat(text);
+    return this.#lower(id, { format, source: text, map: "" }, target);
   }
 
   #read(id: string): Promise<string> {
@@ -79,31 +106,38 @@ export class Compiler {
     return text;
   }
 
-  async #typeScript(id: string, text: string, loader: Loader, target: string): Promise<CompiledModule> {
+  async #typeScript(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
     const declared = declaredFormat(id);
-    const output = await this.#transform(id, text, target, {
-      loader,
-      ...(declared === "commonjs" ? { format: "cjs" } : {}),
-    });
-    return { id, format: declared ?? detectedFormat(output), source: output };
+    const format: TransformOptions = declared === "commonjs" ? { format: "cjs" } : {};
+    const output = await this.#transform(id, text, target, { loader, ...format });
+    return { ...output, format: declared ?? detectedFormat(output.source) };
   }
 
-  async #javaScript(id: string, text: string, target: string): Promise<CompiledModule> {
-    const format = declaredFormat(id) ?? detectedFormat(text);
-    if (majorOf(target) >= VERBATIM_SINCE) return { id, format, source: text };
+  /** JavaScript for an older Node; where that changes nothing, the very text. */
+  async #lower(id: string, draft: Draft, target: string): Promise<Draft> {
+    const { source, map } = draft;
+    if (majorOf(target) >= VERBATIM_SINCE) return draft;
+    // esbuild leads the new map through the one it finds in the text.
+    const chained = map === "" ? source : `${source}\n//# sourceMappingURL=${dataUrl(map)}`;
+    const lowered = await this.#transform(id, chained, target, { loader: "js" }, map);
     // Printing alone changes the text: only what differs between two printed forms was lowered.
-    const lowered = await this.#transform(id, text, target, { loader: "js" });
     const { transform } = await import("esbuild");
-    const printed = await transform(text, {
+    const printed = await transform(source, {
       loader: "js",
       target: "esnext",
       charset: "utf8",
       legalComments: "none",
     });
-    return { id, format, source: lowered === printed.code ? text : lowered };
+    return lowered.source === printed.code ? draft : { ...draft, ...lowered };
   }
 
-  async #transform(id: string, text: string, target: string, options: TransformOptions): Promise<string> {
+  async #transform(
+    id: string,
+    text: string,
+    target: string,
+    options: TransformOptions,
+    mapOfText = "",
+  ): Promise<{ source: string; map: string }> {
     const file = fileURLToPath(id);
     // Loaded late: a program whose modules are all JavaScript never starts it.
     const { transform } = await import("esbuild");
@@ -122,10 +156,9 @@ export class Compiler {
         supported: { "import-attributes": true },
         ...options,
       });
-      this.#stacks.add(id, map);
-      return code;
+      return { source: code, map };
     } catch (error) {
-      throw compileError(id, target, error as TransformFailure);
+      throw compileError(id, target, error as TransformFailure, mapOfText);
     }
   }
 }
@@ -179,8 +212,7 @@ function fromDataUrl(id: string): CompiledModule {
 }
 
 /** The child knows the format of every module; old versions of Node do not know the syntax. */
-function withoutAttributes(module: CompiledModule, target: string): string {
-  const { source, format } = module;
+function withoutAttributes({ source, format }: Draft, target: string): string {
   if (format !== "module" || knowsAttributes(target) || !/\b(?:with|assert)\b/.test(source)) return source;
   let result = "";
   let from = 0;
@@ -190,6 +222,10 @@ function withoutAttributes(module: CompiledModule, target: string): string {
     from = entry.importEnd;
   }
   return result + source.slice(from);
+}
+
+function dataUrl(map: string): string {
+  return `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
 }
 
 /** Not every evaluator of a function body or module text skips it. Lines keep their numbers. */
@@ -216,10 +252,12 @@ function versionOf(target: string): [number, number] {
   return [major, minor];
 }
 
-function compileError(id: string, target: string, failure: TransformFailure): ModuleError {
+function compileError(id: string, target: string, failure: TransformFailure, map: string): ModuleError {
+  const places = new StackMapper();
+  places.add(id, map);
   const first = failure.errors?.[0];
   const place = first?.location;
-  const where = place ? `${id}:${place.line}:${place.column + 1}` : id;
+  const where = place ? places.originalStack(`${id}:${place.line}:${place.column + 1}`) : id;
   const text = (first?.text ?? failure.message).replace(/ \+ \d+ overrides?\)/, ")");
   const line = place ? `: ${place.lineText.trim().slice(0, 200)}` : "";
   const cure = /target environment/.test(text)

@@ -1,6 +1,7 @@
 import { parse } from "acorn";
 import type { Ast } from "./ast.ts";
 import type { FunctionOrigin } from "./function-origin.ts";
+import { patternNames } from "./pattern-names.ts";
 
 /**
  * Tells whether a function is what a module exports as `default` without a name. V8 shows no binding for those, so
@@ -47,16 +48,6 @@ function pathInDefault(value: Ast, origin: FunctionOrigin, isWrapped: boolean): 
 /** Names declared at the top level of a CommonJS module, to tell its module scope from a closure. */
 export function topLevelNames(source: string): Set<string> {
   const names = new Set(["exports", "require", "module", "__filename", "__dirname"]);
-  const collect = (pattern: Ast): void => {
-    if (!pattern) return;
-    if (pattern.type === "Identifier") names.add(pattern.name);
-    else if (pattern.type === "AssignmentPattern") collect(pattern.left);
-    else if (pattern.type === "RestElement") collect(pattern.argument);
-    else if (pattern.type === "ArrayPattern") pattern.elements.forEach(collect);
-    else if (pattern.type === "ObjectPattern") {
-      for (const property of pattern.properties) collect(property.value ?? property.argument);
-    }
-  };
   try {
     const program: Ast = parse(source, {
       ecmaVersion: "latest",
@@ -65,8 +56,8 @@ export function topLevelNames(source: string): Set<string> {
       allowHashBang: true,
     });
     for (const statement of program.body) {
-      if (statement.type === "VariableDeclaration") for (const one of statement.declarations) collect(one.id);
-      else collect(statement.id);
+      const patterns = statement.declarations?.map((one: Ast) => one.id) ?? [statement.id];
+      for (const name of patterns.flatMap(patternNames)) names.add(name);
     }
   } catch {
     // The names only make a refusal clearer.

@@ -45,11 +45,11 @@ export function isGuard(test: Ast, names: MitogenNames): boolean {
       return test.operator === "&&" && (isGuard(test.left, names) || isGuard(test.right, names));
     case "CallExpression": {
       const [argument] = test.arguments;
-      const isModule = argument?.type === "MetaProperty" || argument?.name === "module";
+      const isModule = isImportMeta(argument) || argument?.name === "module";
       return isModule && exportedName(plainCallee(test), names) === "isMain";
     }
     case "MemberExpression":
-      return test.object.type === "MetaProperty" && test.property.name === "main";
+      return isImportMeta(test.object) && test.property.name === "main";
     case "BinaryExpression": {
       if (!/^===?$/.test(test.operator)) return false;
       const isMain = (node: Ast) =>
@@ -84,13 +84,18 @@ export function isInertCall(node: Ast, names: MitogenNames): boolean {
 export function restless(node: Ast, names: MitogenNames): boolean {
   if (typeof node !== "object" || node === null) return false;
   if (Array.isArray(node)) return node.some((each) => restless(each, names));
-  if (typeof node.type !== "string" || /Function|^Class/.test(node.type)) return false;
+  if (typeof node.type !== "string" || isDefinition(node)) return false;
   if (node.type === "AwaitExpression" && !isInertCall(node, names) && !isMitogenImport(node.argument))
     return true;
   if (node.type === "NewExpression" || node.type === "CallExpression") {
     if (ACTIVE.has(exportedName(plainCallee(node), names) ?? "")) return true;
   }
   return Object.values(node).some((child) => restless(child, names));
+}
+
+/** Functions and classes: defining them does nothing, what is in them runs later, if at all. */
+export function isDefinition(node: Ast): boolean {
+  return /Function|^Class/.test(node.type);
 }
 
 /** The callee without the `(0, f)` that compilers write to call a function without `this`. */
@@ -133,13 +138,18 @@ function isMitogenImport(node: Ast): boolean {
 
 function isMitogen(specifier: unknown, id: string): boolean {
   if (specifier === "mitogen") return true;
-  if (typeof specifier !== "string" || !/^\.{0,2}\//.test(specifier)) return false;
+  if (typeof specifier !== "string" || !/^(?:\.{0,2}\/|#)/.test(specifier)) return false;
   try {
     const resolution = resolveModule(specifier, id, "import");
     return "builtin" in resolution && resolution.builtin === "mitogen";
   } catch {
     return false;
   }
+}
+
+/** esbuild has a variable for it in what it turned into CommonJS. */
+function isImportMeta(node: Ast): boolean {
+  return node?.type === "MetaProperty" || node?.name === "import_meta";
 }
 
 function isFunctionLike(node: Ast): boolean {

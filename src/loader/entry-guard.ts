@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "acorn";
 import type { Ast } from "./ast.ts";
+import { blankWork } from "./entry-blanks.ts";
 import {
   isGuard,
   isInertCall,
@@ -33,32 +34,34 @@ export function isEntryModule(id: string): boolean {
 }
 
 /**
- * Throws unless importing the entry script is safe: a child that imports it for one function must not run the
- * program again. Safe is a script with a top-level guard (`isMain`, `import.meta.main`, `require.main === module`),
- * or one whose top-level work is all done by functions of this library that do nothing in a child.
+ * The entry script as a child may import it for one function without running the program again; throws where that
+ * cannot be had. It can for a script with a top-level guard (`isMain`, `import.meta.main`, `require.main === module`),
+ * or one whose top-level work is all done by functions of this library that do nothing in a child. That work is
+ * blanked: what is left has the lines and columns of `source`.
  */
-export function checkEntryModule(id: string, source: string, format: ModuleFormat): void {
-  if (format === "json") return;
-  let program: Ast;
+export function neutralizeEntryModule(id: string, source: string, format: ModuleFormat): string {
+  if (format === "json") return source;
   try {
-    program = parse(source, {
-      ecmaVersion: "latest",
-      sourceType: format === "module" ? "module" : "script",
-      allowAwaitOutsideFunction: true,
-      allowReturnOutsideFunction: true,
-      allowHashBang: true,
-    });
-  } catch (cause) {
-    throw refuse(id, `it cannot be read: ${(cause as Error).message}`, cause);
-  }
-  const names = mitogenNames(program, id);
-  if (program.body.some((statement: Ast) => isGuarded(statement, names))) return;
-  for (const statement of program.body) {
-    const culprit = work(statement, names);
-    if (culprit === undefined) continue;
+    const program = parseScript(source, format);
+    const names = mitogenNames(program, id);
+    const isSafe = program.body.some((statement: Ast) => isGuarded(statement, names));
+    const culprit = isSafe ? undefined : firstWork(program.body, names);
+    if (culprit === undefined) return blankWork(source, program, names);
     const line = source.slice(culprit.start, culprit.end).split("\n", 1)[0]?.trim().slice(0, 120);
     throw refuse(id, `importing it there would run '${line}' again`);
+  } catch (cause) {
+    throw cause instanceof ModuleError ? cause : refuse(id, `it cannot be read: ${String(cause)}`, cause);
   }
+}
+
+function parseScript(source: string, format: ModuleFormat): Ast {
+  return parse(source, {
+    ecmaVersion: "latest",
+    sourceType: format === "module" ? "module" : "script",
+    allowAwaitOutsideFunction: true,
+    allowReturnOutsideFunction: true,
+    allowHashBang: true,
+  });
 }
 
 function isGuarded(statement: Ast, names: MitogenNames): boolean {

@@ -1,6 +1,8 @@
 import { parse as lex } from "es-module-lexer";
+import type { AnyFunction } from "./module-record.ts";
 
 const MAX_DEPTH = 4;
+const MAX_OBJECTS = 1_000;
 
 /** Names of an ES module's exports by their local names. */
 export interface LocalExports {
@@ -31,7 +33,7 @@ export function localExports(source: string): LocalExports | undefined {
  * those of a foreign module may do anything.
  */
 export function pathsTo(
-  fn: Function,
+  fn: AnyFunction,
   values: object,
   o: { getters: boolean } = { getters: true },
 ): string[][] {
@@ -45,12 +47,27 @@ export function pathsTo(
   return [...direct, ...statics];
 }
 
+/** The path from named values to `fn` through plain objects: `["api", "users", "list"]`. */
+export function pathThroughObjects(fn: AnyFunction, values: object): string[] | undefined {
+  const named = Object.getOwnPropertyNames(values).map((name) => ({ path: [name], value: read(values, name) }));
+  const seen = new Set<unknown>();
+  for (const { path, value } of named) {
+    if (value === fn) return path;
+    if (path.length === MAX_DEPTH || seen.size === MAX_OBJECTS || !isPlain(value) || seen.has(value)) continue;
+    seen.add(value);
+    for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+      named.push({ path: [...path, key], value: property.value });
+    }
+  }
+  return undefined;
+}
+
 /** The class in `values`, or the instance of one, of which `fn` is a method. */
-export function ownerOfMethod(fn: Function, values: object): string | undefined {
+export function ownerOfMethod(fn: AnyFunction, values: object): string | undefined {
   for (const name of Object.getOwnPropertyNames(values)) {
     const value = read(values, name);
     if (typeof value === "function" && holds(value.prototype, fn)) return name;
-    if (typeof value === "object" && value !== null && isInstance(value)) {
+    if (typeof value === "object" && value !== null && !isPlain(value)) {
       for (let owner = value; owner !== null; owner = Object.getPrototypeOf(owner))
         if (holds(owner, fn)) return name;
     }
@@ -58,7 +75,7 @@ export function ownerOfMethod(fn: Function, values: object): string | undefined 
   return undefined;
 }
 
-function staticPaths(fn: Function, owner: Function, path: string[], seen: Set<unknown>): string[][] {
+function staticPaths(fn: AnyFunction, owner: object, path: string[], seen: Set<unknown>): string[][] {
   const found: string[][] = [];
   for (
     let level: unknown = owner;
@@ -78,12 +95,13 @@ function staticPaths(fn: Function, owner: Function, path: string[], seen: Set<un
   return found;
 }
 
-function isInstance(value: object): boolean {
+function isPlain(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);
-  return prototype !== null && prototype !== Object.prototype;
+  return prototype === null || prototype === Object.prototype;
 }
 
-function holds(owner: unknown, fn: Function): boolean {
+function holds(owner: unknown, fn: AnyFunction): boolean {
   if (typeof owner !== "object" || owner === null || owner === Object.prototype) return false;
   return Object.values(Object.getOwnPropertyDescriptors(owner)).some(
     (property) => property.value === fn || property.get === fn || property.set === fn,

@@ -3,17 +3,35 @@ import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
 import { topLevelNames, unnamedDefaultPath } from "./default-export.ts";
-import { type LocalExports, localExports, ownerOfMethod, pathsTo } from "./exported-path.ts";
-import { type FunctionOrigin, functionOrigin, originUrl, scriptSource } from "./function-origin.ts";
-import type { FunctionReference } from "./module-record.ts";
+import {
+  type LocalExports,
+  localExports,
+  ownerOfMethod,
+  pathsTo,
+  pathThroughObjects,
+} from "./exported-path.ts";
+import {
+  type FunctionOrigin,
+  functionOrigin,
+  learnLoadedUrls,
+  originUrl,
+  scriptSource,
+} from "./function-origin.ts";
+import type { AnyFunction, FunctionReference } from "./module-record.ts";
 
 /** How many functions deep a wrapper's captured variables are followed to the module that made it. */
 const MAX_WRAPPERS = 3;
 
+/** In a larger heap learning all scripts in advance takes longer than it is likely to spare. */
+const MAX_WARM_HEAP_BYTES = 64 * 2 ** 20;
+
+const METHOD_CURE = "export a function, or a static method, that takes the object's data as arguments";
+
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
 const require = createRequire(import.meta.url);
-const known = new WeakMap<Function, FunctionReference>();
+const known = new WeakMap<AnyFunction, FunctionReference>();
+const exportsById = new Map<string, LocalExports | undefined>();
 
 /**
  * Names a function so that another process can find it: its module and the path of properties to it.
@@ -22,7 +40,7 @@ const known = new WeakMap<Function, FunctionReference>();
  * the module is still running its top level. Throws a TypeError with the cure for anything that cannot be named;
  * the answer for a function does not change, so it is kept.
  */
-export function referenceFunction(fn: Function): FunctionReference {
+export function referenceFunction(fn: AnyFunction): FunctionReference {
   if (typeof fn !== "function")
     throw new TypeError(`Cannot call ${typeof fn} in another process: it is no function`);
   let reference = known.get(fn);
@@ -33,7 +51,22 @@ export function referenceFunction(fn: Function): FunctionReference {
   return reference;
 }
 
-function find(fn: Function): FunctionReference {
+/**
+ * Does in advance most of what the first look-up of a process costs. For a time when the program waits anyway, like
+ * that for its first context; never throws.
+ */
+export function warmUpReferences(): void {
+  try {
+    rememberReplaceable();
+    functionOrigin(warmUpReferences);
+    localExports("export {}");
+    if (process.memoryUsage().heapUsed < MAX_WARM_HEAP_BYTES) learnLoadedUrls();
+  } catch {
+    // The look-up itself will say what is wrong.
+  }
+}
+
+function find(fn: AnyFunction): FunctionReference {
   // Indexing what Node offers takes longer than asking V8, so it is left out for functions that have a file.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
   const builtin = isNative ? findBuiltin(fn) : undefined;
@@ -66,7 +99,7 @@ function find(fn: Function): FunctionReference {
 
 /** Looks for `fn` among the exports of the module that `origin` lies in. */
 function findInModule(
-  fn: Function,
+  fn: AnyFunction,
   origin: FunctionOrigin,
   isWrapped: boolean,
 ): FunctionReference | undefined {
@@ -74,13 +107,13 @@ function findInModule(
   const url = originUrl(origin);
   const id = moduleId(url);
   if (id === undefined) return undefined;
-  const loaded = require.cache[url.startsWith("file:") ? fileURLToPath(url) : url];
+  const loaded = loadedCommonJs(url);
   const path = loaded && exportsPath(fn, loaded.exports, { getters: true });
   if (path !== undefined) return { module: id, path };
   // A module without variables shows no scope.
   const scope = origin.scopes.find((one) => one.isModule);
   const locals = scope === undefined ? [] : pathsTo(fn, scope.bindings);
-  const exported = localExports(readSource(id));
+  const exported = exportsOf(id);
   let found = exportedPath(locals, exported);
   // Compilers name an unnamed default export and V8 shows no binding for one: then only the text V8 has settles it.
   if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
@@ -101,16 +134,16 @@ function exportedPath(locals: readonly string[][], exported: LocalExports | unde
 
 /** `export const f = wrap((…) => …)`: the wrapper was written elsewhere, what it captured was written in the module. */
 function findByWrapped(
-  fn: Function,
+  fn: AnyFunction,
   origin: FunctionOrigin,
   depth: number,
-  seen: Set<Function>,
+  seen: Set<AnyFunction>,
 ): FunctionReference | undefined {
   const captured = origin.scopes
     .filter((scope) => !scope.isModule)
     .flatMap((scope) => Object.values(Object.getOwnPropertyDescriptors(scope.bindings)))
     .map((property) => property.value)
-    .filter((value): value is Function => typeof value === "function" && !seen.has(value))
+    .filter((value): value is AnyFunction => typeof value === "function" && !seen.has(value))
     .slice(0, 20);
   const inner = captured.map((value) => {
     seen.add(value);
@@ -134,7 +167,7 @@ function findByWrapped(
 }
 
 /** A package's main file often exports what other files of it define. */
-function findInAnyCommonJs(fn: Function): FunctionReference | undefined {
+function findInAnyCommonJs(fn: AnyFunction): FunctionReference | undefined {
   for (const [key, loaded] of Object.entries(require.cache)) {
     const id = moduleId(key.startsWith("data:") ? key : pathToFileURL(key).href);
     const path = id && !id.endsWith(".node") && loaded && exportsPath(fn, loaded.exports, { getters: false });
@@ -143,7 +176,7 @@ function findInAnyCommonJs(fn: Function): FunctionReference | undefined {
   return undefined;
 }
 
-function exportsPath(fn: Function, exports: unknown, o: { getters: boolean }): string[] | undefined {
+function exportsPath(fn: AnyFunction, exports: unknown, o: { getters: boolean }): string[] | undefined {
   if (exports === fn) return [];
   return (typeof exports === "object" && exports !== null) || typeof exports === "function"
     ? pathsTo(fn, exports, o)[0]
@@ -162,6 +195,16 @@ function moduleId(url: string): string | undefined {
   return existsSync(fileURLToPath(id)) ? id : undefined;
 }
 
+function loadedCommonJs(url: string): NodeJS.Module | undefined {
+  return require.cache[url.startsWith("file:") ? fileURLToPath(url) : url];
+}
+
+/** Read once: what the program runs does not change with the file. */
+function exportsOf(id: string): LocalExports | undefined {
+  if (!exportsById.has(id)) exportsById.set(id, localExports(readSource(id)));
+  return exportsById.get(id);
+}
+
 function readSource(id: string): string {
   try {
     return readFileSync(fileURLToPath(id), "utf8");
@@ -170,7 +213,19 @@ function readSource(id: string): string {
   }
 }
 
-function explain(fn: Function, origin: FunctionOrigin, url: string): TypeError {
+/** The path to a function in an exported object: `call` takes no such function, but a `ref()` to it. */
+function pathInExportedObject(fn: AnyFunction, origin: FunctionOrigin, id: string): string[] | undefined {
+  const scope = origin.scopes.find((one) => one.isModule);
+  const exports: unknown = loadedCommonJs(originUrl(origin))?.exports ?? scope?.bindings;
+  if (typeof exports !== "object" || exports === null) return undefined;
+  const path = pathThroughObjects(fn, exports);
+  if (path === undefined || path.some((name) => name === "" || name.includes("."))) return undefined;
+  if (exports !== scope?.bindings) return path;
+  const name = exportsOf(id)?.byLocal.get(path[0] as string);
+  return name === undefined ? undefined : [name, ...path.slice(1)];
+}
+
+function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeError {
   if (origin.scriptId === undefined) {
     return refuse(
       fn,
@@ -196,29 +251,30 @@ function explain(fn: Function, origin: FunctionOrigin, url: string): TypeError {
     if (pathsTo(fn, bindings).length > 0) return refuse(fn, id, "not exported", "export it");
   }
   const owner = outer.map(({ bindings }) => ownerOfMethod(fn, bindings)).find(Boolean);
-  if (owner !== undefined || isMethod(fn)) {
-    const what = owner === undefined ? "an instance method" : `an instance method, of '${owner}'`;
-    return refuse(
-      fn,
-      id,
-      what,
-      "export a function, or a static method, that takes the object's data as arguments",
-    );
-  }
+  if (owner !== undefined) return refuse(fn, id, `an instance method, of '${owner}'`, METHOD_CURE);
+  const path = pathInExportedObject(fn, origin, id);
+  const here = isModule ? "import.meta.url" : "pathToFileURL(__filename)";
+  const refCure = path && `refer to it with ref(${here}, "${path.join(".")}") in its file`;
   const inner = origin.scopes.filter((scope) => !isOuter(scope));
   const captured = [...new Set(inner.flatMap((scope) => Object.getOwnPropertyNames(scope.bindings)))];
+  if (path !== undefined && captured.length === 0) {
+    const what = `in the exported object '${path[0]}', not exported itself`;
+    return refuse(fn, id, what, `export it, or ${refCure}`);
+  }
+  if (isMethod(fn)) return refuse(fn, id, "an instance method", METHOD_CURE);
   if (captured.length > 0) {
     const names = captured
       .slice(0, 5)
       .map((name) => `'${name}'`)
       .join(", ");
     const what = `a closure that captured ${names}${captured.length > 5 ? ", …" : ""}`;
-    return refuse(fn, id, what, "export a function of the module and pass it these as arguments");
+    const cure = "export a function of the module and pass it these as arguments";
+    return refuse(fn, id, what, refCure === undefined ? cure : `${cure}, or ${refCure}`);
   }
   return refuse(fn, id, "not exported", "export it");
 }
 
-function refuse(fn: Function, url: string, what: string, cure: string): TypeError {
+function refuse(fn: AnyFunction, url: string, what: string, cure: string): TypeError {
   const name = fn.name === "" ? "(anonymous)" : `'${fn.name}'`;
   const place = url === "" ? "" : ` (${url.length > 300 ? `${url.slice(0, 300)}…` : url})`;
   return new TypeError(`Cannot call function ${name}${place} in another process: it is ${what}; ${cure}`);
@@ -228,12 +284,12 @@ function raise(error: Error): never {
   throw error;
 }
 
-function isClass(fn: Function): boolean {
+function isClass(fn: AnyFunction): boolean {
   return /^class\b/.test(Function.prototype.toString.call(fn));
 }
 
 /** Shorthand methods have no `prototype` and a name before their parentheses. */
-function isMethod(fn: Function): boolean {
+function isMethod(fn: AnyFunction): boolean {
   const text = Function.prototype.toString.call(fn).slice(0, 200);
   return /^(?:async\s+)?(?:get\s+|set\s+)?\*?\s*(?!function\b|async\b)[\w$#]+\s*\(/.test(text);
 }

@@ -1,7 +1,6 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Compiler, versionClass } from "./compile.ts";
-import { checkEntryModule, isEntryModule } from "./entry-guard.ts";
 import { ModuleError } from "./module-error.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 import { type Resolution, resolveModule } from "./resolve.ts";
@@ -67,14 +66,15 @@ export class ModuleGraph {
 
   /**
    * Decides on a request from a child, which may be hostile: for a module computed at run time, or one that lay
-   * behind `import()`. `requesterHas` tells what was sent to that child.
+   * behind `import()`. `requesterHas` tells what was sent to that child. A builtin is not served: the child has it,
+   * and only lacked its name.
    */
   mayServe(
     requesterHas: (id: string) => boolean,
     parentId: string,
     specifier: string,
     kind: ImportKind,
-  ): { id: string } | { refused: string } {
+  ): Resolution | { refused: string } {
     if (!requesterHas(parentId) || !this.#vouched.ids.has(parentId)) {
       return { refused: "the module that asks was not sent to this context" };
     }
@@ -87,7 +87,7 @@ export class ModuleGraph {
     } catch (error) {
       return { refused: `it does not resolve: ${(error as { code?: string }).code ?? "no valid specifier"}` };
     }
-    if ("builtin" in resolution) return { refused: `${resolution.builtin} is in every context` };
+    if ("builtin" in resolution) return resolution;
     // Every query would be one more module to keep.
     const id = this.#vouched.ids.has(resolution.id) ? resolution.id : resolution.id.replace(/[?#].*$/, "");
     const late = fileRefusal(id, parentId, this.#vouched);
@@ -103,17 +103,25 @@ export class ModuleGraph {
     await this.#enter();
     try {
       const { format, source } = await this.#compiler.compile(id, target);
-      if (isEntryModule(id)) checkEntryModule(id, source, format);
       const scanned = scanModule(source, format, id);
       const found: Record<ImportKind, Map<string, string>> = { import: new Map(), require: new Map() };
       const edges: Edge[] = [];
+      const named: string[] = [];
       for (const entry of scanned.imports) {
-        const resolved = resolveScanned(entry, id);
-        if (resolved === undefined) continue;
-        if (!isNative(resolved)) found[entry.kind].set(entry.specifier, resolved);
-        if (!entry.isDynamic) edges.push({ id: resolved, isOptional: entry.isOptional });
+        const { specifier, kind, isDynamic, isOptional } = entry;
+        const resolution = resolveScanned(entry, id);
+        if (resolution === undefined) continue;
+        if ("builtin" in resolution) {
+          const { builtin } = resolution;
+          if (!isNameOf(specifier, builtin)) found[kind].set(specifier, builtin);
+          continue;
+        }
+        if (!isDynamic) edges.push({ id: resolution.id, isOptional });
+        if (isNative(resolution.id)) continue;
+        found[kind].set(specifier, resolution.id);
+        named.push(resolution.id);
       }
-      this.#vouch([id, ...found.import.values(), ...found.require.values()]);
+      this.#vouch(id, named);
       const reexports = scanned.reexports
         .map((specifier) => found.require.get(specifier))
         .filter((one) => one !== undefined);
@@ -126,7 +134,7 @@ export class ModuleGraph {
     }
   }
 
-  #vouch([own, ...named]: [string, ...string[]]): void {
+  #vouch(own: string, named: readonly string[]): void {
     for (const id of [own, ...named]) this.#vouched.ids.add(id);
     const root = own.startsWith("file:") ? packageRoot(fileURLToPath(own)) : undefined;
     if (root !== undefined) this.#vouched.packageRoots.add(root);
@@ -178,11 +186,18 @@ export class ModuleGraph {
 
 const PENDING = new Error("still loading");
 
-/** The id a specifier stands for; undefined for what every context has and for what may be missing and is. */
-function resolveScanned({ specifier, kind, isDynamic }: ScannedImport, id: string): string | undefined {
+/** Whether a child knows by a specifier alone which of its own modules is meant. */
+function isNameOf(specifier: string, builtin: string): boolean {
+  return specifier === builtin || `node:${specifier}` === builtin;
+}
+
+/** What a specifier stands for; undefined for what may be missing and is. */
+function resolveScanned(
+  { specifier, kind, isDynamic }: ScannedImport,
+  id: string,
+): Resolution | undefined {
   try {
-    const resolution = resolveModule(specifier, id, kind);
-    return "id" in resolution ? resolution.id : undefined;
+    return resolveModule(specifier, id, kind);
   } catch (cause) {
     // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
     if (kind === "require" || isDynamic) return undefined;

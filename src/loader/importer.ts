@@ -36,7 +36,8 @@ export class Importer {
       },
       mitogen,
     );
-    router.addHandler((message) => this.store(message.decode()), {
+    router.addHandler((message) => this.store((message.decode() as [number, unknown])[1]), {
+      // [target, [[id, hash, packed], …]]: the broker thread has seen to it that this is the target and nothing is left out.
       handle: Handle.LOAD_MODULE,
       policy: hasParentAuthority,
       service: true,
@@ -54,9 +55,9 @@ export class Importer {
     return findFunction(await this.#evaluator.evaluate(name.module), name);
   }
 
-  /** [[id, packed], …]: modules pushed by the parent. One that is already here keeps what it is. */
+  /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is. */
   private store(modules: unknown): void {
-    for (const [id, packed] of modules as [string, Uint8Array][]) {
+    for (const [id, , packed] of modules as [string, string, Uint8Array][]) {
       if (!this.#packed.has(id)) this.#packed.set(id, packed);
     }
   }
@@ -76,8 +77,8 @@ export class Importer {
   }
 
   private async fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string> {
-    const parent = this.#router.contextById(this.#router.parentIds[0] as number);
-    return readAnswer(await parent.request(Handle.GET_MODULE, [parentId, specifier, kind]));
+    const master = this.#router.contextById(MASTER);
+    return readAnswer(await master.request(Handle.GET_MODULE, [parentId, specifier, kind]));
   }
 
   private fetchSync(parentId: string, specifier: string, kind: ImportKind): string {
@@ -89,7 +90,7 @@ export class Importer {
       },
       { persist: false },
     );
-    const to = { dstId: router.parentIds[0] as number, handle: Handle.GET_MODULE, replyTo };
+    const to = { dstId: MASTER, handle: Handle.GET_MODULE, replyTo };
     router.route(Message.to(router, to, { value: [parentId, specifier, kind] }));
     this.#waiter.waitFor(
       ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE,
@@ -99,6 +100,8 @@ export class Importer {
   }
 }
 
+/** Only the master resolves; hops keep what passes. */
+const MASTER = 0;
 const EMPTY = new Uint8Array(0);
 
 /** The parent answers with the module's id, or with why it will not serve it: [message, code]. */

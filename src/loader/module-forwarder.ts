@@ -3,8 +3,8 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 
-/** A module on its way: its id, and its packed bytes unless the next hop has them already. */
-export type ModuleEntry = readonly [id: string, packed: Uint8Array | null];
+/** A module on its way: its id, the hash of its packed bytes, and the bytes unless the next hop has them already. */
+export type ModuleEntry = readonly [id: string, hash: string, packed: Uint8Array | null];
 
 /**
  * Sends modules one hop closer to the context they are for. Every hop keeps what passes and tells the next only what it lacks, so a
@@ -13,28 +13,28 @@ export type ModuleEntry = readonly [id: string, packed: Uint8Array | null];
 export class ModuleForwarder {
   readonly #router: FrameRouter;
   /** The packed bytes of a module that is here. */
-  readonly #find: (id: string) => Uint8Array | undefined;
+  readonly #find: (hash: string) => Uint8Array | undefined;
   /** What has crossed the link to a neighbour. Forgotten with it. */
   readonly #crossed: WeakMap<Peer, Set<string>> = new WeakMap();
 
-  constructor(router: FrameRouter, find: (id: string) => Uint8Array | undefined) {
+  constructor(router: FrameRouter, find: (hash: string) => Uint8Array | undefined) {
     this.#router = router;
     this.#find = find;
   }
 
   /** Frames sent to the target later arrive behind them. A target that is gone needs nothing. */
-  forward(targetId: number, ids: readonly string[]): void {
+  forward(targetId: number, modules: readonly (readonly [id: string, hash: string])[]): void {
     const peer = this.#router.peerOf(targetId);
-    if (peer === undefined || ids.length === 0) return;
+    if (peer === undefined || modules.length === 0) return;
     let crossed = this.#crossed.get(peer);
     if (crossed === undefined) {
       crossed = new Set();
       this.#crossed.set(peer, crossed);
     }
     const entries: ModuleEntry[] = [];
-    for (const id of ids) {
-      entries.push([id, crossed.has(id) ? null : (this.#find(id) ?? null)]);
-      crossed.add(id);
+    for (const [id, hash] of modules) {
+      entries.push([id, hash, crossed.has(hash) ? null : (this.#find(hash) ?? null)]);
+      crossed.add(hash);
     }
     this.#router.routeFrame({
       encoding: Encoding.CBOR,

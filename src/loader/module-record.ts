@@ -8,7 +8,7 @@ export type ImportKind = "import" | "require";
 
 /**
  * One module, ready to be evaluated in a child. Resolution is complete: a child never guesses.
- * Builtins and `mitogen` itself are not in the maps, every context has them.
+ * Builtins and `mitogen` itself, which every context has, are in the maps only under other specifiers than their names.
  */
 export interface ModuleRecord {
   /** Absolute URL on the master: `file:///srv/app/tasks.ts`. */
@@ -23,6 +23,9 @@ export interface ModuleRecord {
   /** Names an ES module can import from it; only for CommonJS. */
   readonly exports: readonly string[];
 }
+
+/** Any function at all. */
+export type AnyFunction = (...args: never[]) => unknown;
 
 /**
  * Where a function is, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or

@@ -1,5 +1,7 @@
-import { constants, deflateRaw } from "node:zlib";
+import { createHash } from "node:crypto";
 import { promisify } from "node:util";
+import { constants, deflateRaw, deflateRawSync } from "node:zlib";
+import { PARENT_ROLE_SOURCE } from "../bootstrap/parent-role.generated.ts";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
@@ -8,10 +10,11 @@ import { ProtocolError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { isBuiltin } from "./builtins.ts";
+import { isBuiltin, PARENT_ROLE } from "./builtins.ts";
 import { Compiler } from "./compile.ts";
 import { referenceFunction } from "./function-reference.ts";
 import { ModuleGraph } from "./graph.ts";
+import { ModuleForwarder } from "./module-forwarder.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 
 /** What serving modules has cost so far. */
@@ -33,13 +36,21 @@ interface Target {
   readonly complete: Set<string>;
 }
 
+interface Packed {
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+}
+
 const compress = promisify(deflateRaw) as (bytes: Buffer, options: { level: number }) => Promise<Buffer>;
 const log = getLogger("mitogen.responder");
 
 /** Shared by all routers of this process: a module is compiled and compressed once, not once per target. */
 const compiler = new Compiler();
 const graph = new ModuleGraph(compiler);
-const packed = new WeakMap<ModuleRecord, Promise<Buffer>>();
+const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
+const byHash = new Map<string, Uint8Array>();
+/** 132 bits: enough to never collide by chance; only the master's own modules are hashed. */
+const HASH_CHARACTERS = 22;
 
 /**
  * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
@@ -48,10 +59,12 @@ const packed = new WeakMap<ModuleRecord, Promise<Buffer>>();
 export class ModuleResponder implements Functions {
   readonly #router: CoreRouter;
   readonly #targets: Map<number, Target> = new Map();
+  readonly #forwarder: ModuleForwarder;
   readonly #stats: ModuleStats = { moduleCount: 0, moduleBytes: 0, requestCount: 0, refusedCount: 0 };
 
   constructor(router: CoreRouter) {
     this.#router = router;
+    this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash));
     router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
   }
 
@@ -67,6 +80,12 @@ export class ModuleResponder implements Functions {
 
   forget(contextId: number): void {
     this.#targets.delete(contextId);
+  }
+
+  /** Makes a context able to have children: sends its broker thread what leaves do without. */
+  sendParentRole(contextId: number): void {
+    const target = this.#targets.get(contextId);
+    if (target !== undefined) this.sendPacked(contextId, target, [[PARENT_ROLE, parentRole()]]);
   }
 
   nameOf(fn: (...args: never[]) => unknown): FunctionName {
@@ -92,29 +111,23 @@ export class ModuleResponder implements Functions {
   }
 
   private async send(contextId: number, target: Target, records: readonly ModuleRecord[]): Promise<void> {
-    const modules = await Promise.all(
-      records.map(async (record) => [record.id, await pack(record)] as const),
-    );
+    const modules = await Promise.all(records.map(async (record) => [record.id, await pack(record)] as const));
+    this.sendPacked(contextId, target, modules);
+  }
+
+  private sendPacked(contextId: number, target: Target, modules: readonly (readonly [string, Packed])[]): void {
     // Another push may have sent some of them while these were compressed.
     const missing = modules.filter(([id]) => !target.sent.has(id));
-    if (missing.length === 0) return;
-    for (const [id, bytes] of missing) {
+    for (const [id, { bytes }] of missing) {
       target.sent.add(id);
       this.#stats.moduleCount += 1;
       this.#stats.moduleBytes += bytes.length;
     }
-    log.debug(
-      `Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`,
+    log.debug(`Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`);
+    this.#forwarder.forward(
+      contextId,
+      missing.map(([id, { hash }]) => [id, hash]),
     );
-    this.#router.routeFrame({
-      encoding: Encoding.CBOR,
-      dstId: contextId,
-      srcId: this.#router.contextId,
-      authId: this.#router.contextId,
-      handle: Handle.LOAD_MODULE,
-      replyTo: 0,
-      body: encodeValue(missing),
-    });
   }
 
   /** A child asks what a specifier means that its maps do not name. Everything in the request is hostile until checked. */
@@ -148,15 +161,29 @@ export class ModuleResponder implements Functions {
 }
 
 /** A record as it crosses links: compressed once, whoever it is sent to. */
-function pack(record: ModuleRecord): Promise<Buffer> {
-  let bytes = packed.get(record);
-  if (bytes === undefined) {
+function pack(record: ModuleRecord): Promise<Packed> {
+  let done = packed.get(record);
+  if (done === undefined) {
     const { format, source, imports, requires, exports } = record;
     const plain = Buffer.concat(encodeValue([format, source, imports, requires, exports]));
-    bytes = compress(plain, { level: constants.Z_DEFAULT_COMPRESSION });
-    packed.set(record, bytes);
+    done = compress(plain, { level: constants.Z_DEFAULT_COMPRESSION }).then(keep);
+    packed.set(record, done);
   }
-  return bytes;
+  return done;
+}
+
+/** Hops tell modules apart by content: the same file is another module for another Node. */
+function keep(bytes: Uint8Array): Packed {
+  const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, HASH_CHARACTERS);
+  byHash.set(hash, bytes);
+  return { hash, bytes };
+}
+
+let packedParentRole: Packed | undefined;
+
+function parentRole(): Packed {
+  packedParentRole ??= keep(deflateRawSync(PARENT_ROLE_SOURCE, { level: 9 }));
+  return packedParentRole;
 }
 
 function parseRequest(value: unknown): [string, string, ImportKind] {

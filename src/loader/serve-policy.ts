@@ -25,7 +25,7 @@ export function specifierRefusal(specifier: string, parentId: string, vouched: V
     return "the specifier has characters that are not allowed";
   const isPath = /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
   if (!isPath && !specifier.startsWith("file:")) {
-    if (/^[a-z][a-z0-9+.-]*:/i.test(specifier)) return "only file: URLs are served";
+    if (/^(?!node:)[a-z][a-z0-9+.-]*:/i.test(specifier)) return "only file: URLs are served";
     return specifier.split("/").some((part) => part === ".." || part === ".")
       ? "it leaves its package"
       : undefined;

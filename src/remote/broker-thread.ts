@@ -1,9 +1,12 @@
 import { Socket } from "node:net";
+import { inflateRawSync } from "node:zlib";
 import type { MessagePort } from "node:worker_threads";
+import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
 import { addLogSink, type LogLevelName, LogLevel, type LogRecord } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import { decodeValue } from "../wire/decoder.ts";
+import { PARENT_ROLE } from "../loader/builtins.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -18,6 +21,7 @@ import {
   TRANSPORT_OUT,
   Word,
 } from "./shared-state.ts";
+import { sharedModules } from "./shared-modules.ts";
 import { SharedWritable } from "./shared-writable.ts";
 import { StdioTap } from "./stdio-tap.ts";
 import { ThreadLink } from "./thread-link.ts";
@@ -29,6 +33,7 @@ const SIGTERM_MS = 700;
 /** How often is looked whether subprocesses have ended: the kernel tells only their parent, which may hang. */
 const POLL_MS = 20;
 /** How much of the last output is told with the reason when user code ends the process. */
+const FIRST_BROKER_HANDLE = 0x80000000;
 const LAST_LINES = 10;
 const LAST_LINE_CHARACTERS = 300;
 
@@ -46,6 +51,10 @@ export class BrokerThread {
   #taps: readonly StdioTap[] = [];
   #config!: ChildConfig;
   #router!: FrameRouter;
+  /** Packed modules that have come here, by hash: for this context and for those behind it. */
+  readonly #modules: Map<string, Uint8Array> = new Map();
+  #roleHash = "";
+  #role: ParentRole | undefined;
   #isEnding = false;
   #isDying = false;
 
@@ -70,18 +79,29 @@ export class BrokerThread {
   private configure(frame: Frame): void {
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     this.#config = config;
-    this.#router = new FrameRouter(config);
+    // The main thread gives out handles of the same context from the other end.
+    this.#router = new FrameRouter({ ...config, firstHandle: FIRST_BROKER_HANDLE });
     // First: the main thread must know who it is before anything else arrives there.
     this.#inner.send(frame);
     this.#router.attach(this.#inner, config.contextId, "inner");
     this.#router.onParentLost = () => this.end();
+    const policy = ({ authId }: Frame): boolean => this.#router.hasAuthority(authId);
     this.#router.listen(() => this.end(), {
       handle: Handle.SHUTDOWN,
-      policy: ({ authId }) => this.#router.hasAuthority(authId),
+      policy,
     });
     const level = (Object.keys(LogLevel) as LogLevelName[]).find(
       (name) => LogLevel[name] === config.logLevel,
     );
+    this.#router.listen((frame) => this.loadModules(frame), {
+      handle: Handle.LOAD_MODULE,
+      policy,
+      isService: true,
+    });
+    for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) {
+      // The role, once it is here, takes the handles over.
+      this.#router.listen((frame) => this.becomeParentFor(frame), { handle, policy, isService: true });
+    }
     addLogSink((record) => this.forwardRecord(record), level ?? "warning");
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
     this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];
@@ -99,6 +119,44 @@ export class BrokerThread {
       process.nextTick(() => this.#writable.releaseIfIdle());
     }
     if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
+  }
+
+  /** [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. What passes is kept. */
+  private loadModules(frame: Frame): void {
+    const [targetId, modules] = decodeValue(joinBody(frame)) as [number, [string, string, Uint8Array | null][]];
+    const complete = modules.map(([id, hash, packed]) => {
+      if (packed !== null) this.#modules.set(hash, packed);
+      if (id === PARENT_ROLE) this.#roleHash = hash;
+      return [id, hash, this.#modules.get(hash)] as const;
+    });
+    if (targetId !== this.#config.contextId) {
+      this.becomeParent()?.forwardModules(
+        targetId,
+        modules.map(([id, hash]) => [id, hash]),
+      );
+      return;
+    }
+    const own = complete.filter(([id]) => id !== PARENT_ROLE);
+    if (own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
+  }
+
+  private becomeParentFor(frame: Frame): void {
+    if (this.becomeParent() !== undefined) this.#router.routeFrame(frame);
+    else this.#router.answerDead(frame, `Context ${this.#config.contextId} was not made a parent`);
+  }
+
+  /** Evaluates what only contexts with children need, which the master has sent ahead of the first request. */
+  private becomeParent(): ParentRole | undefined {
+    const packed = this.#modules.get(this.#roleHash);
+    if (this.#role === undefined && packed !== undefined) {
+      const source = inflateRawSync(packed).toString();
+      // biome-ignore lint/security/noGlobalEval: this is how the library's own code travels
+      const load = (0, eval)(source) as (require: unknown, shared: object) => { ParentRole: typeof ParentRole };
+      const { ParentRole: Role } = load(require, sharedModules(this.#data.payload));
+      for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) this.#router.unlisten(handle);
+      this.#role = new Role(this.#router, (hash) => this.#modules.get(hash));
+    }
+    return this.#role;
   }
 
   private tap(fd: number, name: string): StdioTap {
@@ -172,9 +230,14 @@ export class BrokerThread {
     if (this.#isEnding) return;
     this.#isEnding = true;
     setTimeout(() => this.die(), GRACE_MS - 2 * SIGTERM_MS);
-    this.flushTaps();
-    this.#writable.on("finish", () => this.die()).on("close", () => this.die());
-    this.#parent.close();
+    const close = () => {
+      this.flushTaps();
+      this.#writable.on("finish", () => this.die()).on("close", () => this.die());
+      this.#parent.close();
+    };
+    // The last words of those below travel through here.
+    if (this.#role === undefined) close();
+    else void this.#role.endChildren().then(close);
   }
 
   /** What user code started and left running goes first, or it would outlive the program. */

@@ -1,0 +1,35 @@
+// Folders that belong to the machine, not to a checkout: accounts, daemons and namespaces exist once.
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { writeIfChanged } from "./run.mjs";
+
+/** What any account may read and execute. */
+export const publicFolder = "/usr/local/lib/mitogen-lab";
+/** Root file systems, images, configuration. Only root may enter. */
+export const stateFolder = "/var/lib/mitogen-lab";
+/** Sockets, pids and logs. Only root may enter. */
+export const runFolder = "/run/mitogen-lab";
+
+export function makePlaces() {
+  mkdirSync(publicFolder, { recursive: true });
+  for (const folder of [stateFolder, runFolder]) {
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o700);
+  }
+}
+
+/** A program that runs a Debian tool against the lab's own daemons and storage; answers its path. */
+export function writeWrapper(name, { env = {}, argv }) {
+  const path = join(publicFolder, "bin", name);
+  const settings = Object.entries(env).map(([key, value]) => `export ${key}='${value}'\n`);
+  const words = argv.map((word) => (/^[\w./:=-]+$/.test(word) ? word : `'${word}'`)).join(" ");
+  writeIfChanged(path, `#!/bin/sh\n${settings.join("")}exec ${words} "$@"\n`, 0o755);
+  return path;
+}
+
+/** The first of `paths` that exists: Debian moved some tools between releases. */
+export function firstOf(...paths) {
+  const found = paths.find((path) => existsSync(path));
+  if (!found) throw new Error(`Not installed: ${paths[0]}`);
+  return found;
+}

@@ -1,0 +1,122 @@
+import type { FrameRouter } from "../core/frame-router.ts";
+import { RouteMonitor } from "../core/route-monitor.ts";
+import { TimeoutError } from "../errors.ts";
+import { ModuleForwarder } from "../loader/module-forwarder.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { Secret } from "../wire/secret.ts";
+import { type ChildIdentity, Children } from "./children.ts";
+import { recordOfConnectError } from "./connect-error.ts";
+import type { ConnectOptions } from "./method.ts";
+import { methods } from "./methods.ts";
+
+/** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
+const SECRET_TIMEOUT_MS = 10 * 60_000;
+
+/** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
+export type ConnectRequest = readonly [
+  method: string,
+  options: Readonly<Record<string, unknown>>,
+  identity: ChildIdentity,
+  passwordHandle: number,
+];
+
+/**
+ * What the broker thread of a child does once the child has children: starts and ends them, keeps their routes, forwards modules. Evaluated
+ * there the first time it is needed; leaves do without. docs/architecture.md#parents
+ */
+export class ParentRole {
+  readonly #router: FrameRouter;
+  readonly #children: Children;
+  readonly #monitor: RouteMonitor;
+  readonly #forwarder: ModuleForwarder;
+
+  /** `findModule` gives the packed bytes that have passed through this process, by hash. */
+  constructor(router: FrameRouter, findModule: (hash: string) => Uint8Array | undefined) {
+    this.#router = router;
+    this.#children = new Children(router);
+    this.#forwarder = new ModuleForwarder(router, findModule);
+    this.#monitor = new RouteMonitor(router, {
+      // Whom an id was given to is the master's business: it refuses the route, and is the one that answers for ids.
+      mayClaim: () => true,
+      onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
+    });
+    const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
+    router.listen((frame) => void this.connect(frame), { handle: Handle.CONNECT_CHILD, policy, isService: true });
+    router.listen((frame) => void this.endChild(frame), { handle: Handle.END_CHILD, policy, isService: true });
+  }
+
+  /** Passes modules on to the context they are for. */
+  forwardModules(targetId: number, modules: readonly (readonly [string, string])[]): void {
+    this.#forwarder.forward(targetId, modules);
+  }
+
+  /** Ends every child; resolves when they are reaped. */
+  endChildren(): Promise<void> {
+    return this.#children.endAll();
+  }
+
+  /** Answers [name, node version], or the record of the error. */
+  private async connect(frame: Frame): Promise<void> {
+    try {
+      const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const method = methods[name];
+      if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
+      const complete: ConnectOptions & { password?: unknown } = { ...options };
+      if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
+      const child = await this.#children.start(method, complete, identity, (started) => {
+        this.#monitor.announce(identity.contextId, started.name);
+      });
+      this.answer(frame, { connected: [child.name, child.ready.nodeVersion] });
+    } catch (error) {
+      this.answer(frame, { failed: recordOfConnectError(error) });
+    }
+  }
+
+  /** [context id]: answers when it is reaped. */
+  private async endChild(frame: Frame): Promise<void> {
+    const [contextId] = decodeValue(joinBody(frame)) as [number];
+    await this.#children.end(contextId);
+    this.answer(frame, null);
+  }
+
+  /** The requester keeps its passwords until they are asked for. */
+  private askPassword(contextId: number, handle: number): Promise<Secret> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#router.unlisten(replyTo);
+        reject(new TimeoutError(`Cannot connect: no password within ${SECRET_TIMEOUT_MS} ms`));
+      }, SECRET_TIMEOUT_MS);
+      const replyTo = this.#router.listen(
+        (reply) => {
+          clearTimeout(timer);
+          const value = reply.replyTo === Handle.IS_DEAD ? undefined : decodeValue(joinBody(reply));
+          if (value instanceof Secret) resolve(value);
+          else reject(new Error("the password was not given"));
+        },
+        { isPersistent: false, respondentId: contextId },
+      );
+      this.send(contextId, handle, replyTo, null);
+    });
+  }
+
+  private answer(frame: Frame, value: unknown): void {
+    if (frame.replyTo !== 0) this.send(frame.srcId, frame.replyTo, 0, value);
+  }
+
+  private send(dstId: number, handle: number, replyTo: number, value: unknown): void {
+    const { contextId } = this.#router;
+    this.#router.routeFrame({
+      encoding: Encoding.CBOR,
+      dstId,
+      srcId: contextId,
+      authId: contextId,
+      handle,
+      replyTo,
+      body: encodeValue(value),
+    });
+  }
+}
+

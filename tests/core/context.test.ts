@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Receiver } from "../../src/core/receiver.ts";
+import { CallError, TimeoutError } from "../../src/errors.ts";
+import { masterAndChild } from "../support/fake-tree.ts";
+
+const ECHO = 2000;
+
+test("Context.request rejects with the error it is answered with", async () => {
+  const { child, context } = masterAndChild();
+  child.addHandler((message) => message.reply(new CallError("Error: refused")), { handle: ECHO });
+  await assert.rejects(context.request(ECHO, 1), { name: "CallError", message: "Error: refused" });
+});
+
+test("Context.request refuses a value that cannot travel, and keeps neither handle nor program", async () => {
+  const { master, child, context } = masterAndChild();
+  await assert.rejects(context.request(ECHO, Symbol("no")), TypeError);
+  assert.equal(master.fakeBroker.holds, 0);
+  // 1000 was its handle.
+  await assert.rejects(child.contextById(0).request(1000, 1), /handle 1000 of context 0: no such handle/);
+});
+
+test("Context.request gives up after timeoutMs; the answer that comes later is dropped", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { master, child, context } = masterAndChild();
+  const requests = new Receiver(child, { handle: ECHO });
+  const wait = context.request(ECHO, 1, { timeoutMs: 50 });
+  t.mock.timers.tick(50);
+  await assert.rejects(wait, (error) => error instanceof TimeoutError && /handle 2000 of child.1/.test(error.message));
+  (await requests.get()).reply("late");
+  assert.equal(master.fakeBroker.holds, 0);
+});
+
+test("Context.request wakes with the reason when the context goes", async () => {
+  const { child, context, wire } = masterAndChild();
+  new Receiver(child, { handle: ECHO });
+  const wait = context.request(ECHO, 1);
+  wire.cut("child.1: disconnected");
+  await assert.rejects(wait, { name: "ChannelError", message: "child.1: disconnected" });
+});
+
+test("Context.disconnected is pending while the context lives", async () => {
+  const { context } = masterAndChild();
+  const first = await Promise.race([context.disconnected.then(() => "gone"), Promise.resolve("alive")]);
+  assert.equal(first, "alive");
+});

@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Message } from "../../src/core/message.ts";
+import { Receiver } from "../../src/core/receiver.ts";
+import { Sender } from "../../src/core/sender.ts";
+import { ChannelError, TimeoutError } from "../../src/errors.ts";
+import { FakeRouter, masterAndChild } from "../support/fake-tree.ts";
+
+const lonely = () => new FakeRouter({ contextId: 0 });
+const closed = { name: "ChannelError", code: "ERR_CHANNEL", message: "The receiver was closed" };
+
+async function send(receiver: Receiver<unknown>, ...values: unknown[]): Promise<void> {
+  for (const value of values) await receiver.toSender().send(value);
+}
+
+async function values(receiver: Receiver<unknown>, count: number): Promise<unknown[]> {
+  const found: unknown[] = [];
+  while (found.length < count) found.push((await receiver.get()).decode());
+  return found;
+}
+
+/** How each of `promises` ended, once all have. */
+async function outcomes(promises: readonly Promise<Message<unknown>>[]): Promise<unknown[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((each) => (each.status === "fulfilled" ? each.value.decode() : each.reason.message));
+}
+
+test("Receiver.get gives messages in the order they arrived, read before or after", async () => {
+  const receiver = new Receiver(lonely());
+  await send(receiver, 1, 2);
+  const [first, second, third, fourth] = [receiver.get(), receiver.get(), receiver.get(), receiver.get()];
+  await send(receiver, 3, 4);
+  assert.deepEqual(await outcomes([first, second, third, fourth] as Promise<Message<unknown>>[]), [1, 2, 3, 4]);
+});
+
+test("Receiver.get serves waiters in the order they began to wait", async () => {
+  const receiver = new Receiver(lonely());
+  const order: string[] = [];
+  const waits = ["a", "b", "c"].map(async (name) => {
+    const message = await receiver.get();
+    order.push(`${name}${message.decode()}`);
+  });
+  await send(receiver, 1, 2, 3);
+  await Promise.all(waits);
+  assert.deepEqual(order, ["a1", "b2", "c3"]);
+});
+
+test("Receiver.get gives a message that knows its receiver", async () => {
+  const receiver = new Receiver(lonely());
+  await send(receiver, 1);
+  assert.equal((await receiver.get()).receiver, receiver);
+});
+
+test("Receiver.get with timeoutMs 0 never waits but takes what is there", async () => {
+  const receiver = new Receiver(lonely());
+  await assert.rejects(receiver.get({ timeoutMs: 0 }), { name: "TimeoutError", code: "ERR_TIMEOUT" });
+  await send(receiver, 1);
+  assert.equal((await receiver.get({ timeoutMs: 0 })).decode(), 1);
+});
+
+test("Receiver.get rejects with a TimeoutError when its time is up, and takes no message with it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const router = lonely();
+  const receiver = new Receiver(router);
+  const [late, patient] = [receiver.get({ timeoutMs: 1000 }), receiver.get()];
+  late.catch(() => undefined);
+  t.mock.timers.tick(999);
+  assert.equal(router.fakeBroker.holds, 2);
+  t.mock.timers.tick(1);
+  await assert.rejects(late, (error) => error instanceof TimeoutError && /within 1000 ms/.test(error.message));
+  await send(receiver, "next", "after");
+  assert.deepEqual([(await patient).decode(), ...(await values(receiver, 1))], ["next", "after"]);
+  assert.equal(router.fakeBroker.holds, 0);
+});
+
+test("Receiver.get rejects with the signal's reason and takes no message with it", async () => {
+  const receiver = new Receiver(lonely());
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const given = receiver.get({ signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(given, (error) => error === reason);
+  await send(receiver, 1);
+  assert.deepEqual(await values(receiver, 1), [1]);
+  await assert.rejects(receiver.get({ signal: controller.signal }), (error) => error === reason);
+});
+
+test("Receiver.close wakes all who wait, whenever they began (T22)", async () => {
+  const router = lonely();
+  const receiver = new Receiver(router);
+  const waits = Array.from({ length: 5 }, () => receiver.get());
+  receiver.close();
+  for (const wait of waits) await assert.rejects(wait, closed);
+  await assert.rejects(receiver.get(), closed);
+  await assert.rejects(receiver.get({ timeoutMs: 0 }), closed);
+  assert.equal(router.fakeBroker.holds, 0);
+});
+
+test("Receiver.close drops what is queued, frees its handle, and may be called twice", async () => {
+  const router = lonely();
+  const receiver = new Receiver(router, { handle: 2000 });
+  await send(receiver, 1, 2);
+  receiver.close();
+  receiver.close();
+  assert.equal(receiver.size(), 0);
+  await assert.rejects(receiver.get(), closed);
+  await send(receiver, 3);
+  assert.equal(receiver.size(), 0);
+  assert.equal(new Receiver(router, { handle: 2000 }).handle, 2000);
+});
+
+test("Receiver.close leaves a handle alone that has become another receiver's", async () => {
+  const router = lonely();
+  const oneShot = new Receiver(router, { handle: 2000, persist: false });
+  await send(oneShot, 1);
+  const second = new Receiver(router, { handle: 2000 });
+  oneShot.close();
+  const third = new Receiver(router, { handle: 2000, overwrite: true });
+  second.close();
+  await send(third, 2);
+  assert.deepEqual(await values(third, 1), [2]);
+});
+
+test("Receiver whose handle is taken over wakes those who wait", async () => {
+  const router = lonely();
+  const receiver = new Receiver(router, { handle: 2000 });
+  const wait = receiver.get();
+  new Receiver(router, { handle: 2000, overwrite: true });
+  await assert.rejects(wait, /Another handler took handle 2000 over/);
+});
+
+test("Receiver closes itself at the end of an await using block", async () => {
+  const receiver = new Receiver(lonely());
+  const wait = receiver.get();
+  await receiver[Symbol.asyncDispose]();
+  await assert.rejects(wait, closed);
+});
+
+test("Receiver iteration gives every message and ends quietly on close", async () => {
+  const receiver = new Receiver(lonely());
+  const seen: unknown[] = [];
+  await send(receiver, 1, 2);
+  for await (const message of receiver) {
+    seen.push(message.decode());
+    if (seen.length === 2) queueMicrotask(() => receiver.close());
+  }
+  assert.deepEqual(seen, [1, 2]);
+});
+
+test("Receiver iteration ends quietly on a dead message, behind the messages sent before", async () => {
+  const { master, child } = masterAndChild();
+  const receiver = new Receiver<number>(master);
+  const sender = new Sender<number>(child, 0, receiver.handle);
+  await sender.send(1);
+  await sender.send(2);
+  sender.close();
+  const seen: number[] = [];
+  for await (const message of receiver) seen.push(message.decode());
+  assert.deepEqual(seen, [1, 2]);
+});
+
+test("Receiver iteration throws what a message's reader throws", async () => {
+  const receiver = new Receiver(lonely());
+  await send(receiver, 1);
+  const read = async () => {
+    for await (const _ of receiver) throw new RangeError("mine");
+  };
+  await assert.rejects(read(), RangeError);
+});
+
+test("Receiver: a dead message of a peer wakes one waiter, the others go on", async () => {
+  const { master, child } = masterAndChild();
+  const receiver = new Receiver<string>(master);
+  const sender = new Sender<string>(child, 0, receiver.handle);
+  const [first, second] = [receiver.get(), receiver.get()];
+  sender.close();
+  await assert.rejects(first, { name: "ChannelError", message: "The sender in context 1 was closed" });
+  await sender.send("still here");
+  assert.equal((await second).decode(), "still here");
+});
+
+test("Receiver of one message refuses a second get at once", async () => {
+  const receiver = new Receiver(lonely(), { persist: false });
+  await send(receiver, 1);
+  assert.deepEqual(await values(receiver, 1), [1]);
+  const used = { name: "ChannelError", message: /for one message and has delivered it/ };
+  await assert.rejects(receiver.get(), used);
+  await assert.rejects(receiver.get({ timeoutMs: 60_000 }), used);
+});
+
+test("Receiver of one message wakes everyone else who waits when it comes", async () => {
+  const receiver = new Receiver(lonely(), { persist: false });
+  const waits = [receiver.get(), receiver.get(), receiver.get()];
+  await send(receiver, 1);
+  const reason = "The receiver was for one message and has delivered it";
+  assert.deepEqual(await outcomes(waits), [1, reason, reason]);
+});
+
+test("Receiver with a respondent wakes all when that context is gone", async () => {
+  const { master, context, wire } = masterAndChild();
+  const receiver = new Receiver(master, { respondent: context });
+  const waits = [receiver.get(), receiver.get(), receiver.get()];
+  wire.cut("child.1: the machine burnt");
+  assert.deepEqual(await outcomes(waits), Array(3).fill("child.1: the machine burnt"));
+  await assert.rejects(receiver.get(), /the machine burnt/);
+});
+
+test("Receiver with a respondent gives what came before its end, then the end, for ever", async () => {
+  const { master, child, context, wire } = masterAndChild();
+  const receiver = new Receiver<number>(master, { respondent: context });
+  await new Sender<number>(child, 0, receiver.handle).send(1);
+  wire.cut("gone");
+  assert.equal((await receiver.get()).decode(), 1);
+  await assert.rejects(receiver.get(), ChannelError);
+  await assert.rejects(receiver.get(), ChannelError);
+});
+
+test("Receiver for a respondent that is gone already never waits, and keeps no handle", async () => {
+  const { master, context, wire } = masterAndChild();
+  wire.cut("gone before");
+  const receiver = new Receiver(master, { respondent: context, handle: 2000 });
+  await assert.rejects(receiver.get(), { message: "gone before" });
+  assert.equal(new Receiver(master, { handle: 2000 }).handle, 2000);
+});
+
+test("Receiver of a router that is shut down never waits", async () => {
+  const router = lonely();
+  const early = new Receiver(router);
+  const wait = early.get();
+  router.endHandlers("The router was shut down");
+  await assert.rejects(wait, { message: "The router was shut down" });
+  await assert.rejects(new Receiver(router).get(), { message: "The router was shut down" });
+});
+
+test("Receiver with a policy sees what it allows", async () => {
+  const { master, child } = masterAndChild();
+  const asked: number[] = [];
+  const receiver = new Receiver<number>(master, {
+    policy: (message) => {
+      asked.push(message.srcId);
+      return message.decode() === 2;
+    },
+  });
+  const sender = new Sender<number>(child, 0, receiver.handle);
+  await sender.send(1);
+  await sender.send(2);
+  assert.equal(receiver.size(), 1);
+  assert.deepEqual([asked, (await receiver.get()).decode()], [[1, 1], 2]);
+});
+
+test("Receiver.size counts what is queued", async () => {
+  const receiver = new Receiver(lonely());
+  assert.equal(receiver.size(), 0);
+  await send(receiver, 1, 2, 3);
+  assert.equal(receiver.size(), 3);
+  await receiver.get();
+  assert.equal(receiver.size(), 2);
+});
+
+test("Receiver.get keeps the program alive while it waits, a discarded receiver does not", async () => {
+  const router = lonely();
+  const receiver = new Receiver(router);
+  assert.equal(router.fakeBroker.holds, 0);
+  const wait = receiver.get();
+  assert.equal(router.fakeBroker.holds, 1);
+  await send(receiver, 1);
+  await wait;
+  assert.equal(router.fakeBroker.holds, 0);
+});

@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Message } from "../../src/core/message.ts";
+import { Receiver } from "../../src/core/receiver.ts";
+import { CoreRouter } from "../../src/core/router.ts";
+import { Sender } from "../../src/core/sender.ts";
+import { Handle } from "../../src/wire/handles.ts";
+import { captureLogs } from "../support/fake-log-sink.ts";
+import { connect, FakeRouter, masterAndChild } from "../support/fake-tree.ts";
+import { LinkPair } from "../support/link-pair.ts";
+
+const PING = 2000;
+const pong = (message: Message) => message.reply(["pong", message.decode()]);
+
+/**
+ * Master 0, middle 1, leaf 2. Routes beyond a neighbour are announced by another part; here the master knows the way to
+ * the leaf alone, as if the middle were not there.
+ */
+function threeInARow() {
+  const master = new FakeRouter({ contextId: 0 });
+  const middle = new FakeRouter({ contextId: 1, parentIds: [0] });
+  const leaf = new FakeRouter({ contextId: 2, parentIds: [1, 0] });
+  const upper = new LinkPair("middle", "parent");
+  const context = master.introduce(2, "leaf");
+  master.attach(upper.left, 2, "child");
+  middle.attach(upper.right, 0, "parent");
+  const lower = connect(middle, leaf);
+  return { master, middle, leaf, upper, context, lower: lower.wire, leafInMiddle: lower.context };
+}
+
+test("CoreRouter.addHandler gives messages with context and reply; the reply reaches the asker alone", async () => {
+  const { master, child } = masterAndChild();
+  const seen: string[] = [];
+  master.addHandler(
+    (message) => {
+      seen.push(message.context.name);
+      pong(message);
+    },
+    { handle: PING },
+  );
+  assert.deepEqual(await child.contextById(0).request(PING, { n: 1 }), ["pong", { n: 1 }]);
+  assert.deepEqual(seen, ["child.1"]);
+});
+
+test("CoreRouter.addHandler with persist false is called once, then the handle is free", async () => {
+  const { master, child } = masterAndChild();
+  master.addHandler(pong, { handle: PING, persist: false });
+  const parent = child.contextById(0);
+  assert.deepEqual(await parent.request(PING, 1), ["pong", 1]);
+  await assert.rejects(parent.request(PING, 2), { name: "ChannelError", message: /handle 2000 of context 0/ });
+  master.addHandler(pong, { handle: PING });
+  assert.deepEqual(await parent.request(PING, 3), ["pong", 3]);
+});
+
+test("CoreRouter.addHandler takes messages of its respondent alone, and its end as one dead message", (t) => {
+  const { master, child, context, wire } = masterAndChild();
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  connect(master, other);
+  captureLogs(t); // the refusal is logged, see frame-router.test.ts
+  const seen: unknown[] = [];
+  const handle = master.addHandler((message) => seen.push(message.isDead ? "dead" : message.decode()), {
+    respondent: context,
+  });
+  void new Sender(other, 0, handle).send("stranger");
+  void new Sender(child, 0, handle).send("expected");
+  wire.cut();
+  assert.deepEqual(seen, ["expected", "dead"]);
+});
+
+test("CoreRouter.delHandler answers what comes later dead", async () => {
+  const { master, child } = masterAndChild();
+  const handle = master.addHandler(pong);
+  master.delHandler(handle);
+  master.delHandler(handle);
+  await assert.rejects(child.contextById(0).request(handle, 1), /no such handle/);
+});
+
+test("CoreRouter.contextById gives the same object while a context is reachable, and keeps no made-up ones", () => {
+  const { master, context, wire } = masterAndChild();
+  assert.equal(master.contextById(1), context);
+  assert.equal(master.contextById(0), master.myself());
+  assert.notEqual(master.contextById(77), master.contextById(77));
+  wire.cut();
+  assert.notEqual(master.contextById(1), context);
+});
+
+test("CoreRouter.myself is this context under the name self", () => {
+  const router = new CoreRouter(undefined, { contextId: 3, parentIds: [0] });
+  assert.deepEqual([router.myself().contextId, router.myself().name], [3, "self"]);
+});
+
+test("CoreRouter marks a context gone when its link ends; disconnected resolves, before and after", async () => {
+  const { context, wire } = masterAndChild();
+  const before = context.disconnected;
+  wire.cut("child.1: connection closed");
+  await before;
+  await context.disconnected;
+  assert.equal(context.goneReason, "child.1: connection closed");
+});
+
+test("CoreRouter.shutdownContext resolves when the context is disconnected", async () => {
+  const { master, child, context, wire } = masterAndChild();
+  child.addHandler(() => queueMicrotask(() => wire.cut("as asked")), { handle: Handle.SHUTDOWN });
+  await context.shutdown();
+  assert.equal(context.goneReason, "as asked");
+  assert.equal(master.fakeBroker.holds, 0);
+  await context.shutdown();
+});
+
+test("CoreRouter.shutdownContext without wait resolves when the request is sent", async () => {
+  const { child, context, wire } = masterAndChild();
+  const asked: number[] = [];
+  child.addHandler((message) => asked.push(message.replyTo), { handle: Handle.SHUTDOWN });
+  wire.hold();
+  await context.shutdown({ wait: false });
+  assert.deepEqual(asked, []);
+  wire.release();
+  assert.deepEqual(asked, [0]);
+});
+
+test("CoreRouter.shutdownContext resolves for a context nobody can reach, itself included", async () => {
+  const { master, child } = masterAndChild();
+  await master.contextById(77).shutdown();
+  await master.myself().shutdown();
+  await child.contextById(77).shutdown();
+  assert.deepEqual([master.fakeBroker.holds, child.fakeBroker.holds], [0, 0]);
+});
+
+test("CoreRouter: a request is answered through a middle, both ways", async () => {
+  const { master, leaf, context } = threeInARow();
+  leaf.addHandler(pong, { handle: PING });
+  master.addHandler(pong, { handle: PING });
+  assert.deepEqual(await context.request(PING, "down"), ["pong", "down"]);
+  assert.deepEqual(await leaf.contextById(0).request(PING, "up"), ["pong", "up"]);
+});
+
+test("CoreRouter: waiters at the top wake when the way to a leaf breaks", async () => {
+  const { context, upper } = threeInARow();
+  upper.hold();
+  const wait = context.request(PING, 1);
+  upper.cut("the middle died");
+  await assert.rejects(wait, { name: "ChannelError", message: "the middle died" });
+});
+
+test("CoreRouter: a request that reaches the middle after the leaf's end is answered, not bounced", async () => {
+  const { middle, upper, lower, leafInMiddle, context } = threeInARow();
+  upper.hold();
+  const wait = context.request(PING, 1);
+  wait.catch(() => undefined);
+  lower.cut("the leaf died");
+  assert.equal(leafInMiddle.goneReason, "the leaf died");
+  upper.release();
+  // The middle gave up and said so upwards, once.
+  const answers = upper.right.sent;
+  assert.equal(answers.length, 1);
+  const answer = new Message(middle, answers[0] as Message);
+  assert.ok(answer.isDead);
+  assert.throws(() => answer.decode(), /Cannot route message to context 2: no route from context 1/);
+  upper.cut();
+  await assert.rejects(wait);
+});
+
+test("CoreRouter: an oversized argument and an oversized reply both end in an error, and the next request works", async () => {
+  const { child, context } = masterAndChild({ maxMessageBytes: 1000 });
+  child.addHandler((message) => message.reply(new Uint8Array(message.decode() as number)), { handle: PING });
+  await assert.rejects(context.request(PING, new Uint8Array(1000)), {
+    name: "ChannelError",
+    message: /Cannot send message of \d+ bytes to context 1: exceeds maxMessageBytes 1000/,
+  });
+  await assert.rejects(context.request(PING, 1000), {
+    name: "ChannelError",
+    message: /Cannot send message of \d+ bytes to context 0: exceeds maxMessageBytes 1000/,
+  });
+  assert.equal(((await context.request(PING, 900)) as Uint8Array).length, 900);
+});
+
+test("CoreRouter: pending requests of one child wake, those of another go on", async () => {
+  const { master, context, wire } = masterAndChild();
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  const second = connect(master, other);
+  const receiver = new Receiver<string>(other, { handle: PING });
+  wire.hold();
+  const [lost, kept] = [context.request(PING, 1), second.context.request(PING, "kept")];
+  wire.cut("one died");
+  await assert.rejects(lost, { message: "one died" });
+  (await receiver.get()).reply("answer");
+  assert.equal(await kept, "answer");
+});
+
+test("CoreRouter that is unidirectional answers a sibling's request dead", async () => {
+  const { master, child } = masterAndChild({ unidirectional: true });
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  connect(master, other);
+  other.addHandler(pong, { handle: PING });
+  await assert.rejects(child.contextById(2).request(PING, 1), {
+    name: "ChannelError",
+    message: "Cannot route message from context 1 to 2: context 0 is unidirectional",
+  });
+});

@@ -1,0 +1,291 @@
+import assert from "node:assert/strict";
+import { PassThrough, Writable } from "node:stream";
+import { test } from "node:test";
+import { FrameRouter } from "../../src/core/frame-router.ts";
+import { deadReason } from "../../src/core/message.ts";
+import { StreamLink } from "../../src/core/stream-link.ts";
+import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
+import { captureLogs, printed } from "../support/fake-log-sink.ts";
+
+const MAX_BYTES = 8 * 1024 * 1024;
+const HIGH_WATER_BYTES = 1024 * 1024;
+
+/** A writable that takes nothing until told to, and keeps what it took. */
+class SlowWritable extends Writable {
+  readonly chunks: Buffer[] = [];
+  /** How often the operating system would have been asked. */
+  writes = 0;
+  isOpen = true;
+  #waiting: (() => void)[] = [];
+
+  constructor() {
+    super({ highWaterMark: 16 * 1024 });
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.writes += 1;
+    const take = () => {
+      this.chunks.push(...chunks.map(({ chunk }) => chunk));
+      done();
+    };
+    if (this.isOpen) take();
+    else this.#waiting.push(take);
+  }
+
+  resume(): void {
+    this.isOpen = true;
+    for (const take of this.#waiting.splice(0)) take();
+  }
+}
+
+function link(options: { maxMessageBytes?: number } = {}) {
+  const readable = new PassThrough();
+  const writable = new SlowWritable();
+  const stream = new StreamLink("test", readable, writable, options.maxMessageBytes ?? MAX_BYTES);
+  const frames: Frame[] = [];
+  const closed: string[] = [];
+  stream.open({ onFrame: (each) => frames.push(each), onClosed: (reason) => closed.push(reason) });
+  return { link: stream, readable, writable, frames, closed };
+}
+
+const frame = (change: Partial<Frame> = {}): Frame => ({
+  encoding: Encoding.RAW,
+  dstId: 1,
+  srcId: 2,
+  authId: 2,
+  handle: 2000,
+  replyTo: 0,
+  body: [Buffer.from("x")],
+  ...change,
+});
+const bytesOf = (...frames: Frame[]) => Buffer.concat(frames.flatMap(encodeFrame));
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test("StreamLink delivers frames in order, however the bytes come", async () => {
+  const { readable, frames } = link();
+  const bytes = bytesOf(frame({ handle: 1 }), frame({ handle: 2, body: [] }), frame({ handle: 3 }));
+  readable.write(bytes.subarray(0, 30));
+  readable.write(bytes.subarray(30));
+  await turn();
+  assert.deepEqual(
+    frames.map(({ handle }) => handle),
+    [1, 2, 3],
+  );
+});
+
+test("StreamLink.receive feeds bytes that were read before", () => {
+  const { link: stream, frames } = link();
+  stream.receive(bytesOf(frame()));
+  assert.equal(frames.length, 1);
+});
+
+test("StreamLink.open: a later call takes delivery over", async () => {
+  const { link: stream, readable, frames, closed } = link();
+  stream.receive(bytesOf(frame({ handle: 1 })));
+  const later: (number | string)[] = [];
+  stream.open({ onFrame: ({ handle }) => later.push(handle), onClosed: (reason) => later.push(reason) });
+  stream.receive(bytesOf(frame({ handle: 2 })));
+  readable.end();
+  await turn();
+  assert.deepEqual([frames.length, closed.length], [1, 0]);
+  assert.deepEqual(later, [2, "test: connection closed"]);
+});
+
+test("StreamLink.send writes what one turn of the event loop sends at once, in order", async () => {
+  const { link: stream, writable } = link();
+  const sent = Array.from({ length: 100 }, (_, index) => frame({ handle: 3000 + index }));
+  for (const each of sent) stream.send(each);
+  assert.equal(writable.chunks.length, 0);
+  await turn();
+  assert.equal(writable.writes, 1);
+  assert.deepEqual(Buffer.concat(writable.chunks), bytesOf(...sent));
+});
+
+test("StreamLink.send does not copy a big body", async () => {
+  const { link: stream, writable } = link();
+  const body = Buffer.alloc(200_000, 7);
+  stream.send(frame());
+  stream.send(frame({ body: [body] }));
+  stream.send(frame());
+  await turn();
+  assert.ok(writable.chunks.some((chunk) => chunk.buffer === body.buffer && chunk.byteOffset === body.byteOffset));
+  assert.deepEqual(Buffer.concat(writable.chunks), bytesOf(frame(), frame({ body: [body] }), frame()));
+});
+
+test("StreamLink.send answers false while much is queued, and true again when it has left", async () => {
+  const { link: stream, writable } = link();
+  writable.isOpen = false;
+  const big = frame({ body: [Buffer.alloc(HIGH_WATER_BYTES / 2)] });
+  assert.deepEqual([stream.send(big), stream.send(big)], [true, false]);
+  await turn();
+  assert.equal(stream.send(frame()), false);
+  assert.ok(stream.queuedBytes > HIGH_WATER_BYTES);
+  writable.resume();
+  await turn();
+  assert.equal(stream.queuedBytes, 0);
+  assert.equal(stream.send(frame()), true);
+});
+
+test("StreamLink drops the link at junk: one error with a sample, one onClosed, streams destroyed (T08)", async (t) => {
+  const records = captureLogs(t);
+  const { link: stream, readable, writable, frames, closed } = link();
+  readable.write(bytesOf(frame()));
+  readable.write(Buffer.alloc(10_000, "junk\n"));
+  await turn();
+  assert.equal(frames.length, 1);
+  assert.equal(records.length, 1);
+  const [{ level, message }] = records as [(typeof records)[0]];
+  assert.equal(level, "error");
+  assert.match(message, /^test: Cannot decode frame: bad magic 0x6a75, .*"junk\\njunk\\n/);
+  assert.ok(message.slice(message.indexOf('"')).length <= 2048);
+  assert.equal(closed.length, 1);
+  assert.match(closed[0] ?? "", /^test: protocol error: Cannot decode frame/);
+  assert.deepEqual([readable.destroyed, writable.destroyed], [true, true]);
+  // What follows is neither looked at nor told again.
+  stream.receive(Buffer.from("more junk"));
+  stream.receive(bytesOf(frame()));
+  await turn();
+  assert.deepEqual([records.length, closed.length, frames.length], [1, 1, 1]);
+});
+
+test("StreamLink drops the link at a message over its limit", async (t) => {
+  const records = captureLogs(t);
+  const { readable, closed } = link({ maxMessageBytes: 10 });
+  readable.write(bytesOf(frame({ body: [Buffer.alloc(11)] })));
+  await turn();
+  assert.match(closed[0] ?? "", /body of 11 bytes exceeds maxMessageBytes 10/);
+  assert.equal(records.length, 1);
+});
+
+test("StreamLink: junk on one link wakes its waiters and leaves other links alone (T08)", async (t) => {
+  const records = captureLogs(t, "error");
+  const router = new FrameRouter({ contextId: 0 });
+  const [bad, good] = [
+    { readable: new PassThrough(), writable: new SlowWritable() },
+    { readable: new PassThrough(), writable: new SlowWritable() },
+  ];
+  router.attach(new StreamLink("bad", bad.readable, bad.writable, MAX_BYTES), 1, "child");
+  router.attach(new StreamLink("good", good.readable, good.writable, MAX_BYTES), 2, "child");
+  const answers: string[] = [];
+  const ask = (respondentId: number) =>
+    router.listen((each) => answers.push(`${respondentId} ${deadReason(each)}`), {
+      respondentId,
+      isPersistent: false,
+    });
+  const handles = [ask(1), ask(1), ask(2)];
+  bad.readable.write("this is no frame");
+  await turn();
+  assert.equal(records.length, 1);
+  assert.equal(answers.length, 2);
+  for (const answer of answers) assert.match(answer, /^1 bad: protocol error/);
+  good.readable.write(bytesOf(frame({ dstId: 0, handle: handles[2] as number })));
+  await turn();
+  assert.equal(answers.length, 3);
+  assert.deepEqual([bad.readable.destroyed, good.readable.destroyed], [true, false]);
+});
+
+test("StreamLink.close writes what is queued, ends the sending side, and goes on reading", async () => {
+  const { link: stream, readable, writable, frames, closed } = link();
+  stream.send(frame({ handle: 1 }));
+  stream.send(frame({ handle: 2 }));
+  stream.close();
+  stream.close();
+  stream.send(frame({ handle: 3 }));
+  await turn();
+  assert.deepEqual(Buffer.concat(writable.chunks), bytesOf(frame({ handle: 1 }), frame({ handle: 2 })));
+  assert.equal(writable.writableFinished, true);
+  readable.write(bytesOf(frame({ handle: 4 })));
+  await turn();
+  assert.deepEqual([frames.length, closed.length], [1, 0]);
+  readable.end();
+  await turn();
+  assert.deepEqual(closed, ["test: connection closed"]);
+});
+
+test("StreamLink.close of a slow link writes everything before it ends", async () => {
+  const { link: stream, writable } = link();
+  writable.isOpen = false;
+  const big = frame({ body: [Buffer.alloc(2 * HIGH_WATER_BYTES, 3)] });
+  stream.send(big);
+  await turn();
+  stream.send(frame());
+  stream.close();
+  await turn();
+  assert.equal(writable.writableFinished, false);
+  writable.resume();
+  await turn();
+  await turn();
+  assert.deepEqual(Buffer.concat(writable.chunks), bytesOf(big, frame()));
+  assert.equal(writable.writableFinished, true);
+});
+
+test("StreamLink.abort drops what is queued and tells the reason once", async () => {
+  const { link: stream, readable, writable, closed } = link();
+  stream.send(frame());
+  stream.abort("enough");
+  stream.abort("again");
+  stream.close();
+  stream.send(frame());
+  await turn();
+  assert.deepEqual(closed, ["enough"]);
+  assert.deepEqual([writable.chunks.length, readable.destroyed, writable.destroyed], [0, true, true]);
+});
+
+test("StreamLink ends when its readable does, once, whatever follows", async () => {
+  const { readable, writable, closed } = link();
+  readable.end();
+  await turn();
+  readable.destroy(new Error("late"));
+  writable.destroy(new Error("late"));
+  await turn();
+  assert.deepEqual(closed, ["test: connection closed"]);
+});
+
+test("StreamLink ends with the message of a stream's error", async () => {
+  for (const side of ["readable", "writable"] as const) {
+    const streams = link();
+    streams[side].destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
+    await turn();
+    assert.deepEqual(streams.closed, ["test: connection lost: read ECONNRESET"], side);
+  }
+});
+
+test("StreamLink whose peer stopped reading (EPIPE) still delivers what it said, and ends with its EOF", async () => {
+  const { link: stream, readable, writable, frames, closed } = link();
+  writable.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  await turn();
+  assert.deepEqual(closed, []);
+  stream.send(frame());
+  readable.write(bytesOf(frame({ handle: 1 })));
+  readable.end();
+  await turn();
+  await turn();
+  assert.equal(frames.length, 1);
+  assert.deepEqual(closed, ["test: connection closed"]);
+});
+
+test("StreamLink gives no frame after its end, though more came with it", () => {
+  const { link: stream, closed } = link();
+  const seen: number[] = [];
+  stream.open({
+    onFrame: ({ handle }) => {
+      seen.push(handle);
+      stream.abort("enough");
+    },
+    onClosed: (reason) => closed.push(reason),
+  });
+  stream.receive(bytesOf(frame({ handle: 1 }), frame({ handle: 2 })));
+  assert.deepEqual([seen, closed], [[1], ["enough"]]);
+});
+
+test("StreamLink traces frames at level io, without their bodies", async (t) => {
+  const records = captureLogs(t, "io");
+  const { link: stream } = link();
+  stream.send(frame({ body: [Buffer.from("hunter2")] }));
+  stream.receive(bytesOf(frame({ body: [Buffer.from("hunter2")], replyTo: 1500 })));
+  await turn();
+  assert.deepEqual(printed(records), [
+    "io: test: sent 33 bytes 2:0 -> 1:2000 auth 2",
+    "io: test: received 33 bytes 2:1500 -> 1:2000 auth 2",
+  ]);
+});

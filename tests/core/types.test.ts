@@ -1,0 +1,131 @@
+/** What the compiler must accept and refuse: an unused `@ts-expect-error` fails the build. */
+import fs, { promises } from "node:fs";
+import os from "node:os";
+import { test } from "node:test";
+import {
+  type Callable,
+  type Context,
+  type FunctionRef,
+  type Message,
+  type Receiver,
+  ref,
+  type Router,
+  runWithRouter,
+  type Sender,
+  withRouter,
+} from "../../src/index.ts";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+/** Compiles only if `Expected` is exactly what was given. */
+function is<Expected>() {
+  return <Given>(_given: Given, ..._proof: Equal<Given, Expected> extends true ? [] : [never]): void => undefined;
+}
+
+function noArguments() {
+  return 123;
+}
+function nothing(): void {}
+async function later(name: string): Promise<{ name: string; size: number }> {
+  return { name, size: name.length };
+}
+function optional(a: number, b = "b", ...rest: boolean[]): string {
+  return `${a}${b}${rest}`;
+}
+function union(a: string | null): string | Promise<number> {
+  return a ?? Promise.resolve(1);
+}
+class Tasks {
+  static backup(path: string): string[] {
+    return [path];
+  }
+}
+
+// Never called: only the compiler looks at it.
+async function calls(context: Context): Promise<void> {
+  is<number>()(await context.call(noArguments));
+  is<void>()(await context.call(nothing));
+  is<{ name: string; size: number }>()(await context.call(later, "x"));
+  is<string>()(await context.call(optional, 1));
+  is<string>()(await context.call(optional, 1, "b", true, false));
+  is<string | number>()(await context.call(union, null));
+  is<string[]>()(await context.call(Tasks.backup, "/srv"));
+
+  // @ts-expect-error: an argument is missing
+  context.call(later);
+  // @ts-expect-error: an argument is of another type
+  context.call(later, 1);
+  // @ts-expect-error: one argument too many
+  context.call(noArguments, 1);
+  // @ts-expect-error: the rest is of another type
+  context.call(optional, 1, "b", "c");
+  // @ts-expect-error: not a function
+  context.call("later", "x");
+  // @ts-expect-error: the result is no string
+  (await context.call(noArguments)) satisfies string;
+}
+
+async function builtins(context: Context): Promise<void> {
+  is<string>()(await context.call(os.hostname));
+  is<number>()(await context.call(Date.now));
+  is<void>()(await context.call(process.chdir, "/"));
+  is<boolean>()(await context.call(fs.existsSync, "/etc"));
+  // Overloads: the last is taken, as everywhere in TypeScript.
+  (await context.call(promises.readFile, "/etc/hostname")) satisfies string | Buffer;
+  (await context.call(fs.promises.readFile, "/etc/hostname", "utf8")) satisfies string | Buffer;
+  // @ts-expect-error: a directory is missing
+  context.call(process.chdir);
+}
+
+async function receivers(context: Context): Promise<void> {
+  const receiver = context.callAsync(later, "x");
+  is<Receiver<{ name: string; size: number }>>()(receiver);
+  const message = await receiver.get({ timeoutMs: 5 });
+  is<Message<{ name: string; size: number }>>()(message);
+  is<{ name: string; size: number }>()(message.decode());
+  for await (const each of receiver) is<number>()(each.decode().size);
+  const sender = receiver.toSender();
+  is<Sender<{ name: string; size: number }>>()(sender);
+  await sender.send({ name: "x", size: 1 });
+  // @ts-expect-error: not what the receiver is for
+  await sender.send("x");
+  is<void>()(context.callNoReply(later, "x"));
+  // @ts-expect-error: an argument is of another type
+  context.callNoReply(later, 1);
+}
+
+async function bounds(context: Context): Promise<void> {
+  const bounded = context.with({ timeoutMs: 1, signal: AbortSignal.timeout(1) });
+  is<{ name: string; size: number }>()(await bounded.call(later, "x"));
+  is<Receiver<number>>()(bounded.callAsync(noArguments));
+  is<void>()(bounded.callNoReply(nothing));
+  // @ts-expect-error: an argument is of another type
+  bounded.call(later, 1);
+  // @ts-expect-error: not a bound
+  context.with({ timeout: 1 });
+}
+
+async function references(context: Context): Promise<void> {
+  const named = ref<typeof later>(new URL("./tasks.ts", import.meta.url), "later");
+  is<FunctionRef<[name: string], Promise<{ name: string; size: number }>>>()(named);
+  is<{ name: string; size: number }>()(await context.call(named, "x"));
+  // @ts-expect-error: an argument is of another type
+  context.call(named, 1);
+  // Without a type anything goes in, and what comes out must be looked at.
+  is<unknown>()(await context.call(ref("node:os", "hostname"), 1, "two"));
+  named satisfies Callable<[string], unknown>;
+}
+
+async function programs(): Promise<void> {
+  const main = async (_router: Router, name: string) => name.length;
+  is<number>()(await runWithRouter(main, "x"));
+  is<Promise<number>>()(withRouter(main)("x"));
+  // @ts-expect-error: main's argument is missing
+  runWithRouter(main);
+  // @ts-expect-error: of another type
+  withRouter(main)(1);
+}
+
+test("Context.call infers arguments and awaited results from the function", () => {
+  // That this file compiles is the proof.
+  for (const proof of [calls, builtins, receivers, bounds, references, programs]) void proof;
+});
