@@ -49,7 +49,8 @@ export function bootCommand(nonce: string, payloadBytes: number, nodeCommand: re
 
 /** A word as csh, fish and POSIX shells all read it. */
 export function quoteForAnyShell(word: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  // A leading "=" is expanded by zsh.
+  if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
   if (/['!\n\r`\\\0]/.test(word.replace(STAGE_0, ""))) {
     throw new RangeError(
       `Cannot pass ${JSON.stringify(word)} to an unknown login shell: quotes, backslash, "!", backtick and line ends are not safe in every shell`,

@@ -40,12 +40,13 @@ export class Handshake {
         return events;
       }
       const end = bytes.indexOf(LINE_FEED, start);
-      if (end < 0 && bytes.length - start < MAX_MARK_BYTES) {
+      const length = (end < 0 ? bytes.length : end) - start;
+      if (end < 0 && length < MAX_MARK_BYTES) {
         this.noise(bytes.subarray(0, start));
         this.#pending = Buffer.from(bytes.subarray(start));
         return events;
       }
-      const event = end < 0 ? undefined : this.parse(bytes, start, end);
+      const event = length < MAX_MARK_BYTES ? this.parse(bytes, start, end) : undefined;
       this.noise(bytes.subarray(0, start));
       if (event === undefined) {
         // The nonce, but no marker: an echo of the command line. Go on behind it.
@@ -54,7 +55,10 @@ export class Handshake {
         continue;
       }
       events.push(event);
-      if (event.kind === "ready") return events;
+      if (event.kind === "ready") {
+        this.#pending = Buffer.alloc(0);
+        return events;
+      }
       bytes = bytes.subarray(end + 1);
     }
   }
@@ -66,7 +70,9 @@ export class Handshake {
   }
 
   private parse(bytes: Buffer, start: number, end: number): HandshakeEvent | undefined {
-    const text = bytes.toString("latin1", start + this.#mark.length - 1, end).replace(/\r$/, "");
+    const said = bytes.toString("latin1", start + this.#mark.length - 1, end).replace(/\r$/, "");
+    // It ends up in errors and terminals.
+    const text = said.replace(/[^\x20-\x7e]/g, "?");
     if (text === MARK_SHELL) return { kind: "shell" };
     if (text.startsWith(`${MARK_NO_NODE} `)) return { kind: "noNode", system: text.slice(3) };
     if (text.startsWith(`${MARK_OLD_NODE} `)) return { kind: "oldNode", version: text.slice(3) };

@@ -1,5 +1,8 @@
 const MAX_LINES = 100;
 const MAX_LINE_CHARACTERS = 2000;
+/** No character of UTF-8 takes more than three bytes per UTF-16 unit. */
+const MAX_OPEN_BYTES = 3 * MAX_LINE_CHARACTERS;
+const LINE_FEED = 0x0a;
 
 /**
  * The last lines of diagnostics of a process that is starting, from all its streams in the order they came. Memory is bounded whatever
@@ -7,15 +10,16 @@ const MAX_LINE_CHARACTERS = 2000;
  */
 export class History {
   readonly #lines: string[] = [];
-  readonly #open: Map<string, string> = new Map();
+  /** Of each stream what is behind its last line end; bytes, for a character may be cut. */
+  readonly #open: Map<string, Buffer> = new Map();
 
   /** Takes bytes of one stream; returns the lines they completed. */
   push(stream: string, bytes: Buffer): string[] {
-    const text = (this.#open.get(stream) ?? "") + bytes.toString("utf8");
-    const pieces = text.split("\n");
-    // What does not fit in a line is dropped, not kept for later.
-    this.#open.set(stream, (pieces.pop() ?? "").slice(0, MAX_LINE_CHARACTERS));
-    const lines = pieces.map(clean);
+    const all = Buffer.concat([this.#open.get(stream) ?? Buffer.alloc(0), bytes]);
+    const end = all.lastIndexOf(LINE_FEED) + 1;
+    // What does not fit in a line is dropped, not kept for later. A copy: the view would keep the rest alive.
+    this.#open.set(stream, Buffer.from(all.subarray(end, end + MAX_OPEN_BYTES)));
+    const lines = end === 0 ? [] : all.toString("utf8", 0, end - 1).split("\n").map(clean);
     this.#lines.push(...lines.slice(-MAX_LINES));
     this.#lines.splice(0, this.#lines.length - MAX_LINES);
     return lines;
@@ -23,7 +27,7 @@ export class History {
 
   /** All lines, unterminated ones last. */
   lines(): string[] {
-    const open = [...this.#open.values()].map(clean);
+    const open = [...this.#open.values()].map((bytes) => clean(bytes.toString("utf8")));
     return [...this.#lines, ...open].filter((line) => line !== "");
   }
 
@@ -35,6 +39,6 @@ export class History {
 function clean(line: string): string {
   return line
     .replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "")
-    .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "")
+    .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "")
     .slice(0, MAX_LINE_CHARACTERS);
 }

@@ -112,8 +112,8 @@ function hostKeyVerdict(
   line: string,
   { hostname, checkHostKeys = "enforce" }: SshOptions,
 ): Verdict | undefined {
-  if (!/^Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/.test(line)) return undefined;
-  const hasChanged = line.includes("CHANGED");
+  const hasChanged = /^@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! +@/.test(line);
+  if (!hasChanged && !/^Host key verification failed\./.test(line)) return undefined;
   return {
     type: HostKeyError,
     message: hasChanged

@@ -1,12 +1,18 @@
 import { builtinModules, createRequire } from "node:module";
 import type { AnyFunction, FunctionReference } from "./module-record.ts";
 
-const GLOBALS =
-  "process console performance Buffer Date Math JSON Object Array String Number Boolean BigInt Symbol RegExp " +
-  "Reflect Promise Proxy Map Set WeakMap WeakSet WeakRef Error Intl Atomics WebAssembly ArrayBuffer SharedArrayBuffer " +
-  "Uint8Array URL URLSearchParams AbortSignal AbortController Blob TextEncoder TextDecoder " +
-  "fetch structuredClone queueMicrotask setTimeout setInterval setImmediate clearTimeout clearInterval clearImmediate " +
-  "atob btoa isNaN isFinite parseInt parseFloat encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape";
+const GLOBALS = [
+  ...words(
+    "process console performance Buffer Date Math JSON Object Array String Number Boolean BigInt Symbol",
+  ),
+  ...words("RegExp Reflect Promise Proxy Map Set WeakMap WeakSet WeakRef Error Intl Atomics WebAssembly"),
+  ...words("ArrayBuffer SharedArrayBuffer Uint8Array URL URLSearchParams AbortSignal AbortController Blob"),
+  ...words(
+    "TextEncoder TextDecoder fetch structuredClone queueMicrotask setTimeout setInterval setImmediate",
+  ),
+  ...words("clearTimeout clearInterval clearImmediate atob btoa isNaN isFinite parseInt parseFloat"),
+  ...words("encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape"),
+];
 
 /** Objects below a module or global that hold functions of their own; others (`process.env`, constants) are data. */
 const CONTAINERS = new Set(["promises", "posix", "win32", "types", "strict", "webcrypto", "subtle"]);
@@ -26,14 +32,13 @@ const UNUSUAL = /^_|^(punycode|sys|domain|constants|trace_events|wasi|inspector|
 const MAX_DEPTH = 3;
 
 const require = createRequire(import.meta.url);
-const index = new Map<unknown, FunctionReference>();
-const indexed = new Set<string>();
+const replaceable = new Map<unknown, FunctionReference>();
 let loadedNames: readonly string[] = [];
 let loadedCount = -1;
 
 /** An object with public functions, and where it is. */
-interface Owner {
-  readonly value: object;
+interface Root {
+  readonly value: unknown;
   readonly module: string;
   readonly path: readonly string[];
 }
@@ -45,7 +50,8 @@ interface Owner {
  * look-up loads one. The shortest public name wins.
  */
 export function findBuiltin(fn: AnyFunction): FunctionReference | undefined {
-  return index.get(fn) ?? findByName(fn) ?? findInIndex(fn);
+  // Most functions are called what they are exported as, and looking at all the others takes much longer.
+  return replaceable.get(fn) ?? findUnder(fn, pathByName) ?? findUnder(fn, pathAmongAll);
 }
 
 /**
@@ -54,59 +60,105 @@ export function findBuiltin(fn: AnyFunction): FunctionReference | undefined {
  */
 export function rememberReplaceable(): void {
   for (const name of ["chdir", "cwd"] as const)
-    index.set(process[name], { module: "global", path: ["process", name] });
+    replaceable.set(process[name], { module: "global", path: ["process", name] });
 }
 
-/** Most functions are called what they are exported as. Trying that spares making an index of thousands of others. */
-function findByName(fn: AnyFunction): FunctionReference | undefined {
-  const { name } = fn;
-  if (typeof name !== "string" || name === "" || name.startsWith("_")) return undefined;
-  if (GLOBALS.includes(name) && (globalThis as Record<string, unknown>)[name] === fn) {
-    return { module: "global", path: [name] };
-  }
-  for (const { value, module, path } of likelyOwners()) {
-    const isOwn = owners(value, path.at(-1)).some((owner) => valueOf(owner, name) === fn);
-    if (isOwn) return { module, path: [...path, name] };
+type PathFinder = (fn: AnyFunction, value: unknown, path: readonly string[]) => readonly string[] | undefined;
+
+function findUnder(fn: AnyFunction, pathTo: PathFinder): FunctionReference | undefined {
+  for (const { value, module, path } of roots()) {
+    const found = value === fn ? path : pathTo(fn, value, path);
+    if (found !== undefined) return { module, path: found };
   }
   return undefined;
 }
 
-/** Globals and loaded modules, each followed by the containers in it. */
-function* likelyOwners(): Generator<Owner> {
-  for (const name of GLOBALS) yield* withContainers(globalThis, "global", [name])
-  if (isLoaded("internal/crypto/webcrypto")) yield* withContainers(globalThis.crypto, "global", ["crypto"]);
-  for (const name of loadedBuiltins()) yield* withContainers(load(name), `node:${name}`, []);
+function* roots(): Generator<Root> {
+  const scope = globalThis as unknown as Record<string, unknown>;
+  for (const name of GLOBALS) yield { value: scope[name], module: "global", path: [name] };
+  // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
+  if (isLoaded("internal/crypto/webcrypto")) {
+    yield { value: globalThis.crypto, module: "global", path: ["crypto"] };
+  }
+  for (const name of loadedBuiltins()) yield { value: load(name), module: `node:${name}`, path: [] };
 }
 
-function findInIndex(fn: AnyFunction): FunctionReference | undefined {
-  indexGlobals();
-  // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
-  if (isLoaded("internal/crypto/webcrypto")) add(globalThis.crypto, "global", ["crypto"]);
-  for (const name of loadedBuiltins()) indexModule(name);
-  return index.get(fn);
+function pathByName(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
+  if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
+  const { name } = fn;
+  if (isPublic(name) && member(value, path, name) === fn) return [...path, name];
+  for (const key of CONTAINERS) {
+    const inner = member(value, path, key);
+    const found = inner === value ? undefined : pathByName(fn, inner, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
-function indexModule(name: string): void {
-  if (indexed.has(name)) return;
-  indexed.add(name);
+
+function pathAmongAll(
+  fn: AnyFunction,
+  value: unknown,
+  path: readonly string[],
+): readonly string[] | undefined {
+  if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
+  const keys = owners(value, path).flatMap((owner) => Object.keys(Object.getOwnPropertyDescriptors(owner)));
+  const members = [...new Set(keys)].filter(isPublic).map((key) => [key, member(value, path, key)] as const);
+  // Two passes: `path.posix.join` is `path.join`, which is the better name.
+  const direct = members.find(([, inner]) => inner === fn);
+  if (direct !== undefined) return [...path, direct[0]];
+  for (const [key, inner] of members) {
+    const isContainer = typeof inner === "function" ? hasStatics(inner) : CONTAINERS.has(key);
+    const found = isContainer && inner !== value && pathAmongAll(fn, inner, [...path, key]);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** Its value without running code: a getter runs only if it is known to be harmless. */
+function member(value: object, path: readonly string[], key: string): unknown {
+  for (const owner of owners(value, path)) {
+    const property = Object.getOwnPropertyDescriptor(owner, key);
+    if (property !== undefined)
+      return "value" in property || !GETTERS.has(key) ? property.value : read(value, key);
+  }
+  return undefined;
+}
+
+function owners(value: object, path: readonly string[]): object[] {
+  const prototype = INHERITING.has(path.at(-1) ?? "") ? Object.getPrototypeOf(value) : null;
+  return prototype === null ? [value] : [value, prototype];
+}
+
+function isOwner(value: unknown): value is object {
+  return typeof value === "function" || (typeof value === "object" && value !== null);
+}
+
+function isPublic(key: unknown): key is string {
+  return typeof key === "string" && !/^(?:|_.*|prototype|constructor)$/.test(key);
+}
+
+function hasStatics(fn: object): boolean {
+  return Object.getOwnPropertyNames(fn).length > 2;
+}
+
+function read(owner: object, key: string): unknown {
   try {
-    const exports = require(`node:${name}`);
-    add(exports, `node:${name}`, []);
+    return (owner as Record<string, unknown>)[key];
   } catch {
-    // Listed but not to be had in this build or under this permission model.
+    return undefined;
   }
 }
 
-/** Public names of what is loaded, parents before their submodules; undefined when that has not changed. */
-function loadedBuiltins(): string[] | undefined {
+/** Public names of what is loaded, parents before their submodules. */
+function loadedBuiltins(): readonly string[] {
   const loaded = loadList();
-  if (loaded?.length === loadedCount) return undefined;
-  loadedCount = loaded?.length ?? 0;
+  if (loaded?.length === loadedCount) return loadedNames;
+  loadedCount = loaded?.length ?? -1;
   const names = builtinModules.map((name) => name.replace(/^node:/, ""));
-  const usable =
-    loaded === undefined
-      ? names.filter((name) => !UNUSUAL.test(name))
-      : names.filter((name) => !name.startsWith("_") && isLoaded(name));
-  return usable.sort((a, b) => Number(UNUSUAL.test(a)) - Number(UNUSUAL.test(b)) || depth(a) - depth(b));
+  loadedNames = names
+    .filter((name) => (loaded === undefined ? !UNUSUAL.test(name) : !name.startsWith("_") && isLoaded(name)))
+    .sort((a, b) => Number(UNUSUAL.test(a)) - Number(UNUSUAL.test(b)) || depth(a) - depth(b));
+  return loadedNames;
 }
 
 function isLoaded(name: string): boolean {
@@ -117,47 +169,19 @@ function loadList(): string[] | undefined {
   return (process as unknown as { moduleLoadList?: string[] }).moduleLoadList;
 }
 
+function load(name: string): unknown {
+  try {
+    return require(`node:${name}`);
+  } catch {
+    // Listed but not to be had in this build or under this permission model.
+    return undefined;
+  }
+}
+
 function depth(name: string): number {
   return name.split("/").length;
 }
 
-function add(value: unknown, module: string, path: readonly string[]): void {
-  if (typeof value === "function") {
-    if (!index.has(value)) index.set(value, { module, path });
-  } else if (typeof value !== "object" || value === null) return;
-  if (path.length >= MAX_DEPTH) return;
-  const functions = new Map<string, unknown>();
-  for (const owner of owners(value, path.at(-1))) {
-    for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
-      if (key.startsWith("_") || key === "prototype" || key === "constructor" || functions.has(key)) continue;
-      const member = "value" in property ? property.value : GETTERS.has(key) ? read(value, key) : undefined;
-      if (typeof member === "function" || CONTAINERS.has(key)) functions.set(key, member);
-    }
-  }
-  // Two passes: `path.posix.join` is `path.join`, which is the better name.
-  for (const [key, member] of functions) {
-    if (typeof member === "function" && !index.has(member))
-      index.set(member, { module, path: [...path, key] });
-  }
-  for (const [key, member] of functions) {
-    if (member !== value && (typeof member !== "function" || hasStatics(member)))
-      add(member, module, [...path, key]);
-  }
-}
-
-function owners(value: object, name: string | undefined): object[] {
-  const prototype = Object.getPrototypeOf(value);
-  return name !== undefined && INHERITING.has(name) && prototype !== null ? [value, prototype] : [value];
-}
-
-function hasStatics(fn: Function): boolean {
-  return Object.getOwnPropertyNames(fn).length > 2;
-}
-
-function read(owner: object, key: string): unknown {
-  try {
-    return (owner as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
+function words(text: string): string[] {
+  return text.split(" ");
 }

@@ -49,13 +49,17 @@ export function pathsTo(
 
 /** The path from named values to `fn` through plain objects: `["api", "users", "list"]`. */
 export function pathThroughObjects(fn: AnyFunction, values: object): string[] | undefined {
-  const named = Object.getOwnPropertyNames(values).map((name) => ({ path: [name], value: read(values, name) }));
+  const named = Object.getOwnPropertyNames(values).map((name) => ({
+    path: [name],
+    value: read(values, name),
+  }));
   const seen = new Set<unknown>();
   for (const { path, value } of named) {
     if (value === fn) return path;
-    if (path.length === MAX_DEPTH || seen.size === MAX_OBJECTS || !isPlain(value) || seen.has(value)) continue;
+    if (path.length === MAX_DEPTH || seen.size === MAX_OBJECTS || !isPlain(value) || seen.has(value))
+      continue;
     seen.add(value);
-    for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+    for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(value as object))) {
       named.push({ path: [...path, key], value: property.value });
     }
   }
@@ -95,7 +99,7 @@ function staticPaths(fn: AnyFunction, owner: object, path: string[], seen: Set<u
   return found;
 }
 
-function isPlain(value: unknown): value is object {
+function isPlain(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;

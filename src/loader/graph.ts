@@ -74,7 +74,7 @@ export class ModuleGraph {
     parentId: string,
     specifier: string,
     kind: ImportKind,
-  ): Resolution | { refused: string } {
+  ): { id: string } | { refused: string } {
     if (!requesterHas(parentId) || !this.#vouched.ids.has(parentId)) {
       return { refused: "the module that asks was not sent to this context" };
     }
@@ -87,7 +87,7 @@ export class ModuleGraph {
     } catch (error) {
       return { refused: `it does not resolve: ${(error as { code?: string }).code ?? "no valid specifier"}` };
     }
-    if ("builtin" in resolution) return resolution;
+    if ("builtin" in resolution) return { refused: `${resolution.builtin} is in every context` };
     // Every query would be one more module to keep.
     const id = this.#vouched.ids.has(resolution.id) ? resolution.id : resolution.id.replace(/[?#].*$/, "");
     const late = fileRefusal(id, parentId, this.#vouched);
@@ -192,10 +192,7 @@ function isNameOf(specifier: string, builtin: string): boolean {
 }
 
 /** What a specifier stands for; undefined for what may be missing and is. */
-function resolveScanned(
-  { specifier, kind, isDynamic }: ScannedImport,
-  id: string,
-): Resolution | undefined {
+function resolveScanned({ specifier, kind, isDynamic }: ScannedImport, id: string): Resolution | undefined {
   try {
     return resolveModule(specifier, id, kind);
   } catch (cause) {

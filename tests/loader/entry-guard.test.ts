@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { checkEntryModule, isEntryModule } from "../../src/loader/entry-guard.ts";
+import { isEntryModule, neutralizeEntryModule as checkEntryModule } from "../../src/loader/entry-guard.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 const ID = "file:///srv/app/deploy.js";
