@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
+import { minify } from "terser";
 
 /** design.md section 4. */
 export const PAYLOAD_BUDGET_BYTES = 18 * 1024;
@@ -19,7 +20,7 @@ const MAY_TRAVEL_WITH_PARENTS = [
   ...MAY_TRAVEL,
   /^src\/connection\/(?!router|run-with-router|semaphore)/,
   /^src\/loader\/module-forwarder\.ts$/,
-  /^src\/bootstrap\/(command|handshake|history)\.ts$/,
+  /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
   /^shared:/,
 ];
 
@@ -66,8 +67,8 @@ function privateNames() {
 export async function buildPayload(log = console.log) {
   const payload = await bundle("src/remote/main.ts", MAY_TRAVEL, {
     // An expression that stage 1 and the broker thread evaluate and call: docs/bootstrap.md.
-    banner: { js: "(function(require,boot){" },
-    footer: { js: "})\n//# sourceURL=mitogen:payload" },
+    before: "(function(require,boot){",
+    after: "})\n//# sourceURL=mitogen:payload",
   });
   const compressed = brotliCompressSync(payload.text, {
     params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 18 },
@@ -78,17 +79,24 @@ export async function buildPayload(log = console.log) {
   write("payload", "PAYLOAD", compressed.toString("base64"));
 
   const role = await bundle("src/connection/parent-role.ts", MAY_TRAVEL_WITH_PARENTS, {
-    banner: { js: "(function(require,shared){var module={exports:{}};" },
-    footer: { js: "return module.exports})\n//# sourceURL=mitogen:parent-role" },
+    before: "(function(require,shared){var module={exports:{}};",
+    after: ";return module.exports})\n//# sourceURL=mitogen:parent-role",
     plugins: [takeFromPayload],
   });
   log(`parent role: ${role.text.length} bytes, ${deflateRawSync(role.text).length} compressed`);
   write("parent-role", "PARENT_ROLE_SOURCE", role.text);
 }
 
-async function bundle(entryPoint, mayTravel, options) {
+async function bundle(entryPoint, mayTravel, { before, after, ...options }) {
   const result = await build({ ...OPTIONS, ...options, entryPoints: [entryPoint] });
-  const text = result.outputFiles[0].text;
+  // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
+  const { code } = await minify(result.outputFiles[0].text, {
+    compress: { passes: 3, ecma: 2019 },
+    mangle: { toplevel: true },
+    format: { ascii_only: true },
+    toplevel: true,
+  });
+  const text = before + code + after;
   const inputs = Object.entries(Object.values(result.metafile.outputs)[0].inputs);
   const strays = inputs.map(([path]) => path).filter((path) => !mayTravel.some((rule) => rule.test(path)));
   if (strays.length > 0) throw new Error(`${entryPoint} may not bring ${strays.join(", ")}`);

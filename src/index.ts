@@ -30,6 +30,7 @@ export {
   StreamError,
   TimeoutError,
 } from "./errors.ts";
+export { ModuleError } from "./loader/module-error.ts";
 export { type ModuleResponder, type ModuleStats } from "./loader/responder.ts";
 export { logToFile, onLog } from "./logging/log-to-file.ts";
 export { Blob } from "./wire/blob.ts";

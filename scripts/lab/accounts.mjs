@@ -29,7 +29,8 @@ printf 'maintenance tonight\n' >&2
 printf 'disk usage of / is '
 `;
 
-const ACCOUNTS = [
+/** `password.login` says whether sshd takes it too; else the account logs in by key. */
+export const ACCOUNTS = [
   { name: "mitogen-dash", shell: "/bin/dash" },
   { name: "mitogen-bash", shell: "/bin/bash" },
   { name: "mitogen-zsh", shell: "/usr/bin/zsh" },
@@ -38,21 +39,29 @@ const ACCOUNTS = [
   { name: "mitogen-rbash", shell: "/bin/rbash", tools: ["sh", "node", "uname", "env", "id", "cat", "true"] },
   { name: "mitogen-nologin", shell: "/usr/sbin/nologin" },
   { name: "mitogen-noisy", shell: "/bin/bash", rc: NOISE },
-  { name: "mitogen-password", shell: "/bin/bash", password: true },
+  { name: "mitogen-password", shell: "/bin/bash", password: { file: passwordFile, login: "password" } },
   { name: "mitogen-nonode", shell: "/bin/sh", tools: ["sh", "uname"] },
 ];
 
-/** Creates or repairs every account; answers what lab.json tells about them. */
-export async function createAccounts({ node, publicKey }) {
+/** Creates or repairs `accounts`; answers what lab.json tells about them. */
+export async function createAccounts(accounts, { node, publicKey }) {
   const users = [];
-  for (const { name, shell, tools, rc, password } of ACCOUNTS) {
+  for (const { name, shell, tools, rc, password } of accounts) {
     const account = await createAccount(name, shell);
-    await (password ? setPassword(name) : forbidPassword(name));
+    if (!password) await forbidPassword(name);
     for (const file of rc ? [".bashrc", ".profile"] : []) writeIfChanged(join(account.home, file), rc);
     const path = tools ? toolFolder(account, tools, node) : `${dirname(node)}:/usr/local/bin:/usr/bin:/bin`;
     authorise(account, publicKey);
     const hasNode = !tools || tools.includes("node");
-    users.push({ name, shell, home: account.home, path, node: hasNode ? node : null, ...describe(hasNode) });
+    const login = password?.login ?? "key";
+    const about = { name, shell, home: account.home, path, login };
+    users.push({ ...about, node: hasNode ? node : null, ...describe(hasNode) });
+  }
+  for (const file of new Set(accounts.map(({ password }) => password?.file).filter(Boolean))) {
+    await setPasswords(
+      accounts.filter(({ password }) => password?.file === file),
+      file,
+    );
   }
   return users;
 }
@@ -82,11 +91,14 @@ async function forbidPassword(name) {
   if ((await entry("shadow", name))[1] !== "*") await run("usermod", ["-p", "*", name]);
 }
 
-async function setPassword(name) {
-  if (existsSync(passwordFile) && (await entry("shadow", name))[1].startsWith("$")) return;
-  const password = randomBytes(12).toString("hex");
-  await run("chpasswd", ["-c", "SHA512"], { input: `${name}:${password}\n` });
-  writeIfChanged(passwordFile, password, 0o600);
+/** One password, kept in `file`, for all of `accounts`. */
+async function setPasswords(accounts, file) {
+  const names = accounts.map(({ name }) => name);
+  const hashes = await Promise.all(names.map(async (name) => (await entry("shadow", name))[1]));
+  if (existsSync(file) && hashes.every((hash) => hash.startsWith("$"))) return;
+  const password = existsSync(file) ? readFileSync(file, "utf8") : randomBytes(12).toString("hex");
+  writeIfChanged(file, password, 0o600);
+  await run("chpasswd", ["-c", "SHA512"], { input: names.map((name) => `${name}:${password}\n`).join("") });
 }
 
 /** The fields of an account's line in one of the system's databases. */

@@ -30,7 +30,12 @@ const END = "# mitogen lab: end";
 /** Writes the rules of sudo and doas; answers what lab.json tells. */
 export async function setUpBecome({ node, users }) {
   const changed = [await writeSudoers(node), await writeDoasConf()];
-  const tools = { sudo: "/usr/bin/sudo", su: "/usr/bin/su", doas: "/usr/bin/doas", script: "/usr/bin/script" };
+  const tools = {
+    sudo: "/usr/bin/sudo",
+    su: "/usr/bin/su",
+    doas: "/usr/bin/doas",
+    script: "/usr/bin/script",
+  };
   const note = changed.some(Boolean) ? "sudoers and doas.conf written" : "unchanged";
   return { passwordFile: becomePasswordFile, users, target: "mitogen-target", tools, note };
 }

@@ -1,8 +1,9 @@
 // The client's side: keys, known_hosts, and an ssh_config in which every account is a host of its own.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { HOST } from "./ports.mjs";
 import { labFolder, writeIfChanged } from "./run.mjs";
-import { HOST, makeKey } from "./sshd.mjs";
+import { hostKeyOf, makeKey } from "./sshd.mjs";
 
 const FOLDER = join(labFolder, "ssh");
 export const identityFile = join(FOLDER, "id_ed25519");
@@ -18,9 +19,9 @@ export async function makeClientKeys() {
 
 /** known_hosts claims the main daemon's key for both ports: at `otherPort` the key has "changed". */
 export function writeClientFiles({ port, otherPort, users }) {
-  const [type, key] = readFileSync(join(FOLDER, "main_host_key.pub"), "utf8").split(" ");
+  const key = hostKeyOf("main");
   const knownHosts = join(FOLDER, "known_hosts");
-  writeIfChanged(knownHosts, [port, otherPort].map((at) => `[${HOST}]:${at} ${type} ${key}\n`).join(""));
+  writeIfChanged(knownHosts, [port, otherPort].map((at) => `[${HOST}]:${at} ${key}\n`).join(""));
   const config = join(FOLDER, "config");
   const hosts = users.map(({ name }) => `Host ${name}\n  User ${name}\n`).join("");
   const settings = `Host *

@@ -11,7 +11,9 @@ import { waitFor } from "./run.mjs";
  * Answers its pid once `isReady(pid)` says so; whatever it printed is in the error otherwise.
  */
 export async function startDaemon(name, { argv, env = {}, version = "", isReady, withinMs = 30_000 }) {
-  const key = createHash("sha256").update(JSON.stringify([argv, env, version])).digest("hex");
+  const key = createHash("sha256")
+    .update(JSON.stringify([argv, env, version]))
+    .digest("hex");
   const before = record(name);
   const running = runningPid(name);
   if (running && before.key === key && (await isReady(running))) return { pid: running, isNew: false };
@@ -19,7 +21,12 @@ export async function startDaemon(name, { argv, env = {}, version = "", isReady,
   const log = logFile(name);
   const output = openSync(log, "w", 0o600);
   const stdio = ["ignore", output, output];
-  const child = spawn(argv[0], argv.slice(1), { env: { ...process.env, ...env }, cwd: "/", detached: true, stdio });
+  const child = spawn(argv[0], argv.slice(1), {
+    env: { ...process.env, ...env },
+    cwd: "/",
+    detached: true,
+    stdio,
+  });
   closeSync(output);
   const failure = new Promise((resolve) => {
     child.once("error", (error) => resolve(error.message));

@@ -16,7 +16,10 @@ export async function bringUpDocker({ rootfs, stamp }) {
   const host = `unix://${SOCKET}`;
   const docker = writeWrapper("docker", { env: { DOCKER_HOST: host }, argv: ["/usr/bin/docker"] });
   writeIfChanged(CONFIG, "{}\n");
-  const { pid, isNew } = await startDaemon("dockerd", { argv: daemonArgv(host), isReady: () => answers(docker) });
+  const { pid, isNew } = await startDaemon("dockerd", {
+    argv: daemonArgv(host),
+    isReady: () => answers(docker),
+  });
   const image = `${NAME}:${stamp}`;
   if (!(await succeeds(docker, ["image", "inspect", image]))) {
     const settings = [`ENV PATH=${PATH}`, 'CMD ["/bin/sh"]'].map((change) => `-c '${change}'`).join(" ");

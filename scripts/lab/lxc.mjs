@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { runFolder, stateFolder, writeWrapper } from "./places.mjs";
-import { copyRootfs, IDLE, PATH } from "./rootfs.mjs";
+import { copyRootfs, IDLE, isStale, PATH } from "./rootfs.mjs";
 import { run, waitFor, writeIfChanged } from "./run.mjs";
 
 const NAME = "mitogen-lab";
@@ -15,7 +15,7 @@ export async function bringUpLxc({ stamp }) {
   const [attach, info, start] = writeWrappers();
   const isChanged = writeIfChanged(CONFIG, configuration());
   const leader = await leaderOf(info);
-  const isCurrent = leader && !isChanged && stampOf(ROOTFS) === stamp;
+  const isCurrent = leader && !isChanged && !isStale(ROOTFS, stamp);
   if (leader && !isCurrent) await tearDownLxc();
   await copyRootfs(ROOTFS, stamp);
   const log = join(runFolder, "lxc.log");
@@ -58,12 +58,4 @@ lxc.init.cmd = ${IDLE.join(" ")}
 async function leaderOf(info) {
   const answer = await run(info, ["-n", NAME, "-p", "-H"]).catch(() => "");
   return Number(answer.trim()) || undefined;
-}
-
-function stampOf(folder) {
-  try {
-    return readFileSync(`${folder}.stamp`, "utf8");
-  } catch {
-    return undefined;
-  }
 }

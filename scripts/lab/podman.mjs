@@ -61,13 +61,20 @@ export async function bringUpBuildah({ stamp }) {
   const buildah = writeWrapper("buildah", { env, argv: ["/usr/bin/buildah"] });
   const image = `localhost/${NAME}:${stamp}`;
   const format = "{{.FromImage}}";
-  const found = await run(buildah, ["inspect", "--type=container", "-f", format, BUILDAH_NAME]).catch(() => "");
+  const found = await run(buildah, ["inspect", "--type=container", "-f", format, BUILDAH_NAME]).catch(
+    () => "",
+  );
   const isNew = found.trim() !== image;
   if (isNew) {
     await run(buildah, ["rm", BUILDAH_NAME]).catch(() => "");
     await run(buildah, ["from", "--pull-never", "--name", BUILDAH_NAME, image]);
   }
-  return { path: buildah, container: BUILDAH_NAME, user: "app", note: isNew ? `from ${image}` : "already there" };
+  return {
+    path: buildah,
+    container: BUILDAH_NAME,
+    user: "app",
+    note: isNew ? `from ${image}` : "already there",
+  };
 }
 
 export async function tearDownBuildah() {

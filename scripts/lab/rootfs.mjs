@@ -24,7 +24,15 @@ export const PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 /** The first process of a container: ends at once when told to, and collects orphans. */
 export const IDLE = ["/sbin/idle"];
 
-const FOLDERS = ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "usr/local/bin", "etc/pam.d", "etc/sudoers.d"];
+const FOLDERS = [
+  "usr/bin",
+  "usr/sbin",
+  "usr/lib",
+  "usr/lib64",
+  "usr/local/bin",
+  "etc/pam.d",
+  "etc/sudoers.d",
+];
 const MOUNTS = ["dev", "proc", "sys", "run", "root", "home/app", "var/log", "mnt"];
 const PAM_MODULES = ["pam_unix.so", "pam_permit.so", "pam_rootok.so", "pam_deny.so"];
 const SECURITY = "/lib/x86_64-linux-gnu/security";
@@ -50,14 +58,20 @@ const FILES = {
   "etc/login.defs": `ENV_PATH PATH=${PATH}\nENV_SUPATH PATH=${PATH}\n`,
   "etc/pam.d/su":
     "auth sufficient pam_rootok.so\nauth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
-  "etc/pam.d/sudo": "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
-  "etc/pam.d/other": "auth required pam_deny.so\naccount required pam_deny.so\nsession required pam_deny.so\n",
+  "etc/pam.d/sudo":
+    "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
+  "etc/pam.d/other":
+    "auth required pam_deny.so\naccount required pam_deny.so\nsession required pam_deny.so\n",
 };
 
 /** Builds it unless the same one is there; `stamp` names its contents. `passwordHash` is that of root and app. */
 export async function buildRootfs({ node, version, passwordHash }) {
   const source = readFileSync(fileURLToPath(import.meta.url));
-  const stamp = createHash("sha256").update(source).update(`${version} ${passwordHash}`).digest("hex").slice(0, 12);
+  const stamp = createHash("sha256")
+    .update(source)
+    .update(`${version} ${passwordHash}`)
+    .digest("hex")
+    .slice(0, 12);
   const marker = join(stateFolder, "rootfs.stamp");
   if (existsSync(marker) && readFileSync(marker, "utf8") === stamp) return { rootfs, stamp, isNew: false };
   const folder = `${rootfs}.new`;
@@ -80,15 +94,18 @@ export async function buildRootfs({ node, version, passwordHash }) {
   return { rootfs, stamp, isNew: true };
 }
 
-/** A private copy for a container that runs in a plain folder; answers whether it had to be made. */
+/** A private copy for a container that runs in a plain folder. */
 export async function copyRootfs(target, stamp) {
-  const marker = `${target}.stamp`;
-  if (existsSync(marker) && readFileSync(marker, "utf8") === stamp) return false;
+  if (!isStale(target, stamp)) return;
   rmSync(target, { recursive: true, force: true });
   mkdirSync(dirname(target), { recursive: true });
   await run("cp", ["-a", "--reflink=auto", rootfs, target]);
-  writeFileSync(marker, stamp);
-  return true;
+  writeFileSync(`${target}.stamp`, stamp);
+}
+
+export function isStale(target, stamp) {
+  const marker = `${target}.stamp`;
+  return !existsSync(marker) || readFileSync(marker, "utf8") !== stamp;
 }
 
 function shadow(hash) {

@@ -1,58 +1,77 @@
-// Two sshd of our own on loopback: one as known_hosts expects it, one ("other") with another host key.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import { join } from "node:path";
+// sshds of our own. On loopback: one as known_hosts expects it, one ("other") with another host key. More in bastion.mjs.
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { childrenOf } from "./daemon.mjs";
+import { freePort, greets, HOST } from "./ports.mjs";
 import { labFolder, run, waitFor, writeIfChanged } from "./run.mjs";
 
-export const HOST = "127.0.0.1";
 const FOLDER = join(labFolder, "ssh");
 const SSHD = "/usr/sbin/sshd";
+/** `enter` is put before every command that must run on the host itself; a host with a fixed `port` is no loopback. */
+const LOOPBACK = { host: HOST, folder: FOLDER, enter: [] };
+
+const LOGINS = {
+  key: "",
+  password: "  PasswordAuthentication yes\n  PubkeyAuthentication no\n",
+  both: "  PasswordAuthentication yes\n",
+};
 
 /** Starts the daemon `name` unless it runs with this very configuration; answers its port. */
-export async function startSshd(name, { remembered, users }) {
-  await makeKey(join(FOLDER, `${name}_host_key`));
+export async function startSshd(name, { remembered, users, at = LOOPBACK }) {
+  const { folder, host } = at;
+  await makeKey(join(folder, `${name}_host_key`));
   mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  const config = join(FOLDER, `${name}_config`);
-  const running = runningPid(name);
-  if (running && remembered && !writeIfChanged(config, configuration(name, remembered, users))) {
-    return { port: remembered, note: `pid ${running} on port ${remembered}, already running` };
+  const config = join(folder, `${name}_config`);
+  const running = runningPid(name, folder);
+  const before = at.port ?? remembered;
+  if (running && before && !writeIfChanged(config, configuration(name, before, users, at))) {
+    return { port: before, note: `pid ${running} on port ${before}, already running` };
   }
-  if (running) await stopSshd(name);
-  const port = (await freePort(remembered ?? 0)) ?? (await freePort(0));
-  writeIfChanged(config, configuration(name, port, users));
+  if (running) await stopSshd(name, folder);
+  const port = at.port ?? (await freePort(remembered ?? 0)) ?? (await freePort(0));
+  writeIfChanged(config, configuration(name, port, users, at));
   await run(SSHD, ["-t", "-f", config]);
-  const log = join(FOLDER, `${name}.log`);
-  await run(SSHD, ["-f", config, "-E", log]); // It detaches itself.
-  if (!(await waitFor(() => greets(port), 10_000))) {
-    throw new Error(`sshd does not answer on port ${port}:\n${readFileSync(log, "utf8").slice(-2000)}`);
+  const log = join(folder, `${name}.log`);
+  const [command, ...words] = [...at.enter, SSHD, "-f", config, "-E", log];
+  await run(command, words); // It detaches itself.
+  if (!(await waitFor(() => answers(port, at), 10_000))) {
+    throw new Error(`sshd does not answer at ${host}:${port}:\n${readFileSync(log, "utf8").slice(-2000)}`);
   }
-  return { port, note: `pid ${runningPid(name)} on port ${port}` };
+  return { port, note: `pid ${runningPid(name, folder)} on port ${port}` };
+}
+
+/** Type and key of the daemon `name`, as known_hosts has them. */
+export function hostKeyOf(name, folder = FOLDER) {
+  const [type, key] = readFileSync(join(folder, `${name}_host_key.pub`), "utf8").split(" ");
+  return `${type} ${key}`;
 }
 
 /** Ends the daemon and its sessions, and nothing else. */
-export async function stopSshd(name) {
-  const pid = runningPid(name);
+export async function stopSshd(name, folder = FOLDER) {
+  const pid = runningPid(name, folder);
   if (!pid) return `${name} not running`;
   const sessions = childrenOf(pid);
   for (const each of [pid, ...sessions]) process.kill(each, "SIGTERM");
   // A zombie's command line is empty, so this does not wait for a lazy init.
-  if (!(await waitFor(() => !runningPid(name), 5_000))) process.kill(pid, "SIGKILL");
-  rmSync(pidFile(name), { force: true });
+  if (!(await waitFor(() => !runningPid(name, folder), 5_000))) process.kill(pid, "SIGKILL");
+  rmSync(pidFile(name, folder), { force: true });
   return `${name} stopped, pid ${pid}`;
 }
 
 export async function makeKey(path) {
   if (existsSync(path) && existsSync(`${path}.pub`)) return;
   rmSync(path, { force: true });
-  mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "mitogen-lab", "-f", path]); // Mode 0600.
 }
 
-function configuration(name, port, users) {
-  const own = users.map((user) => `Match User ${user.name}\n  SetEnv PATH=${user.path}\n`).join("");
-  return `ListenAddress ${HOST}:${port}
-HostKey "${join(FOLDER, `${name}_host_key`)}"
-PidFile "${pidFile(name)}"
+function configuration(name, port, users, { host, folder }) {
+  const own = users.map(
+    (user) => `Match User ${user.name}\n  SetEnv PATH=${user.path}\n${LOGINS[user.login]}`,
+  );
+  return `ListenAddress ${host}:${port}
+HostKey "${join(folder, `${name}_host_key`)}"
+PidFile "${pidFile(name, folder)}"
 AllowUsers mitogen-*
 AuthorizedKeysFile .ssh/authorized_keys
 PasswordAuthentication no
@@ -62,51 +81,26 @@ UseDNS no
 PrintMotd no
 PrintLastLog no
 LogLevel VERBOSE
-${own}Match User mitogen-password
-  PasswordAuthentication yes
-  PubkeyAuthentication no
-`;
+${own.join("")}`;
 }
 
-function pidFile(name) {
-  return join(FOLDER, `${name}.pid`);
+async function answers(port, { host, enter }) {
+  if (enter.length === 0) return await greets(port, host);
+  const [command, ...words] = [...enter, "ssh-keyscan", "-T", "2", "-t", "ed25519", "-p", String(port), host];
+  return (await run(command, words).catch(() => "")).includes("ssh-ed25519");
+}
+
+function pidFile(name, folder) {
+  return join(folder, `${name}.pid`);
 }
 
 /** The pid in the pid file, if that process still is the daemon of this lab. */
-function runningPid(name) {
+function runningPid(name, folder) {
   try {
-    const pid = Number(readFileSync(pidFile(name), "utf8"));
+    const pid = Number(readFileSync(pidFile(name, folder), "utf8"));
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-    return words.includes("sshd") && words.includes(join(FOLDER, `${name}_config`)) ? pid : undefined;
+    return words.includes("sshd") && words.includes(join(folder, `${name}_config`)) ? pid : undefined;
   } catch {
     return undefined;
   }
-}
-
-function childrenOf(pid) {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  const lists = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8"));
-  return lists.join(" ").split(/\s+/).filter(Boolean).map(Number);
-}
-
-/** `port`, or any when it is 0, if nobody listens there. */
-function freePort(port) {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once("error", () => resolve(undefined));
-    probe.listen(port, HOST, () => {
-      const found = probe.address().port;
-      probe.close(() => resolve(found));
-    });
-  });
-}
-
-function greets(port) {
-  return new Promise((resolve) => {
-    const socket = connect(port, HOST);
-    socket.once("error", () => resolve(false));
-    socket.once("data", (banner) => resolve(banner.toString("latin1").startsWith("SSH-2.0")));
-    socket.once("close", () => resolve(false));
-    socket.once("data", () => socket.destroy());
-  });
 }

@@ -16,14 +16,16 @@ export async function verifyTool(argv, { node = "node", env = {} } = {}) {
     const got = stdout.length < 500 ? `: ${stdout}` : ` ${stdout.length} bytes`;
     throw new Error(`${argv.join(" ")} does not carry bytes unchanged, got${got}\n${stderr}`);
   }
-  if (code !== 7) throw new Error(`${argv.join(" ")} ended with ${code} instead of the command's 7\n${stderr}`);
+  if (code !== 7)
+    throw new Error(`${argv.join(" ")} ended with ${code} instead of the command's 7\n${stderr}`);
 }
 
 function talk([command, ...args], env, input) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: { ...process.env, ...env }, timeout: LIMIT_MS });
     const output = { stdout: [], stderr: [] };
-    for (const [name, chunks] of Object.entries(output)) child[name].on("data", (chunk) => chunks.push(chunk));
+    for (const [name, chunks] of Object.entries(output))
+      child[name].on("data", (chunk) => chunks.push(chunk));
     child.once("error", reject);
     child.once("close", (code, signal) => {
       const stdout = Buffer.concat(output.stdout);

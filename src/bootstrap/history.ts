@@ -19,7 +19,13 @@ export class History {
     const end = all.lastIndexOf(LINE_FEED) + 1;
     // What does not fit in a line is dropped, not kept for later. A copy: the view would keep the rest alive.
     this.#open.set(stream, Buffer.from(all.subarray(end, end + MAX_OPEN_BYTES)));
-    const lines = end === 0 ? [] : all.toString("utf8", 0, end - 1).split("\n").map(clean);
+    const lines =
+      end === 0
+        ? []
+        : all
+            .toString("utf8", 0, end - 1)
+            .split("\n")
+            .map(clean);
     this.#lines.push(...lines.slice(-MAX_LINES));
     this.#lines.splice(0, this.#lines.length - MAX_LINES);
     return lines;

@@ -5,8 +5,6 @@ import { StreamLink } from "../core/stream-link.ts";
 import { History } from "../bootstrap/history.ts";
 import { printExit, type ToolProcess } from "./tool-process.ts";
 
-/** Design.md section 10: what a master gives its children. */
-const GRACE_MS = 3500;
 /** How long the end of the link waits for the exit that explains it. */
 const EXPLAIN_MS = 250;
 /** A process whose link broke has nothing more to do; ending the tool itself may take a moment. */
@@ -57,9 +55,9 @@ export class ChildLink extends StreamLink {
    * Sees a child that has been sent SHUTDOWN to its end; resolves when its process is reaped and `onClosed` was called. Both
    * directions stay open meanwhile: its last words, and those of contexts behind it, are still to come.
    */
-  async end(): Promise<void> {
+  async end(graceMs: number): Promise<void> {
     this.#isEnding = true;
-    await this.#tool.end(GRACE_MS);
+    await this.#tool.end(graceMs);
     // Reaped or given up: either way nothing will come from there any more.
     this.abort(`${this.name}: was shut down`);
     await this.#closed.promise;

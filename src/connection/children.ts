@@ -2,10 +2,12 @@ import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { CancelledError } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { Encoding } from "../wire/frame.ts";
+import { configFrame } from "../bootstrap/config-frame.ts";
 import type { Ready } from "../bootstrap/ready.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import { startThread, type ThreadChild, type ThreadOptions } from "./thread.ts";
 
 /** What the requester of a context decides, wherever it is started. */
 export interface ChildIdentity {
@@ -31,14 +33,17 @@ const FAREWELL_CHARACTERS = 8192;
  */
 export class Children {
   readonly #router: FrameRouter;
+  /** How long a child may take to end by itself. */
+  readonly #graceMs: number;
   readonly #attempts: Set<ConnectAttempt<ConnectOptions>> = new Set();
-  readonly #links: Map<number, ChildLink> = new Map();
+  readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
   readonly #past = { bytesSent: 0, bytesReceived: 0 };
   #startedCount = 0;
   #isClosed = false;
 
-  constructor(router: FrameRouter) {
+  constructor(router: FrameRouter, graceMs: number) {
     this.#router = router;
+    this.#graceMs = graceMs;
     const forget = router.onContextsLost;
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
@@ -63,24 +68,56 @@ export class Children {
     }
     this.#attempts.add(attempt as never);
     try {
-      const { contextId, parentIds, maxMessageBytes, unidirectional } = this.#router;
-      const { tool, ready, rest } = await attempt.run({
-        ...identity,
-        parentIds: [contextId, ...parentIds],
-        maxMessageBytes,
-        // Inherited: whoever is restricted can have no unrestricted children.
-        unidirectional: unidirectional || options.unidirectional === true,
-      });
+      const { tool, ready, rest } = await attempt.run(this.configOf(identity, options));
       const child = { name: options.name ?? method.contextName(options, ready.pid), ready };
-      const link = new ChildLink(child.name, tool, maxMessageBytes);
-      this.#links.set(identity.contextId, link);
-      this.#startedCount += 1;
-      onConnected(child, this.#router.attach(link, identity.contextId, "child"));
+      const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes);
+      this.adopt(link, child, identity, onConnected);
       link.receive(rest);
       return child;
     } finally {
       this.#attempts.delete(attempt as never);
     }
+  }
+
+  /** The same for a thread of this process. */
+  startThread(
+    options: ThreadOptions,
+    identity: ChildIdentity,
+    onConnected: (child: StartedChild, peer: Peer) => void,
+  ): StartedChild {
+    const name = options.name ?? `thread.${identity.contextId}`;
+    const { child: link, ready } = startThread(name);
+    const config = { ...this.configOf(identity, options), isThread: true };
+    const child = { name, ready };
+    // The configuration goes first: the route does not exist before.
+    link.send(configFrame(config));
+    this.adopt(link, child, identity, onConnected);
+    return child;
+  }
+
+  private adopt(
+    link: ChildLink | ThreadChild,
+    child: StartedChild,
+    identity: ChildIdentity,
+    onConnected: (child: StartedChild, peer: Peer) => void,
+  ): void {
+    this.#links.set(identity.contextId, link);
+    this.#startedCount += 1;
+    onConnected(child, this.#router.attach(link, identity.contextId, "child"));
+  }
+
+  private configOf(
+    identity: ChildIdentity,
+    options: Pick<ConnectOptions, "unidirectional">,
+  ): Record<string, unknown> {
+    const { contextId, parentIds, maxMessageBytes, unidirectional } = this.#router;
+    return {
+      ...identity,
+      parentIds: [contextId, ...parentIds],
+      maxMessageBytes,
+      // Inherited: whoever is restricted can have no unrestricted children.
+      unidirectional: unidirectional || options.unidirectional === true,
+    };
   }
 
   has(contextId: number): boolean {
@@ -113,7 +150,7 @@ export class Children {
       replyTo: 0,
       body: [],
     });
-    await link.end();
+    await link.end(this.#graceMs);
   }
 
   /** Gives up what is starting and ends the rest; nothing can be started from then on. */

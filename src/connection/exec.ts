@@ -16,7 +16,11 @@ export const execMethod: ConnectionMethod<ExecOptions> = {
   argv(options, boot) {
     checkOptions("exec", options, ["command", "shellCommand"]);
     const { command, shellCommand = false } = options;
-    if (!Array.isArray(command) || command.length === 0 || !command.every((word) => typeof word === "string")) {
+    if (
+      !Array.isArray(command) ||
+      command.length === 0 ||
+      !command.every((word) => typeof word === "string")
+    ) {
       throw new TypeError(`Cannot connect: exec() needs a command, a list of strings, got ${typeof command}`);
     }
     return [...command, ...(shellCommand ? [boot.shellLine] : boot.words)];

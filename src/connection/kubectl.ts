@@ -17,7 +17,8 @@ export const kubectlMethod: ConnectionMethod<KubectlOptions> = {
   name: "kubectl",
   nodeCommand: [],
   // The arguments tell pods of one name apart: they hold the namespace and the cluster.
-  contextName: ({ pod, kubectlArgs = [] }) => ["kubectl", pod, ...kubectlArgs].join("."),
+  contextName: ({ pod, kubectlArgs = [] }) =>
+    `kubectl.${pod}${kubectlArgs.length === 0 ? "" : `[${kubectlArgs.join(" ")}]`}`,
   argv(options, boot) {
     checkOptions("kubectl", options, ["pod", "container", "kubectlPath", "kubectlArgs"]);
     const { kubectlPath = "kubectl", kubectlArgs = [] } = options;

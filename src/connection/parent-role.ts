@@ -7,13 +7,16 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { Secret } from "../wire/secret.ts";
-import { type ChildIdentity, Children } from "./children.ts";
+import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { recordOfConnectError } from "./connect-error.ts";
 import type { ConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
 
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
 const SECRET_TIMEOUT_MS = 10 * 60_000;
+
+/** A context has three seconds in all, design.md section 10: those below it must be gone before. */
+const CHILD_GRACE_MS = 1200;
 
 /** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -36,7 +39,7 @@ export class ParentRole {
   /** `findModule` gives the packed bytes that have passed through this process, by hash. */
   constructor(router: FrameRouter, findModule: (hash: string) => Uint8Array | undefined) {
     this.#router = router;
-    this.#children = new Children(router);
+    this.#children = new Children(router, CHILD_GRACE_MS);
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#monitor = new RouteMonitor(router, {
       // Whom an id was given to is the master's business: it refuses the route, and is the one that answers for ids.
@@ -44,8 +47,16 @@ export class ParentRole {
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
     });
     const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
-    router.listen((frame) => void this.connect(frame), { handle: Handle.CONNECT_CHILD, policy, isService: true });
-    router.listen((frame) => void this.endChild(frame), { handle: Handle.END_CHILD, policy, isService: true });
+    router.listen((frame) => void this.connect(frame), {
+      handle: Handle.CONNECT_CHILD,
+      policy,
+      isService: true,
+    });
+    router.listen((frame) => void this.endChild(frame), {
+      handle: Handle.END_CHILD,
+      policy,
+      isService: true,
+    });
   }
 
   /** Passes modules on to the context they are for. */
@@ -62,13 +73,19 @@ export class ParentRole {
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const onConnected = (started: StartedChild): void => {
+        this.#monitor.announce(identity.contextId, started.name);
+      };
+      if (name === "thread") {
+        const { name: threadName, ready } = this.#children.startThread(options, identity, onConnected);
+        this.answer(frame, { connected: [threadName, ready.nodeVersion] });
+        return;
+      }
       const method = methods[name];
       if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
       const complete: ConnectOptions & { password?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
-      const child = await this.#children.start(method, complete, identity, (started) => {
-        this.#monitor.announce(identity.contextId, started.name);
-      });
+      const child = await this.#children.start(method, complete, identity, onConnected);
       this.answer(frame, { connected: [child.name, child.ready.nodeVersion] });
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
@@ -119,4 +136,3 @@ export class ParentRole {
     });
   }
 }
-

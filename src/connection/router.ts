@@ -13,14 +13,28 @@ import { receiveLogs } from "../logging/log-receiver.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
-import { type ChildIdentity, Children } from "./children.ts";
+import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
+import type { BuildahOptions } from "./buildah.ts";
+import type { DoasOptions } from "./doas.ts";
+import type { DockerOptions } from "./docker.ts";
+import type { ExecOptions } from "./exec.ts";
+import type { IncusOptions } from "./incus.ts";
+import type { JailOptions } from "./jail.ts";
+import type { KubectlOptions } from "./kubectl.ts";
 import type { LocalOptions } from "./local.ts";
+import type { LxcOptions } from "./lxc.ts";
+import type { LxdOptions } from "./lxd.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
 import type { ConnectRequest } from "./parent-role.ts";
+import type { PodmanOptions } from "./podman.ts";
 import { Semaphore } from "./semaphore.ts";
+import type { SetnsOptions } from "./setns.ts";
 import type { SshOptions } from "./ssh.ts";
+import type { SuOptions } from "./su.ts";
+import type { SudoOptions } from "./sudo.ts";
+import type { ThreadOptions } from "./thread.ts";
 
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
@@ -41,6 +55,8 @@ export interface RouterStats extends ModuleStats {
   bytesReceived: number;
 }
 
+/** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
+const CHILD_GRACE_MS = 3500;
 const DEFAULT_CONNECT_CONCURRENCY = 32;
 
 const log = getLogger("mitogen.router");
@@ -77,7 +93,7 @@ export class Router extends CoreRouter {
       forget?.(contextIds, reason);
       for (const id of contextIds) this.modules.forget(id);
     };
-    this.#children = new Children(this);
+    this.#children = new Children(this, CHILD_GRACE_MS);
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, from) => this.onRouteAdded(contextId, name, from),
@@ -95,6 +111,70 @@ export class Router extends CoreRouter {
   /** Starts a context on another machine with the real `ssh`, `~/.ssh/config` included. */
   ssh(options: SshOptions): Promise<Context> {
     return this.connect("ssh", options);
+  }
+
+  /** Becomes another user with sudo. */
+  sudo(options: SudoOptions = {}): Promise<Context> {
+    return this.connect("sudo", options);
+  }
+
+  /** Becomes another user with su. */
+  su(options: SuOptions = {}): Promise<Context> {
+    return this.connect("su", options);
+  }
+
+  /** Becomes another user with doas. */
+  doas(options: DoasOptions = {}): Promise<Context> {
+    return this.connect("doas", options);
+  }
+
+  /** Enters a running Docker container, or runs one of an image for as long as the context lives. */
+  docker(options: DockerOptions): Promise<Context> {
+    return this.connect("docker", options);
+  }
+
+  podman(options: PodmanOptions): Promise<Context> {
+    return this.connect("podman", options);
+  }
+
+  buildah(options: BuildahOptions): Promise<Context> {
+    return this.connect("buildah", options);
+  }
+
+  kubectl(options: KubectlOptions): Promise<Context> {
+    return this.connect("kubectl", options);
+  }
+
+  lxc(options: LxcOptions): Promise<Context> {
+    return this.connect("lxc", options);
+  }
+
+  lxd(options: LxdOptions): Promise<Context> {
+    return this.connect("lxd", options);
+  }
+
+  incus(options: IncusOptions): Promise<Context> {
+    return this.connect("incus", options);
+  }
+
+  /** Enters a FreeBSD jail. */
+  jail(options: JailOptions): Promise<Context> {
+    return this.connect("jail", options);
+  }
+
+  /** Enters the namespaces of a container with nsenter, whatever manages it. */
+  setns(options: SetnsOptions): Promise<Context> {
+    return this.connect("setns", options);
+  }
+
+  /** Starts a context with any command line. */
+  exec(options: ExecOptions): Promise<Context> {
+    return this.connect("exec", options);
+  }
+
+  /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
+  thread(options: ThreadOptions = {}): Promise<Context> {
+    return this.connect("thread", options);
   }
 
   /** Counters since this router was made. */
@@ -136,13 +216,14 @@ export class Router extends CoreRouter {
   }
 
   private async connect(methodName: string, options: ConnectOptions): Promise<Context> {
-    const method = methods[methodName] as ConnectionMethod;
     const remoteName = options.remoteName ?? defaultRemoteName();
     if (/[/\\]/.test(remoteName)) {
       throw new RangeError(`Cannot connect: remoteName ${JSON.stringify(remoteName)} may not hold slashes`);
     }
     if (options.name !== undefined && (options.name === "" || options.name.length >= MAX_CONTEXT_NAME)) {
-      throw new RangeError(`Cannot connect: a name has 1 to ${MAX_CONTEXT_NAME - 1} characters, got "${options.name}"`);
+      throw new RangeError(
+        `Cannot connect: a name has 1 to ${MAX_CONTEXT_NAME - 1} characters, got "${options.name}"`,
+      );
     }
     this.broker.hold();
     try {
@@ -155,7 +236,7 @@ export class Router extends CoreRouter {
         const identity = { contextId, remoteName, logLevel: logLevel() };
         try {
           return via === undefined || via.contextId === this.contextId
-            ? await this.connectHere(method, options, identity)
+            ? await this.connectHere(methodName, options, identity)
             : await this.connectVia(via, methodName, options, identity);
         } finally {
           this.#ids.release(contextId);
@@ -167,16 +248,18 @@ export class Router extends CoreRouter {
   }
 
   private async connectHere(
-    method: ConnectionMethod,
+    methodName: string,
     options: ConnectOptions,
     identity: ChildIdentity,
   ): Promise<Context> {
     const { contextId } = identity;
-    await this.#children.start(method, options, identity, ({ name, ready }) => {
+    const onConnected = ({ name, ready }: StartedChild): void => {
       this.adopt(new Context(this, contextId, fitName(name)));
       this.modules.addTarget(contextId, ready.nodeVersion);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
-    });
+    };
+    if (methodName === "thread") this.#children.startThread(options, identity, onConnected);
+    else await this.#children.start(methods[methodName] as ConnectionMethod, options, identity, onConnected);
     return this.contextById(contextId);
   }
 

@@ -1,8 +1,10 @@
 import { HostKeyError, PasswordError } from "../errors.ts";
-import { type ConnectionMethod, type ConnectOptions, checkOptions, type Verdict } from "./method.ts";
+import type { Dialogue, PasswordOptions } from "./dialogue.ts";
+import { type BootLine, type ConnectionMethod, checkOptions, checkTarget, type Verdict } from "./method.ts";
+import { isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.ssh()`. Whatever is not given is as ssh_config(5) says, for the real `ssh` is used. */
-export interface SshOptions extends ConnectOptions {
+export interface SshOptions extends PasswordOptions {
   readonly hostname: string;
   readonly username?: string | undefined;
   readonly port?: number | undefined;
@@ -11,18 +13,23 @@ export interface SshOptions extends ConnectOptions {
   /** More arguments, behind ours and in front of the host name. */
   readonly sshArgs?: readonly string[] | undefined;
   /**
-   * `enforce` (default): only a known key is accepted. `accept`: a new key is recorded, a changed one refused.
+   * `enforce` (default): only a known key is accepted. `accept`: a new key is recorded, a changed one refused (without `password` this
+   * takes OpenSSH 7.6).
    * `ignore`: any key, and the known-hosts files are not touched.
    */
   readonly checkHostKeys?: "enforce" | "accept" | "ignore" | undefined;
   /** A private key; without it the agent and ssh's own defaults are asked. */
   readonly identityFile?: string | undefined;
-  /** Offer only `identityFile`; true by default when it is given. */
+  /** Offer no key but `identityFile`; true by default when that or `password` is given. */
   readonly identitiesOnly?: boolean | undefined;
   /** Off by default: payload and modules are compressed already. */
   readonly compression?: boolean | undefined;
-  /** Notice a dead peer: by default after 3 unanswered probes, 15 s apart. False leaves it to ssh_config. */
-  readonly keepalive?: boolean | { readonly count?: number; readonly intervalSeconds?: number } | undefined;
+  /** Notice a dead peer; true by default. False leaves it to ssh_config. */
+  readonly keepaliveEnabled?: boolean | undefined;
+  /** How many probes may stay unanswered; 3 by default. */
+  readonly keepaliveCount?: number | undefined;
+  /** Seconds between them; 15 by default. */
+  readonly keepaliveInterval?: number | undefined;
   /** 1 to 3: `-v` that often; its lines are logged at DEBUG. */
   readonly sshDebugLevel?: number | undefined;
 }
@@ -31,18 +38,21 @@ const OPTIONS = [
   "hostname",
   "username",
   "port",
+  "password",
   "sshPath",
   "sshArgs",
   "checkHostKeys",
   "identityFile",
   "identitiesOnly",
   "compression",
-  "keepalive",
+  "keepaliveEnabled",
+  "keepaliveCount",
+  "keepaliveInterval",
   "sshDebugLevel",
 ];
 const HOST_KEY_ARGS = {
   enforce: ["-o", "StrictHostKeyChecking=yes"],
-  // OpenSSH 7.6 and newer; records the key without a question.
+  // Records the key without a question.
   accept: ["-o", "StrictHostKeyChecking=accept-new"],
   ignore: [
     ...["-o", "StrictHostKeyChecking=no"],
@@ -50,6 +60,9 @@ const HOST_KEY_ARGS = {
     ...["-o", "GlobalKnownHostsFile=/dev/null"],
   ],
 };
+
+/** Every release knows this one; the question is answered with yes. */
+const ASK = ["-o", "StrictHostKeyChecking=ask"];
 
 /** A login on another machine through OpenSSH's client. */
 export const sshMethod: ConnectionMethod<SshOptions> = {
@@ -59,25 +72,47 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
     `ssh.${hostname}${port === undefined || port === 22 ? "" : `:${port}`}`,
   argv(options, boot) {
     checkSshOptions(options);
-    const { keepalive = true, checkHostKeys = "enforce", sshDebugLevel = 0 } = options;
+    const { checkHostKeys = "enforce", sshDebugLevel = 0 } = options;
     const argv = [options.sshPath ?? "ssh"];
     if (sshDebugLevel > 0) argv.push(...Array(Math.min(3, sshDebugLevel)).fill("-v"));
     // Banners go to stderr at INFO: they are not our diagnostics.
     else argv.push("-o", "LogLevel=ERROR");
     if (options.username !== undefined) argv.push("-l", options.username);
     if (options.port !== undefined) argv.push("-p", String(options.port));
-    if (options.identityFile !== undefined) {
-      if (options.identitiesOnly ?? true) argv.push("-o", "IdentitiesOnly=yes");
-      argv.push("-i", options.identityFile);
-    }
+    const isExplicit = options.identityFile !== undefined || options.password !== undefined;
+    if (isExplicit && (options.identitiesOnly ?? true)) argv.push("-o", "IdentitiesOnly=yes");
+    if (options.identityFile !== undefined) argv.push("-i", options.identityFile);
     if (options.compression === true) argv.push("-o", "Compression=yes");
-    if (keepalive !== false) {
-      const { count = 3, intervalSeconds = 15 } = keepalive === true ? {} : keepalive;
-      argv.push("-o", `ServerAliveInterval=${intervalSeconds}`, "-o", `ServerAliveCountMax=${count}`);
+    if (options.keepaliveEnabled ?? true) {
+      const { keepaliveCount = 3, keepaliveInterval = 15 } = options;
+      argv.push(
+        "-o",
+        `ServerAliveInterval=${keepaliveInterval}`,
+        "-o",
+        `ServerAliveCountMax=${keepaliveCount}`,
+      );
     }
-    // Nothing is asked: there is no terminal. The payload may be written before any answer.
-    argv.push("-o", "BatchMode=yes", ...HOST_KEY_ARGS[checkHostKeys], ...(options.sshArgs ?? []));
+    if (!boot.hasTerminal) argv.push("-o", "BatchMode=yes");
+    const canAnswer = boot.hasTerminal && checkHostKeys === "accept";
+    argv.push(...(canAnswer ? ASK : HOST_KEY_ARGS[checkHostKeys]), ...(options.sshArgs ?? []));
     return [...argv, options.hostname, boot.shellLine];
+  },
+  dialogue(options, boot): Dialogue {
+    const user = options.username === undefined ? "" : ` as ${options.username}`;
+    return {
+      terminal:
+        options.password !== undefined
+          ? "always"
+          : options.checkHostKeys === "accept"
+            ? "preferred"
+            : "never",
+      // ssh asks on the terminal alone and leaves stdin to the far side: the payload need not wait for a round trip.
+      payloadWaits: false,
+      purpose: `to log in to ${options.hostname}${user}`,
+      isPasswordPrompt,
+      answer: (text) => answerTo(text, options, boot),
+      isRefusal: (line) => DENIED_ONCE.test(line),
+    };
   },
   diagnose: (lines, options) => {
     for (const line of lines) {
@@ -92,16 +127,12 @@ function checkSshOptions(options: SshOptions): void {
   checkOptions("ssh", options, OPTIONS);
   const { hostname, port, checkHostKeys = "enforce" } = options;
   // A leading dash would be an option of ssh: `-oProxyCommand=…` runs a command.
-  if (typeof hostname !== "string" || hostname === "" || hostname.startsWith("-")) {
-    throw new TypeError(`Cannot connect: ssh() needs a hostname, got ${JSON.stringify(hostname)}`);
-  }
-  if (options.username?.startsWith("-")) {
-    throw new TypeError(`Cannot connect: "${options.username}" is no user name for ssh()`);
-  }
+  checkTarget("ssh", "hostname", hostname);
+  if (options.username !== undefined) checkTarget("ssh", "username", options.username);
   if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65536)) {
     throw new RangeError(`Cannot connect: ssh() needs a port from 1 to 65535, got ${port}`);
   }
-  if (!Object.hasOwn(HOST_KEY_ARGS, checkHostKeys)) {
+  if (!Object.keys(HOST_KEY_ARGS).includes(checkHostKeys)) {
     throw new TypeError(
       `Cannot connect: checkHostKeys is "enforce", "accept" or "ignore", got ${JSON.stringify(checkHostKeys)}`,
     );
@@ -124,6 +155,27 @@ function hostKeyVerdict(
       : checkHostKeys === "enforce"
         ? `add it to known_hosts (ssh-keyscan), or pass checkHostKeys: "accept"`
         : "see what sshArgs or ssh_config say about host keys",
+  };
+}
+
+const HOST_KEY_QUESTION = /continue connecting \(yes\/no[^)]*\)\? *$/;
+const PASSPHRASE_QUESTION = /^Enter passphrase for (key )?['"]?.*: *$/;
+const DENIED_ONCE = /^(?:[^\s:]+@[^\s]+: )?Permission denied, please try again/i;
+
+function answerTo(
+  text: string,
+  { checkHostKeys = "enforce", hostname }: SshOptions,
+  { hasTerminal }: BootLine,
+): string | Verdict | undefined {
+  // Without the phrase ssh goes on to the next key, as it does where there is nobody to ask.
+  if (PASSPHRASE_QUESTION.test(text)) return "";
+  if (!HOST_KEY_QUESTION.test(text)) return undefined;
+  // In full: ssh takes no "y".
+  if (checkHostKeys === "accept" && hasTerminal) return "yes";
+  return {
+    type: HostKeyError,
+    message: `ssh asks whether to accept the host key of ${hostname}, which checkHostKeys: "${checkHostKeys}" should have settled`,
+    hint: "see what sshArgs say about StrictHostKeyChecking",
   };
 }
 

@@ -2,11 +2,20 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { descendants, isRunning, type ProcessInfo } from "../core/process-tree.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** How a process ended; both null when it was never started. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+}
+
+/** How a tool is started. */
+export interface ToolSettings {
+  /** Gives it a controlling terminal. */
+  readonly terminal?: Terminal | undefined;
+  /** It shall not find the terminal that this program was started from: its questions would appear there. */
+  readonly isDetached?: boolean | undefined;
 }
 
 /** How long SIGTERM may take before SIGKILL. */
@@ -21,27 +30,43 @@ const DRAIN_MS = 250;
  * program exits while it is still needed to end something, it is killed.
  */
 export class ToolProcess {
+  /** The data streams: the payload, then the protocol. */
   readonly stdin: Socket;
   readonly stdout: Socket;
-  readonly stderr: Socket;
+  /** Where answers are typed: the terminal's keyboard, or else stdin. */
+  readonly promptIn: Socket;
+  /** Where the tool asks and complains: the terminal's screen, or else its stderr. */
+  readonly promptOut: Socket;
   /** Resolves when it has ended; rejects when it could not be started. */
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
+  readonly #open: Set<Socket>;
   #exit: Exit | undefined;
   #isEnding = false;
 
   /** Starts it; like `spawn`, throws only for malformed arguments. */
-  constructor(argv: readonly string[]) {
-    const [command, ...args] = argv as [string, ...string[]];
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  constructor(argv: readonly string[], { terminal, isDetached = false }: ToolSettings = {}) {
+    const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
+    const child = spawn(command, args, {
+      stdio: terminal === undefined ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "ignore", "pipe", "pipe"],
+      env: terminal?.env() ?? process.env,
+      detached: isDetached,
+    });
+    const streams = child.stdio as unknown as Socket[];
+    const [keyboard, screen, stderr, dataIn, dataOut] = streams as [Socket, Socket, Socket, Socket, Socket];
     this.#process = child;
-    this.stdin = child.stdin as Socket;
-    this.stdout = child.stdout as Socket;
-    this.stderr = child.stderr as Socket;
+    this.stdin = terminal === undefined ? keyboard : dataIn;
+    this.stdout = terminal === undefined ? screen : dataOut;
+    this.promptIn = keyboard;
+    this.promptOut = terminal === undefined ? stderr : screen;
     child.unref();
-    for (const stream of [this.stdin, this.stdout, this.stderr]) stream.unref?.();
-    // A pipe breaks when its reader dies; the exit tells the story.
-    this.stdin.on("error", () => undefined);
+    for (const stream of new Set([this.stdin, this.stdout, this.promptIn, this.promptOut])) {
+      stream.unref?.();
+      // A pipe breaks when its other end dies; the exit tells the story.
+      stream.on("error", () => undefined);
+    }
+    this.#open = new Set([this.stdout, this.promptOut]);
+    for (const stream of this.#open) stream.once("close", () => this.#open.delete(stream));
     this.exited = new Promise<Exit>((resolve, reject) => {
       child.once("error", (error) => {
         if (child.pid === undefined) reject(error);
@@ -66,13 +91,23 @@ export class ToolProcess {
 
   /** Resolves when it has ended and its output has been read, or nearly so: late output of a daemon is not waited for. */
   async drained(): Promise<void> {
-    const streams = [this.stdout, this.stderr].filter((stream) => !stream.closed);
-    const closed = Promise.all(streams.map((stream) => once(stream, "close")));
+    const closed = Promise.all([...this.#open].map((stream) => once(stream, "close")));
     closed.catch(() => undefined);
     await this.exited;
     await within(closed, DRAIN_MS);
     this.stdout.destroy();
-    this.stderr.destroy();
+    this.promptOut.destroy();
+  }
+
+  /** What the tool says of itself, rather than the child. */
+  get stderr(): Socket {
+    return this.promptOut;
+  }
+
+  /** Takes its input away: most tools end then. */
+  hangUp(): void {
+    this.stdin.destroy();
+    this.promptIn.destroy();
   }
 
   /** From now on it, and all below it, is not killed when this program exits: it ends by itself when its input does. */

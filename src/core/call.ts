@@ -1,4 +1,5 @@
 import { CallError, ChannelError } from "../errors.ts";
+import { callErrorFrom } from "./call-error.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -25,7 +26,7 @@ export async function call(
 ): Promise<unknown> {
   const { router } = context;
   const name = nameOf(context, fn);
-  const body = encodeCall(name, args);
+  const body = encodeCall(name, args, router);
   // Where the call was made, for the error's stack. Only the frames are captured here; the text is made when it is read.
   const site: { stack?: string } = {};
   Error.captureStackTrace(site, caller);
@@ -67,7 +68,7 @@ export async function call(
 export function callAsync(context: Context, fn: AnyCallable, args: readonly unknown[]): Receiver<unknown> {
   const { router } = context;
   const name = nameOf(context, fn);
-  const body = encodeCall(name, args);
+  const body = encodeCall(name, args, router);
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
   sendPrepared(
     context,
@@ -83,7 +84,7 @@ export function callAsync(context: Context, fn: AnyCallable, args: readonly unkn
 export function callNoReply(context: Context, fn: AnyCallable, args: readonly unknown[]): void {
   const { router } = context;
   const name = nameOf(context, fn);
-  const frame = callFrame(context, encodeCall(name, args), 0);
+  const frame = callFrame(context, encodeCall(name, args, router), 0);
   sendPrepared(
     context,
     name,
@@ -102,8 +103,12 @@ function nameOf(context: Context, fn: AnyCallable): FunctionName {
 }
 
 /** [chain, module, path, arguments]; the arguments are read now, later changes to them do not travel. */
-function encodeCall(name: FunctionName, args: readonly unknown[]): readonly Uint8Array[] {
-  return encodeValue([null, name.module, name.path, args], { what: describeArgument });
+function encodeCall(
+  name: FunctionName,
+  args: readonly unknown[],
+  { limits }: Context["router"],
+): readonly Uint8Array[] {
+  return encodeValue([null, name.module, name.path, args], { what: describeArgument, limits });
 }
 
 function describeArgument(path: Path): string {
@@ -169,8 +174,7 @@ function sendPrepared(
 /** Delivers a failure that happened before anything was sent as if it were the reply. */
 function answerLocally(context: Context, handle: number, error: unknown): void {
   const { router } = context;
-  const failure = new CallError(`${error}`, { cause: error });
-  router.route(Message.to(router, { dstId: router.contextId, handle }, { value: failure }));
+  router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
 }
 
 function printName(name: FunctionName): string {

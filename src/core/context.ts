@@ -1,3 +1,4 @@
+import { Handle } from "../wire/handles.ts";
 import { travelsAs } from "../wire/references.ts";
 import { call, callAsync, callNoReply } from "./call.ts";
 import { Deferred } from "./deferred.ts";
@@ -76,6 +77,14 @@ export class Context {
    */
   shutdown(options: { wait?: boolean } = {}): Promise<void> {
     return this.router.shutdownContext(this, options.wait ?? true);
+  }
+
+  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for. Rejects like {@link call}. */
+  async ping(options: WaitOptions = {}): Promise<number> {
+    const started = process.hrtime();
+    await this.request(Handle.PING, null, options);
+    const [seconds, nanoseconds] = process.hrtime(started);
+    return seconds * 1e3 + nanoseconds / 1e6;
   }
 
   /** Resolves once it can no longer be reached; never rejects. Waiting for it does not keep the program alive. */

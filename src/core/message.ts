@@ -54,7 +54,7 @@ export class Message<T = unknown> implements Frame {
       replyTo: to.replyTo ?? 0,
       srcId: router.contextId,
       authId: router.contextId,
-      body: "raw" in content ? [content.raw] : encodeValue(content.value),
+      body: "raw" in content ? [content.raw] : encodeValue(content.value, { limits: router.limits }),
     });
   }
 
@@ -75,7 +75,7 @@ export class Message<T = unknown> implements Frame {
   decode(): T {
     if (this.isDead) throw new ChannelError(deadReason(this));
     if (this.encoding === Encoding.RAW) return joinBody(this) as T;
-    const value = decodeValue(joinBody(this), { reviver: this.router });
+    const value = decodeValue(joinBody(this), { reviver: this.router, limits: this.router.limits });
     if (value instanceof CallError) throw value;
     return value as T;
   }

@@ -85,7 +85,10 @@ export class RouteMonitor {
       this.tellSpeakers(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
-    else log.error(`Refused end of the route to context ${contextId} from ${from.link.name}: it does not lead there`);
+    else
+      log.error(
+        `Refused end of the route to context ${contextId} from ${from.link.name}: it does not lead there`,
+      );
   }
 
   private announceLoss(contextId: number, reason: string): void {
@@ -96,7 +99,8 @@ export class RouteMonitor {
   private tellSpeakers(contextId: number, reason: string): void {
     const speakers = this.#speakers.get(contextId);
     this.#speakers.delete(contextId);
-    for (const peer of speakers ?? []) peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
+    for (const peer of speakers ?? [])
+      peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
   }
 
   private noteSpeaker(frame: Frame, from: Peer): void {

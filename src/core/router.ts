@@ -1,6 +1,7 @@
 import { MitogenError, ProtocolError } from "../errors.ts";
 import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
 import type { Reviver } from "../wire/references.ts";
 import { Broker } from "./broker.ts";
 import { Context } from "./context.ts";
@@ -44,6 +45,8 @@ export interface HandlerOptions {
  */
 export class CoreRouter extends FrameRouter implements Reviver {
   readonly broker: Broker;
+  /** What a value may be, to be sent or received. */
+  readonly limits: Limits;
   readonly log: Logger = getLogger("mitogen.router");
   functions: Functions = noFunctions;
   readonly #contexts: Map<number, Context> = new Map();
@@ -52,6 +55,11 @@ export class CoreRouter extends FrameRouter implements Reviver {
   constructor(broker: Broker | undefined, options: ConstructorParameters<typeof FrameRouter>[0]) {
     super(options);
     this.broker = broker ?? new Broker();
+    // A value over the limit is refused as a message, with an answer to whoever waits.
+    this.limits = {
+      ...DEFAULT_LIMITS,
+      maxMessageBytes: Math.max(this.maxMessageBytes, DEFAULT_LIMITS.maxMessageBytes),
+    };
     this.onContextsLost = (contextIds, reason) => this.forget(contextIds, reason);
   }
 

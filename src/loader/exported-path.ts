@@ -71,7 +71,7 @@ export function ownerOfMethod(fn: AnyFunction, values: object): string | undefin
   for (const name of Object.getOwnPropertyNames(values)) {
     const value = read(values, name);
     if (typeof value === "function" && holds(value.prototype, fn)) return name;
-    if (typeof value === "object" && value !== null && !isPlain(value)) {
+    if (typeof value === "object" && value !== null && !isPlain(value) && !Array.isArray(value)) {
       for (let owner = value; owner !== null; owner = Object.getPrototypeOf(owner))
         if (holds(owner, fn)) return name;
     }

@@ -74,7 +74,7 @@ export class ModuleGraph {
     parentId: string,
     specifier: string,
     kind: ImportKind,
-  ): { id: string } | { refused: string } {
+  ): Resolution | { refused: string } {
     if (!requesterHas(parentId) || !this.#vouched.ids.has(parentId)) {
       return { refused: "the module that asks was not sent to this context" };
     }
@@ -87,7 +87,7 @@ export class ModuleGraph {
     } catch (error) {
       return { refused: `it does not resolve: ${(error as { code?: string }).code ?? "no valid specifier"}` };
     }
-    if ("builtin" in resolution) return { refused: `${resolution.builtin} is in every context` };
+    if ("builtin" in resolution) return resolution;
     // Every query would be one more module to keep.
     const id = this.#vouched.ids.has(resolution.id) ? resolution.id : resolution.id.replace(/[?#].*$/, "");
     const late = fileRefusal(id, parentId, this.#vouched);

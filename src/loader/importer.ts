@@ -88,7 +88,8 @@ export class Importer {
       (message) => {
         answer = () => message.decode();
       },
-      { persist: false },
+      // Only the master's word counts: a sibling must not decide what a module is.
+      { persist: false, respondent: router.contextById(MASTER) },
     );
     const to = { dstId: MASTER, handle: Handle.GET_MODULE, replyTo };
     router.route(Message.to(router, to, { value: [parentId, specifier, kind] }));

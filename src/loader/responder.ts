@@ -146,6 +146,10 @@ export class ModuleResponder implements Functions {
         );
         return;
       }
+      if ("builtin" in found) {
+        message.reply(found.builtin);
+        return;
+      }
       await this.push(message.srcId, target, found.id);
       message.reply(found.id);
     } catch (error) {

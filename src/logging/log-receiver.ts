@@ -13,7 +13,7 @@ export function receiveLogs(router: CoreRouter): void {
   router.addHandler((message) => forward(message), { handle: Handle.FORWARD_LOG, service: true });
 }
 
-/** [[logger, level, message, time], …], docs/protocol.md#forward_log. A malformed batch is dropped whole. */
+/** [[logger, level, message, time], …], docs/protocol.md#forward_log. What follows a malformed record is dropped. */
 function forward(message: Message): void {
   const records = message.decode();
   if (!Array.isArray(records)) throw new ProtocolError("a log batch must be an array");

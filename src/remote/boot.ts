@@ -18,18 +18,19 @@ export interface Boot {
  */
 export function replaceStdio(): void {
   reopen(0, "/dev/null", "r");
-  // Without /proc (macOS, BSD) they stay what the shell made them.
-  reopen(1, `/proc/self/fd/${STDOUT_TAP}`, "w");
+  // Descriptor 1 is the transport: without /proc (macOS, BSD) output goes where errors go.
+  reopen(1, `/proc/self/fd/${STDOUT_TAP}`, "w") || reopen(1, "/dev/fd/2", "w") || reopen(1, "/dev/null", "w");
   reopen(2, `/proc/self/fd/${STDERR_TAP}`, "w");
 }
 
-function reopen(fd: number, path: string, flags: string): void {
+/** False when it cannot be opened; nothing has changed then. */
+function reopen(fd: number, path: string, flags: string): boolean {
   let opened: number;
   try {
     // Opened first, so that nothing is lost where it cannot be.
     opened = openSync(path, flags);
   } catch {
-    return;
+    return false;
   }
   if (opened !== fd) {
     try {
@@ -40,4 +41,5 @@ function reopen(fd: number, path: string, flags: string): void {
     openSync(path, flags);
     closeSync(opened);
   }
+  return true;
 }

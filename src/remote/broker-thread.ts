@@ -4,6 +4,8 @@ import type { MessagePort } from "node:worker_threads";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
 import { addLogSink, type LogLevelName, LogLevel, type LogRecord } from "../core/log.ts";
+import { ThreadLink } from "../core/thread-link.ts";
+import { type ControlMessage, Word } from "../core/thread-state.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { PARENT_ROLE } from "../loader/builtins.ts";
@@ -13,18 +15,15 @@ import { Handle } from "../wire/handles.ts";
 import { descendantsInGroup } from "../core/process-tree.ts";
 import {
   type ChildConfig,
-  type ControlMessage,
   STDERR_TAP,
   STDOUT_TAP,
   type ThreadData,
   TRANSPORT_IN,
   TRANSPORT_OUT,
-  Word,
 } from "./shared-state.ts";
 import { sharedModules } from "./shared-modules.ts";
 import { SharedWritable } from "./shared-writable.ts";
 import { StdioTap } from "./stdio-tap.ts";
-import { ThreadLink } from "./thread-link.ts";
 
 /** Everything that ends must have ended by then: design.md section 10. */
 const GRACE_MS = 3000;
@@ -32,8 +31,9 @@ const GRACE_MS = 3000;
 const SIGTERM_MS = 700;
 /** How often is looked whether subprocesses have ended: the kernel tells only their parent, which may hang. */
 const POLL_MS = 20;
-/** How much of the last output is told with the reason when user code ends the process. */
+/** The main thread gives out handles of the same context from the other end. */
 const FIRST_BROKER_HANDLE = 0x80000000;
+/** How much of the last output is told with the reason when user code ends the process. */
 const LAST_LINES = 10;
 const LAST_LINE_CHARACTERS = 300;
 
@@ -79,7 +79,6 @@ export class BrokerThread {
   private configure(frame: Frame): void {
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     this.#config = config;
-    // The main thread gives out handles of the same context from the other end.
     this.#router = new FrameRouter({ ...config, firstHandle: FIRST_BROKER_HANDLE });
     // First: the main thread must know who it is before anything else arrives there.
     this.#inner.send(frame);
@@ -98,6 +97,7 @@ export class BrokerThread {
       policy,
       isService: true,
     });
+    this.#router.listen((frame) => this.answerPing(frame), { handle: Handle.PING, isService: true });
     for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) {
       // The role, once it is here, takes the handles over.
       this.#router.listen((frame) => this.becomeParentFor(frame), { handle, policy, isService: true });
@@ -121,9 +121,26 @@ export class BrokerThread {
     if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
   }
 
+  /** A hung main thread does not matter: it is this thread that everything depends on. */
+  private answerPing({ srcId, replyTo }: Frame): void {
+    const { contextId } = this.#config;
+    this.#router.routeFrame({
+      encoding: Encoding.RAW,
+      dstId: srcId,
+      srcId: contextId,
+      authId: contextId,
+      handle: replyTo,
+      replyTo: 0,
+      body: [],
+    });
+  }
+
   /** [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. What passes is kept. */
   private loadModules(frame: Frame): void {
-    const [targetId, modules] = decodeValue(joinBody(frame)) as [number, [string, string, Uint8Array | null][]];
+    const [targetId, modules] = decodeValue(joinBody(frame)) as [
+      number,
+      [string, string, Uint8Array | null][],
+    ];
     const complete = modules.map(([id, hash, packed]) => {
       if (packed !== null) this.#modules.set(hash, packed);
       if (id === PARENT_ROLE) this.#roleHash = hash;
@@ -151,7 +168,10 @@ export class BrokerThread {
     if (this.#role === undefined && packed !== undefined) {
       const source = inflateRawSync(packed).toString();
       // biome-ignore lint/security/noGlobalEval: this is how the library's own code travels
-      const load = (0, eval)(source) as (require: unknown, shared: object) => { ParentRole: typeof ParentRole };
+      const load = (0, eval)(source) as (
+        require: unknown,
+        shared: object,
+      ) => { ParentRole: typeof ParentRole };
       const { ParentRole: Role } = load(require, sharedModules(this.#data.payload));
       for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) this.#router.unlisten(handle);
       this.#role = new Role(this.#router, (hash) => this.#modules.get(hash));
@@ -229,7 +249,7 @@ export class BrokerThread {
   private end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    setTimeout(() => this.die(), GRACE_MS - 2 * SIGTERM_MS);
+    setTimeout(() => this.die(), GRACE_MS - SIGTERM_MS);
     const close = () => {
       this.flushTaps();
       this.#writable.on("finish", () => this.die()).on("close", () => this.die());

@@ -1,19 +1,21 @@
 import { type MessagePort, Worker } from "node:worker_threads";
 import { addLogSink, getLogger, LogLevel, type LogLevelName } from "../core/log.ts";
+import { Message } from "../core/message.ts";
+import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Importer } from "../loader/importer.ts";
 import { decodeValue } from "../wire/decoder.ts";
-import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { mitogenModule } from "./api.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { installOutput } from "./output.ts";
+import { captureOutput, installOutput } from "./output.ts";
 import type { ChildConfig } from "./shared-state.ts";
 
 /** How long a process that ends by itself waits for its last words to be sent. */
 const EXIT_FLUSH_MS = 2000;
+const MASTER = 0;
 
 /**
  * The main thread of a child, where user code runs: receives calls, evaluates modules, and nothing else.
@@ -28,11 +30,30 @@ export class MainThread {
 
   private start(link: BrokerLink, frame: Frame): void {
     const config = decodeValue(joinBody(frame)) as ChildConfig;
-    process.title = `mitogen:${config.remoteName}`;
-    link.writeDirectlyTo(config.parentIds);
     const router = new CoreRouter(undefined, config);
-    forwardLogs(router, config);
-    installOutput(link);
+    const sendRecords = (records: unknown[]): void => {
+      const to = { dstId: MASTER, handle: Handle.FORWARD_LOG };
+      router.route(Message.to(router, to, { value: records }));
+    };
+    forwardLogs(sendRecords, config);
+    if (config.isThread === true) {
+      captureOutput((name, lines) => {
+        if (config.logLevel < LogLevel.info) return;
+        const time = Date.now();
+        sendRecords(lines.map((line) => [name, LogLevel.info, line, time]));
+      });
+      // It has no broker thread to answer, or to end it.
+      router.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
+      router.addHandler(() => process.exit(), {
+        handle: Handle.SHUTDOWN,
+        policy: hasParentAuthority,
+        service: true,
+      });
+    } else {
+      process.title = `mitogen:${config.remoteName}`;
+      link.writeDirectlyTo(config.parentIds);
+      installOutput(link);
+    }
     reportExit(link);
     new Dispatcher(router, new Importer(router, link, mitogenModule()));
     router.attach(link, config.contextId, "outer");
@@ -55,20 +76,12 @@ export function startBrokerThread(source: string, workerData: object, transferLi
   });
 }
 
-function forwardLogs(router: CoreRouter, config: ChildConfig): void {
+function forwardLogs(sendRecords: (records: unknown[]) => void, config: ChildConfig): void {
   const level = (Object.keys(LogLevel) as LogLevelName[]).find((name) => LogLevel[name] === config.logLevel);
   addLogSink((record) => {
     // Records about frames would make frames.
-    if (record.level === "io") return;
-    router.routeFrame({
-      encoding: Encoding.CBOR,
-      dstId: 0,
-      srcId: router.contextId,
-      authId: router.contextId,
-      handle: Handle.FORWARD_LOG,
-      replyTo: 0,
-      body: encodeValue([[record.logger, LogLevel[record.level], record.message, record.time]]),
-    });
+    if (record.level !== "io")
+      sendRecords([[record.logger, LogLevel[record.level], record.message, record.time]]);
   }, level ?? "warning");
 }
 

@@ -1,18 +1,31 @@
 /** The payload's entry, evaluated twice in a child: in the main thread and in its broker thread. */
 
 import { writeSync } from "node:fs";
-import { isMainThread, MessageChannel, workerData } from "node:worker_threads";
+import { MessageChannel, type MessagePort, workerData } from "node:worker_threads";
+import { WORDS } from "../core/thread-state.ts";
 import { formatReady } from "../bootstrap/ready.ts";
 import { type Boot, replaceStdio } from "./boot.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";
-import { type ThreadData, TRANSPORT_OUT, WORDS } from "./shared-state.ts";
+import { type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
+
+interface ThreadContextData {
+  readonly port: MessagePort;
+  readonly words: Int32Array;
+}
 
 /** Given by stage 1 in the main thread; absent in the broker thread. */
 declare const boot: Boot | undefined;
 
-if (isMainThread) bootMainThread(boot as Boot);
-else new BrokerThread(workerData as ThreadData);
+if (boot !== undefined) bootMainThread(boot);
+else if ("payload" in workerData) new BrokerThread(workerData as ThreadData);
+else bootThreadContext(workerData as ThreadContextData);
+
+/** A context that is a thread: its broker is the router that started it. */
+function bootThreadContext({ port, words }: ThreadContextData): void {
+  hideModuleWarning();
+  new MainThread(port, words);
+}
 
 function bootMainThread(given: Boot): void {
   replaceStdio();

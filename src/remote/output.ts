@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { Writable } from "node:stream";
+import { LineSplitter } from "../core/line-splitter.ts";
 
 /**
  * Replaces `process.stdout` and `process.stderr` by streams that write synchronously. Node's own for a pipe would set O_NONBLOCK on it,
@@ -7,20 +8,36 @@ import { Writable } from "node:stream";
  * so a write waits at most for it.
  */
 export function installOutput(observer: { hasOutput: boolean }): void {
-  for (const [name, fd] of [
-    ["stdout", 1],
-    ["stderr", 2],
-  ] as const) {
-    let stream: Writable | undefined;
-    Object.defineProperty(process, name, {
-      configurable: true,
-      enumerable: true,
-      get: () => {
-        stream ??= new OutputStream(fd, observer);
-        return stream;
-      },
+  replace("stdout", () => new OutputStream(1, observer));
+  replace("stderr", () => new OutputStream(2, observer));
+}
+
+/** The same for a thread, whose process's descriptors are not its own: what it writes is handed over line by line. */
+export function captureOutput(onLines: (name: string, lines: string[]) => void): void {
+  for (const name of ["stdout", "stderr"] as const) {
+    const lines = new LineSplitter((complete) => onLines(name, complete));
+    process.on("exit", () => lines.flush());
+    replace(name, () => {
+      return new Writable({
+        write(chunk: Buffer, _encoding, done) {
+          lines.take(Buffer.from(chunk));
+          done();
+        },
+      });
     });
   }
+}
+
+function replace(name: "stdout" | "stderr", make: () => Writable): void {
+  let stream: Writable | undefined;
+  Object.defineProperty(process, name, {
+    configurable: true,
+    enumerable: true,
+    get: () => {
+      stream ??= make();
+      return stream;
+    },
+  });
 }
 
 class OutputStream extends Writable {

@@ -1,5 +1,5 @@
 import { Writable } from "node:stream";
-import { Word, Writer } from "./shared-state.ts";
+import { Word, Writer } from "../core/thread-state.ts";
 
 /** How long one look at a lock held by the main thread may sleep; it is held for one write(2). */
 const LOCK_POLL_MS = 1;

@@ -1,11 +1,9 @@
 import { readSync } from "node:fs";
 import { Socket } from "node:net";
+import { LineSplitter } from "../core/line-splitter.ts";
 
-/** A line longer than this is delivered in parts: memory must have a bound. */
-const MAX_LINE_BYTES = 16 * 1024 * 1024;
 /** The most one {@link StdioTap.drain} reads: a subprocess that never stops writing must not hold it up. */
 const MAX_DRAIN_BYTES = 1024 * 1024;
-const LINE_FEED = 0x0a;
 
 /**
  * The reading end of this process's own stdout or stderr: everything written there, by user code or by its subprocesses,
@@ -13,17 +11,15 @@ const LINE_FEED = 0x0a;
  */
 export class StdioTap {
   readonly #fd: number;
-  readonly #onLines: (lines: string[]) => void;
+  readonly #lines: LineSplitter;
   readonly #socket: Socket;
-  #partial: Buffer[] = [];
-  #partialBytes = 0;
   #buffer: Buffer | undefined;
 
   constructor(fd: number, onLines: (lines: string[]) => void) {
     this.#fd = fd;
-    this.#onLines = onLines;
+    this.#lines = new LineSplitter(onLines);
     this.#socket = new Socket({ fd, readable: true, writable: false });
-    this.#socket.on("data", (chunk) => this.take(chunk as Buffer));
+    this.#socket.on("data", (chunk) => this.#lines.take(chunk as Buffer));
     this.#socket.on("end", () => this.flush());
     this.#socket.on("error", () => this.flush());
   }
@@ -48,47 +44,13 @@ export class StdioTap {
         return; // EAGAIN: empty, but still open; anything else is as final as the end
       }
       if (bytes === 0) return;
-      this.take(Buffer.from(this.#buffer.subarray(0, bytes)));
+      this.#lines.take(Buffer.from(this.#buffer.subarray(0, bytes)));
       total += bytes;
     }
   }
 
   /** Delivers the last line although it was never terminated. */
   flush(): void {
-    if (this.#partialBytes === 0) return;
-    const last = Buffer.concat(this.#partial, this.#partialBytes);
-    this.#partial = [];
-    this.#partialBytes = 0;
-    this.#onLines([last.toString("utf8")]);
-  }
-
-  private take(chunk: Buffer): void {
-    let end = chunk.indexOf(LINE_FEED);
-    if (end < 0) {
-      this.keep(chunk);
-      return;
-    }
-    const lines: string[] = [];
-    let start = 0;
-    if (this.#partialBytes > 0) {
-      this.#partial.push(chunk.subarray(0, end));
-      lines.push(Buffer.concat(this.#partial, this.#partialBytes + end).toString("utf8"));
-      this.#partial = [];
-      this.#partialBytes = 0;
-      start = end + 1;
-      end = chunk.indexOf(LINE_FEED, start);
-    }
-    for (; end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
-      lines.push(chunk.toString("utf8", start, end));
-      start = end + 1;
-    }
-    this.#onLines(lines);
-    if (start < chunk.length) this.keep(chunk.subarray(start));
-  }
-
-  private keep(bytes: Buffer): void {
-    this.#partial.push(bytes);
-    this.#partialBytes += bytes.length;
-    if (this.#partialBytes > MAX_LINE_BYTES) this.flush();
+    this.#lines.flush();
   }
 }

@@ -17,6 +17,8 @@ export const Handle = {
   /** Ours: a context is asked to start, or to end, a child of its own. */
   CONNECT_CHILD: 114,
   END_CHILD: 115,
+  /** Ours: answered at once, by the broker thread of a child. */
+  PING: 116,
   /** Up to here no Sender may name a handle: sending carries the sender's authority. */
   LAST_RESERVED: 199,
   /** Not a handle: the `replyTo` of a dead message. */

@@ -74,6 +74,9 @@ test("History shows bytes that are no UTF-8 as replacement characters", () => {
 
 test("History takes out escape sequences and control characters, but not tabs", () => {
   const history = new History();
-  history.push("stderr", bytes("\x1b[31;1mred\x1b[0m\ta\bb\rc\x00\x7f\x1b]0;title\x07\u009b2Jd\u0085e\x1b[?25l\x1b[2 q\n"));
+  history.push(
+    "stderr",
+    bytes("\x1b[31;1mred\x1b[0m\ta\bb\rc\x00\x7f\x1b]0;title\x07\u009b2Jd\u0085e\x1b[?25l\x1b[2 q\n"),
+  );
   assert.deepEqual(history.lines(), ["red\tabc]0;title2Jde"]);
 });

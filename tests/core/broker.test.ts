@@ -48,18 +48,18 @@ test("Broker.shutdown never rejects, and one that fails keeps no other from endi
 
 test("Broker.own answers the function that forgets it", async () => {
   const broker = new Broker();
-  let ended = 0;
-  const forget = broker.own({ shutdown: async () => void (ended += 1) });
+  const ended: string[] = [];
+  const forget = broker.own({ shutdown: async () => void ended.push("a") });
   forget();
   forget();
   await broker.shutdown();
-  assert.equal(ended, 0);
+  assert.deepEqual(ended, []);
 });
 
 test("Broker shuts down at the end of an await using block", async () => {
   const broker = new Broker();
-  let ended = 0;
-  broker.own({ shutdown: async () => void (ended += 1) });
+  const ended: string[] = [];
+  broker.own({ shutdown: async () => void ended.push("a") });
   await broker[Symbol.asyncDispose]();
-  assert.deepEqual([ended, broker.isShutDown], [1, true]);
+  assert.deepEqual([ended, broker.isShutDown], [["a"], true]);
 });

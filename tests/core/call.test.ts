@@ -97,7 +97,10 @@ test("Context.call refuses an argument that cannot travel, with its path, and se
     assert.throws(() => context.callAsync(echo, argument), { name: "TypeError", message });
     assert.throws(() => context.callNoReply(echo, argument), { name: "TypeError", message });
   }
-  await assert.rejects(context.call(add, 1, (() => 1) as never), { name: "TypeError", message: /argument 1: function/ });
+  await assert.rejects(context.call(add, 1, (() => 1) as never), {
+    name: "TypeError",
+    message: /argument 1: function/,
+  });
   assert.deepEqual([wire.left.sent.length, master.fakeBroker.holds], [0, 0]);
 });
 

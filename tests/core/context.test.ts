@@ -26,7 +26,10 @@ test("Context.request gives up after timeoutMs; the answer that comes later is d
   const requests = new Receiver(child, { handle: ECHO });
   const wait = context.request(ECHO, 1, { timeoutMs: 50 });
   t.mock.timers.tick(50);
-  await assert.rejects(wait, (error) => error instanceof TimeoutError && /handle 2000 of child.1/.test(error.message));
+  await assert.rejects(
+    wait,
+    (error) => error instanceof TimeoutError && /handle 2000 of child.1/.test(error.message),
+  );
   (await requests.get()).reply("late");
   assert.equal(master.fakeBroker.holds, 0);
 });

@@ -375,7 +375,10 @@ test("FrameRouter takes no dead answer from a stranger for another context's", (
 test("FrameRouter wakes exactly the handlers that wait for contexts behind a link that ends", () => {
   const { router, one } = top();
   const lost: unknown[] = [];
-  const waitingForOne = [listen(router, { respondentId: 1 }), listen(router, { respondentId: 1, isPersistent: false })];
+  const waitingForOne = [
+    listen(router, { respondentId: 1 }),
+    listen(router, { respondentId: 1, isPersistent: false }),
+  ];
   const others = [listen(router, { respondentId: 2 }), listen(router), listen(router, { respondentId: 77 })];
   router.onContextsLost = (ids, reason) =>
     // They were told before.
@@ -384,7 +387,10 @@ test("FrameRouter wakes exactly the handlers that wait for contexts behind a lin
   for (const { frames, handle } of waitingForOne) {
     assert.equal(frames.length, 1);
     const [told] = frames as [Frame];
-    assert.deepEqual([told.srcId, told.handle, told.replyTo, deadReason(told)], [0, handle, Handle.IS_DEAD, "one died"]);
+    assert.deepEqual(
+      [told.srcId, told.handle, told.replyTo, deadReason(told)],
+      [0, handle, Handle.IS_DEAD, "one died"],
+    );
   }
   for (const { frames } of others) assert.equal(frames.length, 0);
   assert.deepEqual(lost, [[[1], "one died", [1, 1]]]);
@@ -429,7 +435,10 @@ test("FrameRouter.attach: the link to the parent tells onParentLost, once", () =
   // There is no way up any more: requests end here.
   const own = listen(router);
   router.routeFrame(frame({ srcId: 5, dstId: 0, replyTo: own.handle }));
-  assert.match(deadReason(own.frames[0] as Frame), /Cannot route message to context 0: no route from context 5/);
+  assert.match(
+    deadReason(own.frames[0] as Frame),
+    /Cannot route message to context 0: no route from context 5/,
+  );
 });
 
 // Sizes.
@@ -521,7 +530,11 @@ test("FrameRouter drops dead messages in front of a service", () => {
 
 test("FrameRouter.endHandlers tells every handler once and forgets it", () => {
   const { router, one } = top();
-  const handlers = [listen(router), listen(router, { respondentId: 1 }), listen(router, { isPersistent: false })];
+  const handlers = [
+    listen(router),
+    listen(router, { respondentId: 1 }),
+    listen(router, { isPersistent: false }),
+  ];
   router.endHandlers("The router was shut down");
   router.endHandlers("again");
   one.end("one died");

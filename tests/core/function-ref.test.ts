@@ -22,7 +22,16 @@ test("ref imports and checks nothing", () => {
 });
 
 test("ref refuses a module that is no absolute URL, with the cure", () => {
-  for (const module of ["./tasks.ts", "/srv/tasks.ts", "lodash", "os", "", "file:tasks.ts", "http://x/y.js", "data:,"]) {
+  for (const module of [
+    "./tasks.ts",
+    "/srv/tasks.ts",
+    "lodash",
+    "os",
+    "",
+    "file:tasks.ts",
+    "http://x/y.js",
+    "data:,",
+  ]) {
     assert.throws(() => ref(module, "f"), {
       name: "TypeError",
       message: `Cannot refer to module "${module}": it must be an absolute file: URL or a node: module; use new URL("./x.ts", import.meta.url)`,

@@ -73,7 +73,10 @@ test("logToFile writes records of its level, one line each, as they come", (t) =
   const path = join(folder(t), "log");
   logToFile(path, { level: "warning" });
   logAll();
-  assert.match(readFileSync(path, "utf8"), /^\d\d:\d\d:\d\d E test: error\n\d\d:\d\d:\d\d W test: warning\n$/);
+  assert.match(
+    readFileSync(path, "utf8"),
+    /^\d\d:\d\d:\d\d E test: error\n\d\d:\d\d:\d\d W test: warning\n$/,
+  );
 });
 
 test("logToFile takes info by default", (t) => {
@@ -167,8 +170,11 @@ test("onLog and logToFile live side by side, and a sink that throws harms neithe
   log.info("one");
   log.info("two");
   for (const stop of stops) stop();
-  assert.deepEqual([seen, messages(path)], [
-    ["one", "two"],
-    ["one", "two"],
-  ]);
+  assert.deepEqual(
+    [seen, messages(path)],
+    [
+      ["one", "two"],
+      ["one", "two"],
+    ],
+  );
 });

@@ -23,15 +23,25 @@ const fromChild = (change: Partial<Frame> = {}): Frame => ({
 test("Message.decode gives the value of a CBOR body and the bytes of a raw one", () => {
   const { master } = masterAndChild();
   assert.equal(new Message(master, fromChild()).decode(), "hello");
-  const raw = new Message(master, fromChild({ encoding: Encoding.RAW, body: [Buffer.from("by"), Buffer.from("tes")] }));
+  const raw = new Message(
+    master,
+    fromChild({ encoding: Encoding.RAW, body: [Buffer.from("by"), Buffer.from("tes")] }),
+  );
   assert.equal(String(raw.decode()), "bytes");
 });
 
 test("Message.decode throws a ChannelError with the reason of a dead message", () => {
   const { master } = masterAndChild();
-  const message = new Message(master, fromChild({ replyTo: Handle.IS_DEAD, body: encodeValue("no such handle") }));
+  const message = new Message(
+    master,
+    fromChild({ replyTo: Handle.IS_DEAD, body: encodeValue("no such handle") }),
+  );
   assert.equal(message.isDead, true);
-  assert.throws(() => message.decode(), { name: "ChannelError", code: "ERR_CHANNEL", message: "no such handle" });
+  assert.throws(() => message.decode(), {
+    name: "ChannelError",
+    code: "ERR_CHANNEL",
+    message: "no such handle",
+  });
 });
 
 test("Message.decode throws the CallError that a body is, and gives one that is inside a value", () => {
@@ -44,7 +54,9 @@ test("Message.decode throws the CallError that a body is, and gives one that is 
   const inside = new Message(master, fromChild({ body: encodeValue([error]) })).decode() as [CallError];
   assert.ok(inside[0] instanceof CallError);
   // An ordinary error is a value like any other.
-  assert.ok(new Message(master, fromChild({ body: encodeValue(new Error("value")) })).decode() instanceof Error);
+  assert.ok(
+    new Message(master, fromChild({ body: encodeValue(new Error("value")) })).decode() instanceof Error,
+  );
 });
 
 test("Message.decode throws a ProtocolError for a body that is no value", () => {
@@ -58,7 +70,13 @@ test("Message.decode throws a ProtocolError for a body that is no value", () => 
 test("deadReason is a sentence, whatever the body holds, and cut when long", () => {
   const dead = (body: readonly Uint8Array[]) => deadReason(fromChild({ replyTo: Handle.IS_DEAD, body }));
   assert.equal(dead(encodeValue("because")), "because");
-  for (const body of [[], [Buffer.from("ff", "hex")], encodeValue(1), encodeValue(""), encodeValue({ toString: 1 })]) {
+  for (const body of [
+    [],
+    [Buffer.from("ff", "hex")],
+    encodeValue(1),
+    encodeValue(""),
+    encodeValue({ toString: 1 }),
+  ]) {
     assert.equal(dead(body), "Context 1 closed the channel");
   }
   assert.equal(dead(encodeValue("x".repeat(100_000))).length, 4096);
@@ -123,7 +141,8 @@ test("hasParentAuthority is true for messages with the authority of this context
 
 test("isImmediateChild is true for messages of a context at the end of an own link", () => {
   const { master, child } = masterAndChild();
-  const verdict = (router: typeof master, srcId: number) => isImmediateChild(new Message(router, fromChild({ srcId })));
+  const verdict = (router: typeof master, srcId: number) =>
+    isImmediateChild(new Message(router, fromChild({ srcId })));
   assert.deepEqual([verdict(master, 1), verdict(master, 2), verdict(master, 0)], [true, false, false]);
   assert.equal(verdict(child, 0), false);
 });

@@ -30,7 +30,10 @@ test("Receiver.get gives messages in the order they arrived, read before or afte
   await send(receiver, 1, 2);
   const [first, second, third, fourth] = [receiver.get(), receiver.get(), receiver.get(), receiver.get()];
   await send(receiver, 3, 4);
-  assert.deepEqual(await outcomes([first, second, third, fourth] as Promise<Message<unknown>>[]), [1, 2, 3, 4]);
+  assert.deepEqual(
+    await outcomes([first, second, third, fourth] as Promise<Message<unknown>>[]),
+    [1, 2, 3, 4],
+  );
 });
 
 test("Receiver.get serves waiters in the order they began to wait", async () => {
@@ -67,7 +70,10 @@ test("Receiver.get rejects with a TimeoutError when its time is up, and takes no
   t.mock.timers.tick(999);
   assert.equal(router.fakeBroker.holds, 2);
   t.mock.timers.tick(1);
-  await assert.rejects(late, (error) => error instanceof TimeoutError && /within 1000 ms/.test(error.message));
+  await assert.rejects(
+    late,
+    (error) => error instanceof TimeoutError && /within 1000 ms/.test(error.message),
+  );
   await send(receiver, "next", "after");
   assert.deepEqual([(await patient).decode(), ...(await values(receiver, 1))], ["next", "after"]);
   assert.equal(router.fakeBroker.holds, 0);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Peer } from "../../src/core/frame-router.ts";
 import { Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { CoreRouter } from "../../src/core/router.ts";
@@ -7,25 +8,29 @@ import { Sender } from "../../src/core/sender.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { captureLogs } from "../support/fake-log-sink.ts";
 import { connect, FakeRouter, masterAndChild } from "../support/fake-tree.ts";
-import { LinkPair } from "../support/link-pair.ts";
 
 const PING = 2000;
 const pong = (message: Message) => message.reply(["pong", message.decode()]);
 
-/**
- * Master 0, middle 1, leaf 2. Routes beyond a neighbour are announced by another part; here the master knows the way to
- * the leaf alone, as if the middle were not there.
- */
-function threeInARow() {
-  const master = new FakeRouter({ contextId: 0 });
-  const middle = new FakeRouter({ contextId: 1, parentIds: [0] });
-  const leaf = new FakeRouter({ contextId: 2, parentIds: [1, 0] });
-  const upper = new LinkPair("middle", "parent");
-  const context = master.introduce(2, "leaf");
-  master.attach(upper.left, 2, "child");
-  middle.attach(upper.right, 0, "parent");
+/** Master 0, middle 1, leaf 2. Who announces routes is another part; here the master has been told. */
+function threeInARow(options: { unidirectional?: boolean } = {}) {
+  const master = new FakeRouter({ contextId: 0, ...options });
+  const middle = new FakeRouter({ contextId: 1, parentIds: [0], ...options });
+  const leaf = new FakeRouter({ contextId: 2, parentIds: [1, 0], ...options });
+  const { wire: upper, context: middleContext } = connect(master, middle);
   const lower = connect(middle, leaf);
-  return { master, middle, leaf, upper, context, lower: lower.wire, leafInMiddle: lower.context };
+  const context = master.introduce(2, "leaf");
+  assert.equal(master.addRoute(2, master.peerOf(1) as Peer), true);
+  return {
+    master,
+    middle,
+    leaf,
+    upper,
+    context,
+    middleContext,
+    lower: lower.wire,
+    leafInMiddle: lower.context,
+  };
 }
 
 test("CoreRouter.addHandler gives messages with context and reply; the reply reaches the asker alone", async () => {
@@ -47,7 +52,10 @@ test("CoreRouter.addHandler with persist false is called once, then the handle i
   master.addHandler(pong, { handle: PING, persist: false });
   const parent = child.contextById(0);
   assert.deepEqual(await parent.request(PING, 1), ["pong", 1]);
-  await assert.rejects(parent.request(PING, 2), { name: "ChannelError", message: /handle 2000 of context 0/ });
+  await assert.rejects(parent.request(PING, 2), {
+    name: "ChannelError",
+    message: /handle 2000 of context 0/,
+  });
   master.addHandler(pong, { handle: PING });
   assert.deepEqual(await parent.request(PING, 3), ["pong", 3]);
 });
@@ -135,29 +143,82 @@ test("CoreRouter: a request is answered through a middle, both ways", async () =
 });
 
 test("CoreRouter: waiters at the top wake when the way to a leaf breaks", async () => {
-  const { context, upper } = threeInARow();
+  const { context, middleContext, upper } = threeInARow();
   upper.hold();
-  const wait = context.request(PING, 1);
+  const waits = [context.request(PING, 1), middleContext.request(PING, 1)];
   upper.cut("the middle died");
-  await assert.rejects(wait, { name: "ChannelError", message: "the middle died" });
+  for (const wait of waits) await assert.rejects(wait, { name: "ChannelError", message: "the middle died" });
+  assert.deepEqual([context.goneReason, middleContext.goneReason], ["the middle died", "the middle died"]);
+});
+
+test("CoreRouter.delRoutes wakes who waits for the leaf, not who waits for the middle", async () => {
+  const { master, middle, context, middleContext, upper } = threeInARow();
+  const requests = new Receiver<number>(middle, { handle: PING });
+  upper.hold();
+  const [lost, kept] = [context.request(PING, 1), middleContext.request(PING, 2)];
+  master.delRoutes([2, 77], "the leaf died");
+  await assert.rejects(lost, { name: "ChannelError", message: "the leaf died" });
+  await context.disconnected;
+  upper.release();
+  (await requests.get()).reply("answer");
+  assert.equal(await kept, "answer");
+  await assert.rejects(
+    context.call(() => 1),
+    { name: "MitogenError" },
+  );
+});
+
+test("CoreRouter.addRoute changes no way there is, and none to itself", () => {
+  const { master } = threeInARow();
+  const other = new FakeRouter({ contextId: 3, parentIds: [0] });
+  connect(master, other);
+  const [one, three] = [master.peerOf(1) as Peer, master.peerOf(3) as Peer];
+  assert.deepEqual(
+    [master.addRoute(2, three), master.addRoute(2, one), master.addRoute(0, three)],
+    [false, true, false],
+  );
+  assert.deepEqual([master.addRoute(1, three), master.peerOf(2), master.peerOf(0)], [false, one, undefined]);
+  // Known behind the middle, it is no neighbour.
+  assert.deepEqual([master.isImmediateChild(2), master.isImmediateChild(1)], [false, true]);
+});
+
+test("CoreRouter believes a middle about the leaf behind it, and nobody else", async (t) => {
+  const records = captureLogs(t, "error");
+  const { master, leaf } = threeInARow();
+  const other = new FakeRouter({ contextId: 3, parentIds: [0] });
+  const { wire } = connect(master, other);
+  const receiver = new Receiver<string>(master);
+  await new Sender<string>(leaf, 0, receiver.handle).send("true");
+  const forged = Message.to(leaf, { dstId: 0, handle: receiver.handle }, { value: "forged" });
+  wire.right.send(forged);
+  assert.equal(receiver.size(), 1);
+  assert.match(records[0]?.message ?? "", /^Dropped message from child.3: bad authId 2/);
+});
+
+test("CoreRouter: cousins talk through the context above both, unless it is unidirectional", async () => {
+  for (const unidirectional of [false, true]) {
+    const { master, leaf } = threeInARow({ unidirectional });
+    const cousin = new FakeRouter({ contextId: 3, parentIds: [0], unidirectional });
+    connect(master, cousin);
+    cousin.addHandler(pong, { handle: PING });
+    const answer = leaf.contextById(3).request(PING, 1);
+    if (unidirectional) await assert.rejects(answer, /from context 2 to 3: context 1 is unidirectional/);
+    else assert.deepEqual(await answer, ["pong", 1]);
+  }
 });
 
 test("CoreRouter: a request that reaches the middle after the leaf's end is answered, not bounced", async () => {
-  const { middle, upper, lower, leafInMiddle, context } = threeInARow();
+  const { upper, lower, leafInMiddle, context } = threeInARow();
   upper.hold();
   const wait = context.request(PING, 1);
-  wait.catch(() => undefined);
   lower.cut("the leaf died");
   assert.equal(leafInMiddle.goneReason, "the leaf died");
   upper.release();
-  // The middle gave up and said so upwards, once.
-  const answers = upper.right.sent;
-  assert.equal(answers.length, 1);
-  const answer = new Message(middle, answers[0] as Message);
-  assert.ok(answer.isDead);
-  assert.throws(() => answer.decode(), /Cannot route message to context 2: no route from context 1/);
-  upper.cut();
-  await assert.rejects(wait);
+  await assert.rejects(wait, {
+    name: "ChannelError",
+    message: "Cannot route message to context 2: no route from context 1",
+  });
+  assert.equal(upper.right.sent.length, 1);
 });
 
 test("CoreRouter: an oversized argument and an oversized reply both end in an error, and the next request works", async () => {

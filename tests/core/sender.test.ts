@@ -121,7 +121,9 @@ test("Message.decode refuses references with ids, handles and names outside thei
   const tag = (reference: WireReference): Buffer => {
     // By hand: the encoder would refuse to write them.
     const good: WireReference =
-      reference.kind === "context" ? { ...reference, contextId: 1, name: "" } : { ...reference, contextId: 1, handle: 1 };
+      reference.kind === "context"
+        ? { ...reference, contextId: 1, name: "" }
+        : { ...reference, contextId: 1, handle: 1 };
     const [first] = encodeValue(new Forged(good)) as [Uint8Array];
     const head = Buffer.from(first).subarray(0, first.length - 2);
     const second = reference.kind === "context" ? reference.name : reference.handle;
@@ -130,7 +132,11 @@ test("Message.decode refuses references with ids, handles and names outside thei
   const longest: WireReference = { kind: "context", contextId: 1, name: "n".repeat(MAX_CONTEXT_NAME - 1) };
   assert.ok(decodeValue(tag(longest), { reviver: master }) instanceof Context);
   for (const reference of refused) {
-    assert.throws(() => decodeValue(tag(reference), { reviver: master }), ProtocolError, JSON.stringify(reference));
+    assert.throws(
+      () => decodeValue(tag(reference), { reviver: master }),
+      ProtocolError,
+      JSON.stringify(reference),
+    );
   }
 });
 

@@ -108,7 +108,9 @@ test("StreamLink.send does not copy a big body", async () => {
   stream.send(frame({ body: [body] }));
   stream.send(frame());
   await turn();
-  assert.ok(writable.chunks.some((chunk) => chunk.buffer === body.buffer && chunk.byteOffset === body.byteOffset));
+  assert.ok(
+    writable.chunks.some((chunk) => chunk.buffer === body.buffer && chunk.byteOffset === body.byteOffset),
+  );
   assert.deepEqual(Buffer.concat(writable.chunks), bytesOf(frame(), frame({ body: [body] }), frame()));
 });
 

@@ -18,7 +18,8 @@ import {
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 /** Compiles only if `Expected` is exactly what was given. */
 function is<Expected>() {
-  return <Given>(_given: Given, ..._proof: Equal<Given, Expected> extends true ? [] : [never]): void => undefined;
+  return <Given>(_given: Given, ..._proof: Equal<Given, Expected> extends true ? [] : [never]): void =>
+    undefined;
 }
 
 function noArguments() {
@@ -34,6 +35,7 @@ function optional(a: number, b = "b", ...rest: boolean[]): string {
 function union(a: string | null): string | Promise<number> {
   return a ?? Promise.resolve(1);
 }
+// biome-ignore lint/complexity/noStaticOnlyClass: what some callers have
 class Tasks {
   static backup(path: string): string[] {
     return [path];
@@ -51,15 +53,15 @@ async function calls(context: Context): Promise<void> {
   is<string[]>()(await context.call(Tasks.backup, "/srv"));
 
   // @ts-expect-error: an argument is missing
-  context.call(later);
+  void context.call(later);
   // @ts-expect-error: an argument is of another type
-  context.call(later, 1);
+  void context.call(later, 1);
   // @ts-expect-error: one argument too many
-  context.call(noArguments, 1);
+  void context.call(noArguments, 1);
   // @ts-expect-error: the rest is of another type
-  context.call(optional, 1, "b", "c");
+  void context.call(optional, 1, "b", "c");
   // @ts-expect-error: not a function
-  context.call("later", "x");
+  void context.call("later", "x");
   // @ts-expect-error: the result is no string
   (await context.call(noArguments)) satisfies string;
 }
@@ -73,7 +75,7 @@ async function builtins(context: Context): Promise<void> {
   (await context.call(promises.readFile, "/etc/hostname")) satisfies string | Buffer;
   (await context.call(fs.promises.readFile, "/etc/hostname", "utf8")) satisfies string | Buffer;
   // @ts-expect-error: a directory is missing
-  context.call(process.chdir);
+  void context.call(process.chdir);
 }
 
 async function receivers(context: Context): Promise<void> {
@@ -99,9 +101,9 @@ async function bounds(context: Context): Promise<void> {
   is<Receiver<number>>()(bounded.callAsync(noArguments));
   is<void>()(bounded.callNoReply(nothing));
   // @ts-expect-error: an argument is of another type
-  bounded.call(later, 1);
+  void bounded.call(later, 1);
   // @ts-expect-error: not a bound
-  context.with({ timeout: 1 });
+  void context.with({ timeout: 1 });
 }
 
 async function references(context: Context): Promise<void> {
@@ -109,7 +111,7 @@ async function references(context: Context): Promise<void> {
   is<FunctionRef<[name: string], Promise<{ name: string; size: number }>>>()(named);
   is<{ name: string; size: number }>()(await context.call(named, "x"));
   // @ts-expect-error: an argument is of another type
-  context.call(named, 1);
+  void context.call(named, 1);
   // Without a type anything goes in, and what comes out must be looked at.
   is<unknown>()(await context.call(ref("node:os", "hostname"), 1, "two"));
   named satisfies Callable<[string], unknown>;
@@ -120,9 +122,9 @@ async function programs(): Promise<void> {
   is<number>()(await runWithRouter(main, "x"));
   is<Promise<number>>()(withRouter(main)("x"));
   // @ts-expect-error: main's argument is missing
-  runWithRouter(main);
+  void runWithRouter(main);
   // @ts-expect-error: of another type
-  withRouter(main)(1);
+  void withRouter(main)(1);
 }
 
 test("Context.call infers arguments and awaited results from the function", () => {

@@ -135,7 +135,10 @@ test("awaitWithin takes a value that start has at once", async () => {
 test("awaitWithin and checkTimeout refuse what is no duration", async () => {
   for (const timeoutMs of [-1, Number.NaN, Number.NEGATIVE_INFINITY]) {
     const { broker, state, promise } = wait({ timeoutMs });
-    await assert.rejects(promise, { name: "RangeError", message: /timeoutMs must be a number of milliseconds/ });
+    await assert.rejects(promise, {
+      name: "RangeError",
+      message: /timeoutMs must be a number of milliseconds/,
+    });
     assert.deepEqual([broker.holds, state.started], [0, 0]);
     assert.throws(() => checkTimeout(timeoutMs), RangeError);
   }

@@ -10,5 +10,12 @@ test("docs/architecture.md lists every source file once, and nothing else", () =
   const files = readdirSync(join(repoRoot, "src"), { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts") && !path.endsWith(".generated.ts"))
     .map((path) => `src/${path.split(sep).join("/")}`);
-  assert.deepEqual([...listed].sort(), files.sort());
+  assert.deepEqual(
+    {
+      missing: files.filter((path) => !listed.includes(path)),
+      gone: listed.filter((path) => !files.includes(path)),
+      twice: listed.filter((path, index) => listed.indexOf(path) !== index),
+    },
+    { missing: [], gone: [], twice: [] },
+  );
 });

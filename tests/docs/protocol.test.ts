@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -47,7 +48,8 @@ describe("docs/protocol.md", () => {
       const expected = evaluate(content);
       if (handle === Handle.LOAD_MODULE) {
         // Compressed bytes differ between versions of zlib; what is in them does not.
-        assert.deepEqual((decodeValue(body) as [string, Buffer][]).map(unpack), expected);
+        const [target, modules] = decodeValue(body) as [number, [string, string, Buffer | null][]];
+        assert.deepEqual([target, modules.map(unpack)], expected);
         return;
       }
       assert.deepEqual(decodeValue(body), expected);
@@ -140,8 +142,10 @@ function packed(record: unknown[]): unknown {
   return { packed: record };
 }
 
-function unpack([id, bytes]: [string, Buffer]): unknown[] {
-  return [id, packed(decodeValue(inflateRawSync(bytes)) as unknown[])];
+function unpack([id, hash, bytes]: [string, string, Buffer | null]): unknown[] {
+  if (bytes === null) return [id, hash, null];
+  assert.equal(createHash("sha256").update(bytes).digest("base64url").slice(0, hash.length), hash);
+  return [id, hash, packed(decodeValue(inflateRawSync(bytes)) as unknown[])];
 }
 
 function error(message: string): Error {

@@ -143,7 +143,8 @@ describe("router.ssh", { skip: skipReason() }, () => {
     const context = await router.ssh(
       sshTo("mitogen-dash", {
         compression: true,
-        keepalive: { count: 2, intervalSeconds: 5 },
+        keepaliveCount: 2,
+        keepaliveInterval: 5,
         sshDebugLevel: 1,
       }),
     );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { parse } from "acorn";
 import { Compiler } from "../../src/loader/compile.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
@@ -34,6 +35,22 @@ const at = temporaryTree({
   "decorators/old.ts": "declare const log: any; export class A { a = 1; m(@log x: number) {} }",
   "decorators/view.tsx": "export const view = <b>1</b>;",
   "standard.ts": "declare const log: any; export class A { @log m() {} }",
+  "verbatim.js": "// said\n\n// before\nexport const a = 1;\n",
+  "first-script.ts": [
+    `import { logToFile, runWithRouter, type Router } from "mitogen";`,
+    "interface Options {\n  depth: number;\n}\nenum Mode { Fast }\n",
+    "export function myFirstFunction(options?: Options): never {",
+    "  const depth = options?.depth ?? Mode.Fast;",
+    "  throw new Error(String(depth));\n}",
+    "async function main(router: Router) {\n  await router.local();\n}\n",
+    "logToFile();",
+    "await runWithRouter(main).then(() => process.exit());\n",
+  ].join("\n"),
+  "entry.js":
+    "import { isMain } from 'mitogen';\n// @ts-ignore\nexport const f = (a) => a?.b;\nif (isMain(import.meta)) await f();\n",
+  "entry.cts": `import { runWithRouter } from "mitogen";\nexport function f(): number { return 1; }\nvoid runWithRouter(f);\n`,
+  "late.ts": `interface A {\n  a: 1;\n}\nimport { isMain } from "mitogen";\nexport const data = await fetch("x");\nif (isMain(import.meta)) f();\n`,
+  "unguarded.ts": "interface A {}\nmain();\n",
   "thrower.ts":
     "interface A {\n  a: 1;\n}\nenum E { A }\n\nexport function f(): never {\n  throw new Error(`${E.A}`);\n}\n",
 });
@@ -136,6 +153,59 @@ test("Compiler.originalStack leads back to lines of the source and leaves other 
   const place = `${id}:${line + 1}:${(lines[line] ?? "").indexOf("new Error") + 1}`;
   const stack = `Error: 0\n    at f (${place})\n    at async ${place}\n    at g (file:///other.js:1:2)\n    at node:x:1:1`;
   assert.equal(compiler.originalStack(stack), stack.replaceAll(place, `${id}:7:9`));
+});
+
+test("Compiler.originalStack leaves JavaScript alone that was sent as it is to an old Node", async () => {
+  const compiler = new Compiler();
+  const place = `${at("verbatim.js")}:4:8`;
+  await compiler.compile(at("verbatim.js"), "12.22.0");
+  assert.equal(compiler.originalStack(`    at ${place}`), `    at ${place}`);
+});
+
+const entries = new Compiler((id) => /first-script|entry|late|unguarded/.test(id));
+
+for (const target of ["12.22.0", "14.0.0", "18.0.0", "22.0.0"]) {
+  test(`Compiler takes the work out of an entry script for Node ${target} and still finds its lines`, async () => {
+    const id = at("first-script.ts");
+    const { source, format } = await entries.compile(id, target);
+    assert.equal(format, "module");
+    assert.doesNotMatch(source, /process\.exit|logToFile\(/);
+    const options = {
+      ecmaVersion: "latest",
+      sourceType: "module",
+      allowAwaitOutsideFunction: false,
+    } as const;
+    parse(source, options);
+    const lines = source.split("\n");
+    const line = lines.findIndex((text) => text.includes("new Error"));
+    const place = `${id}:${line + 1}:${(lines[line] ?? "").indexOf("new Error") + 1}`;
+    assert.equal(entries.originalStack(`at f (${place})`), `at f (${id}:9:9)`);
+  });
+}
+
+test("Compiler sends an entry script in JavaScript with what it had, each in its place", async () => {
+  const text =
+    "import { isMain } from 'mitogen';\n// @ts-ignore\nexport const f = (a) => a?.b;\nif (isMain(import.meta)) ;         \n";
+  assert.equal((await entries.compile(at("entry.js"), "22.0.0")).source, text);
+  assert.match((await entries.compile(at("entry.js"), "12.22.0")).source, /a == null \? void 0 : a\.b/);
+});
+
+test("Compiler takes the work out of an entry script that is CommonJS in TypeScript", async () => {
+  const { source, format } = await entries.compile(at("entry.cts"), "12.22.0");
+  assert.equal(format, "commonjs");
+  assert.doesNotMatch(source, /runWithRouter\)?\(f/);
+});
+
+test("Compiler names the original line of what remains in an entry script and its target does not know", async () => {
+  await assert.rejects(entries.compile(at("late.ts"), "12.22.0"), {
+    code: "ERR_MODULE_COMPILE",
+    message: new RegExp(`^Cannot compile ${at("late.ts")}:5:21 for Node 12.22.0: Top-level await`),
+  });
+});
+
+test("Compiler refuses an entry script that would run its work again", async () => {
+  const message = /importing it there would run 'main\(\);' again/;
+  await assert.rejects(entries.compile(at("unguarded.ts"), "22.0.0"), { code: "ERR_MODULE_ENTRY", message });
 });
 
 test("Compiler.originalStack passes hostile text through, in linear time", async () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { isEntryModule, neutralizeEntryModule as checkEntryModule } from "../../src/loader/entry-guard.ts";
+import { parse } from "acorn";
+import { isEntryModule, neutralizeEntryModule } from "../../src/loader/entry-guard.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 const ID = "file:///srv/app/deploy.js";
@@ -56,7 +57,59 @@ const safe: [name: string, source: string, format?: "module" | "commonjs"][] = [
   ],
 ];
 for (const [name, source, format = "module"] of safe) {
-  test(`checkEntryModule lets ${name} pass`, () => checkEntryModule(ID, source, format));
+  test(`neutralizeEntryModule lets ${name} pass and moves nothing`, () => {
+    const neutral = neutralizeEntryModule(ID, source, format);
+    assert.equal(neutral.length, source.length);
+    for (let i = 0; i < source.length; i++) {
+      const isKept = neutral[i] === source[i] || " ;0void{}[]".includes(neutral[i] ?? "");
+      assert.ok(isKept && (neutral[i] === "\n") === (source[i] === "\n"), neutral);
+    }
+    const options = { ecmaVersion: "latest", allowAwaitOutsideFunction: false } as const;
+    parse(neutral, { ...options, sourceType: format === "module" ? "module" : "script" });
+  });
+}
+
+const blanked: [source: string, neutral: string][] = [
+  ["logToFile();\nawait runWithRouter(main);", ";           \n;                         "],
+  ["await runWithRouter(\n  main,\n); var x", ";                   \n       \n   var x"],
+  [
+    "await\nrunWithRouter(main).then(() => process.exit());",
+    ";    \n                                               ",
+  ],
+  ["const x = await runWithRouter(main), y = 1;", "const x = void 0                   , y = 1;"],
+  ["const x = await\n  runWithRouter(main);", "const x = void \n0                    ;"],
+  ["export default await runWithRouter(main)", "export default void 0                   "],
+  ["const { a } = await runWithRouter(main);", "const { a } = {}                       ;"],
+  ["[process.exitCode] = await runWithRouter(main);", "[process.exitCode] = []                       ;"],
+  ["const x = runWithRouter(main).then(exit);", "const x = runWithRouter(main)           ;"],
+  ["const x = (runWithRouter(main)).catch(f).then(g);", "const x =  runWithRouter(main)                  ;"],
+  ["const off = onLog(sink);", "const off = onLog(sink);"],
+  [
+    "const go = withRouter(main); const x = go(1).then(exit);",
+    "const go = withRouter(main); const x = go(1)           ;",
+  ],
+  ["if (isMain(import.meta)) {\n  await go();\n}", "if (isMain(import.meta)) {\n             \n}"],
+  ["if (isMain(import.meta)) await go(); else stay();", "if (isMain(import.meta)) ;           else stay();"],
+  ["if (isMain(import.meta) && await ok()) go();", "if (isMain(import.meta) && 0         ) ;    "],
+  ["if (0) logToFile();\nelse {}", "if (0) ;           \nelse {}"],
+  ["isMain(import.meta) && await a() && b();", "isMain(import.meta) && 0         && 0  ;"],
+  [
+    "try { await runWithRouter(main) } catch (e) { await fail(e) }",
+    "try { ;                         } catch (e) {               }",
+  ],
+  [
+    "if (isMain(import.meta)) { var a = 1, [b, { c = 2 }] = d; }\nexport { a }",
+    "if (isMain(import.meta)) {                                }\nexport { a }\nvar a, b, c;",
+  ],
+  [
+    "function f() { return runWithRouter(main).then(g) }",
+    "function f() { return runWithRouter(main).then(g) }",
+  ],
+];
+for (const [source, neutral] of blanked) {
+  test(`neutralizeEntryModule blanks ${JSON.stringify(source)}`, () => {
+    assert.equal(neutralizeEntryModule(ID, IMPORT + source, "module"), IMPORT + neutral);
+  });
 }
 
 const unsafe: [name: string, source: string, line: string, format?: "module" | "commonjs"][] = [
@@ -95,8 +148,8 @@ const unsafe: [name: string, source: string, line: string, format?: "module" | "
   ["a call in CommonJS", `${REQUIRE}main();`, "main();", "commonjs"],
 ];
 for (const [name, source, line, format = "module"] of unsafe) {
-  test(`checkEntryModule refuses ${name} and shows it`, () => {
-    assert.throws(() => checkEntryModule(ID, source, format), {
+  test(`neutralizeEntryModule refuses ${name} and shows it`, () => {
+    assert.throws(() => neutralizeEntryModule(ID, source, format), {
       code: "ERR_MODULE_ENTRY",
       message:
         `Cannot send ${ID}, the script this program was started with: importing it there would run '${line}' again; ` +
@@ -106,9 +159,9 @@ for (const [name, source, line, format = "module"] of unsafe) {
   });
 }
 
-test("checkEntryModule reads a deeply nested program without overflowing the stack into an unclear error", () => {
+test("neutralizeEntryModule reads a deeply nested program without overflowing the stack into an unclear error", () => {
   const source = `const a = ${"[".repeat(100_000)}${"]".repeat(100_000)};`;
-  assert.throws(() => checkEntryModule(ID, source, "module"), { code: "ERR_MODULE_ENTRY" });
+  assert.throws(() => neutralizeEntryModule(ID, source, "module"), { code: "ERR_MODULE_ENTRY" });
 });
 
 const at = temporaryTree({

@@ -53,10 +53,17 @@ const BUILTINS = {
 const METHOD_CURE = "export a function, or a static method, that takes the object's data as arguments";
 const CLOSURE_CURE = "export a function of the module and pass it these as arguments";
 const REFUSED = {
-  refusedUnexported: refusal("'unexported' (tasks.ts)", "not exported; export it"),
+  refusedUnexported: refusal(
+    "'unexported' (tasks.ts)",
+    `in the exported object 'refused', not exported itself; export it, or ${refCure("refused.unexported")}`,
+  ),
+  refusedInObject: refusal(
+    "'list' (tasks.ts)",
+    `in the exported object 'api', not exported itself; export it, or ${refCure("api.users.list")}`,
+  ),
   refusedClosure: refusal(
     "(anonymous) (tasks.ts)",
-    `a closure that captured 'secret', 'token'; ${CLOSURE_CURE}`,
+    `a closure that captured 'secret', 'token'; ${CLOSURE_CURE}, or ${refCure("refused.closure")}`,
   ),
   refusedBound: refusal(
     "'bound plain'",
@@ -84,6 +91,10 @@ const REFUSED = {
   refusedCjsClosure: refusal(
     "(anonymous) (commonjs/plain.cjs)",
     `a closure that captured 'secret'; ${CLOSURE_CURE}`,
+  ),
+  refusedCjsInObject: refusal(
+    "'all' (commonjs/plain.cjs)",
+    `in the exported object 'lists', not exported itself; export it, or ${refCure("lists.all", "pathToFileURL(__filename)")}`,
   ),
   refusedNothing: "TypeError: Cannot call undefined in another process: it is no function",
 };
@@ -134,6 +145,10 @@ test("referenceFunction says what is missing when the inspector cannot be had", 
     "Error: Cannot find the module of a function: this node was built or started without its inspector",
   );
 });
+
+function refCure(path: string, url = "import.meta.url"): string {
+  return `refer to it with ref(${url}, "${path}") in its file`;
+}
 
 function refusal(what: string, why: string): string {
   return `TypeError: Cannot call function ${what} in another process: it is ${why}`;

@@ -8,10 +8,13 @@ import { temporaryTree } from "./temporary-tree.ts";
 
 const NODE = "22.0.0";
 const NATIVE_CURE = "import it only where it is installed, or mark its package as provided by the target";
+const OWN_INDEX = new URL("../../src/index.js", import.meta.url).href;
 const nothing = (): boolean => false;
 
 const at = temporaryTree({
-  "package.json": `{ "type": "module", "name": "app" }`,
+  "package.json": `{ "type": "module", "name": "app", "imports": { "#os": "os" } }`,
+  "own.ts": `import { Router } from "${OWN_INDEX}"; export { os } from "#os"; import("${OWN_INDEX}"); import "fs"; import "node:fs"; export { Router };`,
+  "own.cjs": `exports.own = require("${fileURLToPath(OWN_INDEX)}"); require("mitogen"); require("fs");`,
   "top.ts": `import "./left.ts"; import { r } from "./right.js"; import os from "node:os"; import { Router } from "mitogen"; export const t = [r, os, Router];`,
   "left.ts": `import "./shared.ts"; export {};`,
   "right.ts": `export * from "./shared.ts"; export const r = 1;`,
@@ -76,6 +79,15 @@ test("ModuleGraph.record maps every literal specifier to an id, dynamic ones too
     "./right.js": at("right.ts"),
   });
   assert.deepEqual((await modules.record(at("shared.ts"), NODE)).imports, { "./later.ts": at("later.ts") });
+});
+
+test("ModuleGraph.record maps other specifiers of builtins and of this library to the ids a child knows", async () => {
+  const modules = graph();
+  const imports = { [OWN_INDEX]: "mitogen", "#os": "node:os" };
+  assert.deepEqual((await modules.record(at("own.ts"), NODE)).imports, imports);
+  const requires = { [fileURLToPath(OWN_INDEX)]: "mitogen" };
+  assert.deepEqual((await modules.record(at("own.cjs"), NODE)).requires, requires);
+  assert.deepEqual(await paths("own.ts"), ["own.ts"]);
 });
 
 test("ModuleGraph.record gives CommonJS the names it re-exports, also through a cycle", async () => {
@@ -150,6 +162,7 @@ async function served(
   const modules = graph();
   for (const root of ["top.ts", "requiring.js"]) await modules.closure(at(root), NODE, nothing);
   const answer = modules.mayServe(() => true, at(parent), specifier, kind);
+  if ("builtin" in answer) return answer.builtin;
   return "id" in answer ? answer.id.replace(at(""), "") : answer.refused;
 }
 
@@ -193,8 +206,11 @@ const requests: [parent: string, specifier: string, answer: string, kind?: "requ
   ["top.ts", "./x\0.js", CHARACTERS],
   ["top.ts", "http://example.com/x.js", "only file: URLs are served"],
   ["top.ts", "data:text/javascript,1", "only file: URLs are served"],
-  ["top.ts", "node:fs", "only file: URLs are served"],
-  ["top.ts", "fs", "node:fs is in every context"],
+  ["top.ts", "node:fs", "node:fs"],
+  ["top.ts", "fs", "node:fs"],
+  ["top.ts", "#os", "node:os"],
+  ["top.ts", "mitogen", "mitogen"],
+  ["top.ts", OWN_INDEX, OUTSIDE],
   ["top.ts", `./${"x".repeat(1_000)}`, "the specifier is empty or too long"],
   ["top.ts", "", "the specifier is empty or too long"],
   ["top.ts", "./plugins/none.js", "it does not resolve: ERR_MODULE_NOT_FOUND"],

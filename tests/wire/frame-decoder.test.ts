@@ -194,7 +194,9 @@ test("FrameDecoder answers random bytes with frames or a ProtocolError, nothing 
     try {
       for (let at = 0; at < bytes.length; ) {
         const end = at + 1 + random(60);
-        decoder.push(bytes.subarray(at, end), (frame) => assert.ok((frame.body[0] as Buffer).length <= LIMIT));
+        decoder.push(bytes.subarray(at, end), (frame) =>
+          assert.ok((frame.body[0] as Buffer).length <= LIMIT),
+        );
         assert.ok(decoder.pendingBytes <= HEADER_BYTES + LIMIT);
         at = end;
       }

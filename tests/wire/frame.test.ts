@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bodyLength, Encoding, encodeFrame, type Frame, HEADER_BYTES, joinBody } from "../../src/wire/frame.ts";
+import {
+  bodyLength,
+  Encoding,
+  encodeFrame,
+  type Frame,
+  HEADER_BYTES,
+  joinBody,
+} from "../../src/wire/frame.ts";
 
 const INLINE_BYTES = 16 * 1024;
 const frame = (change: Partial<Frame> = {}): Frame => ({

@@ -1,8 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
-import type { Link, LinkEvents } from "../core/link.ts";
+import type { Link, LinkEvents } from "./link.ts";
 import { encodeFrame, type Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
-import { Word } from "./shared-state.ts";
+import { Word } from "./thread-state.ts";
 
 /** A piece this large is handed over instead of copied. */
 const TRANSFER_BYTES = 64 * 1024;
@@ -11,7 +11,7 @@ const TRANSFER_BYTES = 64 * 1024;
  * The broker thread's link to the main thread of its own process. Frames that arrive together are posted together.
  */
 export class ThreadLink implements Link {
-  readonly name: string = "main thread";
+  readonly name: string;
   readonly #port: MessagePort;
   readonly #words: Int32Array;
   readonly #decoder: FrameDecoder = new FrameDecoder(0xffffffff);
@@ -20,7 +20,8 @@ export class ThreadLink implements Link {
   #isFlushScheduled = false;
   #isClosed = false;
 
-  constructor(port: MessagePort, words: Int32Array) {
+  constructor(port: MessagePort, words: Int32Array, name = "main thread") {
+    this.name = name;
     this.#port = port;
     this.#words = words;
   }

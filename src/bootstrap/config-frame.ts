@@ -1,0 +1,15 @@
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame } from "../wire/frame.ts";
+
+/** The first frame a child receives: who it is, and what it may. docs/protocol.md#configuration */
+export function configFrame(config: Readonly<Record<string, unknown>>): Frame {
+  return {
+    encoding: Encoding.CBOR,
+    dstId: config.contextId as number,
+    srcId: 0,
+    authId: 0,
+    handle: 0,
+    replyTo: 0,
+    body: encodeValue(config),
+  };
+}

@@ -1,0 +1,53 @@
+import { PasswordError } from "../errors.ts";
+import type { Dialogue, PasswordOptions } from "./dialogue.ts";
+import { type ConnectionMethod, checkOptions, checkTarget } from "./method.ts";
+import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
+
+/** Options of `router.doas()`. */
+export interface DoasOptions extends PasswordOptions {
+  /** Who to become; `root` by default. */
+  readonly username?: string | undefined;
+  /** `doas` by default. */
+  readonly doasPath?: string | undefined;
+  /** The end of its question, whatever its case; by default a colon behind "password" in one of many languages. */
+  readonly passwordPrompt?: string | undefined;
+  /** What a line of it holds, whatever its case, when the password was wrong. */
+  readonly incorrectPrompts?: readonly string[] | undefined;
+}
+
+/** slicer69's port, OpenBSD, opendoas with PAM. */
+const INCORRECT = ["doas: authentication failed", "doas: authorization failed"];
+
+/** Another user of this machine, through doas. */
+export const doasMethod: ConnectionMethod<DoasOptions> = {
+  name: "doas",
+  nodeCommand: [process.execPath],
+  contextName: ({ username = "root" }) => `doas.${username}`,
+  argv(options, boot) {
+    checkOptions("doas", options, ["username", "doasPath", "password", "passwordPrompt", "incorrectPrompts"]);
+    const { username = "root", doasPath = "doas" } = options;
+    return [doasPath, "-u", checkTarget("doas", "username", username), "--", ...boot.words];
+  },
+  dialogue({ username = "root", password, passwordPrompt, incorrectPrompts = INCORRECT }): Dialogue {
+    const wrong = incorrectPrompts.map((text) => text.toLowerCase());
+    return {
+      // It asks nowhere else, but whether it asks at all is up to doas.conf.
+      terminal: password === undefined ? "preferred" : "always",
+      payloadWaits: true,
+      purpose: `to become ${username}`,
+      isPasswordPrompt: (text) =>
+        passwordPrompt === undefined ? isPasswordPrompt(text) : endsWithPrompt(text, passwordPrompt),
+      isRefusal: (line) => wrong.some((text) => line.toLowerCase().includes(text)),
+    };
+  },
+  // Without a terminal it can only say that it could not ask.
+  diagnose: (lines, { password }) =>
+    password === undefined &&
+    lines.some((line) =>
+      /^doas: (a tty is required|authentication (failed|required)|authorization (failed|required))/i.test(
+        line,
+      ),
+    )
+      ? { type: PasswordError, message: "a password is required", hint: "pass password" }
+      : undefined,
+};

@@ -1,0 +1,68 @@
+/** "Password" as PAM modules, sudo, su and ssh servers say it where someone chose another language, in lower case. */
+const WORDS = [
+  "password",
+  "passwort",
+  "kennwort",
+  "mot de passe",
+  "contraseña",
+  "contrasenya",
+  "senha",
+  "palavra-passe",
+  "parola",
+  "parolă",
+  "wachtwoord",
+  "adgangskode",
+  "lösenord",
+  "passord",
+  "salasana",
+  "parool",
+  "hasło",
+  "heslo",
+  "geslo",
+  "lozinka",
+  "jelszó",
+  "slaptažodis",
+  "parole",
+  "пароль",
+  "парола",
+  "лозинка",
+  "κωδικός",
+  "συνθηματικό",
+  "şifre",
+  "mật khẩu",
+  "รหัสผ่าน",
+  "पासवर्ड",
+  "סיסמ",
+  "كلمة",
+  "密码",
+  "口令",
+  "密碼",
+  "パスワード",
+  "암호",
+  "비밀번호",
+];
+
+/** How much may stand between the word and the colon: `password for ada`. */
+const MAX_BETWEEN = 80;
+
+/**
+ * Whether unterminated text asks for a password: the word, in any of the languages above, then a colon at the very end. Without the colon
+ * a sentence about passwords that arrives in pieces would be taken for the question.
+ */
+export function isPasswordPrompt(text: string): boolean {
+  const question = withoutColon(text);
+  if (question === undefined) return false;
+  const near = question.toLowerCase().normalize("NFC").slice(-MAX_BETWEEN);
+  return WORDS.some((word) => near.includes(word));
+}
+
+/** Whether unterminated text ends with a question that the caller has named, in whatever case and with whatever spaces behind it. */
+export function endsWithPrompt(text: string, prompt: string): boolean {
+  const wanted = prompt.trim().toLowerCase();
+  return wanted !== "" && text.trim().toLowerCase().endsWith(wanted);
+}
+
+/** French puts a no-break space before the colon, Chinese and Japanese have a wide one. */
+function withoutColon(text: string): string | undefined {
+  return /^([\s\S]*)[:：]\s*$/.exec(text)?.[1];
+}

@@ -1,0 +1,48 @@
+import type { Dialogue, PasswordOptions } from "./dialogue.ts";
+import { type ConnectionMethod, checkOptions, checkTarget } from "./method.ts";
+import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
+
+/** Options of `router.su()`. */
+export interface SuOptions extends PasswordOptions {
+  /** Who to become; `root` by default. */
+  readonly username?: string | undefined;
+  /** `su` by default. */
+  readonly suPath?: string | undefined;
+  /** The end of su's question, whatever its case; by default a colon behind "password" in one of many languages. */
+  readonly passwordPrompt?: string | undefined;
+  /** What a line of su holds, whatever its case, when the password was wrong. */
+  readonly incorrectPrompts?: readonly string[] | undefined;
+}
+
+/** BSD, Linux, CentOS 6, AIX. */
+const INCORRECT = ["sorry", "authentication failure", "incorrect password", "denied"];
+/** What stage 0 begins with: it moves the transport away. */
+const MOVE_TRANSPORT = "exec 3<&0 4>&1;";
+
+/** Another user of this machine, through su; the command line is read by that user's login shell. */
+export const suMethod: ConnectionMethod<SuOptions> = {
+  name: "su",
+  nodeCommand: [process.execPath],
+  contextName: ({ username = "root" }) => `su.${username}`,
+  argv(options, boot) {
+    checkOptions("su", options, ["username", "suPath", "password", "passwordPrompt", "incorrectPrompts"]);
+    const { username = "root", suPath = "su" } = options;
+    const argv = [suPath, checkTarget("su", "username", username), "-c"];
+    if (!boot.hasTerminal) return [...argv, boot.shellLine];
+    // It asks on its stdin, which then has to be the terminal; the transport goes past it on descriptors that stage 0 expects.
+    const line = boot.shellLine.replace(MOVE_TRANSPORT, "");
+    return ["sh", "-c", 'exec 3<&0 4>&1 </dev/tty >/dev/tty 2>&1 "$@"', "sh", ...argv, line];
+  },
+  dialogue({ username = "root", passwordPrompt, incorrectPrompts = INCORRECT }): Dialogue {
+    const wrong = incorrectPrompts.map((text) => text.toLowerCase());
+    return {
+      terminal: "onDemand",
+      payloadWaits: true,
+      purpose: `to become ${username}`,
+      isPasswordPrompt: (text) =>
+        passwordPrompt === undefined ? isPasswordPrompt(text) : endsWithPrompt(text, passwordPrompt),
+      isRefusal: (line) => wrong.some((text) => line.toLowerCase().includes(text)),
+      isTerminalDemand: (line) => /^su: .*(\btty\b|terminal)/i.test(line),
+    };
+  },
+};

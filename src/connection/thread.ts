@@ -1,0 +1,109 @@
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { brotliDecompressSync } from "node:zlib";
+import { payloadBytes } from "../bootstrap/payload.ts";
+import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
+import { Deferred } from "../core/deferred.ts";
+import type { LinkEvents } from "../core/link.ts";
+import { getLogger } from "../core/log.ts";
+import { ThreadLink } from "../core/thread-link.ts";
+import { type ControlMessage, Word, WORDS } from "../core/thread-state.ts";
+import type { ConnectOptions } from "./method.ts";
+
+/** Options of `router.thread()`; a thread has no node and no start-up of its own. */
+export type ThreadOptions = Pick<ConnectOptions, "name" | "unidirectional" | "via">;
+
+/** How long a thread may take to end when asked; one that hangs is terminated then. */
+const END_MS = 300;
+/** How long a termination may take: a thread inside a system call cannot be interrupted. */
+const TERMINATE_MS = 3000;
+
+const log = getLogger("mitogen.connect");
+
+/**
+ * The link to a context in a worker thread of this process: the counterpart of the original's fork. It shares the process, so it cannot
+ * change its directory or its user, and what its subprocesses print goes where this process prints. A thread that hangs in a
+ * system call cannot be ended before that returns.
+ */
+export class ThreadChild extends ThreadLink {
+  farewell: string | undefined;
+  readonly traffic = { bytesSent: 0, bytesReceived: 0 };
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #words: Int32Array;
+  readonly #closed: Deferred<void> = new Deferred();
+  #isEnding = false;
+
+  constructor(name: string, port: MessagePort, words: Int32Array, worker: Worker) {
+    super(port, words, name);
+    this.#worker = worker;
+    this.#port = port;
+    this.#words = words;
+  }
+
+  override open(events: LinkEvents): void {
+    super.open(events);
+    this.#port.on("message", (message: ControlMessage) => this.onControl(message));
+    this.#port.unref();
+    this.#worker.on("error", (error) => {
+      this.farewell = `uncaught exception: ${error}`;
+    });
+    this.#worker.once("exit", (code) => {
+      this.#port.close();
+      this.close();
+      const how = this.#isEnding ? "was shut down" : (this.farewell ?? `the thread exited with code ${code}`);
+      events.onClosed(`${this.name}: ${how}`);
+      this.#closed.resolve();
+    });
+  }
+
+  /** Sees a thread that has been sent SHUTDOWN to its end, hung or not; resolves when it is over. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    const timers = [
+      setTimeout(() => void this.#worker.terminate(), END_MS),
+      setTimeout(() => {
+        log.error(`${this.name}: the thread could not be ended, it is inside a system call`);
+        this.#closed.resolve();
+      }, TERMINATE_MS),
+    ];
+    await this.#closed.promise;
+    for (const timer of timers) clearTimeout(timer);
+  }
+
+  override abort(): void {
+    super.abort();
+    void this.#worker.terminate();
+  }
+
+  private onControl({ frames, exitReason }: ControlMessage): void {
+    if (frames !== undefined) {
+      this.receive(frames);
+      Atomics.sub(this.#words, Word.POSTED, 1);
+    }
+    if (exitReason !== undefined) {
+      this.farewell = exitReason;
+      Atomics.store(this.#words, Word.FLUSHED, 1);
+      Atomics.notify(this.#words, Word.FLUSHED);
+    }
+  }
+}
+
+/** Starts a thread; it has no greeting to wait for. The first frame sent must be its configuration. */
+export function startThread(name: string): { child: ThreadChild; ready: Ready } {
+  const { port1, port2 } = new MessageChannel();
+  const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+  const source = brotliDecompressSync(payloadBytes()).toString();
+  const worker = new Worker(`${source}\n(require)`, {
+    eval: true,
+    workerData: { port: port2, words },
+    transferList: [port2],
+    // Only the thread needs it; our own process may have been started without.
+    execArgv: ["--experimental-vm-modules"],
+  } as ConstructorParameters<typeof Worker>[1]);
+  worker.unref();
+  const { versions, platform, arch, pid } = process;
+  return {
+    child: new ThreadChild(name, port1, words, worker),
+    ready: { protocolVersion: PROTOCOL_VERSION, nodeVersion: versions.node, platform, arch, pid },
+  };
+}

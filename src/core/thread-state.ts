@@ -1,0 +1,31 @@
+/**
+ * What two threads that are linked share: 32-bit words in a SharedArrayBuffer.
+ *
+ * WRITER is a lock on the descriptor to the parent. Whoever holds it may write there; the broker holds it as long as it has
+ * anything queued, so a reply that the main thread writes itself never overtakes or cuts a frame of the broker's.
+ */
+export const Word = {
+  /** Who may write to the parent: one of {@link Writer}. */
+  WRITER: 0,
+  /** Messages the main thread has posted and the broker has not yet queued for writing. */
+  POSTED: 1,
+  /** Counts what the broker posts; a main thread that waits synchronously is notified here. */
+  WAKE: 2,
+  /** 1 once the broker has sent everything and the main thread may exit. */
+  FLUSHED: 3,
+} as const;
+export const WORDS = 4;
+
+export const Writer = { NOBODY: 0, MAIN: 1, BROKER: 2 } as const;
+
+/** What the main thread posts to the broker beside frames. */
+export interface ControlMessage {
+  /** Bytes the main thread could not write whole; the lock comes with them. */
+  readonly rest?: Uint8Array;
+  /** The process is about to exit; everything must be sent. */
+  readonly exitReason?: string;
+  /** Whole frames to route. */
+  readonly frames?: Uint8Array;
+  /** User code wrote to stdout or stderr before these frames were made: forward that first. */
+  readonly hasOutput?: boolean;
+}

@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { brotliCompressSync } from "node:zlib";
+import {
+  bootCommand,
+  bootWords,
+  NODE_CANDIDATES,
+  quoteForAnyShell,
+  STAGE_0,
+} from "../../src/bootstrap/command.ts";
+import { payloadBytes } from "../../src/bootstrap/payload.ts";
+
+const NONCE = "0123456789abcdef";
+/** design.md section 4. */
+const COMMAND_BUDGET_BYTES = 838;
+const PAYLOAD_BUDGET_BYTES = 18 * 1024;
+
+/** Stands in for the payload: says what it was given, and reads what follows it. */
+const PAYLOAD = brotliCompressSync(`(function (require, boot) {
+  const fs = require("fs");
+  const rest = Buffer.alloc(100);
+  const kinds = [3, 4, 5, 6].map((fd) => fs.fstatSync(fd).isFile() ? "file" : "pipe");
+  const length = fs.readSync(3, rest, 0, 100);
+  const { nonce, payload, source } = boot;
+  const told = { nonce, payload: payload.length, isWhole: source.endsWith("})"), kinds, rest: String(rest.slice(0, length)) };
+  console.log("this goes to the shell's stdout");
+  fs.writeSync(4, JSON.stringify(told) + "\\n");
+})`);
+const TOLD = {
+  nonce: NONCE,
+  payload: PAYLOAD.length,
+  isWhole: true,
+  kinds: ["pipe", "pipe", "pipe", "pipe"],
+  rest: "MJ frames",
+};
+
+const folder = mkdtempSync(join(tmpdir(), "mitogen boot-"));
+after(() => rmSync(folder, { recursive: true }));
+
+/** A folder to be the whole PATH, with these names for these programs. */
+function pathWith(name: string, programs: Record<string, string>): string {
+  const path = join(folder, name);
+  mkdirSync(path);
+  for (const [link, target] of Object.entries(programs)) symlinkSync(target, join(path, link));
+  return path;
+}
+
+function which(name: string): string {
+  return execFileSync("/bin/sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
+}
+
+function run(argv: readonly string[], input: Buffer, env: Record<string, string> = {}) {
+  const [command, ...args] = argv as [string, ...string[]];
+  // As after a login: nothing of this process's environment but what a shell needs.
+  return spawnSync(command, args, {
+    input,
+    encoding: "utf8",
+    env: { PATH: process.env.PATH ?? "", HOME: folder, ...env },
+    timeout: 30_000,
+  });
+}
+
+function assertBooted({ stdout, stderr, status }: ReturnType<typeof run>): void {
+  const [mark, told, rest] = stdout.replace("this goes to the shell's stdout\n", "").split("\n");
+  assert.equal(mark, `${NONCE}:0`, stderr);
+  assert.deepEqual(JSON.parse(told ?? ""), TOLD);
+  assert.deepEqual([rest, status, stderr], ["", 0, ""]);
+}
+
+const input = Buffer.concat([PAYLOAD, Buffer.from("MJ frames")]);
+const words = (nodeCommand: readonly string[], length = PAYLOAD.length) =>
+  bootWords(NONCE, length, nodeCommand);
+
+test("STAGE_0 holds nothing that a shell reads inside single quotes, and only printable ASCII", () => {
+  assert.doesNotMatch(STAGE_0, /['!\n`]/);
+  assert.match(STAGE_0, /^[\x20-\x7e]+$/);
+});
+
+test("bootCommand fits the budget with the real payload, and so does the payload", () => {
+  assert.ok(payloadBytes().length <= PAYLOAD_BUDGET_BYTES, `${payloadBytes().length}`);
+  const line = bootCommand(NONCE, PAYLOAD_BUDGET_BYTES, []);
+  assert.ok(line.length <= COMMAND_BUDGET_BYTES, `${line.length} bytes`);
+});
+
+test("payloadBytes is the same buffer every time", () => {
+  assert.equal(payloadBytes(), payloadBytes());
+});
+
+test("bootWords are sh, -c, stage 0, nonce, length and the node command", () => {
+  assert.deepEqual(bootWords("abc", 42, []), ["sh", "-c", STAGE_0, "abc", "42"]);
+  assert.deepEqual(bootWords("abc", 42, ["env", "A=b", "node"]).slice(3), [
+    "abc",
+    "42",
+    "env",
+    "A=b",
+    "node",
+  ]);
+});
+
+test("bootCommand is the words as one line, quoted where it matters", () => {
+  assert.equal(bootCommand("abc", 42, []), `sh -c '${STAGE_0}' abc 42`);
+  assert.equal(
+    bootCommand("abc", 42, ["/opt/my node/bin/node", "--flag=$HOME"]),
+    `sh -c '${STAGE_0}' abc 42 '/opt/my node/bin/node' '--flag=$HOME'`,
+  );
+});
+
+test("quoteForAnyShell leaves plain words alone and quotes the rest", () => {
+  for (const word of ["node", "/usr/bin/node-20", "a@b", "x=1", "%", "a+b:c,d.e_f"]) {
+    assert.equal(quoteForAnyShell(word), word);
+  }
+  for (const word of [
+    "",
+    " ",
+    "a b",
+    "$HOME",
+    "~",
+    "*",
+    "a;b",
+    "a|b",
+    "a>b",
+    "(a)",
+    "[a]",
+    "{a}",
+    "#a",
+    '"a"',
+    "a\tb",
+    "é",
+    "=node",
+  ]) {
+    assert.equal(quoteForAnyShell(word), `'${word}'`);
+  }
+});
+
+test("quoteForAnyShell refuses what some shell reads inside single quotes", () => {
+  for (const word of ["it's", "a!b", "a\nb", "a\rb", "a`b", "a\\b", "a\0b"]) {
+    assert.throws(() => quoteForAnyShell(word), {
+      name: "RangeError",
+      message: new RegExp(
+        `^Cannot pass ${JSON.stringify(word).replace(/[\\.*+?^$]/g, "\\$&")} to an unknown login shell`,
+      ),
+    });
+    assert.throws(() => bootCommand(NONCE, 1, [word]), RangeError);
+    // Without a login shell in between, any word will do.
+    assert.equal(bootWords(NONCE, 1, [word]).at(-1), word);
+  }
+});
+
+const loginShells: [string, string[]][] = [
+  ["/bin/dash", ["-c"]],
+  ["/bin/bash", ["-c"]],
+  ["/bin/rbash", ["-c"]],
+  ["/bin/zsh", ["-c"]],
+  ["/usr/bin/fish", ["-c"]],
+  ["/usr/bin/tcsh", ["-c"]],
+  ["/usr/bin/ksh", ["-c"]],
+  ["/usr/bin/mksh", ["-c"]],
+  ["/bin/busybox", ["sh", "-c"]],
+];
+for (const [shell, args] of loginShells) {
+  test(`bootCommand boots through the login shell ${shell}`, (t) => {
+    if (!existsSync(shell)) {
+      t.skip(`${shell} is not installed`);
+      return;
+    }
+    assertBooted(run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, [process.execPath])], input));
+    assertBooted(
+      run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, ["env", "A=b c", process.execPath])], input),
+    );
+  });
+}
+
+const posixShells: string[][] = [
+  ["/bin/sh"],
+  ["/bin/dash"],
+  ["/bin/bash"],
+  ["/bin/bash", "--posix"],
+  ["/bin/zsh", "--emulate", "sh"],
+  ["/usr/bin/ksh"],
+  ["/usr/bin/mksh"],
+  ["/bin/busybox", "sh"],
+];
+const nodeOnly = pathWith("node only", { node: process.execPath });
+const nodejsOnly = pathWith("nodejs only", { nodejs: process.execPath });
+const neither = pathWith("neither", { uname: which("uname") });
+for (const shell of posixShells) {
+  const name = shell.join(" ");
+  test(`STAGE_0 runs under ${name}, with nodePath and without`, (t) => {
+    if (!existsSync(shell[0] as string)) {
+      t.skip(`${shell[0]} is not installed`);
+      return;
+    }
+    const argv = (nodeCommand: readonly string[]) => [...shell, ...words(nodeCommand).slice(1)];
+    assertBooted(run(argv([process.execPath]), input));
+    assertBooted(run(argv([]), input, { PATH: nodeOnly }));
+    assertBooted(run(argv([]), input, { PATH: nodejsOnly }));
+    assertBooted(run(argv(["node"]), input, { PATH: nodeOnly }));
+    if (existsSync(NODE_CANDIDATES.at(-1) as string)) return;
+    const { stdout, status } = run(argv([]), input, { PATH: neither });
+    assert.match(
+      stdout,
+      new RegExp(`^${NONCE}:N ${process.platform === "linux" ? "Linux" : "\\w+"} \\S+\\n$`),
+    );
+    assert.equal(status, 127);
+  });
+}
+
+test("STAGE_0 with a nodePath that is not there ends at once, saying so on stderr", () => {
+  const { stdout, stderr, status } = run(words(["/nonexistent/node"]), input);
+  assert.deepEqual([stdout, status], [`${NONCE}:0\n`, 127]);
+  assert.match(stderr, /\/nonexistent\/node/);
+});
+
+test("Stage 1 on a node that is too old says its version and ends", () => {
+  const fake = join(folder, "old.cjs");
+  writeFileSync(
+    fake,
+    `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "10.24.1" } });`,
+  );
+  const { stdout, status } = run(words([process.execPath, "--require", fake]), input);
+  assert.deepEqual([stdout, status], [`${NONCE}:0\n${NONCE}:V 10.24.1\n`, 1]);
+});
+
+test("Stage 1 ends at once when the payload is cut short or broken, having said only that the shell runs", () => {
+  for (const broken of [PAYLOAD.subarray(0, -1), Buffer.alloc(0), Buffer.alloc(PAYLOAD.length, "junk")]) {
+    const { stdout, stderr, status, signal } = run(words([process.execPath]), broken);
+    assert.deepEqual([stdout, status, signal], [`${NONCE}:0\n`, 1, null]);
+    assert.notEqual(stderr, "");
+  }
+});
+
+test("Stage 1 reads a payload that comes byte by byte through a non-blocking stdin (T10)", async () => {
+  const fifo = join(folder, "fifo");
+  execFileSync("mkfifo", [fifo]);
+  const fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+  const [command, ...args] = words([process.execPath]) as [string, ...string[]];
+  const child = spawn(command, args, { stdio: [fd, "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const closed = once(child, "close");
+  for (const byte of PAYLOAD) {
+    writeSync(fd, Buffer.from([byte]));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  writeSync(fd, "MJ frames");
+  const [status, signal] = await closed;
+  closeSync(fd);
+  assertBooted({ stdout, stderr, status, signal } as ReturnType<typeof run>);
+});
+
+test("The payload that is shipped is an expression made of ASCII", () => {
+  const { status, stdout, stderr } = run(
+    [process.execPath, "-e", "process.stdout.write(String(zlib.brotliDecompressSync(fs.readFileSync(0))))"],
+    payloadBytes(),
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^\(function\(require,boot\)\{[\x20-\x7e\n\t]*\}\)\n\/\/# sourceURL=mitogen:payload$/);
+});

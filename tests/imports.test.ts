@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+import { repoRoot } from "./support/lab.ts";
+
+const SRC = join(repoRoot, "src");
+
+/** What each part of src/ may import beside itself: style.md, "Folder layout". A file's own row wins over its folder's. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  "errors.ts": [],
+  wire: ["errors.ts"],
+  core: ["wire", "errors.ts"],
+  logging: ["core", "wire", "errors.ts"],
+  service: ["core", "wire", "errors.ts"],
+  loader: ["core", "wire", "errors.ts"],
+  bootstrap: ["core", "wire", "errors.ts"],
+  connection: ["bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  remote: [
+    ...["loader/importer.ts", "loader/evaluator.ts", "loader/builtins.ts", "loader/module-record.ts"],
+    ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
+  ],
+  "index.ts": ["connection", "bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  cli: ["index.ts"],
+};
+
+/** What the table does not allow and is there all the same, each with its reason. */
+const EXCEPTIONS = [
+  // A type: nothing is imported when it runs, the code itself travels later.
+  "remote/broker-thread.ts imports connection/parent-role.ts",
+  // Generated text, served as a module.
+  "loader/responder.ts imports bootstrap/parent-role.generated.ts",
+];
+
+/** Packages of package.json, and who may use them. Nothing that travels does. */
+const MAY_USE_PACKAGES = ["loader", "cli"];
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+}
+
+function sources(): string[] {
+  return readdirSync(SRC, { recursive: true, encoding: "utf8" })
+    .map((path) => path.replaceAll("\\", "/"))
+    .filter((path) => path.endsWith(".ts"));
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(SRC, file), "utf8");
+  const found = text.matchAll(
+    /^(?:import|export)\s+(?:type\s+)?(?:[\w*{][^;"'=()]*?\sfrom\s+)?["']([^"'\n]+)["'];$|^(?! *\*).*\bimport\(["']([^"']+)["']\)/gm,
+  );
+  return [...found].map(([, fromStatic, fromCall]) => ({
+    file,
+    specifier: (fromStatic ?? fromCall) as string,
+  }));
+}
+
+const folderOf = (file: string): string => file.split("/")[0] as string;
+
+/** Why an import is against the table; undefined if it is not. */
+function objection({ file, specifier }: Import): string | undefined {
+  if (specifier.startsWith("node:")) return undefined;
+  const from = folderOf(file);
+  if (!specifier.startsWith(".")) {
+    return MAY_USE_PACKAGES.includes(from) ? undefined : `${file} uses the package ${specifier}`;
+  }
+  const target = relative(SRC, resolve(SRC, dirname(file), specifier)).replaceAll("\\", "/");
+  const to = folderOf(target);
+  if (to === from) return undefined;
+  const allowed = MAY_IMPORT[from];
+  if (allowed === undefined) return `${from} has no row in the table`;
+  return allowed.includes(to) || allowed.includes(target) ? undefined : `${file} imports ${target}`;
+}
+
+test("src/ imports only downwards: cli, index, connection, bootstrap and loader, core, wire, errors", () => {
+  const all = sources().flatMap(importsOf);
+  assert.ok(all.length > 100, "imports were found");
+  const objections = all.map(objection).filter((each) => each !== undefined);
+  // Both ways: an exception that is no longer needed has to go.
+  assert.deepEqual(objections.sort(), EXCEPTIONS.sort());
+});
+
+test("src/ imports name the file: nothing is resolved by guessing", () => {
+  const vague = sources()
+    .flatMap(importsOf)
+    .filter(({ specifier }) => specifier.startsWith(".") && !specifier.endsWith(".ts"));
+  assert.deepEqual(vague, []);
+});
+
+test("objection tells an upward import from a downward one", () => {
+  const cases: [string, string, boolean][] = [
+    ["wire/frame.ts", "../core/link.ts", false],
+    ["wire/frame.ts", "../errors.ts", true],
+    ["core/link.ts", "../wire/frame.ts", true],
+    ["core/link.ts", "../connection/router.ts", false],
+    ["remote/main.ts", "../loader/importer.ts", true],
+    ["remote/main.ts", "../loader/responder.ts", false],
+    ["cli/main.ts", "../core/link.ts", false],
+    ["errors.ts", "./wire/frame.ts", false],
+    ["loader/compile.ts", "esbuild", true],
+    ["core/link.ts", "esbuild", false],
+    ["core/link.ts", "node:fs", true],
+  ];
+  for (const [file, specifier, isAllowed] of cases) {
+    assert.equal(objection({ file, specifier }) === undefined, isAllowed, `${file} → ${specifier}`);
+  }
+});
