@@ -55,7 +55,9 @@ function privateNames() {
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))
     .map((name) => readFileSync(`src/${name}`, "utf8"));
   const text = sources.join("\n");
-  const declared = [...text.matchAll(/^ {2}private (?:static |readonly |async )*(\w+)/gm)].map(([, name]) => name);
+  const declared = [...text.matchAll(/^ {2}private (?:static |readonly |async )*(\w+)/gm)].map(
+    ([, name]) => name,
+  );
   const names = [...new Set(declared)].filter((name) => {
     if (!/[a-z][A-Z]/.test(name)) return false;
     const uses = [...text.matchAll(new RegExp(`(\\S*)\\b${name}\\b`, "g"))].map(([, before]) => before);
@@ -73,7 +75,9 @@ export async function buildPayload(log = console.log) {
   const compressed = brotliCompressSync(payload.text, {
     params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 18 },
   });
-  log(`payload: ${payload.text.length} bytes, ${compressed.length} compressed (budget ${PAYLOAD_BUDGET_BYTES})`);
+  log(
+    `payload: ${payload.text.length} bytes, ${compressed.length} compressed (budget ${PAYLOAD_BUDGET_BYTES})`,
+  );
   log(`  largest: ${payload.largest}`);
   if (compressed.length > PAYLOAD_BUDGET_BYTES) throw new Error("The payload is over its budget");
   write("payload", "PAYLOAD", compressed.toString("base64"));

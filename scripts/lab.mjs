@@ -1,57 +1,91 @@
-// The test lab: real sshd, accounts with every common login shell, every supported Node.
-//   node scripts/lab.mjs [up [--peers]]    as root on Debian; does only what is not done yet
-//   node scripts/lab.mjs down              ends the daemons it started; accounts and files stay
+// The test lab: real sshd, accounts with every common login shell, every supported Node, and what every connection
+// method needs.
+//   node scripts/lab.mjs [up [--peers] [--no-methods]]    as root on Debian; does only what is not done yet
+//   node scripts/lab.mjs down      ends what it started; accounts, images and files stay
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { createAccounts, passwordFile } from "./lab/accounts.mjs";
+import { ACCOUNTS, createAccounts, passwordFile } from "./lab/accounts.mjs";
+import { BECOME_ACCOUNTS } from "./lab/become.mjs";
 import { identityFile, makeClientKeys, strangerFile, writeClientFiles } from "./lab/client.mjs";
+import { bringUpMethods, tearDownMethods } from "./lab/methods.mjs";
 import { installNodes, publish } from "./lab/nodes.mjs";
 import { installPackages } from "./lab/packages.mjs";
+import { makePlaces, runFolder } from "./lab/places.mjs";
+import { HOST } from "./lab/ports.mjs";
 import { labFolder, step, waitFor, writeIfChanged } from "./lab/run.mjs";
-import { HOST, startSshd, stopSshd } from "./lab/sshd.mjs";
+import { startSshd, stopSshd } from "./lab/sshd.mjs";
 
 /**
  * Brings the lab up, or what of it is missing, and answers what `.lab/lab.json` then holds.
- * `peers` adds what only the benchmarks compare against.
+ * `peers` adds what only the benchmarks compare against. Without `methods` there is ssh to loopback and nothing else new.
  */
-export async function labUp({ peers = process.env.MITOGEN_LAB_PEERS === "1" } = {}) {
+export async function labUp({ peers = process.env.MITOGEN_LAB_PEERS === "1", methods = true } = {}) {
   if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
     throw new Error("The lab needs root on Debian");
   }
   mkdirSync(labFolder, { recursive: true });
+  makePlaces();
   return await exclusively(async () => {
-    const before = remembered();
-    const lab = { ssh: { host: HOST }, nodes: {}, node: "" };
-    await step("packages", () => installPackages({ peers }));
-    await step("nodes", async () => {
-      const { nodes, note } = await installNodes();
-      Object.assign(lab, { nodes, node: publish(process.execPath, process.version) });
-      return note;
-    });
-    let users = [];
-    await step("accounts", async () => {
-      users = await createAccounts({ node: lab.node, publicKey: await makeClientKeys() });
-      return users.map(({ name }) => name.replace("mitogen-", "")).join(" ");
-    });
-    const ports = {};
-    for (const [name, key] of Object.entries({ main: "port", other: "otherPort" })) {
-      await step(`sshd ${name}`, async () => {
-        const { port, note } = await startSshd(name, { remembered: before?.ssh[key], users });
-        ports[key] = port;
-        return note;
-      });
-    }
-    const client = writeClientFiles({ ...ports, users });
-    Object.assign(lab.ssh, { ...ports, users, identityFile, strangerFile, passwordFile, ...client });
+    const { ssh: before, nodes: _nodes, node: _node, ...partsBefore } = remembered() ?? {};
+    const packages = step("packages", () => installPackages({ peers, methods }));
+    const [nodes] = await Promise.all([bringUpNodes(packages), packages]);
+    const { users, becomeUsers } = await bringUpAccounts(nodes.node);
+    const everyone = [...users, ...becomeUsers];
+    const [ssh, parts] = await Promise.all([
+      bringUpSsh(before, { users, everyone }),
+      methods
+        ? bringUpMethods({ node: nodes.node, version: process.version, users: everyone, identityFile })
+        : partsBefore,
+    ]);
+    const lab = { ssh, ...nodes, ...parts };
+    if (parts.become) lab.become = { ...parts.become, users: becomeUsers };
     writeIfChanged(join(labFolder, "lab.json"), `${JSON.stringify(lab, null, 2)}\n`);
-    chmodSync(join(labFolder, "ssh"), 0o700);
     return lab;
   });
 }
 
 export async function labDown() {
-  for (const name of ["main", "other"]) await step("sshd", () => stopSshd(name));
+  makePlaces();
+  await exclusively(async () => {
+    await tearDownMethods();
+    for (const name of ["main", "other"]) await step("sshd", () => stopSshd(name));
+  });
+}
+
+async function bringUpNodes(libraries) {
+  let found = {};
+  await step("nodes", async () => {
+    const { nodes, note } = await installNodes({ libraries });
+    found = { nodes, node: publish(process.execPath, process.version) };
+    return note;
+  });
+  return found;
+}
+
+async function bringUpAccounts(node) {
+  const found = { users: [], becomeUsers: [] };
+  await step("accounts", async () => {
+    const options = { node, publicKey: await makeClientKeys() };
+    found.users = await createAccounts(ACCOUNTS, options);
+    found.becomeUsers = await createAccounts(BECOME_ACCOUNTS, options);
+    return [...found.users, ...found.becomeUsers].map(({ name }) => name.replace("mitogen-", "")).join(" ");
+  });
+  return found;
+}
+
+async function bringUpSsh(before, { users, everyone }) {
+  const ports = {};
+  for (const [name, key] of Object.entries({ main: "port", other: "otherPort" })) {
+    await step(`sshd ${name}`, async () => {
+      const { port, note } = await startSshd(name, { remembered: before?.[key], users: everyone });
+      ports[key] = port;
+      return note;
+    });
+  }
+  const client = writeClientFiles({ ...ports, users: everyone });
+  chmodSync(join(labFolder, "ssh"), 0o700);
+  return { host: HOST, ...ports, users, identityFile, strangerFile, passwordFile, ...client };
 }
 
 function remembered() {
@@ -59,9 +93,9 @@ function remembered() {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
 }
 
-/** Two at a time would fight over ports and package locks. */
+/** Two at a time would fight over ports, package locks and accounts, also when they are of two checkouts. */
 async function exclusively(work) {
-  const lock = join(labFolder, "lock");
+  const lock = join(runFolder, "lock");
   const taken = await waitFor(() => takeLock(lock), 900_000);
   if (!taken) throw new Error(`Another process holds ${lock}`);
   try {
@@ -85,7 +119,9 @@ function takeLock(lock) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const [command = "up"] = process.argv.slice(2).filter((word) => !word.startsWith("-"));
-  if (command === "up") await labUp(process.argv.includes("--peers") ? { peers: true } : {});
+  const methods = !process.argv.includes("--no-methods");
+  if (command === "up")
+    await labUp(process.argv.includes("--peers") ? { peers: true, methods } : { methods });
   else if (command === "down") await labDown();
   else throw new Error(`Unknown command ${command}: want up or down`);
 }

@@ -12,10 +12,11 @@ import {
   symlinkSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { publicFolder } from "./places.mjs";
 import { run, writeIfChanged } from "./run.mjs";
 
 /** The password of `mitogen-password`: random, one per machine, readable by root only. */
-export const passwordFile = "/usr/local/lib/mitogen-lab/password";
+export const passwordFile = join(publicFolder, "password");
 
 /** Where a Node may be found by absolute path although PATH holds none. */
 const FALLBACKS = ["/usr/local/bin/node", "/usr/bin/node", "/usr/bin/nodejs", "/opt/bin/node", "/bin/node"];

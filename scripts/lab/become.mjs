@@ -13,7 +13,7 @@ const PASSWORD = { file: becomePasswordFile };
 /** `password` is set on all of them; only `mitogen-sudo-pw` may log in with it. */
 export const BECOME_ACCOUNTS = [
   { name: "mitogen-sudo-nopw", shell: SHELL, password: PASSWORD },
-  { name: "mitogen-sudo-pw", shell: SHELL, password: { ...PASSWORD, login: "also" } },
+  { name: "mitogen-sudo-pw", shell: SHELL, password: { ...PASSWORD, login: "both" } },
   { name: "mitogen-sudo-tty", shell: SHELL, password: PASSWORD },
   { name: "mitogen-sudo-pty", shell: SHELL, password: PASSWORD },
   { name: "mitogen-sudo-denied", shell: SHELL, password: PASSWORD },
@@ -28,7 +28,7 @@ const BEGIN = "# mitogen lab: begin";
 const END = "# mitogen lab: end";
 
 /** Writes the rules of sudo and doas; answers what lab.json tells. */
-export async function setUpBecome({ node, users }) {
+export async function setUpBecome({ node }) {
   const changed = [await writeSudoers(node), await writeDoasConf()];
   const tools = {
     sudo: "/usr/bin/sudo",
@@ -37,7 +37,7 @@ export async function setUpBecome({ node, users }) {
     script: "/usr/bin/script",
   };
   const note = changed.some(Boolean) ? "sudoers and doas.conf written" : "unchanged";
-  return { passwordFile: becomePasswordFile, users, target: "mitogen-target", tools, note };
+  return { passwordFile: becomePasswordFile, target: "mitogen-target", tools, note };
 }
 
 /** As crypt(3) wrote it, for the containers' own shadow file. */

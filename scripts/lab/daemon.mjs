@@ -28,15 +28,14 @@ export async function startDaemon(name, { argv, env = {}, version = "", isReady,
     stdio,
   });
   closeSync(output);
-  const failure = new Promise((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("exit", (code, signal) => resolve(`ended with ${code ?? signal}`));
+  let ended;
+  child.once("error", (error) => {
+    ended = error.message;
+  });
+  child.once("exit", (code, signal) => {
+    ended = `ended with ${code ?? signal}`;
   });
   if (child.pid) remember(name, child.pid, key);
-  let ended;
-  failure.then((reason) => {
-    ended = reason;
-  });
   const ready = await waitFor(async () => ended ?? (await isReady(child.pid)), withinMs);
   if (ended || !ready) {
     const words = readFileSync(log, "utf8").trim().slice(-1500);

@@ -12,14 +12,17 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { publicFolder } from "./places.mjs";
 import { labFolder, retry, root, run } from "./run.mjs";
 
 const MANIFEST = join(root, "scripts/lab/nodes");
 const FOLDER = join(labFolder, "nodes");
-const PUBLIC = "/usr/local/lib/mitogen-lab";
 
-/** Installs them unless the same lock file already was; answers `{ major: path }`. */
-export async function installNodes() {
+/**
+ * Installs them unless the same lock file already was; answers `{ major: path }`.
+ * They run only once `libraries` are there.
+ */
+export async function installNodes({ libraries }) {
   const lock = readFileSync(join(MANIFEST, "package-lock.json"));
   const hash = createHash("sha256").update(lock).digest("hex");
   const marker = join(FOLDER, "installed");
@@ -31,6 +34,7 @@ export async function installNodes() {
     for (const file of ["package.json", "package-lock.json"])
       copyFileSync(join(MANIFEST, file), join(FOLDER, file));
     await retry(() => run("npm", ["ci", "--prefix", FOLDER, "--no-audit", "--no-fund"], { cwd: FOLDER }));
+    await libraries;
     for (const name of names) await run(binary(name), ["--version"]);
     writeFileSync(marker, hash);
   }
@@ -47,7 +51,7 @@ export async function installNodes() {
  * The running Node may live under a home that others cannot enter.
  */
 export function publish(node, version) {
-  const target = join(PUBLIC, version, "node");
+  const target = join(publicFolder, version, "node");
   const source = statSync(node);
   if (existsSync(target) && statSync(target).size === source.size) return target;
   mkdirSync(dirname(target), { recursive: true });

@@ -1,4 +1,5 @@
 // Debian packages: installs what is missing, refreshes the package lists only when that is not enough.
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { retry, run } from "./run.mjs";
 
 // Node 26 wants libatomic1, which a minimal Debian does not have.
@@ -14,16 +15,57 @@ const LAB = [
   "procps",
 ];
 const PEERS = ["python3-mitogen"];
+const METHODS = [
+  ...["sudo", "opendoas", "util-linux", "bsdutils", "sshpass", "rsync", "dropbear-bin"],
+  ...[
+    "iproute2",
+    "busybox-static",
+    "docker.io",
+    "podman",
+    "buildah",
+    "runc",
+    "lxc",
+    "lxd",
+    "systemd-container",
+  ],
+];
 
-export async function installPackages({ peers }) {
-  const wanted = peers ? [...LAB, ...PEERS] : LAB;
-  const missing = await missingOf(wanted);
-  if (missing.length === 0) return "all present";
+/** Asked by maintainer scripts before they start a service; 101 forbids it. */
+const POLICY = "/usr/sbin/policy-rc.d";
+
+/** What the lab itself needs must install; of what the methods need, whatever can. */
+export async function installPackages({ peers, methods }) {
+  const needed = await missingOf(peers ? [...LAB, ...PEERS] : LAB);
+  const wanted = methods ? await missingOf(METHODS) : [];
+  if (needed.length + wanted.length === 0) return "all present";
+  return await withoutServices(async () => {
+    const failed = [];
+    await install([...needed, ...wanted]).catch(async (error) => {
+      if (wanted.length === 0) throw error;
+      if (needed.length > 0) await install(needed);
+      for (const name of wanted) await install([name]).catch(() => failed.push(name));
+    });
+    const words = failed.length > 0 ? `, FAILED ${failed.join(" ")}` : "";
+    return `installed ${[...needed, ...wanted].filter((name) => !failed.includes(name)).join(" ")}${words}`;
+  });
+}
+
+async function install(names) {
   await retry(async (tried) => {
     if (tried > 1) await apt("update");
-    await apt("install", "-y", "--no-install-recommends", ...missing);
+    await apt("install", "-y", "--no-install-recommends", ...names);
   }, 4);
-  return `installed ${missing.join(" ")}`;
+}
+
+/** Installing a daemon must not start it: the lab runs its own, out of the machine's way. */
+async function withoutServices(work) {
+  if (existsSync(POLICY)) return await work();
+  writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return await work();
+  } finally {
+    rmSync(POLICY, { force: true });
+  }
 }
 
 async function missingOf(names) {

@@ -4,25 +4,31 @@ import { randomBytes } from "node:crypto";
 
 const ECHO = "process.stdin.pipe(process.stdout)";
 const BYTES = 300_000;
-const LIMIT_MS = 30_000;
+const STATUS = 7;
+const LIMIT_MS = 60_000;
 
-/** Rejects unless `node` behind `argv` echoes random bytes unchanged and its exit status arrives. */
-export async function verifyTool(argv, { node = "node", env = {} } = {}) {
+/** Rejects unless `node` behind `argv` echoes random bytes unchanged and the exit status arrives. */
+export async function verifyTool(argv, { node = "node", wrap = (words) => words } = {}) {
   const sent = randomBytes(BYTES);
   // The shell in front of the node is how the library will start it.
-  const words = ["sh", "-c", `"$0" -e '${ECHO}'; exit 7`, node];
-  const { code, stdout, stderr } = await talk([...argv, ...words], env, sent);
+  const words = wrap(["sh", "-c", `"$0" -e '${ECHO}'; exit ${STATUS}`, node]);
+  const { code, stdout, stderr } = await talk([...argv, ...words], sent);
   if (!stdout.equals(sent)) {
-    const got = stdout.length < 500 ? `: ${stdout}` : ` ${stdout.length} bytes`;
-    throw new Error(`${argv.join(" ")} does not carry bytes unchanged, got${got}\n${stderr}`);
+    const got = stdout.length < 500 ? stdout : `${stdout.length} bytes`;
+    throw new Error(`${argv.join(" ")} does not carry bytes unchanged: ${got}\n${stderr}`);
   }
-  if (code !== 7)
-    throw new Error(`${argv.join(" ")} ended with ${code} instead of the command's 7\n${stderr}`);
+  if (code !== STATUS)
+    throw new Error(`${argv.join(" ")} ended with ${code} instead of ${STATUS}\n${stderr}`);
 }
 
-function talk([command, ...args], env, input) {
+/** One word for a POSIX shell. */
+export function quote(word) {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function talk([command, ...args], input) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: { ...process.env, ...env }, timeout: LIMIT_MS });
+    const child = spawn(command, args, { timeout: LIMIT_MS });
     const output = { stdout: [], stderr: [] };
     for (const [name, chunks] of Object.entries(output))
       child[name].on("data", (chunk) => chunks.push(chunk));

@@ -6,17 +6,14 @@ import { payloadBytes } from "../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
 import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
-import {
-  CancelledError,
-  type ConnectDetails,
-  type ConnectStage,
-  EofError,
-  StreamError,
-  TimeoutError,
-} from "../errors.ts";
+import { CancelledError, type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, encodeFrame } from "../wire/frame.ts";
-import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
+import { Conversation } from "./conversation.ts";
+import type { PasswordOptions } from "./dialogue.ts";
+import type { BootLine, ConnectionMethod, ConnectOptions } from "./method.ts";
+import { findTerminal, type Terminal } from "./terminal.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */
@@ -35,102 +32,134 @@ export interface Connected {
 }
 
 /**
- * One connect, from spawn to greeting. Payload and configuration are written at once, so after the transport is up it takes one round
- * trip. Whatever happens it ends: ready, with an error that says how far it came, or by its timeout.
+ * One connect, from spawn to greeting. Where the tool asks nothing, payload and configuration are written at once, so after the transport is
+ * up it takes one round trip. Whatever happens it ends: ready, with an error that says how far it came, or by its timeout.
  */
 export class ConnectAttempt<O extends ConnectOptions> {
   readonly #method: ConnectionMethod<O>;
   readonly #options: O;
-  readonly #argv: string[];
-  readonly #handshake: Handshake;
+  readonly #nonce: string = randomBytes(8).toString("hex");
   readonly #history: History = new History();
   readonly #outcome: Deferred<Connected> = new Deferred();
   readonly #startedAt: number = Date.now();
+  #argv: string[];
+  #handshake: Handshake;
+  #conversation: Conversation | undefined;
+  #firstBytes: readonly Uint8Array[] = [];
   #stage: ConnectStage = "spawn";
   #tool: ToolProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
 
+  /** Throws for options that make no command line. */
   constructor(method: ConnectionMethod<O>, options: O) {
     this.#method = method;
     this.#options = options;
-    const nonce = randomBytes(8).toString("hex");
-    const { nodePath } = options;
-    const node =
-      nodePath === undefined ? method.nodeCommand : typeof nodePath === "string" ? [nodePath] : nodePath;
-    const { length } = payloadBytes();
-    const words = bootWords(nonce, length, node);
-    this.#argv = method.argv(options, {
-      words,
-      get shellLine() {
-        return bootCommand(nonce, length, node);
-      },
-    });
-    this.#handshake = new Handshake(nonce, (noise) => this.onNoise("stdout", noise));
+    this.#argv = method.argv(options, this.bootLine(false));
+    this.#handshake = this.newHandshake();
   }
 
   /** Starts it. `config` is the child's configuration, sent behind the payload. */
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_TIMEOUT_MS;
     this.#timer = setTimeout(() => {
-      this.fail(TimeoutError, `connection timed out after ${timeoutMs} ms`, "");
+      this.fail({ type: TimeoutError, message: `connection timed out after ${timeoutMs} ms`, hint: "" });
     }, timeoutMs);
-    log.debug(`Starting ${this.#argv.map(quoteForLog).join(" ")}`);
-    let tool: ToolProcess;
-    try {
-      tool = new ToolProcess(this.#argv);
-    } catch (error) {
-      this.fail(StreamError, `could not be started: ${(error as Error).message}`, "", error);
-      return this.#outcome.promise;
-    }
-    this.#tool = tool;
-    tool.exited.catch((error) => {
-      this.fail(StreamError, `could not be started: ${error.message}`, notFoundHint(error), error);
-    });
-    if (tool.pid === undefined) return this.#outcome.promise;
-    this.#stage = "transport";
-    tool.stdout.on("data", this.onStdout);
-    tool.stderr.on("data", this.onStderr);
-    tool.stdin.write(payloadBytes());
-    for (const piece of configFrame(config)) tool.stdin.write(piece);
-    // Both streams are read to their end first: the reason often comes last.
-    tool.drained().then(
-      () => this.onEnded(),
-      () => undefined,
-    );
+    this.#firstBytes = [payloadBytes(), ...configFrame(config)];
+    const { terminal = "never" } = this.#method.dialogue?.(this.#options, this.bootLine(false)) ?? {};
+    if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
+    else this.start(undefined);
     return this.#outcome.promise;
   }
 
   /** Gives it up: the router or broker shuts down. */
   cancel(): Promise<void> {
-    this.fail(CancelledError, "the router was shut down during the connect", "");
+    this.fail({ type: CancelledError, message: "the router was shut down during the connect", hint: "" });
     return this.#tool?.end(0) ?? Promise.resolve();
   }
 
+  private async startOnTerminal(isRequired: boolean): Promise<void> {
+    let terminal: Terminal | undefined;
+    try {
+      terminal = await findTerminal();
+    } catch (error) {
+      if (isRequired)
+        this.fail({ type: StreamError, message: (error as Error).message, hint: "", cause: error });
+    }
+    if (!this.#isOver) this.start(terminal);
+  }
+
+  private start(terminal: Terminal | undefined): void {
+    const boot = this.bootLine(terminal !== undefined);
+    this.#argv = this.#method.argv(this.#options, boot);
+    const dialogue = this.#method.dialogue?.(this.#options, boot);
+    const using = terminal === undefined ? "" : ` on a terminal of ${terminal.name}`;
+    log.debug(`Starting ${printCommand(this.#argv)}${using}`);
+    let tool: ToolProcess;
+    try {
+      const isDetached = dialogue !== undefined && dialogue.terminal !== "never";
+      tool = new ToolProcess(this.#argv, { terminal, isDetached });
+    } catch (error) {
+      this.failToStart(error as Error);
+      return;
+    }
+    this.#tool = tool;
+    tool.exited.catch((error) => this.failToStart(error));
+    if (tool.pid === undefined) return;
+    this.#stage = "transport";
+    const { password } = this.#options as PasswordOptions;
+    this.#conversation =
+      dialogue &&
+      new Conversation(dialogue, password, {
+        type: (text) => tool.promptIn.write(`${text}\n`),
+        fail: (verdict, cause) => this.fail({ ...verdict, cause }),
+      });
+    tool.stdout.on("data", this.onStdout);
+    tool.promptOut.on("data", this.onPromptOut);
+    if (dialogue?.payloadWaits !== true) this.sendFirstBytes();
+    // Both streams are read to their end first: the reason often comes last.
+    tool.drained().then(
+      () => this.onEnded(tool, terminal),
+      () => undefined,
+    );
+  }
+
+  private sendFirstBytes(): void {
+    for (const piece of this.#firstBytes) this.#tool?.stdin.write(piece);
+    this.#firstBytes = [];
+  }
+
   private readonly onStdout = (chunk: Buffer): void => {
-    for (const event of this.#handshake.push(chunk)) this.onEvent(event);
+    const events = this.#handshake.push(chunk);
+    // Some tools ask on their stdout; from the first marker on it is the child's.
+    if (events.length === 0 && this.#stage === "transport") this.#conversation?.push("stdout", chunk);
+    for (const event of events) this.onEvent(event);
   };
 
-  private readonly onStderr = (chunk: Buffer): void => {
+  private readonly onPromptOut = (chunk: Buffer): void => {
+    this.#conversation?.push("stderr", chunk);
     this.onNoise("stderr", chunk);
   };
 
   private onNoise(stream: string, bytes: Buffer): void {
-    for (const line of this.#history.push(stream, bytes))
-      log.debug(`${this.#method.name}: ${stream}: ${line}`);
+    for (const line of this.#history.push(stream, bytes)) {
+      log.debug(`${this.#method.name}: ${stream}: ${this.masked(line)}`);
+    }
   }
 
   private onEvent(event: HandshakeEvent): void {
     switch (event.kind) {
       case "shell":
         this.#stage = "node";
+        this.#conversation?.end();
+        this.sendFirstBytes();
         return;
       case "noNode":
-        this.fail(
-          EofError,
-          `no node was found on the target (${event.system})`,
-          "pass nodePath, or put node in the PATH of non-interactive logins",
-        );
+        this.fail({
+          type: EofError,
+          message: `no node was found on the target (${event.system})`,
+          hint: "pass nodePath, or put node in the PATH of non-interactive logins",
+        });
         return;
       case "oldNode":
         this.failOldNode(event.version);
@@ -148,68 +177,71 @@ export class ConnectAttempt<O extends ConnectOptions> {
       return;
     }
     if (ready.protocolVersion !== PROTOCOL_VERSION) {
-      this.fail(
-        StreamError,
-        `the child speaks protocol ${ready.protocolVersion}, this program ${PROTOCOL_VERSION}`,
-        "",
-      );
+      const message = `the child speaks protocol ${ready.protocolVersion}, this program ${PROTOCOL_VERSION}`;
+      this.fail({ type: StreamError, message, hint: "" });
       return;
     }
     const tool = this.#tool as ToolProcess;
     if (!this.finish()) return;
     tool.stdout.off("data", this.onStdout);
-    tool.stderr.off("data", this.onStderr);
+    tool.promptOut.off("data", this.onPromptOut);
     tool.leave();
     this.#outcome.resolve({ tool, ready, rest });
   }
 
   /** The process has ended, or closed its output, without a greeting. */
-  private onEnded(): void {
+  private onEnded(tool: ToolProcess, terminal: Terminal | undefined): void {
     this.#handshake.end();
-    const verdict = this.#method.diagnose?.(this.#history.lines(), this.#options);
-    if (verdict !== undefined) {
-      this.fail(verdict.type, verdict.message, verdict.hint);
+    this.#conversation?.endOfText();
+    if (this.#isOver) return;
+    if (this.#conversation?.wantsTerminal === true && terminal === undefined) {
+      this.#handshake = this.newHandshake();
+      void this.startOnTerminal(true);
       return;
     }
-    const exit = this.#tool?.exit ?? { code: null, signal: null };
-    const hint =
-      exit.code === 127 || exit.code === 126 ? "see whether nodePath names a node of the target" : "";
-    this.fail(EofError, `the process ${printExit(exit)} before the context was ready`, hint);
+    const verdict = this.#method.diagnose?.(this.#history.lines(), this.#options);
+    if (verdict !== undefined) {
+      this.fail(verdict);
+      return;
+    }
+    const exit = tool.exit ?? { code: null, signal: null };
+    const message = `the process ${printExit(exit)} before the context was ready`;
+    this.fail({ type: EofError, message, hint: this.exitHint(exit.code, terminal) });
+  }
+
+  private exitHint(code: number | null, terminal: Terminal | undefined): string {
+    const isMissing = code === 127 || code === 126;
+    // Behind a terminal it was a shell that did not find the tool.
+    if (isMissing && terminal !== undefined && this.#stage === "transport")
+      return notFoundHint(this.#argv[0]);
+    return isMissing ? "see whether nodePath names a node of the target" : (this.#method.hint ?? "");
   }
 
   private failOldNode(version: string): void {
-    this.fail(
-      StreamError,
-      `node ${version} on the target is too old, ${MIN_NODE.join(".")} is the oldest that works`,
-      "pass nodePath for a newer one",
-    );
+    const message = `node ${version} on the target is too old, ${MIN_NODE.join(".")} is the oldest that works`;
+    this.fail({ type: StreamError, message, hint: "pass nodePath for a newer one" });
   }
 
-  private fail(
-    type: typeof StreamError | typeof TimeoutError,
-    what: string,
-    hint: string,
-    cause?: unknown,
-  ): void {
+  private failToStart(error: NodeJS.ErrnoException): void {
+    const hint = error.code === "ENOENT" ? notFoundHint(error.path) : "";
+    this.fail({ type: StreamError, message: `could not be started: ${error.message}`, hint, cause: error });
+  }
+
+  private fail(failure: Failure): void {
     if (!this.finish()) return;
+    this.#conversation?.end();
     const exit = this.#tool?.exit;
-    const details: ConnectDetails = {
+    const error = connectFailure(failure, {
       stage: this.#stage,
       method: this.#method.name,
-      argv: this.#argv,
+      argv: this.#argv.map((word) => this.masked(word)),
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
-      stderr: this.#history.toString(),
+      stderr: this.masked(this.#history.toString()),
       durationMs: Date.now() - this.#startedAt,
-      hint,
-    };
-    const said = details.stderr === "" ? "" : `\n${details.stderr}`;
-    const cure = hint === "" ? "" : `; ${hint}`;
-    const command = this.#argv.map(quoteForLog).join(" ");
-    const message = `Cannot connect with ${this.#method.name}(): ${what}${cure}; the command was: ${command}${said}`;
-    const error = new type(message, cause === undefined ? {} : { cause });
-    Object.defineProperty(error, "details", { value: details, enumerable: true });
-    this.#tool?.stdin.destroy();
+      hint: "",
+    });
+    this.#tool?.hangUp();
     void this.#tool?.end(FAILED_GRACE_MS);
     this.#outcome.reject(error);
   }
@@ -219,6 +251,34 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#isOver = true;
     clearTimeout(this.#timer);
     return true;
+  }
+
+  private masked(text: string): string {
+    return this.#conversation?.masked(text) ?? text;
+  }
+
+  private newHandshake(): Handshake {
+    return new Handshake(this.#nonce, (noise) => this.onNoise("stdout", noise));
+  }
+
+  private bootLine(hasTerminal: boolean): BootLine {
+    const { nodePath } = this.#options;
+    const node =
+      nodePath === undefined
+        ? this.#method.nodeCommand
+        : typeof nodePath === "string"
+          ? [nodePath]
+          : nodePath;
+    const nonce = this.#nonce;
+    const { length } = payloadBytes();
+    return {
+      words: bootWords(nonce, length, node),
+      get shellLine() {
+        return bootCommand(nonce, length, node);
+      },
+      nonce,
+      hasTerminal,
+    };
   }
 }
 
@@ -235,12 +295,6 @@ function configFrame(config: Readonly<Record<string, unknown>>): Uint8Array[] {
   });
 }
 
-function notFoundHint(error: NodeJS.ErrnoException): string {
-  return error.code === "ENOENT" ? `see whether ${error.path} is installed and in PATH` : "";
-}
-
-/** For people to read and to paste: long arguments, which are the first stage, are cut. */
-function quoteForLog(word: string): string {
-  const shown = word.length > 120 ? `${word.slice(0, 60)}…` : word;
-  return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replace(/'/g, `'\\''`)}'`;
+function notFoundHint(program: string | undefined): string {
+  return `see whether ${program} is installed and in PATH`;
 }

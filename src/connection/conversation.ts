@@ -59,7 +59,7 @@ export class Conversation {
     this.#isOver = true;
   }
 
-  /** The process has ended; what is left of its text is a line too. A verdict, if that is one. */
+  /** The process has ended; what is left of its text is a line too. */
   endOfText(): void {
     for (const { open } of [...this.#streams.values()]) this.onLine(plain(open));
     this.#isOver = true;
@@ -73,8 +73,7 @@ export class Conversation {
   private onLine(line: string): void {
     if (this.#isOver) return;
     if (this.#dialogue.isTerminalDemand?.(line) === true) this.wantsTerminal = true;
-    if (this.#passwordState === "typed" && this.#dialogue.isRefusal?.(line) === true)
-      this.fail(this.incorrect);
+    if (this.#passwordState === "typed" && this.#dialogue.isRefusal?.(line) === true) this.failIncorrect();
   }
 
   /** Whether it was a question. */

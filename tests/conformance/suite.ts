@@ -17,6 +17,8 @@ export interface ConformanceOptions {
   major?: number;
   /** Whether the child runs on this machine in this process's pid namespace, so that its processes can be looked for. */
   isLocal?: boolean;
+  /** A thread of this process: what concerns a process of its own does not apply. */
+  isThread?: boolean;
   skip?: string | false;
 }
 
@@ -24,6 +26,7 @@ const MIB = 1024 * 1024;
 
 /** What every context must do, however it was started. */
 export function conformance(title: string, options: ConformanceOptions): void {
+  const ofProcesses = options.isThread ? "a thread has no process, stdio and signals of its own" : false;
   const major = options.major ?? Number.parseInt(process.versions.node, 10);
   describe(title, { skip: options.skip ?? false, concurrency: false }, () => {
     let router: Router;
@@ -123,7 +126,8 @@ export function conformance(title: string, options: ConformanceOptions): void {
       });
       it("pass contexts and senders; a context comes home as the same object", async () => {
         const [id, name, back] = await context.call(withMitogen.sameContext, context);
-        assert.deepEqual([id, name], [context.contextId, context.name]);
+        // To itself every context is `self`.
+        assert.deepEqual([id, name], [context.contextId, "self"]);
         assert.equal(back, context);
         const receiver = new Receiver<number>(router);
         const call = context.call(withMitogen.sendNumbers, receiver.toSender(), 100);
@@ -154,10 +158,17 @@ export function conformance(title: string, options: ConformanceOptions): void {
         assert.doesNotMatch(error.stack as string, /mitogen:payload/);
       });
       it("of the system keep code, errno and syscall", async () => {
-        const error = await rejection(context.call(process.chdir, "/nonexistent"));
+        const error = await rejection(
+          options.isThread
+            ? context.call(fs.promises.readdir as (path: string) => Promise<string[]>, "/nonexistent")
+            : context.call(process.chdir, "/nonexistent"),
+        );
         assert.ok(error instanceof CallError);
         assert.equal(error.code, "ENOENT");
-        assert.equal((error as unknown as { syscall: string }).syscall, "chdir");
+        assert.equal(
+          (error as unknown as { syscall: string }).syscall,
+          options.isThread ? "scandir" : "chdir",
+        );
         assert.equal(typeof (error as unknown as { errno: number }).errno, "number");
       });
       it("thrown later, with a cause, together, or not errors at all arrive too", async () => {
@@ -213,10 +224,11 @@ export function conformance(title: string, options: ConformanceOptions): void {
       it("a line of 1 MiB and invalid UTF-8 arrive", async () => {
         await context.call(remote.print, "y".repeat(MIB));
         assert.equal(logs.lines("stdout").pop(), "y".repeat(MIB));
+        if (options.isThread) return;
         await context.call(remote.printBytes, Buffer.from([0x61, 0xff, 0x62, 0x0a]));
         await logs.until(() => logs.lines("stdout").includes("a\ufffdb"));
       });
-      it("of subprocesses arrive; their stdin is at its end", async () => {
+      it("of subprocesses arrive; their stdin is at its end", { skip: ofProcesses }, async () => {
         assert.equal(await context.call(remote.printFromSubprocess, MIB), 0);
         await logs.until(() => logs.lines("stdout").includes("stdin:"));
         assert.ok(logs.lines("stdout").includes("x".repeat(MIB)));
@@ -232,7 +244,9 @@ export function conformance(title: string, options: ConformanceOptions): void {
         );
         assert.equal(own[0]?.message, "app.remote: an error");
       });
-      it("subprocesses inherit no descriptor of the transport, and blocking stdio", async () => {
+      it("subprocesses inherit no descriptor of the transport, and blocking stdio", {
+        skip: ofProcesses,
+      }, async () => {
         const { own, subprocess } = await context.call(remote.inheritedDescriptors);
         assert.equal(own.length, 4);
         for (const link of own) assert.ok(!subprocess.includes(link), link);
@@ -241,7 +255,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
       });
     });
 
-    describe("identity", () => {
+    describe("identity", { skip: ofProcesses }, () => {
       it("the process is titled for the program that made it, and user code sees a clean command line", async () => {
         const seen = await context.call(remote.describeProcess);
         assert.equal(seen.title, `mitogen:${os.userInfo().username}@${os.hostname()}:${process.pid}`);
@@ -276,20 +290,25 @@ export function conformance(title: string, options: ConformanceOptions): void {
       ends(
         "process.exit",
         (doomed) => doomed.call(remote.exitWith, 3, "my last words"),
-        /code 3[\s\S]*my last words/,
+        options.isThread ? /code 3/ : /code 3[\s\S]*my last words/,
       );
       ends("an uncaught exception", (doomed) => doomed.call(remote.throwUncaught), /nobody catches this/);
       ends("an unhandled rejection", (doomed) => doomed.call(remote.rejectUnhandled), /nobody handles this/);
-      ends("SIGKILL", (doomed) => doomed.call(remote.killYourself), /disconnected|SIGKILL|137|closed/);
+      if (!options.isThread)
+        ends("SIGKILL", (doomed) => doomed.call(remote.killYourself), /disconnected|SIGKILL|137|closed/);
 
       for (const [what, hang] of [
         ["an endless loop", remote.hang],
         ["execFileSync", remote.hangInSubprocess],
       ] as const) {
-        it(`shutdown ends a context that hangs in ${what}, with its subprocesses, and nothing else`, async () => {
+        const skip = what === "execFileSync" && ofProcesses;
+        it(`shutdown ends a context that hangs in ${what}, with its subprocesses, and nothing else`, {
+          skip,
+        }, async () => {
           const hung = await options.connect(router);
           const pid = await hung.call(remote.pid);
-          const subprocess = await hung.call(remote.startSubprocess);
+          // Nobody is left to reap what a terminated thread has started.
+          const subprocess = options.isThread ? pid : await hung.call(remote.startSubprocess);
           const call = hung.call(hang);
           const outcome = rejection(call);
           assert.equal(await context.call(remote.add, 2, 2), 4);
@@ -301,7 +320,9 @@ export function conformance(title: string, options: ConformanceOptions): void {
           if (options.isLocal) assert.deepEqual(await processesGone([pid, subprocess], 2000), []);
         });
       }
-      it("shutdown flushes the last unterminated line and does not wait for a daemon that holds stdout", async () => {
+      it("shutdown flushes the last unterminated line and does not wait for a daemon that holds stdout", {
+        skip: ofProcesses,
+      }, async () => {
         const short = await options.connect(router);
         const daemon = await short.call(remote.startDaemon);
         await short.call(remote.printUnterminated, "no newline");
@@ -314,7 +335,9 @@ export function conformance(title: string, options: ConformanceOptions): void {
           process.kill(daemon, "SIGKILL");
         }
       });
-      it("shutdown of a context that handles SIGTERM ends it all the same", async () => {
+      it("shutdown of a context that handles SIGTERM ends it all the same", {
+        skip: ofProcesses,
+      }, async () => {
         const stubborn = await options.connect(router);
         const pid = await stubborn.call(remote.pid);
         await stubborn.call(remote.ignoreSigterm);

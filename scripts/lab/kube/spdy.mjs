@@ -31,7 +31,7 @@ export function acceptSpdy(request, socket, head, names, onSession) {
     resumeInput: () => socket.resume(),
     finish: async (status) => {
       const body = status.status === "Success" ? Buffer.alloc(0) : Buffer.from(JSON.stringify(status));
-      if (body.length > 0) sendData("error", body, 0);
+      if (body.length > 0) await sendData("error", body, 0);
       for (const name of ["stdout", "stderr", "error"]) {
         if (streams.has(name)) await sendData(name, Buffer.alloc(0), FIN);
       }

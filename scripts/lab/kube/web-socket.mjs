@@ -26,12 +26,9 @@ export function acceptWebSocket(request, socket, head, names) {
     send: (name, bytes) => write(BINARY, Buffer.concat([Buffer.of(CHANNELS.indexOf(name)), bytes])),
     pauseInput: () => socket.pause(),
     resumeInput: () => socket.resume(),
-    finish: (status) => {
-      write(
-        BINARY,
-        Buffer.concat([Buffer.of(CHANNELS.indexOf("error")), Buffer.from(JSON.stringify(status))]),
-      );
-      write(CLOSE, Buffer.of(0x03, 0xe8));
+    finish: async (status) => {
+      await session.send("error", Buffer.from(JSON.stringify(status)));
+      await write(CLOSE, Buffer.of(0x03, 0xe8));
       socket.end();
     },
   };
@@ -42,7 +39,7 @@ export function acceptWebSocket(request, socket, head, names) {
     }
   };
   const onFrame = (opcode, body) => {
-    if (opcode === PING) write(PONG, body);
+    if (opcode === PING) void write(PONG, body);
     else if (opcode === CLOSE) socket.end();
     else if (body[0] === CLOSE_CHANNEL) session.onInput(undefined);
     else if (body[0] === CHANNELS.indexOf("stdin") && body.length > 1) session.onInput(body.subarray(1));
