@@ -34,9 +34,7 @@ export async function labUp({ peers = process.env.MITOGEN_LAB_PEERS === "1", met
     const everyone = [...users, ...becomeUsers];
     const [ssh, parts] = await Promise.all([
       bringUpSsh(before, { users, everyone }),
-      methods
-        ? bringUpMethods({ node: nodes.node, version: process.version, users: everyone, identityFile })
-        : partsBefore,
+      methods ? bringUpMethods({ ...nodes, users: everyone, identityFile }) : partsBefore,
     ]);
     const lab = { ssh, ...nodes, ...parts };
     if (parts.become) lab.become = { ...parts.become, users: becomeUsers };

@@ -6,6 +6,7 @@ export { Router, type RouterOptions, type RouterStats } from "./connection/route
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export { type SshOptions } from "./connection/ssh.ts";
 export { Broker } from "./core/broker.ts";
+export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type BoundCalls, Context } from "./core/context.ts";
 export { type Callable, FunctionRef, ref } from "./core/function-ref.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";

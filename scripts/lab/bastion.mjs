@@ -16,13 +16,16 @@ const PORT = 22;
 const CABLES = [
   [
     { device: "mitogen-lab-0", address: "10.213.77.1/30" },
-    { device: "up", address: `${OUTER_ADDRESS}/30`, namespace: OUTER },
+    { device: "outward", address: `${OUTER_ADDRESS}/30`, namespace: OUTER },
   ],
   [
-    { device: "down", address: "10.213.78.1/30", namespace: OUTER },
-    { device: "up", address: `${INNER_ADDRESS}/30`, namespace: INNER },
+    { device: "inward", address: "10.213.78.1/30", namespace: OUTER },
+    { device: "outward", address: `${INNER_ADDRESS}/30`, namespace: INNER },
   ],
 ];
+
+/** Or a machine with a default route would ask elsewhere for `inner`. */
+const NO_WAY = ["unreachable", "10.213.78.0/30"];
 
 const HOSTS = {
   outer: { host: OUTER_ADDRESS, namespace: OUTER },
@@ -57,6 +60,7 @@ export async function bringUpBastion({ users, identityFile }) {
 export async function tearDownBastion() {
   const notes = [];
   for (const name of Object.keys(HOSTS)) notes.push(await stopSshd(name, FOLDER));
+  await run("ip", ["route", "delete", ...NO_WAY]).catch(() => "");
   await run("ip", ["link", "delete", CABLES[0][0].device]).catch(() => "");
   for (const { namespace } of Object.values(HOSTS)) {
     await run("ip", ["netns", "delete", namespace]).catch(() => "");
@@ -75,13 +79,14 @@ async function isCabled() {
     const shown = await run("ip", [...place, "-4", "-br", "address", "show", "dev", device]).catch(() => "");
     if (!shown.includes(address)) return false;
   }
-  return true;
+  return (await run("ip", ["route", "show", "type", NO_WAY[0]])).includes(NO_WAY[1]);
 }
 
 async function layCables() {
+  await run("ip", ["route", "replace", ...NO_WAY]);
   for (const { namespace } of Object.values(HOSTS)) {
     await run("ip", ["netns", "add", namespace]);
-    await run("ip", ["-n", namespace, "link", "set", "lo", "up"]);
+    await run("ip", ["-n", namespace, "link", "set", "dev", "lo", "up"]);
     // No way through: who wants to go on logs in first.
     await run(enter(namespace)[0], [
       ...enter(namespace).slice(1),
@@ -93,11 +98,11 @@ async function layCables() {
   for (const [near, far] of CABLES) {
     const peer = ["type", "veth", "peer", "name", far.device, "netns", far.namespace];
     const place = near.namespace ? ["-n", near.namespace] : [];
-    await run("ip", [...place, "link", "add", near.device, ...peer]);
+    await run("ip", [...place, "link", "add", "name", near.device, ...peer]);
     for (const { device, address, namespace } of [near, far]) {
       const at = namespace ? ["-n", namespace] : [];
       await run("ip", [...at, "address", "add", address, "dev", device]);
-      await run("ip", [...at, "link", "set", device, "up"]);
+      await run("ip", [...at, "link", "set", "dev", device, "up"]);
     }
   }
 }

@@ -29,7 +29,8 @@ const END = "# mitogen lab: end";
 
 /** Writes the rules of sudo and doas; answers what lab.json tells. */
 export async function setUpBecome({ node }) {
-  const changed = [await writeSudoers(node), await writeDoasConf()];
+  const path = `${dirname(node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+  const changed = [await writeSudoers(path), await writeDoasConf(path)];
   const tools = {
     sudo: "/usr/bin/sudo",
     su: "/usr/bin/su",
@@ -45,12 +46,13 @@ export async function becomePasswordHash() {
   return (await run("getent", ["shadow", "mitogen-target"])).split(":")[1];
 }
 
-async function writeSudoers(node) {
-  // No remembered passwords, so that every run meets the same prompts; node must be on secure_path.
+async function writeSudoers(path) {
+  // No remembered passwords, so that every run meets the same prompts; node must be on secure_path, for root's sudo too.
   const text = `# Written by the mitogen test lab.
 User_Alias MITOGEN_LAB = mitogen-sudo-nopw, mitogen-sudo-pw, mitogen-sudo-tty, mitogen-sudo-pty, mitogen-sudo-denied
 Defaults:MITOGEN_LAB timestamp_timeout=0, lecture=never, !mail_badpass, !mail_no_user
-Defaults:MITOGEN_LAB secure_path="${dirname(node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+Defaults:MITOGEN_LAB secure_path="${path}"
+Defaults>mitogen-target secure_path="${path}"
 Defaults:mitogen-sudo-tty requiretty, !use_pty
 Defaults:mitogen-sudo-pty use_pty, pwfeedback, lecture=always
 mitogen-sudo-nopw ALL=(root, mitogen-target) NOPASSWD: ALL
@@ -67,10 +69,11 @@ mitogen-sudo-pty ALL=(ALL:ALL) ALL
 }
 
 /** Keeps what stands around the lab's own block: the last rule that matches wins. */
-async function writeDoasConf() {
+async function writeDoasConf(path) {
   const before = existsSync(DOAS_CONF) ? readFileSync(DOAS_CONF, "utf8") : "";
   const around = before.replace(new RegExp(`${BEGIN}[^]*?${END}\n`), "");
-  const rules = ["permit mitogen-doas-pw", "permit nopass mitogen-doas-nopw"];
+  const environment = `setenv { PATH=${path} }`;
+  const rules = [`permit ${environment} mitogen-doas-pw`, `permit nopass ${environment} mitogen-doas-nopw`];
   const text = `${around}${BEGIN}\n${rules.join("\n")}\n${END}\n`;
   if (text === before) return false;
   writeFileSync(DOAS_CONF, text, { mode: 0o600 });

@@ -1,4 +1,5 @@
 // Docker without a network: a daemon with its own socket and storage, an image made from the lab's rootfs, a container.
+// It runs in a network namespace of its own, where it may set what it likes and finds no registry to ask.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon, stopDaemon } from "./daemon.mjs";
@@ -10,7 +11,7 @@ const NAME = "mitogen-lab";
 const SOCKET = join(runFolder, "docker.sock");
 /** Empty, instead of the machine's own. */
 const CONFIG = join(stateFolder, "docker.json");
-const NETWORK = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false"];
+const NETWORK = ["--iptables=false", "--ip6tables=false", "--bridge=none"];
 
 export async function bringUpDocker({ rootfs, stamp }) {
   const host = `unix://${SOCKET}`;
@@ -40,7 +41,18 @@ function daemonArgv(host) {
   const folders = ["--data-root", join(stateFolder, "docker"), "--exec-root", join(runFolder, "docker")];
   const files = ["--pidfile", join(runFolder, "dockerd.pid"), "--config-file", CONFIG];
   const limits = ["--default-ulimit", "nofile=1024:1024"]; // Without CAP_SYS_RESOURCE it cannot raise its own.
-  return ["/usr/sbin/dockerd", "--host", host, ...folders, ...files, ...NETWORK, ...limits];
+  return [
+    "/usr/bin/unshare",
+    "--net",
+    "--",
+    "/usr/sbin/dockerd",
+    "--host",
+    host,
+    ...folders,
+    ...files,
+    ...NETWORK,
+    ...limits,
+  ];
 }
 
 async function leaderOf(docker, image) {
@@ -52,9 +64,17 @@ async function leaderOf(docker, image) {
 
 async function startContainer(docker, image) {
   await run(docker, ["rm", "--force", NAME]).catch(() => "");
+  await removeOthers(docker, image);
   const options = ["--detach", "--network=none", "--hostname", NAME, "--name", NAME];
   await run(docker, ["run", ...options, image, ...IDLE]);
   return await leaderOf(docker, image);
+}
+
+/** The images of earlier root file systems; nothing waits for them. */
+async function removeOthers(docker, image) {
+  const tags = await run(docker, ["images", "--format", "{{.Repository}}:{{.Tag}}", NAME]);
+  const others = tags.split("\n").filter((tag) => tag && tag !== image && tag !== `${NAME}:latest`);
+  if (others.length > 0) await run(docker, ["rmi", ...others]).catch(() => "");
 }
 
 async function answers(docker) {

@@ -71,6 +71,10 @@ async function importImage(lxc, rootfs, image) {
 
 async function launch(lxc, image) {
   await run(lxc, ["delete", "--force", NAME]).catch(() => "");
+  const others = JSON.parse(await run(lxc, ["query", "/1.0/images?recursion=1"])).filter(
+    ({ aliases }) => !aliases.some(({ name }) => name === image),
+  );
+  for (const { fingerprint } of others) await run(lxc, ["image", "delete", fingerprint]);
   const settings = Object.entries(SETTINGS).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
   await run(lxc, ["launch", image, NAME, "-c", `user.image=${image}`, ...settings]);
   return await leaderOf(lxc, image);

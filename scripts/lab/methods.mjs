@@ -14,6 +14,8 @@ import { buildRootfs } from "./rootfs.mjs";
 import { run, step } from "./run.mjs";
 import { quote, verifyTool } from "./verify.mjs";
 
+/** A fixed one, or every change of the master's Node would make all images anew. */
+const CONTAINER_NODE = "22";
 const NSENTER = ["--all", "--root", "--wd", "--"];
 
 /** `through` is a command that ends where another command is expected; a node behind it must echo bytes. */
@@ -79,10 +81,11 @@ const PARTS = {
 };
 
 /** Brings up every part that can run; answers `{ part: { available, … } }`. */
-export async function bringUpMethods({ node, version, users, identityFile }) {
+export async function bringUpMethods({ node, nodes, users, identityFile }) {
   const image = {};
   await step("rootfs", async () => {
-    Object.assign(image, await buildRootfs({ node, version, passwordHash: await becomePasswordHash() }));
+    const passwordHash = await becomePasswordHash();
+    Object.assign(image, await buildRootfs({ node: nodes[CONTAINER_NODE], passwordHash }));
     return `${image.stamp}${image.isNew ? " built" : ""}`;
   });
   const context = { ...image, node, users, identityFile };

@@ -1,5 +1,5 @@
 // Folders that belong to the machine, not to a checkout: accounts, daemons and namespaces exist once.
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeIfChanged } from "./run.mjs";
 
@@ -12,10 +12,17 @@ export const runFolder = "/run/mitogen-lab";
 
 export function makePlaces() {
   mkdirSync(publicFolder, { recursive: true });
+  // Pids and mounts of an earlier boot mean nothing, and not every /run forgets them.
+  const bootFile = join(runFolder, "boot-id");
+  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+  if (!existsSync(bootFile) || readFileSync(bootFile, "utf8") !== boot) {
+    rmSync(runFolder, { recursive: true, force: true });
+  }
   for (const folder of [stateFolder, runFolder]) {
     mkdirSync(folder, { recursive: true });
     chmodSync(folder, 0o700);
   }
+  writeIfChanged(bootFile, boot);
 }
 
 /** A program that runs a Debian tool against the lab's own daemons and storage; answers its path. */
@@ -25,11 +32,4 @@ export function writeWrapper(name, { env = {}, argv }) {
   const words = argv.map((word) => (/^[\w./:=-]+$/.test(word) ? word : `'${word}'`)).join(" ");
   writeIfChanged(path, `#!/bin/sh\n${settings.join("")}exec ${words} "$@"\n`, 0o755);
   return path;
-}
-
-/** The first of `paths` that exists: Debian moved some tools between releases. */
-export function firstOf(...paths) {
-  const found = paths.find((path) => existsSync(path));
-  if (!found) throw new Error(`Not installed: ${paths[0]}`);
-  return found;
 }

@@ -18,6 +18,7 @@ cgroupns = "host"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
+pull_policy = "never"
 `;
 
 const STORAGE_CONF = `[storage]
@@ -93,8 +94,16 @@ async function leaderOf(podman, image) {
 
 async function startContainer(podman, image) {
   await run(podman, ["rm", "--force", "--ignore", "--time", "5", NAME]).catch(() => "");
+  await removeOthers(podman, image);
   await run(podman, ["run", "--detach", "--hostname", NAME, "--name", NAME, image, ...IDLE]);
   return await leaderOf(podman, image);
+}
+
+/** The images of earlier root file systems, with Buildah's container on one of them. */
+async function removeOthers(podman, image) {
+  const tags = await run(podman, ["images", "--format", "{{.Repository}}:{{.Tag}}", `localhost/${NAME}`]);
+  const others = tags.split("\n").filter((tag) => tag && tag !== image && tag !== `localhost/${NAME}:latest`);
+  if (others.length > 0) await run(podman, ["rmi", "--force", ...others]).catch(() => "");
 }
 
 async function succeeds(command, args) {

@@ -1,4 +1,4 @@
-// The file system of every container: busybox, the node that runs this, a real su and sudo, and the accounts root and app.
+// The file system of every container: busybox, a node, a real su and sudo, and the accounts root and app.
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -65,8 +65,9 @@ const FILES = {
 };
 
 /** Builds it unless the same one is there; `stamp` names its contents. `passwordHash` is that of root and app. */
-export async function buildRootfs({ node, version, passwordHash }) {
+export async function buildRootfs({ node, passwordHash }) {
   const source = readFileSync(fileURLToPath(import.meta.url));
+  const version = await run(node, ["--version"]);
   const stamp = createHash("sha256")
     .update(source)
     .update(`${version} ${passwordHash}`)

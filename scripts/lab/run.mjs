@@ -16,6 +16,7 @@ export function run(command, args, { input = "", env = {}, ...options } = {}) {
       if (!error) return resolve(stdout);
       const output = `${stdout}${stderr}`.trim().split("\n").slice(-20).join("\n");
       const reason = error.killed ? "timed out" : (error.code ?? error.signal);
+      error.stdout = stdout; // Some commands print all they know before they complain.
       reject(new Error(`${[command, ...args].join(" ")}: ${reason}\n${output}`, { cause: error }));
     });
     child.stdin.on("error", () => {}); // A command that does not read its input may end first.

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { bootCommand, bootWords } from "../bootstrap/command.ts";
+import { configFrame } from "../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../bootstrap/handshake.ts";
 import { History } from "../bootstrap/history.ts";
 import { payloadBytes } from "../bootstrap/payload.ts";
@@ -7,8 +8,7 @@ import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
 import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
 import { CancelledError, type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
-import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, encodeFrame } from "../wire/frame.ts";
+import { encodeFrame } from "../wire/frame.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import type { PasswordOptions } from "./dialogue.ts";
@@ -63,9 +63,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_TIMEOUT_MS;
     this.#timer = setTimeout(() => {
-      this.fail({ type: TimeoutError, message: `connection timed out after ${timeoutMs} ms`, hint: "" });
+      const question = this.#stage === "transport" ? this.#conversation?.openText : undefined;
+      const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : "";
+      this.fail({ type: TimeoutError, message: `connection timed out after ${timeoutMs} ms`, hint });
     }, timeoutMs);
-    this.#firstBytes = [payloadBytes(), ...configFrame(config)];
+    this.#firstBytes = [payloadBytes(), ...encodeFrame(configFrame(config))];
     const { terminal = "never" } = this.#method.dialogue?.(this.#options, this.bootLine(false)) ?? {};
     if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
     else this.start(undefined);
@@ -137,8 +139,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
   };
 
   private readonly onPromptOut = (chunk: Buffer): void => {
-    this.#conversation?.push("stderr", chunk);
+    // Kept first: the answer may be an error that quotes it.
     this.onNoise("stderr", chunk);
+    this.#conversation?.push("stderr", chunk);
   };
 
   private onNoise(stream: string, bytes: Buffer): void {
@@ -210,11 +213,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private exitHint(code: number | null, terminal: Terminal | undefined): string {
-    const isMissing = code === 127 || code === 126;
+    if (code !== 127 && code !== 126) return this.#method.hint ?? "";
+    if (this.#stage !== "transport") return "see whether nodePath names a node of the target";
     // Behind a terminal it was a shell that did not find the tool.
-    if (isMissing && terminal !== undefined && this.#stage === "transport")
-      return notFoundHint(this.#argv[0]);
-    return isMissing ? "see whether nodePath names a node of the target" : (this.#method.hint ?? "");
+    return terminal === undefined ? "see whether the target has sh" : notFoundHint(this.#argv[0]);
   }
 
   private failOldNode(version: string): void {
@@ -280,19 +282,6 @@ export class ConnectAttempt<O extends ConnectOptions> {
       hasTerminal,
     };
   }
-}
-
-function configFrame(config: Readonly<Record<string, unknown>>): Uint8Array[] {
-  const dstId = config.contextId as number;
-  return encodeFrame({
-    encoding: Encoding.CBOR,
-    dstId,
-    srcId: 0,
-    authId: 0,
-    handle: 0,
-    replyTo: 0,
-    body: encodeValue(config),
-  });
 }
 
 function notFoundHint(program: string | undefined): string {

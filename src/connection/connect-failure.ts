@@ -25,6 +25,7 @@ export function printCommand(argv: readonly string[]): string {
 }
 
 function quoteForLog(word: string): string {
-  const shown = word.length > 120 ? `${word.slice(0, 60)}…` : word;
+  const line = word.replace(/\s+/g, " ");
+  const shown = line.length > 120 ? `${line.slice(0, 60)}…` : line;
   return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replace(/'/g, `'\\''`)}'`;
 }

@@ -65,6 +65,11 @@ export class Conversation {
     this.#isOver = true;
   }
 
+  /** What a tool that waits may be waiting for an answer to. */
+  get openText(): string {
+    return [...this.#streams.values()].map(({ open }) => this.masked(plain(open))).join("");
+  }
+
   /** A tool's words with the password masked, should a terminal have echoed it. */
   masked(text: string): string {
     return this.#typed === "" ? text : text.split(this.#typed).join(MASK);

@@ -57,6 +57,8 @@ export interface RouterStats extends ModuleStats {
 
 /** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
 const CHILD_GRACE_MS = 3500;
+/** The library's own messages, reasons and configuration among them, must fit. */
+const MIN_MESSAGE_BYTES = 64 * 1024;
 const DEFAULT_CONNECT_CONCURRENCY = 32;
 
 const log = getLogger("mitogen.router");
@@ -83,6 +85,11 @@ export class Router extends CoreRouter {
   /** Without a broker it makes its own, which then ends with it. */
   constructor(broker?: Broker, options: RouterOptions = {}) {
     super(broker ?? new Broker(), { ...options, contextId: 0 });
+    if (this.maxMessageBytes < MIN_MESSAGE_BYTES) {
+      throw new RangeError(
+        `Cannot make router: maxMessageBytes must be at least ${MIN_MESSAGE_BYTES}, got ${this.maxMessageBytes}`,
+      );
+    }
     this.#ownsBroker = broker === undefined;
     this.#connects = new Semaphore(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.modules = new ModuleResponder(this);

@@ -1,6 +1,6 @@
 import { HostKeyError, PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
-import { type BootLine, type ConnectionMethod, checkOptions, checkTarget, type Verdict } from "./method.ts";
+import { type ConnectionMethod, checkOptions, checkTarget, type Verdict } from "./method.ts";
 import { isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.ssh()`. Whatever is not given is as ssh_config(5) says, for the real `ssh` is used. */
@@ -97,7 +97,7 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
     argv.push(...(canAnswer ? ASK : HOST_KEY_ARGS[checkHostKeys]), ...(options.sshArgs ?? []));
     return [...argv, options.hostname, boot.shellLine];
   },
-  dialogue(options, boot): Dialogue {
+  dialogue(options): Dialogue {
     const user = options.username === undefined ? "" : ` as ${options.username}`;
     return {
       terminal:
@@ -109,9 +109,9 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
       // ssh asks on the terminal alone and leaves stdin to the far side: the payload need not wait for a round trip.
       payloadWaits: false,
       purpose: `to log in to ${options.hostname}${user}`,
-      isPasswordPrompt,
-      answer: (text) => answerTo(text, options, boot),
-      isRefusal: (line) => DENIED_ONCE.test(line),
+      isPasswordPrompt: (text) => !DEBUG.test(text) && isPasswordPrompt(text),
+      answer: (text) => answerTo(text, options),
+      isRefusal: (line) => DENIED_ONCE.test(line) || offersPassword(DENIED.exec(line)?.[1] ?? ""),
     };
   },
   diagnose: (lines, options) => {
@@ -158,6 +158,8 @@ function hostKeyVerdict(
   };
 }
 
+/** What `-v` prints names passwords, and comes in pieces as everything does. */
+const DEBUG = /^debug[1-3]: /;
 const HOST_KEY_QUESTION = /continue connecting \(yes\/no[^)]*\)\? *$/;
 const PASSPHRASE_QUESTION = /^Enter passphrase for (key )?['"]?.*: *$/;
 const DENIED_ONCE = /^(?:[^\s:]+@[^\s]+: )?Permission denied, please try again/i;
@@ -165,13 +167,12 @@ const DENIED_ONCE = /^(?:[^\s:]+@[^\s]+: )?Permission denied, please try again/i
 function answerTo(
   text: string,
   { checkHostKeys = "enforce", hostname }: SshOptions,
-  { hasTerminal }: BootLine,
 ): string | Verdict | undefined {
   // Without the phrase ssh goes on to the next key, as it does where there is nobody to ask.
   if (PASSPHRASE_QUESTION.test(text)) return "";
   if (!HOST_KEY_QUESTION.test(text)) return undefined;
   // In full: ssh takes no "y".
-  if (checkHostKeys === "accept" && hasTerminal) return "yes";
+  if (checkHostKeys === "accept") return "yes";
   return {
     type: HostKeyError,
     message: `ssh asks whether to accept the host key of ${hostname}, which checkHostKeys: "${checkHostKeys}" should have settled`,
@@ -186,7 +187,7 @@ function deniedVerdict(line: string, options: SshOptions): Verdict | undefined {
   const methods = DENIED.exec(line)?.[1];
   if (methods === undefined) return undefined;
   const user = options.username === undefined ? "" : ` as ${options.username}`;
-  const wantsPassword = /password|keyboard-interactive/.test(methods);
+  const wantsPassword = offersPassword(methods);
   return {
     type: PasswordError,
     message: wantsPassword
@@ -194,7 +195,11 @@ function deniedVerdict(line: string, options: SshOptions): Verdict | undefined {
       : `${options.hostname} did not accept the login${user}; it offers ${methods}`,
     hint:
       options.identityFile === undefined
-        ? "pass identityFile, or load the key into ssh-agent"
+        ? `pass ${wantsPassword ? "password or " : ""}identityFile, or load the key into ssh-agent`
         : `see whether ${options.identityFile} is among the account's authorized_keys`,
   };
+}
+
+function offersPassword(methods: string): boolean {
+  return /password|keyboard-interactive/.test(methods);
 }

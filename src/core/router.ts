@@ -150,7 +150,11 @@ export class CoreRouter extends FrameRouter implements Reviver {
 
   // Reviver: what the decoder calls for references inside values.
   context(contextId: number, name: string): Context {
-    return this.contextById(contextId, name);
+    // A name in a message is its sender's word: it is not remembered for others.
+    return (
+      this.#contexts.get(contextId) ??
+      (contextId === this.contextId ? this.myself() : new Context(this, contextId, name))
+    );
   }
 
   sender(contextId: number, handle: number): Sender {

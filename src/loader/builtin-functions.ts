@@ -32,6 +32,10 @@ const UNUSUAL = /^_|^(punycode|sys|domain|constants|trace_events|wasi|inspector|
 const MAX_DEPTH = 3;
 
 const require = createRequire(import.meta.url);
+/**
+ * Loading worker_threads, which the inspector does too, puts another function into the place of `process.chdir` and
+ * `process.cwd`. Both of each are known: a caller may hold the old one.
+ */
 const replaceable = new Map<unknown, FunctionReference>();
 let loadedNames: readonly string[] = [];
 let loadedCount = -1;
@@ -50,14 +54,14 @@ interface Root {
  * look-up loads one. The shortest public name wins.
  */
 export function findBuiltin(fn: AnyFunction): FunctionReference | undefined {
-  // Most functions are called what they are exported as, and looking at all the others takes much longer.
-  return replaceable.get(fn) ?? findUnder(fn, pathByName) ?? findUnder(fn, pathAmongAll);
+  rememberReplaceable();
+  // Most functions are called what they are exported as; looking at all there are takes some milliseconds.
+  return (
+    replaceable.get(fn) ?? findUnder(fn, pathByName) ?? findUnder(fn, directPath) ?? findUnder(fn, deepPath)
+  );
 }
 
-/**
- * Loading worker_threads, which the inspector does too, puts another function into the place of `process.chdir` and
- * `process.cwd`. To be called before anything that may load it; a caller may hold the old ones.
- */
+/** To be called before anything that may replace them. */
 export function rememberReplaceable(): void {
   for (const name of ["chdir", "cwd"] as const)
     replaceable.set(process[name], { module: "global", path: ["process", name] });
@@ -87,6 +91,7 @@ function pathByName(fn: AnyFunction, value: unknown, path: readonly string[]): r
   if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
   const { name } = fn;
   if (isPublic(name) && member(value, path, name) === fn) return [...path, name];
+  if (path.length > 0 && !INHERITING.has(path.at(-1) as string)) return undefined;
   for (const key of CONTAINERS) {
     const inner = member(value, path, key);
     const found = inner === value ? undefined : pathByName(fn, inner, [...path, key]);
@@ -95,33 +100,43 @@ function pathByName(fn: AnyFunction, value: unknown, path: readonly string[]): r
   return undefined;
 }
 
-function pathAmongAll(
-  fn: AnyFunction,
-  value: unknown,
-  path: readonly string[],
-): readonly string[] | undefined {
-  if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
-  const keys = owners(value, path).flatMap((owner) => Object.keys(Object.getOwnPropertyDescriptors(owner)));
-  const members = [...new Set(keys)].filter(isPublic).map((key) => [key, member(value, path, key)] as const);
-  // Two passes: `path.posix.join` is `path.join`, which is the better name.
-  const direct = members.find(([, inner]) => inner === fn);
-  if (direct !== undefined) return [...path, direct[0]];
-  for (const [key, inner] of members) {
+function directPath(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
+  const found = members(value, path).find(([, inner]) => inner === fn);
+  return found && [...path, found[0]];
+}
+
+function deepPath(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
+  if (path.length + 1 >= MAX_DEPTH) return undefined;
+  for (const [key, inner] of members(value, path)) {
     const isContainer = typeof inner === "function" ? hasStatics(inner) : CONTAINERS.has(key);
-    const found = isContainer && inner !== value && pathAmongAll(fn, inner, [...path, key]);
-    if (found) return found;
+    if (!isContainer || inner === value) continue;
+    const at = [...path, key];
+    const found = directPath(fn, inner, at) ?? deepPath(fn, inner, at);
+    if (found !== undefined) return found;
   }
   return undefined;
 }
 
-/** Its value without running code: a getter runs only if it is known to be harmless. */
+function members(value: unknown, path: readonly string[]): [key: string, value: unknown][] {
+  if (!isOwner(value)) return [];
+  return owners(value, path).flatMap((owner) =>
+    Object.entries(Object.getOwnPropertyDescriptors(owner))
+      .filter(([key]) => isPublic(key))
+      .map(([key, property]): [string, unknown] => [key, memberValue(owner, key, property)]),
+  );
+}
+
 function member(value: object, path: readonly string[], key: string): unknown {
   for (const owner of owners(value, path)) {
     const property = Object.getOwnPropertyDescriptor(owner, key);
-    if (property !== undefined)
-      return "value" in property || !GETTERS.has(key) ? property.value : read(value, key);
+    if (property !== undefined) return memberValue(owner, key, property);
   }
   return undefined;
+}
+
+/** Runs no code but that of getters which are known to be harmless. */
+function memberValue(owner: object, key: string, property: PropertyDescriptor): unknown {
+  return property.get !== undefined && GETTERS.has(key) ? read(owner, key) : property.value;
 }
 
 function owners(value: object, path: readonly string[]): object[] {
@@ -134,7 +149,8 @@ function isOwner(value: unknown): value is object {
 }
 
 function isPublic(key: unknown): key is string {
-  return typeof key === "string" && !/^(?:|_.*|prototype|constructor)$/.test(key);
+  if (typeof key !== "string" || key === "" || key.startsWith("_")) return false;
+  return key !== "prototype" && key !== "constructor";
 }
 
 function hasStatics(fn: object): boolean {

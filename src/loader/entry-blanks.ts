@@ -43,9 +43,8 @@ class Blanks {
 
   visit(node: Ast): void {
     if (typeof node !== "object" || node === null) return;
-    if (Array.isArray(node)) return node.forEach((each) => this.visit(each));
-    if (typeof node.type !== "string" || isDefinition(node)) return;
-    if (this.#visitWhole(node)) return;
+    const isNode = typeof node.type === "string";
+    if (isNode ? isDefinition(node) || this.#visitWhole(node) : !Array.isArray(node)) return;
     for (const child of Object.values(node)) this.visit(child);
   }
 

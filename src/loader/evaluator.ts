@@ -54,6 +54,19 @@ export class Evaluator {
     return undefined;
   }
 
+  /** Where a function stands in what has been evaluated here: its module and path, by identity. */
+  find(fn: unknown): { module: string; path: string[] } | undefined {
+    for (const [module, { value }] of this.#evaluated) {
+      const path = pathTo(fn, value);
+      if (path !== undefined) return { module, path };
+    }
+    for (const [module, { status, namespace }] of this.#modules) {
+      const path = status === "evaluated" ? pathTo(fn, namespace) : undefined;
+      if (path !== undefined) return { module, path };
+    }
+    return undefined;
+  }
+
   /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. */
   async evaluate(id: string): Promise<unknown> {
     const record = this.record(id);
@@ -280,6 +293,19 @@ function pick(
   if (exports === null || exports === undefined) return picked;
   for (const name of names) picked[name] = exports[name];
   return picked;
+}
+
+/** The path to a function in a module's exports: itself, an export, or a static member of one. */
+function pathTo(fn: unknown, exports: unknown): string[] | undefined {
+  if (exports === fn) return [];
+  for (const [name, value] of Object.entries(exports ?? {})) {
+    if (value === fn) return [name];
+    if (typeof value !== "function") continue;
+    for (const key of Object.getOwnPropertyNames(value)) {
+      if (Object.getOwnPropertyDescriptor(value, key)?.value === fn) return [name, key];
+    }
+  }
+  return undefined;
 }
 
 function parseJson(record: ModuleRecord): unknown {

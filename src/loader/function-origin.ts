@@ -6,8 +6,6 @@ import type { AnyFunction } from "./module-record.ts";
 export interface FunctionOrigin {
   /** Absent for native and bound functions and for proxies. */
   readonly scriptId: string | undefined;
-  /** Where the script came from; undefined while only {@link originUrl} can tell. */
-  readonly url: string | undefined;
   /** Zero-based, in the source V8 compiled. */
   readonly line: number;
   readonly column: number;
@@ -35,6 +33,7 @@ interface RemoteProperty {
 const HOLDER = Symbol.for("mitogen.function-origin");
 const require = createRequire(import.meta.url);
 const urls = new Map<string, string>();
+const uncounted = new Set<string>();
 
 /** Asks V8's inspector, in process: every answer comes before `post` returns. */
 export function functionOrigin(fn: AnyFunction): FunctionOrigin {
@@ -70,11 +69,8 @@ export function functionOrigin(fn: AnyFunction): FunctionOrigin {
         arguments: wanted.map((entry) => ({ objectId: entry.value?.objectId })),
       });
     }
-    // The last use of the session: it invalidates the ids of remote objects.
-    if (location !== undefined && !urls.has(location.scriptId)) learnUrls(post, location.scriptId);
     return {
       scriptId: location?.scriptId,
-      url: urls.get(location?.scriptId),
       line: location?.lineNumber ?? 0,
       column: location?.columnNumber ?? 0,
       isBound: internal("[[TargetFunction]]") !== undefined,
@@ -87,11 +83,39 @@ export function functionOrigin(fn: AnyFunction): FunctionOrigin {
 }
 
 /** The URL of the script a function is in; empty for code that has none and for what is no script. */
-export function originUrl({ scriptId, url }: FunctionOrigin): string {
-  if (scriptId === undefined || url !== undefined) return url ?? "";
-  // Scripts none of whose functions V8 keeps a count for are missing from the quick answer.
-  if (!urls.has(scriptId)) learnAllUrls();
-  return urls.get(scriptId) ?? "";
+export function originUrl(origin: FunctionOrigin): string {
+  if (origin.scriptId === undefined) return "";
+  const likely = likelyUrl(origin);
+  if (likely !== undefined) return likely;
+  learnAllUrls();
+  const url = urls.get(origin.scriptId) ?? "";
+  urls.set(origin.scriptId, url);
+  return url;
+}
+
+/** The same, but undefined where only something much slower can tell: for scripts none of whose functions V8 counts. */
+export function likelyUrl({ scriptId }: FunctionOrigin): string | undefined {
+  if (scriptId === undefined) return "";
+  if (urls.has(scriptId) || uncounted.has(scriptId)) return urls.get(scriptId);
+  withSession(learnUrlsOnStack);
+  if (!urls.has(scriptId)) learnLoadedUrls();
+  if (!urls.has(scriptId)) uncounted.add(scriptId);
+  return urls.get(scriptId);
+}
+
+/** Learns where all that is loaded so far came from: a few milliseconds, more in a large heap. */
+export function learnLoadedUrls(): void {
+  // Switching the profiler off again would end the block coverage that c8 or `node --test` collect through it.
+  if (collectsCoverage()) return;
+  withSession((post) => {
+    post("Profiler.enable");
+    try {
+      for (const script of post("Profiler.getBestEffortCoverage").result)
+        urls.set(script.scriptId, script.url);
+    } finally {
+      post("Profiler.disable");
+    }
+  });
 }
 
 /** The text V8 compiled, which under tsx is on no disk. Tens of milliseconds: for what nothing cheaper can settle. */
@@ -106,17 +130,6 @@ export function scriptSource(scriptId: string): string {
   });
 }
 
-/** Learns now where the functions of everything loaded so far are: a few milliseconds, more in a large heap. */
-export function learnLoadedUrls(): void {
-  withSession(learnCountedUrls);
-}
-
-/** The cheapest first. */
-function learnUrls(post: Post, scriptId: string): void {
-  learnUrlsOnStack(post);
-  if (!urls.has(scriptId)) learnCountedUrls(post);
-}
-
 /** A function is often called by the file it is in, which then is on the stack: that costs a fraction of a millisecond. */
 function learnUrlsOnStack(post: Post): void {
   post("Runtime.enable");
@@ -124,18 +137,7 @@ function learnUrlsOnStack(post: Post): void {
   for (const { scriptId, url } of exceptionDetails?.stackTrace?.callFrames ?? []) urls.set(scriptId, url);
 }
 
-/** V8 walks through its heap for this; switching the debugger on takes ten times as long. */
-function learnCountedUrls(post: Post): void {
-  // Switching the profiler off again would end the block coverage that c8 or `node --test` collect through it.
-  if (collectsCoverage()) return;
-  post("Profiler.enable");
-  try {
-    for (const script of post("Profiler.getBestEffortCoverage").result) urls.set(script.scriptId, script.url);
-  } finally {
-    post("Profiler.disable");
-  }
-}
-
+/** Switching the debugger on takes ten times as long as {@link learnLoadedUrls}. */
 function learnAllUrls(): void {
   withSession((post, session) => {
     session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));

@@ -14,6 +14,7 @@ import {
   type FunctionOrigin,
   functionOrigin,
   learnLoadedUrls,
+  likelyUrl,
   originUrl,
   scriptSource,
 } from "./function-origin.ts";
@@ -57,9 +58,7 @@ export function referenceFunction(fn: AnyFunction): FunctionReference {
  */
 export function warmUpReferences(): void {
   try {
-    rememberReplaceable();
-    functionOrigin(warmUpReferences);
-    localExports("export {}");
+    referenceFunction(warmUpReferences);
     if (process.memoryUsage().heapUsed < MAX_WARM_HEAP_BYTES) learnLoadedUrls();
   } catch {
     // The look-up itself will say what is wrong.
@@ -67,7 +66,7 @@ export function warmUpReferences(): void {
 }
 
 function find(fn: AnyFunction): FunctionReference {
-  // Indexing what Node offers takes longer than asking V8, so it is left out for functions that have a file.
+  // Looking through what Node offers takes longer than asking V8, so functions that have a file are spared it.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
   const builtin = isNative ? findBuiltin(fn) : undefined;
   if (builtin !== undefined) return builtin;
@@ -76,7 +75,8 @@ function find(fn: AnyFunction): FunctionReference {
   if (origin.isBound) {
     throw refuse(fn, "", "a bound function", "export a function that takes what is bound as arguments");
   }
-  if (origin.url === undefined || origin.url.startsWith("node:")) {
+  const likely = likelyUrl(origin);
+  if (likely === undefined || likely.startsWith("node:")) {
     const inside = findBuiltin(fn);
     if (inside !== undefined) return inside;
   }

@@ -64,6 +64,11 @@ export class ModuleGraph {
     return Promise.all(missing.map(({ record }) => this.record(record.id, target)));
   }
 
+  /** Whether the graph of a function that was called names this module. */
+  isVouched(id: string): boolean {
+    return this.#vouched.ids.has(id);
+  }
+
   /**
    * Decides on a request from a child, which may be hostile: for a module computed at run time, or one that lay
    * behind `import()`. `requesterHas` tells what was sent to that child. A builtin is not served: the child has it,

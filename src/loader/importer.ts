@@ -1,7 +1,7 @@
 import { inflateRawSync } from "node:zlib";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
-import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { Evaluator } from "./evaluator.ts";
@@ -18,7 +18,7 @@ export interface SyncWaiter {
  * Gives a child the modules of the program it belongs to: keeps what is pushed ahead of calls, asks the parent for the rest, and
  * finds functions in them. Evaluation itself is the {@link Evaluator}'s.
  */
-export class Importer {
+export class Importer implements Functions {
   readonly #router: CoreRouter;
   readonly #waiter: SyncWaiter;
   readonly #evaluator: Evaluator;
@@ -44,6 +44,25 @@ export class Importer {
     });
   }
 
+  /** Names a function for another context; `node:` ones have to be looked up by what they are called. */
+  nameOf(fn: (...args: never[]) => unknown): FunctionName {
+    const found = this.#evaluator.find(fn);
+    if (found !== undefined) return found;
+    throw new TypeError(
+      `Cannot call function ${fn.name || "(anonymous)"} in another process: no module evaluated here exports it; export it, or use ref()`,
+    );
+  }
+
+  /** What the target lacks it asks the master for. */
+  prepare(): undefined {
+    return undefined;
+  }
+
+  /** Source maps are the master's. */
+  originalStack(stack: string): string {
+    return stack;
+  }
+
   /** The function, if its module has been evaluated; `receiver` is what `this` is inside. */
   lookUp(name: FunctionName): { fn: AnyFunction; receiver: unknown } | undefined {
     const root = this.#evaluator.evaluated(name.module);
@@ -52,7 +71,10 @@ export class Importer {
 
   /** The function, after evaluating its module. Rejects with what the evaluation throws, and a TypeError when there is no such function. */
   async load(name: FunctionName): Promise<{ fn: AnyFunction; receiver: unknown }> {
-    return findFunction(await this.#evaluator.evaluate(name.module), name);
+    const { module } = name;
+    // Called by a context that is not the master, which would have sent it ahead.
+    if (!this.#packed.has(module)) await this.fetch(module, "", "import");
+    return findFunction(await this.#evaluator.evaluate(module), name);
   }
 
   /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is. */

@@ -111,11 +111,17 @@ export class ModuleResponder implements Functions {
   }
 
   private async send(contextId: number, target: Target, records: readonly ModuleRecord[]): Promise<void> {
-    const modules = await Promise.all(records.map(async (record) => [record.id, await pack(record)] as const));
+    const modules = await Promise.all(
+      records.map(async (record) => [record.id, await pack(record)] as const),
+    );
     this.sendPacked(contextId, target, modules);
   }
 
-  private sendPacked(contextId: number, target: Target, modules: readonly (readonly [string, Packed])[]): void {
+  private sendPacked(
+    contextId: number,
+    target: Target,
+    modules: readonly (readonly [string, Packed])[],
+  ): void {
     // Another push may have sent some of them while these were compressed.
     const missing = modules.filter(([id]) => !target.sent.has(id));
     for (const [id, { bytes }] of missing) {
@@ -123,7 +129,9 @@ export class ModuleResponder implements Functions {
       this.#stats.moduleCount += 1;
       this.#stats.moduleBytes += bytes.length;
     }
-    log.debug(`Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`);
+    log.debug(
+      `Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`,
+    );
     this.#forwarder.forward(
       contextId,
       missing.map(([id, { hash }]) => [id, hash]),
@@ -137,6 +145,12 @@ export class ModuleResponder implements Functions {
       const [parentId, specifier, kind] = parseRequest(message.decode());
       const target = this.#targets.get(message.srcId);
       if (target === undefined) throw new ProtocolError(`context ${message.srcId} is not served modules`);
+      // Without a specifier: a function's module, by id. Only what has been sent to some context before.
+      if (specifier === "" && graph.isVouched(parentId)) {
+        await this.push(message.srcId, target, parentId);
+        message.reply(parentId);
+        return;
+      }
       const found = graph.mayServe((id) => target.sent.has(id), parentId, specifier, kind);
       if ("refused" in found) {
         this.refuse(

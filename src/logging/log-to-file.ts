@@ -9,10 +9,10 @@ let detachEarlier: (() => void) | undefined;
  * Calling it again replaces the earlier file. Throws what opening the file throws.
  */
 export function logToFile(path?: string, options: { level?: LogLevelName } = {}): void {
-  const level = parseLevel(process.env.MITOGEN_LOG_LEVEL ?? options.level ?? "info");
+  const level = parseLevel((process.env.MITOGEN_LOG_LEVEL || options.level) ?? "info");
   const fd = path === undefined ? 2 : openSync(path, "w");
   detachEarlier?.();
-  const detach = addLogSink((record) => writeSync(fd, `${formatRecord(record)}\n`), level);
+  const detach = addLogSink((record) => writeAll(fd, Buffer.from(`${formatRecord(record)}\n`)), level);
   detachEarlier = () => {
     detach();
     if (path !== undefined) closeSync(fd);
@@ -24,7 +24,7 @@ export function logToFile(path?: string, options: { level?: LogLevelName } = {})
  * `onLog(({ level, logger, message }) => pino[level === "warning" ? "warn" : level]({ logger }, message))`.
  */
 export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
-  return addLogSink(sink, parseLevel(process.env.MITOGEN_LOG_LEVEL ?? options.level ?? "info"));
+  return addLogSink(sink, parseLevel(options.level ?? "info"));
 }
 
 /** One line per record; a message of several lines is indented, so that it cannot pass for several records. */
@@ -33,10 +33,22 @@ export function formatRecord({ time, level, logger, message }: LogRecord): strin
   const clock = [date.getHours(), date.getMinutes(), date.getSeconds()]
     .map((part) => String(part).padStart(2, "0"))
     .join(":");
-  return `${clock} ${level.charAt(0).toUpperCase()} ${logger}: ${message.replace(/\n/g, "\n    ")}`;
+  return `${clock} ${level.charAt(0).toUpperCase()} ${logger}: ${message.replace(/\r\n?|[\n\v\f\x85\u2028\u2029]/g, "\n    ")}`;
 }
 
 function parseLevel(name: string): LogLevelName {
   const lower = name.toLowerCase();
   return Object.hasOwn(LogLevel, lower) ? (lower as LogLevelName) : "info";
+}
+
+/** Stderr may be a pipe that somebody made non-blocking: a full one is waited for, nothing is dropped. */
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let offset = 0; offset < bytes.length; ) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }

@@ -9,13 +9,14 @@ import { Sender } from "../core/sender.ts";
 import { Broker } from "../core/broker.ts";
 import * as errors from "../errors.ts";
 import { Blob } from "../wire/blob.ts";
+import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 
 /**
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule(): Record<string, unknown> {
+export function mitogenModule(router: CoreRouter): Record<string, unknown> {
   return {
     ...errors,
     Blob,
@@ -27,6 +28,13 @@ export function mitogenModule(): Record<string, unknown> {
     Router: CoreRouter,
     Secret,
     Sender,
+    cast,
+    econtext: () => ({
+      router,
+      context: router.myself(),
+      parent: router.contextById(router.parentIds[0] as number),
+      parentIds: router.parentIds,
+    }),
     getLogger,
     hasParentAuthority,
     isImmediateChild,

@@ -252,6 +252,10 @@ export class BrokerThread {
     setTimeout(() => this.die(), GRACE_MS - SIGTERM_MS);
     const close = () => {
       this.flushTaps();
+      if (this.#writable.destroyed) {
+        this.die(); // the parent is gone: there is nobody to tell
+        return;
+      }
       this.#writable.on("finish", () => this.die()).on("close", () => this.die());
       this.#parent.close();
     };

@@ -36,6 +36,14 @@ export class MainThread {
       router.route(Message.to(router, to, { value: records }));
     };
     forwardLogs(sendRecords, config);
+    // [context id, reason]: one that something was sent to is gone.
+    router.addHandler(
+      (message) => {
+        const [contextId, reason] = message.decode() as [number, string];
+        router.delRoutes([contextId], reason);
+      },
+      { handle: Handle.DEL_ROUTE, policy: hasParentAuthority, service: true },
+    );
     if (config.isThread === true) {
       captureOutput((name, lines) => {
         if (config.logLevel < LogLevel.info) return;
@@ -55,7 +63,9 @@ export class MainThread {
       installOutput(link);
     }
     reportExit(link);
-    new Dispatcher(router, new Importer(router, link, mitogenModule()));
+    const importer = new Importer(router, link, mitogenModule(router));
+    router.functions = importer;
+    new Dispatcher(router, importer);
     router.attach(link, config.contextId, "outer");
   }
 }

@@ -52,6 +52,7 @@ const at = temporaryTree({
   "late.ts": `interface A {\n  a: 1;\n}\nimport { isMain } from "mitogen";\nexport const data = await fetch("x");\nif (isMain(import.meta)) f();\n`,
   "unguarded.ts": "interface A {}\nmain();\n",
   "thrower.ts":
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of a module
     "interface A {\n  a: 1;\n}\nenum E { A }\n\nexport function f(): never {\n  throw new Error(`${E.A}`);\n}\n",
 });
 

@@ -117,6 +117,28 @@ for (const { name, args, skip } of runs) {
   });
 }
 
+for (const [fn, module, ...path] of [
+  ["process.chdir", "global", "process", "chdir"],
+  ["os.hostname", "node:os", "hostname"],
+  ["fs.promises.readFile", "node:fs", "promises", "readFile"],
+]) {
+  test(`referenceFunction names ${fn} when it is the first function of a process to be looked up`, () => {
+    const program = `
+      import fs from "fs"; import os from "os";
+      const { referenceFunction } = await import("${LOADER}function-reference.js");
+      console.log(JSON.stringify(referenceFunction(${fn})));`;
+    const args = ["--input-type=module", "-e", program];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    assert.deepEqual(JSON.parse(stdout || "{}"), { module, path }, stderr);
+  });
+}
+
+test("warmUpReferences does nothing that can be seen, and leaves less to the first look-up", () => {
+  const { status, stdout, stderr } = run("warm.mjs", [], {});
+  assert.equal(stdout.trim(), '{"module":"warm.mjs","path":["work"]}', stderr);
+  assert.equal(status, 0);
+});
+
 test("referenceFunction leaves block coverage on when NODE_V8_COVERAGE asks for it", () => {
   const directory = mkdtempSync(join(tmpdir(), "mitogen-coverage-"));
   try {

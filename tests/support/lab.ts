@@ -10,6 +10,8 @@ export interface LabUser {
   home: string;
   /** What sshd sets as PATH. */
   path: string;
+  /** What sshd takes. Accounts with `password` or `both` have theirs in a file, see Lab. */
+  login: "key" | "password" | "both";
   /** The Node that PATH leads to, or null where it leads to none. */
   node: string | null;
   /** Only where `node` is null: absolute paths at which this machine has one all the same. */
@@ -17,8 +19,63 @@ export interface LabUser {
   note?: string;
 }
 
+/** A part of the lab that may be unable to run on this machine. */
+export type LabPart<T> = ({ available: true } & T) | { available: false; reason: string };
+
+/** Somewhere an SSH server listens. */
+export interface LabHost {
+  host: string;
+  port: number;
+}
+
+/** A container with `sh`, `node` on PATH, real `su` and `sudo`, root and `app`; both have the password of `become`. */
+export interface LabContainer {
+  /** A program to be used as the tool's path: it brings the lab's own daemon, storage and settings with it. */
+  path: string;
+  container: string;
+  /** Of its first process, as this machine counts: for nsenter. */
+  leaderPid: number;
+}
+
+/** What connection methods beyond ssh need. */
+export interface LabMethods {
+  become: {
+    /** One password for all of `users`, and for root and app in every container. */
+    passwordFile: string;
+    /** Of other rules each; see scripts/lab/become.mjs. */
+    users: LabUser[];
+    /** The account that the others may become. */
+    target: string;
+    tools: { sudo: string; su: string; doas: string; script: string };
+  };
+  docker: LabContainer & { socket: string; image: string; user: string };
+  podman: LabContainer & { image: string; user: string };
+  /** Has no process between two commands. */
+  buildah: { path: string; container: string; user: string };
+  /** `path` is lxc-attach, `infoPath` is lxc-info. */
+  lxc: LabContainer & { infoPath: string };
+  /** `path` is lxc, the client. */
+  lxd: LabContainer;
+  /** Registered nowhere: only `nsenter` by pid gets in. */
+  nspawn: { machine: string; leaderPid: number };
+  kubectl: {
+    /** The newest of `clients`. */
+    path: string;
+    version: string;
+    protocol: "WebSocket" | "SPDY";
+    clients: { path: string; version: string; protocol: "WebSocket" | "SPDY" }[];
+    kubeconfig: string;
+    pod: string;
+    container: string;
+    leaderPid: number;
+  };
+  /** Every account may log in at both with the lab's key, and at `outer` has that key itself. */
+  bastion: { outer: LabHost; inner: LabHost; knownHosts: string };
+  dropbear: LabHost & { knownHosts: string };
+}
+
 /** What `scripts/lab.mjs` has brought up on this machine, as `.lab/lab.json` tells. */
-export interface Lab {
+export interface Lab extends Partial<{ [Name in keyof LabMethods]: LabPart<LabMethods[Name]> }> {
   ssh: {
     host: string;
     port: number;
@@ -63,6 +120,21 @@ export function needsLab(t: Pick<TestContext, "skip">): Lab | undefined {
   const reason = skipReason();
   if (reason) t.skip(reason);
   return reason ? undefined : lab();
+}
+
+/** One part of the lab, or undefined after skipping `t` where it is missing. Throws in CI. */
+export function needsPart<Name extends keyof LabMethods>(
+  t: Pick<TestContext, "skip">,
+  name: Name,
+): LabMethods[Name] | undefined {
+  const found = needsLab(t);
+  if (!found) return undefined;
+  const part = found[name] as LabPart<LabMethods[Name]> | undefined;
+  if (part?.available) return part;
+  const reason = `Needs ${name}: ${part?.reason ?? "run node scripts/lab.mjs"}`;
+  if (isCi()) throw new Error(reason);
+  t.skip(reason);
+  return undefined;
 }
 
 /** Executables of the lab by major version; empty where there is no lab. */

@@ -1,5 +1,6 @@
 // One `exec` in a pod: a process in the pod's namespaces between the channels of a session.
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
 
 const SUCCESS = { metadata: {}, status: "Success" };
 
@@ -28,7 +29,7 @@ export function execInPod(leader, command, session) {
   child.once("error", (error) => session.finish(failure("InternalError", error.message)));
   child.once("exit", async (code, signal) => {
     await Promise.all(ends);
-    session.finish(code === 0 ? SUCCESS : nonZero(code ?? 128 + 15, signal));
+    session.finish(code === 0 ? SUCCESS : nonZero(code ?? 128 + constants.signals[signal]));
   });
 }
 
@@ -36,8 +37,8 @@ async function copy(stream, session, name) {
   for await (const bytes of stream) await session.send(name, bytes);
 }
 
-function nonZero(code, signal) {
-  const message = `command terminated with non-zero exit code: ${signal ?? `exit status ${code}`}`;
+function nonZero(code) {
+  const message = `command terminated with non-zero exit code: exit status ${code}`;
   const causes = [{ reason: "ExitCode", message: String(code) }];
   return { ...failure("NonZeroExitCode", message), details: { causes } };
 }

@@ -88,6 +88,7 @@ export function acceptSpdy(request, socket, head, names, onSession) {
       turn = turn.then(() => onFrame(...frame)).catch((error) => socket.destroy(error));
     }
   });
+  socket.on("end", () => socket.end()); // Sockets of an HTTP server may be half open.
   socket.on("close", () => turn.then(() => session.onInput(undefined)));
 }
 

@@ -52,6 +52,7 @@ export function acceptWebSocket(request, socket, head, names) {
       onFrame(frame.opcode, frame.body);
     }
   });
+  socket.on("end", () => socket.end()); // Sockets of an HTTP server may be half open.
   socket.on("close", () => session.onInput(undefined));
   return session;
 }

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { CallError, ChannelError, type Context, Receiver, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** A chain of local contexts below `via`, the nearest first. */
+async function chain(router: Router, depth: number, via?: Context): Promise<Context[]> {
+  const contexts: Context[] = [];
+  for (let level = 1; level <= depth; level++) {
+    via = await router.local({ via, name: `level${level}` });
+    contexts.push(via);
+  }
+  return contexts;
+}
+
+const failureOf = (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => assert.fail("it did not reject"),
+    (error) => error as Error,
+  );
+
+describe("kill -9 of a hop in a tree of five levels", () => {
+  for (const victim of [0, 1, 2, 3, 4]) {
+    it(`at level ${victim + 1} wakes who waited behind it, naming the hop, and nobody else (T21)`, async () => {
+      await using router = new Router();
+      const levels = await chain(router, 5);
+      const [beside] = await chain(router, 1);
+      const pids = await Promise.all(levels.map((context) => context.call(remote.pid)));
+      const waiting = levels.map((context) => context.call(remote.echoLater, 1, 60_000));
+      for (const call of waiting) call.catch(() => undefined);
+      const receivers = levels.map((context) => new Receiver(router, { respondent: context }));
+      const gets = receivers.map((receiver) => receiver.get());
+      for (const get of gets) get.catch(() => undefined);
+      const started = Date.now();
+      process.kill(pids[victim] as number, "SIGKILL");
+      for (let level = victim; level < 5; level++) {
+        const error = await failureOf(waiting[level] as Promise<unknown>);
+        assert.ok(error instanceof ChannelError, String(error));
+        assert.match(error.message, new RegExp(`level${victim + 1}\\b`));
+        assert.ok((await failureOf(gets[level] as Promise<unknown>)) instanceof ChannelError);
+        await levels[level]?.disconnected;
+        await assert.rejects((levels[level] as Context).call(remote.pid), ChannelError);
+      }
+      assert.ok(Date.now() - started < 1000, `${Date.now() - started} ms`);
+      for (const context of [...levels.slice(0, victim), beside as Context]) {
+        assert.equal(await context.call(remote.add, 1, 1), 2);
+        assert.equal(context.goneReason, undefined);
+      }
+      assert.deepEqual(await processesGone(pids.slice(victim), 5000), []);
+      for (const receiver of receivers) receiver.close();
+    });
+  }
+});
+
+describe("contexts of one tree", () => {
+  it("exchange messages without the program's part: siblings and cousins (RTR-08)", async () => {
+    await using router = new Router();
+    const [left] = await chain(router, 1);
+    const right = await chain(router, 2);
+    for (const other of right) {
+      const opened = await (left as Context).call(withMitogen.openReceiver);
+      // The program is not asked again: `other` sends straight to a receiver of `left`.
+      await other.call(withMitogen.sendNumbers, opened, 20);
+      assert.deepEqual(
+        await (left as Context).call(withMitogen.readNumbers),
+        Array.from({ length: 20 }, (_, index) => index),
+      );
+    }
+  });
+  it("may not call functions of each other (CALL-16, SEC-02)", async () => {
+    await using router = new Router();
+    const [left] = await chain(router, 1);
+    const [right] = await chain(router, 1);
+    const error = await failureOf((left as Context).call(withMitogen.callElsewhere, right as Context));
+    assert.ok(error instanceof CallError);
+    assert.match(error.message, /refused by policy/);
+  });
+  it("a waiting sibling is told when the other goes", async () => {
+    await using router = new Router();
+    const [left] = await chain(router, 1);
+    const [right] = await chain(router, 1);
+    const call = (left as Context).call(withMitogen.waitFor, right as Context);
+    const outcome = failureOf(call);
+    await (right as Context).call(remote.killYourself).catch(() => undefined);
+    assert.match((await outcome).message, /level1/);
+  });
+  it("under unidirectional may reach only those above them (RTR-20, RTR-21)", async () => {
+    await using router = new Router(undefined, { unidirectional: true });
+    const [left] = await chain(router, 1);
+    const right = await chain(router, 2);
+    for (const other of right) {
+      const opened = await (left as Context).call(withMitogen.openReceiver);
+      await other.call(withMitogen.sendNumbers, opened, 3);
+      assert.equal(await (left as Context).call(withMitogen.readNow), 0);
+    }
+    assert.equal(await (right[1] as Context).call(remote.add, 1, 1), 2);
+  });
+  it("of an explicitly unidirectional child are restricted too, however they were made (BAD-11, RTR-21)", async () => {
+    await using router = new Router();
+    const hub = await router.local({ unidirectional: true });
+    const [left] = await chain(router, 1, hub);
+    const [right] = await chain(router, 2, hub);
+    const opened = await (left as Context).call(withMitogen.openReceiver);
+    await (right as Context).call(withMitogen.sendNumbers, opened, 3);
+    assert.equal(await (left as Context).call(withMitogen.readNow), 0);
+  });
+  it("are named after the way to them, and come down with their parent (CALL-18)", async () => {
+    await using router = new Router();
+    const levels = await chain(router, 3);
+    assert.deepEqual(
+      levels.map(({ name }) => name),
+      ["level1", "level1.level2", "level1.level2.level3"],
+    );
+    assert.equal(levels[2]?.via, levels[1]);
+    const pids = await Promise.all(levels.map((context) => context.call(remote.pid)));
+    await levels[1]?.shutdown();
+    assert.deepEqual(await processesGone(pids.slice(1), 3000), []);
+    assert.equal(await levels[0]?.call(remote.add, 1, 1), 2);
+  });
+  it("answer a ping although their functions hang", async () => {
+    await using router = new Router();
+    const levels = await chain(router, 2);
+    for (const context of levels) context.callAsync(remote.hang);
+    for (const context of levels) assert.ok((await context.ping({ timeoutMs: 5000 })) >= 0);
+  });
+  it("a connect that fails behind a hop tells the hop, the stage and the tool's words (CALL-19)", async () => {
+    await using router = new Router();
+    const [hop] = await chain(router, 1);
+    const error = (await failureOf(
+      router.local({ via: hop, nodePath: ["sh", "-c", "echo the reason >&2; exit 3"] }),
+    )) as Error & { code: string; details: { stage: string; exitCode: number } };
+    assert.equal(error.code, "ERR_EOF");
+    assert.match(error.message, /^level1: .*code 3[\s\S]*the reason/);
+    assert.deepEqual([error.details.stage, error.details.exitCode], ["node", 3]);
+    assert.equal(await (hop as Context).call(remote.add, 1, 1), 2);
+  });
+  it("many connect through one hop at once", async () => {
+    await using router = new Router();
+    const [hop] = await chain(router, 1);
+    const many = await Promise.all(Array.from({ length: 8 }, () => router.local({ via: hop })));
+    const sums = await Promise.all(many.map((context, index) => context.call(remote.add, index, 1)));
+    assert.deepEqual(
+      sums,
+      many.map((_, index) => index + 1),
+    );
+  });
+});
+
+describe("modules behind a hop", () => {
+  it("cross each link once: the second context there receives nothing its hop already had", async () => {
+    await using router = new Router();
+    const [hop] = await chain(router, 1);
+    const first = await router.local({ via: hop });
+    await first.call(withMitogen.plus, 1, 1);
+    const second = await router.local({ via: hop });
+    const before = router.getStats().bytesSent;
+    await second.call(withMitogen.plus, 1, 1);
+    const sent = router.getStats().bytesSent - before;
+    assert.ok(sent < 1000, `${sent} bytes`);
+  });
+});
