@@ -56,8 +56,8 @@ const reentrant: LogRecord[] = [];
  * error is dropped, other sinks still get the record. A record logged from inside a sink is delivered after
  * the current one, so a sink that logs on every record would never end: it is given one level of depth.
  */
-export function addLogSink(sink: LogSink, level: LogLevelName = "info"): () => void {
-  const attached = { sink, level: LogLevel[level] };
+export function addLogSink(sink: LogSink, level: LogLevel = LogLevel.info): () => void {
+  const attached = { sink, level };
   sinks.add(attached);
   updateThreshold();
   return () => {

@@ -36,9 +36,9 @@ export function formatRecord({ time, level, logger, message }: LogRecord): strin
   return `${clock} ${level.charAt(0).toUpperCase()} ${logger}: ${message.replace(/\r\n?|[\n\v\f\x85\u2028\u2029]/g, "\n    ")}`;
 }
 
-function parseLevel(name: string): LogLevelName {
+function parseLevel(name: string): LogLevel {
   const lower = name.toLowerCase();
-  return Object.hasOwn(LogLevel, lower) ? (lower as LogLevelName) : "info";
+  return Object.hasOwn(LogLevel, lower) ? LogLevel[lower as LogLevelName] : LogLevel.info;
 }
 
 /** Stderr may be a pipe that somebody made non-blocking: a full one is waited for, nothing is dropped. */

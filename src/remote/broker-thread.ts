@@ -3,7 +3,7 @@ import { inflateRawSync } from "node:zlib";
 import type { MessagePort } from "node:worker_threads";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
-import { addLogSink, type LogLevelName, LogLevel, type LogRecord } from "../core/log.ts";
+import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
 import { ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, Word } from "../core/thread-state.ts";
 import { StreamLink } from "../core/stream-link.ts";
@@ -89,9 +89,6 @@ export class BrokerThread {
       handle: Handle.SHUTDOWN,
       policy,
     });
-    const level = (Object.keys(LogLevel) as LogLevelName[]).find(
-      (name) => LogLevel[name] === config.logLevel,
-    );
     this.#router.listen((frame) => this.loadModules(frame), {
       handle: Handle.LOAD_MODULE,
       policy,
@@ -102,7 +99,7 @@ export class BrokerThread {
       // The role, once it is here, takes the handles over.
       this.#router.listen((frame) => this.becomeParentFor(frame), { handle, policy, isService: true });
     }
-    addLogSink((record) => this.forwardRecord(record), level ?? "warning");
+    addLogSink((record) => this.forwardRecord(record), config.logLevel);
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
     this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];
     this.#router.attach(this.#parent, config.parentIds[0] as number, "parent");

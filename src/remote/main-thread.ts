@@ -87,12 +87,11 @@ export function startBrokerThread(source: string, workerData: object, transferLi
 }
 
 function forwardLogs(sendRecords: (records: unknown[]) => void, config: ChildConfig): void {
-  const level = (Object.keys(LogLevel) as LogLevelName[]).find((name) => LogLevel[name] === config.logLevel);
   addLogSink((record) => {
     // Records about frames would make frames.
     if (record.level !== "io")
       sendRecords([[record.logger, LogLevel[record.level], record.message, record.time]]);
-  }, level ?? "warning");
+  }, config.logLevel);
 }
 
 /** Whatever ends this process from inside, the parent hears of it, with the reason, before the pipes close. */

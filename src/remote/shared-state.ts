@@ -1,3 +1,5 @@
+import type { LogLevel } from "../core/log.ts";
+
 /** What the two threads of a child agree on beside src/core/thread-state.ts. */
 
 /** The transport to the parent, where the shell put it: docs/bootstrap.md. */
@@ -21,7 +23,7 @@ export interface ChildConfig {
   readonly parentIds: readonly number[];
   /** Shown in the process list. */
   readonly remoteName: string;
-  readonly logLevel: number;
+  readonly logLevel: LogLevel;
   readonly maxMessageBytes: number;
   readonly unidirectional: boolean;
   /** It is a thread of its parent's process: no descriptors, and no process to end. */

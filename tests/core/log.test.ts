@@ -30,14 +30,14 @@ test("getLogger gives records with time, level, name and message", (t) => {
 test("addLogSink gives a sink its level and what is more important", () => {
   for (const [index, level] of LEVELS.entries()) {
     const seen: string[] = [];
-    const detach = addLogSink((record) => seen.push(record.level), level);
+    const detach = addLogSink((record) => seen.push(record.level), LogLevel[level]);
     logAll();
     detach();
     logAll();
     assert.deepEqual(seen, LEVELS.slice(0, index + 1), level);
   }
   const seen: string[] = [];
-  const detach = addLogSink((record) => seen.push(record.level), "none");
+  const detach = addLogSink((record) => seen.push(record.level), LogLevel.none);
   logAll();
   detach();
   assert.deepEqual(seen, []);
@@ -45,8 +45,8 @@ test("addLogSink gives a sink its level and what is more important", () => {
 
 test("addLogSink gives every sink what it asked for, however many there are", () => {
   const seen = { quiet: [] as string[], chatty: [] as string[] };
-  const detachQuiet = addLogSink((record) => seen.quiet.push(record.level), "error");
-  const detachChatty = addLogSink((record) => seen.chatty.push(record.level), "io");
+  const detachQuiet = addLogSink((record) => seen.quiet.push(record.level), LogLevel.error);
+  const detachChatty = addLogSink((record) => seen.chatty.push(record.level), LogLevel.io);
   logAll();
   detachChatty();
   logAll();
@@ -68,7 +68,7 @@ test("addLogSink takes the same function twice as two sinks", () => {
 
 test("isEnabled and isLogEnabled say whether a record would reach anyone", () => {
   assert.ok(LEVELS.every((level) => !log.isEnabled(level) && !isLogEnabled(LogLevel[level])));
-  const detach = addLogSink(() => undefined, "info");
+  const detach = addLogSink(() => undefined, LogLevel.info);
   assert.deepEqual(
     LEVELS.map((level) => log.isEnabled(level)),
     [true, true, true, false, false],
@@ -84,7 +84,7 @@ test("isEnabled and isLogEnabled say whether a record would reach anyone", () =>
 test("logLevel is warning while nobody listens, and the most talkative sink's level else", () => {
   assert.equal(logLevel(), LogLevel.warning);
   const levels: LogLevelName[] = ["error", "debug", "info"];
-  const detach = levels.map((level) => addLogSink(() => undefined, level));
+  const detach = levels.map((level) => addLogSink(() => undefined, LogLevel[level]));
   assert.equal(logLevel(), LogLevel.debug);
   for (const each of detach) each();
   assert.equal(logLevel(), LogLevel.warning);
@@ -135,7 +135,7 @@ test("emitRecord: a record logged by a sink arrives although it is logged by one
 
 test("emitRecord drops a record nobody wants the level of, without calling a sink", () => {
   const called: LogRecord[] = [];
-  const detach = addLogSink((record) => called.push(record), "warning");
+  const detach = addLogSink((record) => called.push(record), LogLevel.warning);
   emitRecord({ time: 0, level: "info", logger: "l", message: "m" });
   detach();
   assert.deepEqual(called, []);

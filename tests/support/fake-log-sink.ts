@@ -1,10 +1,10 @@
 import type { TestContext } from "node:test";
-import { addLogSink, type LogLevelName, type LogRecord } from "../../src/core/log.ts";
+import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../../src/core/log.ts";
 
 /** The records of one test, from now to its end. */
 export function captureLogs(t: TestContext, level: LogLevelName = "debug"): LogRecord[] {
   const records: LogRecord[] = [];
-  t.after(addLogSink((record) => records.push(record), level));
+  t.after(addLogSink((record) => records.push(record), LogLevel[level]));
   return records;
 }
 
