@@ -12,6 +12,7 @@ export function sshTo(username: string, changes: Partial<SshOptions> = {}): SshO
     username,
     identityFile,
     ...changes,
-    sshArgs: ["-F", "/dev/null", "-o", `UserKnownHostsFile=${knownHosts}`, ...(changes.sshArgs ?? [])],
+    // The first value of an option counts: a caller's comes before ours.
+    sshArgs: ["-F", "/dev/null", ...(changes.sshArgs ?? []), "-o", `UserKnownHostsFile=${knownHosts}`],
   };
 }
