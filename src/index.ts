@@ -1,7 +1,14 @@
 /** The public API: design.md section 2, docs/api. */
 
 export { type LocalOptions } from "./connection/local.ts";
-export { type ConnectOptions } from "./connection/method.ts";
+export {
+  type BootLine,
+  type ConnectionMethod,
+  type ConnectOptions,
+  checkOptions,
+  checkTarget,
+  type Verdict,
+} from "./connection/method.ts";
 export { Router, type RouterOptions, type RouterStats } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export { type SshOptions } from "./connection/ssh.ts";

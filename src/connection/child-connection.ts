@@ -236,7 +236,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     const error = connectFailure(failure, {
       stage: this.#stage,
       method: this.#method.name,
-      argv: this.#argv.map((word) => this.masked(word)),
+      argv: this.#argv,
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
       stderr: this.masked(this.#history.toString()),

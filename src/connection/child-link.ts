@@ -7,8 +7,10 @@ import { printExit, type ToolProcess } from "./tool-process.ts";
 
 /** How long the end of the link waits for the exit that explains it. */
 const EXPLAIN_MS = 250;
-/** A process whose link broke has nothing more to do; ending the tool itself may take a moment. */
+/** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
 const BROKEN_GRACE_MS = 3500;
+/** One that was given up, because it is silent or sends junk, is not given that moment. */
+const ABORTED_GRACE_MS = 50;
 
 const log = getLogger("mitogen.connect");
 
@@ -19,6 +21,8 @@ export class ChildLink extends StreamLink {
   readonly #tool: ToolProcess;
   readonly #closed: Deferred<void> = new Deferred();
   #isEnding = false;
+  #isAborted = false;
+  #reaped: Promise<void> = Promise.resolve();
 
   constructor(name: string, tool: ToolProcess, maxMessageBytes: number) {
     super(name, tool.stdout, tool.stdin, maxMessageBytes);
@@ -63,14 +67,28 @@ export class ChildLink extends StreamLink {
     await this.#closed.promise;
   }
 
+  override abort(reason: string): void {
+    this.#isAborted = true;
+    super.abort(reason);
+  }
+
+  /** Resolves when the process of a link that has ended is gone too. */
+  get reaped(): Promise<void> {
+    return this.#reaped;
+  }
+
   private async explain(reason: string): Promise<string> {
+    if (this.#isAborted) {
+      this.#reaped = this.#tool.end(ABORTED_GRACE_MS);
+      return reason;
+    }
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), EXPLAIN_MS);
     });
     const exit = await Promise.race([this.#tool.exited, late]);
     clearTimeout(timer);
-    void this.#tool.end(BROKEN_GRACE_MS);
+    this.#reaped = this.#tool.end(BROKEN_GRACE_MS);
     if (this.#isEnding) return `${this.name}: was shut down`;
     if (this.farewell !== undefined) return `${this.name}: ${this.farewell}`;
     return exit === undefined ? reason : `${this.name}: disconnected, the process ${printExit(exit)}`;

@@ -1,5 +1,6 @@
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
-import { CancelledError } from "../errors.ts";
+import { getLogger } from "../core/log.ts";
+import { CancelledError, type ConnectDetails } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { Encoding } from "../wire/frame.ts";
 import { configFrame } from "../bootstrap/config-frame.ts";
@@ -7,7 +8,7 @@ import type { Ready } from "../bootstrap/ready.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
-import { startThread, type ThreadChild, type ThreadOptions } from "./thread.ts";
+import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 
 /** What the requester of a context decides, wherever it is started. */
 export interface ChildIdentity {
@@ -24,6 +25,13 @@ export interface StartedChild {
   readonly ready: Ready;
 }
 
+const log = getLogger("mitogen.connect");
+const DEFAULT_TIMEOUT_MS = 30_000;
+/** Tries again after a random part of this, doubled every time: many that were turned away together must not come back together. */
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 2000;
+/** So many intervals without a byte, though asked for one, and a peer is taken for dead. */
+const MAX_SILENT_INTERVALS = 3;
 /** How much of a child's parting words is kept. */
 const FAREWELL_CHARACTERS = 8192;
 
@@ -35,13 +43,21 @@ export class Children {
   readonly #router: FrameRouter;
   /** How long a child may take to end by itself. */
   readonly #graceMs: number;
-  readonly #attempts: Set<ConnectAttempt<ConnectOptions>> = new Set();
+  /** Connects under way, and waits between two tries. */
+  readonly #attempts: Set<{ cancel(): Promise<void> }> = new Set();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
   readonly #past = { bytesSent: 0, bytesReceived: 0 };
+  readonly #keepaliveMs: number;
+  /** What a link had received at the last look, and how often that was the same. */
+  readonly #silence: WeakMap<ChildLink | ThreadChild, { bytes: number; intervals: number }> = new WeakMap();
+  #keepaliveTimer: NodeJS.Timeout | undefined;
+  #pongHandle = 0;
+  readonly #unreaped: Set<Promise<void>> = new Set();
   #startedCount = 0;
   #isClosed = false;
 
-  constructor(router: FrameRouter, graceMs: number) {
+  constructor(router: FrameRouter, graceMs: number, keepaliveMs: number) {
+    this.#keepaliveMs = keepaliveMs;
     this.#router = router;
     this.#graceMs = graceMs;
     const forget = router.onContextsLost;
@@ -49,8 +65,11 @@ export class Children {
       forget?.(contextIds, reason);
       for (const id of contextIds) {
         this.countTraffic(this.#past, id);
+        const link = this.#links.get(id);
         this.#links.delete(id);
+        if (link instanceof ChildLink) this.awaitReaped(link);
       }
+      if (this.#links.size === 0) clearInterval(this.#keepaliveTimer);
     };
   }
 
@@ -61,12 +80,36 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
+    const deadline = Date.now() + (options.timeoutMs || DEFAULT_TIMEOUT_MS);
+    for (let turn = 1; ; turn++) {
+      try {
+        return await this.startOnce(
+          method,
+          { ...options, timeoutMs: deadline - Date.now() },
+          identity,
+          onConnected,
+        );
+      } catch (error) {
+        const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
+        if (!wasTurnedAway(method, error) || Date.now() + delayMs >= deadline) throw error;
+        log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);
+        await this.pause(delayMs);
+      }
+    }
+  }
+
+  private async startOnce<O extends ConnectOptions>(
+    method: ConnectionMethod<O>,
+    options: O,
+    identity: ChildIdentity,
+    onConnected: (child: StartedChild, peer: Peer) => void,
+  ): Promise<StartedChild> {
     // Made first: options that make no command line are refused before anything else happens.
     const attempt = new ConnectAttempt(method, options);
     if (this.#isClosed) {
       throw new CancelledError(`Cannot connect with ${method.name}(): the router has been shut down`);
     }
-    this.#attempts.add(attempt as never);
+    this.#attempts.add(attempt);
     try {
       const { tool, ready, rest } = await attempt.run(this.configOf(identity, options));
       const child = { name: options.name ?? method.contextName(options, ready.pid), ready };
@@ -75,8 +118,22 @@ export class Children {
       link.receive(rest);
       return child;
     } finally {
-      this.#attempts.delete(attempt as never);
+      this.#attempts.delete(attempt);
     }
+  }
+
+  /** Waits before another try; shutdown ends it. */
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#attempts.delete(waiting);
+        resolve();
+      };
+      const waiting = { cancel: async () => done() };
+      const timer = setTimeout(done, ms);
+      this.#attempts.add(waiting);
+    });
   }
 
   /** The same for a thread of this process. */
@@ -101,6 +158,9 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): void {
+    if (this.#links.size === 0 && this.#keepaliveMs > 0) {
+      this.#keepaliveTimer = setInterval(() => this.checkLinks(), this.#keepaliveMs).unref();
+    }
     this.#links.set(identity.contextId, link);
     this.#startedCount += 1;
     onConnected(child, this.#router.attach(link, identity.contextId, "child"));
@@ -159,6 +219,41 @@ export class Children {
     const attempts = [...this.#attempts].map((attempt) => attempt.cancel());
     const ends = [...this.#links.keys()].map((id) => this.end(id));
     await Promise.all([...attempts, ...ends]);
+    await Promise.all([...this.#unreaped]);
+  }
+
+  /** Shutdown waits for processes whose links have broken, too. */
+  private awaitReaped(link: ChildLink): void {
+    const { reaped } = link;
+    this.#unreaped.add(reaped);
+    void reaped.then(() => this.#unreaped.delete(reaped));
+  }
+
+  /** Asks silent peers for a sign of life, and gives up those that show none: a dead host closes no connection. */
+  private checkLinks(): void {
+    for (const [contextId, link] of this.#links) {
+      const bytes = link.traffic.bytesReceived;
+      const { intervals } = this.#silence.get(link) ?? { intervals: 0 };
+      const isSilent = this.#silence.get(link)?.bytes === bytes;
+      this.#silence.set(link, { bytes, intervals: isSilent ? intervals + 1 : 0 });
+      if (!isSilent || link instanceof ThreadChild) continue;
+      if (intervals + 1 > MAX_SILENT_INTERVALS) {
+        link.abort(`${link.name}: no answer for ${this.#keepaliveMs * MAX_SILENT_INTERVALS} ms`);
+      } else this.ping(contextId);
+    }
+  }
+
+  private ping(contextId: number): void {
+    if (this.#pongHandle === 0) this.#pongHandle = this.#router.listen(() => undefined, { isService: true });
+    this.#router.routeFrame({
+      encoding: Encoding.RAW,
+      dstId: contextId,
+      srcId: this.#router.contextId,
+      authId: this.#router.contextId,
+      handle: Handle.PING,
+      replyTo: this.#pongHandle,
+      body: [],
+    });
   }
 
   private countTraffic(into: { bytesSent: number; bytesReceived: number }, contextId: number): void {
@@ -166,4 +261,12 @@ export class Children {
     into.bytesSent += traffic?.bytesSent ?? 0;
     into.bytesReceived += traffic?.bytesReceived ?? 0;
   }
+}
+
+function wasTurnedAway(
+  { wasTurnedAway: judge }: Pick<ConnectionMethod, "wasTurnedAway">,
+  error: unknown,
+): boolean {
+  const { details } = error as { details?: ConnectDetails };
+  return details !== undefined && judge?.(details.stderr.split("\n")) === true;
 }

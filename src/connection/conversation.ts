@@ -8,6 +8,8 @@ import type { Verdict } from "./method.ts";
 const MAX_OPEN_CHARACTERS = 2000;
 /** A tool that asks on and on is not understood. */
 const MAX_ANSWERS = 5;
+/** A shorter password stands in too many words: where the mask is would tell what it is. */
+const MIN_MASKED_CHARACTERS = 4;
 const MASK: string = new Secret("").toString();
 
 /** Where a conversation has effects. */
@@ -72,7 +74,7 @@ export class Conversation {
 
   /** A tool's words with the password masked, should a terminal have echoed it. */
   masked(text: string): string {
-    return this.#typed === "" ? text : text.split(this.#typed).join(MASK);
+    return this.#typed.length < MIN_MASKED_CHARACTERS ? text : text.split(this.#typed).join(MASK);
   }
 
   private onLine(line: string): void {

@@ -17,6 +17,7 @@ const SECRET_TIMEOUT_MS = 10 * 60_000;
 
 /** A context has three seconds in all, design.md section 10: those below it must be gone before. */
 const CHILD_GRACE_MS = 1200;
+const KEEPALIVE_MS = 15_000;
 
 /** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -39,7 +40,7 @@ export class ParentRole {
   /** `findModule` gives the packed bytes that have passed through this process, by hash. */
   constructor(router: FrameRouter, findModule: (hash: string) => Uint8Array | undefined) {
     this.#router = router;
-    this.#children = new Children(router, CHILD_GRACE_MS);
+    this.#children = new Children(router, CHILD_GRACE_MS, KEEPALIVE_MS);
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#monitor = new RouteMonitor(router, {
       // Whom an id was given to is the master's business: it refuses the route, and is the one that answers for ids.

@@ -43,6 +43,8 @@ export interface RouterOptions {
   readonly unidirectional?: boolean;
   /** How many connects may be under way at once; 32 by default. */
   readonly connectConcurrency?: number;
+  /** A child that is silent so long is asked for a sign of life; after three such intervals it is taken for dead. 15,000 by default, 0 never asks. */
+  readonly keepaliveMs?: number;
 }
 
 /** What a router has done so far. */
@@ -59,6 +61,7 @@ export interface RouterStats extends ModuleStats {
 const CHILD_GRACE_MS = 3500;
 /** The library's own messages, reasons and configuration among them, must fit. */
 const MIN_MESSAGE_BYTES = 64 * 1024;
+const DEFAULT_KEEPALIVE_MS = 15_000;
 const DEFAULT_CONNECT_CONCURRENCY = 32;
 
 const log = getLogger("mitogen.router");
@@ -100,7 +103,7 @@ export class Router extends CoreRouter {
       forget?.(contextIds, reason);
       for (const id of contextIds) this.modules.forget(id);
     };
-    this.#children = new Children(this, CHILD_GRACE_MS);
+    this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, from) => this.onRouteAdded(contextId, name, from),
@@ -112,76 +115,89 @@ export class Router extends CoreRouter {
 
   /** Starts a context as a child process of this one, or of the context given as `via`. */
   local(options: LocalOptions = {}): Promise<Context> {
-    return this.connect("local", options);
+    return this.start("local", options);
   }
 
   /** Starts a context on another machine with the real `ssh`, `~/.ssh/config` included. */
   ssh(options: SshOptions): Promise<Context> {
-    return this.connect("ssh", options);
+    return this.start("ssh", options);
   }
 
   /** Becomes another user with sudo. */
   sudo(options: SudoOptions = {}): Promise<Context> {
-    return this.connect("sudo", options);
+    return this.start("sudo", options);
   }
 
   /** Becomes another user with su. */
   su(options: SuOptions = {}): Promise<Context> {
-    return this.connect("su", options);
+    return this.start("su", options);
   }
 
   /** Becomes another user with doas. */
   doas(options: DoasOptions = {}): Promise<Context> {
-    return this.connect("doas", options);
+    return this.start("doas", options);
   }
 
   /** Enters a running Docker container, or runs one of an image for as long as the context lives. */
   docker(options: DockerOptions): Promise<Context> {
-    return this.connect("docker", options);
+    return this.start("docker", options);
   }
 
   podman(options: PodmanOptions): Promise<Context> {
-    return this.connect("podman", options);
+    return this.start("podman", options);
   }
 
   buildah(options: BuildahOptions): Promise<Context> {
-    return this.connect("buildah", options);
+    return this.start("buildah", options);
   }
 
   kubectl(options: KubectlOptions): Promise<Context> {
-    return this.connect("kubectl", options);
+    return this.start("kubectl", options);
   }
 
   lxc(options: LxcOptions): Promise<Context> {
-    return this.connect("lxc", options);
+    return this.start("lxc", options);
   }
 
   lxd(options: LxdOptions): Promise<Context> {
-    return this.connect("lxd", options);
+    return this.start("lxd", options);
   }
 
   incus(options: IncusOptions): Promise<Context> {
-    return this.connect("incus", options);
+    return this.start("incus", options);
   }
 
   /** Enters a FreeBSD jail. */
   jail(options: JailOptions): Promise<Context> {
-    return this.connect("jail", options);
+    return this.start("jail", options);
   }
 
   /** Enters the namespaces of a container with nsenter, whatever manages it. */
   setns(options: SetnsOptions): Promise<Context> {
-    return this.connect("setns", options);
+    return this.start("setns", options);
   }
 
   /** Starts a context with any command line. */
   exec(options: ExecOptions): Promise<Context> {
-    return this.connect("exec", options);
+    return this.start("exec", options);
+  }
+
+  /**
+   * Starts a context with a connection method of your own. Only from this process: another one does not have its code; there, use
+   * {@link exec}.
+   */
+  connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
+    if (options.via !== undefined && options.via.contextId !== this.contextId) {
+      throw new TypeError(
+        `Cannot connect with ${method.name}() via ${options.via.name}: a method of your own is not known there; use exec({ command, via })`,
+      );
+    }
+    return this.start(method as unknown as ConnectionMethod, options);
   }
 
   /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
   thread(options: ThreadOptions = {}): Promise<Context> {
-    return this.connect("thread", options);
+    return this.start("thread", options);
   }
 
   /** Counters since this router was made. */
@@ -222,7 +238,9 @@ export class Router extends CoreRouter {
     if (context.goneReason === undefined) await context.disconnected;
   }
 
-  private async connect(methodName: string, options: ConnectOptions): Promise<Context> {
+  /** `method` is a name of the table, which every context has, or a method of the program's own. */
+  private async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
+    const methodName = typeof method === "string" ? method : method.name;
     const remoteName = options.remoteName ?? defaultRemoteName();
     if (/[/\\]/.test(remoteName)) {
       throw new RangeError(`Cannot connect: remoteName ${JSON.stringify(remoteName)} may not hold slashes`);
@@ -243,7 +261,7 @@ export class Router extends CoreRouter {
         const identity = { contextId, remoteName, logLevel: logLevel() };
         try {
           return via === undefined || via.contextId === this.contextId
-            ? await this.connectHere(methodName, options, identity)
+            ? await this.connectHere(method, options, identity)
             : await this.connectVia(via, methodName, options, identity);
         } finally {
           this.#ids.release(contextId);
@@ -255,7 +273,7 @@ export class Router extends CoreRouter {
   }
 
   private async connectHere(
-    methodName: string,
+    method: string | ConnectionMethod,
     options: ConnectOptions,
     identity: ChildIdentity,
   ): Promise<Context> {
@@ -265,8 +283,11 @@ export class Router extends CoreRouter {
       this.modules.addTarget(contextId, ready.nodeVersion);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
-    if (methodName === "thread") this.#children.startThread(options, identity, onConnected);
-    else await this.#children.start(methods[methodName] as ConnectionMethod, options, identity, onConnected);
+    if (method === "thread") this.#children.startThread(options, identity, onConnected);
+    else {
+      const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
+      await this.#children.start(known, options, identity, onConnected);
+    }
     return this.contextById(contextId);
   }
 

@@ -114,6 +114,9 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
       isRefusal: (line) => DENIED_ONCE.test(line) || offersPassword(DENIED.exec(line)?.[1] ?? ""),
     };
   },
+  // sshd drops connections at random while many are being authenticated: sshd_config(5), MaxStartups.
+  wasTurnedAway: (lines) =>
+    lines.some((line) => /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)/i.test(line)),
   diagnose: (lines, options) => {
     for (const line of lines) {
       const verdict = hostKeyVerdict(line, options) ?? deniedVerdict(line, options);

@@ -5,14 +5,14 @@ import { busybox, findTerminal, python, type Terminal, utilLinux } from "../../s
 import { ToolProcess } from "../../src/connection/tool-process.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
-checkLeaks();
-
-// Neither a tool nor a connect keeps a program alive; whoever waits does.
+// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
 });
 after(() => clearInterval(hold));
+
+checkLeaks();
 
 async function run(
   terminal: Terminal,

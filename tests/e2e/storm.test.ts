@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { ChannelError, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { skipReason } from "../support/lab.ts";
+import { checkLeaks, descendants, fdCount } from "../support/leak-check.ts";
+import { sshTo } from "../support/ssh-options.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+it("100 ssh contexts to one sshd of default MaxStartups come up with one Promise.all, and go without a leak", {
+  skip: skipReason(),
+  timeout: 300_000,
+}, async () => {
+  const router = new Router();
+  const options = sshTo("mitogen-dash", { timeoutMs: 200_000 });
+  // The first call starts the compiler's service, which stays.
+  const first = await router.ssh(options);
+  await first.call(remote.add, 1, 1);
+  await first.shutdown();
+  const fds = fdCount();
+  const processes = descendants(process.pid).length;
+  const contexts = await Promise.all(Array.from({ length: 100 }, () => router.ssh(options)));
+  const sums = await Promise.all(contexts.map((context, index) => context.call(remote.add, index, 1)));
+  assert.deepEqual(
+    sums,
+    contexts.map((_, index) => index + 1),
+  );
+  await router.shutdown();
+  assert.equal(descendants(process.pid).length, processes);
+  assert.ok(Math.abs(fdCount() - fds) <= 2, `${fds} → ${fdCount()}`);
+});
+
+it("a peer that stops answering is given up after three intervals, and its process killed", async () => {
+  await using router = new Router(undefined, { keepaliveMs: 300 });
+  const [silent, other] = await Promise.all([router.local(), router.local()]);
+  const pid = await silent.call(remote.pid);
+  const waiting = silent.call(remote.echoLater, 1, 60_000).then(
+    () => assert.fail("it answered"),
+    (error) => error as Error,
+  );
+  process.kill(pid, "SIGSTOP");
+  const error = await waiting;
+  assert.ok(error instanceof ChannelError);
+  assert.match(error.message, /no answer for 900 ms/);
+  assert.equal(await other.call(remote.add, 1, 1), 2);
+});
