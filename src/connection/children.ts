@@ -30,6 +30,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** Tries again after a random part of this, doubled every time: many that were turned away together must not come back together. */
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
+const MAX_RETRIES = 15;
 /** So many intervals without a byte, though asked for one, and a peer is taken for dead. */
 const MAX_SILENT_INTERVALS = 3;
 /** How much of a child's parting words is kept. */
@@ -91,7 +92,8 @@ export class Children {
         );
       } catch (error) {
         const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
-        if (!wasTurnedAway(method, error) || Date.now() + delayMs >= deadline) throw error;
+        if (turn > MAX_RETRIES || !wasTurnedAway(method, error) || Date.now() + delayMs >= deadline)
+          throw error;
         log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);
         await this.pause(delayMs);
       }
@@ -268,5 +270,5 @@ function wasTurnedAway(
   error: unknown,
 ): boolean {
   const { details } = error as { details?: ConnectDetails };
-  return details !== undefined && judge?.(details.stderr.split("\n")) === true;
+  return details !== undefined && judge?.(details.stderr.split("\n"), details.exitCode) === true;
 }

@@ -66,7 +66,7 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
   /** How the tool's questions are recognised; a tool that asks none has none, and is sent the payload at once. */
   dialogue?(options: O, boot: BootLine): Dialogue;
   /** Whether the other side was too busy to listen, by the complete lines that came: the connect is tried again. */
-  wasTurnedAway?(lines: readonly string[]): boolean;
+  wasTurnedAway?(lines: readonly string[], exitCode: number | null): boolean;
   /** Looks for a verdict in the complete lines that came; undefined when they say nothing special. */
   diagnose?(lines: readonly string[], options: O): Verdict | undefined;
 }

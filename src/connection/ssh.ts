@@ -114,9 +114,16 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
       isRefusal: (line) => DENIED_ONCE.test(line) || offersPassword(DENIED.exec(line)?.[1] ?? ""),
     };
   },
-  // sshd drops connections at random while many are being authenticated: sshd_config(5), MaxStartups.
-  wasTurnedAway: (lines) =>
-    lines.some((line) => /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)/i.test(line)),
+  // sshd drops connections at random while many are being authenticated: sshd_config(5), MaxStartups. Depending on
+  // how far it came, ssh says that at a level we do not ask for, and all there is is its exit status.
+  wasTurnedAway: (lines, exitCode) =>
+    lines.every((line) => line === "")
+      ? exitCode === 255
+      : lines.some((line) =>
+          /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)|^Connection (?:closed|reset) by /i.test(
+            line,
+          ),
+        ),
   diagnose: (lines, options) => {
     for (const line of lines) {
       const verdict = hostKeyVerdict(line, options) ?? deniedVerdict(line, options);

@@ -12,7 +12,7 @@ it("100 ssh contexts to one sshd of default MaxStartups come up with one Promise
   skip: skipReason(),
   timeout: 300_000,
 }, async () => {
-  const router = new Router();
+  await using router = new Router();
   const options = sshTo("mitogen-dash", { timeoutMs: 200_000 });
   // The first call starts the compiler's service, which stays.
   const first = await router.ssh(options);
