@@ -9,7 +9,9 @@ const bin = (path) => fileURLToPath(new URL(`../node_modules/${path}`, import.me
 
 if (!existsSync("src/bootstrap/payload.generated.ts")) run("scripts/build.mjs", ["--quiet"]);
 // Not a dependency: its package for every platform would have to be in the lock file, and not every registry has them all.
-const biome = spawnSync("npx", ["--yes", "@biomejs/biome@2.6.8", "check", "--error-on-warnings", "."], { stdio: "inherit" });
+const biome = spawnSync("npx", ["--yes", "@biomejs/biome@2.6.8", "check", "--error-on-warnings", "."], {
+  stdio: "inherit",
+});
 if (biome.status !== 0) process.exitCode = 1;
 run(bin("typescript/bin/tsc"), ["-p", "tsconfig.json", "--noEmit"]);
 

@@ -1,6 +1,16 @@
-/** The public API: design.md section 2, docs/api. */
+/** The public API. */
 
+export { type BuildahOptions } from "./connection/buildah.ts";
+export { type Dialogue, type Password, type PasswordOptions } from "./connection/dialogue.ts";
+export { type DoasOptions } from "./connection/doas.ts";
+export { type DockerOptions } from "./connection/docker.ts";
+export { type ExecOptions } from "./connection/exec.ts";
+export { type IncusOptions } from "./connection/incus.ts";
+export { type JailOptions } from "./connection/jail.ts";
+export { type KubectlOptions } from "./connection/kubectl.ts";
 export { type LocalOptions } from "./connection/local.ts";
+export { type LxcOptions } from "./connection/lxc.ts";
+export { type LxdOptions } from "./connection/lxd.ts";
 export {
   type BootLine,
   type ConnectionMethod,
@@ -11,7 +21,12 @@ export {
 } from "./connection/method.ts";
 export { Router, type RouterOptions, type RouterStats } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
+export { type PodmanOptions } from "./connection/podman.ts";
+export { type SetnsOptions } from "./connection/setns.ts";
 export { type SshOptions } from "./connection/ssh.ts";
+export { type SuOptions } from "./connection/su.ts";
+export { type SudoOptions } from "./connection/sudo.ts";
+export { type ThreadOptions } from "./connection/thread.ts";
 export { Broker } from "./core/broker.ts";
 export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type BoundCalls, Context } from "./core/context.ts";

@@ -37,7 +37,11 @@ export const ACCOUNTS = [
   { name: "mitogen-zsh", shell: "/usr/bin/zsh" },
   { name: "mitogen-fish", shell: "/usr/bin/fish" },
   { name: "mitogen-tcsh", shell: "/usr/bin/tcsh" },
-  { name: "mitogen-rbash", shell: "/bin/rbash", tools: ["sh", "node", "uname", "env", "id", "cat", "head", "tr", "sleep", "readlink", "true"] },
+  {
+    name: "mitogen-rbash",
+    shell: "/bin/rbash",
+    tools: ["sh", "node", "uname", "env", "id", "cat", "head", "tr", "sleep", "readlink", "true"],
+  },
   { name: "mitogen-nologin", shell: "/usr/sbin/nologin" },
   { name: "mitogen-noisy", shell: "/bin/bash", rc: NOISE },
   { name: "mitogen-password", shell: "/bin/bash", password: { file: passwordFile, login: "password" } },

@@ -1,5 +1,6 @@
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
+import { checkTimeout } from "../core/wait.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { Encoding } from "../wire/frame.ts";
@@ -7,7 +8,7 @@ import { configFrame } from "../bootstrap/config-frame.ts";
 import type { Ready } from "../bootstrap/ready.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
-import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import { type ConnectionMethod, type ConnectOptions, checkOptions } from "./method.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 
 /** What the requester of a context decides, wherever it is started. */
@@ -81,12 +82,13 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
+    checkTimeout(options.timeoutMs);
     const deadline = Date.now() + (options.timeoutMs || DEFAULT_TIMEOUT_MS);
     for (let turn = 1; ; turn++) {
       try {
         return await this.startOnce(
           method,
-          { ...options, timeoutMs: deadline - Date.now() },
+          { ...options, timeoutMs: Math.max(1, deadline - Date.now()) },
           identity,
           onConnected,
         );
@@ -144,6 +146,7 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): StartedChild {
+    checkOptions("thread", options, []);
     const name = options.name ?? `thread.${identity.contextId}`;
     const { child: link, ready } = startThread(name);
     const config = { ...this.configOf(identity, options), isThread: true };
@@ -239,7 +242,7 @@ export class Children {
       const isSilent = this.#silence.get(link)?.bytes === bytes;
       this.#silence.set(link, { bytes, intervals: isSilent ? intervals + 1 : 0 });
       if (!isSilent || link instanceof ThreadChild) continue;
-      if (intervals + 1 > MAX_SILENT_INTERVALS) {
+      if (intervals + 1 >= MAX_SILENT_INTERVALS) {
         link.abort(`${link.name}: no answer for ${this.#keepaliveMs * MAX_SILENT_INTERVALS} ms`);
       } else this.ping(contextId);
     }

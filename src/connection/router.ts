@@ -81,6 +81,8 @@ export class Router extends CoreRouter {
   readonly #ownsBroker: boolean;
   readonly #connects: Semaphore;
   readonly #children: Children;
+  /** Contexts that are threads, wherever. */
+  readonly #threads: Set<number> = new Set();
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
   #shutdown: Promise<void> | undefined;
@@ -101,7 +103,10 @@ export class Router extends CoreRouter {
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
-      for (const id of contextIds) this.modules.forget(id);
+      for (const id of contextIds) {
+        this.modules.forget(id);
+        this.#threads.delete(id);
+      }
     };
     this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
     new RouteMonitor(this, {
@@ -186,13 +191,13 @@ export class Router extends CoreRouter {
    * Starts a context with a connection method of your own. Only from this process: another one does not have its code; there, use
    * {@link exec}.
    */
-  connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
+  async connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
     if (options.via !== undefined && options.via.contextId !== this.contextId) {
       throw new TypeError(
         `Cannot connect with ${method.name}() via ${options.via.name}: a method of your own is not known there; use exec({ command, via })`,
       );
     }
-    return this.start(method as unknown as ConnectionMethod, options);
+    return await this.start(method as unknown as ConnectionMethod, options);
   }
 
   /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
@@ -260,6 +265,7 @@ export class Router extends CoreRouter {
         const contextId = this.#ids.allocate(via?.contextId ?? this.contextId);
         const identity = { contextId, remoteName, logLevel: logLevel() };
         try {
+          if (method === "thread") this.#threads.add(contextId);
           return via === undefined || via.contextId === this.contextId
             ? await this.connectHere(method, options, identity)
             : await this.connectVia(via, methodName, options, identity);
@@ -298,6 +304,11 @@ export class Router extends CoreRouter {
     options: ConnectOptions,
     identity: ChildIdentity,
   ): Promise<Context> {
+    if (this.#threads.has(via.contextId)) {
+      throw new TypeError(
+        `Cannot connect with ${methodName}() via ${via.name}: a thread can have no children; use the context it belongs to`,
+      );
+    }
     this.modules.sendParentRole(via.contextId);
     const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
     const passwordHandle = password === undefined ? 0 : this.offerPassword(via, password);

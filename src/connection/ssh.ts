@@ -116,14 +116,12 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
   },
   // sshd drops connections at random while many are being authenticated: sshd_config(5), MaxStartups. Depending on
   // how far it came, ssh says that at a level we do not ask for, and all there is is its exit status.
-  wasTurnedAway: (lines, exitCode) =>
-    lines.every((line) => line === "")
-      ? exitCode === 255
-      : lines.some((line) =>
-          /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)|^Connection (?:closed|reset) by /i.test(
-            line,
-          ),
-        ),
+  wasTurnedAway(lines, exitCode) {
+    // Behind a password prompt the same words are about the account, and another try would count against it.
+    if (lines.some(isPasswordPrompt)) return false;
+    if (lines.every((line) => line === "")) return exitCode === 255;
+    return lines.some((line) => TURNED_AWAY.test(line));
+  },
   diagnose: (lines, options) => {
     for (const line of lines) {
       const verdict = hostKeyVerdict(line, options) ?? deniedVerdict(line, options);
@@ -170,6 +168,8 @@ function hostKeyVerdict(
 
 /** What `-v` prints names passwords, and comes in pieces as everything does. */
 const DEBUG = /^debug[1-3]: /;
+const TURNED_AWAY =
+  /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)|^Connection (?:closed|reset) by /i;
 const HOST_KEY_QUESTION = /continue connecting \(yes\/no[^)]*\)\? *$/;
 const PASSPHRASE_QUESTION = /^Enter passphrase for (key )?['"]?.*: *$/;
 const DENIED_ONCE = /^(?:[^\s:]+@[^\s]+: )?Permission denied, please try again/i;

@@ -52,7 +52,7 @@ export const busybox: Terminal = viaScript("script of busybox", (line) => ["-qfc
 
 /** By what Node calls the platform. */
 const BSD: Readonly<Record<string, Terminal>> = {
-  darwin: viaScript("script of macOS", (line) => ["-q", "/dev/null", "/bin/sh", "-c", line]),
+  darwin: fedByPipe(viaScript("script of macOS", (line) => ["-q", "/dev/null", "/bin/sh", "-c", line])),
   freebsd: viaScript("script of FreeBSD", (line) => ["-q", "/dev/null", "/bin/sh", "-c", line]),
   netbsd: viaScript("script of NetBSD", (line) => ["-qc", line, "/dev/null"]),
   openbsd: viaScript("script of OpenBSD", (line) => ["-c", line, "/dev/null"]),
@@ -96,6 +96,15 @@ function viaScript(name: string, args: (line: string) => string[]): Terminal {
     // script(1) runs its command with this shell, which may be one that does not understand the line.
     env: () => ({ ...process.env, SHELL: "/bin/sh" }),
   };
+}
+
+/**
+ * For a program that refuses a socket as its stdin, which is what Node makes: cat stands between. It must not hold the tool's data open.
+ * Not for util-linux, whose script(1) spins when it has a child that is not its own.
+ */
+export function fedByPipe({ name, wrap, env }: Terminal): Terminal {
+  const feed = 'exec "$@" < <(exec cat 3<&- 4>&-)';
+  return { name, env, wrap: (argv) => ["/bin/bash", "-c", feed, "bash", ...wrap(argv)] };
 }
 
 /** What the program itself complains of goes where the tool's complaints go. */

@@ -79,7 +79,7 @@ export class Context {
     return this.router.shutdownContext(this, options.wait ?? true);
   }
 
-  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for. Rejects like {@link call}. */
+  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Rejects like {@link call}. */
   async ping(options: WaitOptions = {}): Promise<number> {
     const started = process.hrtime();
     await this.request(Handle.PING, null, options);

@@ -167,7 +167,7 @@ export class Evaluator {
     if (specifier === MITOGEN || isBuiltin(specifier)) return specifier;
     const { imports, requires } = this.record(parentId);
     const map = kind === "import" ? imports : requires;
-    return Object.prototype.hasOwnProperty.call(map, specifier) ? map[specifier] : undefined;
+    return Object.getOwnPropertyDescriptor(map, specifier)?.value;
   }
 
   private record(id: string): ModuleRecord {

@@ -8,7 +8,6 @@ import type { Message } from "../core/message.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { ProtocolError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { isBuiltin, PARENT_ROLE } from "./builtins.ts";
 import { Compiler } from "./compile.ts";
@@ -57,13 +56,11 @@ const HASH_CHARACTERS = 22;
  * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/protocol.md#modules
  */
 export class ModuleResponder implements Functions {
-  readonly #router: CoreRouter;
   readonly #targets: Map<number, Target> = new Map();
   readonly #forwarder: ModuleForwarder;
   readonly #stats: ModuleStats = { moduleCount: 0, moduleBytes: 0, requestCount: 0, refusedCount: 0 };
 
   constructor(router: CoreRouter) {
-    this.#router = router;
     this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash));
     router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
   }

@@ -55,7 +55,7 @@ export class Dispatcher {
       return;
     }
     this.#isLoading = true;
-    this.#importer
+    void this.#importer
       .load(call.name)
       .then(
         (loaded) => run(call, loaded),

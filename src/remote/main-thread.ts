@@ -1,5 +1,5 @@
 import { type MessagePort, Worker } from "node:worker_threads";
-import { addLogSink, getLogger, LogLevel, type LogLevelName } from "../core/log.ts";
+import { addLogSink, getLogger, LogLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";

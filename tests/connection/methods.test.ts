@@ -228,6 +228,21 @@ describe("options", () => {
   });
 });
 
+describe("ssh's wasTurnedAway", () => {
+  const judge = (exitCode: number, ...lines: string[]) => method("ssh").wasTurnedAway?.(lines, exitCode);
+  it("knows an sshd that is busy", () => {
+    assert.equal(judge(255, "kex_exchange_identification: read: Connection reset by peer"), true);
+    assert.equal(judge(255, "Connection closed by 10.0.0.1 port 22"), true);
+    assert.equal(judge(255, ""), true);
+    assert.equal(judge(1, ""), false);
+  });
+
+  it("never lets a password be tried again", () => {
+    assert.equal(judge(255, "ada@web1's password: ", "Connection closed by 10.0.0.1 port 22"), false);
+    assert.equal(judge(255, "ada@web1's password: "), false);
+  });
+});
+
 describe("sudoArgs", () => {
   const flags = (...sudoArgs: string[]): string[] => argv("sudo", { sudoArgs }).slice(4, -WORDS.length - 1);
   const table: [string[], string[]][] = [

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
-import { busybox, findTerminal, python, type Terminal, utilLinux } from "../../src/connection/terminal.ts";
+import {
+  busybox,
+  fedByPipe,
+  findTerminal,
+  python,
+  type Terminal,
+  utilLinux,
+} from "../../src/connection/terminal.ts";
 import { ToolProcess } from "../../src/connection/tool-process.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -33,7 +40,7 @@ async function run(
   return [Buffer.concat(data), Buffer.concat(screen).toString()];
 }
 
-for (const terminal of [utilLinux, python]) {
+for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by a pipe" }]) {
   describe(terminal.name, () => {
     it("gives the tool a terminal to ask on, and leaves its data alone", async () => {
       const bytes = Buffer.from([0, 1, 2, 3, 4, 10, 13, 17, 19, 26, 28, 127, 128, 255]);

@@ -1,0 +1,155 @@
+/** sudo, su and doas of the lab, run as accounts that may, may not, or may with a password. */
+import assert from "node:assert/strict";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import {
+  type ConnectDetails,
+  type Context,
+  EofError,
+  PasswordError,
+  Router,
+  type Secret,
+  type StreamError,
+} from "../../src/index.ts";
+import { lab, skipReason } from "../support/lab.ts";
+import { part, password } from "../support/lab-methods.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+type Method = "sudo" | "su" | "doas";
+type ConnectError = StreamError & { details: ConnectDetails };
+type Options = { username?: string; login?: boolean; password?: string | Secret | (() => Promise<string>) };
+
+/** Without its overloads, for the types. */
+const whoAmI = userInfo as () => { username: string };
+const WRONG = "not-the-password";
+
+const folder = mkdtempSync(join(tmpdir(), "mitogen-become-"));
+chmodSync(folder, 0o755);
+after(() => rmSync(folder, { recursive: true }));
+
+/** The tool as `account` would run it. */
+function runAs(account: string, tool: Method): string {
+  const path = join(folder, `${account}-${tool}`);
+  const setpriv = `setpriv --reuid ${account} --regid ${account} --init-groups`;
+  writeFileSync(path, `#!/bin/sh\nexec ${setpriv} ${part("become").tools[tool]} "$@"\n`, { mode: 0o755 });
+  return path;
+}
+
+function become(router: Router, method: Method, account: string, options: Options): Promise<Context> {
+  const nodePath = lab()?.node;
+  const path = runAs(account, method);
+  switch (method) {
+    case "sudo":
+      return router.sudo({ nodePath, sudoPath: path, ...options });
+    case "su":
+      return router.su({ nodePath, suPath: path, ...options });
+    case "doas":
+      return router.doas({ nodePath, doasPath: path, ...options });
+    default:
+      return method satisfies never;
+  }
+}
+
+async function failure(method: Method, account: string, options: Options): Promise<ConnectError> {
+  await using router = new Router();
+  try {
+    await become(router, method, account, options);
+  } catch (error) {
+    return error as ConnectError;
+  }
+  return assert.fail("it connected");
+}
+
+describe("become", { skip: skipReason() }, () => {
+  const target = "mitogen-target";
+  const right = (): Options => ({ username: target, password: password() });
+
+  const successes: [title: string, Method, account: string, () => Options, user?: string][] = [
+    ["sudo without a password", "sudo", "mitogen-sudo-nopw", () => ({ username: target })],
+    ["sudo to root", "sudo", "mitogen-sudo-nopw", () => ({}), "root"],
+    ["sudo with login", "sudo", "mitogen-sudo-nopw", () => ({ username: target, login: true })],
+    ["sudo, whose password nobody needs", "sudo", "mitogen-sudo-nopw", right],
+    ["sudo with a password", "sudo", "mitogen-sudo-pw", right],
+    ["sudo with requiretty (T15)", "sudo", "mitogen-sudo-tty", right],
+    ["sudo with use_pty, pwfeedback and a lecture", "sudo", "mitogen-sudo-pty", right],
+    ["su with a password", "su", "mitogen-sudo-denied", right],
+    ["doas without a password", "doas", "mitogen-doas-nopw", () => ({ username: target })],
+    ["doas with a password", "doas", "mitogen-doas-pw", right],
+    [
+      "a password from a function",
+      "sudo",
+      "mitogen-sudo-pw",
+      () => ({ username: target, password: async () => password().reveal() }),
+    ],
+  ];
+  for (const [title, method, account, options, user = target] of successes) {
+    it(`connects by ${title}`, async () => {
+      await using router = new Router();
+      const context = await become(router, method, account, options());
+      assert.equal(context.name, `${method}.${user}`);
+      assert.equal((await context.call(whoAmI)).username, user);
+    });
+  }
+
+  const asked: [Method, account: string][] = [
+    ["sudo", "mitogen-sudo-pw"],
+    ["sudo", "mitogen-sudo-tty"],
+    ["sudo", "mitogen-sudo-pty"],
+    ["su", "mitogen-sudo-denied"],
+    ["doas", "mitogen-doas-pw"],
+  ];
+  for (const [method, account] of asked) {
+    it(`${method} of ${account} without a password: one is required`, async () => {
+      const error = await failure(method, account, { username: target });
+      assert.ok(error instanceof PasswordError, String(error));
+      assert.match(error.message, /a password is required to become mitogen-target; pass password/);
+      assert.equal(error.details.stage, "transport");
+    });
+
+    it(`${method} of ${account} with a wrong password: it is incorrect, and shown nowhere (T14)`, async () => {
+      const error = await failure(method, account, { username: target, password: WRONG });
+      assert.ok(error instanceof PasswordError, String(error));
+      assert.match(error.message, /the password to become mitogen-target is incorrect/);
+      assert.ok(!`${error.stack}${JSON.stringify(error)}`.includes(WRONG));
+    });
+  }
+
+  it("fails with the tool's own words where nothing may be done about it (BEC-07)", async () => {
+    const cases: [Method, account: string, Options, said: RegExp][] = [
+      ["sudo", "mitogen-sudo-denied", right(), /not in the sudoers file/],
+      ["sudo", "mitogen-sudo-nopw", { username: "nosuch" }, /unknown user:? nosuch/],
+      ["doas", "mitogen-sudo-denied", right(), /Operation not permitted/],
+      ["su", "mitogen-sudo-denied", { username: "nosuch" }, /user nosuch does not exist/],
+    ];
+    for (const [method, account, options, said] of cases) {
+      const error = await failure(method, account, options);
+      assert.ok(error instanceof EofError && !(error instanceof PasswordError), String(error));
+      assert.match(error.details.stderr, said);
+    }
+  });
+
+  it("fails with the shell's words for an account that may not log in (BEC-10)", async () => {
+    await using router = new Router();
+    await assert.rejects(router.su({ username: "mitogen-nologin" }), /account is currently not available/);
+  });
+
+  it("boots through whatever login shell su finds", async () => {
+    await using router = new Router();
+    for (const username of ["mitogen-dash", "mitogen-bash", "mitogen-zsh", "mitogen-fish", "mitogen-tcsh"]) {
+      const context = await router.su({ username, nodePath: lab()?.node });
+      assert.equal((await context.call(whoAmI)).username, username);
+    }
+  });
+
+  it("a context on a terminal outlives whatever was said there, and ends with its router", async () => {
+    await using router = new Router();
+    const context = await become(router, "doas", "mitogen-doas-pw", right());
+    assert.equal((await context.call(whoAmI)).username, target);
+    await context.shutdown({ wait: true });
+    await assert.rejects(context.call(whoAmI));
+  });
+});
