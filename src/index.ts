@@ -19,17 +19,17 @@ export {
   checkTarget,
   type Verdict,
 } from "./connection/method.ts";
+export { type PodmanOptions } from "./connection/podman.ts";
 export { Router, type RouterOptions, type RouterStats } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
-export { type PodmanOptions } from "./connection/podman.ts";
 export { type SetnsOptions } from "./connection/setns.ts";
 export { type SshOptions } from "./connection/ssh.ts";
 export { type SuOptions } from "./connection/su.ts";
 export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
 export { Broker } from "./core/broker.ts";
-export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type BoundCalls, Context } from "./core/context.ts";
+export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type Callable, FunctionRef, ref } from "./core/function-ref.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";

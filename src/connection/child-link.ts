@@ -1,8 +1,8 @@
+import { History } from "../bootstrap/history.ts";
 import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
-import { History } from "../bootstrap/history.ts";
 import { printExit, type ToolProcess } from "./tool-process.ts";
 
 /** How long the end of the link waits for the exit that explains it. */
@@ -31,8 +31,8 @@ export class ChildLink extends StreamLink {
     const history = new History();
     tool.stderr.on("data", (chunk: Buffer) => {
       for (const line of history.push("stderr", chunk)) {
-        // A shell says "Terminated" of a child that was asked to end.
-        if (this.#isEnding) log.debug(`${name}: ${line}`);
+        // A shell says "Terminated" of a child that was asked to end; `debug1:` is what ssh was asked to say.
+        if (this.#isEnding || /^debug[1-3]: /.test(line)) log.debug(`${name}: ${line}`);
         else log.info(`${name}: ${line}`);
       }
     });

@@ -1,11 +1,11 @@
+import { configFrame } from "../bootstrap/config-frame.ts";
+import type { Ready } from "../bootstrap/ready.ts";
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
 import { checkTimeout } from "../core/wait.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
-import { Handle } from "../wire/handles.ts";
 import { Encoding } from "../wire/frame.ts";
-import { configFrame } from "../bootstrap/config-frame.ts";
-import type { Ready } from "../bootstrap/ready.ts";
+import { Handle } from "../wire/handles.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { type ConnectionMethod, type ConnectOptions, checkOptions } from "./method.ts";

@@ -13,9 +13,9 @@ import { receiveLogs } from "../logging/log-receiver.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
+import type { BuildahOptions } from "./buildah.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
-import type { BuildahOptions } from "./buildah.ts";
 import type { DoasOptions } from "./doas.ts";
 import type { DockerOptions } from "./docker.ts";
 import type { ExecOptions } from "./exec.ts";
@@ -292,7 +292,9 @@ export class Router extends CoreRouter {
     if (method === "thread") this.#children.startThread(options, identity, onConnected);
     else {
       const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
-      await this.#children.start(known, options, identity, onConnected);
+      const starting = this.#children.start(known, options, identity, onConnected);
+      this.modules.warmUp();
+      await starting;
     }
     return this.contextById(contextId);
   }

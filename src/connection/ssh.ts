@@ -24,6 +24,8 @@ export interface SshOptions extends PasswordOptions {
   readonly identitiesOnly?: boolean | undefined;
   /** Off by default: payload and modules are compressed already. */
   readonly compression?: boolean | undefined;
+  /** Short for the three below: false turns it off, an object changes its figures. */
+  readonly keepalive?: boolean | { readonly count?: number; readonly intervalSeconds?: number } | undefined;
   /** Notice a dead peer; true by default. False leaves it to ssh_config. */
   readonly keepaliveEnabled?: boolean | undefined;
   /** How many probes may stay unanswered; 3 by default. */
@@ -45,6 +47,7 @@ const OPTIONS = [
   "identityFile",
   "identitiesOnly",
   "compression",
+  "keepalive",
   "keepaliveEnabled",
   "keepaliveCount",
   "keepaliveInterval",
@@ -83,8 +86,10 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
     if (isExplicit && (options.identitiesOnly ?? true)) argv.push("-o", "IdentitiesOnly=yes");
     if (options.identityFile !== undefined) argv.push("-i", options.identityFile);
     if (options.compression === true) argv.push("-o", "Compression=yes");
-    if (options.keepaliveEnabled ?? true) {
-      const { keepaliveCount = 3, keepaliveInterval = 15 } = options;
+    const { keepalive = true } = options;
+    if (options.keepaliveEnabled ?? keepalive !== false) {
+      const { count = 3, intervalSeconds = 15 } = typeof keepalive === "object" ? keepalive : {};
+      const { keepaliveCount = count, keepaliveInterval = intervalSeconds } = options;
       argv.push(
         "-o",
         `ServerAliveInterval=${keepaliveInterval}`,

@@ -6,7 +6,7 @@ import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { ThreadLink } from "../core/thread-link.ts";
-import { type ControlMessage, Word, WORDS } from "../core/thread-state.ts";
+import { type ControlMessage, WORDS, Word } from "../core/thread-state.ts";
 import type { ConnectOptions } from "./method.ts";
 
 /** Options of `router.thread()`; a thread has no node and no start-up of its own. */

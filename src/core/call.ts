@@ -1,9 +1,9 @@
 import { CallError, ChannelError } from "../errors.ts";
-import { callErrorFrom } from "./call-error.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
+import { callErrorFrom } from "./call-error.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Message } from "./message.ts";

@@ -1,8 +1,8 @@
-import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
 import { getLogger } from "./log.ts";
 

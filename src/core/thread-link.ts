@@ -1,7 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
-import type { Link, LinkEvents } from "./link.ts";
 import { encodeFrame, type Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
+import type { Link, LinkEvents } from "./link.ts";
 import { Word } from "./thread-state.ts";
 
 /** A piece this large is handed over instead of copied. */

@@ -11,7 +11,7 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { isBuiltin, PARENT_ROLE } from "./builtins.ts";
 import { Compiler } from "./compile.ts";
-import { referenceFunction } from "./function-reference.ts";
+import { referenceFunction, warmUpReferences } from "./function-reference.ts";
 import { ModuleGraph } from "./graph.ts";
 import { ModuleForwarder } from "./module-forwarder.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
@@ -83,6 +83,13 @@ export class ModuleResponder implements Functions {
   sendParentRole(contextId: number): void {
     const target = this.#targets.get(contextId);
     if (target !== undefined) this.sendPacked(contextId, target, [[PARENT_ROLE, parentRole()]]);
+  }
+
+  /** Does now, while a child is starting anyway, what the first call would have to wait for. */
+  warmUp(): void {
+    if (isWarm) return;
+    isWarm = true;
+    warmUpReferences();
   }
 
   nameOf(fn: (...args: never[]) => unknown): FunctionName {
@@ -194,6 +201,7 @@ function keep(bytes: Uint8Array): Packed {
   return { hash, bytes };
 }
 
+let isWarm = false;
 let packedParentRole: Packed | undefined;
 
 function parentRole(): Packed {

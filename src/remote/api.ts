@@ -1,12 +1,12 @@
-import { getLogger } from "../core/log.ts";
+import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
 import { FunctionRef, ref } from "../core/function-ref.ts";
+import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
-import { Broker } from "../core/broker.ts";
 import * as errors from "../errors.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";

@@ -1,11 +1,11 @@
 import { writeSync } from "node:fs";
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Link, LinkEvents } from "../core/link.ts";
+import { asBuffer, ownBytes } from "../core/thread-link.ts";
+import { type ControlMessage, Word, Writer } from "../core/thread-state.ts";
 import { encodeFrame, type Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
-import { type ControlMessage, Word, Writer } from "../core/thread-state.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";
-import { asBuffer, ownBytes } from "../core/thread-link.ts";
 
 /** Larger frames go through the broker: a pipe would not take them in one write. */
 const DIRECT_BYTES = 16 * 1024;

@@ -1,18 +1,19 @@
 import { Socket } from "node:net";
-import { inflateRawSync } from "node:zlib";
 import type { MessagePort } from "node:worker_threads";
+import { inflateRawSync } from "node:zlib";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
 import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
+import { descendantsInGroup } from "../core/process-tree.ts";
+import { StreamLink } from "../core/stream-link.ts";
 import { ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, Word } from "../core/thread-state.ts";
-import { StreamLink } from "../core/stream-link.ts";
-import { decodeValue } from "../wire/decoder.ts";
 import { PARENT_ROLE } from "../loader/builtins.ts";
+import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { descendantsInGroup } from "../core/process-tree.ts";
+import { sharedModules } from "./shared-modules.ts";
 import {
   type ChildConfig,
   STDERR_TAP,
@@ -21,7 +22,6 @@ import {
   TRANSPORT_IN,
   TRANSPORT_OUT,
 } from "./shared-state.ts";
-import { sharedModules } from "./shared-modules.ts";
 import { SharedWritable } from "./shared-writable.ts";
 import { StdioTap } from "./stdio-tap.ts";
 
@@ -164,7 +164,8 @@ export class BrokerThread {
     const packed = this.#modules.get(this.#roleHash);
     if (this.#role === undefined && packed !== undefined) {
       const source = inflateRawSync(packed).toString();
-      const evaluate = eval; // indirect: in the global scope
+      // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
+      const evaluate = eval;
       const load = evaluate(source) as (
         require: unknown,
         shared: object,

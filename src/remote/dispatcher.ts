@@ -1,11 +1,11 @@
+import { callErrorFrom } from "../core/call-error.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError, ProtocolError } from "../errors.ts";
-import { callErrorFrom } from "../core/call-error.ts";
-import { Handle } from "../wire/handles.ts";
 import type { Importer } from "../loader/importer.ts";
+import { Handle } from "../wire/handles.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 

@@ -2,8 +2,8 @@
 
 import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, workerData } from "node:worker_threads";
-import { WORDS } from "../core/thread-state.ts";
 import { formatReady } from "../bootstrap/ready.ts";
+import { WORDS } from "../core/thread-state.ts";
 import { type Boot, replaceStdio } from "./boot.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";

@@ -88,6 +88,8 @@ test("sshMethod.argv names identities, keepalive and compression only where they
   assert.equal(has({ password: "hunter2" }, "IdentitiesOnly=yes"), true);
   assert.equal(has({ password: "hunter2", identitiesOnly: false }, "IdentitiesOnly"), false);
   assert.equal(has({ keepaliveEnabled: false, keepaliveCount: 1 }, "ServerAlive"), false);
+  assert.equal(has({ keepalive: false }, "ServerAlive"), false);
+  assert.equal(has({ keepalive: { count: 2, intervalSeconds: 9 } }, "ServerAliveInterval=9"), true);
   assert.equal(has({ keepaliveEnabled: true }, "ServerAliveInterval=15"), true);
   assert.equal(has({ keepaliveCount: 1 }, "ServerAliveInterval=15"), true);
   assert.equal(has({ keepaliveCount: 1 }, "ServerAliveCountMax=1"), true);

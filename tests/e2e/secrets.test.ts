@@ -3,11 +3,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import { type Context, PasswordError, Router, Secret } from "../../src/index.ts";
+import { collectLogs } from "../support/collect-logs.ts";
 import { skipReason } from "../support/lab.ts";
 import { password } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
-import { collectLogs } from "../support/collect-logs.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 

@@ -1,5 +1,5 @@
-import { onLog } from "../../src/index.ts";
 import type { LogLevelName, LogRecord } from "../../src/index.ts";
+import { onLog } from "../../src/index.ts";
 
 /** The log records of a test, and a way to wait for some of them. */
 export interface CollectedLogs {

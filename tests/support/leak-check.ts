@@ -66,6 +66,12 @@ export function descendants(pid: number): number[] {
   return found.slice(1);
 }
 
+/** Open descriptors of this process, once they are about as many as `before`: closing is done by the event loop, a little later. */
+export async function settledFdCount(before: number, withinMs: number = 2000): Promise<number> {
+  await until(() => (Math.abs(fdCount() - before) > FD_TOLERANCE ? ["too many"] : []), withinMs);
+  return fdCount();
+}
+
 /** Open descriptors of this process; 0 where there is no `/proc`. */
 export function fdCount(): number {
   return entriesOf("/proc/self/fd").length;
