@@ -108,6 +108,11 @@ export class Router extends CoreRouter {
         this.#threads.delete(id);
       }
     };
+    this.isAbove = (contextId, belowId) => {
+      let context: Context | undefined = this.contextById(belowId);
+      while (context !== undefined && context.contextId !== contextId) context = context.via;
+      return context !== undefined;
+    };
     this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),

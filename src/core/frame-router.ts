@@ -56,6 +56,9 @@ export class FrameRouter {
   /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. */
   onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
 
+  /** Whether one context is above another; only the master knows the whole tree. */
+  isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
+
   readonly #handlers: Map<number, Handler> = new Map();
   readonly #routes: Map<number, Peer> = new Map();
   #parent: Peer | undefined;
@@ -290,10 +293,11 @@ export class FrameRouter {
     this.invoke(handler, frame);
   }
 
-  /** Whether messages to `contextId` may pass `hopId`: one above, or one behind the same neighbour. */
+  /** Whether messages to `contextId` pass `hopId`. A cousin behind the same neighbour must not end calls that are not its own. */
   private isOnTheWay(contextId: number, hopId: number): boolean {
     const peer = this.#routes.get(contextId);
-    return peer === undefined ? this.hasAuthority(hopId) : this.#routes.get(hopId) === peer;
+    if (peer === undefined) return this.hasAuthority(hopId);
+    return hopId === peer.contextId || this.isAbove?.(hopId, contextId) === true;
   }
 
   private invoke(handler: Handler, frame: Frame): void {

@@ -10,6 +10,9 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 /** Pieces up to here are joined before a write, larger ones are written by themselves. */
 const JOIN_BYTES = 64 * 1024;
 
+/** How long a peer that reads no more may go on writing. */
+const EPIPE_GRACE_MS = 1000;
+
 const log = getLogger("mitogen.io");
 const linkLog = getLogger("mitogen.link");
 
@@ -44,8 +47,9 @@ export class StreamLink implements Link {
     this.#readable.on("data", (chunk: Buffer) => this.receive(chunk));
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
     this.#writable.on("error", (error: NodeJS.ErrnoException) => {
-      // What the peer said before it went is still to be read; its EOF ends the link.
+      // What the peer said before it went is still to be read; its EOF ends the link, which must not wait for it for ever.
       if (error.code !== "EPIPE" || this.#readable.destroyed) failed(error);
+      else setTimeout(failed, EPIPE_GRACE_MS, error).unref();
     });
   }
 
