@@ -60,13 +60,20 @@ async function main(router: Router): Promise<void> {
   );
 }
 
-/** This program and its contexts, as the system's own tool shows them. */
+/** This program and its contexts, as the system's own tool shows them; the shells between them wait for their exit. */
 function processTree(): string {
   try {
-    const all = execFileSync("ps", ["-eo", "pid,ppid,pcpu,args", "--forest"], { encoding: "utf8" }).split(
-      "\n",
-    );
-    return all.filter((line) => line.includes("mitogen:") || line.includes("PID")).join("\n");
+    const [title, ...lines] = execFileSync("ps", ["-eo", "pid,ppid,pcpu,args", "--forest"], {
+      encoding: "utf8",
+    }).split("\n");
+    const own = new Set([process.pid]);
+    const ownLines = lines.filter((line) => {
+      const [pid, parentPid] = line.trim().split(/\s+/, 2).map(Number) as [number, number];
+      // Parents come before their children.
+      if (own.has(parentPid)) own.add(pid);
+      return own.has(pid) && !/ps -eo|esbuild/.test(line);
+    });
+    return [title, ...ownLines.map((line) => line.slice(0, 100))].join("\n");
   } catch {
     return "(ps is not installed here)";
   }
