@@ -305,23 +305,24 @@ export function conformance(title: string, options: ConformanceOptions): void {
         ["execFileSync", remote.hangInSubprocess],
       ] as const) {
         const itIfEndable = what === "execFileSync" ? itIfProcess : it;
-        it(`shutdown ends a context that hangs in ${what}, with its subprocesses, and nothing else`, {
-          skip,
-        }, async () => {
-          const hung = await options.connect(router);
-          const pid = await hung.call(remote.pid);
-          // Nobody is left to reap what a terminated thread has started.
-          const subprocess = options.isThread ? pid : await hung.call(remote.startSubprocess);
-          const call = hung.call(hang);
-          const outcome = rejection(call);
-          assert.equal(await context.call(remote.add, 2, 2), 4);
-          const started = Date.now();
-          await hung.shutdown();
-          assert.ok(Date.now() - started < 5000, "within the grace");
-          assert.ok((await outcome) instanceof ChannelError);
-          assert.equal(await context.call(remote.add, 2, 2), 4);
-          if (options.isLocal) assert.deepEqual(await processesGone([pid, subprocess], 2000), []);
-        });
+        itIfEndable(
+          `shutdown ends a context that hangs in ${what}, with its subprocesses, and nothing else`,
+          async () => {
+            const hung = await options.connect(router);
+            const pid = await hung.call(remote.pid);
+            // Nobody is left to reap what a terminated thread has started.
+            const subprocess = options.isThread ? pid : await hung.call(remote.startSubprocess);
+            const call = hung.call(hang);
+            const outcome = rejection(call);
+            assert.equal(await context.call(remote.add, 2, 2), 4);
+            const started = Date.now();
+            await hung.shutdown();
+            assert.ok(Date.now() - started < 5000, "within the grace");
+            assert.ok((await outcome) instanceof ChannelError);
+            assert.equal(await context.call(remote.add, 2, 2), 4);
+            if (options.isLocal) assert.deepEqual(await processesGone([pid, subprocess], 2000), []);
+          },
+        );
       }
       itIfProcess(
         "shutdown flushes the last unterminated line and does not wait for a daemon that holds stdout",
