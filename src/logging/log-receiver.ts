@@ -1,3 +1,4 @@
+import { readableStack } from "../core/call.ts";
 import { emitRecord, LogLevel, type LogLevelName } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -34,14 +35,16 @@ function forwardOne(message: Message, record: unknown): void {
   ) {
     throw new ProtocolError("a log record must be [logger, level, message, time]");
   }
+  // What a failure logged over there is read here: in the lines its author wrote.
+  const shownText = text.includes("\n    at ") ? readableStack(message.router.functions, text) : text;
   const shownName = name.slice(0, MAX_NAME_CHARACTERS).replace(/\p{Cc}/gu, " ");
   emitRecord({
     time,
     level: levelName,
     logger: `mitogen.ctx.${message.context.name}`,
-    message: `${shownName}: ${text}`,
+    message: `${shownName}: ${shownText}`,
     mitogenContext: message.context,
     mitogenName: shownName,
-    mitogenMsg: text,
+    mitogenMsg: shownText,
   });
 }

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { after, before, describe, it } from "node:test";
-import { CallError, ChannelError, type Context, Receiver, Router, TimeoutError } from "../../src/index.ts";
+import {
+  CallError,
+  ChannelError,
+  type Context,
+  type LogRecord,
+  Receiver,
+  Router,
+  TimeoutError,
+} from "../../src/index.ts";
 import unnamed, * as remote from "../fixtures/remote/functions.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { type CollectedLogs, collectLogs } from "../support/collect-logs.ts";
@@ -110,9 +118,12 @@ export function conformance(title: string, options: ConformanceOptions): void {
         assert.equal(message.context, context);
         await assert.rejects(receiver.get(), ChannelError);
         context.callNoReply(remote.fail, "unseen");
-        await logs.until(() =>
-          logs.records.some(({ level, message }) => level === "error" && /unseen/.test(message)),
-        );
+        const isFailure = ({ level, message }: LogRecord): boolean =>
+          level === "error" && /unseen/.test(message);
+        await logs.until(() => logs.records.some(isFailure));
+        const logged = logs.records.find(isFailure)?.message ?? "";
+        assert.match(logged, /functions\.(ts|js):\d+/);
+        assert.doesNotMatch(logged, /mitogen:payload/);
       });
       it("10,000 at once are all answered", async () => {
         const calls = Array.from({ length: 10_000 }, (_, index) => context.call(remote.add, index, 1));
