@@ -12,6 +12,8 @@ const LAB = [
   "zsh",
   "fish",
   "tcsh",
+  "ksh",
+  "mksh",
   "procps",
 ];
 const PEERS = ["python3-mitogen"];

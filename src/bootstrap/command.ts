@@ -63,13 +63,14 @@ function makeStage0(): string {
   const script = deflateRawSync(Buffer.from(minify(STAGE_1)), { level: 9 }).toString("base64");
   const evaluate = `eval(zlib.inflateRawSync(Buffer.from(\\"${script}\\",\\"base64\\"))+\\"\\")`;
   return [
-    "exec 3<&0 4>&1",
+    "exec 3<&0 4>&1", // ksh closes what exec opened when it starts a command: it is named again there
+
     `[ "$2" ]||for n in ${NODE_CANDIDATES.join(" ")};do command -v $n>/dev/null&&{ set $1 $n;break;};done`,
     `[ "$2" ]||{ echo $0${MARK_NO_NODE} $(uname -sm)>&4;exit 127;}`,
     `echo $0${MARK_SHELL}>&4`,
     "l=$1",
     "shift",
-    `:|{ exec 5<&0;:|exec "$@" --experimental-vm-modules -e "${evaluate}" $0 $l 6<&0;}`,
+    `:|{ exec 5<&0;:|exec "$@" --experimental-vm-modules -e "${evaluate}" $0 $l 3<&3 4>&4 5<&5 6<&0;}`,
   ].join(";");
 }
 
