@@ -72,6 +72,11 @@ export class ChildLink extends StreamLink {
     super.abort(reason);
   }
 
+  /** Resolves when `onClosed` was called and the process is reaped. */
+  get gone(): Promise<void> {
+    return this.#closed.promise.then(() => this.#reaped);
+  }
+
   /** Resolves when the process of a link that has ended is gone too. */
   get reaped(): Promise<void> {
     return this.#reaped;

@@ -218,6 +218,13 @@ export class Children {
     await link.end(this.#graceMs);
   }
 
+  /** Cuts the link to one, without a word to it; resolves when its process is reaped and its routes are gone. Never rejects. */
+  async disconnect(contextId: number): Promise<void> {
+    const link = this.#links.get(contextId);
+    link?.abort(`${link.name}: was disconnected`);
+    await link?.gone;
+  }
+
   /** Gives up what is starting and ends the rest; nothing can be started from then on. */
   async endAll(): Promise<void> {
     this.#isClosed = true;

@@ -210,6 +210,16 @@ export class Router extends CoreRouter {
     return this.start("thread", options);
   }
 
+  /**
+   * Cuts the link to a child of this process, without asking it to end; it ends because its link did, and its process is reaped. Later
+   * calls fail, no route leads there. For a context behind another, or one that is gone, it does nothing.
+   */
+  async disconnect(context: Context): Promise<void> {
+    this.broker.hold();
+    await this.#children.disconnect(context.contextId);
+    this.broker.release();
+  }
+
   /** Counters since this router was made. */
   getStats(): RouterStats {
     return { ...this.modules.stats, ...this.#children.stats };

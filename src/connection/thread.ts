@@ -56,6 +56,11 @@ export class ThreadChild extends ThreadLink {
     });
   }
 
+  /** Resolves when `onClosed` was called. */
+  get gone(): Promise<void> {
+    return this.#closed.promise;
+  }
+
   /** Sees a thread that has been sent SHUTDOWN to its end, hung or not; resolves when it is over. */
   async end(): Promise<void> {
     this.#isEnding = true;

@@ -36,6 +36,8 @@ export interface Peer {
   readonly link: Link;
   /** `outer` is the broker thread of this process, as its main thread sees it: the way to all others, and this context too. */
   readonly kind: "parent" | "child" | "inner" | "outer";
+  /** Stamped on all that arrives from it: whoever may open this link speaks with that authority. */
+  readonly authId?: number;
 }
 
 /**
@@ -105,13 +107,13 @@ export class FrameRouter {
   }
 
   /** Makes `link` the way to a neighbour and starts delivery from it. */
-  attach(link: Link, contextId: number, kind: Peer["kind"]): Peer {
-    const peer: Peer = { contextId, link, kind };
+  attach(link: Link, contextId: number, kind: Peer["kind"], stamp: Pick<Peer, "authId"> = {}): Peer {
+    const peer: Peer = { contextId, link, kind, ...stamp };
     if (kind === "parent" || kind === "outer") this.#parent = peer;
     else if (kind === "inner") this.#inner = peer;
     else this.#routes.set(contextId, peer);
     link.open({
-      onFrame: (frame) => this.routeFrame(frame, peer),
+      onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
       onClosed: (reason) => this.detach(peer, reason),
     });
     return peer;
@@ -246,7 +248,12 @@ export class FrameRouter {
   private isPlausible(frame: Frame, from: Peer): boolean {
     const isBehind = (id: number): boolean =>
       id !== this.contextId && (this.#routes.get(id) ?? this.#parent) === from;
-    const field = !isBehind(frame.authId) ? "authId" : !isBehind(frame.srcId) ? "srcId" : undefined;
+    const field =
+      from.authId === undefined && !isBehind(frame.authId)
+        ? "authId"
+        : !isBehind(frame.srcId)
+          ? "srcId"
+          : undefined;
     if (field === undefined) return true;
     log.error(
       `Dropped message from ${from.link.name}: bad ${field} ${frame[field]}, not reachable over that link (to ${frame.dstId}:${frame.handle})`,

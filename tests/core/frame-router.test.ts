@@ -266,6 +266,17 @@ test("FrameRouter drops a parent's message that claims to come from here or from
   assert.deepEqual([own.frames.length, records.length], [2, 6]);
 });
 
+test("FrameRouter stamps a link's own authority on all that arrives by it, whatever it claims (RTR-14)", () => {
+  const { router } = top();
+  const link = new FakeLink("listener");
+  router.attach(link, 9, "child", { authId: 0 });
+  const { frames, handle } = listen(router, { policy: ({ authId }) => router.hasAuthority(authId) });
+  link.receive(frame({ srcId: 9, authId: 1, handle }));
+  assert.deepEqual([frames[0]?.srcId, frames[0]?.authId], [9, 0]);
+  link.receive(frame({ srcId: 1, authId: 1, handle }));
+  assert.equal(frames.length, 1, "it still speaks for nobody else");
+});
+
 test("FrameRouter believes nobody about an id once the link to it is gone", (t) => {
   const records = captureLogs(t, "error");
   const { router, one, two } = top();

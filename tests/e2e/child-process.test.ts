@@ -9,7 +9,7 @@ import { ChannelError, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { repoRoot } from "../support/lab.ts";
-import { checkLeaks } from "../support/leak-check.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -97,6 +97,21 @@ describe("a link", () => {
     assert.ok((await call) instanceof ChannelError);
     assert.ok((await got) instanceof ChannelError);
     for await (const _message of context.callAsync(remote.add, 1, 1)) assert.fail("it is gone");
+  });
+});
+
+describe("router.disconnect", () => {
+  it("cuts one child off: it is reaped, its callers are told, the others go on (RTR-19)", async () => {
+    await using router = new Router();
+    const [cut, other] = await Promise.all([router.local(), router.local()]);
+    const pid = await cut.call(remote.pid);
+    const waiting = cut.call(remote.echoLater, 1, 60_000).then(unexpected, (error) => error as Error);
+    await router.disconnect(cut);
+    assert.match((await waiting).message, /was disconnected/);
+    assert.deepEqual(await processesGone([pid], 3000), []);
+    await assert.rejects(cut.call(remote.pid), ChannelError);
+    await router.disconnect(cut);
+    assert.equal(await other.call(remote.add, 1, 1), 2);
   });
 });
 
