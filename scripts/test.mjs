@@ -95,7 +95,10 @@ function runTests(node, major, files, limitMs, changes = {}) {
       const summary = lines.filter((line) => SUMMARY.test(line)).slice(-8);
       if (summary.length === 0)
         console.log(`No summary: ended by its limit of ${limitMs / 60_000} min, or broken`);
-      const passed = code === 0 && summary.length > 0;
+      const skipped = summary.some((line) => / skipped [1-9]/.test(line));
+      if (isCi && skipped)
+        console.log("With CI=true nothing may be skipped: see the tests marked SKIP above");
+      const passed = code === 0 && summary.length > 0 && !(isCi && skipped);
       resolve({ passed, summary, endsWithSummary: SUMMARY.test(lines.at(-1) ?? "") });
     });
   });

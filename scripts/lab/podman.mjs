@@ -89,7 +89,9 @@ async function leaderOf(podman, image) {
   const format = "{{.State.Running}} {{.State.Pid}} {{.ImageName}}";
   const found = await run(podman, ["inspect", "--type=container", "-f", format, NAME]).catch(() => "");
   const [running, pid, from] = found.trim().split(" ");
-  return running === "true" && from === image ? Number(pid) : undefined;
+  if (running !== "true" || from !== image) return undefined;
+  // Where the container was killed together with the monitor that would have noted it, it still counts as running.
+  return (await succeeds(podman, ["exec", NAME, "/bin/true"])) ? Number(pid) : undefined;
 }
 
 async function startContainer(podman, image) {
