@@ -1,4 +1,4 @@
-/** Bundles what travels, the payload and the parent role, checks it, and writes src/bootstrap/*.generated.ts. */
+/** Bundles what travels, the payload and the parts that follow it, checks it, and writes src/bootstrap/*.generated.ts. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
@@ -13,24 +13,49 @@ export const COMMAND_BUDGET_BYTES = 838;
 const MAY_TRAVEL = [
   /^src\/errors\.ts$/,
   /^src\/(wire|core|remote)\//,
-  /^src\/loader\/(importer|evaluator|builtins|module-record)\.ts$/,
+  /^src\/loader\/(importer|builtins|module-record)\.ts$/,
   /^src\/bootstrap\/ready\.ts$/,
 ];
-const MAY_TRAVEL_WITH_PARENTS = [
-  ...MAY_TRAVEL,
-  /^src\/connection\/(?!router|run-with-router|semaphore)/,
-  /^src\/loader\/module-forwarder\.ts$/,
-  /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
-  /^shared:/,
+
+/** What travels later, when it is first needed: docs/architecture.md#parts-that-travel-later. */
+const PARTS = [
+  {
+    name: "parent-role",
+    entryPoint: "src/connection/parent-role.ts",
+    mayTravel: [
+      ...MAY_TRAVEL,
+      /^src\/connection\/(?!router|run-with-router|semaphore)/,
+      /^src\/loader\/module-forwarder\.ts$/,
+      /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
+      /^shared:/,
+    ],
+  },
+  {
+    name: "evaluator",
+    entryPoint: "src/loader/evaluator.ts",
+    mayTravel: [/^src\/loader\/evaluator/, /^shared:/],
+  },
+  { name: "api", entryPoint: "src/remote/api.ts", mayTravel: [...MAY_TRAVEL, /^src\/service\//, /^shared:/] },
 ];
 
-/** What the parent role finds in the payload: src/remote/shared-modules.ts. */
+/** What these find in the payload: src/remote/library-parts.ts. An empty list stands for everything. */
 const SHARED = {
+  "core/call-error": ["callErrorFrom"],
+  "core/context": ["Context"],
+  "core/function-ref": ["FunctionRef"],
   "core/log": ["getLogger"],
+  "core/message": ["Message"],
+  "core/policy": ["hasParentAuthority", "isImmediateChild"],
+  "core/receiver": ["Receiver"],
+  "core/router": ["CoreRouter"],
+  "core/sender": ["Sender"],
   "core/stream-link": ["StreamLink"],
   "wire/decoder": ["decodeValue"],
   "wire/encoder": ["encodeValue"],
+  "wire/blob": ["Blob"],
   "wire/secret": ["Secret"],
+  errors: [],
+  "loader/builtins": [],
   "bootstrap/payload": ["payloadBytes"],
 };
 
@@ -82,13 +107,15 @@ export async function buildPayload(log = console.log) {
   if (compressed.length > PAYLOAD_BUDGET_BYTES) throw new Error("The payload is over its budget");
   write("payload", "PAYLOAD", compressed.toString("base64"));
 
-  const role = await bundle("src/connection/parent-role.ts", MAY_TRAVEL_WITH_PARENTS, {
-    before: "(function(require,shared){var module={exports:{}};",
-    after: ";return module.exports})\n//# sourceURL=mitogen:parent-role",
-    plugins: [takeFromPayload],
-  });
-  log(`parent role: ${role.text.length} bytes, ${deflateRawSync(role.text).length} compressed`);
-  write("parent-role", "PARENT_ROLE_SOURCE", role.text);
+  for (const { name, entryPoint, mayTravel } of PARTS) {
+    const part = await bundle(entryPoint, mayTravel, {
+      before: "(function(require,shared){var module={exports:{}};",
+      after: `;return module.exports})\n//# sourceURL=mitogen:${name}`,
+      plugins: [takeFromPayload],
+    });
+    log(`${name}: ${part.text.length} bytes, ${deflateRawSync(part.text, { level: 9 }).length} compressed`);
+    write(name, `${name.toUpperCase().replace("-", "_")}_SOURCE`, part.text);
+  }
 }
 
 async function bundle(entryPoint, mayTravel, { before, after, ...options }) {
@@ -123,7 +150,10 @@ const takeFromPayload = {
       return Object.hasOwn(SHARED, key) ? { path: key, namespace: "shared" } : undefined;
     });
     build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
-      contents: `export const { ${SHARED[path].join(", ")} } = shared[${JSON.stringify(path)}];`,
+      contents:
+        SHARED[path].length > 0
+          ? `export const { ${SHARED[path].join(", ")} } = shared[${JSON.stringify(path)}];`
+          : `module.exports = shared[${JSON.stringify(path)}];`,
     }));
   },
 };

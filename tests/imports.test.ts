@@ -17,7 +17,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   bootstrap: ["core", "wire", "errors.ts"],
   connection: ["bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
   remote: [
-    ...["loader/importer.ts", "loader/evaluator.ts", "loader/builtins.ts", "loader/module-record.ts"],
+    ...[
+      "loader/importer.ts",
+      "loader/evaluator.ts",
+      "loader/builtins.ts",
+      "loader/module-record.ts",
+      "service",
+    ],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
   "index.ts": ["connection", "bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
@@ -29,6 +35,8 @@ const EXCEPTIONS = [
   // A type: nothing is imported when it runs, the code itself travels later.
   "remote/broker-thread.ts imports connection/parent-role.ts",
   // Generated text, served as a module.
+  "loader/responder.ts imports bootstrap/api.generated.ts",
+  "loader/responder.ts imports bootstrap/evaluator.generated.ts",
   "loader/responder.ts imports bootstrap/parent-role.generated.ts",
 ];
 

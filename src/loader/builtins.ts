@@ -3,8 +3,13 @@ import { builtinModules } from "node:module";
 /** The specifier by which remote code imports this library; every context has it. */
 export const MITOGEN = "mitogen";
 
-/** The id under which the code travels that only contexts with children need; for their broker threads. */
+/**
+ * Parts of this library that travel when they are first needed, under these ids: what only contexts with children need, in their broker
+ * threads; how modules are evaluated; and what `import "mitogen"` gives. docs/architecture.md#parts-that-travel-later
+ */
 export const PARENT_ROLE = "mitogen:parent-role";
+export const EVALUATOR = "mitogen:evaluator";
+export const API = "mitogen:api";
 
 const names: ReadonlySet<string> = new Set(builtinModules);
 

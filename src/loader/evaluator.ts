@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
-import { builtinExports, isBuiltin, MITOGEN, syntheticNames } from "./builtins.ts";
+import { API, builtinExports, isBuiltin, MITOGEN, syntheticNames } from "./builtins.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 
 /** Where modules come from. */
@@ -13,6 +13,10 @@ export interface ModuleSource {
   fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string>;
   /** The same, blocking: what a `require` needs. */
   fetchSync(parentId: string, specifier: string, kind: ImportKind): string;
+  /** Whether it has been sent here; also of parts of this library. */
+  has(id: string): boolean;
+  /** What `import "mitogen"` gives, once that part is here. */
+  library(): Record<string, unknown>;
 }
 
 interface CommonJsModule {
@@ -32,7 +36,6 @@ interface CommonJsModule {
  */
 export class Evaluator {
   readonly #source: ModuleSource;
-  readonly #mitogen: Record<string, unknown>;
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
   readonly #commonJs: Map<string, CommonJsModule> = new Map();
@@ -40,18 +43,13 @@ export class Evaluator {
   /** Linking is done one graph at a time: two that share modules would otherwise link them twice. */
   #linking: Promise<unknown> = Promise.resolve();
 
-  constructor(source: ModuleSource, mitogen: Record<string, unknown>) {
+  constructor(source: ModuleSource) {
     this.#source = source;
-    this.#mitogen = mitogen;
   }
 
-  /** The exports of a module that has been evaluated; builtins and the global object always are. */
+  /** The exports of a module that has been evaluated. */
   evaluated(id: string): { value: unknown } | undefined {
-    const known = this.#evaluated.get(id);
-    if (known !== undefined) return known;
-    if (id === "global") return this.remember(id, globalThis);
-    if (isBuiltin(id)) return this.remember(id, builtinExports(id));
-    return undefined;
+    return this.#evaluated.get(id);
   }
 
   /** Where a function stands in what has been evaluated here: its module and path, by identity. */
@@ -117,7 +115,10 @@ export class Evaluator {
   }
 
   private createModule(id: string): vm.Module {
-    if (id === MITOGEN) return synthetic(id, Object.keys(this.#mitogen), () => this.#mitogen);
+    if (id === MITOGEN) {
+      const library = this.#source.library();
+      return synthetic(id, Object.keys(library), () => library);
+    }
     if (isBuiltin(id)) {
       const exports = this.builtin(id);
       return synthetic(id, ["default", ...syntheticNames(exports)], () => ({ ...exports, default: exports }));
@@ -164,7 +165,9 @@ export class Evaluator {
   }
 
   private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
-    if (specifier === MITOGEN || isBuiltin(specifier)) return specifier;
+    if (isBuiltin(specifier)) return specifier;
+    // A specifier that was computed: the master has not seen it, and did not send the library ahead.
+    if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
     const { imports, requires } = this.record(parentId);
     const map = kind === "import" ? imports : requires;
     return Object.getOwnPropertyDescriptor(map, specifier)?.value;
@@ -186,7 +189,7 @@ export class Evaluator {
 
   /** `require()` of a module that is here: its `module.exports`. */
   private requireModule(id: string): unknown {
-    if (id === MITOGEN) return this.#mitogen;
+    if (id === MITOGEN) return this.#source.library();
     if (isBuiltin(id)) return this.builtin(id);
     const known = this.#commonJs.get(id);
     if (known !== undefined) return known.exports;

@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { MITOGEN } from "./builtins.ts";
 import { type Compiler, versionClass } from "./compile.ts";
 import { ModuleError } from "./module-error.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
@@ -112,12 +113,14 @@ export class ModuleGraph {
       const found: Record<ImportKind, Map<string, string>> = { import: new Map(), require: new Map() };
       const edges: Edge[] = [];
       const named: string[] = [];
+      let usesLibrary = false;
       for (const entry of scanned.imports) {
         const { specifier, kind, isDynamic, isOptional } = entry;
         const resolution = resolveScanned(entry, id);
         if (resolution === undefined) continue;
         if ("builtin" in resolution) {
           const { builtin } = resolution;
+          usesLibrary ||= builtin === MITOGEN;
           if (!isNameOf(specifier, builtin)) found[kind].set(specifier, builtin);
           continue;
         }
@@ -133,7 +136,8 @@ export class ModuleGraph {
       const imports = Object.fromEntries(found.import);
       const requires = Object.fromEntries(found.require);
       const exports = format === "commonjs" ? scanned.exports : [];
-      return { record: { id, format, source, imports, requires, exports }, edges, reexports };
+      const record = { id, format, source, imports, requires, exports, usesLibrary };
+      return { record, edges, reexports };
     } finally {
       this.#leave();
     }

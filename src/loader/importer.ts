@@ -4,7 +4,8 @@ import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { Evaluator } from "./evaluator.ts";
+import { API, builtinExports, EVALUATOR, isBuiltin } from "./builtins.ts";
+import type { Evaluator, ModuleSource } from "./evaluator.ts";
 import type { ImportKind, ModuleFormat, ModuleRecord } from "./module-record.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
@@ -14,28 +15,30 @@ export interface SyncWaiter {
   waitFor(isUrgent: (frame: { handle: number }) => boolean, isDone: () => boolean): void;
 }
 
+/** The exports of the part `mitogen:api`: src/remote/api.ts. */
+export interface Api {
+  /** Called once: what `import "mitogen"` gives. */
+  mitogenModule(host: unknown): Record<string, unknown>;
+}
+
 /**
  * Gives a child the modules of the program it belongs to: keeps what is pushed ahead of calls, asks the parent for the rest, and
- * finds functions in them. Evaluation itself is the {@link Evaluator}'s.
+ * finds functions in them. Evaluation itself is the {@link Evaluator}'s, which comes with the first modules.
  */
-export class Importer implements Functions {
+export class Importer implements Functions, ModuleSource {
+  /** What the part `mitogen:api` is built on. */
+  host: unknown;
   readonly #router: CoreRouter;
   readonly #waiter: SyncWaiter;
-  readonly #evaluator: Evaluator;
+  readonly #evaluatePart: (packed: Uint8Array) => object;
+  readonly #parts: Map<string, unknown> = new Map();
   /** Pushed and not yet evaluated, as they came: most of a large graph is never run. */
   readonly #packed: Map<string, Uint8Array> = new Map();
 
-  constructor(router: CoreRouter, waiter: SyncWaiter, mitogen: Record<string, unknown>) {
+  constructor(router: CoreRouter, waiter: SyncWaiter, evaluatePart: (packed: Uint8Array) => object) {
     this.#router = router;
     this.#waiter = waiter;
-    this.#evaluator = new Evaluator(
-      {
-        take: (id) => this.take(id),
-        fetch: (parentId, specifier, kind) => this.fetch(parentId, specifier, kind),
-        fetchSync: (parentId, specifier, kind) => this.fetchSync(parentId, specifier, kind),
-      },
-      mitogen,
-    );
+    this.#evaluatePart = evaluatePart;
     router.addHandler((message) => this.store((message.decode() as [number, unknown])[1]), {
       // [target, [[id, hash, packed], …]]: the broker thread has seen to it that this is the target and nothing is left out.
       handle: Handle.LOAD_MODULE,
@@ -46,7 +49,7 @@ export class Importer implements Functions {
 
   /** Names a function for another context; `node:` ones have to be looked up by what they are called. */
   nameOf(fn: (...args: never[]) => unknown): FunctionName {
-    const found = this.#evaluator.find(fn);
+    const found = this.evaluator().find(fn);
     if (found !== undefined) return found;
     throw new TypeError(
       `Cannot call function ${fn.name || "(anonymous)"} in another process: no module evaluated here exports it; export it, or use ref()`,
@@ -65,7 +68,11 @@ export class Importer implements Functions {
 
   /** The function, if its module has been evaluated; `receiver` is what `this` is inside. */
   lookUp(name: FunctionName): { fn: AnyFunction; receiver: unknown } | undefined {
-    const root = this.#evaluator.evaluated(name.module);
+    const { module } = name;
+    if (module === "global") return findFunction(globalThis, name);
+    if (isBuiltin(module)) return findFunction(builtinExports(module), name);
+    if (module === API) return this.has(API) ? findFunction(this.library(), name) : undefined;
+    const root = this.has(EVALUATOR) ? this.evaluator().evaluated(module) : undefined;
     return root && findFunction(root.value, name);
   }
 
@@ -73,8 +80,34 @@ export class Importer implements Functions {
   async load(name: FunctionName): Promise<{ fn: AnyFunction; receiver: unknown }> {
     const { module } = name;
     // Called by a context that is not the master, which would have sent it ahead.
-    if (!this.#packed.has(module)) await this.fetch(module, "", "import");
-    return findFunction(await this.#evaluator.evaluate(module), name);
+    if (!this.has(module)) await this.fetch(module, "", "import");
+    return this.lookUp(name) ?? findFunction(await this.evaluator().evaluate(module), name);
+  }
+
+  /** Whether it was sent to this context. */
+  has(id: string): boolean {
+    return this.#packed.has(id);
+  }
+
+  /** What `import "mitogen"` gives; it must have been sent. */
+  library(): Record<string, unknown> {
+    return this.once("", () => this.part<Api>(API).mitogenModule(this.host));
+  }
+
+  private evaluator(): Evaluator {
+    return this.once(" ", () => {
+      const part = this.part<{ Evaluator: typeof Evaluator }>(EVALUATOR);
+      return new part.Evaluator(this);
+    });
+  }
+
+  private part<T>(id: string): T {
+    return this.once(id, () => this.#evaluatePart(this.#packed.get(id) as Uint8Array)) as T;
+  }
+
+  private once<T>(key: string, make: () => T): T {
+    if (!this.#parts.has(key)) this.#parts.set(key, make());
+    return this.#parts.get(key) as T;
   }
 
   /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is. */
@@ -84,7 +117,7 @@ export class Importer implements Functions {
     }
   }
 
-  private take(id: string): ModuleRecord | undefined {
+  take(id: string): ModuleRecord | undefined {
     const packed = this.#packed.get(id);
     if (packed === undefined) return undefined;
     this.#packed.set(id, EMPTY); // evaluated once; its place says that it was here
@@ -95,15 +128,15 @@ export class Importer implements Functions {
       Record<string, string>,
       string[],
     ];
-    return { id, format, source, imports, requires, exports };
+    return { id, format, source, imports, requires, exports, usesLibrary: false };
   }
 
-  private async fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string> {
+  async fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string> {
     const master = this.#router.contextById(MASTER);
     return readAnswer(await master.request(Handle.GET_MODULE, [parentId, specifier, kind]));
   }
 
-  private fetchSync(parentId: string, specifier: string, kind: ImportKind): string {
+  fetchSync(parentId: string, specifier: string, kind: ImportKind): string {
     const router = this.#router;
     let answer: (() => unknown) | undefined;
     const replyTo = router.addHandler(

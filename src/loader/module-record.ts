@@ -22,6 +22,8 @@ export interface ModuleRecord {
   readonly requires: Readonly<Record<string, string>>;
   /** Names an ES module can import from it; only for CommonJS. */
   readonly exports: readonly string[];
+  /** It imports this library. Does not travel. */
+  readonly usesLibrary: boolean;
 }
 
 /** Any function at all. */

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { constants, deflateRaw, deflateRawSync } from "node:zlib";
+import { API_SOURCE } from "../bootstrap/api.generated.ts";
+import { EVALUATOR_SOURCE } from "../bootstrap/evaluator.generated.ts";
 import { PARENT_ROLE_SOURCE } from "../bootstrap/parent-role.generated.ts";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
@@ -9,7 +11,7 @@ import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { ProtocolError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { isBuiltin, PARENT_ROLE } from "./builtins.ts";
+import { API, EVALUATOR, isBuiltin, MITOGEN, PARENT_ROLE } from "./builtins.ts";
 import { Compiler } from "./compile.ts";
 import { referenceFunction, warmUpReferences } from "./function-reference.ts";
 import { ModuleGraph } from "./graph.ts";
@@ -82,7 +84,7 @@ export class ModuleResponder implements Functions {
   /** Makes a context able to have children: sends its broker thread what leaves do without. */
   sendParentRole(contextId: number): void {
     const target = this.#targets.get(contextId);
-    if (target !== undefined) this.sendPacked(contextId, target, [[PARENT_ROLE, parentRole()]]);
+    if (target !== undefined) this.sendParts(contextId, target, [PARENT_ROLE]);
   }
 
   /** Does now, while a child is starting anyway, what the first call would have to wait for. */
@@ -109,6 +111,10 @@ export class ModuleResponder implements Functions {
 
   /** Sends the part of the graph of `id` that the target lacks. */
   private async push(contextId: number, target: Target, id: string): Promise<void> {
+    if (id === API) {
+      this.sendParts(contextId, target, [API]);
+      return;
+    }
     const records = await graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
     await this.send(contextId, target, records);
     target.complete.add(id);
@@ -118,7 +124,13 @@ export class ModuleResponder implements Functions {
     const modules = await Promise.all(
       records.map(async (record) => [record.id, await pack(record)] as const),
     );
-    this.sendPacked(contextId, target, modules);
+    const parts = records.some((record) => record.usesLibrary) ? [EVALUATOR, API] : [EVALUATOR];
+    this.sendPacked(contextId, target, [...parts.map(partEntry), ...modules]);
+  }
+
+  /** Sends parts of this library, once each. */
+  private sendParts(contextId: number, target: Target, ids: readonly string[]): void {
+    this.sendPacked(contextId, target, ids.map(partEntry));
   }
 
   private sendPacked(
@@ -128,6 +140,7 @@ export class ModuleResponder implements Functions {
   ): void {
     // Another push may have sent some of them while these were compressed.
     const missing = modules.filter(([id]) => !target.sent.has(id));
+    if (missing.length === 0) return;
     for (const [id, { bytes }] of missing) {
       target.sent.add(id);
       this.#stats.moduleCount += 1;
@@ -150,7 +163,7 @@ export class ModuleResponder implements Functions {
       const target = this.#targets.get(message.srcId);
       if (target === undefined) throw new ProtocolError(`context ${message.srcId} is not served modules`);
       // Without a specifier: a function's module, by id. Only what has been sent to some context before.
-      if (specifier === "" && graph.isVouched(parentId)) {
+      if (specifier === "" && (parentId === API || graph.isVouched(parentId))) {
         await this.push(message.srcId, target, parentId);
         message.reply(parentId);
         return;
@@ -165,6 +178,7 @@ export class ModuleResponder implements Functions {
         return;
       }
       if ("builtin" in found) {
+        if (found.builtin === MITOGEN) this.sendParts(message.srcId, target, [API]);
         message.reply(found.builtin);
         return;
       }
@@ -202,11 +216,21 @@ function keep(bytes: Uint8Array): Packed {
 }
 
 let isWarm = false;
-let packedParentRole: Packed | undefined;
 
-function parentRole(): Packed {
-  packedParentRole ??= keep(deflateRawSync(PARENT_ROLE_SOURCE, { level: 9 }));
-  return packedParentRole;
+const PART_SOURCES: Readonly<Record<string, string>> = {
+  [PARENT_ROLE]: PARENT_ROLE_SOURCE,
+  [EVALUATOR]: EVALUATOR_SOURCE,
+  [API]: API_SOURCE,
+};
+const packedParts = new Map<string, Packed>();
+
+function partEntry(id: string): readonly [string, Packed] {
+  let part = packedParts.get(id);
+  if (part === undefined) {
+    part = keep(deflateRawSync(PART_SOURCES[id] as string, { level: 9 }));
+    packedParts.set(id, part);
+  }
+  return [id, part];
 }
 
 function parseRequest(value: unknown): [string, string, ImportKind] {

@@ -1,22 +1,34 @@
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
-import { FunctionRef, ref } from "../core/function-ref.ts";
+import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
+import { ref } from "../core/ref.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
+import type { Importer } from "../loader/importer.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { ChildConfig } from "./shared-state.ts";
+
+/** The child it is part of. */
+export interface Host {
+  readonly router: CoreRouter;
+  readonly importer: Importer;
+  readonly dispatcher: Dispatcher;
+  readonly config: ChildConfig;
+}
 
 /**
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule(router: CoreRouter): Record<string, unknown> {
+export function mitogenModule({ router }: Host): Record<string, unknown> {
   return {
     ...errors,
     Blob,

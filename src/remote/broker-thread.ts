@@ -1,6 +1,5 @@
 import { Socket } from "node:net";
 import type { MessagePort } from "node:worker_threads";
-import { inflateRawSync } from "node:zlib";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
 import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
@@ -13,7 +12,7 @@ import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { sharedModules } from "./shared-modules.ts";
+import { evaluatePart } from "./library-parts.ts";
 import {
   type ChildConfig,
   STDERR_TAP,
@@ -163,14 +162,8 @@ export class BrokerThread {
   private becomeParent(): ParentRole | undefined {
     const packed = this.#modules.get(this.#roleHash);
     if (this.#role === undefined && packed !== undefined) {
-      const source = inflateRawSync(packed).toString();
-      // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
-      const evaluate = eval;
-      const load = evaluate(source) as (
-        require: unknown,
-        shared: object,
-      ) => { ParentRole: typeof ParentRole };
-      const { ParentRole: Role } = load(require, sharedModules(this.#data.payload));
+      const part = evaluatePart(packed, { "bootstrap/payload": { payloadBytes: () => this.#data.payload } });
+      const { ParentRole: Role } = part as { ParentRole: typeof ParentRole };
       for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) this.#router.unlisten(handle);
       this.#role = new Role(this.#router, (hash) => this.#modules.get(hash));
     }

@@ -7,9 +7,9 @@ import { Importer } from "../loader/importer.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { mitogenModule } from "./api.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { evaluatePart } from "./library-parts.ts";
 import { captureOutput, installOutput } from "./output.ts";
 import type { ChildConfig } from "./shared-state.ts";
 
@@ -63,9 +63,9 @@ export class MainThread {
       installOutput(link);
     }
     reportExit(link);
-    const importer = new Importer(router, link, mitogenModule(router));
+    const importer = new Importer(router, link, evaluatePart);
     router.functions = importer;
-    new Dispatcher(router, importer);
+    importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config };
     router.attach(link, config.contextId, "outer");
   }
 }

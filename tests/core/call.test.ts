@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ref } from "../../src/core/function-ref.ts";
 import { Receiver } from "../../src/core/receiver.ts";
+import { ref } from "../../src/core/ref.ts";
 import { CallError, ChannelError, TimeoutError } from "../../src/errors.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import type { Frame } from "../../src/wire/frame.ts";

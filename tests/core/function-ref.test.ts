@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FunctionRef, ref } from "../../src/core/function-ref.ts";
+import { FunctionRef } from "../../src/core/function-ref.ts";
+import { ref } from "../../src/core/ref.ts";
 
 test("ref names a function by the URL of its module and its path in the exports", () => {
   const cases: [string | URL, string, string, string[]][] = [

@@ -1,0 +1,48 @@
+import { inflateRawSync } from "node:zlib";
+import * as callError from "../core/call-error.ts";
+import { Context } from "../core/context.ts";
+import { FunctionRef } from "../core/function-ref.ts";
+import { getLogger } from "../core/log.ts";
+import { Message } from "../core/message.ts";
+import * as policy from "../core/policy.ts";
+import { Receiver } from "../core/receiver.ts";
+import { CoreRouter } from "../core/router.ts";
+import { Sender } from "../core/sender.ts";
+import { StreamLink } from "../core/stream-link.ts";
+import * as errors from "../errors.ts";
+import * as builtins from "../loader/builtins.ts";
+import { Blob } from "../wire/blob.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Secret } from "../wire/secret.ts";
+
+/**
+ * What the parts that travel later take from the payload instead of bringing their own: what is large, and what must be the same
+ * object on both sides. The table in scripts/build-payload.mjs names the same modules and exports.
+ */
+const SHARED: Readonly<Record<string, object>> = {
+  "core/call-error": callError,
+  "core/context": { Context },
+  "core/function-ref": { FunctionRef },
+  "core/log": { getLogger },
+  "core/message": { Message },
+  "core/policy": policy,
+  "core/receiver": { Receiver },
+  "core/router": { CoreRouter },
+  "core/sender": { Sender },
+  "core/stream-link": { StreamLink },
+  errors,
+  "loader/builtins": builtins,
+  "wire/blob": { Blob },
+  "wire/decoder": { decodeValue },
+  "wire/encoder": { encodeValue },
+  "wire/secret": { Secret },
+};
+
+/** Evaluates one of them, as packed by the master, and answers what it exports. `more` is shared with it beside the above. */
+export function evaluatePart(packed: Uint8Array, more?: Readonly<Record<string, object>>): object {
+  // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
+  const evaluate = eval;
+  const load = evaluate(inflateRawSync(packed).toString()) as (require: unknown, shared: object) => object;
+  return load(require, { ...SHARED, ...more });
+}
