@@ -33,7 +33,7 @@ const PARTS = [
   {
     name: "evaluator",
     entryPoint: "src/loader/evaluator.ts",
-    mayTravel: [/^src\/loader\/evaluator/, /^shared:/],
+    mayTravel: [/^src\/loader\/(evaluator|commonjs)\.ts$/, /^shared:/],
   },
   { name: "api", entryPoint: "src/remote/api.ts", mayTravel: [...MAY_TRAVEL, /^src\/service\//, /^shared:/] },
 ];

@@ -21,14 +21,15 @@ export const MARK_OLD_NODE = ":V";
 /**
  * Reads exactly the payload from descriptor 3 and evaluates it. A pipe that is empty for now (EAGAIN) is waited for without
  * spinning; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are globals.
+ * The block keeps its variables from being globals of the user's code.
  */
 const STAGE_1 = `
-var v=process.versions.node,[,m,n]=process.argv,b=Buffer.alloc(+n),o=0,r;
+{let v=process.versions.node,[,m,n]=process.argv,b=Buffer.alloc(+n),o=0,r;
 if(parseInt(v)<12){fs.writeSync(4,m+"${MARK_OLD_NODE} "+v+"\\n");process.exit(1)}
 while(o<n)try{if(!(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short";o+=r}
 catch(e){if(e.code!="EAGAIN")throw e;Atomics.wait(new Int32Array(new SharedArrayBuffer(4)),0,0,2)}
 r=zlib.brotliDecompressSync(b)+"";
-(0,eval)(r)(require,{source:r,payload:b,nonce:m})`;
+(0,eval)(r)(require,{source:r,payload:b,nonce:m})}`;
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
 export const STAGE_0: string = makeStage0();

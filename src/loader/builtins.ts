@@ -11,6 +11,9 @@ export const PARENT_ROLE = "mitogen:parent-role";
 export const EVALUATOR = "mitogen:evaluator";
 export const API = "mitogen:api";
 
+/** The beginning of ids that mean a package which the target itself has, and which the master was told not to send. */
+export const PROVIDED = "provided:";
+
 const names: ReadonlySet<string> = new Set(builtinModules);
 
 /** Whether this Node provides the module, or the specifier can only mean one of Node's. */

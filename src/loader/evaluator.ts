@@ -1,8 +1,9 @@
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
-import { API, builtinExports, isBuiltin, MITOGEN, syntheticNames } from "./builtins.ts";
+import { API, builtinExports, isBuiltin, MITOGEN, PROVIDED, syntheticNames } from "./builtins.ts";
+import { CommonJs } from "./commonjs.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 
 /** Where modules come from. */
@@ -19,47 +20,52 @@ export interface ModuleSource {
   library(): Record<string, unknown>;
 }
 
-interface CommonJsModule {
-  id: string;
-  filename: string;
-  path: string;
-  exports: unknown;
-  loaded: boolean;
-  children: unknown[];
-  paths: string[];
-  require: (specifier: string) => unknown;
+/** Linking without waiting, in new Nodes (22.21, 24.8) only. */
+interface SyncLinking {
+  readonly moduleRequests?: readonly { readonly specifier: string }[];
+  linkRequests?(modules: readonly vm.Module[]): void;
+  instantiate?(): void;
+  hasAsyncGraph?(): boolean;
 }
 
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
+
 /**
- * Evaluates modules with Node's semantics: ES modules through `vm.SourceTextModule`, CommonJS through `vm.compileFunction`. Each is
+ * Evaluates modules with Node's semantics: ES modules through `vm.SourceTextModule`, CommonJS through {@link CommonJs}. Each is
  * evaluated once, from memory; nothing is read from the target's disk. Modules are never unloaded.
  */
 export class Evaluator {
   readonly #source: ModuleSource;
+  readonly #commonJs: CommonJs;
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
-  readonly #commonJs: Map<string, CommonJsModule> = new Map();
+  readonly #facades: Map<string, vm.Module> = new Map();
+  /** What functions have been called in: by id, as their references name it. */
   readonly #evaluated: Map<string, { value: unknown }> = new Map();
+  readonly #builtins: Map<string, { exports: unknown }> = new Map();
   /** Linking is done one graph at a time: two that share modules would otherwise link them twice. */
   #linking: Promise<unknown> = Promise.resolve();
 
   constructor(source: ModuleSource) {
     this.#source = source;
+    this.#commonJs = new CommonJs(this);
   }
 
-  /** The exports of a module that has been evaluated. */
+  /** The exports of a module that has been evaluated for a call. */
   evaluated(id: string): { value: unknown } | undefined {
     return this.#evaluated.get(id);
   }
 
   /** Where a function stands in what has been evaluated here: its module and path, by identity. */
   find(fn: unknown): { module: string; path: string[] } | undefined {
-    for (const [module, { value }] of this.#evaluated) {
-      const path = pathTo(fn, value);
-      if (path !== undefined) return { module, path };
-    }
-    for (const [module, { status, namespace }] of this.#modules) {
-      const path = status === "evaluated" ? pathTo(fn, namespace) : undefined;
+    const candidates: [string, unknown][] = [];
+    for (const [id, { value }] of this.#evaluated) candidates.push([id, value]);
+    for (const [id, { status, namespace }] of this.#modules)
+      if (status === "evaluated") candidates.push([id, namespace]);
+    for (const [id, { exports }] of this.#builtins) candidates.push([id, exports]);
+    candidates.push(["global", globalThis]);
+    for (const [module, exports] of candidates) {
+      const path = pathTo(fn, exports);
       if (path !== undefined) return { module, path };
     }
     return undefined;
@@ -67,113 +73,15 @@ export class Evaluator {
 
   /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. */
   async evaluate(id: string): Promise<unknown> {
-    const record = this.record(id);
-    if (record.format === "commonjs") return this.remember(id, this.requireModule(id)).value;
-    return this.remember(id, await this.importModule(id)).value;
+    const isCommonJs = this.record(id).format === "commonjs";
+    const value = isCommonJs ? this.#commonJs.require(id) : await this.importModule(id);
+    this.#evaluated.set(id, { value });
+    return value;
   }
 
-  private remember(id: string, value: unknown): { value: unknown } {
-    const entry = { value };
-    this.#evaluated.set(id, entry);
-    return entry;
-  }
+  // What CommonJS needs.
 
-  /** `import()`: the namespace, after linking and evaluating what it depends on. */
-  private async importModule(id: string): Promise<vm.Module["namespace"]> {
-    const module = this.moduleFor(id);
-    if (module.status === "unlinked") {
-      const turn = this.#linking.then(() => this.link(module));
-      this.#linking = turn.catch(() => undefined);
-      await turn;
-    }
-    await module.evaluate();
-    return module.namespace;
-  }
-
-  private async link(module: vm.Module): Promise<void> {
-    if (module.status !== "unlinked") return;
-    try {
-      await module.link(async (specifier, referrer) => {
-        return this.moduleFor(await this.resolve(referrer.identifier, specifier));
-      });
-    } catch (error) {
-      // Nothing of it has run: the next import starts anew, and fails with its own error.
-      for (const [id, { status }] of this.#modules) {
-        if (status === "unlinked" || status === "linking") this.#modules.delete(id);
-      }
-      throw error;
-    }
-  }
-
-  private moduleFor(id: string): vm.Module {
-    let module = this.#modules.get(id);
-    if (module === undefined) {
-      module = this.createModule(id);
-      this.#modules.set(id, module);
-    }
-    return module;
-  }
-
-  private createModule(id: string): vm.Module {
-    if (id === MITOGEN) {
-      const library = this.#source.library();
-      return synthetic(id, Object.keys(library), () => library);
-    }
-    if (isBuiltin(id)) {
-      const exports = this.builtin(id);
-      return synthetic(id, ["default", ...syntheticNames(exports)], () => ({ ...exports, default: exports }));
-    }
-    const record = this.record(id);
-    if (record.format === "json")
-      return synthetic(id, ["default"], () => ({ default: this.requireModule(id) }));
-    if (record.format === "commonjs") {
-      const names = new Set(["default", ...record.exports]);
-      return synthetic(id, [...names], () => {
-        const exports = this.requireModule(id) as Record<string, unknown>;
-        return { ...pick(exports, names), default: exports };
-      });
-    }
-    return new vm.SourceTextModule(record.source, {
-      identifier: id,
-      initializeImportMeta: (meta: ImportMeta) => this.fillMeta(meta, id),
-      importModuleDynamically: ((specifier: string) => this.importDynamically(id, specifier)) as never,
-    });
-  }
-
-  private fillMeta(meta: ImportMeta, id: string): void {
-    const filename = fileURLToPath(id);
-    Object.assign(meta, {
-      url: id,
-      filename,
-      dirname: dirname(filename),
-      main: false,
-      resolve: (specifier: string) => this.resolveSync(id, specifier, "import"),
-    });
-  }
-
-  private async importDynamically(parentId: string, specifier: string): Promise<unknown> {
-    return await this.importModule(await this.resolve(parentId, String(specifier)));
-  }
-
-  private async resolve(parentId: string, specifier: string): Promise<string> {
-    const known = this.resolveKnown(parentId, specifier, "import");
-    return known ?? (await this.#source.fetch(parentId, specifier, "import"));
-  }
-
-  private resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
-    return this.resolveKnown(parentId, specifier, kind) ?? this.#source.fetchSync(parentId, specifier, kind);
-  }
-
-  private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
-    if (isBuiltin(specifier)) return specifier;
-    // A specifier that was computed: the master has not seen it, and did not send the library ahead.
-    if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
-    const { imports, requires } = this.record(parentId);
-    const map = kind === "import" ? imports : requires;
-    return Object.getOwnPropertyDescriptor(map, specifier)?.value;
-  }
-
-  private record(id: string): ModuleRecord {
+  record(id: string): ModuleRecord {
     let record = this.#records.get(id);
     if (record === undefined) {
       record = this.#source.take(id);
@@ -187,93 +95,197 @@ export class Evaluator {
     return record;
   }
 
-  /** `require()` of a module that is here: its `module.exports`. */
-  private requireModule(id: string): unknown {
-    if (id === MITOGEN) return this.#source.library();
-    if (isBuiltin(id)) return this.builtin(id);
-    const known = this.#commonJs.get(id);
-    if (known !== undefined) return known.exports;
-    const record = this.record(id);
-    if (record.format === "module") return this.requireEsModule(id);
-    const filename = fileURLToPath(id);
-    const module: CommonJsModule = {
-      id: filename,
-      filename,
-      path: dirname(filename),
-      exports: {},
-      loaded: false,
-      children: [],
-      paths: [],
-      require: this.requireFor(id),
-    };
-    this.#commonJs.set(id, module);
+  hasRecord(id: string): boolean {
+    return this.#records.has(id);
+  }
+
+  resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
+    const known = this.resolveKnown(parentId, specifier, kind);
+    if (known !== undefined && this.isHere(known)) return known;
+    return this.#source.fetchSync(parentId, specifier, kind);
+  }
+
+  async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {
+    return await this.importModule(await this.resolve(parentId, String(specifier)));
+  }
+
+  external(id: string): { exports: unknown } | undefined {
+    if (id === MITOGEN) return { exports: this.#source.library() };
+    if (id.startsWith(PROVIDED)) return { exports: provided(id.slice(PROVIDED.length)) };
+    if (!isBuiltin(id)) return undefined;
+    let builtin = this.#builtins.get(id);
+    if (builtin === undefined) {
+      builtin = { exports: builtinExports(id) };
+      this.#builtins.set(id, builtin);
+    }
+    return builtin;
+  }
+
+  /** `require()` of an ES module, where this Node has that and the module's graph does not await anything. */
+  requireEsModule(id: string): unknown {
+    const module = this.moduleFor(id);
+    const { status } = module;
+    if (status === "evaluating") {
+      throw coded("ERR_REQUIRE_CYCLE_MODULE", `Cannot require() ES module ${fileURLToPath(id)} in a cycle.`);
+    }
+    if (status === "unlinked") this.linkSync(id, module);
+    if ((module as SyncLinking).hasAsyncGraph?.() === true) throw asyncModule(id);
+    if (module.status === "linked") {
+      // Without an await in it, it has run when this returns; what it throws is its error below.
+      module.evaluate().catch(() => undefined);
+    }
+    if (module.status === "errored") throw module.error;
+    if (module.status !== "evaluated") throw requireEsm(id);
+    return this.requiredNamespace(id, module);
+  }
+
+  /** `import()`: the namespace, after linking and evaluating what it depends on. */
+  private async importModule(id: string): Promise<vm.Module["namespace"]> {
+    const module = this.moduleFor(id);
+    if (module.status === "unlinked" || module.status === "linking") {
+      const turn = this.#linking.then(() => this.link(module));
+      this.#linking = turn.catch(() => undefined);
+      await turn;
+    }
+    await module.evaluate();
+    return module.namespace;
+  }
+
+  private async link(module: vm.Module): Promise<void> {
+    if (module.status !== "unlinked") return;
     try {
-      if (record.format === "json") module.exports = parseJson(record);
-      else this.runCommonJs(record, module);
+      await module.link(async (specifier, referrer) => {
+        const found = this.moduleFor(await this.resolve(referrer.identifier, specifier));
+        if (found.status === "errored") throw found.error;
+        return found;
+      });
     } catch (error) {
-      // As in Node: a module that failed is tried anew by the next require.
-      this.#commonJs.delete(id);
+      // Nothing of it has run: the next import starts anew, and fails with its own error.
+      for (const [id, { status }] of this.#modules) {
+        if (status === "unlinked" || status === "linking") this.#modules.delete(id);
+      }
       throw error;
     }
-    module.loaded = true;
-    return module.exports;
   }
 
-  private runCommonJs(record: ModuleRecord, module: CommonJsModule): void {
-    const compiled = vm.compileFunction(
-      record.source.replace(/^#!/, "//"),
-      ["exports", "require", "module", "__filename", "__dirname"],
-      {
-        filename: record.id,
-        importModuleDynamically: ((specifier: string) =>
-          this.importDynamically(record.id, specifier)) as never,
-      } as vm.CompileFunctionOptions,
-    );
-    compiled.call(module.exports, module.exports, module.require, module, module.filename, module.path);
+  private linkSync(id: string, root: vm.Module): void {
+    const isAllowed = (process.features as { require_module?: boolean }).require_module === true;
+    if (!isAllowed || (root as SyncLinking).linkRequests === undefined) throw requireEsm(id);
+    const seen = new Set<vm.Module>([root]);
+    for (const module of seen) {
+      const { moduleRequests } = module as SyncLinking;
+      if (moduleRequests === undefined || module.status !== "unlinked") continue;
+      const dependencies = moduleRequests.map(({ specifier }) =>
+        this.moduleFor(this.resolveSync(module.identifier, specifier, "import")),
+      );
+      (module as SyncLinking).linkRequests?.(dependencies);
+      for (const dependency of dependencies) seen.add(dependency);
+    }
+    (root as SyncLinking).instantiate?.();
   }
 
-  /** `require()` of an ES module, where it can be evaluated without waiting. */
-  private requireEsModule(id: string): unknown {
-    const module = this.#modules.get(id);
-    if (module !== undefined && module.status === "evaluated") return module.namespace;
-    throw Object.assign(
-      new Error(`require() of ES module ${id} is not supported here: use import(), or import it before`),
-      { code: "ERR_REQUIRE_ESM" },
-    );
+  /** What Node answers: an export named `module.exports`, or the namespace, marked as an ES module if it has a default. */
+  private requiredNamespace(id: string, module: vm.Module): unknown {
+    const names = Object.getOwnPropertyNames(module.namespace);
+    try {
+      if (names.includes("module.exports"))
+        return (module.namespace as Record<string, unknown>)["module.exports"];
+      for (const name of names) void (module.namespace as Record<string, unknown>)[name];
+    } catch {
+      // A name that is not initialised: the module awaits something. Older Nodes have no other way to tell.
+      throw asyncModule(id);
+    }
+    if (!names.includes("default") || names.includes("__esModule")) return module.namespace;
+    let facade = this.#facades.get(id);
+    if (facade === undefined) {
+      facade = new vm.SourceTextModule(
+        "export * from 'original'; export { default } from 'original'; export const __esModule = true;",
+        { identifier: id },
+      );
+      const linking = facade as SyncLinking;
+      linking.linkRequests?.((linking.moduleRequests ?? []).map(() => module));
+      linking.instantiate?.();
+      facade.evaluate().catch(() => undefined);
+      this.#facades.set(id, facade);
+    }
+    return facade.namespace;
   }
 
-  private requireFor(parentId: string): NodeJS.Require {
-    const require = (specifier: string): unknown => {
-      if (typeof specifier !== "string" || specifier === "") {
-        throw Object.assign(new TypeError(`The argument 'id' must be a non-empty string, got ${specifier}`), {
-          code: "ERR_INVALID_ARG_VALUE",
-        });
-      }
-      return this.requireModule(this.resolveSync(parentId, specifier, "require"));
-    };
-    const resolve = (specifier: string): string => {
-      const id = this.resolveSync(parentId, specifier, "require");
-      return id.startsWith("file:") ? fileURLToPath(id) : id;
-    };
-    return Object.assign(require, {
-      resolve,
-      main: undefined,
-      cache: {},
-      extensions: {},
-    }) as unknown as NodeJS.Require;
+  private moduleFor(id: string): vm.Module {
+    let module = this.#modules.get(id);
+    if (module === undefined) {
+      module = this.createModule(id);
+      this.#modules.set(id, module);
+    }
+    return module;
   }
 
-  private builtin(id: string): Record<string, unknown> {
-    const exports = builtinExports(id);
-    if (id !== "module" && id !== "node:module") return exports;
-    // `createRequire(import.meta.url)` must lead to the program's modules, not to the target's disk.
-    return Object.assign(Object.create(exports), {
-      ...exports,
-      createRequire: (from: string | URL) => {
-        const url = String(from);
-        return this.#records.has(url) ? this.requireFor(url) : createRequire(from);
-      },
+  private createModule(id: string): vm.Module {
+    const external = this.external(id);
+    if (external !== undefined) {
+      const { exports } = external;
+      const values = exports as Record<string, unknown>;
+      if (id === MITOGEN) return synthetic(id, Object.keys(values), () => values);
+      return synthetic(id, ["default", ...syntheticNames(values)], () => ({ ...values, default: values }));
+    }
+    const record = this.record(id);
+    if (record.format === "json")
+      return synthetic(id, ["default"], () => ({ default: this.#commonJs.require(id) }));
+    if (record.format === "commonjs") return this.facadeOfCommonJs(id, record.exports);
+    return new vm.SourceTextModule(record.source, {
+      identifier: id,
+      initializeImportMeta: (meta: ImportMeta) => this.fillMeta(meta, id),
+      importModuleDynamically: ((specifier: string) => this.importDynamically(id, specifier)) as never,
     });
+  }
+
+  private facadeOfCommonJs(id: string, exportNames: readonly string[]): vm.Module {
+    const always = NODE_MAJOR >= 23 ? ["default", "module.exports"] : ["default"];
+    const names = [...new Set([...always, ...exportNames])];
+    return synthetic(id, names, () => {
+      const exports = this.#commonJs.require(id);
+      const values: Record<string, unknown> = {};
+      for (const name of exportNames) values[name] = ownValue(exports, name);
+      for (const name of always) values[name] = exports;
+      return values;
+    });
+  }
+
+  private fillMeta(meta: ImportMeta, id: string): void {
+    const resolve = (specifier: string): string => {
+      // As in Node, what is named by its place need not be there.
+      const isPlace = /^(?:\.{0,2}\/|[a-z][a-z\d+.-]*:)/i.test(specifier) && !isBuiltin(specifier);
+      const known = this.resolveKnown(id, specifier, "import");
+      const found =
+        known ?? (isPlace ? new URL(specifier, id).href : this.resolveSync(id, specifier, "import"));
+      return isBuiltin(found) && !found.startsWith("node:") ? `node:${found}` : found;
+    };
+    if (!id.startsWith("file:")) {
+      Object.assign(meta, { resolve, url: id });
+      return;
+    }
+    const filename = fileURLToPath(id);
+    Object.assign(meta, { dirname: dirname(filename), filename, main: false, resolve, url: id });
+  }
+
+  private async resolve(parentId: string, specifier: string): Promise<string> {
+    const known = this.resolveKnown(parentId, specifier, "import");
+    if (known !== undefined && this.isHere(known)) return known;
+    return await this.#source.fetch(parentId, specifier, "import");
+  }
+
+  private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
+    if (isBuiltin(specifier)) return specifier;
+    // A specifier that was computed: the master has not seen it, and did not send the library ahead.
+    if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
+    const { imports, requires } = this.record(parentId);
+    const map = kind === "import" ? imports : requires;
+    return Object.getOwnPropertyDescriptor(map, specifier)?.value;
+  }
+
+  /** What is behind `import()`, or a `require` in a `try`, is known by name but may not have been sent. */
+  private isHere(id: string): boolean {
+    return this.#records.has(id) || this.#source.has(id) || !/^(?:file|data):/.test(id);
   }
 }
 
@@ -288,33 +300,60 @@ function synthetic(id: string, names: string[], evaluate: () => Record<string, u
   );
 }
 
-function pick(
-  exports: Record<string, unknown> | null | undefined,
-  names: Iterable<string>,
-): Record<string, unknown> {
-  const picked: Record<string, unknown> = {};
-  if (exports === null || exports === undefined) return picked;
-  for (const name of names) picked[name] = exports[name];
-  return picked;
+/** What a CommonJS module exports under a name that was found in its text; as in Node, undefined if it does not. */
+function ownValue(exports: unknown, name: string): unknown {
+  if (exports === null || exports === undefined || !Object.hasOwn(exports, name)) {
+    return undefined;
+  }
+  try {
+    return (exports as Record<string, unknown>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A package that the target has itself, as the program's directory there leads to it. */
+function provided(name: string): unknown {
+  try {
+    return createRequire(join(process.cwd(), "noop.js"))(name);
+  } catch (cause) {
+    const message = `Cannot load '${name}', which is marked as provided by the target, from ${process.cwd()}`;
+    throw Object.assign(new Error(`${message}: ${(cause as Error).message}`), {
+      code: (cause as NodeJS.ErrnoException).code ?? "MODULE_NOT_FOUND",
+      cause,
+    });
+  }
+}
+
+function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+function requireEsm(id: string): Error {
+  return coded(
+    "ERR_REQUIRE_ESM",
+    `require() of ES module ${fileURLToPath(id)} does not work in Node ${process.version}: use import()`,
+  );
+}
+
+function asyncModule(id: string): Error {
+  return coded(
+    "ERR_REQUIRE_ASYNC_MODULE",
+    `require() cannot be used on the ES module ${fileURLToPath(id)}, which has a top-level await: use import()`,
+  );
 }
 
 /** The path to a function in a module's exports: itself, an export, or a static member of one. */
 function pathTo(fn: unknown, exports: unknown): string[] | undefined {
   if (exports === fn) return [];
-  for (const [name, value] of Object.entries(exports ?? {})) {
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(exports ?? {}))) {
+    const { value } = descriptor;
     if (value === fn) return [name];
-    if (typeof value !== "function") continue;
+    const isContainer = typeof value === "function" || (name === "promises" && typeof value === "object");
+    if (!isContainer || value === null) continue;
     for (const key of Object.getOwnPropertyNames(value)) {
       if (Object.getOwnPropertyDescriptor(value, key)?.value === fn) return [name, key];
     }
   }
   return undefined;
-}
-
-function parseJson(record: ModuleRecord): unknown {
-  try {
-    return JSON.parse(record.source.replace(/^\uFEFF/, ""));
-  } catch (error) {
-    throw new SyntaxError(`${record.id}: ${(error as Error).message}`);
-  }
 }

@@ -171,7 +171,8 @@ function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; rec
   let receiver: unknown;
   let value = root;
   for (const key of name.path) {
-    receiver = value;
+    // As if it had been imported by its name: an ES module's function has no `this`.
+    receiver = Object.prototype.toString.call(value) === "[object Module]" ? undefined : value;
     value = (value as Record<string, unknown> | undefined | null)?.[key];
   }
   if (typeof value !== "function") {

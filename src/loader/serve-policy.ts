@@ -18,6 +18,7 @@ const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".ts
  * to a refused request must not tell whether a file is there.
  */
 export function specifierRefusal(specifier: string, parentId: string, vouched: Vouched): string | undefined {
+  if (vouched.ids.has(specifier)) return undefined;
   if (specifier.length === 0 || specifier.length > MAX_SPECIFIER_CHARS)
     return "the specifier is empty or too long";
   // Control characters, backslashes, outer spaces and escaped dots and slashes serve only to hide another specifier.
@@ -39,6 +40,7 @@ export function specifierRefusal(specifier: string, parentId: string, vouched: V
 
 /** Why the file a specifier resolved to may not be sent, or undefined. `id` is a real path: links are followed. */
 export function fileRefusal(id: string, parentId: string, vouched: Vouched): string | undefined {
+  if (vouched.ids.has(id) && id.startsWith("data:")) return undefined;
   const file = fileURLToPath(id);
   const extension = extname(file);
   if (extension === ".node") return "native addons do not travel";

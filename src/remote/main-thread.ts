@@ -1,8 +1,10 @@
+import { builtinModules } from "node:module";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { addLogSink, getLogger, LogLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
+import { builtinExports } from "../loader/builtins.ts";
 import { Importer } from "../loader/importer.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
@@ -29,6 +31,7 @@ export class MainThread {
   }
 
   private start(link: BrokerLink, frame: Frame): void {
+    hideCommandLine();
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     const router = new CoreRouter(undefined, config);
     const sendRecords = (records: unknown[]): void => {
@@ -84,6 +87,19 @@ export function startBrokerThread(source: string, workerData: object, transferLi
     process.stderr.write(`mitogen: the broker thread failed: ${error?.stack}\n`);
     process.kill(process.pid, "SIGKILL");
   });
+}
+
+/** A program on a command line has globals that no other has; a module that looks for them would take itself for CommonJS. */
+function hideCommandLine(): void {
+  for (const name of ["require", "exports", "__filename", "__dirname", ...builtinModules]) {
+    const found = Object.getOwnPropertyDescriptor(globalThis, name);
+    if (found === undefined || name === "process" || name === "console") continue;
+    Reflect.deleteProperty(globalThis, name);
+    // The Web Crypto API is everybody's, where it was hidden behind the module of that name.
+    if (name !== "crypto" || found.enumerable !== true) continue;
+    const get = (): unknown => (builtinExports(name) as { webcrypto: unknown }).webcrypto;
+    Object.defineProperty(globalThis, name, { get, configurable: true, enumerable: true });
+  }
 }
 
 function forwardLogs(sendRecords: (records: unknown[]) => void, config: ChildConfig): void {
