@@ -8,7 +8,7 @@ import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
-import { type ConnectionMethod, type ConnectOptions, checkOptions } from "./method.ts";
+import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 
 /** What the requester of a context decides, wherever it is started. */
@@ -146,7 +146,7 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): StartedChild {
-    checkOptions("thread", options, []);
+    checkOnlyOptions("thread", options, ["name", "unidirectional", "via"]);
     const name = options.name ?? `thread.${identity.contextId}`;
     const { child: link, ready } = startThread(name);
     const config = { ...this.configOf(identity, options), isThread: true };

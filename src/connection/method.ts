@@ -73,7 +73,11 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
 
 /** Options no method knows are refused: a misspelt `nodepath` must not be ignored. */
 export function checkOptions(method: string, options: object, known: readonly string[]): void {
-  const all = [...COMMON_OPTIONS, ...known];
+  checkOnlyOptions(method, options, [...COMMON_OPTIONS, ...known]);
+}
+
+/** The same for what does not even have the common ones. */
+export function checkOnlyOptions(method: string, options: object, all: readonly string[]): void {
   for (const key of Object.keys(options)) {
     if (all.includes(key)) continue;
     throw new TypeError(`Cannot connect: ${method}() has no option "${key}"; it has ${all.join(", ")}`);

@@ -88,7 +88,7 @@ function enterScript(query: string, prefix: string, user: string, nsenter: strin
   return `
 die(){ echo "mitogen: $1" >&2; exit "$2"; }
 command -v ${nsenter} >/dev/null || die "no nsenter" 127
-said=$(${query} </dev/null) || exit
+said=$(${query} </dev/null) || { code=$?; echo "$said" >&2; exit "$code"; }
 pid=$(printf '%s\\n' "$said" | sed -n 's/^[[:space:]]*${prefix}\\([0-9][0-9]*\\).*$/\\1/p' | head -n 1)
 [ "\${pid:-0}" -gt 0 ] || die "the container has no process: $said" 1
 while IFS=: read -r name _ uid gid _ home shell; do

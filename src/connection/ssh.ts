@@ -202,7 +202,8 @@ function deniedVerdict(line: string, options: SshOptions): Verdict | undefined {
   const methods = DENIED.exec(line)?.[1];
   if (methods === undefined) return undefined;
   const user = options.username === undefined ? "" : ` as ${options.username}`;
-  const wantsPassword = offersPassword(methods);
+  // One that was typed and refused has been reported before: this one was never asked for.
+  const wantsPassword = offersPassword(methods) && options.password === undefined;
   return {
     type: PasswordError,
     message: wantsPassword

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { getLogger } from "../core/log.ts";
 import { descendants, isRunning, type ProcessInfo } from "../core/process-tree.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -17,6 +18,8 @@ export interface ToolSettings {
   /** It shall not find the terminal that this program was started from: its questions would appear there. */
   readonly isDetached?: boolean | undefined;
 }
+
+const log = getLogger("mitogen.connect");
 
 /** How long SIGTERM may take before SIGKILL. */
 const SIGTERM_MS = 1000;
@@ -129,7 +132,8 @@ export class ToolProcess {
     const deadline = Date.now() + SIGTERM_MS;
     while ((this.#exit === undefined || tree.some(isRunning)) && Date.now() < deadline) await pause(POLL_MS);
     this.signalTree("SIGKILL", tree);
-    await within(this.exited, SIGTERM_MS);
+    if (!(await within(this.exited, SIGTERM_MS)))
+      log.warning(`Process ${this.pid} could not be ended; it may run as another user`);
     live.delete(this);
   }
 

@@ -183,6 +183,10 @@ for (const [shell, args] of loginShells) {
     assertBooted(
       run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, ["env", "A=b c", process.execPath])], input),
     );
+    // What a version manager asks for: something is sourced first (SSH-14).
+    writeFileSync(join(folder, "env.sh"), `node=${process.execPath}`);
+    const sourcing = ["sh", "-c", `. "${folder}/env.sh" && exec $node "$@"`, "sh"];
+    assertBooted(run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, sourcing)], input));
   });
 }
 

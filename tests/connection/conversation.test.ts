@@ -20,13 +20,12 @@ interface Outcome {
   conversation: Conversation;
 }
 
-/** Plays what a tool says in one or more writes, each cut into pieces of `pieceBytes`, on its stderr. */
-async function play(
-  name: string,
-  said: string | readonly string[],
-  options: { password?: Password | undefined; [option: string]: unknown } = {},
-  pieceBytes = 1,
-): Promise<Outcome> {
+interface Options {
+  password?: Password | undefined;
+  [option: string]: unknown;
+}
+
+function converse(name: string, options: Options = {}): Outcome {
   const dialogue = (methods[name] as ConnectionMethod).dialogue?.(options as ConnectOptions, BOOT);
   assert.ok(dialogue);
   const outcome: Partial<Outcome> & { typed: string[] } = { typed: [] };
@@ -38,6 +37,17 @@ async function play(
       outcome.cause = cause;
     },
   });
+  return outcome as Outcome;
+}
+
+/** Plays what a tool says in one or more writes, each cut into pieces of `pieceBytes`, on its stderr. */
+async function play(
+  name: string,
+  said: string | readonly string[],
+  options: Options = {},
+  pieceBytes = 1,
+): Promise<Outcome> {
+  const outcome = converse(name, options);
   for (const bytes of [said].flat().map((text) => Buffer.from(text))) {
     for (let at = 0; at < bytes.length; at += pieceBytes) {
       outcome.conversation.push("stderr", bytes.subarray(at, at + pieceBytes));
@@ -46,7 +56,7 @@ async function play(
   }
   outcome.conversation.endOfText();
   await turn();
-  return outcome as Outcome;
+  return outcome;
 }
 
 const ssh = { hostname: "web1" };
@@ -70,6 +80,7 @@ const prompts: [string, string, object?][] = [
   ["doas", "Parola ", { passwordPrompt: "parola" }],
   ["ssh", "ada@web1's password: ", ssh],
   ["ssh", "(ada@web1) Password: ", ssh],
+  ["ssh", "ADA@WEB1'S PASSWORD: ", ssh],
   ["ssh", "(ada@web1) Пароль: ", ssh],
   [
     "ssh",
@@ -121,9 +132,11 @@ const refusals: [string, string, object?][] = [
   ["su", "Password: \nsu: Authentication failure"],
   ["su", "Password:\nSorry\n"],
   ["su", "Password: \r\nsu: incorrect password\r\n"],
+  ["su", "Password: \nsu: Access denied\n"],
   ["su", "Password: \nsu: Zugriff verweigert\n", { incorrectPrompts: ["verweigert"] }],
   ["doas", "Password: \r\ndoas: Authentication failed\r\n"],
   ["doas", "Password: \r\ndoas: Authorization failed\r\n"],
+  ["doas", "Password: \r\nPas question\r\n", { incorrectPrompts: ["PAS QUESTION"] }],
   ["ssh", "ada@web1's password: \r\nPermission denied, please try again.\r\n", ssh],
   ["ssh", "ada@web1's password: \r\nada@web1: Permission denied (publickey,password).\r\n", ssh],
 ];
@@ -137,6 +150,18 @@ describe("a wrong password", () => {
       assert.match(verdict.message, /^the password to .* is incorrect$/);
     });
   }
+
+  it("is known when the line is complete, not before (CON-05)", async () => {
+    const outcome = converse("su", { password: "wrong" });
+    const verdictAfter = (said: string): Verdict["type"] | undefined => {
+      outcome.conversation.push("stderr", Buffer.from(said));
+      return outcome.verdict?.type;
+    };
+    verdictAfter("Password: ");
+    await turn();
+    assert.equal(verdictAfter("\nsu: Authentication failure"), undefined);
+    assert.equal(verdictAfter("\n"), PasswordError);
+  });
 });
 
 /** Tool, what is neither question nor verdict, options. */
@@ -144,10 +169,12 @@ const lookAlikes: [string, string, object?][] = [
   ["sudo", "Password: \nEnter the password now\nsudo: 1 incorrect password attempt\n"],
   ["sudo", `${TOKEN} \nmore`],
   ["su", "Your password will expire in 3 days\nsu: Authentication failure\n"],
+  ["su", "Enter your password:\nWelcome\n"],
   ["doas", "doas: Authentication failed\n"],
   ["ssh", "*** Your password: keep it secret ***\nPermission denied, please try again.\n", ssh],
   ["ssh", "bash: ada: Permission denied (password)\n", ssh],
   ["ssh", `Welcome! ${QUESTION} (yes/no)? they asked\n`, ssh],
+  ["ssh", `Your password:\n${QUESTION} (yes/no)?\nEnter passphrase for key '/k':\n`, ssh],
   ["ssh", "debug1: Server asks for password:", ssh],
 ];
 
@@ -167,19 +194,26 @@ describe("a look-alike", () => {
     assert.deepEqual([typed, verdict], [[SECRET], undefined]);
   });
 
+  it("of su: what the shell says of its start-up files once the password was right (T12)", async () => {
+    for (const complaint of [
+      "-bash: /root/.profile: Permission denied",
+      "/home/ada/.zshenv:3: permission denied: /opt/tool",
+      "/root/.tcshrc: Permission denied.",
+    ]) {
+      const { typed, verdict } = await play("su", `Password: \n${complaint}\n`, { password: SECRET });
+      assert.deepEqual([typed, verdict], [[SECRET], undefined], complaint);
+    }
+    const { verdict } = await play("su", "Password: \nsu: Permission denied\n", { password: SECRET });
+    assert.equal(verdict?.type, PasswordError);
+  });
+
   it("of sudo: an empty password", async () => {
     const { typed, verdict } = await play("sudo", `${TOKEN}\n`, { password: "" });
     assert.deepEqual([typed, verdict], [[""], undefined]);
   });
 
   it("on another stream does not continue the question of this one", async () => {
-    const typed: string[] = [];
-    const dialogue = (methods.su as ConnectionMethod).dialogue?.({}, BOOT);
-    assert.ok(dialogue);
-    const conversation = new Conversation(dialogue, SECRET, {
-      type: (text) => typed.push(text),
-      fail: assert.fail,
-    });
+    const { conversation, typed } = converse("su", { password: SECRET });
     conversation.push("stderr", Buffer.from("Pass"));
     conversation.push("stdout", Buffer.from("word: "));
     await turn();
@@ -238,6 +272,16 @@ describe("the password", () => {
     assert.deepEqual((await play("sudo", `${TOKEN}\n\n`, { password })).typed, [SECRET]);
     assert.equal(count, 1);
     assert.deepEqual((await play("sudo", TOKEN, { password: new Secret(SECRET) })).typed, [SECRET]);
+  });
+
+  it("is not asked for again by a prompt that comes before the answer", async () => {
+    let count = 0;
+    const password = (): Promise<string> => {
+      count += 1;
+      return new Promise(() => undefined);
+    };
+    const { typed, verdict } = await play("su", ["Password: ", "\n", "Password: "], { password });
+    assert.deepEqual([count, typed, verdict], [1, [], undefined]);
   });
 
   it("that its function does not give fails the connect with that cause", async () => {

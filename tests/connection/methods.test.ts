@@ -39,6 +39,7 @@ const rows: [string, object, string[], string][] = [
     ],
     "sudo.bob",
   ],
+  ["sudo", { login: true }, ["sudo", "-S", "-p", TOKEN, "-u", "root", "-i", "--"], "sudo.root"],
   [
     "sudo",
     { sudoArgs: ["-EH", "-u", "www-data", "-n"] },
@@ -262,6 +263,8 @@ describe("sudoArgs", () => {
       ["--preserve-env", "--set-home"],
       ["-u", "root", "-E", "-H"],
     ],
+    [["-i"], ["-u", "root", "-i"]],
+    [["--login"], ["-u", "root", "-i"]],
     [
       ["-r", "r", "-t", "t"],
       ["-u", "root", "-r", "r", "-t", "t"],
@@ -271,7 +274,7 @@ describe("sudoArgs", () => {
       ["-u", "root", "-r", "r", "-t", "t"],
     ],
     [
-      ["-S", "-n", "-Sn"],
+      ["-S", "-n", "-Sn", "--stdin", "--non-interactive"],
       ["-u", "root"],
     ],
   ];

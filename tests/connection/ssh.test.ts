@@ -112,10 +112,15 @@ test("sshMethod.argv shows no password, whatever the options", () => {
   }
 });
 
-test("sshMethod.dialogue takes a terminal only where a password may be asked for", () => {
+test("sshMethod.dialogue takes a terminal only where there is an answer to give (SSH-07)", () => {
   const terminal = (options: Partial<SshOptions>) =>
     sshMethod.dialogue?.({ hostname: "web1", ...options }, BOOT).terminal;
-  assert.deepEqual([terminal({}), terminal({ password: "hunter2" })], ["never", "always"]);
+  for (const checkHostKeys of [undefined, "enforce", "ignore"] as const) {
+    assert.equal(terminal({ checkHostKeys }), "never");
+    assert.equal(terminal({ checkHostKeys, password: "hunter2" }), "always");
+  }
+  assert.equal(terminal({ checkHostKeys: "accept" }), "preferred");
+  assert.equal(terminal({ checkHostKeys: "accept", password: "hunter2" }), "always");
 });
 
 test("sshMethod.dialogue answers the host key question in full for accept, old form and new, and else refuses it", () => {
@@ -253,6 +258,15 @@ test("sshMethod.diagnose: a host that wants a password says so (SSH-09)", () => 
     const verdict = diagnose([`me@web1: Permission denied (${methods}).`]);
     assert.equal(verdict?.type, PasswordError);
     assert.equal(verdict?.message, "a password is required to log in to web1");
+  }
+});
+
+test("sshMethod.diagnose asks for no password where one was given and not asked for (SSH-09)", () => {
+  for (const methods of ["publickey", "publickey,password"]) {
+    const verdict = diagnose([`me@web1: Permission denied (${methods}).`], { password: "hunter2" });
+    assert.equal(verdict?.type, PasswordError);
+    assert.equal(verdict?.message, `web1 did not accept the login; it offers ${methods}`);
+    assert.doesNotMatch(verdict?.hint ?? "", /pass password/);
   }
 });
 

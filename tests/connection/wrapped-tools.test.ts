@@ -1,9 +1,12 @@
 /** Methods whose command line is a small program of its own, run for real with stand-ins for the tools they call. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { ConnectAttempt } from "../../src/connection/child-connection.ts";
 import type { ConnectionMethod } from "../../src/connection/method.ts";
 import { methods } from "../../src/connection/methods.ts";
@@ -76,7 +79,7 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
   // Shows what it was told in its title, and runs the command where it is.
   const nsenter = program(
     "nsenter",
-    '#!/bin/sh\necho "nsenter $* HOME=$HOME USER=$USER" >"$0.log"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n',
+    '#!/bin/sh\necho "nsenter $* HOME=$HOME SHELL=$SHELL LOGNAME=$LOGNAME USER=$USER" >"$0.log"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n',
   );
   const tool = (name: string, said: string, code = 0): string =>
     program(name, `#!/bin/sh\ncat >/dev/null\necho "$*" >"$0.log"\necho '${said}'\nexit ${code}\n`);
@@ -84,8 +87,12 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
     const { readFile } = await import("node:fs/promises");
     return (await readFile(`${path}.log`, "utf8")).trim();
   };
-  const { username, uid, gid, homedir } = userInfo();
+  // Another account than the one that runs the tests, whose environment is there anyway.
+  const passwd = readFileSync("/etc/passwd", "utf8").split("\n");
+  const other = passwd.map((line) => line.split(":")).find(([name]) => name !== userInfo().username) ?? [];
+  const [username, , uid, gid, , homedir, shell] = other;
   const entered = `nsenter --target ${process.pid} --mount --uts --ipc --net --pid --root --wd --setuid ${uid} --setgid ${gid} -- sh -c`;
+  const environment = `HOME=${homedir} SHELL=${shell} LOGNAME=${username} USER=${username}`;
 
   for (const [kind, option, said, asked] of [
     ["docker", "dockerPath", String(process.pid), "inspect --format={{.State.Pid}} web"],
@@ -111,7 +118,7 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
       assert.equal(await log(path), asked);
       const seen = await log(nsenter);
       assert.ok(seen.startsWith(entered), seen);
-      assert.ok(seen.endsWith(`HOME=${homedir} USER=${username}`), seen);
+      assert.ok(seen.endsWith(environment), seen);
     });
   }
 
@@ -124,6 +131,22 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
   it("reports what the tool said, and its exit code", async () => {
     const error = await fails({ dockerPath: tool("failing", "No such object: web", 3) });
     assert.equal(error.details.exitCode, 3);
+    assert.match(error.details.stderr, /No such object: web/);
+  });
+
+  it("enters the container's user namespace where it has one of its own", async () => {
+    const leader = spawn("unshare", ["--user", "--map-root-user", "sleep", "60"], { stdio: "ignore" });
+    const ended = once(leader, "exit");
+    try {
+      const own = readlinkSync("/proc/self/ns/user");
+      while (readlinkSync(`/proc/${leader.pid}/ns/user`) === own) await pause(10);
+      const path = tool("rootless", String(leader.pid));
+      await connects("setns", { kind: "docker", container: "web", dockerPath: path, nsenterPath: nsenter });
+      assert.match(await log(nsenter), new RegExp(`^nsenter --target ${leader.pid} --user --mount `));
+    } finally {
+      leader.kill("SIGKILL");
+      await ended;
+    }
   });
 
   it("says that a container does not run, or has no such user", async () => {

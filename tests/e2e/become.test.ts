@@ -13,9 +13,11 @@ import {
   type Secret,
   type StreamError,
 } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { part, password } from "../support/lab-methods.ts";
-import { checkLeaks } from "../support/leak-check.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
+import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -134,7 +136,10 @@ describe("become", { skip: skipReason() }, () => {
 
   it("fails with the shell's words for an account that may not log in (BEC-10)", async () => {
     await using router = new Router();
-    await assert.rejects(router.su({ username: "mitogen-nologin" }), /account is currently not available/);
+    await assert.rejects(router.su({ username: "mitogen-nologin" }), {
+      code: "ERR_EOF",
+      message: /account is currently not available/,
+    });
   });
 
   it("boots through whatever login shell su finds", async () => {
@@ -144,6 +149,24 @@ describe("become", { skip: skipReason() }, () => {
       assert.equal((await context.call(whoAmI)).username, username);
     }
   });
+
+  for (const [what, end] of [
+    ["its parent is killed", (login: Context) => login.call(remote.killYourself).catch(() => undefined)],
+    ["its parent is shut down", (login: Context) => login.shutdown()],
+    ["it hangs and is shut down", (_login: Context, root: Context) => root.shutdown()],
+  ] as const) {
+    it(`a root process, which its parent may not signal, ends when ${what} (BEC-14)`, async () => {
+      await using router = new Router();
+      const login = await router.ssh(sshTo("mitogen-sudo-nopw"));
+      const root = await router.sudo({ via: login });
+      assert.equal((await root.call(whoAmI)).username, "root");
+      const pid = await root.call(remote.pid);
+      const hung = root.call(remote.hang).catch(() => undefined);
+      await end(login, root);
+      await hung;
+      assert.deepEqual(await processesGone([pid], 5000), []);
+    });
+  }
 
   it("a context on a terminal outlives whatever was said there, and ends with its router", async () => {
     await using router = new Router();

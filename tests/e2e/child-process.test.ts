@@ -40,6 +40,8 @@ describe("a local child", () => {
     assert.match(readFileSync(`/proc/${pid}/cmdline`, "latin1"), /^mitogen:i-have-a-name/);
     const named = await router.local({ name: "mine" });
     assert.equal(named.name, "mine");
+    const title = readFileSync(`/proc/${await named.call(remote.pid)}/cmdline`, "latin1");
+    assert.ok(title.startsWith(`mitogen:${os.userInfo().username}@${os.hostname()}:${process.pid}`), title);
   });
   it("may be started by a wrapper that talks (LOC-03)", async () => {
     await using router = new Router();

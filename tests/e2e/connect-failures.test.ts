@@ -100,10 +100,14 @@ describe("a connect", () => {
     assert.ok(Date.now() - started < 3000);
     await assert.rejects(router.local(), CancelledError);
   });
-  it("refuses unknown options, slashes in remoteName and bad values before anything starts", async () => {
+  it("refuses unknown options, slashes in remoteName and bad values before anything starts (CON-01)", async () => {
     await using router = new Router();
     await assert.rejects(router.local({ nodepath: "x" } as never), /local\(\) has no option "nodepath"/);
+    const noNode = /thread\(\) has no option "nodePath"; it has name, unidirectional, via$/;
+    await assert.rejects(router.thread({ nodePath: "x" } as never), { name: "TypeError", message: noNode });
     await assert.rejects(router.local({ remoteName: "a/b" }), RangeError);
+    for (const name of ["", "x".repeat(100)]) await assert.rejects(router.local({ name }), RangeError);
+    for (const timeoutMs of [-1, Number.NaN]) await assert.rejects(router.local({ timeoutMs }), RangeError);
     await assert.rejects(router.ssh({ hostname: "-oProxyCommand=id" }), TypeError);
     await assert.rejects(router.ssh({ hostname: "h", port: 70000 }), RangeError);
     await assert.rejects(router.ssh({ hostname: "h", checkHostKeys: "yes" as never }), TypeError);

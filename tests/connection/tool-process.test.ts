@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, before, describe, it } from "node:test";
+import { ToolProcess } from "../../src/connection/tool-process.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
+
+// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks at timers too.
+let hold: NodeJS.Timeout;
+before(() => {
+  hold = setInterval(() => undefined, 60_000);
+});
+after(() => clearInterval(hold));
+
+checkLeaks();
+
+const SIGTERM_MS = 1000;
+
+/** Starts a shell script that says `ready` as often as given; answers what it says behind that, once it has ended. */
+async function start(
+  script: string,
+  readyCount = 1,
+): Promise<[tool: ToolProcess, said: () => Promise<string>]> {
+  const tool = new ToolProcess(["sh", "-c", script]);
+  let text = "";
+  tool.stdout.on("data", (chunk) => {
+    text += chunk;
+  });
+  while (text.split("ready\n").length <= readyCount) await once(tool.stdout, "data");
+  return [
+    tool,
+    async () => {
+      await tool.drained();
+      return text.replaceAll("ready\n", "");
+    },
+  ];
+}
+
+describe("ToolProcess.end (CON-06)", () => {
+  it("sends no signal to what ends by itself within the grace", async () => {
+    const [tool, said] = await start("trap 'echo SIGTERM' TERM; echo ready; read line; sleep 0.3; echo bye");
+    tool.hangUp();
+    await tool.end(5000);
+    assert.deepEqual([tool.exit, await said()], [{ code: 0, signal: null }, "bye\n"]);
+  });
+
+  it("asks what does not by SIGTERM, with all that is below it, and leaves it its exit code", async () => {
+    const [tool, said] = await start(
+      `(trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.05; done) &
+      trap 'echo parent; exit 5' TERM; echo ready; while :; do sleep 0.05; done`,
+      2,
+    );
+    const pids = descendants(tool.pid as number);
+    await tool.end(50);
+    assert.deepEqual(tool.exit, { code: 5, signal: null });
+    assert.deepEqual((await said()).trim().split("\n").sort(), ["child", "parent"]);
+    assert.deepEqual(await processesGone(pids, 0), []);
+  });
+
+  it("kills what ignores that, not before it had its time", async () => {
+    const [tool] = await start(
+      `trap '' TERM; (echo ready; while :; do sleep 0.05; done) & echo ready; while :; do sleep 0.05; done`,
+      2,
+    );
+    const pids = descendants(tool.pid as number);
+    const started = performance.now();
+    await tool.end(0);
+    assert.ok(performance.now() - started >= SIGTERM_MS);
+    assert.deepEqual(tool.exit, { code: null, signal: "SIGKILL" });
+    assert.deepEqual(await processesGone(pids, 1000), []);
+  });
+
+  it("gives up, with a warning, what it may not signal, which ends with its pipes (BEC-14)", async (t) => {
+    const logs = collectLogs("warning");
+    const [tool] = await start("echo ready; exec cat");
+    const kill = t.mock.method(process, "kill", () => {
+      throw Object.assign(new Error("kill EPERM"), { code: "EPERM" });
+    });
+    await tool.end(0);
+    kill.mock.restore();
+    assert.equal(tool.exit, undefined);
+    assert.deepEqual(
+      kill.mock.calls.map(({ arguments: [, signal] }) => signal),
+      ["SIGTERM", "SIGKILL"],
+    );
+    assert.match(logs.records[0]?.message ?? "", new RegExp(`Process ${tool.pid} could not be ended`));
+    tool.hangUp();
+    await tool.drained();
+    assert.deepEqual(tool.exit, { code: 0, signal: null });
+    logs.stop();
+  });
+
+  it("does nothing to what has ended, or was never started", async (t) => {
+    const ended = new ToolProcess(["true"]);
+    await ended.drained();
+    const missing = new ToolProcess(["/nonexistent/tool"]);
+    await assert.rejects(missing.exited, { code: "ENOENT" });
+    const kill = t.mock.method(process, "kill", () => assert.fail("it was signalled"));
+    await ended.end(0);
+    await missing.end(0);
+    kill.mock.restore();
+  });
+});
+
+describe("ToolProcess.drained", () => {
+  it("waits for output behind the exit, but not for a daemon that holds the stream", async () => {
+    const [tool, said] = await start("sleep 30 & echo $! ready >&2; echo ready; echo last");
+    const [chunk] = await once(tool.stderr, "data");
+    assert.equal(await said(), "last\n");
+    process.kill(Number.parseInt(String(chunk), 10), "SIGKILL");
+  });
+});
