@@ -1,4 +1,4 @@
-import type { FrameRouter } from "../core/frame-router.ts";
+import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { TimeoutError } from "../errors.ts";
 import { ModuleForwarder } from "../loader/module-forwarder.ts";
@@ -18,6 +18,8 @@ const SECRET_TIMEOUT_MS = 10 * 60_000;
 /** A context has three seconds in all, design.md section 10: those below it must be gone before. */
 const CHILD_GRACE_MS = 1200;
 const KEEPALIVE_MS = 15_000;
+/** Connects behind this context that are under way, as far as is known here: of one that failed nobody tells. */
+const MAX_EXPECTED = 10_000;
 
 /** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -36,6 +38,8 @@ export class ParentRole {
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
+  /** Ids of contexts that are being started behind this one, and in which context. */
+  readonly #expected: Map<number, number> = new Map();
 
   /** `findModule` gives the packed bytes that have passed through this process, by hash. */
   constructor(router: FrameRouter, findModule: (hash: string) => Uint8Array | undefined) {
@@ -43,10 +47,14 @@ export class ParentRole {
     this.#children = new Children(router, CHILD_GRACE_MS, KEEPALIVE_MS);
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#monitor = new RouteMonitor(router, {
-      // Whom an id was given to is the master's business: it refuses the route, and is the one that answers for ids.
-      mayClaim: () => true,
+      mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
     });
+    const { onForwarded } = router;
+    router.onForwarded = (frame, from) => {
+      onForwarded?.(frame, from);
+      if (frame.handle === Handle.CONNECT_CHILD && router.hasAuthority(frame.authId)) this.expectChild(frame);
+    };
     const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
     router.listen((frame) => void this.connect(frame), {
       handle: Handle.CONNECT_CHILD,
@@ -68,6 +76,25 @@ export class ParentRole {
   /** Ends every child; resolves when they are reaped. */
   endChildren(): Promise<void> {
     return this.#children.endAll();
+  }
+
+  /** A request on its way to a context below: the id in it will come back as that context's claim. */
+  private expectChild(frame: Frame): void {
+    try {
+      const [, , identity] = decodeValue(joinBody(frame)) as ConnectRequest;
+      this.#expected.set(identity.contextId, frame.dstId);
+      const [oldest] = this.#expected.keys();
+      if (this.#expected.size > MAX_EXPECTED) this.#expected.delete(oldest as number);
+    } catch {
+      // Whom it is for will answer it.
+    }
+  }
+
+  /** An id from elsewhere in the tree would let a child speak for that context to all that is here. */
+  private mayClaim(contextId: number, from: Peer): boolean {
+    const parentId = this.#expected.get(contextId);
+    if (parentId === undefined || this.#router.peerOf(parentId) !== from) return false;
+    return this.#expected.delete(contextId);
   }
 
   /** Answers [name, node version], or the record of the error. */

@@ -368,7 +368,11 @@ export class Router extends CoreRouter {
 
   /** Answers [start, end): ids for the contexts that a context starts on its own. */
   private allocateIds(message: Message): void {
-    message.reply(this.#ids.allocateBlock(message.srcId));
+    try {
+      message.reply(this.#ids.allocateBlock(message.srcId));
+    } catch (error) {
+      this.answerDead(message, (error as Error).message);
+    }
   }
 
   private closeAll(): Promise<void> {

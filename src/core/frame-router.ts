@@ -9,7 +9,8 @@ const log = getLogger("mitogen.router");
 /** Default for `maxMessageBytes`, the largest body that crosses a link. */
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
 
-const MAX_HANDLE = 0xffffffff;
+/** How many handles are given out before the first are used again. */
+const HANDLE_RANGE = 0x3fff0000;
 
 export interface FrameHandlerOptions {
   /** The number wanted; the next free one if absent. */
@@ -67,7 +68,8 @@ export class FrameRouter {
   /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
   #inner: Peer | undefined;
   readonly #firstHandle: number;
-  #nextHandle: number;
+  /** By where the range begins. */
+  readonly #nextHandles: Map<number, number> = new Map();
   #endReason: string | undefined;
 
   constructor(options: {
@@ -78,7 +80,7 @@ export class FrameRouter {
     /** Where handles that nobody chose begin: the two threads of a child share an id, and must not share a handle. */
     firstHandle?: number | undefined;
   }) {
-    this.#firstHandle = this.#nextHandle = options.firstHandle ?? Handle.FIRST_DYNAMIC;
+    this.#firstHandle = options.firstHandle ?? Handle.FIRST_DYNAMIC;
     this.contextId = options.contextId;
     this.parentIds = options.parentIds ?? [];
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
@@ -87,7 +89,7 @@ export class FrameRouter {
 
   /** Registers `onFrame` and returns its handle. Throws a RangeError when the handle is taken. */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
-    const handle = options.handle ?? this.freeHandle();
+    const handle = options.handle ?? this.freeHandle(this.#firstHandle);
     const handler = { ...options, onFrame };
     const earlier = this.#handlers.get(handle);
     if (earlier !== undefined) {
@@ -134,9 +136,9 @@ export class FrameRouter {
     this.onContextsLost?.(contextIds, reason);
   }
 
-  /** The neighbour behind which `contextId` is known to be; not the default way to the parent. */
+  /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. */
   peerOf(contextId: number): Peer | undefined {
-    return this.#routes.get(contextId);
+    return contextId !== this.contextId ? this.#routes.get(contextId) : this.#inner;
   }
 
   /** True for the context at the other end of one of this router's own links to children. */
@@ -154,7 +156,8 @@ export class FrameRouter {
    * delivered is answered by a dead message. `from` is the peer it arrived by, absent for this context's own.
    */
   routeFrame(frame: Frame, from?: Peer): void {
-    if (from !== undefined && from.kind !== "inner" && !this.isPlausible(frame, from)) return;
+    // A peer with this context's own id is the other thread of this process: its words are ours.
+    if (from !== undefined && from.contextId !== this.contextId && !this.isPlausible(frame, from)) return;
     if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
       this.refuseOversized(frame);
       return;
@@ -174,13 +177,10 @@ export class FrameRouter {
       return;
     }
     if (this.unidirectional && !this.hasAuthority(frame.authId) && !this.hasAuthority(frame.dstId)) {
-      log.debug(
-        `Refused message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`,
-      );
-      this.answerDead(
-        frame,
-        `Cannot route message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`,
-      );
+      const reason = `Cannot route message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`;
+      log.debug(reason);
+      // In the name of the one it was for: a sender elsewhere in the tree believes nobody else about it.
+      this.answerDead(frame, reason, frame.dstId);
       return;
     }
     if (from !== undefined) this.onForwarded?.(frame, from);
@@ -188,20 +188,20 @@ export class FrameRouter {
   }
 
   /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. */
-  answerDead(frame: Frame, reason: string): void {
+  answerDead(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo === 0 || isDead(frame)) {
       log.debug(`Dropped message: ${reason}`);
       return;
     }
-    this.routeFrame(this.deadFrame(frame.srcId, frame.replyTo, reason));
+    this.routeFrame(this.deadFrame(frame.srcId, frame.replyTo, reason, srcId));
   }
 
   /** A dead message from this context: whoever waits at `handle` stops waiting. */
-  deadFrame(dstId: number, handle: number, reason: string): Frame {
+  deadFrame(dstId: number, handle: number, reason: string, srcId: number = this.contextId): Frame {
     return {
       encoding: Encoding.CBOR,
       dstId,
-      srcId: this.contextId,
+      srcId,
       authId: this.contextId,
       handle,
       replyTo: Handle.IS_DEAD,
@@ -322,10 +322,11 @@ export class FrameRouter {
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
 
-  private freeHandle(): number {
+  /** The next handle that nobody has, of those that begin with `first`. */
+  protected freeHandle(first: number): number {
     for (;;) {
-      const handle = this.#nextHandle;
-      this.#nextHandle = handle >= MAX_HANDLE ? this.#firstHandle : handle + 1;
+      const handle = this.#nextHandles.get(first) ?? first;
+      this.#nextHandles.set(first, handle >= first + HANDLE_RANGE ? first : handle + 1);
       if (!this.#handlers.has(handle)) return handle;
     }
   }

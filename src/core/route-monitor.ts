@@ -9,6 +9,8 @@ import { getLogger } from "./log.ts";
 const log = getLogger("mitogen.route_monitor");
 /** How much of a reason is kept and passed on. */
 const MAX_REASON_CHARACTERS = 8192;
+/** Of how many contexts is known that a child has sent to them; a child may make ids up. */
+const MAX_ADDRESSEES = 100_000;
 
 /** What the owner of a router wants to know, and to decide. */
 export interface RouteListener {
@@ -27,27 +29,29 @@ export interface RouteListener {
 export class RouteMonitor {
   readonly #router: FrameRouter;
   readonly #listener: RouteListener;
-  /** Neighbours that have sent something to a context: they may be waiting for its answer. */
-  readonly #speakers: Map<number, Set<Peer>> = new Map();
+  /** To whom each child has sent something, for itself or for one behind it: it may be waiting for the answer. */
+  readonly #addressees: Map<Peer, Set<number>> = new Map();
 
   constructor(router: FrameRouter, listener: RouteListener) {
     this.#router = router;
     this.#listener = listener;
-    router.onForwarded = (frame, from) => this.noteSpeaker(frame, from);
+    router.onForwarded = (frame, from) => this.noteAddressee(frame.dstId, from);
     const forget = router.onContextsLost;
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
+      for (const peer of [...this.#addressees.keys()]) {
+        if (contextIds.includes(peer.contextId)) this.#addressees.delete(peer);
+      }
       for (const contextId of contextIds) this.announceLoss(contextId, reason);
     };
-    const isImmediateChild = ({ srcId }: Frame): boolean => router.isImmediateChild(srcId);
     router.listen((frame) => this.onAddRoute(frame), {
       handle: Handle.ADD_ROUTE,
-      policy: isImmediateChild,
+      policy: ({ srcId }) => router.isImmediateChild(srcId),
       isService: true,
     });
     router.listen((frame) => this.onDelRoute(frame), {
       handle: Handle.DEL_ROUTE,
-      policy: (frame) => isImmediateChild(frame) || router.parentIds[0] === frame.srcId,
+      policy: ({ srcId }) => router.isImmediateChild(srcId) || router.parentIds[0] === srcId,
       isService: true,
     });
   }
@@ -61,7 +65,9 @@ export class RouteMonitor {
   private onAddRoute(frame: Frame): void {
     const [contextId, name] = readPair(frame);
     const from = this.#router.peerOf(frame.srcId) as Peer;
-    if (name.length >= MAX_CONTEXT_NAME || !this.#listener.mayClaim(contextId, from)) {
+    // A route to one above would lend its authority to the child.
+    const isAbove = this.#router.hasAuthority(contextId);
+    if (isAbove || name.length >= MAX_CONTEXT_NAME || !this.#listener.mayClaim(contextId, from)) {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: the id is not its to give`);
       return;
     }
@@ -82,7 +88,7 @@ export class RouteMonitor {
       // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
       if (this.#router.peerOf(contextId) !== undefined) return;
       this.#router.endRespondents([contextId], cut);
-      this.tellSpeakers(contextId, cut);
+      this.tellWaiting(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
     else
@@ -93,26 +99,28 @@ export class RouteMonitor {
 
   private announceLoss(contextId: number, reason: string): void {
     this.sendUp(Handle.DEL_ROUTE, [contextId, reason.slice(0, MAX_REASON_CHARACTERS)]);
-    this.tellSpeakers(contextId, reason);
+    this.tellWaiting(contextId, reason);
   }
 
-  private tellSpeakers(contextId: number, reason: string): void {
-    const speakers = this.#speakers.get(contextId);
-    this.#speakers.delete(contextId);
-    for (const peer of speakers ?? [])
+  private tellWaiting(contextId: number, reason: string): void {
+    const tell = (peer: Peer): boolean =>
       peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
+    for (const [peer, addressees] of this.#addressees) if (addressees.delete(contextId)) tell(peer);
+    // What the main thread waits for is not known here: it may have asked before there was a monitor.
+    const mainThread = this.#router.peerOf(this.#router.contextId);
+    if (mainThread !== undefined) tell(mainThread);
   }
 
-  private noteSpeaker(frame: Frame, from: Peer): void {
-    const { dstId } = frame;
+  private noteAddressee(contextId: number, from: Peer): void {
     // Whoever is above a context dies after it.
-    if (from.kind === "parent" || this.#router.hasAuthority(dstId)) return;
-    let speakers = this.#speakers.get(dstId);
-    if (speakers === undefined) {
-      speakers = new Set();
-      this.#speakers.set(dstId, speakers);
+    if (from.kind !== "child" || this.#router.hasAuthority(contextId)) return;
+    let addressees = this.#addressees.get(from);
+    if (addressees === undefined) {
+      addressees = new Set();
+      this.#addressees.set(from, addressees);
     }
-    speakers.add(from);
+    addressees.add(contextId);
+    if (addressees.size > MAX_ADDRESSEES) addressees.delete(addressees.values().next().value as number);
   }
 
   private sendUp(handle: number, value: unknown): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import {
   busybox,
   fedByPipe,
@@ -68,6 +69,21 @@ for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by
       } finally {
         if (shell !== undefined) process.env.SHELL = shell;
       }
+    });
+
+    it("does not hang up on the tool because nobody types any more (T15)", async () => {
+      const tool = new ToolProcess(["sh", "-c", "read line; sleep 0.2; echo alive"], { terminal });
+      const [line] = await Promise.all([
+        once(tool.stdout, "data"),
+        (async () => {
+          tool.promptIn.end();
+          await pause(100);
+          tool.stdin.write("data\n");
+        })(),
+      ]);
+      assert.equal(String(line), "alive\n");
+      await tool.drained();
+      assert.deepEqual(tool.exit, { code: 0, signal: null });
     });
 
     it("ends, with the tool, when its keyboard and data are taken away", async () => {

@@ -494,6 +494,8 @@ test("FrameRouter that is unidirectional refuses messages between children, nami
   one.receive(frame({ srcId: 1, dstId: 2, replyTo: 1500 }));
   const reason = "Cannot route message from context 1 to 2: context 0 is unidirectional";
   assert.equal(deadSentTo(one, 1, 1500), reason);
+  // Nobody else would be believed by who waits for 2; that it comes from here is in the authority.
+  assert.deepEqual([one.sent[0]?.srcId, one.sent[0]?.authId], [2, 0]);
   assert.equal(two.sent.length, 0);
   assert.equal(records[0]?.level, "debug");
   assert.match(records[0]?.message ?? "", /from context 1 to 2: context 0 is unidirectional/);
@@ -580,6 +582,9 @@ test("FrameRouter with an inner peer hands it what no handler here takes, and an
   inner.receive(frame({ srcId: 5, dstId: 6 }));
   inner.receive(frame({ srcId: 5, dstId: 0 }));
   assert.deepEqual([six.sent.length, parent.sent.length], [1, 1]);
+  inner.sent.length = 0;
+  inner.receive(frame({ srcId: 5, dstId: 5, handle: 4711, replyTo: 1500 }));
+  assert.match(deadSentTo(inner, 5, 1500), /handle 4711 of context 5: no such handle/);
 });
 
 // Hostile frames.

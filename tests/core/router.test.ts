@@ -182,6 +182,15 @@ test("CoreRouter.addRoute changes no way there is, and none to itself", () => {
   assert.deepEqual([master.isImmediateChild(2), master.isImmediateChild(1)], [false, true]);
 });
 
+test("CoreRouter.delRoutes of contexts nobody knows is no error, and wakes who waits for them (RTR-18)", async () => {
+  const { master, context } = masterAndChild();
+  const wait = new Receiver(master, { respondent: master.contextById(77) }).get();
+  master.delRoutes([77, 78], "told so");
+  master.delRoutes([77], "told again");
+  await assert.rejects(wait, { name: "ChannelError", message: "told so" });
+  assert.equal(context.goneReason, undefined);
+});
+
 test("CoreRouter believes a middle about the leaf behind it, and nobody else", async (t) => {
   const records = captureLogs(t, "error");
   const { master, leaf } = threeInARow();
@@ -257,4 +266,25 @@ test("CoreRouter that is unidirectional answers a sibling's request dead", async
     name: "ChannelError",
     message: "Cannot route message from context 1 to 2: context 0 is unidirectional",
   });
+});
+
+test("CoreRouter: a request into a branch that is unidirectional alone is answered, and so is one out of it (RTR-20)", async () => {
+  const master = new FakeRouter({ contextId: 0 });
+  const middle = new FakeRouter({ contextId: 1, parentIds: [0], unidirectional: true });
+  const leaf = new FakeRouter({ contextId: 2, parentIds: [1, 0], unidirectional: true });
+  const other = new FakeRouter({ contextId: 3, parentIds: [0] });
+  for (const [parent, child] of [
+    [master, middle],
+    [middle, leaf],
+    [master, other],
+  ] as const) {
+    connect(parent, child);
+  }
+  master.addRoute(2, master.peerOf(1) as Peer);
+  const refused = (from: number, to: number): object => ({
+    name: "ChannelError",
+    message: `Cannot route message from context ${from} to ${to}: context 1 is unidirectional`,
+  });
+  await assert.rejects(other.contextById(2).request(PING, 1), refused(3, 2));
+  await assert.rejects(leaf.contextById(3).request(PING, 1), refused(2, 3));
 });

@@ -243,12 +243,14 @@ test("StreamLink ends when its readable does, once, whatever follows", async () 
   assert.deepEqual(closed, ["test: connection closed"]);
 });
 
-test("StreamLink ends with the message of a stream's error", async () => {
+test("StreamLink ends with the message of a stream's error, whichever it is (SHD-03)", async () => {
   for (const side of ["readable", "writable"] as const) {
-    const streams = link();
-    streams[side].destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
-    await turn();
-    assert.deepEqual(streams.closed, ["test: connection lost: read ECONNRESET"], side);
+    for (const code of ["ECONNRESET", "EIO"]) {
+      const streams = link();
+      streams[side].destroy(Object.assign(new Error(`read ${code}`), { code }));
+      await turn();
+      assert.deepEqual(streams.closed, [`test: connection lost: read ${code}`], side);
+    }
   }
 });
 
@@ -264,6 +266,20 @@ test("StreamLink whose peer stopped reading (EPIPE) still delivers what it said,
   await turn();
   assert.equal(frames.length, 1);
   assert.deepEqual(closed, ["test: connection closed"]);
+});
+
+test("StreamLink whose peer stopped reading (EPIPE) and never ends is given up after a second (SHD-03)", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { writable, frames, readable, closed } = link();
+  writable.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  await turn();
+  t.mock.timers.tick(999);
+  readable.write(bytesOf(frame({ handle: 1 })));
+  await turn();
+  assert.deepEqual([frames.length, closed], [1, []]);
+  t.mock.timers.tick(1);
+  assert.deepEqual(closed, ["test: connection lost: write EPIPE"]);
+  assert.equal(readable.destroyed, true);
 });
 
 test("StreamLink gives no frame after its end, though more came with it", () => {

@@ -26,6 +26,26 @@ describe("a program", () => {
     });
   }
 
+  it("ended by Ctrl-C, which its contexts see too, prints nothing and leaves nobody (SHD-04)", async () => {
+    const program = runProgram("e2e/wait-for-signal.mjs", { ownGroup: true });
+    const pids = pidsOf(await program.line());
+    process.kill(-(program.process.pid as number), "SIGINT");
+    const { signal, stderr } = await program.ended;
+    assert.deepEqual([signal, stderr], ["SIGINT", ""]);
+    assert.deepEqual(await processesGone(pids, 3000), []);
+  });
+
+  it("that handles Ctrl-C itself sees its contexts end quietly (SHD-04)", async () => {
+    const program = runProgram("e2e/handle-interrupt.mjs", { ownGroup: true });
+    const pids = pidsOf(await program.line());
+    process.kill(-(program.process.pid as number), "SIGINT");
+    const { code, stdout, stderr } = await program.ended;
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(stdout.split("\n").slice(1), ["ERR_CHANNEL", "ERR_CHANNEL", ""]);
+    assert.equal(stderr, "");
+    assert.deepEqual(await processesGone(pids, 3000), []);
+  });
+
   it("whose main throws under runWithRouter fails with that error, its contexts gone (LIF-04, LIF-06)", async () => {
     const { code, stdout, stderr } = await runProgram("e2e/failing-main.mjs").ended;
     assert.equal(code, 1);

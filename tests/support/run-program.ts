@@ -15,7 +15,7 @@ export interface Program {
 
 export function runProgram(
   name: string,
-  options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string } = {},
+  options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string; ownGroup?: boolean } = {},
 ): Program {
   const path = name.startsWith("/") ? name : join(repoRoot, "tests/fixtures/programs", name);
   const env = { ...process.env, ...options.env };
@@ -26,6 +26,8 @@ export function runProgram(
     stdio: ["ignore", "pipe", "pipe"],
     env,
     cwd: options.cwd ?? repoRoot,
+    // As a shell starts what it runs in the foreground: a terminal's signals go to all of the group.
+    detached: options.ownGroup ?? false,
   });
   let stdout = "";
   let stderr = "";

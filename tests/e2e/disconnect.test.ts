@@ -1,0 +1,131 @@
+/** Functions that wait for contexts elsewhere in the tree; what the program itself waits for is in tree.test.ts. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Context, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { ask, askMyself } from "../fixtures/remote/hostile.ts";
+import * as waiting from "../fixtures/remote/waiting.ts";
+import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** `left1` and `right1` are children of the program, `left2` is one of `left1`, and so on. */
+type Name = `${"left" | "right"}${1 | 2 | 3}`;
+
+const cases: [title: string, waiter: Name, target: Name, victim: Name][] = [
+  ["a sibling", "left1", "right1", "right1"],
+  ["a child of a sibling", "left1", "right2", "right2"],
+  ["a child of a sibling, when the sibling dies", "left1", "right2", "right1"],
+  ["a sibling of its parent", "left2", "right1", "right1"],
+  ["a cousin", "left2", "right2", "right2"],
+  ["a cousin, when the parent of that dies", "left2", "right2", "right1"],
+  ["its own child", "left1", "left2", "left2"],
+  ["its grandchild", "left1", "left3", "left3"],
+  ["its grandchild, when the context between dies", "left1", "left3", "left2"],
+];
+
+/** Starts the contexts on the way to the named ones. */
+async function grow(router: Router, names: readonly Name[]): Promise<Map<Name, Context>> {
+  const contexts = new Map<Name, Context>();
+  for (const side of ["left", "right"] as const) {
+    const depth = Math.max(
+      0,
+      ...names.filter((name) => name.startsWith(side)).map((name) => Number(name.at(-1))),
+    );
+    let via: Context | undefined;
+    for (const level of ([1, 2, 3] as const).slice(0, depth)) {
+      via = await router.local({ via, name: `${side}${level}` });
+      contexts.set(`${side}${level}`, via);
+    }
+  }
+  return contexts;
+}
+
+/** Has `waiter` wait for `target`; answers how it ended once it has. */
+async function startWaiting(waiter: Context, target: Context): Promise<() => Promise<string[]>> {
+  const handle = await target.call(waiting.openSilentHandle);
+  const ends = waiter.call(waiting.waitEveryWay, target, handle);
+  ends.catch(() => undefined);
+  // Its request has arrived then.
+  await waiter.call(waiting.reach, target);
+  return () => ends;
+}
+
+async function kill(context: Context): Promise<void> {
+  await context.call(remote.killYourself).catch(() => undefined);
+}
+
+function assertTold(ends: readonly string[], victim: string): void {
+  const gone = new RegExp(`^ChannelError: .*\\b${victim}: disconnected`);
+  const [request, got, iteration] = ends;
+  assert.match(request ?? "", gone);
+  assert.match(got ?? "", gone);
+  assert.equal(iteration, "iteration ended");
+}
+
+describe("a function that waits is told of the end of", () => {
+  for (const [title, waiter, target, victim] of cases) {
+    it(`${title} (RTR-11, T21)`, async () => {
+      await using router = new Router();
+      const contexts = await grow(router, [waiter, target, victim]);
+      const of = (name: Name): Context => contexts.get(name) as Context;
+      const ends = await startWaiting(of(waiter), of(target));
+      const started = Date.now();
+      await kill(of(victim));
+      assertTold(await ends(), victim);
+      // About 100 ms; a busy machine gets more than the second that is promised.
+      assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
+      assert.equal(await of(waiter).call(remote.add, 1, 1), 2);
+    });
+  }
+
+  it("a context, though its own became a parent after it had begun to wait", async () => {
+    await using router = new Router();
+    const contexts = await grow(router, ["left1", "right1"]);
+    const [left, right] = [contexts.get("left1"), contexts.get("right1")] as [Context, Context];
+    const ends = await startWaiting(left, right);
+    await router.local({ via: left });
+    await kill(right);
+    assertTold(await ends(), "right1");
+  });
+});
+
+describe("a request to nobody", () => {
+  it("is answered by the context that notices: no such handle, no such context (RTR-05, RTR-06)", async () => {
+    await using router = new Router();
+    const contexts = await grow(router, ["left2", "right1"]);
+    const [left1, left2, right1] = ["left1", "left2", "right1"].map((name) => contexts.get(name as Name)) as [
+      Context,
+      Context,
+      Context,
+    ];
+    const noHandle = ({ contextId }: Context): string =>
+      `ChannelError: Cannot deliver message to handle 4711 of context ${contextId}: no such handle`;
+    assert.equal(await ask(left2, 4711, null), noHandle(left2));
+    assert.equal(await right1.call(ask, left2, 4711, null), noHandle(left2));
+    assert.equal(await left1.call(ask, left2, 4711, null), noHandle(left2));
+    assert.equal(await left1.call(askMyself, 4711), noHandle(left1));
+    const nobody = router.contextById(999);
+    const noRoute = "ChannelError: Cannot route message to context 999: no route from context 0";
+    assert.equal(await ask(nobody, 4711, null), noRoute);
+    assert.equal(await left2.call(ask, nobody, 4711, null), noRoute);
+  });
+});
+
+describe("siblings behind a context that hangs", () => {
+  it("exchange messages, and nothing of it comes to the program (RTR-08)", async () => {
+    await using router = new Router();
+    const hub = await router.local();
+    const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);
+    const opened = await one.call(withMitogen.openReceiver);
+    hub.callAsync(remote.hang);
+    const before = router.getStats().bytesReceived;
+    await two.call(withMitogen.sendNumbers, opened, 5000);
+    // Sent behind the messages, answered behind them.
+    await two.call(waiting.reach, one);
+    const received = router.getStats().bytesReceived - before;
+    assert.ok(received < 5000, `${received} bytes`);
+    assert.equal((await one.call(withMitogen.readNumbers)).length, 5000);
+  });
+});

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ChannelError, type Context, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** design.md section 10. */
+const GRACE_MS = 5000;
+/** What a busy machine gets on top. */
+const SLACK_MS = 1000;
+
+const pidOf = (context: Context): Promise<number> => context.call(remote.pid);
+
+async function timed(work: Promise<unknown>): Promise<number> {
+  const started = Date.now();
+  await work;
+  return Date.now() - started;
+}
+
+describe("shutdown of a context", () => {
+  it("ends those below it first: their last words arrive (SHD-01)", async () => {
+    const logs = collectLogs("info");
+    await using router = new Router();
+    const top = await router.local();
+    const middle = await router.local({ via: top });
+    const bottom = await router.local({ via: middle });
+    const pids = await Promise.all([top, middle, bottom].map(pidOf));
+    for (const context of [bottom, middle, top]) await context.call(remote.printUnterminated, "last words");
+    await top.shutdown();
+    for (const context of [top, middle, bottom]) {
+      assert.deepEqual(logs.lines("stdout", context.name), ["last words"], context.name);
+      assert.notEqual(context.goneReason, undefined);
+    }
+    assert.deepEqual(await processesGone(pids, 0), []);
+    logs.stop();
+  });
+
+  it("answers the calls that wait below it (SHD-03)", async () => {
+    await using router = new Router();
+    const top = await router.local();
+    const bottom = await router.local({ via: top });
+    const call = bottom.call(remote.echoLater, 1, 60_000).catch((error) => error);
+    await bottom.ping();
+    await top.shutdown();
+    assert.ok((await call) instanceof ChannelError);
+  });
+});
+
+describe("shutdown of a router", () => {
+  const wrapped = ["sh", "-c", `trap '' TERM; "$@"; sleep 100`, "sh", process.execPath];
+  const stubborn: [title: string, connect: (router: Router) => Promise<Context>][] = [
+    ["hangs in a function", (router) => router.local()],
+    ["hangs two levels below", async (router) => router.local({ via: await router.local() })],
+    ["has a shell around it that ignores SIGTERM", (router) => router.local({ nodePath: wrapped })],
+  ];
+  for (const [title, connect] of stubborn) {
+    it(`ends a child that ignores SIGTERM and ${title}, within its grace (SHD-02)`, async () => {
+      const router = new Router();
+      const context = await connect(router);
+      const pid = await pidOf(context);
+      await context.call(remote.ignoreSigterm);
+      const hung = context.call(remote.hang).catch((error) => error);
+      const ms = await timed(router.shutdown());
+      assert.ok(ms <= GRACE_MS + SLACK_MS, `${ms} ms`);
+      assert.ok((await hung) instanceof ChannelError);
+      assert.deepEqual(await processesGone([pid], 0), []);
+    });
+  }
+});
+
+describe("router.disconnect", () => {
+  it("does nothing for a context behind another (RTR-19)", async () => {
+    await using router = new Router();
+    const grandchild = await router.local({ via: await router.local() });
+    await router.disconnect(grandchild);
+    assert.equal(await grandchild.call(remote.add, 1, 1), 2);
+  });
+});

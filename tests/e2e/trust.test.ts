@@ -1,0 +1,183 @@
+/** What a compromised context tries on the others, over real links. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { type Context, Receiver, Router } from "../../src/index.ts";
+import { Handle } from "../../src/wire/handles.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { ask, forge } from "../fixtures/remote/hostile.ts";
+import { reach } from "../fixtures/remote/waiting.ts";
+import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const folder = mkdtempSync(join(tmpdir(), "mitogen-trust-"));
+after(() => rmSync(folder, { recursive: true }));
+
+/** A call that leaves a trace, and whether it did. */
+function trap(name: string): { call: unknown; isSprung(): boolean } {
+  const path = join(folder, name);
+  return { call: [null, "node:fs", ["writeFileSync"], [path, ""]], isSprung: () => existsSync(path) };
+}
+
+/** All that a context does for those above it, with what would make it do it. */
+function orders(target: Context, call: unknown): [handle: number, value: unknown][] {
+  const identity = { contextId: 4711, remoteName: "x", logLevel: 3 };
+  return [
+    [Handle.CALL_FUNCTION, call],
+    [Handle.SHUTDOWN, null],
+    [Handle.LOAD_MODULE, [target.contextId, []]],
+    [Handle.CONNECT_CHILD, ["exec", { command: ["touch", join(folder, "connected")] }, identity, 0]],
+    [Handle.END_CHILD, [target.contextId]],
+  ];
+}
+
+describe("a context takes orders from those above it alone (SEC-01, SEC-02):", () => {
+  const relations: [title: string, grow: (router: Router) => Promise<[from: Context, to: Context]>][] = [
+    ["not from a sibling", async (router) => [await router.local(), await router.local()]],
+    [
+      "not from its child",
+      async (router) => {
+        const parent = await router.local();
+        return [await router.local({ via: parent }), parent];
+      },
+    ],
+    [
+      "not from a cousin",
+      async (router) => {
+        const [left, right] = await Promise.all([router.local(), router.local()]);
+        return [await router.local({ via: left }), await router.local({ via: right })];
+      },
+    ],
+  ];
+  for (const [index, [title, grow]] of relations.entries()) {
+    it(title, async () => {
+      await using router = new Router();
+      const [from, to] = await grow(router);
+      const { call, isSprung } = trap(`order${index}`);
+      for (const [handle, value] of orders(to, call)) {
+        assert.equal(
+          await from.call(ask, to, handle, value),
+          `ChannelError: Cannot deliver message to handle ${handle} of context ${to.contextId}: refused by policy`,
+        );
+      }
+      assert.equal(await to.call(remote.add, 1, 1), 2);
+      assert.deepEqual([isSprung(), existsSync(join(folder, "connected"))], [false, false]);
+    });
+  }
+
+  it("the program from nobody", async () => {
+    await using router = new Router();
+    const child = await router.local();
+    const { call, isSprung } = trap("program");
+    for (const [handle, value] of orders(router.myself(), call)) {
+      const answer = await child.call(ask, router.myself(), handle, value);
+      assert.equal(
+        answer,
+        `ChannelError: Cannot deliver message to handle ${handle} of context 0: no such handle`,
+      );
+    }
+    assert.equal(isSprung(), false);
+  });
+});
+
+describe("a context that lies about who it is", () => {
+  it("reaches nobody, and is logged (RTR-13, SEC-02)", async () => {
+    const logs = collectLogs("error");
+    await using router = new Router();
+    const [liar, victim] = await Promise.all([router.local(), router.local()]);
+    const receiver = new Receiver(router);
+    const { call, isSprung } = trap("liar");
+    for (const claim of [
+      { srcId: 0, authId: 0 },
+      { authId: 0 },
+      { srcId: victim.contextId, authId: victim.contextId },
+      { srcId: victim.contextId },
+    ]) {
+      await liar.call(forge, { dstId: victim.contextId, handle: Handle.CALL_FUNCTION, ...claim }, call);
+      await liar.call(forge, { dstId: 0, handle: receiver.handle, ...claim }, "forged");
+    }
+    // Behind them all.
+    await liar.call(reach, victim);
+    assert.equal(await victim.call(remote.add, 1, 1), 2);
+    assert.deepEqual([receiver.size(), isSprung()], [0, false]);
+    receiver.close();
+    const dropped = logs.records.filter(({ message }) =>
+      /^Dropped message from .*: bad (auth|src)Id/.test(message),
+    );
+    assert.equal(dropped.length, 8);
+    logs.stop();
+  });
+
+  for (const depth of [1, 2]) {
+    it(`cannot have its parent at level ${depth} route an id of others to it (RTR-09, SEC-02)`, async () => {
+      const logs = collectLogs("error");
+      await using router = new Router();
+      const outer = depth === 2 ? await router.local({ name: "outer" }) : undefined;
+      const hop = await router.local({ via: outer, name: "hop" });
+      const [liar, sibling] = await Promise.all([
+        router.local({ via: hop, name: "liar" }),
+        router.local({ via: outer, name: "sibling" }),
+      ]);
+      const opened = await hop.call(withMitogen.openReceiver);
+      const { call, isSprung } = trap(`claim${depth}`);
+      const claimed = [sibling, ...(outer === undefined ? [] : [outer])];
+      for (const { contextId } of claimed) {
+        await liar.call(forge, { dstId: hop.contextId, handle: Handle.ADD_ROUTE }, [contextId, "mine"]);
+        const claim = { dstId: hop.contextId, srcId: contextId, authId: contextId };
+        await liar.call(forge, { ...claim, handle: opened.handle }, "forged");
+        await liar.call(forge, { ...claim, handle: Handle.CALL_FUNCTION }, call);
+      }
+      await liar.call(reach, hop);
+      assert.deepEqual([await hop.call(withMitogen.readNow), isSprung()], [0, false]);
+      // Whose ids they are can be reached as before.
+      for (const context of claimed) await hop.call(reach, context);
+      const refused = logs.records.filter(({ message }) =>
+        /Refused route to context \d+ from liar/.test(message),
+      );
+      assert.equal(refused.length, claimed.length);
+      logs.stop();
+    });
+  }
+});
+
+describe("ids for children", () => {
+  it("are given to any context, each its own (WIRE-08, SEC-04)", async () => {
+    await using router = new Router();
+    const child = await router.local();
+    const grandchild = await router.local({ via: child });
+    const blocks: [number, number][] = [];
+    for (const context of [child, grandchild, child]) {
+      blocks.push((await context.call(ask, router.myself(), Handle.ALLOCATE_ID, null)) as [number, number]);
+    }
+    let last = grandchild.contextId;
+    for (const [start, end] of blocks) {
+      assert.deepEqual([start > last, end - start], [true, 1000]);
+      last = end - 1;
+    }
+    assert.ok((await router.local()).contextId > last);
+  });
+});
+
+describe("a request that a unidirectional context may not pass on", () => {
+  it("is answered, also to who asked from elsewhere in the tree (RTR-20)", async () => {
+    await using router = new Router();
+    const [outside, hub] = await Promise.all([router.local(), router.local({ unidirectional: true })]);
+    const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);
+    const refusal = (from: Context, to: Context): string =>
+      `ChannelError: Cannot route message from context ${from.contextId} to ${to.contextId}: context ${hub.contextId} is unidirectional`;
+    for (const [from, to] of [
+      [outside, one],
+      [one, outside],
+      [one, two],
+    ] as const) {
+      assert.equal(await from.call(ask, to, Handle.PING, null), refusal(from, to));
+    }
+    await hub.call(reach, one);
+    await one.call(reach, hub);
+  });
+});
