@@ -1,6 +1,7 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
 import type { Frame } from "../wire/frame.ts";
 import type { Context } from "./context.ts";
+import { Credits } from "./flow-control.ts";
 import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import type { CoreRouter } from "./router.ts";
@@ -37,12 +38,14 @@ export class Receiver<T = unknown> {
   readonly router: CoreRouter;
   readonly #isOneShot: boolean;
   readonly #queue: Message<T>[] = [];
+  readonly #credits: Credits;
   readonly #waiters: Set<Waiter<T>> = new Set();
   /** Set once nothing can arrive any more: why a `get` would wait in vain. */
   #endReason: string | undefined;
 
   constructor(router: CoreRouter, options: ReceiverOptions = {}) {
     this.router = router;
+    this.#credits = new Credits(router);
     this.#isOneShot = options.persist === false;
     this.handle = router.listen((frame) => this.receive(frame), {
       handle: options.handle,
@@ -62,7 +65,10 @@ export class Receiver<T = unknown> {
    */
   async get(options: WaitOptions = {}): Promise<Message<T>> {
     const queued = this.#queue.shift();
-    if (queued !== undefined) return living(queued);
+    if (queued !== undefined) {
+      this.#credits.consumed(queued);
+      return living(queued);
+    }
     if (this.#endReason !== undefined) throw new ChannelError(this.#endReason);
     if (options.timeoutMs === 0)
       throw new TimeoutError("Cannot get message: none is queued and timeoutMs is 0");
@@ -104,7 +110,7 @@ export class Receiver<T = unknown> {
   /** Ends it: everyone who waits gets a {@link ChannelError}, what is queued is dropped. Safe to call twice. */
   close(): void {
     const reason = "The receiver was closed";
-    this.#queue.length = 0;
+    this.#credits.refuse(this.#queue.splice(0), reason);
     this.end(reason);
     this.#endReason = reason;
   }
@@ -120,6 +126,7 @@ export class Receiver<T = unknown> {
     const [waiter] = this.#waiters;
     if (waiter !== undefined) {
       this.#waiters.delete(waiter);
+      this.#credits.consumed(message);
       if (message.isDead) waiter.reject(new ChannelError(deadReason(message)));
       else waiter.resolve(message);
     } else {

@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
 import type { Reviver } from "../wire/references.ts";
 import { Broker } from "./broker.ts";
 import { Context } from "./context.ts";
+import { Credits, FIRST_CREDIT_HANDLE } from "./flow-control.ts";
 import { FrameRouter } from "./frame-router.ts";
 import { getLogger, type Logger } from "./log.ts";
 import { Message } from "./message.ts";
@@ -90,7 +91,12 @@ export class CoreRouter extends FrameRouter implements Reviver {
    * Throws a RangeError when the handle is taken.
    */
   addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
-    return this.listen((frame) => fn(new Message(this, frame)), {
+    const credits = new Credits(this);
+    const onFrame = (frame: ConstructorParameters<typeof Message>[1]): void => {
+      credits.consumed(frame);
+      fn(new Message(this, frame));
+    };
+    return this.listen(onFrame, {
       handle: options.handle,
       isPersistent: options.persist ?? true,
       policy: this.framePolicy(options.policy),
@@ -98,6 +104,11 @@ export class CoreRouter extends FrameRouter implements Reviver {
       isService: options.service ?? false,
       overwrite: options.overwrite ?? false,
     });
+  }
+
+  /** A handle that asks for credit: src/core/flow-control.ts. */
+  freeCreditHandle(): number {
+    return this.freeHandle(FIRST_CREDIT_HANDLE);
   }
 
   /** Removes a handler; unknown handles are ignored. */

@@ -1,4 +1,6 @@
+import type { Frame } from "../wire/frame.ts";
 import { travelsAs } from "../wire/references.ts";
+import { Window } from "./flow-control.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
@@ -10,6 +12,7 @@ export class Sender<T = unknown> {
   readonly contextId: number;
   readonly handle: number;
   readonly #router: CoreRouter;
+  #window: Window | undefined;
 
   constructor(router: CoreRouter, contextId: number, handle: number) {
     this.#router = router;
@@ -17,15 +20,25 @@ export class Sender<T = unknown> {
     this.handle = handle;
   }
 
-  /** Sends one value; arrives in the order sent. Rejects with a TypeError for a value that cannot travel. */
+  /**
+   * Sends one value; arrives in the order sent. Resolves once the receiver has read enough of what came before: about 1 MiB is on its
+   * way at most. Whoever does not await it holds what does not fit in memory. Rejects with a TypeError for a value that
+   * cannot travel, with a ChannelError when the receiver is known to be gone.
+   */
   async send(value: T): Promise<void> {
-    this.#router.route(Message.to(this.#router, { dstId: this.contextId, handle: this.handle }, { value }));
+    await this.dispatch(Message.to(this.#router, { dstId: this.contextId, handle: this.handle }, { value }));
   }
 
   /** Tells the receiver that nothing more will come; its iteration ends. */
   close(): void {
     const reason = `The sender in context ${this.#router.contextId} was closed`;
-    this.#router.routeFrame(this.#router.deadFrame(this.contextId, this.handle, reason));
+    // Behind what still waits; if the receiver is gone it knows.
+    this.dispatch(this.#router.deadFrame(this.contextId, this.handle, reason))?.catch(() => undefined);
+  }
+
+  private dispatch(frame: Frame): Promise<void> | undefined {
+    this.#window ??= new Window(this.#router, this.contextId);
+    return this.#window.send(frame);
   }
 
   toString(): string {

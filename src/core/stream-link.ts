@@ -1,7 +1,8 @@
 import type { Readable, Writable } from "node:stream";
 import { ProtocolError } from "../errors.ts";
-import { encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
+import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
+import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
 
@@ -9,6 +10,9 @@ import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
 const HIGH_WATER_BYTES = 1024 * 1024;
 /** Pieces up to here are joined before a write, larger ones are written by themselves. */
 const JOIN_BYTES = 64 * 1024;
+
+/** So much bulk is handed to the operating system at once; what may overtake it waits no longer than for that. */
+const BULK_WATER_BYTES = 128 * 1024;
 
 /** How long a peer that reads no more may go on writing. */
 const EPIPE_GRACE_MS = 1000;
@@ -22,6 +26,8 @@ export class StreamLink implements Link {
   readonly #readable: Readable;
   readonly #writable: Writable;
   readonly #decoder: FrameDecoder;
+  readonly #lanes: Lanes = new Lanes();
+  readonly #assembler: Assembler;
   #events: LinkEvents | undefined;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
@@ -34,6 +40,7 @@ export class StreamLink implements Link {
     this.#readable = readable;
     this.#writable = writable;
     this.#decoder = new FrameDecoder(maxMessageBytes);
+    this.#assembler = new Assembler(maxMessageBytes);
   }
 
   /** A later call takes delivery over. */
@@ -46,6 +53,7 @@ export class StreamLink implements Link {
     const failed = (error: Error) => this.finish(`${this.name}: connection lost: ${error.message}`);
     this.#readable.on("data", (chunk: Buffer) => this.receive(chunk));
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
+    this.#writable.on("drain", () => this.pump(BULK_WATER_BYTES));
     this.#writable.on("error", (error: NodeJS.ErrnoException) => {
       // What the peer said before it went is still to be read; its EOF ends the link, which must not wait for it for ever.
       if (error.code !== "EPIPE" || this.#readable.destroyed) failed(error);
@@ -57,7 +65,9 @@ export class StreamLink implements Link {
   receive(chunk: Buffer): void {
     if (this.#isClosed) return;
     try {
-      this.#decoder.push(chunk, (frame) => {
+      this.#decoder.push(chunk, (received) => {
+        const frame = received.encoding === Encoding.PART ? this.#assembler.add(received) : received;
+        if (frame === undefined) return;
         if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "received", frame);
         if (!this.#isClosed) this.#events?.onFrame(frame);
       });
@@ -72,7 +82,19 @@ export class StreamLink implements Link {
   send(frame: Frame): boolean {
     if (this.#isClosing || this.#isClosed) return true;
     if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "sent", frame);
-    for (const piece of encodeFrame(frame)) {
+    const pieces = encodeFrame(frame);
+    const place = this.#lanes.add(frame, pieces);
+    if (place === "bulk") {
+      this.pump(BULK_WATER_BYTES);
+    } else {
+      if (place === "barrier") this.pump(Number.POSITIVE_INFINITY);
+      this.enqueue(pieces);
+    }
+    return this.queuedBytes < HIGH_WATER_BYTES;
+  }
+
+  private enqueue(pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) {
       this.#queue.push(piece);
       this.#queuedBytes += piece.length;
     }
@@ -81,16 +103,23 @@ export class StreamLink implements Link {
       // Everything sent in this turn leaves in one write.
       process.nextTick(() => this.flush());
     }
-    return this.queuedBytes < HIGH_WATER_BYTES;
+  }
+
+  /** Moves bulk on, until so much waits for the operating system. */
+  private pump(waterBytes: number): void {
+    while (this.#lanes.bytes > 0 && this.#queuedBytes + this.#writable.writableLength < waterBytes) {
+      this.enqueue(this.#lanes.take());
+    }
   }
 
   /** Bytes accepted but not yet taken by the operating system. */
   get queuedBytes(): number {
-    return this.#queuedBytes + this.#writable.writableLength;
+    return this.#queuedBytes + this.#lanes.bytes + this.#writable.writableLength;
   }
 
   close(): void {
     if (this.#isClosing || this.#isClosed) return;
+    this.pump(Number.POSITIVE_INFINITY);
     this.flush();
     this.#isClosing = true;
     this.#writable.end();
@@ -99,6 +128,7 @@ export class StreamLink implements Link {
   abort(reason: string): void {
     this.#queue = [];
     this.#queuedBytes = 0;
+    this.#lanes.clear();
     this.finish(reason);
   }
 

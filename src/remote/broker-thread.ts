@@ -67,6 +67,7 @@ export class BrokerThread {
       for (const tap of this.#taps) tap.resume();
     });
     this.#parent = new StreamLink("parent", input, this.#writable, 0xffffffff);
+    this.#writable.hasMore = () => this.#parent.queuedBytes > 0;
     this.#inner = new ThreadLink(this.#port, data.words);
     this.#parent.open({
       // Only the first frame comes here; configure() takes the link over.

@@ -17,6 +17,8 @@ export class SharedWritable extends Writable {
   #isWriting = false;
   /** A write that must wait for the main thread's remainder, announced by the lock but not here yet. */
   #postponed: (() => void) | undefined;
+  /** Whether more is to come, which the main thread must not overtake. */
+  hasMore: () => boolean = () => false;
 
   constructor(socket: Writable, words: Int32Array) {
     super();
@@ -89,7 +91,7 @@ export class SharedWritable extends Writable {
 
   /** Gives the lock back unless there is something to write. */
   releaseIfIdle(): void {
-    if (this.#isWriting || this.#postponed !== undefined || this.writableLength > 0 || !this.#isOwner) return;
+    if (this.#isWriting || this.#postponed !== undefined || this.hasMore() || !this.#isOwner) return;
     this.#isOwner = false;
     Atomics.store(this.#words, Word.WRITER, Writer.NOBODY);
   }

@@ -80,7 +80,7 @@ export class FrameDecoder {
 
 function checkMagic(bytes: Buffer, offset: number, sample: Buffer): void {
   const magic = bytes.readUInt16BE(offset);
-  if (magic === Encoding.CBOR || magic === Encoding.RAW) return;
+  if (magic >= Encoding.CBOR && magic <= Encoding.PART) return;
   throw new ProtocolError(
     `Cannot decode frame: bad magic 0x${magic.toString(16)}, something else wrote to the link: ${JSON.stringify(
       sample.toString("latin1", 0, SAMPLE_BYTES),

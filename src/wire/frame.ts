@@ -6,6 +6,8 @@ export const Encoding = {
   CBOR: 0x4d4a,
   /** Bytes as they are. */
   RAW: 0x4d4b,
+  /** A part of a larger frame, of one link only: src/core/lanes.ts. */
+  PART: 0x4d4c,
 } as const;
 export type Encoding = (typeof Encoding)[keyof typeof Encoding];
 

@@ -38,10 +38,11 @@ describe("docs/protocol.md", () => {
       const { header, kind, content } = parseExpectation(line);
       const { dstId: dst, srcId: src, authId: auth, handle, replyTo } = frame;
       assert.deepEqual({ dst, src, auth, handle, replyTo }, header);
-      assert.equal(frame.encoding, kind === "raw" ? Encoding.RAW : Encoding.CBOR);
+      const encodings: Record<string, number> = { raw: Encoding.RAW, part: Encoding.PART };
+      assert.equal(frame.encoding, encodings[kind] ?? Encoding.CBOR);
       assert.equal(Buffer.concat(encodeFrame(frame)).toString("hex"), bytes.toString("hex"));
       const body = joinBody(frame);
-      if (kind === "raw") {
+      if (kind !== "value") {
         assert.deepEqual(Buffer.from(body), Buffer.from(evaluate(content) as string, "hex"));
         return;
       }
@@ -105,7 +106,7 @@ describe("docs/protocol.md", () => {
   });
 });
 
-/** ```hex blocks: a line `# dst=… src=… auth=… handle=… replyTo=… value=…` (or `raw="hex"`), then one frame in hex. */
+/** ```hex blocks: a line `# dst=… src=… auth=… handle=… replyTo=… value=…` (or `raw="hex"`, `part="hex"`), then one frame in hex. */
 function examples(): { line: string; bytes: Buffer }[] {
   return [...page.matchAll(/```hex\n# (.+)\n([\da-f\s]+)```/g)].map(([, line = "", hex = ""]) => ({
     line,
@@ -114,7 +115,7 @@ function examples(): { line: string; bytes: Buffer }[] {
 }
 
 function parseExpectation(line: string): { header: Record<string, number>; kind: string; content: string } {
-  const match = /^((?:\w+=\d+ )+)(value|raw)=(.+)$/.exec(line);
+  const match = /^((?:\w+=\d+ )+)(value|raw|part)=(.+)$/.exec(line);
   assert.ok(match, `no expectation: ${line}`);
   const [, numbers = "", kind = "", content = ""] = match;
   const pairs = numbers.trim().split(" ");

@@ -127,7 +127,7 @@ test("FrameDecoder refuses a body over maxMessageBytes with its header, before a
 });
 
 test("FrameDecoder refuses an unknown magic as soon as its two bytes are there", () => {
-  for (const magic of ["4d49", "4d4c", "0000", "ffff", "5353", "4e4a"]) {
+  for (const magic of ["4d49", "4d4d", "0000", "ffff", "5353", "4e4a"]) {
     const bytes = Buffer.from(magic, "hex");
     const pattern = new RegExp(`bad magic 0x${bytes.readUInt16BE().toString(16)},`);
     refuses(() => decode([bytes]), pattern);

@@ -1,0 +1,172 @@
+import { ChannelError } from "../errors.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { bodyLength, type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { deadReason, Message } from "./message.ts";
+import type { CoreRouter } from "./router.ts";
+
+/** What one sender may have on its way to one receiver, unread: docs/protocol.md#flow-control. */
+export const WINDOW_BYTES: number = 1024 * 1024;
+/** So much is told at once to have been read. */
+const STEP_BYTES = WINDOW_BYTES / 4;
+/** A sender counts only after this much: most never send as much, and then there is nothing to undo. */
+const FREE_BYTES = 64 * 1024;
+/** What a message costs beside its body. */
+const FRAME_COST = 64;
+/** How long a few bytes may wait until they are told to have been read. */
+const SETTLE_MS = 1000;
+
+function costOf(frame: Frame): number {
+  return bodyLength(frame) + FRAME_COST;
+}
+
+interface Waiting {
+  readonly frame: Frame;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+/** The sending side: holds messages back while the receiver has too much to read. */
+export class Window {
+  readonly #router: CoreRouter;
+  readonly #contextId: number;
+  #free = FREE_BYTES;
+  #unread = 0;
+  /** Where the receiver tells what it has read; 0 while nothing is unread. */
+  #creditHandle = 0;
+  #endReason: string | undefined;
+  #waiting: Waiting[] = [];
+
+  constructor(router: CoreRouter, contextId: number) {
+    this.#router = router;
+    this.#contextId = contextId;
+  }
+
+  /** Resolves when the message has left; rejects with a ChannelError once the receiver is gone. In order. */
+  send(frame: Frame): Promise<void> | undefined {
+    if (this.#endReason !== undefined) return Promise.reject(new ChannelError(this.#endReason));
+    if (this.#waiting.length === 0 && this.hasRoom(frame)) {
+      this.release(frame);
+      return undefined;
+    }
+    const { broker } = this.#router;
+    broker.hold();
+    return new Promise<void>((resolve, reject) => this.#waiting.push({ frame, resolve, reject })).finally(
+      () => broker.release(),
+    );
+  }
+
+  private hasRoom(frame: Frame): boolean {
+    // What the receiver has read may be untold up to a step: that must never be what a message waits for.
+    return this.#unread <= STEP_BYTES || this.#unread + costOf(frame) <= WINDOW_BYTES;
+  }
+
+  private release(frame: Frame): void {
+    const cost = costOf(frame);
+    this.#free -= cost;
+    if (this.#free >= 0 || frame.replyTo !== 0) {
+      this.#router.routeFrame(frame);
+      return;
+    }
+    this.#unread += cost;
+    if (this.#creditHandle === 0) {
+      this.#creditHandle = this.#router.listen((answer) => this.onCredit(answer), {
+        handle: this.#router.freeCreditHandle(),
+        respondentId: this.#contextId,
+      });
+    }
+    this.#router.routeFrame(new Message(this.#router, { ...frame, replyTo: this.#creditHandle }));
+  }
+
+  /** The number of bytes read, from a receiver that may lie: it can only hurt itself. */
+  private onCredit(answer: Frame): void {
+    const { replyTo } = answer;
+    const read = replyTo === Handle.IS_DEAD ? Number.NaN : Number(decodeValue(joinBody(answer)));
+    if (!(read > 0)) {
+      this.end(deadReason(answer));
+      return;
+    }
+    this.#unread = Math.max(0, this.#unread - read);
+    while (this.#waiting.length > 0) {
+      const next = this.#waiting[0] as Waiting;
+      if (!this.hasRoom(next.frame)) return;
+      this.#waiting.shift();
+      this.release(next.frame);
+      next.resolve();
+    }
+    if (this.#unread === 0) this.forget();
+  }
+
+  private end(reason: string): void {
+    this.#endReason = reason;
+    this.forget();
+    for (const { reject } of this.#waiting.splice(0)) reject(new ChannelError(reason));
+  }
+
+  private forget(): void {
+    this.#router.unlisten(this.#creditHandle);
+    this.#creditHandle = 0;
+  }
+}
+
+interface Due {
+  readonly srcId: number;
+  readonly handle: number;
+  bytes: number;
+}
+
+/** The receiving side: tells senders what has been read. */
+export class Credits {
+  readonly #router: CoreRouter;
+  readonly #due: Map<string, Due> = new Map();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(router: CoreRouter) {
+    this.#router = router;
+  }
+
+  /** A message has been taken out of the queue. */
+  consumed(frame: Frame): void {
+    const { srcId, replyTo } = frame;
+    if (!isCreditHandle(replyTo)) return;
+    const key = `${srcId}:${replyTo}`;
+    let due = this.#due.get(key);
+    if (due === undefined) {
+      due = { srcId, handle: replyTo, bytes: 0 };
+      this.#due.set(key, due);
+    }
+    due.bytes += costOf(frame);
+    if (due.bytes >= STEP_BYTES) this.tell(due);
+    else this.#timer ??= setTimeout(() => this.settle(), SETTLE_MS).unref();
+  }
+
+  /** Nothing will be read any more: whoever sent `frames` need not wait. */
+  refuse(frames: Iterable<Frame>, reason: string): void {
+    this.settle();
+    for (const { srcId, replyTo } of frames) {
+      if (isCreditHandle(replyTo)) this.#router.routeFrame(this.#router.deadFrame(srcId, replyTo, reason));
+    }
+  }
+
+  private settle(): void {
+    clearTimeout(this.#timer as NodeJS.Timeout);
+    this.#timer = undefined;
+    for (const due of this.#due.values()) this.tell(due);
+    this.#due.clear();
+  }
+
+  private tell(due: Due): void {
+    if (due.bytes === 0) return;
+    const to = { dstId: due.srcId, handle: due.handle };
+    this.#router.route(Message.to(this.#router, to, { value: due.bytes }));
+    due.bytes = 0;
+  }
+}
+
+/** Handles in this range ask for no answer but for what has been read. */
+export const FIRST_CREDIT_HANDLE = 0x40000000;
+const LAST_CREDIT_HANDLE = 0x7fffffff;
+
+export function isCreditHandle(handle: number): boolean {
+  return handle >= FIRST_CREDIT_HANDLE && handle <= LAST_CREDIT_HANDLE;
+}

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WINDOW_BYTES } from "../../src/core/flow-control.ts";
+import { Message } from "../../src/core/message.ts";
+import { Receiver } from "../../src/core/receiver.ts";
+import { Sender } from "../../src/core/sender.ts";
+import { ChannelError } from "../../src/errors.ts";
+import { FakeRouter } from "../support/fake-tree.ts";
+import { LinkPair } from "../support/link-pair.ts";
+
+const CHUNK = Buffer.alloc(32 * 1024, 1);
+
+/** Sends until a send has to wait; answers how many left, and that send. */
+async function fill(sender: Sender<Uint8Array>): Promise<{ sent: number; blocked: Promise<void> }> {
+  for (let sent = 0; ; sent++) {
+    const sending = sender.send(CHUNK);
+    const isSent = await Promise.race([sending.then(() => true), turns(5).then(() => false)]);
+    if (!isSent) return { sent, blocked: sending };
+    assert.ok(sent < 1000, "nothing holds the sender back");
+  }
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function pair() {
+  const parent = new FakeRouter({ contextId: 0 });
+  const child = new FakeRouter({ contextId: 1, parentIds: [0] });
+  const links = new LinkPair();
+  parent.attach(links.left, 1, "child");
+  child.attach(links.right, 0, "parent");
+  const receiver = new Receiver<Uint8Array>(parent);
+  const sender = new Sender<Uint8Array>(child, parent.contextId, receiver.handle);
+  return { parent, child, receiver, sender };
+}
+
+test("Sender.send waits while about 1 MiB is unread, and goes on as it is read", async () => {
+  const { receiver, sender } = pair();
+  const { sent, blocked } = await fill(sender);
+  const bytes = sent * CHUNK.length;
+  assert.ok(bytes > WINDOW_BYTES / 2 && bytes < 1.5 * WINDOW_BYTES, `${bytes} bytes were sent ahead`);
+  for (let i = 0; i < sent; i++) await receiver.get();
+  await blocked;
+  await receiver.get();
+  assert.equal(receiver.size(), 0);
+});
+
+test("Sender.send of a message larger than the window goes through once the others are read", async () => {
+  const { receiver, sender } = pair();
+  const { sent, blocked } = await fill(sender);
+  const huge = sender.send(Buffer.alloc(3 * WINDOW_BYTES));
+  for (let i = 0; i <= sent; i++) await receiver.get();
+  await blocked;
+  assert.equal(((await receiver.get()).decode() as Uint8Array).length, 3 * WINDOW_BYTES);
+  await huge;
+});
+
+test("Sender.send rejects when the receiver is closed, waiting or later", async () => {
+  const { receiver, sender } = pair();
+  const { blocked } = await fill(sender);
+  receiver.close();
+  await assert.rejects(blocked, ChannelError);
+  await assert.rejects(sender.send(CHUNK), ChannelError);
+});
+
+test("Sender.send rejects when the receiver's context is gone", async () => {
+  const { child, parent, sender } = pair();
+  const { blocked } = await fill(sender);
+  child.endRespondents([parent.contextId], "the context went away");
+  await assert.rejects(blocked, /the context went away/);
+});
+
+test("Sender.close follows what still waits", async () => {
+  const { receiver, sender } = pair();
+  const { sent, blocked } = await fill(sender);
+  sender.close();
+  let received = 0;
+  for await (const _message of receiver) received += 1;
+  assert.equal(received, sent + 1);
+  await blocked;
+});
+
+test("A handler reads what it is given: its senders are not held back", async () => {
+  const { parent, child } = pair();
+  let bytes = 0;
+  const handle = parent.addHandler((message) => {
+    bytes += (message.decode() as Uint8Array).length;
+  });
+  const sender = new Sender<Uint8Array>(child, parent.contextId, handle);
+  for (let i = 0; i < 200; i++) await sender.send(CHUNK);
+  await turns(5);
+  assert.equal(bytes, 200 * CHUNK.length);
+});
+
+test("A receiver that claims to have read more than it was sent, or nonsense, gains nothing", async () => {
+  const { parent, receiver, sender } = pair();
+  const { blocked } = await fill(sender);
+  let message = await receiver.get();
+  while (message.replyTo === 0) message = await receiver.get();
+  const { srcId, replyTo } = message;
+  parent.route(Message.to(parent, { dstId: srcId, handle: replyTo }, { value: 2 ** 40 }));
+  await blocked;
+  const { sent, blocked: again } = await fill(sender);
+  assert.ok(sent * CHUNK.length < 1.5 * WINDOW_BYTES, "the window has grown");
+  parent.route(Message.to(parent, { dstId: srcId, handle: replyTo }, { value: -1 }));
+  await assert.rejects(again, ChannelError);
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FIRST_CREDIT_HANDLE } from "../../src/core/flow-control.ts";
+import { Assembler, Lanes } from "../../src/core/lanes.ts";
+import { ProtocolError } from "../../src/errors.ts";
+import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
+import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
+import { Handle } from "../../src/wire/handles.ts";
+
+const LIMIT = 4 * 1024 * 1024;
+const PART_BYTES = 64 * 1024;
+
+const frame = (change: Partial<Frame> = {}): Frame => ({
+  encoding: Encoding.RAW,
+  ...{ dstId: 1, srcId: 2, authId: 2, handle: 2000, replyTo: 0 },
+  body: [Buffer.from("x")],
+  ...change,
+});
+const big = (change: Partial<Frame> = {}): Frame =>
+  frame({ body: [Buffer.alloc(5 * PART_BYTES, 7)], ...change });
+const credited = (change: Partial<Frame> = {}): Frame => frame({ replyTo: FIRST_CREDIT_HANDLE, ...change });
+
+/** Sends frames as a link would, with nothing leaving until all are there, and answers what arrives, in order. */
+function cross(frames: readonly Frame[]): string[] {
+  const lanes = new Lanes();
+  const wire: Uint8Array[] = [];
+  for (const each of frames) {
+    const pieces = encodeFrame(each);
+    const place = lanes.add(each, pieces);
+    if (place === "barrier") while (lanes.bytes > 0) wire.push(...lanes.take());
+    if (place !== "bulk") wire.push(...pieces);
+  }
+  while (lanes.bytes > 0) wire.push(...lanes.take());
+  const assembler = new Assembler(LIMIT);
+  const found: Frame[] = [];
+  new FrameDecoder(LIMIT).push(Buffer.concat(wire), (received) => {
+    const whole = received.encoding === Encoding.PART ? assembler.add(received) : received;
+    if (whole !== undefined) found.push(whole);
+  });
+  assert.deepEqual(found.map(digest).sort(), frames.map(digest).sort());
+  return found.map(({ srcId, dstId, handle }) => `${srcId}-${dstId} ${handle}`);
+}
+
+const digest = (each: Frame): string => Buffer.concat(encodeFrame(each)).toString("latin1");
+
+test("Lanes let small frames of others pass large ones", () => {
+  assert.deepEqual(cross([big(), frame({ srcId: 3 }), frame({ dstId: 4 })]), [
+    "3-1 2000",
+    "2-4 2000",
+    "2-1 2000",
+  ]);
+});
+
+test("Lanes keep the order of what one context sends another", () => {
+  const frames = [
+    big({ handle: 2001 }),
+    frame({ handle: 2002 }),
+    credited({ handle: 2003 }),
+    frame({ handle: 2004 }),
+  ];
+  assert.deepEqual(cross(frames), ["2-1 2001", "2-1 2002", "2-1 2003", "2-1 2004"]);
+});
+
+test("Lanes let nobody pass a frame that is about others: modules and routes", () => {
+  for (const handle of [Handle.LOAD_MODULE, Handle.ADD_ROUTE, Handle.DEL_ROUTE]) {
+    const order = cross([big(), frame({ srcId: 3, dstId: 5, handle }), frame({ dstId: 4 })]);
+    assert.deepEqual(order, ["2-1 2000", `3-5 ${handle}`, "2-4 2000"]);
+  }
+});
+
+test("Lanes let pings, shutdowns, logs, credit and empty answers pass what the same two contexts exchange", () => {
+  for (const handle of [Handle.PING, Handle.SHUTDOWN, Handle.FORWARD_LOG, FIRST_CREDIT_HANDLE]) {
+    assert.deepEqual(cross([big(), frame({ handle })]), [`2-1 ${handle}`, "2-1 2000"]);
+  }
+  assert.deepEqual(cross([big(), frame({ handle: 3000, body: [] })]), ["2-1 3000", "2-1 2000"]);
+});
+
+test("Lanes take parts from one pair of contexts after the other", () => {
+  const lanes = new Lanes();
+  for (const srcId of [2, 3]) lanes.add(big({ srcId }), encodeFrame(big({ srcId })));
+  const sources: number[] = [];
+  while (lanes.bytes > 0) sources.push(Buffer.from(lanes.take()[0] as Uint8Array).readUInt32BE(6));
+  assert.deepEqual(sources, [2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3]);
+});
+
+test("Lanes count what waits, and forget it", () => {
+  const lanes = new Lanes();
+  lanes.add(credited(), encodeFrame(credited()));
+  lanes.add(big(), encodeFrame(big()));
+  assert.ok(lanes.bytes > 5 * PART_BYTES, String(lanes.bytes));
+  lanes.clear();
+  assert.equal(lanes.bytes, 0);
+});
+
+const part = (change: Partial<Frame>): Frame => frame({ encoding: Encoding.PART, ...change });
+
+test("Assembler refuses what is larger than maxMessageBytes before it makes room for it", () => {
+  assert.throws(() => new Assembler(LIMIT).add(part({ handle: LIMIT + 27 })), ProtocolError);
+});
+
+test("Assembler refuses parts that are longer than announced, and parts that make no frame", () => {
+  assert.throws(() => new Assembler(LIMIT).add(part({ handle: 3, body: [Buffer.alloc(4)] })), ProtocolError);
+  assert.throws(() => new Assembler(LIMIT).add(part({ handle: 3, body: [Buffer.alloc(3)] })), ProtocolError);
+  assert.throws(() => new Assembler(LIMIT).add(part({ handle: 0, body: [] })), ProtocolError);
+  const nested = Buffer.concat(encodeFrame(part({ handle: 9, body: [] })));
+  assert.throws(
+    () => new Assembler(LIMIT).add(part({ handle: nested.length, body: [nested] })),
+    ProtocolError,
+  );
+});
+
+test("Assembler bounds how many frames a neighbour may leave unfinished", () => {
+  const assembler = new Assembler(LIMIT);
+  const begin = (srcId: number): unknown => assembler.add(part({ srcId, handle: 100 }));
+  for (let srcId = 0; srcId < 64; srcId++) assert.equal(begin(srcId), undefined);
+  assert.throws(() => begin(64), ProtocolError);
+});
