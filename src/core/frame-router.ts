@@ -154,7 +154,9 @@ export class FrameRouter {
    * delivered is answered by a dead message. `from` is the peer it arrived by, absent for this context's own.
    */
   routeFrame(frame: Frame, from?: Peer): void {
-    if (from !== undefined && from.kind !== "inner" && !this.isPlausible(frame, from)) return;
+    // The two threads of a child believe each other; the broker's answers to the main thread come from its own context.
+    const isThread = from?.kind === "inner" || from?.kind === "outer";
+    if (from !== undefined && !isThread && !this.isPlausible(frame, from)) return;
     if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
       this.refuseOversized(frame);
       return;

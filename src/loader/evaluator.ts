@@ -52,17 +52,25 @@ export class Evaluator {
     return this.#evaluated.get(id);
   }
 
-  /** Where a function stands in what has been evaluated here: its module and path, by identity. */
+  /** Where a function stands in what has been evaluated here, by identity: where it is written, not where it is exported once more. */
   find(fn: unknown): { module: string; path: string[] } | undefined {
-    for (const [module, { value }] of this.#evaluated) {
-      const path = pathTo(fn, value);
-      if (path !== undefined) return { module, path };
-    }
-    for (const [module, { status, namespace }] of this.#modules) {
-      const path = status === "evaluated" ? pathTo(fn, namespace) : undefined;
-      if (path !== undefined) return { module, path };
-    }
-    return undefined;
+    const found = new Map<string, string[]>();
+    const look = (module: string, exports: unknown): void => {
+      const path = pathTo(fn, exports);
+      if (path !== undefined && !found.has(module)) found.set(module, path);
+    };
+    for (const [module, { value }] of this.#evaluated) look(module, value);
+    for (const [module, { status, namespace }] of this.#modules)
+      if (status === "evaluated") look(module, namespace);
+    const ids = [...found.keys()];
+    const takesFromAnother = (id: string): boolean => {
+      const { imports = {}, requires = {} } = this.#records.get(id) ?? {};
+      return [...Object.values(imports), ...Object.values(requires)].some(
+        (each) => each !== id && found.has(each),
+      );
+    };
+    const module = ids.find((id) => !takesFromAnother(id)) ?? ids[0];
+    return module === undefined ? undefined : { module, path: found.get(module) as string[] };
   }
 
   /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. */
@@ -80,12 +88,13 @@ export class Evaluator {
 
   /** `import()`: the namespace, after linking and evaluating what it depends on. */
   private async importModule(id: string): Promise<vm.Module["namespace"]> {
-    const module = this.moduleFor(id);
-    if (module.status === "unlinked") {
-      const turn = this.#linking.then(() => this.link(module));
+    if (isUnlinked(this.moduleFor(id))) {
+      // Looked up again when its turn comes: a link that failed has forgotten it.
+      const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
       this.#linking = turn.catch(() => undefined);
       await turn;
     }
+    const module = this.moduleFor(id);
     await module.evaluate();
     return module.namespace;
   }
@@ -99,7 +108,7 @@ export class Evaluator {
     } catch (error) {
       // Nothing of it has run: the next import starts anew, and fails with its own error.
       for (const [id, { status }] of this.#modules) {
-        if (status === "unlinked" || status === "linking") this.#modules.delete(id);
+        if (isUnlinked({ status })) this.#modules.delete(id);
       }
       throw error;
     }
@@ -275,6 +284,11 @@ export class Evaluator {
       },
     });
   }
+}
+
+/** As far as an importer is concerned; another's link may be under way. */
+function isUnlinked({ status }: Pick<vm.Module, "status">): boolean {
+  return status === "unlinked" || status === "linking";
 }
 
 function synthetic(id: string, names: string[], evaluate: () => Record<string, unknown>): vm.Module {
