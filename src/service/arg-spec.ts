@@ -1,9 +1,21 @@
+import { Context } from "../core/context.ts";
+import { Sender } from "../core/sender.ts";
+import { Blob } from "../wire/blob.ts";
+import { Secret } from "../wire/secret.ts";
 import { refusal } from "./request.ts";
 
 const TYPES = ["string", "number", "boolean", "bigint", "object", "array", "any"] as const;
 
 // biome-ignore lint/suspicious/noExplicitAny: the constructor of anything
 type Constructor = abstract new (...args: any[]) => unknown;
+
+/** In a child these have the short names that a minifier gave them. */
+const OWN_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  [Context, "Context"],
+  [Sender, "Sender"],
+  [Blob, "Blob"],
+  [Secret, "Secret"],
+]);
 
 /**
  * What an argument must be: `"object"` is any object but null, `"any"` only has to be there, a class has to have made it
@@ -58,7 +70,7 @@ function isOf(type: ArgType, value: unknown): boolean {
 
 function nameOf(type: ArgType): string {
   if (typeof type === "string") return type;
-  return typeof type === "function" ? type.name : type.map(nameOf).join(" or ");
+  return typeof type === "function" ? className(type) : type.map(nameOf).join(" or ");
 }
 
 function typeName(value: unknown): string {
@@ -66,5 +78,9 @@ function typeName(value: unknown): string {
   if (typeof value !== "object") return typeof value;
   if (Array.isArray(value)) return "array";
   const type: unknown = value.constructor;
-  return typeof type === "function" && type !== Object ? type.name : "object";
+  return typeof type === "function" && type !== Object ? className(type) : "object";
+}
+
+function className(type: { readonly name: string }): string {
+  return OWN_NAMES.get(type) ?? type.name;
 }

@@ -7,6 +7,9 @@ import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
 import type { Service } from "./service.ts";
 
+/** Names are logged and sent back: those of a hostile context must not fill the log, or begin a new line of it. */
+const NAME = /^[^\0-\x1f\x7f]{1,1000}$/;
+
 /** A request for a service, docs/protocol.md#call_service. */
 export interface ServiceRequest {
   /** The service by name. */
@@ -89,6 +92,9 @@ export function parseRequest(message: Message): ServiceRequest {
   const [service, place, method, args] = Array.isArray(value) ? value : [];
   if (typeof service !== "string" || typeof method !== "string" || !isNamed(args)) {
     throw malformed("it must be [service, [module, path] or null, method, arguments]");
+  }
+  if (!NAME.test(service) || !NAME.test(method)) {
+    throw malformed("names have 1 to 1000 characters, and no control characters");
   }
   return { service, reference: parseReference(place), method, args };
 }
