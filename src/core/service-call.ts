@@ -8,10 +8,12 @@ export type ServiceClass = abstract new (
 ) => { name(): string; onShutdown(): void | Promise<void> };
 
 /** The names of the methods that a service adds. */
-export type ServiceMethod<S extends ServiceClass> = {
-  [K in keyof InstanceType<S>]: InstanceType<S>[K] extends (...args: never[]) => unknown ? K : never;
-}[keyof InstanceType<S>] &
-  Exclude<string, "name" | "onShutdown">;
+export type ServiceMethod<S extends ServiceClass> = Exclude<
+  {
+    [K in keyof InstanceType<S>]: InstanceType<S>[K] extends (...args: never[]) => unknown ? K : never;
+  }[keyof InstanceType<S>],
+  "name" | "onShutdown" | symbol | number
+>;
 
 type MethodType<S extends ServiceClass, M extends ServiceMethod<S>> = InstanceType<S>[M] extends (
   ...args: infer A

@@ -35,7 +35,7 @@ export function checkSpec(spec: ArgSpec): ArgSpec {
 /** Throws a refusal that names the first argument that is missing or of another type. */
 export function checkArguments(spec: ArgSpec, args: Readonly<Record<string, unknown>>, method: string): void {
   for (const [name, type] of Object.entries(spec)) {
-    const value = Object.hasOwn(args, name) ? args[name] : undefined;
+    const value = Object.getOwnPropertyDescriptor(args, name)?.value as unknown;
     if (value === undefined) {
       throw refusal(
         "ERR_SERVICE_ARGUMENT",

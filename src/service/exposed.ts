@@ -25,7 +25,8 @@ type AnyMethod = (...args: any[]) => unknown;
 /** Works as a decorator, standard or legacy, and as a function of a prototype and a method's name. */
 export interface MethodMark {
   (method: AnyMethod, context: ClassMethodDecoratorContext): void;
-  (prototype: object, name: string | symbol, descriptor?: TypedPropertyDescriptor<never>): void;
+  // biome-ignore lint/suspicious/noExplicitAny: any method at all
+  (prototype: object, name: string | symbol, descriptor?: TypedPropertyDescriptor<any>): void;
 }
 
 interface Marks {

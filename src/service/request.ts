@@ -41,7 +41,7 @@ export function refusal(code: RefusalCode, message: string): CallError {
 
 /** Names a class: by its own `serviceName`, else by module and export. Throws a TypeError with the cure when it has neither. */
 export function identityOf(router: CoreRouter, type: typeof Service): ServiceIdentity {
-  const own = Object.hasOwn(type, "serviceName") ? type.serviceName : undefined;
+  const own = Object.getOwnPropertyDescriptor(type, "serviceName")?.value as string | undefined;
   let reference: FunctionName | undefined;
   try {
     reference = router.functions.nameOf(type as never, true);

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
+  AllowAny,
   CallError,
   ChannelError,
   type Context,
+  expose,
   Pool,
   Receiver,
   Router,
   ref,
+  Service,
   TimeoutError,
 } from "../../src/index.ts";
+import { greetThroughIndex } from "../fixtures/remote/service-index.ts";
 import * as remote from "../fixtures/remote/services.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { nodes, skipReason } from "../support/lab.ts";
@@ -128,6 +132,73 @@ describe("services", () => {
     const [code, reason] = await context.call(remote.pingCode, router.myself());
     assert.equal(code, "ERR_SERVICE_POLICY", reason);
     assert.equal(await router.myself().service(remote.Greeter).ping(), `pong from ${process.pid}`);
+  });
+
+  it("are known by where they are written, wherever else they are exported", async () => {
+    await using router = new Router();
+    new Pool(router, [new remote.Greeter(router)]);
+    const context = await router.local();
+    assert.equal(await context.call(greetThroughIndex, router.myself()), "Hello, index");
+  });
+
+  it("of a thread are like those of a process", async () => {
+    await using router = new Router();
+    const [thread, process] = await Promise.all([router.thread(), router.local()]);
+    assert.match(await thread.service(remote.Greeter).ping(), /^pong/);
+    assert.equal(await process.call(remote.greetIn, thread, "thread"), "Hello, thread");
+    const [, srcId, authId] = await thread.call(remote.callMyself);
+    assert.deepEqual([srcId, authId], [thread.contextId, thread.contextId]);
+  });
+
+  it("are not started for a name alone, and nobody hangs for it (SVC-09)", async () => {
+    await using router = new Router();
+    const middle = await router.local();
+    const leaf = await router.local({ via: middle });
+    for (const request of [leaf.callService("named", "ping"), middle.call(remote.pingNamed, leaf)]) {
+      assert.equal((await failureOf(request)).code, "ERR_SERVICE_INACTIVE");
+    }
+    // Called by its class once, it is there under its name.
+    assert.equal(await leaf.service(remote.Named).ping(), "pong");
+    assert.equal(await middle.call(remote.pingNamed, leaf), "pong");
+  });
+
+  it("of the program end before its contexts do (SVC-06)", async () => {
+    const router = new Router();
+    const context = await router.local();
+    const events: string[] = [];
+    class Cleaner extends remote.Named {
+      static override serviceName = "cleaner";
+      override async onShutdown(): Promise<void> {
+        events.push(await context.call(remote.blockFor, 0));
+      }
+    }
+    new Pool(router, [new Cleaner(router)]);
+    assert.equal(await router.myself().service(Cleaner).ping(), "pong");
+    await router.shutdown();
+    assert.deepEqual(events, ["done"]);
+    await assert.rejects(router.myself().service(Cleaner).ping(), ChannelError);
+  });
+
+  it("that hang do not hold up the end of the program", async () => {
+    const router = new Router();
+    const hung = await router.local();
+    class Hanging extends Service {
+      static override serviceName = "hanging";
+      async ping(): Promise<never> {
+        return await new Promise(() => undefined);
+      }
+      override async onShutdown(): Promise<void> {
+        await hung.call(remote.blockFor, 60_000);
+      }
+    }
+    expose(AllowAny)(Hanging.prototype, "ping");
+    new Pool(router, [new Hanging(router)]);
+    const request = failureOf(router.myself().service(Hanging).ping());
+    const started = Date.now();
+    await router.shutdown();
+    // Five seconds is what is promised; a busy machine gets more.
+    assert.ok(Date.now() - started < 8000, `${Date.now() - started} ms`);
+    assert.ok((await request) instanceof ChannelError);
   });
 
   it("may be called while a module of the same context is evaluated (T23)", async () => {

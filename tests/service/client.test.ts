@@ -69,9 +69,15 @@ test("Context.with bounds the wait for a service", async () => {
   const bounded = context.with({ timeoutMs: 10 });
   const error = await failureOf(bounded.service(Files).size({ name: "a" }));
   assert.ok(error instanceof TimeoutError);
-  assert.equal(error.message, "Cannot call size of service file:///fake.js#Files in child.1: no answer within 10 ms");
+  assert.equal(
+    error.message,
+    "Cannot call size of service file:///fake.js#Files in child.1: no answer within 10 ms",
+  );
   const signal = AbortSignal.abort(new Error("enough"));
-  assert.equal((await failureOf(context.with({ signal }).callService(Files, "size", { name: "a" }))).message, "enough");
+  assert.equal(
+    (await failureOf(context.with({ signal }).callService(Files, "size", { name: "a" }))).message,
+    "enough",
+  );
   wire.release();
   // What nobody waits for any more is dropped without harm.
   assert.equal(await context.service(Files).size({ name: "ab" }), 2);
@@ -88,7 +94,10 @@ test("the class's module goes ahead of the request, the library ahead of one by 
   await context.callService("files", "size", { name: "a" });
   assert.deepEqual(functions.prepared, ["Files", ""]);
   functions.hold("Files").reject(new Error("cannot be compiled"));
-  assert.equal((await failureOf(context.callService(Files, "size", { name: "a" }))).message, "cannot be compiled");
+  assert.equal(
+    (await failureOf(context.callService(Files, "size", { name: "a" }))).message,
+    "cannot be compiled",
+  );
   functions.hold("Files").reject(new Error("cannot be compiled"));
   const message = await context.callServiceAsync(Files, "size", { name: "a" }).get();
   assert.throws(() => message.decode(), /cannot be compiled/);

@@ -79,7 +79,12 @@ function fromBelow() {
   const { master, child } = servicePair();
   new Pool(master, [new Shop(master), new Derived(master)]);
   const context = child.contextById(0);
-  return { master, child, ask: (method: string, args?: object) => context.callService("shop", method, args), context };
+  return {
+    master,
+    child,
+    ask: (method: string, args?: object) => context.callService("shop", method, args),
+    context,
+  };
 }
 
 test("expose lets a request pass only if all policies of a method, stacked or listed, say so (SVC-02)", async () => {
@@ -97,8 +102,21 @@ test("a method without a policy and a method that does not exist have errors of 
   const hidden = await failureOf(ask("hidden"));
   assert.ok(hidden instanceof CallError);
   assert.equal(hidden.code, "ERR_SERVICE_METHOD");
-  assert.equal(hidden.message, "Cannot call hidden of service shop: it is not exposed, no policy says who may");
-  for (const name of ["nothing", "missing", "constructor", "__proto__", "toString", "name", "onShutdown", "router", "accessor"]) {
+  assert.equal(
+    hidden.message,
+    "Cannot call hidden of service shop: it is not exposed, no policy says who may",
+  );
+  for (const name of [
+    "nothing",
+    "missing",
+    "constructor",
+    "__proto__",
+    "toString",
+    "name",
+    "onShutdown",
+    "router",
+    "accessor",
+  ]) {
     const { code, message } = await failureOf(ask(name));
     assert.equal(code, "ERR_SERVICE_METHOD", name);
     assert.equal(message, `Cannot call ${name} of service shop: it has no such method`);
@@ -117,7 +135,10 @@ test("AllowParents lets this context and those above it, and no other (SVC-03)",
   assert.equal(await master.contextById(1).callService(Shop, "parents"), "parents");
   assert.equal(await child.myself().callService(Shop, "parents"), "parents");
   const asked = (authId: number) => ({ router: child, authId }) as never as Message;
-  assert.deepEqual([0, 1, 2].map((id) => AllowParents(asked(id))), [true, true, false]);
+  assert.deepEqual(
+    [0, 1, 2].map((id) => AllowParents(asked(id))),
+    [true, true, false],
+  );
   assert.equal(AllowAny(asked(2)), true);
 });
 
@@ -162,10 +183,16 @@ test("expose, as a function of a prototype and a name, does the same", async () 
 });
 
 test("expose and argSpec refuse what is none", () => {
-  assert.throws(() => expose(...([] as never as [Policy])), /a policy is AllowAny, AllowParents, or a function/);
+  assert.throws(
+    () => expose(...([] as never as [Policy])),
+    /a policy is AllowAny, AllowParents, or a function/,
+  );
   assert.throws(() => expose("AllowAny" as never), TypeError);
   assert.throws(() => expose(AllowAny)(Shop.prototype, "nothing"), /Cannot expose nothing: it is no method/);
-  assert.throws(() => argSpec({ name: "text" as never }), /argument "name" to be "text": a type is one of string,/);
+  assert.throws(
+    () => argSpec({ name: "text" as never }),
+    /argument "name" to be "text": a type is one of string,/,
+  );
 });
 
 test("a refusal is a WARNING in the log of the host (SVC-12)", async (t) => {

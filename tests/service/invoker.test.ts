@@ -35,7 +35,11 @@ test("Invoker runs requests at once (SVC-10)", async () => {
 test("SerializedInvoker runs one at a time, in order, and goes on after an error (SVC-10)", async () => {
   const { events, ends, call } = calls();
   const invoker = new SerializedInvoker();
-  const [a, b, c] = ["a", "b", "c"].map((label) => invoker.invoke(call(label))) as [Promise<1>, Promise<2>, Promise<3>];
+  const [a, b, c] = ["a", "b", "c"].map((label) => invoker.invoke(call(label))) as [
+    Promise<1>,
+    Promise<2>,
+    Promise<3>,
+  ];
   assert.equal(await stateOf(a), "pending");
   assert.deepEqual(events, ["a"]);
   ends["a"]?.reject(new Error("a failed"));

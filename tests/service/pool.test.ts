@@ -97,13 +97,17 @@ test("Pool starts requests in the order they came", async () => {
 
 test("Pool.add refuses a second service of the same name (SVC-07)", () => {
   const { master, pool } = slowPool();
-  assert.throws(() => pool.add(new Slow(master)), /^RangeError: Cannot add service slow: the pool has one of that name$/);
+  assert.throws(
+    () => pool.add(new Slow(master)),
+    /^RangeError: Cannot add service slow: the pool has one of that name$/,
+  );
 });
 
 test("Pool refuses to be the second of a router, and a size that is none (SVC-06)", async () => {
   const { master, pool, service, context } = slowPool();
   assert.throws(() => new Pool(master), /^RangeError: Cannot make pool: this router has one/);
-  for (const size of [0, -1, Number.NaN]) assert.throws(() => new Pool(master, [], { size, overwrite: true }), RangeError);
+  for (const size of [0, -1, Number.NaN])
+    assert.throws(() => new Pool(master, [], { size, overwrite: true }), RangeError);
   assert.equal(pool.isStopped, false);
   const second = new Pool(master, [], { overwrite: true });
   assert.equal(pool.isStopped, true);
@@ -247,7 +251,10 @@ test("Pool logs a CallError of a method as WARNING, anything else as ERROR with 
   assert.match(unsendable.message, /TypeError.*function/);
   const [first, second, third] = printed(records);
   assert.equal(first, "warning: fail of service slow, asked for by context 1, failed: as it is");
-  assert.match(second ?? "", /^error: fail of service slow, asked for by context 1, failed: CallError: RangeError: unforeseen\n +at /);
+  assert.match(
+    second ?? "",
+    /^error: fail of service slow, asked for by context 1, failed: CallError: RangeError: unforeseen\n +at /,
+  );
   assert.match(third ?? "", /^error: unsendable of service slow/);
   assert.equal(records.length, 3);
 });
@@ -263,7 +270,10 @@ test("Pool sends nothing for a noReply method, and logs what it throws (SVC-05)"
   await turn();
   assert.deepEqual(service.events, ["silent for 1"]);
   assert.equal(wire.left.sent.length, 0);
-  assert.match(printed(records).join(), /^error: silent of service slow, asked for by context 1, failed: CallError: nobody hears/);
+  assert.match(
+    printed(records).join(),
+    /^error: silent of service slow, asked for by context 1, failed: CallError: nobody hears/,
+  );
   for (const answer of answers) answer.close();
 });
 
@@ -316,7 +326,15 @@ test("a child starts a service by its class for those above, once (SVC-08, SVC-0
   assert.equal(constructed, 1);
   // Those below may use what is active, and start nothing.
   const below = (service: string, place: unknown) =>
-    child.routeFrame({ ...Message.to(child, { dstId: 1, handle: 110, replyTo: receiver.handle }, { value: [service, place, "ping", {}] }), srcId: 5, authId: 5 });
+    child.routeFrame({
+      ...Message.to(
+        child,
+        { dstId: 1, handle: 110, replyTo: receiver.handle },
+        { value: [service, place, "ping", {}] },
+      ),
+      srcId: 5,
+      authId: 5,
+    });
   const receiver = new Receiver(master);
   below("file:///fake.js#Lazy", null);
   below("other", ["file:///fake.js", ["Other"]]);
@@ -333,7 +351,11 @@ test("a child starts nothing for others: the request is refused with what to do 
   new Pool(child);
   const refused = new Deferred<unknown>();
   const message = new Message(child, {
-    ...Message.to(child, { dstId: 1, handle: 110, replyTo: 9 }, { value: ["x#Lazy", ["file:///x.js", ["Lazy"]], "ping", {}] }),
+    ...Message.to(
+      child,
+      { dstId: 1, handle: 110, replyTo: 9 },
+      { value: ["x#Lazy", ["file:///x.js", ["Lazy"]], "ping", {}] },
+    ),
     srcId: 5,
     authId: 5,
   });
@@ -341,7 +363,10 @@ test("a child starts nothing for others: the request is refused with what to do 
   new Pool(child, [], { overwrite: true }).accept(message);
   const error = (await refused.promise) as CallError;
   assert.equal(error.code, "ERR_SERVICE_INACTIVE");
-  assert.equal(error.message, "Cannot call service x#Lazy in context 1: it is not active; only a context above may start it");
+  assert.equal(
+    error.message,
+    "Cannot call service x#Lazy in context 1: it is not active; only a context above may start it",
+  );
   assert.equal(loads, 0);
 });
 
@@ -350,7 +375,10 @@ test("the master starts nothing: what is not in its pool is not active (SVC-09)"
   new Pool(master);
   const { code, message } = await failureOf(child.contextById(0).callService(Lazy, "ping"));
   assert.equal(code, "ERR_SERVICE_INACTIVE");
-  assert.match(message, /it is not active; add it to a Pool there, or call it by its class from a context above/);
+  assert.match(
+    message,
+    /it is not active; add it to a Pool there, or call it by its class from a context above/,
+  );
 });
 
 test("a class that cannot be loaded, or is no service, is an error for those who asked, and tried again for the next", async () => {

@@ -29,7 +29,10 @@ test("requestFrame refuses arguments without names, and names those that cannot 
   const { master } = servicePair();
   const make = (args: unknown) => requestFrame(master, { dstId: 1, replyTo: 0 }, IDENTITY, "put", args);
   for (const args of [["a"], "a", 1, null, new Date(), new Map()]) {
-    assert.throws(() => make(args), /^TypeError: Cannot call put of service files: its arguments must be an object/);
+    assert.throws(
+      () => make(args),
+      /^TypeError: Cannot call put of service files: its arguments must be an object/,
+    );
   }
   assert.throws(() => make({ files: [{ read: () => 1 }] }), /argument files\[0\]\.read: function/);
 });

@@ -32,7 +32,10 @@ test("Slots.close refuses what waits and what comes, and waits for what runs", a
   const waiting = slots.run(() => "never");
   const closed = slots.close("closed");
   await assert.rejects(waiting, new ChannelError("closed"));
-  await assert.rejects(slots.run(() => "never"), new ChannelError("closed"));
+  await assert.rejects(
+    slots.run(() => "never"),
+    new ChannelError("closed"),
+  );
   assert.equal(await stateOf(closed), "pending");
   end.resolve("ended");
   assert.equal(await running, "ended");

@@ -17,7 +17,9 @@ export function servicePair(): Pair & { functions: FakeFunctions } {
 }
 
 /** The same, where the child starts services by itself: `load` finds their classes. */
-export function activatingPair(load: (name: FunctionName) => Promise<{ fn: unknown }>): ReturnType<typeof servicePair> {
+export function activatingPair(
+  load: (name: FunctionName) => Promise<{ fn: unknown }>,
+): ReturnType<typeof servicePair> {
   const pair = servicePair();
   const { acceptServiceCall } = servicesInChild(pair.child, { load });
   pair.child.addHandler(acceptServiceCall as never, { handle: Handle.CALL_SERVICE, service: true });
