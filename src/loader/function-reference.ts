@@ -60,10 +60,12 @@ export function referenceClass(type: AnyFunction): FunctionReference {
     const origin = functionOrigin(type);
     reference = findInModule(type, origin, false) ?? findInAnyCommonJs(type);
     if (reference === undefined) {
-      const isInFile = moduleId(originUrl(origin)) !== undefined;
-      throw new TypeError(
-        `Cannot name class '${type.name}' (${originUrl(origin).slice(0, 300)}) to another process: it is ${isInFile ? "not exported; export it" : "defined in code that has no file; move it into a module and export it there"}`,
-      );
+      const url = originUrl(origin);
+      const [place, why] =
+        moduleId(url) === undefined
+          ? ["", "defined in code that has no file; move it into a module and export it there"]
+          : [` (${url.slice(0, 300)})`, "not exported; export it"];
+      throw new TypeError(`Cannot name class '${type.name}'${place} to another process: it is ${why}`);
     }
     knownClasses.set(type, reference);
   }
