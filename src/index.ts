@@ -38,6 +38,14 @@ export { Receiver, type ReceiverOptions } from "./core/receiver.ts";
 export { ref } from "./core/ref.ts";
 export { type HandlerOptions } from "./core/router.ts";
 export { Sender } from "./core/sender.ts";
+export {
+  type ServiceArguments,
+  type ServiceCalls,
+  type ServiceClass,
+  type ServiceMethod,
+  type ServiceProxy,
+  type ServiceValue,
+} from "./core/service-call.ts";
 export { type WaitOptions } from "./core/wait.ts";
 export {
   CallError,
@@ -57,6 +65,19 @@ export {
 export { ModuleError } from "./loader/module-error.ts";
 export { type ModuleResponder, type ModuleStats } from "./loader/responder.ts";
 export { logToFile, onLog } from "./logging/log-to-file.ts";
+export { type ArgSpec, type ArgType } from "./service/arg-spec.ts";
+export {
+  AllowAny,
+  AllowParents,
+  argSpec,
+  type Exposed,
+  expose,
+  type MethodMark,
+  noReply,
+} from "./service/exposed.ts";
+export { DeduplicatingInvoker, Invoker, SerializedInvoker, type ServiceCall } from "./service/invoker.ts";
+export { NO_REPLY, Pool, type PoolOptions } from "./service/pool.ts";
+export { Service } from "./service/service.ts";
 export { Blob } from "./wire/blob.ts";
 export { cast } from "./wire/cast.ts";
 export { Secret } from "./wire/secret.ts";

@@ -10,6 +10,8 @@ import { CoreRouter } from "../core/router.ts";
 import { CancelledError } from "../errors.ts";
 import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
+import { installServiceCalls } from "../service/client.ts";
+import { stopServices } from "../service/router-services.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
@@ -59,6 +61,8 @@ export interface RouterStats extends ModuleStats {
 
 /** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
 const CHILD_GRACE_MS = 3500;
+/** How long methods of services that are under way, and `onShutdown`, are waited for before that. */
+const SERVICES_GRACE_MS = 500;
 /** The library's own messages, reasons and configuration among them, must fit. */
 const MIN_MESSAGE_BYTES = 64 * 1024;
 const DEFAULT_KEEPALIVE_MS = 15_000;
@@ -99,6 +103,7 @@ export class Router extends CoreRouter {
     this.#connects = new Semaphore(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.modules = new ModuleResponder(this);
     this.functions = this.modules;
+    installServiceCalls(this);
     receiveLogs(this);
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {
@@ -382,6 +387,8 @@ export class Router extends CoreRouter {
 
   private async closeContexts(): Promise<void> {
     this.broker.hold();
+    // First, while the methods that run can still reach the contexts they work with.
+    await stopServices(this, SERVICES_GRACE_MS);
     await this.#children.endAll();
     this.endHandlers("The router was shut down");
     this.#disown();

@@ -134,7 +134,7 @@ function callFrame(context: Context, body: readonly Uint8Array[], replyTo: numbe
  * Sends a call once what it needs has been sent ahead of it. Calls to one context leave in the order they were made, so one
  * that needs nothing still waits for earlier ones that do. `onFailed` gets the error when the modules cannot be sent.
  */
-function sendPrepared(
+export function sendPrepared(
   context: Context,
   name: FunctionName,
   frame: Frame,
@@ -172,7 +172,7 @@ function sendPrepared(
 }
 
 /** Delivers a failure that happened before anything was sent as if it were the reply. */
-function answerLocally(context: Context, handle: number, error: unknown): void {
+export function answerLocally(context: Context, handle: number, error: unknown): void {
   const { router } = context;
   router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
 }
@@ -182,7 +182,7 @@ function printName(name: FunctionName): string {
 }
 
 /** The remote stack in the lines its author wrote, then where the call was made. */
-function withCallSite(error: unknown, context: Context, site: { stack?: string }): unknown {
+export function withCallSite(error: unknown, context: Context, site: { stack?: string }): unknown {
   if (!(error instanceof CallError)) return error;
   showOriginalStacks(error, context, 0);
   const here = (site.stack ?? "").split("\n").slice(1).join("\n");
@@ -201,10 +201,10 @@ function showOriginalStacks(error: Error, context: Context, depth: number): void
   }
 }
 
-/** A stack in the lines its author wrote. The frames of this library's payload say nothing to them and are left out. */
+/** A stack in the lines its author wrote. The frames of this library in a child say nothing to them and are left out. */
 export function readableStack(functions: Functions, stack: string): string {
   const lines = functions.originalStack(stack).split("\n");
-  return lines.filter((line) => !line.includes("(mitogen:payload:")).join("\n");
+  return lines.filter((line) => !line.includes("(mitogen:")).join("\n");
 }
 
 function setStack(error: Error, value: string): void {

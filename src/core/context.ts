@@ -7,10 +7,18 @@ import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
+import type {
+  ServiceArguments,
+  ServiceCalls,
+  ServiceClass,
+  ServiceMethod,
+  ServiceProxy,
+  ServiceValue,
+} from "./service-call.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 /** The call methods of a {@link Context}, bound to a time limit or an abort signal. */
-export interface BoundCalls {
+export interface BoundCalls extends ServiceCalls {
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
@@ -60,6 +68,42 @@ export class Context {
     callNoReply(this, fn as never, args);
   }
 
+  /**
+   * Calls a method of a service of that context with named arguments: docs/services.md. A class is started there if need be, by those
+   * above that context; a service named by a string must be in its pool. Rejects like {@link call}; a refusal is a CallError with a code.
+   *
+   * ```ts
+   * const files = await context.callService(Inventory, "list", { kind: "disk" });
+   * ```
+   */
+  callService<S extends ServiceClass, M extends ServiceMethod<S>>(
+    service: S,
+    method: M,
+    ...args: ServiceArguments<S, M>
+  ): Promise<ServiceValue<S, M>>;
+  callService(service: string, method: string, args?: object): Promise<unknown>;
+  callService(...request: never[]): never {
+    return this.router
+      .services(this, {}, this.callService)
+      .callService(...(request as [never, never])) as never;
+  }
+
+  /** Like {@link callService}, but returns at once; the receiver gets one message. */
+  callServiceAsync<S extends ServiceClass, M extends ServiceMethod<S>>(
+    service: S,
+    method: M,
+    ...args: ServiceArguments<S, M>
+  ): Receiver<ServiceValue<S, M>>;
+  callServiceAsync(service: string, method: string, args?: object): Receiver<unknown>;
+  callServiceAsync(...request: never[]): never {
+    return this.router.services(this, {}).callServiceAsync(...(request as [never, never])) as never;
+  }
+
+  /** The methods of a service, typed: `await context.service(Inventory).list({ kind: "disk" })`. */
+  service<S extends ServiceClass>(service: S): ServiceProxy<S> {
+    return this.router.services(this, {}).service(service);
+  }
+
   /** The call methods with a bound on how long the caller waits; the function itself goes on. */
   with(options: WaitOptions): BoundCalls {
     const boundCall = (fn: never, ...args: never[]): never =>
@@ -68,6 +112,7 @@ export class Context {
       call: boundCall as BoundCalls["call"],
       callAsync: (fn, ...args) => this.callAsync(fn as never, ...(args as never)) as never,
       callNoReply: (fn, ...args) => this.callNoReply(fn as never, ...(args as never)),
+      ...this.router.services(this, options),
     };
   }
 

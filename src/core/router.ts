@@ -11,6 +11,7 @@ import { getLogger, type Logger } from "./log.ts";
 import { Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import { Sender } from "./sender.ts";
+import type { ServiceClient } from "./service-call.ts";
 
 /** A function by module and path, as it is named on the wire. */
 export interface FunctionName {
@@ -20,8 +21,8 @@ export interface FunctionName {
 
 /** How this process finds the name of a function, and gets to a context what the function needs. */
 export interface Functions {
-  /** Throws a TypeError, with the cure, for a function that cannot be called elsewhere. */
-  nameOf(fn: (...args: never[]) => unknown): FunctionName;
+  /** Throws a TypeError, with the cure, for a function that cannot be called elsewhere; for a class unless `isClass`. */
+  nameOf(fn: (...args: never[]) => unknown, isClass?: boolean): FunctionName;
   /** Undefined when the target has everything; otherwise resolves when it has been sent ahead. */
   prepare(context: Context, name: FunctionName): Promise<void> | undefined;
   /** A stack in the lines the author wrote. */
@@ -50,6 +51,8 @@ export class CoreRouter extends FrameRouter implements Reviver {
   readonly limits: Limits;
   readonly log: Logger = getLogger("mitogen.router");
   functions: Functions = noFunctions;
+  /** How services of other contexts are called. */
+  services: ServiceClient = noServices;
   readonly #contexts: Map<number, Context> = new Map();
   #self: Context | undefined;
 
@@ -191,4 +194,14 @@ const noFunctions: Functions = {
   },
   prepare: () => undefined,
   originalStack: (stack) => stack,
+};
+
+/** In a child whose modules do not import this library. */
+const noServices: ServiceClient = () => {
+  const fail = (): never => {
+    throw new MitogenError(
+      'Cannot call services from this context: a module here must import "mitogen" first',
+    );
+  };
+  return { callService: fail, callServiceAsync: fail, service: fail };
 };

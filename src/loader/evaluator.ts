@@ -56,7 +56,7 @@ export class Evaluator {
     return this.#evaluated.get(id);
   }
 
-  /** Where a function stands in what has been evaluated here: its module and path, by identity. */
+  /** Where a function stands in what has been evaluated here, by identity: where it is written, not where it is exported once more. */
   find(fn: unknown): { module: string; path: string[] } | undefined {
     const candidates: [string, unknown][] = [];
     for (const [id, { value }] of this.#evaluated) candidates.push([id, value]);
@@ -64,11 +64,19 @@ export class Evaluator {
       if (status === "evaluated") candidates.push([id, namespace]);
     for (const [id, { exports }] of this.#builtins) candidates.push([id, exports]);
     candidates.push(["global", globalThis]);
+    const found = new Map<string, string[]>();
     for (const [module, exports] of candidates) {
-      const path = pathTo(fn, exports);
-      if (path !== undefined) return { module, path };
+      const path = found.has(module) ? undefined : pathTo(fn, exports);
+      if (path !== undefined) found.set(module, path);
     }
-    return undefined;
+    const takesFromAnother = (id: string): boolean => {
+      const { imports = {}, requires = {} } = this.#records.get(id) ?? {};
+      const taken = [...Object.values(imports), ...Object.values(requires)];
+      return taken.some((each) => each !== id && found.has(each));
+    };
+    const ids = [...found.keys()];
+    const module = ids.find((id) => !takesFromAnother(id)) ?? ids[0];
+    return module === undefined ? undefined : { module, path: found.get(module) as string[] };
   }
 
   /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. */
@@ -141,12 +149,13 @@ export class Evaluator {
 
   /** `import()`: the namespace, after linking and evaluating what it depends on. */
   private async importModule(id: string): Promise<vm.Module["namespace"]> {
-    const module = this.moduleFor(id);
-    if (module.status === "unlinked" || module.status === "linking") {
-      const turn = this.#linking.then(() => this.link(module));
+    if (isUnlinked(this.moduleFor(id))) {
+      // Looked up again when its turn comes: a link that failed has forgotten it.
+      const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
       this.#linking = turn.catch(() => undefined);
       await turn;
     }
+    const module = this.moduleFor(id);
     await module.evaluate();
     return module.namespace;
   }
@@ -162,7 +171,7 @@ export class Evaluator {
     } catch (error) {
       // Nothing of it has run: the next import starts anew, and fails with its own error.
       for (const [id, { status }] of this.#modules) {
-        if (status === "unlinked" || status === "linking") this.#modules.delete(id);
+        if (isUnlinked({ status })) this.#modules.delete(id);
       }
       throw error;
     }
@@ -289,6 +298,10 @@ export class Evaluator {
   }
 }
 
+function isUnlinked({ status }: { status: vm.ModuleStatus }): boolean {
+  return status === "unlinked" || status === "linking";
+}
+
 function synthetic(id: string, names: string[], evaluate: () => Record<string, unknown>): vm.Module {
   return new vm.SyntheticModule(
     names,
@@ -302,9 +315,8 @@ function synthetic(id: string, names: string[], evaluate: () => Record<string, u
 
 /** What a CommonJS module exports under a name that was found in its text; as in Node, undefined if it does not. */
 function ownValue(exports: unknown, name: string): unknown {
-  if (exports === null || exports === undefined || !Object.hasOwn(exports, name)) {
-    return undefined;
-  }
+  if (exports === null || exports === undefined) return undefined;
+  if (Object.getOwnPropertyDescriptor(exports, name) === undefined) return undefined;
   try {
     return (exports as Record<string, unknown>)[name];
   } catch {

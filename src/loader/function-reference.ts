@@ -32,6 +32,7 @@ const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
 const require = createRequire(import.meta.url);
 const known = new WeakMap<AnyFunction, FunctionReference>();
+const knownClasses = new WeakMap<AnyFunction, FunctionReference>();
 const exportsById = new Map<string, LocalExports | undefined>();
 
 /**
@@ -48,6 +49,25 @@ export function referenceFunction(fn: AnyFunction): FunctionReference {
   if (reference === undefined) {
     reference = find(fn);
     known.set(fn, reference);
+  }
+  return reference;
+}
+
+/** Names a class in the same way, for another process that makes objects of it. Throws a TypeError with the cure. */
+export function referenceClass(type: AnyFunction): FunctionReference {
+  let reference = knownClasses.get(type);
+  if (reference === undefined) {
+    const origin = functionOrigin(type);
+    reference = findInModule(type, origin, false) ?? findInAnyCommonJs(type);
+    if (reference === undefined) {
+      const url = originUrl(origin);
+      const [place, why] =
+        moduleId(url) === undefined
+          ? ["", "defined in code that has no file; move it into a module and export it there"]
+          : [` (${url.slice(0, 300)})`, "not exported; export it"];
+      throw new TypeError(`Cannot name class '${type.name}'${place} to another process: it is ${why}`);
+    }
+    knownClasses.set(type, reference);
   }
   return reference;
 }

@@ -13,7 +13,7 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { API, EVALUATOR, isBuiltin, MITOGEN, PARENT_ROLE } from "./builtins.ts";
 import { Compiler } from "./compile.ts";
-import { referenceFunction, warmUpReferences } from "./function-reference.ts";
+import { referenceClass, referenceFunction, warmUpReferences } from "./function-reference.ts";
 import { ModuleGraph } from "./graph.ts";
 import { ModuleForwarder } from "./module-forwarder.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
@@ -94,8 +94,8 @@ export class ModuleResponder implements Functions {
     warmUpReferences();
   }
 
-  nameOf(fn: (...args: never[]) => unknown): FunctionName {
-    return referenceFunction(fn);
+  nameOf(fn: (...args: never[]) => unknown, isClass = false): FunctionName {
+    return isClass ? referenceClass(fn) : referenceFunction(fn);
   }
 
   prepare(context: Context, { module }: FunctionName): Promise<void> | undefined {

@@ -10,6 +10,7 @@ import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
 import type { Importer } from "../loader/importer.ts";
+import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
@@ -28,9 +29,10 @@ export interface Host {
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router }: Host): Record<string, unknown> {
+export function mitogenModule({ router, importer }: Host): Record<string, unknown> {
   return {
     ...errors,
+    ...servicesInChild(router, importer),
     Blob,
     Broker,
     Context,

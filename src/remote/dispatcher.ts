@@ -4,6 +4,7 @@ import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError, ProtocolError } from "../errors.ts";
+import { API } from "../loader/builtins.ts";
 import type { Importer } from "../loader/importer.ts";
 import { Handle } from "../wire/handles.ts";
 
@@ -34,6 +35,17 @@ export class Dispatcher {
       policy: hasParentAuthority,
       service: true,
     });
+    // Services are in the part `mitogen:api`; once needed, a pool takes the handle over. Until then only those above may have it loaded.
+    let turn = Promise.resolve();
+    router.addHandler(
+      (message) => {
+        turn = turn
+          .then(() => importer.load({ module: API, path: ["acceptServiceCall"] }))
+          .then(({ fn }) => void fn(message))
+          .catch((error) => answerError(message, error, "a service"));
+      },
+      { handle: Handle.CALL_SERVICE, policy: hasParentAuthority, service: true },
+    );
   }
 
   private receive(message: Message): void {

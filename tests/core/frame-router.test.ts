@@ -624,3 +624,14 @@ test("FrameRouter.hasAuthority is true for itself and those above", () => {
     [true, true, true, false, false, false],
   );
 });
+
+test("FrameRouter of a main thread takes what its broker thread sends in their own context's name (BAD-07)", (t) => {
+  const records = captureLogs(t);
+  const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
+  const outer = new FakeLink("broker thread");
+  router.attach(outer, 5, "outer");
+  const { frames, handle } = listen(router, { respondentId: 5 });
+  outer.receive(dead({ srcId: 5, dstId: 5, handle }, "no such handle"));
+  assert.equal(deadReason(frames[0] as Frame), "no such handle");
+  assert.deepEqual(printed(records), []);
+});

@@ -50,6 +50,17 @@ const BUILTINS = {
   performance: ["global", "performance", "now"],
   uuid: ["global", "crypto", "randomUUID"],
 };
+const CLASSES = {
+  classExported: ["tasks.ts", "Shop"],
+  classDerived: ["tasks.ts", "CornerShop"],
+  classDefault: ["default-class.ts", "default"],
+  classNested: ["tasks.ts", "Shop", "Till"],
+  classCjs: ["commonjs/plain.cjs", "Box"],
+  classUnexported:
+    "TypeError: Cannot name class 'Hidden' (tasks.ts) to another process: it is not exported; export it",
+  classEvaluated:
+    "TypeError: Cannot name class 'Made' to another process: it is defined in code that has no file; move it into a module and export it there",
+};
 const METHOD_CURE = "export a function, or a static method, that takes the object's data as arguments";
 const CLOSURE_CURE = "export a function of the module and pass it these as arguments";
 const REFUSED = {
@@ -107,10 +118,10 @@ const runs = [
 ];
 
 for (const { name, args } of runs) {
-  test(`referenceFunction names or refuses every kind of function ${name}`, () => {
+  test(`referenceFunction and referenceClass name or refuse every kind of function and class ${name}`, () => {
     const { stdout, stderr } = run("main.ts", args, {});
     const shown = JSON.parse(stdout || "{}");
-    const expected = { ...TASKS, ...DEFAULTS, ...COMMONJS, ...BUILTINS, ...REFUSED };
+    const expected = { ...CLASSES, ...TASKS, ...DEFAULTS, ...COMMONJS, ...BUILTINS, ...REFUSED };
     for (const [label, reference] of Object.entries(expected))
       assert.deepEqual(shown[label], reference, label);
     assert.equal(Object.keys(shown).length, Object.keys(expected).length, stderr);

@@ -1,0 +1,86 @@
+import { Context } from "../core/context.ts";
+import { Sender } from "../core/sender.ts";
+import { Blob } from "../wire/blob.ts";
+import { Secret } from "../wire/secret.ts";
+import { refusal } from "./request.ts";
+
+const TYPES = ["string", "number", "boolean", "bigint", "object", "array", "any"] as const;
+
+// biome-ignore lint/suspicious/noExplicitAny: the constructor of anything
+type Constructor = abstract new (...args: any[]) => unknown;
+
+/** In a child these have the short names that a minifier gave them. */
+const OWN_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  [Context, "Context"],
+  [Sender, "Sender"],
+  [Blob, "Blob"],
+  [Secret, "Secret"],
+]);
+
+/**
+ * What an argument must be: `"object"` is any object but null, `"any"` only has to be there, a class has to have made it
+ * (`Uint8Array`, `Date`, `Map`, `Sender`), and of a list one has to fit.
+ */
+export type ArgType = (typeof TYPES)[number] | Constructor | readonly ArgType[];
+
+/** The required arguments of a method; others may be passed, and are not looked at. */
+export type ArgSpec = Readonly<Record<string, ArgType>>;
+
+/** Throws a TypeError for a type that is none: found when the class is written, not when it is called. */
+export function checkSpec(spec: ArgSpec): ArgSpec {
+  for (const [name, type] of Object.entries(spec)) checkType(name, type);
+  return spec;
+}
+
+/** Throws a refusal that names the first argument that is missing or of another type. */
+export function checkArguments(spec: ArgSpec, args: Readonly<Record<string, unknown>>, method: string): void {
+  for (const [name, type] of Object.entries(spec)) {
+    const value = Object.getOwnPropertyDescriptor(args, name)?.value as unknown;
+    if (value === undefined) {
+      throw refusal(
+        "ERR_SERVICE_ARGUMENT",
+        `Cannot call ${method}: argument "${name}" is missing, expected ${nameOf(type)}`,
+      );
+    }
+    if (!isOf(type, value)) {
+      throw refusal(
+        "ERR_SERVICE_ARGUMENT",
+        `Cannot call ${method}: argument "${name}" is of the wrong type, got ${typeName(value)}, expected ${nameOf(type)}`,
+      );
+    }
+  }
+}
+
+function checkType(name: string, type: ArgType): void {
+  if (Array.isArray(type) && type.length > 0) for (const each of type) checkType(name, each);
+  else if (typeof type !== "function" && !(TYPES as readonly unknown[]).includes(type)) {
+    throw new TypeError(
+      `Cannot expect argument "${name}" to be ${JSON.stringify(type)}: a type is one of ${TYPES.join(", ")}, a class, or a list of these`,
+    );
+  }
+}
+
+function isOf(type: ArgType, value: unknown): boolean {
+  if (typeof type === "function") return value instanceof type;
+  if (typeof type !== "string") return type.some((each) => isOf(each, value));
+  if (type === "any") return true;
+  if (type === "array") return Array.isArray(value);
+  return typeof value === type && value !== null;
+}
+
+function nameOf(type: ArgType): string {
+  if (typeof type === "string") return type;
+  return typeof type === "function" ? className(type) : type.map(nameOf).join(" or ");
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value !== "object") return typeof value;
+  if (Array.isArray(value)) return "array";
+  const type: unknown = value.constructor;
+  return typeof type === "function" && type !== Object ? className(type) : "object";
+}
+
+function className(type: { readonly name: string }): string {
+  return OWN_NAMES.get(type) ?? type.name;
+}

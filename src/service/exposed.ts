@@ -1,0 +1,177 @@
+import type { Message } from "../core/message.ts";
+import { hasParentAuthority, type Policy } from "../core/policy.ts";
+import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";
+import { refusal, type ServiceRequest } from "./request.ts";
+import { Service } from "./service.ts";
+
+/** Lets every context of the tree call the method. */
+export const AllowAny: Policy = () => true;
+
+/** Lets this context and those above it. */
+export const AllowParents: Policy = (message) => hasParentAuthority(message);
+
+/** An entry of `static exposed`: who may call a method, all policies together; and what the other decorators say. */
+export type Exposed = Policy | readonly Policy[] | FullEntry;
+
+interface FullEntry {
+  readonly allow: Policy | readonly Policy[];
+  readonly args?: ArgSpec;
+  readonly noReply?: boolean;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: any method at all
+type AnyMethod = (...args: any[]) => unknown;
+
+/** Works as a decorator, standard or legacy, and as a function of a prototype and a method's name. */
+export interface MethodMark {
+  (method: AnyMethod, context: ClassMethodDecoratorContext): void;
+  // biome-ignore lint/suspicious/noExplicitAny: any method at all
+  (prototype: object, name: string | symbol, descriptor?: TypedPropertyDescriptor<any>): void;
+}
+
+interface Marks {
+  policies: Policy[];
+  args: ArgSpec;
+  noReply: boolean;
+}
+
+/** A method that may be called, with what it asks of a request. */
+export interface ExposedMethod {
+  readonly fn: AnyMethod;
+  readonly noReply: boolean;
+}
+
+// By function: a subclass that overrides a method says itself who may call it.
+const marks = new WeakMap<AnyMethod, Marks>();
+
+/**
+ * Lets contexts call a method, if all of the policies say so: {@link AllowAny}, {@link AllowParents}, or a function that gets the
+ * request and answers true. May be repeated. A method without any is unreachable. Put it above decorators that replace the method.
+ *
+ * ```ts
+ * class Disks extends Service {
+ *   @expose(AllowParents)
+ *   @argSpec({ path: "string" })
+ *   format({ path }: { path: string }) {}
+ * }
+ * expose(AllowParents)(Disks.prototype, "format"); // the same in JavaScript
+ * ```
+ */
+export function expose(...policies: [Policy, ...Policy[]]): MethodMark {
+  checkPolicies(policies);
+  return mark((each) => {
+    each.policies = [...policies, ...each.policies];
+  });
+}
+
+/** Checks the arguments that a method requires before it is called: `argSpec({ name: "string", data: Uint8Array })`. */
+export function argSpec(spec: ArgSpec): MethodMark {
+  checkSpec(spec);
+  return mark((each) => {
+    each.args = { ...each.args, ...spec };
+  });
+}
+
+/** What a method returns is not sent: it answers with `message.reply()` when it likes, or never. What it throws is logged. */
+export function noReply(): MethodMark {
+  return mark((each) => {
+    each.noReply = true;
+  });
+}
+
+/** The method that a request asks for. Throws a refusal when there is none, it is not exposed, a policy or its arguments say no. */
+export function methodFor(
+  service: Service,
+  name: string,
+  request: ServiceRequest,
+  message: Message,
+): ExposedMethod {
+  const { method } = request;
+  const fn = findMethod(service, method);
+  const what = `${method} of service ${name}`;
+  if (fn === undefined) throw refusal("ERR_SERVICE_METHOD", `Cannot call ${what}: it has no such method`);
+  const { policies, args, noReply } = marksOf(service, method, fn);
+  if (policies.length === 0) {
+    throw refusal("ERR_SERVICE_METHOD", `Cannot call ${what}: it is not exposed, no policy says who may`);
+  }
+  // A request of this context itself: whoever makes it may call the method without a service.
+  const isOwn = message.srcId === message.router.contextId && message.authId === message.srcId;
+  if (!isOwn && !policies.every((policy) => allows(policy, message))) {
+    throw refusal(
+      "ERR_SERVICE_POLICY",
+      `Cannot call ${what} from context ${message.srcId}: refused by policy`,
+    );
+  }
+  checkArguments(args, request.args, what);
+  return { fn, noReply };
+}
+
+function mark(change: (marks: Marks) => void): MethodMark {
+  return (target: object, place: { name: unknown } | string | symbol): void => {
+    const isStandard = typeof place === "object";
+    const fn = isStandard ? target : (target as Record<string | symbol, unknown>)[place];
+    if (typeof fn !== "function") {
+      throw new TypeError(`Cannot expose ${String(isStandard ? place.name : place)}: it is no method`);
+    }
+    const own = marks.get(fn as AnyMethod) ?? noMarks();
+    change(own);
+    marks.set(fn as AnyMethod, own);
+  };
+}
+
+function noMarks(): Marks {
+  return { policies: [], args: {}, noReply: false };
+}
+
+/** Decorators and the tables of the class and those it extends, together. */
+function marksOf(service: Service, name: string, fn: AnyMethod): Marks {
+  const own = marks.get(fn) ?? noMarks();
+  const all = { ...own, policies: [...own.policies] };
+  let type: unknown = service.constructor;
+  for (; typeof type === "function" && type !== Service; type = Object.getPrototypeOf(type)) {
+    const entry = ownValue(ownValue(type, "exposed") ?? {}, name) as Exposed | undefined;
+    if (entry === undefined) continue;
+    const { allow, args, noReply }: FullEntry = isFull(entry) ? entry : { allow: entry };
+    const policies = typeof allow === "function" ? [allow] : allow;
+    checkPolicies(policies);
+    all.policies.push(...policies);
+    all.args = { ...(args && checkSpec(args)), ...all.args };
+    all.noReply ||= noReply === true;
+  }
+  return all;
+}
+
+function isFull(entry: Exposed): entry is FullEntry {
+  return typeof entry === "object" && "allow" in entry;
+}
+
+/** Nothing of Service or Object, no accessor: the name is a caller's word. */
+function findMethod(service: Service, name: string): AnyMethod | undefined {
+  let owner: object | null = service;
+  for (; owner !== null && owner !== Service.prototype; owner = Object.getPrototypeOf(owner)) {
+    const value = ownValue(owner, name);
+    if (value !== undefined)
+      return typeof value === "function" && name !== "constructor" ? (value as AnyMethod) : undefined;
+  }
+  return undefined;
+}
+
+function ownValue(owner: unknown, name: string): unknown {
+  return Object.getOwnPropertyDescriptor(owner, name)?.value;
+}
+
+function allows(policy: Policy, message: Message): boolean {
+  try {
+    return policy(message) === true;
+  } catch {
+    // A policy that cannot decide does not allow.
+    return false;
+  }
+}
+
+function checkPolicies(policies: readonly unknown[]): void {
+  if (policies.length > 0 && policies.every((policy) => typeof policy === "function")) return;
+  throw new TypeError(
+    "Cannot expose a method: a policy is AllowAny, AllowParents, or a function of the request",
+  );
+}

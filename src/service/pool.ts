@@ -1,0 +1,247 @@
+import { callErrorFrom } from "../core/call-error.ts";
+import { getLogger } from "../core/log.ts";
+import { Message } from "../core/message.ts";
+import { hasParentAuthority } from "../core/policy.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { checkTimeout } from "../core/wait.ts";
+import { CallError, ChannelError } from "../errors.ts";
+import { Handle } from "../wire/handles.ts";
+import { methodFor } from "./exposed.ts";
+import { Invoker } from "./invoker.ts";
+import { parseRequest, refusal, type ServiceRequest } from "./request.ts";
+import { type RouterServices, servicesOf } from "./router-services.ts";
+import { Service } from "./service.ts";
+import { Slots } from "./slots.ts";
+
+/** What a method returns that answers by itself, with `message.reply()`, or not at all. */
+export const NO_REPLY: unique symbol = Symbol.for("mitogen.NO_REPLY");
+
+/** How many methods run at once unless the program says otherwise: they wait for others more than they compute. */
+const DEFAULT_SIZE = 16;
+
+const STOPPED = "The service pool was stopped";
+
+export interface PoolOptions {
+  /** How many methods, of all services together, may be under way at once; 16 by default. */
+  readonly size?: number;
+  /** Take over from the pool that the router has, which is stopped. */
+  readonly overwrite?: boolean;
+}
+
+interface Active {
+  readonly service: Service;
+  readonly invoker: Invoker;
+}
+
+/** A request that has been taken. */
+interface Pending {
+  readonly message: Message;
+  /** Its method has begun. */
+  isStarted: boolean;
+  /** The pool has stopped before: it was answered. */
+  isOver: boolean;
+}
+
+const log = getLogger("mitogen.service");
+
+/**
+ * Takes the requests for the services of one router, and runs them, `size` at once. A context that is not the master makes one by itself
+ * for the first request from above; the master has none until the program makes it.
+ *
+ * ```ts
+ * const pool = new Pool(router, [new Inventory(router)]);
+ * ```
+ *
+ * Throws a RangeError when the router has a pool, unless `overwrite` is given. It ends with its router, or by {@link stop}.
+ */
+export class Pool {
+  readonly router: CoreRouter;
+  readonly #state: RouterServices;
+  readonly #slots: Slots;
+  readonly #active: Map<string, Active> = new Map();
+  /** Services that are being loaded, by name: each is made once, however many ask. */
+  readonly #starting: Map<string, Promise<Active>> = new Map();
+  readonly #pending: Set<Pending> = new Set();
+  #stopped: Promise<void> | undefined;
+  /** Ends the wait of {@link stop}. */
+  #giveUp: () => void = () => undefined;
+
+  constructor(router: CoreRouter, services: Iterable<Service> = [], options: PoolOptions = {}) {
+    const { size = DEFAULT_SIZE, overwrite = false } = options;
+    if (!(size >= 1)) throw new RangeError(`Cannot make pool: size must be at least 1, got ${size}`);
+    this.router = router;
+    this.#slots = new Slots(size);
+    this.#state = servicesOf(router);
+    const earlier = this.#state.pool;
+    if (earlier?.isStopped === false) {
+      if (!overwrite)
+        throw new RangeError("Cannot make pool: this router has one; pass overwrite to replace it");
+      void earlier.stop();
+    }
+    for (const service of services) this.add(service);
+    router.listen((frame) => this.accept(new Message(router, frame)), {
+      handle: Handle.CALL_SERVICE,
+      isService: true,
+      // In a child something holds the place of the pool until there is one.
+      overwrite: router.parentIds.length > 0,
+    });
+    this.#state.pool = this;
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  /** Makes a service reachable, by its name. Throws a RangeError when the pool has one of that name. */
+  add(service: Service): void {
+    const name = service.name();
+    if (this.#active.has(name)) {
+      throw new RangeError(`Cannot add service ${name}: the pool has one of that name`);
+    }
+    this.activate(name, service);
+  }
+
+  /** Runs `fn` once there is room, like a method. Rejects with what it throws, with a ChannelError if the pool stops before. */
+  defer<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    return this.#slots.run(fn);
+  }
+
+  /**
+   * Ends it: new and waiting requests are answered dead; then, when the methods under way have ended, or after `timeoutMs`, the services'
+   * `onShutdown` are called in the order they were added. Idempotent, never rejects: what they throw is logged.
+   */
+  stop(options: { timeoutMs?: number } = {}): Promise<void> {
+    const { timeoutMs } = options;
+    checkTimeout(timeoutMs);
+    this.#stopped ??= this.finish();
+    if (timeoutMs === undefined) return this.#stopped;
+    const timer = setTimeout(() => this.#giveUp(), timeoutMs);
+    return this.#stopped.then(() => clearTimeout(timer));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Takes one request. */
+  accept(message: Message): void {
+    const pending: Pending = { message, isStarted: false, isOver: false };
+    if (this.isStopped) {
+      this.answerStopped(pending);
+      return;
+    }
+    this.#pending.add(pending);
+    void this.serve(pending).then(() => this.#pending.delete(pending));
+  }
+
+  private async serve(pending: Pending): Promise<void> {
+    const { message } = pending;
+    let what = "A service request";
+    let isSilent = false;
+    try {
+      const request = parseRequest(message);
+      const { service: name, args, method } = request;
+      what = `${method} of service ${name}`;
+      // Without a pause where there is nothing to wait for: requests begin in the order they came.
+      const { service, invoker } = this.#active.get(name) ?? (await this.start(request, message));
+      const { fn, noReply } = methodFor(service, name, request, message);
+      isSilent = noReply;
+      const run = (): Promise<unknown> =>
+        this.#slots.run(() => {
+          pending.isStarted = true;
+          return fn.call(service, args, message);
+        });
+      const value = await invoker.invoke({ method, args, run });
+      if (!pending.isOver && !noReply && value !== NO_REPLY) message.reply(value);
+    } catch (error) {
+      if (!pending.isOver) this.fail(message, error, what, isSilent);
+    }
+  }
+
+  private fail(message: Message, error: unknown, what: string, isSilent: boolean): void {
+    const callError = error instanceof CallError ? error : callErrorFrom(error);
+    const place = `${what}, asked for by context ${message.srcId}, failed`;
+    if (error instanceof CallError && !isSilent) log.warning(`${place}: ${error.message}`);
+    else log.error(`${place}: ${callError.stack}`);
+    if (!isSilent) message.reply(callError);
+  }
+
+  /** Makes the service a request names: where its class is known, and for those only that may run code here. */
+  private start({ service: name, reference }: ServiceRequest, message: Message): Promise<Active> {
+    let starting = this.#starting.get(name);
+    if (starting !== undefined) return starting;
+    const { known, load } = this.#state;
+    const here = known.get(name);
+    const isFindable = here !== undefined || (load !== undefined && reference !== undefined);
+    if (!isFindable || !hasParentAuthority(message)) {
+      const why = isFindable
+        ? "only a context above may start it"
+        : "add it to a Pool there, or call it by its class from a context above";
+      throw refusal(
+        "ERR_SERVICE_INACTIVE",
+        `Cannot call service ${name} in context ${this.router.contextId}: it is not active; ${why}`,
+      );
+    }
+    starting = (async () => {
+      const type = here ?? (await load?.(reference as never));
+      if (this.isStopped) throw new ChannelError(STOPPED);
+      return this.#active.get(name) ?? this.activateClass(name, type);
+    })();
+    this.#starting.set(name, starting);
+    const forget = () => this.#starting.delete(name);
+    starting.then(forget, forget);
+    return starting;
+  }
+
+  private activateClass(name: string, type: unknown): Active {
+    if (typeof type !== "function" || !(type.prototype instanceof Service)) {
+      throw refusal("ERR_SERVICE_INACTIVE", `Cannot start service ${name}: it is no subclass of Service`);
+    }
+    // The same class may be exported by another module too, and be active under that name.
+    const active = [...this.#active.values()].find(({ service }) => service.constructor === type);
+    if (active === undefined) {
+      log.debug(`Starting service ${name}`);
+      return this.activate(name, new (type as new (router: CoreRouter) => Service)(this.router));
+    }
+    this.#active.set(name, active);
+    return active;
+  }
+
+  private activate(name: string, service: Service): Active {
+    const { invoker: Type = Invoker } = service.constructor as typeof Service;
+    const active = { service, invoker: new Type() };
+    this.#active.set(name, active);
+    return active;
+  }
+
+  private async finish(): Promise<void> {
+    const { broker } = this.router;
+    broker.hold();
+    const gaveUp = new Promise<void>((resolve) => {
+      this.#giveUp = resolve;
+    });
+    this.router.unlisten(Handle.CALL_SERVICE);
+    for (const pending of this.#pending) if (!pending.isStarted) this.answerStopped(pending);
+    await Promise.race([this.#slots.close(STOPPED), gaveUp]);
+    for (const service of new Set([...this.#active.values()].map((active) => active.service))) {
+      await Promise.race([shutDown(service), gaveUp]);
+    }
+    broker.release();
+  }
+
+  private answerStopped(pending: Pending): void {
+    pending.isOver = true;
+    this.router.answerDead(
+      pending.message,
+      `Cannot deliver message to handle ${Handle.CALL_SERVICE} of context ${this.router.contextId}: the pool was stopped`,
+    );
+  }
+}
+
+async function shutDown(service: Service): Promise<void> {
+  try {
+    await service.onShutdown();
+  } catch (error) {
+    log.error(`onShutdown of a service failed: ${callErrorFrom(error).stack}`);
+  }
+}

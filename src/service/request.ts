@@ -1,0 +1,125 @@
+import type { Message } from "../core/message.ts";
+import type { CoreRouter, FunctionName } from "../core/router.ts";
+import { CallError } from "../errors.ts";
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { formatPath, type Path } from "../wire/path.ts";
+import type { Service } from "./service.ts";
+
+/** Names are logged and sent back: those of a hostile context must not fill the log, or begin a new line of it. */
+const NAME = /^[^\0-\x1f\x7f]{1,1000}$/;
+
+/** A request for a service, docs/protocol.md#call_service. */
+export interface ServiceRequest {
+  /** The service by name. */
+  readonly service: string;
+  /** Where its class is, for a context that does not have it yet. */
+  readonly reference: FunctionName | undefined;
+  readonly method: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+/** How a service is called on the wire. */
+export interface ServiceIdentity {
+  readonly name: string;
+  readonly reference: FunctionName | undefined;
+}
+
+/** Why a request was refused, as the `code` of the CallError: docs/errors.md. */
+export type RefusalCode =
+  | "ERR_SERVICE_REQUEST"
+  | "ERR_SERVICE_INACTIVE"
+  | "ERR_SERVICE_METHOD"
+  | "ERR_SERVICE_POLICY"
+  | "ERR_SERVICE_ARGUMENT";
+
+/** A CallError of the service's host itself, not of a method. */
+export function refusal(code: RefusalCode, message: string): CallError {
+  return Object.assign(new CallError(message), { code });
+}
+
+/** Names a class: by its own `serviceName`, else by module and export. Throws a TypeError with the cure when it has neither. */
+export function identityOf(router: CoreRouter, type: typeof Service): ServiceIdentity {
+  const own = Object.getOwnPropertyDescriptor(type, "serviceName")?.value as string | undefined;
+  let reference: FunctionName | undefined;
+  try {
+    reference = router.functions.nameOf(type as never, true);
+  } catch (error) {
+    if (own === undefined) {
+      throw new TypeError(
+        `Cannot name service ${type.name || "(anonymous)"}: ${(error as Error).message}; or give it a static serviceName`,
+      );
+    }
+  }
+  const name = own ?? `${reference?.module}#${reference?.path.join(".")}`;
+  return { name, reference };
+}
+
+/** The request's frame; the arguments are read now. Throws a TypeError for arguments that are not named, or cannot travel. */
+export function requestFrame(
+  router: CoreRouter,
+  to: { dstId: number; replyTo: number },
+  { name, reference }: ServiceIdentity,
+  method: string,
+  args: unknown,
+): Frame {
+  if (args !== undefined && !isNamed(args)) {
+    throw new TypeError(
+      `Cannot call ${method} of service ${name}: its arguments must be an object of named values`,
+    );
+  }
+  const { contextId, limits } = router;
+  const place = reference === undefined ? null : [reference.module, reference.path];
+  return {
+    encoding: Encoding.CBOR,
+    srcId: contextId,
+    authId: contextId,
+    handle: Handle.CALL_SERVICE,
+    body: encodeValue([name, place, method, args ?? {}], { what: describeArgument, limits }),
+    ...to,
+  };
+}
+
+/** Reads a request; throws a refusal for anything else. What a context sends is hostile until checked. */
+export function parseRequest(message: Message): ServiceRequest {
+  let value: unknown;
+  try {
+    value = message.decode();
+  } catch (error) {
+    throw malformed((error as Error).message);
+  }
+  const [service, place, method, args] = Array.isArray(value) ? value : [];
+  if (typeof service !== "string" || typeof method !== "string" || !isNamed(args)) {
+    throw malformed("it must be [service, [module, path] or null, method, arguments]");
+  }
+  if (!NAME.test(service) || !NAME.test(method)) {
+    throw malformed("names have 1 to 1000 characters, and no control characters");
+  }
+  return { service, reference: parseReference(place), method, args };
+}
+
+function parseReference(place: unknown): FunctionName | undefined {
+  if (place === null) return undefined;
+  const [module, path] = Array.isArray(place) ? place : [];
+  if (typeof module !== "string" || !Array.isArray(path) || !path.every((each) => typeof each === "string")) {
+    throw malformed("its class must be [module, path] or null");
+  }
+  return { module, path };
+}
+
+function malformed(why: string): CallError {
+  return refusal("ERR_SERVICE_REQUEST", `Cannot read a service request: ${why}`);
+}
+
+function isNamed(args: unknown): args is Record<string, unknown> {
+  if (typeof args !== "object" || args === null) return false;
+  const prototype = Object.getPrototypeOf(args);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function describeArgument(path: Path): string {
+  // The first element is the place in the request, the second the argument's name.
+  const [, name, ...rest] = path;
+  return formatPath(rest, `argument ${name}`);
+}

@@ -1,0 +1,29 @@
+import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { Pool } from "./pool.ts";
+import type { Service } from "./service.ts";
+
+/** What services of one router share. */
+export interface RouterServices {
+  /** The pool that takes its requests; the last one, if it has stopped. */
+  pool?: Pool;
+  /** Finds a class by its place, evaluating its module if need be; only in a child. */
+  load?: (reference: FunctionName) => Promise<unknown>;
+  /** Classes that this context has called on itself, by service name: they are here, and need not be loaded. */
+  readonly known: Map<string, typeof Service>;
+}
+
+const states = new WeakMap<CoreRouter, RouterServices>();
+
+export function servicesOf(router: CoreRouter): RouterServices {
+  let state = states.get(router);
+  if (state === undefined) {
+    state = { known: new Map() };
+    states.set(router, state);
+  }
+  return state;
+}
+
+/** Before its router ends the links: stops its pool, if there is one, and waits for it that long. */
+export async function stopServices(router: CoreRouter, timeoutMs: number): Promise<void> {
+  await states.get(router)?.pool?.stop({ timeoutMs });
+}

@@ -1,0 +1,49 @@
+import { ChannelError } from "../errors.ts";
+
+interface Waiter {
+  start(): void;
+  refuse(error: Error): void;
+}
+
+/** Bounds how many functions are under way at once; the others start in the order they came. */
+export class Slots {
+  readonly #size: number;
+  #busy = 0;
+  readonly #waiting: Waiter[] = [];
+  #closeReason: string | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** Runs `fn` once there is room. Rejects with what it throws, with a ChannelError if this is closed before it begins. */
+  async run<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    if (this.#closeReason !== undefined) throw new ChannelError(this.#closeReason);
+    if (this.#busy < this.#size) this.#busy += 1;
+    else {
+      // Who leaves hands the place over, so nobody comes in between.
+      await new Promise<void>((start, refuse) => this.#waiting.push({ start, refuse }));
+    }
+    try {
+      return await fn();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next !== undefined) next.start();
+      else {
+        this.#busy -= 1;
+        if (this.#busy === 0) this.#onIdle?.();
+      }
+    }
+  }
+
+  /** Refuses those that wait, and all later ones; resolves when what runs has ended. */
+  close(reason: string): Promise<void> {
+    this.#closeReason = reason;
+    for (const { refuse } of this.#waiting.splice(0)) refuse(new ChannelError(reason));
+    return new Promise((resolve) => {
+      if (this.#busy === 0) resolve();
+      else this.#onIdle = resolve;
+    });
+  }
+}

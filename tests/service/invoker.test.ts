@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Deferred } from "../../src/core/deferred.ts";
+import { DeduplicatingInvoker, Invoker, SerializedInvoker } from "../../src/service/invoker.ts";
+import { stateOf } from "../support/service-pair.ts";
+
+/** Calls whose ends the test decides. */
+function calls() {
+  const events: string[] = [];
+  const ends: Record<string, Deferred<unknown>> = {};
+  const call = (label: string, method = "m", args: Record<string, unknown> = {}) => ({
+    method,
+    args,
+    run: () => {
+      events.push(label);
+      ends[label] = new Deferred();
+      return (ends[label] as Deferred<unknown>).promise;
+    },
+  });
+  return { events, ends, call };
+}
+
+test("Invoker runs requests at once (SVC-10)", async () => {
+  const { events, ends, call } = calls();
+  const invoker = new Invoker();
+  const [a, b] = [invoker.invoke(call("a")), invoker.invoke(call("b"))];
+  assert.deepEqual(events, ["a", "b"]);
+  ends["b"]?.resolve(2);
+  assert.equal(await b, 2);
+  assert.equal(await stateOf(a), "pending");
+  ends["a"]?.resolve(1);
+  assert.equal(await a, 1);
+});
+
+test("SerializedInvoker runs one at a time, in order, and goes on after an error (SVC-10)", async () => {
+  const { events, ends, call } = calls();
+  const invoker = new SerializedInvoker();
+  const [a, b, c] = ["a", "b", "c"].map((label) => invoker.invoke(call(label))) as [
+    Promise<1>,
+    Promise<2>,
+    Promise<3>,
+  ];
+  assert.equal(await stateOf(a), "pending");
+  assert.deepEqual(events, ["a"]);
+  ends["a"]?.reject(new Error("a failed"));
+  await assert.rejects(a, /a failed/);
+  assert.equal(await stateOf(b), "pending");
+  assert.deepEqual(events, ["a", "b"]);
+  ends["b"]?.resolve(2);
+  assert.equal(await b, 2);
+  assert.equal(await stateOf(c), "pending");
+  ends["c"]?.resolve(3);
+  assert.equal(await c, 3);
+  assert.deepEqual(events, ["a", "b", "c"]);
+});
+
+test("DeduplicatingInvoker runs identical requests once, and gives the value to all, for ever (SVC-10)", async () => {
+  const { events, ends, call } = calls();
+  const invoker = new DeduplicatingInvoker();
+  const first = invoker.invoke(call("first", "m", { a: 1, b: { c: 2, d: 3 } }));
+  const same = invoker.invoke(call("same", "m", { b: { d: 3, c: 2 }, a: 1 }));
+  const others = [
+    invoker.invoke(call("method", "n", { a: 1, b: { c: 2, d: 3 } })),
+    invoker.invoke(call("value", "m", { a: 1, b: { c: 2, d: 4 } })),
+    invoker.invoke(call("fewer", "m", { a: 1 })),
+    invoker.invoke(call("type", "m", { a: "1" })),
+    invoker.invoke(call("array", "m", { a: [["b", 1]] })),
+    invoker.invoke(call("object", "m", { a: { b: 1 } })),
+  ];
+  assert.deepEqual(events, ["first", "method", "value", "fewer", "type", "array", "object"]);
+  ends["first"]?.resolve({ done: true });
+  assert.deepEqual(await Promise.all([first, same]), [{ done: true }, { done: true }]);
+  const later = invoker.invoke(call("later", "m", { a: 1, b: { c: 2, d: 3 } }));
+  assert.equal(await later, await first);
+  assert.equal(events.includes("later"), false);
+  for (const end of Object.values(ends)) end.resolve(undefined);
+  await Promise.all(others);
+});
+
+test("DeduplicatingInvoker keeps errors too (SVC-10)", async () => {
+  const { events, ends, call } = calls();
+  const invoker = new DeduplicatingInvoker();
+  const first = invoker.invoke(call("first"));
+  ends["first"]?.reject(new Error("failed"));
+  await assert.rejects(first, /failed/);
+  await assert.rejects(invoker.invoke(call("second")), /failed/);
+  assert.deepEqual(events, ["first"]);
+});

@@ -1,0 +1,418 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Deferred } from "../../src/core/deferred.ts";
+import { Message } from "../../src/core/message.ts";
+import { Receiver } from "../../src/core/receiver.ts";
+import type { FunctionName } from "../../src/core/router.ts";
+import { CallError, ChannelError } from "../../src/errors.ts";
+import { AllowAny, type Exposed } from "../../src/service/exposed.ts";
+import { DeduplicatingInvoker, type Invoker, SerializedInvoker } from "../../src/service/invoker.ts";
+import { NO_REPLY, Pool } from "../../src/service/pool.ts";
+import { stopServices } from "../../src/service/router-services.ts";
+import { Service } from "../../src/service/service.ts";
+import { captureLogs, printed } from "../support/fake-log-sink.ts";
+import { activatingPair, failureOf, servicePair, stateOf } from "../support/service-pair.ts";
+
+/** A method that ends when the test says so, and tells what happened. */
+class Slow extends Service {
+  static override serviceName = "slow";
+  static override exposed: Record<string, Exposed> = {
+    work: AllowAny,
+    fail: AllowAny,
+    silent: { allow: AllowAny, noReply: true },
+    quiet: AllowAny,
+    unsendable: AllowAny,
+  };
+  readonly events: string[] = [];
+  readonly ends: Record<string, Deferred<unknown>> = {};
+
+  work({ label }: { label: string }): Promise<unknown> {
+    this.events.push(label);
+    const end = new Deferred<unknown>();
+    this.ends[label] = end;
+    return end.promise;
+  }
+  fail({ isCallError }: { isCallError?: boolean }): never {
+    throw isCallError === true ? new CallError("as it is") : new RangeError("unforeseen");
+  }
+  silent({ fails }: { fails?: boolean }, message: Message): string {
+    if (fails === true) throw new CallError("nobody hears");
+    this.events.push(`silent for ${message.srcId}`);
+    return "not sent";
+  }
+  quiet(): typeof NO_REPLY {
+    return NO_REPLY;
+  }
+  unsendable(): unknown {
+    return () => 1;
+  }
+  override onShutdown(): void {
+    this.events.push("shut down");
+  }
+}
+
+function slowPool(size?: number) {
+  const pair = servicePair();
+  const service = new Slow(pair.master);
+  const pool = new Pool(pair.master, [service], size === undefined ? {} : { size });
+  const context = pair.child.contextById(0);
+  const work = (label: string) => {
+    const call = context.callService(Slow, "work", { label });
+    call.catch(() => undefined);
+    return call;
+  };
+  return { ...pair, service, pool, context, work };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("Pool runs methods at once, as many as its size says, those of all services together (SVC-06, SVC-10)", async () => {
+  const { master, service, work, pool, context } = slowPool(2);
+  class Other extends Slow {
+    static override serviceName = "other";
+  }
+  const other = new Other(master);
+  pool.add(other);
+  const calls = [work("a"), context.callService(Other, "work", { label: "b" }), work("c")];
+  await turn();
+  assert.deepEqual([service.events, other.events], [["a"], ["b"]]);
+  other.ends["b"]?.resolve("b is done");
+  assert.equal(await calls[1], "b is done");
+  await turn();
+  assert.deepEqual(service.events, ["a", "c"]);
+  for (const end of Object.values(service.ends)) end.resolve("done");
+  assert.deepEqual(await Promise.all(calls), ["done", "b is done", "done"]);
+});
+
+test("Pool starts requests in the order they came", async () => {
+  const { service, work } = slowPool(1);
+  const calls = ["a", "b", "c"].map(work);
+  for (const label of ["a", "b", "c"]) {
+    await turn();
+    assert.equal(service.events[service.events.length - 1], label);
+    service.ends[label]?.resolve(label);
+  }
+  assert.deepEqual(await Promise.all(calls), ["a", "b", "c"]);
+});
+
+test("Pool.add refuses a second service of the same name (SVC-07)", () => {
+  const { master, pool } = slowPool();
+  assert.throws(
+    () => pool.add(new Slow(master)),
+    /^RangeError: Cannot add service slow: the pool has one of that name$/,
+  );
+});
+
+test("Pool refuses to be the second of a router, and a size that is none (SVC-06)", async () => {
+  const { master, pool, service, context } = slowPool();
+  assert.throws(() => new Pool(master), /^RangeError: Cannot make pool: this router has one/);
+  for (const size of [0, -1, Number.NaN])
+    assert.throws(() => new Pool(master, [], { size, overwrite: true }), RangeError);
+  assert.equal(pool.isStopped, false);
+  const second = new Pool(master, [], { overwrite: true });
+  assert.equal(pool.isStopped, true);
+  await pool.stop();
+  assert.deepEqual(service.events, ["shut down"]);
+  // The handle is the second one's, and stays so.
+  assert.equal((await failureOf(context.callService("slow", "work", {}))).code, "ERR_SERVICE_INACTIVE");
+  await second.stop();
+  // After that there may be another.
+  await new Pool(master).stop();
+});
+
+test("Pool.defer runs a function within the pool's size, and passes its outcome on (SVC-07)", async () => {
+  const { pool, service, work } = slowPool(1);
+  const call = work("a");
+  const events: string[] = [];
+  const deferred = pool.defer(async () => {
+    events.push("deferred");
+    return 7;
+  });
+  await turn();
+  assert.deepEqual(events, []);
+  service.ends["a"]?.resolve(1);
+  await call;
+  assert.equal(await deferred, 7);
+  await assert.rejects(
+    pool.defer(() => {
+      throw new Error("inside");
+    }),
+    /inside/,
+  );
+  await pool.stop();
+  await assert.rejects(
+    pool.defer(() => 1),
+    ChannelError,
+  );
+});
+
+test("Pool.stop waits for what runs, then calls onShutdown in order (SVC-06)", async () => {
+  const { pool, service, work, master } = slowPool();
+  const order: string[] = [];
+  const last = (name: string) =>
+    class extends Service {
+      static override serviceName = name;
+      override async onShutdown(): Promise<void> {
+        await turn();
+        order.push(name);
+        if (name === "second") throw new Error("cannot clean up");
+      }
+    };
+  for (const name of ["second", "third"]) pool.add(new (last(name))(master));
+  const running = work("a");
+  await turn();
+  const stopped = pool.stop();
+  assert.equal(await stateOf(stopped), "pending");
+  assert.deepEqual(service.events, ["a"]);
+  service.ends["a"]?.resolve("a value");
+  await stopped;
+  assert.equal(await running, "a value");
+  assert.deepEqual(service.events, ["a", "shut down"]);
+  assert.deepEqual(order, ["second", "third"]);
+  await pool.stop();
+  assert.deepEqual(order, ["second", "third"]);
+  assert.equal(master.fakeBroker.holds, 0);
+});
+
+test("Pool.stop answers queued and new requests dead, serialised and shared ones too (SVC-13, T23)", async () => {
+  const { pool, service, work, context, master } = slowPool(1);
+  class Serialized extends Slow {
+    static override serviceName = "serialized";
+    static override invoker: new () => Invoker = SerializedInvoker;
+  }
+  class Shared extends Slow {
+    static override serviceName = "shared";
+    static override invoker: new () => Invoker = DeduplicatingInvoker;
+  }
+  for (const Type of [Serialized, Shared]) pool.add(new Type(master));
+  const running = work("running");
+  const queued = [
+    work("queued"),
+    context.callService(Serialized, "work", { label: "1" }),
+    context.callService(Serialized, "work", { label: "2" }),
+    context.callService(Shared, "work", { label: "3" }),
+    context.callService(Shared, "work", { label: "3" }),
+  ].map(failureOf);
+  await turn();
+  const stopped = pool.stop();
+  // While the one that runs still does.
+  for (const error of await Promise.all(queued)) {
+    assert.ok(error instanceof ChannelError, String(error));
+    assert.equal(error.message, "Cannot deliver message to handle 110 of context 0: the pool was stopped");
+  }
+  const late = await failureOf(work("late"));
+  assert.ok(late instanceof ChannelError);
+  assert.match(late.message, /no such handle/);
+  service.ends["running"]?.resolve("its value");
+  assert.equal(await running, "its value");
+  await stopped;
+  assert.deepEqual(service.events, ["running", "shut down"]);
+});
+
+test("Pool.stop with timeoutMs goes on without a method that never ends", async () => {
+  const { pool, service, work } = slowPool();
+  const running = work("hangs");
+  await turn();
+  await pool.stop({ timeoutMs: 20 });
+  assert.deepEqual(service.events, ["hangs", "shut down"]);
+  service.ends["hangs"]?.resolve("late");
+  assert.equal(await running, "late");
+  assert.throws(() => pool.stop({ timeoutMs: -1 }), RangeError);
+});
+
+test("Pool.stop with timeoutMs bounds a stop that was asked for before without, and an onShutdown that hangs", async () => {
+  const { pool, master } = slowPool();
+  class Hanging extends Service {
+    static override serviceName = "hanging";
+    override onShutdown(): Promise<void> {
+      return new Promise(() => undefined);
+    }
+  }
+  pool.add(new Hanging(master));
+  const stopped = pool.stop();
+  assert.equal(await stateOf(stopped), "pending");
+  await stopServices(master, 20);
+  await stopped;
+});
+
+test("stopServices has nothing to do for a router without a pool", async () => {
+  await stopServices(servicePair().master, 60_000);
+});
+
+test("Pool logs a CallError of a method as WARNING, anything else as ERROR with its stack, and answers both (SVC-12)", async (t) => {
+  const { context } = slowPool();
+  const records = captureLogs(t, "warning");
+  const thrown = await failureOf(context.callService(Slow, "fail", { isCallError: true }));
+  assert.equal(thrown.message, "as it is");
+  const unforeseen = await failureOf(context.callService(Slow, "fail", {}));
+  assert.ok(unforeseen instanceof CallError);
+  assert.equal(unforeseen.message, "RangeError: unforeseen");
+  const unsendable = await failureOf(context.callService(Slow, "unsendable"));
+  assert.match(unsendable.message, /TypeError.*function/);
+  const [first, second, third] = printed(records);
+  assert.equal(first, "warning: fail of service slow, asked for by context 1, failed: as it is");
+  assert.match(
+    second ?? "",
+    /^error: fail of service slow, asked for by context 1, failed: CallError: RangeError: unforeseen\n +at /,
+  );
+  assert.match(third ?? "", /^error: unsendable of service slow/);
+  assert.equal(records.length, 3);
+});
+
+test("Pool sends nothing for a noReply method, and logs what it throws (SVC-05)", async (t) => {
+  const { context, service, wire } = slowPool();
+  const records = captureLogs(t, "warning");
+  const answers = [
+    context.callServiceAsync(Slow, "silent", {}),
+    context.callServiceAsync(Slow, "silent", { fails: true }),
+    context.callServiceAsync(Slow, "quiet"),
+  ];
+  await turn();
+  assert.deepEqual(service.events, ["silent for 1"]);
+  assert.equal(wire.left.sent.length, 0);
+  assert.match(
+    printed(records).join(),
+    /^error: silent of service slow, asked for by context 1, failed: CallError: nobody hears/,
+  );
+  for (const answer of answers) answer.close();
+});
+
+test("a method gets the request, and may answer it itself (SVC-05)", async () => {
+  class Answering extends Service {
+    static override serviceName = "answering";
+    static override exposed: Record<string, Exposed> = { ask: { allow: AllowAny, noReply: true } };
+    ask(_args: Record<never, never>, message: Message): void {
+      assert.ok(message instanceof Message);
+      message.reply([message.srcId, message.authId, message.context.contextId]);
+    }
+  }
+  const { master, child } = servicePair();
+  new Pool(master, [new Answering(master)]);
+  assert.deepEqual(await child.contextById(0).callService("answering", "ask"), [1, 1, 1]);
+});
+
+// Activation: what a child does when it has no such service yet.
+
+let constructed = 0;
+class Lazy extends Service {
+  static override exposed: Record<string, Exposed> = { ping: AllowAny };
+  constructor(router: Service["router"]) {
+    super(router);
+    constructed += 1;
+  }
+  ping(): string {
+    return "pong";
+  }
+}
+
+test("a child starts a service by its class for those above, once (SVC-08, SVC-09)", async () => {
+  constructed = 0;
+  const loaded: FunctionName[] = [];
+  const arrives = new Deferred<{ fn: unknown }>();
+  const { context, child, master } = activatingPair((name) => {
+    loaded.push(name);
+    return arrives.promise;
+  });
+  const calls = [context.callService(Lazy, "ping"), context.callService(Lazy, "ping")];
+  await turn();
+  arrives.resolve({ fn: Lazy });
+  assert.deepEqual(await Promise.all(calls), ["pong", "pong"]);
+  assert.equal(await context.callService(Lazy, "ping"), "pong");
+  assert.deepEqual(loaded, [{ module: "file:///fake.js", path: ["Lazy"] }]);
+  assert.equal(constructed, 1);
+  // The same class under another name is the same service.
+  const other = await context.request(110, ["again", ["file:///index.js", ["Lazy"]], "ping", {}]);
+  assert.equal(other, "pong");
+  assert.equal(constructed, 1);
+  // Those below may use what is active, and start nothing.
+  const below = (service: string, place: unknown) =>
+    child.routeFrame({
+      ...Message.to(
+        child,
+        { dstId: 1, handle: 110, replyTo: receiver.handle },
+        { value: [service, place, "ping", {}] },
+      ),
+      srcId: 5,
+      authId: 5,
+    });
+  const receiver = new Receiver(master);
+  below("file:///fake.js#Lazy", null);
+  below("other", ["file:///fake.js", ["Other"]]);
+  assert.equal(loaded.length, 2);
+  receiver.close();
+});
+
+test("a child starts nothing for others: the request is refused with what to do (SVC-09)", async () => {
+  let loads = 0;
+  const { child } = activatingPair(async () => {
+    loads += 1;
+    return { fn: Lazy };
+  });
+  new Pool(child);
+  const refused = new Deferred<unknown>();
+  const message = new Message(child, {
+    ...Message.to(
+      child,
+      { dstId: 1, handle: 110, replyTo: 9 },
+      { value: ["x#Lazy", ["file:///x.js", ["Lazy"]], "ping", {}] },
+    ),
+    srcId: 5,
+    authId: 5,
+  });
+  message.reply = (value) => refused.resolve(value);
+  new Pool(child, [], { overwrite: true }).accept(message);
+  const error = (await refused.promise) as CallError;
+  assert.equal(error.code, "ERR_SERVICE_INACTIVE");
+  assert.equal(
+    error.message,
+    "Cannot call service x#Lazy in context 1: it is not active; only a context above may start it",
+  );
+  assert.equal(loads, 0);
+});
+
+test("the master starts nothing: what is not in its pool is not active (SVC-09)", async () => {
+  const { master, child } = servicePair();
+  new Pool(master);
+  const { code, message } = await failureOf(child.contextById(0).callService(Lazy, "ping"));
+  assert.equal(code, "ERR_SERVICE_INACTIVE");
+  assert.match(
+    message,
+    /it is not active; add it to a Pool there, or call it by its class from a context above/,
+  );
+});
+
+test("a class that cannot be loaded, or is no service, is an error for those who asked, and tried again for the next", async () => {
+  const answers: (() => unknown)[] = [
+    () => {
+      throw new Error("cannot evaluate");
+    },
+    () => Date,
+    () => Lazy,
+  ];
+  const { context } = activatingPair(async () => ({ fn: answers.shift()?.() }));
+  assert.equal((await failureOf(context.callService(Lazy, "ping"))).message, "Error: cannot evaluate");
+  const none = await failureOf(context.callService(Lazy, "ping"));
+  assert.equal(none.code, "ERR_SERVICE_INACTIVE");
+  assert.match(none.message, /it is no subclass of Service/);
+  assert.equal(await context.callService(Lazy, "ping"), "pong");
+});
+
+test("a class that loads while the pool stops is not started", async () => {
+  constructed = 0;
+  const arrives = new Deferred<{ fn: unknown }>();
+  const { context, child } = activatingPair(() => arrives.promise);
+  const outcome = failureOf(context.callService(Lazy, "ping"));
+  await turn();
+  await stopServices(child, 60_000);
+  assert.ok((await outcome) instanceof ChannelError);
+  arrives.resolve({ fn: Lazy });
+  await turn();
+  assert.equal(constructed, 0);
+});
+
+test("a context that calls its own service needs nothing loaded (BAD-07)", async () => {
+  const { child, master } = activatingPair(() => assert.fail("nothing is to be loaded"));
+  assert.equal(await child.myself().callService(Lazy, "ping"), "pong");
+  new Pool(master);
+  assert.equal(await master.myself().callService(Lazy, "ping"), "pong");
+});

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Deferred } from "../../src/core/deferred.ts";
+import { ChannelError } from "../../src/errors.ts";
+import { Slots } from "../../src/service/slots.ts";
+import { stateOf } from "../support/service-pair.ts";
+
+test("Slots bounds what runs, and starts the rest in order", async () => {
+  const slots = new Slots(2);
+  const started: number[] = [];
+  const ends = [0, 1, 2, 3].map(() => new Deferred<void>());
+  const runs = ends.map((end, index) =>
+    slots.run(() => {
+      started.push(index);
+      return end.promise;
+    }),
+  );
+  assert.deepEqual(started, [0, 1]);
+  ends[1]?.reject(new Error("one failed"));
+  await assert.rejects(runs[1] as Promise<void>, /one failed/);
+  await stateOf(runs[2] as Promise<void>);
+  assert.deepEqual(started, [0, 1, 2]);
+  for (const end of ends) end.resolve();
+  await Promise.all([runs[0], runs[2], runs[3]]);
+  assert.deepEqual(started, [0, 1, 2, 3]);
+});
+
+test("Slots.close refuses what waits and what comes, and waits for what runs", async () => {
+  const slots = new Slots(1);
+  const end = new Deferred<string>();
+  const running = slots.run(() => end.promise);
+  const waiting = slots.run(() => "never");
+  const closed = slots.close("closed");
+  await assert.rejects(waiting, new ChannelError("closed"));
+  await assert.rejects(
+    slots.run(() => "never"),
+    new ChannelError("closed"),
+  );
+  assert.equal(await stateOf(closed), "pending");
+  end.resolve("ended");
+  assert.equal(await running, "ended");
+  await closed;
+});

@@ -1,0 +1,41 @@
+import type { FunctionName } from "../../src/core/router.ts";
+import { installServiceCalls } from "../../src/service/client.ts";
+import { servicesInChild } from "../../src/service/in-child.ts";
+import { Handle } from "../../src/wire/handles.ts";
+import { FakeFunctions } from "./fake-functions.ts";
+import { masterAndChild, type Pair } from "./fake-tree.ts";
+
+/** A master and its child, both able to call services and to have a pool. */
+export function servicePair(): Pair & { functions: FakeFunctions } {
+  const pair = masterAndChild();
+  const functions = new FakeFunctions();
+  for (const router of [pair.master, pair.child]) {
+    router.functions = functions;
+    installServiceCalls(router);
+  }
+  return { ...pair, functions };
+}
+
+/** The same, where the child starts services by itself: `load` finds their classes. */
+export function activatingPair(
+  load: (name: FunctionName) => Promise<{ fn: unknown }>,
+): ReturnType<typeof servicePair> {
+  const pair = servicePair();
+  const { acceptServiceCall } = servicesInChild(pair.child, { load });
+  pair.child.addHandler(acceptServiceCall as never, { handle: Handle.CALL_SERVICE, service: true });
+  return pair;
+}
+
+/** A promise's rejection. */
+export async function failureOf(promise: Promise<unknown>): Promise<Error & { code: string }> {
+  const outcome = await promise.then(
+    () => undefined,
+    (error) => error as Error & { code: string },
+  );
+  if (outcome === undefined) throw new Error("it did not reject");
+  return outcome;
+}
+
+/** A promise's state without waiting for it. */
+export const stateOf = (promise: Promise<unknown>): Promise<unknown> =>
+  Promise.race([promise, new Promise((resolve) => setImmediate(resolve, "pending"))]);
