@@ -14,7 +14,11 @@ import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { moduleFunctions } from "./module-functions.ts";
+import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
+
+export { importModule } from "../core/module-handle.ts";
 
 /** The child it is part of. */
 export interface Host {
@@ -28,7 +32,7 @@ export interface Host {
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router }: Host): Record<string, unknown> {
+export function mitogenModule({ router, importer }: Host): Record<string, unknown> {
   return {
     ...errors,
     Blob,
@@ -52,8 +56,10 @@ export function mitogenModule({ router }: Host): Record<string, unknown> {
     isImmediateChild,
     isMain: () => false,
     logToFile: () => undefined,
+    moduleFunctions: (id: string) => moduleFunctions(importer, id),
     onLog: () => () => undefined,
     ref,
+    resource: remoteResources(router),
     runWithRouter: async () => undefined,
     withRouter: () => async () => undefined,
   };
