@@ -8,7 +8,8 @@ import type { Message } from "../core/message.ts";
 import { type ReadResource, readResourceWith, resourceError } from "../core/resource.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Handle } from "../wire/handles.ts";
-import { contentRefusal, packageRoot, resourceFileRefusal, resourceRefusal } from "./serve-policy.ts";
+import { contentRefusal, fileRefusal, pathRefusal } from "./resource-policy.ts";
+import { packageRoot } from "./serve-policy.ts";
 
 /** What is larger belongs into a file transfer, which does not hold it in memory. */
 const MAX_RESOURCE_BYTES = 16 * 1024 * 1024;
@@ -80,7 +81,9 @@ export class ResourceServer {
         throw failure(id, path, REFUSED, "the module was not sent to this context");
       }
       const limit = Math.min(MAX_RESOURCE_BYTES, this.#router.maxMessageBytes - OVERHEAD_BYTES);
-      message.reply(await readResource(id, path, limit));
+      const bytes = await readResource(id, path, limit);
+      log.debug(`Gave resource '${path}' of ${id} to ${message.context.name}: ${bytes.length} bytes`);
+      message.reply(bytes);
     } catch (error) {
       const { message: reason, code = REFUSED } = error as NodeJS.ErrnoException;
       if (code === REFUSED) {
@@ -127,7 +130,7 @@ async function read(id: string, path: string, maxBytes: number): Promise<Buffer>
     throw failure(id, path, REFUSED, "the module belongs to no package; it takes a package.json to make one");
   }
   const file = join(dirname(owner), path);
-  const early = resourceRefusal(path, file, root);
+  const early = pathRefusal(path, file, root);
   if (early !== undefined) throw failure(id, path, REFUSED, early);
   const found = await locate(file, await realpath(root));
   if ("refused" in found) throw failure(id, path, REFUSED, found.refused);
@@ -143,7 +146,7 @@ async function locate(file: string, root: string): Promise<{ file: string | unde
   for (let at = file; ; at = dirname(at)) {
     const real = await realpath(at).catch(() => undefined);
     if (real !== undefined) {
-      const refused = real === root ? undefined : resourceFileRefusal(real, root);
+      const refused = real === root ? undefined : fileRefusal(real, root);
       return refused === undefined ? { file: at === file ? real : undefined } : { refused };
     }
     const isLink = await lstat(at).then(

@@ -1,4 +1,4 @@
-import { basename, extname, relative, sep } from "node:path";
+import { extname, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isInstalled, packageScope } from "./package-scope.ts";
 
@@ -11,13 +11,6 @@ export interface Vouched {
 }
 
 const MAX_SPECIFIER_CHARS = 1_000;
-/** Control characters, backslashes, outer spaces and escaped dots and slashes serve only to hide another specifier. */
-const DISGUISE = /^\s|\s$|[\0-\x1f\x7f\\]|%(?:2e|2f|5c|00)/i;
-/** How names end, and are, of files that hold keys. What a file holds is looked at as well. */
-const KEY_NAME = /\.(?:pem|key|p8|p12|pfx|jks|keystore|kdbx|ppk|env)$|^id_[a-z\d_]+$/i;
-const HOLDS_KEY = "it holds a key or other secrets";
-/** A private key stands at the beginning of its file, perhaps behind its certificates. */
-const MAX_KEY_OFFSET = 64 * 1024;
 const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
 
 /**
@@ -27,7 +20,8 @@ const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".ts
 export function specifierRefusal(specifier: string, parentId: string, vouched: Vouched): string | undefined {
   if (specifier.length === 0 || specifier.length > MAX_SPECIFIER_CHARS)
     return "the specifier is empty or too long";
-  if (DISGUISE.test(specifier) || /%(?![\da-f]{2})/i.test(specifier))
+  // Control characters, backslashes, outer spaces and escaped dots and slashes serve only to hide another specifier.
+  if (/^\s|\s$|[\0-\x1f\x7f\\]|%(?:2e|2f|5c|00)|%(?![\da-f]{2})/i.test(specifier))
     return "the specifier has characters that are not allowed";
   const isPath = /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
   if (!isPath && !specifier.startsWith("file:")) {
@@ -51,26 +45,6 @@ export function fileRefusal(id: string, parentId: string, vouched: Vouched): str
   if (vouched.ids.has(id)) return undefined;
   const isCode = CODE.has(extension) || (extension === ".json" && isInstalled(file));
   return isCode ? outsideRefusal(file, parentId, vouched) : "it is not code";
-}
-
-/** Why a path may not be looked up beside a module of the package at `root`, or undefined. `file` is where it leads by its letters. */
-export function resourceRefusal(path: string, file: string, root: string): string | undefined {
-  if (path.length === 0 || path.length > MAX_SPECIFIER_CHARS) return "the path is empty or too long";
-  if (DISGUISE.test(path)) return "the path has characters that are not allowed";
-  if (/^\/|^[a-z][a-z\d+.-]*:/i.test(path)) return "the path must be relative to the module";
-  return resourceFileRefusal(file, root);
-}
-
-/** The same for the file that was found there, links followed. Both must be real paths. */
-export function resourceFileRefusal(file: string, root: string): string | undefined {
-  if (!isInside(file, root)) return "it is outside the package of the module, or hidden";
-  return KEY_NAME.test(basename(file)) ? HOLDS_KEY : undefined;
-}
-
-/** Why what was read may not be sent, or undefined. */
-export function contentRefusal(bytes: Buffer): string | undefined {
-  const start = bytes.toString("latin1", 0, MAX_KEY_OFFSET);
-  return /^-----BEGIN [A-Z ]*PRIVATE KEY|^PuTTY-User-Key-File-/m.test(start) ? HOLDS_KEY : undefined;
 }
 
 /** The directory whose files belong together; nested package.json files of an installed package do not split it. */
@@ -102,7 +76,7 @@ function outsideRefusal(file: string, parentId: string, vouched: Vouched): strin
 }
 
 /** Inside, not in a package nested there, and nothing on the way is hidden. */
-function isInside(file: string, root: string): boolean {
+export function isInside(file: string, root: string): boolean {
   const parts = relative(root, file).split(sep);
   return !parts.some((part) => part === "" || part.startsWith(".") || part === "node_modules");
 }
