@@ -5,7 +5,7 @@ import { Deferred } from "./deferred.ts";
 import type { Callable } from "./function-ref.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
-import type { ModuleHandle } from "./module-handle.ts";
+import type { AnyModule, ModuleHandle } from "./module-handle.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
@@ -85,7 +85,7 @@ export class Context {
    * `moduleUrl` is an absolute `file:` URL. Rejects with a TypeError for anything else, a ModuleError when the module cannot be sent, and
    * like {@link call} when its evaluation throws. docs/modules.md#module-handles
    */
-  import<M = Record<string, (...args: never[]) => unknown>>(
+  import<M = AnyModule>(
     moduleUrl: string | URL,
     options: WaitOptions = {},
   ): Promise<ModuleHandle<M>> {

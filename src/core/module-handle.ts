@@ -8,6 +8,9 @@ type AnyFunction = (...args: any[]) => unknown;
 // biome-ignore lint/suspicious/noExplicitAny: any class at all
 type AnyClass = abstract new (...args: any[]) => unknown;
 
+/** A module of which nothing is known. */
+export type AnyModule = Readonly<Record<string, AnyFunction>>;
+
 /**
  * The functions of a module, or the static methods of a class, as they are called in a context: with the same parameters, and
  * a promise of the result. What is no function is left out. Of overloads the last is taken, type parameters become `unknown`.
@@ -45,9 +48,7 @@ export async function importModule(
 ): Promise<ModuleHandle<unknown>> {
   const module = String(moduleUrl);
   if (!/^file:\/\/\//.test(module)) {
-    throw new TypeError(
-      `Cannot import "${module}" into ${context.name}: it must be an absolute file: URL; use new URL("./tasks.ts", import.meta.url), or import.meta.resolve("${module}") for a module of a package`,
-    );
+    throw new TypeError(`Cannot import "${module}" into ${context.name}: ${cureFor(module)}`);
   }
   const paths = await awaitWithin<unknown>(
     context.router.broker,
@@ -60,9 +61,24 @@ export async function importModule(
   return handleOf(functions, context, module);
 }
 
+function cureFor(module: string): string {
+  if (/^node:/.test(module)) return "pass functions of node: modules to context.call() as they are";
+  const cure = /^[./]|:/.test(module)
+    ? 'new URL("./tasks.ts", import.meta.url)'
+    : `import.meta.resolve("${module}")`;
+  return `it must be an absolute file: URL; use ${cure}`;
+}
+
 /** The module leaves ahead of the call that evaluates it, on the same link. */
 async function evaluate(context: Context, module: string, options: WaitOptions): Promise<unknown> {
-  await context.router.functions.prepare(context, { module, path: [] });
+  try {
+    await context.router.functions.prepare(context, { module, path: [] });
+  } catch (error) {
+    // Resolved by nobody, it is the one module whose file may be missing.
+    if ((error as { code?: string }).code !== "ENOENT") throw error;
+    const missing = new Error(`Cannot import ${module} into ${context.name}: there is no such file`);
+    throw Object.assign(missing, { code: "ERR_MODULE_NOT_FOUND" });
+  }
   return await context.with(options).call(MODULE_FUNCTIONS, module);
 }
 

@@ -65,11 +65,11 @@ export class Evaluator {
     return undefined;
   }
 
-  /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. */
-  async evaluate(id: string): Promise<unknown> {
+  /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. Boxed: one that exports `then` is no promise. */
+  async evaluate(id: string): Promise<{ value: unknown }> {
     const record = this.record(id);
-    if (record.format === "commonjs") return this.remember(id, this.requireModule(id)).value;
-    return this.remember(id, await this.importModule(id)).value;
+    if (record.format === "commonjs") return this.remember(id, this.requireModule(id));
+    return this.remember(id, (await this.runModule(id)).namespace);
   }
 
   private remember(id: string, value: unknown): { value: unknown } {
@@ -78,8 +78,8 @@ export class Evaluator {
     return entry;
   }
 
-  /** `import()`: the namespace, after linking and evaluating what it depends on. */
-  private async importModule(id: string): Promise<vm.Module["namespace"]> {
+  /** Links and evaluates it, with what it depends on. */
+  private async runModule(id: string): Promise<vm.Module> {
     const module = this.moduleFor(id);
     if (module.status === "unlinked") {
       const turn = this.#linking.then(() => this.link(module));
@@ -87,7 +87,7 @@ export class Evaluator {
       await turn;
     }
     await module.evaluate();
-    return module.namespace;
+    return module;
   }
 
   private async link(module: vm.Module): Promise<void> {
@@ -152,7 +152,8 @@ export class Evaluator {
   }
 
   private async importDynamically(parentId: string, specifier: string): Promise<unknown> {
-    return await this.importModule(await this.resolve(parentId, String(specifier)));
+    const module = await this.runModule(await this.resolve(parentId, String(specifier)));
+    return module.namespace;
   }
 
   private async resolve(parentId: string, specifier: string): Promise<string> {

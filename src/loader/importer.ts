@@ -88,7 +88,7 @@ export class Importer implements Functions, ModuleSource {
     const { module } = name;
     // Called by a context that is not the master, which would have sent it ahead.
     if (!this.has(module)) await this.fetch(module, "", "import");
-    return this.lookUp(name) ?? findFunction(await this.evaluator().evaluate(module), name);
+    return this.lookUp(name) ?? findFunction((await this.evaluator().evaluate(module)).value, name);
   }
 
   /** Whether it was sent to this context. */

@@ -10,7 +10,7 @@ const OWN_OF_FUNCTIONS = new Set(["length", "name", "prototype", "arguments", "c
  */
 export async function moduleFunctions(importer: Importer, id: string): Promise<string[][]> {
   if (!importer.has(id)) await importer.fetch(id, "", "import");
-  const exports = await importer.evaluator().evaluate(id);
+  const { value: exports } = await importer.evaluator().evaluate(id);
   const paths: string[][] = [];
   if (isCallable(exports)) paths.push([]);
   for (const name of Object.keys(exports ?? {})) {
