@@ -85,10 +85,7 @@ export class Context {
    * `moduleUrl` is an absolute `file:` URL. Rejects with a TypeError for anything else, a ModuleError when the module cannot be sent, and
    * like {@link call} when its evaluation throws. docs/modules.md#module-handles
    */
-  import<M = AnyModule>(
-    moduleUrl: string | URL,
-    options: WaitOptions = {},
-  ): Promise<ModuleHandle<M>> {
+  import<M = AnyModule>(moduleUrl: string | URL, options: WaitOptions = {}): Promise<ModuleHandle<M>> {
     return this.router.functions.importModule(this, moduleUrl, options) as Promise<ModuleHandle<M>>;
   }
 

@@ -167,7 +167,5 @@ function unknownFunction(
   const shown = names.slice(0, MAX_NAMES_SHOWN).join(", ") || "no functions";
   const more = names.length > MAX_NAMES_SHOWN ? ` and ${names.length - MAX_NAMES_SHOWN} more` : "";
   const subject = owner === "" ? "it exports" : `${owner.slice(0, -1)} has`;
-  return new TypeError(
-    `${owner}${name} is not a function exported by ${module}; ${subject} ${shown}${more}`,
-  );
+  return new TypeError(`${owner}${name} is not a function exported by ${module}; ${subject} ${shown}${more}`);
 }

@@ -142,7 +142,10 @@ async function read(id: string, path: string, maxBytes: number): Promise<Buffer>
  * The real path of a file, undefined if there is none. Where a link leads out of the package the answer must not tell what is
  * there: of a missing file what exists of its path is looked at instead.
  */
-async function locate(file: string, root: string): Promise<{ file: string | undefined } | { refused: string }> {
+async function locate(
+  file: string,
+  root: string,
+): Promise<{ file: string | undefined } | { refused: string }> {
   for (let at = file; ; at = dirname(at)) {
     const real = await realpath(at).catch(() => undefined);
     if (real !== undefined) {

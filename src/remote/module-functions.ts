@@ -34,7 +34,11 @@ function collect(value: unknown, path: string[], paths: string[][], seen: Set<un
   seen.add(value);
   if (isCallable(value)) paths.push(path);
   if (path.length === MAX_DEPTH) return;
-  for (let at: object = value; typeof at === "function" && at !== Function.prototype; at = Object.getPrototypeOf(at)) {
+  for (
+    let at: object = value;
+    typeof at === "function" && at !== Function.prototype;
+    at = Object.getPrototypeOf(at)
+  ) {
     for (const [name, { value: member }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
       if (!OWN_OF_FUNCTIONS.has(name)) collect(member, [...path, name], paths, seen);
     }

@@ -9,8 +9,8 @@ import {
   ChannelError,
   type Context,
   ModuleError,
-  ref,
   Router,
+  ref,
   TimeoutError,
 } from "../../src/index.ts";
 import { temporaryTree } from "../loader/temporary-tree.ts";
@@ -36,7 +36,8 @@ const at = temporaryTree({
   "thenable.mjs": `export const toString = () => "own"; export const ok = () => 1; export { ok as __proto__, ok as constructor };`,
   "then.cjs": `exports.then = () => 1; exports.ok = () => 2;`,
   "then.mjs": `export const then = () => 1; export const ok = () => 2;`,
-  "data.json": "{}",
+  "reads.mjs": `import { resource } from "mitogen";
+    export const own = () => resource(import.meta, "./reads.mjs", { encoding: "utf8" });`,
   "nothing.mjs": "export const one = 1;",
   "many.mjs": Array.from({ length: 25 }, (_, i) => `export const f${i} = () => ${i};`).join("\n"),
   "function.cjs": `module.exports = (a) => a + 1; module.exports.twice = (a) => a * 2;`,
@@ -120,7 +121,10 @@ for (const major of [12, 18, 26]) {
         assert.ok(error instanceof CallError);
         assert.equal(error.code, "E_HANDLE");
         const lines = (error.stack as string).split("\n").map((line) => line.trim());
-        assert.match(lines[1] as string, /at (?:Module\.|Object\.)?fail \(.*fixtures\/remote\/handle\.ts:18:/);
+        assert.match(
+          lines[1] as string,
+          /at (?:Module\.|Object\.)?fail \(.*fixtures\/remote\/handle\.ts:18:/,
+        );
         const site = lines.indexOf(`at [${near.name}]`);
         assert.match(lines[site + 1] as string, /at callFail \(/);
         return true;
@@ -188,7 +192,10 @@ describe("Context.import", () => {
     ] as const) {
       await assert.rejects(context.import(module), (error: Error) => {
         assert.ok(error instanceof TypeError);
-        assert.ok(error.message.startsWith(`Cannot import "${module}" into ${context.name}: `), error.message);
+        assert.ok(
+          error.message.startsWith(`Cannot import "${module}" into ${context.name}: `),
+          error.message,
+        );
         assert.ok(error.message.includes(cure), error.message);
         return true;
       });
@@ -224,6 +231,14 @@ describe("Context.import", () => {
     await assert.rejects(hung, /enough/);
     assert.equal(await tasks.with({ timeoutMs: 60_000 }).Tasks.backup("x"), "tasks:x");
     await assert.rejects(context.import(TASKS, { signal: abort.signal }), /enough/);
+  });
+  it("works in a thread", async () => {
+    const thread = await router.thread();
+    const tasks = await thread.import<Tasks>(TASKS);
+    assert.equal(await tasks.add(2, 3), 5);
+    const readsItself = (await thread.import(at("reads.mjs"))) as Loose;
+    assert.match(String(await readsItself.own?.()), /^import \{ resource \}/);
+    await thread.shutdown();
   });
   it("shows some of many names", async () => {
     const many = (await context.import(at("many.mjs"))) as unknown as { f99(): Promise<void> };

@@ -129,6 +129,7 @@ const source = {
   echo: <T>(value: T): T => value,
   tagged: Object.assign((n: number) => n, { inner: async () => "x" }),
   default: nothing,
+  // biome-ignore lint/suspicious/noThenProperty: what a module may export
   then: (resolve: (value: number) => void) => resolve(1),
 };
 
@@ -189,5 +190,6 @@ async function programs(): Promise<void> {
 
 test("Context.call infers arguments and awaited results from the function", () => {
   // That this file compiles is the proof.
-  for (const proof of [calls, builtins, receivers, bounds, references, moduleHandles, resources, programs]) void proof;
+  for (const proof of [calls, builtins, receivers, bounds, references, moduleHandles, resources, programs])
+    void proof;
 });

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, it, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CallError, type Context, ref, resource, Router } from "../../src/index.ts";
 import { CoreRouter } from "../../src/core/router.ts";
+import { CallError, type Context, Router, ref, resource } from "../../src/index.ts";
 import { ResourceServer } from "../../src/loader/resources.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
@@ -21,8 +21,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const LARGEST = 16 * 1024 * 1024;
 /** (module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)) */
-const ADD_WASM =
-  "0061736d0100000001070160027f7f017f030201000707010361646400000a09010700200020016a0b";
+const ADD_WASM = "0061736d0100000001070160027f7f017f030201000707010361646400000a09010700200020016a0b";
 const PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nx\n";
 
 const at = temporaryTree({
@@ -117,7 +116,11 @@ const failures: [path: string, code: string, reason: string][] = [
   ["./data", "ENOENT", "it is a directory"],
   ["./data/", "ENOENT", "it is a directory"],
   ["./pipe", "ENOENT", "it is no file"],
-  ["./larger.bin", "ERR_RESOURCE_TOO_LARGE", `it has ${LARGEST + 1} bytes, more than ${LARGEST}; pass it with getFile() instead`],
+  [
+    "./larger.bin",
+    "ERR_RESOURCE_TOO_LARGE",
+    `it has ${LARGEST + 1} bytes, more than ${LARGEST}; pass it with getFile() instead`,
+  ],
   ["", REFUSED, "the path is empty or too long"],
   [`./${"x".repeat(1_000)}`, REFUSED, "the path is empty or too long"],
   ["/etc/passwd", REFUSED, RELATIVE],
@@ -215,7 +218,8 @@ for (const major of [12, 18, 26]) {
     });
     it("asks once for a file, however many ask for it, and gives each its own bytes", async () => {
       const requests = (): number =>
-        logs.records.filter(({ message }) => message.startsWith("Gave resource './../src/beside.txt'")).length;
+        logs.records.filter(({ message }) => message.startsWith("Gave resource './../src/beside.txt'"))
+          .length;
       const known = requests();
       assert.equal(await near.call(remote("together"), "./../src/beside.txt", 20), 20 + 19);
       assert.equal(await near.call(remote("together"), "./../src/beside.txt", 20), 20 + 19);
@@ -230,7 +234,8 @@ for (const major of [12, 18, 26]) {
           assert.equal(error.message, `Error: ${failureOf(path, reason)}`);
           return true;
         });
-        const refused = code === REFUSED ? [`Refused a resource to ${far.name}: ${failureOf(path, reason)}`] : [];
+        const refused =
+          code === REFUSED ? [`Refused a resource to ${far.name}: ${failureOf(path, reason)}`] : [];
         assert.deepEqual(refusals().slice(known), refused);
       }
     });
@@ -265,7 +270,9 @@ test("ResourceServer answers malformed requests with a refusal", async () => {
       REFUSED,
     ]);
   }
-  assert.ok(logs.records.some(({ message }) => message.startsWith(`Refused a resource to ${context.name}: `)));
+  assert.ok(
+    logs.records.some(({ message }) => message.startsWith(`Refused a resource to ${context.name}: `)),
+  );
   logs.stop();
 });
 
