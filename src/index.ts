@@ -33,9 +33,11 @@ export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";
+export { type ModuleHandle, type RemoteFunctions } from "./core/module-handle.ts";
 export { hasParentAuthority, isImmediateChild, type Policy } from "./core/policy.ts";
 export { Receiver, type ReceiverOptions } from "./core/receiver.ts";
 export { ref } from "./core/ref.ts";
+export { type ReadResource, type ResourceOwner } from "./core/resource.ts";
 export { type HandlerOptions } from "./core/router.ts";
 export { Sender } from "./core/sender.ts";
 export {
@@ -63,6 +65,7 @@ export {
   TimeoutError,
 } from "./errors.ts";
 export { ModuleError } from "./loader/module-error.ts";
+export { resource } from "./loader/resources.ts";
 export { type ModuleResponder, type ModuleStats } from "./loader/responder.ts";
 export { logToFile, onLog } from "./logging/log-to-file.ts";
 export { type ArgSpec, type ArgType } from "./service/arg-spec.ts";

@@ -5,6 +5,7 @@ import { Deferred } from "./deferred.ts";
 import type { Callable } from "./function-ref.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
+import type { AnyModule, ModuleHandle } from "./module-handle.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
 import type {
@@ -122,6 +123,15 @@ export class Context {
    */
   shutdown(options: { wait?: boolean } = {}): Promise<void> {
     return this.router.shutdownContext(this, options.wait ?? true);
+  }
+
+  /**
+   * Evaluates a module there, without importing it here, and gives its functions: `(await context.import<typeof import("./tasks.ts")>(url)).backup("/srv")`.
+   * `moduleUrl` is an absolute `file:` URL. Rejects with a TypeError for anything else, a ModuleError when the module cannot be sent, and
+   * like {@link call} when its evaluation throws. docs/modules.md#module-handles
+   */
+  import<M = AnyModule>(moduleUrl: string | URL, options: WaitOptions = {}): Promise<ModuleHandle<M>> {
+    return this.router.functions.importModule(this, moduleUrl, options) as Promise<ModuleHandle<M>>;
   }
 
   /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Rejects like {@link call}. */

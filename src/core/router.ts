@@ -12,6 +12,7 @@ import { Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import { Sender } from "./sender.ts";
 import type { ServiceClient } from "./service-call.ts";
+import type { WaitOptions } from "./wait.ts";
 
 /** A function by module and path, as it is named on the wire. */
 export interface FunctionName {
@@ -27,6 +28,8 @@ export interface Functions {
   prepare(context: Context, name: FunctionName): Promise<void> | undefined;
   /** A stack in the lines the author wrote. */
   originalStack(stack: string): string;
+  /** See `Context.import`. */
+  importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
 export interface HandlerOptions {
@@ -188,10 +191,13 @@ export class CoreRouter extends FrameRouter implements Reviver {
   }
 }
 
+function refuseToName(): never {
+  throw new MitogenError("Cannot call functions from this context: it has no way to name them");
+}
+
 const noFunctions: Functions = {
-  nameOf() {
-    throw new MitogenError("Cannot call functions from this context: it has no way to name them");
-  },
+  nameOf: refuseToName,
+  importModule: refuseToName,
   prepare: () => undefined,
   originalStack: (stack) => stack,
 };

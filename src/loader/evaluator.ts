@@ -79,12 +79,13 @@ export class Evaluator {
     return module === undefined ? undefined : { module, path: found.get(module) as string[] };
   }
 
-  /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. */
-  async evaluate(id: string): Promise<unknown> {
+  /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. Boxed: one that exports `then` is no promise. */
+  async evaluate(id: string): Promise<{ value: unknown }> {
     const isCommonJs = this.record(id).format === "commonjs";
-    const value = isCommonJs ? this.#commonJs.require(id) : await this.importModule(id);
-    this.#evaluated.set(id, { value });
-    return value;
+    const value = isCommonJs ? this.#commonJs.require(id) : (await this.run(id)).namespace;
+    const box = { value };
+    this.#evaluated.set(id, box);
+    return box;
   }
 
   // What CommonJS needs.
@@ -114,7 +115,7 @@ export class Evaluator {
   }
 
   async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {
-    return await this.importModule(await this.resolve(parentId, String(specifier)));
+    return (await this.run(await this.resolve(parentId, String(specifier)))).namespace;
   }
 
   external(id: string): { exports: unknown } | undefined {
@@ -147,8 +148,8 @@ export class Evaluator {
     return this.requiredNamespace(id, module);
   }
 
-  /** `import()`: the namespace, after linking and evaluating what it depends on. */
-  private async importModule(id: string): Promise<vm.Module["namespace"]> {
+  /** Links and evaluates a module and what it depends on. */
+  private async run(id: string): Promise<vm.Module> {
     if (isUnlinked(this.moduleFor(id))) {
       // Looked up again when its turn comes: a link that failed has forgotten it.
       const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
@@ -157,7 +158,7 @@ export class Evaluator {
     }
     const module = this.moduleFor(id);
     await module.evaluate();
-    return module.namespace;
+    return module;
   }
 
   private async link(module: vm.Module): Promise<void> {

@@ -19,6 +19,7 @@ export interface SyncWaiter {
 export interface Api {
   /** Called once: what `import "mitogen"` gives. */
   mitogenModule(host: unknown): Record<string, unknown>;
+  importModule: Functions["importModule"];
 }
 
 /**
@@ -66,6 +67,12 @@ export class Importer implements Functions, ModuleSource {
     return stack;
   }
 
+  /** The code for it is part of the library. */
+  async importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
+    if (!this.has(API)) await this.fetch(API, "", "import");
+    return this.part<Api>(API).importModule(...args);
+  }
+
   /** The function, if its module has been evaluated; `receiver` is what `this` is inside. */
   lookUp(name: FunctionName): { fn: AnyFunction; receiver: unknown } | undefined {
     const { module } = name;
@@ -81,7 +88,7 @@ export class Importer implements Functions, ModuleSource {
     const { module } = name;
     // Called by a context that is not the master, which would have sent it ahead.
     if (!this.has(module)) await this.fetch(module, "", "import");
-    return this.lookUp(name) ?? findFunction(await this.evaluator().evaluate(module), name);
+    return this.lookUp(name) ?? findFunction((await this.evaluator().evaluate(module)).value, name);
   }
 
   /** Whether it was sent to this context. */
@@ -94,7 +101,8 @@ export class Importer implements Functions, ModuleSource {
     return this.once("", () => this.part<Api>(API).mitogenModule(this.host));
   }
 
-  private evaluator(): Evaluator {
+  /** How modules are evaluated; it comes with the first of them. */
+  evaluator(): Evaluator {
     return this.once(" ", () => {
       const part = this.part<{ Evaluator: typeof Evaluator }>(EVALUATOR);
       return new part.Evaluator(this);

@@ -7,6 +7,7 @@ import { PARENT_ROLE_SOURCE } from "../bootstrap/parent-role.generated.ts";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
+import { importModule } from "../core/module-handle.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { ProtocolError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
@@ -17,6 +18,7 @@ import { referenceClass, referenceFunction, warmUpReferences } from "./function-
 import { ModuleGraph } from "./graph.ts";
 import { ModuleForwarder } from "./module-forwarder.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
+import { ResourceServer } from "./resources.ts";
 
 /** What serving modules has cost so far. */
 export interface ModuleStats {
@@ -65,6 +67,7 @@ export class ModuleResponder implements Functions {
   constructor(router: CoreRouter) {
     this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash));
     router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
+    new ResourceServer(router, (contextId, moduleId) => this.wasSent(contextId, moduleId));
   }
 
   /** Counters since this router was made. */
@@ -107,6 +110,14 @@ export class ModuleResponder implements Functions {
 
   originalStack(stack: string): string {
     return compiler.originalStack(stack);
+  }
+
+  importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
+    return importModule(...args);
+  }
+
+  private wasSent(contextId: number, moduleId: string): boolean {
+    return this.#targets.get(contextId)?.sent.has(moduleId) === true && graph.isVouched(moduleId);
   }
 
   /** Sends the part of the graph of `id` that the target lacks. */

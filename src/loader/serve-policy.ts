@@ -78,7 +78,7 @@ function outsideRefusal(file: string, parentId: string, vouched: Vouched): strin
 }
 
 /** Inside, not in a package nested there, and nothing on the way is hidden. */
-function isInside(file: string, root: string): boolean {
+export function isInside(file: string, root: string): boolean {
   const parts = relative(root, file).split(sep);
   return !parts.some((part) => part === "" || part.startsWith(".") || part === "node_modules");
 }

@@ -15,7 +15,11 @@ import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { moduleFunctions } from "./module-functions.ts";
+import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
+
+export { importModule } from "../core/module-handle.ts";
 
 /** The child it is part of. */
 export interface Host {
@@ -54,8 +58,10 @@ export function mitogenModule({ router, importer }: Host): Record<string, unknow
     isImmediateChild,
     isMain: () => false,
     logToFile: () => undefined,
+    moduleFunctions: (id: string) => moduleFunctions(importer, id),
     onLog: () => () => undefined,
     ref,
+    resource: remoteResources(router),
     runWithRouter: async () => undefined,
     withRouter: () => async () => undefined,
   };

@@ -7,9 +7,11 @@ import {
   type Context,
   type FunctionRef,
   type Message,
+  type ModuleHandle,
   type Receiver,
   type Router,
   ref,
+  resource,
   runWithRouter,
   type Sender,
   withRouter,
@@ -117,6 +119,65 @@ async function references(context: Context): Promise<void> {
   named satisfies Callable<[string], unknown>;
 }
 
+const source = {
+  NAME: "constant",
+  later,
+  optional,
+  union,
+  noArguments,
+  Tasks,
+  echo: <T>(value: T): T => value,
+  tagged: Object.assign((n: number) => n, { inner: async () => "x" }),
+  default: nothing,
+  // biome-ignore lint/suspicious/noThenProperty: what a module may export
+  then: (resolve: (value: number) => void) => resolve(1),
+};
+
+async function moduleHandles(context: Context): Promise<void> {
+  const module = await context.import<typeof source>(new URL("./source.ts", import.meta.url));
+  is<ModuleHandle<typeof source>>()(module);
+  is<{ name: string; size: number }>()(await module.later("x"));
+  is<Promise<string>>()(module.optional(1, "b", true));
+  is<string | number>()(await module.union(null));
+  is<Promise<number>>()(module.noArguments());
+  is<string[]>()(await module.Tasks.backup("/srv"));
+  is<void>()(await module.default());
+  is<unknown>()(await module.echo(1));
+  is<number>()(await module.tagged(1));
+  is<string>()(await module.tagged.inner());
+  is<string[]>()(await module.with({ timeoutMs: 1 }).Tasks.backup("/srv"));
+  // @ts-expect-error: an argument is missing
+  void module.later();
+  // @ts-expect-error: of another type
+  void module.Tasks.backup(1);
+  // @ts-expect-error: a typo
+  void module.latre;
+  // @ts-expect-error: constants stay where they are
+  void module.NAME;
+  // @ts-expect-error: it is no promise
+  void module.then;
+  // @ts-expect-error: classes are not constructed in a context
+  void new module.Tasks();
+  // @ts-expect-error: not a bound
+  void module.with({ timeout: 1 });
+  // Without a type anything is called, and what comes out must be looked at.
+  const loose = await context.import("file:///srv/tasks.js", { timeoutMs: 1 });
+  is<unknown>()(await loose.backup?.("/srv", 1));
+  const declared = await context.import<typeof import("../fixtures/remote/handle.ts")>("file:///x.ts");
+  is<Promise<number>>()(declared.add(1));
+  is<string>()(await declared.Tasks.Deep.down());
+  is<string>()(await declared.default());
+}
+
+async function resources(): Promise<void> {
+  is<Buffer>()(await resource(import.meta, "./x"));
+  is<string>()(await resource({ filename: "/srv/x.cjs" }, "./x", { encoding: "utf8" }));
+  // @ts-expect-error: not a module
+  void resource({}, "./x");
+  // @ts-expect-error: not an encoding
+  void resource(import.meta, "./x", { encoding: "utf-9" });
+}
+
 async function programs(): Promise<void> {
   const main = async (_router: Router, name: string) => name.length;
   is<number>()(await runWithRouter(main, "x"));
@@ -129,5 +190,6 @@ async function programs(): Promise<void> {
 
 test("Context.call infers arguments and awaited results from the function", () => {
   // That this file compiles is the proof.
-  for (const proof of [calls, builtins, receivers, bounds, references, programs]) void proof;
+  for (const proof of [calls, builtins, receivers, bounds, references, moduleHandles, resources, programs])
+    void proof;
 });

@@ -24,7 +24,7 @@ import { repoRoot } from "../support/lab.ts";
 const page = readFileSync(join(repoRoot, "docs/protocol.md"), "utf8");
 
 /** What the expectations beside the examples may use beyond literals. */
-const scope = { error, callError, packed };
+const scope = { error, callError, packed, bytes: Buffer.from };
 
 describe("docs/protocol.md", () => {
   for (const { line, bytes } of examples()) {

@@ -1,6 +1,7 @@
 import { callErrorFrom } from "../../src/core/call-error.ts";
 import type { Context } from "../../src/core/context.ts";
 import { Deferred } from "../../src/core/deferred.ts";
+import { importModule } from "../../src/core/module-handle.ts";
 import { hasParentAuthority } from "../../src/core/policy.ts";
 import type { CoreRouter, FunctionName, Functions } from "../../src/core/router.ts";
 import { Handle } from "../../src/wire/handles.ts";
@@ -32,6 +33,10 @@ export class FakeFunctions implements Functions {
 
   originalStack(stack: string): string {
     return stack;
+  }
+
+  importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
+    return importModule(...args);
   }
 }
 

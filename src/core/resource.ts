@@ -1,0 +1,48 @@
+import { pathToFileURL } from "node:url";
+
+/** A module that has resources beside it: its `import.meta`, or its `module`. */
+export type ResourceOwner = { readonly url: string } | { readonly filename: string };
+
+/**
+ * Reads a file that belongs to a module, `path` being relative to it: in the program from the disk, in a context through the program. Only
+ * files of the module's own package; see docs/modules.md#resources-and-addons. Rejects with code `ENOENT` for what is no
+ * file, `ERR_RESOURCE_REFUSED` for what is not given away, `ERR_RESOURCE_TOO_LARGE`.
+ *
+ * ```ts
+ * const template = await resource(import.meta, "./motd.txt", { encoding: "utf8" });
+ * ```
+ */
+export interface ReadResource {
+  (owner: ResourceOwner, path: string): Promise<Buffer>;
+  (owner: ResourceOwner, path: string, options: { readonly encoding: BufferEncoding }): Promise<string>;
+}
+
+/** Makes `resource()` of a way to read bytes, which may hand out the same buffer twice. */
+export function readResourceWith(read: (id: string, path: string) => Promise<Buffer>): ReadResource {
+  const readResource = async (
+    owner: ResourceOwner,
+    path: string,
+    options?: { readonly encoding?: BufferEncoding },
+  ): Promise<Buffer | string> => {
+    const id = idOf(owner);
+    if (typeof path !== "string") {
+      throw new TypeError(`Cannot read a resource of ${id}: the path must be a string, got ${typeof path}`);
+    }
+    const bytes = await read(id, path);
+    const { encoding } = options ?? {};
+    return encoding === undefined ? Buffer.from(bytes) : bytes.toString(encoding);
+  };
+  return readResource as ReadResource;
+}
+
+/** The error of a resource that cannot be read, the same wherever it was asked for. */
+export function resourceError(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+function idOf(owner: ResourceOwner): string {
+  const { url, filename } = (owner ?? {}) as { url?: unknown; filename?: unknown };
+  if (typeof url === "string") return url;
+  if (typeof filename === "string") return pathToFileURL(filename).href;
+  throw new TypeError("Cannot read a resource: the first argument must be import.meta or module");
+}
