@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
 import { parse as parseProgram } from "acorn";
 import { parse as lex } from "es-module-lexer";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
@@ -183,9 +184,18 @@ function detectedFormat(source: string): "module" | "commonjs" {
   } catch {
     return "commonjs";
   }
-  return source.includes("await") && parses(source, "module") && !parses(source, "script")
-    ? "module"
-    : "commonjs";
+  // V8 looks for early errors alone: far cheaper than the parser, and most files end here.
+  if (!source.includes("await") || isCommonJs(source)) return "commonjs";
+  return parses(source, "module") && !parses(source, "script") ? "module" : "commonjs";
+}
+
+function isCommonJs(source: string): boolean {
+  try {
+    compileFunction(withoutHashbang(source), ["exports", "require", "module", "__filename", "__dirname"]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parses(source: string, sourceType: "script" | "module"): boolean {
