@@ -27,10 +27,13 @@ export async function npmFixture(): Promise<NpmFixture> {
  * process may not make mount namespaces. In CI it throws instead.
  */
 export function nodeWithout(folder: string, node: string): string[] | undefined {
-  const unshare = process.getuid?.() === 0 ? ["unshare", "--mount"] : ["unshare", "--user", "--map-root-user", "--mount"];
+  const unshare =
+    process.getuid?.() === 0 ? ["unshare", "--mount"] : ["unshare", "--user", "--map-root-user", "--mount"];
   const script = 'mount -t tmpfs none "$0" && exec "$@"';
   const words = [...unshare, "sh", "-c", script, folder];
-  const { status, stderr, error } = spawnSync(words[0] as string, [...words.slice(1), "true"], { encoding: "utf8" });
+  const { status, stderr, error } = spawnSync(words[0] as string, [...words.slice(1), "true"], {
+    encoding: "utf8",
+  });
   if (status === 0) return [...words, node];
   if (process.env["CI"] === "true") throw new Error(`Cannot hide ${folder} from a child: ${error ?? stderr}`);
   return undefined;
