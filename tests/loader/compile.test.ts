@@ -30,6 +30,8 @@ const at = temporaryTree({
   "esm/old.js": "export const a = globalThis?.b ?? 1;",
   "esm/new.js": "export class A { #a = 1; static { this.b = 1; } }",
   "esm/await.js": "export const a = await 1;",
+  "esm/lazy.js": `const a = () => import(\n  "./data.json",\n  { with: { type: "json" } }\n);\nimport(x(import("y", { with: z })), w);`,
+  "cjs/lazy.js": `return require("a"), import("./data.json", { with: { type: "json" } });`,
   "esm/data.js": `import data from "./data.json" with { type: "json" };\nexport default data;`,
   "esm/broken.ts": "export const a = ;\n",
   "decorators/tsconfig.json": `{ "extends": "./base", /* old ones */ "compilerOptions": { "target": "es2020", }, }`,
@@ -104,6 +106,10 @@ test("Compiler drops import attributes for versions of Node that do not know the
   const { source } = await compiler.compile(at("esm/data.js"), "20.9.0");
   assert.equal(source, `import data from "./data.json";\nexport default data;`);
   assert.doesNotMatch((await compiler.compile(at("esm/data.js"), "16.20.0")).source, /with/);
+  const lazy = await compiler.compile(at("esm/lazy.js"), "16.20.0");
+  assert.equal(lazy.source, `const a = () => import(\n  "./data.json"\n\n);\nimport(x(import("y")));`);
+  const commonJs = await compiler.compile(at("cjs/lazy.js"), "16.20.0");
+  assert.equal(commonJs.source, `return require("a"), import("./data.json");`);
 });
 
 test("Compiler names file, line and cure when the target cannot run the code", async () => {
