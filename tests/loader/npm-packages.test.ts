@@ -96,7 +96,7 @@ const USES: readonly Use[] = [
   {
     file: "fastify.mjs",
     shape: "CommonJS; requires an ES module",
-    since: 26,
+    since: 20,
     lacks: /ES module|node:diagnostics_channel/,
     todo: "require() of an ES module",
   },
@@ -115,7 +115,7 @@ const USES: readonly Use[] = [
   { file: "zod.mjs", shape: "dual; deep exports" },
   { file: "zod.cjs", shape: "dual; deep exports" },
   { file: "axios.mjs", shape: "dual; browser and node builds" },
-  { file: "date-fns.mjs", shape: "dual; thousands of modules" },
+  { file: "date-fns.mjs", shape: "dual; hundreds of modules; deep exports" },
   { file: "rxjs.mjs", shape: "dual; hundreds of modules; deep exports" },
   { file: "yaml.mjs", shape: "dual" },
   { file: "js-yaml.mjs", shape: "dual" },
@@ -164,7 +164,6 @@ const USES: readonly Use[] = [
 const fixture = await npmFixture();
 const folder = "folder" in fixture ? fixture.folder : "";
 const urlOf = (file: string): string => pathToFileURL(join(folder, "uses", file)).href;
-
 const useOf = (file: string): FunctionRef<[]> => ref<() => unknown>(urlOf(file), "use");
 
 /** The function of a module, and what it gives here; asked for once. */
