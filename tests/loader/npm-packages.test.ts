@@ -209,6 +209,7 @@ async function failure(node: string, file: string): Promise<string> {
   );
 }
 
+// V8 before Node 22 does not mark the promise of a synthetic module that throws.
 const DIES = { todo: "its error is an unhandled rejection as well, which ends the process" };
 const ONE_BY_ONE = { concurrency: 1, timeout: LIMIT_MS };
 
@@ -255,7 +256,7 @@ describe("npm packages", {
         assert.match(await failure(node, "bcrypt.mjs"), /No native build was found/);
       });
       it("CommonJS that throws below an ES module fails the call and no more", {
-        ...(major === 18 && DIES),
+        ...(major < 22 && major > 12 && DIES),
       }, async () => {
         await using router = new Router();
         const context = await router.local({ nodePath: node });
