@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
 import { parse as parseProgram } from "acorn";
 import { parse as lex } from "es-module-lexer";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
@@ -183,9 +184,18 @@ function detectedFormat(source: string): "module" | "commonjs" {
   } catch {
     return "commonjs";
   }
-  return source.includes("await") && parses(source, "module") && !parses(source, "script")
-    ? "module"
-    : "commonjs";
+  // V8 looks for early errors alone: far cheaper than the parser, and most files end here.
+  if (!source.includes("await") || isCommonJs(source)) return "commonjs";
+  return parses(source, "module") && !parses(source, "script") ? "module" : "commonjs";
+}
+
+function isCommonJs(source: string): boolean {
+  try {
+    compileFunction(withoutHashbang(source), ["exports", "require", "module", "__filename", "__dirname"]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parses(source: string, sourceType: "script" | "module"): boolean {
@@ -211,17 +221,34 @@ function fromDataUrl(id: string): CompiledModule {
   return { id, format: head.startsWith("application/json") ? "json" : "module", source };
 }
 
-/** The child knows the format of every module; old versions of Node do not know the syntax. */
-function withoutAttributes({ source, format }: Draft, target: string): string {
-  if (format !== "module" || knowsAttributes(target) || !/\b(?:with|assert)\b/.test(source)) return source;
+/** The child knows the format of every module; old versions of Node do not know the syntax. Lines keep their numbers. */
+function withoutAttributes({ format, source }: Draft, target: string): string {
+  if (format === "json" || knowsAttributes(target) || !/\b(?:with|assert)\b/.test(source)) return source;
+  if (format === "commonjs" && !source.includes("import")) return source;
   let result = "";
   let from = 0;
-  for (const entry of lex(source)[0]) {
-    if (entry.type === "dynamic" || entry.type === "import-meta" || entry.attributesStart < 0) continue;
-    result += source.slice(from, entry.end + 1);
-    from = entry.importEnd;
+  for (const [start, end] of attributes(source)) {
+    // One may stand in another's.
+    if (start < from) continue;
+    result += source.slice(from, start) + source.slice(start, end).replace(/[^\n]+/g, "");
+    from = end;
   }
   return result + source.slice(from);
+}
+
+/** Where they stand, with the comma or keyword before them; in order. */
+function attributes(source: string): [start: number, end: number][] {
+  const found: [number, number][] = [];
+  try {
+    for (const entry of lex(source)[0]) {
+      if (entry.type === "import-meta" || entry.attributesStart < 0) continue;
+      const isDynamic = entry.type === "dynamic";
+      found.push(isDynamic ? [entry.end, entry.importEnd - 1] : [entry.end + 1, entry.importEnd]);
+    }
+  } catch {
+    // CommonJS need not be what the lexer takes: V8 has the last word.
+  }
+  return found.sort(([a], [b]) => a - b);
 }
 
 function dataUrl(map: string): string {

@@ -4,6 +4,7 @@ import { dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { moduleResolve } from "import-meta-resolve";
 import type { ImportKind } from "./module-record.ts";
+import { packageScope } from "./package-scope.ts";
 
 /** What a specifier stands for: a file that may travel, or something that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };
@@ -23,7 +24,7 @@ const WRITTEN_FOR: Readonly<Record<string, readonly string[]>> = {
 const GUESSES = [".ts", ".tsx", ".js", ".jsx", ".json"];
 
 const requires = new Map<string, NodeJS.Require>();
-let conditions: Set<string> | undefined;
+let conditions: Record<ImportKind, Set<string>> | undefined;
 
 /**
  * Resolves as the running Node does, with export conditions by the kind of import and symbolic links followed.
@@ -45,13 +46,13 @@ export function isTypeScript(id: string): boolean {
 }
 
 function resolveImport(specifier: string, parentId: string): string {
-  conditions ??= importConditions();
+  conditions ??= exportConditions();
   try {
-    return moduleResolve(specifier, new URL(parentId), conditions).href;
+    return moduleResolve(specifier, new URL(parentId), conditions.import).href;
   } catch (error) {
     const { code, url } = error as { code?: string; url?: string };
     const found = url?.startsWith("file:") && isTypeScript(parentId) && MISSING.has(code ?? "") && guess(url);
-    if (found) return moduleResolve(found, new URL(parentId), conditions).href;
+    if (found) return moduleResolve(found, new URL(parentId), conditions.import).href;
     throw error;
   }
 }
@@ -64,15 +65,38 @@ function resolveRequire(specifier: string, parentId: string): string {
     requires.set(directory, require);
   }
   try {
-    return requiredId(require.resolve(specifier));
+    const id = requiredId(require.resolve(specifier));
+    return isPath(specifier) ? id : withoutModuleSync(specifier, parentId, id);
   } catch (error) {
-    const isRelative = /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
     const isMissing = MISSING.has((error as { code?: string }).code ?? "");
     const found =
-      isRelative && isMissing && isTypeScript(parentId) && guess(new URL(specifier, parentId).href);
+      isPath(specifier) && isMissing && isTypeScript(parentId) && guess(new URL(specifier, parentId).href);
     if (found) return requiredId(require.resolve(fileURLToPath(found)));
     throw error;
   }
+}
+
+function isPath(specifier: string): boolean {
+  return /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
+}
+
+/**
+ * What older Nodes find where this one would take an ES module that is marked as fit for `require`: the target may
+ * be one of those.
+ */
+function withoutModuleSync(specifier: string, parentId: string, id: string): string {
+  if (!id.startsWith("file:") || !isEsModule(fileURLToPath(id))) return id;
+  conditions ??= exportConditions();
+  try {
+    return moduleResolve(specifier, new URL(parentId), conditions.require).href;
+  } catch {
+    return id;
+  }
+}
+
+function isEsModule(file: string): boolean {
+  const extension = extname(file);
+  return extension === ".mjs" || (extension === ".js" && packageScope(file)?.type === "module");
 }
 
 function requiredId(resolved: string): string {
@@ -97,15 +121,18 @@ function guess(url: string): string | undefined {
 }
 
 /** Node's default conditions and the ones this process was started with. */
-function importConditions(): Set<string> {
-  const own = ["node", "import", "node-addons"];
-  // The condition belongs to require(esm); where that is off, packages must not be resolved by it.
-  if ((process.features as { require_module?: boolean }).require_module) own.push("module-sync");
+function exportConditions(): Record<ImportKind, Set<string>> {
+  const own: string[] = [];
   const args = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
   args.forEach((arg, i) => {
     const inline = /^(?:--conditions=|-C=?)(.+)$/.exec(arg)?.[1];
     const value = inline ?? (arg === "--conditions" || arg === "-C" ? args[i + 1] : undefined);
     if (value) own.push(value);
   });
-  return new Set(own);
+  // The condition belongs to require(esm); where that is off, packages must not be resolved by it.
+  const sync = (process.features as { require_module?: boolean }).require_module ? ["module-sync"] : [];
+  return {
+    import: new Set(["node", "import", "node-addons", ...sync, ...own]),
+    require: new Set(["node", "require", "node-addons", ...own]),
+  };
 }

@@ -17,6 +17,8 @@ const at = temporaryTree({
   "meta.js": "import.meta.url;",
   "awaits.js": "await 1;",
   "requires.js": `require("fs"); async () => await 1;`,
+  "script.js": "#!/usr/bin/env node\nasync () => await 1; return;",
+  "redeclares.js": "const require = await 1;",
   "typed.ts": "export const a: number = 1;",
   "typed-requires.ts": "const fs = require('fs'); module.exports = { a: 1 as number };",
   "typed-equals.ts": "import fs = require('fs'); export = fs.constants;",
@@ -28,6 +30,8 @@ const at = temporaryTree({
   "esm/old.js": "export const a = globalThis?.b ?? 1;",
   "esm/new.js": "export class A { #a = 1; static { this.b = 1; } }",
   "esm/await.js": "export const a = await 1;",
+  "esm/lazy.js": `const a = () => import(\n  "./data.json",\n  { with: { type: "json" } }\n);\nimport(x(import("y", { with: z })), w);`,
+  "cjs/lazy.js": `return require("a"), import("./data.json", { with: { type: "json" } });`,
   "esm/data.js": `import data from "./data.json" with { type: "json" };\nexport default data;`,
   "esm/broken.ts": "export const a = ;\n",
   "decorators/tsconfig.json": `{ "extends": "./base", /* old ones */ "compilerOptions": { "target": "es2020", }, }`,
@@ -65,6 +69,8 @@ const formats: [path: string, format: string][] = [
   ["meta.js", "module"],
   ["awaits.js", "module"],
   ["requires.js", "commonjs"],
+  ["script.js", "commonjs"],
+  ["redeclares.js", "module"],
   ["typed.ts", "module"],
   ["typed-requires.ts", "commonjs"],
   ["typed-equals.ts", "commonjs"],
@@ -100,6 +106,10 @@ test("Compiler drops import attributes for versions of Node that do not know the
   const { source } = await compiler.compile(at("esm/data.js"), "20.9.0");
   assert.equal(source, `import data from "./data.json";\nexport default data;`);
   assert.doesNotMatch((await compiler.compile(at("esm/data.js"), "16.20.0")).source, /with/);
+  const lazy = await compiler.compile(at("esm/lazy.js"), "16.20.0");
+  assert.equal(lazy.source, `const a = () => import(\n  "./data.json"\n\n);\nimport(x(import("y")));`);
+  const commonJs = await compiler.compile(at("cjs/lazy.js"), "16.20.0");
+  assert.equal(commonJs.source, `return require("a"), import("./data.json");`);
 });
 
 test("Compiler names file, line and cure when the target cannot run the code", async () => {
