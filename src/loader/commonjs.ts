@@ -16,7 +16,8 @@ type ModuleConstructor = new (id: string, parent?: NodeJS.Module) => CommonJsMod
 /** What CommonJS needs of the evaluator around it. */
 export interface CommonJsHost {
   record(id: string): ModuleRecord;
-  hasRecord(id: string): boolean;
+  /** The id of a module that resolves as the file `id` would, if the program has one. */
+  neighbourOf(id: string): string | undefined;
   /** The id of what a specifier means; blocks while the master is asked. */
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string;
   importDynamically(parentId: string, specifier: string): Promise<unknown>;
@@ -30,6 +31,8 @@ const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
 const Constructor = Module as unknown as ModuleConstructor & {
   _nodeModulePaths(directory: string): string[];
   _extensions: object;
+  _load(request: string, parent: unknown, isMain: boolean): unknown;
+  _resolveFilename(request: string, parent: unknown, ...rest: unknown[]): string;
 };
 
 /** CommonJS as Node has it: `require`, its cache, `module`, in a sloppy function called on `module.exports`. */
@@ -37,6 +40,8 @@ export class CommonJs {
   /** `require.cache`: by file name; what user code deletes here is evaluated anew by the next `require`. */
   readonly #cache: Record<string, CommonJsModule> = Object.create(null);
   readonly #host: CommonJsHost;
+  /** The `require` of each module that was evaluated here. */
+  readonly #requires: WeakMap<object, NodeJS.Require> = new WeakMap();
   readonly #native: typeof Module.createRequire;
 
   constructor(host: CommonJsHost) {
@@ -47,7 +52,20 @@ export class CommonJs {
     Module.createRequire = (from) => {
       const isPath = typeof from === "string" && !from.startsWith("file:");
       const id = isPath ? pathToFileURL(from).href : String(from);
-      return host.hasRecord(id) ? this.requireFor(id) : ofNode(from);
+      const neighbour = id.startsWith("file:") ? host.neighbourOf(id) : undefined;
+      return neighbour === undefined ? ofNode(from) : this.requireFor(neighbour, undefined, id);
+    };
+    const { _load, _resolveFilename } = Constructor;
+    const ownOf = (parent: unknown): NodeJS.Require | undefined => this.#requires.get(parent as object);
+    Constructor._load = (request, parent, isMain) => {
+      const own = ownOf(parent);
+      return own === undefined ? _load.call(Constructor, request, parent, isMain) : own(request);
+    };
+    Constructor._resolveFilename = (request, parent, ...rest) => {
+      const own = ownOf(parent);
+      return own === undefined
+        ? _resolveFilename.call(Constructor, request, parent, ...rest)
+        : own.resolve(request);
     };
   }
 
@@ -88,19 +106,22 @@ export class CommonJs {
 
   private run(record: ModuleRecord, module: CommonJsModule): void {
     const require = this.requireFor(record.id, module);
+    this.#requires.set(module, require);
     Object.defineProperty(module, "require", { value: require, configurable: true, writable: true });
     const compiled = compile(record.source.replace(/^#!/, "//"), {
-      filename: record.id,
+      filename: module.filename,
       importModuleDynamically: ((specifier: string) =>
         this.#host.importDynamically(record.id, specifier)) as never,
     });
     compiled.call(module.exports, module.exports, require, module, module.filename, module.path);
   }
 
-  private requireFor(id: string, module?: CommonJsModule): NodeJS.Require {
+  /** Where it resolves from is the module `id`, or a file beside it that is no module. */
+  private requireFor(id: string, module?: CommonJsModule, from = id): NodeJS.Require {
     const resolved = (specifier: string): string => {
       if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
-      return this.#host.resolveSync(id, specifier, "require");
+      const isRelative = from !== id && /^\.{1,2}(?:\/|$)/.test(specifier);
+      return this.#host.resolveSync(id, isRelative ? new URL(specifier, from).href : specifier, "require");
     };
     const require = (specifier: string): unknown => this.require(resolved(specifier), module);
     const resolve = (specifier: string, options?: { paths?: string[] }): string => {

@@ -28,6 +28,9 @@ interface SyncLinking {
   hasAsyncGraph?(): boolean;
 }
 
+/** Before the error of a synthetic module was its importers', it was an unhandled rejection too, which ends the process. */
+const CHECKED = "import.meta.check(); export * from 'checked'; export { default } from 'checked';";
+
 const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
 
 /**
@@ -40,6 +43,8 @@ export class Evaluator {
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
   readonly #facades: Map<string, vm.Module> = new Map();
+  /** What stands behind a module of ours: the only import that it has. */
+  readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
   /** What functions have been called in: by id, as their references name it. */
   readonly #evaluated: Map<string, { value: unknown }> = new Map();
   readonly #builtins: Map<string, { exports: unknown }> = new Map();
@@ -104,8 +109,12 @@ export class Evaluator {
     return record;
   }
 
-  hasRecord(id: string): boolean {
-    return this.#records.has(id);
+  /** The module itself, or one whose folder the file is in. */
+  neighbourOf(id: string): string | undefined {
+    if (this.#records.has(id)) return id;
+    const folderOf = (each: string): string => each.slice(0, each.lastIndexOf("/") + 1);
+    const neighbours = [...this.#records.keys()].filter((each) => id.startsWith(folderOf(each)));
+    return neighbours.sort((a, b) => folderOf(b).length - folderOf(a).length)[0];
   }
 
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
@@ -165,7 +174,8 @@ export class Evaluator {
     if (module.status !== "unlinked") return;
     try {
       await module.link(async (specifier, referrer) => {
-        const found = this.moduleFor(await this.resolve(referrer.identifier, specifier));
+        const behind = this.#behind.get(referrer);
+        const found = behind ?? this.moduleFor(await this.resolve(referrer.identifier, specifier));
         if (found.status === "errored") throw found.error;
         return found;
       });
@@ -252,13 +262,32 @@ export class Evaluator {
   private facadeOfCommonJs(id: string, exportNames: readonly string[]): vm.Module {
     const always = NODE_MAJOR >= 23 ? ["default", "module.exports"] : ["default"];
     const names = [...new Set([...always, ...exportNames])];
-    return synthetic(id, names, () => {
+    const evaluate = (): Record<string, unknown> => {
       const exports = this.#commonJs.require(id);
       const values: Record<string, unknown> = {};
       for (const name of exportNames) values[name] = ownValue(exports, name);
       for (const name of always) values[name] = exports;
       return values;
+    };
+    if (NODE_MAJOR < 14 || NODE_MAJOR > 20) return synthetic(id, names, evaluate);
+    let failure: { error: unknown } | undefined;
+    const inner = synthetic(id, names, () => {
+      try {
+        return evaluate();
+      } catch (error) {
+        failure = { error };
+        return {};
+      }
     });
+    const check = (): void => {
+      if (failure !== undefined) throw failure.error;
+    };
+    const outer = new vm.SourceTextModule(CHECKED, {
+      identifier: id,
+      initializeImportMeta: (meta: object) => Object.assign(meta, { check }),
+    });
+    this.#behind.set(outer, inner);
+    return outer;
   }
 
   private fillMeta(meta: ImportMeta, id: string): void {
