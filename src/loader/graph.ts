@@ -1,11 +1,14 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Compiler, versionClass } from "./compile.ts";
-import { ModuleError } from "./module-error.ts";
+import type { Compiler } from "./compile.ts";
+import type { ImportType } from "./import-attributes.ts";
+import { checkImport } from "./import-rules.ts";
+import { ModuleError, type ModuleErrorCode } from "./module-error.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 import { type Resolution, resolveModule } from "./resolve.ts";
 import { type ScannedImport, scanModule } from "./scan.ts";
 import { fileRefusal, packageRoot, specifierRefusal } from "./serve-policy.ts";
+import { versionClass } from "./target-version.ts";
 
 /** A module and what its text leads to. */
 interface GraphNode {
@@ -22,6 +25,13 @@ interface Edge {
   readonly isOptional: boolean;
 }
 
+/** Why a request from a child is not served. */
+export interface Refusal {
+  readonly refused: string;
+  /** What Node itself throws for that import; the program's own matter, and no attack. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
 const MAX_CONCURRENT_LOADS = 32;
 
 /**
@@ -33,6 +43,8 @@ export class ModuleGraph {
   readonly #nodes = new Map<string, Promise<GraphNode>>();
   readonly #records = new Map<string, Promise<ModuleRecord>>();
   readonly #orders = new Map<string, Promise<GraphNode[]>>();
+  /** Errors of `import()`s that only their text tells: `<id> <specifier>`. */
+  readonly #broken = new Map<string, Error>();
   readonly #vouched = { ids: new Set<string>(), packageRoots: new Set<string>() };
   #loading = 0;
   readonly #waiting: (() => void)[] = [];
@@ -79,7 +91,7 @@ export class ModuleGraph {
     parentId: string,
     specifier: string,
     kind: ImportKind,
-  ): Resolution | { refused: string } {
+  ): Resolution | Refusal {
     if (!requesterHas(parentId) || !this.#vouched.ids.has(parentId)) {
       return { refused: "the module that asks was not sent to this context" };
     }
@@ -89,8 +101,12 @@ export class ModuleGraph {
     let resolution: Resolution;
     try {
       resolution = resolveModule(specifier, parentId, kind);
+      const broken = kind === "import" && this.#broken.get(`${parentId} ${specifier}`);
+      if (broken) throw broken;
     } catch (error) {
-      return { refused: `it does not resolve: ${(error as { code?: string }).code ?? "no valid specifier"}` };
+      const { code, message } = error as { code?: string; message: string };
+      const refused = `it does not resolve: ${code ?? "no valid specifier"}`;
+      return code === undefined ? { refused } : { refused, error: { code, message } };
     }
     if ("builtin" in resolution) return resolution;
     // Every query would be one more module to keep.
@@ -107,14 +123,14 @@ export class ModuleGraph {
     if (isNative(id)) throw nativeError([id]);
     await this.#enter();
     try {
-      const { format, source } = await this.#compiler.compile(id, target);
+      const { format, source, types } = await this.#compiler.compile(id, target);
       const scanned = scanModule(source, format, id);
       const found: Record<ImportKind, Map<string, string>> = { import: new Map(), require: new Map() };
       const edges: Edge[] = [];
       const named: string[] = [];
       for (const entry of scanned.imports) {
         const { specifier, kind, isDynamic, isOptional } = entry;
-        const resolution = resolveScanned(entry, id);
+        const resolution = this.#resolve(entry, id, types.get(specifier));
         if (resolution === undefined) continue;
         if ("builtin" in resolution) {
           const { builtin } = resolution;
@@ -136,6 +152,25 @@ export class ModuleGraph {
       return { record: { id, format, source, imports, requires, exports }, edges, reexports };
     } finally {
       this.#leave();
+    }
+  }
+
+  /** What a specifier stands for; undefined for what may be missing and is: the child asks when it comes there. */
+  #resolve(
+    { specifier, kind, isDynamic }: ScannedImport,
+    id: string,
+    type: ImportType | undefined,
+  ): Resolution | undefined {
+    let resolution: Resolution | undefined;
+    try {
+      resolution = resolveModule(specifier, id, kind);
+      if (kind === "import" && "id" in resolution) checkImport(resolution.id, id, type);
+      return resolution;
+    } catch (cause) {
+      // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
+      if (kind === "import" && !isDynamic) throw importError(specifier, id, cause as Error);
+      if (resolution !== undefined) this.#broken.set(`${id} ${specifier}`, cause as Error);
+      return undefined;
     }
   }
 
@@ -196,20 +231,24 @@ function isNameOf(specifier: string, builtin: string): boolean {
   return specifier === builtin || `node:${specifier}` === builtin;
 }
 
-/** What a specifier stands for; undefined for what may be missing and is. */
-function resolveScanned({ specifier, kind, isDynamic }: ScannedImport, id: string): Resolution | undefined {
-  try {
-    return resolveModule(specifier, id, kind);
-  } catch (cause) {
-    // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
-    if (kind === "require" || isDynamic) return undefined;
-    const { code, message } = cause as { code?: string; message: string };
-    const isMissing = code === "ERR_MODULE_NOT_FOUND" || code === "ERR_UNSUPPORTED_DIR_IMPORT";
-    const detail = isMissing ? "" : `: ${message}`;
-    const text = `Cannot find module '${specifier}' imported from ${id}${detail}`;
-    throw new ModuleError("ERR_MODULE_NOT_FOUND", text, { cause });
+/** The error of an import without which the importing module cannot be. */
+function importError(specifier: string, id: string, cause: { code?: string; message: string }): ModuleError {
+  if (IMPORT_CODES.has(cause.code ?? "")) {
+    const text = `Cannot import '${specifier}' in ${id}: ${cause.message}`;
+    return new ModuleError(cause.code as ModuleErrorCode, text, { cause });
   }
+  const isMissing = cause.code === "ERR_MODULE_NOT_FOUND" || cause.code === "ERR_UNSUPPORTED_DIR_IMPORT";
+  const detail = isMissing ? "" : `: ${cause.message}`;
+  const text = `Cannot find module '${specifier}' imported from ${id}${detail}`;
+  return new ModuleError("ERR_MODULE_NOT_FOUND", text, { cause });
 }
+
+const IMPORT_CODES = new Set([
+  "ERR_UNKNOWN_FILE_EXTENSION",
+  "ERR_UNKNOWN_MODULE_FORMAT",
+  "ERR_IMPORT_ATTRIBUTE_MISSING",
+  "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE",
+]);
 
 /** Looks at what the root cannot do without; what is behind a `try` may fail. */
 function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): void {

@@ -5,7 +5,10 @@ export type ModuleErrorCode =
   | "ERR_MODULE_COMPILE"
   | "ERR_MODULE_NATIVE"
   | "ERR_MODULE_ENTRY"
-  | "ERR_UNKNOWN_FILE_EXTENSION";
+  | "ERR_UNKNOWN_FILE_EXTENSION"
+  | "ERR_UNKNOWN_MODULE_FORMAT"
+  | "ERR_IMPORT_ATTRIBUTE_MISSING"
+  | "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE";
 
 /** A module cannot be sent to another context; nothing of it was sent. */
 export class ModuleError extends MitogenError {

@@ -103,8 +103,8 @@ export class ModuleResponder implements Functions {
     return this.push(context.contextId, target, module);
   }
 
-  originalStack(stack: string): string {
-    return compiler.originalStack(stack);
+  originalStack(stack: string, context: Context): string {
+    return compiler.originalStack(stack, this.#targets.get(context.contextId)?.nodeVersion);
   }
 
   /** Sends the part of the graph of `id` that the target lacks. */
@@ -156,6 +156,13 @@ export class ModuleResponder implements Functions {
         return;
       }
       const found = graph.mayServe((id) => target.sent.has(id), parentId, specifier, kind);
+      if ("refused" in found && found.error !== undefined) {
+        // An optional dependency, perhaps: the child's own matter.
+        this.#stats.refusedCount += 1;
+        log.debug(`No module for ${message.context.name}: ${found.error.message}`);
+        message.reply([found.error.message, found.error.code]);
+        return;
+      }
       if ("refused" in found) {
         this.refuse(
           message,
