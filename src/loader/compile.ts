@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
+import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
 import { parseDataUrl } from "./data-url.ts";
@@ -126,9 +126,22 @@ export class Compiler {
 
   async #typeScript(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
     const declared = declaredFormat(id);
-    const format: TransformOptions = declared === "commonjs" ? { format: "cjs" } : {};
-    const output = await this.#transform(id, text, target, { loader, ...format });
-    return { ...output, format: declared ?? detectedFormat(output.source) };
+    if (declared === "commonjs") {
+      const output = await this.#transform(id, text, target, {
+        loader,
+        format: "cjs",
+        define: importMeta(id),
+      });
+      return { ...output, format: declared };
+    }
+    // tsx runs TypeScript of a package without a type as CommonJS, whatever it is written as.
+    const options: TransformOptions = isEither(declared) ? { loader, define: commonJsPaths(id) } : { loader };
+    let output = await this.#transform(id, text, target, options);
+    const format = declared ?? detectedFormat(output.source);
+    if (format === "module" && wantsRequire(text, declared)) {
+      output = await this.#transform(id, text, target, { ...options, banner: REQUIRE });
+    }
+    return { ...output, format };
   }
 
   /** JavaScript for an older Node; where that changes nothing, the very text. */
@@ -180,6 +193,38 @@ export class Compiler {
   }
 }
 
+function isEither(declared: ModuleFormat | undefined): boolean {
+  return declared === undefined && runsUnderLoader();
+}
+
+/** Whether an ES module in TypeScript needs a `require` that nobody else makes. */
+function wantsRequire(text: string, declared: ModuleFormat | undefined): boolean {
+  if (/^\s*(?:export\s+)?import\s+[\w$]+\s*=\s*require\s*\(/m.test(text)) return true;
+  return (
+    isEither(declared) &&
+    /\brequire\s*[.(]/.test(text) &&
+    !/\b(?:createRequire|(?:const|let|var|function)\s+require)\b/.test(text)
+  );
+}
+
+const REQUIRE =
+  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+
+function commonJsPaths(id: string): Record<string, string> {
+  const file = fileURLToPath(id);
+  return { __filename: JSON.stringify(file), __dirname: JSON.stringify(dirname(file)) };
+}
+
+/** As tsx gives it to CommonJS, which has none. */
+function importMeta(id: string): Record<string, string> {
+  const { __filename, __dirname } = commonJsPaths(id) as { __filename: string; __dirname: string };
+  return {
+    "import.meta.url": JSON.stringify(id),
+    "import.meta.filename": __filename,
+    "import.meta.dirname": __dirname,
+  };
+}
+
 function plain(id: string, { format, source }: Pick<Draft, "format" | "source">): CompiledModule {
   return { id, format, source, types: new Map() };
 }
@@ -189,9 +234,7 @@ function json(source: string): Pick<Draft, "format" | "source"> {
 }
 
 function dataUrl(map: string): string {
-  return map === ""
-    ? NO_MAP
-    : `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
+  return map === "" ? NO_MAP : `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
 }
 
 /** Not every evaluator of a function body or module text skips it. Lines keep their numbers. */

@@ -43,7 +43,7 @@ export class ModuleGraph {
   readonly #nodes = new Map<string, Promise<GraphNode>>();
   readonly #records = new Map<string, Promise<ModuleRecord>>();
   readonly #orders = new Map<string, Promise<GraphNode[]>>();
-  /** Errors of `import()`s that only their text tells: `<id> <specifier>`. */
+  /** Errors of `import()`s that only the program's own text shows, by `<id> <specifier>`; a child's request is none. */
   readonly #broken = new Map<string, Error>();
   readonly #vouched = { ids: new Set<string>(), packageRoots: new Set<string>() };
   #loading = 0;
@@ -96,17 +96,15 @@ export class ModuleGraph {
       return { refused: "the module that asks was not sent to this context" };
     }
     if (!parentId.startsWith("file:")) return { refused: "the module that asks has no file" };
+    const broken = kind === "import" && this.#broken.get(`${parentId} ${specifier}`);
+    if (broken) return nodeRefusal(broken);
     const early = specifierRefusal(specifier, parentId, this.#vouched);
     if (early !== undefined) return { refused: early };
     let resolution: Resolution;
     try {
       resolution = resolveModule(specifier, parentId, kind);
-      const broken = kind === "import" && this.#broken.get(`${parentId} ${specifier}`);
-      if (broken) throw broken;
     } catch (error) {
-      const { code, message } = error as { code?: string; message: string };
-      const refused = `it does not resolve: ${code ?? "no valid specifier"}`;
-      return code === undefined ? { refused } : { refused, error: { code, message } };
+      return nodeRefusal(error as Error);
     }
     if ("builtin" in resolution) return resolution;
     // Every query would be one more module to keep.
@@ -169,7 +167,8 @@ export class ModuleGraph {
     } catch (cause) {
       // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
       if (kind === "import" && !isDynamic) throw importError(specifier, id, cause as Error);
-      if (resolution !== undefined) this.#broken.set(`${id} ${specifier}`, cause as Error);
+      if (resolution !== undefined || specifier.startsWith("data:"))
+        this.#broken.set(`${id} ${specifier}`, cause as Error);
       return undefined;
     }
   }
@@ -229,6 +228,11 @@ const PENDING = new Error("still loading");
 /** Whether a child knows by a specifier alone which of its own modules is meant. */
 function isNameOf(specifier: string, builtin: string): boolean {
   return specifier === builtin || `node:${specifier}` === builtin;
+}
+
+function nodeRefusal({ code, message }: { code?: string; message: string }): Refusal {
+  const refused = `it does not resolve: ${code ?? "no valid specifier"}`;
+  return code === undefined ? { refused } : { refused, error: { code, message } };
 }
 
 /** The error of an import without which the importing module cannot be. */

@@ -1,11 +1,19 @@
+import { readFileSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { moduleResolve } from "import-meta-resolve";
 import { parseDataUrl } from "./data-url.ts";
 import { isFile } from "./is-file.ts";
+import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ImportKind } from "./module-record.ts";
-import { isTypeScript, runsUnderLoader, typeScriptFirst, typeScriptLast } from "./typescript-rules.ts";
+import {
+  isPath,
+  isTypeScript,
+  runsUnderLoader,
+  typeScriptFirst,
+  typeScriptLast,
+} from "./typescript-rules.ts";
 
 /** What a specifier stands for: a file that may travel, or something that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };
@@ -16,7 +24,7 @@ const OWN_INDEX = ["../index.js", "../index.ts"].map((path) => new URL(path, imp
 const MISSING = new Set(["ERR_MODULE_NOT_FOUND", "ERR_UNSUPPORTED_DIR_IMPORT", "MODULE_NOT_FOUND"]);
 
 const requires = new Map<string, NodeJS.Require>();
-let conditions: Set<string> | undefined;
+let conditions: Record<ImportKind, Set<string>> | undefined;
 
 /**
  * Resolves as the running Node does, with export conditions by the kind of import and symbolic links followed; under
@@ -34,8 +42,7 @@ export function resolveModule(specifier: string, parentId: string, kind: ImportK
 }
 
 function resolveImport(specifier: string, parentId: string): string {
-  conditions ??= importConditions();
-  const byNode = (one: string) => moduleResolve(one, new URL(parentId), conditions).href;
+  const byNode = (one: string) => oneOfCommonJs(resolveByNode(one, parentId, "import"));
   const first = typeScriptFirst(specifier, parentId);
   if (first !== undefined) return byNode(first);
   try {
@@ -54,12 +61,27 @@ function resolveImport(specifier: string, parentId: string): string {
   }
 }
 
+function resolveByNode(specifier: string, parentId: string, kind: ImportKind): string {
+  conditions ??= exportConditions();
+  return moduleResolve(specifier, new URL(parentId), conditions[kind]).href;
+}
+
+/** A query makes another instance of an ES module, but there is one of CommonJS, whoever asks for it. */
+function oneOfCommonJs(id: string): string {
+  if (!id.startsWith("file:") || !/[?#]/.test(id)) return id;
+  const file = fileURLToPath(id);
+  const format =
+    declaredFormat(id) ?? (extname(file) === ".js" ? detectedFormat(readFileSync(file, "utf8")) : undefined);
+  return format === "commonjs" && !file.endsWith(".json") ? pathToFileURL(file).href : id;
+}
+
 function resolveRequire(specifier: string, parentId: string): string {
   const require = requireOf(parentId);
   const first = typeScriptFirst(specifier, parentId);
   if (first !== undefined) return requiredId(require.resolve(fileURLToPath(first)));
   try {
-    return requiredId(require.resolve(specifier));
+    const id = requiredId(require.resolve(specifier));
+    return isPath(specifier) ? id : withoutModuleSync(specifier, parentId, id);
   } catch (error) {
     const last = typeScriptLast(specifier, parentId);
     if (last !== undefined) return requiredId(require.resolve(fileURLToPath(last)));
@@ -71,6 +93,19 @@ function resolveRequire(specifier: string, parentId: string): string {
 function withParent(error: Error, parentId: string): Error {
   error.message = error.message.replaceAll(noopOf(parentId), fileURLToPath(parentId));
   return error;
+}
+
+/**
+ * What older Nodes find where this one would take an ES module that is marked as fit for `require`: the target may
+ * be one of those.
+ */
+function withoutModuleSync(specifier: string, parentId: string, id: string): string {
+  if (!id.startsWith("file:") || !/\.m?js$/.test(id) || declaredFormat(id) !== "module") return id;
+  try {
+    return resolveByNode(specifier, parentId, "require");
+  } catch {
+    return id;
+  }
 }
 
 /** A loader may know more than its tsconfig.json tells; it answers to the program's own `require`. */
@@ -106,15 +141,18 @@ function requiredId(resolved: string): string {
 }
 
 /** Node's default conditions and the ones this process was started with. */
-function importConditions(): Set<string> {
-  const own = ["node", "import", "node-addons"];
-  // The condition belongs to require(esm); where that is off, packages must not be resolved by it.
-  if ((process.features as { require_module?: boolean }).require_module) own.push("module-sync");
+function exportConditions(): Record<ImportKind, Set<string>> {
+  const own: string[] = [];
   const args = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
   args.forEach((arg, i) => {
     const inline = /^(?:--conditions=|-C=?)(.+)$/.exec(arg)?.[1];
     const value = inline ?? (arg === "--conditions" || arg === "-C" ? args[i + 1] : undefined);
     if (value) own.push(value);
   });
-  return new Set(own);
+  // The condition belongs to require(esm); where that is off, packages must not be resolved by it.
+  const sync = (process.features as { require_module?: boolean }).require_module ? ["module-sync"] : [];
+  return {
+    import: new Set(["node", "import", "node-addons", ...sync, ...own]),
+    require: new Set(["node", "require", "node-addons", ...own]),
+  };
 }

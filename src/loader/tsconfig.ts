@@ -93,7 +93,10 @@ function remember(key: string, make: () => Tsconfig): Tsconfig {
 function read(file: string): Tsconfig {
   const options = readOptions(file, new Set());
   const absolute = (path: unknown, base: string): string =>
-    resolve(base, String(path).replace(CONFIG_DIR, () => dirname(file)));
+    resolve(
+      base,
+      String(path).replace(CONFIG_DIR, () => dirname(file)),
+    );
   const baseUrl = options.baseUrl === undefined ? undefined : absolute(options.baseUrl, dirname(file));
   const base = baseUrl ?? String(options[PATHS_BASE]);
   const paths = Object.entries(options.paths ?? {}).map(
