@@ -1,4 +1,7 @@
-import { SourceMap } from "node:module";
+import { findSourceMap, SourceMap } from "node:module";
+import { fileURLToPath } from "node:url";
+import { isInstalled } from "./package-scope.ts";
+import { isTypeScript } from "./typescript-rules.ts";
 
 /** A stack is a message for people: beyond this it is passed on as it is. */
 const MAX_STACK_CHARS = 100_000;
@@ -46,10 +49,10 @@ export class StackMapper {
     const id = place.slice(0, beforeLine);
     const line = toNumber(place.slice(beforeLine + 1, beforeColumn));
     const column = toNumber(place.slice(beforeColumn + 1));
-    const map = line > 0 && column > 0 ? this.#map(id, versionClass) : undefined;
-    const entry = map?.findEntry(line - 1, column - 1);
-    if (entry === undefined || !("originalLine" in entry)) return place;
-    return `${id}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
+    if (line === 0 || column === 0) return place;
+    const entry = this.#map(id, versionClass)?.findEntry(line - 1, column - 1);
+    if (entry === undefined || !("originalLine" in entry)) return authoredPlace(id, line, column);
+    return authoredPlace(id, entry.originalLine + 1, entry.originalColumn + 1);
   }
 
   #map(id: string, versionClass: string | undefined): SourceMap | undefined {
@@ -59,6 +62,23 @@ export class StackMapper {
     entry.map ??= new SourceMap(JSON.parse(entry.text));
     return entry.map;
   }
+}
+
+/**
+ * The place in what JavaScript of the program was compiled from, if the program runs with source maps enabled; a
+ * package's files are what is installed.
+ */
+function authoredPlace(id: string, line: number, column: number): string {
+  const place = `${id}:${line}:${column}`;
+  if (isTypeScript(id) || !URL.canParse(id) || new URL(id).host !== "") return place;
+  const file = fileURLToPath(id);
+  if (isInstalled(file)) return place;
+  const entry = findSourceMap(file)?.findEntry(line - 1, column - 1);
+  if (entry === undefined || !("originalLine" in entry)) return place;
+  const source = entry.originalSource.replace(/\?.*$/, "");
+  return source === id || source === file
+    ? place
+    : `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
 }
 
 /** Ids are URLs: they hold no white space. A parenthesis at the end belongs to the frame. */

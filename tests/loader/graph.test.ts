@@ -48,6 +48,12 @@ const at = temporaryTree({
   "node_modules/dual/node_modules/inner/index.js": "",
   "node_modules/unused/package.json": "{}",
   "node_modules/unused/index.js": "",
+  "bare-json.js": `import "./secret.json";`,
+  "typed-js.js": `import "./cycle-a.js" with { type: "json" };`,
+  "text.js": `import "./key.pem";`,
+  "bare-data.js": `import "data:text/plain,x";`,
+  "json.ts": `import data from "./secret.json"; export default data;`,
+  "lazy.js": `import("./secret.json"); import("data:text/plain,x"); import("./key.pem"); import("./secret.json?typed", { with: { type: "json" } });`,
   "outside-link.js": "→ /etc/hostname",
 });
 const outside = temporaryTree({ "other.js": "", "package.json": "{}", ".env": "" });
@@ -107,6 +113,51 @@ test("ModuleGraph.closure names the importing module when a static import is mis
   };
   await assert.rejects(paths("missing.js"), error);
   await assert.rejects(paths("missing-deep.js"), error);
+});
+
+const unimportable: [path: string, code: string, message: string][] = [
+  [
+    "bare-json.js",
+    "ERR_IMPORT_ATTRIBUTE_MISSING",
+    `Cannot import './secret.json' in ${at("bare-json.js")}: Module "${at("secret.json")}" needs an import attribute of "type: json"`,
+  ],
+  [
+    "typed-js.js",
+    "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE",
+    `Cannot import './cycle-a.js' in ${at("typed-js.js")}: Module "${at("cycle-a.js")}" is not of type "json"`,
+  ],
+  [
+    "text.js",
+    "ERR_UNKNOWN_FILE_EXTENSION",
+    `Cannot import './key.pem' in ${at("text.js")}: Unknown file extension ".pem" for ${fileURLToPath(at("key.pem"))}`,
+  ],
+  [
+    "bare-data.js",
+    "ERR_UNKNOWN_MODULE_FORMAT",
+    `Cannot import 'data:text/plain,x' in ${at("bare-data.js")}: Unknown module format: text/plain for URL data:text/plain,x`,
+  ],
+];
+for (const [path, code, message] of unimportable) {
+  test(`ModuleGraph.closure refuses with ${code} what Node refuses`, async () => {
+    await assert.rejects(paths(path), { code, message });
+    // Also where the target is told nothing of attributes.
+    await assert.rejects(graph().closure(at(path), "12.22.0", nothing), { code });
+  });
+}
+
+test("ModuleGraph.closure lets TypeScript import JSON without an attribute, as tsx does", async () => {
+  assert.deepEqual(await paths("json.ts"), ["secret.json", "json.ts"]);
+});
+
+test("ModuleGraph.mayServe answers with Node's error where an import() in the text is one that Node refuses", async () => {
+  const modules = graph();
+  await modules.closure(at("lazy.js"), NODE, nothing);
+  const answers = ["./secret.json", "data:text/plain,x", "./key.pem"].map((specifier) => {
+    const answer = modules.mayServe(() => true, at("lazy.js"), specifier, "import");
+    return "error" in answer && answer.error?.code;
+  });
+  const codes = ["ERR_IMPORT_ATTRIBUTE_MISSING", "ERR_UNKNOWN_MODULE_FORMAT", "ERR_UNKNOWN_FILE_EXTENSION"];
+  assert.deepEqual(answers, codes);
 });
 
 test("ModuleGraph.closure leaves dynamic imports and requires that do not resolve to the child", async () => {

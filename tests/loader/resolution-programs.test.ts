@@ -14,7 +14,7 @@ const packages: Record<string, string> = {
     "exports.dual = require('dual'); Object.defineProperty(exports, '__esModule', { value: true }); exports.default = 'd';",
   "node_modules/modern/package.json": `{ "type": "module", "exports": "./index.js" }`,
   "node_modules/modern/index.js":
-    "import legacy, * as all from 'legacy'; export default [legacy.default, Object.keys(all).sort()];",
+    "import legacy, * as all from 'legacy'; export default [legacy.default, Object.keys(all).filter((name) => name !== 'module.exports').sort()];",
   "node_modules/for-browsers/package.json": JSON.stringify({
     main: "./node.js",
     browser: { "./node.js": "./browser.js", fs: false },
