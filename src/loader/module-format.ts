@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
 import { parse as parseProgram } from "acorn";
 import { parse as lex } from "es-module-lexer";
 import { packageScope } from "./package-scope.ts";
@@ -20,9 +21,19 @@ export function detectedFormat(source: string): "module" | "commonjs" {
   } catch {
     return "commonjs";
   }
-  return source.includes("await") && parses(source, "module") && !parses(source, "script")
-    ? "module"
-    : "commonjs";
+  // V8 looks for early errors alone: far cheaper than the parser, and most files end here.
+  if (!source.includes("await") || isCommonJs(source)) return "commonjs";
+  return parses(source, "module") && !parses(source, "script") ? "module" : "commonjs";
+}
+
+function isCommonJs(source: string): boolean {
+  try {
+    const names = ["exports", "require", "module", "__filename", "__dirname"];
+    compileFunction(source.replace(/^#!/, "//"), names);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parses(source: string, sourceType: "script" | "module"): boolean {
