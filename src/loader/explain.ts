@@ -8,7 +8,7 @@ import { packageNames, packageOfSpecifier, realUrl } from "./module-pattern.ts";
 import type { ModuleRecord } from "./module-record.ts";
 import type { ModuleRules } from "./module-rules.ts";
 import type { NotedRequest } from "./request-log.ts";
-import { idRefusal } from "./serve-policy.ts";
+import { idRefusal, saidSo } from "./serve-policy.ts";
 import type { ServedContext } from "./served-context.ts";
 
 /** How the program came to need a module: by a call, by `forward()`, or because a context asked. */
@@ -64,6 +64,8 @@ function prospect(
   id: string,
   { rules, contexts }: Evidence,
 ): [state: "available" | "refused", reason: string] {
+  const denial = rules.denial(id);
+  if (denial !== undefined) return ["refused", saidSo(denial)];
   if (isMissing(id) && !rules.hasOverride(id)) return ["refused", "there is no such file"];
   const anybody = {
     has: () => false,
@@ -124,10 +126,21 @@ function reasonOfRoot(chain: readonly string[], { roots }: Evidence): string {
   }
 }
 
-/** The shortest way from a root to a module, over what the modules that were sent name. */
+/** The shortest way to a module, over what the modules that were sent name; from a function that was called if there is one. */
 function chainTo(id: string, { records, roots }: Evidence): string[] {
-  const order: RootReason[] = ["called", "forwarded", "asked for"];
-  const starts = [...roots].sort(([, a], [, b]) => order.indexOf(a) - order.indexOf(b)).map(([root]) => root);
+  for (const why of ["called", "forwarded", "asked for"] satisfies RootReason[]) {
+    const starts = [...roots].filter(([, reason]) => reason === why).map(([root]) => root);
+    const chain = chainFrom(starts, id, records);
+    if (chain.length > 0) return chain;
+  }
+  return [];
+}
+
+function chainFrom(
+  starts: readonly string[],
+  id: string,
+  records: ReadonlyMap<string, ModuleRecord>,
+): string[] {
   const parents = new Map<string, string | undefined>(starts.map((root) => [root, undefined]));
   for (const [at] of parents) {
     if (at === id) break;

@@ -26,7 +26,7 @@ import { ServedContext } from "./served-context.ts";
 export interface ModuleStats {
   /** Modules sent, pushed ahead or asked for. */
   moduleCount: number;
-  /** Their compressed bytes. */
+  /** Their compressed bytes; those that a hop had already are counted too, and not sent again. */
   moduleBytes: number;
   /** Batches they were sent in. */
   batchCount: number;
@@ -291,6 +291,9 @@ function pack(record: ModuleRecord): Promise<Packed> {
 /** Hops tell modules apart by content: the same file is another module for another Node. */
 function keep(bytes: Uint8Array): Packed {
   const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, HASH_CHARACTERS);
+  // Records of equal content share their bytes: they are there for as long as one of them is.
+  const known = byHash.get(hash)?.deref();
+  if (known !== undefined) return { hash, bytes: known };
   byHash.set(hash, new WeakRef(bytes));
   letGo.register(bytes, hash);
   return { hash, bytes };

@@ -79,17 +79,19 @@ export function idRefusal(
   context: Vouched,
   rules: Omit<ServeRules, "resolve">,
 ): string | undefined {
+  const isNamed = context.names(id) || rules.isNamed(id) || !id.startsWith("file:");
+  const file = isNamed ? "" : fileURLToPath(id);
+  const isAllowed =
+    isNamed || rules.allowed.some((rule) => rule.matches(id) && isWithinReach(file, rule.rootFor(id)));
+  // First: what follows would tell whether a file is there.
+  const outside = isAllowed ? undefined : outsideRefusal(file, parentId, context);
+  if (outside !== undefined) return outside;
   const denial = rules.denial(id);
   if (denial !== undefined) return saidSo(denial);
   if (id.endsWith(".node")) return "native addons do not travel";
-  if (context.names(id) || rules.isNamed(id) || !id.startsWith("file:")) return undefined;
-  const file = fileURLToPath(id);
-  const isAllowed = rules.allowed.some((rule) => rule.matches(id) && isWithinReach(file, rule.rootFor(id)));
-  const outside = isAllowed ? undefined : outsideRefusal(file, parentId, context);
-  if (outside !== undefined) return outside;
   const extension = extname(file);
   const isCode = CODE.has(extension) || (extension === ".json" && (isAllowed || isInstalled(file)));
-  return isCode ? undefined : "it is not code";
+  return isNamed || isCode ? undefined : "it is not code";
 }
 
 /**

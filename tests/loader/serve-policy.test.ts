@@ -30,6 +30,7 @@ const at = temporaryTree({
   "node_modules/dual/lib/index.js": `require("./data.json");`,
   "node_modules/dual/lib/data.json": `{"a":1}`,
   "node_modules/dual/extra.json": "{}",
+  "node_modules/dual/native.node": "",
   "node_modules/dual/locale/de.js": "",
   "node_modules/dual/node_modules/inner/index.js": "",
   "node_modules/lazy/package.json": `{ "main": "./index.js" }`,
@@ -159,7 +160,8 @@ const requests: Request[] = [
   ["top.ts", "x".repeat(1_000_000), LENGTH],
   ["top.ts", "", LENGTH],
   ["top.ts", "./plugins/none.js", "it does not resolve: ERR_MODULE_NOT_FOUND"],
-  ["top.ts", "addon/build/x.node", "native addons do not travel"],
+  ["top.ts", "addon/build/x.node", OUTSIDE],
+  [DUAL, "../native.node", "native addons do not travel", "require"],
   ["requiring.js", "./../x", OUTSIDE, "require"],
 ];
 for (const [parent, specifier, expected, kind] of requests) {
@@ -208,7 +210,7 @@ const allowances: [pattern: string | URL | RegExp, specifier: string, answer: st
   [outside("folder/"), outside("folder/plugin.js"), "<outside>/folder/plugin.js"],
   [outside("folder/"), outside("folder/../other.js"), OUTSIDE],
   [outside("folder/"), outside("folder/.git/hook.js"), OUTSIDE],
-  [outside(""), outside(".env"), "it is not code"],
+  [outside(""), outside(".env"), OUTSIDE],
   [/\/folder\/[a-z]+\.js$/g, outside("folder/plugin.js"), "<outside>/folder/plugin.js"],
   [/./, "addon/build/x.node", "native addons do not travel"],
   [/./, "./key.pem", "it is not code"],
