@@ -56,7 +56,7 @@ export function explainModule(name: string, evidence: Evidence): ModuleExplanati
     if (!chain.includes(id)) continue;
     return new ModuleExplanation(id, "refused", error.message, { ...common, chain });
   }
-  return new ModuleExplanation(id, ...prospect(id, evidence), common);
+  return new ModuleExplanation(id, ...prospect(id, evidence), { ...common, chain: chainTo(id, evidence) });
 }
 
 /** Of a module that nobody was sent: what a context that asks for it would be told. */
@@ -73,10 +73,14 @@ function prospect(
     packageRoots: () => new Set(contexts.flatMap(({ served }) => [...served.packageRoots()])),
   };
   const refused = idRefusal(id, undefined, anybody, rules);
-  if (refused === undefined)
-    return ["available", "no call needed it so far; a context that asks for it gets it"];
+  if (refused === undefined) {
+    const why = anybody.names(id)
+      ? "what was sent names it, and nothing needed it so far"
+      : "nothing needed it so far";
+    return ["available", `${why}; a context that asks for it gets it`];
+  }
   const advice = refused.startsWith("it is outside")
-    ? `no call needed it so far, and a context that asks for it is refused: ${refused}; to change that: allow()`
+    ? `nothing needed it so far, and a context that asks for it is refused: ${refused}; to change that: allow()`
     : refused;
   return ["refused", advice];
 }

@@ -72,8 +72,11 @@ test("ModuleResponder.explain tells what would be answered about a module that n
   assert.equal(state(at("unused.ts")), "refused");
   await served.prepare(at("top.ts"));
   assert.equal(state(at("unused.ts")), "available");
-  assert.equal(reason(at("unused.ts")), "no call needed it so far; a context that asks for it gets it");
-  assert.equal(state(at("lazy.ts")), "available");
+  assert.equal(reason(at("unused.ts")), "nothing needed it so far; a context that asks for it gets it");
+  const lazy = served.responder.explain(at("lazy.ts"));
+  assert.equal(lazy.state, "available");
+  assert.match(lazy.reason, /^what was sent names it/);
+  assert.deepEqual(lazy.chain, [at("top.ts"), at("lazy.ts")]);
   const other = at("node_modules/other/index.js");
   assert.equal(state(other), "refused");
   assert.match(reason(other), /outside the packages in use, or hidden; to change that: allow\(\)$/);
