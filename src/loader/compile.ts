@@ -42,17 +42,38 @@ const NO_MAP = "data:application/json,{}";
 
 /**
  * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of versions
- * that need the same text, however many contexts ask for it, and never read again: like Node's own module cache
- * it stays what the program started with.
+ * that need the same text, however many contexts ask for it, and not read again: like Node's own module cache
+ * it stays what the program started with, until {@link invalidate}.
  */
 export class Compiler {
   readonly #compiled = new Map<string, Promise<CompiledModule>>();
   readonly #texts = new Map<string, Promise<string>>();
-  readonly #stacks = new StackMapper();
+  readonly #stacks: StackMapper;
   readonly #isEntry: (id: string) => boolean;
+  readonly #readText: (id: string) => Promise<string>;
 
-  constructor(isEntry: (id: string) => boolean = isEntryModule) {
+  constructor(
+    isEntry: (id: string) => boolean = isEntryModule,
+    readText: (id: string) => Promise<string> = (id) => readFile(fileURLToPath(id), "utf8"),
+    stacks: StackMapper = new StackMapper(),
+  ) {
     this.#isEntry = isEntry;
+    this.#readText = readText;
+    this.#stacks = stacks;
+  }
+
+  /** One whose sources come from elsewhere; stacks of what it compiles are mapped here too. */
+  reading(readText: (id: string) => Promise<string>): Compiler {
+    return new Compiler(this.#isEntry, readText, this.#stacks);
+  }
+
+  /** Forgets a file, or all of them: the next `compile` reads it anew. */
+  invalidate(id?: string): void {
+    for (const key of this.#compiled.keys()) {
+      if (id === undefined || key.endsWith(` ${id}`)) this.#compiled.delete(key);
+    }
+    if (id === undefined) this.#texts.clear();
+    else this.#texts.delete(id);
   }
 
   /** `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
@@ -63,7 +84,9 @@ export class Compiler {
       compiled = this.#compile(id, target);
       this.#compiled.set(key, compiled);
       // A failure is not kept: the file may be mended while the program runs.
-      compiled.catch(() => {
+      const failed = compiled;
+      failed.catch(() => {
+        if (this.#compiled.get(key) !== failed) return;
         this.#compiled.delete(key);
         this.#texts.delete(id);
       });
@@ -79,7 +102,7 @@ export class Compiler {
   async #compile(id: string, target: string): Promise<CompiledModule> {
     if (id.startsWith("data:")) return this.#compileDataUrl(id, target);
     const extension = extname(fileURLToPath(id));
-    const text = await this.#read(id);
+    const text = await this.read(id);
     // Under tsx JSON has named exports.
     if (extension === ".json") return plain(id, (runsUnderLoader() && jsonAsCommonJs(text)) || json(text));
     const draft = await this.#draft(id, text, LOADERS[extension] ?? "js", target);
@@ -115,10 +138,11 @@ export class Compiler {
     return this.#lower(id, { format, source: text, map: "" }, target);
   }
 
-  #read(id: string): Promise<string> {
+  /** The text of a file, as it was when it was first asked for. */
+  read(id: string): Promise<string> {
     let text = this.#texts.get(id);
     if (text === undefined) {
-      text = readFile(fileURLToPath(id), "utf8").then((content) => content.replace(/^\uFEFF/, ""));
+      text = this.#readText(id).then((content) => content.replace(/^\uFEFF/, ""));
       this.#texts.set(id, text);
     }
     return text;

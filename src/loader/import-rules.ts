@@ -1,10 +1,19 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COMPUTED, type ImportType } from "./import-attributes.ts";
+import { ModuleError, type ModuleErrorCode } from "./module-error.ts";
 import { isTypeScript, runsUnderLoader } from "./typescript-rules.ts";
 
 /** What Node evaluates, and what this library compiles or refuses by a clearer error; the rest `import` does not know. */
 const KNOWN = /^(?:|\.[cm]?[jt]s|\.[jt]sx|\.json|\.node)$/;
+
+/** Errors that are passed on under their own code. */
+const IMPORT_CODES = new Set([
+  "ERR_UNKNOWN_FILE_EXTENSION",
+  "ERR_UNKNOWN_MODULE_FORMAT",
+  "ERR_IMPORT_ATTRIBUTE_MISSING",
+  "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE",
+]);
 
 /**
  * Checks what Node checks once it has found the file an `import` means: that its extension stands for a format, and
@@ -26,6 +35,22 @@ export function checkImport(id: string, parentId: string, type: ImportType | und
     const text = `Module "${id}" is not of type "${type}"`;
     throw nodeError("ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE", text);
   }
+}
+
+/** The error of an import without which the importing module cannot be. */
+export function importError(
+  specifier: string,
+  id: string,
+  cause: { code?: string; message: string },
+): ModuleError {
+  if (IMPORT_CODES.has(cause.code ?? "")) {
+    const text = `Cannot import '${specifier}' in ${id}: ${cause.message}`;
+    return new ModuleError(cause.code as ModuleErrorCode, text, { cause });
+  }
+  const isMissing = cause.code === "ERR_MODULE_NOT_FOUND" || cause.code === "ERR_UNSUPPORTED_DIR_IMPORT";
+  const detail = isMissing ? "" : `: ${cause.message}`;
+  const text = `Cannot find module '${specifier}' imported from ${id}${detail}`;
+  return new ModuleError("ERR_MODULE_NOT_FOUND", text, { cause });
 }
 
 function nodeError(code: string, message: string): TypeError {

@@ -22,6 +22,8 @@ export interface ModuleRecord {
   readonly requires: Readonly<Record<string, string>>;
   /** Names an ES module can import from it; only for CommonJS. */
   readonly exports: readonly string[];
+  /** Only on the master: what Node makes of specifiers in the text that lead nowhere, by `<kind> <specifier>`. */
+  readonly broken?: ReadonlyMap<string, Error>;
 }
 
 /** Any function at all. */
