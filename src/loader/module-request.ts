@@ -12,8 +12,8 @@ export interface ModuleRequest {
   readonly kind: ImportKind;
 }
 
-/** A specifier, and the id of the module that asks. More is not even decoded. */
-const MAX_REQUEST_BYTES = 16 * 1024;
+/** A specifier, and the id of the module that asks; either may be a `data:` URL. More is not even decoded. */
+const MAX_REQUEST_BYTES = 256 * 1024;
 const MAX_QUOTED_CHARS = 1_000;
 
 /** Throws for what is no such request; the message comes from a child. */

@@ -41,6 +41,7 @@ export interface Refusal {
 const MAX_SPECIFIER_CHARS = 1_000;
 const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
 const OUTSIDE = "it is outside the packages in use, or hidden";
+const ONLY_FILES = "only file: URLs are served";
 const NO_URL = "it is no file: URL of this machine";
 
 /**
@@ -103,7 +104,8 @@ export function idRefusal(
   context: Vouched,
   rules: Omit<ServeRules, "resolve">,
 ): string | undefined {
-  const isNamed = context.names(id) || rules.isNamed(id) || !id.startsWith("file:");
+  const isNamed = context.names(id) || rules.isNamed(id);
+  if (!isNamed && !id.startsWith("file:")) return ONLY_FILES;
   const file = isNamed ? "" : fileURLToPath(id);
   const isAllowed =
     isNamed || rules.allowed.some((rule) => rule.matches(id) && isWithinReach(file, rule.rootFor(id)));
@@ -127,13 +129,14 @@ function specifierRefusal(
   context: Vouched,
   rules: ServeRules,
 ): string | undefined {
+  if (context.names(specifier)) return undefined;
   if (specifier.length === 0 || specifier.length > MAX_SPECIFIER_CHARS)
     return "the specifier is empty or too long";
   // Control characters, backslashes, outer spaces and escaped dots and slashes serve only to hide another specifier.
   if (/^\s|\s$|[\0-\x1f\x7f\\]|%(?:2e|2f|5c|00)|%(?![\da-f]{2})/i.test(specifier))
     return "the specifier has characters that are not allowed";
   if (!isPath(specifier) && !specifier.startsWith("file:")) {
-    if (/^(?!node:)[a-z][a-z0-9+.-]*:/i.test(specifier)) return "only file: URLs are served";
+    if (/^(?!node:)[a-z][a-z0-9+.-]*:/i.test(specifier)) return ONLY_FILES;
     const parts = specifier.replace(/\/$/, "").split("/");
     // Empty parts would make names without end for one file.
     return parts.some((part) => part === ".." || part === "." || part === "")

@@ -9,12 +9,13 @@ import { ServedContext } from "../../src/loader/served-context.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 const NODE = "22.0.0";
+const DATA = "data:text/javascript,export%20default%201";
 const OWN_INDEX = new URL("../../src/index.js", import.meta.url).href;
 
 const at = temporaryTree({
   "package.json": `{ "type": "module", "name": "app", "imports": { "#os": "os", "#other": "unused" } }`,
   "top.ts": `import "./shared.ts"; import own from "./requiring.js"; export default own;`,
-  "shared.ts": `export const later = () => import("./later.ts"); export const lazy = () => import("lazy"); export const broken = () => [import("absent"), import("data:text/plain,x")];`,
+  "shared.ts": `export const later = () => import("./later.ts"); export const lazy = () => import("lazy"); export const broken = () => [import("absent"), import("data:text/plain,x")]; import("${DATA}");`,
   "later.ts": "export const l = 1;",
   "requiring.js": `import dep from "dual"; export default dep;`,
   "secret.json": "{}",
@@ -148,6 +149,8 @@ const requests: Request[] = [
   ["top.ts", "http://example.com/x.js", "only file: URLs are served"],
   ["top.ts", "https:example.com/x.js", "only file: URLs are served"],
   ["top.ts", "data:text/javascript,1", "only file: URLs are served"],
+  ["shared.ts", DATA, DATA],
+  ["shared.ts", `${DATA};2`, "only file: URLs are served"],
   ["top.ts", "FILE:///etc/x.js", "only file: URLs are served"],
   ["top.ts", "mitogen:parent-role", "only file: URLs are served"],
   ["top.ts", "provided:unused", "only file: URLs are served"],
