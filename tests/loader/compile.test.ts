@@ -31,6 +31,8 @@ const at = temporaryTree({
   "esm/throws.js": "export const a = f?.(1)?.b;\nfunction f() {\n  throw new Error(1);\n}\n",
   "esm/new.js": "export class A { #a = 1; static { this.b = 1; } }",
   "esm/await.js": "export const a = await 1;",
+  "esm/lazy.js": `const a = () => import(\n  "./data.json",\n  { with: { type: "json" } }\n);\nimport(x(import("y", { with: z })), w);`,
+  "cjs/lazy.js": `return require("a"), import("./data.json", { with: { type: "json" } });`,
   "esm/data.js": `import data from "./data.json" with { type: "json" };\nexport default data;`,
   "esm/options.js": `import a from "./data.json" with { type: "json" };\nexport const b = import("./b.json", {\n  with: { type: "json" } });\nexport const c = (x, y) => import(x, y);\nimport "./plain.js";`,
   "cjs/options.js": `exports.b = () => import("./b.json", { with: { type: "json" } });`,
@@ -109,6 +111,10 @@ test("Compiler drops import attributes for versions of Node that do not know the
   const { source } = await compiler.compile(at("esm/data.js"), "20.9.0");
   assert.equal(source, `import data from "./data.json";\nexport default data;`);
   assert.doesNotMatch((await compiler.compile(at("esm/data.js"), "16.20.0")).source, /with/);
+  const lazy = await compiler.compile(at("esm/lazy.js"), "16.20.0");
+  assert.equal(lazy.source, `const a = () => import(\n  "./data.json"\n\n);\nimport(x(import("y")));`);
+  const commonJs = await compiler.compile(at("cjs/lazy.js"), "16.20.0");
+  assert.equal(commonJs.source, `return require("a"), import("./data.json");`);
 });
 
 test("Compiler drops the options of import() too, keeps lines, and tells what was asked for", async () => {

@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { watch } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
+import { type Context, type FunctionRef, Router, ref } from "../../src/index.ts";
+import { nodes } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { nodeWithout, npmFixture } from "../support/npm-fixture.ts";
+
+// libuv keeps its descriptor for watching files once it has one.
+before(() => watch(tmpdir()).close());
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** One module of tests/fixtures/npm/uses, which uses one package in a function `use`. */
+interface Use {
+  readonly file: string;
+  /** How the package is made. */
+  readonly shape: string;
+  /** The oldest Node that the package runs on, of those below; 12 by default. */
+  readonly since?: number;
+  /** What an older Node lacks, as it says itself. */
+  readonly lacks?: RegExp;
+  /** What this library cannot do yet. */
+  readonly todo?: string;
+}
+
+const LIMIT_MS = 300_000;
+const MAJORS = [12, 18, 26];
+
+const USES: readonly Use[] = [
+  { file: "chalk.mjs", shape: "ES; #imports by condition" },
+  { file: "nanoid.mjs", shape: "ES; conditions", since: 18, lacks: /webcrypto/ },
+  { file: "execa.mjs", shape: "ES; many modules", since: 18, lacks: /node:timers\/promises/ },
+  { file: "p-limit.mjs", shape: "ES; #imports" },
+  { file: "p-map.mjs", shape: "ES" },
+  {
+    file: "got.mjs",
+    shape: "ES; import() of what may be missing",
+    since: 18,
+    lacks: /node:timers\/promises/,
+  },
+  { file: "uuid.mjs", shape: "ES; conditions", since: 18, lacks: /randomUUID/ },
+  { file: "strip-ansi.mjs", shape: "ES" },
+  { file: "find-up.mjs", shape: "ES" },
+  { file: "node-fetch.mjs", shape: "ES above CommonJS; import() in a class" },
+  { file: "d3-array.mjs", shape: "ES; exports to src" },
+  { file: "remark.mjs", shape: "ES; dozens of packages" },
+  { file: "jose.mjs", shape: "ES; many conditions", since: 18, lacks: /base64url/ },
+  { file: "ora.mjs", shape: "ES; JSON with an attribute", since: 18, lacks: /Segmenter/ },
+  {
+    file: "yoga-layout.mjs",
+    shape: "ES; WebAssembly as text; top-level await",
+    since: 18,
+    lacks: /Top-level await/,
+  },
+  { file: "express.mjs", shape: "CommonJS; a package marked module-sync below" },
+  { file: "lodash.mjs", shape: "CommonJS; deep paths" },
+  { file: "lodash.cjs", shape: "CommonJS; a computed require" },
+  { file: "semver.mjs", shape: "CommonJS; named exports" },
+  { file: "debug.mjs", shape: "CommonJS; one of two files by environment" },
+  { file: "minimist.mjs", shape: "CommonJS" },
+  { file: "moment.mjs", shape: "CommonJS; locales that require it back" },
+  { file: "moment.cjs", shape: "CommonJS; locales by computed names" },
+  { file: "bluebird.cjs", shape: "CommonJS; code made by new Function" },
+  { file: "iconv-lite.mjs", shape: "CommonJS; tables required when used" },
+  { file: "mime-types.mjs", shape: "CommonJS; JSON" },
+  { file: "qs.mjs", shape: "CommonJS" },
+  { file: "handlebars.mjs", shape: "CommonJS; require.extensions" },
+  { file: "ejs.mjs", shape: "CommonJS; code made by new Function" },
+  { file: "winston.mjs", shape: "CommonJS; require in getters", since: 18, lacks: /Object\.hasOwn/ },
+  { file: "pino.mjs", shape: "CommonJS", since: 18, lacks: /node:diagnostics_channel/ },
+  { file: "ajv.cjs", shape: "CommonJS; JSON; code that requires" },
+  { file: "ajv.mjs", shape: "CommonJS; __esModule with a default" },
+  { file: "validator.mjs", shape: "CommonJS made by Babel" },
+  { file: "graceful-fs.mjs", shape: "CommonJS; patches fs" },
+  { file: "glob.mjs", shape: "CommonJS; cycles" },
+  { file: "cheerio.mjs", shape: "dual; many packages" },
+  { file: "inherits.cjs", shape: "CommonJS; require in try" },
+  { file: "readable-stream.mjs", shape: "CommonJS; cycles" },
+  { file: "core-js-pure.mjs", shape: "CommonJS; hundreds of modules" },
+  { file: "react.mjs", shape: "CommonJS; one of two files by environment" },
+  { file: "jsonwebtoken.mjs", shape: "CommonJS" },
+  {
+    file: "pg.mjs",
+    shape: "CommonJS with an ES wrapper; optional native in a getter",
+    since: 18,
+    lacks: /node:util\/types/,
+  },
+  { file: "knex.cjs", shape: "CommonJS; dialects by computed paths" },
+  { file: "shelljs.mjs", shape: "CommonJS; commands by computed names" },
+  { file: "protobufjs.mjs", shape: "CommonJS; require in eval" },
+  { file: "ssh2.mjs", shape: "CommonJS; optional natives in try; WebAssembly as text" },
+  {
+    file: "fastify.mjs",
+    shape: "CommonJS; requires an ES module",
+    since: 26,
+    lacks: /ES module|node:diagnostics_channel/,
+    todo: "require() of an ES module",
+  },
+  {
+    file: "callsites.cjs",
+    shape: "CommonJS; structured stacks",
+    todo: "frames of CommonJS modules carry a URL, where Node gives a path",
+  },
+  { file: "callsites.mjs", shape: "CommonJS; structured stacks" },
+  { file: "typescript.mjs", shape: "CommonJS; one file of nine megabytes", since: 26 },
+  { file: "fs-extra.mjs", shape: "dual; promisified fs", since: 18, lacks: /rmSync/ },
+  { file: "async.mjs", shape: "dual without conditions" },
+  { file: "async.cjs", shape: "dual without conditions" },
+  { file: "yargs-parser.mjs", shape: "dual; nested conditions" },
+  { file: "yargs.mjs", shape: "dual; reads translations that may be missing" },
+  { file: "zod.mjs", shape: "dual; deep exports" },
+  { file: "zod.cjs", shape: "dual; deep exports" },
+  { file: "axios.mjs", shape: "dual; browser and node builds" },
+  { file: "date-fns.mjs", shape: "dual; thousands of modules" },
+  { file: "rxjs.mjs", shape: "dual; hundreds of modules; deep exports" },
+  { file: "yaml.mjs", shape: "dual" },
+  { file: "js-yaml.mjs", shape: "dual" },
+  { file: "commander.mjs", shape: "CommonJS with an ES wrapper" },
+  { file: "tslib.mjs", shape: "dual; an ES wrapper of CommonJS" },
+  { file: "luxon.mjs", shape: "dual" },
+  { file: "immer.mjs", shape: "dual" },
+  { file: "dayjs.mjs", shape: "CommonJS; plugins" },
+  { file: "lru-cache.mjs", shape: "dual; nested conditions" },
+  { file: "acorn.mjs", shape: "dual" },
+  { file: "preact.mjs", shape: "dual; deep exports" },
+  { file: "graphql.mjs", shape: "dual; classes compared by instanceof" },
+  { file: "postcss.mjs", shape: "CommonJS with an ES wrapper; cycles" },
+  {
+    file: "prettier.mjs",
+    shape: "ES; import() of parsers",
+    since: 18,
+    lacks: /node:fs\/promises/,
+    todo: "import() of a module that was named but not sent",
+  },
+  { file: "vue.mjs", shape: "dual; an ES wrapper of CommonJS" },
+  { file: "signal-exit.mjs", shape: "dual; patches process" },
+  { file: "fp-ts.mjs", shape: "two builds without exports" },
+  { file: "mustache.mjs", shape: "dual" },
+  { file: "lodash-es.mjs", shape: "ES; hundreds of modules" },
+  { file: "babel-runtime.mjs", shape: "dual; arrays of conditions" },
+  { file: "babel-runtime.cjs", shape: "dual; arrays of conditions" },
+  { file: "noble-hashes.mjs", shape: "dual; deep exports" },
+  {
+    file: "aws-sdk.mjs",
+    shape: "dual; hundreds of modules, many behind import()",
+    since: 18,
+    lacks: /node:fs\/promises/,
+  },
+  { file: "ws.mjs", shape: "CommonJS with an ES wrapper; an optional native that is installed" },
+  { file: "chokidar.mjs", shape: "CommonJS; an optional native for another platform" },
+  {
+    file: "undici.mjs",
+    shape: "CommonJS; WebAssembly as text",
+    since: 18,
+    lacks: /node:diagnostics_channel/,
+  },
+  { file: "es-module-lexer.mjs", shape: "dual; WebAssembly as text" },
+];
+
+const fixture = await npmFixture();
+const folder = "folder" in fixture ? fixture.folder : "";
+const urlOf = (file: string): string => pathToFileURL(join(folder, "uses", file)).href;
+
+const useOf = (file: string): FunctionRef<[]> => ref<() => unknown>(urlOf(file), "use");
+
+/** The function of a module, and what it gives here; asked for once. */
+const here = new Map<string, Promise<{ use: () => unknown; value: unknown }>>();
+
+function evaluateHere(file: string): Promise<{ use: () => unknown; value: unknown }> {
+  let found = here.get(file);
+  if (found === undefined) {
+    found = import(urlOf(file)).then(async ({ use, default: exports }) => {
+      const fn = use ?? exports.use;
+      return { use: fn, value: await fn() };
+    });
+    here.set(file, found);
+  }
+  return found;
+}
+
+/** By major version; without a lab only the Node that runs the tests. */
+const targets = MAJORS.map((major) => [major, nodes[major]] as const).filter(([, node]) => node);
+if (targets.length === 0) targets.push([Number.parseInt(process.versions.node, 10), process.execPath]);
+
+const cannotHide = nodeWithout(folder, process.execPath) === undefined && "Needs mount namespaces";
+
+/** Calls functions in a context that does not see the packages' files. */
+function withContext(node: string, name: string): () => Context {
+  let router: Router;
+  let context: Context;
+  before(async () => {
+    router = new Router();
+    context = await router.local({ name, nodePath: nodeWithout(folder, node) ?? node });
+  });
+  after(() => router.shutdown());
+  return () => context;
+}
+
+/** How a call fails in a context of its own, with all causes. */
+async function failure(node: string, file: string): Promise<string> {
+  await using router = new Router();
+  const context = await router.local({ nodePath: nodeWithout(folder, node) ?? node });
+  return await context.call(useOf(file)).then(
+    () => "it did not fail",
+    (error: { code?: string }) => `${error.code}: ${inspect(error, { depth: 20 })}`,
+  );
+}
+
+const DIES = { todo: "its error is an unhandled rejection as well, which ends the process" };
+const ONE_BY_ONE = { concurrency: 1, timeout: LIMIT_MS };
+
+describe("npm packages", {
+  skip: "skip" in fixture && fixture.skip,
+  concurrency: MAJORS.length,
+  timeout: LIMIT_MS,
+}, () => {
+  for (const [major, node = process.execPath] of targets) {
+    describe(`in one context on Node ${major}`, ONE_BY_ONE, () => {
+      const context = withContext(node, `npm-${major}`);
+      for (const { file, shape, since = 12, lacks, todo } of USES) {
+        if (major >= since) {
+          it(`${file} gives what it gives here: ${shape}`, { ...(todo && { todo }) }, async () => {
+            const { use, value } = await evaluateHere(file);
+            assert.notEqual(value, undefined);
+            assert.deepEqual(await context().call(use), value);
+          });
+        } else if (lacks) {
+          it(`${file} fails for what this Node lacks: ${shape}`, async () => {
+            await assert.rejects(context().call(useOf(file)), lacks);
+          });
+        }
+      }
+      it("typed.mjs gives what its TypeScript says, which Node itself would not run", async () => {
+        assert.deepEqual(await context().call(useOf("typed.mjs")), ["A:High", 4, true]);
+      });
+    });
+
+    describe(`on Node ${major}, each in a context of its own`, ONE_BY_ONE, () => {
+      it("addon.mjs, which requires a native addon, is refused with the chain of imports", async () => {
+        assert.match(
+          await failure(node, "addon.mjs"),
+          /ERR_MODULE_NATIVE: .*uses.addon\.mjs → .*packages.addon.index\.js → .*addon\.node; import it only where/,
+        );
+      });
+      it("source-map.mjs fails to read a file that is not there", { skip: cannotHide }, async () => {
+        assert.match(await failure(node, "source-map.mjs"), /ENOENT.*mappings\.wasm/);
+      });
+      it("crc32.mjs fails with the refusal of its addon among the causes", async () => {
+        assert.match(await failure(node, "crc32.mjs"), /@node-rs\/crc32.*: native addons do not travel/);
+      });
+      it("bcrypt.mjs fails for the addon that it looks for in its folder", { skip: cannotHide }, async () => {
+        assert.match(await failure(node, "bcrypt.mjs"), /No native build was found/);
+      });
+      it("CommonJS that throws below an ES module fails the call and no more", {
+        ...(major === 18 && DIES),
+      }, async () => {
+        await using router = new Router();
+        const context = await router.local({ nodePath: node });
+        await assert.rejects(context.call(useOf("failing.mjs")), /thrown while CommonJS is evaluated/);
+        assert.equal(await context.call(Number.parseInt, "7"), 7);
+      });
+    });
+  }
+});
