@@ -44,7 +44,9 @@ function importsWithAttributes(source: string): ImportOfModule[] {
     // CommonJS that the lexer does not follow; it has no static imports.
     return [];
   }
-  return imports.filter(
+  const found = imports.filter(
     (entry): entry is ImportOfModule => entry.type !== "import-meta" && entry.attributesStart >= 0,
   );
+  // One may stand in another's options.
+  return found.sort((a, b) => a.end - b.end);
 }
