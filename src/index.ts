@@ -65,6 +65,11 @@ export {
   TimeoutError,
 } from "./errors.ts";
 export { ModuleError } from "./loader/module-error.ts";
+export { type ModuleExplanation, type ModuleReader, type ModuleState } from "./loader/module-explanation.ts";
+export { type ModuleName } from "./loader/module-name.ts";
+export { type ModulePattern } from "./loader/module-pattern.ts";
+export { type ModuleFormat } from "./loader/module-record.ts";
+export { type ModuleOverride, type SourceModifier } from "./loader/module-rules.ts";
 export { resource } from "./loader/resources.ts";
 export { type ModuleResponder, type ModuleStats } from "./loader/responder.ts";
 export { logToFile, onLog } from "./logging/log-to-file.ts";

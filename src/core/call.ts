@@ -8,7 +8,7 @@ import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Message } from "./message.ts";
 import { Receiver } from "./receiver.ts";
-import type { FunctionName, Functions } from "./router.ts";
+import type { FunctionName } from "./router.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 /** Deeper causes keep their stacks as they came. */
@@ -193,7 +193,7 @@ export function withCallSite(error: unknown, context: Context, site: { stack?: s
 /** The same for the errors inside it; as deep as they can be nested on the wire. */
 function showOriginalStacks(error: Error, context: Context, depth: number): void {
   if (typeof error.stack === "string") {
-    setStack(error, readableStack(context.router.functions, error.stack));
+    setStack(error, readableStack(context, error.stack));
   }
   const { cause, errors } = error as { cause?: unknown; errors?: unknown };
   for (const inner of [cause, ...(Array.isArray(errors) ? errors : [])]) {
@@ -201,9 +201,9 @@ function showOriginalStacks(error: Error, context: Context, depth: number): void
   }
 }
 
-/** A stack in the lines its author wrote. The frames of this library in a child say nothing to them and are left out. */
-export function readableStack(functions: Functions, stack: string): string {
-  const lines = functions.originalStack(stack).split("\n");
+/** A stack from a context in the lines its author wrote. The frames of this library in a child say nothing to them and are left out. */
+export function readableStack(context: Context, stack: string): string {
+  const lines = context.router.functions.originalStack(stack, context).split("\n");
   return lines.filter((line) => !line.includes("(mitogen:")).join("\n");
 }
 

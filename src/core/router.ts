@@ -26,8 +26,8 @@ export interface Functions {
   nameOf(fn: (...args: never[]) => unknown, isClass?: boolean): FunctionName;
   /** Undefined when the target has everything; otherwise resolves when it has been sent ahead. */
   prepare(context: Context, name: FunctionName): Promise<void> | undefined;
-  /** A stack in the lines the author wrote. */
-  originalStack(stack: string): string;
+  /** A stack that comes from a context, in the lines the author wrote. */
+  originalStack(stack: string, context: Context): string;
   /** See `Context.import`. */
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }

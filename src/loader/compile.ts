@@ -1,22 +1,26 @@
 import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
+import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compileFunction } from "node:vm";
-import { parse as parseProgram } from "acorn";
-import { parse as lex } from "es-module-lexer";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
+import { parseDataUrl } from "./data-url.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
+import { type ImportType, importTypes, withoutAttributes } from "./import-attributes.ts";
+import { jsonAsCommonJs, jsonAsModule } from "./json-module.ts";
 import { ModuleError } from "./module-error.ts";
+import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ModuleFormat } from "./module-record.ts";
-import { packageScope } from "./package-scope.ts";
 import { StackMapper } from "./stack-mapper.ts";
+import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
 import { compilerOptions } from "./tsconfig.ts";
+import { runsUnderLoader } from "./typescript-rules.ts";
 
 /** A module as a child of one Node version can evaluate it; specifiers are still as written. */
 export interface CompiledModule {
   readonly id: string;
   readonly format: ModuleFormat;
   readonly source: string;
+  /** What its imports ask for with attributes, by specifier. */
+  readonly types: ReadonlyMap<string, ImportType>;
 }
 
 /** Text on its way to a target. */
@@ -33,23 +37,43 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   ...{ ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx" },
 };
 
-/** JavaScript is sent as it is to every Node that is not older than this. */
-const VERBATIM_SINCE = 20;
-const NEWEST = `${VERBATIM_SINCE}.0.0`;
+/** Ends a text whose lines are those of its file: esbuild then ignores a map that the author may have put in it. */
+const NO_MAP = "data:application/json,{}";
 
 /**
  * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of versions
- * that need the same text, however many contexts ask for it, and never read again: like Node's own module cache
- * it stays what the program started with.
+ * that need the same text, however many contexts ask for it, and not read again: like Node's own module cache
+ * it stays what the program started with, until {@link invalidate}.
  */
 export class Compiler {
   readonly #compiled = new Map<string, Promise<CompiledModule>>();
   readonly #texts = new Map<string, Promise<string>>();
-  readonly #stacks = new StackMapper();
+  readonly #stacks: StackMapper;
   readonly #isEntry: (id: string) => boolean;
+  readonly #readText: (id: string) => Promise<string>;
 
-  constructor(isEntry: (id: string) => boolean = isEntryModule) {
+  constructor(
+    isEntry: (id: string) => boolean = isEntryModule,
+    readText: (id: string) => Promise<string> = (id) => readFile(fileURLToPath(id), "utf8"),
+    stacks: StackMapper = new StackMapper(),
+  ) {
     this.#isEntry = isEntry;
+    this.#readText = readText;
+    this.#stacks = stacks;
+  }
+
+  /** One whose sources come from elsewhere; stacks of what it compiles are mapped here too. */
+  reading(readText: (id: string) => Promise<string>): Compiler {
+    return new Compiler(this.#isEntry, readText, this.#stacks);
+  }
+
+  /** Forgets a file, or all of them: the next `compile` reads it anew. */
+  invalidate(id?: string): void {
+    for (const key of this.#compiled.keys()) {
+      if (id === undefined || key.endsWith(` ${id}`)) this.#compiled.delete(key);
+    }
+    if (id === undefined) this.#texts.clear();
+    else this.#texts.delete(id);
   }
 
   /** `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
@@ -60,7 +84,9 @@ export class Compiler {
       compiled = this.#compile(id, target);
       this.#compiled.set(key, compiled);
       // A failure is not kept: the file may be mended while the program runs.
-      compiled.catch(() => {
+      const failed = compiled;
+      failed.catch(() => {
+        if (this.#compiled.get(key) !== failed) return;
         this.#compiled.delete(key);
         this.#texts.delete(id);
       });
@@ -69,19 +95,33 @@ export class Compiler {
   }
 
   /** Rewrites the frames of modules compiled here to lines of their sources. `stack` may be any text, from anyone. */
-  originalStack(stack: string): string {
-    return this.#stacks.originalStack(stack);
+  originalStack(stack: string, target?: string): string {
+    return this.#stacks.originalStack(stack, target && versionClass(target));
   }
 
   async #compile(id: string, target: string): Promise<CompiledModule> {
-    if (id.startsWith("data:")) return fromDataUrl(id);
+    if (id.startsWith("data:")) return this.#compileDataUrl(id, target);
     const extension = extname(fileURLToPath(id));
-    const text = await this.#read(id);
-    if (extension === ".json") return { id, format: "json", source: text };
+    const text = await this.read(id);
+    // Under tsx JSON has named exports.
+    if (extension === ".json") return plain(id, (runsUnderLoader() && jsonAsCommonJs(text)) || json(text));
     const draft = await this.#draft(id, text, LOADERS[extension] ?? "js", target);
-    this.#stacks.add(id, draft.map);
-    const { format } = draft;
-    return { id, format, source: withoutHashbang(withoutAttributes(draft, target)) };
+    this.#stacks.add(id, versionClass(target), draft.map);
+    const source = knowsAttributes(target) ? draft.source : withoutAttributes(draft.source);
+    return {
+      id,
+      format: draft.format,
+      source: withoutHashbang(source),
+      types: importTypes(draft.source),
+    };
+  }
+
+  async #compileDataUrl(id: string, target: string): Promise<CompiledModule> {
+    const { format, text } = parseDataUrl(id);
+    // Nothing can require it, so it needs no form of its own.
+    if (format === "json") return plain(id, jsonAsModule(text));
+    const { source } = await this.#lower(id, { format, source: text, map: "" }, target);
+    return plain(id, { format, source: knowsAttributes(target) ? source : withoutAttributes(source) });
   }
 
   async #draft(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
@@ -98,10 +138,11 @@ export class Compiler {
     return this.#lower(id, { format, source: text, map: "" }, target);
   }
 
-  #read(id: string): Promise<string> {
+  /** The text of a file, as it was when it was first asked for. */
+  read(id: string): Promise<string> {
     let text = this.#texts.get(id);
     if (text === undefined) {
-      text = readFile(fileURLToPath(id), "utf8").then((content) => content.replace(/^\uFEFF/, ""));
+      text = this.#readText(id).then((content) => content.replace(/^\uFEFF/, ""));
       this.#texts.set(id, text);
     }
     return text;
@@ -109,18 +150,29 @@ export class Compiler {
 
   async #typeScript(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
     const declared = declaredFormat(id);
-    const format: TransformOptions = declared === "commonjs" ? { format: "cjs" } : {};
-    const output = await this.#transform(id, text, target, { loader, ...format });
-    return { ...output, format: declared ?? detectedFormat(output.source) };
+    if (declared === "commonjs") {
+      const output = await this.#transform(id, text, target, {
+        loader,
+        format: "cjs",
+        define: importMeta(id),
+      });
+      return { ...output, format: declared };
+    }
+    // tsx runs TypeScript of a package without a type as CommonJS, whatever it is written as.
+    const options: TransformOptions = isEither(declared) ? { loader, define: commonJsPaths(id) } : { loader };
+    let output = await this.#transform(id, text, target, options);
+    const format = declared ?? detectedFormat(output.source);
+    if (format === "module" && wantsRequire(text, declared)) {
+      output = await this.#transform(id, text, target, { ...options, banner: REQUIRE });
+    }
+    return { ...output, format };
   }
 
   /** JavaScript for an older Node; where that changes nothing, the very text. */
   async #lower(id: string, draft: Draft, target: string): Promise<Draft> {
     const { source, map } = draft;
-    if (majorOf(target) >= VERBATIM_SINCE) return draft;
-    // esbuild leads the new map through the one it finds in the text.
-    const chained = map === "" ? source : `${source}\n//# sourceMappingURL=${dataUrl(map)}`;
-    const lowered = await this.#transform(id, chained, target, { loader: "js" }, map);
+    if (!isOld(target)) return draft;
+    const lowered = await this.#transform(id, source, target, { loader: "js" }, map);
     // Printing alone changes the text: only what differs between two printed forms was lowered.
     const { transform } = await import("esbuild");
     const printed = await transform(source, {
@@ -139,11 +191,12 @@ export class Compiler {
     options: TransformOptions,
     mapOfText = "",
   ): Promise<{ source: string; map: string }> {
-    const file = fileURLToPath(id);
+    const file = id.startsWith("file:") ? fileURLToPath(id) : id;
     // Loaded late: a program whose modules are all JavaScript never starts it.
     const { transform } = await import("esbuild");
     try {
-      const { code, map } = await transform(text, {
+      // esbuild leads the new map through the one it finds at the end of the text.
+      const { code, map } = await transform(`${text}\n//# sourceMappingURL=${dataUrl(mapOfText)}`, {
         platform: "node",
         target: `node${esbuildVersion(target)}`,
         charset: "utf8",
@@ -164,95 +217,48 @@ export class Compiler {
   }
 }
 
-/** Versions with the same class get the same text. */
-export function versionClass(target: string): string {
-  return `${esbuildVersion(target)}${knowsAttributes(target) ? "+attributes" : ""}`;
+function isEither(declared: ModuleFormat | undefined): boolean {
+  return declared === undefined && runsUnderLoader();
 }
 
-/** The format that extension and package.json fix; undefined leaves it to the syntax, as Node does. */
-function declaredFormat(id: string): "module" | "commonjs" | undefined {
+/** Whether an ES module in TypeScript needs a `require` that nobody else makes. */
+function wantsRequire(text: string, declared: ModuleFormat | undefined): boolean {
+  if (/^\s*(?:export\s+)?import\s+[\w$]+\s*=\s*require\s*\(/m.test(text)) return true;
+  return (
+    isEither(declared) &&
+    /\brequire\s*[.(]/.test(text) &&
+    !/\b(?:createRequire|(?:const|let|var|function)\s+require)\b/.test(text)
+  );
+}
+
+const REQUIRE =
+  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+
+function commonJsPaths(id: string): Record<string, string> {
   const file = fileURLToPath(id);
-  const extension = extname(file);
-  if (extension === ".mjs" || extension === ".mts") return "module";
-  if (extension === ".cjs" || extension === ".cts") return "commonjs";
-  return packageScope(file)?.type;
+  return { __filename: JSON.stringify(file), __dirname: JSON.stringify(dirname(file)) };
 }
 
-function detectedFormat(source: string): "module" | "commonjs" {
-  try {
-    if (lex(source)[3]) return "module";
-  } catch {
-    return "commonjs";
-  }
-  // V8 looks for early errors alone: far cheaper than the parser, and most files end here.
-  if (!source.includes("await") || isCommonJs(source)) return "commonjs";
-  return parses(source, "module") && !parses(source, "script") ? "module" : "commonjs";
+/** As tsx gives it to CommonJS, which has none. */
+function importMeta(id: string): Record<string, string> {
+  const { __filename, __dirname } = commonJsPaths(id) as { __filename: string; __dirname: string };
+  return {
+    "import.meta.url": JSON.stringify(id),
+    "import.meta.filename": __filename,
+    "import.meta.dirname": __dirname,
+  };
 }
 
-function isCommonJs(source: string): boolean {
-  try {
-    compileFunction(withoutHashbang(source), ["exports", "require", "module", "__filename", "__dirname"]);
-    return true;
-  } catch {
-    return false;
-  }
+function plain(id: string, { format, source }: Pick<Draft, "format" | "source">): CompiledModule {
+  return { id, format, source, types: new Map() };
 }
 
-function parses(source: string, sourceType: "script" | "module"): boolean {
-  try {
-    parseProgram(source, {
-      ecmaVersion: "latest",
-      sourceType,
-      allowHashBang: true,
-      allowReturnOutsideFunction: sourceType === "script",
-      allowAwaitOutsideFunction: sourceType === "module",
-    });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function fromDataUrl(id: string): CompiledModule {
-  const comma = id.indexOf(",");
-  const head = id.slice("data:".length, comma);
-  const data = decodeURIComponent(id.slice(comma + 1));
-  const source = head.endsWith(";base64") ? Buffer.from(data, "base64").toString() : data;
-  return { id, format: head.startsWith("application/json") ? "json" : "module", source };
-}
-
-/** The child knows the format of every module; old versions of Node do not know the syntax. Lines keep their numbers. */
-function withoutAttributes({ format, source }: Draft, target: string): string {
-  if (format === "json" || knowsAttributes(target) || !/\b(?:with|assert)\b/.test(source)) return source;
-  if (format === "commonjs" && !source.includes("import")) return source;
-  let result = "";
-  let from = 0;
-  for (const [start, end] of attributes(source)) {
-    // One may stand in another's.
-    if (start < from) continue;
-    result += source.slice(from, start) + source.slice(start, end).replace(/[^\n]+/g, "");
-    from = end;
-  }
-  return result + source.slice(from);
-}
-
-/** Where they stand, with the comma or keyword before them; in order. */
-function attributes(source: string): [start: number, end: number][] {
-  const found: [number, number][] = [];
-  try {
-    for (const entry of lex(source)[0]) {
-      if (entry.type === "import-meta" || entry.attributesStart < 0) continue;
-      const isDynamic = entry.type === "dynamic";
-      found.push(isDynamic ? [entry.end, entry.importEnd - 1] : [entry.end + 1, entry.importEnd]);
-    }
-  } catch {
-    // CommonJS need not be what the lexer takes: V8 has the last word.
-  }
-  return found.sort(([a], [b]) => a - b);
+function json(source: string): Pick<Draft, "format" | "source"> {
+  return { format: "json", source };
 }
 
 function dataUrl(map: string): string {
-  return `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
+  return map === "" ? NO_MAP : `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
 }
 
 /** Not every evaluator of a function body or module text skips it. Lines keep their numbers. */
@@ -260,28 +266,9 @@ function withoutHashbang(source: string): string {
   return source.startsWith("#!") ? `//${source.slice(2)}` : source;
 }
 
-function knowsAttributes(target: string): boolean {
-  const [major, minor] = versionOf(target);
-  return major > 20 || (major === 20 && minor >= 10) || (major === 18 && minor >= 20);
-}
-
-function esbuildVersion(target: string): string {
-  const [major, minor] = versionOf(target);
-  return major >= VERBATIM_SINCE ? `${VERBATIM_SINCE}` : `${major}.${minor}`;
-}
-
-function majorOf(target: string): number {
-  return versionOf(target)[0];
-}
-
-function versionOf(target: string): [number, number] {
-  const [major = 0, minor = 0] = target.replace(/^v/, "").split(".").map(Number);
-  return [major, minor];
-}
-
 function compileError(id: string, target: string, failure: TransformFailure, map: string): ModuleError {
   const places = new StackMapper();
-  places.add(id, map);
+  places.add(id, "", map);
   const first = failure.errors?.[0];
   const place = first?.location;
   const where = place ? places.originalStack(`${id}:${place.line}:${place.column + 1}`) : id;

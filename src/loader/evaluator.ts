@@ -47,6 +47,8 @@ export class Evaluator {
   readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
   /** What functions have been called in: by id, as their references name it. */
   readonly #evaluated: Map<string, { value: unknown }> = new Map();
+  /** What the master has said of specifiers that the maps do not name. */
+  readonly #answers: Map<string, string> = new Map();
   readonly #builtins: Map<string, { exports: unknown }> = new Map();
   /** Linking is done one graph at a time: two that share modules would otherwise link them twice. */
   #linking: Promise<unknown> = Promise.resolve();
@@ -120,7 +122,7 @@ export class Evaluator {
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
     const known = this.resolveKnown(parentId, specifier, kind);
     if (known !== undefined && this.isHere(known)) return known;
-    return this.#source.fetchSync(parentId, specifier, kind);
+    return this.remember(parentId, specifier, kind, this.#source.fetchSync(parentId, specifier, kind));
   }
 
   async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {
@@ -215,7 +217,9 @@ export class Evaluator {
       // A name that is not initialised: the module awaits something. Older Nodes have no other way to tell.
       throw asyncModule(id);
     }
-    if (!names.includes("default") || names.includes("__esModule")) return module.namespace;
+    const isPlain = !names.includes("default") || names.includes("__esModule");
+    // Where nothing links without waiting, a namespace is what there is.
+    if (isPlain || (module as SyncLinking).linkRequests === undefined) return module.namespace;
     let facade = this.#facades.get(id);
     if (facade === undefined) {
       facade = new vm.SourceTextModule(
@@ -310,7 +314,12 @@ export class Evaluator {
   private async resolve(parentId: string, specifier: string): Promise<string> {
     const known = this.resolveKnown(parentId, specifier, "import");
     if (known !== undefined && this.isHere(known)) return known;
-    return await this.#source.fetch(parentId, specifier, "import");
+    return this.remember(
+      parentId,
+      specifier,
+      "import",
+      await this.#source.fetch(parentId, specifier, "import"),
+    );
   }
 
   private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
@@ -319,7 +328,15 @@ export class Evaluator {
     if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
     const { imports, requires } = this.record(parentId);
     const map = kind === "import" ? imports : requires;
-    return Object.getOwnPropertyDescriptor(map, specifier)?.value;
+    return (
+      Object.getOwnPropertyDescriptor(map, specifier)?.value ??
+      this.#answers.get(`${kind} ${parentId} ${specifier}`)
+    );
+  }
+
+  private remember(parentId: string, specifier: string, kind: ImportKind, id: string): string {
+    this.#answers.set(`${kind} ${parentId} ${specifier}`, id);
+    return id;
   }
 
   /** What is behind `import()`, or a `require` in a `try`, is known by name but may not have been sent. */

@@ -1,12 +1,26 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MITOGEN } from "./builtins.ts";
-import { type Compiler, versionClass } from "./compile.ts";
+import { MITOGEN, PROVIDED } from "./builtins.ts";
+import type { CompiledModule } from "./compile.ts";
+import type { ImportType } from "./import-attributes.ts";
+import { checkImport, importError } from "./import-rules.ts";
 import { ModuleError } from "./module-error.ts";
+import { packageNames } from "./module-pattern.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
-import { type Resolution, resolveModule } from "./resolve.ts";
+import type { Destination } from "./module-rules.ts";
 import { type ScannedImport, scanModule } from "./scan.ts";
-import { fileRefusal, packageRoot, specifierRefusal } from "./serve-policy.ts";
+import { versionClass } from "./target-version.ts";
+
+/** How specifiers are resolved and files compiled, and what may never travel. */
+export interface GraphRules {
+  /** Throws Node's own error when there is no such module. */
+  resolve(specifier: string, parentId: string, kind: ImportKind): Destination;
+  compile(id: string, target: string): Promise<CompiledModule>;
+  /** The rule that keeps a module from travelling, or undefined. */
+  denial(id: string): string | undefined;
+  /** Whether the program has given a text of its own: nothing about the file counts then. */
+  hasOverride(id: string): boolean;
+}
 
 /** A module and what its text leads to. */
 interface GraphNode {
@@ -23,6 +37,13 @@ interface Edge {
   readonly isOptional: boolean;
 }
 
+/** A Map or a WeakMap. */
+interface Cache<K, V> {
+  get(key: K): V | undefined;
+  set(key: K, value: V): unknown;
+  delete(key: K): boolean;
+}
+
 const MAX_CONCURRENT_LOADS = 32;
 
 /**
@@ -30,27 +51,30 @@ const MAX_CONCURRENT_LOADS = 32;
  * Node versions; a second request for the same graph touches no file.
  */
 export class ModuleGraph {
-  readonly #compiler: Compiler;
+  readonly #rules: GraphRules;
   readonly #nodes = new Map<string, Promise<GraphNode>>();
-  readonly #records = new Map<string, Promise<ModuleRecord>>();
+  /** Of those whose exports are not all their own. */
+  #records = new WeakMap<GraphNode, Promise<ModuleRecord>>();
   readonly #orders = new Map<string, Promise<GraphNode[]>>();
-  readonly #vouched = { ids: new Set<string>(), packageRoots: new Set<string>() };
   #loading = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(compiler: Compiler) {
-    this.#compiler = compiler;
+  constructor(rules: GraphRules) {
+    this.#rules = rules;
+  }
+
+  /** Forgets a module, or all of them, for those who ask from now on; what it imports is found out anew. */
+  invalidate(id?: string): void {
+    for (const key of this.#nodes.keys()) {
+      if (id === undefined || key.endsWith(` ${id}`)) this.#nodes.delete(key);
+    }
+    this.#records = new WeakMap();
+    this.#orders.clear();
   }
 
   /** One module for a context of Node version `target`. Its specifiers are resolved, nothing behind them is loaded. */
-  record(id: string, target: string): Promise<ModuleRecord> {
-    return remember(this.#records, `${versionClass(target)} ${id}`, async () => {
-      const node = await this.#node(id, target);
-      if (node.reexports.length === 0) return node.record;
-      const exports = new Set<string>();
-      await this.#collectExports(node, target, exports, new Set([id]));
-      return { ...node.record, exports: [...exports] };
-    });
+  async record(id: string, target: string): Promise<ModuleRecord> {
+    return this.#recordOf(await this.#node(id, target), target);
   }
 
   /**
@@ -62,42 +86,16 @@ export class ModuleGraph {
       this.#order(id, target),
     );
     const missing = order.filter(({ record }) => !has(record.id));
-    return Promise.all(missing.map(({ record }) => this.record(record.id, target)));
+    return Promise.all(missing.map((node) => this.#recordOf(node, target)));
   }
 
-  /** Whether the graph of a function that was called names this module. */
-  isVouched(id: string): boolean {
-    return this.#vouched.ids.has(id);
-  }
-
-  /**
-   * Decides on a request from a child, which may be hostile: for a module computed at run time, or one that lay
-   * behind `import()`. `requesterHas` tells what was sent to that child. A builtin is not served: the child has it,
-   * and only lacked its name.
-   */
-  mayServe(
-    requesterHas: (id: string) => boolean,
-    parentId: string,
-    specifier: string,
-    kind: ImportKind,
-  ): Resolution | { refused: string } {
-    if (!requesterHas(parentId) || !this.#vouched.ids.has(parentId)) {
-      return { refused: "the module that asks was not sent to this context" };
-    }
-    if (!parentId.startsWith("file:")) return { refused: "the module that asks has no file" };
-    const early = specifierRefusal(specifier, parentId, this.#vouched);
-    if (early !== undefined) return { refused: early };
-    let resolution: Resolution;
-    try {
-      resolution = resolveModule(specifier, parentId, kind);
-    } catch (error) {
-      return { refused: `it does not resolve: ${(error as { code?: string }).code ?? "no valid specifier"}` };
-    }
-    if ("builtin" in resolution) return resolution;
-    // Every query would be one more module to keep.
-    const id = this.#vouched.ids.has(resolution.id) ? resolution.id : resolution.id.replace(/[?#].*$/, "");
-    const late = fileRefusal(id, parentId, this.#vouched);
-    return late === undefined ? { id } : { refused: late };
+  #recordOf(node: GraphNode, target: string): Promise<ModuleRecord> | ModuleRecord {
+    if (node.reexports.length === 0) return node.record;
+    return remember(this.#records, node, async () => {
+      const exports = new Set<string>();
+      await this.#collectExports(node, target, exports, new Set([node.record.id]));
+      return { ...node.record, exports: [...exports] };
+    });
   }
 
   #node(id: string, target: string): Promise<GraphNode> {
@@ -105,19 +103,28 @@ export class ModuleGraph {
   }
 
   async #load(id: string, target: string): Promise<GraphNode> {
-    if (isNative(id)) throw nativeError([id]);
+    const denial = this.#rules.denial(id);
+    if (denial !== undefined) throw new Untravelable((chain) => deniedError(chain, denial));
+    if (isNative(id)) throw new Untravelable(nativeError);
     await this.#enter();
     try {
-      const { format, source } = await this.#compiler.compile(id, target);
+      const { format, source, types } = await this.#rules.compile(id, target);
       const scanned = scanModule(source, format, id);
       const found: Record<ImportKind, Map<string, string>> = { import: new Map(), require: new Map() };
       const edges: Edge[] = [];
-      const named: string[] = [];
+      const broken = new Map<string, Error>();
       let usesLibrary = false;
       for (const entry of scanned.imports) {
         const { specifier, kind, isDynamic, isOptional } = entry;
-        const resolution = resolveScanned(entry, id);
-        if (resolution === undefined) continue;
+        const resolution = this.#resolve(entry, id, types.get(specifier));
+        if (resolution instanceof Error) {
+          broken.set(`${kind} ${specifier}`, resolution);
+          continue;
+        }
+        if ("provided" in resolution) {
+          found[kind].set(specifier, PROVIDED + resolution.provided);
+          continue;
+        }
         if ("builtin" in resolution) {
           const { builtin } = resolution;
           usesLibrary ||= builtin === MITOGEN;
@@ -127,26 +134,36 @@ export class ModuleGraph {
         if (!isDynamic) edges.push({ id: resolution.id, isOptional });
         if (isNative(resolution.id)) continue;
         found[kind].set(specifier, resolution.id);
-        named.push(resolution.id);
       }
-      this.#vouch(id, named);
       const reexports = scanned.reexports
         .map((specifier) => found.require.get(specifier))
         .filter((one) => one !== undefined);
       const imports = Object.fromEntries(found.import);
       const requires = Object.fromEntries(found.require);
       const exports = format === "commonjs" ? scanned.exports : [];
-      const record = { id, format, source, imports, requires, exports, usesLibrary };
+      const record = { id, format, source, imports, requires, exports, usesLibrary, broken };
       return { record, edges, reexports };
     } finally {
       this.#leave();
     }
   }
 
-  #vouch(own: string, named: readonly string[]): void {
-    for (const id of [own, ...named]) this.#vouched.ids.add(id);
-    const root = own.startsWith("file:") ? packageRoot(fileURLToPath(own)) : undefined;
-    if (root !== undefined) this.#vouched.packageRoots.add(root);
+  /** What a specifier stands for, or Node's error where it may be missing and is: the child asks when it comes there. */
+  #resolve(
+    { specifier, kind, isDynamic }: ScannedImport,
+    id: string,
+    type: ImportType | undefined,
+  ): Destination | Error {
+    try {
+      const resolution = this.#rules.resolve(specifier, id, kind);
+      if (kind === "import" && "id" in resolution && !this.#rules.hasOverride(resolution.id))
+        checkImport(resolution.id, id, type);
+      return resolution;
+    } catch (cause) {
+      // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
+      if (kind === "require" || isDynamic) return cause as Error;
+      throw importError(specifier, id, cause as Error);
+    }
   }
 
   async #collectExports(
@@ -193,26 +210,21 @@ export class ModuleGraph {
   }
 }
 
+/** A module that may not be sent; the error is made where the imports that lead there are known. */
+class Untravelable extends Error {
+  readonly explain: (chain: readonly string[]) => ModuleError;
+
+  constructor(explain: (chain: readonly string[]) => ModuleError) {
+    super("it does not travel");
+    this.explain = explain;
+  }
+}
+
 const PENDING = new Error("still loading");
 
 /** Whether a child knows by a specifier alone which of its own modules is meant. */
 function isNameOf(specifier: string, builtin: string): boolean {
   return specifier === builtin || `node:${specifier}` === builtin;
-}
-
-/** What a specifier stands for; undefined for what may be missing and is. */
-function resolveScanned({ specifier, kind, isDynamic }: ScannedImport, id: string): Resolution | undefined {
-  try {
-    return resolveModule(specifier, id, kind);
-  } catch (cause) {
-    // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
-    if (kind === "require" || isDynamic) return undefined;
-    const { code, message } = cause as { code?: string; message: string };
-    const isMissing = code === "ERR_MODULE_NOT_FOUND" || code === "ERR_UNSUPPORTED_DIR_IMPORT";
-    const detail = isMissing ? "" : `: ${message}`;
-    const text = `Cannot find module '${specifier}' imported from ${id}${detail}`;
-    throw new ModuleError("ERR_MODULE_NOT_FOUND", text, { cause });
-  }
 }
 
 /** Looks at what the root cannot do without; what is behind a `try` may fail. */
@@ -221,7 +233,8 @@ function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode |
   for (const [id] of parents) {
     const node = loaded.get(id);
     if (node === undefined) continue;
-    if (node instanceof Error) throw isNative(id) ? nativeError(chainTo(id, parents)) : node;
+    if (node instanceof Untravelable) throw node.explain(chainTo(id, parents));
+    if (node instanceof Error) throw node;
     for (const edge of node.edges) if (!edge.isOptional && !parents.has(edge.id)) parents.set(edge.id, id);
   }
 }
@@ -256,17 +269,27 @@ function chainTo(id: string, parents: ReadonlyMap<string, string | undefined>): 
 }
 
 function nativeError(chain: readonly string[]): ModuleError {
-  const path = chain.map(shortName).join(" → ");
-  const message = `Cannot send native addon ${chain.at(-1)} to another context: ${path}; import it only where it is installed, or mark its package as provided by the target`;
-  return new ModuleError("ERR_MODULE_NATIVE", message);
+  const owner = packageNames(chain.at(-1) ?? "").at(-1) ?? "name";
+  const message = `Cannot send native addon ${chain.at(-1)} to another context: ${printChain(chain)}; import it only where it is installed, or mark its package as provided by the target: router.modules.provided("${owner}")`;
+  return new ModuleError("ERR_MODULE_NATIVE", message, { chain });
+}
+
+function deniedError(chain: readonly string[], rule: string): ModuleError {
+  const message = `Cannot send module ${chain.at(-1)} to another context: the program has said ${rule}: ${printChain(chain)}`;
+  return new ModuleError("ERR_MODULE_DENIED", message, { chain });
 }
 
 function isNative(id: string): boolean {
   return id.endsWith(".node");
 }
 
+/** `tasks.ts → sharp/lib/index.js → …` */
+export function printChain(chain: readonly string[]): string {
+  return chain.map(shortName).join(" → ");
+}
+
 /** A path as a reader thinks of it: from its package, or from where the program runs. */
-function shortName(id: string): string {
+export function shortName(id: string): string {
   const [, installed] = /.*\/node_modules\/(.*)$/.exec(id) ?? [];
   if (installed !== undefined || !id.startsWith("file:")) return installed ?? id.slice(0, 100);
   const path = relative(process.cwd(), fileURLToPath(id));
@@ -274,12 +297,13 @@ function shortName(id: string): string {
 }
 
 /** Joins requests under way and keeps successes; a failure is tried again the next time. */
-function remember<T>(cache: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
-  let value = cache.get(key);
-  if (value === undefined) {
-    value = make();
-    cache.set(key, value);
-    value.catch(() => cache.delete(key));
-  }
-  return value;
+function remember<K, T>(cache: Cache<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  cache.set(key, made);
+  made.catch(() => {
+    if (cache.get(key) === made) cache.delete(key);
+  });
+  return made;
 }

@@ -4,8 +4,13 @@ export type ModuleErrorCode =
   | "ERR_MODULE_NOT_FOUND"
   | "ERR_MODULE_COMPILE"
   | "ERR_MODULE_NATIVE"
+  | "ERR_MODULE_DENIED"
+  | "ERR_MODULE_TOO_LARGE"
   | "ERR_MODULE_ENTRY"
-  | "ERR_UNKNOWN_FILE_EXTENSION";
+  | "ERR_UNKNOWN_FILE_EXTENSION"
+  | "ERR_UNKNOWN_MODULE_FORMAT"
+  | "ERR_IMPORT_ATTRIBUTE_MISSING"
+  | "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE";
 
 /** A module cannot be sent to another context; nothing of it was sent. */
 export class ModuleError extends MitogenError {
@@ -18,9 +23,16 @@ export class ModuleError extends MitogenError {
     });
   }
   override readonly code: ModuleErrorCode;
+  /** The modules that lead to it, by their imports: from the one that was to be sent to the one that cannot be. */
+  declare readonly chain?: readonly string[];
 
-  constructor(code: ModuleErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ModuleErrorCode,
+    message: string,
+    options: { cause?: unknown; chain?: readonly string[] } = {},
+  ) {
     super(message, options);
     this.code = code;
+    if (options.chain !== undefined) this.chain = options.chain;
   }
 }

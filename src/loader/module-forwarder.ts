@@ -3,6 +3,9 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 
+/** What an entry takes beside id (in UTF-8) and bytes, at most; its share of the frame included. */
+export const ENTRY_BYTES = 64;
+
 /** A module on its way: its id, the hash of its packed bytes, and the bytes unless the next hop has them already. */
 export type ModuleEntry = readonly [id: string, hash: string, packed: Uint8Array | null];
 
@@ -22,23 +25,42 @@ export class ModuleForwarder {
     this.#find = find;
   }
 
-  /** Frames sent to the target later arrive behind them. A target that is gone needs nothing. */
-  forward(targetId: number, modules: readonly (readonly [id: string, hash: string])[]): void {
+  /**
+   * Frames sent to the target later arrive behind them. A target that is gone needs nothing. Returns how many frames it took: one,
+   * unless that would be larger than a message may be.
+   */
+  forward(targetId: number, modules: readonly (readonly [id: string, hash: string])[]): number {
     const peer = this.#router.peerOf(targetId);
-    if (peer === undefined || modules.length === 0) return;
+    if (peer === undefined || modules.length === 0) return 0;
     let crossed = this.#crossed.get(peer);
     if (crossed === undefined) {
       crossed = new Set();
       this.#crossed.set(peer, crossed);
     }
-    const entries: ModuleEntry[] = [];
+    let count = 0;
+    let bytes = 0;
+    let entries: ModuleEntry[] = [];
     for (const [id, hash] of modules) {
-      entries.push([id, hash, crossed.has(hash) ? null : (this.#find(hash) ?? null)]);
+      const packed = crossed.has(hash) ? null : (this.#find(hash) ?? null);
       crossed.add(hash);
+      const needed = (packed?.length ?? 0) + id.length * 3 + ENTRY_BYTES;
+      if (entries.length > 0 && bytes + needed > this.#router.maxMessageBytes) {
+        this.send(peer.contextId, targetId, entries);
+        count += 1;
+        bytes = 0;
+        entries = [];
+      }
+      bytes += needed;
+      entries.push([id, hash, packed]);
     }
+    this.send(peer.contextId, targetId, entries);
+    return count + 1;
+  }
+
+  private send(neighbourId: number, targetId: number, entries: readonly ModuleEntry[]): void {
     this.#router.routeFrame({
       encoding: Encoding.CBOR,
-      dstId: peer.contextId,
+      dstId: neighbourId,
       srcId: this.#router.contextId,
       authId: this.#router.contextId,
       handle: Handle.LOAD_MODULE,

@@ -24,6 +24,8 @@ export interface ModuleRecord {
   readonly exports: readonly string[];
   /** It imports this library. Does not travel. */
   readonly usesLibrary: boolean;
+  /** Only on the master: what Node makes of specifiers in the text that lead nowhere, by `<kind> <specifier>`. */
+  readonly broken?: ReadonlyMap<string, Error>;
 }
 
 /** Any function at all. */

@@ -21,6 +21,16 @@ export function isInstalled(path: string): boolean {
   return path.includes(`${sep}node_modules${sep}`);
 }
 
+/** The directory whose files belong together; nested package.json files of an installed package do not split it. */
+export function packageRoot(file: string): string | undefined {
+  if (!isInstalled(file)) return packageScope(file)?.root;
+  const marker = `${sep}node_modules${sep}`;
+  const start = file.lastIndexOf(marker) + marker.length;
+  const parts = file.slice(start).split(sep);
+  const depth = parts[0]?.startsWith("@") ? 2 : 1;
+  return parts.length > depth ? file.slice(0, start) + parts.slice(0, depth).join(sep) : undefined;
+}
+
 function scopeOfDirectory(directory: string): PackageScope | undefined {
   const cached = scopes.get(directory);
   if (cached !== undefined || scopes.has(directory)) return cached;

@@ -1,10 +1,19 @@
-import { statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { moduleResolve } from "import-meta-resolve";
+import { parseDataUrl } from "./data-url.ts";
+import { isFile } from "./is-file.ts";
+import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ImportKind } from "./module-record.ts";
-import { packageScope } from "./package-scope.ts";
+import {
+  isPath,
+  isTypeScript,
+  runsUnderLoader,
+  typeScriptFirst,
+  typeScriptLast,
+} from "./typescript-rules.ts";
 
 /** What a specifier stands for: a file that may travel, or something that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };
@@ -14,22 +23,14 @@ const OWN_INDEX = ["../index.js", "../index.ts"].map((path) => new URL(path, imp
 
 const MISSING = new Set(["ERR_MODULE_NOT_FOUND", "ERR_UNSUPPORTED_DIR_IMPORT", "MODULE_NOT_FOUND"]);
 
-/** What TypeScript may be called in an import, by the extension written there. */
-const WRITTEN_FOR: Readonly<Record<string, readonly string[]>> = {
-  ".js": [".ts", ".tsx"],
-  ".jsx": [".tsx"],
-  ".mjs": [".mts"],
-  ".cjs": [".cts"],
-};
-const GUESSES = [".ts", ".tsx", ".js", ".jsx", ".json"];
-
 const requires = new Map<string, NodeJS.Require>();
 let conditions: Record<ImportKind, Set<string>> | undefined;
 
 /**
- * Resolves as the running Node does, with export conditions by the kind of import and symbolic links followed.
- * TypeScript parents may in addition write `./x.js` for `./x.ts`, leave the extension out, or name a directory.
- * Throws Node's own error when there is no such module.
+ * Resolves as the running Node does, with export conditions by the kind of import and symbolic links followed; under
+ * a loader such as tsx, as that does. What leads nowhere in a TypeScript parent is looked for as tsx would: `./x.js`
+ * written for `./x.ts`, no extension, a directory, `paths` of its tsconfig.json. Throws Node's own error when there
+ * is no such module.
  */
 export function resolveModule(specifier: string, parentId: string, kind: ImportKind): Resolution {
   if (specifier === "mitogen") return { builtin: "mitogen" };
@@ -40,44 +41,58 @@ export function resolveModule(specifier: string, parentId: string, kind: ImportK
   return OWN_INDEX.includes(id) ? { builtin: "mitogen" } : { id };
 }
 
-/** Whether a module is written in TypeScript, by its extension. */
-export function isTypeScript(id: string): boolean {
-  return /\.(?:[cm]?ts|tsx)$/.test(id.replace(/[?#].*$/, ""));
-}
-
 function resolveImport(specifier: string, parentId: string): string {
-  conditions ??= exportConditions();
+  const byNode = (one: string) => oneOfCommonJs(resolveByNode(one, parentId, "import"));
+  const first = typeScriptFirst(specifier, parentId);
+  if (first !== undefined) return byNode(first);
   try {
-    return moduleResolve(specifier, new URL(parentId), conditions.import).href;
+    const id = byNode(specifier);
+    if (id.startsWith("data:")) parseDataUrl(id);
+    return id;
   } catch (error) {
-    const { code, url } = error as { code?: string; url?: string };
-    const found = url?.startsWith("file:") && isTypeScript(parentId) && MISSING.has(code ?? "") && guess(url);
-    if (found) return moduleResolve(found, new URL(parentId), conditions.import).href;
+    const { code = "", url } = error as { code?: string; url?: string };
+    const isMissing = MISSING.has(code);
+    const missing = isMissing && url?.startsWith("file:") ? url : undefined;
+    const last = typeScriptLast(specifier, parentId, missing);
+    if (last !== undefined) return byNode(last);
+    const asked = isMissing ? askLoader(specifier, parentId) : undefined;
+    if (asked !== undefined) return asked;
     throw error;
   }
 }
 
+function resolveByNode(specifier: string, parentId: string, kind: ImportKind): string {
+  conditions ??= exportConditions();
+  return moduleResolve(specifier, new URL(parentId), conditions[kind]).href;
+}
+
+/** A query makes another instance of an ES module, but there is one of CommonJS, whoever asks for it. */
+function oneOfCommonJs(id: string): string {
+  if (!id.startsWith("file:") || !/[?#]/.test(id)) return id;
+  const file = fileURLToPath(id);
+  const format =
+    declaredFormat(id) ?? (extname(file) === ".js" ? detectedFormat(readFileSync(file, "utf8")) : undefined);
+  return format === "commonjs" && !file.endsWith(".json") ? pathToFileURL(file).href : id;
+}
+
 function resolveRequire(specifier: string, parentId: string): string {
-  const directory = dirname(fileURLToPath(parentId));
-  let require = requires.get(directory);
-  if (require === undefined) {
-    require = createRequire(join(directory, "noop.js"));
-    requires.set(directory, require);
-  }
+  const require = requireOf(parentId);
+  const first = typeScriptFirst(specifier, parentId);
+  if (first !== undefined) return requiredId(require.resolve(fileURLToPath(first)));
   try {
     const id = requiredId(require.resolve(specifier));
     return isPath(specifier) ? id : withoutModuleSync(specifier, parentId, id);
   } catch (error) {
-    const isMissing = MISSING.has((error as { code?: string }).code ?? "");
-    const found =
-      isPath(specifier) && isMissing && isTypeScript(parentId) && guess(new URL(specifier, parentId).href);
-    if (found) return requiredId(require.resolve(fileURLToPath(found)));
-    throw error;
+    const last = typeScriptLast(specifier, parentId);
+    if (last !== undefined) return requiredId(require.resolve(fileURLToPath(last)));
+    throw withParent(error as Error, parentId);
   }
 }
 
-function isPath(specifier: string): boolean {
-  return /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
+/** Node's message names the file that requires, which for it was ours. */
+function withParent(error: Error, parentId: string): Error {
+  error.message = error.message.replaceAll(noopOf(parentId), fileURLToPath(parentId));
+  return error;
 }
 
 /**
@@ -85,39 +100,44 @@ function isPath(specifier: string): boolean {
  * be one of those.
  */
 function withoutModuleSync(specifier: string, parentId: string, id: string): string {
-  if (!id.startsWith("file:") || !isEsModule(fileURLToPath(id))) return id;
-  conditions ??= exportConditions();
+  if (!id.startsWith("file:") || !/\.m?js$/.test(id) || declaredFormat(id) !== "module") return id;
   try {
-    return moduleResolve(specifier, new URL(parentId), conditions.require).href;
+    return resolveByNode(specifier, parentId, "require");
   } catch {
     return id;
   }
 }
 
-function isEsModule(file: string): boolean {
-  const extension = extname(file);
-  return extension === ".mjs" || (extension === ".js" && packageScope(file)?.type === "module");
+/** A loader may know more than its tsconfig.json tells; it answers to the program's own `require`. */
+function askLoader(specifier: string, parentId: string): string | undefined {
+  if (!runsUnderLoader() || !parentId.startsWith("file:")) return undefined;
+  try {
+    return requiredId(requireOf(parentId).resolve(specifier));
+  } catch {
+    return undefined;
+  }
+}
+
+function requireOf(parentId: string): NodeJS.Require {
+  const noop = noopOf(parentId);
+  let require = requires.get(noop);
+  if (require === undefined) {
+    require = createRequire(noop);
+    requires.set(noop, require);
+  }
+  return require;
+}
+
+/** One file stands for all of its directory; loaders look at its extension. */
+function noopOf(parentId: string): string {
+  return join(dirname(fileURLToPath(parentId)), isTypeScript(parentId) ? "noop.ts" : "noop.js");
 }
 
 function requiredId(resolved: string): string {
-  // tsx hangs a query on some of the paths it answers with.
-  const path = resolved.replace(/\?(?:tsx-)?namespace=.*$/, "");
-  if (isBuiltin(path)) return path.startsWith("node:") ? path : `node:${path}`;
+  if (isBuiltin(resolved)) return resolved.startsWith("node:") ? resolved : `node:${resolved}`;
+  // tsx hangs queries on the paths it answers with.
+  const path = resolved.includes("?") && !isFile(resolved) ? resolved.replace(/\?.*$/, "") : resolved;
   return pathToFileURL(path).href;
-}
-
-/** The file that TypeScript means by the URL of a file that is not there. */
-function guess(url: string): string | undefined {
-  const path = fileURLToPath(url);
-  const extension = extname(path);
-  const stem = path.slice(0, path.length - extension.length);
-  const candidates = [
-    ...(WRITTEN_FOR[extension] ?? []).map((other) => stem + other),
-    ...GUESSES.map((other) => path + other),
-    ...GUESSES.map((other) => join(path, `index${other}`)),
-  ];
-  const found = candidates.find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile());
-  return found && pathToFileURL(found).href;
 }
 
 /** Node's default conditions and the ones this process was started with. */

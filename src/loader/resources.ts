@@ -8,8 +8,8 @@ import type { Message } from "../core/message.ts";
 import { type ReadResource, readResourceWith, resourceError } from "../core/resource.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Handle } from "../wire/handles.ts";
+import { packageRoot } from "./package-scope.ts";
 import { contentRefusal, fileRefusal, pathRefusal } from "./resource-policy.ts";
-import { packageRoot } from "./serve-policy.ts";
 
 /** What is larger belongs into a file transfer, which does not hold it in memory. */
 const MAX_RESOURCE_BYTES = 16 * 1024 * 1024;

@@ -6,37 +6,40 @@ import { EVALUATOR_SOURCE } from "../bootstrap/evaluator.generated.ts";
 import { PARENT_ROLE_SOURCE } from "../bootstrap/parent-role.generated.ts";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
-import type { Message } from "../core/message.ts";
 import { importModule } from "../core/module-handle.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
-import { ProtocolError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Handle } from "../wire/handles.ts";
-import { API, EVALUATOR, isBuiltin, MITOGEN, PARENT_ROLE } from "./builtins.ts";
+import { API, EVALUATOR, isBuiltin, PARENT_ROLE } from "./builtins.ts";
+import { BusyTime } from "./busy-time.ts";
 import { Compiler } from "./compile.ts";
+import { explainModule, type RootReason } from "./explain.ts";
 import { referenceClass, referenceFunction, warmUpReferences } from "./function-reference.ts";
 import { ModuleGraph } from "./graph.ts";
-import { ModuleForwarder } from "./module-forwarder.ts";
-import type { ImportKind, ModuleRecord } from "./module-record.ts";
+import { ModuleError } from "./module-error.ts";
+import { ModuleExplanation } from "./module-explanation.ts";
+import { ENTRY_BYTES, ModuleForwarder } from "./module-forwarder.ts";
+import { type ModuleName, moduleId } from "./module-name.ts";
+import type { ModulePattern } from "./module-pattern.ts";
+import type { ModuleRecord } from "./module-record.ts";
+import { type ModuleOverride, ModuleRules, type SourceModifier } from "./module-rules.ts";
+import { RequestDesk } from "./request-desk.ts";
 import { ResourceServer } from "./resources.ts";
+import { ServedContext } from "./served-context.ts";
 
 /** What serving modules has cost so far. */
 export interface ModuleStats {
   /** Modules sent, pushed ahead or asked for. */
   moduleCount: number;
-  /** Their compressed bytes. */
+  /** Their compressed bytes; those that a hop had already are counted too, and not sent again. */
   moduleBytes: number;
-  /** Requests by children, and how many were refused. */
+  /** Batches they were sent in. */
+  batchCount: number;
+  /** Milliseconds in which modules were being read, compiled and compressed. */
+  compileMs: number;
+  /** Requests by children, how many were refused, and how many had been answered before. */
   requestCount: number;
   refusedCount: number;
-}
-
-/** What one context has been sent. */
-interface Target {
-  readonly nodeVersion: string;
-  readonly sent: Set<string>;
-  /** Roots whose whole graph is there. */
-  readonly complete: Set<string>;
+  duplicateCount: number;
 }
 
 interface Packed {
@@ -49,39 +52,137 @@ const log = getLogger("mitogen.responder");
 
 /** Shared by all routers of this process: a module is compiled and compressed once, not once per target. */
 const compiler = new Compiler();
-const graph = new ModuleGraph(compiler);
+/** The graph of those routers whose programs have no rules about it. */
+const plainGraph = new ModuleGraph(new ModuleRules(compiler));
 const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
-const byHash = new Map<string, Uint8Array>();
+/** Held by the records they were made of, which an {@link ModuleResponder.invalidate} may let go. */
+const byHash = new Map<string, WeakRef<Uint8Array>>();
+const letGo = new FinalizationRegistry<string>((hash) => {
+  if (byHash.get(hash)?.deref() === undefined) byHash.delete(hash);
+});
 /** 132 bits: enough to never collide by chance; only the master's own modules are hashed. */
 const HASH_CHARACTERS = 22;
 
 /**
  * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
- * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/protocol.md#modules
+ * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/modules.md
  */
 export class ModuleResponder implements Functions {
-  readonly #targets: Map<number, Target> = new Map();
+  readonly #router: CoreRouter;
+  readonly #targets: Map<number, ServedContext> = new Map();
   readonly #forwarder: ModuleForwarder;
-  readonly #stats: ModuleStats = { moduleCount: 0, moduleBytes: 0, requestCount: 0, refusedCount: 0 };
+  readonly #rules: ModuleRules = new ModuleRules(compiler);
+  readonly #desk: RequestDesk;
+  readonly #busy: BusyTime = new BusyTime();
+  readonly #sent = { moduleCount: 0, moduleBytes: 0, batchCount: 0 };
+  // To explain; by modules of this program, never by what a child says.
+  readonly #roots: Map<string, RootReason> = new Map();
+  readonly #failures: Map<string, Error> = new Map();
+  readonly #records: Map<string, ModuleRecord> = new Map();
+  #graph: ModuleGraph = plainGraph;
 
   constructor(router: CoreRouter) {
-    this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash));
-    router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
+    this.#router = router;
+    this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash)?.deref());
+    this.#desk = new RequestDesk(router, this.#targets, this.#rules, (contextId, target, id) => {
+      return this.push(contextId, target, id, "asked for");
+    });
     new ResourceServer(router, (contextId, moduleId) => this.wasSent(contextId, moduleId));
   }
 
   /** Counters since this router was made. */
   get stats(): Readonly<ModuleStats> {
-    return { ...this.#stats };
+    const { requestCount, refusedCount, duplicateCount } = this.#desk;
+    return {
+      ...this.#sent,
+      ...{ compileMs: Math.round(this.#busy.totalMs), requestCount, refusedCount, duplicateCount },
+    };
+  }
+
+  /**
+   * Lets contexts ask for modules that nothing they were sent leads to: of a package (`"lodash"`, `"@scope/*"`), one file (its
+   * `file:` URL), all below a folder (a URL ending in a slash), or by a RegExp that is tested against URLs.
+   */
+  allow(...patterns: ModulePattern[]): this {
+    this.#rules.allow(patterns);
+    return this;
+  }
+
+  /** Keeps modules from being sent to any context, whatever needs or allows them; a call whose graph has one rejects. */
+  deny(...patterns: ModulePattern[]): this {
+    return this.change(() => this.#rules.deny(patterns));
+  }
+
+  /** Has packages taken from the target's own disk: `"sharp"`, `"@img/*"`. docs/modules.md#packages-of-the-target */
+  provided(...names: (string | RegExp)[]): this {
+    return this.change(() => this.#rules.provide(names));
+  }
+
+  /** Gives a module's text, in place of what its file has; there need be no file. */
+  override(id: string | URL, source: ModuleOverride): this {
+    return this.change(() => this.#rules.override(moduleId(id), source));
+  }
+
+  /** Passes the text of files through a function before they are compiled. Several apply in the order they were given. */
+  modify(pattern: ModulePattern, modifier: SourceModifier): this {
+    return this.change(() => this.#rules.modify(pattern, modifier));
+  }
+
+  /**
+   * Sends modules, with all they import, ahead of need. Resolves when they are on their way; rejects with a ModuleError for one
+   * that cannot be sent. A context that is gone, or another router's, needs nothing.
+   */
+  async forward(context: Context, modules: ModuleName | readonly ModuleName[]): Promise<void> {
+    const ids = [modules].flat().map((each) => moduleId(each as ModuleName));
+    const target = context.router === this.#router ? this.#targets.get(context.contextId) : undefined;
+    if (target === undefined) {
+      log.debug(
+        `Dropped ${ids.length} modules for ${context.name}: ${context.goneReason ?? "no such context"}`,
+      );
+      return;
+    }
+    const files = ids.filter((id) => id !== "global" && !isBuiltin(id) && !target.complete.has(id));
+    await Promise.all(files.map((id) => this.push(context.contextId, target, id, "forwarded")));
+  }
+
+  /** Why a module was or was not sent: an object that prints as text. Takes an id, a path, a package's name or a function. */
+  explain(module: ModuleName): ModuleExplanation {
+    let name: string;
+    try {
+      name = typeof module === "string" ? module : moduleId(module);
+    } catch (error) {
+      const what = typeof module === "function" ? module.name || "(anonymous)" : String(module);
+      return new ModuleExplanation(what, "refused", (error as Error).message);
+    }
+    const contexts = [...this.#targets].map(([contextId, served]) => {
+      return { reader: { contextId, name: this.#router.contextById(contextId).name }, served };
+    });
+    return explainModule(name, {
+      ...{ rules: this.#rules, contexts, records: this.#records, refusals: this.#desk.refusals },
+      ...{ roots: this.#roots, failures: this.#failures },
+    });
+  }
+
+  /**
+   * Has a module, or without an argument every module, read and compiled anew for contexts that have not been sent it; those that have it
+   * keep what they have. Of other routers in this process those follow that have no rules of their own.
+   */
+  invalidate(module?: ModuleName): void {
+    const file = module === undefined ? undefined : moduleId(module);
+    compiler.invalidate(file);
+    plainGraph.invalidate(file);
+    this.#rules.forgetSources();
+    this.#graph.invalidate(file);
   }
 
   /** A context that modules may be sent to, from now until {@link forget}. */
   addTarget(contextId: number, nodeVersion: string): void {
-    this.#targets.set(contextId, { nodeVersion, sent: new Set(), complete: new Set() });
+    this.#targets.set(contextId, new ServedContext(nodeVersion));
   }
 
   forget(contextId: number): void {
     this.#targets.delete(contextId);
+    this.#desk.forget(contextId);
   }
 
   /** Makes a context able to have children: sends its broker thread what leaves do without. */
@@ -105,11 +206,15 @@ export class ModuleResponder implements Functions {
     if (module === "global" || isBuiltin(module)) return undefined;
     const target = this.#targets.get(context.contextId);
     if (target === undefined || target.complete.has(module)) return undefined;
-    return this.push(context.contextId, target, module);
+    if (module === API) {
+      this.sendParts(context.contextId, target, [API]);
+      return undefined;
+    }
+    return this.push(context.contextId, target, module, "called");
   }
 
-  originalStack(stack: string): string {
-    return compiler.originalStack(stack);
+  originalStack(stack: string, context: Context): string {
+    return compiler.originalStack(stack, this.#targets.get(context.contextId)?.nodeVersion);
   }
 
   importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
@@ -117,36 +222,61 @@ export class ModuleResponder implements Functions {
   }
 
   private wasSent(contextId: number, moduleId: string): boolean {
-    return this.#targets.get(contextId)?.sent.has(moduleId) === true && graph.isVouched(moduleId);
+    return this.#targets.get(contextId)?.sent.has(moduleId) === true;
   }
 
-  /** Sends the part of the graph of `id` that the target lacks. */
-  private async push(contextId: number, target: Target, id: string): Promise<void> {
+  /** Sends the part of the graph of `id` that the target lacks; joins one that is under way. */
+  private push(contextId: number, target: ServedContext, id: string, why: RootReason): Promise<void> {
     if (id === API) {
       this.sendParts(contextId, target, [API]);
-      return;
+      return Promise.resolve();
     }
-    const records = await graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
+    if (why === "called" || !this.#roots.has(id)) this.#roots.set(id, why);
+    let pushing = target.pushing.get(id);
+    if (pushing === undefined) {
+      pushing = this.#busy.during(this.pushGraph(contextId, target, id));
+      target.pushing.set(id, pushing);
+      const done = (error?: Error): void => {
+        target.pushing.delete(id);
+        if (error === undefined) this.#failures.delete(id);
+        else this.#failures.set(id, error);
+      };
+      pushing.then(() => done(), done);
+    }
+    return pushing;
+  }
+
+  private async pushGraph(contextId: number, target: ServedContext, id: string): Promise<void> {
+    const records = await this.#graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
     await this.send(contextId, target, records);
     target.complete.add(id);
   }
 
-  private async send(contextId: number, target: Target, records: readonly ModuleRecord[]): Promise<void> {
+  private async send(
+    contextId: number,
+    target: ServedContext,
+    records: readonly ModuleRecord[],
+  ): Promise<void> {
     const modules = await Promise.all(
       records.map(async (record) => [record.id, await pack(record)] as const),
     );
+    for (const [id, { bytes }] of modules) checkSize(id, bytes.length, this.#router.maxMessageBytes);
+    for (const record of records) {
+      target.note(record);
+      this.#records.set(record.id, record);
+    }
     const parts = records.some((record) => record.usesLibrary) ? [EVALUATOR, API] : [EVALUATOR];
     this.sendPacked(contextId, target, [...parts.map(partEntry), ...modules]);
   }
 
   /** Sends parts of this library, once each. */
-  private sendParts(contextId: number, target: Target, ids: readonly string[]): void {
+  private sendParts(contextId: number, target: ServedContext, ids: readonly string[]): void {
     this.sendPacked(contextId, target, ids.map(partEntry));
   }
 
   private sendPacked(
     contextId: number,
-    target: Target,
+    target: ServedContext,
     modules: readonly (readonly [string, Packed])[],
   ): void {
     // Another push may have sent some of them while these were compressed.
@@ -154,56 +284,24 @@ export class ModuleResponder implements Functions {
     if (missing.length === 0) return;
     for (const [id, { bytes }] of missing) {
       target.sent.add(id);
-      this.#stats.moduleCount += 1;
-      this.#stats.moduleBytes += bytes.length;
+      if (id in PART_SOURCES) continue;
+      this.#sent.moduleCount += 1;
+      this.#sent.moduleBytes += bytes.length;
     }
     log.debug(
       `Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`,
     );
-    this.#forwarder.forward(
+    this.#sent.batchCount += this.#forwarder.forward(
       contextId,
       missing.map(([id, { hash }]) => [id, hash]),
     );
   }
 
-  /** A child asks what a specifier means that its maps do not name. Everything in the request is hostile until checked. */
-  private async answer(message: Message): Promise<void> {
-    this.#stats.requestCount += 1;
-    try {
-      const [parentId, specifier, kind] = parseRequest(message.decode());
-      const target = this.#targets.get(message.srcId);
-      if (target === undefined) throw new ProtocolError(`context ${message.srcId} is not served modules`);
-      // Without a specifier: a function's module, by id. Only what has been sent to some context before.
-      if (specifier === "" && (parentId === API || graph.isVouched(parentId))) {
-        await this.push(message.srcId, target, parentId);
-        message.reply(parentId);
-        return;
-      }
-      const found = graph.mayServe((id) => target.sent.has(id), parentId, specifier, kind);
-      if ("refused" in found) {
-        this.refuse(
-          message,
-          `Cannot find module '${specifier}' imported from ${parentId}: ${found.refused}`,
-          kind,
-        );
-        return;
-      }
-      if ("builtin" in found) {
-        if (found.builtin === MITOGEN) this.sendParts(message.srcId, target, [API]);
-        message.reply(found.builtin);
-        return;
-      }
-      await this.push(message.srcId, target, found.id);
-      message.reply(found.id);
-    } catch (error) {
-      this.refuse(message, (error as Error).message, "import");
-    }
-  }
-
-  private refuse(message: Message, reason: string, kind: ImportKind): void {
-    this.#stats.refusedCount += 1;
-    log.warning(`Refused a module to ${message.context.name}: ${reason.slice(0, 2000)}`);
-    message.reply([reason, kind === "import" ? "ERR_MODULE_NOT_FOUND" : "MODULE_NOT_FOUND"]);
+  /** Makes a rule; what is sent from now on is read by it. */
+  private change(rule: () => void): this {
+    rule();
+    this.#graph = this.#rules.isPlain ? plainGraph : new ModuleGraph(this.#rules);
+    return this;
   }
 }
 
@@ -222,7 +320,11 @@ function pack(record: ModuleRecord): Promise<Packed> {
 /** Hops tell modules apart by content: the same file is another module for another Node. */
 function keep(bytes: Uint8Array): Packed {
   const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, HASH_CHARACTERS);
-  byHash.set(hash, bytes);
+  // Records of equal content share their bytes: they are there for as long as one of them is.
+  const known = byHash.get(hash)?.deref();
+  if (known !== undefined) return { hash, bytes: known };
+  byHash.set(hash, new WeakRef(bytes));
+  letGo.register(bytes, hash);
   return { hash, bytes };
 }
 
@@ -244,14 +346,12 @@ function partEntry(id: string): readonly [string, Packed] {
   return [id, part];
 }
 
-function parseRequest(value: unknown): [string, string, ImportKind] {
-  const [parentId, specifier, kind] = Array.isArray(value) ? value : [];
-  if (
-    typeof parentId === "string" &&
-    typeof specifier === "string" &&
-    (kind === "import" || kind === "require")
-  ) {
-    return [parentId, specifier, kind];
-  }
-  throw new ProtocolError("a module request must be [parent id, specifier, kind]");
+/** Before anything of a batch is sent: what is too large would be dropped on the way. */
+function checkSize(id: string, bytes: number, maxMessageBytes: number): void {
+  const needed = bytes + id.length * 3 + ENTRY_BYTES;
+  if (needed <= maxMessageBytes) return;
+  throw new ModuleError(
+    "ERR_MODULE_TOO_LARGE",
+    `Cannot send module ${id}: ${bytes} bytes compressed exceed maxMessageBytes ${maxMessageBytes}; raise that, or send what is large as an argument or a file`,
+  );
 }

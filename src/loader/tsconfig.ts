@@ -1,11 +1,23 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { TsconfigRaw } from "esbuild";
+import { isFile } from "./is-file.ts";
+import { isInstalled } from "./package-scope.ts";
 
 type CompilerOptions = NonNullable<TsconfigRaw["compilerOptions"]>;
 
-/** The options that change what JavaScript a module becomes; all others are for the type checker. */
+/** What a tsconfig.json, with all it extends, says about running the files below it. */
+interface Tsconfig {
+  /** The options that change what JavaScript a module becomes. */
+  readonly forEsbuild: CompilerOptions;
+  readonly allowJs: boolean;
+  /** `paths`: pattern, and the absolute paths it may stand for. */
+  readonly paths: readonly (readonly [pattern: string, targets: readonly string[]])[];
+  readonly baseUrl: string | undefined;
+}
+
+/** All other options are for the type checker. */
 const RELEVANT = [
   ...["experimentalDecorators", "useDefineForClassFields", "verbatimModuleSyntax", "alwaysStrict", "strict"],
   ...[
@@ -18,33 +30,99 @@ const RELEVANT = [
   ],
 ] as const;
 
-const MAX_EXTENDS = 20;
+const NONE: Tsconfig = { forEsbuild: {}, allowJs: false, paths: [], baseUrl: undefined };
 
-const byDirectory = new Map<string, CompilerOptions>();
+const byDirectory = new Map<string, Tsconfig>();
 
-/** The compiler options that the nearest tsconfig.json gives for a file, `extends` included; read once per process. */
+/** The options for esbuild that the tsconfig.json of a file gives; read once per process. */
 export function compilerOptions(file: string): CompilerOptions {
-  return optionsOfDirectory(dirname(file));
+  return tsconfigOf(file).forEsbuild;
 }
 
-function optionsOfDirectory(directory: string): CompilerOptions {
-  let options = byDirectory.get(directory);
-  if (options === undefined) {
+/** Whether its tsconfig.json makes JavaScript part of the TypeScript program. */
+export function allowsJavaScript(file: string): boolean {
+  return tsconfigOf(file).allowJs;
+}
+
+/** The paths that `paths` and `baseUrl` let a bare specifier stand for, in the order to try them. */
+export function mappedPaths(specifier: string, file: string): string[] {
+  const { paths, baseUrl } = tsconfigOf(file);
+  let best: { targets: readonly string[]; star: string; length: number } | undefined;
+  for (const [pattern, targets] of paths) {
+    const [prefix = "", suffix] = pattern.split("*");
+    if (suffix === undefined) {
+      if (pattern === specifier) return [...targets];
+    } else if (specifier.startsWith(prefix) && specifier.slice(prefix.length).endsWith(suffix)) {
+      const star = specifier.slice(prefix.length, specifier.length - suffix.length);
+      if (best === undefined || prefix.length > best.length) best = { targets, star, length: prefix.length };
+    }
+  }
+  if (best !== undefined) {
+    const { targets, star } = best;
+    return targets.map((target) => target.replace("*", () => star));
+  }
+  return baseUrl === undefined ? [] : [join(baseUrl, specifier)];
+}
+
+/** The nearest one; what is installed was made elsewhere, with other options. */
+function tsconfigOf(file: string): Tsconfig {
+  if (isInstalled(file)) return NONE;
+  // `tsx --tsconfig …`
+  const named = process.env.TSX_TSCONFIG_PATH;
+  return named === undefined ? nearest(dirname(file)) : remember(resolve(named), () => read(resolve(named)));
+}
+
+function nearest(directory: string): Tsconfig {
+  return remember(directory, () => {
     const file = join(directory, "tsconfig.json");
     const parent = dirname(directory);
-    if (existsSync(file)) options = forEsbuild(readOptions(file, 0));
-    else options = parent === directory ? {} : optionsOfDirectory(parent);
-    byDirectory.set(directory, options);
-  }
-  return options;
+    if (isFile(file)) return read(file);
+    return parent === directory ? NONE : nearest(parent);
+  });
 }
 
-function readOptions(file: string, depth: number): Record<string, unknown> {
-  const config = parseWithComments(readFileSync(file, "utf8"));
-  if (config === undefined || depth > MAX_EXTENDS) return {};
+function remember(key: string, make: () => Tsconfig): Tsconfig {
+  let config = byDirectory.get(key);
+  if (config === undefined) {
+    config = make();
+    byDirectory.set(key, config);
+  }
+  return config;
+}
+
+function read(file: string): Tsconfig {
+  const options = readOptions(file, new Set());
+  const absolute = (path: unknown, base: string): string =>
+    resolve(
+      base,
+      String(path).replace(CONFIG_DIR, () => dirname(file)),
+    );
+  const baseUrl = options.baseUrl === undefined ? undefined : absolute(options.baseUrl, dirname(file));
+  const base = baseUrl ?? String(options[PATHS_BASE]);
+  const paths = Object.entries(options.paths ?? {}).map(
+    ([pattern, targets]) => [pattern, [targets].flat().map((target) => absolute(target, base))] as const,
+  );
+  return { forEsbuild: forEsbuild(options), allowJs: options.allowJs === true, paths, baseUrl };
+}
+
+/** Where `paths` without a `baseUrl` start: the directory of the file they stand in. */
+const PATHS_BASE = Symbol("paths base");
+const CONFIG_DIR = /^\$\{configDir\}/;
+
+type Options = Record<string, unknown> & { [PATHS_BASE]?: string };
+
+/** The compiler options of a file over those of the files it extends; `above` are the files that extend it. */
+function readOptions(file: string, above: ReadonlySet<string>): Options {
+  const config = above.has(file) ? undefined : parseWithComments(readFileSync(file, "utf8"));
+  if (config === undefined) return {};
   const bases = [config.extends ?? []].flat().filter((base) => typeof base === "string");
   const inherited = bases.map((base) => extendedFile(base, file)).filter((base) => base !== undefined);
-  return Object.assign({}, ...inherited.map((base) => readOptions(base, depth + 1)), config.compilerOptions);
+  const chain = new Set([...above, file]);
+  const own: Options = { ...(config.compilerOptions as object | undefined) };
+  if (own.paths !== undefined) own[PATHS_BASE] = dirname(file);
+  if (typeof own.baseUrl === "string" && !CONFIG_DIR.test(own.baseUrl))
+    own.baseUrl = resolve(dirname(file), own.baseUrl);
+  return Object.assign({}, ...inherited.map((base) => readOptions(base, chain)), own);
 }
 
 function extendedFile(base: string, from: string): string | undefined {
@@ -83,14 +161,5 @@ function parseWithComments(text: string): Record<string, unknown> | undefined {
     return JSON.parse(text.replace(/^\uFEFF/, "").replace(token, (match) => (match[0] === '"' ? match : "")));
   } catch {
     return undefined;
-  }
-}
-
-function isFile(path: string): boolean {
-  try {
-    readFileSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -36,7 +36,7 @@ function forwardOne(message: Message, record: unknown): void {
     throw new ProtocolError("a log record must be [logger, level, message, time]");
   }
   // What a failure logged over there is read here: in the lines its author wrote.
-  const shownText = text.includes("\n    at ") ? readableStack(message.router.functions, text) : text;
+  const shownText = text.includes("\n    at ") ? readableStack(message.context, text) : text;
   const shownName = name.slice(0, MAX_NAME_CHARACTERS).replace(/\p{Cc}/gu, " ");
   emitRecord({
     time,

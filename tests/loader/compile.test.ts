@@ -28,11 +28,16 @@ const at = temporaryTree({
   "hash.js": "#!/usr/bin/env node\nexports.a = 1;",
   "bom.json": "\uFEFF{}",
   "esm/old.js": "export const a = globalThis?.b ?? 1;",
+  "esm/throws.js": "export const a = f?.(1)?.b;\nfunction f() {\n  throw new Error(1);\n}\n",
   "esm/new.js": "export class A { #a = 1; static { this.b = 1; } }",
   "esm/await.js": "export const a = await 1;",
   "esm/lazy.js": `const a = () => import(\n  "./data.json",\n  { with: { type: "json" } }\n);\nimport(x(import("y", { with: z })), w);`,
   "cjs/lazy.js": `return require("a"), import("./data.json", { with: { type: "json" } });`,
   "esm/data.js": `import data from "./data.json" with { type: "json" };\nexport default data;`,
+  "esm/options.js": `import a from "./data.json" with { type: "json" };\nexport const b = import("./b.json", {\n  with: { type: "json" } });\nexport const c = (x, y) => import(x, y);\nimport "./plain.js";`,
+  "cjs/options.js": `exports.b = () => import("./b.json", { with: { type: "json" } });`,
+  "esm/equals.ts": `import fs = require("node:fs");\nexport const kind: string = typeof fs.readFileSync;`,
+  "cjs/meta.ts": "export const here: string[] = [import.meta.url, import.meta.dirname];",
   "esm/broken.ts": "export const a = ;\n",
   "decorators/tsconfig.json": `{ "extends": "./base", /* old ones */ "compilerOptions": { "target": "es2020", }, }`,
   "decorators/base.json": `{ "compilerOptions": { "experimentalDecorators": true, "jsx": "preserve", "jsxImportSource": "h" } }`,
@@ -110,6 +115,58 @@ test("Compiler drops import attributes for versions of Node that do not know the
   assert.equal(lazy.source, `const a = () => import(\n  "./data.json"\n\n);\nimport(x(import("y")));`);
   const commonJs = await compiler.compile(at("cjs/lazy.js"), "16.20.0");
   assert.equal(commonJs.source, `return require("a"), import("./data.json");`);
+});
+
+test("Compiler drops the options of import() too, keeps lines, and tells what was asked for", async () => {
+  const compiler = new Compiler();
+  const { source, types } = await compiler.compile(at("esm/options.js"), "18.0.0");
+  assert.deepEqual(source.split("\n"), [
+    `import a from "./data.json";`,
+    `export const b = import("./b.json"`,
+    ");",
+    "export const c = (x, y) => import(x);",
+    `import "./plain.js";`,
+  ]);
+  assert.deepEqual(
+    [...types],
+    [
+      ["./data.json", "json"],
+      ["./b.json", "json"],
+    ],
+  );
+  const old = await compiler.compile(at("cjs/options.js"), "12.22.0");
+  assert.equal(old.source, `exports.b = () => import("./b.json");`);
+  assert.equal(old.types.get("./b.json"), "json");
+});
+
+const dataUrls: [url: string, format: string, source: string | RegExp][] = [
+  ["data:text/javascript,export default 1 + 1", "module", "export default 1 + 1"],
+  ["data:text/javascript,export%20default%20%22%23%22#x", "module", `export default "#"`],
+  ["data:Application/JavaScript;charset=utf-8;base64,MSsx", "module", "1+1"],
+  ["data:text/javascript,export default a?.b", "module", /a == null \? void 0/],
+  [`data:text/javascript,import a from "data:," with { type: "json" }`, "module", `import a from "data:,"`],
+  ["data:application/json,[1]", "module", `export default JSON.parse("[1]");`],
+];
+for (const [url, format, source] of dataUrls) {
+  test(`Compiler compiles ${url} for an old Node`, async () => {
+    const compiled = await new Compiler().compile(url, "12.22.0");
+    assert.equal(compiled.format, format);
+    assert.match(
+      compiled.source,
+      typeof source === "string" ? new RegExp(`^${escapeRegExp(source)}$`) : source,
+    );
+  });
+}
+
+test("Compiler gives TypeScript the require and the import.meta that its other form lacks", async () => {
+  const compiler = new Compiler();
+  const equals = await compiler.compile(at("esm/equals.ts"), "22.0.0");
+  assert.match(
+    equals.source,
+    /^import \{ createRequire as __createRequire \} from "node:module"; const require = /,
+  );
+  const meta = await compiler.compile(at("cjs/meta.ts"), "12.22.0");
+  assert.ok(meta.source.includes(`"${at("cjs/meta.ts")}"`));
 });
 
 test("Compiler names file, line and cure when the target cannot run the code", async () => {
@@ -241,6 +298,24 @@ test("Compiler.originalStack passes hostile text through, in linear time", async
     }
   }
 });
+
+test("Compiler.originalStack maps by the text that a Node of that version has", async () => {
+  const compiler = new Compiler();
+  const id = at("esm/throws.js");
+  await compiler.compile(id, "20.0.0");
+  const lines = (await compiler.compile(id, "12.22.0")).source.split("\n");
+  const line = lines.findIndex((text) => text.includes("new Error")) + 1;
+  assert.equal(line, 4);
+  const place = `at ${id}:4:9`;
+  assert.equal(compiler.originalStack(place, "20.1.0"), place);
+  assert.equal(compiler.originalStack(place, "12.22.9"), `at ${id}:3:9`);
+  // Whose text it was is not known: the newest.
+  assert.equal(compiler.originalStack(place), `at ${id}:3:9`);
+});
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
 
 test("Compiler does not keep an idle process running", () => {
   const program = `

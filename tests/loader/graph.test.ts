@@ -4,10 +4,12 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Compiler } from "../../src/loader/compile.ts";
 import { ModuleGraph } from "../../src/loader/graph.ts";
+import { ModuleRules } from "../../src/loader/module-rules.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 const NODE = "22.0.0";
-const NATIVE_CURE = "import it only where it is installed, or mark its package as provided by the target";
+const NATIVE_CURE =
+  'import it only where it is installed, or mark its package as provided by the target: router.modules.provided("addon")';
 const OWN_INDEX = new URL("../../src/index.js", import.meta.url).href;
 const nothing = (): boolean => false;
 
@@ -28,11 +30,14 @@ const at = temporaryTree({
   "native.js": `import "addon";`,
   "optional-native.js": `import "careful";`,
   "requiring.js": `import dep from "dual"; export default dep;`,
-  "secret.json": "{}",
-  "plugins/one.js": "export {};",
-  "plugins/.hidden.js": "",
-  ".config/x.js": "",
   "key.pem": "",
+  "secret.json": "{}",
+  "bare-json.js": `import "./secret.json";`,
+  "typed-js.js": `import "./cycle-a.js" with { type: "json" };`,
+  "text.js": `import "./key.pem";`,
+  "bare-data.js": `import "data:text/plain,x";`,
+  "json.ts": `import data from "./secret.json"; export default data;`,
+  "lazy.js": `import("./secret.json"); import("data:text/plain,x"); import("./key.pem"); import("./secret.json?typed", { with: { type: "json" } });`,
   "node_modules/addon/package.json": "{}",
   "node_modules/addon/index.js": `module.exports = require("./build/x.node");`,
   "node_modules/addon/build/x.node": "",
@@ -43,17 +48,10 @@ const at = temporaryTree({
   "node_modules/dual/lib/index.js": `exports.own = 1; __exportStar(require("./more"), exports); exports.data = require("./data.json");`,
   "node_modules/dual/lib/more.js": `exports.more = 1; module.exports = { ...require("./index") };`,
   "node_modules/dual/lib/data.json": `{"a":1}`,
-  "node_modules/dual/extra.json": "{}",
-  "node_modules/dual/locale/de.js": "",
-  "node_modules/dual/node_modules/inner/index.js": "",
-  "node_modules/unused/package.json": "{}",
-  "node_modules/unused/index.js": "",
-  "outside-link.js": "→ /etc/hostname",
 });
-const outside = temporaryTree({ "other.js": "", "package.json": "{}", ".env": "" });
 
 function graph(): ModuleGraph {
-  return new ModuleGraph(new Compiler());
+  return new ModuleGraph(new ModuleRules(new Compiler()));
 }
 
 async function paths(root: string, has: (id: string) => boolean = nothing): Promise<string[]> {
@@ -109,6 +107,52 @@ test("ModuleGraph.closure names the importing module when a static import is mis
   await assert.rejects(paths("missing-deep.js"), error);
 });
 
+const unimportable: [path: string, code: string, message: string][] = [
+  [
+    "bare-json.js",
+    "ERR_IMPORT_ATTRIBUTE_MISSING",
+    `Cannot import './secret.json' in ${at("bare-json.js")}: Module "${at("secret.json")}" needs an import attribute of "type: json"`,
+  ],
+  [
+    "typed-js.js",
+    "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE",
+    `Cannot import './cycle-a.js' in ${at("typed-js.js")}: Module "${at("cycle-a.js")}" is not of type "json"`,
+  ],
+  [
+    "text.js",
+    "ERR_UNKNOWN_FILE_EXTENSION",
+    `Cannot import './key.pem' in ${at("text.js")}: Unknown file extension ".pem" for ${fileURLToPath(at("key.pem"))}`,
+  ],
+  [
+    "bare-data.js",
+    "ERR_UNKNOWN_MODULE_FORMAT",
+    `Cannot import 'data:text/plain,x' in ${at("bare-data.js")}: Unknown module format: text/plain for URL data:text/plain,x`,
+  ],
+];
+for (const [path, code, message] of unimportable) {
+  test(`ModuleGraph.closure refuses with ${code} what Node refuses`, async () => {
+    await assert.rejects(paths(path), { code, message });
+    // Also where the target is told nothing of attributes.
+    await assert.rejects(graph().closure(at(path), "12.22.0", nothing), { code });
+  });
+}
+
+test("ModuleGraph.closure lets TypeScript import JSON without an attribute, as tsx does", async () => {
+  assert.deepEqual(await paths("json.ts"), ["secret.json", "json.ts"]);
+});
+
+test("ModuleGraph.record keeps Node's error of what the text names and Node refuses", async () => {
+  const { broken } = await graph().record(at("lazy.js"), NODE);
+  assert.deepEqual(
+    [...(broken ?? [])].map(([key, error]) => [key, (error as { code?: string }).code]),
+    [
+      ["import ./secret.json", "ERR_IMPORT_ATTRIBUTE_MISSING"],
+      ["import data:text/plain,x", "ERR_UNKNOWN_MODULE_FORMAT"],
+      ["import ./key.pem", "ERR_UNKNOWN_FILE_EXTENSION"],
+    ],
+  );
+});
+
 test("ModuleGraph.closure leaves dynamic imports and requires that do not resolve to the child", async () => {
   assert.deepEqual(await paths("dynamic-missing.js"), ["dynamic-missing.js"]);
 });
@@ -144,7 +188,8 @@ test("ModuleGraph.closure survives a chain of imports longer than the stack is d
   const program = `
     const { Compiler } = await import("${loader}compile.js");
     const { ModuleGraph } = await import("${loader}graph.js");
-    const modules = await new ModuleGraph(new Compiler()).closure("${chain("m0.mjs")}", "${NODE}", () => false);
+    const { ModuleRules } = await import("${loader}module-rules.js");
+    const modules = await new ModuleGraph(new ModuleRules(new Compiler())).closure("${chain("m0.mjs")}", "${NODE}", () => false);
     let depth = 0;
     const recurse = () => { depth++; recurse(); };
     try { recurse(); } catch {}
@@ -152,85 +197,4 @@ test("ModuleGraph.closure survives a chain of imports longer than the stack is d
   const args = ["--stack-size=120", "--input-type=module", "-e", program];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   assert.equal(stdout.trim(), `${length} true`, stderr);
-});
-
-async function served(
-  parent: string,
-  specifier: string,
-  kind: "import" | "require" = "import",
-): Promise<string> {
-  const modules = graph();
-  for (const root of ["top.ts", "requiring.js"]) await modules.closure(at(root), NODE, nothing);
-  const answer = modules.mayServe(() => true, at(parent), specifier, kind);
-  if ("builtin" in answer) return answer.builtin;
-  return "id" in answer ? answer.id.replace(at(""), "") : answer.refused;
-}
-
-const DUAL = "node_modules/dual/lib/index.js";
-const OUTSIDE = "it is outside the packages in use, or hidden";
-const CHARACTERS = "the specifier has characters that are not allowed";
-const requests: [parent: string, specifier: string, answer: string, kind?: "require"][] = [
-  ["shared.ts", "./later.ts", "later.ts"],
-  ["top.ts", "./plugins/one.js", "plugins/one.js"],
-  ["top.ts", at("plugins/one.js"), "plugins/one.js"],
-  ["top.ts", "./plugins/../plugins/one.js", "plugins/one.js"],
-  [DUAL, "../locale/de", "node_modules/dual/locale/de.js", "require"],
-  [DUAL, "../extra.json", "node_modules/dual/extra.json", "require"],
-  ["top.ts", "dual/locale/de.js", "node_modules/dual/locale/de.js"],
-  ["top.ts", "dual", DUAL],
-  ["top.ts", "./secret.json", "it is not code"],
-  ["top.ts", "./key.pem", "it is not code"],
-  ["top.ts", "./plugins/.hidden.js", OUTSIDE],
-  ["top.ts", "./.config/x.js", OUTSIDE],
-  ["top.ts", "./node_modules/unused/index.js", OUTSIDE],
-  ["top.ts", "unused", OUTSIDE],
-  [DUAL, "../node_modules/inner/index.js", OUTSIDE, "require"],
-  ["top.ts", "./outside-link.js", "it is not code"],
-  ["top.ts", "/etc/shadow", OUTSIDE],
-  ["top.ts", "/etc/shadow", OUTSIDE, "require"],
-  ["top.ts", "../../../../etc/shadow", OUTSIDE],
-  ["top.ts", "./../../.env", OUTSIDE, "require"],
-  ["top.ts", outside("other.js"), OUTSIDE],
-  ["top.ts", outside("missing.js"), OUTSIDE],
-  ["top.ts", outside(".env"), OUTSIDE],
-  ["top.ts", "file://host/etc/x.js", "it is no file: URL of this machine"],
-  ["top.ts", "dual/../../secret.json", "it leaves its package", "require"],
-  ["top.ts", "..", OUTSIDE, "require"],
-  ["top.ts", "./%2e%2e/x.js", CHARACTERS],
-  ["top.ts", "./plugins%2Fone.js", CHARACTERS],
-  ["top.ts", ".\\x.js", CHARACTERS],
-  ["top.ts", "./%zz.js", CHARACTERS],
-  ["top.ts", " file:///etc/x.js", CHARACTERS],
-  ["top.ts", "./%ff.js", "it is no file: URL of this machine"],
-  ["top.ts", "./plugins/one.js?n=1", "plugins/one.js"],
-  ["top.ts", "./x\0.js", CHARACTERS],
-  ["top.ts", "http://example.com/x.js", "only file: URLs are served"],
-  ["top.ts", "data:text/javascript,1", "only file: URLs are served"],
-  ["top.ts", "node:fs", "node:fs"],
-  ["top.ts", "fs", "node:fs"],
-  ["top.ts", "#os", "node:os"],
-  ["top.ts", "mitogen", "mitogen"],
-  ["top.ts", OWN_INDEX, OUTSIDE],
-  ["top.ts", `./${"x".repeat(1_000)}`, "the specifier is empty or too long"],
-  ["top.ts", "", "the specifier is empty or too long"],
-  ["top.ts", "./plugins/none.js", "it does not resolve: ERR_MODULE_NOT_FOUND"],
-  ["top.ts", "addon/build/x.node", "native addons do not travel"],
-  ["later.ts", "./../x", OUTSIDE, "require"],
-];
-for (const [parent, specifier, answer, kind] of requests) {
-  const name = specifier.replace(at(""), "<app>/").replace(outside(""), "<outside>/").slice(0, 40);
-  test(`ModuleGraph.mayServe answers ${kind ?? "import"} of ${JSON.stringify(name)} in ${parent}: ${answer}`, async () => {
-    assert.equal(await served(parent, specifier, kind), answer);
-  });
-}
-
-test("ModuleGraph.mayServe refuses a parent that was not sent to who asks, or that nobody knows", async () => {
-  const modules = graph();
-  await modules.closure(at("top.ts"), NODE, nothing);
-  const refused = { refused: "the module that asks was not sent to this context" };
-  assert.deepEqual(modules.mayServe(nothing, at("top.ts"), "./left.ts", "import"), refused);
-  assert.deepEqual(
-    modules.mayServe(() => true, outside("other.js"), "./other.js", "import"),
-    refused,
-  );
 });

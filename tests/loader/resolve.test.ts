@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { resolveModule } from "../../src/loader/resolve.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
@@ -47,6 +48,39 @@ const at = temporaryTree({
   "node_modules/.pnpm/linked@1/node_modules/linked/package.json": "{}",
   "node_modules/.pnpm/linked@1/node_modules/linked/index.js": "",
   "node_modules/linked": "→ .pnpm/linked@1/node_modules/linked",
+  "node_modules/workspace": "→ ../packages/workspace",
+  "packages/workspace/package.json": JSON.stringify({ exports: "./src/index.js" }),
+  "packages/workspace/src/index.ts": "",
+  "node_modules/for-browsers/package.json": JSON.stringify({
+    main: "n.js",
+    browser: "b.js",
+    exports: undefined,
+  }),
+  "node_modules/for-browsers/n.js": "",
+  "node_modules/for-browsers/b.js": "",
+  "tsconfig.json": `{ "extends": ["./config/other.json", "./config/paths.json"], "compilerOptions": { "strict": true } }`,
+  "config/other.json": `{ "compilerOptions": { "paths": { "never/*": ["*"] } } }`,
+  "config/paths.json": `{
+    "extends": "./paths.json", // itself
+    "compilerOptions": { "paths": {
+      "~/*": ["../absent/*", "../deep/*"], "~/deeper/*": ["../deep/in/*"],
+      "exact": ["../deep/x.ts"], "types": ["./types.d.ts"], "dual": ["../deep/x.ts"], "*/tail": ["../deep/in/*"],
+      "own/*": ["\${configDir}/deep/*"],
+    } },
+  }`,
+  "config/types.d.ts": "",
+  "deep/x.ts": "",
+  "deep/in/y.ts": "",
+  "deep/in/y.js": "",
+  "deep/absent/z.ts": "",
+  "nested/tsconfig.json": `{ "compilerOptions": { "baseUrl": "./src" } }`,
+  "nested/src/base.ts": "",
+  "nested/main.ts": "",
+  "queried.mjs": "",
+  "queried.cjs": "",
+  "node_modules/untyped/package.json": "{}",
+  "node_modules/untyped/esm.js": "export {};",
+  "node_modules/untyped/cjs.js": "exports.a = 1;",
 });
 const TS = at("main.ts");
 const JS = at("main.js");
@@ -80,11 +114,31 @@ const resolved: [specifier: string, parent: string, kind: "import" | "require", 
   ["@scope/pkg/thing", JS, "import", "node_modules/@scope/pkg/src/thing.js"],
   ["linked", JS, "import", "node_modules/.pnpm/linked@1/node_modules/linked/index.js"],
   ["linked", JS, "require", "node_modules/.pnpm/linked@1/node_modules/linked/index.js"],
+  ["workspace", TS, "import", "packages/workspace/src/index.ts"],
+  ["for-browsers", JS, "import", "node_modules/for-browsers/n.js"],
+  ["for-browsers", JS, "require", "node_modules/for-browsers/n.js"],
+  ["~/x", TS, "import", "deep/x.ts"],
+  ["~/x.js", TS, "require", "deep/x.ts"],
+  ["~/in/y", TS, "import", "deep/in/y.ts"],
+  ["~/deeper/y.js", TS, "import", "deep/in/y.ts"],
+  ["exact", TS, "import", "deep/x.ts"],
+  ["y/tail", TS, "import", "deep/in/y.ts"],
+  ["own/x", TS, "import", "deep/x.ts"],
+  // Node finds it, and this program runs under no loader.
+  ["dual", TS, "import", "node_modules/dual/index.mjs"],
+  ["base", at("nested/main.ts"), "import", "nested/src/base.ts"],
+  ["./queried.mjs?x=1", JS, "import", "queried.mjs?x=1"],
+  ["./queried.mjs#f", JS, "import", "queried.mjs#f"],
+  ["./only.js?x=1#f", TS, "import", "only.ts?x=1#f"],
+  ["./queried.cjs?x=1", JS, "import", "queried.cjs"],
+  ["untyped/esm.js?x=1", JS, "import", "node_modules/untyped/esm.js?x=1"],
+  ["untyped/cjs.js?x=1", JS, "import", "node_modules/untyped/cjs.js"],
 ];
 
 for (const [specifier, parent, kind, file] of resolved) {
-  test(`resolveModule finds ${file} for ${kind} of ${specifier} in ${parent === TS ? "TypeScript" : "JavaScript"}`, () => {
-    assert.deepEqual(resolveModule(specifier, parent, kind), { id: at(file) });
+  test(`resolveModule finds ${file} for ${kind} of ${specifier} in ${parent.endsWith(".ts") ? "TypeScript" : "JavaScript"}`, () => {
+    const [, path = "", query = ""] = /^([^?#]*)(.*)$/.exec(file) ?? [];
+    assert.deepEqual(resolveModule(specifier, parent, kind), { id: at(path) + query });
   });
 }
 
@@ -99,6 +153,11 @@ const refused: [specifier: string, parent: string, kind: "import" | "require", c
   ["dual/only-import", JS, "require", "ERR_PACKAGE_PATH_NOT_EXPORTED"],
   ["#nothing", JS, "import", "ERR_PACKAGE_IMPORT_NOT_DEFINED"],
   ["legacy/deep", JS, "import", "ERR_MODULE_NOT_FOUND"],
+  ["types", TS, "import", "ERR_MODULE_NOT_FOUND"],
+  ["never/main", TS, "import", "ERR_MODULE_NOT_FOUND"],
+  ["~/x", JS, "import", "ERR_MODULE_NOT_FOUND"],
+  ["~/x", at("nested/main.ts"), "import", "ERR_MODULE_NOT_FOUND"],
+  ["data:text/plain,1", JS, "import", "ERR_UNKNOWN_MODULE_FORMAT"],
 ];
 
 for (const [specifier, parent, kind, code] of refused) {
@@ -122,4 +181,10 @@ test("resolveModule knows this library by name and by path", () => {
 
 test("resolveModule keeps data: URLs", () => {
   assert.deepEqual(resolveModule("data:text/javascript,1", JS, "import"), { id: "data:text/javascript,1" });
+});
+
+test("resolveModule names the file that requires what is not there", () => {
+  assert.throws(() => resolveModule("absent", JS, "require"), {
+    message: `Cannot find module 'absent'\nRequire stack:\n- ${fileURLToPath(JS)}`,
+  });
 });

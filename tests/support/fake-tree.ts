@@ -14,8 +14,8 @@ export class FakeRouter extends CoreRouter {
   }
 
   /** The context of a child, before its link. */
-  introduce(contextId: number, name: string): Context {
-    const context = new Context(this, contextId, name);
+  introduce(contextId: number, name: string, via?: Context): Context {
+    const context = new Context(this, contextId, name, via);
     this.adopt(context);
     return context;
   }

@@ -1,0 +1,20 @@
+/** Adds up the time in which at least one of several tasks was under way. */
+export class BusyTime {
+  #totalMs = 0;
+  #since = 0;
+  #count = 0;
+
+  get totalMs(): number {
+    return this.#totalMs + (this.#count > 0 ? performance.now() - this.#since : 0);
+  }
+
+  /** Counts until the task is settled, and hands it on. */
+  async during<T>(task: Promise<T>): Promise<T> {
+    if (this.#count++ === 0) this.#since = performance.now();
+    try {
+      return await task;
+    } finally {
+      if (--this.#count === 0) this.#totalMs += performance.now() - this.#since;
+    }
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * JSON as modules in JavaScript.
+ */
+
+/** With an ES module's one export. */
+export function jsonAsModule(text: string): { format: "module"; source: string } {
+  return { format: "module", source: `export default ${parsed(text)};` };
+}
+
+/** With its keys as named exports, as tsx has it; undefined where it has none. */
+export function jsonAsCommonJs(text: string): { format: "commonjs"; source: string } | undefined {
+  let names: string[];
+  try {
+    const value: unknown = JSON.parse(text);
+    names = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : [];
+  } catch {
+    return undefined;
+  }
+  const exported = names.filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && !RESERVED.has(name));
+  if (exported.length === 0) return undefined;
+  // The first statement is for the scanner, which reads names off the text.
+  const declared = exported.map((name) => `exports.${name} = 0;`).join(" ");
+  return { format: "commonjs", source: `if (0) { ${declared} }\nmodule.exports = ${parsed(text)};` };
+}
+
+/** They mean something else to who imports CommonJS. */
+const RESERVED = new Set(["default", "__esModule", "__proto__"]);
+
+/** Not an object literal, in which `__proto__` is no key. */
+function parsed(text: string): string {
+  return `JSON.parse(${JSON.stringify(text)})`;
+}

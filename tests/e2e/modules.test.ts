@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { it } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { type Context, type FunctionRef, Router, ref } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { repoRoot } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const MODULES = 600;
+const DELAY_MS = 1000;
+const ROUND_TRIP_MS = 2 * DELAY_MS;
+
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "mitogen-modules-")));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+function write(name: string, text: string): string {
+  writeFileSync(join(folder, name), text);
+  return pathToFileURL(join(folder, name)).href;
+}
+
+write("package.json", `{ "type": "module" }`);
+
+/** A function whose module leads to 600 others, level by level, none of which compresses to much less than 1 KiB. */
+function largeGraph(): FunctionRef<[], number> {
+  for (let i = 0; i < MODULES; i++) {
+    const children = [2 * i + 1, 2 * i + 2].filter((child) => child < MODULES);
+    const noise = Array.from({ length: 80 }, (_, n) => Math.sin(i * 1000 + n)).join();
+    write(
+      `m${i}.js`,
+      [
+        ...children.map((child) => `import { count as c${child} } from "./m${child}.js";`),
+        `export const count = ${["1", ...children.map((child) => `c${child}`)].join(" + ")};`,
+        `export const noise = [${noise}];`,
+        "export const total = () => count;",
+      ].join("\n"),
+    );
+  }
+  return ref<() => number>(pathToFileURL(join(folder, "m0.js")), "total");
+}
+
+/** In place of ssh: the remote command runs here, every byte delayed in both directions. */
+function slowSsh(): string {
+  const proxy = join(repoRoot, "tests/support/delay-proxy.mjs");
+  const path = fileURLToPath(
+    write(
+      "ssh",
+      `#!/bin/sh\nfor last do :; done\nexec "${process.execPath}" "${proxy}" --delay-ms ${DELAY_MS} -- sh -c "$last"\n`,
+    ),
+  );
+  chmodSync(path, 0o755);
+  return path;
+}
+
+it("over a slow link a call into a graph of 600 modules takes one round trip, also through two hops", async () => {
+  const total = largeGraph();
+  await using router = new Router();
+  // What takes time in this process: reading and compiling, once for all contexts.
+  const near = await router.local();
+  assert.equal(await near.call(total), MODULES);
+
+  const far = await router.ssh({ hostname: "slow", sshPath: slowSsh(), nodePath: process.execPath });
+  const middle = await router.local({ via: far });
+  const end = await router.local({ via: middle });
+  const beside = await router.local({ via: middle });
+  const timed = async (context: Context): Promise<{ trips: number; bytes: number }> => {
+    const before = router.getStats().bytesSent;
+    const started = Date.now();
+    assert.equal(await context.call(total), MODULES);
+    const trips = Math.floor((Date.now() - started) / ROUND_TRIP_MS);
+    return { trips, bytes: router.getStats().bytesSent - before };
+  };
+  const first = await timed(end);
+  assert.equal(first.trips, 1);
+  assert.ok(first.bytes > MODULES * 500, `${first.bytes} bytes`);
+  // Their names and hashes, and nothing that a hop on the way has already.
+  for (const context of [beside, middle, far]) {
+    const { trips, bytes } = await timed(context);
+    assert.equal(trips, 1);
+    assert.ok(bytes < MODULES * 150, `${bytes} bytes`);
+  }
+  assert.equal(router.modules.stats.requestCount, 0);
+});
+
+it("a module that changed runs in new contexts, and old ones keep what they have, behind the same hop", async () => {
+  const changing = write("changing.js", `export { value } from "./one.js";`);
+  write("one.js", "export const value = () => 1;");
+  write("two.js", "export const value = () => 2;");
+  const value = ref<() => number>(changing, "value");
+  await using router = new Router();
+  const hop = await router.local();
+  const old = await router.local({ via: hop });
+  assert.equal(await old.call(value), 1);
+  write("changing.js", `export { value } from "./two.js";`);
+  router.modules.invalidate(changing);
+  const fresh = await router.local({ via: hop });
+  assert.equal(await fresh.call(value), 2);
+  assert.equal(await old.call(value), 1);
+  assert.equal(await hop.call(value), 2);
+});
+
+it("rules of the program count in contexts: override, modify, deny, and for what they ask, allow", async () => {
+  const given = write("given.js", "export const value = () => 'file';");
+  const asking = write(
+    "asking.js",
+    `import { value } from "./given.js"; export { value };
+     export const load = async (specifier) => (await import(specifier)).default;`,
+  );
+  const elsewhere = realpathSync(mkdtempSync(join(tmpdir(), "mitogen-elsewhere-")));
+  try {
+    writeFileSync(join(elsewhere, "plugin.mjs"), "export default 'plugin';");
+    const plugin = pathToFileURL(join(elsewhere, "plugin.mjs")).href;
+    const load = ref<(specifier: string) => Promise<string>>(asking, "load");
+    await using router = new Router();
+    router.modules
+      .override(given, "export const value = () => 'given';")
+      .modify(given, (source) => source.replace("'given'", "'given and modified'"));
+    const context = await router.local();
+    assert.equal(await context.call(ref<() => string>(asking, "value")), "given and modified");
+    await assert.rejects(context.call(load, plugin), { code: "ERR_MODULE_NOT_FOUND" });
+    assert.equal(router.modules.explain(plugin).state, "refused");
+    router.modules.allow(new URL("./", plugin));
+    assert.equal(await context.call(load, plugin), "plugin");
+    assert.deepEqual(
+      router.modules.explain(plugin).sentTo.map(({ contextId }) => contextId),
+      [context.contextId],
+    );
+    router.modules.deny(given);
+    const other = await router.local();
+    await assert.rejects(other.call(load, plugin), { name: "ModuleError", code: "ERR_MODULE_DENIED" });
+    assert.equal(await other.call(remote.add, 1, 1), 2);
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
+});
+
+it("what was forwarded is there when it is called: nothing more crosses the link (MOD-14)", async () => {
+  await using router = new Router();
+  const context = await router.local();
+  await router.modules.forward(context, remote.add);
+  const { moduleCount } = router.modules.stats;
+  assert.ok(moduleCount > 0);
+  assert.equal(await context.call(remote.add, 1, 1), 2);
+  assert.equal(router.modules.stats.moduleCount, moduleCount);
+  await context.shutdown();
+  await router.modules.forward(context, remote.add);
+});
