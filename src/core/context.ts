@@ -1,6 +1,7 @@
 import { Handle } from "../wire/handles.ts";
 import { travelsAs } from "../wire/references.ts";
-import { call, callAsync, callNoReply } from "./call.ts";
+import { type BoundCalls, bindCalls, type CallOptions, call, callAsync, callNoReply } from "./call.ts";
+import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
 import type { Callable } from "./function-ref.ts";
 import { printAsText } from "./inspectable.ts";
@@ -8,13 +9,6 @@ import { Message } from "./message.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
-
-/** The call methods of a {@link Context}, bound to a time limit or an abort signal. */
-export interface BoundCalls {
-  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
-  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
-  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
-}
 
 /**
  * A process of this program's tree, this one included. Made by the connection methods of a Router; travels as an argument or a
@@ -30,6 +24,17 @@ export class Context {
   /** The turn of the last call that had to wait for its modules; calls leave in order. */
   outbox: Promise<void> | undefined;
   #disconnected: Deferred<void> | undefined;
+  /**
+   * A new {@link CallChain} of this context. In a context, what it needs comes with the import of `mitogen`.
+   *
+   * ```ts
+   * await using chain = context.chain();
+   * chain.callNoReply(fs.mkdirSync, "/srv/app");
+   * chain.callNoReply(fs.writeFileSync, "/srv/app/version", "7");
+   * await chain.call(process.chdir, "/srv/app");
+   * ```
+   */
+  declare readonly chain: () => CallChain;
 
   constructor(router: CoreRouter, contextId: number, name: string, via?: Context) {
     this.router = router;
@@ -60,15 +65,17 @@ export class Context {
     callNoReply(this, fn as never, args);
   }
 
-  /** The call methods with a bound on how long the caller waits; the function itself goes on. */
-  with(options: WaitOptions): BoundCalls {
-    const boundCall = (fn: never, ...args: never[]): never =>
-      call(this, fn, args, options, boundCall as (...args: never[]) => unknown) as never;
-    return {
-      call: boundCall as BoundCalls["call"],
-      callAsync: (fn, ...args) => this.callAsync(fn as never, ...(args as never)) as never,
-      callNoReply: (fn, ...args) => this.callNoReply(fn as never, ...(args as never)),
-    };
+  /**
+   * The call methods with a bound on how long the caller waits: `call` rejects, and the receiver of `callAsync` ends, with a
+   * TimeoutError or the signal's reason. The function is told by the signal of its `currentCall()`; one that does not look at
+   * it goes on, one that has not started never will.
+   *
+   * ```ts
+   * await context.with({ timeoutMs: 5000 }).call(fs.promises.rm, "/srv/cache", { recursive: true });
+   * ```
+   */
+  with(options: CallOptions): BoundCalls {
+    return bindCalls(this, options);
   }
 
   /**

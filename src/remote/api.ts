@@ -13,6 +13,7 @@ import type { Importer } from "../loader/importer.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
+import { callFeatures } from "./call-features.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { ChildConfig } from "./shared-state.ts";
 
@@ -28,9 +29,10 @@ export interface Host {
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router }: Host): Record<string, unknown> {
+export function mitogenModule({ router, dispatcher }: Host): Record<string, unknown> {
   return {
     ...errors,
+    ...callFeatures(router, dispatcher),
     Blob,
     Broker,
     Context,
