@@ -59,6 +59,10 @@ const SHARED = {
   "bootstrap/payload": ["payloadBytes"],
 };
 
+/** For `await using` before Node 18.18: compiled code looks for this symbol, and classes name a method by it. */
+const DISPOSE_SYMBOL =
+  'Symbol.asyncDispose||Object.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
+
 const OPTIONS = {
   bundle: true,
   format: "cjs",
@@ -94,7 +98,7 @@ function privateNames() {
 export async function buildPayload(log = console.log) {
   const payload = await bundle("src/remote/main.ts", MAY_TRAVEL, {
     // An expression that stage 1 and the broker thread evaluate and call: docs/bootstrap.md.
-    before: "(function(require,boot){",
+    before: `(function(require,boot){${DISPOSE_SYMBOL};`,
     after: "})\n//# sourceURL=mitogen:payload",
   });
   const compressed = brotliCompressSync(payload.text, {

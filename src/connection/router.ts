@@ -1,5 +1,6 @@
 import { hostname, userInfo } from "node:os";
 import { Broker } from "../core/broker.ts";
+import { CallChain } from "../core/call-chain.ts";
 import { Context } from "../core/context.ts";
 import type { Peer } from "../core/frame-router.ts";
 import { IdAllocator } from "../core/id-allocator.ts";
@@ -99,6 +100,7 @@ export class Router extends CoreRouter {
     this.#connects = new Semaphore(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.modules = new ModuleResponder(this);
     this.functions = this.modules;
+    this.newChain = (context) => new CallChain(context);
     receiveLogs(this);
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {

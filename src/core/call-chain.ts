@@ -1,5 +1,5 @@
 import type { BoundCalls, ChainLink } from "./call.ts";
-import { Context } from "./context.ts";
+import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import type { WaitOptions } from "./wait.ts";
 
@@ -77,12 +77,3 @@ export class CallChain implements BoundCalls {
     return this.#id;
   }
 }
-
-// Not a method of the class: what never makes a chain does without the code.
-Object.defineProperty(Context.prototype, "chain", {
-  value(this: Context): CallChain {
-    return new CallChain(this);
-  },
-  writable: true,
-  configurable: true,
-});

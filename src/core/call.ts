@@ -14,6 +14,8 @@ import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait
 
 /** Deeper causes keep their stacks as they came. */
 const MAX_CAUSES = 16;
+/** A line of a stack that says how a function came to be called, and nothing of the function. */
+const OUR_FRAME = /\(mitogen:|(\(|at )(node:)?(async_hooks|internal\/async_local_storage)/;
 
 type AnyCallable = Callable<readonly unknown[], unknown>;
 
@@ -308,10 +310,10 @@ function showOriginalStacks(error: Error, context: Context, depth: number): void
   }
 }
 
-/** A stack in the lines its author wrote. The frames of this library's payload say nothing to them and are left out. */
+/** A stack in the lines its author wrote. The frames of this library's part in the target say nothing to them and are left out. */
 export function readableStack(functions: Functions, stack: string): string {
   const lines = functions.originalStack(stack).split("\n");
-  return lines.filter((line) => !line.includes("(mitogen:")).join("\n");
+  return lines.filter((line) => !OUR_FRAME.test(line)).join("\n");
 }
 
 function setStack(error: Error, value: string): void {

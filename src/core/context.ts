@@ -1,3 +1,4 @@
+import { MitogenError } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { travelsAs } from "../wire/references.ts";
 import { type BoundCalls, bindCalls, type CallOptions, call, callAsync, callNoReply } from "./call.ts";
@@ -24,18 +25,6 @@ export class Context {
   /** The turn of the last call that had to wait for its modules; calls leave in order. */
   outbox: Promise<void> | undefined;
   #disconnected: Deferred<void> | undefined;
-  /**
-   * A new {@link CallChain} of this context. In a context, what it needs comes with the import of `mitogen`.
-   *
-   * ```ts
-   * await using chain = context.chain();
-   * chain.callNoReply(fs.mkdirSync, "/srv/app");
-   * chain.callNoReply(fs.writeFileSync, "/srv/app/version", "7");
-   * await chain.call(process.chdir, "/srv/app");
-   * ```
-   */
-  declare readonly chain: () => CallChain;
-
   constructor(router: CoreRouter, contextId: number, name: string, via?: Context) {
     this.router = router;
     this.contextId = contextId;
@@ -76,6 +65,22 @@ export class Context {
    */
   with(options: CallOptions): BoundCalls {
     return bindCalls(this, options);
+  }
+
+  /**
+   * A new {@link CallChain} of this context. In a context, what it takes comes with the import of `mitogen`; throws a MitogenError without.
+   *
+   * ```ts
+   * await using chain = context.chain();
+   * chain.callNoReply(fs.mkdirSync, "/srv/app");
+   * chain.callNoReply(fs.writeFileSync, "/srv/app/version", "7");
+   * await chain.call(process.chdir, "/srv/app");
+   * ```
+   */
+  chain(): CallChain {
+    const { newChain } = this.router;
+    if (newChain !== undefined) return newChain(this);
+    throw new MitogenError('Cannot make chain: the module that makes it must import "mitogen"');
   }
 
   /**

@@ -4,6 +4,7 @@ import { Handle } from "../wire/handles.ts";
 import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
 import type { Reviver } from "../wire/references.ts";
 import { Broker } from "./broker.ts";
+import type { CallChain } from "./call-chain.ts";
 import { Context } from "./context.ts";
 import { FrameRouter } from "./frame-router.ts";
 import { getLogger, type Logger } from "./log.ts";
@@ -49,6 +50,8 @@ export class CoreRouter extends FrameRouter implements Reviver {
   readonly limits: Limits;
   readonly log: Logger = getLogger("mitogen.router");
   functions: Functions = noFunctions;
+  /** Set where the code for it is: in the master, and with the part `mitogen:api`. */
+  newChain: ((context: Context) => CallChain) | undefined;
   readonly #contexts: Map<number, Context> = new Map();
   #self: Context | undefined;
 

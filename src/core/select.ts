@@ -24,7 +24,7 @@ const keepAlive = new KeepAlive();
 
 /**
  * Messages of several sources (Receivers, Channels, other Selects) in the order they arrived. A source belongs to one Select
- * at a time, and loses nothing by it: what was queued before is delivered, and what another reader took is skipped.
+ * at a time, and loses nothing by it: what was queued before is delivered, source by source, and what another reader took is skipped.
  *
  * With `oneshot`, the default, a source is removed when it has yielded, a nested Select of that kind when it is empty. A source that can yield
  * nothing more is removed in any case, after its ChannelError (its context is gone, it was closed) was thrown once, by `get` and by an iteration alike.

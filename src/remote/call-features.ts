@@ -17,6 +17,7 @@ export function callFeatures(router: CoreRouter, dispatcher: Dispatcher): Record
     calls.abort(call);
     chains.onCancelled(call);
   };
+  router.newChain = (context) => new CallChain(context);
   const forget = router.onContextsLost;
   router.onContextsLost = (contextIds, reason) => {
     forget?.(contextIds, reason);
