@@ -15,7 +15,7 @@ import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait
 /** Deeper causes keep their stacks as they came. */
 const MAX_CAUSES = 16;
 /** A line of a stack that says how a function came to be called, and nothing of the function. */
-const OUR_FRAME = /\(mitogen:|(\(|at )(node:)?(async_hooks|internal\/async_local_storage)/;
+const OUR_FRAME = /(\(|at (async )?)(mitogen:|(node:)?(async_hooks|internal\/async_local_storage))/;
 
 type AnyCallable = Callable<readonly unknown[], unknown>;
 

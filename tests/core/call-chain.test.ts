@@ -240,9 +240,22 @@ test("CallChain: a call given up is a failure; those behind it need not wait for
   chain.reset();
   const last = chain.call(note, "d");
   assert.equal(await stateOf(last), "pending", "one after the other, still");
-  gates.get("a")?.resolve("too late");
+  // Nor does its own end count for those behind the reset.
+  gates.get("a")?.reject(new Error("too late"));
   assert.equal(await last, "d");
-  assert.deepEqual(ran, ["a begins", "a ends", "d"]);
+  assert.deepEqual(ran, ["a begins", "d"]);
+});
+
+test("CallChain: a call given up before its turn leaves those ahead of it alone", async () => {
+  const { chain, gates, ran } = chained();
+  const abort = new AbortController();
+  const calls = [chain.call(later, "a"), chain.call(note, "b")];
+  const givenUp = chain.with({ signal: abort.signal }).call(note, "c");
+  abort.abort(new RangeError("enough"));
+  await assert.rejects(givenUp, RangeError);
+  gates.get("a")?.resolve("A");
+  assert.deepEqual(await Promise.all(calls), ["A", "b"]);
+  assert.deepEqual(ran, ["a begins", "a ends", "b"]);
 });
 
 test("CallChain.with: a call that waits in its chain and is given up never begins", async (t) => {
