@@ -1,21 +1,17 @@
-import { CallError, ChannelError } from "../errors.ts";
+import { ChannelError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { errorFromThrown } from "../wire/error-value.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
 import { callErrorFrom } from "./call-error.ts";
+import { withCallSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Message } from "./message.ts";
 import { Receiver } from "./receiver.ts";
-import type { FunctionName, Functions } from "./router.ts";
+import type { FunctionName } from "./router.ts";
 import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait.ts";
-
-/** Deeper causes keep their stacks as they came. */
-const MAX_CAUSES = 16;
-/** A line of a stack that says how a function came to be called, and nothing of the function. */
-const OUR_FRAME = /(\(|at (async )?)(mitogen:|(node:)?(async_hooks|internal\/async_local_storage))/;
 
 type AnyCallable = Callable<readonly unknown[], unknown>;
 
@@ -288,34 +284,4 @@ function sendPrepared(
 
 function printName(name: FunctionName): string {
   return `${name.path.join(".") || "default"} of ${name.module}`;
-}
-
-/** The remote stack in the lines its author wrote, then where the call was made. */
-function withCallSite(error: unknown, context: Context, site: { stack?: string }): unknown {
-  if (!(error instanceof CallError)) return error;
-  showOriginalStacks(error, context, 0);
-  const here = (site.stack ?? "").split("\n").slice(1).join("\n");
-  setStack(error, `${error.stack}\n    at [${context.name}]\n${here}`);
-  return error;
-}
-
-/** The same for the errors inside it; as deep as they can be nested on the wire. */
-function showOriginalStacks(error: Error, context: Context, depth: number): void {
-  if (typeof error.stack === "string") {
-    setStack(error, readableStack(context.router.functions, error.stack));
-  }
-  const { cause, errors } = error as { cause?: unknown; errors?: unknown };
-  for (const inner of [cause, ...(Array.isArray(errors) ? errors : [])]) {
-    if (inner instanceof Error && depth < MAX_CAUSES) showOriginalStacks(inner, context, depth + 1);
-  }
-}
-
-/** A stack in the lines its author wrote. The frames of this library's part in the target say nothing to them and are left out. */
-export function readableStack(functions: Functions, stack: string): string {
-  const lines = functions.originalStack(stack).split("\n");
-  return lines.filter((line) => !OUR_FRAME.test(line)).join("\n");
-}
-
-function setStack(error: Error, value: string): void {
-  Object.defineProperty(error, "stack", { value, writable: true, configurable: true, enumerable: false });
 }

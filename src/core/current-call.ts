@@ -10,7 +10,8 @@ export interface CurrentCall {
 }
 
 /**
- * Inside a remote call, after an `await` too: the call. Throws a MitogenError elsewhere.
+ * Inside a remote call, after an `await` too: the call. Throws a MitogenError elsewhere, and in a call that was running before
+ * anything in its context had imported `mitogen`.
  *
  * ```ts
  * export async function watch(url: string): Promise<void> {
