@@ -44,9 +44,8 @@ const SHARED = {
   "core/context": ["Context"],
   "core/function-ref": ["FunctionRef"],
   "core/log": ["getLogger"],
-  "core/message": ["Message"],
+  "core/message": ["deadReason", "Message"],
   "core/policy": ["hasParentAuthority", "isImmediateChild"],
-  "core/receiver": ["Receiver"],
   "core/router": ["CoreRouter"],
   "core/sender": ["Sender"],
   "core/stream-link": ["StreamLink"],
@@ -58,6 +57,10 @@ const SHARED = {
   "loader/builtins": [],
   "bootstrap/payload": ["payloadBytes"],
 };
+
+/** For `await using` before Node 18.18: compiled code looks for this symbol, and classes name a method by it. */
+const DISPOSE_SYMBOL =
+  'Symbol.asyncDispose||Object.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
 
 const OPTIONS = {
   bundle: true,
@@ -94,7 +97,7 @@ function privateNames() {
 export async function buildPayload(log = console.log) {
   const payload = await bundle("src/remote/main.ts", MAY_TRAVEL, {
     // An expression that stage 1 and the broker thread evaluate and call: docs/bootstrap.md.
-    before: "(function(require,boot){",
+    before: `(function(require,boot){${DISPOSE_SYMBOL};`,
     after: "})\n//# sourceURL=mitogen:payload",
   });
   const compressed = brotliCompressSync(payload.text, {

@@ -28,17 +28,22 @@ export { type SuOptions } from "./connection/su.ts";
 export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
 export { Broker } from "./core/broker.ts";
-export { type BoundCalls, Context } from "./core/context.ts";
+export { type BoundCalls } from "./core/call.ts";
+export { CallChain } from "./core/call-chain.ts";
+export { Channel, type ChannelOptions } from "./core/channel.ts";
+export { Context } from "./core/context.ts";
+export { type CurrentCall, currentCall } from "./core/current-call.ts";
 export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";
 export { type ModuleHandle, type RemoteFunctions } from "./core/module-handle.ts";
 export { hasParentAuthority, isImmediateChild, type Policy } from "./core/policy.ts";
-export { Receiver, type ReceiverOptions } from "./core/receiver.ts";
+export { type GetOptions, Receiver, type ReceiverOptions } from "./core/receiver.ts";
 export { ref } from "./core/ref.ts";
 export { type ReadResource, type ResourceOwner } from "./core/resource.ts";
 export { type HandlerOptions } from "./core/router.ts";
+export { Select, type SelectEvent, type SelectSource } from "./core/select.ts";
 export { Sender } from "./core/sender.ts";
 export {
   type ServiceArguments,

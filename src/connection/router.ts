@@ -1,6 +1,7 @@
 import { hostname, userInfo } from "node:os";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
+import { installFeatures } from "../core/features.ts";
 import type { Peer } from "../core/frame-router.ts";
 import { IdAllocator } from "../core/id-allocator.ts";
 import { getLogger, logLevel } from "../core/log.ts";
@@ -10,7 +11,7 @@ import { CoreRouter } from "../core/router.ts";
 import { CancelledError } from "../errors.ts";
 import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
-import { installServiceCalls } from "../service/client.ts";
+import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
@@ -103,7 +104,7 @@ export class Router extends CoreRouter {
     this.#connects = new Semaphore(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.modules = new ModuleResponder(this);
     this.functions = this.modules;
-    installServiceCalls(this);
+    installFeatures(this, serviceCallsOf);
     receiveLogs(this);
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {

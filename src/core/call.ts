@@ -1,37 +1,62 @@
-import { CallError, ChannelError } from "../errors.ts";
+import { ChannelError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
+import { errorFromThrown } from "../wire/error-value.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
 import { callErrorFrom } from "./call-error.ts";
-import type { Context } from "./context.ts";
+import { withCallSite } from "./call-site.ts";
+import { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Message } from "./message.ts";
 import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
-import { awaitWithin, type WaitOptions } from "./wait.ts";
+import { Sender } from "./sender.ts";
+import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait.ts";
 
-/** Deeper causes keep their stacks as they came. */
-const MAX_CAUSES = 16;
+/** The part of this library that contexts and senders take, src/core/features.ts. */
+const FEATURES: FunctionName = { module: "mitogen:api", path: [] };
 
 type AnyCallable = Callable<readonly unknown[], unknown>;
+
+/** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
+export interface BoundCalls {
+  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
+  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
+  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
+}
+
+/** What a chain's calls share between two resets; src/core/call-chain.ts. */
+export interface ChainLink {
+  /** Makes the target know the chain, ahead of the call, and answers its id. */
+  enter(): number;
+  /** Why its calls fail unsent. What fails at the target is known there, before it is known here. */
+  failure: { readonly error: unknown } | undefined;
+}
+
+export interface CallOptions extends WaitOptions {
+  /** A CallChain's own. */
+  readonly chain?: ChainLink;
+}
 
 /** Calls `fn` in `context` and waits for its value; see `Context.call`. Stacks begin above `caller`. */
 export async function call(
   context: Context,
   fn: AnyCallable,
   args: readonly unknown[],
-  options: WaitOptions,
+  options: CallOptions,
   caller: (...args: never[]) => unknown,
 ): Promise<unknown> {
   const { router } = context;
+  const { chain } = options;
   const name = nameOf(context, fn);
-  const body = encodeCall(name, args, router);
+  const body = encodeCall(context, name, args, chain);
   // Where the call was made, for the error's stack. Only the frames are captured here; the text is made when it is read.
   const site: { stack?: string } = {};
   Error.captureStackTrace(site, caller);
   let handle = 0;
   let isOver = false;
+  let isAnswered = false;
   try {
     return await awaitWithin<unknown>(
       router.broker,
@@ -44,6 +69,7 @@ export async function call(
         }
         handle = router.listen(
           (frame) => {
+            isAnswered = true;
             try {
               resolve(new Message(router, frame).decode());
             } catch (error) {
@@ -52,7 +78,17 @@ export async function call(
           },
           { isPersistent: false, respondentId: context.contextId },
         );
-        sendPrepared(context, name, callFrame(context, body, handle), () => isOver, reject);
+        sendPrepared(
+          context,
+          name,
+          callFrame(context, body, handle),
+          chain,
+          () => isOver,
+          (error) => {
+            isAnswered = true;
+            reject(error);
+          },
+        );
       },
       () => {
         isOver = true;
@@ -60,38 +96,103 @@ export async function call(
       },
     );
   } catch (error) {
+    if (handle !== 0 && !isAnswered) cancel(context, handle, error, chain);
     throw withCallSite(error, context, site);
   }
 }
 
 /** Starts a call; its one reply arrives at the receiver. */
-export function callAsync(context: Context, fn: AnyCallable, args: readonly unknown[]): Receiver<unknown> {
+export function callAsync(
+  context: Context,
+  fn: AnyCallable,
+  args: readonly unknown[],
+  options: CallOptions = {},
+  isQuiet = false,
+): Receiver<unknown> {
   const { router } = context;
+  const { chain } = options;
   const name = nameOf(context, fn);
-  const body = encodeCall(name, args, router);
+  const body = encodeCall(context, name, args, chain, isQuiet);
+  checkTimeout(options.timeoutMs);
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
+  const { handle } = receiver;
+  let isOver = false;
+  if (!receiver.isClosed) {
+    const giveUp = (reason: unknown): void => {
+      isOver = true;
+      cancel(context, handle, reason, chain);
+      receiver.abort(reason);
+    };
+    receiver.watchers.add(watchBounds(options, () => `call ${printName(name)} in ${context.name}`, giveUp));
+  }
   sendPrepared(
     context,
     name,
-    callFrame(context, body, receiver.handle),
-    () => false,
-    (error) => answerLocally(context, receiver.handle, error),
+    callFrame(context, body, handle),
+    chain,
+    () => isOver,
+    (error) => {
+      if (isQuiet) logFailure(context, name, error, chain);
+      // As if it were the reply: nothing was sent.
+      router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
+    },
   );
   return receiver;
 }
 
 /** Starts a call nobody waits for; the target logs its failure. */
-export function callNoReply(context: Context, fn: AnyCallable, args: readonly unknown[]): void {
-  const { router } = context;
+export function callNoReply(
+  context: Context,
+  fn: AnyCallable,
+  args: readonly unknown[],
+  options: CallOptions = {},
+): void {
+  if (options.timeoutMs !== undefined || options.signal !== undefined) {
+    // Its end must be known here, or its bounds would be watched for ever.
+    callAsync(context, fn, args, options, true);
+    return;
+  }
+  const { chain } = options;
   const name = nameOf(context, fn);
-  const frame = callFrame(context, encodeCall(name, args, router), 0);
   sendPrepared(
     context,
     name,
-    frame,
+    callFrame(context, encodeCall(context, name, args, chain), 0),
+    chain,
     () => false,
-    (error) => router.log.error(`Call of ${printName(name)} in ${context.name} failed: ${error}`),
+    (error) => logFailure(context, name, error, chain),
   );
+}
+
+/** The call methods with `options`, whose chain is looked up at every call. */
+export function bindCalls(context: Context, options: CallOptions): BoundCalls {
+  const boundCall = (fn: never, ...args: never[]): never =>
+    call(context, fn, args, options, boundCall as (...args: never[]) => unknown) as never;
+  return {
+    call: boundCall as BoundCalls["call"],
+    callAsync: (fn, ...args) => callAsync(context, fn as never, args, options) as never,
+    callNoReply: (fn, ...args) => callNoReply(context, fn as never, args, options),
+  };
+}
+
+/** Tells the target that nobody waits for a call any more; where nothing can notice that, nothing happens. */
+function cancel(context: Context, callId: number, reason: unknown, chain: ChainLink | undefined): void {
+  const { router } = context;
+  if (chain !== undefined) chain.failure ??= { error: reason };
+  const to = { dstId: context.contextId, handle: Handle.CANCEL_CALL };
+  router.route(Message.to(router, to, { value: [callId, errorFromThrown(reason)] }));
+}
+
+/** Of a call without an answer. That of a chain surfaces from its next call. */
+function logFailure(
+  context: Context,
+  name: FunctionName,
+  error: unknown,
+  chain: ChainLink | undefined,
+): void {
+  if (chain === undefined) {
+    context.router.log.error(`Call of ${printName(name)} in ${context.name} failed: ${error}`);
+  }
 }
 
 function nameOf(context: Context, fn: AnyCallable): FunctionName {
@@ -102,13 +203,21 @@ function nameOf(context: Context, fn: AnyCallable): FunctionName {
   return context.router.functions.nameOf(fn as (...args: never[]) => unknown);
 }
 
-/** [chain, module, path, arguments]; the arguments are read now, later changes to them do not travel. */
+/** [chain, module, path, arguments, quiet?]; the arguments are read now, later changes to them do not travel. */
 function encodeCall(
+  context: Context,
   name: FunctionName,
   args: readonly unknown[],
-  { limits }: Context["router"],
+  chain: ChainLink | undefined,
+  isQuiet = false,
 ): readonly Uint8Array[] {
-  return encodeValue([null, name.module, name.path, args], { what: describeArgument, limits });
+  const { functions, limits } = context.router;
+  // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
+  if (args.some((arg) => arg instanceof Context || arg instanceof Sender))
+    functions.prepare(context, FEATURES);
+  const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
+  if (isQuiet) request.push(true);
+  return encodeValue(request, { what: describeArgument, limits });
 }
 
 function describeArgument(path: Path): string {
@@ -138,20 +247,30 @@ export function sendPrepared(
   context: Context,
   name: FunctionName,
   frame: Frame,
+  chain: ChainLink | undefined,
   isOver: () => boolean,
   onFailed: (error: unknown) => void,
 ): void {
   const { router } = context;
+  const fail = (error: unknown): void => {
+    if (chain !== undefined) chain.failure ??= { error };
+    onFailed(error);
+  };
+  const send = (): void => {
+    if (isOver()) return;
+    if (chain?.failure === undefined) router.routeFrame(frame);
+    else onFailed(chain.failure.error);
+  };
   let preparing: Promise<void> | undefined;
   try {
     preparing = router.functions.prepare(context, name);
   } catch (error) {
-    onFailed(error);
+    fail(error);
     return;
   }
   const earlier = context.outbox;
   if (preparing === undefined && earlier === undefined) {
-    router.routeFrame(frame);
+    send();
     return;
   }
   preparing?.catch(() => undefined); // it is looked at when its turn comes
@@ -160,10 +279,10 @@ export function sendPrepared(
     try {
       await preparing;
     } catch (error) {
-      onFailed(error);
+      fail(error);
       return;
     }
-    if (!isOver()) router.routeFrame(frame);
+    send();
   })();
   context.outbox = turn;
   void turn.then(() => {
@@ -179,34 +298,4 @@ export function answerLocally(context: Context, handle: number, error: unknown):
 
 function printName(name: FunctionName): string {
   return `${name.path.join(".") || "default"} of ${name.module}`;
-}
-
-/** The remote stack in the lines its author wrote, then where the call was made. */
-export function withCallSite(error: unknown, context: Context, site: { stack?: string }): unknown {
-  if (!(error instanceof CallError)) return error;
-  showOriginalStacks(error, context, 0);
-  const here = (site.stack ?? "").split("\n").slice(1).join("\n");
-  setStack(error, `${error.stack}\n    at [${context.name}]\n${here}`);
-  return error;
-}
-
-/** The same for the errors inside it; as deep as they can be nested on the wire. */
-function showOriginalStacks(error: Error, context: Context, depth: number): void {
-  if (typeof error.stack === "string") {
-    setStack(error, readableStack(context, error.stack));
-  }
-  const { cause, errors } = error as { cause?: unknown; errors?: unknown };
-  for (const inner of [cause, ...(Array.isArray(errors) ? errors : [])]) {
-    if (inner instanceof Error && depth < MAX_CAUSES) showOriginalStacks(inner, context, depth + 1);
-  }
-}
-
-/** A stack from a context in the lines its author wrote. The frames of this library in a child say nothing to them and are left out. */
-export function readableStack(context: Context, stack: string): string {
-  const lines = context.router.functions.originalStack(stack, context).split("\n");
-  return lines.filter((line) => !line.includes("(mitogen:")).join("\n");
-}
-
-function setStack(error: Error, value: string): void {
-  Object.defineProperty(error, "stack", { value, writable: true, configurable: true, enumerable: false });
 }

@@ -1,13 +1,14 @@
 import { Handle } from "../wire/handles.ts";
 import { travelsAs } from "../wire/references.ts";
-import { call, callAsync, callNoReply } from "./call.ts";
+import type { BoundCalls, CallOptions } from "./call.ts";
+import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
 import type { Callable } from "./function-ref.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { AnyModule, ModuleHandle } from "./module-handle.ts";
 import type { Receiver } from "./receiver.ts";
-import type { CoreRouter } from "./router.ts";
+import type { CoreRouter, Features } from "./router.ts";
 import type {
   ServiceArguments,
   ServiceCalls,
@@ -17,13 +18,6 @@ import type {
   ServiceValue,
 } from "./service-call.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
-
-/** The call methods of a {@link Context}, bound to a time limit or an abort signal. */
-export interface BoundCalls extends ServiceCalls {
-  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
-  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
-  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
-}
 
 /**
  * A process of this program's tree, this one included. Made by the connection methods of a Router; travels as an argument or a
@@ -56,17 +50,17 @@ export class Context {
    * ```
    */
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>> {
-    return call(this, fn as never, args, {}, this.call) as Promise<Awaited<R>>;
+    return this.features.call(this, fn as never, args, {}, this.call) as Promise<Awaited<R>>;
   }
 
   /** Like {@link call}, but returns at once; the receiver gets one message. It may be discarded unread. Throws a TypeError like `call` rejects. */
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>> {
-    return callAsync(this, fn as never, args) as Receiver<Awaited<R>>;
+    return this.features.callAsync(this, fn as never, args) as Receiver<Awaited<R>>;
   }
 
   /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR. */
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void {
-    callNoReply(this, fn as never, args);
+    this.features.callNoReply(this, fn as never, args);
   }
 
   /**
@@ -84,9 +78,8 @@ export class Context {
   ): Promise<ServiceValue<S, M>>;
   callService(service: string, method: string, args?: object): Promise<unknown>;
   callService(...request: never[]): never {
-    return this.router
-      .services(this, {}, this.callService)
-      .callService(...(request as [never, never])) as never;
+    const { callService } = this.features.services(this, {}, this.callService);
+    return callService(...(request as [never, never])) as never;
   }
 
   /** Like {@link callService}, but returns at once; the receiver gets one message. */
@@ -97,24 +90,39 @@ export class Context {
   ): Receiver<ServiceValue<S, M>>;
   callServiceAsync(service: string, method: string, args?: object): Receiver<unknown>;
   callServiceAsync(...request: never[]): never {
-    return this.router.services(this, {}).callServiceAsync(...(request as [never, never])) as never;
+    return this.features.services(this, {}).callServiceAsync(...(request as [never, never])) as never;
   }
 
   /** The methods of a service, typed: `await context.service(Inventory).list({ kind: "disk" })`. */
   service<S extends ServiceClass>(service: S): ServiceProxy<S> {
-    return this.router.services(this, {}).service(service);
+    return this.features.services(this, {}).service(service);
   }
 
-  /** The call methods with a bound on how long the caller waits; the function itself goes on. */
-  with(options: WaitOptions): BoundCalls {
-    const boundCall = (fn: never, ...args: never[]): never =>
-      call(this, fn, args, options, boundCall as (...args: never[]) => unknown) as never;
-    return {
-      call: boundCall as BoundCalls["call"],
-      callAsync: (fn, ...args) => this.callAsync(fn as never, ...(args as never)) as never,
-      callNoReply: (fn, ...args) => this.callNoReply(fn as never, ...(args as never)),
-      ...this.router.services(this, options),
-    };
+  /**
+   * The call methods with a bound on how long the caller waits: `call` rejects, and the receiver of `callAsync` ends, with a
+   * TimeoutError or the signal's reason. The function is told by the signal of its `currentCall()`; one that does not look at
+   * it goes on, one that has not started never will.
+   *
+   * ```ts
+   * await context.with({ timeoutMs: 5000 }).call(fs.promises.rm, "/srv/cache", { recursive: true });
+   * ```
+   */
+  with(options: CallOptions): BoundCalls & ServiceCalls {
+    return { ...this.features.bindCalls(this, options), ...this.features.services(this, options) };
+  }
+
+  /**
+   * A new {@link CallChain} of this context.
+   *
+   * ```ts
+   * await using chain = context.chain();
+   * chain.callNoReply(fs.mkdirSync, "/srv/app");
+   * chain.callNoReply(fs.writeFileSync, "/srv/app/version", "7");
+   * await chain.call(process.chdir, "/srv/app");
+   * ```
+   */
+  chain(): CallChain {
+    return this.features.newChain(this);
   }
 
   /**
@@ -179,6 +187,10 @@ export class Context {
     if (this.goneReason !== undefined) return;
     this.goneReason = reason;
     this.#disconnected?.resolve();
+  }
+
+  private get features(): Features {
+    return this.router.requireFeatures();
   }
 
   toString(): string {

@@ -2,6 +2,7 @@ import { ChannelError } from "../errors.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { bodyLength, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { isCreditHandle } from "./credit-handles.ts";
 import { deadReason, Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
 
@@ -161,12 +162,4 @@ export class Credits {
     this.#router.route(Message.to(this.#router, to, { value: due.bytes }));
     due.bytes = 0;
   }
-}
-
-/** Handles in this range ask for no answer but for what has been read. */
-export const FIRST_CREDIT_HANDLE = 0x40000000;
-const LAST_CREDIT_HANDLE = 0x7fffffff;
-
-export function isCreditHandle(handle: number): boolean {
-  return handle >= FIRST_CREDIT_HANDLE && handle <= LAST_CREDIT_HANDLE;
 }

@@ -2,7 +2,7 @@ import { ProtocolError } from "../errors.ts";
 import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { isCreditHandle } from "./flow-control.ts";
+import { isCreditHandle } from "./credit-handles.ts";
 
 /** Frames above this cross a link in parts, between which others may pass. */
 const PART_BYTES = 64 * 1024;

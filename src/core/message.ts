@@ -7,6 +7,7 @@ import type { Context } from "./context.ts";
 import { printAsText } from "./inspectable.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
+import type { Select } from "./select.ts";
 
 /** How many bytes of a long reason are shown. */
 const REASON_CHARACTERS = 4096;
@@ -28,7 +29,7 @@ export class Message<T = unknown> implements Frame {
   readonly body: readonly Uint8Array[];
   readonly router: CoreRouter;
   /** The receiver it came through; inside a Select, the source that was traversed. */
-  receiver?: Receiver<T>;
+  receiver?: Receiver<T> | Select<T>;
 
   constructor(router: CoreRouter, frame: Frame) {
     this.encoding = frame.encoding;

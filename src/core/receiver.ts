@@ -19,9 +19,14 @@ export interface ReceiverOptions {
   overwrite?: boolean;
 }
 
+export interface GetOptions extends WaitOptions {
+  /** False: a dead message is returned instead of thrown; `message.isDead` tells. */
+  readonly throwDead?: boolean;
+}
+
 interface Waiter<T> {
   resolve(message: Message<T>): void;
-  reject(error: Error): void;
+  reject(error: unknown): void;
 }
 
 /**
@@ -40,8 +45,10 @@ export class Receiver<T = unknown> {
   readonly #queue: Message<T>[] = [];
   readonly #credits: Credits;
   readonly #waiters: Set<Waiter<T>> = new Set();
-  /** Set once nothing can arrive any more: why a `get` would wait in vain. */
-  #endReason: string | undefined;
+  /** Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. */
+  readonly watchers: Set<() => void> = new Set();
+  /** Set once nothing can arrive any more: makes the error of a `get` that would wait in vain. */
+  #end: (() => unknown) | undefined;
 
   constructor(router: CoreRouter, options: ReceiverOptions = {}) {
     this.router = router;
@@ -55,7 +62,7 @@ export class Receiver<T = unknown> {
       overwrite: options.overwrite ?? false,
     });
     const goneReason = options.respondent?.goneReason;
-    if (goneReason !== undefined) this.end(goneReason);
+    if (goneReason !== undefined) this.end(channelError(goneReason));
   }
 
   /**
@@ -63,26 +70,27 @@ export class Receiver<T = unknown> {
    * more; with a {@link TimeoutError} after `timeoutMs` (0 never waits); with the signal's reason when it aborts. A waiter that gave up
    * takes no message with it. While someone waits the program stays alive.
    */
-  async get(options: WaitOptions = {}): Promise<Message<T>> {
+  async get(options: GetOptions = {}): Promise<Message<T>> {
+    const message = this.tryGet() ?? (await this.wait(options));
+    if (message.isDead && options.throwDead !== false) throw new ChannelError(deadReason(message));
+    return message;
+  }
+
+  /** The oldest queued message, dead ones included; undefined when none is queued. Never waits or throws. */
+  tryGet(): Message<T> | undefined {
     const queued = this.#queue.shift();
-    if (queued !== undefined) {
-      this.#credits.consumed(queued);
-      return living(queued);
-    }
-    if (this.#endReason !== undefined) throw new ChannelError(this.#endReason);
-    if (options.timeoutMs === 0)
-      throw new TimeoutError("Cannot get message: none is queued and timeoutMs is 0");
-    let waiter: Waiter<T> | undefined;
-    return await awaitWithin<Message<T>>(
-      this.router.broker,
-      options,
-      () => "receive a message",
-      (resolve, reject) => {
-        waiter = { resolve, reject };
-        this.#waiters.add(waiter);
-      },
-      () => this.#waiters.delete(waiter as Waiter<T>),
-    );
+    if (queued !== undefined) this.#credits.consumed(queued);
+    return queued;
+  }
+
+  /** True once nothing more can arrive; what is queued can still be read. */
+  get isClosed(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Why nothing more can arrive. Undefined before that, and when it was for one message and has delivered it. */
+  get endError(): unknown {
+    return this.#end === delivered ? undefined : this.#end?.();
   }
 
   /** Messages until a dead one or `close`; then it ends quietly. */
@@ -110,43 +118,73 @@ export class Receiver<T = unknown> {
   /** Ends it: everyone who waits gets a {@link ChannelError}, what is queued is dropped. Safe to call twice. */
   close(): void {
     const reason = "The receiver was closed";
+    const closed = channelError(reason);
     this.#credits.refuse(this.#queue.splice(0), reason);
-    this.end(reason);
-    this.#endReason = reason;
+    this.end(closed);
+    this.#end = closed;
+  }
+
+  /** Ends it: everyone who waits, and every `get` once the queue is empty, rejects with `reason`. Without effect on one that has ended. */
+  abort(reason: unknown): void {
+    this.end(() => reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
 
+  private wait(options: WaitOptions): Promise<Message<T>> {
+    if (this.#end !== undefined) throw this.#end();
+    if (options.timeoutMs === 0)
+      throw new TimeoutError("Cannot get message: none is queued and timeoutMs is 0");
+    let waiter: Waiter<T> | undefined;
+    return awaitWithin<Message<T>>(
+      this.router.broker,
+      options,
+      () => "receive a message",
+      (resolve, reject) => {
+        waiter = { resolve, reject };
+        this.#waiters.add(waiter);
+      },
+      () => this.#waiters.delete(waiter as Waiter<T>),
+    );
+  }
+
   private receive(frame: Frame): void {
     const message = new Message<T>(this.router, frame);
     message.receiver = this;
-    const isFromHere = frame.srcId === this.router.contextId;
     const [waiter] = this.#waiters;
     if (waiter !== undefined) {
       this.#waiters.delete(waiter);
       this.#credits.consumed(message);
-      if (message.isDead) waiter.reject(new ChannelError(deadReason(message)));
-      else waiter.resolve(message);
+      waiter.resolve(message);
     } else {
       this.#queue.push(message);
     }
     // This context's own router says so when the respondent is gone; a one-shot receiver has had its message.
-    if (message.isDead && isFromHere) this.end(deadReason(message));
-    else if (this.#isOneShot) this.end("The receiver was for one message and has delivered it");
+    const isVerdict = message.isDead && frame.srcId === this.router.contextId;
+    if (isVerdict) this.end(channelError(deadReason(message)));
+    else if (this.#isOneShot) this.end(delivered);
+    else if (waiter === undefined) this.notify();
   }
 
-  private end(reason: string): void {
+  private end(error: () => unknown): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
     // Once only: later the handle may be another's.
-    if (this.#endReason === undefined) this.router.unlisten(this.handle);
-    this.#endReason ??= reason;
-    for (const waiter of this.#waiters) waiter.reject(new ChannelError(reason));
+    this.router.unlisten(this.handle);
+    for (const waiter of this.#waiters) waiter.reject(error());
     this.#waiters.clear();
+    this.notify();
+  }
+
+  private notify(): void {
+    for (const watcher of this.watchers) watcher();
   }
 }
 
-function living<T>(message: Message<T>): Message<T> {
-  if (message.isDead) throw new ChannelError(deadReason(message));
-  return message;
+const delivered = channelError("The receiver was for one message and has delivered it");
+
+function channelError(reason: string): () => ChannelError {
+  return () => new ChannelError(reason);
 }

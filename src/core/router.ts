@@ -4,8 +4,11 @@ import { Handle } from "../wire/handles.ts";
 import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
 import type { Reviver } from "../wire/references.ts";
 import { Broker } from "./broker.ts";
+import type { bindCalls, call, callAsync, callNoReply } from "./call.ts";
+import type { CallChain } from "./call-chain.ts";
 import { Context } from "./context.ts";
-import { Credits, FIRST_CREDIT_HANDLE } from "./flow-control.ts";
+import { FIRST_CREDIT_HANDLE } from "./credit-handles.ts";
+import type { Credits, Window } from "./flow-control.ts";
 import { FrameRouter } from "./frame-router.ts";
 import { getLogger, type Logger } from "./log.ts";
 import { Message } from "./message.ts";
@@ -32,6 +35,18 @@ export interface Functions {
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
+/** What user code does with contexts and senders: src/core/features.ts. */
+export interface Features {
+  readonly call: typeof call;
+  readonly callAsync: typeof callAsync;
+  readonly callNoReply: typeof callNoReply;
+  readonly bindCalls: typeof bindCalls;
+  readonly services: ServiceClient;
+  newChain(context: Context): CallChain;
+  newWindow(contextId: number): Window;
+  newCredits(): Credits;
+}
+
 export interface HandlerOptions {
   handle?: number;
   /** False: removed before the single call. */
@@ -54,8 +69,10 @@ export class CoreRouter extends FrameRouter implements Reviver {
   readonly limits: Limits;
   readonly log: Logger = getLogger("mitogen.router");
   functions: Functions = noFunctions;
-  /** How services of other contexts are called. */
-  services: ServiceClient = noServices;
+  /** Set where the code for it is: in the master, and with the part `mitogen:api`. */
+  features: Features | undefined;
+  /** Set when a value with a context or a sender in it was received: what it takes to use them is needed. */
+  hasReferences = false;
   readonly #contexts: Map<number, Context> = new Map();
   #self: Context | undefined;
 
@@ -97,9 +114,9 @@ export class CoreRouter extends FrameRouter implements Reviver {
    * Throws a RangeError when the handle is taken.
    */
   addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
-    const credits = new Credits(this);
+    const credits = this.features?.newCredits();
     const onFrame = (frame: ConstructorParameters<typeof Message>[1]): void => {
-      credits.consumed(frame);
+      credits?.consumed(frame);
       fn(new Message(this, frame));
     };
     return this.listen(onFrame, {
@@ -110,6 +127,14 @@ export class CoreRouter extends FrameRouter implements Reviver {
       isService: options.service ?? false,
       overwrite: options.overwrite ?? false,
     });
+  }
+
+  /** Throws a MitogenError where the code for it is not. */
+  requireFeatures(): Features {
+    if (this.features !== undefined) return this.features;
+    throw new MitogenError(
+      'Cannot use contexts and senders here: no module of this context imports "mitogen"',
+    );
   }
 
   /** A handle that asks for credit: src/core/flow-control.ts. */
@@ -167,6 +192,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
 
   // Reviver: what the decoder calls for references inside values.
   context(contextId: number, name: string): Context {
+    this.hasReferences = true;
     // A name in a message is its sender's word: it is not remembered for others.
     return (
       this.#contexts.get(contextId) ??
@@ -175,6 +201,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
   }
 
   sender(contextId: number, handle: number): Sender {
+    this.hasReferences = true;
     // Sending to it carries our authority: a child must not have us call a function, or end a context, for it.
     if (handle >= Handle.GET_MODULE && handle <= Handle.LAST_RESERVED) {
       throw new ProtocolError(`Cannot decode sender: handle ${handle} is reserved`);
@@ -200,14 +227,4 @@ const noFunctions: Functions = {
   importModule: refuseToName,
   prepare: () => undefined,
   originalStack: (stack) => stack,
-};
-
-/** In a child whose modules do not import this library. */
-const noServices: ServiceClient = () => {
-  const fail = (): never => {
-    throw new MitogenError(
-      'Cannot call services from this context: a module here must import "mitogen" first',
-    );
-  };
-  return { callService: fail, callServiceAsync: fail, service: fail };
 };

@@ -1,6 +1,6 @@
 import type { Frame } from "../wire/frame.ts";
 import { travelsAs } from "../wire/references.ts";
-import { Window } from "./flow-control.ts";
+import type { Window } from "./flow-control.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
@@ -37,7 +37,7 @@ export class Sender<T = unknown> {
   }
 
   private dispatch(frame: Frame): Promise<void> | undefined {
-    this.#window ??= new Window(this.#router, this.contextId);
+    this.#window ??= this.#router.requireFeatures().newWindow(this.contextId);
     return this.#window.send(frame);
   }
 

@@ -18,43 +18,33 @@ const MAX_TIMER_MS = 0x7fffffff;
  * program stays alive.
  */
 export function awaitWithin<T>(
-  broker: Broker,
+  broker: Pick<Broker, "hold" | "release">,
   options: WaitOptions,
   what: () => string,
   start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
   stop: () => void,
 ): Promise<T> {
-  const { timeoutMs, signal } = options;
+  const { signal } = options;
   return new Promise<T>((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(signal.reason);
       return;
     }
-    checkTimeout(timeoutMs);
-    let timer: NodeJS.Timeout | undefined;
+    checkTimeout(options.timeoutMs);
     let isSettled = false;
     const settle = (): boolean => {
       if (isSettled) return false;
       isSettled = true;
-      if (timer !== undefined) clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      unwatch();
       broker.release();
       stop();
       return true;
     };
-    const onAbort = () => {
-      if (settle()) reject(signal?.reason);
-    };
-    broker.hold();
-    if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
-      timer = setTimeout(() => {
-        if (settle()) reject(new TimeoutError(`Cannot ${what()}: no answer within ${timeoutMs} ms`));
-      }, timeoutMs);
-    }
-    signal?.addEventListener("abort", onAbort);
     const fail = (error: unknown) => {
       if (settle()) reject(error);
     };
+    broker.hold();
+    const unwatch = watchBounds(options, what, fail);
     try {
       start((value) => {
         if (settle()) resolve(value);
@@ -63,6 +53,33 @@ export function awaitWithin<T>(
       fail(error);
     }
   });
+}
+
+/**
+ * Calls `giveUp` with the reason when the time is up or the signal aborts, at once if it has aborted already. The answer
+ * ends that. Keeps nothing alive.
+ */
+export function watchBounds(
+  { timeoutMs, signal }: WaitOptions,
+  what: () => string,
+  giveUp: (reason: unknown) => void,
+): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = () => giveUp(signal?.reason);
+  if (signal?.aborted === true) onAbort();
+  else {
+    signal?.addEventListener("abort", onAbort);
+    if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
+      timer = setTimeout(() => {
+        giveUp(new TimeoutError(`Cannot ${what()}: no answer within ${timeoutMs} ms`));
+      }, timeoutMs);
+      timer.unref();
+    }
+  }
+  return () => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  };
 }
 
 /** Throws a RangeError for a timeout that is no duration. */

@@ -1,4 +1,4 @@
-import { readableStack } from "../core/call.ts";
+import { readableStack } from "../core/call-site.ts";
 import { emitRecord, LogLevel, type LogLevelName } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";

@@ -14,6 +14,7 @@ import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
+import { callFeatures } from "./call-features.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
@@ -33,10 +34,11 @@ export interface Host {
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router, importer }: Host): Record<string, unknown> {
+export function mitogenModule({ router, importer, dispatcher }: Host): Record<string, unknown> {
   return {
     ...errors,
     ...servicesInChild(router, importer),
+    ...callFeatures(router, dispatcher),
     Blob,
     Broker,
     Context,

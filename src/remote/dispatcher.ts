@@ -3,38 +3,61 @@ import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
-import { CallError, ProtocolError } from "../errors.ts";
+import { CallError, MitogenError, ProtocolError } from "../errors.ts";
 import { API } from "../loader/builtins.ts";
 import type { Importer } from "../loader/importer.ts";
 import { Handle } from "../wire/handles.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-interface Call {
+/** A call that has arrived and is not over. */
+export interface Call {
   readonly message: Message;
+  /** The chain of its caller that it belongs to, or null. */
+  readonly chain: number | null;
   readonly name: FunctionName;
   readonly args: unknown[];
+  /** Its caller wants to know that it is over, nothing more: a failure is logged here. */
+  readonly isQuiet: boolean;
+  /** Why its caller has given it up. */
+  cancelReason: unknown;
+}
+
+/** The failure it was answered with, if it was one. */
+export type Outcome = CallError | undefined;
+
+/** Runs a call and answers it; with a `refusal` it is answered by that, unexecuted. Never throws or rejects. */
+export type Perform = (refusal?: unknown) => Outcome | Promise<Outcome>;
+
+interface Target {
+  readonly fn: AnyFunction;
+  readonly receiver: unknown;
 }
 
 const log = getLogger("mitogen.child");
+const MALFORMED: FunctionName = { module: "a malformed message", path: ["?"] };
 
 /**
  * Runs the functions others call here. Calls start in the order they arrived: one whose modules are being evaluated holds up
  * those behind it, one that has started does not.
  */
 export class Dispatcher {
+  /** Decides when, and surrounded by what, a call runs. The part `mitogen:api` puts chains and `currentCall()` here. */
+  around: (call: Call, perform: Perform) => unknown = refuseChained;
+  /** Told of calls whose callers gave them up. */
+  onCancelled: ((call: Call) => void) | undefined;
+  readonly calls: Set<Call> = new Set();
   readonly #importer: Importer;
   readonly #waiting: Call[] = [];
+  readonly #router: CoreRouter;
   #isLoading = false;
 
   constructor(router: CoreRouter, importer: Importer) {
+    this.#router = router;
     this.#importer = importer;
     // Running code is what authority is for: a sibling, or a child of this context, may not.
-    router.addHandler((message) => this.receive(message), {
-      handle: Handle.CALL_FUNCTION,
-      policy: hasParentAuthority,
-      service: true,
-    });
+    const options = { policy: hasParentAuthority, service: true };
+    router.addHandler((message) => this.receive(message), { handle: Handle.CALL_FUNCTION, ...options });
     // Services are in the part `mitogen:api`; once needed, a pool takes the handle over. Until then only those above may have it loaded.
     let turn = Promise.resolve();
     router.addHandler(
@@ -42,10 +65,30 @@ export class Dispatcher {
         turn = turn
           .then(() => importer.load({ module: API, path: ["acceptServiceCall"] }))
           .then(({ fn }) => void fn(message))
-          .catch((error) => answerError(message, error, "a service"));
+          .catch((error) => message.reply(callErrorFrom(error)));
       },
-      { handle: Handle.CALL_SERVICE, policy: hasParentAuthority, service: true },
+      { handle: Handle.CALL_SERVICE, ...options },
     );
+    router.addHandler(
+      (message) => {
+        const [replyTo, reason] = message.decode() as [number, unknown];
+        // srcId has been verified: nobody but its caller, not even another context above, ends a call.
+        this.cancel(
+          (call) => call.message.srcId === message.srcId && call.message.replyTo === replyTo,
+          reason,
+        );
+      },
+      { handle: Handle.CANCEL_CALL, ...options },
+    );
+  }
+
+  /** Gives calls up: those that have not started never will, the others may notice. */
+  cancel(isMeant: (call: Call) => boolean, reason: unknown): void {
+    for (const call of this.calls) {
+      if (!isMeant(call)) continue;
+      call.cancelReason = reason;
+      this.onCancelled?.(call);
+    }
   }
 
   private receive(message: Message): void {
@@ -53,27 +96,38 @@ export class Dispatcher {
     try {
       call = parseCall(message);
     } catch (error) {
-      answerError(message, error, "a malformed call");
+      this.fail(
+        { message, chain: null, name: MALFORMED, args: [], isQuiet: false, cancelReason: undefined },
+        error,
+      );
       return;
     }
+    this.calls.add(call);
     if (this.#isLoading) this.#waiting.push(call);
     else this.start(call);
   }
 
   private start(call: Call): void {
-    const target = this.#importer.lookUp(call.name);
-    if (target !== undefined) {
-      run(call, target);
+    // Whoever is given a context or a sender will use it, and need not have imported anything for that.
+    const lacksFeatures = this.#router.hasReferences && this.#router.features === undefined;
+    let target: Target | undefined;
+    try {
+      target = call.cancelReason === undefined ? this.#importer.lookUp(call.name) : failing(undefined);
+    } catch (error) {
+      target = failing(error);
+    }
+    if (target !== undefined && !lacksFeatures) {
+      this.run(call, target);
       return;
     }
     this.#isLoading = true;
-    void this.#importer
-      .load(call.name)
-      .then(
-        (loaded) => run(call, loaded),
-        (error) => answerError(call.message, error, printName(call.name)),
-      )
-      .then(() => {
+    const importer = this.#importer;
+    const ready = lacksFeatures ? importer.load({ module: API, path: ["econtext"] }) : Promise.resolve();
+    void ready
+      .then(() => target ?? importer.load(call.name))
+      .catch(failing)
+      .then((loaded) => {
+        this.run(call, loaded);
         this.#isLoading = false;
         while (!this.#isLoading) {
           const next = this.#waiting.shift();
@@ -82,52 +136,82 @@ export class Dispatcher {
         }
       });
   }
+
+  private run(call: Call, target: Target): void {
+    void this.around(call, (refusal) => this.perform(call, target, refusal));
+  }
+
+  private perform(
+    call: Call,
+    target: Target,
+    refusal: unknown = call.cancelReason,
+  ): Outcome | Promise<Outcome> {
+    let value: unknown;
+    try {
+      if (refusal !== undefined) throw refusal;
+      value = target.fn.apply(target.receiver, call.args);
+      if (!isThenable(value)) return this.answer(call, value);
+    } catch (error) {
+      return this.fail(call, error);
+    }
+    return Promise.resolve(value).then(
+      (settled) => this.answer(call, settled),
+      (error) => this.fail(call, error),
+    );
+  }
+
+  private answer(call: Call, value: unknown): Outcome {
+    try {
+      call.message.reply(call.isQuiet ? null : value);
+    } catch (error) {
+      // It cannot travel: the caller is told, the context lives on.
+      return this.fail(call, error);
+    }
+    this.calls.delete(call);
+    return undefined;
+  }
+
+  private fail(call: Call, error: unknown): CallError {
+    this.calls.delete(call);
+    const failure = error instanceof CallError ? error : callErrorFrom(error);
+    const isQuiet = call.isQuiet || call.message.replyTo === 0;
+    // That of a chain surfaces from its next call.
+    if (isQuiet && call.chain === null) log.error(`Call of ${printName(call.name)} failed: ${failure.stack}`);
+    call.message.reply(isQuiet ? null : failure);
+    return failure;
+  }
+}
+
+function refuseChained(call: Call, perform: Perform): void {
+  void perform(call.chain === null ? undefined : new MitogenError("Cannot run call: its chain is not open"));
+}
+
+function failing(error: unknown): Target {
+  return {
+    fn() {
+      throw error;
+    },
+    receiver: undefined,
+  };
 }
 
 function parseCall(message: Message): Call {
-  const [, module, path, args] = message.decode() as [unknown, string, string[], unknown[]];
+  const [chain, module, path, args, isQuiet] = message.decode() as [number, string, string[], [], unknown];
   if (typeof module !== "string" || !Array.isArray(path) || !Array.isArray(args)) {
     throw new ProtocolError("Cannot run call: it must be [chain, module, path, arguments]");
   }
-  return { message, name: { module, path }, args };
-}
-
-function run(call: Call, target: { fn: AnyFunction; receiver: unknown }): void {
-  const { message, name } = call;
-  let value: unknown;
-  try {
-    value = target.fn.apply(target.receiver, call.args);
-    if (!isThenable(value)) {
-      answer(message, name, value);
-      return;
-    }
-  } catch (error) {
-    answerError(message, error, printName(name));
-    return;
-  }
-  Promise.resolve(value).then(
-    (settled) => answer(message, name, settled),
-    (error) => answerError(message, error, printName(name)),
-  );
+  return {
+    message,
+    chain,
+    name: { module, path },
+    args,
+    isQuiet: isQuiet === true,
+    cancelReason: undefined,
+  };
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null && "then" in value;
-}
-
-function answer(message: Message, name: FunctionName, value: unknown): void {
-  try {
-    message.reply(value);
-  } catch (error) {
-    // It cannot travel: the caller is told, the context lives on.
-    answerError(message, error, printName(name));
-  }
-}
-
-function answerError(message: Message, error: unknown, what: string): void {
-  const callError = error instanceof CallError ? error : callErrorFrom(error);
-  if (message.replyTo === 0) log.error(`Call of ${what} failed: ${callError.stack}`);
-  else message.reply(callError);
 }
 
 function printName(name: FunctionName): string {

@@ -3,9 +3,8 @@ import * as callError from "../core/call-error.ts";
 import { Context } from "../core/context.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
-import { Message } from "../core/message.ts";
+import { deadReason, Message } from "../core/message.ts";
 import * as policy from "../core/policy.ts";
-import { Receiver } from "../core/receiver.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import { StreamLink } from "../core/stream-link.ts";
@@ -25,9 +24,8 @@ const SHARED: Readonly<Record<string, object>> = {
   "core/context": { Context },
   "core/function-ref": { FunctionRef },
   "core/log": { getLogger },
-  "core/message": { Message },
+  "core/message": { deadReason, Message },
   "core/policy": policy,
-  "core/receiver": { Receiver },
   "core/router": { CoreRouter },
   "core/sender": { Sender },
   "core/stream-link": { StreamLink },

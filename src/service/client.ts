@@ -1,8 +1,9 @@
-import { answerLocally, sendPrepared, withCallSite } from "../core/call.ts";
+import { answerLocally, sendPrepared } from "../core/call.ts";
+import { withCallSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
-import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { FunctionName } from "../core/router.ts";
 import type { ServiceCalls, ServiceClass } from "../core/service-call.ts";
 import { awaitWithin, type WaitOptions } from "../core/wait.ts";
 import { ChannelError } from "../errors.ts";
@@ -13,14 +14,10 @@ import { Service } from "./service.ts";
 /** What a child must have to take requests: the part this file is in. */
 const SERVICES: FunctionName = { module: "mitogen:api", path: [] };
 
-/** Gives the contexts of a router their `callService`, `callServiceAsync` and `service`. */
-export function installServiceCalls(router: CoreRouter): void {
-  router.services = callsOf;
-}
-
 type Caller = (...args: never[]) => unknown;
 
-function callsOf(context: Context, options: WaitOptions, caller?: Caller): ServiceCalls {
+/** `callService`, `callServiceAsync` and `service` of a context. */
+export function serviceCallsOf(context: Context, options: WaitOptions, caller?: Caller): ServiceCalls {
   const calls = {
     callService: (service: ServiceClass | string, method: string, args?: object): Promise<unknown> =>
       callService(context, service, method, args, options, caller ?? calls.callService),
@@ -75,7 +72,7 @@ async function callService(
           }
         };
         replyTo = router.listen(onReply, { isPersistent: false, respondentId: dstId });
-        sendPrepared(context, needed(identity), { ...frame, replyTo }, () => isOver, reject);
+        sendPrepared(context, needed(identity), { ...frame, replyTo }, undefined, () => isOver, reject);
       },
       () => {
         isOver = true;
@@ -99,7 +96,7 @@ function callServiceAsync(
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
   const { handle } = receiver;
   const onFailed = (error: unknown): void => answerLocally(context, handle, error);
-  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, () => false, onFailed);
+  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, undefined, () => false, onFailed);
   return receiver;
 }
 

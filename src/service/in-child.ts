@@ -1,6 +1,5 @@
 import type { Message } from "../core/message.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
-import { installServiceCalls } from "./client.ts";
 import { AllowAny, AllowParents, argSpec, expose, noReply } from "./exposed.ts";
 import { DeduplicatingInvoker, Invoker, SerializedInvoker } from "./invoker.ts";
 import { NO_REPLY, Pool } from "./pool.ts";
@@ -16,7 +15,6 @@ interface Loader {
 export function servicesInChild(router: CoreRouter, importer: Loader): Record<string, unknown> {
   const state = servicesOf(router);
   state.load = async (reference) => (await importer.load(reference)).fn;
-  installServiceCalls(router);
   return {
     AllowAny,
     AllowParents,

@@ -19,6 +19,8 @@ export const Handle = {
   END_CHILD: 115,
   /** Ours: answered at once, by the broker thread of a child. */
   PING: 116,
+  /** Ours: whoever made a call no longer waits for it. */
+  CANCEL_CALL: 117,
   /** Up to here no Sender may name a handle: sending carries the sender's authority. */
   LAST_RESERVED: 199,
   /** Not a handle: the `replyTo` of a dead message. */

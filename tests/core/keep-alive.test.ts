@@ -14,6 +14,7 @@ function run(program: string): { stdout: string; stderr: string; status: number 
     import { Broker } from "${new URL("broker.js", core)}";
     import { CoreRouter } from "${new URL("router.js", core)}";
     import { Receiver } from "${new URL("receiver.js", core)}";
+    import { installFeatures } from "${new URL("features.js", core)}";
     const later = (fn) => setTimeout(fn, 30).unref();
     ${program}`;
   const { NODE_TEST_CONTEXT, ...env } = process.env;
@@ -69,7 +70,9 @@ test("KeepAlive.dispose voids the holds that are out and those that follow", () 
 
 test("Receiver.get that waits keeps the program alive, a receiver nobody reads does not", () => {
   const waiting = run(`
-    const receiver = new Receiver(new CoreRouter(new Broker(), { contextId: 0 }));
+    const router = new CoreRouter(new Broker(), { contextId: 0 });
+    installFeatures(router, () => ({}));
+    const receiver = new Receiver(router);
     receiver.get().then(() => { console.log("got it"); later(() => console.log("still here")); });
     later(() => receiver.toSender().send(1));
   `);

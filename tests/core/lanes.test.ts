@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FIRST_CREDIT_HANDLE } from "../../src/core/flow-control.ts";
+import { FIRST_CREDIT_HANDLE } from "../../src/core/credit-handles.ts";
 import { Assembler, Lanes } from "../../src/core/lanes.ts";
 import { ProtocolError } from "../../src/errors.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";

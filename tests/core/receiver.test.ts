@@ -273,3 +273,54 @@ test("Receiver.get keeps the program alive while it waits, a discarded receiver 
   await wait;
   assert.equal(router.fakeBroker.holds, 0);
 });
+
+test("Receiver.get with throwDead false returns the dead message, queued or waited for (RCV-02)", async () => {
+  const { master, child, context, wire } = masterAndChild();
+  const receiver = new Receiver<number>(master, { respondent: context });
+  const sender = new Sender<number>(child, 0, receiver.handle);
+  const waited = receiver.get({ throwDead: false });
+  sender.close();
+  sender.close();
+  for (const message of [await waited, await receiver.get({ throwDead: false })]) {
+    assert.equal(message.isDead, true);
+    assert.throws(() => message.decode(), ChannelError);
+  }
+  wire.cut("gone");
+  assert.equal((await receiver.get({ throwDead: false })).isDead, true);
+  // From now on there is no message to return.
+  await assert.rejects(receiver.get({ throwDead: false }), { message: "gone" });
+});
+
+test("Receiver.tryGet takes what is queued and never waits or throws", async () => {
+  const receiver = new Receiver(lonely());
+  assert.equal(receiver.tryGet(), undefined);
+  await send(receiver, 1);
+  receiver.toSender().close();
+  assert.equal(receiver.tryGet()?.decode(), 1);
+  assert.equal(receiver.tryGet()?.isDead, true);
+  receiver.close();
+  assert.equal(receiver.tryGet(), undefined);
+});
+
+test("Receiver.abort ends it with a reason of its own; what is queued can still be read", async () => {
+  const receiver = new Receiver(lonely(), { handle: 2000 });
+  const reason = new RangeError("mine");
+  const waits = [receiver.get(), receiver.get()];
+  await send(receiver, 1);
+  await send(receiver, 2, 3);
+  receiver.abort(reason);
+  receiver.abort(new Error("another"));
+  assert.equal((await (waits[0] as Promise<Message>)).decode(), 1);
+  assert.deepEqual([receiver.isClosed, receiver.endError, receiver.size()], [true, reason, 1]);
+  assert.equal((await receiver.get()).decode(), 3);
+  await assert.rejects(receiver.get(), (error) => error === reason);
+});
+
+test("Receiver.endError tells a loud end from having delivered the one message", async () => {
+  const oneShot = new Receiver(lonely(), { persist: false });
+  assert.deepEqual([oneShot.isClosed, oneShot.endError], [false, undefined]);
+  await send(oneShot, 1);
+  assert.deepEqual([oneShot.isClosed, oneShot.endError], [true, undefined]);
+  oneShot.close();
+  assert.ok(oneShot.endError instanceof ChannelError);
+});

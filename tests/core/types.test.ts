@@ -4,7 +4,9 @@ import os from "node:os";
 import { test } from "node:test";
 import {
   type Callable,
+  Channel,
   type Context,
+  currentCall,
   type FunctionRef,
   type Message,
   type ModuleHandle,
@@ -13,6 +15,7 @@ import {
   ref,
   resource,
   runWithRouter,
+  Select,
   type Sender,
   withRouter,
 } from "../../src/index.ts";
@@ -95,6 +98,30 @@ async function receivers(context: Context): Promise<void> {
   is<void>()(context.callNoReply(later, "x"));
   // @ts-expect-error: an argument is of another type
   context.callNoReply(later, 1);
+}
+
+async function chains(context: Context): Promise<void> {
+  await using chain = context.chain();
+  is<{ name: string; size: number }>()(await chain.call(later, "x"));
+  is<Receiver<number>>()(chain.callAsync(noArguments));
+  is<void>()(chain.callNoReply(nothing));
+  is<number>()(await chain.with({ timeoutMs: 1 }).call(noArguments));
+  // @ts-expect-error: an argument is of another type
+  void chain.call(later, 1);
+}
+
+async function selects(context: Context, router: Router): Promise<void> {
+  const calls = [context.callAsync(noArguments), context.callAsync(noArguments)];
+  is<number[]>()(await Select.all(calls));
+  const select = new Select([new Select(calls), new Channel<number>(router, { context, dstHandle: 1 })]);
+  is<Message<number>>()(await select.get({ timeoutMs: 1, throwDead: false }));
+  is<Message<number>>()((await select.getEvent()).data);
+  for await (const message of select) is<number>()(message.decode());
+  for await (const { data } of select.iterEvents()) is<number>()(data.decode());
+  // @ts-expect-error: of another type
+  select.add(context.callAsync(later, "x"));
+  is<AbortSignal>()(currentCall().signal);
+  is<Context>()(currentCall().source);
 }
 
 async function bounds(context: Context): Promise<void> {
@@ -190,6 +217,17 @@ async function programs(): Promise<void> {
 
 test("Context.call infers arguments and awaited results from the function", () => {
   // That this file compiles is the proof.
-  for (const proof of [calls, builtins, receivers, bounds, references, moduleHandles, resources, programs])
+  for (const proof of [
+    calls,
+    builtins,
+    receivers,
+    chains,
+    selects,
+    bounds,
+    references,
+    moduleHandles,
+    resources,
+    programs,
+  ])
     void proof;
 });

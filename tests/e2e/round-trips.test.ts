@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { Router } from "../../src/index.ts";
+import * as calls from "../fixtures/remote/calls.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -33,6 +34,12 @@ it("over a slow link a connect takes one round trip, and the first result one mo
     const trips = (ms: number): number => Math.floor(ms / ROUND_TRIP_MS);
     assert.equal(trips(connected - started), 1, `connect: ${connected - started} ms`);
     assert.equal(trips(answered - connected), 1, `first call: ${answered - connected} ms`);
+    // Four calls, of a module and a chain that are both new there (CHN-06).
+    await using chain = context.chain();
+    for (const name of ["a", "b", "c"]) chain.callNoReply(calls.step, name);
+    assert.equal((await chain.call(calls.step, "d")).length, 8);
+    const chained = Date.now();
+    assert.equal(trips(chained - answered), 1, `four chained calls: ${chained - answered} ms`);
   } finally {
     rmSync(folder, { recursive: true });
   }

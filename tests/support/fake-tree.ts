@@ -1,5 +1,7 @@
 import { Context } from "../../src/core/context.ts";
+import { installFeatures } from "../../src/core/features.ts";
 import { CoreRouter } from "../../src/core/router.ts";
+import { serviceCallsOf } from "../../src/service/client.ts";
 import { FakeBroker } from "./fake-broker.ts";
 import { LinkPair } from "./link-pair.ts";
 
@@ -11,6 +13,7 @@ export class FakeRouter extends CoreRouter {
     const broker = new FakeBroker();
     super(broker, options);
     this.fakeBroker = broker;
+    installFeatures(this, serviceCallsOf);
   }
 
   /** The context of a child, before its link. */

@@ -1,5 +1,4 @@
 import type { FunctionName } from "../../src/core/router.ts";
-import { installServiceCalls } from "../../src/service/client.ts";
 import { servicesInChild } from "../../src/service/in-child.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { FakeFunctions } from "./fake-functions.ts";
@@ -9,10 +8,7 @@ import { masterAndChild, type Pair } from "./fake-tree.ts";
 export function servicePair(): Pair & { functions: FakeFunctions } {
   const pair = masterAndChild();
   const functions = new FakeFunctions();
-  for (const router of [pair.master, pair.child]) {
-    router.functions = functions;
-    installServiceCalls(router);
-  }
+  for (const router of [pair.master, pair.child]) router.functions = functions;
   return { ...pair, functions };
 }
 

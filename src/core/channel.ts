@@ -1,0 +1,46 @@
+import type { Context } from "./context.ts";
+import { Receiver, type ReceiverOptions } from "./receiver.ts";
+import type { CoreRouter } from "./router.ts";
+import { Sender } from "./sender.ts";
+
+export interface ChannelOptions extends ReceiverOptions {
+  /** Where to send to. */
+  readonly context: Context;
+  /** The handle there, from 1. */
+  readonly dstHandle: number;
+}
+
+/**
+ * A {@link Receiver} and a {@link Sender} to another context in one: two channels that know each other's handles talk both ways.
+ * Throws a RangeError for a `dstHandle` that is none.
+ *
+ * ```ts
+ * const channel = new Channel<string>(router, { context, dstHandle: 2000, handle: 2000 });
+ * await channel.send("hello");
+ * const answer = await channel.get();
+ * ```
+ */
+export class Channel<T = unknown> extends Receiver<T> {
+  readonly sender: Sender<T>;
+
+  constructor(router: CoreRouter, { context, dstHandle, ...options }: ChannelOptions) {
+    if (!(Number.isInteger(dstHandle) && dstHandle > 0 && dstHandle <= 0xffffffff)) {
+      throw new RangeError(`Cannot make channel: dstHandle must be a handle, from 1, got ${dstHandle}`);
+    }
+    super(router, options);
+    this.sender = new Sender<T>(router, context.contextId, dstHandle);
+  }
+
+  /** Sends one value to the other end; see {@link Sender.send}. */
+  send(value: T): Promise<void> {
+    return this.sender.send(value);
+  }
+
+  /** Closes both directions: the other end is told that nothing more will come. Safe to call twice. */
+  override close(): void {
+    if (!this.#isClosed) this.sender.close();
+    this.#isClosed = true;
+    super.close();
+  }
+  #isClosed = false;
+}

@@ -1,0 +1,7 @@
+/** Handles in this range ask for no answer but for what has been read: docs/protocol.md#flow-control. */
+export const FIRST_CREDIT_HANDLE = 0x40000000;
+const LAST_CREDIT_HANDLE = 0x7fffffff;
+
+export function isCreditHandle(handle: number): boolean {
+  return handle >= FIRST_CREDIT_HANDLE && handle <= LAST_CREDIT_HANDLE;
+}

@@ -1,0 +1,23 @@
+import { bindCalls, call, callAsync, callNoReply } from "./call.ts";
+import { CallChain } from "./call-chain.ts";
+import { Credits, Window } from "./flow-control.ts";
+import type { CoreRouter, Features } from "./router.ts";
+import type { ServiceClient } from "./service-call.ts";
+
+/**
+ * Lets the contexts and senders of a router do what programs ask of them. In the master always; in a child with the part `mitogen:api`, for a
+ * child that only takes calls does without.
+ */
+export function installFeatures(router: CoreRouter, services: ServiceClient): void {
+  const features: Features = {
+    call,
+    callAsync,
+    callNoReply,
+    bindCalls,
+    services,
+    newChain: (context) => new CallChain(context),
+    newWindow: (contextId) => new Window(router, contextId),
+    newCredits: () => new Credits(router),
+  };
+  router.features = features;
+}

@@ -1,0 +1,293 @@
+import { SelectError, TimeoutError } from "../errors.ts";
+import { KeepAlive } from "./keep-alive.ts";
+import type { Message } from "./message.ts";
+import type { GetOptions, Receiver } from "./receiver.ts";
+import { awaitWithin, checkTimeout, type WaitOptions } from "./wait.ts";
+
+export type SelectSource<T = unknown> = Receiver<T> | Select<T>;
+
+/** One message, and which source of the Select it came from. */
+export interface SelectEvent<T = unknown> {
+  readonly source: SelectSource<T>;
+  readonly data: Message<T>;
+}
+
+interface Member {
+  readonly watcher: () => void;
+  /** How often it stands among the ready ones. */
+  pending: number;
+}
+
+/** Which Select each source belongs to. */
+const owners = new WeakMap<object, object>();
+const keepAlive = new KeepAlive();
+
+/**
+ * Messages of several sources (Receivers, Channels, other Selects) in the order they arrived. A source belongs to one Select
+ * at a time, and loses nothing by it: what was queued before is delivered, source by source, and what another reader took is skipped.
+ *
+ * With `oneshot`, the default, a source is removed when it has yielded, a nested Select of that kind when it is empty. A source that can yield
+ * nothing more is removed in any case, after its ChannelError (its context is gone, it was closed) was thrown once, by `get` and by an iteration alike.
+ *
+ * ```ts
+ * const select = new Select(contexts.map((context) => context.callAsync(os.loadavg)));
+ * for await (const message of select) console.log(message.context.name, message.decode());
+ * ```
+ */
+export class Select<T = unknown> {
+  /** Called when something may have arrived, or it was closed: for the Select it is a source of. */
+  readonly watchers: Set<() => void> = new Set();
+  readonly #isOneShot: boolean;
+  readonly #members: Map<SelectSource<T>, Member> = new Map();
+  /** A source for each of its messages, and one for its end; what was read elsewhere shows when its turn comes. */
+  #ready: SelectSource<T>[] = [];
+  /** In the order they began to wait. Each answers whether it has got what it waits for. */
+  readonly #waiters: Set<() => boolean> = new Set();
+  #isPumping = false;
+  #isClosed = false;
+
+  /** Throws a {@link SelectError} like {@link add}. */
+  constructor(sources: Iterable<SelectSource<T>> = [], options: { oneshot?: boolean } = {}) {
+    this.#isOneShot = options.oneshot ?? true;
+    try {
+      for (const source of sources) this.add(source);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The values of one message of each receiver, in the order they arrive. Rejects with the first error, a CallError, or a ChannelError
+   * for a dead one, and leaves the receivers as they are then.
+   *
+   * ```ts
+   * const uptimes = await Select.all(contexts.map((context) => context.callAsync(os.uptime)));
+   * ```
+   */
+  static async all<T>(receivers: Iterable<SelectSource<T>>, options: WaitOptions = {}): Promise<T[]> {
+    const { timeoutMs, signal } = options;
+    checkTimeout(timeoutMs);
+    const select = new Select(receivers);
+    const values: T[] = [];
+    const started = process.hrtime();
+    try {
+      while (!select.isEmpty) {
+        const [seconds, nanoseconds] = process.hrtime(started);
+        const leftMs = timeoutMs && Math.max(0, timeoutMs - seconds * 1e3 - nanoseconds / 1e6);
+        const event = await select.next({ timeoutMs: leftMs, signal }, () => select.isEmpty);
+        if (event !== undefined) values.push(event.data.decode());
+      }
+      return values;
+    } finally {
+      select.close();
+    }
+  }
+
+  /** Throws a {@link SelectError} for a source that belongs to a Select already, and for one that would contain itself. */
+  add(source: SelectSource<T>): void {
+    if (this.#isClosed) throw new SelectError("Cannot add source: the select was closed");
+    if (owners.has(source)) throw new SelectError("Cannot add source: it belongs to a select already");
+    if (source instanceof Select && (source === this || source.contains(this))) {
+      throw new SelectError("Cannot add source: the select would contain itself");
+    }
+    const watcher = (): void => this.notify(source);
+    this.#members.set(source, { watcher, pending: 0 });
+    owners.set(source, this);
+    source.watchers.add(watcher);
+    for (let missing = this.dueOf(source); missing > 0; missing--) this.notify(source);
+  }
+
+  /** Nothing of it is yielded any more. Throws a {@link SelectError} for what is no source of this Select. */
+  remove(source: SelectSource<T>): void {
+    if (!this.#members.has(source)) {
+      throw new SelectError("Cannot remove source: it does not belong to this select");
+    }
+    this.drop(source);
+  }
+
+  /**
+   * The next message; its `receiver` is the source it came from. Rejects with a {@link SelectError} when there is no source, and when the Select
+   * is closed; with the error a source ended with; with a {@link TimeoutError} after `timeoutMs` (0 never waits); with the signal's reason. A
+   * waiter that gave up takes no message with it. While someone waits the program stays alive.
+   */
+  async get(options: GetOptions = {}): Promise<Message<T>> {
+    return (await this.getEvent(options)).data;
+  }
+
+  /** Like {@link get}, with the source beside the message. */
+  async getEvent(options: GetOptions = {}): Promise<SelectEvent<T>> {
+    const event = await this.next(options, () => this.#members.size === 0);
+    if (event !== undefined) return event;
+    throw new SelectError(
+      this.#isClosed ? "The select was closed" : "Cannot get from select: it has no sources",
+    );
+  }
+
+  /** The next message if there is one. For the Select this one is a source of. Throws the error a source ended with; dead messages are returned. */
+  tryGet(): Message<T> | undefined {
+    return this.take({ throwDead: false })?.data;
+  }
+
+  /** Messages until no source is left, in nested Selects neither, or until `close`. Throws the error a source ended with; a new iteration goes on with the others. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message<T>> {
+    for await (const event of this.iterEvents()) yield event.data;
+  }
+
+  /** Like the iteration, with the source beside each message. */
+  async *iterEvents(): AsyncIterableIterator<SelectEvent<T>> {
+    for (;;) {
+      const event = await this.next({}, () => !this.hasSource());
+      if (event === undefined) return;
+      yield event;
+    }
+  }
+
+  /** True while it has no sources. */
+  get isEmpty(): boolean {
+    return this.#members.size === 0;
+  }
+
+  /** True after `close`. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Why nothing more can come of it. */
+  get endError(): unknown {
+    return this.#isClosed ? new SelectError("The select was closed") : undefined;
+  }
+
+  /** Messages waiting to be read, in all sources. */
+  size(): number {
+    let size = 0;
+    for (const source of this.#members.keys()) size += source.size();
+    return size;
+  }
+
+  /** Releases the sources, which stay as they are, and wakes everyone who waits. Safe to call twice. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const source of [...this.#members.keys()]) this.drop(source);
+    this.changed();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** The next event; undefined once closed, or when `isOver` says that none will come. */
+  private async next(options: GetOptions, isOver: () => boolean): Promise<SelectEvent<T> | undefined> {
+    const event = this.take(options);
+    if (event !== undefined || this.#isClosed || isOver()) return event;
+    if (options.timeoutMs === 0) {
+      throw new TimeoutError("Cannot get from select: nothing is queued and timeoutMs is 0");
+    }
+    let waiter: (() => boolean) | undefined;
+    return await awaitWithin<SelectEvent<T> | undefined>(
+      keepAlive,
+      options,
+      () => "get from select",
+      (resolve, reject) => {
+        waiter = () => {
+          try {
+            const found = this.take(options);
+            if (found === undefined && !this.#isClosed && !isOver()) return false;
+            resolve(found);
+          } catch (error) {
+            reject(error);
+          }
+          return true;
+        };
+        this.#waiters.add(waiter);
+      },
+      () => this.#waiters.delete(waiter as () => boolean),
+    );
+  }
+
+  private take({ throwDead }: GetOptions): SelectEvent<T> | undefined {
+    for (let source = this.#ready.shift(); source !== undefined; source = this.#ready.shift()) {
+      (this.#members.get(source) as Member).pending -= 1;
+      let data: Message<T> | undefined;
+      try {
+        data = source.tryGet();
+      } catch (error) {
+        this.afterYield(source, false);
+        throw error;
+      }
+      if (data === undefined) {
+        // It was read elsewhere, or this is its end.
+        const error = source.endError;
+        if (source.isClosed) this.drop(source);
+        if (error !== undefined) throw error;
+        continue;
+      }
+      this.afterYield(source, data.isDead);
+      data.receiver = source;
+      if (throwDead !== false && data.isDead) data.decode();
+      return { source, data };
+    }
+    return undefined;
+  }
+
+  /** Removes a source that has nothing more to give: `isDead` if it has just told its end. */
+  private afterYield(source: SelectSource<T>, isDead: boolean): void {
+    const isDone = this.#isOneShot
+      ? !(source instanceof Select && source.#isOneShot && !source.isEmpty)
+      : source.isClosed && source.size() === 0 && (isDead || source.endError === undefined);
+    if (isDone) this.drop(source);
+  }
+
+  private drop(source: SelectSource<T>): void {
+    const member = this.#members.get(source);
+    if (member === undefined) return;
+    source.watchers.delete(member.watcher);
+    owners.delete(source);
+    this.#members.delete(source);
+    if (member.pending > 0) this.#ready = this.#ready.filter((each) => each !== source);
+    this.changed();
+  }
+
+  /** A source has something new to read, or has ended. */
+  private notify(source: SelectSource<T>): void {
+    const member = this.#members.get(source) as Member;
+    if (member.pending > 0 && member.pending >= this.dueOf(source)) {
+      // Its oldest place stands for a message that another reader took: without this they would pile up.
+      this.#ready.splice(this.#ready.indexOf(source), 1);
+      member.pending -= 1;
+    }
+    this.#ready.push(source);
+    member.pending += 1;
+    this.changed();
+  }
+
+  private changed(): void {
+    if (!this.#isPumping) {
+      this.#isPumping = true;
+      for (const waiter of this.#waiters) if (!waiter()) break;
+      this.#isPumping = false;
+    }
+    for (const watcher of this.watchers) watcher();
+  }
+
+  /** Whether any source is left that is no Select itself. */
+  private hasSource(): boolean {
+    for (const source of this.#members.keys()) {
+      if (!(source instanceof Select) || source.hasSource()) return true;
+    }
+    return false;
+  }
+
+  private contains(other: Select<T>): boolean {
+    for (const source of this.#members.keys()) {
+      if (source === other || (source instanceof Select && source.contains(other))) return true;
+    }
+    return false;
+  }
+
+  /** How many places among the ready ones a source may have: its messages, and its end. */
+  private dueOf(source: SelectSource<T>): number {
+    return (source instanceof Select ? source.#ready.length : source.size()) + (source.isClosed ? 1 : 0);
+  }
+}

@@ -1,0 +1,424 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Channel } from "../../src/core/channel.ts";
+import type { Message } from "../../src/core/message.ts";
+import { Receiver } from "../../src/core/receiver.ts";
+import { Select } from "../../src/core/select.ts";
+import { Sender } from "../../src/core/sender.ts";
+import { CallError, ChannelError, TimeoutError } from "../../src/errors.ts";
+import { FakeRouter, masterAndChild } from "../support/fake-tree.ts";
+
+const router = new FakeRouter({ contextId: 0 });
+const receivers = (count: number) => Array.from({ length: count }, () => new Receiver<unknown>(router));
+const oneShots = (count: number) =>
+  Array.from({ length: count }, () => new Receiver<unknown>(router, { persist: false }));
+
+async function send(receiver: Receiver<unknown>, ...values: unknown[]): Promise<void> {
+  for (const value of values) await receiver.toSender().send(value);
+}
+
+async function valuesOf(messages: AsyncIterable<Message<unknown>>): Promise<unknown[]> {
+  const values: unknown[] = [];
+  for await (const message of messages) values.push(message.decode());
+  return values;
+}
+
+/** A promise's state without waiting for it. */
+const stateOf = (promise: Promise<unknown>): Promise<unknown> =>
+  Promise.race([promise, new Promise((resolve) => setImmediate(resolve, "pending"))]);
+
+const isSelectError = { name: "SelectError", code: "ERR_SELECT" };
+
+test("Select iteration yields messages as they arrive, and ends when no source is left (SEL-01)", async () => {
+  const [a, b, c] = receivers(3) as [Receiver, Receiver, Receiver];
+  const all = valuesOf(new Select([a, b, c]));
+  await send(b, "b");
+  await send(c, "c");
+  await send(a, "a");
+  assert.deepEqual(await all, ["b", "c", "a"]);
+  assert.deepEqual(await valuesOf(new Select()), []);
+});
+
+test("Select takes messages in the order they arrived across sources, queued before or after add", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a, b], { oneshot: false });
+  await send(a, 1, 2);
+  await send(b, 3);
+  await send(a, 4);
+  await send(b, 5);
+  for (const expected of [1, 2, 3, 4, 5]) assert.equal((await select.get()).decode(), expected);
+});
+
+test("Select with oneshot removes a source as it yields, without it keeps it (SEL-02)", async () => {
+  for (const oneshot of [true, false]) {
+    const [a] = receivers(1) as [Receiver];
+    const select = new Select([a], { oneshot });
+    await send(a, 1, 2);
+    assert.equal((await select.get()).decode(), 1);
+    assert.deepEqual([select.isEmpty, a.watchers.size], [oneshot, oneshot ? 0 : 1]);
+    if (oneshot) {
+      await assert.rejects(select.get(), isSelectError);
+      assert.equal((await a.get()).decode(), 2, "what it did not yield is still there");
+    } else assert.equal((await select.get()).decode(), 2);
+  }
+});
+
+test("Select.getEvent gives source and data; the message knows the source (SEL-03)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a, b]);
+  await send(b, "x");
+  const event = await select.getEvent();
+  assert.equal(event.source, b);
+  assert.equal(event.data.decode(), "x");
+  assert.equal(event.data.receiver, b);
+});
+
+test("Select within a Select: the source is the inner one (SEL-03)", async () => {
+  const [a] = receivers(1) as [Receiver];
+  const inner = new Select([a]);
+  const outer = new Select([inner]);
+  const wait = outer.getEvent();
+  await send(a, "x");
+  const { source, data } = await wait;
+  assert.equal(source, inner);
+  assert.equal(data.receiver, inner);
+  assert.equal(data.decode(), "x");
+});
+
+test("Select iterates over all messages of nested one-shot Selects, then ends", async () => {
+  const [a, b, c] = receivers(3) as [Receiver, Receiver, Receiver];
+  const nested = new Select([new Select([a, b]), new Select([new Select([c]), new Select()])]);
+  await send(a, "a");
+  const all = valuesOf(nested);
+  await send(c, "c");
+  await send(b, "b");
+  assert.deepEqual(await all, ["a", "c", "b"]);
+  assert.deepEqual(await valuesOf(new Select([new Select()])), []);
+});
+
+test("Select that waits for a nested one goes on when that one gets a source", async () => {
+  const inner = new Select<unknown>([], { oneshot: false });
+  const wait = new Select([inner]).get();
+  assert.equal(await stateOf(wait), "pending");
+  const [a] = receivers(1) as [Receiver];
+  await send(a, 1);
+  inner.add(a);
+  assert.equal((await wait).decode(), 1);
+});
+
+test("Select.get on an empty one rejects at once, whatever the timeout (SEL-04)", async () => {
+  await assert.rejects(new Select().get(), {
+    ...isSelectError,
+    message: "Cannot get from select: it has no sources",
+  });
+  await assert.rejects(new Select().get({ timeoutMs: 60_000 }), isSelectError);
+  await assert.rejects(new Select().get({ timeoutMs: 0 }), isSelectError);
+});
+
+test("Select.get with timeoutMs 0 never waits but takes what is there (SEL-04, LAT-03)", async () => {
+  const [a] = receivers(1) as [Receiver];
+  const select = new Select([a]);
+  await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
+  await assert.rejects(new Select([new Select()]).get({ timeoutMs: 0 }), TimeoutError);
+  await send(a, 1);
+  assert.equal((await select.get({ timeoutMs: 0 })).decode(), 1);
+});
+
+test("Select.get that gives up swallows nothing (T22, LAT-04)", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [a] = receivers(1) as [Receiver];
+  const select = new Select([a]);
+  const late = select.get({ timeoutMs: 100 });
+  const abort = new AbortController();
+  const aborted = select.get({ signal: abort.signal });
+  const patient = select.get();
+  t.mock.timers.tick(100);
+  abort.abort(new Error("enough"));
+  await assert.rejects(late, { name: "TimeoutError", message: /get from select: no answer within 100 ms/ });
+  await assert.rejects(aborted, /enough/);
+  await send(a, 1);
+  assert.equal((await patient).decode(), 1);
+});
+
+test("Select.get serves waiters in the order they began to wait (LAT-01)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a, b]);
+  const waits = [select.get(), select.get()];
+  await send(b, "first");
+  await send(a, "second");
+  assert.deepEqual(
+    (await Promise.all(waits)).map((message) => message.decode()),
+    ["first", "second"],
+  );
+});
+
+test("Select.get that waits when its last source is removed rejects, and an iteration ends", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const [waited, iterated] = [new Select([a]), new Select([b])];
+  const wait = waited.get();
+  const iteration = valuesOf(iterated);
+  waited.remove(a);
+  iterated.remove(b);
+  await assert.rejects(wait, isSelectError);
+  assert.deepEqual(await iteration, []);
+});
+
+test("Select.all gives the values in the order they arrive (SEL-05)", async () => {
+  const [a, b, c] = oneShots(3) as [Receiver, Receiver, Receiver];
+  const all = Select.all([a, b, c]);
+  await send(c, 3);
+  await send(a, 1);
+  await send(b, 2);
+  assert.deepEqual(await all, [3, 1, 2]);
+  assert.deepEqual(await Select.all([]), []);
+});
+
+test("Select.all rejects with the first CallError or dead one, and releases the receivers (SEL-05)", async () => {
+  const [a, b] = oneShots(2) as [Receiver, Receiver];
+  const failing = Select.all([a, b]);
+  await send(b, new CallError("Error: no"));
+  await assert.rejects(failing, { name: "CallError", message: "Error: no" });
+  await send(a, 1);
+  assert.equal((await a.get()).decode(), 1);
+
+  const [c, d] = oneShots(2) as [Receiver, Receiver];
+  const dying = Select.all([c, d]);
+  d.toSender().close();
+  await assert.rejects(dying, ChannelError);
+});
+
+test("Select.all within its time or not at all, for all together", async (t) => {
+  const [a, b] = oneShots(2) as [Receiver, Receiver];
+  await send(a, 1);
+  await assert.rejects(Select.all([a, b], { timeoutMs: 0 }), TimeoutError);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const all = Select.all([b], { timeoutMs: 50 });
+  await stateOf(all);
+  t.mock.timers.tick(50);
+  await assert.rejects(all, TimeoutError);
+  await assert.rejects(Select.all([b], { timeoutMs: -1 }), RangeError);
+  assert.equal(b.watchers.size, 0);
+});
+
+test("Select.add refuses a source that belongs to a Select, this one too (SEL-06)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a]);
+  const owned = { ...isSelectError, message: /belongs to a select already/ };
+  assert.throws(() => select.add(a), owned);
+  assert.throws(() => new Select([a]), owned);
+  assert.throws(() => new Select([b, b]), owned);
+  // The constructor that failed holds nothing.
+  select.add(b);
+  const inner = new Select();
+  select.add(inner);
+  assert.throws(() => new Select([inner]), owned);
+});
+
+test("Select.add refuses cycles, direct and indirect (SEL-06)", () => {
+  const [a, b, c] = [new Select(), new Select(), new Select()];
+  const cyclic = { ...isSelectError, message: /would contain itself/ };
+  assert.throws(() => a.add(a), cyclic);
+  a.add(b);
+  b.add(c);
+  assert.throws(() => c.add(a), cyclic);
+  assert.throws(() => b.add(a), cyclic);
+});
+
+test("Select delivers everything that was queued before add, several messages of one source too (SEL-06)", async () => {
+  const [a] = receivers(1) as [Receiver];
+  await send(a, 1, 2, 3);
+  const select = new Select<unknown>([new Select([a], { oneshot: false })], { oneshot: false });
+  for (const expected of [1, 2, 3]) {
+    assert.equal((await select.get({ timeoutMs: 0 })).decode(), expected);
+  }
+  await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
+});
+
+test("Select.remove refuses what is no source of it, and yields nothing of it any more (SEL-07)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a]);
+  assert.throws(() => select.remove(b), {
+    ...isSelectError,
+    message: /does not belong to this select/,
+  });
+  await send(a, 1);
+  select.remove(a);
+  assert.throws(() => select.remove(a), isSelectError);
+  select.add(b);
+  await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
+  assert.equal((await a.get()).decode(), 1);
+  new Select([a]).close();
+});
+
+test("Select.close wakes all who wait and releases its sources; inner ones stay as they are (SEL-08, T22)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const inner = new Select([a]);
+  const select = new Select([inner, b]);
+  const waits = Array.from({ length: 5 }, () => select.get());
+  const iteration = valuesOf(select);
+  select.close();
+  select.close();
+  for (const wait of waits) {
+    await assert.rejects(wait, { ...isSelectError, message: "The select was closed" });
+  }
+  assert.deepEqual(await iteration, []);
+  await assert.rejects(select.get({ timeoutMs: 0 }), isSelectError);
+  assert.throws(() => select.add(b), isSelectError);
+  await send(a, 1);
+  assert.equal((await inner.get()).decode(), 1);
+  new Select([inner, b]);
+});
+
+test("Select closes itself at the end of an await using block", async () => {
+  const [a] = receivers(1) as [Receiver];
+  const select = new Select([a]);
+  const wait = select.get();
+  await select[Symbol.asyncDispose]();
+  await assert.rejects(wait, isSelectError);
+});
+
+test("Select whose nested one is closed says so once, and goes on without it", async () => {
+  const [a] = receivers(1) as [Receiver];
+  const inner = new Select<unknown>([], { oneshot: false });
+  const select = new Select<unknown>([inner, a], { oneshot: false });
+  const wait = select.get();
+  inner.close();
+  await assert.rejects(wait, isSelectError);
+  await send(a, 1);
+  assert.equal((await select.get()).decode(), 1);
+});
+
+test("Select.size sums what is queued, isEmpty tells whether there are sources (SEL-09)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select<unknown>([a, new Select([b])]);
+  assert.deepEqual([select.size(), select.isEmpty, new Select().isEmpty], [0, false, true]);
+  await send(a, 1, 2);
+  await send(b, 3);
+  assert.equal(select.size(), 3);
+});
+
+test("Select skips what was read elsewhere (SEL-09)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const inner = new Select([a], { oneshot: false });
+  const select = new Select<unknown>([inner, b], { oneshot: false });
+  await send(a, 1, 2);
+  await send(b, 3);
+  assert.equal((await a.get()).decode(), 1);
+  assert.equal((await inner.get()).decode(), 2);
+  assert.equal((await select.get({ timeoutMs: 0 })).decode(), 3);
+  await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
+});
+
+test("Select nobody reads keeps no trace of what is read elsewhere", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a, b], { oneshot: false });
+  for (let round = 0; round < 1000; round++) {
+    await send(a, round);
+    assert.equal(a.tryGet()?.decode(), round);
+  }
+  await send(a, "a");
+  await send(b, "b");
+  assert.deepEqual([(await select.get()).decode(), (await select.get()).decode()], ["a", "b"]);
+});
+
+test("Select skips a one-shot receiver whose message was read elsewhere, and ends", async () => {
+  const [a, b] = oneShots(2) as [Receiver, Receiver];
+  const direct = b.get();
+  const select = new Select([a, b]);
+  const iteration = valuesOf(select);
+  await send(b, 1);
+  assert.equal((await direct).decode(), 1);
+  await send(a, 2);
+  assert.deepEqual(await iteration, [2]);
+});
+
+test("Select.iterEvents yields events (SEL-10)", async () => {
+  const [a, b] = receivers(2) as [Receiver, Receiver];
+  const select = new Select([a, b]);
+  await send(b, 1);
+  await send(a, 2);
+  const seen: unknown[] = [];
+  for await (const { source, data } of select.iterEvents()) seen.push([source === b, data.decode()]);
+  assert.deepEqual(seen, [
+    [true, 1],
+    [false, 2],
+  ]);
+});
+
+test("Select over a dead peer rejects with its ChannelError, once, and goes on with the others (T21, SHD-05)", async () => {
+  for (const oneshot of [true, false]) {
+    const { master, child, context, wire } = masterAndChild();
+    const dying = new Receiver<unknown>(master, { respondent: context });
+    const living = new Receiver<unknown>(master);
+    await new Sender(child, 0, dying.handle).send("last words");
+    const select = new Select<unknown>([new Select([dying], { oneshot }), living], { oneshot });
+    if (!oneshot) assert.equal((await select.get()).decode(), "last words");
+    const wait = oneshot ? undefined : select.get();
+    wire.cut("child.1: the machine burnt");
+    if (wait !== undefined) await assert.rejects(wait, { name: "ChannelError", message: /burnt/ });
+    else assert.equal((await select.get()).decode(), "last words");
+    await send(living, "alive");
+    assert.equal((await select.get()).decode(), "alive");
+  }
+});
+
+test("Select iteration throws what a source ended with; a new one goes on", async () => {
+  const { master, context, wire } = masterAndChild();
+  const dying = new Receiver<unknown>(master, { respondent: context });
+  const [living] = receivers(1) as [Receiver];
+  const select = new Select<unknown>([dying, living]);
+  const iteration = valuesOf(select);
+  wire.cut("gone");
+  await assert.rejects(iteration, { name: "ChannelError", message: "gone" });
+  await send(living, 1);
+  assert.deepEqual(await valuesOf(select), [1]);
+});
+
+test("Select over receivers that had ended before, or are closed meanwhile, rejects for each", async () => {
+  const { master, context, wire } = masterAndChild();
+  wire.cut("gone before");
+  const gone = new Receiver<unknown>(master, { respondent: context });
+  const [closing, aborted] = receivers(2) as [Receiver, Receiver];
+  const select = new Select<unknown>([gone, closing, aborted], { oneshot: false });
+  await assert.rejects(select.get(), { name: "ChannelError", message: "gone before" });
+  const wait = select.get();
+  closing.close();
+  await assert.rejects(wait, { name: "ChannelError", message: "The receiver was closed" });
+  await send(aborted, 1);
+  aborted.abort(new RangeError("mine"));
+  assert.equal((await select.get()).decode(), 1);
+  await assert.rejects(select.get(), RangeError);
+  assert.equal(select.isEmpty, true);
+});
+
+test("Select without oneshot goes on with a receiver whose sender was closed", async () => {
+  const [a] = receivers(1) as [Receiver];
+  const { master, child } = masterAndChild();
+  const persistent = new Receiver<unknown>(master);
+  const sender = new Sender(child, 0, persistent.handle);
+  const select = new Select<unknown>([a, persistent], { oneshot: false });
+  sender.close();
+  await assert.rejects(select.get(), { message: "The sender in context 1 was closed" });
+  await sender.send("again");
+  assert.equal((await select.get()).decode(), "again");
+  sender.close();
+  const dead = await select.getEvent({ throwDead: false });
+  assert.deepEqual([dead.data.isDead, dead.source], [true, persistent]);
+});
+
+test("Select removes a one-shot receiver that has delivered, without oneshot too", async () => {
+  const [a, b] = oneShots(2) as [Receiver, Receiver];
+  const select = new Select([a, b], { oneshot: false });
+  const iteration = valuesOf(select);
+  await send(b, 1);
+  await send(a, 2);
+  assert.deepEqual(await iteration, [1, 2]);
+});
+
+test("Channel is a source like any receiver", async () => {
+  const { master, child, context } = masterAndChild();
+  const channel = new Channel<unknown>(master, { context, dstHandle: 2000 });
+  await new Sender(child, 0, channel.handle).send("x");
+  const event = await new Select([channel]).getEvent();
+  assert.equal(event.source, channel);
+});

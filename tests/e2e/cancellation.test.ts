@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type Context, Receiver, Router, TimeoutError } from "../../src/index.ts";
+import * as calls from "../fixtures/remote/calls.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { nodes, skipReason } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const patience = { timeoutMs: 20_000 };
+const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
+
+const places: [string, (router: Router) => Promise<Context>][] = [
+  ["a context on Node 12", (router) => router.local(node(12))],
+  ["a context on Node 16", (router) => router.local(node(16))],
+  ["a context on Node 20", (router) => router.local(node(20))],
+  ["a context on Node 26", (router) => router.local(node(26))],
+  [
+    "a context behind another, Node 12 behind 26",
+    async (router) => router.local({ ...node(12), via: await router.local(node(26)) }),
+  ],
+  ["a thread", (router) => router.thread()],
+];
+
+for (const [place, connect] of places) {
+  describe(`giving up calls of ${place}`, { skip: skipReason(), concurrency: false }, () => {
+    let router: Router;
+    let context: Context;
+    before(async () => {
+      router = new Router();
+      context = await connect(router);
+    });
+    after(() => router.shutdown());
+
+    /** Begins a call of `watch` and waits until it runs there. */
+    async function begin(start: (said: Receiver<unknown>) => void): Promise<Receiver<unknown>> {
+      const said = new Receiver<unknown>(router);
+      start(said);
+      assert.equal((await said.get(patience)).decode(), 0);
+      return said;
+    }
+
+    it("by signal aborts the signal of the call, with name and message of the reason", async () => {
+      const abort = new AbortController();
+      let call: Promise<string> | undefined;
+      const said = await begin((to) => {
+        call = context.with({ signal: abort.signal }).call(calls.watch, to.toSender());
+      });
+      const other = new Receiver<unknown>(router);
+      const untouched = context.callAsync(calls.watch, other.toSender());
+      assert.equal((await other.get(patience)).decode(), 0);
+      abort.abort(new RangeError("enough"));
+      await assert.rejects(call as Promise<string>, RangeError);
+      assert.deepEqual((await said.get(patience)).decode(), [true, "RangeError", "enough", undefined]);
+      assert.equal(untouched.size() + other.size(), 0);
+    });
+    it("by timeout, of callAsync", async () => {
+      let receiver: Receiver<string> | undefined;
+      const said = await begin((to) => {
+        receiver = context.with({ timeoutMs: 3000 }).callAsync(calls.watch, to.toSender());
+      });
+      await assert.rejects((receiver as Receiver<string>).get(patience), TimeoutError);
+      const [aborted, name, message, code] = (await said.get(patience)).decode() as unknown[];
+      assert.deepEqual([aborted, name, code], [true, "TimeoutError", "ERR_TIMEOUT"]);
+      assert.match(String(message), /no answer within 3000 ms/);
+    });
+    it("by signal, of callNoReply and of a chain's call", async () => {
+      const abort = new AbortController();
+      const bounds = { signal: abort.signal };
+      const first = await begin((to) => context.with(bounds).callNoReply(calls.watch, to.toSender()));
+      await using chain = context.chain();
+      const second = await begin((to) => chain.with(bounds).callNoReply(calls.watch, to.toSender()));
+      const behind = assert.rejects(chain.call(remote.add, 1, 1), /enough/);
+      abort.abort(new Error("enough"));
+      for (const said of [first, second]) {
+        assert.deepEqual((await said.get(patience)).decode(), [true, "Error", "enough", undefined]);
+      }
+      await behind;
+    });
+  });
+}
+
+describe("a call given up", { skip: skipReason() }, () => {
+  it("that nobody there can notice is dropped without a warning, and the context lives on", async () => {
+    const logs = collectLogs();
+    try {
+      await using router = new Router();
+      const context = await router.local();
+      await assert.rejects(context.with({ timeoutMs: 50 }).call(remote.echoLater, 1, 300), TimeoutError);
+      await context.call(remote.echoLater, 1, 400);
+      assert.deepEqual(
+        logs.records.filter(({ level }) => level === "warning" || level === "error"),
+        [],
+      );
+    } finally {
+      logs.stop();
+    }
+  });
+  it("by a context in the middle of the tree reaches the one below", async () => {
+    await using router = new Router();
+    const upper = await router.local();
+    const lower = await router.local({ via: upper });
+    const said = new Receiver<unknown>(router);
+    assert.equal(await upper.call(calls.giveUpElsewhere, lower, said.toSender()), "TimeoutError");
+    assert.equal((await said.get(patience)).decode(), upper.contextId);
+    assert.deepEqual(((await said.get(patience)).decode() as unknown[]).slice(0, 2), [true, "TimeoutError"]);
+  });
+});
