@@ -214,7 +214,7 @@ function encodeCall(
   const { functions, limits } = context.router;
   // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
   if (args.some((arg) => arg instanceof Context || arg instanceof Sender))
-    functions.prepare(context, FEATURES);
+    void functions.prepare(context, FEATURES);
   const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
   if (isQuiet) request.push(true);
   return encodeValue(request, { what: describeArgument, limits });

@@ -13,6 +13,8 @@ export const API = "mitogen:api";
 
 /** The beginning of ids that mean a package which the target itself has, and which the master was told not to send. */
 export const PROVIDED = "provided:";
+/** The beginning of values in the maps that mean that there is no such module; code and message of the error follow. */
+export const MISSING = "missing:";
 
 const names: ReadonlySet<string> = new Set(builtinModules);
 

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
-import { API, builtinExports, isBuiltin, MITOGEN, PROVIDED, syntheticNames } from "./builtins.ts";
+import { API, builtinExports, isBuiltin, MISSING, MITOGEN, PROVIDED, syntheticNames } from "./builtins.ts";
 import { CommonJs } from "./commonjs.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 
@@ -328,10 +328,11 @@ export class Evaluator {
     if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
     const { imports, requires } = this.record(parentId);
     const map = kind === "import" ? imports : requires;
-    return (
-      Object.getOwnPropertyDescriptor(map, specifier)?.value ??
-      this.#answers.get(`${kind} ${parentId} ${specifier}`)
-    );
+    const named: string | undefined = Object.getOwnPropertyDescriptor(map, specifier)?.value;
+    if (named?.startsWith(MISSING) !== true)
+      return named ?? this.#answers.get(`${kind} ${parentId} ${specifier}`);
+    const [code = "", ...words] = named.slice(MISSING.length).split(" ");
+    throw coded(code, words.join(" "));
   }
 
   private remember(parentId: string, specifier: string, kind: ImportKind, id: string): string {

@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MITOGEN, PROVIDED } from "./builtins.ts";
+import { MISSING, MITOGEN, PROVIDED } from "./builtins.ts";
 import type { CompiledModule } from "./compile.ts";
 import type { ImportType } from "./import-attributes.ts";
 import { checkImport, importError } from "./import-rules.ts";
@@ -119,6 +119,7 @@ export class ModuleGraph {
         const resolution = this.#resolve(entry, id, types.get(specifier));
         if (resolution instanceof Error) {
           broken.set(`${kind} ${specifier}`, resolution);
+          found[kind].set(specifier, missingValue(resolution));
           continue;
         }
         if ("provided" in resolution) {
@@ -221,6 +222,11 @@ class Untravelable extends Error {
 }
 
 const PENDING = new Error("still loading");
+
+/** Told with the module: whether it is there need not be asked for. */
+function missingValue(error: Error): string {
+  return `${MISSING}${(error as { code?: string }).code ?? "MODULE_NOT_FOUND"} ${error.message}`;
+}
 
 /** Whether a child knows by a specifier alone which of its own modules is meant. */
 function isNameOf(specifier: string, builtin: string): boolean {

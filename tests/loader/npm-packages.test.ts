@@ -23,8 +23,6 @@ interface Use {
   readonly since?: number;
   /** What an older Node lacks, as it says itself. */
   readonly lacks?: RegExp;
-  /** What this library cannot do yet. */
-  readonly todo?: string;
 }
 
 const LIMIT_MS = 300_000;
@@ -96,14 +94,12 @@ const USES: readonly Use[] = [
   {
     file: "fastify.mjs",
     shape: "CommonJS; requires an ES module",
-    since: 20,
-    lacks: /ES module|node:diagnostics_channel/,
-    todo: "require() of an ES module",
+    since: 22,
+    lacks: /ES [Mm]odule|node:diagnostics_channel/,
   },
   {
     file: "callsites.cjs",
     shape: "CommonJS; structured stacks",
-    todo: "frames of CommonJS modules carry a URL, where Node gives a path",
   },
   { file: "callsites.mjs", shape: "CommonJS; structured stacks" },
   { file: "typescript.mjs", shape: "CommonJS; one file of nine megabytes", since: 26 },
@@ -134,7 +130,6 @@ const USES: readonly Use[] = [
     shape: "ES; import() of parsers",
     since: 18,
     lacks: /node:fs\/promises/,
-    todo: "import() of a module that was named but not sent",
   },
   { file: "vue.mjs", shape: "dual; an ES wrapper of CommonJS" },
   { file: "signal-exit.mjs", shape: "dual; patches process" },
@@ -209,8 +204,6 @@ async function failure(node: string, file: string): Promise<string> {
   );
 }
 
-// V8 before Node 22 does not mark the promise of a synthetic module that throws.
-const DIES = { todo: "its error is an unhandled rejection as well, which ends the process" };
 const ONE_BY_ONE = { concurrency: 1, timeout: LIMIT_MS };
 
 describe("npm packages", {
@@ -221,9 +214,9 @@ describe("npm packages", {
   for (const [major, node = process.execPath] of targets) {
     describe(`in one context on Node ${major}`, ONE_BY_ONE, () => {
       const context = withContext(node, `npm-${major}`);
-      for (const { file, shape, since = 12, lacks, todo } of USES) {
+      for (const { file, shape, since = 12, lacks } of USES) {
         if (major >= since) {
-          it(`${file} gives what it gives here: ${shape}`, { ...(todo && { todo }) }, async () => {
+          it(`${file} gives what it gives here: ${shape}`, async () => {
             const { use, value } = await evaluateHere(file);
             assert.notEqual(value, undefined);
             assert.deepEqual(await context().call(use), value);
@@ -255,9 +248,7 @@ describe("npm packages", {
       it("bcrypt.mjs fails for the addon that it looks for in its folder", { skip: cannotHide }, async () => {
         assert.match(await failure(node, "bcrypt.mjs"), /No native build was found/);
       });
-      it("CommonJS that throws below an ES module fails the call and no more", {
-        ...(major < 22 && major > 12 && DIES),
-      }, async () => {
+      it("CommonJS that throws below an ES module fails the call and no more", async () => {
         await using router = new Router();
         const context = await router.local({ nodePath: node });
         await assert.rejects(context.call(useOf("failing.mjs")), /thrown while CommonJS is evaluated/);
