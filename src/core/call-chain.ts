@@ -32,6 +32,8 @@ export class CallChain implements BoundCalls {
   readonly callAsync: BoundCalls["callAsync"];
   /** Like `Context.callNoReply`, in its turn. */
   readonly callNoReply: BoundCalls["callNoReply"];
+  /** Like `Context.stream`, in its turn. */
+  readonly stream: BoundCalls["stream"];
   readonly #id: number = ++lastId;
   /** Whether the target has been told of it. */
   #isOpen = false;
@@ -40,7 +42,12 @@ export class CallChain implements BoundCalls {
   constructor(context: Context) {
     this.context = context;
     this.#link = this.newLink();
-    ({ call: this.call, callAsync: this.callAsync, callNoReply: this.callNoReply } = this.with({}));
+    ({
+      call: this.call,
+      callAsync: this.callAsync,
+      callNoReply: this.callNoReply,
+      stream: this.stream,
+    } = this.with({}));
   }
 
   /** The call methods with a bound, see `Context.with`. A call given up is a failure of the chain. */

@@ -12,6 +12,7 @@ import { Message } from "./message.ts";
 import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
 import { Sender } from "./sender.ts";
+import { stream } from "./stream.ts";
 import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait.ts";
 
 /** The part of this library that contexts and senders take, src/core/features.ts. */
@@ -24,7 +25,14 @@ export interface BoundCalls {
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
+  stream<A extends readonly unknown[], T>(
+    fn: Callable<A, Streamable<T>>,
+    ...args: A
+  ): AsyncIterableIterator<Awaited<T>>;
 }
+
+/** What a generator returns, or anything else that can be iterated. */
+export type Streamable<T> = Iterable<T> | AsyncIterable<T> | Promise<Iterable<T> | AsyncIterable<T>>;
 
 /** What a chain's calls share between two resets; src/core/call-chain.ts. */
 export interface ChainLink {
@@ -37,6 +45,8 @@ export interface ChainLink {
 export interface CallOptions extends WaitOptions {
   /** A CallChain's own. */
   readonly chain?: ChainLink;
+  /** What has to be sent ahead instead of the function itself. */
+  readonly needs?: FunctionName;
 }
 
 /** Calls `fn` in `context` and waits for its value; see `Context.call`. Stacks begin above `caller`. */
@@ -80,7 +90,7 @@ export async function call(
         );
         sendPrepared(
           context,
-          name,
+          options.needs ?? name,
           callFrame(context, body, handle),
           chain,
           () => isOver,
@@ -168,7 +178,10 @@ export function callNoReply(
 export function bindCalls(context: Context, options: CallOptions): BoundCalls {
   const boundCall = (fn: never, ...args: never[]): never =>
     call(context, fn, args, options, boundCall as (...args: never[]) => unknown) as never;
+  const boundStream = (fn: never, ...args: never[]): never =>
+    stream(context, fn, args, options, boundStream as (...args: never[]) => unknown) as never;
   return {
+    stream: boundStream as BoundCalls["stream"],
     call: boundCall as BoundCalls["call"],
     callAsync: (fn, ...args) => callAsync(context, fn as never, args, options) as never,
     callNoReply: (fn, ...args) => callNoReply(context, fn as never, args, options),
@@ -195,7 +208,7 @@ function logFailure(
   }
 }
 
-function nameOf(context: Context, fn: AnyCallable): FunctionName {
+export function nameOf(context: Context, fn: AnyCallable): FunctionName {
   if (fn instanceof FunctionRef) return fn;
   if (typeof fn !== "function") {
     throw new TypeError(`Cannot call ${String(fn)} in ${context.name}: it is not a function`);

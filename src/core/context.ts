@@ -1,6 +1,6 @@
 import { Handle } from "../wire/handles.ts";
 import { travelsAs } from "../wire/references.ts";
-import type { BoundCalls, CallOptions } from "./call.ts";
+import type { BoundCalls, CallOptions, Streamable } from "./call.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
 import type { Callable } from "./function-ref.ts";
@@ -61,6 +61,23 @@ export class Context {
   /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR. */
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void {
     this.features.callNoReply(this, fn as never, args);
+  }
+
+  /**
+   * Runs a generator there, or a function that returns something iterable, and gives its values as they come. The generator runs ahead of the
+   * reader by about 1 MiB, no further. Leaving the loop ends it where it stands, its `finally` included; one that waits for
+   * something can see that by the signal of its `currentCall()`. What it throws, and the end of the context, are thrown here
+   * behind the values that came before. It begins with the first value asked for. Throws a TypeError like `call` rejects.
+   *
+   * ```ts
+   * for await (const line of context.stream(tail, "/var/log/syslog")) console.log(line);
+   * ```
+   */
+  stream<A extends readonly unknown[], T>(
+    fn: Callable<A, Streamable<T>>,
+    ...args: A
+  ): AsyncIterableIterator<Awaited<T>> {
+    return this.features.stream(this, fn as never, args, {}, this.stream) as never;
   }
 
   /**

@@ -3,6 +3,7 @@ import { CallChain } from "./call-chain.ts";
 import { Credits, Window } from "./flow-control.ts";
 import type { CoreRouter, Features } from "./router.ts";
 import type { ServiceClient } from "./service-call.ts";
+import { stream } from "./stream.ts";
 
 /**
  * Lets the contexts and senders of a router do what programs ask of them. In the master always; in a child with the part `mitogen:api`, for a
@@ -13,6 +14,7 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     call,
     callAsync,
     callNoReply,
+    stream,
     bindCalls,
     services,
     newChain: (context) => new CallChain(context),

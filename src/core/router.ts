@@ -15,6 +15,7 @@ import { Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import { Sender } from "./sender.ts";
 import type { ServiceClient } from "./service-call.ts";
+import type { stream } from "./stream.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** A function by module and path, as it is named on the wire. */
@@ -40,6 +41,7 @@ export interface Features {
   readonly call: typeof call;
   readonly callAsync: typeof callAsync;
   readonly callNoReply: typeof callNoReply;
+  readonly stream: typeof stream;
   readonly bindCalls: typeof bindCalls;
   readonly services: ServiceClient;
   newChain(context: Context): CallChain;

@@ -38,7 +38,7 @@ export function mitogenModule({ router, importer, dispatcher }: Host): Record<st
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher),
+    ...callFeatures(router, dispatcher, importer),
     Blob,
     Broker,
     Context,

@@ -58,7 +58,10 @@ export class BrokerLink implements Link {
       return true;
     }
     Atomics.add(this.#words, Word.POSTED, 1);
-    this.post({ frames: ownBytes(pieces), hasOutput: this.hasOutput });
+    const frames = ownBytes(pieces);
+    // What is large is handed over: a copy would wait for two garbage collectors.
+    const handedOver = frames.length > DIRECT_BYTES ? [frames.buffer as ArrayBuffer] : [];
+    this.#port.postMessage({ frames, hasOutput: this.hasOutput }, handedOver);
     this.hasOutput = false;
     return true;
   }

@@ -8,9 +8,14 @@ import { serviceCallsOf } from "../service/client.ts";
 import { Chains } from "./chains.ts";
 import { CurrentCalls } from "./current-calls.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { runStream } from "./run-stream.ts";
 
 /** Adds chains and `currentCall()` to a child's calls; what `import "mitogen"` gives of them, and what callers' chains call. */
-export function callFeatures(router: CoreRouter, dispatcher: Dispatcher): Record<string, unknown> {
+export function callFeatures(
+  router: CoreRouter,
+  dispatcher: Dispatcher,
+  loader: Parameters<typeof runStream>[0],
+): Record<string, unknown> {
   const chains = new Chains();
   const calls = new CurrentCalls();
   dispatcher.around = (call, perform) =>
@@ -32,6 +37,7 @@ export function callFeatures(router: CoreRouter, dispatcher: Dispatcher): Record
     Channel,
     Select,
     currentCall: () => calls.get(),
+    runStream: (...request: Parameters<typeof runStream>[2]) => runStream(loader, calls.get(), request),
     openChain: (id: number) => chains.open(sourceId(), id),
     closeChain: (id: number) => chains.close(sourceId(), id),
   };

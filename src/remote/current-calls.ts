@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { type AbortEnd, newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
 import type { CurrentCall } from "../core/current-call.ts";
 import { MitogenError } from "../errors.ts";
-import { type AbortEnd, newAbortEnd } from "./abort-end.ts";
 import type { Call } from "./dispatcher.ts";
 
 /** What is kept of a call for as long as anything it started lives: not its arguments. */

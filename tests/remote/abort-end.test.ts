@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { newAbortEnd, PlainAbortEnd } from "../../src/remote/abort-end.ts";
+import { newAbortEnd, PlainAbortEnd } from "../../src/core/abort-end.ts";
 
 for (const [name, make] of [
   ["Node's own", () => new AbortController()],

@@ -53,7 +53,8 @@ export function dispatching(
     },
   };
   const dispatcher = new Dispatcher(router, importer as unknown as Importer);
-  if (hasLibrary) library = callFeatures(router, dispatcher) as Record<string, AnyFunction>;
+  if (hasLibrary)
+    library = callFeatures(router, dispatcher, importer as never) as Record<string, AnyFunction>;
   return {
     dispatcher,
     library,

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { ChannelError, type Context, Receiver, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/streams.ts";
+import { nodes } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const MIB = 1024 * 1024;
+
+async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const value of values) all.push(value);
+  return all;
+}
+
+/** Somewhere a generator tells that it has ended, and the wait for that. */
+function ending(router: Router) {
+  const receiver = new Receiver<string>(router);
+  const wait = async (): Promise<void> => {
+    assert.equal((await receiver.get({ timeoutMs: 60_000 })).decode(), "ended");
+    receiver.close();
+  };
+  return { sender: receiver.toSender(), wait };
+}
+
+const targets = [12, 20, 26].filter((major) => nodes[major] !== undefined);
+
+for (const major of targets.length > 0 ? targets : [0]) {
+  const where = major === 0 ? "this Node" : `Node ${major}`;
+  describe(`Context.stream from ${where}, behind a hop`, () => {
+    let router: Router;
+    let context: Context;
+    before(async () => {
+      router = new Router();
+      const via = await router.local();
+      context = await router.local({ via, ...(major > 0 && { nodePath: nodes[major] as string }) });
+    });
+    after(() => router.shutdown());
+
+    it("gives the values of generators, async generators and what is iterable", async () => {
+      assert.deepEqual(await collect(context.stream(remote.count, 3)), [0, 1, 2]);
+      assert.deepEqual(await collect(context.stream(remote.countSlowly, 3)), [0, 1, 2]);
+      assert.deepEqual(await collect(context.stream(remote.list)), ["a", "b"]);
+      assert.deepEqual(await collect(context.stream(remote.promises)), ["kept"]);
+      assert.equal((await collect(context.stream(remote.count, 5000))).length, 5000);
+    });
+
+    it("ends the generator where the reader leaves it", async () => {
+      const { sender, wait } = ending(router);
+      for await (const value of context.stream(remote.endless, sender)) {
+        assert.equal(value.length, 64 * 1024);
+        break;
+      }
+      await wait();
+    });
+
+    it("ends a generator that waits for something, by its signal", async () => {
+      const { sender, wait } = ending(router);
+      for await (const value of context.stream(remote.waiting, sender)) {
+        assert.equal(value, "first");
+        break;
+      }
+      await wait();
+    });
+
+    it("throws what the generator throws, behind its values", async () => {
+      const seen: number[] = [];
+      const reading = (async () => {
+        for await (const value of context.stream(remote.failing)) seen.push(value);
+      })();
+      await assert.rejects(reading, { name: "CallError", message: "RangeError: no more" });
+      assert.deepEqual(seen, [1]);
+    });
+
+    it("throws for a value that cannot travel, and for what is not iterable", async () => {
+      await assert.rejects(collect(context.stream(remote.unsendable)), /Cannot send value: function/);
+      await assert.rejects(collect(context.stream(remote.notIterable as never)), /Cannot stream notIterable/);
+      assert.throws(() => context.stream((() => []) as never), TypeError);
+    });
+
+    it("ends by the reader's timeout and signal", async () => {
+      const { sender, wait } = ending(router);
+      const bounded = context.with({ timeoutMs: 300 }).stream(remote.waiting, sender);
+      await assert.rejects(collect(bounded), { name: "TimeoutError" });
+      await wait();
+      const signal = AbortSignal.abort(new Error("not any more"));
+      await assert.rejects(collect(context.with({ signal }).stream(remote.count, 3)), /not any more/);
+    });
+
+    it("rejects when the context ends", async () => {
+      const other = await router.local({ via: context });
+      await assert.rejects(collect(other.stream(remote.dying)), ChannelError);
+    });
+  });
+}
+
+describe("A producer far faster than its reader, through two hops", () => {
+  it("costs no process much memory, and lets pings pass", async () => {
+    const chunkBytes = 256 * 1024;
+    const chunks = (Number(process.env.MITOGEN_FLOW_MIB ?? 512) * MIB) / chunkBytes;
+    await using router = new Router();
+    const one = await router.local();
+    const two = await router.local({ via: one });
+    const context = await router.local({ via: two });
+    const everyone = [one, two, context];
+    const idle = median(await pings(context, 50));
+    // Modules first: what they take is not what is measured.
+    for (const each of everyone) await each.call(remote.residentBytes);
+    const warmUp = new Receiver<Uint8Array>(router);
+    await context.call(remote.produce, warmUp.toSender(), 3, chunkBytes);
+    warmUp.close();
+    const before = await Promise.all(everyone.map((each) => each.call(remote.residentBytes)));
+    const ownBefore = process.memoryUsage().rss;
+    const receiver = new Receiver<Uint8Array>(router);
+    const producing = context.call(remote.produce, receiver.toSender(), chunks, chunkBytes);
+    let read = 0;
+    let largest: number[] = [];
+    const busy: number[] = [];
+    for await (const message of receiver) {
+      read += (message.decode() as Uint8Array).length;
+      // The reader is the slow one: now and then it looks at all processes.
+      if (read % (64 * chunkBytes) !== 0) continue;
+      busy.push(...(await pings(context, 5)));
+      const sizes = await Promise.all(everyone.map((each) => each.call(remote.residentBytes)));
+      const growth = sizes.map((size, i) => size - (before[i] as number));
+      growth.unshift(process.memoryUsage().rss - ownBefore);
+      largest = growth.map((bytes, i) => Math.max(bytes, largest[i] ?? 0));
+    }
+    assert.equal(await producing, chunks);
+    assert.equal(read, chunks * chunkBytes);
+    const grown = largest.map((bytes) => Math.round(bytes / MIB));
+    // V8 lets about 64 MiB of buffers become garbage before it looks; unbounded queues would hold all that is sent.
+    assert.ok(Math.max(...grown) < 128, `from the master down they grew by ${grown.join(", ")} MiB`);
+    // Ten times is the goal, in bench/README.md; a busy machine keeps a hundred.
+    assert.ok(median(busy) < 100 * idle, `ping: ${idle} ms idle, ${median(busy)} ms meanwhile`);
+    if (process.env.MITOGEN_FLOW_MIB !== undefined) {
+      console.log({ grown, idle, busy: median(busy) });
+    }
+  });
+});
+
+async function pings(context: Context, count: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < count; i++) times.push(await context.ping());
+  return times;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
