@@ -5,6 +5,7 @@ export { type Dialogue, type Password, type PasswordOptions } from "./connection
 export { type DoasOptions } from "./connection/doas.ts";
 export { type DockerOptions } from "./connection/docker.ts";
 export { type ExecOptions } from "./connection/exec.ts";
+export { type ExternalContext, econtext, takesEcontext, takesRouter } from "./connection/external-context.ts";
 export { type IncusOptions } from "./connection/incus.ts";
 export { type JailOptions } from "./connection/jail.ts";
 export { type KubectlOptions } from "./connection/kubectl.ts";
@@ -29,7 +30,6 @@ export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
 export { Broker } from "./core/broker.ts";
 export { type BoundCalls, Context } from "./core/context.ts";
-export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";

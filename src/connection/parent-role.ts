@@ -1,5 +1,8 @@
 import type { FrameRouter } from "../core/frame-router.ts";
+import { IdGrants } from "../core/id-grants.ts";
+import type { Link } from "../core/link.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
+import type { StreamLink } from "../core/stream-link.ts";
 import { TimeoutError } from "../errors.ts";
 import { ModuleForwarder } from "../loader/module-forwarder.ts";
 import { decodeValue } from "../wire/decoder.ts";
@@ -33,20 +36,37 @@ export type ConnectRequest = readonly [
  */
 export class ParentRole {
   readonly #router: FrameRouter;
+  readonly #main: Link;
+  readonly #parent: Pick<StreamLink, "flush">;
+  readonly #grants: IdGrants;
+  /** Contexts that the main thread has asked for, here or below. */
+  readonly #ofMain: Set<number> = new Set();
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
 
-  /** `findModule` gives the packed bytes that have passed through this process, by hash. */
-  constructor(router: FrameRouter, findModule: (hash: string) => Uint8Array | undefined) {
+  /** `main` leads to the main thread; `findModule` gives the packed bytes that have passed through this process, by hash. */
+  constructor(
+    router: FrameRouter,
+    main: Link,
+    parent: Pick<StreamLink, "flush">,
+    findModule: (hash: string) => Uint8Array | undefined,
+  ) {
     this.#router = router;
+    this.#main = main;
+    this.#parent = parent;
     this.#children = new Children(router, CHILD_GRACE_MS, KEEPALIVE_MS);
     this.#forwarder = new ModuleForwarder(router, findModule);
+    this.#grants = new IdGrants(router);
     this.#monitor = new RouteMonitor(router, {
-      // Whom an id was given to is the master's business: it refuses the route, and is the one that answers for ids.
-      mayClaim: () => true,
+      // The master has the last word; but what it refuses must not be believed here until then.
+      mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
+      onRouteAdded: (contextId, ...rest) => {
+        if (this.#ofMain.has(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
+      },
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
     });
+    this.watch(router);
     const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
     router.listen((frame) => void this.connect(frame), {
       handle: Handle.CONNECT_CHILD,
@@ -58,6 +78,20 @@ export class ParentRole {
       policy,
       isService: true,
     });
+  }
+
+  /** Notes who may claim what, and tells the main thread of the contexts it has asked for. */
+  private watch(router: FrameRouter): void {
+    const { onForwarded, onContextsLost } = router;
+    router.onForwarded = (frame, from) => {
+      onForwarded?.(frame, from);
+      const granted = this.#grants.note(frame, from);
+      if (granted !== undefined && from.kind === "inner") this.#ofMain.add(granted);
+    };
+    router.onContextsLost = (contextIds, reason) => {
+      onContextsLost?.(contextIds, reason);
+      for (const id of contextIds) if (this.#ofMain.delete(id)) this.tellMain(Handle.DEL_ROUTE, [id, reason]);
+    };
   }
 
   /** Passes modules on to the context they are for. */
@@ -74,12 +108,13 @@ export class ParentRole {
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      if (frame.srcId === this.#router.contextId) this.#ofMain.add(identity.contextId);
       const onConnected = (started: StartedChild): void => {
-        this.#monitor.announce(identity.contextId, started.name);
+        this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
       };
       if (name === "thread") {
-        const { name: threadName, ready } = this.#children.startThread(options, identity, onConnected);
-        this.answer(frame, { connected: [threadName, ready.nodeVersion] });
+        const thread = this.#children.startThread(options, identity, onConnected);
+        this.answer(frame, { connected: thread.name });
         return;
       }
       const method = methods[name];
@@ -87,7 +122,7 @@ export class ParentRole {
       const complete: ConnectOptions & { password?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
       const child = await this.#children.start(method, complete, identity, onConnected);
-      this.answer(frame, { connected: [child.name, child.ready.nodeVersion] });
+      this.answer(frame, { connected: child.name });
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
     }
@@ -125,8 +160,19 @@ export class ParentRole {
   }
 
   private send(dstId: number, handle: number, replyTo: number, value: unknown): void {
+    this.#router.routeFrame(this.frame(dstId, handle, replyTo, value));
+  }
+
+  /** Past this thread's own handlers, which are for what comes from children. */
+  private tellMain(handle: number, value: unknown): void {
+    // What those above are told of it goes first: the main thread may write to the parent itself, and speak of the context.
+    this.#parent.flush();
+    this.#main.send(this.frame(this.#router.contextId, handle, 0, value));
+  }
+
+  private frame(dstId: number, handle: number, replyTo: number, value: unknown): Frame {
     const { contextId } = this.#router;
-    this.#router.routeFrame({
+    return {
       encoding: Encoding.CBOR,
       dstId,
       srcId: contextId,
@@ -134,6 +180,6 @@ export class ParentRole {
       handle,
       replyTo,
       body: encodeValue(value),
-    });
+    };
   }
 }

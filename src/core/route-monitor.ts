@@ -9,12 +9,14 @@ import { getLogger } from "./log.ts";
 const log = getLogger("mitogen.route_monitor");
 /** How much of a reason is kept and passed on. */
 const MAX_REASON_CHARACTERS = 8192;
+const MAX_VERSION_CHARACTERS = 60;
 
 /** What the owner of a router wants to know, and to decide. */
 export interface RouteListener {
   /** Whether the id was given to a context behind that neighbour. Defends routes against a child that claims any id. */
   mayClaim(contextId: number, from: Peer): boolean;
-  onRouteAdded?(contextId: number, name: string, from: Peer): void;
+  /** A context that this one, or one below it, has started. `nodeVersion` is its own claim. */
+  onRouteAdded?(contextId: number, name: string, nodeVersion: string): void;
   /** A child said why it is about to go. */
   onFarewell?(contextId: number, reason: string): void;
 }
@@ -53,15 +55,17 @@ export class RouteMonitor {
   }
 
   /** Tells those above of a context that is now reachable through this one. */
-  announce(contextId: number, name: string): void {
-    this.sendUp(Handle.ADD_ROUTE, [contextId, name]);
+  announce(contextId: number, name: string, nodeVersion: string): void {
+    this.sendUp(Handle.ADD_ROUTE, [contextId, name, nodeVersion]);
+    this.#listener.onRouteAdded?.(contextId, name, nodeVersion);
   }
 
-  /** [context id, name] from a child: it leads there. */
+  /** [context id, name, node version] from a child: it leads there. */
   private onAddRoute(frame: Frame): void {
-    const [contextId, name] = readPair(frame);
+    const [contextId, name, nodeVersion] = readRoute(frame);
     const from = this.#router.peerOf(frame.srcId) as Peer;
-    if (name.length >= MAX_CONTEXT_NAME || !this.#listener.mayClaim(contextId, from)) {
+    const isBad = name.length >= MAX_CONTEXT_NAME || nodeVersion.length >= MAX_VERSION_CHARACTERS;
+    if (isBad || !this.#listener.mayClaim(contextId, from)) {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: the id is not its to give`);
       return;
     }
@@ -69,19 +73,18 @@ export class RouteMonitor {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: there is one already`);
       return;
     }
-    this.#listener.onRouteAdded?.(contextId, name, from);
-    this.announce(contextId, name);
+    this.announce(contextId, name, nodeVersion);
   }
 
   /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
   private onDelRoute(frame: Frame): void {
-    const [contextId, reason] = readPair(frame);
+    const [contextId, reason] = readRoute(frame);
     const cut = reason.slice(0, MAX_REASON_CHARACTERS);
     const from = this.#router.peerOf(frame.srcId);
     if (from === undefined) {
       // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
       if (this.#router.peerOf(contextId) !== undefined) return;
-      this.#router.endRespondents([contextId], cut);
+      this.#router.endRespondents(new Set([contextId]), cut);
       this.tellSpeakers(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
@@ -135,11 +138,12 @@ export class RouteMonitor {
 }
 
 /** Everything a child sends is checked; what throws here is logged by the router and changes nothing. */
-function readPair(frame: Frame): [contextId: number, text: string] {
+function readRoute(frame: Frame): [contextId: number, text: string, nodeVersion: string] {
   const value = decodeValue(joinBody(frame));
-  const [contextId, text] = Array.isArray(value) ? value : [];
-  if (!Number.isInteger(contextId) || contextId <= 0 || contextId > 0xffffffff || typeof text !== "string") {
-    throw new TypeError(`a route message must be [context id, text], from context ${frame.srcId}`);
+  const [contextId, text, nodeVersion = ""] = Array.isArray(value) ? value : [];
+  const isId = Number.isInteger(contextId) && contextId > 0 && contextId <= 0xffffffff;
+  if (!isId || typeof text !== "string" || typeof nodeVersion !== "string") {
+    throw new TypeError(`a route message must be [context id, text, …], from context ${frame.srcId}`);
   }
-  return [contextId, text];
+  return [contextId, text, nodeVersion];
 }

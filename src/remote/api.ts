@@ -6,7 +6,7 @@ import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import { ref } from "../core/ref.ts";
-import { CoreRouter } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
 import type { Importer } from "../loader/importer.ts";
@@ -14,6 +14,7 @@ import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { externalContext } from "./external-context.ts";
 import type { ChildConfig } from "./shared-state.ts";
 
 /** The child it is part of. */
@@ -28,25 +29,19 @@ export interface Host {
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router }: Host): Record<string, unknown> {
+export function mitogenModule(host: Host): Record<string, unknown> {
   return {
     ...errors,
+    ...externalContext(host),
     Blob,
     Broker,
     Context,
     FunctionRef,
     Message,
     Receiver,
-    Router: CoreRouter,
     Secret,
     Sender,
     cast,
-    econtext: () => ({
-      router,
-      context: router.myself(),
-      parent: router.contextById(router.parentIds[0] as number),
-      parentIds: router.parentIds,
-    }),
     getLogger,
     hasParentAuthority,
     isImmediateChild,

@@ -1,0 +1,28 @@
+import { ChildRouter } from "./child-router.ts";
+import type { Host } from "./api.ts";
+
+type AnyFunction = (...args: unknown[]) => unknown;
+
+/** What `import "mitogen"` has in a child of where it runs: `econtext()` and the functions that are given it. */
+export function externalContext({ router, config }: Host): Record<string, unknown> {
+  const own = ChildRouter.adopt(router, config);
+  const external = {
+    router: own,
+    context: own.myself(),
+    parent: own.contextById(own.parentIds[0] as number),
+    parentIds: own.parentIds,
+  };
+  const takes =
+    (first: unknown) =>
+    (fn: AnyFunction): AnyFunction => {
+      const wrapped = (...args: unknown[]): unknown => fn(first, ...args);
+      Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+      return wrapped;
+    };
+  return {
+    Router: ChildRouter,
+    econtext: () => external,
+    takesEcontext: takes(external),
+    takesRouter: takes(own),
+  };
+}
