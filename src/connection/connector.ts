@@ -24,7 +24,11 @@ export interface ConnectorHost {
   /** The connect is over, either way: from now on nobody can claim the id. */
   releaseId?(contextId: number): void;
   /** Starts a child of this process; absent in a context, whose broker thread is asked like any other context. */
-  startHere?(method: string | ConnectionMethod, options: ConnectOptions, identity: ChildIdentity): Promise<void>;
+  startHere?(
+    method: string | ConnectionMethod,
+    options: ConnectOptions,
+    identity: ChildIdentity,
+  ): Promise<void>;
 }
 
 /** A connect under way. */

@@ -17,7 +17,7 @@ const PROGRAM_ONLY = ["modules", "connect", "disconnect", "getStats"];
  * broker thread, or of that other context, as the program would. The processes are not its business, and hang on no function here.
  */
 export class ChildRouter extends ConnectingRouter {
-  protected declare readonly connector: Connector;
+  declare protected readonly connector: Connector;
 
   constructor() {
     super(undefined, { contextId: 0 });

@@ -1,5 +1,5 @@
-import { ChildRouter } from "./child-router.ts";
 import type { Host } from "./api.ts";
+import { ChildRouter } from "./child-router.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 

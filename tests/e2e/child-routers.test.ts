@@ -1,20 +1,25 @@
 import assert from "node:assert/strict";
+import { userInfo } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { CallError, ChannelError, type Context, MitogenError, Router, takesRouter } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as parents from "../fixtures/remote/parents.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
-import { nodes } from "../support/lab.ts";
+import { lab, nodes, skipReason } from "../support/lab.ts";
+import { part, password } from "../support/lab-methods.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** Every Node of the lab, or only this one. */
-const targets: [string, string | undefined][] =
-  Object.keys(nodes).length === 0 ? [["this Node", undefined]] : Object.entries(nodes);
+/** Without its overloads, for the types. */
+const whoAmI = userInfo as () => { username: string };
+
+/** The oldest Node, and the one that runs the program. */
+const targets: [string, string | undefined][] = [["this Node", undefined]];
+if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
 
 for (const [version, nodePath] of targets) {
-  describe(`the router of a context, Node ${version}`, () => {
+  describe(`the router of a context, ${version}`, () => {
     let router: Router;
     let hop: Context;
     before(async () => {
@@ -171,6 +176,39 @@ describe("contexts that contexts have started", () => {
     assert.equal(await hop.call(parents.addIn, "left", 1, 1), 2);
     assert.equal(await left.call(parents.pingOther, hop), "reached");
     assert.match(await left.call(parents.pingOther, right), /unidirectional/);
+  });
+
+  it("are ended while the context waits for a sibling of its own, which is told", async () => {
+    await using router = new Router();
+    const [hop, sibling] = [await router.local({ name: "hop" }), await router.local({ name: "sibling" })];
+    await hop.call(parents.startLocal, { name: "child" });
+    const call = hop.call(withMitogen.waitFor, sibling);
+    const outcome = call.then(
+      () => "no error",
+      (error: Error) => error.message,
+    );
+    await sibling.call(remote.killYourself).catch(() => undefined);
+    assert.match(await outcome, /sibling/);
+  });
+
+  it("become other users there; the password is asked of the function that knows it", {
+    skip: skipReason(),
+  }, async () => {
+    await using router = new Router();
+    const hop = await router.exec({
+      command: ["setpriv", "--reuid", "mitogen-sudo-pw", "--regid", "mitogen-sudo-pw", "--init-groups"],
+      nodePath: lab()?.node,
+    });
+    const options = {
+      username: "mitogen-target",
+      nodePath: lab()?.node,
+      sudoPath: part("become").tools.sudo,
+    };
+    const target = await hop.call(parents.startSudo, { ...options, password: password() });
+    assert.equal((await target.call(whoAmI)).username, "mitogen-target");
+    assert.match(target.name, /^exec\..*\.sudo\.mitogen-target$/);
+    const wrong = hop.call(parents.startSudo, { ...options, password: "not-the-password" });
+    await assert.rejects(wrong, /PasswordError: .*incorrect/);
   });
 
   it("are found by the program as `via`", async () => {
