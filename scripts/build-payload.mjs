@@ -24,7 +24,7 @@ const PARTS = [
     entryPoint: "src/connection/parent-role.ts",
     mayTravel: [
       ...MAY_TRAVEL,
-      /^src\/connection\/(?!router|run-with-router|semaphore|connect(ing-router|or)|external-context|local-routers)/,
+      /^src\/connection\/(?!router|run-with-router|semaphore|connect(ing-router|or)|external-context|local-|unix-)/,
       /^src\/loader\/module-forwarder\.ts$/,
       /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
       /^shared:/,

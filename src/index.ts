@@ -28,6 +28,13 @@ export { type SshOptions } from "./connection/ssh.ts";
 export { type SuOptions } from "./connection/su.ts";
 export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
+export {
+  type ClientRouter,
+  connect,
+  type UnixConnection,
+  type UnixConnectOptions,
+} from "./connection/unix-client.ts";
+export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
 export { Broker } from "./core/broker.ts";
 export { type BoundCalls, Context } from "./core/context.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";

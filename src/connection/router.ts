@@ -1,12 +1,14 @@
-import { Broker } from "../core/broker.ts";
+import { Broker, type Closable } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
 import type { Peer } from "../core/frame-router.ts";
 import { IdAllocator } from "../core/id-allocator.ts";
+import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
+import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
@@ -62,6 +64,10 @@ export class Router extends ConnectingRouter {
   readonly #children: Children;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
+  /** What is to be closed with it: listeners. */
+  readonly #owned: Set<Closable> = new Set();
+  #callers = 0;
+  #stopCalls: () => void = () => undefined;
   #shutdown: Promise<void> | undefined;
 
   /** Without a broker it makes its own, which then ends with it. */
@@ -125,6 +131,32 @@ export class Router extends ConnectingRouter {
   /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
   override shutdown(): Promise<void> {
     return this.#ownsBroker ? this.broker.shutdown() : this.closeAll();
+  }
+
+  /** For listeners: what its shutdown closes first. Returns what forgets it. */
+  own(closable: Closable): () => void {
+    this.#owned.add(closable);
+    return () => this.#owned.delete(closable);
+  }
+
+  /** For listeners: while any of them lives, `start` has made this program take calls. Returns what ends it for one. */
+  acceptCalls(start: () => () => void): () => void {
+    if (this.#callers++ === 0) this.#stopCalls = start();
+    return () => {
+      if (--this.#callers === 0) this.#stopCalls();
+    };
+  }
+
+  /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. */
+  admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
+    const contextId = this.#ids.allocate(this.contextId);
+    // It has its link; nobody is to claim it.
+    this.#ids.release(contextId);
+    const context = new Context(this, contextId, name);
+    this.adopt(context);
+    link.send(greet(contextId));
+    this.attach(link, contextId, "child", { authId: this.contextId });
+    return context;
   }
 
   protected override async endContext(context: Context): Promise<void> {
@@ -220,6 +252,7 @@ export class Router extends ConnectingRouter {
   private async closeContexts(): Promise<void> {
     localRouters.delete(this);
     this.broker.hold();
+    await Promise.all([...this.#owned].map((closable) => closable.shutdown()));
     await this.#children.endAll();
     this.endHandlers("The router was shut down");
     this.#disown();

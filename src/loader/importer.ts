@@ -167,7 +167,8 @@ function readAnswer(answer: unknown): string {
   throw Object.assign(new Error(message), { code });
 }
 
-function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {
+/** What a name stands for in the exports of its module. Throws a TypeError when that is no function. */
+export function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {
   let receiver: unknown;
   let value = root;
   for (const key of name.path) {

@@ -1,3 +1,4 @@
+import { MitogenError } from "../errors.ts";
 import type { Host } from "./api.ts";
 import { ChildRouter } from "./child-router.ts";
 
@@ -21,8 +22,16 @@ export function externalContext({ router, config }: Host): Record<string, unknow
     };
   return {
     Router: ChildRouter,
+    connect: onlyInProgram("connect to a listener"),
     econtext: () => external,
+    listen: onlyInProgram("listen"),
     takesEcontext: takes(external),
     takesRouter: takes(own),
+  };
+}
+
+function onlyInProgram(what: string): () => never {
+  return () => {
+    throw new MitogenError(`Cannot ${what} in a context: only the program can`);
   };
 }
