@@ -15,6 +15,20 @@ export interface ExternalContext {
   readonly parent: Context;
   /** Nearest first, ending with the master, 0. */
   readonly parentIds: readonly number[];
+  /**
+   * Lets this context, with all below it, live on when the program ends. Its parent sees it disconnect; whoever waits for
+   * the function that called this gets a ChannelError. What it prints and logs from then on goes nowhere, and it has no
+   * modules but those that are here. Signals of the terminal (SIGHUP, SIGINT, SIGQUIT, SIGTSTP) are ignored from then on;
+   * SIGTERM ends it. A second call does nothing. Rejects with a ChannelError when the parent refuses, with a MitogenError in a thread.
+   *
+   * ```ts
+   * export async function becomeDaemon(): Promise<void> {
+   *   await econtext().detach();
+   *   setInterval(cleanUp, 3_600_000);
+   * }
+   * ```
+   */
+  detach(): Promise<void>;
 }
 
 /** Inside a remote function: the context it runs in. Throws a MitogenError in the master, which is nobody's child. */

@@ -2,7 +2,6 @@ import type { FrameRouter } from "../core/frame-router.ts";
 import { IdGrants } from "../core/id-grants.ts";
 import type { Link } from "../core/link.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
-import type { StreamLink } from "../core/stream-link.ts";
 import { TimeoutError } from "../errors.ts";
 import { ModuleForwarder } from "../loader/module-forwarder.ts";
 import { decodeValue } from "../wire/decoder.ts";
@@ -18,6 +17,8 @@ import { methods } from "./methods.ts";
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
 const SECRET_TIMEOUT_MS = 10 * 60_000;
 
+/** How long what is queued for the parent may take to get there, before a detached context leaves without it. */
+const DETACH_MS = 2000;
 /** A context has three seconds in all, design.md section 10: those below it must be gone before. */
 const CHILD_GRACE_MS = 1200;
 const KEEPALIVE_MS = 15_000;
@@ -30,6 +31,15 @@ export type ConnectRequest = readonly [
   passwordHandle: number,
 ];
 
+/** The broker thread's link to the parent. */
+export interface ParentEnd {
+  /** Hands what is queued to the operating system. */
+  flush(): void;
+  abort(reason: string): void;
+  /** Reads what this process has printed, and sends it. */
+  flushOutput(): void;
+}
+
 /**
  * What the broker thread of a child does once the child has children: starts and ends them, keeps their routes, forwards modules. Evaluated
  * there the first time it is needed; leaves do without. docs/architecture.md#parents
@@ -37,7 +47,9 @@ export type ConnectRequest = readonly [
 export class ParentRole {
   readonly #router: FrameRouter;
   readonly #main: Link;
-  readonly #parent: Pick<StreamLink, "flush">;
+  readonly #parent: ParentEnd;
+  /** Contexts below this one. */
+  readonly #below: Set<number> = new Set();
   readonly #grants: IdGrants;
   /** Contexts that the main thread has asked for, here or below. */
   readonly #ofMain: Set<number> = new Set();
@@ -45,11 +57,11 @@ export class ParentRole {
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
 
-  /** `main` leads to the main thread; `findModule` gives the packed bytes that have passed through this process, by hash. */
+  /** `main` leads to the main thread, `parent` to the parent; `findModule` gives the packed bytes that have passed through this process, by hash. */
   constructor(
     router: FrameRouter,
     main: Link,
-    parent: Pick<StreamLink, "flush">,
+    parent: ParentEnd,
     findModule: (hash: string) => Uint8Array | undefined,
   ) {
     this.#router = router;
@@ -62,11 +74,17 @@ export class ParentRole {
       // The master has the last word; but what it refuses must not be believed here until then.
       mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
       onRouteAdded: (contextId, ...rest) => {
+        this.#below.add(contextId);
         if (this.#ofMain.has(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
       },
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
+      onLostAbove: (contextId, reason) => {
+        this.tellChildren(contextId, reason);
+        this.tellMain(Handle.DEL_ROUTE, [contextId, reason]);
+      },
     });
     this.watch(router);
+    router.listen((frame) => void this.onDetaching(frame), { handle: Handle.DETACHING, isService: true });
     const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
     router.listen((frame) => void this.connect(frame), {
       handle: Handle.CONNECT_CHILD,
@@ -90,7 +108,10 @@ export class ParentRole {
     };
     router.onContextsLost = (contextIds, reason) => {
       onContextsLost?.(contextIds, reason);
-      for (const id of contextIds) if (this.#ofMain.delete(id)) this.tellMain(Handle.DEL_ROUTE, [id, reason]);
+      for (const id of contextIds) {
+        this.#below.delete(id);
+        if (this.#ofMain.delete(id)) this.tellMain(Handle.DEL_ROUTE, [id, reason]);
+      }
     };
   }
 
@@ -133,6 +154,61 @@ export class ParentRole {
     const [contextId] = decodeValue(joinBody(frame)) as [number];
     await this.#children.end(contextId);
     this.answer(frame, null);
+  }
+
+  /** A child of this context asks to be let go, or its main thread, that this context be. */
+  private async onDetaching(frame: Frame): Promise<void> {
+    if (frame.srcId !== this.#router.contextId) {
+      this.#children.detaching(frame);
+      return;
+    }
+    const refusal = await this.askParentToLetGo();
+    if (refusal !== undefined) {
+      this.#router.answerDead(frame, refusal);
+      return;
+    }
+    await this.leaveParent();
+    this.answer(frame, [...this.#below]);
+  }
+
+  /** Why it does not; a parent that is lost meanwhile ends this process, as ever. */
+  private askParentToLetGo(): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const parentId = this.#router.parentIds[0] as number;
+      const replyTo = this.#router.listen(
+        (reply) =>
+          resolve(reply.replyTo === Handle.IS_DEAD ? String(decodeValue(joinBody(reply))) : undefined),
+        { isPersistent: false, respondentId: parentId },
+      );
+      this.send(parentId, Handle.DETACHING, replyTo, null);
+    });
+  }
+
+  /** Says farewell, which the parent answers by closing the link, and from then on has nobody above. */
+  private async leaveParent(): Promise<void> {
+    const router = this.#router;
+    const parentIds = router.parentIds as number[];
+    const reason = `Context ${router.contextId} was detached`;
+    const closed = new Promise<void>((resolve) => {
+      router.onParentLost = () => resolve();
+    });
+    this.#parent.flushOutput();
+    this.send(parentIds[0] as number, Handle.DEL_ROUTE, 0, [router.contextId, "was detached"]);
+    const timer = setTimeout(() => this.#parent.abort(reason), DETACH_MS);
+    await closed;
+    clearTimeout(timer);
+    for (const id of parentIds) this.tellChildren(id, reason);
+    parentIds.length = 0;
+    this.#monitor.forgetAbove(reason);
+    router.endRespondents({ has: (id) => id !== router.contextId && !this.#below.has(id) }, reason);
+    // What was not read because the parent was slow: now it goes nowhere, and nobody has to wait.
+    this.#parent.flushOutput();
+  }
+
+  private tellChildren(goneId: number, reason: string): void {
+    for (const id of this.#below) {
+      if (this.#router.isImmediateChild(id)) this.send(id, Handle.DEL_ROUTE, 0, [goneId, reason]);
+    }
   }
 
   /** The requester keeps its passwords until they are asked for. */

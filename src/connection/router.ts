@@ -95,6 +95,7 @@ export class Router extends ConnectingRouter {
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
     });
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
+    this.listen((frame) => this.#children.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
     this.#disown = this.broker.own({ shutdown: () => this.closeAll() });
     localRouters.add(this);

@@ -19,6 +19,8 @@ export interface RouteListener {
   onRouteAdded?(contextId: number, name: string, nodeVersion: string): void;
   /** A child said why it is about to go. */
   onFarewell?(contextId: number, reason: string): void;
+  /** One above is gone, for the link that led there is: those below, who may wait for it, do not know. */
+  onLostAbove?(contextId: number, reason: string): void;
 }
 
 /**
@@ -60,6 +62,13 @@ export class RouteMonitor {
     this.#listener.onRouteAdded?.(contextId, name, nodeVersion);
   }
 
+  /** The way up is gone: tells whoever ever sent to a context there. */
+  forgetAbove(reason: string): void {
+    for (const contextId of [...this.#speakers.keys()]) {
+      if (this.#router.peerOf(contextId) === undefined) this.tellSpeakers(contextId, reason);
+    }
+  }
+
   /** [context id, name, node version] from a child: it leads there. */
   private onAddRoute(frame: Frame): void {
     const [contextId, name, nodeVersion] = readRoute(frame);
@@ -86,6 +95,7 @@ export class RouteMonitor {
       if (this.#router.peerOf(contextId) !== undefined) return;
       this.#router.endRespondents(new Set([contextId]), cut);
       this.tellSpeakers(contextId, cut);
+      if (this.#router.hasAuthority(contextId)) this.#listener.onLostAbove?.(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
     else
@@ -141,7 +151,7 @@ export class RouteMonitor {
 function readRoute(frame: Frame): [contextId: number, text: string, nodeVersion: string] {
   const value = decodeValue(joinBody(frame));
   const [contextId, text, nodeVersion = ""] = Array.isArray(value) ? value : [];
-  const isId = Number.isInteger(contextId) && contextId > 0 && contextId <= 0xffffffff;
+  const isId = Number.isInteger(contextId) && contextId >= 0 && contextId <= 0xffffffff;
   if (!isId || typeof text !== "string" || typeof nodeVersion !== "string") {
     throw new TypeError(`a route message must be [context id, text, …], from context ${frame.srcId}`);
   }

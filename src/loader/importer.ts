@@ -149,7 +149,8 @@ export class Importer implements Functions, ModuleSource {
     const to = { dstId: MASTER, handle: Handle.GET_MODULE, replyTo };
     router.route(Message.to(router, to, { value: [parentId, specifier, kind] }));
     this.#waiter.waitFor(
-      ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE,
+      // DEL_ROUTE: that of the master, when a context above has been detached.
+      ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE || handle === Handle.DEL_ROUTE,
       () => answer !== undefined,
     );
     return readAnswer(answer?.());

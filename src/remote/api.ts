@@ -13,6 +13,7 @@ import type { Importer } from "../loader/importer.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
+import type { BrokerLink } from "./broker-link.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { externalContext } from "./external-context.ts";
 import type { ChildConfig } from "./shared-state.ts";
@@ -23,6 +24,9 @@ export interface Host {
   readonly importer: Importer;
   readonly dispatcher: Dispatcher;
   readonly config: ChildConfig;
+  readonly link: BrokerLink;
+  /** Of the connection to the parent; a thread has none. */
+  readonly nonce: string | undefined;
 }
 
 /**

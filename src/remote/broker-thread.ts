@@ -154,7 +154,12 @@ export class BrokerThread {
   private becomeParent(packed: Uint8Array): void {
     const part = evaluatePart(packed, { "bootstrap/payload": { payloadBytes: () => this.#data.payload } });
     const { ParentRole: Role } = part as { ParentRole: typeof ParentRole };
-    this.#role = new Role(this.#router, this.#inner, this.#parent, (hash) => this.#modules.get(hash));
+    const parent = {
+      flush: () => this.#parent.flush(),
+      abort: (reason: string) => this.#parent.abort(reason),
+      flushOutput: () => this.flushTaps(),
+    };
+    this.#role = new Role(this.#router, this.#inner, parent, (hash) => this.#modules.get(hash));
   }
 
   private tap(fd: number, name: string): StdioTap {
@@ -208,6 +213,8 @@ export class BrokerThread {
       replyTo: 0,
       body: encodeValue([contextId, reason + output]),
     });
+    // After a detach there is nobody to tell.
+    if (this.#writable.destroyed) this.letMainExit();
     this.#writable.on("close", () => this.letMainExit());
     this.#parent.close();
     this.#writable.on("finish", () => this.letMainExit());
@@ -220,7 +227,10 @@ export class BrokerThread {
 
   private flushTaps(): void {
     this.drainTaps();
-    for (const tap of this.#taps) tap.flush();
+    for (const tap of this.#taps) {
+      tap.flush();
+      tap.resume();
+    }
   }
 
   /** Ends the context: what is buffered is sent, then the process is killed, whatever its main thread does. */

@@ -18,6 +18,7 @@ const PROGRAM_ONLY = ["modules", "connect", "disconnect", "getStats"];
  */
 export class ChildRouter extends ConnectingRouter {
   declare protected readonly connector: Connector;
+  declare private readonly ids: IdBlocks;
 
   constructor() {
     super(undefined, { contextId: 0 });
@@ -41,6 +42,11 @@ export class ChildRouter extends ConnectingRouter {
     } else await this.endByMessage(context);
   }
 
+  /** Has the master make this context able to have children, and give it ids for them. */
+  async reserveIds(): Promise<void> {
+    await this.ids.reserve(this.contextId);
+  }
+
   private start({ isThread, logLevel }: ChildConfig): void {
     const ids = new IdBlocks(this);
     const connector = new Connector(this, {
@@ -56,7 +62,7 @@ export class ChildRouter extends ConnectingRouter {
         return await ids.take(parentId);
       },
     });
-    Object.defineProperty(this, "connector", { value: connector });
+    Object.defineProperties(this, { connector: { value: connector }, ids: { value: ids } });
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     // [context id, name, node version]: one that was asked for here has started. Only the broker thread speaks for this context.
     this.addHandler(

@@ -1,17 +1,27 @@
 import { MitogenError } from "../errors.ts";
 import type { Host } from "./api.ts";
 import { ChildRouter } from "./child-router.ts";
+import { detach } from "./detach.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
 /** What `import "mitogen"` has in a child of where it runs: `econtext()` and the functions that are given it. */
-export function externalContext({ router, config }: Host): Record<string, unknown> {
+export function externalContext({ router, config, link, nonce }: Host): Record<string, unknown> {
   const own = ChildRouter.adopt(router, config);
+  let detached: Promise<void> | undefined;
   const external = {
     router: own,
     context: own.myself(),
     parent: own.contextById(own.parentIds[0] as number),
     parentIds: own.parentIds,
+    detach: () => {
+      // A second call is no other; one that was refused may be made again.
+      detached ??= detach(own, link, nonce).catch((error) => {
+        detached = undefined;
+        throw error;
+      });
+      return detached;
+    },
   };
   const takes =
     (first: unknown) =>

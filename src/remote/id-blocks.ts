@@ -24,18 +24,24 @@ export class IdBlocks {
    */
   async take(parentId: number): Promise<number> {
     for (;;) {
-      let asked = this.#blocks.get(parentId);
-      if (asked === undefined) {
-        asked = this.ask(parentId);
-        this.#blocks.set(parentId, asked);
-        // Asked again the next time.
-        asked.catch(() => this.#blocks.delete(parentId));
-      }
+      const asked = this.reserve(parentId);
       const block = await asked;
       if (block.next < block.end) return block.next++;
       // Whoever comes first forgets it: the others find the next one.
       if (this.#blocks.get(parentId) === asked) this.#blocks.delete(parentId);
     }
+  }
+
+  /** Sees to it that there are some, without taking one. */
+  reserve(parentId: number): Promise<Block> {
+    let asked = this.#blocks.get(parentId);
+    if (asked === undefined) {
+      asked = this.ask(parentId);
+      this.#blocks.set(parentId, asked);
+      // Asked again the next time.
+      asked.catch(() => this.#blocks.delete(parentId));
+    }
+    return asked;
   }
 
   private async ask(parentId: number): Promise<Block> {
