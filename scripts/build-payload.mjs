@@ -24,7 +24,7 @@ const PARTS = [
     entryPoint: "src/connection/parent-role.ts",
     mayTravel: [
       ...MAY_TRAVEL,
-      /^src\/connection\/(?!router|run-with-router|semaphore)/,
+      /^src\/connection\/(?!router|run-with-router|semaphore|connect(ing-router|or)|external-context|local-|unix-)/,
       /^src\/loader\/module-forwarder\.ts$/,
       /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
       /^shared:/,
@@ -35,7 +35,17 @@ const PARTS = [
     entryPoint: "src/loader/evaluator.ts",
     mayTravel: [/^src\/loader\/(evaluator|commonjs)\.ts$/, /^shared:/],
   },
-  { name: "api", entryPoint: "src/remote/api.ts", mayTravel: [...MAY_TRAVEL, /^src\/service\//, /^shared:/] },
+  {
+    name: "api",
+    entryPoint: "src/remote/api.ts",
+    mayTravel: [
+      ...MAY_TRAVEL,
+      /^src\/service\//,
+      // What the program's router and a context's have in common.
+      /^src\/connection\/(connecting-router|connector|connect-error|semaphore)\.ts$/,
+      /^shared:/,
+    ],
+  },
 ];
 
 /** What these find in the payload: src/remote/library-parts.ts. An empty list stands for everything. */

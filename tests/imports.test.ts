@@ -24,6 +24,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
       "loader/module-record.ts",
       "service",
     ],
+    // What the program's router and a context's have in common.
+    ...["connection/connecting-router.ts", "connection/connector.ts"],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
   "index.ts": ["connection", "bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],

@@ -6,7 +6,7 @@ import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import { ref } from "../core/ref.ts";
-import { CoreRouter } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
 import type { Importer } from "../loader/importer.ts";
@@ -14,8 +14,10 @@ import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
+import type { BrokerLink } from "./broker-link.ts";
 import { callFeatures } from "./call-features.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { externalContext } from "./external-context.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
@@ -28,42 +30,39 @@ export interface Host {
   readonly importer: Importer;
   readonly dispatcher: Dispatcher;
   readonly config: ChildConfig;
+  readonly link: BrokerLink;
+  /** Of the connection to the parent; a thread has none. */
+  readonly nonce: string | undefined;
 }
 
 /**
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router, importer, dispatcher }: Host): Record<string, unknown> {
+export function mitogenModule(host: Host): Record<string, unknown> {
   return {
     ...errors,
-    ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher, importer),
+    ...servicesInChild(host.router, host.importer),
+    ...callFeatures(host.router, host.dispatcher, host.importer),
+    ...externalContext(host),
     Blob,
     Broker,
     Context,
     FunctionRef,
     Message,
     Receiver,
-    Router: CoreRouter,
     Secret,
     Sender,
     cast,
-    econtext: () => ({
-      router,
-      context: router.myself(),
-      parent: router.contextById(router.parentIds[0] as number),
-      parentIds: router.parentIds,
-    }),
     getLogger,
     hasParentAuthority,
     isImmediateChild,
     isMain: () => false,
     logToFile: () => undefined,
-    moduleFunctions: (id: string) => moduleFunctions(importer, id),
+    moduleFunctions: (id: string) => moduleFunctions(host.importer, id),
     onLog: () => () => undefined,
     ref,
-    resource: remoteResources(router),
+    resource: remoteResources(host.router),
     runWithRouter: async () => undefined,
     withRouter: () => async () => undefined,
   };
