@@ -43,7 +43,7 @@ const SHARED = {
   "core/call-error": ["callErrorFrom"],
   "core/context": ["Context"],
   "core/function-ref": ["FunctionRef"],
-  "core/log": ["getLogger"],
+  "core/log": ["addLogSink", "getLogger", "LogLevel"],
   "core/message": ["deadReason", "Message"],
   "core/policy": ["hasParentAuthority", "isImmediateChild"],
   "core/router": ["CoreRouter"],

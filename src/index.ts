@@ -20,10 +20,11 @@ export {
   type Verdict,
 } from "./connection/method.ts";
 export { type PodmanOptions } from "./connection/podman.ts";
-export { Router, type RouterOptions, type RouterStats } from "./connection/router.ts";
+export { Router, type RouterOptions } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export { type SetnsOptions } from "./connection/setns.ts";
 export { type SshOptions } from "./connection/ssh.ts";
+export { type RouterStats } from "./connection/stats.ts";
 export { type SuOptions } from "./connection/su.ts";
 export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
@@ -33,8 +34,10 @@ export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
 export { type CurrentCall, currentCall } from "./core/current-call.ts";
+export { type ConnectionFacts, type ContextDescription, type LinkState } from "./core/describe.ts";
 export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
+export { type CallInFlight } from "./core/in-flight.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";
 export { type ModuleHandle, type RemoteFunctions } from "./core/module-handle.ts";

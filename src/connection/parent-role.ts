@@ -97,7 +97,7 @@ export class ParentRole {
     return this.#expected.delete(contextId);
   }
 
-  /** Answers [name, node version], or the record of the error. */
+  /** Answers [name, node version, [pid, platform, architecture, argv]], or the record of the error. */
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
@@ -105,19 +105,22 @@ export class ParentRole {
         this.#monitor.announce(identity.contextId, started.name);
       };
       if (name === "thread") {
-        const { name: threadName, ready } = this.#children.startThread(options, identity, onConnected);
-        this.answer(frame, { connected: [threadName, ready.nodeVersion] });
+        this.answerStarted(frame, this.#children.startThread(options, identity, onConnected));
         return;
       }
       const method = methods[name];
       if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
       const complete: ConnectOptions & { password?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
-      const child = await this.#children.start(method, complete, identity, onConnected);
-      this.answer(frame, { connected: [child.name, child.ready.nodeVersion] });
+      this.answerStarted(frame, await this.#children.start(method, complete, identity, onConnected));
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
     }
+  }
+
+  private answerStarted(frame: Frame, { name, ready, argv }: StartedChild): void {
+    const { nodeVersion, pid, platform, arch } = ready;
+    this.answer(frame, { connected: [name, nodeVersion, [pid, platform, arch, argv]] });
   }
 
   /** [context id]: answers when it is reaped. */

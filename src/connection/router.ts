@@ -1,6 +1,7 @@
 import { hostname, userInfo } from "node:os";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
+import type { ConnectionFacts } from "../core/describe.ts";
 import { installFeatures } from "../core/features.ts";
 import type { Peer } from "../core/frame-router.ts";
 import { IdAllocator } from "../core/id-allocator.ts";
@@ -9,7 +10,7 @@ import type { Message } from "../core/message.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { CoreRouter } from "../core/router.ts";
 import { CancelledError } from "../errors.ts";
-import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
+import { ModuleResponder } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
@@ -19,6 +20,7 @@ import { Secret } from "../wire/secret.ts";
 import type { BuildahOptions } from "./buildah.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
+import { Diagnostics } from "./diagnostics.ts";
 import type { DoasOptions } from "./doas.ts";
 import type { DockerOptions } from "./docker.ts";
 import type { ExecOptions } from "./exec.ts";
@@ -35,6 +37,7 @@ import type { PodmanOptions } from "./podman.ts";
 import { Semaphore } from "./semaphore.ts";
 import type { SetnsOptions } from "./setns.ts";
 import type { SshOptions } from "./ssh.ts";
+import type { RouterStats } from "./stats.ts";
 import type { SuOptions } from "./su.ts";
 import type { SudoOptions } from "./sudo.ts";
 import type { ThreadOptions } from "./thread.ts";
@@ -48,16 +51,6 @@ export interface RouterOptions {
   readonly connectConcurrency?: number;
   /** A child that is silent so long is asked for a sign of life; after three such intervals it is taken for dead. 15,000 by default, 0 never asks. */
   readonly keepaliveMs?: number;
-}
-
-/** What a router has done so far. */
-export interface RouterStats extends ModuleStats {
-  /** Children of this process connected now, and in all. */
-  contextCount: number;
-  connectCount: number;
-  /** Bytes over the links to them, bootstrap included. */
-  bytesSent: number;
-  bytesReceived: number;
 }
 
 /** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
@@ -86,6 +79,7 @@ export class Router extends CoreRouter {
   readonly #ownsBroker: boolean;
   readonly #connects: Semaphore;
   readonly #children: Children;
+  readonly #diagnostics: Diagnostics;
   /** Contexts that are threads, wherever. */
   readonly #threads: Set<number> = new Set();
   readonly #ids: IdAllocator = new IdAllocator();
@@ -120,6 +114,7 @@ export class Router extends CoreRouter {
       return context !== undefined;
     };
     this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
+    this.#diagnostics = new Diagnostics(this, (contextId) => this.#children.linkState(contextId));
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, from) => this.onRouteAdded(contextId, name, from),
@@ -228,7 +223,25 @@ export class Router extends CoreRouter {
 
   /** Counters since this router was made. */
   getStats(): RouterStats {
-    return { ...this.modules.stats, ...this.#children.stats };
+    return { ...this.modules.stats, ...this.#children.stats, ...this.#diagnostics.stats };
+  }
+
+  /**
+   * Writes all log records, a line per frame included, to `<tmp>/mitogen.<pid>.<time>.log`, and has every context that is started from
+   * now on do the same in its own temporary folder; answers the path. Throws what opening a file throws. docs/debugging.md
+   */
+  enableDebug(): string {
+    return this.#diagnostics.enableDebug(callerStack(this.enableDebug)());
+  }
+
+  /** This process and all contexts, as text for people: what is connected, what waits for whom, what is queued. */
+  dump(): string {
+    return this.#diagnostics.dump();
+  }
+
+  /** Has {@link dump} logged as WARNING at SIGUSR2, or written to stderr where nothing is logged; returns the function that ends that. */
+  installDiagnostics(): () => void {
+    return this.#diagnostics.installSignal();
   }
 
   /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
@@ -251,6 +264,7 @@ export class Router extends CoreRouter {
 
   private async endContext(context: Context): Promise<void> {
     const { contextId, via } = context;
+    if (this.#diagnostics.isProfiling) await this.#diagnostics.collect(context);
     if (this.#children.has(contextId)) {
       await this.#children.end(contextId);
       return;
@@ -277,6 +291,7 @@ export class Router extends CoreRouter {
       );
     }
     this.broker.hold();
+    const stack = callerStack(this.start);
     try {
       return await this.#connects.run(async () => {
         if (this.#shutdown !== undefined || this.broker.isShutDown) {
@@ -287,9 +302,11 @@ export class Router extends CoreRouter {
         const identity = { contextId, remoteName, logLevel: logLevel() };
         try {
           if (method === "thread") this.#threads.add(contextId);
-          return via === undefined || via.contextId === this.contextId
-            ? await this.connectHere(method, options, identity)
-            : await this.connectVia(via, methodName, options, identity);
+          const connect =
+            via === undefined || via.contextId === this.contextId
+              ? this.connectHere(method, options, identity)
+              : this.connectVia(via, methodName, options, identity);
+          return await this.#diagnostics.during(connect, options.debug === true, stack);
         } finally {
           this.#ids.release(contextId);
         }
@@ -305,9 +322,12 @@ export class Router extends CoreRouter {
     identity: ChildIdentity,
   ): Promise<Context> {
     const { contextId } = identity;
-    const onConnected = ({ name, ready }: StartedChild): void => {
-      this.adopt(new Context(this, contextId, fitName(name)));
+    const onConnected = ({ name, ready, argv }: StartedChild): void => {
+      const context = new Context(this, contextId, fitName(name));
+      this.adopt(context);
       this.modules.addTarget(contextId, ready.nodeVersion);
+      const methodName = typeof method === "string" ? method : method.name;
+      this.#diagnostics.connected(context, options, { method: methodName, argv, ...ready });
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
     if (method === "thread") this.#children.startThread(options, identity, onConnected);
@@ -339,9 +359,11 @@ export class Router extends CoreRouter {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
       const answer = (await via.request(Handle.CONNECT_CHILD, request)) as Record<string, unknown>;
       if ("failed" in answer) throw connectErrorOf(answer.failed, via.name);
-      const [, nodeVersion] = answer.connected as [string, string];
-      this.modules.addTarget(identity.contextId, String(nodeVersion));
-      return this.contextById(identity.contextId);
+      const facts = startedFacts(answer.connected);
+      this.modules.addTarget(identity.contextId, facts.nodeVersion);
+      const context = this.contextById(identity.contextId);
+      this.#diagnostics.connected(context, options, { method: methodName, ...facts });
+      return context;
     } finally {
       if (passwordHandle !== 0) this.unlisten(passwordHandle);
     }
@@ -390,11 +412,35 @@ export class Router extends CoreRouter {
     this.broker.hold();
     // First, while the methods that run can still reach the contexts they work with.
     await stopServices(this, SERVICES_GRACE_MS);
+    if (this.#diagnostics.isProfiling) await this.#diagnostics.collect();
     await this.#children.endAll();
     this.endHandlers("The router was shut down");
+    this.#diagnostics.end();
     this.#disown();
     this.broker.release();
   }
+}
+
+/** [name, node version, [pid, platform, architecture, argv]] of a child behind a hop: the hop's claims, of which anything may be wrong. */
+function startedFacts(
+  connected: unknown,
+): { nodeVersion: string } & Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv"> {
+  const [, nodeVersion, more] = connected as [string, unknown, unknown];
+  const [pid, platform, arch, argv] = Array.isArray(more) ? more : [];
+  return {
+    nodeVersion: String(nodeVersion),
+    pid: Number(pid),
+    platform: String(platform),
+    arch: String(arch),
+    argv: Array.isArray(argv) ? argv.map(String) : [],
+  };
+}
+
+/** Makes the lines of the stack above `method`; only the frames are captured now. */
+function callerStack(method: (...args: never[]) => unknown): () => string {
+  const site: { stack?: string } = {};
+  Error.captureStackTrace(site, method);
+  return () => (site.stack ?? "").replace(/^.*\n/, "");
 }
 
 /** Names travel, and are part of every log line: the end of a long chain tells most. */

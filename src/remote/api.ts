@@ -15,6 +15,7 @@ import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import { callFeatures } from "./call-features.ts";
+import { debugging } from "./debugging.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
@@ -34,11 +35,12 @@ export interface Host {
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router, importer, dispatcher }: Host): Record<string, unknown> {
+export function mitogenModule({ router, importer, dispatcher, config }: Host): Record<string, unknown> {
   return {
     ...errors,
     ...servicesInChild(router, importer),
     ...callFeatures(router, dispatcher, importer),
+    ...debugging(router, dispatcher, config),
     Blob,
     Broker,
     Context,
