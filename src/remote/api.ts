@@ -19,6 +19,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
+import { sshCommands } from "./ssh-command.ts";
 
 export { importModule } from "../core/module-handle.ts";
 
@@ -35,10 +36,12 @@ export interface Host {
  * nothing here; the program has been started already.
  */
 export function mitogenModule({ router, importer, dispatcher }: Host): Record<string, unknown> {
+  const calls = callFeatures(router, dispatcher);
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher),
+    ...calls,
+    ...sshCommands(router, calls.currentCall),
     Blob,
     Broker,
     Context,

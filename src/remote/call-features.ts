@@ -1,5 +1,6 @@
 import { CallChain } from "../core/call-chain.ts";
 import { Channel } from "../core/channel.ts";
+import type { CurrentCall } from "../core/current-call.ts";
 import { installFeatures } from "../core/features.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Select } from "../core/select.ts";
@@ -10,7 +11,10 @@ import { CurrentCalls } from "./current-calls.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
 /** Adds chains and `currentCall()` to a child's calls; what `import "mitogen"` gives of them, and what callers' chains call. */
-export function callFeatures(router: CoreRouter, dispatcher: Dispatcher): Record<string, unknown> {
+export function callFeatures(
+  router: CoreRouter,
+  dispatcher: Dispatcher,
+): Record<string, unknown> & { currentCall(): CurrentCall } {
   const chains = new Chains();
   const calls = new CurrentCalls();
   dispatcher.around = (call, perform) =>
