@@ -111,8 +111,9 @@ async function runTool(
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   try {
     const exit = await ended;
-    // A tool that ends well has seen its ssh end, but for one that it left in the background.
+    // A tool that ends by itself has seen its ssh end, but for one that it left in the background.
     if (exit.signal === null) await within(sessions.ended(), GRACE_MS);
+    sessions.close();
     if (stdio === "collect") await within(closeOf(child), GRACE_MS);
     if (givenUp !== undefined) throw givenUp.reason;
     return { ...exit, stdout: stdout(), stderr: stderr() };
@@ -133,11 +134,9 @@ function exitOf(
     child.once("exit", (code, signal) => resolve({ code, signal }));
     child.once("error", (cause: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return; // it runs; a signal did not reach it
-      const why =
-        cause.code === "ENOENT" ? `is it installed${cwd === undefined ? "" : `, and is there ${cwd}`}?` : "";
-      reject(
-        new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${cause.message} ${why}`.trim(), { cause }),
-      );
+      const cure = cwd === undefined ? "is it installed?" : `is it installed, and is there ${cwd}?`;
+      const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : cause.message;
+      reject(new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${why}`, { cause }));
     });
   });
 }
