@@ -286,10 +286,10 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
   });
 
   /** Starts a tool with a command there that tells its pid and stays. */
-  async function stay(script: (command: string) => string, options: RunSshOptions = {}) {
+  async function stay(script: (command: string, file: string) => string, options: RunSshOptions = {}) {
     const file = join(fresh("stay"), "pids");
     const command = `echo $$ > ${file}.new; mv ${file}.new ${file}; trap "" HUP; sleep 1000`;
-    const done = run(context, ["sh", "-c", script(command)], options);
+    const done = run(context, ["sh", "-c", script(command, file)], options);
     done.catch(() => undefined);
     for (const deadline = Date.now() + 20_000; ; await pause(20)) {
       const pid = Number(spawnSync("cat", [file], { encoding: "utf8" }).stdout);
@@ -299,12 +299,15 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
   }
 
   it("ends the command when the tool is killed", async () => {
-    const { pid, done } = await stay((command) => `ssh any '${command}' < /dev/null & sleep 2; kill -9 $$`);
+    const { pid, done } = await stay(
+      (command, file) =>
+        `ssh any '${command}' < /dev/null & while ! [ -e ${file} ]; do sleep 0.1; done; kill -9 $$`,
+    );
     assert.deepEqual((await done).signal, "SIGKILL");
     assert.deepEqual(await processesGone([pid], 10_000), []);
   });
   it("ends tool and command when the time is up, or the signal aborts", async () => {
-    const timed = await stay((command) => `ssh any '${command}'`, { timeoutMs: 3_000 });
+    const timed = await stay((command) => `ssh any '${command}'`, { timeoutMs: 8_000 });
     await assert.rejects(timed.done, TimeoutError);
     const abort = new AbortController();
     const aborted = await stay((command) => `ssh any '${command}'`, { signal: abort.signal });
@@ -380,7 +383,9 @@ cmp ${folder}/sent ${folder}/received && ssh any 'echo $0 >&2; exit 5' < /dev/nu
       assert.deepEqual({ code, stdout, stderr }, { code: 5, stdout: "code 0\n", stderr: "/bin/sh\n" });
     });
     it("ends a command whose tool is gone", async () => {
-      const script = "ssh any 'trap \"\" HUP; echo $$; sleep 1000; true' < /dev/null & sleep 2; kill -9 $$";
+      const file = join(mkdtempSync(join(folder, "pid-")), "pid");
+      const script = `ssh any 'trap "" HUP; echo $$; sleep 1000; true' < /dev/null > ${file} &
+while ! [ -s ${file} ]; do sleep 0.1; done; cat ${file}; kill -9 $$`;
       const { stdout, signal } = await run(context, ["sh", "-c", script]);
       assert.equal(signal, "SIGKILL");
       const gone = `for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 ${stdout.trim()} 2>&- || exit 0; sleep 1; done; exit 1`;
