@@ -72,6 +72,7 @@ export {
   StreamError,
   TimeoutError,
 } from "./errors.ts";
+export { type RunSshOptions, runSsh, type ToolResult } from "./fakessh/run-ssh.ts";
 export { ModuleError } from "./loader/module-error.ts";
 export { type ModuleExplanation, type ModuleReader, type ModuleState } from "./loader/module-explanation.ts";
 export { type ModuleName } from "./loader/module-name.ts";

@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   loader: ["core", "wire", "errors.ts"],
   bootstrap: ["core", "wire", "errors.ts"],
   connection: ["bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  fakessh: ["bootstrap", "connection/shell-quote.ts", "core", "errors.ts"],
   remote: [
     ...[
       "loader/importer.ts",
@@ -26,7 +27,17 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
-  "index.ts": ["connection", "bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  "index.ts": [
+    "fakessh",
+    "connection",
+    "bootstrap",
+    "loader",
+    "service",
+    "logging",
+    "core",
+    "wire",
+    "errors.ts",
+  ],
   cli: ["index.ts"],
 };
 

@@ -20,6 +20,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
+import { sshCommands } from "./ssh-command.ts";
 
 export { importModule } from "../core/module-handle.ts";
 
@@ -36,11 +37,13 @@ export interface Host {
  * nothing here; the program has been started already.
  */
 export function mitogenModule({ router, importer, dispatcher, config }: Host): Record<string, unknown> {
+  const calls = callFeatures(router, dispatcher, importer);
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher, importer),
+    ...calls,
     ...debugging(router, dispatcher, config),
+    ...sshCommands(router, calls.currentCall),
     Blob,
     Broker,
     Context,
