@@ -69,6 +69,9 @@ export {
   StreamError,
   TimeoutError,
 } from "./errors.ts";
+export { type GetFileOptions, getFile } from "./files/get-file.ts";
+export { type PutFileOptions, putFile } from "./files/put-file.ts";
+export { type Progress, type Transfer } from "./files/transfer.ts";
 export { ModuleError } from "./loader/module-error.ts";
 export { type ModuleExplanation, type ModuleReader, type ModuleState } from "./loader/module-explanation.ts";
 export { type ModuleName } from "./loader/module-name.ts";

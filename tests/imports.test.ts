@@ -13,6 +13,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   core: ["wire", "errors.ts"],
   logging: ["core", "wire", "errors.ts"],
   service: ["core", "wire", "errors.ts"],
+  files: ["service", "core", "wire", "errors.ts"],
   loader: ["core", "wire", "errors.ts"],
   bootstrap: ["core", "wire", "errors.ts"],
   connection: ["bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
@@ -23,10 +24,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
       "loader/builtins.ts",
       "loader/module-record.ts",
       "service",
+      "files",
     ],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
-  "index.ts": ["connection", "bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  "index.ts": ["connection", "bootstrap", "loader", "files", "service", "logging", "core", "wire", "errors.ts"],
   cli: ["index.ts"],
 };
 

@@ -9,6 +9,7 @@ import { ref } from "../core/ref.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
+import { filesInChild } from "../files/in-child.ts";
 import type { Importer } from "../loader/importer.ts";
 import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
@@ -39,6 +40,7 @@ export function mitogenModule({ router, importer, dispatcher }: Host): Record<st
     ...errors,
     ...servicesInChild(router, importer),
     ...callFeatures(router, dispatcher),
+    ...filesInChild(router),
     Blob,
     Broker,
     Context,

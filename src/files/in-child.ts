@@ -1,0 +1,9 @@
+import type { CoreRouter } from "../core/router.ts";
+import { farSideOf } from "./far-side.ts";
+import { getFile } from "./get-file.ts";
+import { putFile } from "./put-file.ts";
+
+/** What `import "mitogen"` has of files in a child, and what the other ends of transfers call. */
+export function filesInChild(router: CoreRouter): Record<string, unknown> {
+  return { ...farSideOf(router), getFile, putFile };
+}
