@@ -69,7 +69,9 @@ export {
   StreamError,
   TimeoutError,
 } from "./errors.ts";
+export { type Fetched, FileService, type ServedMetadata } from "./files/file-service.ts";
 export { type GetFileOptions, getFile } from "./files/get-file.ts";
+export { PushFileService } from "./files/push-file-service.ts";
 export { type PutFileOptions, putFile } from "./files/put-file.ts";
 export { type Progress, type Transfer } from "./files/transfer.ts";
 export { ModuleError } from "./loader/module-error.ts";

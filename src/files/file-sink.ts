@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { attempt, fileFault } from "./file-error.ts";
 import type { Start } from "./metadata.ts";
 import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file.ts";
+import { release } from "./release.ts";
 import type { Sink } from "./sink.ts";
 import { CHUNK_BYTES, type Offer } from "./source.ts";
 
@@ -27,8 +28,8 @@ export async function openFileSink(path: string, options: SinkOptions): Promise<
   const part = await attempt("write", path, "sink", () => openPart(path, options.resume !== false));
   try {
     const hash = createHash("sha256");
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     for (let at = 0; at < part.size; ) {
-      const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, part.size - at));
       const { bytesRead } = await part.handle.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) break;
       at += bytesRead;
@@ -75,6 +76,7 @@ export class FileSink implements Sink {
       done += bytesWritten;
       this.#position += bytesWritten;
     }
+    release(chunk);
   }
 
   async commit(): Promise<void> {

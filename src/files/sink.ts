@@ -12,6 +12,7 @@ export interface Sink {
   readonly hash: Hash;
   /** Tells what is to come. */
   begin(start: Start): Promise<void>;
+  /** The chunk is the sink's from now on. */
   write(chunk: Uint8Array): Promise<void>;
   /** Everything was written and verified: from now on it is there. */
   commit(): Promise<void>;

@@ -20,7 +20,7 @@ export interface Source {
   readonly metadata: FileMetadata | undefined;
   /** The hash of the first bytes if they are those that were offered, else undefined. */
   matching(offer: Offer): Promise<Hash | undefined>;
-  /** The bytes from there on, in chunks that are nobody else's. */
+  /** The bytes from there on. A chunk is good until the next is asked for: sending copies it. */
   chunks(at: number): AsyncIterable<Uint8Array>;
   /** Nobody wants more; a wait for the next chunk ends. */
   interrupt(): void;
@@ -83,12 +83,13 @@ export class FileSource implements Source {
   }
 
   private async *range(from: number, to: number): AsyncIterable<Uint8Array> {
+    // One for all: memory that is not on V8's heap is collected late.
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     let at = from;
     while (at < to) {
-      // Each its own: what was sent may still wait in a link.
-      const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, to - at));
+      const wanted = Math.min(CHUNK_BYTES, to - at);
       const { bytesRead } = await attempt("read", this.#path, "source", () =>
-        this.#handle.read(buffer, 0, buffer.length, at),
+        this.#handle.read(buffer, 0, wanted, at),
       );
       if (bytesRead === 0) {
         if (to === Number.POSITIVE_INFINITY) return;
@@ -151,7 +152,6 @@ function bytesOf(value: unknown): Uint8Array {
 
 function* pieces(bytes: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-    // A copy: its owner may use the memory again once it was asked for more.
-    yield Buffer.from(bytes.subarray(at, at + CHUNK_BYTES));
+    yield bytes.subarray(at, at + CHUNK_BYTES);
   }
 }

@@ -68,6 +68,7 @@ export async function receive(
     // More than announced would fill the disk for as long as somebody likes to send.
     if (bytes > (totalBytes ?? Number.POSITIVE_INFINITY)) break;
     hash.update(chunk);
+    // The sink may free it.
     await sink.write(chunk);
     onProgress?.({ bytes, totalBytes });
   }

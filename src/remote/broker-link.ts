@@ -58,7 +58,9 @@ export class BrokerLink implements Link {
       return true;
     }
     Atomics.add(this.#words, Word.POSTED, 1);
-    this.post({ frames: ownBytes(pieces), hasOutput: this.hasOutput });
+    const frames = ownBytes(pieces);
+    // A large one moves to the other thread instead of being copied.
+    this.post({ frames, hasOutput: this.hasOutput }, frames.length > DIRECT_BYTES ? [frames.buffer] : []);
     this.hasOutput = false;
     return true;
   }
@@ -114,8 +116,8 @@ export class BrokerLink implements Link {
     return true;
   }
 
-  private post(message: ControlMessage): void {
-    this.#port.postMessage(message);
+  private post(message: ControlMessage, moved: readonly ArrayBufferLike[] = []): void {
+    this.#port.postMessage(message, moved as ArrayBuffer[]);
   }
 
   private dispatch(frame: Frame): void {
