@@ -237,8 +237,11 @@ for (const major of [12, 26]) {
           const name = `killed-${major}-${victim}-${direction}`;
           const transfer = direction === "put" ? putFile : getFile;
           const [from, to] = direction === "put" ? [at(name), path] : [path, at(name)];
+          let isKilled = false;
           const onProgress = (progress: { bytes: number }): void => {
-            if (progress.bytes > 4 * MIB) process.kill(pid, "SIGKILL");
+            if (isKilled || progress.bytes < 4 * MIB) return;
+            isKilled = true;
+            process.kill(pid, "SIGKILL");
           };
           const interrupted = transfer(tree.target, from, to, { onProgress });
           await assert.rejects(interrupted, ChannelError);
@@ -273,20 +276,20 @@ describe("files", { skip: skipReason() }, () => {
   it("that do not fit fail with ENOSPC, and do not leave the disk full", async () => {
     await using router = new Router();
     const context = await router.local({ nodePath: nodes[20] ?? "" });
-    fs.mkdirSync(at("small"), { recursive: true });
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "mitogen-test", at("small")]);
+    fs.mkdirSync(at("full"));
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "mitogen-test", at("full")]);
     try {
       const { path } = made("original", 3 * MIB);
       for (const transfer of [
-        () => putFile(context, at("small/f"), path),
-        () => getFile(context, path, at("small/f")),
+        () => putFile(context, at("full/f"), path),
+        () => getFile(context, path, at("full/f")),
       ]) {
         const { code, side } = await failureOf(transfer());
         assert.deepEqual([code, side], ["ENOSPC", "sink"]);
-        assert.deepEqual(fs.readdirSync(at("small")), []);
+        assert.deepEqual(fs.readdirSync(at("full")), []);
       }
     } finally {
-      execFileSync("umount", [at("small")]);
+      execFileSync("umount", [at("full")]);
     }
   });
   it("are not written through what somebody else has put in the way", async () => {
