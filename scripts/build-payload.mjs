@@ -35,7 +35,11 @@ const PARTS = [
     entryPoint: "src/loader/evaluator.ts",
     mayTravel: [/^src\/loader\/(evaluator|commonjs)\.ts$/, /^shared:/],
   },
-  { name: "api", entryPoint: "src/remote/api.ts", mayTravel: [...MAY_TRAVEL, /^src\/(service|files)\//, /^shared:/] },
+  {
+    name: "api",
+    entryPoint: "src/remote/api.ts",
+    mayTravel: [...MAY_TRAVEL, /^src\/(service|files)\//, /^shared:/],
+  },
 ];
 
 /** What these find in the payload: src/remote/library-parts.ts. An empty list stands for everything. */

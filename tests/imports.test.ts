@@ -28,7 +28,17 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
-  "index.ts": ["connection", "bootstrap", "loader", "files", "service", "logging", "core", "wire", "errors.ts"],
+  "index.ts": [
+    "connection",
+    "bootstrap",
+    "loader",
+    "files",
+    "service",
+    "logging",
+    "core",
+    "wire",
+    "errors.ts",
+  ],
   cli: ["index.ts"],
 };
 
