@@ -35,7 +35,11 @@ const PARTS = [
     entryPoint: "src/loader/evaluator.ts",
     mayTravel: [/^src\/loader\/(evaluator|commonjs)\.ts$/, /^shared:/],
   },
-  { name: "api", entryPoint: "src/remote/api.ts", mayTravel: [...MAY_TRAVEL, /^src\/service\//, /^shared:/] },
+  {
+    name: "api",
+    entryPoint: "src/remote/api.ts",
+    mayTravel: [...MAY_TRAVEL, /^src\/(service|files)\//, /^shared:/],
+  },
 ];
 
 /** What runs as a program of its own beside this one, on the program's Node: src/fakessh/ssh-folder.ts. */

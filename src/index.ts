@@ -73,6 +73,11 @@ export {
   TimeoutError,
 } from "./errors.ts";
 export { type RunSshOptions, runSsh, type ToolResult } from "./fakessh/run-ssh.ts";
+export { type Fetched, FileService, type ServedMetadata } from "./files/file-service.ts";
+export { type GetFileOptions, getFile } from "./files/get-file.ts";
+export { PushFileService } from "./files/push-file-service.ts";
+export { type PutFileOptions, putFile } from "./files/put-file.ts";
+export { type Progress, type Transfer } from "./files/transfer.ts";
 export { ModuleError } from "./loader/module-error.ts";
 export { type ModuleExplanation, type ModuleReader, type ModuleState } from "./loader/module-explanation.ts";
 export { type ModuleName } from "./loader/module-name.ts";

@@ -9,6 +9,7 @@ import { ref } from "../core/ref.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
+import { filesInChild } from "../files/in-child.ts";
 import type { Importer } from "../loader/importer.ts";
 import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
@@ -44,6 +45,7 @@ export function mitogenModule({ router, importer, dispatcher, config }: Host): R
     ...calls,
     ...debugging(router, dispatcher, config),
     ...sshCommands(router, calls.currentCall),
+    ...filesInChild(router),
     Blob,
     Broker,
     Context,
