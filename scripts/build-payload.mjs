@@ -40,20 +40,26 @@ const PARTS = [
     entryPoint: "src/remote/api.ts",
     mayTravel: [
       ...MAY_TRAVEL,
-      /^src\/service\//,
+      /^src\/(service|files)\//,
       // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|semaphore)\.ts$/,
+      /^src\/connection\/(connecting-router|connector|connect-error|caller-stack|debug-context|semaphore)\.ts$/,
       /^shared:/,
     ],
   },
 ];
+
+/** What runs as a program of its own beside this one, on the program's Node: src/fakessh/ssh-folder.ts. */
+const SSH_PROGRAM = {
+  entryPoint: "src/fakessh/ssh-program.ts",
+  mayTravel: [/^src\/fakessh\/ssh-(program|frames)\.ts$/],
+};
 
 /** What these find in the payload: src/remote/library-parts.ts. An empty list stands for everything. */
 const SHARED = {
   "core/call-error": ["callErrorFrom"],
   "core/context": ["Context"],
   "core/function-ref": ["FunctionRef"],
-  "core/log": ["getLogger"],
+  "core/log": ["addLogSink", "getLogger", "LogLevel"],
   "core/message": ["deadReason", "Message"],
   "core/policy": ["hasParentAuthority", "isImmediateChild"],
   "core/router": ["CoreRouter"],
@@ -129,6 +135,12 @@ export async function buildPayload(log = console.log) {
     log(`${name}: ${part.text.length} bytes, ${deflateRawSync(part.text, { level: 9 }).length} compressed`);
     write(name, `${name.toUpperCase().replace("-", "_")}_SOURCE`, part.text);
   }
+
+  const program = await bundle(SSH_PROGRAM.entryPoint, SSH_PROGRAM.mayTravel, {
+    before: "(function(require){var module={exports:{}};",
+    after: ";return module.exports})",
+  });
+  write("ssh-program", "SSH_PROGRAM_SOURCE", program.text);
 }
 
 async function bundle(entryPoint, mayTravel, { before, after, ...options }) {

@@ -21,10 +21,11 @@ export {
   type Verdict,
 } from "./connection/method.ts";
 export { type PodmanOptions } from "./connection/podman.ts";
-export { Router, type RouterOptions, type RouterStats } from "./connection/router.ts";
+export { Router, type RouterOptions } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export { type SetnsOptions } from "./connection/setns.ts";
 export { type SshOptions } from "./connection/ssh.ts";
+export { type RouterStats } from "./connection/stats.ts";
 export { type SuOptions } from "./connection/su.ts";
 export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
@@ -41,7 +42,9 @@ export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
 export { type CurrentCall, currentCall } from "./core/current-call.ts";
+export { type ConnectionFacts, type ContextDescription, type LinkState } from "./core/describe.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
+export { type CallInFlight } from "./core/in-flight.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";
 export { type ModuleHandle, type RemoteFunctions } from "./core/module-handle.ts";
@@ -76,6 +79,12 @@ export {
   StreamError,
   TimeoutError,
 } from "./errors.ts";
+export { type RunSshOptions, runSsh, type ToolResult } from "./fakessh/run-ssh.ts";
+export { type Fetched, FileService, type ServedMetadata } from "./files/file-service.ts";
+export { type GetFileOptions, getFile } from "./files/get-file.ts";
+export { PushFileService } from "./files/push-file-service.ts";
+export { type PutFileOptions, putFile } from "./files/put-file.ts";
+export { type Progress, type Transfer } from "./files/transfer.ts";
 export { ModuleError } from "./loader/module-error.ts";
 export { type ModuleExplanation, type ModuleReader, type ModuleState } from "./loader/module-explanation.ts";
 export { type ModuleName } from "./loader/module-name.ts";

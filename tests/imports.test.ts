@@ -13,9 +13,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   core: ["wire", "errors.ts"],
   logging: ["core", "wire", "errors.ts"],
   service: ["core", "wire", "errors.ts"],
+  files: ["service", "core", "wire", "errors.ts"],
   loader: ["core", "wire", "errors.ts"],
   bootstrap: ["core", "wire", "errors.ts"],
   connection: ["bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  fakessh: ["bootstrap", "connection/shell-quote.ts", "core", "errors.ts"],
   remote: [
     ...[
       "loader/importer.ts",
@@ -23,12 +25,24 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
       "loader/builtins.ts",
       "loader/module-record.ts",
       "service",
+      "files",
     ],
     // What the program's router and a context's have in common.
-    ...["connection/connecting-router.ts", "connection/connector.ts"],
+    ...["connection/connecting-router.ts", "connection/connector.ts", "connection/debug-context.ts"],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
-  "index.ts": ["connection", "bootstrap", "loader", "service", "logging", "core", "wire", "errors.ts"],
+  "index.ts": [
+    "fakessh",
+    "files",
+    "connection",
+    "bootstrap",
+    "loader",
+    "service",
+    "logging",
+    "core",
+    "wire",
+    "errors.ts",
+  ],
   cli: ["index.ts"],
 };
 

@@ -9,6 +9,7 @@ Mitogen's side of the benchmarks: one command per line on stdin, one line of sec
                          ssh() and the first call
     parallel 50          so many local() at once, and the first call on each
     blob 127             a no-op call with an argument of so many MiB
+    file PATH            the child gets a file from the FileService of this process
 """
 
 import sys
@@ -17,6 +18,7 @@ import time
 
 import mitogen.core
 import mitogen.master
+import mitogen.service
 import mitogen.utils
 
 PYTHON = "/usr/bin/python3"
@@ -26,9 +28,17 @@ def noop(*args):
     pass
 
 
+def fetch(context, path, target):
+    with open(target, "wb") as sink:
+        ok, metadata = mitogen.service.FileService.get(context, path, sink)
+    if not ok:
+        raise RuntimeError("the transfer failed")
+
+
 class Peer:
     def __init__(self, router):
         self.router = router
+        self.files = None
         self.child = None
         self.chain = None
 
@@ -114,6 +124,14 @@ class Peer:
         child = self.warm_child()
         data = mitogen.core.Blob(bytes(int(mebibytes) << 20))
         return timed(lambda: child.call(noop, data))
+
+    def file(self, path):
+        child = self.warm_child()
+        if self.files is None:
+            self.files = mitogen.service.FileService(self.router)
+            self.pool = mitogen.service.Pool(self.router, services=[self.files])
+            self.files.register(path)
+        return timed(lambda: child.call(fetch, self.router.myself(), path, path + ".theirs"))
 
 
 def timed(work):

@@ -15,10 +15,12 @@ const LAB = [
   "ksh",
   "mksh",
   "procps",
+  "rsync",
+  "git",
 ];
 const PEERS = ["python3-mitogen"];
 const METHODS = [
-  ...["sudo", "opendoas", "util-linux", "bsdutils", "sshpass", "rsync", "dropbear-bin"],
+  ...["sudo", "opendoas", "util-linux", "bsdutils", "sshpass", "dropbear-bin"],
   ...[
     "iproute2",
     "busybox-static",

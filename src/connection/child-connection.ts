@@ -29,6 +29,8 @@ export interface Connected {
   readonly tool: ToolProcess;
   readonly ready: Ready;
   readonly rest: Buffer;
+  /** The command as it was run. */
+  readonly argv: readonly string[];
 }
 
 /**
@@ -189,7 +191,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     tool.stdout.off("data", this.onStdout);
     tool.promptOut.off("data", this.onPromptOut);
     tool.leave();
-    this.#outcome.resolve({ tool, ready, rest });
+    this.#outcome.resolve({ tool, ready, rest, argv: this.#argv.map((word) => this.masked(word)) });
   }
 
   /** The process has ended, or closed its output, without a greeting. */

@@ -3,7 +3,9 @@ import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
+import type { Frame } from "../wire/frame.ts";
 import { printExit, type ToolProcess } from "./tool-process.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** How long the end of the link waits for the exit that explains it. */
 const EXPLAIN_MS = 250;
@@ -22,6 +24,10 @@ export class ChildLink extends StreamLink {
   farewell: string | undefined;
   /** The child was let go: its end is not our business any more. */
   isDetached = false;
+  /** When anything last arrived, in milliseconds since the epoch. */
+  lastHeardAt: number = Date.now();
+  #messagesSent = 0;
+  #messagesReceived = 0;
   readonly #tool: ToolProcess;
   /** The process is the child's own, and not a helper such as ssh or sudo. */
   readonly #isDirect: boolean;
@@ -47,7 +53,10 @@ export class ChildLink extends StreamLink {
 
   override open(events: LinkEvents): void {
     super.open({
-      onFrame: events.onFrame,
+      onFrame: (frame) => {
+        this.#messagesReceived += 1;
+        events.onFrame(frame);
+      },
       onClosed: (reason) => {
         void this.explain(reason).then((explained) => {
           events.onClosed(explained);
@@ -57,9 +66,24 @@ export class ChildLink extends StreamLink {
     });
   }
 
-  /** What the operating system has taken and given, payload and noise included. */
-  get traffic(): { readonly bytesSent: number; readonly bytesReceived: number } {
-    return { bytesSent: this.#tool.stdin.bytesWritten, bytesReceived: this.#tool.stdout.bytesRead };
+  override receive(chunk: Buffer): void {
+    this.lastHeardAt = Date.now();
+    super.receive(chunk);
+  }
+
+  override send(frame: Frame): boolean {
+    this.#messagesSent += 1;
+    return super.send(frame);
+  }
+
+  /** Messages; and what the operating system has taken and given, payload and noise included. */
+  get traffic(): Traffic {
+    return {
+      bytesSent: this.#tool.stdin.bytesWritten,
+      bytesReceived: this.#tool.stdout.bytesRead,
+      messagesSent: this.#messagesSent,
+      messagesReceived: this.#messagesReceived,
+    };
   }
 
   /**

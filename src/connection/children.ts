@@ -1,5 +1,6 @@
 import { configFrame } from "../bootstrap/config-frame.ts";
 import type { Ready } from "../bootstrap/ready.ts";
+import type { LinkState } from "../core/describe.ts";
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
 import { checkTimeout } from "../core/wait.ts";
@@ -11,6 +12,7 @@ import { ChildLink } from "./child-link.ts";
 import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
+import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
 /** What the requester of a context decides, wherever it is started. */
 export interface ChildIdentity {
@@ -25,6 +27,8 @@ export interface ChildIdentity {
 export interface StartedChild {
   readonly name: string;
   readonly ready: Ready;
+  /** The command that was run; empty for a thread. */
+  readonly argv: readonly string[];
 }
 
 const log = getLogger("mitogen.connect");
@@ -49,7 +53,7 @@ export class Children {
   /** Connects under way, and waits between two tries. */
   readonly #attempts: Set<{ cancel(): Promise<void> }> = new Set();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
-  readonly #past = { bytesSent: 0, bytesReceived: 0 };
+  #past: Traffic = NO_TRAFFIC;
   readonly #keepaliveMs: number;
   /** What a link had received at the last look, and how often that was the same. */
   readonly #silence: WeakMap<ChildLink | ThreadChild, { bytes: number; intervals: number }> = new WeakMap();
@@ -67,7 +71,7 @@ export class Children {
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
       for (const id of contextIds) {
-        this.countTraffic(this.#past, id);
+        this.#past = sumOf(this.#past, this.trafficOf(id));
         const link = this.#links.get(id);
         this.#links.delete(id);
         if (link instanceof ChildLink) this.awaitReaped(link);
@@ -116,8 +120,8 @@ export class Children {
     }
     this.#attempts.add(attempt);
     try {
-      const { tool, ready, rest } = await attempt.run(this.configOf(identity, options));
-      const child = { name: options.name ?? method.contextName(options, ready.pid), ready };
+      const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options));
+      const child = { name: options.name ?? method.contextName(options, ready.pid), ready, argv };
       const isDirect = method === localMethod || ready.pid === tool.pid;
       const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes, isDirect);
       this.adopt(link, child, identity, onConnected);
@@ -148,11 +152,11 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): StartedChild {
-    checkOnlyOptions("thread", options, ["name", "unidirectional", "via"]);
+    checkOnlyOptions("thread", options, ["name", "unidirectional", "via", "debug"]);
     const name = options.name ?? `thread.${identity.contextId}`;
     const { child: link, ready } = startThread(name);
     const config = { ...this.configOf(identity, options), isThread: true };
-    const child = { name, ready };
+    const child = { name, ready, argv: [] };
     // The configuration goes first: the route does not exist before.
     link.send(configFrame(config));
     this.adopt(link, child, identity, onConnected);
@@ -192,10 +196,19 @@ export class Children {
   }
 
   /** How many there are now, were in all, and what went over their links. */
-  get stats(): { contextCount: number; connectCount: number; bytesSent: number; bytesReceived: number } {
-    const traffic = { ...this.#past };
-    for (const id of this.#links.keys()) this.countTraffic(traffic, id);
+  get stats(): Traffic & { contextCount: number; connectCount: number } {
+    let traffic = this.#past;
+    for (const id of this.#links.keys()) traffic = sumOf(traffic, this.trafficOf(id));
     return { contextCount: this.#links.size, connectCount: this.#startedCount, ...traffic };
+  }
+
+  /** How the link to one does; undefined for what is no child of this process. */
+  linkState(contextId: number): LinkState | undefined {
+    const link = this.#links.get(contextId);
+    if (link === undefined) return undefined;
+    const state: LinkState = { peer: link.name, ...link.traffic };
+    if (link instanceof ThreadChild) return state;
+    return { ...state, queuedBytes: link.queuedBytes, lastHeardAt: new Date(link.lastHeardAt) };
   }
 
   /** A child says why it is about to go. */
@@ -286,10 +299,8 @@ export class Children {
     });
   }
 
-  private countTraffic(into: { bytesSent: number; bytesReceived: number }, contextId: number): void {
-    const traffic = this.#links.get(contextId)?.traffic;
-    into.bytesSent += traffic?.bytesSent ?? 0;
-    into.bytesReceived += traffic?.bytesReceived ?? 0;
+  private trafficOf(contextId: number): Traffic {
+    return this.#links.get(contextId)?.traffic ?? NO_TRAFFIC;
   }
 }
 

@@ -1,12 +1,14 @@
 import { hostname, userInfo } from "node:os";
 import type { Context } from "../core/context.ts";
+import type { ConnectionFacts } from "../core/describe.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { CancelledError } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
-import type { ChildIdentity } from "./children.ts";
+import { callerStack } from "./caller-stack.ts";
+import type { ChildIdentity, StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
 import type { ConnectRequest } from "./parent-role.ts";
@@ -28,13 +30,22 @@ export interface ConnectorHost {
     method: string | ConnectionMethod,
     options: ConnectOptions,
     identity: ChildIdentity,
-  ): Promise<void>;
+  ): Promise<StartedFacts>;
+  /** Watches a connect; `stack` is where it was asked for. */
+  during?(connect: Promise<Context>, options: ConnectOptions, stack: () => string): Promise<Context>;
+  /** How a context was made, before anybody has it. */
+  onStarted?(context: Context, options: ConnectOptions, facts: MethodFacts): void;
 }
+
+/** What a new context, or the one that started it, says of it: claims. */
+export type StartedFacts = Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv">;
+export type MethodFacts = StartedFacts & Pick<ConnectionFacts, "method" | "nodeVersion">;
 
 /** A connect under way. */
 interface Pending {
   readonly via: Context | undefined;
   context?: Context;
+  nodeVersion: string;
 }
 
 /**
@@ -79,10 +90,11 @@ export class Connector {
   }
 
   /** To be called when the route to a context comes, before anything of that context is delivered. */
-  noteStarted(context: Context): void {
+  noteStarted(context: Context, nodeVersion: string): void {
     const pending = this.#pending.get(context.contextId);
     if (pending === undefined) return;
     pending.context = context;
+    pending.nodeVersion = nodeVersion;
     this.#started.set(context.contextId, context);
   }
 
@@ -91,8 +103,12 @@ export class Connector {
     const methodName = typeof method === "string" ? method : method.name;
     checkNames(options);
     this.#router.broker.hold();
+    const stack = callerStack(this.start);
     try {
-      return await this.#connects.run(() => this.startOne(method, methodName, options));
+      return await this.#connects.run(() => {
+        const connect = this.startOne(method, methodName, options);
+        return this.#host.during?.(connect, options, stack) ?? connect;
+      });
     } finally {
       this.#router.broker.release();
     }
@@ -114,16 +130,22 @@ export class Connector {
       );
     }
     const contextId = await this.#host.allocateId(via?.contextId ?? ownId);
-    const pending: Pending = { via };
+    const pending: Pending = { via, nodeVersion: "" };
     this.#pending.set(contextId, pending);
     const remoteName = options.remoteName ?? defaultRemoteName();
     const identity = { contextId, remoteName, logLevel: this.#host.logLevel() };
     if (method === "thread") this.#threads.add(contextId);
     try {
-      if (via === undefined && this.#host.startHere !== undefined) {
-        await this.#host.startHere(method, options, identity);
-      } else await this.request(via, methodName, options, identity);
-      return pending.context ?? this.#router.contextById(contextId);
+      const facts = await (via === undefined && this.#host.startHere !== undefined
+        ? this.#host.startHere(method, options, identity)
+        : this.request(via, methodName, options, identity));
+      const context = pending.context ?? this.#router.contextById(contextId);
+      this.#host.onStarted?.(context, options, {
+        method: methodName,
+        nodeVersion: pending.nodeVersion,
+        ...facts,
+      });
+      return context;
     } catch (error) {
       this.#threads.delete(contextId);
       throw error;
@@ -139,7 +161,7 @@ export class Connector {
     methodName: string,
     options: ConnectOptions,
     identity: ChildIdentity,
-  ): Promise<void> {
+  ): Promise<StartedFacts> {
     const parent = via ?? this.#router.myself();
     const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
     const passwordHandle = password === undefined ? 0 : this.offerPassword(parent, password);
@@ -147,6 +169,7 @@ export class Connector {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
       const answer = (await parent.request(Handle.CONNECT_CHILD, request)) as Record<string, unknown>;
       if ("failed" in answer) throw connectErrorOf(answer.failed, via?.name);
+      return readFacts(answer.connected);
     } finally {
       if (passwordHandle !== 0) this.#router.unlisten(passwordHandle);
     }
@@ -173,6 +196,21 @@ export class Connector {
 export function nameBelow(via: Context | undefined, name: string): string {
   const full = via === undefined ? name : `${via.name}.${name}`;
   return full.length < MAX_CONTEXT_NAME ? full : `…${full.slice(-(MAX_CONTEXT_NAME - 2))}`;
+}
+
+export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild): StartedFacts {
+  return { pid, platform, arch, argv };
+}
+
+/** [pid, platform, architecture, argv] of a child of another context: claims, of which anything may be wrong. */
+function readFacts(connected: unknown): StartedFacts {
+  const [pid, platform, arch, argv] = Array.isArray(connected) ? connected : [];
+  return {
+    pid: Number(pid),
+    platform: String(platform),
+    arch: String(arch),
+    argv: Array.isArray(argv) ? argv.map(String) : [],
+  };
 }
 
 function checkNames({ name, remoteName }: ConnectOptions): void {

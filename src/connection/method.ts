@@ -16,6 +16,8 @@ export interface ConnectOptions {
   readonly via?: Context | undefined;
   /** Whether the child's children may reach only the contexts above them. Inherited. */
   readonly unidirectional?: boolean | undefined;
+  /** Whether it writes a debug log to the target's temporary folder, as with `router.enableDebug()`: docs/debugging.md. */
+  readonly debug?: boolean | undefined;
 }
 
 /** What the first stage needs of a method's command line: docs/bootstrap.md. */
@@ -91,4 +93,4 @@ export function checkTarget(method: string, option: string, value: unknown): str
   throw new TypeError(`Cannot connect: ${method}() needs a ${option}, got ${JSON.stringify(value)}`);
 }
 
-const COMMON_OPTIONS = ["name", "remoteName", "nodePath", "timeoutMs", "via", "unidirectional"];
+const COMMON_OPTIONS = ["name", "remoteName", "nodePath", "timeoutMs", "via", "unidirectional", "debug"];

@@ -123,7 +123,7 @@ export class ParentRole {
     return this.#children.endAll();
   }
 
-  /** Answers [name, node version], or the record of the error. */
+  /** Answers {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
@@ -132,19 +132,21 @@ export class ParentRole {
         this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
       };
       if (name === "thread") {
-        const thread = this.#children.startThread(options, identity, onConnected);
-        this.answer(frame, { connected: thread.name });
+        this.answerStarted(frame, this.#children.startThread(options, identity, onConnected));
         return;
       }
       const method = methods[name];
       if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
       const complete: ConnectOptions & { password?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
-      const child = await this.#children.start(method, complete, identity, onConnected);
-      this.answer(frame, { connected: child.name });
+      this.answerStarted(frame, await this.#children.start(method, complete, identity, onConnected));
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
     }
+  }
+
+  private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {
+    this.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
   }
 
   /** [context id]: answers when it is reaped. */

@@ -7,18 +7,21 @@ import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
-import { ModuleResponder, type ModuleStats } from "../loader/responder.ts";
+import { ModuleResponder } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { callerStack } from "./caller-stack.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
-import { Connector, nameBelow } from "./connector.ts";
+import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
+import { Diagnostics } from "./diagnostics.ts";
 import { localRouters } from "./local-routers.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
+import type { RouterStats } from "./stats.ts";
 
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
@@ -29,16 +32,6 @@ export interface RouterOptions {
   readonly connectConcurrency?: number;
   /** A child that is silent so long is asked for a sign of life; after three such intervals it is taken for dead. 15,000 by default, 0 never asks. */
   readonly keepaliveMs?: number;
-}
-
-/** What a router has done so far. */
-export interface RouterStats extends ModuleStats {
-  /** Children of this process connected now, and in all. */
-  contextCount: number;
-  connectCount: number;
-  /** Bytes over the links to them, bootstrap included. */
-  bytesSent: number;
-  bytesReceived: number;
 }
 
 /** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
@@ -67,6 +60,7 @@ export class Router extends ConnectingRouter {
   protected override readonly connector: Connector;
   readonly #ownsBroker: boolean;
   readonly #children: Children;
+  readonly #diagnostics: Diagnostics;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
   /** What is to be closed with it: listeners. */
@@ -95,6 +89,7 @@ export class Router extends ConnectingRouter {
     };
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
+    this.#diagnostics = new Diagnostics(this, (contextId) => this.#children.linkState(contextId));
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
@@ -132,7 +127,25 @@ export class Router extends ConnectingRouter {
 
   /** Counters since this router was made. */
   getStats(): RouterStats {
-    return { ...this.modules.stats, ...this.#children.stats };
+    return { ...this.modules.stats, ...this.#children.stats, ...this.#diagnostics.stats };
+  }
+
+  /**
+   * Writes all log records, a line per frame included, to `<tmp>/mitogen.<pid>.<time>.log`, and has every context that is started from
+   * now on do the same in its own temporary folder; answers the path. Throws what opening a file throws. docs/debugging.md
+   */
+  enableDebug(): string {
+    return this.#diagnostics.enableDebug(callerStack(this.enableDebug)());
+  }
+
+  /** This process and all contexts, as text for people: what is connected, what waits for whom, what is queued. */
+  dump(): string {
+    return this.#diagnostics.dump();
+  }
+
+  /** Has {@link dump} logged as WARNING at SIGUSR2, or written to stderr where nothing is logged; returns the function that ends that. */
+  installDiagnostics(): () => void {
+    return this.#diagnostics.installSignal();
   }
 
   /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
@@ -161,12 +174,14 @@ export class Router extends ConnectingRouter {
     this.#ids.release(contextId);
     const context = new Context(this, contextId, name);
     this.adopt(context);
+    this.#diagnostics.add(context);
     link.send(greet(contextId));
     this.attach(link, contextId, "child", { authId: this.contextId });
     return context;
   }
 
   protected override async endContext(context: Context): Promise<void> {
+    if (this.#diagnostics.isProfiling) await this.#diagnostics.collect(context);
     if (this.#children.has(context.contextId)) await this.#children.end(context.contextId);
     else if (context.via === undefined) await this.endByMessage(context);
     else await this.endThrough(context.via, context);
@@ -182,6 +197,8 @@ export class Router extends ConnectingRouter {
         return this.#ids.allocate(parentId);
       },
       releaseId: (contextId) => this.#ids.release(contextId),
+      during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
+      onStarted: (context, options, facts) => this.#diagnostics.connected(context, options, facts),
       startHere: (method, options, identity) => this.connectHere(method, options, identity),
     });
   }
@@ -190,27 +207,27 @@ export class Router extends ConnectingRouter {
     method: string | ConnectionMethod,
     options: ConnectOptions,
     identity: ChildIdentity,
-  ): Promise<void> {
+  ): Promise<StartedFacts> {
     const { contextId } = identity;
     const onConnected = ({ name, ready }: StartedChild): void => {
       this.noteContext(new Context(this, contextId, nameBelow(undefined, name)), ready.nodeVersion);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
     if (method === "thread") {
-      this.#children.startThread(options, identity, onConnected);
-      return;
+      return factsOf(this.#children.startThread(options, identity, onConnected));
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
     const starting = this.#children.start(known, options, identity, onConnected);
     this.modules.warmUp();
-    await starting;
+    return factsOf(await starting);
   }
 
   /** A context that this process, or one below, has started. */
   private noteContext(context: Context, nodeVersion: string): void {
     this.adopt(context);
     this.modules.addTarget(context.contextId, nodeVersion);
-    this.connector.noteStarted(context);
+    this.#diagnostics.started(context, this.connector.pending(context.contextId) !== undefined);
+    this.connector.noteStarted(context, nodeVersion);
   }
 
   private mayClaim(contextId: number, from: Peer): boolean {
@@ -264,8 +281,10 @@ export class Router extends ConnectingRouter {
     // First, while the methods that run can still reach the contexts they work with.
     await stopServices(this, SERVICES_GRACE_MS);
     await Promise.all([...this.#owned].map((closable) => closable.shutdown()));
+    if (this.#diagnostics.isProfiling) await this.#diagnostics.collect();
     await this.#children.endAll();
     this.endHandlers("The router was shut down");
+    this.#diagnostics.end();
     this.#disown();
     this.broker.release();
   }

@@ -8,9 +8,10 @@ import { getLogger } from "../core/log.ts";
 import { ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, WORDS, Word } from "../core/thread-state.ts";
 import type { ConnectOptions } from "./method.ts";
+import { NO_TRAFFIC, type Traffic } from "./traffic.ts";
 
 /** Options of `router.thread()`; a thread has no node and no start-up of its own. */
-export type ThreadOptions = Pick<ConnectOptions, "name" | "unidirectional" | "via">;
+export type ThreadOptions = Pick<ConnectOptions, "name" | "unidirectional" | "via" | "debug">;
 
 /** How long a thread may take to end when asked; one that hangs is terminated then. */
 const END_MS = 300;
@@ -26,7 +27,8 @@ const log = getLogger("mitogen.connect");
  */
 export class ThreadChild extends ThreadLink {
   farewell: string | undefined;
-  readonly traffic = { bytesSent: 0, bytesReceived: 0 };
+  /** Nothing of it is counted: no bytes leave the process. */
+  readonly traffic: Traffic = NO_TRAFFIC;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #words: Int32Array;

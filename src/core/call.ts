@@ -8,6 +8,7 @@ import { callErrorFrom } from "./call-error.ts";
 import { withCallSite } from "./call-site.ts";
 import { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
+import { noteCall } from "./in-flight.ts";
 import { Message } from "./message.ts";
 import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
@@ -67,6 +68,7 @@ export async function call(
   let handle = 0;
   let isOver = false;
   let isAnswered = false;
+  let forget: (() => void) | undefined;
   try {
     return await awaitWithin<unknown>(
       router.broker,
@@ -77,6 +79,7 @@ export async function call(
           reject(new ChannelError(context.goneReason));
           return;
         }
+        forget = noteCall(context, name);
         handle = router.listen(
           (frame) => {
             isAnswered = true;
@@ -102,6 +105,7 @@ export async function call(
       },
       () => {
         isOver = true;
+        forget?.();
         if (handle !== 0) router.unlisten(handle);
       },
     );
@@ -133,6 +137,7 @@ export function callAsync(
       cancel(context, handle, reason, chain);
       receiver.abort(reason);
     };
+    receiver.watchers.add(noteCall(context, name));
     receiver.watchers.add(watchBounds(options, () => `call ${printName(name)} in ${context.name}`, giveUp));
   }
   sendPrepared(

@@ -3,6 +3,7 @@ import { travelsAs } from "../wire/references.ts";
 import type { BoundCalls, CallOptions, Streamable } from "./call.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
+import type { ContextDescription } from "./describe.ts";
 import type { Callable } from "./function-ref.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
@@ -165,6 +166,11 @@ export class Context {
     await this.request(Handle.PING, null, options);
     const [seconds, nanoseconds] = process.hrtime(started);
     return seconds * 1e3 + nanoseconds / 1e6;
+  }
+
+  /** How it was made, what waits for it, how its link does: for people, and safe to log. docs/debugging.md */
+  describe(): ContextDescription {
+    return this.features.describe(this);
   }
 
   /** Resolves once it can no longer be reached; never rejects. Waiting for it does not keep the program alive. */

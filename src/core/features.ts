@@ -1,5 +1,6 @@
 import { bindCalls, call, callAsync, callNoReply } from "./call.ts";
 import { CallChain } from "./call-chain.ts";
+import { ContextDescription } from "./describe.ts";
 import { Credits, Window } from "./flow-control.ts";
 import type { CoreRouter, Features } from "./router.ts";
 import type { ServiceClient } from "./service-call.ts";
@@ -17,6 +18,7 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     stream,
     bindCalls,
     services,
+    describe: (context) => new ContextDescription(context),
     newChain: (context) => new CallChain(context),
     newWindow: (contextId) => new Window(router, contextId),
     newCredits: () => new Credits(router),

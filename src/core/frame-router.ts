@@ -87,6 +87,10 @@ export class FrameRouter {
     this.unidirectional = options.unidirectional ?? false;
   }
 
+  get handlerCount(): number {
+    return this.#handlers.size;
+  }
+
   /** Registers `onFrame` and returns its handle. Throws a RangeError when the handle is taken. */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
     const handle = options.handle ?? this.freeHandle(this.#firstHandle);

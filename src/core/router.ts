@@ -8,6 +8,7 @@ import type { bindCalls, call, callAsync, callNoReply } from "./call.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Context } from "./context.ts";
 import { FIRST_CREDIT_HANDLE } from "./credit-handles.ts";
+import type { ContextDescription } from "./describe.ts";
 import type { Credits, Window } from "./flow-control.ts";
 import { FrameRouter } from "./frame-router.ts";
 import { getLogger, type Logger } from "./log.ts";
@@ -45,6 +46,7 @@ export interface Features {
   readonly bindCalls: typeof bindCalls;
   readonly services: ServiceClient;
   newChain(context: Context): CallChain;
+  describe(context: Context): ContextDescription;
   newWindow(contextId: number): Window;
   newCredits(): Credits;
 }

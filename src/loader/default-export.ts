@@ -13,7 +13,7 @@ export function unnamedDefaultPath(
   source: string,
   origin: FunctionOrigin,
   locals: readonly (readonly string[])[],
-  isWrapped: boolean,
+  { isWrapped, isClass }: { isWrapped: boolean; isClass: boolean },
 ): string[] | undefined {
   const program = parseModule(source);
   const value = program?.body.find((node: Ast) => node.type === "ExportDefaultDeclaration")?.declaration;
@@ -23,6 +23,7 @@ export function unnamedDefaultPath(
     // Without another use V8 keeps the variable out of the module's scope.
     return pathInDefault(constantValue(program, value.name), origin, isWrapped);
   }
+  if (isClass) return value?.type.startsWith("Class") && isWithin(value, origin) ? ["default"] : undefined;
   return pathInDefault(value, origin, isWrapped);
 }
 
@@ -87,6 +88,12 @@ function constantValue(program: Ast, name: string): Ast {
     if (declaration !== undefined) return declaration.init;
   }
   return undefined;
+}
+
+/** Of a class V8 gives the place of its first token, or of its constructor. */
+function isWithin({ loc: { start, end } }: Ast, { line, column }: FunctionOrigin): boolean {
+  const isBehind = line > start.line - 1 || (line === start.line - 1 && column >= start.column);
+  return isBehind && (line < end.line - 1 || (line === end.line - 1 && column < end.column));
 }
 
 /** V8 gives a position between the function's first token and its body. */

@@ -57,6 +57,7 @@ export function referenceFunction(fn: AnyFunction): FunctionReference {
 export function referenceClass(type: AnyFunction): FunctionReference {
   let reference = knownClasses.get(type);
   if (reference === undefined) {
+    rememberReplaceable();
     const origin = functionOrigin(type);
     reference = findInModule(type, origin, false) ?? findInAnyCommonJs(type);
     if (reference === undefined) {
@@ -139,7 +140,8 @@ function findInModule(
   if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
     const source = scriptSource(origin.scriptId);
     found =
-      exportedPath(locals, localExports(source)) ?? unnamedDefaultPath(source, origin, locals, isWrapped);
+      exportedPath(locals, localExports(source)) ??
+      unnamedDefaultPath(source, origin, locals, { isWrapped, isClass: isClass(fn) });
   }
   return found && { module: id, path: found };
 }

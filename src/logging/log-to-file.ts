@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../core/log.ts";
+import { formatRecord } from "../core/log-line.ts";
 
 let detachEarlier: (() => void) | undefined;
 
@@ -25,15 +26,6 @@ export function logToFile(path?: string, options: { level?: LogLevelName } = {})
  */
 export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
   return addLogSink(sink, parseLevel(options.level ?? "info"));
-}
-
-/** One line per record; a message of several lines is indented, so that it cannot pass for several records. */
-export function formatRecord({ time, level, logger, message }: LogRecord): string {
-  const date = new Date(Number.isFinite(time) && Math.abs(time) < 8.64e15 ? time : 0);
-  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()]
-    .map((part) => String(part).padStart(2, "0"))
-    .join(":");
-  return `${clock} ${level.charAt(0).toUpperCase()} ${logger}: ${message.replace(/\r\n?|[\n\v\f\x85\u2028\u2029]/g, "\n    ")}`;
 }
 
 function parseLevel(name: string): LogLevel {

@@ -9,6 +9,7 @@ import { ref } from "../core/ref.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
+import { filesInChild } from "../files/in-child.ts";
 import type { Importer } from "../loader/importer.ts";
 import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
@@ -16,11 +17,13 @@ import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import type { BrokerLink } from "./broker-link.ts";
 import { callFeatures } from "./call-features.ts";
+import { debugging } from "./debugging.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { externalContext } from "./external-context.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
+import { sshCommands } from "./ssh-command.ts";
 
 export { importModule } from "../core/module-handle.ts";
 
@@ -40,11 +43,16 @@ export interface Host {
  * nothing here; the program has been started already.
  */
 export function mitogenModule(host: Host): Record<string, unknown> {
+  const { router, importer, dispatcher, config } = host;
+  const calls = callFeatures(router, dispatcher, importer);
   return {
     ...errors,
-    ...servicesInChild(host.router, host.importer),
-    ...callFeatures(host.router, host.dispatcher, host.importer),
+    ...servicesInChild(router, importer),
+    ...calls,
     ...externalContext(host),
+    ...debugging(router, dispatcher, config),
+    ...sshCommands(router, calls.currentCall),
+    ...filesInChild(router),
     Blob,
     Broker,
     Context,
@@ -59,10 +67,10 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     isImmediateChild,
     isMain: () => false,
     logToFile: () => undefined,
-    moduleFunctions: (id: string) => moduleFunctions(host.importer, id),
+    moduleFunctions: (id: string) => moduleFunctions(importer, id),
     onLog: () => () => undefined,
     ref,
-    resource: remoteResources(host.router),
+    resource: remoteResources(router),
     runWithRouter: async () => undefined,
     withRouter: () => async () => undefined,
   };

@@ -59,9 +59,8 @@ export class BrokerLink implements Link {
     }
     Atomics.add(this.#words, Word.POSTED, 1);
     const frames = ownBytes(pieces);
-    // What is large is handed over: a copy would wait for two garbage collectors.
-    const handedOver = frames.length > DIRECT_BYTES ? [frames.buffer as ArrayBuffer] : [];
-    this.#port.postMessage({ frames, hasOutput: this.hasOutput }, handedOver);
+    // A large one moves to the other thread instead of being copied.
+    this.post({ frames, hasOutput: this.hasOutput }, frames.length > DIRECT_BYTES ? [frames.buffer] : []);
     this.hasOutput = false;
     return true;
   }
@@ -117,8 +116,8 @@ export class BrokerLink implements Link {
     return true;
   }
 
-  private post(message: ControlMessage): void {
-    this.#port.postMessage(message);
+  private post(message: ControlMessage, moved: readonly ArrayBufferLike[] = []): void {
+    this.#port.postMessage(message, moved as ArrayBuffer[]);
   }
 
   private dispatch(frame: Frame): void {

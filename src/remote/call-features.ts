@@ -1,5 +1,6 @@
 import { CallChain } from "../core/call-chain.ts";
 import { Channel } from "../core/channel.ts";
+import type { CurrentCall } from "../core/current-call.ts";
 import { installFeatures } from "../core/features.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Select } from "../core/select.ts";
@@ -15,7 +16,7 @@ export function callFeatures(
   router: CoreRouter,
   dispatcher: Dispatcher,
   loader: Parameters<typeof runStream>[0],
-): Record<string, unknown> {
+): Record<string, unknown> & { currentCall(): CurrentCall } {
   const chains = new Chains();
   const calls = new CurrentCalls();
   dispatcher.around = (call, perform) =>

@@ -1,5 +1,6 @@
 import { ConnectingRouter } from "../connection/connecting-router.ts";
 import { Connector, nameBelow } from "../connection/connector.ts";
+import { debugContext } from "../connection/debug-context.ts";
 import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { MitogenError } from "../errors.ts";
@@ -10,7 +11,15 @@ import type { ChildConfig } from "./shared-state.ts";
 /** How many connects a context may have under way at once, as the program by default. */
 const CONNECT_CONCURRENCY = 32;
 /** What only the program's own router has. */
-const PROGRAM_ONLY = ["modules", "connect", "disconnect", "getStats"];
+const PROGRAM_ONLY = [
+  "modules",
+  "connect",
+  "disconnect",
+  "getStats",
+  "enableDebug",
+  "dump",
+  "installDiagnostics",
+];
 
 /**
  * The router of a context: its connection methods start children of that context, or of one below it. They are asked of the
@@ -61,25 +70,30 @@ export class ChildRouter extends ConnectingRouter {
         }
         return await ids.take(parentId);
       },
+      async during(connect, options, stack) {
+        const context = await connect;
+        if (options.debug === true) void debugContext(context, stack());
+        return context;
+      },
     });
     Object.defineProperties(this, { connector: { value: connector }, ids: { value: ids } });
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     // [context id, name, node version]: one that was asked for here has started. Only the broker thread speaks for this context.
     this.addHandler(
       (message) => {
-        const [contextId, name] = message.decode() as [number, string];
-        this.noteStarted(contextId, name);
+        const [contextId, name, nodeVersion] = message.decode() as [number, string, string];
+        this.noteStarted(contextId, name, nodeVersion);
       },
       { handle: Handle.ADD_ROUTE, policy: ({ srcId }) => srcId === this.contextId, service: true },
     );
   }
 
-  private noteStarted(contextId: number, name: string): void {
+  private noteStarted(contextId: number, name: string, nodeVersion: string): void {
     const pending = this.connector.pending(contextId);
     if (pending === undefined) return;
     const context = new Context(this, contextId, nameBelow(pending.via, name), pending.via);
     this.adopt(context);
-    this.connector.noteStarted(context);
+    this.connector.noteStarted(context, nodeVersion);
   }
 }
 

@@ -2,7 +2,7 @@ import { inflateRawSync } from "node:zlib";
 import * as callError from "../core/call-error.ts";
 import { Context } from "../core/context.ts";
 import { FunctionRef } from "../core/function-ref.ts";
-import { getLogger } from "../core/log.ts";
+import { addLogSink, getLogger, LogLevel } from "../core/log.ts";
 import { deadReason, Message } from "../core/message.ts";
 import * as policy from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
@@ -23,7 +23,7 @@ const SHARED: Readonly<Record<string, object>> = {
   "core/call-error": callError,
   "core/context": { Context },
   "core/function-ref": { FunctionRef },
-  "core/log": { getLogger },
+  "core/log": { addLogSink, getLogger, LogLevel },
   "core/message": { deadReason, Message },
   "core/policy": policy,
   "core/router": { CoreRouter },

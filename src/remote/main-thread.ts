@@ -77,6 +77,8 @@ export class MainThread {
 /** Starts the broker thread beside this one. It ends the process when it fails, and when the parent is lost. */
 export function startBrokerThread(source: string, workerData: object, transferList: MessagePort[]): void {
   const worker = new Worker(`${source}\n(require)`, {
+    // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
+    resourceLimits: { maxYoungGenerationSizeMb: 2 },
     eval: true,
     workerData,
     transferList,

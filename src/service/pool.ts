@@ -92,6 +92,13 @@ export class Pool {
     return this.#stopped !== undefined;
   }
 
+  /** Requests that have come and are not answered, methods that run and that wait for room, services by name. For diagnostics. */
+  toString(): string {
+    const { running, waiting } = this.#slots.load;
+    const names = [...this.#active.keys()].join(", ") || "none";
+    return `pool${this.isStopped ? " (stopped)" : ""}: ${this.#pending.size} requests, ${running} methods run, ${waiting} wait; active services: ${names}`;
+  }
+
   /** Makes a service reachable, by its name. Throws a RangeError when the pool has one of that name. */
   add(service: Service): void {
     const name = service.name();

@@ -39,12 +39,21 @@ export function refusal(code: RefusalCode, message: string): CallError {
   return Object.assign(new CallError(message), { code });
 }
 
+const libraryNames = new WeakMap<typeof Service, string>();
+
+/** Says that a service is this library's own: contexts have it in the part `mitogen:api`, by that name. */
+export function ofLibrary(type: typeof Service, name: string): void {
+  libraryNames.set(type, name);
+}
+
 /** Names a class: by its own `serviceName`, else by module and export. Throws a TypeError with the cure when it has neither. */
 export function identityOf(router: CoreRouter, type: typeof Service): ServiceIdentity {
   const own = Object.getOwnPropertyDescriptor(type, "serviceName")?.value as string | undefined;
   let reference: FunctionName | undefined;
+  const libraryName = libraryNames.get(type);
   try {
-    reference = router.functions.nameOf(type as never, true);
+    if (libraryName !== undefined) reference = { module: "mitogen:api", path: [libraryName] };
+    else reference = router.functions.nameOf(type as never, true);
   } catch (error) {
     if (own === undefined) {
       throw new TypeError(

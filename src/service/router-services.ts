@@ -23,6 +23,11 @@ export function servicesOf(router: CoreRouter): RouterServices {
   return state;
 }
 
+/** One line for diagnostics. */
+export function printServices(router: CoreRouter): string {
+  return `services: ${states.get(router)?.pool ?? "no pool"}`;
+}
+
 /** Before its router ends the links: stops its pool, if there is one, and waits for it that long. */
 export async function stopServices(router: CoreRouter, timeoutMs: number): Promise<void> {
   await states.get(router)?.pool?.stop({ timeoutMs });

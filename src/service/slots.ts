@@ -17,6 +17,11 @@ export class Slots {
     this.#size = size;
   }
 
+  /** How many run, and how many wait. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#busy, waiting: this.#waiting.length };
+  }
+
   /** Runs `fn` once there is room. Rejects with what it throws, with a ChannelError if this is closed before it begins. */
   async run<T>(fn: () => T | PromiseLike<T>): Promise<T> {
     if (this.#closeReason !== undefined) throw new ChannelError(this.#closeReason);

@@ -69,13 +69,43 @@ test("Router.getStats counts contexts, bytes and modules (RTR-22)", async () => 
   const connected = router.getStats();
   // The payload, and the greeting.
   assert.ok(connected.bytesSent > 10_000 && connected.bytesReceived > 10);
+  assert.ok(connected.connectMs > 0 && connected.uptimeMs >= connected.connectMs);
   await context.call(add, 1, 1);
   const called = router.getStats();
+  assert.ok(called.messagesSent >= connected.messagesSent + 2, "the module and the call");
+  assert.ok(called.messagesReceived > connected.messagesReceived);
   assert.ok(called.moduleCount > connected.moduleCount && called.moduleBytes > connected.moduleBytes);
   assert.ok(called.bytesSent >= connected.bytesSent + called.moduleBytes - connected.moduleBytes);
   await context.shutdown();
   assert.deepEqual(counted(), [0, 1, 0, 0]);
   assert.ok(router.getStats().bytesSent >= called.bytesSent, "what is gone counts");
+});
+
+test("Router counts connects that fail, and logs all of it at its end (RTR-22)", async (t) => {
+  const records = captureLogs(t);
+  const router = new Router();
+  await assert.rejects(router.exec({ command: ["/nonexistent/tool"] }), { code: "ERR_STREAM" });
+  assert.equal(router.getStats().failedConnectCount, 1);
+  await router.shutdown();
+  const [totals] = records.filter(({ message }) => message.startsWith("Totals: "));
+  assert.equal(totals?.level, "debug");
+  assert.match(
+    totals.message,
+    /0 contexts connected .* 1 connects failed; 0 messages .* ms since the start$/,
+  );
+});
+
+test("Router.dump tells what there is, and installDiagnostics has it written at SIGUSR2", async (t) => {
+  const records = captureLogs(t, "warning");
+  await using router = new Router();
+  const stop = router.installDiagnostics();
+  const context = await router.local();
+  assert.match(router.dump(), new RegExp(`\ncontexts: 1\ncontext ${context.contextId} '${context.name}'`));
+  process.kill(process.pid, "SIGUSR2");
+  for (let turns = 0; records.length === 0 && turns < 10_000; turns++) await turn();
+  assert.match(records[0]?.message ?? "", /^Diagnostics of context 0, /);
+  stop();
+  assert.equal(process.listenerCount("SIGUSR2"), 0);
 });
 
 test("Router counts what it refuses to send (RTR-22)", async (t) => {

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { emitRecord, getLogger, type LogRecord } from "../../src/core/log.ts";
-import { formatRecord, logToFile, onLog } from "../../src/logging/log-to-file.ts";
+import { formatRecord } from "../../src/core/log-line.ts";
+import { logToFile, onLog } from "../../src/logging/log-to-file.ts";
 
 const log = getLogger("test");
 const LEVELS = ["error", "warning", "info", "debug", "io"] as const;

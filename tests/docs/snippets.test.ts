@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
-import { test } from "node:test";
+import { describe, it, test } from "node:test";
 import { documents } from "../support/documents.ts";
 import { repoRoot } from "../support/lab.ts";
+import { runProgram } from "../support/run-program.ts";
 
 /** What the text around the snippets says is there. */
 const AMBIENT = `
@@ -42,30 +43,76 @@ test("the TypeScript in the documents compiles against the published types", () 
   }
 });
 
+test("the examples compile against the published types", () => {
+  mkdirSync(join(repoRoot, "build"), { recursive: true });
+  const folder = mkdtempSync(join(repoRoot, "build", "examples-"));
+  try {
+    const config = { ...tsconfig(join(repoRoot, "dist/index.d.ts")), include: [join(repoRoot, "examples")] };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+    const tsc = join(repoRoot, "node_modules/typescript/bin/tsc");
+    const { status, stdout } = spawnSync(process.execPath, [tsc, "--noEmit", "-p", folder], {
+      encoding: "utf8",
+    });
+    assert.equal(status, 0, stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+describe("The programs in docs/guide.md print what stands below them", { concurrency: 2 }, () => {
+  const guide = join(repoRoot, "docs/guide.md");
+  for (const { code, name } of snippetsOf(guide)) {
+    it(name, { timeout: 120_000 }, async () => {
+      // As comment lines at the end.
+      const expected = /(?:^\/\/ .*\n)+$/m.exec(code)?.[0].replace(/^\/\/ /gm, "");
+      assert.ok(expected !== undefined, `${name} does not say what it prints`);
+      // Inside the repository, where "mitogen" is this package.
+      const folder = mkdtempSync(join(repoRoot, "build", "guide-"));
+      try {
+        writeFileSync(join(folder, name), code);
+        const program = runProgram(join(folder, name), { nodeArgs: ["--import", "tsx"] });
+        const { code: exitCode, stdout, stderr } = await program.ended;
+        assert.equal(exitCode, 0, stderr);
+        assert.equal(stdout, expected, stderr);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+  }
+});
+
+interface Snippet {
+  readonly name: string;
+  readonly code: string;
+  readonly firstLine: number;
+}
+
+/** A document's ```ts blocks. One that begins with `// name.ts` has that name. */
+function snippetsOf(document: string): Snippet[] {
+  const text = readFileSync(document, "utf8");
+  return [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(({ 1: code = "", index }, number) => ({
+    name: /^\/\/ ([\w-]+\.ts)\n/.exec(code)?.[1] ?? `snippet-${number + 1}.ts`,
+    code,
+    firstLine: text.slice(0, index).split("\n").length + 1,
+  }));
+}
+
 interface Place {
   readonly document: string;
   readonly firstLine: number;
 }
 
-/**
- * Writes a document's ```ts blocks as modules of a folder of its own. One that begins with `// name.ts` gets that name, so that
- * others of the document can import it.
- */
+/** Writes a document's snippets as modules of a folder of its own, where those that have names can be imported by the others. */
 function writeSnippets(folder: string): (document: string) => [file: string, place: Place][] {
   return (document) => {
-    const text = readFileSync(document, "utf8");
     const own = basename(document, ".md");
-    const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)];
-    if (blocks.length > 0) mkdirSync(join(folder, own));
-    return blocks.map((block, index) => {
-      const [whole, code = ""] = block;
-      const name = /^\/\/ ([\w-]+\.ts)\n/.exec(code)?.[1] ?? `snippet-${index + 1}.ts`;
+    const snippets = snippetsOf(document);
+    if (snippets.length > 0) mkdirSync(join(folder, own));
+    return snippets.map(({ name, code, firstLine }) => {
       const file = join(folder, own, name);
       assert.ok(!existsSync(file), `${document} has two snippets ${name}`);
       writeFileSync(file, code);
-      const before = text.slice(0, text.indexOf(whole));
-      const place = { document: relative(repoRoot, document), firstLine: before.split("\n").length + 1 };
-      return [relative(folder, file), place];
+      return [relative(folder, file), { document: relative(repoRoot, document), firstLine }];
     });
   };
 }

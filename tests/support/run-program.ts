@@ -15,13 +15,19 @@ export interface Program {
 
 export function runProgram(
   name: string,
-  options: { nodeArgs?: string[]; env?: Record<string, string>; cwd?: string; ownGroup?: boolean } = {},
+  options: {
+    nodeArgs?: readonly string[];
+    args?: readonly string[];
+    env?: Record<string, string>;
+    cwd?: string;
+    ownGroup?: boolean;
+  } = {},
 ): Program {
   const path = name.startsWith("/") ? name : join(repoRoot, "tests/fixtures/programs", name);
   const env = { ...process.env, ...options.env };
   // The test runner's protocol is not for programs under test.
   delete env.NODE_TEST_CONTEXT;
-  const args = [...(options.nodeArgs ?? []), path];
+  const args = [...(options.nodeArgs ?? []), path, ...(options.args ?? [])];
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env,

@@ -1,0 +1,53 @@
+/** A service in one file: it runs in this program, and contexts call it from wherever they are. */
+
+import {
+  AllowAny,
+  type Exposed,
+  econtext,
+  type Message,
+  Pool,
+  type Router,
+  runWithRouter,
+  Service,
+} from "mitogen";
+
+/** Hands out numbers, each only once. Contexts have no other way to agree on one. */
+export class Tickets extends Service {
+  /** What others may call, and with which arguments. Classes in modules of their own can use decorators instead. */
+  static override exposed: Record<string, Exposed> = {
+    take: { allow: AllowAny, args: { purpose: "string" } },
+  };
+  #last = 0;
+  readonly #owners: string[] = [];
+
+  take({ purpose }: { purpose: string }, message: Message): number {
+    // The purpose is what the context claims. Who it is, is known: frames are checked on their way.
+    this.#last += 1;
+    this.#owners.push(`${this.#last}: ${purpose}, for ${message.context.name}`);
+    return this.#last;
+  }
+
+  /** Not exposed: no context can call it. */
+  get owners(): readonly string[] {
+    return this.#owners;
+  }
+}
+
+/** Runs in a context, and asks the program for a ticket. */
+export async function workWithTicket(purpose: string): Promise<string> {
+  const master = econtext().router.contextById(0);
+  const ticket = await master.callService(Tickets, "take", { purpose });
+  return `${purpose} with ticket ${ticket}`;
+}
+
+async function main(router: Router): Promise<void> {
+  const tickets = new Tickets(router);
+  new Pool(router, [tickets]);
+  const one = await router.local({ remoteName: "one" });
+  const two = await router.local({ remoteName: "two", via: one });
+  console.log(await one.call(workWithTicket, "backup"));
+  console.log(await two.call(workWithTicket, "restart"));
+  console.log(tickets.owners.join("\n"));
+}
+
+await runWithRouter(main);

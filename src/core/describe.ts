@@ -1,0 +1,109 @@
+import type { Context } from "./context.ts";
+import { type CallInFlight, callsInFlight } from "./in-flight.ts";
+import { printAsText } from "./inspectable.ts";
+
+/** The link over which a context is reached, as seen from this process. */
+export interface LinkState {
+  /** The context at its other end: the one described, or the first hop to it. */
+  readonly peer: string;
+  /** Accepted for it and not yet taken by the operating system; absent for a thread. */
+  readonly queuedBytes?: number | undefined;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  /** When anything last arrived over it; absent for a thread. */
+  readonly lastHeardAt?: Date | undefined;
+}
+
+/** How a context was made. What the context, or the hop that started it, says of itself is a claim. */
+export interface ConnectionFacts {
+  /** `ssh` */
+  readonly method: string;
+  /** Those the program gave; secrets are masked. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** The command as it was run; empty for a thread. */
+  readonly argv: readonly string[];
+  readonly pid: number;
+  readonly nodeVersion: string;
+  readonly platform: string;
+  readonly arch: string;
+  readonly connectedAt: Date;
+  /** The path there of its debug log, if it writes one. */
+  debugFile?: string;
+}
+
+interface Known {
+  readonly facts: ConnectionFacts;
+  link(): LinkState | undefined;
+}
+
+const known = new WeakMap<Context, Known>();
+
+/** Keeps how a context was made, for as long as there is the context. */
+export function noteConnection(context: Context, facts: ConnectionFacts, link: Known["link"]): void {
+  known.set(context, { facts, link });
+}
+
+export function connectionOf(context: Context): ConnectionFacts | undefined {
+  return known.get(context)?.facts;
+}
+
+/** What this process knows of a context, at one moment; prints as text. */
+export class ContextDescription {
+  readonly contextId: number;
+  readonly name: string;
+  /** The name of the context it was started from; absent for children of this process. */
+  readonly via: string | undefined;
+  /** Why it cannot be reached any more; absent while it can. */
+  readonly goneReason: string | undefined;
+  /** Absent where another process made it. */
+  readonly connection: ConnectionFacts | undefined;
+  readonly link: LinkState | undefined;
+  /** Calls of this process that wait for it, oldest first. */
+  readonly calls: readonly CallInFlight[];
+
+  constructor(context: Context) {
+    this.contextId = context.contextId;
+    this.name = context.name;
+    this.via = context.via?.name;
+    this.goneReason = context.goneReason;
+    this.connection = connectionOf(context);
+    this.link = context.goneReason === undefined ? known.get(context)?.link() : undefined;
+    this.calls = callsInFlight(context);
+  }
+
+  toString(): string {
+    const { connection, link } = this;
+    const lines = [
+      `context ${this.contextId} '${this.name}': ${this.goneReason === undefined ? "connected" : `gone: ${this.goneReason}`}`,
+    ];
+    if (this.via !== undefined) lines.push(`via: ${this.via}`);
+    if (connection !== undefined) lines.push(...printConnection(connection));
+    if (link !== undefined) lines.push(printLink(link));
+    lines.push(`calls in flight: ${this.calls.length}`);
+    for (const call of this.calls) lines.push(`  ${call.function} of ${call.module}, for ${call.forMs} ms`);
+    return lines.join("\n  ");
+  }
+}
+
+printAsText(ContextDescription);
+
+function printConnection(facts: ConnectionFacts): string[] {
+  const options = Object.keys(facts.options).map((key) => `${key}: ${JSON.stringify(facts.options[key])}`);
+  const lines = [`method: ${facts.method}(${options.length === 0 ? "" : `{ ${options.join(", ")} }`})`];
+  // The first stage is one long word: its beginning is enough to know it.
+  const argv = facts.argv.map((word) => JSON.stringify(word.length > 120 ? `${word.slice(0, 60)}…` : word));
+  if (argv.length > 0) lines.push(`command: ${argv.join(" ")}`);
+  lines.push(`process: pid ${facts.pid}, node ${facts.nodeVersion}, ${facts.platform} ${facts.arch}`);
+  lines.push(`connected: ${facts.connectedAt.toISOString()}`);
+  if (facts.debugFile !== undefined) lines.push(`debug log there: ${facts.debugFile}`);
+  return lines;
+}
+
+function printLink(link: LinkState): string {
+  const heard =
+    link.lastHeardAt === undefined ? "" : `, last heard of ${Date.now() - link.lastHeardAt.getTime()} ms ago`;
+  const queued = link.queuedBytes === undefined ? "" : `, ${link.queuedBytes} bytes queued`;
+  return `link to ${link.peer}: ${link.messagesSent} messages (${link.bytesSent} bytes) sent, ${link.messagesReceived} (${link.bytesReceived} bytes) received${queued}${heard}`;
+}

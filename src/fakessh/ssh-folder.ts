@@ -1,0 +1,99 @@
+import { randomBytes } from "node:crypto";
+import { lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SSH_PROGRAM_SOURCE } from "../bootstrap/ssh-program.generated.ts";
+import { quoteForSh } from "../connection/shell-quote.ts";
+import { MitogenError } from "../errors.ts";
+
+/** What the kernel allows the path of a socket, without its end. */
+const MAX_SOCKET_PATH = 103;
+/** With the pid of the program that it belongs to. */
+const NAME = /^mitogen-ssh-(\d+)-\w{6}$/;
+
+/** A folder of this user's alone that holds an `ssh`. */
+export interface SshFolder {
+  readonly path: string;
+  /** Where that `ssh` looks for the program. */
+  readonly socketPath: string;
+  /** What it says first. */
+  readonly nonce: string;
+}
+
+/** Throws a MitogenError where the system's folder for temporary files will not do. */
+export function makeSshFolder(): SshFolder {
+  const path = mkdtempSync(join(tmpdir(), `mitogen-ssh-${process.pid}-`)); // mode 0700
+  const socketPath = join(path, "socket");
+  try {
+    if (socketPath.length > MAX_SOCKET_PATH || path.includes(":")) {
+      const reason = path.includes(":") ? "it has a colon, which PATH cannot hold" : "it is too long";
+      throw new MitogenError(`Cannot use ${path} to run a tool: ${reason}; set TMPDIR to another folder`);
+    }
+    const nonce = randomBytes(16).toString("hex");
+    const program = join(path, "ssh.cjs");
+    const settings = JSON.stringify({ socketPath, nonce });
+    writeFileSync(program, `${SSH_PROGRAM_SOURCE}(require).main(${settings});\n`, { mode: 0o600 });
+    // What the program's own Node is told to preload is none of its business.
+    const command = `exec ${quoteForSh(process.execPath)} ${quoteForSh(program)} "$@"`;
+    writeFileSync(join(path, "ssh"), `#!/bin/sh\nunset NODE_OPTIONS NODE_V8_COVERAGE\n${command}\n`, {
+      mode: 0o700,
+    });
+    return { path, socketPath, nonce };
+  } catch (error) {
+    removeFolder(path);
+    throw error;
+  }
+}
+
+/** Never throws. */
+export function removeFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // Somebody else's business by now; the next run tries again.
+  }
+}
+
+/** Removes what programs left that were killed. Never rejects. */
+export async function removeStaleFolders(): Promise<void> {
+  try {
+    const names = readdirSync(tmpdir()).filter((name) => NAME.test(name));
+    await Promise.all(names.map((name) => removeIfStale(name)));
+  } catch {
+    // A folder that cannot be read has nothing for us.
+  }
+}
+
+async function removeIfStale(name: string): Promise<void> {
+  const path = join(tmpdir(), name);
+  const pid = Number(NAME.exec(name)?.[1]);
+  if (!isOwn(path) || isAlive(pid)) return;
+  // A container that shares this folder counts its processes from 1 as well: whoever answers lives.
+  if (!(await isAnswered(join(path, "socket")))) removeFolder(path);
+}
+
+function isOwn(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && stat.uid === process.getuid?.();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function isAnswered(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    const settle = (isOpen: boolean): void => {
+      socket.destroy();
+      resolve(isOpen);
+    };
+    socket.once("connect", () => settle(true)).once("error", () => settle(false));
+  });
+}

@@ -1,0 +1,142 @@
+import type { Socket } from "node:net";
+import type { Context } from "../core/context.ts";
+import { FunctionRef } from "../core/function-ref.ts";
+import { getLogger } from "../core/log.ts";
+import { Receiver } from "../core/receiver.ts";
+import { Sender } from "../core/sender.ts";
+import { ProtocolError } from "../errors.ts";
+import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
+import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello } from "./ssh-frames.ts";
+
+/** src/remote/ssh-command.ts. */
+const RUN = new FunctionRef<[command: string, isSubsystem: boolean, output: Sender], number>("mitogen:api", [
+  "runSshCommand",
+]);
+/** ssh's own code for whatever is not the command's. */
+const FAILURE = 255;
+
+type Frames = AsyncIterator<[type: number, body: Buffer]>;
+
+const log = getLogger("mitogen.ssh");
+
+/** Serves one `ssh` of the tool: its command runs in `context`. Resolves when it is over, however; never rejects. */
+export async function serveSsh(context: Context, socket: Socket, nonce: string): Promise<void> {
+  const closed = new AbortController();
+  socket.on("error", () => undefined); // the close follows
+  socket.once("close", () => closed.abort(new Error("the ssh was ended by its tool")));
+  const frames = decodeSshFrames(socket);
+  let code = FAILURE;
+  try {
+    const argv = await readHello(frames, nonce);
+    if (argv === undefined) {
+      socket.destroy();
+      return;
+    }
+    code = await runRequest(context, socket, frames, parseSshArgv(argv), closed.signal);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.debug(`ssh in ${context.name} failed: ${reason}`);
+    socket.write(encodeSshFrame(SshFrame.STDERR, `mitogen ssh: ${context.name}: ${reason}\n`));
+  }
+  if (closed.signal.aborted) return;
+  socket.end(encodeSshFrame(SshFrame.EXIT, Buffer.of(code)));
+  // Its last words are read, or it would be told of an error before it reads ours.
+  await drain(frames);
+  socket.destroy();
+}
+
+/** Undefined for one that is none of ours: it only looks whether somebody is here. */
+async function readHello(frames: Frames, nonce: string): Promise<readonly string[] | undefined> {
+  const { value, done } = await frames.next();
+  if (done || value[0] !== SshFrame.HELLO) return undefined;
+  const hello = JSON.parse(value[1].toString()) as SshHello;
+  return hello.nonce === nonce ? hello.argv : undefined;
+}
+
+async function runRequest(
+  context: Context,
+  socket: Socket,
+  frames: Frames,
+  request: SshRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  const output = new Receiver(context.router, { respondent: context });
+  const { command, isSubsystem } = request;
+  log.debug(`ssh in ${context.name}: ${JSON.stringify(command)}`);
+  const abort = new AbortController();
+  signal.addEventListener("abort", () => abort.abort(signal.reason));
+  try {
+    const call = context.with({ signal: abort.signal }).call(RUN, command, isSubsystem, output.toSender());
+    // What failed has no output to wait for.
+    call.catch(() => output.close());
+    const delivered = deliver(context, output, socket, (stdin) => void feed(frames, stdin, request));
+    const [code] = await Promise.all([call, delivered]);
+    // A context's word.
+    return Number.isInteger(code) && code >= 0 && code < 256 ? code : FAILURE;
+  } finally {
+    output.close();
+    abort.abort(new Error("nobody reads its output any more"));
+  }
+}
+
+/** Passes on what the command prints, only as fast as the tool reads; the first message is where its stdin goes. */
+async function deliver(
+  context: Context,
+  output: Receiver,
+  socket: Socket,
+  onStdin: (stdin: Sender) => void,
+): Promise<void> {
+  let hasStdin = false;
+  for await (const message of output) {
+    const value = message.decode();
+    if (!hasStdin) {
+      // What the tool says is for that context, not for one that it names.
+      if (!(value instanceof Sender) || value.contextId !== context.contextId) throw nonsense(context);
+      hasStdin = true;
+      onStdin(value);
+      continue;
+    }
+    const [fd, bytes] = Array.isArray(value) ? value : [];
+    if ((fd !== 1 && fd !== 2) || !(bytes instanceof Uint8Array)) throw nonsense(context);
+    await write(socket, encodeSshFrame(fd === 1 ? SshFrame.STDOUT : SshFrame.STDERR, bytes));
+  }
+}
+
+function nonsense(context: Context): ProtocolError {
+  return new ProtocolError(`Cannot run command in ${context.name}: it answered something else than output`);
+}
+
+/** Passes on what the tool writes, only as fast as the command reads. Never rejects. */
+async function feed(frames: Frames, stdin: Sender, { hasNoStdin }: SshRequest): Promise<void> {
+  let isOpen = true;
+  const end = (): void => {
+    if (isOpen) stdin.close();
+    isOpen = false;
+  };
+  if (hasNoStdin) end();
+  try {
+    // Read to its end in any case: a tool may insist on writing what a command does not want.
+    for (let next = await frames.next(); !next.done; next = await frames.next()) {
+      const [type, body] = next.value;
+      if (type === SshFrame.STDIN_END) end();
+      else if (isOpen) await stdin.send(body).catch(() => (isOpen = false));
+    }
+  } catch {
+    // The connection broke; whoever serves it notices.
+  }
+  end();
+}
+
+async function drain(frames: Frames): Promise<void> {
+  try {
+    while (!(await frames.next()).done);
+  } catch {
+    // Then there is nothing more.
+  }
+}
+
+function write(socket: Socket, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}

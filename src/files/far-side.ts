@@ -1,0 +1,45 @@
+import { FunctionRef } from "../core/function-ref.ts";
+import { Receiver } from "../core/receiver.ts";
+import type { CoreRouter } from "../core/router.ts";
+import type { Sender } from "../core/sender.ts";
+import { openFileSink, type SinkOptions } from "./file-sink.ts";
+import { type Offer, openFile } from "./source.ts";
+import { receive, send, type Transfer } from "./transfer.ts";
+
+/** What the writing end tells the other before it begins: where to send, and what it has. */
+export type Ready = readonly [sender: Sender<unknown>, offer: Offer];
+
+/** Functions of the part `mitogen:api`, called by `getFile` and `putFile`. */
+export const READ_FILE: FunctionRef<[path: string, sender: Sender<unknown>, offer: Offer], void> =
+  new FunctionRef("mitogen:api", ["readFileTo"]);
+export const WRITE_FILE: FunctionRef<[path: string, control: Sender<Ready>, options: SinkOptions], Transfer> =
+  new FunctionRef("mitogen:api", ["writeFileFrom"]);
+
+/** The other end of transfers, as it runs in a child. Both end when the near end closes its receiver or sender, or is gone. */
+export function farSideOf(router: CoreRouter): Record<string, (...args: never[]) => unknown> {
+  return {
+    async readFileTo(path: string, sender: Sender<unknown>, offer: Offer): Promise<void> {
+      const source = await openFile(path);
+      try {
+        await send(source, sender, offer);
+      } finally {
+        await source.close();
+      }
+    },
+    async writeFileFrom(path: string, control: Sender<Ready>, options: SinkOptions): Promise<Transfer> {
+      const sink = await openFileSink(path, options);
+      const receiver = new Receiver<unknown>(router, { respondent: router.contextById(control.contextId) });
+      try {
+        await control.send([receiver.toSender(), sink.offer]);
+        const transfer = await receive(sink, receiver);
+        await sink.commit();
+        return transfer;
+      } catch (error) {
+        await sink.abandon(error);
+        throw error;
+      } finally {
+        receiver.close();
+      }
+    },
+  };
+}

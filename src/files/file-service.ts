@@ -1,0 +1,189 @@
+import { promises as fs } from "node:fs";
+import { sep } from "node:path";
+import type { Context } from "../core/context.ts";
+import { getLogger } from "../core/log.ts";
+import type { Message } from "../core/message.ts";
+import { hasParentAuthority } from "../core/policy.ts";
+import { Receiver } from "../core/receiver.ts";
+import { Sender } from "../core/sender.ts";
+import type { WaitOptions } from "../core/wait.ts";
+import { ProtocolError } from "../errors.ts";
+import { AllowAny, AllowParents, type Exposed } from "../service/exposed.ts";
+import { ofLibrary } from "../service/request.ts";
+import { Service } from "../service/service.ts";
+import { accountNames } from "./account-names.ts";
+import { fileFault } from "./file-error.ts";
+import { type FileSinkTarget, openSink } from "./get-file.ts";
+import { type FileMetadata, isMetadata } from "./metadata.ts";
+import { type FileSource, openFile } from "./source.ts";
+
+/** What a requester learns of a file before its bytes. */
+export interface ServedMetadata extends FileMetadata {
+  /** Null for an id without a name on the serving machine. */
+  readonly owner: string | null;
+  readonly group: string | null;
+}
+
+/** What `FileService.get` has done. */
+export interface Fetched {
+  /** False when fewer or more bytes came than announced. */
+  readonly ok: boolean;
+  readonly metadata: ServedMetadata;
+}
+
+const log = getLogger("mitogen.files");
+
+/**
+ * Serves files of this context to others of the tree: those registered to everybody, any to those above. Put it into a {@link Pool}; see
+ * docs/files.md.
+ *
+ * ```ts
+ * const files = new FileService(router);
+ * new Pool(router, [files]);
+ * await files.register({ path: "/srv/app/release.tar" });
+ * ```
+ */
+export class FileService extends Service {
+  static override serviceName = "mitogen.FileService";
+  static override exposed: Readonly<Record<string, Exposed>> = {
+    register: { allow: AllowParents, args: { path: "string" } },
+    registerPrefix: { allow: AllowParents, args: { path: "string" } },
+    fetch: { allow: AllowAny, args: { path: "string", sender: Sender } },
+  };
+
+  readonly #paths: Set<string> = new Set();
+  readonly #prefixes: Set<string> = new Set();
+  readonly #transfers: Set<Sender<unknown>> = new Set();
+
+  /** Lets everybody fetch a file. Rejects with the system's code when it is not there. */
+  async register({ path }: { path: string }): Promise<void> {
+    this.#paths.add(await fs.realpath(path));
+  }
+
+  /** Lets everybody fetch what is below a folder. Rejects with the system's code when it is not there. */
+  async registerPrefix({ path }: { path: string }): Promise<void> {
+    const folder = await fs.realpath(path);
+    this.#prefixes.add(folder.endsWith(sep) ? folder : folder + sep);
+  }
+
+  /** Answers a file's metadata, then sends its bytes, then closes. The sender must be the requester's own. */
+  async fetch(
+    { path, sender }: { path: string; sender: Sender<unknown> },
+    message: Message,
+  ): Promise<ServedMetadata> {
+    // Nobody has files sent to others in our name.
+    if (sender.contextId !== message.srcId) {
+      throw refused(path, `the sender is of context ${sender.contextId}, not of context ${message.srcId}`);
+    }
+    const source = await this.openFor(path, message);
+    try {
+      const { uid, gid } = source.metadata;
+      const metadata = { ...source.metadata, ...(await accountNames(uid, gid)) };
+      this.#transfers.add(sender);
+      // Behind the answer, so that a requester who is refused has nothing to clear away.
+      setImmediate(() => void this.serve(source, sender, path));
+      return metadata;
+    } catch (error) {
+      await source.close();
+      throw error;
+    }
+  }
+
+  /** Ends all transfers; whoever receives sees that too few bytes came. */
+  override onShutdown(): void {
+    for (const sender of this.#transfers) sender.close();
+    this.#transfers.clear();
+  }
+
+  /** The file as it really is: neither `..` nor links lead out of what is registered. */
+  private async openFor(path: string, message: Message): Promise<FileSource> {
+    if (hasParentAuthority(message)) return await openFile(path);
+    const real = await fs.realpath(path).catch(() => undefined);
+    // Whether there is such a file is nobody's business either.
+    if (real === undefined || !this.isRegistered(real)) throw refused(path, "it is not registered");
+    return await openFile(real);
+  }
+
+  private isRegistered(real: string): boolean {
+    return this.#paths.has(real) || [...this.#prefixes].some((prefix) => real.startsWith(prefix));
+  }
+
+  private async serve(source: FileSource, sender: Sender<unknown>, path: string): Promise<void> {
+    try {
+      for await (const chunk of source.chunks(0)) {
+        if (!this.#transfers.has(sender)) return;
+        await sender.send(chunk);
+      }
+    } catch (error) {
+      log.error(`Cannot send ${path} to context ${sender.contextId}: ${(error as Error).message}`);
+    } finally {
+      if (this.#transfers.delete(sender)) sender.close();
+      await source.close();
+    }
+  }
+
+  /**
+   * Fetches a file from the service in `context`. A `sink` that is a path has the file only when all of it came. Rejects with a CallError when
+   * it is refused or cannot be opened; with `ok` false, and logs an ERROR, when fewer or more bytes came than announced.
+   */
+  static async get(
+    context: Context,
+    path: string,
+    sink: FileSinkTarget,
+    options: WaitOptions = {},
+  ): Promise<Fetched> {
+    const receiver = new Receiver<unknown>(context.router, { respondent: context });
+    try {
+      const request = { path, sender: receiver.toSender() };
+      const metadata = await context.with(options).callService(FileService.serviceName, "fetch", request);
+      if (!isMetadata(metadata)) {
+        throw new ProtocolError(`Cannot fetch ${path} from ${context.name}: it answered with something else`);
+      }
+      const bytes = await drain(receiver, sink, metadata, options);
+      const ok = bytes === metadata.size;
+      if (!ok) {
+        log.error(
+          `Fetched ${path} from ${context.name}: ${bytes} bytes came, ${metadata.size} were announced`,
+        );
+      }
+      return { ok, metadata: metadata as ServedMetadata };
+    } finally {
+      receiver.close();
+    }
+  }
+}
+
+/** Writes what comes until the sender closes, and says how much that was: one byte more than announced stands for all. */
+async function drain(
+  receiver: Receiver<unknown>,
+  target: FileSinkTarget,
+  metadata: FileMetadata,
+  options: WaitOptions,
+): Promise<number> {
+  const { size } = metadata;
+  const sink = await openSink(target, { resume: false });
+  let bytes = 0;
+  try {
+    await sink.begin({ at: 0, size, metadata });
+    for (;;) {
+      const message = await receiver.get({ ...options, throwDead: false });
+      const chunk = message.isDead ? undefined : message.decode();
+      if (!(chunk instanceof Uint8Array)) break;
+      bytes += chunk.length;
+      if (bytes > size) break;
+      await sink.write(chunk);
+    }
+  } catch (error) {
+    await sink.abandon(error);
+    throw error;
+  }
+  if (bytes === size) await sink.commit();
+  else await sink.abandon(undefined);
+  return bytes;
+}
+
+ofLibrary(FileService, "FileService");
+
+function refused(path: string, why: string): Error {
+  return fileFault("ERR_FILE_REFUSED", `Cannot serve ${path}: ${why}`, path, "source");
+}

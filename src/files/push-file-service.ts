@@ -1,0 +1,127 @@
+import { createHash } from "node:crypto";
+import { promises as fs } from "node:fs";
+import type { Context } from "../core/context.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { awaitWithin, type WaitOptions } from "../core/wait.ts";
+import { AllowParents, type Exposed } from "../service/exposed.ts";
+import { ofLibrary } from "../service/request.ts";
+import { Service } from "../service/service.ts";
+import { fileFault } from "./file-error.ts";
+
+/** What has been pushed to one context, whichever object of the service looks at it. */
+interface Pushed {
+  readonly files: Map<string, Buffer>;
+  readonly waiting: Map<string, Set<(bytes: Buffer) => void>>;
+  /** The hash of what each neighbour below was sent, by path. */
+  readonly sent: WeakMap<Context, Map<string, string>>;
+}
+
+const states = new WeakMap<CoreRouter, Pushed>();
+
+/**
+ * Pushes small files down the tree, to each context on the way once, and hands them out there. They are kept in memory, in every context
+ * they pass; for large ones there is `putFile`.
+ *
+ * ```ts
+ * await new PushFileService(router).propagateTo(context, "/srv/app/settings.json");
+ * // in a function that runs there
+ * const bytes = await new PushFileService(econtext().router).get("/srv/app/settings.json");
+ * ```
+ */
+export class PushFileService extends Service {
+  static override serviceName = "mitogen.PushFileService";
+  static override exposed: Readonly<Record<string, Exposed>> = {
+    push: { allow: AllowParents, args: { path: "string", route: "array" } },
+  };
+
+  /**
+   * Resolves when `context` has the file, and everybody on the way. It is read once, when it is first propagated; `data` takes its place.
+   * Rejects with the system's code when it cannot be read, and like `callService`.
+   */
+  async propagateTo(context: Context, path: string, data?: Uint8Array | string): Promise<void> {
+    if (data !== undefined) this.keep(path, Buffer.from(data as Uint8Array));
+    else if (!this.state.files.has(path)) this.keep(path, await fs.readFile(path));
+    await this.forward(path, routeTo(context));
+  }
+
+  /** The file; waits until it arrives. Rejects with a TimeoutError or the signal's reason. */
+  async get(path: string, options: WaitOptions = {}): Promise<Buffer> {
+    const { files, waiting } = this.state;
+    const here = files.get(path);
+    if (here !== undefined) return Buffer.from(here);
+    const waiters = waiting.get(path) ?? new Set();
+    waiting.set(path, waiters);
+    let waiter: ((bytes: Buffer) => void) | undefined;
+    return await awaitWithin<Buffer>(
+      this.router.broker,
+      options,
+      () => `get the file ${path}, which has not been pushed`,
+      (resolve) => {
+        waiter = (bytes) => resolve(Buffer.from(bytes));
+        waiters.add(waiter);
+      },
+      () => waiter !== undefined && waiters.delete(waiter),
+    );
+  }
+
+  /** Called by the context above: takes a file, unless it is here already, and passes it on. */
+  async push({
+    path,
+    route,
+    data,
+  }: {
+    path: string;
+    route: readonly number[];
+    data?: Uint8Array;
+  }): Promise<void> {
+    if (data !== undefined) this.keep(path, Buffer.from(data));
+    await this.forward(path, route);
+  }
+
+  private get state(): Pushed {
+    let state = states.get(this.router);
+    if (state === undefined) {
+      state = { files: new Map(), waiting: new Map(), sent: new WeakMap() };
+      states.set(this.router, state);
+    }
+    return state;
+  }
+
+  private keep(path: string, bytes: Buffer): void {
+    const { files, waiting } = this.state;
+    files.set(path, bytes);
+    for (const take of waiting.get(path) ?? []) take(bytes);
+    waiting.delete(path);
+  }
+
+  private async forward(path: string, [next, ...route]: readonly number[]): Promise<void> {
+    if (next === undefined || next === this.router.contextId) return;
+    const data = this.state.files.get(path);
+    if (data === undefined) {
+      throw fileFault("ERR_FILE_REFUSED", `Cannot pass on ${path}: it did not arrive here`, path, "source");
+    }
+    const context = this.router.contextById(next);
+    const sent = this.state.sent.get(context) ?? new Map<string, string>();
+    this.state.sent.set(context, sent);
+    const sha256 = createHash("sha256").update(data).digest("hex");
+    // Noted before it has arrived: what is sent behind it arrives behind it.
+    const isThere = sent.get(path) === sha256;
+    sent.set(path, sha256);
+    try {
+      const request = { path, route };
+      await context.callService(PushFileService, "push", isThere ? request : { ...request, data });
+    } catch (error) {
+      if (sent.get(path) === sha256) sent.delete(path);
+      throw error;
+    }
+  }
+}
+
+ofLibrary(PushFileService, "PushFileService");
+
+/** The contexts on the way to one, and itself. */
+function routeTo(context: Context): number[] {
+  const route: number[] = [];
+  for (let hop: Context | undefined = context; hop !== undefined; hop = hop.via) route.unshift(hop.contextId);
+  return route;
+}

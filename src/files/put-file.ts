@@ -1,0 +1,101 @@
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { Context } from "../core/context.ts";
+import { Receiver } from "../core/receiver.ts";
+import { Sender } from "../core/sender.ts";
+import { ChannelError, ProtocolError } from "../errors.ts";
+import { type Ready, WRITE_FILE } from "./far-side.ts";
+import { checkRemotePath, type TransferOptions } from "./get-file.ts";
+import { isCount } from "./metadata.ts";
+import { openFile, type Source, StreamSource } from "./source.ts";
+import { send, type Transfer } from "./transfer.ts";
+
+/** A path, a `file:` URL, bytes, a stream, or whatever yields bytes or strings. */
+export type FileSource =
+  | string
+  | URL
+  | Uint8Array
+  | Readable
+  | AsyncIterable<Uint8Array | string>
+  | Iterable<Uint8Array | string>;
+
+export type PutFileOptions = TransferOptions;
+
+/**
+ * Copies a file, or what a stream yields, to `context`. Under the path nothing appears until it is complete, verified and on the
+ * disk; an interrupted file is gone on with by the next call, a stream is not. Rejects like `getFile`: docs/files.md.
+ *
+ * ```ts
+ * await putFile(context, "/etc/motd", Buffer.from("Hello\n"), { mode: 0o644 });
+ * ```
+ */
+export async function putFile(
+  context: Context,
+  remotePath: string,
+  source: FileSource,
+  options: PutFileOptions = {},
+): Promise<Transfer> {
+  checkRemotePath(remotePath, context);
+  const { signal, timeoutMs, onProgress, mode, owner, times, resume } = options;
+  signal?.throwIfAborted();
+  const opened = await openSource(source);
+  const control = new Receiver<Ready>(context.router, { respondent: context });
+  let sender: Sender<unknown> | undefined;
+  let isSent = false;
+  let sending: Promise<void> | undefined;
+  try {
+    const call = context
+      .with({ signal, timeoutMs })
+      .call(WRITE_FILE, remotePath, control.toSender(), { mode, owner, times, resume });
+    const failed = new Promise<never>((_, reject) => call.catch(reject));
+    failed.catch((error) => control.abort(error));
+    const ready = checkReady((await control.get()).decode(), context);
+    [sender] = ready;
+    sending = send(opened, sender, ready[1], onProgress);
+    // A target that hangs takes nothing; its end, or ours, is told by the call.
+    await Promise.race([sending, failed]).catch(async (error) => {
+      // Why it does not take any more says the call.
+      if (error instanceof ChannelError) await call;
+      throw error;
+    });
+    isSent = true;
+    return await call;
+  } finally {
+    control.close();
+    if (!isSent) sender?.close();
+    opened.interrupt();
+    const close = (): Promise<void> => opened.close();
+    // Its handle is not taken away while it is being read.
+    const closed = sending === undefined ? close() : sending.then(close, close);
+    if (isSent || sending === undefined) await closed;
+    else closed.catch(() => undefined);
+  }
+}
+
+/** A child says where to send to: nowhere but to itself, for nobody else is meant to get the file. */
+function checkReady(value: unknown, context: Context): Ready {
+  const [sender, offer] = (Array.isArray(value) ? value : []) as unknown as Partial<Ready>;
+  if (
+    sender instanceof Sender &&
+    sender.contextId === context.contextId &&
+    isCount(offer?.bytes) &&
+    typeof offer?.sha256 === "string"
+  ) {
+    return [sender, offer];
+  }
+  throw new ProtocolError(`Cannot send a file to ${context.name}: it answered with something else`);
+}
+
+async function openSource(source: FileSource): Promise<Source> {
+  if (typeof source === "string") return await openFile(source);
+  if (source instanceof URL) return await openFile(fileURLToPath(source));
+  if (source instanceof Uint8Array) return new StreamSource([source], source.length);
+  const isIterable =
+    typeof source === "object" &&
+    source !== null &&
+    (Symbol.asyncIterator in source || Symbol.iterator in source);
+  if (isIterable) return new StreamSource(source);
+  throw new TypeError(
+    `Cannot read a file from ${String(source)}: a path, a file: URL, bytes or a stream was expected`,
+  );
+}

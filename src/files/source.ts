@@ -1,0 +1,157 @@
+import { createHash, type Hash } from "node:crypto";
+import { constants, promises as fs } from "node:fs";
+import { attempt, fileFault } from "./file-error.ts";
+import { type FileMetadata, metadataOf } from "./metadata.ts";
+
+/** How many bytes travel in one message. */
+export const CHUNK_BYTES: number = 128 * 1024;
+
+/** What the receiving side has of an earlier attempt. */
+export interface Offer {
+  readonly bytes: number;
+  /** Of those bytes, in hex. */
+  readonly sha256: string;
+}
+
+/** Where the bytes come from. */
+export interface Source {
+  /** Undefined when it is not known. */
+  readonly size: number | undefined;
+  readonly metadata: FileMetadata | undefined;
+  /** The hash of the first bytes if they are those that were offered, else undefined. */
+  matching(offer: Offer): Promise<Hash | undefined>;
+  /** The bytes from there on. A chunk is good until the next is asked for: sending copies it. */
+  chunks(at: number): AsyncIterable<Uint8Array>;
+  /** Nobody wants more; a wait for the next chunk ends. */
+  interrupt(): void;
+  close(): Promise<void>;
+}
+
+/** Opens a regular file; symbolic links are followed. Rejects with the system's code, `EISDIR`, or `ERR_FILE_TYPE`. */
+export async function openFile(path: string): Promise<FileSource> {
+  // A pipe without a writer, or a terminal, must not hold up a thread of the pool.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const handle = await attempt("open", path, "source", () => fs.open(path, flags));
+  try {
+    const stats = await attempt("read", path, "source", () => handle.stat());
+    if (stats.isDirectory())
+      throw fileFault("EISDIR", `Cannot read ${path}: it is a directory`, path, "source");
+    if (!stats.isFile()) {
+      throw fileFault("ERR_FILE_TYPE", `Cannot read ${path}: it is no regular file`, path, "source");
+    }
+    return new FileSource(path, handle, metadataOf(stats));
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** A file, as long as it was when it was opened. */
+export class FileSource implements Source {
+  readonly metadata: FileMetadata;
+  readonly #path: string;
+  readonly #handle: fs.FileHandle;
+
+  constructor(path: string, handle: fs.FileHandle, metadata: FileMetadata) {
+    this.#path = path;
+    this.#handle = handle;
+    this.metadata = metadata;
+  }
+
+  /** Those of /proc say 0 and have more: they are read to their end. */
+  get size(): number | undefined {
+    return this.metadata.size || undefined;
+  }
+
+  async matching({ bytes, sha256 }: Offer): Promise<Hash | undefined> {
+    if (bytes === 0 || bytes > this.metadata.size) return undefined;
+    const hash = createHash("sha256");
+    for await (const chunk of this.range(0, bytes)) hash.update(chunk);
+    return hash.copy().digest("hex") === sha256 ? hash : undefined;
+  }
+
+  chunks(at: number): AsyncIterable<Uint8Array> {
+    return this.range(at, this.size ?? Number.POSITIVE_INFINITY);
+  }
+
+  interrupt(): void {
+    // Reading a file does not wait for anybody.
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  private async *range(from: number, to: number): AsyncIterable<Uint8Array> {
+    // One for all: memory that is not on V8's heap is collected late.
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    let at = from;
+    while (at < to) {
+      const wanted = Math.min(CHUNK_BYTES, to - at);
+      const { bytesRead } = await attempt("read", this.#path, "source", () =>
+        this.#handle.read(buffer, 0, wanted, at),
+      );
+      if (bytesRead === 0) {
+        if (to === Number.POSITIVE_INFINITY) return;
+        throw fileFault(
+          "ERR_FILE_CHANGED",
+          `Cannot read ${this.#path}: it had ${to} bytes and ends at ${at} now`,
+          this.#path,
+          "source",
+        );
+      }
+      at += bytesRead;
+      yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+    }
+  }
+}
+
+/** Bytes in memory, or whatever an iterable yields: nothing to resume. */
+export class StreamSource implements Source {
+  readonly size: number | undefined;
+  readonly metadata = undefined;
+  readonly #iterator: AsyncIterator<unknown> | Iterator<unknown>;
+  readonly #stream: { destroy?(): unknown };
+
+  constructor(
+    iterable: { [Symbol.asyncIterator](): AsyncIterator<unknown> } | Iterable<unknown>,
+    size?: number,
+  ) {
+    this.#stream = iterable as { destroy?(): unknown };
+    this.#iterator =
+      Symbol.asyncIterator in iterable ? iterable[Symbol.asyncIterator]() : iterable[Symbol.iterator]();
+    this.size = size;
+  }
+
+  async matching(): Promise<undefined> {}
+
+  async *chunks(): AsyncIterable<Uint8Array> {
+    for (;;) {
+      const { done, value } = await this.#iterator.next();
+      if (done === true) return;
+      yield* pieces(bytesOf(value));
+    }
+  }
+
+  interrupt(): void {
+    // A stream's iterator that waits for the next chunk would end after that one only.
+    if (typeof this.#stream.destroy === "function") this.#stream.destroy();
+    else void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.interrupt();
+  }
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === "string") return Buffer.from(value);
+  throw new TypeError(`Cannot send a chunk of type ${typeof value}: a source yields Uint8Array or string`);
+}
+
+function* pieces(bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    yield bytes.subarray(at, at + CHUNK_BYTES);
+  }
+}

@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+import type { Receiver } from "../core/receiver.ts";
+import type { Sender } from "../core/sender.ts";
+import { ProtocolError } from "../errors.ts";
+import { fileFault } from "./file-error.ts";
+import { checkStart, type Start } from "./metadata.ts";
+import type { Sink } from "./sink.ts";
+import type { Offer, Source } from "./source.ts";
+
+/** How far a transfer is; `totalBytes` is undefined while nobody knows. */
+export interface Progress {
+  readonly bytes: number;
+  readonly totalBytes: number | undefined;
+}
+
+/** What a transfer has done. */
+export interface Transfer {
+  /** The length of the file. */
+  readonly bytes: number;
+  /** Of all its bytes, in hex; the same at both ends. */
+  readonly sha256: string;
+  /** How many of them were there from an earlier attempt. */
+  readonly resumedAt: number;
+}
+
+export type OnProgress = (progress: Progress) => void;
+
+/** The sending half: the start, the bytes, their hash. */
+export async function send(
+  source: Source,
+  sender: Sender<unknown>,
+  offer: Offer,
+  onProgress?: OnProgress,
+): Promise<void> {
+  const { size: totalBytes, metadata } = source;
+  const known = await source.matching(offer);
+  let bytes = known === undefined ? 0 : offer.bytes;
+  const hash = known ?? createHash("sha256");
+  await sender.send({ at: bytes, size: totalBytes, metadata });
+  onProgress?.({ bytes, totalBytes });
+  for await (const chunk of source.chunks(bytes)) {
+    hash.update(chunk);
+    await sender.send(chunk);
+    bytes += chunk.length;
+    onProgress?.({ bytes, totalBytes });
+  }
+  await sender.send(hash.digest("hex"));
+}
+
+/** The receiving half. What it returns has been written and verified, not committed. The sender is hostile until checked. */
+export async function receive(
+  sink: Sink,
+  receiver: Receiver<unknown>,
+  onProgress?: OnProgress,
+): Promise<Transfer> {
+  const start = checkStart((await receiver.get()).decode(), sink.offer.bytes);
+  const { at, size: totalBytes } = start;
+  const hash = at === 0 ? createHash("sha256") : sink.hash;
+  let bytes = at;
+  await sink.begin(start);
+  onProgress?.({ bytes, totalBytes });
+  for (;;) {
+    const chunk = (await receiver.get()).decode();
+    if (!(chunk instanceof Uint8Array)) {
+      return verified(chunk, hash.digest("hex"), bytes, start, sink);
+    }
+    bytes += chunk.length;
+    // More than announced would fill the disk for as long as somebody likes to send.
+    if (bytes > (totalBytes ?? Number.POSITIVE_INFINITY)) break;
+    hash.update(chunk);
+    // The sink may free it.
+    await sink.write(chunk);
+    onProgress?.({ bytes, totalBytes });
+  }
+  throw new ProtocolError(`Cannot receive a file: more than the announced ${totalBytes} bytes came`);
+}
+
+function verified(sent: unknown, sha256: string, bytes: number, { at, size }: Start, sink: Sink): Transfer {
+  if (sent === sha256 && (size === undefined || size === bytes)) return { bytes, sha256, resumedAt: at };
+  throw fileFault(
+    "ERR_FILE_DIGEST",
+    `Cannot write ${sink.path}: what arrived is not what was sent (${bytes} of ${size ?? "?"} bytes, SHA-256 ${sha256}, sent ${String(sent).slice(0, 64)})`,
+    sink.path,
+    "sink",
+  );
+}

@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { inspect } from "node:util";
+import { type Context, Router, Secret } from "../../src/index.ts";
+import { ownPid, spinForProfile } from "../fixtures/remote/busy.ts";
+import { add, begin, echo, release } from "../fixtures/remote/functions.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { nodes, skipReason } from "../support/lab.ts";
+import { password } from "../support/lab-methods.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { sshTo } from "../support/ssh-options.ts";
+import { setEnvironment, temporaryFolder } from "../support/temporary-folder.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const SECRET = "correct-horse-battery";
+
+const connectionOf = (context: Context) => {
+  const { connection } = context.describe();
+  assert.ok(connection !== undefined);
+  return connection;
+};
+
+/** Its debug log, once it is told: the answer comes ahead of that of any later call. */
+async function debugLogOf(context: Context): Promise<string> {
+  await context.call(add, 1, 1);
+  const { debugFile } = connectionOf(context);
+  assert.ok(debugFile !== undefined, "it writes a debug log");
+  return debugFile;
+}
+
+for (const major of ["12", "20", "26"]) {
+  describe(`debugging of contexts on Node ${major}`, { skip: skipReason() }, () => {
+    const start = (router: Router, options: { via?: Context; debug?: boolean } = {}): Promise<Context> =>
+      router.local({ nodePath: nodes[major], ...options });
+
+    it("enableDebug makes this process and all later contexts write logs, without what is secret (DBG-01)", async (t) => {
+      const folder = temporaryFolder(t);
+      await using router = new Router();
+      const early = await start(router);
+      const own = router.enableDebug();
+      assert.equal(router.enableDebug(), own, "once");
+      const near = await start(router);
+      const far = await start(router, { via: near });
+      const thread = await router.thread();
+      for (const context of [near, far, thread]) {
+        const sent = { password: new Secret(SECRET), text: SECRET };
+        const value = (await context.call(echo, sent)) as typeof sent;
+        assert.equal(value.password.reveal(), SECRET);
+        await assert.rejects(context.call(readFileSync, "/nonexistent"));
+      }
+      const paths = [own, await debugLogOf(near), await debugLogOf(far), await debugLogOf(thread)];
+      const pids = [process.pid, connectionOf(near).pid, connectionOf(far).pid, process.pid];
+      for (const [index, path] of paths.entries()) {
+        assert.match(
+          basename(path),
+          new RegExp(String.raw`^mitogen\.${pids[index]}\.\d{8}_\d{6}(\.1)?\.log$`),
+        );
+      }
+      await router.shutdown();
+      assert.deepEqual(readdirSync(folder).sort(), paths.map((path) => basename(path)).sort());
+      assert.equal(connectionOf(early).debugFile, undefined);
+      const texts = paths.map((path) => readFileSync(path, "utf8"));
+      for (const [index, text] of texts.entries()) {
+        assert.equal(statSync(paths[index] as string).mode & 0o777, 0o600);
+        assert.match(text, /^Process \d+, node v\d+.*\nParent PID: \d+\nCreated by:\n {4}at /);
+        assert.match(text, /debugging\.test/, "the stack leads to the program");
+        assert.match(text, / I mitogen\.io: .*\d+ bytes \d+:\d+ -> \d+:\d+/);
+        assert.ok(!text.includes(SECRET));
+      }
+      for (const text of texts.slice(1)) {
+        assert.match(text, / D mitogen\.debug: echo of file:.*functions\.js for context 0: runs\n/);
+        assert.match(text, / D mitogen\.debug: echo of .* returned after \d+ ms\n/);
+        assert.match(text, / D mitogen\.debug: readFileSync of .* failed with ENOENT after \d+ ms\n/);
+      }
+      assert.match(texts[0] as string, / D mitogen\.debug: Totals: 3 contexts connected/);
+    });
+
+    it("debug: true does it for one context (DBG-01)", async (t) => {
+      const folder = temporaryFolder(t);
+      await using router = new Router();
+      const plain = await start(router);
+      const debugged = await start(router, { via: plain, debug: true });
+      const path = await debugLogOf(debugged);
+      assert.deepEqual(readdirSync(folder), [basename(path)]);
+      assert.match(readFileSync(path, "utf8"), / D mitogen\.debug: add of /);
+    });
+
+    it("describe tells how a context was made and what waits for it", async () => {
+      const before = Date.now();
+      await using router = new Router();
+      const near = await start(router);
+      const far = await start(router, { via: near });
+      await Promise.all([near.call(add, 1, 1), far.call(add, 1, 1)]);
+      const waiting = [near.call(begin, "one"), far.call(begin, "two")];
+      for (const [context, hop] of [
+        [near, near],
+        [far, near],
+      ] as const) {
+        const description = context.describe();
+        const { connection, link, calls } = description;
+        assert.equal(description.via, context.via?.name);
+        assert.equal(connection?.method, "local");
+        assert.deepEqual(connection.options, { nodePath: nodes[major] });
+        assert.equal(connection.argv[0], "sh");
+        assert.equal(connection.nodeVersion.split(".")[0], major);
+        assert.equal(connection.platform, "linux");
+        assert.ok(connection.connectedAt.getTime() >= before);
+        assert.equal(link?.peer, hop.name);
+        assert.ok(link.messagesSent > 0 && link.bytesReceived > 0 && (link.queuedBytes ?? -1) >= 0);
+        assert.ok((link.lastHeardAt?.getTime() ?? 0) >= before);
+        assert.deepEqual(
+          calls.map((call) => call.function),
+          ["begin"],
+        );
+        const text = inspect(description);
+        assert.match(text, new RegExp(`^context ${context.contextId} '${context.name}': connected\n`));
+        assert.match(text, /\n {4}begin of file:.*functions\.js, for \d+ ms/);
+        assert.match(text, new RegExp(`pid ${await context.call(ownPid)}, node ${major}\\.`));
+      }
+      await Promise.all([near.call(release), far.call(release)]);
+      await Promise.all(waiting);
+      assert.equal(near.describe().calls.length, 0);
+      await near.shutdown();
+      assert.match(String(far.describe()), /: gone: /);
+      assert.equal(far.describe().link, undefined);
+    });
+
+    it("SIGUSR2 dumps the program, and contexts that are debugged", async (t) => {
+      temporaryFolder(t);
+      const logs = collectLogs();
+      t.after(() => logs.stop());
+      await using router = new Router();
+      router.enableDebug();
+      const context = await start(router);
+      await debugLogOf(context);
+      const waiting = context.call(begin, "dump");
+      await context.call(add, 1, 1);
+      const dumps = (): string[] =>
+        logs.records.map(({ message }) => message).filter((text) => text.includes("Diagnostics of context"));
+      process.kill(process.pid, "SIGUSR2");
+      await logs.until(() => dumps().length === 1);
+      process.kill(connectionOf(context).pid, "SIGUSR2");
+      await logs.until(() => dumps().length === 2);
+      const [own, remote] = dumps() as [string, string];
+      assert.match(own, /^Diagnostics of context 0, /);
+      assert.match(own, new RegExp(`\nprocess: pid ${process.pid}, `));
+      assert.match(own, /\nhandlers: \d+\n/);
+      assert.match(own, /\ntotals: 1 contexts connected/);
+      assert.match(own, /\n {4}begin of file:/);
+      assert.match(remote, new RegExp(`\nprocess: pid ${connectionOf(context).pid}, `));
+      assert.match(remote, /\ncalls under way here: 1\n {2}begin of file:.* for context 0/);
+      await context.call(release);
+      await waiting;
+    });
+
+    it("MITOGEN_PROFILING gathers profiles of this process and of all contexts (ENV-02)", async (t) => {
+      const folder = temporaryFolder(t);
+      setEnvironment(t, { MITOGEN_PROFILING: "1" });
+      await using router = new Router();
+      const near = await start(router);
+      const far = await start(router, { via: near });
+      const thread = await router.thread({ name: "own/thread" });
+      await Promise.all([near, far, thread].map((context) => context.call(spinForProfile, 100)));
+      const pids = [near, far].map((context) => connectionOf(context).pid);
+      // Those of what is behind it are fetched too.
+      await near.shutdown();
+      const profiles = join(folder, `mitogen-profiles-${process.pid}`);
+      assert.equal(readdirSync(profiles).length, 2);
+      await router.shutdown();
+      const names = readdirSync(profiles).sort();
+      assert.deepEqual(
+        names.map((name) => name.replace(/\.\d+\.cpuprofile$/, "")).sort(),
+        [
+          `${near.name}.${pids[0]}`,
+          `${far.name}.${pids[1]}`,
+          `master.${process.pid}`,
+          `own_thread.${process.pid}`,
+        ].sort(),
+      );
+      for (const name of names) {
+        const profile = JSON.parse(readFileSync(join(profiles, name), "utf8")) as Profile;
+        assert.ok(profile.endTime > profile.startTime && profile.samples.length > 0);
+        const spun = profile.nodes.find(({ callFrame }) => callFrame.functionName === "spinForProfile");
+        if (name.startsWith("master")) continue;
+        assert.match(spun?.callFrame.url ?? "", /busy\.js$/, name);
+      }
+    });
+  });
+}
+
+interface Profile {
+  readonly nodes: { readonly callFrame: { readonly functionName: string; readonly url: string } }[];
+  readonly samples: number[];
+  readonly startTime: number;
+  readonly endTime: number;
+}
+
+describe("debug logs", { skip: skipReason() }, () => {
+  it("hold no password that was typed, and belong to the account of the context", async (t) => {
+    temporaryFolder(t);
+    await using router = new Router();
+    const own = router.enableDebug();
+    const login = await router.ssh(sshTo("mitogen-sudo-pw"));
+    const sudo = await router.sudo({ via: login, username: "mitogen-target", password: password() });
+    const paths = [await debugLogOf(login), await debugLogOf(sudo)];
+    t.after(() => paths.map((path) => rmSync(path)));
+    const uids = await Promise.all(
+      [login, sudo].map((context) => context.call(process.getuid as () => number)),
+    );
+    assert.deepEqual(
+      paths.map((path) => statSync(path).uid),
+      uids,
+    );
+    assert.equal(connectionOf(sudo).options.password, "[secret]");
+    const shown = [own, ...paths].map((path) => readFileSync(path, "utf8"));
+    for (const text of [...shown, router.dump()]) assert.ok(!text.includes(password().reveal()));
+    assert.match(shown[0] as string, /Starting sudo /, "the hop's own records are in the log of the program");
+  });
+});
+
+describe("profiles", () => {
+  it("go where MITOGEN_PROFILE_FMT says, and hung contexts hold nobody up", async (t) => {
+    const folder = temporaryFolder(t);
+    setEnvironment(t, {
+      MITOGEN_PROFILING: "yes",
+      MITOGEN_PROFILE_FMT: `${folder}/%(identity)s/{pid}.{unknown}.{ext}`,
+    });
+    const logs = collectLogs();
+    t.after(() => logs.stop());
+    const router = new Router();
+    const hung = await router.local({ name: "hung" });
+    hung.callNoReply(spinForProfile, 3_600_000);
+    const started = Date.now();
+    await router.shutdown();
+    assert.ok(Date.now() - started < 20_000);
+    assert.deepEqual(readdirSync(folder), ["master"]);
+    assert.deepEqual(readdirSync(join(folder, "master")), [`${process.pid}.{unknown}.cpuprofile`]);
+    assert.ok(logs.records.some(({ message }) => message.startsWith("No profile of hung: ")));
+  });
+
+  it("are not made otherwise", async (t: TestContext) => {
+    const folder = temporaryFolder(t);
+    await using router = new Router();
+    await (await router.local()).call(add, 1, 1);
+    await router.shutdown();
+    assert.deepEqual(readdirSync(folder), []);
+  });
+});

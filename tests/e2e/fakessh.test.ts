@@ -1,0 +1,403 @@
+/** Real rsync, scp, sftp and git through contexts. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  ChannelError,
+  type Context,
+  Router,
+  type RunSshOptions,
+  runSsh,
+  TimeoutError,
+} from "../../src/index.ts";
+import { nodes, repoRoot, skipReason } from "../support/lab.ts";
+import { labMethods } from "../support/lab-methods.ts";
+import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
+import { runProgram } from "../support/run-program.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
+
+const FILES = 2_000;
+const BIG_BYTES = 200 * 1024 * 1024;
+const MEMORY_BYTES = 120 * 1024 * 1024;
+
+/** A folder of temporary files for this file alone: what is left in it was left by these tests. */
+const folder = mkdtempSync(join(tmpdir(), "mitogen-fakessh-"));
+const temporary = join(folder, "tmp");
+const tree = join(folder, "tree");
+process.env["TMPDIR"] = temporary;
+mkdirSync(temporary);
+before(() => makeTree(tree));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function makeTree(root: string): void {
+  for (let index = 0; index < FILES; index++) {
+    const parent = join(root, `part ${index % 7}`, `it's ${index % 40}`);
+    if (index < 280) mkdirSync(parent, { recursive: true });
+    const path = join(parent, `file-${index}`);
+    writeFileSync(path, `${index}\n`.repeat(index % 50));
+    chmodSync(path, [0o644, 0o600, 0o755, 0o444][index % 4] as number);
+    if (index % 100 === 0) symlinkSync(`file-${index}`, join(parent, `link-${index}`));
+  }
+  symlinkSync("nowhere", join(root, "dangling"));
+  mkdirSync(join(root, "empty", "in empty"), { recursive: true });
+  writeFileSync(
+    join(root, "every byte"),
+    Buffer.from(Array.from({ length: 4096 }, (_, index) => index % 256)),
+  );
+}
+
+/** Kind, mode, and content of everything below a folder. Without links where the tool follows them. */
+function contents(root: string, hasLinks = true): string[] {
+  return readdirSync(root, { recursive: true, encoding: "utf8" })
+    .sort()
+    .filter((name) => hasLinks || !lstatSync(join(root, name)).isSymbolicLink())
+    .map((name) => {
+      const path = join(root, name);
+      const stat = lstatSync(path);
+      if (stat.isSymbolicLink()) return `${name} → ${readlinkSync(path)}`;
+      const content = stat.isDirectory()
+        ? "/"
+        : createHash("sha256").update(readFileSync(path)).digest("hex");
+      return `${name} ${stat.mode.toString(8)} ${content}`;
+    });
+}
+
+/** Like `deepEqual`, but prints only where two long lists differ. */
+function assertSame(found: string[], expected: string[]): void {
+  const [isFound, isExpected] = [new Set(found), new Set(expected)];
+  assert.deepEqual(
+    {
+      missing: expected.filter((line) => !isFound.has(line)).slice(0, 5),
+      surplus: found.filter((line) => !isExpected.has(line)).slice(0, 5),
+      count: found.length,
+    },
+    { missing: [], surplus: [], count: expected.length },
+  );
+}
+
+/** The `skip` of a test that needs tools; in CI nothing is skipped. */
+function needs(...tools: string[]): string | false {
+  const missing = tools.find((tool) => spawnSync("sh", ["-c", `command -v ${tool}`]).status !== 0);
+  if (missing === undefined) return false;
+  if (process.env["CI"] === "true") throw new Error(`There is no ${missing}: run node scripts/lab.mjs`);
+  return `Needs ${missing}`;
+}
+
+async function run(context: Context, argv: string[], options: RunSshOptions = {}) {
+  const result = await runSsh(context, argv, { stdio: "collect", timeoutMs: 120_000, ...options });
+  assert.deepEqual(readdirSync(temporary), [], `${argv[0]} left files`);
+  return result;
+}
+
+async function succeed(context: Context, argv: string[], options: RunSshOptions = {}): Promise<string> {
+  const { code, signal, stdout, stderr } = await run(context, argv, options);
+  assert.deepEqual({ code, signal }, { code: 0, signal: null }, `${argv.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+/** The most that this process and its contexts have in memory while `work` runs, over what they had before. */
+async function memoryGrowth(work: () => Promise<unknown>): Promise<number> {
+  const pids = [process.pid, ...descendants(process.pid)];
+  const total = (): number => {
+    const pages = pids.map((pid) => Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]));
+    return pages.reduce((sum, each) => sum + each * 4096, 0);
+  };
+  const start = total();
+  let most = start;
+  const timer = setInterval(() => {
+    most = Math.max(most, total());
+  }, 50);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  return most - start;
+}
+
+describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
+  let router: Router;
+  let context: Context;
+  before(async () => {
+    router = new Router();
+    context = await router.local();
+  });
+  after(() => router.shutdown());
+
+  const fresh = (name: string): string => mkdtempSync(join(folder, `${name}-`));
+
+  it("rsync -a copies a tree there and back, and finds nothing to do the second time", {
+    skip: needs("rsync"),
+  }, async () => {
+    const there = join(fresh("rsync"), "there");
+    await succeed(context, ["rsync", "-a", `${tree}/`, `any:${there}/`]);
+    assertSame(contents(there), contents(tree));
+    assert.equal(await succeed(context, ["rsync", "-a", "--delete", "-i", `${tree}/`, `any:${there}/`]), "");
+    const back = fresh("rsync-back");
+    await succeed(context, ["rsync", "-a", "-e", "ssh -p 2222 -l nobody", `any:${there}/`, `${back}/`]);
+    assertSame(contents(back), contents(tree));
+  });
+  for (const [protocol, flags] of [
+    ["sftp", []],
+    ["scp", ["-O"]],
+  ] as const) {
+    it(`scp -r over the protocol ${protocol} copies a tree there and back`, {
+      skip: needs("scp"),
+    }, async () => {
+      const source = join(tree, "part 1");
+      const there = join(fresh("scp"), "there");
+      await succeed(context, ["scp", "-q", "-p", "-r", ...flags, source, `any:${there}`]);
+      assertSame(contents(there, false).filter(isNoLink), contents(source, false));
+      const back = join(fresh("scp-back"), "back");
+      await succeed(context, ["scp", "-q", "-p", "-r", ...flags, `user@any:${there}`, back]);
+      assertSame(contents(back), contents(there));
+    });
+  }
+  it("sftp -b runs a batch", { skip: needs("sftp") }, async () => {
+    const there = fresh("sftp");
+    const batch = join(there, "batch");
+    writeFileSync(
+      batch,
+      `put "${tree}/every byte" "${there}/copy"\nget "${there}/copy" "${there}/back"\nls ${there}\n`,
+    );
+    assert.match(await succeed(context, ["sftp", "-b", batch, "any"]), /copy/);
+    assert.deepEqual(readFileSync(join(there, "back")), readFileSync(join(tree, "every byte")));
+  });
+  it("git clones, pushes and fetches", { skip: needs("git") }, async () => {
+    const there = fresh("git");
+    const git = (...args: string[]): void => {
+      const name = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
+      const { status, stderr } = spawnSync("git", [...name, ...args], { encoding: "utf8" });
+      assert.equal(status, 0, stderr);
+    };
+    git("init", "-q", `${there}/work`);
+    spawnSync("cp", ["-R", `${tree}/part 1`, `${there}/work`]);
+    git("-C", `${there}/work`, "add", "-A");
+    git("-C", `${there}/work`, "commit", "-q", "-m", "all");
+    git("clone", "-q", "--bare", `${there}/work`, `${there}/bare.git`);
+    await succeed(context, ["git", "clone", "-q", `any:${there}/bare.git`, `${there}/clone`]);
+    // git keeps no more of a mode than whether it can be executed.
+    const files = (root: string): string[] =>
+      contents(root)
+        .filter((line) => !line.startsWith(".git"))
+        .map((line) => line.replace(/ 100[64]\d\d /, " "));
+    assertSame(files(`${there}/clone`), files(`${there}/work`));
+    git("-C", `${there}/clone`, "commit", "-q", "--allow-empty", "-m", "more");
+    await succeed(context, [
+      "git",
+      "-C",
+      `${there}/clone`,
+      "push",
+      "-q",
+      `ssh://any${there}/bare.git`,
+      "HEAD",
+    ]);
+    const shown = spawnSync("git", ["-C", `${there}/bare.git`, "log", "-1", "--format=%s"], {
+      encoding: "utf8",
+    });
+    assert.equal(shown.stdout, "more\n");
+  });
+  it("rsync of a large file takes little memory", { skip: needs("rsync") }, async () => {
+    const there = fresh("big");
+    const file = openSync(join(there, "big"), "w");
+    for (let at = 0; at <= BIG_BYTES; at += 1024 * 1024) writeSync(file, `${at}`, at);
+    closeSync(file);
+    const growth = await memoryGrowth(() =>
+      succeed(context, ["rsync", "-W", join(there, "big"), `any:${there}/copy`]),
+    );
+    assert.ok(growth < MEMORY_BYTES, `${growth} bytes more`);
+    assert.equal(spawnSync("cmp", [join(there, "big"), join(there, "copy")]).status, 0);
+  });
+  it("reads only as fast as the other side does, either way", async () => {
+    const bytes = String(BIG_BYTES);
+    const growth = await memoryGrowth(async () => {
+      const up = `head -c ${bytes} /dev/zero | ssh any 'sleep 1; wc -c'`;
+      assert.equal((await succeed(context, ["sh", "-c", up])).trim(), bytes);
+      const down = `ssh any 'head -c ${bytes} /dev/zero' < /dev/null | (sleep 1; wc -c)`;
+      assert.equal((await succeed(context, ["sh", "-c", down])).trim(), bytes);
+    });
+    assert.ok(growth < MEMORY_BYTES, `${growth} bytes more`);
+  });
+
+  it("runs commands by /bin/sh in the home directory, several at once", async () => {
+    assert.equal(await succeed(context, ["ssh", "any", "pwd; echo $0"]), `${homedir()}\n/bin/sh\n`);
+    const many = 'for i in 1 2 3 4; do ssh any "echo $i" < /dev/null & done; wait';
+    const lines = (await succeed(context, ["sh", "-c", many])).trim().split("\n");
+    assert.deepEqual(lines.sort(), ["1", "2", "3", "4"]);
+  });
+  it("keeps stdout and stderr apart, and passes stdin and its end", async () => {
+    const { stdout, stderr, code } = await run(context, [
+      "sh",
+      "-c",
+      "echo in | ssh any 'cat; echo err >&2'",
+    ]);
+    assert.deepEqual({ stdout, stderr, code }, { stdout: "in\n", stderr: "err\n", code: 0 });
+    assert.equal(await succeed(context, ["sh", "-c", "echo in | ssh -n any wc -c"]), "0\n");
+  });
+  it("answers the exit status of the tool, which has that of the command", async () => {
+    const statusOf = async (...argv: string[]) => (await run(context, argv)).code;
+    assert.equal(await statusOf("ssh", "any", "exit 3"), 3);
+    assert.equal(await statusOf("ssh", "any", "kill -KILL $$"), 137);
+    assert.equal(await statusOf("ssh", "any", "no-such-command-x"), 127);
+    assert.equal(await statusOf("sh", "-c", "ssh any true; exit 7"), 7);
+    // What it says at its end arrives before.
+    assert.match(
+      (await run(context, ["ssh", "any", "head -c 300000 /dev/zero; exit 9"])).stdout,
+      /\0{300000}$/,
+    );
+  });
+  it("says what is wrong: no command, no such subsystem, nothing to log in to", async () => {
+    const login = await run(context, ["ssh", "any"]);
+    assert.equal(login.code, 255);
+    assert.match(login.stderr, /mitogen ssh: .*it only runs commands, and none was given/);
+    assert.match(
+      (await run(context, ["ssh", "-s", "any", "netconf"])).stderr,
+      /the subsystem "netconf": only sftp/,
+    );
+    assert.match((await run(context, ["ssh", "-N", "any"])).stderr, /-N is not possible/);
+  });
+  it("rejects for a tool that cannot be started", async () => {
+    await assert.rejects(
+      run(context, ["no-such-tool-x"]),
+      /Cannot run "no-such-tool-x": .*is it installed\?/,
+    );
+    await assert.rejects(run(context, []), TypeError);
+    assert.deepEqual(readdirSync(temporary), []);
+  });
+
+  /** Starts a tool with a command there that tells its pid and stays. */
+  async function stay(script: (command: string, file: string) => string, options: RunSshOptions = {}) {
+    const file = join(fresh("stay"), "pids");
+    const command = `echo $$ > ${file}.new; mv ${file}.new ${file}; trap "" HUP; sleep 1000`;
+    const done = run(context, ["sh", "-c", script(command, file)], options);
+    done.catch(() => undefined);
+    for (const deadline = Date.now() + 20_000; ; await pause(20)) {
+      const pid = Number(spawnSync("cat", [file], { encoding: "utf8" }).stdout);
+      if (pid > 0) return { pid, done };
+      assert.ok(Date.now() < deadline, "the command did not start");
+    }
+  }
+
+  it("ends the command when the tool is killed", async () => {
+    const { pid, done } = await stay(
+      (command, file) =>
+        `ssh any '${command}' < /dev/null & while ! [ -e ${file} ]; do sleep 0.1; done; kill -9 $$`,
+    );
+    assert.deepEqual((await done).signal, "SIGKILL");
+    assert.deepEqual(await processesGone([pid], 10_000), []);
+  });
+  it("ends tool and command when the time is up, or the signal aborts", async () => {
+    const timed = await stay((command) => `ssh any '${command}'`, { timeoutMs: 8_000 });
+    await assert.rejects(timed.done, TimeoutError);
+    const abort = new AbortController();
+    const aborted = await stay((command) => `ssh any '${command}'`, { signal: abort.signal });
+    abort.abort(new RangeError("enough"));
+    await assert.rejects(aborted.done, RangeError);
+    assert.deepEqual(await processesGone([timed.pid, aborted.pid], 10_000), []);
+    assert.deepEqual(readdirSync(temporary), []);
+  });
+  it("ends the tool when the context goes", async () => {
+    const other = await router.local();
+    const working = run(other, ["ssh", "any", "echo started; sleep 1000"]);
+    await pause(0);
+    await other.shutdown();
+    const { code, stderr } = await working.catch((error) => {
+      assert.ok(error instanceof ChannelError, String(error));
+      return { code: 255, stderr: "mitogen ssh" };
+    });
+    assert.equal(code, 255);
+    assert.match(stderr, /mitogen ssh/);
+    await assert.rejects(run(other, ["ssh", "any", "true"]), ChannelError);
+  });
+  it("removes what a killed program left, at the next run", async () => {
+    const script = join(folder, "killed.mjs");
+    const index = JSON.stringify(join(repoRoot, "dist/index.js"));
+    writeFileSync(
+      script,
+      `import { Router, runSsh } from ${index};
+const router = new Router();
+const context = await router.local();
+await runSsh(context, ["ssh", "any", "echo ready; sleep 1000"]);`,
+    );
+    const program = runProgram(script, { env: { TMPDIR: temporary } });
+    assert.equal(await program.line(), "ready");
+    const below = descendants(program.process.pid as number);
+    program.process.kill("SIGKILL");
+    await program.ended;
+    assert.equal(readdirSync(temporary).length, 1);
+    assert.deepEqual(await processesGone(below, 10_000), []);
+    await succeed(context, ["ssh", "any", "true"]);
+  });
+});
+
+function isNoLink(line: string): boolean {
+  return !line.includes("/link-");
+}
+
+/** Where commands run that are sent there. */
+const places: [string, (router: Router) => Promise<Context>][] = [
+  ["a context on Node 12", (router) => router.local({ nodePath: nodes[12] as string })],
+  ["a context on Node 26", (router) => router.local({ nodePath: nodes[26] as string })],
+  ["a context behind another", async (router) => router.local({ via: await router.local() })],
+  ["a thread", (router) => router.thread()],
+  ...Object.entries(labMethods).filter(([name]) =>
+    ["ssh → sudo with a password", "docker", "ssh → ssh (bastion) → sudo → docker"].includes(name),
+  ),
+];
+
+for (const [place, connect] of places) {
+  describe(`runSsh with ${place}`, { skip: skipReason(), concurrency: false }, () => {
+    let router: Router;
+    let context: Context;
+    before(async () => {
+      router = new Router();
+      context = await connect(router);
+    });
+    after(() => router.shutdown());
+
+    it("passes bytes both ways, with the exit status", async () => {
+      const script = `head -c 5000000 /dev/urandom > ${folder}/sent
+ssh any cat < ${folder}/sent > ${folder}/received; echo "code $?"
+cmp ${folder}/sent ${folder}/received && ssh any 'echo $0 >&2; exit 5' < /dev/null`;
+      const { code, stdout, stderr } = await run(context, ["sh", "-c", script]);
+      assert.deepEqual({ code, stdout, stderr }, { code: 5, stdout: "code 0\n", stderr: "/bin/sh\n" });
+    });
+    it("ends a command whose tool is gone", async () => {
+      const file = join(mkdtempSync(join(folder, "pid-")), "pid");
+      const script = `ssh any 'trap "" HUP; echo $$; sleep 1000; true' < /dev/null > ${file} &
+while ! [ -s ${file} ]; do sleep 0.1; done; cat ${file}; kill -9 $$`;
+      const { stdout, signal } = await run(context, ["sh", "-c", script]);
+      assert.equal(signal, "SIGKILL");
+      const gone = `for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 ${stdout.trim()} 2>&- || exit 0; sleep 1; done; exit 1`;
+      await succeed(context, ["ssh", "any", gone]);
+    });
+    if (/Node|behind|thread/.test(place)) {
+      it("rsync -a copies a tree", { skip: needs("rsync") }, async () => {
+        const there = mkdtempSync(join(folder, "place-"));
+        await succeed(context, ["rsync", "-a", `${tree}/`, `any:${there}/`]);
+        assertSame(contents(there), contents(tree));
+        await succeed(context, ["scp", "-q", `${tree}/every byte`, `any:${there}/again`]);
+      });
+    }
+  });
+}
