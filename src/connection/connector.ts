@@ -129,7 +129,9 @@ export class Connector {
         `Cannot connect with ${methodName}() via ${via.name}: a thread can have no children; use the context it belongs to`,
       );
     }
-    const contextId = await this.#host.allocateId(via?.contextId ?? ownId);
+    const allocated = this.#host.allocateId(via?.contextId ?? ownId);
+    // The process of the program's own is started before this returns.
+    const contextId = typeof allocated === "number" ? allocated : await allocated;
     const pending: Pending = { via, nodeVersion: "" };
     this.#pending.set(contextId, pending);
     const remoteName = options.remoteName ?? defaultRemoteName();

@@ -1,6 +1,6 @@
 import type { Context } from "../core/context.ts";
 import { DebugFile } from "../core/debug-file.ts";
-import { type ConnectionFacts, type LinkState, noteConnection } from "../core/describe.ts";
+import { type ConnectionFacts, type LinkState, noteConnection, noteLink } from "../core/describe.ts";
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
 import { getLogger, isLogEnabled, LogLevel } from "../core/log.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -105,6 +105,10 @@ export class Diagnostics {
   /** Notes a context that is part of dumps. */
   add(context: Context): void {
     this.#contexts.add(context);
+    noteLink(context, () => {
+      const peer = this.#router.peerOf(context.contextId);
+      return peer === undefined ? undefined : this.#linkState(peer.contextId);
+    });
   }
 
   /** The same of one that runs this program's code; `isOurs` if this program has asked for it, and not a context. */
@@ -120,11 +124,7 @@ export class Diagnostics {
     options: object,
     facts: Omit<ConnectionFacts, "options" | "connectedAt">,
   ): void {
-    const complete = { ...facts, options: maskOptions(options), connectedAt: new Date() };
-    noteConnection(context, complete, () => {
-      const peer = this.#router.peerOf(context.contextId);
-      return peer === undefined ? undefined : this.#linkState(peer.contextId);
-    });
+    noteConnection(context, { ...facts, options: maskOptions(options), connectedAt: new Date() });
   }
 
   /** Whether {@link collect} has anything to do. */
