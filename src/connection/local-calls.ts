@@ -6,7 +6,7 @@ import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError, ProtocolError } from "../errors.ts";
-import { isBuiltin } from "../loader/builtins.ts";
+import { API, isBuiltin } from "../loader/builtins.ts";
 import { findFunction } from "../loader/importer.ts";
 import { Handle } from "../wire/handles.ts";
 
@@ -88,6 +88,9 @@ function parseCall(message: Message): Call {
 
 async function find(name: FunctionName): Promise<Target> {
   const { module } = name;
+  if (module === API) {
+    throw new TypeError("Cannot run call: a listening program takes calls, no stream() or import()");
+  }
   if (module === "global") return findFunction(globalThis, name);
   if (isBuiltin(module)) return findFunction(require(module), name);
   if (!module.startsWith("file:")) throw new TypeError(`Cannot call a function of ${module}: it is no file`);
