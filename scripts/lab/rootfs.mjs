@@ -1,4 +1,4 @@
-// The file system of every container: busybox, a node, a real su and sudo, and the accounts root and app.
+// The file system of every container: busybox, a node, a real su and sudo, rsync, scp, sftp-server and git, and the accounts root and app.
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -37,6 +37,9 @@ const MOUNTS = ["dev", "proc", "sys", "run", "root", "home/app", "var/log", "mnt
 const PAM_MODULES = ["pam_unix.so", "pam_permit.so", "pam_rootok.so", "pam_deny.so"];
 const SECURITY = "/lib/x86_64-linux-gnu/security";
 const SUDO_PLUGINS = "/usr/libexec/sudo";
+/** What the other side of rsync, scp, sftp and git needs. */
+const TRANSFER_TOOLS = ["/usr/bin/rsync", "/usr/bin/scp", "/usr/lib/openssh/sftp-server", "/usr/bin/git"];
+const GIT_NAMES = ["git-upload-pack", "git-receive-pack"];
 
 const IDLE_SCRIPT = `#!/bin/sh
 trap 'exit 0' TERM PWR
@@ -122,6 +125,11 @@ async function addPrograms(folder, node) {
     if (!["su", "sudo", "busybox"].includes(applet)) symlinkSync("busybox", join(folder, "usr/bin", applet));
   }
   copyFileSync(node, join(folder, "usr/local/bin/node"));
+  for (const path of TRANSFER_TOOLS) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    copyFileSync(path, join(folder, path));
+  }
+  for (const name of GIT_NAMES) symlinkSync("git", join(folder, "usr/bin", name));
   for (const tool of ["su", "sudo"]) {
     copyFileSync(`/usr/bin/${tool}`, join(folder, "usr/bin", tool));
     chmodSync(join(folder, "usr/bin", tool), 0o4755);
@@ -135,7 +143,14 @@ async function addPrograms(folder, node) {
   mkdirSync(join(folder, SECURITY), { recursive: true });
   const modules = PAM_MODULES.map((name) => join(SECURITY, name));
   for (const path of modules) copyFileSync(path, join(folder, path));
-  const programs = ["/usr/bin/su", "/usr/bin/sudo", join(SUDO_PLUGINS, "sudoers.so"), ...modules, node];
+  const programs = [
+    ...TRANSFER_TOOLS,
+    "/usr/bin/su",
+    "/usr/bin/sudo",
+    join(SUDO_PLUGINS, "sudoers.so"),
+    ...modules,
+    node,
+  ];
   for (const library of await librariesOf(programs)) {
     const target = join(folder, library);
     if (existsSync(target)) continue;

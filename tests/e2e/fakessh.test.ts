@@ -1,19 +1,14 @@
 /** Real rsync, scp, sftp and git through contexts. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
-  chmodSync,
   closeSync,
-  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -29,14 +24,14 @@ import {
   runSsh,
   TimeoutError,
 } from "../../src/index.ts";
-import { nodes, repoRoot, skipReason } from "../support/lab.ts";
-import { labMethods } from "../support/lab-methods.ts";
+import { contents } from "../fixtures/remote/trees.ts";
+import { assertSame, makeTree, needs } from "../support/file-trees.ts";
+import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 
-const FILES = 2_000;
 const BIG_BYTES = 200 * 1024 * 1024;
 const MEMORY_BYTES = 120 * 1024 * 1024;
 
@@ -48,60 +43,6 @@ process.env["TMPDIR"] = temporary;
 mkdirSync(temporary);
 before(() => makeTree(tree));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-function makeTree(root: string): void {
-  for (let index = 0; index < FILES; index++) {
-    const parent = join(root, `part ${index % 7}`, `it's ${index % 40}`);
-    if (index < 280) mkdirSync(parent, { recursive: true });
-    const path = join(parent, `file-${index}`);
-    writeFileSync(path, `${index}\n`.repeat(index % 50));
-    chmodSync(path, [0o644, 0o600, 0o755, 0o444][index % 4] as number);
-    if (index % 100 === 0) symlinkSync(`file-${index}`, join(parent, `link-${index}`));
-  }
-  symlinkSync("nowhere", join(root, "dangling"));
-  mkdirSync(join(root, "empty", "in empty"), { recursive: true });
-  writeFileSync(
-    join(root, "every byte"),
-    Buffer.from(Array.from({ length: 4096 }, (_, index) => index % 256)),
-  );
-}
-
-/** Kind, mode, and content of everything below a folder. Without links where the tool follows them. */
-function contents(root: string, hasLinks = true): string[] {
-  return readdirSync(root, { recursive: true, encoding: "utf8" })
-    .sort()
-    .filter((name) => hasLinks || !lstatSync(join(root, name)).isSymbolicLink())
-    .map((name) => {
-      const path = join(root, name);
-      const stat = lstatSync(path);
-      if (stat.isSymbolicLink()) return `${name} → ${readlinkSync(path)}`;
-      const content = stat.isDirectory()
-        ? "/"
-        : createHash("sha256").update(readFileSync(path)).digest("hex");
-      return `${name} ${stat.mode.toString(8)} ${content}`;
-    });
-}
-
-/** Like `deepEqual`, but prints only where two long lists differ. */
-function assertSame(found: string[], expected: string[]): void {
-  const [isFound, isExpected] = [new Set(found), new Set(expected)];
-  assert.deepEqual(
-    {
-      missing: expected.filter((line) => !isFound.has(line)).slice(0, 5),
-      surplus: found.filter((line) => !isExpected.has(line)).slice(0, 5),
-      count: found.length,
-    },
-    { missing: [], surplus: [], count: expected.length },
-  );
-}
-
-/** The `skip` of a test that needs tools; in CI nothing is skipped. */
-function needs(...tools: string[]): string | false {
-  const missing = tools.find((tool) => spawnSync("sh", ["-c", `command -v ${tool}`]).status !== 0);
-  if (missing === undefined) return false;
-  if (process.env["CI"] === "true") throw new Error(`There is no ${missing}: run node scripts/lab.mjs`);
-  return `Needs ${missing}`;
-}
 
 async function run(context: Context, argv: string[], options: RunSshOptions = {}) {
   const result = await runSsh(context, argv, { stdio: "collect", timeoutMs: 120_000, ...options });
@@ -352,52 +293,4 @@ await runSsh(context, ["ssh", "any", "echo ready; sleep 1000"]);`,
 
 function isNoLink(line: string): boolean {
   return !line.includes("/link-");
-}
-
-/** Where commands run that are sent there. */
-const places: [string, (router: Router) => Promise<Context>][] = [
-  ["a context on Node 12", (router) => router.local({ nodePath: nodes[12] as string })],
-  ["a context on Node 26", (router) => router.local({ nodePath: nodes[26] as string })],
-  ["a context behind another", async (router) => router.local({ via: await router.local() })],
-  ["a thread", (router) => router.thread()],
-  ...Object.entries(labMethods).filter(([name]) =>
-    ["ssh → sudo with a password", "docker", "ssh → ssh (bastion) → sudo → docker"].includes(name),
-  ),
-];
-
-for (const [place, connect] of places) {
-  describe(`runSsh with ${place}`, { skip: skipReason(), concurrency: false }, () => {
-    let router: Router;
-    let context: Context;
-    before(async () => {
-      router = new Router();
-      context = await connect(router);
-    });
-    after(() => router.shutdown());
-
-    it("passes bytes both ways, with the exit status", async () => {
-      const script = `head -c 5000000 /dev/urandom > ${folder}/sent
-ssh any cat < ${folder}/sent > ${folder}/received; echo "code $?"
-cmp ${folder}/sent ${folder}/received && ssh any 'echo $0 >&2; exit 5' < /dev/null`;
-      const { code, stdout, stderr } = await run(context, ["sh", "-c", script]);
-      assert.deepEqual({ code, stdout, stderr }, { code: 5, stdout: "code 0\n", stderr: "/bin/sh\n" });
-    });
-    it("ends a command whose tool is gone", async () => {
-      const file = join(mkdtempSync(join(folder, "pid-")), "pid");
-      const script = `ssh any 'trap "" HUP; echo $$; sleep 1000; true' < /dev/null > ${file} &
-while ! [ -s ${file} ]; do sleep 0.1; done; cat ${file}; kill -9 $$`;
-      const { stdout, signal } = await run(context, ["sh", "-c", script]);
-      assert.equal(signal, "SIGKILL");
-      const gone = `for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 ${stdout.trim()} 2>&- || exit 0; sleep 1; done; exit 1`;
-      await succeed(context, ["ssh", "any", gone]);
-    });
-    if (/Node|behind|thread/.test(place)) {
-      it("rsync -a copies a tree", { skip: needs("rsync") }, async () => {
-        const there = mkdtempSync(join(folder, "place-"));
-        await succeed(context, ["rsync", "-a", `${tree}/`, `any:${there}/`]);
-        assertSame(contents(there), contents(tree));
-        await succeed(context, ["scp", "-q", `${tree}/every byte`, `any:${there}/again`]);
-      });
-    }
-  });
 }
