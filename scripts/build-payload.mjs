@@ -12,7 +12,7 @@ export const COMMAND_BUDGET_BYTES = 838;
 /** What may travel; a stray import must not ship controller code to a target host. */
 const MAY_TRAVEL = [
   /^src\/errors\.ts$/,
-  /^src\/(wire|core|remote)\//,
+  /^src\/(wire|core|calls|remote)\//,
   /^src\/loader\/(importer|builtins|module-record)\.ts$/,
   /^src\/bootstrap\/ready\.ts$/,
 ];

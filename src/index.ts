@@ -1,5 +1,6 @@
 /** The public API. */
 
+export { type CurrentCall, currentCall } from "./calls/current-call.ts";
 export { type BuildahOptions } from "./connection/buildah.ts";
 export { type Dialogue, type Password, type PasswordOptions } from "./connection/dialogue.ts";
 export { type DoasOptions } from "./connection/doas.ts";
@@ -41,7 +42,6 @@ export { type BoundCalls } from "./core/call.ts";
 export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
-export { type CurrentCall, currentCall } from "./core/current-call.ts";
 export { type ConnectionFacts, type ContextDescription, type LinkState } from "./core/describe.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
 export { type CallInFlight } from "./core/in-flight.ts";

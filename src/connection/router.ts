@@ -65,8 +65,7 @@ export class Router extends ConnectingRouter {
   readonly #disown: () => void;
   /** What is to be closed with it: listeners. */
   readonly #owned: Set<Closable> = new Set();
-  #callers = 0;
-  #stopCalls: () => void = () => undefined;
+  #takesCalls = false;
   #shutdown: Promise<void> | undefined;
 
   /** Without a broker it makes its own, which then ends with it. */
@@ -159,12 +158,10 @@ export class Router extends ConnectingRouter {
     return () => this.#owned.delete(closable);
   }
 
-  /** For listeners: while any of them lives, `start` has made this program take calls. Returns what ends it for one. */
-  acceptCalls(start: () => () => void): () => void {
-    if (this.#callers++ === 0) this.#stopCalls = start();
-    return () => {
-      if (--this.#callers === 0) this.#stopCalls();
-    };
+  /** For listeners: has this program take calls, by `start`, from now on. */
+  takeCalls(start: () => void): void {
+    if (!this.#takesCalls) start();
+    this.#takesCalls = true;
   }
 
   /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. */

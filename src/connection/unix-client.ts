@@ -93,8 +93,7 @@ export class ClientRouter extends CoreRouter {
 
 /**
  * Connects to a program of this user that listens at `path`. `context.call(fn)` runs `fn` there: of the modules that it imports
- * by itself from the same files, so not of this program's entry script. It takes calls and, with a Pool, services; no chains, no `stream`,
- * no `import`; a `signal` ends the wait only. Rejects with a StreamError whose `cause` is Node's error
+ * by itself from the same files, so not of this program's entry script. Rejects with a StreamError whose `cause` is Node's error
  * (`cause.code` is `ENOENT`, `ECONNREFUSED`), and with a TimeoutError.
  *
  * ```ts

@@ -56,9 +56,9 @@ export class UnixListener {
     const remove = listenAt(this.#server, path);
     this.#server.unref();
     process.once("exit", remove);
-    const stopCalls = router.acceptCalls(() => acceptCalls(router));
+    router.takeCalls(() => acceptCalls(router));
     const disown = router.own({ shutdown: () => this.close() });
-    this.#undo = [remove, () => process.off("exit", remove), stopCalls, disown];
+    this.#undo = [remove, () => process.off("exit", remove), disown];
   }
 
   /** Takes the socket away and ends the connections. Idempotent, never rejects. */

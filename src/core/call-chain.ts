@@ -3,7 +3,7 @@ import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import type { WaitOptions } from "./wait.ts";
 
-/** Functions of the part `mitogen:api` in the target: src/remote/chains.ts. */
+/** Functions of the part `mitogen:api` in the target: src/calls/chains.ts. */
 const OPEN = new FunctionRef<[id: number], void>("mitogen:api", ["openChain"]);
 const CLOSE = new FunctionRef<[id: number], void>("mitogen:api", ["closeChain"]);
 

@@ -35,7 +35,7 @@ export type ModuleHandle<M> = RemoteFunctions<M> & {
   with(options: WaitOptions): RemoteFunctions<M>;
 };
 
-/** A function in the target that evaluates a module and answers the paths of its functions: src/remote/module-functions.ts. */
+/** A function in the target that evaluates a module and answers the paths of its functions: src/calls/module-functions.ts. */
 const MODULE_FUNCTIONS = new FunctionRef<[module: string], unknown>("mitogen:api", ["moduleFunctions"]);
 const MAX_NAMES_SHOWN = 20;
 const MAX_DEPTH = 8;

@@ -4,7 +4,7 @@ import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Receiver } from "./receiver.ts";
 
-/** In the target: src/remote/run-stream.ts. */
+/** In the target: src/calls/run-stream.ts. */
 const RUN = new FunctionRef("mitogen:api", ["runStream"]);
 /** Why the remote generator ends: nobody takes its values any more. */
 const LEFT = new Error("The stream was left by its reader");

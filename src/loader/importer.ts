@@ -88,7 +88,13 @@ export class Importer implements Functions, ModuleSource {
     const { module } = name;
     // Called by a context that is not the master, which would have sent it ahead.
     if (!this.has(module)) await this.fetch(module, "", "import");
-    return this.lookUp(name) ?? findFunction((await this.evaluator().evaluate(module)).value, name);
+    return this.lookUp(name) ?? findFunction((await this.evaluate(module)).value, name);
+  }
+
+  /** The exports of a module, asked for if it is not here. */
+  async evaluate(id: string): Promise<{ value: unknown }> {
+    if (!this.has(id)) await this.fetch(id, "", "import");
+    return await this.evaluator().evaluate(id);
   }
 
   /** Whether it was sent to this context. */

@@ -1,5 +1,8 @@
+import { callFeatures } from "../calls/call-features.ts";
+import type { Dispatcher } from "../calls/dispatcher.ts";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
+import { installFeatures } from "../core/features.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
@@ -11,16 +14,14 @@ import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
 import { filesInChild } from "../files/in-child.ts";
 import type { Importer } from "../loader/importer.ts";
+import { serviceCallsOf } from "../service/client.ts";
 import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import type { BrokerLink } from "./broker-link.ts";
-import { callFeatures } from "./call-features.ts";
 import { debugging } from "./debugging.ts";
-import type { Dispatcher } from "./dispatcher.ts";
 import { externalContext } from "./external-context.ts";
-import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
 import { sshCommands } from "./ssh-command.ts";
@@ -44,14 +45,14 @@ export interface Host {
  */
 export function mitogenModule(host: Host): Record<string, unknown> {
   const { router, importer, dispatcher, config } = host;
-  const calls = callFeatures(router, dispatcher, importer);
+  installFeatures(router, serviceCallsOf);
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...calls,
+    ...callFeatures(router, dispatcher, importer),
     ...externalContext(host),
     ...debugging(router, dispatcher, config),
-    ...sshCommands(router, calls.currentCall),
+    ...sshCommands(router),
     ...filesInChild(router),
     Blob,
     Broker,
@@ -67,7 +68,6 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     isImmediateChild,
     isMain: () => false,
     logToFile: () => undefined,
-    moduleFunctions: (id: string) => moduleFunctions(importer, id),
     onLog: () => () => undefined,
     ref,
     resource: remoteResources(router),

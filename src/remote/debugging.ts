@@ -1,3 +1,4 @@
+import type { Call, Dispatcher, Outcome } from "../calls/dispatcher.ts";
 import { CpuProfile } from "../core/cpu-profile.ts";
 import { DebugFile } from "../core/debug-file.ts";
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
@@ -6,7 +7,6 @@ import type { CoreRouter } from "../core/router.ts";
 import { builtinExports } from "../loader/builtins.ts";
 import { printServices } from "../service/router-services.ts";
 import { bodyLength } from "../wire/frame.ts";
-import type { Call, Dispatcher, Outcome } from "./dispatcher.ts";
 import type { ChildConfig } from "./shared-state.ts";
 
 const log = getLogger("mitogen.debug");

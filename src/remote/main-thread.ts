@@ -1,16 +1,17 @@
 import { builtinModules } from "node:module";
 import { type MessagePort, Worker } from "node:worker_threads";
+import { Dispatcher } from "../calls/dispatcher.ts";
+import { callErrorFrom } from "../core/call-error.ts";
 import { addLogSink, getLogger, LogLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
-import { builtinExports } from "../loader/builtins.ts";
+import { API, builtinExports } from "../loader/builtins.ts";
 import { Importer } from "../loader/importer.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { BrokerLink } from "./broker-link.ts";
-import { Dispatcher } from "./dispatcher.ts";
 import { evaluatePart } from "./library-parts.ts";
 import { captureOutput, installOutput } from "./output.ts";
 import type { ChildConfig } from "./shared-state.ts";
@@ -70,8 +71,23 @@ export class MainThread {
     const importer = new Importer(router, link, evaluatePart);
     router.functions = importer;
     importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config, link, nonce };
+    acceptServiceCalls(router, importer);
     router.attach(link, config.contextId, "outer");
   }
+}
+
+/** Services are in the part `mitogen:api`; once needed, a pool takes the handle over. Until then only those above may have it loaded. */
+function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
+  let turn = Promise.resolve();
+  router.addHandler(
+    (message) => {
+      turn = turn
+        .then(() => importer.load({ module: API, path: ["acceptServiceCall"] }))
+        .then(({ fn }) => void fn(message))
+        .catch((error) => message.reply(callErrorFrom(error)));
+    },
+    { handle: Handle.CALL_SERVICE, policy: hasParentAuthority, service: true },
+  );
 }
 
 /** Starts the broker thread beside this one. It ends the process when it fails, and when the parent is lost. */

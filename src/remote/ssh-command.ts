@@ -3,7 +3,7 @@ import { constants as access, accessSync } from "node:fs";
 import { constants, homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import type { CurrentCall } from "../core/current-call.ts";
+import { type CurrentCall, currentCall } from "../calls/current-call.ts";
 import { endTree } from "../core/end-tree.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -23,7 +23,7 @@ const SFTP_SERVER_FOLDERS = [
 ];
 
 /** The target's side of `runSsh()`: what it calls, and its name for those who import it here. */
-export function sshCommands(router: CoreRouter, currentCall: () => CurrentCall): Record<string, unknown> {
+export function sshCommands(router: CoreRouter): Record<string, unknown> {
   return {
     runSsh: async () => {
       throw new MitogenError("Cannot run a tool with runSsh() in a context: only the program itself can");

@@ -27,8 +27,10 @@ import {
   StreamError,
   TimeoutError,
 } from "../../src/index.ts";
+import { watch } from "../fixtures/remote/calls.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { waitForever } from "../fixtures/remote/parents.ts";
+import * as streams from "../fixtures/remote/streams.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -233,6 +235,32 @@ describe("connect", () => {
     const second = context.call(remote.begin, "b");
     assert.deepEqual((await context.call(remote.release)).slice(0, 2), ["start a", "start b"]);
     await Promise.all([first, second]);
+    await client.shutdown();
+  });
+  it("has streams, chains, module handles, and tells functions that they are given up", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const { router: client, context } = await connect(path);
+    const receiver = new Receiver<string>(client);
+    for await (const value of context.stream(streams.waiting, receiver.toSender())) {
+      assert.equal(value, "first");
+      break;
+    }
+    assert.equal((await receiver.get()).decode(), "ended");
+    const chain = context.chain();
+    chain.callNoReply(remote.fail, "first");
+    await assert.rejects(chain.call(remote.add, 1, 1), /first/);
+    const handle = await context.import<typeof remote>(
+      new URL("../fixtures/remote/functions.js", import.meta.url),
+    );
+    assert.equal(await handle.add(40, 2), 42);
+    const abort = new AbortController();
+    const told = new Receiver<unknown>(client);
+    const given = context.with({ signal: abort.signal }).call(watch, told.toSender());
+    assert.equal((await told.get()).decode(), client.contextId);
+    abort.abort(new RangeError("enough"));
+    await assert.rejects(given, /enough/);
+    assert.match(String((await told.get()).decode()), /enough/);
     await client.shutdown();
   });
   it("refuses functions of this program's entry script, and what is no file", async () => {

@@ -1,8 +1,8 @@
+import { callFeatures } from "../../src/calls/call-features.ts";
+import { Dispatcher } from "../../src/calls/dispatcher.ts";
 import { Deferred } from "../../src/core/deferred.ts";
 import type { FunctionName } from "../../src/core/router.ts";
 import type { Importer } from "../../src/loader/importer.ts";
-import { callFeatures } from "../../src/remote/call-features.ts";
-import { Dispatcher } from "../../src/remote/dispatcher.ts";
 import { FakeFunctions } from "./fake-functions.ts";
 import { type FakeRouter, masterAndChild, type Pair } from "./fake-tree.ts";
 

@@ -5,7 +5,6 @@ import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError, MitogenError, ProtocolError } from "../errors.ts";
 import { API } from "../loader/builtins.ts";
-import type { Importer } from "../loader/importer.ts";
 import { Handle } from "../wire/handles.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
@@ -31,10 +30,21 @@ export type Perform = (refusal?: unknown) => Outcome | Promise<Outcome>;
 
 interface Target {
   readonly fn: AnyFunction;
+  /** What `this` is inside. */
   readonly receiver: unknown;
 }
 
-const log = getLogger("mitogen.child");
+/** Finds the functions that calls name. */
+export interface FunctionLoader {
+  /** The function, if that needs no waiting. Throws a TypeError when there is none of that name. */
+  lookUp(name: FunctionName): Target | undefined;
+  /** The function, after evaluating its module. Rejects with what the evaluation throws, and with a TypeError. */
+  load(name: FunctionName): Promise<Target>;
+  /** The exports of a module. Boxed: one that exports `then` is no promise. */
+  evaluate(id: string): Promise<{ value: unknown }>;
+}
+
+const log = getLogger("mitogen.calls");
 const MALFORMED: FunctionName = { module: "a malformed message", path: ["?"] };
 
 /**
@@ -47,28 +57,17 @@ export class Dispatcher {
   /** Told of calls whose callers gave them up. */
   onCancelled: ((call: Call) => void) | undefined;
   readonly calls: Set<Call> = new Set();
-  readonly #importer: Importer;
+  readonly #loader: FunctionLoader;
   readonly #waiting: Call[] = [];
   readonly #router: CoreRouter;
   #isLoading = false;
 
-  constructor(router: CoreRouter, importer: Importer) {
+  constructor(router: CoreRouter, loader: FunctionLoader) {
     this.#router = router;
-    this.#importer = importer;
+    this.#loader = loader;
     // Running code is what authority is for: a sibling, or a child of this context, may not.
     const options = { policy: hasParentAuthority, service: true };
     router.addHandler((message) => this.receive(message), { handle: Handle.CALL_FUNCTION, ...options });
-    // Services are in the part `mitogen:api`; once needed, a pool takes the handle over. Until then only those above may have it loaded.
-    let turn = Promise.resolve();
-    router.addHandler(
-      (message) => {
-        turn = turn
-          .then(() => importer.load({ module: API, path: ["acceptServiceCall"] }))
-          .then(({ fn }) => void fn(message))
-          .catch((error) => message.reply(callErrorFrom(error)));
-      },
-      { handle: Handle.CALL_SERVICE, ...options },
-    );
     router.addHandler(
       (message) => {
         const [replyTo, reason] = message.decode() as [number, unknown];
@@ -112,7 +111,7 @@ export class Dispatcher {
     const lacksFeatures = this.#router.hasReferences && this.#router.features === undefined;
     let target: Target | undefined;
     try {
-      target = call.cancelReason === undefined ? this.#importer.lookUp(call.name) : failing(undefined);
+      target = call.cancelReason === undefined ? this.#loader.lookUp(call.name) : failing(undefined);
     } catch (error) {
       target = failing(error);
     }
@@ -121,10 +120,10 @@ export class Dispatcher {
       return;
     }
     this.#isLoading = true;
-    const importer = this.#importer;
-    const ready = lacksFeatures ? importer.load({ module: API, path: ["econtext"] }) : Promise.resolve();
+    const loader = this.#loader;
+    const ready = lacksFeatures ? loader.load({ module: API, path: ["econtext"] }) : Promise.resolve();
     void ready
-      .then(() => target ?? importer.load(call.name))
+      .then(() => target ?? loader.load(call.name))
       .catch(failing)
       .then((loaded) => {
         this.run(call, loaded);

@@ -1,18 +1,13 @@
-import type { CurrentCall } from "../core/current-call.ts";
-import type { FunctionName } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
-
-/** Finds what a reference names, evaluating its module if need be. */
-interface Loader {
-  load(name: FunctionName): Promise<{ fn: (...args: unknown[]) => unknown; receiver: unknown }>;
-}
+import type { CurrentCall } from "./current-call.ts";
+import type { FunctionLoader } from "./dispatcher.ts";
 
 /**
  * Runs a generator for a reader elsewhere, who gets its values as they come and holds it back as it reads. Left by its reader, or given
  * up, it is ended where it stands: its `finally` runs.
  */
 export async function runStream(
-  loader: Loader,
+  loader: FunctionLoader,
   { signal }: CurrentCall,
   [module, path, args, sender]: [string, string[], unknown[], Sender],
 ): Promise<void> {

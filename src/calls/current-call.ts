@@ -1,9 +1,33 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type AbortEnd, newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
-import type { CurrentCall } from "../core/current-call.ts";
 import { MitogenError } from "../errors.ts";
 import type { Call } from "./dispatcher.ts";
+
+/** What a function knows of the call that runs it. */
+export interface CurrentCall {
+  /** Aborts when the caller no longer waits: its time ran out, its own signal aborted, its context is gone. */
+  readonly signal: AbortSignal;
+  /** The context that made the call. */
+  readonly source: Context;
+}
+
+/**
+ * Inside a remote call, after an `await` too: the call. Throws a MitogenError elsewhere, and in a call that was running before
+ * anything in its context had imported `mitogen`.
+ *
+ * ```ts
+ * export async function watch(url: string): Promise<void> {
+ *   const { signal } = currentCall();
+ *   while (!signal.aborted) await fetch(url, { signal });
+ * }
+ * ```
+ */
+export function currentCall(): CurrentCall {
+  const state = storage.getStore();
+  if (state !== undefined) return state;
+  throw new MitogenError("Cannot get the current call: no call has started this code");
+}
 
 /** What is kept of a call for as long as anything it started lives: not its arguments. */
 class CallState implements CurrentCall {
@@ -30,23 +54,17 @@ class CallState implements CurrentCall {
   }
 }
 
-/** The calls that run in this context, as the code inside them sees them. */
+const storage: AsyncLocalStorage<CallState> = new AsyncLocalStorage();
+
+/** The calls that run for a router, as the code inside them sees them. */
 export class CurrentCalls {
-  readonly #storage: AsyncLocalStorage<CallState> = new AsyncLocalStorage();
   readonly #states: WeakMap<Call, CallState> = new WeakMap();
 
   /** Runs `fn` as part of the call. */
   run<T>(call: Call, fn: () => T): T {
     const state = new CallState(call.message.context);
     this.#states.set(call, state);
-    return this.#storage.run(state, fn);
-  }
-
-  /** See `currentCall()`. */
-  get(): CurrentCall {
-    const state = this.#storage.getStore();
-    if (state !== undefined) return state;
-    throw new MitogenError("Cannot get the current call: this code was not started by one");
+    return storage.run(state, fn);
   }
 
   abort(call: Call): void {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Chains, MAX_CHAINS } from "../../src/calls/chains.ts";
+import type { Call, Outcome } from "../../src/calls/dispatcher.ts";
 import { CallChain } from "../../src/core/call-chain.ts";
 import { CallError } from "../../src/errors.ts";
-import { Chains, MAX_CHAINS } from "../../src/remote/chains.ts";
-import type { Call, Outcome } from "../../src/remote/dispatcher.ts";
 import { fakeChild } from "../support/fake-child.ts";
 
 const call = (srcId: number, chain: number): Call =>

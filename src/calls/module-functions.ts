@@ -1,4 +1,4 @@
-import type { Importer } from "../loader/importer.ts";
+import type { FunctionLoader } from "./dispatcher.ts";
 
 /** Static members of static members; `Tasks.Disk.freeBytes` is two. */
 const MAX_DEPTH = 4;
@@ -8,9 +8,8 @@ const OWN_OF_FUNCTIONS = new Set(["length", "name", "prototype", "arguments", "c
  * Evaluates a module and answers the paths of its functions in its exports: exported ones, and static methods of what is exported. `[]` is
  * `module.exports` itself. Called by `Context.import`.
  */
-export async function moduleFunctions(importer: Importer, id: string): Promise<string[][]> {
-  if (!importer.has(id)) await importer.fetch(id, "", "import");
-  const { value: exports } = await importer.evaluator().evaluate(id);
+export async function moduleFunctions(loader: FunctionLoader, id: string): Promise<string[][]> {
+  const { value: exports } = await loader.evaluate(id);
   const paths: string[][] = [];
   if (isCallable(exports)) paths.push([]);
   for (const name of Object.keys(exports ?? {})) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { currentCall } from "../../src/core/current-call.ts";
+import { currentCall } from "../../src/calls/current-call.ts";
 import { Deferred } from "../../src/core/deferred.ts";
 import type { Peer } from "../../src/core/frame-router.ts";
 import { Message } from "../../src/core/message.ts";
@@ -249,7 +249,7 @@ test("currentCall is the same after awaits, each call's its own, and throws outs
   assert.deepEqual(sources, [true, true, true, true]);
   assert.throws(() => library["currentCall"]?.(), {
     name: "MitogenError",
-    message: "Cannot get the current call: this code was not started by one",
+    message: "Cannot get the current call: no call has started this code",
   });
   assert.throws(() => currentCall(), { name: "MitogenError", message: /runs in the master/ });
 });

@@ -1,22 +1,20 @@
 import { CallChain } from "../core/call-chain.ts";
 import { Channel } from "../core/channel.ts";
-import type { CurrentCall } from "../core/current-call.ts";
-import { installFeatures } from "../core/features.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Select } from "../core/select.ts";
 import { ChannelError } from "../errors.ts";
-import { serviceCallsOf } from "../service/client.ts";
 import { Chains } from "./chains.ts";
-import { CurrentCalls } from "./current-calls.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import { CurrentCalls, currentCall } from "./current-call.ts";
+import type { Dispatcher, FunctionLoader } from "./dispatcher.ts";
+import { moduleFunctions } from "./module-functions.ts";
 import { runStream } from "./run-stream.ts";
 
-/** Adds chains and `currentCall()` to a child's calls; what `import "mitogen"` gives of them, and what callers' chains call. */
+/** Adds chains and `currentCall()` to calls; answers what `import "mitogen"` gives of them in a child, and what callers' chains, streams and imports call. */
 export function callFeatures(
   router: CoreRouter,
   dispatcher: Dispatcher,
-  loader: Parameters<typeof runStream>[0],
-): Record<string, unknown> & { currentCall(): CurrentCall } {
+  loader: FunctionLoader,
+): Record<string, unknown> {
   const chains = new Chains();
   const calls = new CurrentCalls();
   dispatcher.around = (call, perform) =>
@@ -25,20 +23,20 @@ export function callFeatures(
     calls.abort(call);
     chains.onCancelled(call);
   };
-  installFeatures(router, serviceCallsOf);
   const forget = router.onContextsLost;
   router.onContextsLost = (contextIds, reason) => {
     forget?.(contextIds, reason);
     dispatcher.cancel(({ message }) => contextIds.includes(message.srcId), new ChannelError(reason));
     for (const contextId of contextIds) chains.closeAll(contextId);
   };
-  const sourceId = (): number => calls.get().source.contextId;
+  const sourceId = (): number => currentCall().source.contextId;
   return {
     CallChain,
     Channel,
     Select,
-    currentCall: () => calls.get(),
-    runStream: (...request: Parameters<typeof runStream>[2]) => runStream(loader, calls.get(), request),
+    currentCall,
+    moduleFunctions: (id: string) => moduleFunctions(loader, id),
+    runStream: (...request: Parameters<typeof runStream>[2]) => runStream(loader, currentCall(), request),
     openChain: (id: number) => chains.open(sourceId(), id),
     closeChain: (id: number) => chains.close(sourceId(), id),
   };
