@@ -40,9 +40,11 @@ export class Lanes {
     const bytes = lengthOf(pieces);
     const isLarge = bytes > PART_BYTES;
     const isBulk = isLarge || isCreditHandle(frame.replyTo);
+    // Nearly every frame ends here, and needs no key.
+    if (!isBulk && (this.bytes === 0 || isCreditHandle(handle) || bytes === HEADER_BYTES)) return "plain";
     const key = `${frame.srcId}:${frame.dstId}`;
-    const lane = this.bytes > 0 ? this.#lanes.get(key) : undefined;
-    if (!isBulk && (lane === undefined || isCreditHandle(handle) || bytes === HEADER_BYTES)) return "plain";
+    const lane = this.#lanes.get(key);
+    if (!isBulk && lane === undefined) return "plain";
     const parts = isLarge ? inParts(frame, pieces, bytes) : [pieces];
     for (const part of parts) this.bytes += lengthOf(part);
     const load: Load = { parts, total: isLarge ? bytes : 0, isOpen: false };
