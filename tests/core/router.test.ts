@@ -64,7 +64,7 @@ test("CoreRouter.addHandler takes messages of its respondent alone, and its end 
   const { master, child, context, wire } = masterAndChild();
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   connect(master, other);
-  captureLogs(t); // the refusal is logged, see frame-router.test.ts
+  captureLogs(t); // the refusal is logged, see frame-router-trust.test.ts
   const seen: unknown[] = [];
   const handle = master.addHandler((message) => seen.push(message.isDead ? "dead" : message.decode()), {
     respondent: context,
