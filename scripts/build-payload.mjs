@@ -38,7 +38,7 @@ const PARTS = [
   {
     name: "api",
     entryPoint: "src/remote/api.ts",
-    mayTravel: [...MAY_TRAVEL, /^src\/(service|files)\//, /^shared:/],
+    mayTravel: [...MAY_TRAVEL, /^src\/(service|files)\//, /^src\/loader\/builtin-functions\.ts$/, /^shared:/],
   },
 ];
 

@@ -16,14 +16,13 @@ import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import { callFeatures } from "./call-features.ts";
+import { childFunctions } from "./child-functions.ts";
 import { debugging } from "./debugging.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
 import { sshCommands } from "./ssh-command.ts";
-
-export { importModule } from "../core/module-handle.ts";
 
 /** The child it is part of. */
 export interface Host {
@@ -38,6 +37,7 @@ export interface Host {
  * nothing here; the program has been started already.
  */
 export function mitogenModule({ router, importer, dispatcher, config }: Host): Record<string, unknown> {
+  router.functions = childFunctions(importer);
   const calls = callFeatures(router, dispatcher, importer);
   return {
     ...errors,

@@ -67,7 +67,6 @@ export class MainThread {
     }
     reportExit(link);
     const importer = new Importer(router, link, evaluatePart);
-    router.functions = importer;
     importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config };
     router.attach(link, config.contextId, "outer");
   }
