@@ -24,7 +24,7 @@ const PARTS = [
     entryPoint: "src/connection/parent-role.ts",
     mayTravel: [
       ...MAY_TRAVEL,
-      /^src\/connection\/(?!router|run-with-router|semaphore)/,
+      /^src\/connection\/(?!router|run-with-router|semaphore|connect(ing-router|or)|external-context|local-|unix-)/,
       /^src\/loader\/module-forwarder\.ts$/,
       /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
       /^shared:/,
@@ -38,7 +38,14 @@ const PARTS = [
   {
     name: "api",
     entryPoint: "src/remote/api.ts",
-    mayTravel: [...MAY_TRAVEL, /^src\/(service|files)\//, /^src\/loader\/builtin-functions\.ts$/, /^shared:/],
+    mayTravel: [
+      ...MAY_TRAVEL,
+      /^src\/(service|files)\//,
+      // What the program's router and a context's have in common.
+      /^src\/connection\/(connecting-router|connector|connect-error|caller-stack|debug-context|semaphore)\.ts$/,
+      /^src\/loader\/builtin-functions\.ts$/,
+      /^shared:/,
+    ],
   },
 ];
 

@@ -5,6 +5,7 @@ export { type Dialogue, type Password, type PasswordOptions } from "./connection
 export { type DoasOptions } from "./connection/doas.ts";
 export { type DockerOptions } from "./connection/docker.ts";
 export { type ExecOptions } from "./connection/exec.ts";
+export { type ExternalContext, econtext, takesEcontext, takesRouter } from "./connection/external-context.ts";
 export { type IncusOptions } from "./connection/incus.ts";
 export { type JailOptions } from "./connection/jail.ts";
 export { type KubectlOptions } from "./connection/kubectl.ts";
@@ -28,6 +29,13 @@ export { type RouterStats } from "./connection/stats.ts";
 export { type SuOptions } from "./connection/su.ts";
 export { type SudoOptions } from "./connection/sudo.ts";
 export { type ThreadOptions } from "./connection/thread.ts";
+export {
+  type ClientRouter,
+  connect,
+  type UnixConnection,
+  type UnixConnectOptions,
+} from "./connection/unix-client.ts";
+export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
 export { Broker } from "./core/broker.ts";
 export { type BoundCalls } from "./core/call.ts";
 export { CallChain } from "./core/call-chain.ts";
@@ -35,7 +43,6 @@ export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
 export { type CurrentCall, currentCall } from "./core/current-call.ts";
 export { type ConnectionFacts, type ContextDescription, type LinkState } from "./core/describe.ts";
-export { type ExternalContext, econtext } from "./core/external-context.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
 export { type CallInFlight } from "./core/in-flight.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";

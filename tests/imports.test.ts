@@ -28,6 +28,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
       "service",
       "files",
     ],
+    // What the program's router and a context's have in common.
+    ...["connection/connecting-router.ts", "connection/connector.ts", "connection/debug-context.ts"],
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
   "index.ts": [

@@ -13,6 +13,8 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 const EXPLAIN_MS = 250;
 /** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
 const BROKEN_GRACE_MS = 3500;
+/** What a detached child was started by, such as ssh, ends when the child's shell does. */
+const DETACHED_GRACE_MS = 3000;
 /** One that was given up, because it is silent or sends junk, is not given that moment. */
 const ABORTED_GRACE_MS = 50;
 
@@ -22,11 +24,15 @@ const log = getLogger("mitogen.connect");
 export class ChildLink extends StreamLink {
   /** Why the child said it would go, if it did. */
   farewell: string | undefined;
+  /** The child was let go: its end is not our business any more. */
+  isDetached = false;
   /** When anything last arrived, in milliseconds since the epoch. */
   lastHeardAt: number = Date.now();
   #messagesSent = 0;
   #messagesReceived = 0;
   readonly #tool: ToolProcess;
+  /** The process is the child's own, and not a helper such as ssh or sudo. */
+  readonly #isDirect: boolean;
   readonly #closed: Deferred<void> = new Deferred();
   /** Those who wait for less to be queued. */
   readonly #waiting: Set<() => void> = new Set();
@@ -34,16 +40,17 @@ export class ChildLink extends StreamLink {
   #isAborted = false;
   #reaped: Promise<void> = Promise.resolve();
 
-  constructor(name: string, tool: ToolProcess, maxMessageBytes: number) {
+  constructor(name: string, tool: ToolProcess, maxMessageBytes: number, isDirect: boolean) {
     super(name, tool.stdout, tool.stdin, maxMessageBytes);
     this.#tool = tool;
+    this.#isDirect = isDirect;
     for (const event of ["drain", "close"]) tool.stdin.on(event, () => this.wakeWaiting());
     // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
     const history = new History();
     tool.stderr.on("data", (chunk: Buffer) => {
       for (const line of history.push("stderr", chunk)) {
         // A shell says "Terminated" of a child that was asked to end; `debug1:` is what ssh was asked to say.
-        if (this.#isEnding || /^debug[1-3]: /.test(line)) log.debug(`${name}: ${line}`);
+        if (this.#isEnding || this.isDetached || /^debug[1-3]: /.test(line)) log.debug(`${name}: ${line}`);
         else log.info(`${name}: ${line}`);
       }
     });
@@ -103,7 +110,7 @@ export class ChildLink extends StreamLink {
    */
   async end(graceMs: number): Promise<void> {
     this.#isEnding = true;
-    await this.#tool.end(graceMs);
+    if (!this.isDetached) await this.#tool.end(graceMs);
     // Reaped or given up: either way nothing will come from there any more.
     this.abort(`${this.name}: was shut down`);
     await this.#closed.promise;
@@ -125,6 +132,11 @@ export class ChildLink extends StreamLink {
   }
 
   private async explain(reason: string): Promise<string> {
+    if (this.isDetached) {
+      // Nobody waits for it: the child may live for ever.
+      void this.#tool.abandon(this.#isDirect ? undefined : DETACHED_GRACE_MS);
+      return `${this.name}: was detached`;
+    }
     if (this.#isAborted) {
       this.#reaped = this.#tool.end(ABORTED_GRACE_MS);
       return reason;

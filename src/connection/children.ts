@@ -5,10 +5,11 @@ import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
 import { checkTimeout } from "../core/wait.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
-import { Encoding } from "../wire/frame.ts";
+import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
+import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
@@ -121,7 +122,8 @@ export class Children {
     try {
       const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options));
       const child = { name: options.name ?? method.contextName(options, ready.pid), ready, argv };
-      const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes);
+      const isDirect = method === localMethod || ready.pid === tool.pid;
+      const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes, isDirect);
       this.adopt(link, child, identity, onConnected);
       link.receive(rest);
       return child;
@@ -212,22 +214,32 @@ export class Children {
   /** A child says why it is about to go. */
   noteFarewell(contextId: number, reason: string): void {
     const link = this.#links.get(contextId);
-    if (link !== undefined) link.farewell = reason.slice(0, FAREWELL_CHARACTERS);
+    if (link === undefined) return;
+    link.farewell = reason.slice(0, FAREWELL_CHARACTERS);
+    // The last word of one that was let go.
+    if (link instanceof ChildLink && link.isDetached) link.abort(reason);
+  }
+
+  /** A child asks to be let go: from its farewell on it lives without us. docs/protocol.md#detaching */
+  detaching(frame: Frame): void {
+    const { srcId } = frame;
+    const link = this.#links.get(srcId);
+    const isProcess = link instanceof ChildLink;
+    if (!isProcess || link.isDetached) {
+      const why = isProcess ? "it has been detached before" : "it is no child process of this one";
+      log.warning(`Refused to detach context ${srcId}: ${why}`);
+      this.#router.answerDead(frame, `Cannot detach context ${srcId}: ${why}`);
+      return;
+    }
+    link.isDetached = true;
+    if (frame.replyTo !== 0) this.send(srcId, frame.replyTo, 0);
   }
 
   /** Ends one, hung or not; resolves when it is reaped and its routes are gone. Never rejects. */
   async end(contextId: number): Promise<void> {
     const link = this.#links.get(contextId);
     if (link === undefined) return;
-    this.#router.routeFrame({
-      encoding: Encoding.RAW,
-      dstId: contextId,
-      srcId: this.#router.contextId,
-      authId: this.#router.contextId,
-      handle: Handle.SHUTDOWN,
-      replyTo: 0,
-      body: [],
-    });
+    this.send(contextId, Handle.SHUTDOWN, 0);
     await link.end(this.#graceMs);
   }
 
@@ -270,13 +282,19 @@ export class Children {
 
   private ping(contextId: number): void {
     if (this.#pongHandle === 0) this.#pongHandle = this.#router.listen(() => undefined, { isService: true });
+    this.send(contextId, Handle.PING, this.#pongHandle);
+  }
+
+  /** An empty message. */
+  private send(dstId: number, handle: number, replyTo: number): void {
+    const { contextId } = this.#router;
     this.#router.routeFrame({
       encoding: Encoding.RAW,
-      dstId: contextId,
-      srcId: this.#router.contextId,
-      authId: this.#router.contextId,
-      handle: Handle.PING,
-      replyTo: this.#pongHandle,
+      dstId,
+      srcId: contextId,
+      authId: contextId,
+      handle,
+      replyTo,
       body: [],
     });
   }

@@ -20,11 +20,11 @@ export function recordOfConnectError(error: unknown): ConnectErrorRecord {
   return [name, message, details ?? null];
 }
 
-/** The same error here, in the name of the context that tried. What it says comes from a child and is only ever shown. */
-export function connectErrorOf(record: unknown, via: string): MitogenError {
+/** The same error here, in the name of the context that tried if it was another. What it says comes from a child and is only ever shown. */
+export function connectErrorOf(record: unknown, via?: string): MitogenError {
   const [name, message, details] = Array.isArray(record) ? record : [];
   const type = TYPES.find((each) => each.prototype.name === name) ?? StreamError;
-  const error = new type(`${via}: ${String(message).slice(0, MAX_CHARACTERS)}`);
+  const error = new type(`${via === undefined ? "" : `${via}: `}${String(message).slice(0, MAX_CHARACTERS)}`);
   if (typeof details === "object" && details !== null) {
     Object.defineProperty(error, "details", { value: details, enumerable: true });
   }

@@ -1,20 +1,15 @@
 import type { Context } from "../core/context.ts";
 import { DebugFile } from "../core/debug-file.ts";
-import { type ConnectionFacts, connectionOf, type LinkState, noteConnection } from "../core/describe.ts";
+import { type ConnectionFacts, type LinkState, noteConnection, noteLink } from "../core/describe.ts";
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
-import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger, isLogEnabled, LogLevel } from "../core/log.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { API } from "../loader/builtins.ts";
 import { BusyTime } from "../loader/busy-time.ts";
 import { printServices } from "../service/router-services.ts";
+import { debugContext } from "./debug-context.ts";
 import { maskOptions } from "./mask-options.ts";
 import { Profiles } from "./profiles.ts";
 import { printStats, type RouterStats } from "./stats.ts";
-
-/** How long a context may take to open its debug log. */
-const ENABLE_MS = 10_000;
-const ENABLE = new FunctionRef<readonly [stack: string], string>(API, ["enableDebug"]);
 
 const log = getLogger("mitogen.debug");
 
@@ -99,12 +94,28 @@ export class Diagnostics {
   async during(connect: Promise<Context>, isDebugged: boolean, stack: () => string): Promise<Context> {
     try {
       const context = await this.#connecting.during(connect);
-      if (isDebugged || this.#isDebugging) void this.debug(context, stack());
+      if (isDebugged || this.#isDebugging) void debugContext(context, stack());
       return context;
     } catch (error) {
       this.#failedConnectCount += 1;
       throw error;
     }
+  }
+
+  /** Notes a context that is part of dumps. */
+  add(context: Context): void {
+    this.#contexts.add(context);
+    noteLink(context, () => {
+      const peer = this.#router.peerOf(context.contextId);
+      return peer === undefined ? undefined : this.#linkState(peer.contextId);
+    });
+  }
+
+  /** The same of one that runs this program's code; `isOurs` if this program has asked for it, and not a context. */
+  started(context: Context, isOurs: boolean): void {
+    this.add(context);
+    this.#profiles?.begin(context);
+    if (this.#isDebugging && !isOurs) void debugContext(context, "");
   }
 
   /** Notes how a context was made, before it is used. */
@@ -113,14 +124,7 @@ export class Diagnostics {
     options: object,
     facts: Omit<ConnectionFacts, "options" | "connectedAt">,
   ): void {
-    const complete = { ...facts, options: maskOptions(options), connectedAt: new Date() };
-    noteConnection(context, complete, () => {
-      const peer = this.#router.peerOf(context.contextId);
-      return peer === undefined ? undefined : this.#linkState(peer.contextId);
-    });
-    // It may be gone already, with the hop that started it.
-    if (context.goneReason === undefined) this.#contexts.add(context);
-    this.#profiles?.begin(context);
+    noteConnection(context, { ...facts, options: maskOptions(options), connectedAt: new Date() });
   }
 
   /** Whether {@link collect} has anything to do. */
@@ -149,15 +153,5 @@ export class Diagnostics {
     if (ownFileUsers > 0) return;
     ownFile?.close();
     ownFile = undefined;
-  }
-
-  private async debug(context: Context, stack: string): Promise<void> {
-    try {
-      const path = await context.with({ timeoutMs: ENABLE_MS }).call(ENABLE, stack);
-      const facts = connectionOf(context);
-      if (facts !== undefined) facts.debugFile = String(path);
-    } catch (error) {
-      log.warning(`${context.name} writes no debug log: ${error}`);
-    }
   }
 }

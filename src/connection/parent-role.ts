@@ -1,4 +1,6 @@
-import type { FrameRouter, Peer } from "../core/frame-router.ts";
+import type { FrameRouter } from "../core/frame-router.ts";
+import { IdGrants } from "../core/id-grants.ts";
+import type { Link } from "../core/link.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { TimeoutError } from "../errors.ts";
 import { ModuleForwarder } from "../loader/module-forwarder.ts";
@@ -15,11 +17,11 @@ import { methods } from "./methods.ts";
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
 const SECRET_TIMEOUT_MS = 10 * 60_000;
 
+/** How long what is queued for the parent may take to get there, before a detached context leaves without it. */
+const DETACH_MS = 2000;
 /** A context has three seconds in all, design.md section 10: those below it must be gone before. */
 const CHILD_GRACE_MS = 1200;
 const KEEPALIVE_MS = 15_000;
-/** Connects behind this context that are under way, as far as is known here: of one that failed nobody tells. */
-const MAX_EXPECTED = 10_000;
 
 /** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -29,32 +31,58 @@ export type ConnectRequest = readonly [
   passwordHandle: number,
 ];
 
+/** The broker thread's link to the parent. */
+export interface ParentEnd {
+  /** Hands what is queued to the operating system. */
+  flush(): void;
+  abort(reason: string): void;
+  /** Reads what this process has printed, and sends it. */
+  flushOutput(): void;
+}
+
 /**
  * What the broker thread of a child does once the child has children: starts and ends them, keeps their routes, forwards modules. Evaluated
  * there the first time it is needed; leaves do without. docs/architecture.md#parents
  */
 export class ParentRole {
   readonly #router: FrameRouter;
+  readonly #main: Link;
+  readonly #parent: ParentEnd;
+  /** Contexts below this one. */
+  readonly #below: Set<number> = new Set();
+  readonly #grants: IdGrants;
+  /** Contexts that the main thread has asked for, here or below. */
+  readonly #ofMain: Set<number> = new Set();
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
-  /** Ids of contexts that are being started behind this one, and in which context. */
-  readonly #expected: Map<number, number> = new Map();
 
-  /** `findModule` gives the packed bytes that have passed through this process, by hash. */
-  constructor(router: FrameRouter, findModule: (hash: string) => Uint8Array | undefined) {
+  /** `main` leads to the main thread, `parent` to the parent; `findModule` gives the packed bytes that have passed through this process, by hash. */
+  constructor(
+    router: FrameRouter,
+    main: Link,
+    parent: ParentEnd,
+    findModule: (hash: string) => Uint8Array | undefined,
+  ) {
     this.#router = router;
+    this.#main = main;
+    this.#parent = parent;
     this.#children = new Children(router, CHILD_GRACE_MS, KEEPALIVE_MS);
     this.#forwarder = new ModuleForwarder(router, findModule);
+    this.#grants = new IdGrants(router);
     this.#monitor = new RouteMonitor(router, {
-      mayClaim: (contextId, from) => this.mayClaim(contextId, from),
+      // The master has the last word; but what it refuses must not be believed here until then.
+      mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
+      onRouteAdded: (contextId, ...rest) => {
+        this.#below.add(contextId);
+        if (this.#ofMain.has(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
+      },
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
+      onLostAbove: (contextId, reason) => this.tellChildren(contextId, reason),
+      beforeMainThread: () => this.#parent.flush(),
     });
-    const { onForwarded } = router;
-    router.onForwarded = (frame, from) => {
-      onForwarded?.(frame, from);
-      if (frame.handle === Handle.CONNECT_CHILD && router.hasAuthority(frame.authId)) this.expectChild(frame);
-    };
+    this.watch(router);
+    router.listen((frame) => void this.onDetaching(frame), { handle: Handle.DETACHING, isService: true });
     const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
     router.listen((frame) => void this.connect(frame), {
       handle: Handle.CONNECT_CHILD,
@@ -68,6 +96,23 @@ export class ParentRole {
     });
   }
 
+  /** Notes who may claim what, and which contexts the main thread has asked for. */
+  private watch(router: FrameRouter): void {
+    const { onForwarded, onContextsLost } = router;
+    router.onForwarded = (frame, from) => {
+      onForwarded?.(frame, from);
+      const granted = this.#grants.note(frame, from);
+      if (granted !== undefined && from.kind === "inner") this.#ofMain.add(granted);
+    };
+    router.onContextsLost = (contextIds, reason) => {
+      onContextsLost?.(contextIds, reason);
+      for (const id of contextIds) {
+        this.#below.delete(id);
+        this.#ofMain.delete(id);
+      }
+    };
+  }
+
   /** Passes modules on to the context they are for. */
   forwardModules(targetId: number, modules: readonly (readonly [string, string])[]): void {
     this.#forwarder.forward(targetId, modules);
@@ -78,31 +123,13 @@ export class ParentRole {
     return this.#children.endAll();
   }
 
-  /** A request on its way to a context below: the id in it will come back as that context's claim. */
-  private expectChild(frame: Frame): void {
-    try {
-      const [, , identity] = decodeValue(joinBody(frame)) as ConnectRequest;
-      this.#expected.set(identity.contextId, frame.dstId);
-      const [oldest] = this.#expected.keys();
-      if (this.#expected.size > MAX_EXPECTED) this.#expected.delete(oldest as number);
-    } catch {
-      // Whom it is for will answer it.
-    }
-  }
-
-  /** An id from elsewhere in the tree would let a child speak for that context to all that is here. */
-  private mayClaim(contextId: number, from: Peer): boolean {
-    const parentId = this.#expected.get(contextId);
-    if (parentId === undefined || this.#router.peerOf(parentId) !== from) return false;
-    return this.#expected.delete(contextId);
-  }
-
-  /** Answers [name, node version, [pid, platform, architecture, argv]], or the record of the error. */
+  /** Answers {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      if (frame.srcId === this.#router.contextId) this.#ofMain.add(identity.contextId);
       const onConnected = (started: StartedChild): void => {
-        this.#monitor.announce(identity.contextId, started.name);
+        this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
       };
       if (name === "thread") {
         this.answerStarted(frame, this.#children.startThread(options, identity, onConnected));
@@ -118,9 +145,8 @@ export class ParentRole {
     }
   }
 
-  private answerStarted(frame: Frame, { name, ready, argv }: StartedChild): void {
-    const { nodeVersion, pid, platform, arch } = ready;
-    this.answer(frame, { connected: [name, nodeVersion, [pid, platform, arch, argv]] });
+  private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {
+    this.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
   }
 
   /** [context id]: answers when it is reaped. */
@@ -128,6 +154,61 @@ export class ParentRole {
     const [contextId] = decodeValue(joinBody(frame)) as [number];
     await this.#children.end(contextId);
     this.answer(frame, null);
+  }
+
+  /** A child of this context asks to be let go, or its main thread, that this context be. */
+  private async onDetaching(frame: Frame): Promise<void> {
+    if (frame.srcId !== this.#router.contextId) {
+      this.#children.detaching(frame);
+      return;
+    }
+    const refusal = await this.askParentToLetGo();
+    if (refusal !== undefined) {
+      this.#router.answerDead(frame, refusal);
+      return;
+    }
+    await this.leaveParent();
+    this.answer(frame, [...this.#below]);
+  }
+
+  /** Why it does not; a parent that is lost meanwhile ends this process, as ever. */
+  private askParentToLetGo(): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const parentId = this.#router.parentIds[0] as number;
+      const replyTo = this.#router.listen(
+        (reply) =>
+          resolve(reply.replyTo === Handle.IS_DEAD ? String(decodeValue(joinBody(reply))) : undefined),
+        { isPersistent: false, respondentId: parentId },
+      );
+      this.send(parentId, Handle.DETACHING, replyTo, null);
+    });
+  }
+
+  /** Says farewell, which the parent answers by closing the link, and from then on has nobody above. */
+  private async leaveParent(): Promise<void> {
+    const router = this.#router;
+    const parentIds = router.parentIds as number[];
+    const reason = `Context ${router.contextId} was detached`;
+    const closed = new Promise<void>((resolve) => {
+      router.onParentLost = () => resolve();
+    });
+    this.#parent.flushOutput();
+    this.send(parentIds[0] as number, Handle.DEL_ROUTE, 0, [router.contextId, "was detached"]);
+    const timer = setTimeout(() => this.#parent.abort(reason), DETACH_MS);
+    await closed;
+    clearTimeout(timer);
+    for (const id of parentIds) this.tellChildren(id, reason);
+    parentIds.length = 0;
+    this.#monitor.forgetAbove(reason);
+    router.endRespondents({ has: (id) => id !== router.contextId && !this.#below.has(id) }, reason);
+    // What was not read because the parent was slow: now it goes nowhere, and nobody has to wait.
+    this.#parent.flushOutput();
+  }
+
+  private tellChildren(goneId: number, reason: string): void {
+    for (const id of this.#below) {
+      if (this.#router.isImmediateChild(id)) this.send(id, Handle.DEL_ROUTE, 0, [goneId, reason]);
+    }
   }
 
   /** The requester keeps its passwords until they are asked for. */
@@ -155,8 +236,19 @@ export class ParentRole {
   }
 
   private send(dstId: number, handle: number, replyTo: number, value: unknown): void {
+    this.#router.routeFrame(this.frame(dstId, handle, replyTo, value));
+  }
+
+  /** Past this thread's own handlers, which are for what comes from children. */
+  private tellMain(handle: number, value: unknown): void {
+    // What those above are told of it goes first: the main thread may write to the parent itself, and speak of the context.
+    this.#parent.flush();
+    this.#main.send(this.frame(this.#router.contextId, handle, 0, value));
+  }
+
+  private frame(dstId: number, handle: number, replyTo: number, value: unknown): Frame {
     const { contextId } = this.#router;
-    this.#router.routeFrame({
+    return {
       encoding: Encoding.CBOR,
       dstId,
       srcId: contextId,
@@ -164,6 +256,6 @@ export class ParentRole {
       handle,
       replyTo,
       body: encodeValue(value),
-    });
+    };
   }
 }

@@ -1,46 +1,27 @@
-import { hostname, userInfo } from "node:os";
-import { Broker } from "../core/broker.ts";
+import { Broker, type Closable } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
-import type { ConnectionFacts } from "../core/describe.ts";
 import { installFeatures } from "../core/features.ts";
 import type { Peer } from "../core/frame-router.ts";
 import { IdAllocator } from "../core/id-allocator.ts";
+import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
-import type { Message } from "../core/message.ts";
+import { Message } from "../core/message.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
-import { CoreRouter } from "../core/router.ts";
-import { CancelledError } from "../errors.ts";
 import { ModuleResponder } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
+import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { MAX_CONTEXT_NAME } from "../wire/references.ts";
-import { Secret } from "../wire/secret.ts";
-import type { BuildahOptions } from "./buildah.ts";
+import { callerStack } from "./caller-stack.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
-import { connectErrorOf } from "./connect-error.ts";
+import { ConnectingRouter } from "./connecting-router.ts";
+import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
 import { Diagnostics } from "./diagnostics.ts";
-import type { DoasOptions } from "./doas.ts";
-import type { DockerOptions } from "./docker.ts";
-import type { ExecOptions } from "./exec.ts";
-import type { IncusOptions } from "./incus.ts";
-import type { JailOptions } from "./jail.ts";
-import type { KubectlOptions } from "./kubectl.ts";
-import type { LocalOptions } from "./local.ts";
-import type { LxcOptions } from "./lxc.ts";
-import type { LxdOptions } from "./lxd.ts";
+import { localRouters } from "./local-routers.ts";
 import type { ConnectionMethod, ConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
-import type { ConnectRequest } from "./parent-role.ts";
-import type { PodmanOptions } from "./podman.ts";
-import { Semaphore } from "./semaphore.ts";
-import type { SetnsOptions } from "./setns.ts";
-import type { SshOptions } from "./ssh.ts";
 import type { RouterStats } from "./stats.ts";
-import type { SuOptions } from "./su.ts";
-import type { SudoOptions } from "./sudo.ts";
-import type { ThreadOptions } from "./thread.ts";
 
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
@@ -73,17 +54,19 @@ const log = getLogger("mitogen.router");
  * console.log(await web.call(os.hostname));
  * ```
  */
-export class Router extends CoreRouter {
+export class Router extends ConnectingRouter {
   /** Serves this program's modules to its contexts. */
   readonly modules: ModuleResponder;
+  protected override readonly connector: Connector;
   readonly #ownsBroker: boolean;
-  readonly #connects: Semaphore;
   readonly #children: Children;
   readonly #diagnostics: Diagnostics;
-  /** Contexts that are threads, wherever. */
-  readonly #threads: Set<number> = new Set();
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
+  /** What is to be closed with it: listeners. */
+  readonly #owned: Set<Closable> = new Set();
+  #callers = 0;
+  #stopCalls: () => void = () => undefined;
   #shutdown: Promise<void> | undefined;
 
   /** Without a broker it makes its own, which then ends with it. */
@@ -95,7 +78,6 @@ export class Router extends CoreRouter {
       );
     }
     this.#ownsBroker = broker === undefined;
-    this.#connects = new Semaphore(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.modules = new ModuleResponder(this);
     this.functions = this.modules;
     installFeatures(this, serviceCallsOf);
@@ -103,94 +85,21 @@ export class Router extends CoreRouter {
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
-      for (const id of contextIds) {
-        this.modules.forget(id);
-        this.#threads.delete(id);
-      }
+      for (const id of contextIds) this.modules.forget(id);
     };
-    this.isAbove = (contextId, belowId) => {
-      let context: Context | undefined = this.contextById(belowId);
-      while (context !== undefined && context.contextId !== contextId) context = context.via;
-      return context !== undefined;
-    };
+    this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
     this.#diagnostics = new Diagnostics(this, (contextId) => this.#children.linkState(contextId));
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
-      onRouteAdded: (contextId, name, from) => this.onRouteAdded(contextId, name, from),
+      onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
     });
+    this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
+    this.listen((frame) => this.#children.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
     this.#disown = this.broker.own({ shutdown: () => this.closeAll() });
-  }
-
-  /** Starts a context as a child process of this one, or of the context given as `via`. */
-  local(options: LocalOptions = {}): Promise<Context> {
-    return this.start("local", options);
-  }
-
-  /** Starts a context on another machine with the real `ssh`, `~/.ssh/config` included. */
-  ssh(options: SshOptions): Promise<Context> {
-    return this.start("ssh", options);
-  }
-
-  /** Becomes another user with sudo. */
-  sudo(options: SudoOptions = {}): Promise<Context> {
-    return this.start("sudo", options);
-  }
-
-  /** Becomes another user with su. */
-  su(options: SuOptions = {}): Promise<Context> {
-    return this.start("su", options);
-  }
-
-  /** Becomes another user with doas. */
-  doas(options: DoasOptions = {}): Promise<Context> {
-    return this.start("doas", options);
-  }
-
-  /** Enters a running Docker container, or runs one of an image for as long as the context lives. */
-  docker(options: DockerOptions): Promise<Context> {
-    return this.start("docker", options);
-  }
-
-  podman(options: PodmanOptions): Promise<Context> {
-    return this.start("podman", options);
-  }
-
-  buildah(options: BuildahOptions): Promise<Context> {
-    return this.start("buildah", options);
-  }
-
-  kubectl(options: KubectlOptions): Promise<Context> {
-    return this.start("kubectl", options);
-  }
-
-  lxc(options: LxcOptions): Promise<Context> {
-    return this.start("lxc", options);
-  }
-
-  lxd(options: LxdOptions): Promise<Context> {
-    return this.start("lxd", options);
-  }
-
-  incus(options: IncusOptions): Promise<Context> {
-    return this.start("incus", options);
-  }
-
-  /** Enters a FreeBSD jail. */
-  jail(options: JailOptions): Promise<Context> {
-    return this.start("jail", options);
-  }
-
-  /** Enters the namespaces of a container with nsenter, whatever manages it. */
-  setns(options: SetnsOptions): Promise<Context> {
-    return this.start("setns", options);
-  }
-
-  /** Starts a context with any command line. */
-  exec(options: ExecOptions): Promise<Context> {
-    return this.start("exec", options);
+    localRouters.add(this);
   }
 
   /**
@@ -203,12 +112,7 @@ export class Router extends CoreRouter {
         `Cannot connect with ${method.name}() via ${options.via.name}: a method of your own is not known there; use exec({ command, via })`,
       );
     }
-    return await this.start(method as unknown as ConnectionMethod, options);
-  }
-
-  /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
-  thread(options: ThreadOptions = {}): Promise<Context> {
-    return this.start("thread", options);
+    return await this.connector.start(method as unknown as ConnectionMethod, options);
   }
 
   /**
@@ -245,142 +149,85 @@ export class Router extends CoreRouter {
   }
 
   /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
-  shutdown(): Promise<void> {
+  override shutdown(): Promise<void> {
     return this.#ownsBroker ? this.broker.shutdown() : this.closeAll();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
+  /** For listeners: what its shutdown closes first. Returns what forgets it. */
+  own(closable: Closable): () => void {
+    this.#owned.add(closable);
+    return () => this.#owned.delete(closable);
   }
 
-  override async shutdownContext(context: Context, wait: boolean): Promise<void> {
-    if (context.goneReason !== undefined) return;
-    const ended = this.endContext(context);
-    if (!wait) return;
-    this.broker.hold();
-    await ended;
-    this.broker.release();
+  /** For listeners: while any of them lives, `start` has made this program take calls. Returns what ends it for one. */
+  acceptCalls(start: () => () => void): () => void {
+    if (this.#callers++ === 0) this.#stopCalls = start();
+    return () => {
+      if (--this.#callers === 0) this.#stopCalls();
+    };
   }
 
-  private async endContext(context: Context): Promise<void> {
-    const { contextId, via } = context;
+  /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. */
+  admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
+    const contextId = this.#ids.allocate(this.contextId);
+    // It has its link; nobody is to claim it.
+    this.#ids.release(contextId);
+    const context = new Context(this, contextId, name);
+    this.adopt(context);
+    this.#diagnostics.add(context);
+    link.send(greet(contextId));
+    this.attach(link, contextId, "child", { authId: this.contextId });
+    return context;
+  }
+
+  protected override async endContext(context: Context): Promise<void> {
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect(context);
-    if (this.#children.has(contextId)) {
-      await this.#children.end(contextId);
-      return;
-    }
-    if (via === undefined) {
-      await super.shutdownContext(context, true);
-      return;
-    }
-    // The process is its parent's: only that can end it if it hangs, and knows when it is reaped.
-    await via.request(Handle.END_CHILD, [contextId]).catch(() => undefined);
-    if (context.goneReason === undefined) await context.disconnected;
+    if (this.#children.has(context.contextId)) await this.#children.end(context.contextId);
+    else if (context.via === undefined) await this.endByMessage(context);
+    else await this.endThrough(context.via, context);
   }
 
-  /** `method` is a name of the table, which every context has, or a method of the program's own. */
-  private async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
-    const methodName = typeof method === "string" ? method : method.name;
-    const remoteName = options.remoteName ?? defaultRemoteName();
-    if (/[/\\]/.test(remoteName)) {
-      throw new RangeError(`Cannot connect: remoteName ${JSON.stringify(remoteName)} may not hold slashes`);
-    }
-    if (options.name !== undefined && (options.name === "" || options.name.length >= MAX_CONTEXT_NAME)) {
-      throw new RangeError(
-        `Cannot connect: a name has 1 to ${MAX_CONTEXT_NAME - 1} characters, got "${options.name}"`,
-      );
-    }
-    this.broker.hold();
-    const stack = callerStack(this.start);
-    try {
-      return await this.#connects.run(async () => {
-        if (this.#shutdown !== undefined || this.broker.isShutDown) {
-          throw new CancelledError(`Cannot connect with ${methodName}(): the router has been shut down`);
-        }
-        const via = options.via;
-        const contextId = this.#ids.allocate(via?.contextId ?? this.contextId);
-        const identity = { contextId, remoteName, logLevel: logLevel() };
-        try {
-          if (method === "thread") this.#threads.add(contextId);
-          const connect =
-            via === undefined || via.contextId === this.contextId
-              ? this.connectHere(method, options, identity)
-              : this.connectVia(via, methodName, options, identity);
-          return await this.#diagnostics.during(connect, options.debug === true, stack);
-        } finally {
-          this.#ids.release(contextId);
-        }
-      });
-    } finally {
-      this.broker.release();
-    }
+  private makeConnector(concurrency: number): Connector {
+    return new Connector(this, {
+      concurrency,
+      logLevel,
+      isShutDown: () => this.#shutdown !== undefined,
+      allocateId: (parentId) => {
+        this.modules.sendParentRole(parentId);
+        return this.#ids.allocate(parentId);
+      },
+      releaseId: (contextId) => this.#ids.release(contextId),
+      during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
+      onStarted: (context, options, facts) => this.#diagnostics.connected(context, options, facts),
+      startHere: (method, options, identity) => this.connectHere(method, options, identity),
+    });
   }
 
   private async connectHere(
     method: string | ConnectionMethod,
     options: ConnectOptions,
     identity: ChildIdentity,
-  ): Promise<Context> {
+  ): Promise<StartedFacts> {
     const { contextId } = identity;
-    const onConnected = ({ name, ready, argv }: StartedChild): void => {
-      const context = new Context(this, contextId, fitName(name));
-      this.adopt(context);
-      this.modules.addTarget(contextId, ready.nodeVersion);
-      const methodName = typeof method === "string" ? method : method.name;
-      this.#diagnostics.connected(context, options, { method: methodName, argv, ...ready });
+    const onConnected = ({ name, ready }: StartedChild): void => {
+      this.noteContext(new Context(this, contextId, nameBelow(undefined, name)), ready.nodeVersion);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
-    if (method === "thread") this.#children.startThread(options, identity, onConnected);
-    else {
-      const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
-      const starting = this.#children.start(known, options, identity, onConnected);
-      this.modules.warmUp();
-      await starting;
+    if (method === "thread") {
+      return factsOf(this.#children.startThread(options, identity, onConnected));
     }
-    return this.contextById(contextId);
+    const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
+    const starting = this.#children.start(known, options, identity, onConnected);
+    this.modules.warmUp();
+    return factsOf(await starting);
   }
 
-  /** Has another context start it. The answer comes behind the route, so the context is known by then. */
-  private async connectVia(
-    via: Context,
-    methodName: string,
-    options: ConnectOptions,
-    identity: ChildIdentity,
-  ): Promise<Context> {
-    if (this.#threads.has(via.contextId)) {
-      throw new TypeError(
-        `Cannot connect with ${methodName}() via ${via.name}: a thread can have no children; use the context it belongs to`,
-      );
-    }
-    this.modules.sendParentRole(via.contextId);
-    const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
-    const passwordHandle = password === undefined ? 0 : this.offerPassword(via, password);
-    try {
-      const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
-      const answer = (await via.request(Handle.CONNECT_CHILD, request)) as Record<string, unknown>;
-      if ("failed" in answer) throw connectErrorOf(answer.failed, via.name);
-      const facts = startedFacts(answer.connected);
-      this.modules.addTarget(identity.contextId, facts.nodeVersion);
-      const context = this.contextById(identity.contextId);
-      this.#diagnostics.connected(context, options, { method: methodName, ...facts });
-      return context;
-    } finally {
-      if (passwordHandle !== 0) this.unlisten(passwordHandle);
-    }
-  }
-
-  /** A handle at which `via`, and nobody else, may ask for the password when its prompt appears. */
-  private offerPassword(via: Context, password: unknown): number {
-    const answer = async (message: Message): Promise<void> => {
-      const given = typeof password === "function" ? await password() : password;
-      message.reply(given instanceof Secret ? given : new Secret(String(given)));
-    };
-    return this.addHandler(
-      (message) => {
-        answer(message).catch((error) => this.answerDead(message, `the password was not given: ${error}`));
-      },
-      { respondent: via, service: true },
-    );
+  /** A context that this process, or one below, has started. */
+  private noteContext(context: Context, nodeVersion: string): void {
+    this.adopt(context);
+    this.modules.addTarget(context.contextId, nodeVersion);
+    this.#diagnostics.started(context, this.connector.pending(context.contextId) !== undefined);
+    this.connector.noteStarted(context, nodeVersion);
   }
 
   private mayClaim(contextId: number, from: Peer): boolean {
@@ -388,16 +235,36 @@ export class Router extends CoreRouter {
     return owner !== undefined && this.peerOf(owner) === from;
   }
 
-  private onRouteAdded(contextId: number, name: string, from: Peer): void {
-    const owner = this.#ids.ownerOf(contextId) ?? from.contextId;
-    const via = this.contextById(owner);
-    this.adopt(new Context(this, contextId, fitName(`${via.name}.${name}`), via));
+  private onRouteAdded(contextId: number, name: string, nodeVersion: string): void {
+    // Claimed, and so given to somebody.
+    const via = this.contextById(this.#ids.ownerOf(contextId) as number);
+    this.noteContext(new Context(this, contextId, nameBelow(via, name), via), nodeVersion);
   }
 
-  /** Answers [start, end): ids for the contexts that a context starts on its own. */
+  /**
+   * Answers [start, end): ids for the contexts that a context starts on its own, and makes it able to. It may ask for one below it
+   * instead, from which it is about to start a context.
+   */
   private allocateIds(message: Message): void {
+    const { srcId } = message;
+    // Ids that nobody is told of would be lost.
+    if (message.replyTo === 0) return;
     try {
-      message.reply(this.#ids.allocateBlock(message.srcId));
+      const wanted = message.decode() ?? srcId;
+      const linkId = this.peerOf(srcId)?.contextId ?? srcId;
+      // Else a child could have ids given to a context elsewhere.
+      if (typeof wanted !== "number" || !this.isAtOrAbove(srcId, wanted)) {
+        throw new RangeError(
+          `Cannot allocate ids for ${typeof wanted === "number" ? `context ${wanted}` : typeof wanted}: it is not below context ${srcId}`,
+        );
+      }
+      if (this.connector.isThread(wanted)) {
+        throw new RangeError(`Cannot allocate ids for context ${wanted}: a thread can have no children`);
+      }
+      const value = this.#ids.allocateBlock(wanted, linkId);
+      this.modules.sendParentRole(wanted);
+      const to = { dstId: srcId, handle: message.replyTo, replyTo: Handle.ALLOCATE_ID };
+      this.route(Message.to(this, to, { value }));
     } catch (error) {
       this.answerDead(message, (error as Error).message);
     }
@@ -409,54 +276,16 @@ export class Router extends CoreRouter {
   }
 
   private async closeContexts(): Promise<void> {
+    localRouters.delete(this);
     this.broker.hold();
     // First, while the methods that run can still reach the contexts they work with.
     await stopServices(this, SERVICES_GRACE_MS);
+    await Promise.all([...this.#owned].map((closable) => closable.shutdown()));
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect();
     await this.#children.endAll();
     this.endHandlers("The router was shut down");
     this.#diagnostics.end();
     this.#disown();
     this.broker.release();
-  }
-}
-
-/** [name, node version, [pid, platform, architecture, argv]] of a child behind a hop: the hop's claims, of which anything may be wrong. */
-function startedFacts(
-  connected: unknown,
-): { nodeVersion: string } & Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv"> {
-  const [, nodeVersion, more] = connected as [string, unknown, unknown];
-  const [pid, platform, arch, argv] = Array.isArray(more) ? more : [];
-  return {
-    nodeVersion: String(nodeVersion),
-    pid: Number(pid),
-    platform: String(platform),
-    arch: String(arch),
-    argv: Array.isArray(argv) ? argv.map(String) : [],
-  };
-}
-
-/** Makes the lines of the stack above `method`; only the frames are captured now. */
-function callerStack(method: (...args: never[]) => unknown): () => string {
-  const site: { stack?: string } = {};
-  Error.captureStackTrace(site, method);
-  return () => (site.stack ?? "").replace(/^.*\n/, "");
-}
-
-/** Names travel, and are part of every log line: the end of a long chain tells most. */
-function fitName(name: string): string {
-  return name.length < MAX_CONTEXT_NAME ? name : `…${name.slice(-(MAX_CONTEXT_NAME - 2))}`;
-}
-
-/** `<user>@<host>:<pid>` of this process. */
-function defaultRemoteName(): string {
-  return `${userName()}@${hostname()}:${process.pid}`.replace(/[/\\]/g, "_");
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? "user"); // an id without an account
   }
 }

@@ -119,6 +119,17 @@ export class ToolProcess {
   }
 
   /**
+   * Lets what it has started live on. With `graceMs` it is a helper, which has nothing left to do: it is ended itself, and nothing
+   * below it, if it has not ended by then. SIGKILL, for sudo and su pass any other signal on.
+   */
+  async abandon(graceMs?: number): Promise<void> {
+    this.leave();
+    this.hangUp();
+    if (graceMs === undefined || this.pid === undefined || (await within(this.exited, graceMs))) return;
+    kill(this.pid, "SIGKILL");
+  }
+
+  /**
    * Sees to it that it ends, with everything below it: by itself within `graceMs`, by SIGTERM, by SIGKILL. Resolves when it is
    * reaped; never rejects.
    */
@@ -142,13 +153,15 @@ export class ToolProcess {
     if (this.pid === undefined) return;
     const pids = tree.filter(isRunning).map(({ pid }) => pid);
     if (this.#exit === undefined) pids.push(this.pid);
-    for (const pid of pids) {
-      try {
-        process.kill(pid, signal);
-      } catch {
-        // Gone, or another user's.
-      }
-    }
+    for (const pid of pids) kill(pid, signal);
+  }
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone, or another user's.
   }
 }
 

@@ -239,13 +239,14 @@ function encodeCall(
   chain: ChainLink | undefined,
   isQuiet = false,
 ): readonly Uint8Array[] {
-  const { functions, limits } = context.router;
+  const { router } = context;
+  const { functions, limits } = router;
   // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
   if (args.some((arg) => arg instanceof Context || arg instanceof Sender))
     void functions.prepare(context, FEATURES);
   const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
   if (isQuiet) request.push(true);
-  return encodeValue(request, { what: describeArgument, limits });
+  return encodeValue(request, { what: describeArgument, limits, router });
 }
 
 function describeArgument(path: Path): string {

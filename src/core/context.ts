@@ -235,4 +235,4 @@ export class Context {
 }
 
 printAsText(Context);
-travelsAs(Context, ({ contextId, name }) => ({ kind: "context", contextId, name }));
+travelsAs(Context, ({ contextId, name, router }) => ({ kind: "context", contextId, name, router }));

@@ -33,20 +33,22 @@ export interface ConnectionFacts {
   debugFile?: string;
 }
 
-interface Known {
-  readonly facts: ConnectionFacts;
-  link(): LinkState | undefined;
+// For as long as there is the context.
+const connections = new WeakMap<Context, ConnectionFacts>();
+const links = new WeakMap<Context, () => LinkState | undefined>();
+
+/** Keeps how a context was made. */
+export function noteConnection(context: Context, facts: ConnectionFacts): void {
+  connections.set(context, facts);
 }
 
-const known = new WeakMap<Context, Known>();
-
-/** Keeps how a context was made, for as long as there is the context. */
-export function noteConnection(context: Context, facts: ConnectionFacts, link: Known["link"]): void {
-  known.set(context, { facts, link });
+/** Keeps whom to ask about the link to a context. */
+export function noteLink(context: Context, link: () => LinkState | undefined): void {
+  links.set(context, link);
 }
 
 export function connectionOf(context: Context): ConnectionFacts | undefined {
-  return known.get(context)?.facts;
+  return connections.get(context);
 }
 
 /** What this process knows of a context, at one moment; prints as text. */
@@ -69,7 +71,7 @@ export class ContextDescription {
     this.via = context.via?.name;
     this.goneReason = context.goneReason;
     this.connection = connectionOf(context);
-    this.link = context.goneReason === undefined ? known.get(context)?.link() : undefined;
+    this.link = context.goneReason === undefined ? links.get(context)?.() : undefined;
     this.calls = callsInFlight(context);
   }
 

@@ -59,7 +59,7 @@ export class FrameRouter {
   /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. */
   onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
 
-  /** Whether one context is above another; only the master knows the whole tree. */
+  /** Whether one context is above another, as far as it is known here: the master knows the whole tree. */
   isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
 
   readonly #handlers: Map<number, Handler> = new Map();
@@ -136,7 +136,7 @@ export class FrameRouter {
   /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. */
   delRoutes(contextIds: readonly number[], reason: string): void {
     for (const contextId of contextIds) this.#routes.delete(contextId);
-    this.endRespondents(contextIds, reason);
+    this.endRespondents(new Set(contextIds), reason);
     this.onContextsLost?.(contextIds, reason);
   }
 
@@ -232,10 +232,9 @@ export class FrameRouter {
   }
 
   /** Wakes the handlers that only these contexts could have answered. */
-  endRespondents(contextIds: readonly number[], reason: string): void {
-    const gone = new Set(contextIds);
+  endRespondents(contextIds: { has(contextId: number): boolean }, reason: string): void {
     for (const [handle, handler] of [...this.#handlers]) {
-      if (handler.respondentId === undefined || !gone.has(handler.respondentId)) continue;
+      if (handler.respondentId === undefined || !contextIds.has(handler.respondentId)) continue;
       this.end(handler, handle, reason);
     }
   }
@@ -307,8 +306,8 @@ export class FrameRouter {
   /** Whether messages to `contextId` pass `hopId`. A cousin behind the same neighbour must not end calls that are not its own. */
   private isOnTheWay(contextId: number, hopId: number): boolean {
     const peer = this.#routes.get(contextId);
-    if (peer === undefined) return this.hasAuthority(hopId);
-    return hopId === peer.contextId || this.isAbove?.(hopId, contextId) === true;
+    const isNext = peer === undefined ? this.hasAuthority(hopId) : hopId === peer.contextId;
+    return isNext || this.isAbove?.(hopId, contextId) === true;
   }
 
   private invoke(handler: Handler, frame: Frame): void {

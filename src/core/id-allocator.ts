@@ -1,7 +1,7 @@
 /** Ids a context gets at once for its own children: docs/protocol.md#allocate_id. */
 export const ID_BLOCK_SIZE = 1000;
-/** A context that asks for more than this many blocks is broken or hostile: ids are never given back. */
-const MAX_BLOCKS_PER_OWNER = 1000;
+/** More blocks than this for the contexts behind one link, and somebody there is broken or hostile: ids are never given back. */
+const MAX_BLOCKS_PER_LINK = 4000;
 const MAX_ID = 0xffffffff;
 
 interface Range {
@@ -16,7 +16,9 @@ interface Range {
  * was given to, so that nobody else can claim it.
  */
 export class IdAllocator {
+  /** In ascending order. */
   readonly #blocks: Range[] = [];
+  readonly #blockCounts: Map<number, number> = new Map();
   readonly #owners: Map<number, number> = new Map();
   #next = 1;
 
@@ -27,25 +29,43 @@ export class IdAllocator {
     return id;
   }
 
-  /** [start, end): a block for the children that `ownerId` starts on its own. Throws a RangeError when it has had too many. */
-  allocateBlock(ownerId: number): [start: number, end: number] {
-    const count = this.#blocks.filter((block) => block.ownerId === ownerId).length;
-    if (count >= MAX_BLOCKS_PER_OWNER) {
-      throw new RangeError(`Cannot allocate ids: context ${ownerId} has had ${count} blocks already`);
+  /**
+   * [start, end): a block for the children that `ownerId` starts on its own. Throws a RangeError when the contexts behind the same
+   * child of this process, `linkId`, have had too many: one that is hostile can make contexts up.
+   */
+  allocateBlock(ownerId: number, linkId: number): [start: number, end: number] {
+    const count = this.#blockCounts.get(linkId) ?? 0;
+    if (count >= MAX_BLOCKS_PER_LINK) {
+      throw new RangeError(
+        `Cannot allocate ids for context ${ownerId}: contexts behind context ${linkId} have had ${count} blocks already`,
+      );
     }
     const start = this.take(ID_BLOCK_SIZE);
+    this.#blockCounts.set(linkId, count + 1);
     this.#blocks.push({ start, end: start + ID_BLOCK_SIZE, ownerId });
     return [start, start + ID_BLOCK_SIZE];
   }
 
   /** Whom an id was given to. */
   ownerOf(id: number): number | undefined {
-    return this.#owners.get(id) ?? this.#blocks.find(({ start, end }) => id >= start && id < end)?.ownerId;
+    return this.#owners.get(id) ?? this.blockOf(id)?.ownerId;
   }
 
   /** Forgets a single id; nobody can claim it any more. */
   release(id: number): void {
     this.#owners.delete(id);
+  }
+
+  private blockOf(id: number): Range | undefined {
+    let low = 0;
+    let high = this.#blocks.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#blocks[middle] as Range).end <= id) low = middle + 1;
+      else high = middle;
+    }
+    const found = this.#blocks[low];
+    return found !== undefined && id >= found.start ? found : undefined;
   }
 
   private take(count: number): number {

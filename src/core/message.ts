@@ -55,7 +55,7 @@ export class Message<T = unknown> implements Frame {
       replyTo: to.replyTo ?? 0,
       srcId: router.contextId,
       authId: router.contextId,
-      body: "raw" in content ? [content.raw] : encodeValue(content.value, { limits: router.limits }),
+      body: "raw" in content ? [content.raw] : encodeValue(content.value, { limits: router.limits, router }),
     });
   }
 

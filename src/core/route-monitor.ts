@@ -11,14 +11,20 @@ const log = getLogger("mitogen.route_monitor");
 const MAX_REASON_CHARACTERS = 8192;
 /** Of how many contexts is known that a child has sent to them; a child may make ids up. */
 const MAX_ADDRESSEES = 100_000;
+const MAX_VERSION_CHARACTERS = 60;
 
 /** What the owner of a router wants to know, and to decide. */
 export interface RouteListener {
   /** Whether the id was given to a context behind that neighbour. Defends routes against a child that claims any id. */
   mayClaim(contextId: number, from: Peer): boolean;
-  onRouteAdded?(contextId: number, name: string, from: Peer): void;
+  /** A context that this one, or one below it, has started. `nodeVersion` is its own claim. */
+  onRouteAdded?(contextId: number, name: string, nodeVersion: string): void;
   /** A child said why it is about to go. */
   onFarewell?(contextId: number, reason: string): void;
+  /** One above is gone, for the link that led there is: those below, who may wait for it, do not know. */
+  onLostAbove?(contextId: number, reason: string): void;
+  /** The main thread is about to be told of an end; those above have been told, if it is their business. */
+  beforeMainThread?(): void;
 }
 
 /**
@@ -57,17 +63,29 @@ export class RouteMonitor {
   }
 
   /** Tells those above of a context that is now reachable through this one. */
-  announce(contextId: number, name: string): void {
-    this.sendUp(Handle.ADD_ROUTE, [contextId, name]);
+  announce(contextId: number, name: string, nodeVersion: string): void {
+    this.sendUp(Handle.ADD_ROUTE, [contextId, name, nodeVersion]);
+    this.#listener.onRouteAdded?.(contextId, name, nodeVersion);
   }
 
-  /** [context id, name] from a child: it leads there. */
+  /** The way up is gone: tells every child that ever sent to a context there. */
+  forgetAbove(reason: string): void {
+    for (const [peer, addressees] of this.#addressees) {
+      for (const contextId of addressees) {
+        if (this.#router.peerOf(contextId) !== undefined) continue;
+        addressees.delete(contextId);
+        this.tell(peer, contextId, reason);
+      }
+    }
+  }
+
+  /** [context id, name, node version] from a child: it leads there. */
   private onAddRoute(frame: Frame): void {
-    const [contextId, name] = readPair(frame);
+    const [contextId, name, nodeVersion] = readRoute(frame);
     const from = this.#router.peerOf(frame.srcId) as Peer;
+    const isBad = name.length >= MAX_CONTEXT_NAME || nodeVersion.length >= MAX_VERSION_CHARACTERS;
     // A route to one above would lend its authority to the child.
-    const isAbove = this.#router.hasAuthority(contextId);
-    if (isAbove || name.length >= MAX_CONTEXT_NAME || !this.#listener.mayClaim(contextId, from)) {
+    if (isBad || this.#router.hasAuthority(contextId) || !this.#listener.mayClaim(contextId, from)) {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: the id is not its to give`);
       return;
     }
@@ -75,20 +93,20 @@ export class RouteMonitor {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: there is one already`);
       return;
     }
-    this.#listener.onRouteAdded?.(contextId, name, from);
-    this.announce(contextId, name);
+    this.announce(contextId, name, nodeVersion);
   }
 
   /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
   private onDelRoute(frame: Frame): void {
-    const [contextId, reason] = readPair(frame);
+    const [contextId, reason] = readRoute(frame);
     const cut = reason.slice(0, MAX_REASON_CHARACTERS);
     const from = this.#router.peerOf(frame.srcId);
     if (from === undefined) {
       // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
       if (this.#router.peerOf(contextId) !== undefined) return;
-      this.#router.endRespondents([contextId], cut);
+      this.#router.endRespondents(new Set([contextId]), cut);
       this.tellWaiting(contextId, cut);
+      if (this.#router.hasAuthority(contextId)) this.#listener.onLostAbove?.(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
     else
@@ -103,12 +121,18 @@ export class RouteMonitor {
   }
 
   private tellWaiting(contextId: number, reason: string): void {
-    const tell = (peer: Peer): boolean =>
-      peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
-    for (const [peer, addressees] of this.#addressees) if (addressees.delete(contextId)) tell(peer);
+    for (const [peer, addressees] of this.#addressees) {
+      if (addressees.delete(contextId)) this.tell(peer, contextId, reason);
+    }
     // What the main thread waits for is not known here: it may have asked before there was a monitor.
     const mainThread = this.#router.peerOf(this.#router.contextId);
-    if (mainThread !== undefined) tell(mainThread);
+    if (mainThread === undefined) return;
+    this.#listener.beforeMainThread?.();
+    this.tell(mainThread, contextId, reason);
+  }
+
+  private tell(peer: Peer, contextId: number, reason: string): void {
+    peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
   }
 
   private noteAddressee(contextId: number, from: Peer): void {
@@ -143,11 +167,12 @@ export class RouteMonitor {
 }
 
 /** Everything a child sends is checked; what throws here is logged by the router and changes nothing. */
-function readPair(frame: Frame): [contextId: number, text: string] {
+function readRoute(frame: Frame): [contextId: number, text: string, nodeVersion: string] {
   const value = decodeValue(joinBody(frame));
-  const [contextId, text] = Array.isArray(value) ? value : [];
-  if (!Number.isInteger(contextId) || contextId <= 0 || contextId > 0xffffffff || typeof text !== "string") {
-    throw new TypeError(`a route message must be [context id, text], from context ${frame.srcId}`);
+  const [contextId, text, nodeVersion = ""] = Array.isArray(value) ? value : [];
+  const isId = Number.isInteger(contextId) && contextId >= 0 && contextId <= 0xffffffff;
+  if (!isId || typeof text !== "string" || typeof nodeVersion !== "string") {
+    throw new TypeError(`a route message must be [context id, text, …], from context ${frame.srcId}`);
   }
-  return [contextId, text];
+  return [contextId, text, nodeVersion];
 }

@@ -11,11 +11,11 @@ import type { CoreRouter } from "./router.ts";
 export class Sender<T = unknown> {
   readonly contextId: number;
   readonly handle: number;
-  readonly #router: CoreRouter;
+  readonly router: CoreRouter;
   #window: Window | undefined;
 
   constructor(router: CoreRouter, contextId: number, handle: number) {
-    this.#router = router;
+    this.router = router;
     this.contextId = contextId;
     this.handle = handle;
   }
@@ -26,18 +26,18 @@ export class Sender<T = unknown> {
    * cannot travel, with a ChannelError when the receiver is known to be gone.
    */
   async send(value: T): Promise<void> {
-    await this.dispatch(Message.to(this.#router, { dstId: this.contextId, handle: this.handle }, { value }));
+    await this.dispatch(Message.to(this.router, { dstId: this.contextId, handle: this.handle }, { value }));
   }
 
   /** Tells the receiver that nothing more will come; its iteration ends. */
   close(): void {
-    const reason = `The sender in context ${this.#router.contextId} was closed`;
+    const reason = `The sender in context ${this.router.contextId} was closed`;
     // Behind what still waits; if the receiver is gone it knows.
-    this.dispatch(this.#router.deadFrame(this.contextId, this.handle, reason))?.catch(() => undefined);
+    this.dispatch(this.router.deadFrame(this.contextId, this.handle, reason))?.catch(() => undefined);
   }
 
   private dispatch(frame: Frame): Promise<void> | undefined {
-    this.#window ??= this.#router.requireFeatures().newWindow(this.contextId);
+    this.#window ??= this.router.requireFeatures().newWindow(this.contextId);
     return this.#window.send(frame);
   }
 
@@ -47,4 +47,4 @@ export class Sender<T = unknown> {
 }
 
 printAsText(Sender);
-travelsAs(Sender, ({ contextId, handle }) => ({ kind: "sender", contextId, handle }));
+travelsAs(Sender, ({ contextId, handle, router }) => ({ kind: "sender", contextId, handle, router }));

@@ -132,7 +132,8 @@ export class StreamLink implements Link {
     this.finish(reason);
   }
 
-  private flush(): void {
+  /** Hands what is queued to the operating system, or to the stream's own queue, now. */
+  flush(): void {
     this.#isFlushScheduled = false;
     if (this.#isClosed || this.#queue.length === 0) return;
     const queue = this.#queue;

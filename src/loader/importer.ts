@@ -131,7 +131,8 @@ export class Importer implements ModuleSource {
     const to = { dstId: MASTER, handle: Handle.GET_MODULE, replyTo };
     router.route(Message.to(router, to, { value: [parentId, specifier, kind] }));
     this.#waiter.waitFor(
-      ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE,
+      // DEL_ROUTE: that of the master, when a context above has been detached.
+      ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE || handle === Handle.DEL_ROUTE,
       () => answer !== undefined,
     );
     return readAnswer(answer?.());
@@ -149,7 +150,8 @@ function readAnswer(answer: unknown): string {
   throw Object.assign(new Error(message), { code });
 }
 
-function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {
+/** What a name stands for in the exports of its module. Throws a TypeError when that is no function. */
+export function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {
   let receiver: unknown;
   let value = root;
   for (const key of name.path) {

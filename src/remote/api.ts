@@ -6,7 +6,7 @@ import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import { ref } from "../core/ref.ts";
-import { CoreRouter } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
 import { filesInChild } from "../files/in-child.ts";
@@ -15,10 +15,12 @@ import { servicesInChild } from "../service/in-child.ts";
 import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
+import type { BrokerLink } from "./broker-link.ts";
 import { callFeatures } from "./call-features.ts";
 import { childFunctions } from "./child-functions.ts";
 import { debugging } from "./debugging.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { externalContext } from "./external-context.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
@@ -30,19 +32,24 @@ export interface Host {
   readonly importer: Importer;
   readonly dispatcher: Dispatcher;
   readonly config: ChildConfig;
+  readonly link: BrokerLink;
+  /** Of the connection to the parent; a thread has none. */
+  readonly nonce: string | undefined;
 }
 
 /**
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
  * nothing here; the program has been started already.
  */
-export function mitogenModule({ router, importer, dispatcher, config }: Host): Record<string, unknown> {
+export function mitogenModule(host: Host): Record<string, unknown> {
+  const { router, importer, dispatcher, config } = host;
   router.functions = childFunctions(importer);
   const calls = callFeatures(router, dispatcher, importer);
   return {
     ...errors,
     ...servicesInChild(router, importer),
     ...calls,
+    ...externalContext(host),
     ...debugging(router, dispatcher, config),
     ...sshCommands(router, calls.currentCall),
     ...filesInChild(router),
@@ -52,16 +59,9 @@ export function mitogenModule({ router, importer, dispatcher, config }: Host): R
     FunctionRef,
     Message,
     Receiver,
-    Router: CoreRouter,
     Secret,
     Sender,
     cast,
-    econtext: () => ({
-      router,
-      context: router.myself(),
-      parent: router.contextById(router.parentIds[0] as number),
-      parentIds: router.parentIds,
-    }),
     getLogger,
     hasParentAuthority,
     isImmediateChild,

@@ -52,7 +52,6 @@ export class BrokerThread {
   #router!: FrameRouter;
   /** Packed modules that have come here, by hash: for this context and for those behind it. */
   readonly #modules: Map<string, Uint8Array> = new Map();
-  #roleHash = "";
   #role: ParentRole | undefined;
   #isEnding = false;
   #isDying = false;
@@ -95,10 +94,6 @@ export class BrokerThread {
       isService: true,
     });
     this.#router.listen((frame) => this.answerPing(frame), { handle: Handle.PING, isService: true });
-    for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) {
-      // The role, once it is here, takes the handles over.
-      this.#router.listen((frame) => this.becomeParentFor(frame), { handle, policy, isService: true });
-    }
     addLogSink((record) => this.forwardRecord(record), config.logLevel);
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
     this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];
@@ -140,35 +135,32 @@ export class BrokerThread {
     ];
     const complete = modules.map(([id, hash, packed]) => {
       if (packed !== null) this.#modules.set(hash, packed);
-      if (id === PARENT_ROLE) this.#roleHash = hash;
       return [id, hash, this.#modules.get(hash)] as const;
     });
     if (targetId !== this.#config.contextId) {
-      this.becomeParent()?.forwardModules(
+      this.#role?.forwardModules(
         targetId,
         modules.map(([id, hash]) => [id, hash]),
       );
       return;
     }
     const own = complete.filter(([id]) => id !== PARENT_ROLE);
+    if (own.length < complete.length && this.#role === undefined) {
+      this.becomeParent(complete.find(([id]) => id === PARENT_ROLE)?.[2] as Uint8Array);
+    }
     if (own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
   }
 
-  private becomeParentFor(frame: Frame): void {
-    if (this.becomeParent() !== undefined) this.#router.routeFrame(frame);
-    else this.#router.answerDead(frame, `Context ${this.#config.contextId} was not made a parent`);
-  }
-
-  /** Evaluates what only contexts with children need, which the master has sent ahead of the first request. */
-  private becomeParent(): ParentRole | undefined {
-    const packed = this.#modules.get(this.#roleHash);
-    if (this.#role === undefined && packed !== undefined) {
-      const part = evaluatePart(packed, { "bootstrap/payload": { payloadBytes: () => this.#data.payload } });
-      const { ParentRole: Role } = part as { ParentRole: typeof ParentRole };
-      for (const handle of [Handle.CONNECT_CHILD, Handle.END_CHILD]) this.#router.unlisten(handle);
-      this.#role = new Role(this.#router, (hash) => this.#modules.get(hash));
-    }
-    return this.#role;
+  /** Evaluates what only contexts with children need, which the master sends ahead of the first request for one. */
+  private becomeParent(packed: Uint8Array): void {
+    const part = evaluatePart(packed, { "bootstrap/payload": { payloadBytes: () => this.#data.payload } });
+    const { ParentRole: Role } = part as { ParentRole: typeof ParentRole };
+    const parent = {
+      flush: () => this.#parent.flush(),
+      abort: (reason: string) => this.#parent.abort(reason),
+      flushOutput: () => this.flushTaps(),
+    };
+    this.#role = new Role(this.#router, this.#inner, parent, (hash) => this.#modules.get(hash));
   }
 
   private tap(fd: number, name: string): StdioTap {
@@ -222,6 +214,8 @@ export class BrokerThread {
       replyTo: 0,
       body: encodeValue([contextId, reason + output]),
     });
+    // After a detach there is nobody to tell.
+    if (this.#writable.destroyed) this.letMainExit();
     this.#writable.on("close", () => this.letMainExit());
     this.#parent.close();
     this.#writable.on("finish", () => this.letMainExit());
@@ -234,7 +228,10 @@ export class BrokerThread {
 
   private flushTaps(): void {
     this.drainTaps();
-    for (const tap of this.#taps) tap.flush();
+    for (const tap of this.#taps) {
+      tap.flush();
+      tap.resume();
+    }
   }
 
   /** Ends the context: what is buffered is sent, then the process is killed, whatever its main thread does. */

@@ -23,14 +23,15 @@ const MASTER = 0;
  * The main thread of a child, where user code runs: receives calls, evaluates modules, and nothing else.
  */
 export class MainThread {
-  constructor(port: MessagePort, words: Int32Array) {
+  /** `nonce` is that of the connection; a thread has none. */
+  constructor(port: MessagePort, words: Int32Array, nonce?: string) {
     const link = new BrokerLink(port, words);
     // The broker thread sends the configuration first; start() takes the link over.
-    link.open({ onFrame: (frame) => this.start(link, frame), onClosed: () => undefined });
+    link.open({ onFrame: (frame) => this.start(link, frame, nonce), onClosed: () => undefined });
     port.on("message", (bytes: Uint8Array) => link.receive(bytes));
   }
 
-  private start(link: BrokerLink, frame: Frame): void {
+  private start(link: BrokerLink, frame: Frame, nonce: string | undefined): void {
     hideCommandLine();
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     const router = new CoreRouter(undefined, config);
@@ -67,7 +68,7 @@ export class MainThread {
     }
     reportExit(link);
     const importer = new Importer(router, link, evaluatePart);
-    importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config };
+    importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config, link, nonce };
     router.attach(link, config.contextId, "outer");
   }
 }

@@ -37,7 +37,7 @@ function bootMainThread(given: Boot): void {
   const { port1, port2 } = new MessageChannel();
   const data: ThreadData = { words, payload: given.payload, port: port2 };
   startBrokerThread(given.source, data, [port2]);
-  new MainThread(port1, words);
+  new MainThread(port1, words, given.nonce);
   // The parent may send from now on; the broker thread reads as soon as it runs.
   writeSync(TRANSPORT_OUT, formatReady(given.nonce));
 }

@@ -85,7 +85,7 @@ export function requestFrame(
     srcId: contextId,
     authId: contextId,
     handle: Handle.CALL_SERVICE,
-    body: encodeValue([name, place, method, args ?? {}], { what: describeArgument, limits }),
+    body: encodeValue([name, place, method, args ?? {}], { what: describeArgument, limits, router }),
     ...to,
   };
 }

@@ -14,6 +14,8 @@ export interface EncodeOptions {
   /** Names the value at `path` in errors, after "Cannot send"; `value.users[3]` unless told otherwise. */
   readonly what?: (path: Path) => string;
   readonly limits?: Limits;
+  /** The router that the message is for: the ids of another one mean other contexts there. */
+  readonly router?: object;
 }
 
 const MAX_ERROR_DEPTH = 16;
@@ -24,6 +26,7 @@ const MAX_ERROR_DEPTH = 16;
  */
 export function encodeValue(value: unknown, options: EncodeOptions = {}): Uint8Array[] {
   const encoder = new Encoder(options.limits);
+  encoder.router = options.router;
   try {
     encoder.value(value);
     encoder.flush();
@@ -36,6 +39,7 @@ export function encodeValue(value: unknown, options: EncodeOptions = {}): Uint8A
 }
 
 class Encoder extends CborWriter {
+  router: object | undefined;
   private depth = 0;
   private errorDepth = 0;
   /** The containers being encoded, and where in each of them: valid below `depth`. */
@@ -225,6 +229,9 @@ class Encoder extends CborWriter {
   }
 
   private reference(form: WireReference): void {
+    if (this.router !== undefined && form.router !== undefined && form.router !== this.router) {
+      throw new Refusal(`a ${form.kind} of another Router means nothing here; use one of this Router`);
+    }
     this.tag(form.kind === "context" ? Tag.context : Tag.sender);
     this.head(0x80, 2);
     this.head(0, form.contextId);

@@ -1,9 +1,13 @@
 /** How objects of core travel without wire/ importing core/: they say what they are, and a reviver rebuilds them. */
 
 /** What a Context or a Sender is on the wire. Ids and handles are u32, a handle is never 0. */
-export type WireReference =
+export type WireReference = (
   | { readonly kind: "context"; readonly contextId: number; readonly name: string }
-  | { readonly kind: "sender"; readonly contextId: number; readonly handle: number };
+  | { readonly kind: "sender"; readonly contextId: number; readonly handle: number }
+) & {
+  /** The router whose ids these are. */
+  readonly router?: object;
+};
 
 /** Objects with this method travel as the reference it returns. */
 export const wireForm: unique symbol = Symbol.for("mitogen.wireForm");

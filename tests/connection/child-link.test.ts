@@ -22,7 +22,7 @@ function fullLink(): { link: ChildLink; tool: ToolProcess } {
   // Its output stays open, as descriptor 3: the end of that is the link's.
   const tool = new ToolProcess(["sh", "-c", "exec cat 3>&1 > /dev/null"]);
   process.kill(tool.pid as number, "SIGSTOP");
-  const link = new ChildLink("child", tool, MAX_BYTES);
+  const link = new ChildLink("child", tool, MAX_BYTES, true);
   link.open({ onFrame: () => undefined, onClosed: () => undefined });
   const addresses = { dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
   const body = [Buffer.alloc(MAX_BYTES)];

@@ -13,7 +13,10 @@ import { captureLogs, printed } from "../support/fake-log-sink.ts";
 function parent() {
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
   const links = { above: new FakeLink("above"), six: new FakeLink("six"), seven: new FakeLink("seven") };
-  new ParentRole(router, () => undefined);
+  const main = new FakeLink("main thread");
+  const end = { flush: () => undefined, abort: () => undefined, flushOutput: () => undefined };
+  new ParentRole(router, main, end, () => undefined);
+  router.attach(main, 5, "inner");
   router.attach(links.above, 2, "parent");
   router.attach(links.six, 6, "child");
   router.attach(links.seven, 7, "child");

@@ -67,7 +67,7 @@ test("Sender.send rejects when the receiver is closed, waiting or later", async 
 test("Sender.send rejects when the receiver's context is gone", async () => {
   const { child, parent, sender } = pair();
   const { blocked } = await fill(sender);
-  child.endRespondents([parent.contextId], "the context went away");
+  child.endRespondents(new Set([parent.contextId]), "the context went away");
   await assert.rejects(blocked, /the context went away/);
 });
 

@@ -191,7 +191,7 @@ test("FrameRouter wakes exactly the handlers that wait for contexts behind a lin
   for (const { frames } of others) assert.equal(frames.length, 0);
   assert.deepEqual(lost, [[[1], "one died", [1, 1]]]);
   // They are removed, persistent or not.
-  router.endRespondents([1], "again");
+  router.endRespondents(new Set([1]), "again");
   assert.deepEqual(
     waitingForOne.map(({ frames }) => frames.length),
     [1, 1],

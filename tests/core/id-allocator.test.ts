@@ -14,7 +14,7 @@ test("IdAllocator gives single ids from 1 and remembers whom it gave them to unt
 test("IdAllocator gives blocks [start, end) that overlap nothing (WIRE-08)", () => {
   const ids = new IdAllocator();
   assert.equal(ids.allocate(0), 1);
-  assert.deepEqual(ids.allocateBlock(5), [2, 2 + ID_BLOCK_SIZE]);
+  assert.deepEqual(ids.allocateBlock(5, 5), [2, 2 + ID_BLOCK_SIZE]);
   assert.equal(ids.allocate(0), 2 + ID_BLOCK_SIZE);
   assert.deepEqual(
     [ids.ownerOf(2), ids.ownerOf(1 + ID_BLOCK_SIZE), ids.ownerOf(3 + ID_BLOCK_SIZE)],
@@ -22,10 +22,10 @@ test("IdAllocator gives blocks [start, end) that overlap nothing (WIRE-08)", () 
   );
 });
 
-test("IdAllocator refuses a context that asks for block after block", () => {
+test("IdAllocator refuses contexts behind one link that ask for block after block", () => {
   const ids = new IdAllocator();
   assert.throws(() => {
-    for (let block = 0; block < 100_000; block++) ids.allocateBlock(9);
+    for (let block = 0; block < 100_000; block++) ids.allocateBlock(9 + block, 9);
   }, RangeError);
-  assert.equal(ids.allocateBlock(4).length, 2, "others still get theirs");
+  assert.equal(ids.allocateBlock(4, 4).length, 2, "others still get theirs");
 });

@@ -5,8 +5,8 @@ import { test } from "node:test";
 const core = new URL("../../src/core/", import.meta.url);
 
 /**
- * Runs a program with everything of core/ it names, and `later(fn)`, a short timer that keeps nothing alive: it is
- * reached only if something else does.
+ * Runs a program with everything of core/ it names. `later(fn)` and `muchLater(fn)` are timers that keep nothing
+ * alive: they are reached only if something else does. A busy machine may take longer to end than the short one.
  */
 function run(program: string): { stdout: string; stderr: string; status: number | null } {
   const script = `
@@ -16,6 +16,7 @@ function run(program: string): { stdout: string; stderr: string; status: number 
     import { Receiver } from "${new URL("receiver.js", core)}";
     import { installFeatures } from "${new URL("features.js", core)}";
     const later = (fn) => setTimeout(fn, 30).unref();
+    const muchLater = (fn) => setTimeout(fn, 5000).unref();
     ${program}`;
   const { NODE_TEST_CONTEXT, ...env } = process.env;
   return spawnSync(process.execPath, ["--input-type=module", "-e", script], {
@@ -29,7 +30,7 @@ test("KeepAlive.hold keeps a program alive until release", () => {
   const { stdout, stderr, status } = run(`
     const keepAlive = new KeepAlive();
     keepAlive.hold();
-    later(() => { console.log("held"); keepAlive.release(); later(() => console.log("still here")); });
+    later(() => { console.log("held"); keepAlive.release(); muchLater(() => console.log("still here")); });
   `);
   assert.deepEqual([status, stdout], [0, "held\n"], stderr);
 });
@@ -51,7 +52,7 @@ test("KeepAlive.release of the last hold lets the program end", () => {
   const { stdout, status } = run(`
     const keepAlive = new KeepAlive();
     keepAlive.hold(); keepAlive.hold(); keepAlive.release(); keepAlive.release();
-    later(() => console.log("still here"));
+    muchLater(() => console.log("still here"));
   `);
   assert.deepEqual([status, stdout], [0, ""]);
 });
@@ -63,7 +64,7 @@ test("KeepAlive.dispose voids the holds that are out and those that follow", () 
     keepAlive.dispose();
     keepAlive.hold();
     keepAlive.release();
-    later(() => console.log("still here"));
+    muchLater(() => console.log("still here"));
   `);
   assert.deepEqual([status, stdout], [0, ""]);
 });
@@ -73,13 +74,13 @@ test("Receiver.get that waits keeps the program alive, a receiver nobody reads d
     const router = new CoreRouter(new Broker(), { contextId: 0 });
     installFeatures(router, () => ({}));
     const receiver = new Receiver(router);
-    receiver.get().then(() => { console.log("got it"); later(() => console.log("still here")); });
+    receiver.get().then(() => { console.log("got it"); muchLater(() => console.log("still here")); });
     later(() => receiver.toSender().send(1));
   `);
   assert.deepEqual([waiting.status, waiting.stdout], [0, "got it\n"], waiting.stderr);
   const discarded = run(`
     new Receiver(new CoreRouter(new Broker(), { contextId: 0 }));
-    later(() => console.log("still here"));
+    muchLater(() => console.log("still here"));
   `);
   assert.deepEqual([discarded.status, discarded.stdout], [0, ""], discarded.stderr);
 });
@@ -97,7 +98,7 @@ test("Receiver.get that timed out, was aborted or closed keeps nothing alive", (
     waits[0].catch(() => receiver.close());
     await Promise.allSettled(waits);
     console.log("over");
-    later(() => console.log("still here"));
+    muchLater(() => console.log("still here"));
   `);
   assert.deepEqual([status, stdout], [0, "over\n"], stderr);
 });
@@ -107,7 +108,7 @@ test("Broker.shutdown is waited for, and afterwards nothing keeps the program al
     const broker = new Broker();
     broker.own({ shutdown: () => new Promise((resolve) => later(resolve)) });
     broker.hold();
-    broker.shutdown().then(() => { console.log("shut down"); broker.hold(); later(() => console.log("still here")); });
+    broker.shutdown().then(() => { console.log("shut down"); broker.hold(); muchLater(() => console.log("still here")); });
   `);
   assert.deepEqual([status, stdout], [0, "shut down\n"], stderr);
 });

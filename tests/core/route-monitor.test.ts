@@ -11,13 +11,15 @@ import { MAX_CONTEXT_NAME } from "../../src/wire/references.ts";
 import { FakeLink } from "../support/fake-link.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
 
+const VERSION = "22.1.0";
+
 function frame(srcId: number, dstId: number, handle: number, value: unknown = null, replyTo = 0): Frame {
   const body = encodeValue(value);
   return { encoding: Encoding.CBOR, dstId, srcId, authId: srcId, handle, replyTo, body };
 }
 
 const added = (srcId: number, dstId: number, contextId: number, name = `name${contextId}`): Frame =>
-  frame(srcId, dstId, Handle.ADD_ROUTE, [contextId, name]);
+  frame(srcId, dstId, Handle.ADD_ROUTE, [contextId, name, VERSION]);
 const ended = (srcId: number, dstId: number, contextId: number, reason = "it died"): Frame =>
   frame(srcId, dstId, Handle.DEL_ROUTE, [contextId, reason]);
 
@@ -68,12 +70,12 @@ function waitFor(router: FrameRouter, respondentId: number): { handle: number; r
 test("RouteMonitor leads to a context that a child announces, and tells its parent (RTR-09)", () => {
   const seen: unknown[] = [];
   const { router, parent, six } = hop({
-    onRouteAdded: (id, name, from) => seen.push([id, name, from.link.name]),
+    onRouteAdded: (...added) => seen.push(added),
   });
   six.receive(added(6, 5, 8, "six.eight"));
   assert.equal(reaches(router, 8), "six");
-  assert.deepEqual(taken(parent), [[Handle.ADD_ROUTE, [8, "six.eight"]]]);
-  assert.deepEqual(seen, [[8, "six.eight", "six"]]);
+  assert.deepEqual(taken(parent), [[Handle.ADD_ROUTE, [8, "six.eight", VERSION]]]);
+  assert.deepEqual(seen, [[8, "six.eight", VERSION]]);
   // It is behind that link now, and only there.
   parent.receive(frame(0, 8, 2000));
   assert.equal(six.sent.length, 1);
@@ -114,7 +116,7 @@ test("RouteMonitor refuses a route to itself or to a context above, whoever vouc
   assert.equal(records.length, 6);
 });
 
-test("RouteMonitor refuses an id that its listener refuses, and a name that is too long", (t) => {
+test("RouteMonitor refuses an id that its listener refuses, and a name or a version that is too long", (t) => {
   const records = captureLogs(t, "error");
   const asked: unknown[] = [];
   const { router, parent, six } = hop({
@@ -125,8 +127,9 @@ test("RouteMonitor refuses an id that its listener refuses, and a name that is t
   });
   six.receive(added(6, 5, 8));
   six.receive(added(6, 5, 9, "n".repeat(MAX_CONTEXT_NAME)));
+  six.receive(frame(6, 5, Handle.ADD_ROUTE, [9, "name", "1".repeat(60)]));
   assert.deepEqual([reaches(router, 8), reaches(router, 9), taken(parent)], [undefined, undefined, []]);
-  assert.equal(records.length, 2);
+  assert.equal(records.length, 3);
   six.receive(added(6, 5, 9, "n".repeat(MAX_CONTEXT_NAME - 1)));
   assert.equal(reaches(router, 9), "six");
   assert.deepEqual(asked, [
@@ -164,7 +167,7 @@ test("RouteMonitor drops what is no route message, with an error (SEC-03)", (t) 
     ["8", "name"],
     [-1, "name"],
     [1.5, "name"],
-    [0, "name"],
+    [8, "name", 22],
     [2 ** 32, "name"],
     [8n, "name"],
     { 0: 8, 1: "name" },
@@ -312,6 +315,43 @@ test("RouteMonitor tells the main thread and the parent once, though they did se
   assert.deepEqual([taken(mainThread), taken(parent)], [told, told]);
 });
 
+test("RouteMonitor passes on that a context above is gone, and believes no child about the master", (t) => {
+  const lost: unknown[] = [];
+  const { parent, six, mainThread } = hop({ onLostAbove: (...args) => lost.push(args) });
+  parent.receive(ended(2, 5, 0, "detached"));
+  assert.deepEqual(taken(mainThread), [[Handle.DEL_ROUTE, [0, "detached"]]]);
+  assert.deepEqual(lost, [[0, "detached"]]);
+  const records = captureLogs(t, "error");
+  six.receive(ended(6, 5, 0));
+  assert.deepEqual([records.length, lost.length, taken(mainThread)], [1, 1, []]);
+});
+
+test("RouteMonitor.forgetAbove tells children of what they sent to above, and of nothing below", () => {
+  const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
+  const [parent, six, seven] = [new FakeLink("parent"), new FakeLink("six"), new FakeLink("seven")];
+  const monitor = new RouteMonitor(router, { mayClaim: () => true });
+  router.attach(parent, 2, "parent");
+  router.attach(six, 6, "child");
+  router.attach(seven, 7, "child");
+  for (const id of [99, 7]) six.receive(frame(6, id, 2000));
+  taken(seven);
+  monitor.forgetAbove("detached");
+  monitor.forgetAbove("detached, again");
+  assert.deepEqual([six, seven].map(taken), [[[Handle.DEL_ROUTE, [99, "detached"]]], []]);
+  seven.end("seven died");
+  assert.deepEqual(taken(six), [[Handle.DEL_ROUTE, [7, "seven died"]]]);
+});
+
+test("RouteMonitor lets what is on its way up leave before the main thread is told", () => {
+  const order: string[] = [];
+  const { parent, six, mainThread } = hop({
+    beforeMainThread: () => order.push(`${parent.sent.length} up, ${mainThread.sent.length} told`),
+  });
+  six.end("six died");
+  assert.deepEqual(order, ["1 up, 0 told"]);
+  assert.equal(mainThread.sent.length, 1);
+});
+
 // Waiting for a context deeper than a child.
 
 test("RouteMonitor wakes who waits in a hop for a context deeper than its child, by the end it is told (RTR-11)", () => {
@@ -366,8 +406,8 @@ test("RouteMonitor.announce tells the parent of a child, and the master tells no
   const monitor = new RouteMonitor(router, { mayClaim: () => true });
   router.attach(parent, 2, "parent");
   const peer: Peer = router.attach(new FakeLink("six"), 6, "child");
-  monitor.announce(6, peer.link.name);
-  assert.deepEqual(taken(parent), [[Handle.ADD_ROUTE, [6, "six"]]]);
+  monitor.announce(6, peer.link.name, VERSION);
+  assert.deepEqual(taken(parent), [[Handle.ADD_ROUTE, [6, "six", VERSION]]]);
   const { one, two } = top();
   one.receive(added(1, 0, 10));
   assert.deepEqual([taken(one), taken(two)], [[], []]);

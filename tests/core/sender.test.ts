@@ -95,6 +95,21 @@ test("Context travels as a value and is the same object when it comes home", asy
   assert.deepEqual((await above.get()).decode(), { at: context, above: master.myself() });
 });
 
+test("Contexts and Senders of another router of this process are refused, with the path", async () => {
+  const [{ master, child }, other] = [masterAndChild(), masterAndChild()];
+  const sender = new Sender<unknown>(child, 0, new Receiver<unknown>(master).handle);
+  await assert.rejects(sender.send({ at: other.child.contextById(0) }), {
+    name: "TypeError",
+    message: "Cannot send value.at: a context of another Router means nothing here; use one of this Router",
+  });
+  const foreign = new Receiver<unknown>(other.child).toSender();
+  await assert.rejects(
+    sender.send([foreign]),
+    /^TypeError: Cannot send value\[0\]: a sender of another Router/,
+  );
+  await sender.send([child.contextById(0), sender]);
+});
+
 test("Context of a hostile peer is no context of this router, and is not kept", async () => {
   const { master, child } = masterAndChild();
   const receiver = new Receiver<Context>(master);

@@ -172,9 +172,9 @@ function withLabValues(code: string, values: Record<string, string>): string {
   }, code);
 }
 
-/** The methods of Router that start a context, and the names of the types of their options. */
+/** The methods of routers that start a context, and the names of the types of their options. */
 function routerMethods(): [method: string, options: string][] {
-  const source = readFileSync(join(repoRoot, "src/connection/router.ts"), "utf8");
+  const source = readFileSync(join(repoRoot, "src/connection/connecting-router.ts"), "utf8");
   return [
     ...source.matchAll(/^ {2}(\w+)(?:<[^(]*>)?\((?:.*, )?options: (\w+).*\): Promise<Context> \{$/gm),
   ].map(([, method = "", options = ""]) => [method, options]);

@@ -12,7 +12,14 @@ import {
   TimeoutError,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { checkLeaks, descendants, fdCount, processesGone, settledFdCount } from "../support/leak-check.ts";
+import {
+  checkLeaks,
+  commandOf,
+  descendants,
+  fdCount,
+  processesGone,
+  settledFdCount,
+} from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -111,7 +118,7 @@ describe("a connect", () => {
     await assert.rejects(router.ssh({ hostname: "-oProxyCommand=id" }), TypeError);
     await assert.rejects(router.ssh({ hostname: "h", port: 70000 }), RangeError);
     await assert.rejects(router.ssh({ hostname: "h", checkHostKeys: "yes" as never }), TypeError);
-    assert.deepEqual(descendants(process.pid).length, 0);
+    assert.deepEqual(descendants(process.pid).map(commandOf), []);
   });
   it("to a missing tool says which", async () => {
     await using router = new Router();

@@ -6,6 +6,7 @@ import { inspect } from "node:util";
 import { type Context, Router, Secret } from "../../src/index.ts";
 import { ownPid, spinForProfile } from "../fixtures/remote/busy.ts";
 import { add, begin, echo, release } from "../fixtures/remote/functions.ts";
+import { startLocal } from "../fixtures/remote/parents.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { password } from "../support/lab-methods.ts";
@@ -86,6 +87,30 @@ for (const major of ["12", "20", "26"]) {
       const path = await debugLogOf(debugged);
       assert.deepEqual(readdirSync(folder), [basename(path)]);
       assert.match(readFileSync(path, "utf8"), / D mitogen\.debug: add of /);
+    });
+
+    it("contexts that contexts start are part of it (DBG-01)", async (t) => {
+      const folder = temporaryFolder(t);
+      await using router = new Router();
+      const plain = await start(router);
+      const debugged = await plain.call(startLocal, { name: "debugged", debug: true });
+      await debugged.call(add, 1, 1);
+      const [one, ...others] = readdirSync(folder);
+      assert.deepEqual(others, []);
+      assert.match(
+        readFileSync(join(folder, String(one)), "utf8"),
+        /\nCreated by:\n(.*\n)* {4}at .*parents\..*\n(.*\n)*.* D mitogen\.debug: add of /,
+      );
+      router.enableDebug();
+      const later = await plain.call(startLocal, { name: "later" });
+      await later.call(add, 1, 1);
+      assert.equal(readdirSync(folder).length, 3);
+      assert.match(
+        router.dump(),
+        new RegExp(`context ${later.contextId} '${plain.name}\\.later': connected`),
+      );
+      assert.equal(later.describe().connection, undefined);
+      assert.equal(later.describe().link?.peer, plain.name);
     });
 
     it("describe tells how a context was made and what waits for it", async () => {

@@ -118,7 +118,8 @@ function statOf(pid: number): ProcessStat | undefined {
   return state && parent ? { pid, state, parent: Number(parent) } : undefined;
 }
 
-function commandOf(pid: number): string {
+/** The command line of a process, its first 200 characters; empty if it is gone. */
+export function commandOf(pid: number): string {
   return readOrEmpty(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 200);
 }
 

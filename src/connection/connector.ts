@@ -1,0 +1,238 @@
+import { hostname, userInfo } from "node:os";
+import type { Context } from "../core/context.ts";
+import type { ConnectionFacts } from "../core/describe.ts";
+import type { Message } from "../core/message.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { CancelledError } from "../errors.ts";
+import { Handle } from "../wire/handles.ts";
+import { MAX_CONTEXT_NAME } from "../wire/references.ts";
+import { Secret } from "../wire/secret.ts";
+import { callerStack } from "./caller-stack.ts";
+import type { ChildIdentity, StartedChild } from "./children.ts";
+import { connectErrorOf } from "./connect-error.ts";
+import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import type { ConnectRequest } from "./parent-role.ts";
+import { Semaphore } from "./semaphore.ts";
+
+/** What differs between the router of the program and that of a context. */
+export interface ConnectorHost {
+  /** How many connects may be under way at once. */
+  readonly concurrency: number;
+  /** The least important level that a new context forwards: a `LogLevel`. */
+  logLevel(): number;
+  isShutDown(): boolean;
+  /** An id for a child of the context `parentId`, which from then on may be asked to start it. */
+  allocateId(parentId: number): number | Promise<number>;
+  /** The connect is over, either way: from now on nobody can claim the id. */
+  releaseId?(contextId: number): void;
+  /** Starts a child of this process; absent in a context, whose broker thread is asked like any other context. */
+  startHere?(
+    method: string | ConnectionMethod,
+    options: ConnectOptions,
+    identity: ChildIdentity,
+  ): Promise<StartedFacts>;
+  /** Watches a connect; `stack` is where it was asked for. */
+  during?(connect: Promise<Context>, options: ConnectOptions, stack: () => string): Promise<Context>;
+  /** How a context was made, before anybody has it. */
+  onStarted?(context: Context, options: ConnectOptions, facts: MethodFacts): void;
+}
+
+/** What a new context, or the one that started it, says of it: claims. */
+export type StartedFacts = Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv">;
+export type MethodFacts = StartedFacts & Pick<ConnectionFacts, "method" | "nodeVersion">;
+
+/** A connect under way. */
+interface Pending {
+  readonly via: Context | undefined;
+  context?: Context;
+  nodeVersion: string;
+}
+
+/**
+ * Starts contexts for a router, the program's or that of a context: checks what is wanted, takes an id, and has this process or another
+ * one do it.
+ */
+export class Connector {
+  readonly #router: CoreRouter;
+  readonly #host: ConnectorHost;
+  readonly #connects: Semaphore;
+  readonly #pending: Map<number, Pending> = new Map();
+  readonly #started: Map<number, Context> = new Map();
+  readonly #threads: Set<number> = new Set();
+
+  constructor(router: CoreRouter, host: ConnectorHost) {
+    this.#router = router;
+    this.#host = host;
+    this.#connects = new Semaphore(host.concurrency);
+    const forget = router.onContextsLost;
+    router.onContextsLost = (contextIds, reason) => {
+      forget?.(contextIds, reason);
+      for (const id of contextIds) {
+        this.#started.delete(id);
+        this.#threads.delete(id);
+      }
+    };
+  }
+
+  /** The contexts that were started through here and can be reached. */
+  get started(): ReadonlyMap<number, Context> {
+    return this.#started;
+  }
+
+  /** Whether it is a thread, which can have no children. */
+  isThread(contextId: number): boolean {
+    return this.#threads.has(contextId);
+  }
+
+  /** The connect under way that an id was taken for. */
+  pending(contextId: number): { readonly via: Context | undefined } | undefined {
+    return this.#pending.get(contextId);
+  }
+
+  /** To be called when the route to a context comes, before anything of that context is delivered. */
+  noteStarted(context: Context, nodeVersion: string): void {
+    const pending = this.#pending.get(context.contextId);
+    if (pending === undefined) return;
+    pending.context = context;
+    pending.nodeVersion = nodeVersion;
+    this.#started.set(context.contextId, context);
+  }
+
+  /** `method` is a name of the table, which every context has, or a method of the program's own. */
+  async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
+    const methodName = typeof method === "string" ? method : method.name;
+    checkNames(options);
+    this.#router.broker.hold();
+    const stack = callerStack(this.start);
+    try {
+      return await this.#connects.run(() => {
+        const connect = this.startOne(method, methodName, options);
+        return this.#host.during?.(connect, options, stack) ?? connect;
+      });
+    } finally {
+      this.#router.broker.release();
+    }
+  }
+
+  private async startOne(
+    method: string | ConnectionMethod,
+    methodName: string,
+    options: ConnectOptions,
+  ): Promise<Context> {
+    const { contextId: ownId } = this.#router;
+    if (this.#host.isShutDown() || this.#router.broker.isShutDown) {
+      throw new CancelledError(`Cannot connect with ${methodName}(): the router has been shut down`);
+    }
+    const via = options.via?.contextId === ownId ? undefined : options.via;
+    if (via !== undefined && this.#threads.has(via.contextId)) {
+      throw new TypeError(
+        `Cannot connect with ${methodName}() via ${via.name}: a thread can have no children; use the context it belongs to`,
+      );
+    }
+    const allocated = this.#host.allocateId(via?.contextId ?? ownId);
+    // The process of the program's own is started before this returns.
+    const contextId = typeof allocated === "number" ? allocated : await allocated;
+    const pending: Pending = { via, nodeVersion: "" };
+    this.#pending.set(contextId, pending);
+    const remoteName = options.remoteName ?? defaultRemoteName();
+    const identity = { contextId, remoteName, logLevel: this.#host.logLevel() };
+    if (method === "thread") this.#threads.add(contextId);
+    try {
+      const facts = await (via === undefined && this.#host.startHere !== undefined
+        ? this.#host.startHere(method, options, identity)
+        : this.request(via, methodName, options, identity));
+      const context = pending.context ?? this.#router.contextById(contextId);
+      this.#host.onStarted?.(context, options, {
+        method: methodName,
+        nodeVersion: pending.nodeVersion,
+        ...facts,
+      });
+      return context;
+    } catch (error) {
+      this.#threads.delete(contextId);
+      throw error;
+    } finally {
+      this.#pending.delete(contextId);
+      this.#host.releaseId?.(contextId);
+    }
+  }
+
+  /** Has another context, or the broker thread of this one, start it. The answer comes behind the route. */
+  private async request(
+    via: Context | undefined,
+    methodName: string,
+    options: ConnectOptions,
+    identity: ChildIdentity,
+  ): Promise<StartedFacts> {
+    const parent = via ?? this.#router.myself();
+    const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
+    const passwordHandle = password === undefined ? 0 : this.offerPassword(parent, password);
+    try {
+      const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
+      const answer = (await parent.request(Handle.CONNECT_CHILD, request)) as Record<string, unknown>;
+      if ("failed" in answer) throw connectErrorOf(answer.failed, via?.name);
+      return readFacts(answer.connected);
+    } finally {
+      if (passwordHandle !== 0) this.#router.unlisten(passwordHandle);
+    }
+  }
+
+  /** A handle at which `parent`, and nobody else, may ask for the password when its prompt appears. */
+  private offerPassword(parent: Context, password: unknown): number {
+    const answer = async (message: Message): Promise<void> => {
+      const given = typeof password === "function" ? await password() : password;
+      message.reply(given instanceof Secret ? given : new Secret(String(given)));
+    };
+    return this.#router.addHandler(
+      (message) => {
+        answer(message).catch((error) =>
+          this.#router.answerDead(message, `the password was not given: ${error}`),
+        );
+      },
+      { respondent: parent, service: true },
+    );
+  }
+}
+
+/** The name of a context started from `via`. Names travel, and are part of every log line: the end of a long one tells most. */
+export function nameBelow(via: Context | undefined, name: string): string {
+  const full = via === undefined ? name : `${via.name}.${name}`;
+  return full.length < MAX_CONTEXT_NAME ? full : `…${full.slice(-(MAX_CONTEXT_NAME - 2))}`;
+}
+
+export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild): StartedFacts {
+  return { pid, platform, arch, argv };
+}
+
+/** [pid, platform, architecture, argv] of a child of another context: claims, of which anything may be wrong. */
+function readFacts(connected: unknown): StartedFacts {
+  const [pid, platform, arch, argv] = Array.isArray(connected) ? connected : [];
+  return {
+    pid: Number(pid),
+    platform: String(platform),
+    arch: String(arch),
+    argv: Array.isArray(argv) ? argv.map(String) : [],
+  };
+}
+
+function checkNames({ name, remoteName }: ConnectOptions): void {
+  if (remoteName !== undefined && /[/\\]/.test(remoteName)) {
+    throw new RangeError(`Cannot connect: remoteName ${JSON.stringify(remoteName)} may not hold slashes`);
+  }
+  if (name !== undefined && (name === "" || name.length >= MAX_CONTEXT_NAME)) {
+    throw new RangeError(`Cannot connect: a name has 1 to ${MAX_CONTEXT_NAME - 1} characters, got "${name}"`);
+  }
+}
+
+/** `<user>@<host>:<pid>` of this process. */
+function defaultRemoteName(): string {
+  return `${userName()}@${hostname()}:${process.pid}`.replace(/[/\\]/g, "_");
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? "user"); // an id without an account
+  }
+}

@@ -1,0 +1,168 @@
+import { connect as openSocket, type Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+import { Broker } from "../core/broker.ts";
+import type { Context } from "../core/context.ts";
+import { installFeatures } from "../core/features.ts";
+import { deadReason } from "../core/message.ts";
+import { importModule } from "../core/module-handle.ts";
+import { hasParentAuthority } from "../core/policy.ts";
+import { CoreRouter, type FunctionName, type Functions } from "../core/router.ts";
+import { StreamLink } from "../core/stream-link.ts";
+import { StreamError, TimeoutError } from "../errors.ts";
+import { referenceClass, referenceFunction } from "../loader/function-reference.ts";
+import { serviceCallsOf } from "../service/client.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { type Frame, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { isMain } from "./run-with-router.ts";
+import { formatHello } from "./unix-handshake.ts";
+import { checkSocket, socketError, textOf } from "./unix-socket.ts";
+
+export interface UnixConnectOptions {
+  /** How long the listener may take to answer, in milliseconds; 10,000 by default. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What {@link connect} gives. */
+export interface UnixConnection {
+  readonly router: ClientRouter;
+  /** The listening program. */
+  readonly context: Context;
+}
+
+/** What the listener says first. */
+interface ClientConfig {
+  readonly contextId: number;
+  readonly parentIds: readonly number[];
+  readonly maxMessageBytes: number;
+  readonly unidirectional: boolean;
+  readonly pid: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/**
+ * The router of a program that has connected to another: a context of that one, with an identity of its own that lasts as long as the
+ * connection. It starts no contexts.
+ */
+export class ClientRouter extends CoreRouter {
+  readonly #link: StreamLink;
+  readonly #context: Context;
+
+  constructor(link: StreamLink, config: ClientConfig) {
+    super(new Broker(), config);
+    this.#link = link;
+    this.functions = localFunctions;
+    installFeatures(this, serviceCallsOf);
+    this.#context = this.contextById(config.parentIds[0] as number, `unix_listener.${config.pid}`);
+    this.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
+    this.addHandler(() => void this.shutdown(), {
+      handle: Handle.SHUTDOWN,
+      policy: hasParentAuthority,
+      service: true,
+    });
+    const disown = this.broker.own({ shutdown: () => this.close() });
+    this.onParentLost = (reason) => {
+      disown();
+      this.onContextsLost?.(config.parentIds, reason);
+      this.endHandlers(reason);
+    };
+    this.attach(link, config.parentIds[0] as number, "parent");
+  }
+
+  /** The listening program. */
+  get listener(): Context {
+    return this.#context;
+  }
+
+  /** Ends the connection; who waits for something over it is told. Idempotent, never rejects. */
+  shutdown(): Promise<void> {
+    return this.broker.shutdown();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  private async close(): Promise<void> {
+    this.#link.close();
+    // The listener has heard all when it closes its side.
+    await this.#context.disconnected;
+  }
+}
+
+/**
+ * Connects to a program of this user that listens at `path`. `context.call(fn)` runs `fn` there: of the modules that it imports
+ * by itself from the same files, so not of this program's entry script. It takes calls and, with a Pool, services; no chains, no `stream`,
+ * no `import`; a `signal` ends the wait only. Rejects with a StreamError whose `cause` is Node's error
+ * (`cause.code` is `ENOENT`, `ECONNREFUSED`), and with a TimeoutError.
+ *
+ * ```ts
+ * const { router, context } = await connect("/run/user/1000/deploy.sock");
+ * console.log(await context.call(status));
+ * await router.shutdown();
+ * ```
+ */
+export async function connect(path: string, options: UnixConnectOptions = {}): Promise<UnixConnection> {
+  checkSocket(path);
+  const socket = openSocket(path);
+  try {
+    const router = await shakeHands(socket, path, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    // Only those who wait for something keep the program alive.
+    socket.unref();
+    return { router, context: router.listener };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<ClientRouter> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new TimeoutError(`Cannot connect to ${path}: no answer within ${timeoutMs} ms`));
+    }, timeoutMs);
+    const fail = (reason: string, cause?: unknown): void => {
+      clearTimeout(timer);
+      reject(socketError(`Cannot connect to ${path}: ${reason}`, cause));
+    };
+    socket.once("error", (error) => fail(textOf(error), error));
+    socket.once("connect", () => {
+      // The first frame is small; what follows is for the router, which knows the limit.
+      const link = new StreamLink("listener", socket, socket, 0xffffffff);
+      link.open({
+        onFrame: (frame) => {
+          try {
+            resolve(routerOf(frame, link));
+            clearTimeout(timer);
+          } catch (error) {
+            fail((error as Error).message, error);
+          }
+        },
+        onClosed: (reason) => fail(`it was not let in: ${reason}`),
+      });
+      socket.write(formatHello(process.pid));
+    });
+  });
+}
+
+function routerOf(frame: Frame, link: StreamLink): ClientRouter {
+  if (frame.replyTo === Handle.IS_DEAD) throw new StreamError(deadReason(frame));
+  return new ClientRouter(link, decodeValue(joinBody(frame)) as ClientConfig);
+}
+
+/** Functions are looked up where they are called, in the same files. */
+const localFunctions: Functions = {
+  nameOf(fn, isClass): FunctionName {
+    const name = isClass === true ? referenceClass(fn) : referenceFunction(fn);
+    if (name.module.startsWith("file:") && isMain({ filename: fileURLToPath(name.module) })) {
+      throw new TypeError(
+        `Cannot call function '${fn.name}' in the listening program: it is in this program's entry script, which would run there; move it into a module of its own`,
+      );
+    }
+    return name;
+  },
+  importModule,
+  prepare: () => undefined,
+  originalStack: (stack) => stack,
+};

@@ -1,0 +1,163 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { configFrame } from "../bootstrap/config-frame.ts";
+import { getLogger, logLevel } from "../core/log.ts";
+import { StreamLink } from "../core/stream-link.ts";
+import { acceptCalls } from "./local-calls.ts";
+import type { Router } from "./router.ts";
+import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts";
+import { listenAt, temporarySocketPath } from "./unix-socket.ts";
+
+export interface ListenOptions {
+  /** Where the socket is made; a new name in the folder for temporary files by default. */
+  readonly path?: string | undefined;
+}
+
+/** How long a program that connects may take to say who it is. */
+const HELLO_TIMEOUT_MS = 10_000;
+/** How long what is queued for a client may take to leave, at the end. */
+const CLOSE_MS = 500;
+/** How many may be connected and have said nothing. */
+const MAX_STRANGERS = 100;
+
+const log = getLogger("mitogen.unix");
+
+/**
+ * Lets other programs of this user, on this machine, {@link connect} to this one: they become contexts of `router` and speak with
+ * this program's own authority. They call functions here and in every context, and are called nothing themselves.
+ *
+ * Whoever may open the socket may do all that this program may: its mode is 0600, and a folder that others may write to is
+ * refused. Node cannot tell who is at the other end. The listener does not keep the program alive, {@link UnixListener.wait} does.
+ * Throws a StreamError when it cannot listen there.
+ *
+ * ```ts
+ * const listener = listen(router, { path: "/run/user/1000/deploy.sock" });
+ * await listener.wait();
+ * ```
+ */
+export function listen(router: Router, options: ListenOptions = {}): UnixListener {
+  return new UnixListener(router, options.path ?? temporarySocketPath());
+}
+
+export class UnixListener {
+  readonly path: string;
+  readonly #router: Router;
+  readonly #server: Server;
+  readonly #strangers: Set<Socket> = new Set();
+  readonly #links: Set<StreamLink> = new Set();
+  readonly #undo: (() => void)[];
+  #closed: Promise<void> | undefined;
+
+  /** See {@link listen}. */
+  constructor(router: Router, path: string) {
+    this.path = path;
+    this.#router = router;
+    this.#server = createServer((socket) => this.greet(socket));
+    this.#server.on("error", (error) => log.error(`${path}: ${error.message}`));
+    const remove = listenAt(this.#server, path);
+    this.#server.unref();
+    process.once("exit", remove);
+    const stopCalls = router.acceptCalls(() => acceptCalls(router));
+    const disown = router.own({ shutdown: () => this.close() });
+    this.#undo = [remove, () => process.off("exit", remove), stopCalls, disown];
+  }
+
+  /** Takes the socket away and ends the connections. Idempotent, never rejects. */
+  close(): Promise<void> {
+    this.#closed ??= this.end();
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Resolves when it is closed, also by the router's shutdown; keeps the program alive until then. */
+  async wait(): Promise<void> {
+    const { broker } = this.#router;
+    broker.hold();
+    await new Promise<void>((resolve) => {
+      if (this.#server.listening) this.#server.once("close", resolve);
+      else resolve();
+    });
+    broker.release();
+  }
+
+  private async end(): Promise<void> {
+    for (const undo of this.#undo) undo();
+    for (const socket of this.#strangers) socket.destroy();
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const link of this.#links) link.close();
+    const timer = setTimeout(() => {
+      for (const link of this.#links) link.abort(`${link.name}: did not leave when the listener was closed`);
+    }, CLOSE_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  /** A program has connected; nothing is believed before its first line is complete. */
+  private greet(socket: Socket): void {
+    if (this.#strangers.size >= MAX_STRANGERS) {
+      log.warning(`${this.path}: refused a client, ${MAX_STRANGERS} others have not said who they are`);
+      socket.destroy();
+      return;
+    }
+    this.#strangers.add(socket.unref());
+    let heard = Buffer.alloc(0);
+    const leave = (why: string): void => {
+      if (!this.#strangers.delete(socket)) return;
+      clearTimeout(timer);
+      log.info(`${this.path}: a client was not let in: ${why}`);
+      socket.destroy();
+    };
+    const timer = setTimeout(
+      () => leave(`no greeting within ${HELLO_TIMEOUT_MS} ms`),
+      HELLO_TIMEOUT_MS,
+    ).unref();
+    const onData = (chunk: Buffer): void => {
+      heard = Buffer.concat([heard, chunk]);
+      const end = heard.indexOf("\n");
+      const hello = end < 0 ? undefined : parseHello(heard.toString("latin1", 0, end));
+      if (hello !== undefined) {
+        socket.off("data", onData);
+        this.#strangers.delete(socket);
+        clearTimeout(timer);
+        this.admit(socket, hello, heard.subarray(end + 1));
+      } else if (end >= 0 || heard.length > MAX_HELLO_BYTES) leave("it did not greet");
+    };
+    socket.on("data", onData);
+    socket.on("end", () => leave("it left before its greeting was complete"));
+    socket.on("close", () => leave("it left before its greeting was complete"));
+    socket.on("error", (error) => leave(error.message));
+  }
+
+  private admit(
+    socket: Socket,
+    { protocolVersion, pid }: { protocolVersion: number; pid: number },
+    rest: Buffer,
+  ): void {
+    const { maxMessageBytes, unidirectional, contextId } = this.#router;
+    const name = `unix_client.${pid}`;
+    const link = new StreamLink(name, socket, socket, maxMessageBytes);
+    const refusal = versionRefusal(protocolVersion);
+    if (refusal !== undefined) {
+      log.info(`${this.path}: a client was not let in: ${refusal}`);
+      link.send(this.#router.deadFrame(0, 0, refusal));
+      link.close();
+      return;
+    }
+    this.#links.add(link);
+    socket.once("close", () => this.#links.delete(link));
+    const context = this.#router.admit(link, name, (id) =>
+      configFrame({
+        contextId: id,
+        parentIds: [contextId],
+        logLevel: logLevel(),
+        maxMessageBytes,
+        unidirectional,
+        pid: process.pid,
+      }),
+    );
+    log.debug(`${this.path}: ${name} is context ${context.contextId}`);
+    link.receive(rest);
+  }
+}

@@ -1,0 +1,182 @@
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import type { Server } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { StreamError } from "../errors.ts";
+
+/** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
+const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+const BACKLOG = 100;
+/** How often a path that others fight for is tried. */
+const MAX_TRIES = 5;
+const PROBE_TIMEOUT_MS = 5000;
+/** Prints what connecting to the path gave: `live`, or an error's code. */
+const PROBE = `const socket = require("net").connect(process.argv[1]);
+const tell = (what) => { console.log(what); process.exit(); };
+socket.on("connect", () => tell("live")).on("error", ({ code }) => tell(code));`;
+
+/** An error of the file system or the network, in our words; Node's is the `cause`, and its `errno` and `syscall` are kept. */
+export function socketError(message: string, cause?: unknown): StreamError {
+  const { errno, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  return Object.assign(new StreamError(message, { cause }), { errno, syscall });
+}
+
+/** A free path for a socket, in the folder for temporary files. */
+export function temporarySocketPath(): string {
+  return join(tmpdir(), `mitogen_unix_${process.pid}_${Math.random().toString(36).slice(2, 10)}.sock`);
+}
+
+/**
+ * Makes `server` listen at `path`, for this user only. Nobody ever sees the socket without its mode, or before it answers: it is made in a folder of our
+ * own and then linked to its place, which fails if something is there. Throws a StreamError; a dead socket is replaced, a
+ * live one or another file never is. Returns what takes it away again.
+ */
+export function listenAt(server: Server, path: string): () => void {
+  checkPath(path, "listen at");
+  const folder = privateFolder(path);
+  const made = join(folder, "s");
+  try {
+    // `exclusive`: in a worker of a cluster, too, it is this process that listens; so it is done when this returns.
+    server.listen({ path: made, backlog: BACKLOG, exclusive: true });
+    if (!server.listening) throw socketError(`Cannot listen at ${path}: the socket could not be made`);
+    chmodSync(made, 0o600);
+    const own = lstatSync(made);
+    place(made, path);
+    return () => removeIfSame(path, own);
+  } catch (error) {
+    server.close();
+    throw error instanceof StreamError
+      ? error
+      : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Refuses a socket that another user may have put there. Throws a StreamError. */
+export function checkSocket(path: string): void {
+  checkPath(path, "connect to");
+  let found: Stats;
+  try {
+    found = lstatSync(path);
+  } catch (error) {
+    throw socketError(`Cannot connect to ${path}: ${textOf(error)}`, error);
+  }
+  const own = process.getuid?.();
+  if (own === undefined || own === 0 || found.uid === own || found.uid === 0) return;
+  throw socketError(`Cannot connect to ${path}: it belongs to user ${found.uid}, not to ${own}`);
+}
+
+export function textOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === undefined ? message : `${TEXTS[code] ?? message} (${code})`;
+}
+
+const TEXTS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  ECONNREFUSED: "nobody listens there",
+  EACCES: "permission denied",
+  ENOTSOCK: "it is not a socket",
+};
+
+function checkPath(path: string, verb: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes === 0 || path.includes("\0") || bytes > MAX_PATH_BYTES) {
+    throw new RangeError(
+      `Cannot ${verb} ${JSON.stringify(path)}: the path of a socket has 1 to ${MAX_PATH_BYTES} bytes, and no NUL`,
+    );
+  }
+}
+
+/** Beside the path, for a link does not reach another file system; anywhere if the name would get too long. */
+function privateFolder(path: string): string {
+  const parent = dirname(path);
+  try {
+    const { mode } = statSync(parent);
+    if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
+      throw socketError(
+        `Cannot listen at ${path}: others may write to ${parent} and replace what is in it; use a folder of your own`,
+      );
+    }
+    const isShort = Buffer.byteLength(join(parent, ".mitogen_123456/s")) <= MAX_PATH_BYTES;
+    return mkdtempSync(join(isShort ? parent : tmpdir(), ".mitogen_"));
+  } catch (error) {
+    throw error instanceof StreamError
+      ? error
+      : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  }
+}
+
+function place(made: string, path: string): void {
+  for (let turn = 1; ; turn++) {
+    try {
+      linkSync(made, path);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EEXIST" && turn < MAX_TRIES) removeDead(path);
+      else if (code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP") {
+        // A file system without links between sockets (macOS): nobody should be there, but it cannot be made sure.
+        removeDead(path);
+        renameSync(made, path);
+        return;
+      } else throw error;
+    }
+  }
+}
+
+/** Takes away a socket that nobody listens at; throws for anything else that is there. */
+function removeDead(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw socketError(`Cannot listen at ${path}: there is a file that is no socket`, exists(path));
+  }
+  const state = probe(path);
+  if (state === "ECONNREFUSED") removeIfSame(path, found);
+  else if (state !== "ENOENT") {
+    const what =
+      state === "live" ? "another program listens there" : `it cannot be told who listens there: ${state}`;
+    throw socketError(`Cannot listen at ${path}: ${what}`, exists(path));
+  }
+}
+
+/** What becomes of a connection: asked by another process, for `listen` does not wait. */
+function probe(path: string): string {
+  const env = { ...process.env, NODE_OPTIONS: "" };
+  const { stdout } = spawnSync(process.execPath, ["-e", PROBE, path], {
+    env,
+    encoding: "utf8",
+    timeout: PROBE_TIMEOUT_MS,
+  });
+  return (stdout ?? "").trim() || "no answer";
+}
+
+function exists(path: string): Error {
+  return Object.assign(new Error(`listen EADDRINUSE: address already in use ${path}`), {
+    code: "EADDRINUSE",
+    syscall: "listen",
+    address: path,
+  });
+}
+
+/** Never throws; what has taken its place meanwhile stays. */
+function removeIfSame(path: string, own: Stats): void {
+  try {
+    const found = lstatSync(path);
+    if (found.ino === own.ino && found.dev === own.dev) unlinkSync(path);
+  } catch {
+    // It is gone already, or the folder is no longer ours to write to.
+  }
+}

@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { ChannelError, type Context, Router } from "../../src/index.ts";
+import * as daemon from "../fixtures/remote/daemon.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as parents from "../fixtures/remote/parents.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { lab, nodes, skipReason } from "../support/lab.ts";
+import { part } from "../support/lab-methods.ts";
+import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
+import { runProgram } from "../support/run-program.ts";
+import { sshTo } from "../support/ssh-options.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** A machine that is busy may take so long. */
+const PATIENCE_MS = 15_000;
+
+let folder = "";
+let heart = "";
+/** Ended at the end of each test, whatever happened. */
+let detached: number[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "mitogen-detach-"));
+  heart = join(folder, "heart");
+  detached = [];
+});
+afterEach(async () => {
+  for (const pid of detached) {
+    try {
+      process.kill(pid, "SIGTERM");
+    } catch {
+      // It has ended already.
+    }
+  }
+  const left = await processesGone(detached, 5000);
+  for (const pid of left) process.kill(pid, "SIGKILL");
+  rmSync(folder, { recursive: true });
+  assert.deepEqual(left, [], "SIGTERM ends a detached context");
+});
+
+async function until(isSo: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!isSo()) {
+    assert.ok(Date.now() < deadline, `${what} did not happen`);
+    await pause(10);
+  }
+}
+
+/** Waits until the detached context has grown its file since now. */
+async function beats(): Promise<void> {
+  await until(() => existsSync(heart), "the first sign of life");
+  const { size } = statSync(heart);
+  await until(() => statSync(heart).size > size, "another beat");
+}
+
+function report(): unknown {
+  return JSON.parse(readFileSync(heart, "utf8").split("\n")[0] as string);
+}
+
+async function failure(call: Promise<unknown>): Promise<Error> {
+  return await call.then(
+    () => assert.fail("it was answered"),
+    (error) => error as Error,
+  );
+}
+
+/** Detaches it; its caller and those who wait are told. */
+async function letGo(context: Context): Promise<number> {
+  const pid = await context.call(remote.pid);
+  detached.push(pid);
+  const error = await failure(context.call(daemon.detachAndBeat, heart));
+  assert.ok(error instanceof ChannelError, String(error));
+  assert.equal(error.message, `${context.name.split(".").slice(-1)}: was detached`);
+  await context.disconnected;
+  await assert.rejects(context.call(remote.pid), ChannelError);
+  return pid;
+}
+
+const targets: [string, string | undefined][] = [["this Node", undefined]];
+if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
+
+for (const [version, nodePath] of targets) {
+  describe(`detach(), ${version}`, () => {
+    it("lets the context live on when the program's router is shut down (DET-01, DET-02, DET-04)", async () => {
+      const router = new Router();
+      const context = await router.local({ name: "free", nodePath });
+      const pid = await letGo(context);
+      await beats();
+      const started = Date.now();
+      await router.shutdown();
+      assert.ok(Date.now() - started < 2000, "it is not waited for");
+      await beats();
+      assert.deepEqual(report(), {
+        parentIds: [],
+        unreachable: "Cannot route message to context 0: no route from context 1",
+        isSame: true,
+      });
+      assert.deepEqual(descendants(process.pid).includes(pid), false, "it is nobody's child");
+      for (const signal of ["SIGHUP", "SIGINT", "SIGQUIT"] as const) process.kill(pid, signal);
+      await beats();
+    });
+
+    it("keeps what is below it, and can start more", async () => {
+      await using router = new Router();
+      const context = await router.local({ name: "free", nodePath });
+      const pid = await context.call(remote.pid);
+      detached.push(pid);
+      await failure(context.call(daemon.detachWithChild, heart));
+      await beats();
+      await router.shutdown();
+      await beats();
+      const { childPid, ...rest } = report() as { childPid: number };
+      assert.deepEqual(rest, { sum: 5, hasLater: true });
+      process.kill(pid, "SIGTERM");
+      assert.deepEqual(await processesGone([pid, childPid], 5000), [], "and they end together");
+    });
+
+    it("ends what waits there for contexts elsewhere", async () => {
+      await using router = new Router();
+      const [context, sibling] = [await router.local({ nodePath }), await router.local()];
+      detached.push(await context.call(remote.pid));
+      const silent = router.addHandler(() => undefined);
+      const { handle } = await sibling.call(parents.openNumbers);
+      await failure(context.call(daemon.detachWhileWaiting, heart, sibling, handle, silent));
+      await beats();
+      assert.deepEqual(report(), Array(2).fill(`Context ${context.contextId} was detached`));
+    });
+
+    it("ends what waits for the program below it", async () => {
+      await using router = new Router();
+      const context = await router.local({ nodePath });
+      detached.push(await context.call(remote.pid));
+      const silent = router.addHandler(() => undefined);
+      await failure(context.call(daemon.detachWhileOthersWait, heart, silent));
+      await beats();
+      assert.deepEqual(report(), Array(2).fill(`Context ${context.contextId} was detached`));
+    });
+
+    it("may be followed by the end, of its own accord or not", async () => {
+      await using router = new Router();
+      for (const isThrown of [false, true]) {
+        const context = await router.local({ nodePath });
+        const pid = await context.call(remote.pid);
+        const started = Date.now();
+        if (isThrown) await failure(context.call(daemon.detachThenThrow));
+        else await failure(context.call(daemon.detachAndExit, heart));
+        assert.deepEqual(await processesGone([pid], 5000), []);
+        assert.ok(Date.now() - started < 5000);
+      }
+      assert.equal(readFileSync(heart, "utf8"), "exited\n");
+    });
+
+    it("sends what was printed before", async () => {
+      await using router = new Router();
+      const logs = collectLogs("info");
+      const context = await router.local({ name: "talker", nodePath });
+      detached.push(await context.call(remote.pid));
+      await failure(context.call(daemon.printMuchAndDetach, 5000));
+      assert.equal(logs.lines("stdout", "talker").length, 5000);
+      logs.stop();
+    });
+  });
+}
+
+describe("the parent of a detached context", () => {
+  it("lets go only its own child processes, and each once (DET-03)", async () => {
+    await using router = new Router();
+    const logs = collectLogs();
+    const thread = await router.thread();
+    assert.match(await thread.call(daemon.tryToDetach), /^Cannot detach: this context is a thread/);
+    assert.match(await thread.call(daemon.askToLetGo), /: it is no child process of this one$/);
+    const hop = await router.local();
+    const below = await router.local({ via: hop });
+    assert.match(await below.call(daemon.askToLetGo), /: it is no child process of this one$/);
+    // One that says so and stays is served, and not waited for.
+    assert.equal(await hop.call(daemon.askToLetGo), "answered");
+    assert.match(await hop.call(daemon.askToLetGo), /: it has been detached before$/);
+    assert.match(
+      await hop.call(daemon.tryToDetach),
+      /^Cannot detach context 2: it has been detached before$/,
+    );
+    assert.equal(await below.call(remote.add, 1, 1), 2);
+    const warnings = logs.records.filter(({ level }) => level === "warning");
+    assert.equal(
+      warnings.filter(({ message }) => /^Refused to detach context \d+: /.test(message)).length,
+      4,
+    );
+    logs.stop();
+    const pids = await Promise.all([hop, below].map((context) => context.call(remote.pid)));
+    await router.shutdown();
+    assert.deepEqual(await processesGone(pids, 5000), []);
+  });
+
+  it("may be a context: a grandchild outlives both (DET-02)", async () => {
+    const router = new Router();
+    const hop = await router.local({ name: "hop" });
+    const free = await hop.call(parents.startLocal, { name: "free" });
+    const pid = await letGo(free);
+    const hopPid = await hop.call(remote.pid);
+    await hop.shutdown();
+    assert.deepEqual(await processesGone([hopPid], 5000), []);
+    await beats();
+    await router.shutdown();
+    await beats();
+    assert.deepEqual(await processesGone([pid], 0), [pid]);
+  });
+
+  it("may be killed: the detached context does not notice", async () => {
+    const program = runProgram("e2e/detaching.mjs", { env: { MITOGEN_TEST_HEART: heart } });
+    detached.push(Number(await program.line()));
+    await beats();
+    program.process.kill("SIGKILL");
+    await program.ended;
+    await beats();
+  });
+
+  it("may just return", async () => {
+    const program = runProgram("e2e/detaching.mjs", { env: { MITOGEN_TEST_HEART: `${heart} return` } });
+    detached.push(Number(await program.line()));
+    assert.equal((await program.ended).code, 0);
+    await beats();
+  });
+
+  it("reaps ssh and sudo, the contexts live on", { skip: skipReason() }, async () => {
+    await using router = new Router();
+    const ways: (() => Promise<Context>)[] = [
+      () =>
+        router.sudo({
+          username: "mitogen-target",
+          nodePath: lab()?.node,
+          sudoPath: part("become").tools.sudo,
+        }),
+      () => router.ssh(sshTo("mitogen-dash", { name: "there" })),
+    ];
+    for (const connect of ways) {
+      const context = await connect();
+      heart = join("/tmp", `mitogen-heart-${process.pid}-${context.contextId}`);
+      const before = descendants(process.pid).length;
+      const pid = await context.call(remote.pid);
+      detached.push(pid);
+      assert.ok((await failure(context.call(daemon.detachAndBeat, heart))) instanceof ChannelError);
+      await beats();
+      await until(() => descendants(process.pid).length < before, "the end of the tool");
+      await beats();
+      process.kill(pid, "SIGTERM");
+      assert.deepEqual(await processesGone([pid], 5000), []);
+      rmSync(heart);
+    }
+  });
+});
