@@ -43,6 +43,7 @@ const PARTS = [
       /^src\/(service|files)\//,
       // What the program's router and a context's have in common.
       /^src\/connection\/(connecting-router|connector|connect-error|caller-stack|debug-context|semaphore)\.ts$/,
+      /^src\/loader\/builtin-functions\.ts$/,
       /^shared:/,
     ],
   },

@@ -24,6 +24,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
       "loader/importer.ts",
       "loader/evaluator.ts",
       "loader/builtins.ts",
+      "loader/builtin-functions.ts",
       "loader/module-record.ts",
       "calls",
       "service",

@@ -7,6 +7,8 @@ import type { Frame } from "../wire/frame.ts";
 import { printExit, type ToolProcess } from "./tool-process.ts";
 import type { Traffic } from "./traffic.ts";
 
+/** Below this much queued `send` answers true, and who waits may go on. */
+const HIGH_WATER_BYTES = 1024 * 1024;
 /** How long the end of the link waits for the exit that explains it. */
 const EXPLAIN_MS = 250;
 /** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
@@ -32,6 +34,8 @@ export class ChildLink extends StreamLink {
   /** The process is the child's own, and not a helper such as ssh or sudo. */
   readonly #isDirect: boolean;
   readonly #closed: Deferred<void> = new Deferred();
+  /** Those who wait for less to be queued. */
+  readonly #waiting: Set<() => void> = new Set();
   #isEnding = false;
   #isAborted = false;
   #reaped: Promise<void> = Promise.resolve();
@@ -40,6 +44,7 @@ export class ChildLink extends StreamLink {
     super(name, tool.stdout, tool.stdin, maxMessageBytes);
     this.#tool = tool;
     this.#isDirect = isDirect;
+    for (const event of ["drain", "close"]) tool.stdin.on(event, () => this.wakeWaiting());
     // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
     const history = new History();
     tool.stderr.on("data", (chunk: Buffer) => {
@@ -74,6 +79,19 @@ export class ChildLink extends StreamLink {
   override send(frame: Frame): boolean {
     this.#messagesSent += 1;
     return super.send(frame);
+  }
+
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.add(resolve);
+      this.wakeWaiting();
+    });
+  }
+
+  private wakeWaiting(): void {
+    if (this.queuedBytes >= HIGH_WATER_BYTES && !this.#tool.stdin.destroyed) return;
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 
   /** Messages; and what the operating system has taken and given, payload and noise included. */

@@ -10,6 +10,7 @@ import { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { noteCall } from "./in-flight.ts";
 import { Message } from "./message.ts";
+import type { AnyFunction, ArgumentsOf, ResultOf } from "./overloads.ts";
 import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
 import { Sender } from "./sender.ts";
@@ -23,8 +24,17 @@ type AnyCallable = Callable<readonly unknown[], unknown>;
 
 /** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
 export interface BoundCalls {
+  call<F extends AnyFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Promise<Awaited<ResultOf<F, A>>>;
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
+  callAsync<F extends AnyFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Receiver<Awaited<ResultOf<F, A>>>;
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
+  callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
   stream<A extends readonly unknown[], T>(
     fn: Callable<A, Streamable<T>>,
@@ -188,8 +198,8 @@ export function bindCalls(context: Context, options: CallOptions): BoundCalls {
   return {
     stream: boundStream as BoundCalls["stream"],
     call: boundCall as BoundCalls["call"],
-    callAsync: (fn, ...args) => callAsync(context, fn as never, args, options) as never,
-    callNoReply: (fn, ...args) => callNoReply(context, fn as never, args, options),
+    callAsync: (fn: never, ...args: never[]) => callAsync(context, fn, args, options) as never,
+    callNoReply: (fn: never, ...args: never[]) => callNoReply(context, fn, args, options),
   };
 }
 

@@ -8,6 +8,7 @@ import type { Callable } from "./function-ref.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { AnyModule, ModuleHandle } from "./module-handle.ts";
+import type { AnyFunction, ArgumentsOf, ResultOf } from "./overloads.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter, Features } from "./router.ts";
 import type {
@@ -50,18 +51,30 @@ export class Context {
    * const hostname = await context.call(os.hostname);
    * ```
    */
-  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>> {
-    return this.features.call(this, fn as never, args, {}, this.call) as Promise<Awaited<R>>;
+  call<F extends AnyFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Promise<Awaited<ResultOf<F, A>>>;
+  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
+  call(fn: never, ...args: never[]): never {
+    return this.features.call(this, fn, args, {}, this.call) as never;
   }
 
   /** Like {@link call}, but returns at once; the receiver gets one message. It may be discarded unread. Throws a TypeError like `call` rejects. */
-  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>> {
-    return this.features.callAsync(this, fn as never, args) as Receiver<Awaited<R>>;
+  callAsync<F extends AnyFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Receiver<Awaited<ResultOf<F, A>>>;
+  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
+  callAsync(fn: never, ...args: never[]): never {
+    return this.features.callAsync(this, fn, args) as never;
   }
 
   /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR. */
-  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void {
-    this.features.callNoReply(this, fn as never, args);
+  callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
+  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
+  callNoReply(fn: never, ...args: never[]): void {
+    this.features.callNoReply(this, fn, args);
   }
 
   /**

@@ -311,10 +311,14 @@ export class FrameRouter {
   }
 
   private invoke(handler: Handler, frame: Frame): void {
-    try {
-      handler.onFrame(frame);
-    } catch (error) {
+    const failed = (error: unknown): void =>
       log.error(`Handler for ${frame.handle} failed: ${(error as Error | undefined)?.stack ?? error}`);
+    try {
+      const result: unknown = handler.onFrame(frame);
+      // Unhandled it would end the process.
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
     }
   }
 

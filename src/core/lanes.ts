@@ -6,8 +6,18 @@ import { isCreditHandle } from "./credit-handles.ts";
 
 /** Frames above this cross a link in parts, between which others may pass. */
 const PART_BYTES = 64 * 1024;
-/** How many pairs of contexts may have a frame in parts on its way over one link: what a hostile child can make us keep. */
-const MAX_UNFINISHED = 64;
+/** How many large frames may be on their way over one link at once. */
+const MAX_OPEN = 64;
+/** How long they may be together; a single one may be longer. */
+const MAX_OPEN_BYTES = 64 * 1024 * 1024;
+
+/** What leaves a lane: a frame, or the parts of a large one, of which others may take their turn in between. */
+interface Load {
+  readonly parts: (readonly Uint8Array[])[];
+  /** Length of a frame in parts; 0 for one that leaves as it is. */
+  readonly total: number;
+  isOpen: boolean;
+}
 
 /**
  * What waits for its turn on a link: large frames, and what a flow-controlled sender sends, by who sends it to whom. Between
@@ -16,7 +26,10 @@ const MAX_UNFINISHED = 64;
 export class Lanes {
   /** Waiting here. */
   bytes = 0;
-  readonly #lanes: Map<string, (readonly Uint8Array[])[]> = new Map();
+  readonly #lanes: Map<string, Load[]> = new Map();
+  readonly #open: OpenFrames = new OpenFrames();
+  /** Found no room for its large frame: no other lane opens one before it does, or a stream of smaller ones could starve it. */
+  #next: string | undefined;
 
   /** `bulk`: it was put here. `barrier`: it must leave behind all that is here. `plain`: it may leave at once. */
   add(frame: Frame, pieces: readonly Uint8Array[]): "bulk" | "barrier" | "plain" {
@@ -25,36 +38,59 @@ export class Lanes {
     // Routes and modules concern what others send: they keep their place among everything.
     if (handle <= Handle.LAST_RESERVED && !isCall) return isUrgent(handle) ? "plain" : "barrier";
     const bytes = lengthOf(pieces);
-    const isBulk = bytes > PART_BYTES || isCreditHandle(frame.replyTo);
+    const isLarge = bytes > PART_BYTES;
+    const isBulk = isLarge || isCreditHandle(frame.replyTo);
+    // Nearly every frame ends here, and needs no key.
+    if (!isBulk && (this.bytes === 0 || isCreditHandle(handle) || bytes === HEADER_BYTES)) return "plain";
     const key = `${frame.srcId}:${frame.dstId}`;
-    const lane = this.bytes > 0 ? this.#lanes.get(key) : undefined;
-    if (!isBulk && (lane === undefined || isCreditHandle(handle) || bytes === HEADER_BYTES)) return "plain";
-    const entries = bytes > PART_BYTES ? inParts(frame, pieces, bytes) : [pieces];
-    for (const entry of entries) this.bytes += lengthOf(entry);
-    if (lane !== undefined) lane.push(...entries);
-    else this.#lanes.set(key, entries);
+    const lane = this.#lanes.get(key);
+    if (!isBulk && lane === undefined) return "plain";
+    const parts = isLarge ? inParts(frame, pieces, bytes) : [pieces];
+    for (const part of parts) this.bytes += lengthOf(part);
+    const load: Load = { parts, total: isLarge ? bytes : 0, isOpen: false };
+    if (lane !== undefined) lane.push(load);
+    else this.#lanes.set(key, [load]);
     return "bulk";
   }
 
   /** The next part, from one lane after the other; only while there are `bytes`. */
   take(): readonly Uint8Array[] {
-    const [[key, lane]] = this.#lanes as Iterable<unknown> as [[string, (readonly Uint8Array[])[]]];
-    this.#lanes.delete(key);
-    const pieces = lane.shift() as readonly Uint8Array[];
-    if (lane.length > 0) this.#lanes.set(key, lane);
-    this.bytes -= lengthOf(pieces);
-    return pieces;
+    for (const [key, lane] of this.#lanes) {
+      const load = lane[0] as Load;
+      if (!this.mayLeave(key, load)) continue;
+      const part = load.parts.shift() as readonly Uint8Array[];
+      if (load.parts.length === 0) {
+        lane.shift();
+        if (load.isOpen) this.#open.end(load.total);
+      }
+      this.#lanes.delete(key);
+      if (lane.length > 0) this.#lanes.set(key, lane);
+      this.bytes -= lengthOf(part);
+      return part;
+    }
+    // Not reached: what is open may go on, and while nothing is, anything may be opened.
+    throw new Error("No lane may leave");
   }
 
+  /** For a link that has ended: what was on its way is not finished. */
   clear(): void {
     this.bytes = 0;
     this.#lanes.clear();
+  }
+
+  private mayLeave(key: string, load: Load): boolean {
+    if (load.total === 0 || load.isOpen) return true;
+    if (this.#next !== undefined && this.#next !== key) return false;
+    load.isOpen = this.#open.begin(load.total);
+    this.#next = load.isOpen ? undefined : key;
+    return load.isOpen;
   }
 }
 
 /** Makes frames of their parts again. */
 export class Assembler {
   readonly #maxMessageBytes: number;
+  readonly #open: OpenFrames = new OpenFrames();
   readonly #unfinished: Map<string, { readonly bytes: Buffer; filled: number }> = new Map();
 
   constructor(maxMessageBytes: number) {
@@ -66,7 +102,9 @@ export class Assembler {
     const key = `${srcId}:${dstId}`;
     let whole = this.#unfinished.get(key);
     if (whole === undefined) {
-      if (total > this.#maxMessageBytes + HEADER_BYTES || this.#unfinished.size >= MAX_UNFINISHED)
+      // Room is made for a frame when its first part comes. A hostile neighbour could begin many and finish none: what it
+      // can make us keep is what an honest one has on its way at once, or a single frame.
+      if (total > this.#maxMessageBytes + HEADER_BYTES || !this.#open.begin(total))
         throw new ProtocolError(`Cannot receive message: ${total} bytes in parts are too many`);
       whole = { bytes: Buffer.allocUnsafeSlow(total), filled: 0 };
       this.#unfinished.set(key, whole);
@@ -79,6 +117,7 @@ export class Assembler {
     }
     if (whole.filled < whole.bytes.length) return undefined;
     this.#unfinished.delete(key);
+    this.#open.end(whole.bytes.length);
     let frame: Frame | undefined;
     new FrameDecoder(this.#maxMessageBytes).push(whole.bytes, (found) => {
       frame = found;
@@ -86,6 +125,25 @@ export class Assembler {
     if (frame === undefined || (frame as Frame).encoding === Encoding.PART)
       throw new ProtocolError("Cannot receive message: its parts make no frame");
     return frame;
+  }
+}
+
+/** The large frames of which some parts have crossed a link and some have not: both of its ends count them alike. */
+class OpenFrames {
+  #count = 0;
+  #bytes = 0;
+
+  /** False if there is no room for one more; then nothing has changed. The first always has room. */
+  begin(total: number): boolean {
+    if (this.#count > 0 && (this.#count === MAX_OPEN || this.#bytes + total > MAX_OPEN_BYTES)) return false;
+    this.#count += 1;
+    this.#bytes += total;
+    return true;
+  }
+
+  end(total: number): void {
+    this.#count -= 1;
+    this.#bytes -= total;
   }
 }
 

@@ -22,6 +22,9 @@ export interface Link {
    */
   send(frame: Frame): boolean;
 
+  /** Resolves when `send` would answer true, and when the link has ended. Absent where nothing queues, or nobody asks. */
+  drained?(): Promise<void>;
+
   /** Writes what is queued, then ends the sending side. Safe to call twice. */
   close(): void;
 

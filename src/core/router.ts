@@ -114,14 +114,14 @@ export class CoreRouter extends FrameRouter implements Reviver {
   }
 
   /**
-   * Calls `fn` for every message to a handle, and returns the handle. Runs on the event loop; what it throws is logged.
-   * Throws a RangeError when the handle is taken.
+   * Calls `fn` for every message to a handle, and returns the handle. Runs on the event loop; what it throws, or an
+   * async one rejects with, is logged. Throws a RangeError when the handle is taken.
    */
   addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
     const credits = this.features?.newCredits();
-    const onFrame = (frame: ConstructorParameters<typeof Message>[1]): void => {
+    const onFrame = (frame: ConstructorParameters<typeof Message>[1]): unknown => {
       credits?.consumed(frame);
-      fn(new Message(this, frame));
+      return fn(new Message(this, frame));
     };
     return this.listen(onFrame, {
       handle: options.handle,

@@ -1,4 +1,4 @@
-import { builtinModules, createRequire } from "node:module";
+import { builtinModules } from "node:module";
 import type { AnyFunction, FunctionReference } from "./module-record.ts";
 
 const GLOBALS = [
@@ -31,7 +31,6 @@ const UNUSUAL = /^_|^(punycode|sys|domain|constants|trace_events|wasi|inspector|
 
 const MAX_DEPTH = 3;
 
-const require = createRequire(import.meta.url);
 /**
  * Loading worker_threads, which the inspector does too, puts another function into the place of `process.chdir` and
  * `process.cwd`. Both of each are known: a caller may hold the old one.
@@ -39,6 +38,8 @@ const require = createRequire(import.meta.url);
 const replaceable = new Map<unknown, FunctionReference>();
 let loadedNames: readonly string[] = [];
 let loadedCount = -1;
+
+type Load = (id: string) => unknown;
 
 /** An object with public functions, and where it is. */
 interface Root {
@@ -48,16 +49,20 @@ interface Root {
 }
 
 /**
- * Names a function of Node or of the language by identity: `fs.promises.readFile`, `Date.now`, `process.chdir`.
+ * Names a function of Node or of the language by identity: `fs.promises.readFile`, `Date.now`, `process.chdir`. `load` gives the
+ * exports of a builtin by its id.
  *
  * A caller who holds a function of a module has loaded that module, so only loaded modules are looked through and no
  * look-up loads one. The shortest public name wins.
  */
-export function findBuiltin(fn: AnyFunction): FunctionReference | undefined {
+export function findBuiltin(fn: AnyFunction, load: Load): FunctionReference | undefined {
   rememberReplaceable();
   // Most functions are called what they are exported as; looking at all there are takes some milliseconds.
   return (
-    replaceable.get(fn) ?? findUnder(fn, pathByName) ?? findUnder(fn, directPath) ?? findUnder(fn, deepPath)
+    replaceable.get(fn) ??
+    findUnder(fn, load, pathByName) ??
+    findUnder(fn, load, directPath) ??
+    findUnder(fn, load, deepPath)
   );
 }
 
@@ -69,29 +74,36 @@ export function rememberReplaceable(): void {
 
 type PathFinder = (fn: AnyFunction, value: unknown, path: readonly string[]) => readonly string[] | undefined;
 
-function findUnder(fn: AnyFunction, pathTo: PathFinder): FunctionReference | undefined {
-  for (const { value, module, path } of roots()) {
+function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionReference | undefined {
+  for (const { value, module, path } of roots(load)) {
     const found = value === fn ? path : pathTo(fn, value, path);
     if (found !== undefined) return { module, path: found };
   }
   return undefined;
 }
 
-function* roots(): Generator<Root> {
+function* roots(load: Load): Generator<Root> {
   const scope = globalThis as unknown as Record<string, unknown>;
   for (const name of GLOBALS) yield { value: scope[name], module: "global", path: [name] };
   // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
   if (isLoaded("internal/crypto/webcrypto")) {
     yield { value: globalThis.crypto, module: "global", path: ["crypto"] };
   }
-  for (const name of loadedBuiltins()) yield { value: load(name), module: `node:${name}`, path: [] };
+  for (const name of loadedBuiltins()) {
+    const module = `node:${name}`;
+    yield { value: exportsOf(module, load), module, path: [] };
+  }
 }
 
 function pathByName(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
   if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
   const { name } = fn;
-  if (isPublic(name) && member(value, path, name) === fn) return [...path, name];
-  if (path.length > 0 && !INHERITING.has(path.at(-1) as string)) return undefined;
+  if (isPublic(name) && member(value, path, name) === fn) {
+    // `util.isDate` is an old name of `util.types.isDate`, which new Nodes do not have.
+    const inner = member(value, path, "types");
+    return isOwner(inner) && member(inner, path, name) === fn ? [...path, "types", name] : [...path, name];
+  }
+  if (path.length > 0 && !INHERITING.has(path[path.length - 1] as string)) return undefined;
   for (const key of CONTAINERS) {
     const inner = member(value, path, key);
     const found = inner === value ? undefined : pathByName(fn, inner, [...path, key]);
@@ -140,7 +152,7 @@ function memberValue(owner: object, key: string, property: PropertyDescriptor): 
 }
 
 function owners(value: object, path: readonly string[]): object[] {
-  const prototype = INHERITING.has(path.at(-1) ?? "") ? Object.getPrototypeOf(value) : null;
+  const prototype = INHERITING.has(path[path.length - 1] ?? "") ? Object.getPrototypeOf(value) : null;
   return prototype === null ? [value] : [value, prototype];
 }
 
@@ -185,9 +197,9 @@ function loadList(): string[] | undefined {
   return (process as unknown as { moduleLoadList?: string[] }).moduleLoadList;
 }
 
-function load(name: string): unknown {
+function exportsOf(module: string, load: Load): unknown {
   try {
-    return require(`node:${name}`);
+    return load(module);
   } catch {
     // Listed but not to be had in this build or under this permission model.
     return undefined;

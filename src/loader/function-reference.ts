@@ -89,7 +89,7 @@ export function warmUpReferences(): void {
 function find(fn: AnyFunction): FunctionReference {
   // Looking through what Node offers takes longer than asking V8, so functions that have a file are spared it.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
-  const builtin = isNative ? findBuiltin(fn) : undefined;
+  const builtin = isNative ? findBuiltin(fn, require) : undefined;
   if (builtin !== undefined) return builtin;
   rememberReplaceable();
   const origin = functionOrigin(fn);
@@ -98,7 +98,7 @@ function find(fn: AnyFunction): FunctionReference {
   }
   const likely = likelyUrl(origin);
   if (likely === undefined || likely.startsWith("node:")) {
-    const inside = findBuiltin(fn);
+    const inside = findBuiltin(fn, require);
     if (inside !== undefined) return inside;
   }
   const url = originUrl(origin);

@@ -1,7 +1,7 @@
 import { inflateRawSync } from "node:zlib";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
-import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
+import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { API, builtinExports, EVALUATOR, isBuiltin } from "./builtins.ts";
@@ -19,14 +19,13 @@ export interface SyncWaiter {
 export interface Api {
   /** Called once: what `import "mitogen"` gives. */
   mitogenModule(host: unknown): Record<string, unknown>;
-  importModule: Functions["importModule"];
 }
 
 /**
  * Gives a child the modules of the program it belongs to: keeps what is pushed ahead of calls, asks the parent for the rest, and
  * finds functions in them. Evaluation itself is the {@link Evaluator}'s, which comes with the first modules.
  */
-export class Importer implements Functions, ModuleSource {
+export class Importer implements ModuleSource {
   /** What the part `mitogen:api` is built on. */
   host: unknown;
   readonly #router: CoreRouter;
@@ -46,31 +45,6 @@ export class Importer implements Functions, ModuleSource {
       policy: hasParentAuthority,
       service: true,
     });
-  }
-
-  /** Names a function for another context; `node:` ones have to be looked up by what they are called. */
-  nameOf(fn: (...args: never[]) => unknown): FunctionName {
-    const found = this.evaluator().find(fn);
-    if (found !== undefined) return found;
-    throw new TypeError(
-      `Cannot call function ${fn.name || "(anonymous)"} in another process: no module evaluated here exports it; export it, or use ref()`,
-    );
-  }
-
-  /** What the target lacks it asks the master for. */
-  prepare(): undefined {
-    return undefined;
-  }
-
-  /** Source maps are the master's. */
-  originalStack(stack: string): string {
-    return stack;
-  }
-
-  /** The code for it is part of the library. */
-  async importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
-    if (!this.has(API)) await this.fetch(API, "", "import");
-    return this.part<Api>(API).importModule(...args);
   }
 
   /** The function, if its module has been evaluated; `receiver` is what `this` is inside. */

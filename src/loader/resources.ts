@@ -1,7 +1,6 @@
 import { constants } from "node:fs";
 import { lstat, open, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
@@ -17,9 +16,6 @@ const MAX_RESOURCE_BYTES = 16 * 1024 * 1024;
 const OVERHEAD_BYTES = 64;
 /** Requests of one context that wait for their turn; more are refused. */
 const MAX_WAITING = 4096;
-/** A context gets its next resource when less than this is queued on the way to it. */
-const MAX_QUEUED_BYTES = 1024 * 1024;
-const LOOK_AGAIN_MS = 20;
 const REFUSED = "ERR_RESOURCE_REFUSED";
 
 const log = getLogger("mitogen.responder");
@@ -75,7 +71,7 @@ export class ResourceServer {
   /** Never rejects. */
   private async answer(message: Message): Promise<void> {
     try {
-      await this.drained(message.srcId);
+      await this.#router.peerOf(message.srcId)?.link.drained?.();
       const [id, path] = parseRequest(message.decode());
       if (!this.#wasSent(message.srcId, id) || !id.startsWith("file:")) {
         throw failure(id, path, REFUSED, "the module was not sent to this context");
@@ -90,15 +86,6 @@ export class ResourceServer {
         log.warning(`Refused a resource to ${message.context.name}: ${reason.slice(0, 2000)}`);
       }
       message.reply([reason, code]);
-    }
-  }
-
-  /** Resolves when little is queued on the link that leads to a context, or the link is gone. A link does not tell when; it is looked at. */
-  private async drained(contextId: number): Promise<void> {
-    for (;;) {
-      const link = this.#router.peerOf(contextId)?.link as { queuedBytes?: number } | undefined;
-      if ((link?.queuedBytes ?? 0) < MAX_QUEUED_BYTES) return;
-      await pause(LOOK_AGAIN_MS, undefined, { ref: false });
     }
   }
 }

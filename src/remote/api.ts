@@ -20,13 +20,12 @@ import { Blob } from "../wire/blob.ts";
 import { cast } from "../wire/cast.ts";
 import { Secret } from "../wire/secret.ts";
 import type { BrokerLink } from "./broker-link.ts";
+import { childFunctions } from "./child-functions.ts";
 import { debugging } from "./debugging.ts";
 import { externalContext } from "./external-context.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
 import { sshCommands } from "./ssh-command.ts";
-
-export { importModule } from "../core/module-handle.ts";
 
 /** The child it is part of. */
 export interface Host {
@@ -45,6 +44,7 @@ export interface Host {
  */
 export function mitogenModule(host: Host): Record<string, unknown> {
   const { router, importer, dispatcher, config } = host;
+  router.functions = childFunctions(importer);
   installFeatures(router, serviceCallsOf);
   return {
     ...errors,

@@ -69,7 +69,6 @@ export class MainThread {
     }
     reportExit(link);
     const importer = new Importer(router, link, evaluatePart);
-    router.functions = importer;
     importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config, link, nonce };
     acceptServiceCalls(router, importer);
     router.attach(link, config.contextId, "outer");

@@ -7,7 +7,8 @@ import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 
-const LIMIT = 4 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const LIMIT = 4 * MIB;
 const PART_BYTES = 64 * 1024;
 
 const frame = (change: Partial<Frame> = {}): Frame => ({
@@ -114,4 +115,92 @@ test("Assembler bounds how many frames a neighbour may leave unfinished", () => 
   const begin = (srcId: number): unknown => assembler.add(part({ srcId, handle: 100 }));
   for (let srcId = 0; srcId < 64; srcId++) assert.equal(begin(srcId), undefined);
   assert.throws(() => begin(64), ProtocolError);
+});
+
+test("Assembler bounds how long the unfinished frames of a neighbour are together", () => {
+  const begin = (assembler: Assembler, ...lengths: number[]): void => {
+    for (const [srcId, handle] of lengths.entries()) assembler.add(part({ srcId, handle }));
+  };
+  const begun = (...lengths: number[]) => begin(new Assembler(128 * MIB), ...lengths);
+  begun(40 * MIB, 24 * MIB);
+  assert.throws(() => begun(40 * MIB, 24 * MIB + 1), ProtocolError);
+  begun(100 * MIB);
+  assert.throws(() => begun(100 * MIB, 100), ProtocolError);
+  assert.throws(() => begun(100, 100 * MIB), ProtocolError);
+});
+
+test("Assembler has room again for what is finished", () => {
+  const assembler = new Assembler(128 * MIB);
+  const whole = Buffer.concat(encodeFrame(frame({ body: [Buffer.alloc(60 * MIB)] })));
+  for (let i = 0; i < 2; i++) {
+    const received = assembler.add(part({ handle: whole.length, body: [whole] }));
+    assert.equal(received?.body[0]?.length, 60 * MIB);
+  }
+});
+
+/** What crosses a link, in the order in which it begins and ends to: `+2` is the first part of context 2, `-2` its last. */
+function* beginsAndEnds(lanes: Lanes): Iterable<string> {
+  const assembler = new Assembler(128 * MIB);
+  const begun = new Set<number>();
+  const events: string[] = [];
+  const onFrame = (received: Frame): void => {
+    const { srcId } = received;
+    if (!begun.has(srcId)) events.push(`+${srcId}`);
+    begun.add(srcId);
+    if (received.encoding === Encoding.PART && assembler.add(received) === undefined) return;
+    events.push(`-${srcId}`);
+    begun.delete(srcId);
+  };
+  const decoder = new FrameDecoder(128 * MIB);
+  while (lanes.bytes > 0) {
+    for (const piece of lanes.take())
+      decoder.push(Buffer.from(piece.buffer, piece.byteOffset, piece.length), onFrame);
+    yield* events.splice(0);
+  }
+}
+
+/** Puts a frame of that many bytes into its lane. */
+function put(lanes: Lanes, srcId: number, bytes: number): void {
+  const each = frame({ srcId, body: [Buffer.alloc(bytes)], replyTo: FIRST_CREDIT_HANDLE });
+  assert.equal(lanes.add(each, encodeFrame(each)), "bulk");
+}
+
+test("Lanes open frames of 64 MiB together, and let others go on", () => {
+  const lanes = new Lanes();
+  for (const srcId of [2, 3, 4]) put(lanes, srcId, 25 * MIB);
+  for (const srcId of [5, 6]) put(lanes, srcId, 1);
+  const order = ["+2", "+3", "+5", "-5", "+6", "-6", "-2", "+4", "-3", "-4"];
+  assert.deepEqual([...beginsAndEnds(lanes)], order);
+});
+
+test("Lanes open a frame of more than 64 MiB alone", () => {
+  const lanes = new Lanes();
+  put(lanes, 2, MIB);
+  put(lanes, 3, 65 * MIB);
+  put(lanes, 4, MIB);
+  assert.deepEqual([...beginsAndEnds(lanes)], ["+2", "-2", "+3", "-3", "+4", "-4"]);
+});
+
+test("Lanes open no more frames than an Assembler takes", () => {
+  const lanes = new Lanes();
+  for (let srcId = 2; srcId < 102; srcId++) put(lanes, srcId, 2 * PART_BYTES);
+  const ends = [...beginsAndEnds(lanes)].filter((event) => event.startsWith("-"));
+  assert.deepEqual(
+    ends,
+    Array.from({ length: 100 }, (_, index) => `-${index + 2}`),
+  );
+});
+
+test("Lanes let no stream of smaller frames keep out one that needs more room", () => {
+  const lanes = new Lanes();
+  put(lanes, 2, 40 * MIB);
+  put(lanes, 3, 40 * MIB);
+  const events: string[] = [];
+  for (const event of beginsAndEnds(lanes)) {
+    events.push(event);
+    // While there is one smaller frame on the link, the next one comes.
+    if (events.length < 20 && event !== "-3") put(lanes, 10 + events.length, MIB);
+  }
+  assert.deepEqual(events.slice(0, 3), ["+2", "-2", "+3"]);
+  assert.equal(events.filter((event) => event.startsWith("-")).length, events.length / 2);
 });

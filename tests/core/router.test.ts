@@ -47,6 +47,28 @@ test("CoreRouter.addHandler gives messages with context and reply; the reply rea
   assert.deepEqual(seen, ["child.1"]);
 });
 
+test("CoreRouter.addHandler logs what an async handler rejects with, and calls it again", async (t) => {
+  const records = captureLogs(t);
+  const { master, child } = masterAndChild();
+  master.addHandler(
+    async (message) => {
+      pong(message);
+      await Promise.reject(new Error(`broken by ${message.decode()}`));
+    },
+    { handle: PING },
+  );
+  for (const n of [1, 2]) {
+    assert.deepEqual(await child.contextById(0).request(PING, n), ["pong", n]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(records.length, n);
+    assert.equal(records[n - 1]?.level, "error");
+    assert.match(
+      records[n - 1]?.message ?? "",
+      new RegExp(`^Handler for 2000 failed: Error: broken by ${n}`),
+    );
+  }
+});
+
 test("CoreRouter.addHandler with persist false is called once, then the handle is free", async () => {
   const { master, child } = masterAndChild();
   master.addHandler(pong, { handle: PING, persist: false });
@@ -64,7 +86,7 @@ test("CoreRouter.addHandler takes messages of its respondent alone, and its end 
   const { master, child, context, wire } = masterAndChild();
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   connect(master, other);
-  captureLogs(t); // the refusal is logged, see frame-router.test.ts
+  captureLogs(t); // the refusal is logged, see frame-router-trust.test.ts
   const seen: unknown[] = [];
   const handle = master.addHandler((message) => seen.push(message.isDead ? "dead" : message.decode()), {
     respondent: context,

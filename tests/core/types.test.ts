@@ -1,6 +1,6 @@
 /** What the compiler must accept and refuse: an unused `@ts-expect-error` fails the build. */
-import fs, { promises } from "node:fs";
-import os from "node:os";
+import fs, { type BigIntStats, type Dirent, promises, type Stats } from "node:fs";
+import os, { type UserInfo } from "node:os";
 import { test } from "node:test";
 import {
   type Callable,
@@ -36,6 +36,11 @@ async function later(name: string): Promise<{ name: string; size: number }> {
 }
 function optional(a: number, b = "b", ...rest: boolean[]): string {
   return `${a}${b}${rest}`;
+}
+function two(a: string): number;
+function two(a: number, b: boolean): string;
+function two(a: string | number, b?: boolean): string | number {
+  return b === undefined ? Number(a) : String(a);
 }
 function union(a: string | null): string | Promise<number> {
   return a ?? Promise.resolve(1);
@@ -76,11 +81,51 @@ async function builtins(context: Context): Promise<void> {
   is<number>()(await context.call(Date.now));
   is<void>()(await context.call(process.chdir, "/"));
   is<boolean>()(await context.call(fs.existsSync, "/etc"));
-  // Overloads: the last is taken, as everywhere in TypeScript.
-  (await context.call(promises.readFile, "/etc/hostname")) satisfies string | Buffer;
-  (await context.call(fs.promises.readFile, "/etc/hostname", "utf8")) satisfies string | Buffer;
   // @ts-expect-error: a directory is missing
   void context.call(process.chdir);
+}
+
+async function overloads(context: Context): Promise<void> {
+  (await context.call(promises.readFile, "/etc/hostname")) satisfies Buffer;
+  is<string>()(await context.call(fs.promises.readFile, "/etc/hostname", "utf8"));
+  is<string[]>()(await context.call(promises.readdir, "/etc"));
+  is<Dirent[]>()(await context.call(promises.readdir, "/etc", { withFileTypes: true }));
+  is<Stats>()(await context.call(promises.stat, "/etc"));
+  is<BigIntStats>()(await context.call(promises.stat, "/etc", { bigint: true }));
+  is<UserInfo<string>>()(await context.call(os.userInfo));
+  is<string>()(await context.call(JSON.stringify, { a: 1 }, ["a"]));
+  is<number>()(await context.call(two, "x"));
+  is<string>()(await context.call(two, 1, true));
+  is<string[]>()(await context.with({ timeoutMs: 1 }).call(promises.readdir, "/etc"));
+  is<Receiver<string[]>>()(context.callAsync(promises.readdir, "/etc"));
+  is<void>()(context.callNoReply(promises.mkdir, "/srv/app", { recursive: true }));
+  await using chain = context.chain();
+  is<string[]>()(await chain.call(promises.readdir, "/etc"));
+
+  // @ts-expect-error: none of them takes a number alone
+  void context.call(two, 1);
+  // @ts-expect-error: none of them takes nothing
+  context.callNoReply(two);
+  // @ts-expect-error: the result for these is a number
+  (await context.call(two, "x")) satisfies string;
+}
+
+/** Calls made for others keep the types they are given. */
+async function wrappers(context: Context): Promise<void> {
+  const passOn = <A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>> =>
+    context.call(fn, ...args);
+  is<{ name: string; size: number }>()(await passOn(later, "x"));
+  const retry = <A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Promise<Awaited<R>> =>
+    context.call(fn, ...args);
+  is<string>()(await retry(optional, 1));
+  const run = <R>(fn: () => Promise<R>): Promise<R> => context.call(fn) as Promise<R>;
+  is<number>()(await run(async () => 1));
+  // biome-ignore lint/suspicious/noExplicitAny: a function of a module without types
+  is<any>()(await context.call(noArguments as any, 1));
+  is<unknown>()(await context.call(<T>(value: T) => value, 1));
+  is<number[]>()(
+    await context.call((list: number[], kind: "a" | "b") => [list.length, kind.length], [1], "a"),
+  );
 }
 
 async function receivers(context: Context): Promise<void> {
@@ -219,6 +264,8 @@ test("Context.call infers arguments and awaited results from the function", () =
   // That this file compiles is the proof.
   for (const proof of [
     calls,
+    overloads,
+    wrappers,
     builtins,
     receivers,
     chains,

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { basename, join } from "node:path";
 import { describe, it } from "node:test";
+import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
 
@@ -72,17 +74,16 @@ describe("a program", () => {
 });
 
 describe("the first script of the introduction", () => {
+  const EXAMPLE = join(repoRoot, "examples/first-script.ts");
   const LOG_LINE = /^\d\d:\d\d:\d\d I mitogen\.ctx\.local\.\d+: stdout: Hello from remote context!$/;
   for (const [file, nodeArgs] of [
-    ["first-script.mjs", []],
-    ["first-script.cjs", ["--no-warnings"]],
-    ["first-script.ts", ["--import", "tsx"]],
-    ...(Number.parseInt(process.versions.node, 10) >= 24
-      ? ([["first-script.ts", ["--no-warnings"]]] as const)
-      : []),
+    ["e2e/first-script.mjs", []],
+    ["e2e/first-script.cjs", ["--no-warnings"]],
+    [EXAMPLE, ["--import", "tsx"]],
+    ...(Number.parseInt(process.versions.node, 10) >= 24 ? ([[EXAMPLE, ["--no-warnings"]]] as const) : []),
   ] as const) {
-    it(`runs as ${file} ${nodeArgs.join(" ")}`, async () => {
-      const { code, stdout, stderr } = await runProgram(`e2e/${file}`, { nodeArgs: [...nodeArgs] }).ended;
+    it(`runs as ${basename(file)} ${nodeArgs.join(" ")}`, async () => {
+      const { code, stdout, stderr } = await runProgram(file, { nodeArgs: [...nodeArgs] }).ended;
       assert.equal(code, 0, stderr);
       assert.equal(stdout, "123\n");
       assert.match(stderr.trim(), LOG_LINE);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { lab, repoRoot, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -33,9 +33,13 @@ describe("the packed package, installed in a folder of its own", {
     assert.ok(!files.some(({ path }) => /^(src|tests|build|\.lab)\//.test(path)));
     writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }');
     npm("install", `./${filename}`, "tsx@4", "typescript@7", "@types/node@20");
-    for (const name of ["first-script.ts", "first-script.mjs", "first-script.cjs"]) {
-      copyFileSync(join(repoRoot, "tests/fixtures/programs/e2e", name), join(folder, name));
-    }
+    const programs = "tests/fixtures/programs/e2e";
+    const scripts = [
+      "examples/first-script.ts",
+      `${programs}/first-script.mjs`,
+      `${programs}/first-script.cjs`,
+    ];
+    for (const path of scripts) copyFileSync(join(repoRoot, path), join(folder, basename(path)));
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -132,10 +132,11 @@ for (const [fn, module, ...path] of [
   ["process.chdir", "global", "process", "chdir"],
   ["os.hostname", "node:os", "hostname"],
   ["fs.promises.readFile", "node:fs", "promises", "readFile"],
+  ["util.types.isDate", "node:util", "types", "isDate"], // not by the old name that only old Nodes have
 ]) {
   test(`referenceFunction names ${fn} when it is the first function of a process to be looked up`, () => {
     const program = `
-      import fs from "fs"; import os from "os";
+      import fs from "fs"; import os from "os"; import util from "util";
       const { referenceFunction } = await import("${LOADER}function-reference.js");
       console.log(JSON.stringify(referenceFunction(${fn})));`;
     const args = ["--input-type=module", "-e", program];

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ChildLink } from "../../src/connection/child-link.ts";
+import { ToolProcess } from "../../src/connection/tool-process.ts";
+import { Encoding } from "../../src/wire/frame.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+// A link does not keep a program alive; whoever waits does. Before the leak check, which looks at timers too.
+let hold: NodeJS.Timeout;
+before(() => {
+  hold = setInterval(() => undefined, 60_000);
+});
+after(() => clearInterval(hold));
+
+checkLeaks();
+
+const MIB = 1024 * 1024;
+const MAX_BYTES = 8 * MIB;
+
+/** A link to a child that does not read until it gets SIGCONT, with more sent to it than a link likes to queue. */
+function fullLink(): { link: ChildLink; tool: ToolProcess } {
+  // Its output stays open, as descriptor 3: the end of that is the link's.
+  const tool = new ToolProcess(["sh", "-c", "exec cat 3>&1 > /dev/null"]);
+  process.kill(tool.pid as number, "SIGSTOP");
+  const link = new ChildLink("child", tool, MAX_BYTES, true);
+  link.open({ onFrame: () => undefined, onClosed: () => undefined });
+  const addresses = { dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
+  const body = [Buffer.alloc(MAX_BYTES)];
+  assert.equal(link.send({ encoding: Encoding.RAW, ...addresses, body }), false);
+  return { link, tool };
+}
+
+test("ChildLink.drained resolves when little is queued, for all who wait, and at once from then on", async () => {
+  const { link, tool } = fullLink();
+  const waits = [link.drained(), link.drained()];
+  process.kill(tool.pid as number, "SIGCONT");
+  for (const wait of waits) {
+    await wait;
+    assert.ok(link.queuedBytes < MIB, `${link.queuedBytes} bytes are queued`);
+  }
+  await link.drained();
+  await link.end(0);
+});
+
+test("ChildLink.drained resolves when the link ends, and at once from then on", async () => {
+  const { link, tool } = fullLink();
+  const wait = link.drained();
+  tool.stdout.destroy();
+  await wait;
+  assert.ok(link.queuedBytes > MIB, `${link.queuedBytes} bytes are queued`);
+  await link.drained();
+  process.kill(tool.pid as number, "SIGKILL");
+  await link.end(0);
+});
