@@ -33,7 +33,7 @@ const PARTS = [
   {
     name: "evaluator",
     entryPoint: "src/loader/evaluator.ts",
-    mayTravel: [/^src\/loader\/(evaluator|commonjs)\.ts$/, /^shared:/],
+    mayTravel: [/^src\/loader\/(evaluator|commonjs|es-module-requires)\.ts$/, /^shared:/],
   },
   {
     name: "api",

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
 import { API, builtinExports, isBuiltin, MISSING, MITOGEN, PROVIDED, syntheticNames } from "./builtins.ts";
 import { CommonJs } from "./commonjs.ts";
+import { EsModuleRequires } from "./es-module-requires.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
 
 /** Where modules come from. */
@@ -20,14 +21,6 @@ export interface ModuleSource {
   library(): Record<string, unknown>;
 }
 
-/** Linking without waiting, in new Nodes (22.21, 24.8) only. */
-interface SyncLinking {
-  readonly moduleRequests?: readonly { readonly specifier: string }[];
-  linkRequests?(modules: readonly vm.Module[]): void;
-  instantiate?(): void;
-  hasAsyncGraph?(): boolean;
-}
-
 /** Before the error of a synthetic module was its importers', it was an unhandled rejection too, which ends the process. */
 const CHECKED = "import.meta.check(); export * from 'checked'; export { default } from 'checked';";
 
@@ -40,9 +33,9 @@ const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
 export class Evaluator {
   readonly #source: ModuleSource;
   readonly #commonJs: CommonJs;
+  readonly #requires: EsModuleRequires;
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
-  readonly #facades: Map<string, vm.Module> = new Map();
   /** What stands behind a module of ours: the only import that it has. */
   readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
   /** What functions have been called in: by id, as their references name it. */
@@ -56,6 +49,13 @@ export class Evaluator {
   constructor(source: ModuleSource) {
     this.#source = source;
     this.#commonJs = new CommonJs(this);
+    this.#requires = new EsModuleRequires({
+      moduleFor: (id) => this.moduleFor(id),
+      record: (id) => this.record(id),
+      isSent: (id) => /^(?:file|data):/.test(id) && this.isHere(id),
+      resolveImport: (parentId, specifier) => this.resolveSync(parentId, specifier, "import"),
+      link: (id) => this.linkInTurn(id),
+    });
   }
 
   /** The exports of a module that has been evaluated for a call. */
@@ -89,6 +89,7 @@ export class Evaluator {
   /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. Boxed: one that exports `then` is no promise. */
   async evaluate(id: string): Promise<{ value: unknown }> {
     const isCommonJs = this.record(id).format === "commonjs";
+    if (this.#requires.needsPreparation) await this.#requires.prepare(id);
     const value = isCommonJs ? this.#commonJs.require(id) : (await this.run(id)).namespace;
     const box = { value };
     this.#evaluated.set(id, box);
@@ -126,7 +127,13 @@ export class Evaluator {
   }
 
   async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {
-    return (await this.run(await this.resolve(parentId, String(specifier)))).namespace;
+    const id = await this.resolve(parentId, String(specifier));
+    if (this.#requires.needsPreparation) await this.#requires.prepare(id);
+    return (await this.run(id)).namespace;
+  }
+
+  requireEsModule(id: string): unknown {
+    return this.#requires.require(id);
   }
 
   external(id: string): { exports: unknown } | undefined {
@@ -141,35 +148,20 @@ export class Evaluator {
     return builtin;
   }
 
-  /** `require()` of an ES module, where this Node has that and the module's graph does not await anything. */
-  requireEsModule(id: string): unknown {
-    const module = this.moduleFor(id);
-    const { status } = module;
-    if (status === "evaluating") {
-      throw coded("ERR_REQUIRE_CYCLE_MODULE", `Cannot require() ES module ${fileURLToPath(id)} in a cycle.`);
-    }
-    if (status === "unlinked") this.linkSync(id, module);
-    if ((module as SyncLinking).hasAsyncGraph?.() === true) throw asyncModule(id);
-    if (module.status === "linked") {
-      // Without an await in it, it has run when this returns; what it throws is its error below.
-      module.evaluate().catch(() => undefined);
-    }
-    if (module.status === "errored") throw module.error;
-    if (module.status !== "evaluated") throw requireEsm(id);
-    return this.requiredNamespace(id, module);
-  }
-
   /** Links and evaluates a module and what it depends on. */
   private async run(id: string): Promise<vm.Module> {
-    if (isUnlinked(this.moduleFor(id))) {
-      // Looked up again when its turn comes: a link that failed has forgotten it.
-      const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
-      this.#linking = turn.catch(() => undefined);
-      await turn;
-    }
+    await this.linkInTurn(id);
     const module = this.moduleFor(id);
     await module.evaluate();
     return module;
+  }
+
+  private async linkInTurn(id: string): Promise<void> {
+    if (!isUnlinked(this.moduleFor(id))) return;
+    // Looked up again when its turn comes: a link that failed has forgotten it.
+    const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
+    this.#linking = turn.catch(() => undefined);
+    await turn;
   }
 
   private async link(module: vm.Module): Promise<void> {
@@ -188,51 +180,6 @@ export class Evaluator {
       }
       throw error;
     }
-  }
-
-  private linkSync(id: string, root: vm.Module): void {
-    const isAllowed = (process.features as { require_module?: boolean }).require_module === true;
-    if (!isAllowed || (root as SyncLinking).linkRequests === undefined) throw requireEsm(id);
-    const seen = new Set<vm.Module>([root]);
-    for (const module of seen) {
-      const { moduleRequests } = module as SyncLinking;
-      if (moduleRequests === undefined || module.status !== "unlinked") continue;
-      const dependencies = moduleRequests.map(({ specifier }) =>
-        this.moduleFor(this.resolveSync(module.identifier, specifier, "import")),
-      );
-      (module as SyncLinking).linkRequests?.(dependencies);
-      for (const dependency of dependencies) seen.add(dependency);
-    }
-    (root as SyncLinking).instantiate?.();
-  }
-
-  /** What Node answers: an export named `module.exports`, or the namespace, marked as an ES module if it has a default. */
-  private requiredNamespace(id: string, module: vm.Module): unknown {
-    const names = Object.getOwnPropertyNames(module.namespace);
-    try {
-      if (names.includes("module.exports"))
-        return (module.namespace as Record<string, unknown>)["module.exports"];
-      for (const name of names) void (module.namespace as Record<string, unknown>)[name];
-    } catch {
-      // A name that is not initialised: the module awaits something. Older Nodes have no other way to tell.
-      throw asyncModule(id);
-    }
-    const isPlain = !names.includes("default") || names.includes("__esModule");
-    // Where nothing links without waiting, a namespace is what there is.
-    if (isPlain || (module as SyncLinking).linkRequests === undefined) return module.namespace;
-    let facade = this.#facades.get(id);
-    if (facade === undefined) {
-      facade = new vm.SourceTextModule(
-        "export * from 'original'; export { default } from 'original'; export const __esModule = true;",
-        { identifier: id },
-      );
-      const linking = facade as SyncLinking;
-      linking.linkRequests?.((linking.moduleRequests ?? []).map(() => module));
-      linking.instantiate?.();
-      facade.evaluate().catch(() => undefined);
-      this.#facades.set(id, facade);
-    }
-    return facade.namespace;
   }
 
   private moduleFor(id: string): vm.Module {
@@ -387,20 +334,6 @@ function provided(name: string): unknown {
 
 function coded(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
-}
-
-function requireEsm(id: string): Error {
-  return coded(
-    "ERR_REQUIRE_ESM",
-    `require() of ES module ${fileURLToPath(id)} does not work in Node ${process.version}: use import()`,
-  );
-}
-
-function asyncModule(id: string): Error {
-  return coded(
-    "ERR_REQUIRE_ASYNC_MODULE",
-    `require() cannot be used on the ES module ${fileURLToPath(id)}, which has a top-level await: use import()`,
-  );
 }
 
 /** The path to a function in a module's exports: itself, an export, or a static member of one. */

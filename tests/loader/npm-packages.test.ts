@@ -94,7 +94,7 @@ const USES: readonly Use[] = [
   {
     file: "fastify.mjs",
     shape: "CommonJS; requires an ES module",
-    since: 22,
+    since: 20,
     lacks: /ES [Mm]odule|node:diagnostics_channel/,
   },
   {

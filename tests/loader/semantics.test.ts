@@ -17,7 +17,7 @@ const FOLDER = join(repoRoot, "tests/fixtures/semantics");
 const SINCE: Readonly<Record<string, readonly [major: number, reason: string]>> = {
   "top-level-await": [16, "top-level await"],
   "import-meta": [22, "import.meta.filename and a synchronous import.meta.resolve"],
-  "require-esm": [22, "require() of ES modules; linking without waiting is not in Node 20"],
+  "require-esm": [20, "require() of ES modules"],
   "syntax-errors": [20, "JavaScript that is sent as it is: what is lowered is refused by the compiler"],
   json: [20, "import attributes"],
   builtins: [14, "fs/promises and node: in require"],
