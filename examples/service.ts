@@ -13,7 +13,7 @@ import {
 
 /** Hands out numbers, each only once. Contexts have no other way to agree on one. */
 export class Tickets extends Service {
-  /** What others may call, and with which arguments. Classes in modules of their own can use decorators instead. */
+  /** What others may call, and with which arguments. Decorators can say it too. */
   static override exposed: Record<string, Exposed> = {
     take: { allow: AllowAny, args: { purpose: "string" } },
   };

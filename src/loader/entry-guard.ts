@@ -16,7 +16,7 @@ import {
 import { ModuleError } from "./module-error.ts";
 import type { ModuleFormat } from "./module-record.ts";
 
-/** Helpers that esbuild puts at the top of what it turned into CommonJS; they only define properties. */
+/** Helpers that esbuild puts at the top of what it turned into CommonJS; they only define what belongs to classes and exports. */
 const COMPILER_HELPERS = new Set([
   "__export",
   "__reExport",
@@ -24,6 +24,10 @@ const COMPILER_HELPERS = new Set([
   "__name",
   "__publicField",
   "__decorateClass",
+  "__decorateElement",
+  "__decoratorMetadata",
+  "__privateAdd",
+  "__runInitializers",
 ]);
 
 const ENTRY = entryId(process.argv[1]);
@@ -120,10 +124,14 @@ function isHarmless(expression: Ast, names: MitogenNames): boolean {
     case "Literal":
     case "Identifier":
       return true;
+    case "SequenceExpression":
+      return expression.expressions.every((each: Ast) => isHarmless(each, names));
     case "AssignmentExpression":
       return (
         isInertCall(expression.right, names) ||
-        (isExports(expression.left) && !restless(expression.right, names))
+        // As with the value of a declaration: what esbuild makes of decorators is full of these.
+        ((expression.left.type === "Identifier" || isExports(expression.left)) &&
+          !restless(expression.right, names))
       );
     case "LogicalExpression":
       // `0 && (module.exports = …)`: never runs, it is there for tools that look for names.

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { parse } from "acorn";
+import { transformSync } from "esbuild";
 import { isEntryModule, neutralizeEntryModule } from "../../src/loader/entry-guard.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
@@ -56,6 +57,15 @@ const safe: [name: string, source: string, format?: "module" | "commonjs"][] = [
     `${IMPORT}async function main() { const r = new Router(); await r.local(); }`,
   ],
 ];
+const DECORATED = `${IMPORT}@mark export class A { @log() #a = 1; @log() static b = 2; @log() c() {} @log() accessor d = 3; }`;
+for (const tsconfigRaw of [{}, { compilerOptions: { experimentalDecorators: true } }]) {
+  for (const target of ["node12.22", "node20", "node26"]) {
+    const isOld = "compilerOptions" in tsconfigRaw;
+    const text = isOld ? DECORATED.replace("@log() #a", "#a").replace("accessor", "") : DECORATED;
+    const { code } = transformSync(text, { loader: "ts", format: "esm", target, tsconfigRaw });
+    safe.push([`${isOld ? "old" : "new"} decorators for ${target}`, code]);
+  }
+}
 for (const [name, source, format = "module"] of safe) {
   test(`neutralizeEntryModule lets ${name} pass and moves nothing`, () => {
     const neutral = neutralizeEntryModule(ID, source, format);
@@ -128,6 +138,7 @@ const unsafe: [name: string, source: string, line: string, format?: "module" | "
     `${IMPORT}await runWithRouter(main, await load());`,
     "await runWithRouter(main, await load());",
   ],
+  ["a decorator's work of another name", `var a;\na = await decorate();`, "a = await decorate();"],
   ["a loop", `for (const x of list) {\n go(x); }`, "for (const x of list) {"],
   ["a guard that is none", `if (process.argv[2]) main();`, "main();"],
   ["a negated guard", `${IMPORT}if (!isMain(import.meta)) main();`, "main();"],
