@@ -63,7 +63,9 @@ for (const major of ["12", "20", "26"]) {
       assert.deepEqual(readdirSync(folder).sort(), paths.map((path) => basename(path)).sort());
       assert.equal(connectionOf(early).debugFile, undefined);
       const texts = paths.map((path) => readFileSync(path, "utf8"));
+      const parents = [process.ppid, process.pid, pids[1], process.pid];
       for (const [index, text] of texts.entries()) {
+        assert.ok(text.includes(`\nParent PID: ${parents[index]}\n`), text.slice(0, 200));
         assert.equal(statSync(paths[index] as string).mode & 0o777, 0o600);
         assert.match(text, /^Process \d+, node v\d+.*\nParent PID: \d+\nCreated by:\n {4}at /);
         assert.match(text, /debugging\.test/, "the stack leads to the program");
