@@ -1,10 +1,11 @@
-/** The basics: a child, Node's functions and our own, the bytes of a file, a child of the child, and one shutdown for all. */
+/** The basics: a child, Node's functions and our own, the bytes of a file, a file streamed there and back, a child of the child, and one shutdown for all. */
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { availableParallelism, hostname } from "node:os";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Blob, CallError, type Router, runWithRouter } from "mitogen";
+import { Blob, CallError, getFile, putFile, type Router, runWithRouter } from "mitogen";
 
 export interface Description {
   pid: number;
@@ -49,6 +50,14 @@ async function main(router: Router): Promise<void> {
   const bytes = await child.call(readBytes, own);
   console.log(`this file: ${bytes}`.replace(/\d+/, "…"));
   console.log(`same bytes: ${(await child.call(checksum, bytes)) === checksum(readFileSync(own))}`);
+
+  // A file of any size is streamed, there and back.
+  const folder = mkdtempSync(join(tmpdir(), "the-basics-"));
+  const [there, back] = [join(folder, "there"), join(folder, "back")];
+  await putFile(child, there, own);
+  const { bytes: size } = await getFile(child, there, back);
+  console.log(`there and back: ${readFileSync(back).equals(readFileSync(own)) && size === bytes.length}`);
+  rmSync(folder, { recursive: true });
 
   // A child of the child. It is called like any other.
   const grandchild = await router.local({ via: child });

@@ -1,4 +1,5 @@
 import { callErrorFrom } from "../core/call-error.ts";
+import { isStreamLeft } from "../core/stream-left.ts";
 import { type CallError, MitogenError } from "../errors.ts";
 import type { Call, Outcome, Perform } from "./dispatcher.ts";
 
@@ -77,7 +78,8 @@ class Chain {
   }
 
   onCancelled(call: Call): void {
-    if (call !== this.#running) return;
+    // A generator is only asked to end, and those behind it wait for that.
+    if (call !== this.#running || isStreamLeft(call.cancelReason)) return;
     // Those behind it need not wait for a function that does not look at its signal.
     this.#failure ??= callErrorFrom(call.cancelReason);
     this.advance();
@@ -98,13 +100,13 @@ class Chain {
   private start({ call, perform }: Step): void {
     this.#running = call;
     const outcome = perform();
-    if (outcome instanceof Promise) void outcome.then((settled) => this.end(settled));
-    else this.end(outcome);
+    if (outcome instanceof Promise) void outcome.then((settled) => this.end(call, settled));
+    else this.end(call, outcome);
   }
 
-  private end(outcome: Outcome): void {
+  private end(call: Call, outcome: Outcome): void {
     this.#running = undefined;
-    this.#failure ??= outcome;
+    if (!isStreamLeft(call.cancelReason)) this.#failure ??= outcome;
     this.advance();
   }
 }

@@ -22,6 +22,9 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** A connect that failed is not waited for: its process is told to end at once. */
 const FAILED_GRACE_MS = 50;
 
+/** What script(1) of util-linux, of busybox and of the BSDs, and Python say where terminals have run out. */
+const NO_TERMINAL = /failed to create pseudo-terminal|can't (find free|open) pty|openpty|out of pty devices/;
+
 const log = getLogger("mitogen.connect");
 
 /** A connected child before it has a link: its process, what it said of itself, and the first bytes behind that. */
@@ -215,6 +218,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private exitHint(code: number | null, terminal: Terminal | undefined): string {
+    if (terminal !== undefined && NO_TERMINAL.test(this.#history.toString())) {
+      return "no terminal is left there: end programs that hold one, or raise the limit, on Linux sysctl kernel.pty.max";
+    }
     if (code !== 127 && code !== 126) return this.#method.hint ?? "";
     if (this.#stage !== "transport") return "see whether nodePath names a node of the target";
     // Behind a terminal it was a shell that did not find the tool.

@@ -16,7 +16,7 @@ let lastId = 0;
  *
  * They are sent at once, so that a chain costs one round trip, whatever its length. A failure of `callNoReply` is not logged: it is what the next
  * call fails with. A module that cannot be loaded, a value that cannot travel, and a call given up by `with()` count as
- * failures; an argument or function refused before anything is sent does not. Each chain takes a little memory in the target, until it is disposed of.
+ * failures; an argument or function refused before anything is sent does not, nor a stream that is left. Each chain takes a little memory in the target, until it is disposed of.
  *
  * ```ts
  * await using chain = context.chain();

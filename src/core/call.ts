@@ -15,6 +15,7 @@ import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
 import { Sender } from "./sender.ts";
 import { stream } from "./stream.ts";
+import { isStreamLeft } from "./stream-left.ts";
 import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait.ts";
 
 /** The part of this library that contexts and senders take, src/core/features.ts. */
@@ -206,7 +207,7 @@ export function bindCalls(context: Context, options: CallOptions): BoundCalls {
 /** Tells the target that nobody waits for a call any more; where nothing can notice that, nothing happens. */
 function cancel(context: Context, callId: number, reason: unknown, chain: ChainLink | undefined): void {
   const { router } = context;
-  if (chain !== undefined) chain.failure ??= { error: reason };
+  if (chain !== undefined && !isStreamLeft(reason)) chain.failure ??= { error: reason };
   const to = { dstId: context.contextId, handle: Handle.CANCEL_CALL };
   router.route(Message.to(router, to, { value: [callId, errorFromThrown(reason)] }));
 }

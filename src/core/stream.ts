@@ -3,11 +3,10 @@ import { type CallOptions, call, nameOf } from "./call.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Receiver } from "./receiver.ts";
+import { STREAM_LEFT } from "./stream-left.ts";
 
 /** In the target: src/calls/run-stream.ts. */
 const RUN = new FunctionRef("mitogen:api", ["runStream"]);
-/** Why the remote generator ends: nobody takes its values any more. */
-const LEFT = new Error("The stream was left by its reader");
 /** Stands in for an error where there was none. */
 const END = new Error("The stream has ended");
 
@@ -39,7 +38,7 @@ async function* values(
   if (signal?.aborted === true) giveUp();
   signal?.addEventListener("abort", giveUp);
   // The answer follows the values: what is queued is still read.
-  begin(receiver, end.signal).then(
+  const running = begin(receiver, end.signal).then(
     () => receiver.abort(END),
     (error) => receiver.abort(error),
   );
@@ -49,7 +48,9 @@ async function* values(
     if (error !== END) throw error;
   } finally {
     signal?.removeEventListener("abort", giveUp);
-    end.abort(LEFT);
+    end.abort(STREAM_LEFT);
+    // The generator is told before it can notice: what it has to say then is no failure.
+    await running;
     receiver.close();
   }
 }

@@ -1,16 +1,18 @@
 import { MessageChannel } from "node:worker_threads";
+import { HEADER_BYTES } from "../wire/frame.ts";
 
-/** What a message holds beside its chunk. */
-const MAX_HEAD_BYTES = 64;
+/** What stands in front of a chunk in memory of its own: the head of its frame, and that of the value, at most. */
+const MAX_HEAD_BYTES = HEADER_BYTES + 9;
 
 let closed: MessageChannel["port1"] | undefined;
 
 /**
  * Gives the memory of a chunk back at once. It is not on V8's heap, so that V8 sees no hurry in collecting it: a large file would
- * take its own size of memory. Only where nothing else is in that memory, and nobody uses it any more.
+ * take its own size of memory. Only where nothing else is in that memory: a message that arrived together with it, however small, may not have been read yet.
  */
-export function release({ buffer, length }: Uint8Array): void {
-  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength > length + MAX_HEAD_BYTES || length === 0) return;
+export function release({ buffer, byteOffset, length }: Uint8Array): void {
+  const isAlone = byteOffset <= MAX_HEAD_BYTES && byteOffset + length === buffer.byteLength;
+  if (!(buffer instanceof ArrayBuffer) || !isAlone || length === 0) return;
   if (closed === undefined) {
     const { port1 } = new MessageChannel();
     port1.close();

@@ -5,7 +5,7 @@ import { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { FunctionName } from "../core/router.ts";
 import type { ServiceCalls, ServiceClass } from "../core/service-call.ts";
-import { awaitWithin, type WaitOptions } from "../core/wait.ts";
+import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError } from "../errors.ts";
 import { identityOf, requestFrame, type ServiceIdentity } from "./request.ts";
 import { servicesOf } from "./router-services.ts";
@@ -22,7 +22,7 @@ export function serviceCallsOf(context: Context, options: WaitOptions, caller?: 
     callService: (service: ServiceClass | string, method: string, args?: object): Promise<unknown> =>
       callService(context, service, method, args, options, caller ?? calls.callService),
     callServiceAsync: (service: ServiceClass | string, method: string, args?: object): Receiver<unknown> =>
-      callServiceAsync(context, service, method, args),
+      callServiceAsync(context, service, method, args, options),
     service: (service: ServiceClass): object =>
       new Proxy(Object.freeze({}), {
         get: (_, name) => {
@@ -58,7 +58,7 @@ async function callService(
     return await awaitWithin<unknown>(
       router.broker,
       options,
-      () => `call ${method} of service ${identity.name} in ${context.name}`,
+      () => describe(context, identity, method),
       (resolve, reject) => {
         if (context.goneReason !== undefined) {
           reject(new ChannelError(context.goneReason));
@@ -89,14 +89,24 @@ function callServiceAsync(
   service: ServiceClass | string,
   method: string,
   args: object | undefined,
+  options: WaitOptions,
 ): Receiver<unknown> {
   const { router, contextId: dstId } = context;
   const identity = identify(context, service, method);
   const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
+  checkTimeout(options.timeoutMs);
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
   const { handle } = receiver;
+  let isOver = false;
+  if (!receiver.isClosed) {
+    const giveUp = (reason: unknown): void => {
+      isOver = true;
+      receiver.abort(reason);
+    };
+    receiver.watchers.add(watchBounds(options, () => describe(context, identity, method), giveUp));
+  }
   const onFailed = (error: unknown): void => answerLocally(context, handle, error);
-  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, undefined, () => false, onFailed);
+  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, undefined, () => isOver, onFailed);
   return receiver;
 }
 
@@ -116,6 +126,10 @@ function identify(context: Context, service: ServiceClass | string, method: stri
     servicesOf(context.router).known.set(identity.name, type);
   }
   return identity;
+}
+
+function describe(context: Context, { name }: ServiceIdentity, method: string): string {
+  return `call ${method} of service ${name} in ${context.name}`;
 }
 
 /** The module that goes ahead of a request; that of a class brings the library along. */

@@ -12,6 +12,7 @@ import { type ConnectDetails, EofError, PasswordError, StreamError, TimeoutError
 import { collectLogs } from "../support/collect-logs.ts";
 import { makeFakeTool, type Step } from "../support/fake-tool.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { setEnvironment } from "../support/temporary-folder.ts";
 
 // Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks at timers too.
 let hold: NodeJS.Timeout;
@@ -132,6 +133,20 @@ describe("a tool that asks one byte at a time", () => {
       assert.deepEqual(tool.lines(), [WRONG]);
     });
   }
+
+  it("and finds no terminal left: the error names the limit (ERR-10)", async (t) => {
+    const bin = mkdtempSync(join(folder, "bin-"));
+    const script = `#!/bin/sh
+[ "$1" = --version ] && exec echo "script from util-linux 2.39"
+echo "script: failed to create pseudo-terminal: No space left on device" >&2; exit 1
+`;
+    writeFileSync(join(bin, "script"), script, { mode: 0o755 });
+    setEnvironment(t, { PATH: `${bin}:${process.env.PATH}` });
+    const error = await failure("doas", { doasPath: fake([]).path, password: SECRET });
+    assert.ok(error instanceof EofError, String(error));
+    assert.match(error.details.hint, /^no terminal is left there: .*sysctl kernel\.pty\.max$/);
+    assert.match(error.details.stderr, /No space left on device/);
+  });
 
   it("needs a password: the error says so at once, whoever asks", async () => {
     for (const [method, path, prompt, options] of tools) {

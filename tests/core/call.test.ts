@@ -72,11 +72,11 @@ test("Context.call reads its arguments at once: later changes do not travel", as
 
 test("Context.call rejects with a CallError: name, message, own properties, cause, and both stacks", async () => {
   const { context } = calling();
-  const error: unknown = await context.call(fail, "no such luck").catch((thrown) => thrown);
+  const error: unknown = await context.call(fail, "100 % of %s").catch((thrown) => thrown);
   assert.ok(error instanceof CallError);
-  assert.deepEqual([error.message, error.code], ["RangeError: no such luck", "E_MINE"]);
+  assert.deepEqual([error.message, error.code], ["RangeError: 100 % of %s", "E_MINE"]);
   assert.ok(error.cause instanceof RangeError);
-  assert.match(error.stack ?? "", /^CallError: RangeError: no such luck\n/);
+  assert.match(error.stack ?? "", /^CallError: RangeError: 100 % of %s\n/);
   const [, here = ""] = (error.stack ?? "").split("\n    at [child.1]\n");
   assert.match(here.split("\n")[0] ?? "", /call\.test/, "the first frame of this side is the caller's");
 });

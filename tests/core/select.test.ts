@@ -198,6 +198,14 @@ test("Select.all within its time or not at all, for all together", async (t) => 
   await assert.rejects(all, TimeoutError);
   await assert.rejects(Select.all([b], { timeoutMs: -1 }), RangeError);
   assert.equal(b.watchers.size, 0);
+  // What the first has taken is not there for the second.
+  const [first, second] = oneShots(2) as [Receiver, Receiver];
+  const both = Select.all([first, second], { timeoutMs: 50 }).catch((error) => error);
+  for (const until = performance.now() + 5; performance.now() < until; );
+  await send(first, 1);
+  await stateOf(both);
+  t.mock.timers.tick(46);
+  assert.ok((await stateOf(both)) instanceof TimeoutError);
 });
 
 test("Select.add refuses a source that belongs to a Select, this one too (SEL-06)", async () => {

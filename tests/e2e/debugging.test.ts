@@ -32,6 +32,9 @@ async function debugLogOf(context: Context): Promise<string> {
   return debugFile;
 }
 
+const parentOf = (pid: number): number =>
+  Number(/\) . (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1]);
+
 for (const major of ["12", "20", "26"]) {
   describe(`debugging of contexts on Node ${major}`, { skip: skipReason() }, () => {
     const start = (router: Router, options: { via?: Context; debug?: boolean } = {}): Promise<Context> =>
@@ -60,11 +63,17 @@ for (const major of ["12", "20", "26"]) {
           new RegExp(String.raw`^mitogen\.${pids[index]}\.\d{8}_\d{6}(\.1)?\.log$`),
         );
       }
+      const parents = [
+        process.ppid,
+        ...[near, far].map((context) => parentOf(connectionOf(context).pid)),
+        process.pid,
+      ];
       await router.shutdown();
       assert.deepEqual(readdirSync(folder).sort(), paths.map((path) => basename(path)).sort());
       assert.equal(connectionOf(early).debugFile, undefined);
       const texts = paths.map((path) => readFileSync(path, "utf8"));
       for (const [index, text] of texts.entries()) {
+        assert.ok(text.includes(`\nParent PID: ${parents[index]}\n`), text.slice(0, 200));
         assert.equal(statSync(paths[index] as string).mode & 0o777, 0o600);
         assert.match(text, /^Process \d+, node v\d+.*\nParent PID: \d+\nCreated by:\n {4}at /);
         assert.match(text, /debugging\.test/, "the stack leads to the program");

@@ -100,9 +100,19 @@ for (const major of [12, 20, 26]) {
       const [code] = (await child.call(remote.fetchFrom, program, at("open/deep"), at("got"))) as string[];
       assert.equal(code, "EISDIR");
     });
-    it("runs in a child too, started by a request from above, for any file", async () => {
+    it("runs in a child too, started by a request from above, for any file; those below get what is registered", async () => {
       fs.writeFileSync(at("any"), "any");
-      await child.service(FileService).register({ path: at("any") });
+      fs.writeFileSync(at("registered there"), "x");
+      await child.service(FileService).register({ path: at("registered there") });
+      const { ok: isServed } = (await leaf.call(
+        remote.fetchFrom,
+        child,
+        at("registered there"),
+        at("got"),
+      )) as Fetched;
+      assert.equal(isServed, true);
+      const refused = await leaf.call(remote.fetchFrom, child, at("any"), at("got"));
+      assert.equal((refused as string[])[0], "ERR_FILE_REFUSED");
       const stream = new PassThrough();
       const [chunks, { ok }] = await Promise.all([
         stream.toArray(),

@@ -74,6 +74,19 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.deepEqual(seen, [1]);
     });
 
+    it("of a chain has its turn, and leaving it is no failure; what it throws is", async () => {
+      await using chain = context.chain();
+      for (const generator of [remote.endless, remote.waiting]) {
+        const { sender, wait } = ending(router);
+        for await (const _ of chain.stream<[typeof sender], unknown>(generator, sender)) break;
+        assert.deepEqual(await chain.call(remote.list), ["a", "b"]);
+        await wait();
+      }
+      await assert.rejects(collect(chain.stream(remote.failing)), /RangeError: no more/);
+      await assert.rejects(collect(chain.stream(remote.count, 1)), /RangeError: no more/);
+      await assert.rejects(chain.call(remote.list), /RangeError: no more/);
+    });
+
     it("throws for a value that cannot travel, and for what is not iterable", async () => {
       await assert.rejects(collect(context.stream(remote.unsendable)), /Cannot send value: function/);
       await assert.rejects(collect(context.stream(remote.notIterable as never)), /Cannot stream notIterable/);

@@ -86,6 +86,37 @@ test("Context.with bounds the wait for a service", async (t) => {
   assert.equal(await context.service(Files).size({ name: "ab" }), 2);
 });
 
+test("Context.with bounds the receiver of callServiceAsync too: by time, by signal, and not once it has its answer", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { context, wire, functions } = filesInChild();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const request = [Files, "size", { name: "a" }] as const;
+  const answered = context.with({ timeoutMs: 100, signal }).callServiceAsync(...request);
+  assert.equal((await answered.get()).decode(), 1);
+  wire.hold();
+  const timed = context.with({ timeoutMs: 100 }).callServiceAsync(...request);
+  const aborted = context.with({ signal }).callServiceAsync(...request);
+  const waiting = aborted.get();
+  t.mock.timers.tick(100);
+  controller.abort(new RangeError("enough"));
+  await assert.rejects(timed.get(), {
+    name: "TimeoutError",
+    message: "Cannot call size of service file:///fake.js#Files in child.1: no answer within 100 ms",
+  });
+  await assert.rejects(waiting, RangeError);
+  assert.equal(answered.endError, undefined);
+  // Given up before its module is there, it is never sent.
+  const modules = functions.hold("Files");
+  const sent = wire.left.sent.length;
+  const late = context.with({ signal }).callServiceAsync(...request);
+  modules.resolve();
+  await assert.rejects(late.get(), RangeError);
+  assert.equal(await stateOf(new Promise(() => undefined)), "pending");
+  assert.equal(wire.left.sent.length, sent);
+  assert.throws(() => context.with({ timeoutMs: -1 }).callServiceAsync(...request), RangeError);
+});
+
 test("the class's module goes ahead of the request, the library ahead of one by name", async () => {
   const { context, functions, wire } = filesInChild();
   const modules = functions.hold("Files");

@@ -3,7 +3,14 @@ import { test } from "node:test";
 import type { Message } from "../../src/core/message.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { CallError } from "../../src/errors.ts";
-import { AllowAny, AllowParents, argSpec, type Exposed, expose } from "../../src/service/exposed.ts";
+import {
+  AllowAny,
+  AllowParents,
+  argSpec,
+  type Exposed,
+  expose,
+  methodFor,
+} from "../../src/service/exposed.ts";
 import { Pool } from "../../src/service/pool.ts";
 import { Service } from "../../src/service/service.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
@@ -148,6 +155,11 @@ test("a context's request of itself passes policies, but reaches no method that 
   assert.equal(await self.callService("shop", "both"), "both");
   assert.equal((await failureOf(self.callService("shop", "hidden"))).code, "ERR_SERVICE_METHOD");
   assert.equal((await failureOf(self.callService("shop", "list", {}))).code, "ERR_SERVICE_ARGUMENT");
+  // Sent by itself, but with the authority of somebody else: it only passes that on.
+  const request = { service: "shop", reference: undefined, method: "both", args: {} };
+  const sentWith = (authId: number) => ({ router: master, srcId: 0, authId }) as never as Message;
+  assert.throws(() => methodFor(new Shop(master), "shop", request, sentWith(1)), /refused by policy/);
+  assert.equal(methodFor(new Shop(master), "shop", request, sentWith(0)).noReply, false);
 });
 
 test("a subclass keeps what its base exposes by table, and an override without a policy hides what a decorator exposed", async () => {
