@@ -77,9 +77,16 @@ type PathFinder = (fn: AnyFunction, value: unknown, path: readonly string[]) => 
 function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionReference | undefined {
   for (const { value, module, path } of roots(load)) {
     const found = value === fn ? path : pathTo(fn, value, path);
-    if (found !== undefined) return { module, path: found };
+    if (found !== undefined) return knownEverywhere({ module, path: found });
   }
   return undefined;
+}
+
+/** Targets as old as Node 12 know these submodules only as properties of their modules. */
+function knownEverywhere({ module, path }: FunctionReference): FunctionReference {
+  const [, parent, property] = /^(node:(?:assert|dns|fs|path|util))\/(\w+)$/.exec(module) ?? [];
+  if (parent === undefined || property === undefined) return { module, path };
+  return { module: parent, path: [property, ...path] };
 }
 
 function* roots(load: Load): Generator<Root> {
