@@ -55,7 +55,7 @@ export class Lanes {
 /** Makes frames of their parts again. */
 export class Assembler {
   readonly #maxMessageBytes: number;
-  readonly #unfinished: Map<string, { readonly bytes: Buffer; filled: number }> = new Map();
+  readonly #unfinished: Map<string, { readonly decoder: FrameDecoder; left: number }> = new Map();
 
   constructor(maxMessageBytes: number) {
     this.#maxMessageBytes = maxMessageBytes;
@@ -68,22 +68,23 @@ export class Assembler {
     if (whole === undefined) {
       if (total > this.#maxMessageBytes + HEADER_BYTES || this.#unfinished.size >= MAX_UNFINISHED)
         throw new ProtocolError(`Cannot receive message: ${total} bytes in parts are too many`);
-      whole = { bytes: Buffer.allocUnsafeSlow(total), filled: 0 };
+      whole = { decoder: new FrameDecoder(this.#maxMessageBytes), left: total };
       this.#unfinished.set(key, whole);
     }
+    const found: Frame[] = [];
     for (const piece of body) {
-      if (piece.length > whole.bytes.length - whole.filled)
-        throw new ProtocolError("Cannot receive message: its parts are longer than announced");
-      whole.bytes.set(piece, whole.filled);
-      whole.filled += piece.length;
+      whole.left -= piece.length;
+      whole.decoder.push(piece as Buffer, (frame) => found.push(frame));
     }
-    if (whole.filled < whole.bytes.length) return undefined;
+    const [frame] = found;
+    if (frame === undefined && whole.left > 0) return undefined;
     this.#unfinished.delete(key);
-    let frame: Frame | undefined;
-    new FrameDecoder(this.#maxMessageBytes).push(whole.bytes, (found) => {
-      frame = found;
-    });
-    if (frame === undefined || (frame as Frame).encoding === Encoding.PART)
+    if (
+      found.length !== 1 ||
+      whole.left !== 0 ||
+      whole.decoder.pendingBytes > 0 ||
+      frame?.encoding === Encoding.PART
+    )
       throw new ProtocolError("Cannot receive message: its parts make no frame");
     return frame;
   }
