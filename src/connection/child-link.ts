@@ -71,9 +71,9 @@ export class ChildLink extends StreamLink {
     });
   }
 
-  override receive(chunk: Buffer): void {
+  override receive(chunk: Buffer): boolean {
     this.lastHeardAt = Date.now();
-    super.receive(chunk);
+    return super.receive(chunk);
   }
 
   override send(frame: Frame): boolean {

@@ -76,7 +76,8 @@ export class Window {
         respondentId: this.#contextId,
       });
     }
-    this.#router.routeFrame(new Message(this.#router, { ...frame, replyTo: this.#creditHandle }));
+    // Not the message itself: this one is the link's, which may move its body instead of copying it.
+    this.#router.routeFrame({ ...frame, replyTo: this.#creditHandle });
   }
 
   /** The number of bytes read, from a receiver that may lie: it can only hurt itself. */

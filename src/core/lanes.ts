@@ -91,7 +91,10 @@ export class Lanes {
 export class Assembler {
   readonly #maxMessageBytes: number;
   readonly #open: OpenFrames = new OpenFrames();
-  readonly #unfinished: Map<string, { readonly bytes: Buffer; filled: number }> = new Map();
+  readonly #unfinished: Map<
+    string,
+    { readonly decoder: FrameDecoder; readonly total: number; left: number }
+  > = new Map();
 
   constructor(maxMessageBytes: number) {
     this.#maxMessageBytes = maxMessageBytes;
@@ -106,23 +109,25 @@ export class Assembler {
       // can make us keep is what an honest one has on its way at once, or a single frame.
       if (total > this.#maxMessageBytes + HEADER_BYTES || !this.#open.begin(total))
         throw new ProtocolError(`Cannot receive message: ${total} bytes in parts are too many`);
-      whole = { bytes: Buffer.allocUnsafeSlow(total), filled: 0 };
+      // A frame that says to be longer than all its parts makes no room for itself.
+      whole = { decoder: new FrameDecoder(total - HEADER_BYTES), total, left: total };
       this.#unfinished.set(key, whole);
     }
+    const found: Frame[] = [];
     for (const piece of body) {
-      if (piece.length > whole.bytes.length - whole.filled)
-        throw new ProtocolError("Cannot receive message: its parts are longer than announced");
-      whole.bytes.set(piece, whole.filled);
-      whole.filled += piece.length;
+      whole.left -= piece.length;
+      whole.decoder.push(piece as Buffer, (frame) => found.push(frame));
     }
-    if (whole.filled < whole.bytes.length) return undefined;
+    const [frame] = found;
+    if (frame === undefined && whole.left > 0) return undefined;
     this.#unfinished.delete(key);
-    this.#open.end(whole.bytes.length);
-    let frame: Frame | undefined;
-    new FrameDecoder(this.#maxMessageBytes).push(whole.bytes, (found) => {
-      frame = found;
-    });
-    if (frame === undefined || (frame as Frame).encoding === Encoding.PART)
+    this.#open.end(whole.total);
+    if (
+      found.length !== 1 ||
+      whole.left !== 0 ||
+      whole.decoder.pendingBytes > 0 ||
+      frame?.encoding === Encoding.PART
+    )
       throw new ProtocolError("Cannot receive message: its parts make no frame");
     return frame;
   }

@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { ProtocolError } from "../errors.ts";
 import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
@@ -5,6 +6,7 @@ import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
+import { release } from "./release.ts";
 
 /** Above this much queued, `send` answers false. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -51,7 +53,11 @@ export class StreamLink implements Link {
     const ended = () => this.finish(`${this.name}: connection closed`);
     // EPIPE, ECONNRESET and EIO are how a peer's end looks from the writing side: the same as its EOF.
     const failed = (error: Error) => this.finish(`${this.name}: connection lost: ${error.message}`);
-    this.#readable.on("data", (chunk: Buffer) => this.receive(chunk));
+    this.#readable.on("data", (chunk: Buffer) => {
+      const isDone = this.receive(chunk);
+      // What another kind of stream yields may be somebody's.
+      if (isDone && this.#readable instanceof Socket) release(chunk);
+    });
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
     this.#writable.on("drain", () => this.pump(BULK_WATER_BYTES));
     this.#writable.on("error", (error: NodeJS.ErrnoException) => {
@@ -61,13 +67,15 @@ export class StreamLink implements Link {
     });
   }
 
-  /** Feeds bytes that were read before the link existed. */
-  receive(chunk: Buffer): void {
-    if (this.#isClosed) return;
+  /** Feeds bytes; those read before the link existed, too. True: all of them were copied, nobody needs the chunk any more. */
+  receive(chunk: Buffer): boolean {
+    let isDone = true;
+    if (this.#isClosed) return isDone;
     try {
       this.#decoder.push(chunk, (received) => {
         const frame = received.encoding === Encoding.PART ? this.#assembler.add(received) : received;
         if (frame === undefined) return;
+        if ((frame.body[0] as Uint8Array).buffer === chunk.buffer) isDone = false;
         if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "received", frame);
         if (!this.#isClosed) this.#events?.onFrame(frame);
       });
@@ -77,6 +85,7 @@ export class StreamLink implements Link {
       linkLog.error(`${this.name}: ${message}`);
       this.abort(`${this.name}: protocol error: ${message}`);
     }
+    return isDone;
   }
 
   send(frame: Frame): boolean {

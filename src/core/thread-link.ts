@@ -2,10 +2,11 @@ import type { MessagePort } from "node:worker_threads";
 import { encodeFrame, type Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import type { Link, LinkEvents } from "./link.ts";
+import { Message } from "./message.ts";
 import { Word } from "./thread-state.ts";
 
-/** A piece this large is handed over instead of copied. */
-const TRANSFER_BYTES = 64 * 1024;
+/** Bytes this many are handed over instead of copied. */
+const MOVE_BYTES = 16 * 1024;
 
 /**
  * The broker thread's link to the main thread of its own process. Frames that arrive together are posted together.
@@ -37,7 +38,7 @@ export class ThreadLink implements Link {
 
   send(frame: Frame): boolean {
     if (this.#isClosed) return true;
-    for (const piece of encodeFrame(frame)) this.#queue.push(piece);
+    for (const piece of ownPieces(frame)) this.#queue.push(piece);
     if (!this.#isFlushScheduled) {
       this.#isFlushScheduled = true;
       process.nextTick(() => this.flush());
@@ -57,23 +58,43 @@ export class ThreadLink implements Link {
     this.#isFlushScheduled = false;
     const queue = this.#queue;
     this.#queue = [];
-    let small: Uint8Array[] = [];
-    for (const piece of queue) {
-      // A whole buffer of its own moves to the other thread; a view would take its neighbours with it.
-      if (piece.length >= TRANSFER_BYTES && piece.byteLength === piece.buffer.byteLength) {
-        this.post(small);
-        small = [];
-        this.#port.postMessage(piece, [piece.buffer as ArrayBuffer]);
-      } else small.push(piece);
-    }
-    this.post(small);
+    hand(queue, (bytes, moved) => this.#port.postMessage(bytes, moved));
     Atomics.add(this.#words, Word.WAKE, 1);
     Atomics.notify(this.#words, Word.WAKE);
   }
+}
 
-  private post(pieces: readonly Uint8Array[]): void {
-    if (pieces.length > 0) this.#port.postMessage(ownBytes(pieces));
+/** The encoded frame in memory that may be given away. A {@link Message} is somebody's, who may use it again: it is copied. */
+export function ownPieces(frame: Frame): Uint8Array[] {
+  const pieces = encodeFrame(frame);
+  return frame instanceof Message ? [ownBytes(pieces)] : pieces;
+}
+
+/**
+ * Posts pieces to another thread, in order. What is large moves there: a copy would double it, and what is copied from stays until
+ * V8 collects it, which it does late.
+ */
+export function hand(
+  pieces: readonly Uint8Array[],
+  post: (bytes: Uint8Array, moved: ArrayBuffer[]) => void,
+): void {
+  let small: Uint8Array[] = [];
+  const flush = (): void => {
+    if (small.length > 0) move(ownBytes(small));
+    small = [];
+  };
+  const move = (bytes: Uint8Array): void => {
+    post(bytes, bytes.length < MOVE_BYTES ? [] : [bytes.buffer as ArrayBuffer]);
+  };
+  for (const piece of pieces) {
+    // A view would take its neighbours with it.
+    if (piece.length < MOVE_BYTES || piece.length < piece.buffer.byteLength) small.push(piece);
+    else {
+      flush();
+      move(piece);
+    }
   }
+  flush();
 }
 
 /** A view the other side can read without copying. */

@@ -24,7 +24,7 @@ export interface ControlMessage {
   readonly rest?: Uint8Array;
   /** The process is about to exit; everything must be sent. */
   readonly exitReason?: string;
-  /** Whole frames to route. */
+  /** Frames to route, or a part of a large one. */
   readonly frames?: Uint8Array;
   /** User code wrote to stdout or stderr before these frames were made: forward that first. */
   readonly hasOutput?: boolean;

@@ -1,10 +1,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
+import { release } from "../core/release.ts";
 import { attempt, fileFault } from "./file-error.ts";
 import type { Start } from "./metadata.ts";
 import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file.ts";
-import { release } from "./release.ts";
 import type { Sink } from "./sink.ts";
 import { CHUNK_BYTES, type Offer } from "./source.ts";
 

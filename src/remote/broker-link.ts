@@ -1,9 +1,9 @@
 import { writeSync } from "node:fs";
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Link, LinkEvents } from "../core/link.ts";
-import { asBuffer, ownBytes } from "../core/thread-link.ts";
+import { asBuffer, hand, ownBytes, ownPieces } from "../core/thread-link.ts";
 import { type ControlMessage, Word, Writer } from "../core/thread-state.ts";
-import { encodeFrame, type Frame } from "../wire/frame.ts";
+import type { Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";
 
@@ -47,7 +47,7 @@ export class BrokerLink implements Link {
   }
 
   send(frame: Frame): boolean {
-    const pieces = encodeFrame(frame);
+    const pieces = ownPieces(frame);
     const [first] = pieces;
     if (
       first !== undefined &&
@@ -57,11 +57,11 @@ export class BrokerLink implements Link {
     ) {
       return true;
     }
-    Atomics.add(this.#words, Word.POSTED, 1);
-    const frames = ownBytes(pieces);
-    // A large one moves to the other thread instead of being copied.
-    this.post({ frames, hasOutput: this.hasOutput }, frames.length > DIRECT_BYTES ? [frames.buffer] : []);
-    this.hasOutput = false;
+    hand(pieces, (frames, moved) => {
+      Atomics.add(this.#words, Word.POSTED, 1);
+      this.post({ frames, hasOutput: this.hasOutput }, moved);
+      this.hasOutput = false;
+    });
     return true;
   }
 
@@ -116,8 +116,8 @@ export class BrokerLink implements Link {
     return true;
   }
 
-  private post(message: ControlMessage, moved: readonly ArrayBufferLike[] = []): void {
-    this.#port.postMessage(message, moved as ArrayBuffer[]);
+  private post(message: ControlMessage, moved: readonly ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, moved);
   }
 
   private dispatch(frame: Frame): void {

@@ -9,12 +9,15 @@ const SAMPLE_BYTES = 2048;
  *
  * Holds at most one incomplete frame. A header announcing a body over `maxMessageBytes`, or starting
  * with an unknown magic, throws {@link ProtocolError} before anything of the body is stored; the decoder is
- * unusable from then on. A body that arrives within one chunk is a view of that chunk.
+ * unusable from then on. A body that arrives within one chunk is a view of that chunk, else it
+ * has memory of its own.
  */
 export class FrameDecoder {
   readonly #maxMessageBytes: number;
   readonly #header: Buffer = Buffer.alloc(HEADER_BYTES);
   #headerBytes = 0;
+  /** Of the body that the header announces. */
+  #length = 0;
   #body: Buffer | undefined;
   #bodyBytes = 0;
 
@@ -31,29 +34,18 @@ export class FrameDecoder {
   push(chunk: Buffer, onFrame: (frame: Frame) => void): void {
     let offset = 0;
     while (offset < chunk.length) {
-      if (this.#body === undefined) {
-        // The common case: a whole header in this chunk is read in place.
-        if (this.#headerBytes === 0 && chunk.length - offset >= HEADER_BYTES) {
-          const length = checkHeader(chunk, offset, this.#maxMessageBytes);
-          const start = offset + HEADER_BYTES;
-          if (chunk.length - start >= length) {
-            offset = start + length;
-            onFrame(makeFrame(chunk, start - HEADER_BYTES, chunk.subarray(start, offset)));
-            continue;
-          }
-          chunk.copy(this.#header, 0, offset, start);
-          this.#headerBytes = HEADER_BYTES;
-          offset = start;
-          this.#body = Buffer.allocUnsafeSlow(length);
+      // The common case: a whole frame in this chunk is read in place.
+      if (this.#headerBytes === 0 && chunk.length - offset >= HEADER_BYTES) {
+        const start = offset + HEADER_BYTES;
+        const end = start + checkHeader(chunk, offset, this.#maxMessageBytes);
+        if (chunk.length >= end) {
+          onFrame(makeFrame(chunk, offset, chunk.subarray(start, end)));
+          offset = end;
           continue;
         }
-        offset += this.takeHeader(chunk, offset);
-        if (this.#body === undefined) return;
       }
-      const taken = chunk.copy(this.#body, this.#bodyBytes, offset);
-      offset += taken;
-      this.#bodyBytes += taken;
-      this.emitIfComplete(onFrame);
+      if (this.#headerBytes < HEADER_BYTES) offset += this.takeHeader(chunk, offset);
+      if (this.#headerBytes === HEADER_BYTES) offset += this.takeBody(chunk, offset, onFrame);
     }
   }
 
@@ -63,14 +55,26 @@ export class FrameDecoder {
     // The magic is checked as soon as it is there: junk must not wait for 26 bytes to be noticed.
     if (this.#headerBytes >= 2) checkMagic(this.#header, 0, chunk);
     if (this.#headerBytes === HEADER_BYTES) {
-      this.#body = Buffer.allocUnsafeSlow(checkHeader(this.#header, 0, this.#maxMessageBytes));
+      this.#length = checkHeader(this.#header, 0, this.#maxMessageBytes);
     }
     return taken;
   }
 
-  private emitIfComplete(onFrame: (frame: Frame) => void): void {
-    const body = this.#body as Buffer;
-    if (this.#bodyBytes < body.length) return;
+  private takeBody(chunk: Buffer, offset: number, onFrame: (frame: Frame) => void): number {
+    const length = this.#length;
+    if (this.#bodyBytes === 0 && chunk.length - offset >= length) {
+      this.emit(chunk.subarray(offset, offset + length), onFrame);
+      return length;
+    }
+    if (offset === chunk.length) return 0;
+    this.#body ??= Buffer.allocUnsafeSlow(length);
+    const taken = chunk.copy(this.#body, this.#bodyBytes, offset);
+    this.#bodyBytes += taken;
+    if (this.#bodyBytes === length) this.emit(this.#body, onFrame);
+    return taken;
+  }
+
+  private emit(body: Buffer, onFrame: (frame: Frame) => void): void {
     this.#body = undefined;
     this.#bodyBytes = 0;
     this.#headerBytes = 0;

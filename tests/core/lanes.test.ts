@@ -110,6 +110,37 @@ test("Assembler refuses parts that are longer than announced, and parts that mak
   );
 });
 
+test("Assembler refuses parts that hold less than a frame, more than one, or end in the middle of one", () => {
+  const one = Buffer.concat(encodeFrame(frame()));
+  const more = Buffer.concat([one, one.subarray(0, 5)]);
+  const cases: [Buffer, number][] = [
+    [one.subarray(0, -1), one.length - 1],
+    [Buffer.concat([one, one]), 2 * one.length],
+    [more, more.length],
+    [more, one.length],
+  ];
+  for (const [bytes, handle] of cases) {
+    assert.throws(() => new Assembler(LIMIT).add(part({ handle, body: [bytes] })), {
+      name: "ProtocolError",
+      message: /its parts make no frame|body of 1 bytes exceeds/,
+    });
+  }
+});
+
+test("Assembler gives a body that came in several parts memory of its own, which may move to another thread", () => {
+  const lanes = new Lanes();
+  lanes.add(big(), encodeFrame(big()));
+  const assembler = new Assembler(LIMIT);
+  let found: Frame | undefined;
+  while (lanes.bytes > 0) {
+    new FrameDecoder(LIMIT).push(Buffer.concat(lanes.take()), (each) => {
+      found = assembler.add(each);
+    });
+  }
+  const body = found?.body[0];
+  assert.deepEqual([body?.length, body?.buffer.byteLength], [5 * PART_BYTES, 5 * PART_BYTES]);
+});
+
 test("Assembler bounds how many frames a neighbour may leave unfinished", () => {
   const assembler = new Assembler(LIMIT);
   const begin = (srcId: number): unknown => assembler.add(part({ srcId, handle: 100 }));

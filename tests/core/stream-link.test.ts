@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
 import { FrameRouter } from "../../src/core/frame-router.ts";
@@ -312,4 +314,33 @@ test("StreamLink traces frames at level io, without their bodies", async (t) => 
     "io: test: sent 33 bytes 2:0 -> 1:2000 auth 2",
     "io: test: received 33 bytes 2:1500 -> 1:2000 auth 2",
   ]);
+});
+
+test("StreamLink frees at once what it has read from a socket and copied, and nothing of other streams", async () => {
+  const large = frame({ body: [Buffer.alloc(300_000, 7)] });
+  const bytes = Buffer.concat([...encodeFrame(large), ...encodeFrame(frame())]);
+  const { readable, frames } = link();
+  const read = once(readable, "data");
+  readable.write(bytes);
+  await read;
+  assert.equal(bytes.length, 300_000 + 1 + 2 * 26, "what was written is its writer's");
+  assert.equal(frames.length, 2);
+
+  const server = createServer((socket) => socket.end(bytes)).listen(0);
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port);
+  const chunks: Buffer[] = [];
+  const received: Frame[] = [];
+  const stream = new StreamLink("test", socket, new PassThrough(), MAX_BYTES);
+  socket.prependListener("data", (chunk: Buffer) => chunks.push(chunk));
+  stream.open({ onFrame: (each) => received.push(each), onClosed: () => undefined });
+  await once(socket, "close");
+  server.close();
+  assert.deepEqual(
+    received.map(({ body }) => body),
+    [large.body, [Buffer.from("x")]],
+  );
+  // The last one holds the small frame, which is a view of it.
+  assert.ok(chunks.slice(0, -1).every(({ length }) => length === 0));
+  assert.notEqual(chunks.at(-1)?.length, 0);
 });

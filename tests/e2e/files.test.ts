@@ -8,8 +8,7 @@ import { PassThrough, Readable } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { FileSource } from "../../src/files/source.ts";
-import { ChannelError, type Context, getFile, putFile, Router, TimeoutError } from "../../src/index.ts";
-import { processInfo } from "../fixtures/remote/process-info.ts";
+import { type Context, getFile, putFile, Router, TimeoutError } from "../../src/index.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -40,13 +39,6 @@ function made(name: string, size: number): { path: string; bytes: Buffer } {
 }
 const partsOf = (name: string): string[] =>
   fs.readdirSync(folder).filter((each) => each.startsWith(`.${name}.mitogen-`));
-/** A file without blocks: its bytes cost no disk at the source. */
-function sparse(name: string, mebibytes: number): string {
-  fs.closeSync(fs.openSync(at(name), "w"));
-  fs.truncateSync(at(name), mebibytes * MIB);
-  return at(name);
-}
-
 const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
 const places: [string, (router: Router) => Promise<Context>][] = [
   ["a context on Node 12", (router) => router.local(node(12))],
@@ -219,48 +211,6 @@ for (const [place, connect] of places) {
   });
 }
 
-const info = (context: Context): Promise<[pid: number, rss: number]> => context.call(processInfo);
-
-for (const major of [12, 26]) {
-  describe(`a transfer to Node ${major} behind a hop`, { skip: skipReason() }, () => {
-    for (const victim of ["target", "hop"] as const) {
-      for (const direction of ["put", "get"] as const) {
-        it(`${direction}: kill -9 of the ${victim} leaves nothing under the name, and the next goes on`, async () => {
-          await using router = new Router();
-          const connect = async (): Promise<Record<"hop" | "target", Context>> => {
-            const hop = await router.local(node(26));
-            return { hop, target: await router.local({ ...node(major), via: hop }) };
-          };
-          const tree = await connect();
-          const [pid] = await info(tree[victim]);
-          const { path, bytes } = made("killed", 8 * MIB);
-          const name = `killed-${major}-${victim}-${direction}`;
-          const transfer = direction === "put" ? putFile : getFile;
-          const [from, to] = direction === "put" ? [at(name), path] : [path, at(name)];
-          let isKilled = false;
-          const onProgress = (progress: { bytes: number }): void => {
-            if (isKilled || progress.bytes < 4 * MIB) return;
-            isKilled = true;
-            process.kill(pid, "SIGKILL");
-          };
-          const interrupted = transfer(tree.target, from, to, { onProgress });
-          await assert.rejects(interrupted, ChannelError);
-          assert.equal(fs.existsSync(at(name)), false);
-          const { target } = await connect();
-          const deadline = Date.now() + 20_000;
-          // The target notices in its own time that its hop is gone; until then its part is its own.
-          while (leftBy(name).length > 0 && Date.now() < deadline) await pause(50);
-          const again = await transfer(target, from, to);
-          assert.equal(again.sha256, sha256(bytes));
-          assert.ok(again.resumedAt > MIB, `resumed at ${again.resumedAt}`);
-          assert.equal(sha256(fs.readFileSync(at(name))), sha256(bytes));
-          assert.deepEqual(partsOf(name), []);
-        });
-      }
-    }
-  });
-}
-
 describe("files", { skip: skipReason() }, () => {
   it("that the target's account may not write or read fail with EACCES, on its side", async () => {
     await using router = new Router();
@@ -333,57 +283,3 @@ async function* failingAfter(bytes: number): AsyncIterable<Uint8Array> {
   yield randomBytes(bytes);
   throw new Error("the source failed");
 }
-
-/** Parts of that name whose process is alive. */
-function leftBy(name: string): string[] {
-  return partsOf(name).filter((part) => {
-    const pid = Number(/-(\d+)-\d+-\d+\.part$/.exec(part)?.[1]);
-    return pid !== process.pid && fs.existsSync(`/proc/${pid}`);
-  });
-}
-
-it("a large file through two hops takes less than 64 MiB of each process on the way, and 128 MiB at the target", {
-  skip: skipReason(),
-}, async () => {
-  const size = Number(process.env["MITOGEN_FILE_MIB"] ?? 256);
-  await using router = new Router();
-  const first = await router.local(node(26));
-  const second = await router.local({ ...node(26), via: first });
-  // Node 12 collects what is not on its heap later: docs/files.md.
-  const target = await router.local({ ...node(20), via: second });
-  const all = [router.myself(), first, second, target];
-  const rss = (context: Context): Promise<number> =>
-    context === router.myself()
-      ? Promise.resolve(process.memoryUsage().rss)
-      : info(context).then(([, bytes]) => bytes);
-  await putFile(target, at("small"), randomBytes(MIB));
-  await getFile(target, at("small"), at("small2"));
-  const path = sparse("large", size);
-  const earlier = await Promise.all(all.map(rss));
-  const most = [...earlier];
-  const look = async (): Promise<void> => {
-    for (const [index, context] of all.entries())
-      most[index] = Math.max(most[index] ?? 0, await rss(context));
-  };
-  const transfers = [
-    () => putFile(target, at("large-put"), path, { resume: false }),
-    () => getFile(target, path, at("large-got"), { resume: false }),
-  ];
-  for (const transfer of transfers) {
-    let isOver = false;
-    const over = transfer().finally(() => {
-      isOver = true;
-    });
-    while (!isOver) {
-      await look();
-      await Promise.race([over, pause(50)]);
-    }
-    assert.equal((await over).bytes, size * MIB);
-  }
-  const growth = most.map((bytes, index) => Math.round((bytes - (earlier[index] ?? 0)) / MIB));
-  const atTarget = growth.pop() ?? 0;
-  assert.ok(
-    Math.max(...growth) < 64 && atTarget < 128,
-    `MiB of growth: ${growth}, at the target ${atTarget}`,
-  );
-});

@@ -7,8 +7,6 @@ import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const MIB = 1024 * 1024;
-
 async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const value of values) all.push(value);
@@ -107,59 +105,4 @@ for (const major of targets.length > 0 ? targets : [0]) {
       await assert.rejects(collect(other.stream(remote.dying)), ChannelError);
     });
   });
-}
-
-describe("A producer far faster than its reader, through two hops", () => {
-  it("costs no process much memory, and lets pings pass", async () => {
-    const chunkBytes = 256 * 1024;
-    const chunks = (Number(process.env.MITOGEN_FLOW_MIB ?? 512) * MIB) / chunkBytes;
-    await using router = new Router();
-    const one = await router.local();
-    const two = await router.local({ via: one });
-    const context = await router.local({ via: two });
-    const everyone = [one, two, context];
-    const idle = median(await pings(context, 50));
-    // Modules first: what they take is not what is measured.
-    for (const each of everyone) await each.call(remote.residentBytes);
-    const warmUp = new Receiver<Uint8Array>(router);
-    await context.call(remote.produce, warmUp.toSender(), 3, chunkBytes);
-    warmUp.close();
-    const before = await Promise.all(everyone.map((each) => each.call(remote.residentBytes)));
-    const ownBefore = process.memoryUsage().rss;
-    const receiver = new Receiver<Uint8Array>(router);
-    const producing = context.call(remote.produce, receiver.toSender(), chunks, chunkBytes);
-    let read = 0;
-    let largest: number[] = [];
-    const busy: number[] = [];
-    for await (const message of receiver) {
-      read += (message.decode() as Uint8Array).length;
-      // The reader is the slow one: now and then it looks at all processes.
-      if (read % (64 * chunkBytes) !== 0) continue;
-      busy.push(...(await pings(context, 5)));
-      const sizes = await Promise.all(everyone.map((each) => each.call(remote.residentBytes)));
-      const growth = sizes.map((size, i) => size - (before[i] as number));
-      growth.unshift(process.memoryUsage().rss - ownBefore);
-      largest = growth.map((bytes, i) => Math.max(bytes, largest[i] ?? 0));
-    }
-    assert.equal(await producing, chunks);
-    assert.equal(read, chunks * chunkBytes);
-    const grown = largest.map((bytes) => Math.round(bytes / MIB));
-    // V8 lets about 64 MiB of buffers become garbage before it looks; unbounded queues would hold all that is sent.
-    assert.ok(Math.max(...grown) < 128, `from the master down they grew by ${grown.join(", ")} MiB`);
-    // Ten times is the goal, in bench/README.md; a busy machine keeps a hundred.
-    assert.ok(median(busy) < 100 * idle, `ping: ${idle} ms idle, ${median(busy)} ms meanwhile`);
-    if (process.env.MITOGEN_FLOW_MIB !== undefined) {
-      console.log({ grown, idle, busy: median(busy) });
-    }
-  });
-});
-
-async function pings(context: Context, count: number): Promise<number[]> {
-  const times: number[] = [];
-  for (let i = 0; i < count; i++) times.push(await context.ping());
-  return times;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

@@ -158,6 +158,15 @@ test("FrameDecoder gives a body that came in one chunk as a view of it", () => {
   assert.equal(body.byteOffset, chunk.byteOffset + HEADER_BYTES);
 });
 
+test("FrameDecoder gives a body that came whole behind its header as a view, one that came in pieces memory of its own", () => {
+  const body = Buffer.alloc(1000, 7);
+  const [whole] = decode([header(body.length), body]);
+  assert.equal(whole?.body[0]?.buffer, body.buffer);
+  const [cut] = decode([header(body.length), body.subarray(0, 1), body.subarray(1)]);
+  assert.deepEqual(cut?.body, [body]);
+  assert.equal(cut?.body[0]?.buffer.byteLength, body.length);
+});
+
 test("FrameDecoder keeps nothing of a chunk that ends inside a frame", () => {
   for (const cut of [1, 10, HEADER_BYTES, HEADER_BYTES + 2]) {
     const bytes = Buffer.concat([header(5), Buffer.from("hello")]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { release } from "../../src/files/release.ts";
+import { release } from "../../src/core/release.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, encodeFrame, type Frame, joinBody } from "../../src/wire/frame.ts";
