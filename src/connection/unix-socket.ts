@@ -68,11 +68,15 @@ export function listenAt(server: Server, path: string): () => void {
 export function checkSocket(path: string): void {
   checkPath(path, "connect to");
   let found: Stats;
+  let isSocket: boolean;
   try {
     found = lstatSync(path);
+    isSocket = statSync(path).isSocket();
   } catch (error) {
     throw socketError(`Cannot connect to ${path}: ${textOf(error)}`, error);
   }
+  // The system would say that nobody listens there.
+  if (!isSocket) throw socketError(`Cannot connect to ${path}: it is not a socket`);
   const own = process.getuid?.();
   if (own === undefined || own === 0 || found.uid === own || found.uid === 0) return;
   throw socketError(`Cannot connect to ${path}: it belongs to user ${found.uid}, not to ${own}`);
