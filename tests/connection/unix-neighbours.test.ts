@@ -1,6 +1,6 @@
 /** What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or behind. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer, connect as openSocket, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -97,6 +97,20 @@ describe("listen", () => {
     await listener.close();
     await ended;
   });
+  it("refuses a folder of somebody else, who could replace the socket", {
+    skip: process.getuid?.() !== 0,
+  }, async () => {
+    await using router = new Router();
+    const theirs = join(folder, "theirs");
+    mkdirSync(theirs, { mode: 0o755 });
+    chownSync(theirs, 12345, 12345);
+    assert.throws(() => listen(router, { path: join(theirs, "s") }), {
+      name: "StreamError",
+      message:
+        /^Cannot listen at .*: .* belongs to user 12345, who may replace what is in it; use a folder of your own$/,
+    });
+    assert.deepEqual(readdirSync(theirs), []);
+  });
   it("is refused by a router that has been shut down, which leaves no socket", async () => {
     const router = new Router();
     await router.shutdown();
@@ -153,6 +167,16 @@ describe("connect", () => {
     const error = await failureOf(connect(folder));
     assert.ok(error instanceof StreamError);
     assert.match(error.message, /^Cannot connect to .*: it is not a socket$/);
+  });
+  it("refuses a socket of somebody else, though this be root", {
+    skip: process.getuid?.() !== 0,
+  }, async () => {
+    await using router = new Router();
+    listen(router, { path });
+    chownSync(path, 12345, 12345);
+    const error = await failureOf(connect(path));
+    assert.ok(error instanceof StreamError);
+    assert.match(error.message, /: it belongs to user 12345, not to 0; connect as that user$/);
   });
   it("refuses a time that is none", async () => {
     for (const timeoutMs of [-1, Number.NaN]) {
