@@ -22,6 +22,8 @@ const DETACH_MS = 2000;
 /** A context has three seconds in all, design.md section 10: those below it must be gone before. */
 const CHILD_GRACE_MS = 1200;
 const KEEPALIVE_MS = 15_000;
+/** Connects of the main thread under way; it has at most 32 at once. */
+const MAX_EXPECTED = 10_000;
 
 /** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -51,7 +53,7 @@ export class ParentRole {
   /** Contexts below this one. */
   readonly #below: Set<number> = new Set();
   readonly #grants: IdGrants;
-  /** Contexts that the main thread has asked for, here or below. */
+  /** Contexts that the main thread has asked for, here or below, and that have not started yet. */
   readonly #ofMain: Set<number> = new Set();
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
@@ -75,7 +77,7 @@ export class ParentRole {
       mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
       onRouteAdded: (contextId, ...rest) => {
         this.#below.add(contextId);
-        if (this.#ofMain.has(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
+        if (this.#ofMain.delete(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
       },
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
       onLostAbove: (contextId, reason) => this.tellChildren(contextId, reason),
@@ -102,15 +104,18 @@ export class ParentRole {
     router.onForwarded = (frame, from) => {
       onForwarded?.(frame, from);
       const granted = this.#grants.note(frame, from);
-      if (granted !== undefined && from.kind === "inner") this.#ofMain.add(granted);
+      if (granted !== undefined && from.kind === "inner") this.expectForMain(granted);
     };
     router.onContextsLost = (contextIds, reason) => {
       onContextsLost?.(contextIds, reason);
-      for (const id of contextIds) {
-        this.#below.delete(id);
-        this.#ofMain.delete(id);
-      }
+      for (const id of contextIds) this.#below.delete(id);
     };
+  }
+
+  private expectForMain(contextId: number): void {
+    this.#ofMain.add(contextId);
+    // Of a connect that failed below nobody tells.
+    if (this.#ofMain.size > MAX_EXPECTED) this.#ofMain.delete(this.#ofMain.values().next().value as number);
   }
 
   /** Passes modules on to the context they are for. */
@@ -127,7 +132,7 @@ export class ParentRole {
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
-      if (frame.srcId === this.#router.contextId) this.#ofMain.add(identity.contextId);
+      if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
       const onConnected = (started: StartedChild): void => {
         this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
       };

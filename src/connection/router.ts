@@ -7,6 +7,7 @@ import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
+import { CancelledError } from "../errors.ts";
 import { ModuleResponder } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import { serviceCallsOf } from "../service/client.ts";
@@ -152,8 +153,11 @@ export class Router extends ConnectingRouter {
     return this.#ownsBroker ? this.broker.shutdown() : this.closeAll();
   }
 
-  /** For listeners: what its shutdown closes first. Returns what forgets it. */
-  own(closable: Closable): () => void {
+  /** For listeners: what its shutdown closes first. Returns what forgets it. Throws a CancelledError after the shutdown. */
+  own(closable: Closable, what: string): () => void {
+    if (this.#shutdown !== undefined) {
+      throw new CancelledError(`Cannot ${what}: the router has been shut down`);
+    }
     this.#owned.add(closable);
     return () => this.#owned.delete(closable);
   }

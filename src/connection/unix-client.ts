@@ -8,7 +8,8 @@ import { importModule } from "../core/module-handle.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter, type FunctionName, type Functions } from "../core/router.ts";
 import { StreamLink } from "../core/stream-link.ts";
-import { StreamError, TimeoutError } from "../errors.ts";
+import { checkTimeout, watchBounds } from "../core/wait.ts";
+import { StreamError } from "../errors.ts";
 import { referenceClass, referenceFunction } from "../loader/function-reference.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { decodeValue } from "../wire/decoder.ts";
@@ -40,6 +41,8 @@ interface ClientConfig {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** How long the listener, which may hang, may take to hear the end of a connection. */
+const CLOSE_MS = 2000;
 
 /**
  * The router of a program that has connected to another: a context of that one, with an identity of its own that lasts as long as the
@@ -61,6 +64,14 @@ export class ClientRouter extends CoreRouter {
       policy: hasParentAuthority,
       service: true,
     });
+    // [context id, reason]: one behind the listener that something was sent to is gone.
+    this.addHandler(
+      (message) => {
+        const [contextId, reason] = message.decode() as [number, string];
+        this.delRoutes([contextId], reason);
+      },
+      { handle: Handle.DEL_ROUTE, policy: hasParentAuthority, service: true },
+    );
     const disown = this.broker.own({ shutdown: () => this.close() });
     this.onParentLost = (reason) => {
       disown();
@@ -86,8 +97,12 @@ export class ClientRouter extends CoreRouter {
 
   private async close(): Promise<void> {
     this.#link.close();
+    const timer = setTimeout(() => {
+      this.#link.abort(`${this.#context.name}: did not close the connection`);
+    }, CLOSE_MS);
     // The listener has heard all when it closes its side.
     await this.#context.disconnected;
+    clearTimeout(timer);
   }
 }
 
@@ -103,6 +118,7 @@ export class ClientRouter extends CoreRouter {
  * ```
  */
 export async function connect(path: string, options: UnixConnectOptions = {}): Promise<UnixConnection> {
+  checkTimeout(options.timeoutMs);
   checkSocket(path);
   const socket = openSocket(path);
   try {
@@ -118,11 +134,9 @@ export async function connect(path: string, options: UnixConnectOptions = {}): P
 
 function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<ClientRouter> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new TimeoutError(`Cannot connect to ${path}: no answer within ${timeoutMs} ms`));
-    }, timeoutMs);
+    const stopTimer = watchBounds({ timeoutMs }, () => `connect to ${path}`, reject);
     const fail = (reason: string, cause?: unknown): void => {
-      clearTimeout(timer);
+      stopTimer();
       reject(socketError(`Cannot connect to ${path}: ${reason}`, cause));
     };
     socket.once("error", (error) => fail(textOf(error), error));
@@ -133,7 +147,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
         onFrame: (frame) => {
           try {
             resolve(routerOf(frame, link));
-            clearTimeout(timer);
+            stopTimer();
           } catch (error) {
             fail((error as Error).message, error);
           }

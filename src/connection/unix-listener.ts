@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
+import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
 import type { Router } from "./router.ts";
 import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts";
@@ -53,11 +54,11 @@ export class UnixListener {
     this.#router = router;
     this.#server = createServer((socket) => this.greet(socket));
     this.#server.on("error", (error) => log.error(`${path}: ${error.message}`));
-    const remove = listenAt(this.#server, path);
+    const disown = router.own({ shutdown: () => this.close() }, `listen at ${path}`);
+    const remove = this.open(disown);
     this.#server.unref();
     process.once("exit", remove);
     router.takeCalls(() => acceptCalls(router));
-    const disown = router.own({ shutdown: () => this.close() });
     this.#undo = [remove, () => process.off("exit", remove), disown];
   }
 
@@ -82,6 +83,15 @@ export class UnixListener {
     broker.release();
   }
 
+  private open(disown: () => void): () => void {
+    try {
+      return listenAt(this.#server, this.path);
+    } catch (error) {
+      disown();
+      throw error;
+    }
+  }
+
   private async end(): Promise<void> {
     for (const undo of this.#undo) undo();
     for (const socket of this.#strangers) socket.destroy();
@@ -103,10 +113,15 @@ export class UnixListener {
     }
     this.#strangers.add(socket.unref());
     let heard = Buffer.alloc(0);
+    let isRefused = false;
+    const refuse = (why: string): void => {
+      if (!isRefused) log.info(`${this.path}: a client was not let in: ${why}`);
+      isRefused = true;
+    };
     const leave = (why: string): void => {
       if (!this.#strangers.delete(socket)) return;
       clearTimeout(timer);
-      log.info(`${this.path}: a client was not let in: ${why}`);
+      refuse(why);
       socket.destroy();
     };
     const timer = setTimeout(
@@ -119,9 +134,16 @@ export class UnixListener {
       const hello = end < 0 ? undefined : parseHello(heard.toString("latin1", 0, end));
       if (hello !== undefined) {
         socket.off("data", onData);
+        const refusal = versionRefusal(hello.protocolVersion);
+        if (refusal !== undefined) {
+          // It stays a stranger until it leaves: one that never does must hold neither a descriptor nor the end of the listener.
+          refuse(refusal);
+          socket.end(Buffer.concat(encodeFrame(this.#router.deadFrame(0, 0, refusal))));
+          return;
+        }
         this.#strangers.delete(socket);
         clearTimeout(timer);
-        this.admit(socket, hello, heard.subarray(end + 1));
+        this.admit(socket, hello.pid, heard.subarray(end + 1));
       } else if (end >= 0 || heard.length > MAX_HELLO_BYTES) leave("it did not greet");
     };
     socket.on("data", onData);
@@ -130,21 +152,10 @@ export class UnixListener {
     socket.on("error", (error) => leave(error.message));
   }
 
-  private admit(
-    socket: Socket,
-    { protocolVersion, pid }: { protocolVersion: number; pid: number },
-    rest: Buffer,
-  ): void {
+  private admit(socket: Socket, pid: number, rest: Buffer): void {
     const { maxMessageBytes, unidirectional, contextId } = this.#router;
     const name = `unix_client.${pid}`;
     const link = new StreamLink(name, socket, socket, maxMessageBytes);
-    const refusal = versionRefusal(protocolVersion);
-    if (refusal !== undefined) {
-      log.info(`${this.path}: a client was not let in: ${refusal}`);
-      link.send(this.#router.deadFrame(0, 0, refusal));
-      link.close();
-      return;
-    }
     this.#links.add(link);
     socket.once("close", () => this.#links.delete(link));
     const context = this.#router.admit(link, name, (id) =>

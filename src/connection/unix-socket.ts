@@ -68,14 +68,26 @@ export function listenAt(server: Server, path: string): () => void {
 export function checkSocket(path: string): void {
   checkPath(path, "connect to");
   let found: Stats;
+  let isSocket: boolean;
   try {
     found = lstatSync(path);
+    isSocket = statSync(path).isSocket();
   } catch (error) {
     throw socketError(`Cannot connect to ${path}: ${textOf(error)}`, error);
   }
+  // The system would say that nobody listens there.
+  if (!isSocket) throw socketError(`Cannot connect to ${path}: it is not a socket`);
+  if (isForeign(found.uid)) {
+    throw socketError(
+      `Cannot connect to ${path}: it belongs to user ${found.uid}, not to ${process.getuid?.()}; connect as that user`,
+    );
+  }
+}
+
+/** Whether somebody else than root may act in its owner's name. */
+function isForeign(uid: number): boolean {
   const own = process.getuid?.();
-  if (own === undefined || own === 0 || found.uid === own || found.uid === 0) return;
-  throw socketError(`Cannot connect to ${path}: it belongs to user ${found.uid}, not to ${own}`);
+  return own !== undefined && uid !== own && uid !== 0;
 }
 
 export function textOf(error: unknown): string {
@@ -103,7 +115,12 @@ function checkPath(path: string, verb: string): void {
 function privateFolder(path: string): string {
   const parent = dirname(path);
   try {
-    const { mode } = statSync(parent);
+    const { mode, uid } = statSync(parent);
+    if (isForeign(uid)) {
+      throw socketError(
+        `Cannot listen at ${path}: ${parent} belongs to user ${uid}, who may replace what is in it; use a folder of your own`,
+      );
+    }
     if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
       throw socketError(
         `Cannot listen at ${path}: others may write to ${parent} and replace what is in it; use a folder of your own`,

@@ -24,24 +24,32 @@ export class IdBlocks {
    */
   async take(parentId: number): Promise<number> {
     for (;;) {
-      const asked = this.reserve(parentId);
-      const block = await asked;
+      const block = await this.reserve(parentId);
+      // Others may have taken the last one meanwhile.
       if (block.next < block.end) return block.next++;
-      // Whoever comes first forgets it: the others find the next one.
-      if (this.#blocks.get(parentId) === asked) this.#blocks.delete(parentId);
     }
   }
 
   /** Sees to it that there are some, without taking one. */
-  reserve(parentId: number): Promise<Block> {
-    let asked = this.#blocks.get(parentId);
-    if (asked === undefined) {
-      asked = this.ask(parentId);
+  async reserve(parentId: number): Promise<Block> {
+    for (;;) {
+      const asked = this.#blocks.get(parentId) ?? this.ask(parentId);
       this.#blocks.set(parentId, asked);
-      // Asked again the next time.
-      asked.catch(() => this.#blocks.delete(parentId));
+      try {
+        const block = await asked;
+        if (block.next < block.end) return block;
+        this.forget(parentId, asked);
+      } catch (error) {
+        // Asked again the next time.
+        this.forget(parentId, asked);
+        throw error;
+      }
     }
-    return asked;
+  }
+
+  /** Whoever comes first does it: the others find the next one. */
+  private forget(parentId: number, asked: Promise<Block>): void {
+    if (this.#blocks.get(parentId) === asked) this.#blocks.delete(parentId);
   }
 
   private async ask(parentId: number): Promise<Block> {

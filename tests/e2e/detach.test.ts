@@ -121,6 +121,16 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(await processesGone([pid, childPid], 5000), [], "and they end together");
     });
 
+    it("takes those with it that are being connected", async () => {
+      await using router = new Router();
+      const context = await router.local({ nodePath });
+      const pid = await context.call(remote.pid);
+      detached.push(pid);
+      await failure(context.call(daemon.detachWhileConnecting, heart));
+      await beats();
+      assert.deepEqual(report(), [4, 4]);
+    });
+
     it("ends what waits there for contexts elsewhere", async () => {
       await using router = new Router();
       const [context, sibling] = [await router.local({ nodePath }), await router.local()];

@@ -1,0 +1,186 @@
+/** What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or behind. */
+import assert from "node:assert/strict";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer, connect as openSocket, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, beforeEach, describe, it } from "node:test";
+import { configFrame } from "../../src/bootstrap/config-frame.ts";
+import { ChannelError, connect, listen, Router, StreamError } from "../../src/index.ts";
+import { encodeFrame } from "../../src/wire/frame.ts";
+import { Handle } from "../../src/wire/handles.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { forge } from "../fixtures/remote/hostile.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const folder = mkdtempSync(join(tmpdir(), "mitogen-unix-"));
+let path = "";
+let count = 0;
+beforeEach(() => {
+  path = join(folder, `${++count}.sock`);
+});
+after(() => rmSync(folder, { recursive: true }));
+
+/** A program that says something to a listener and then neither reads the end of the connection nor makes one. */
+async function clingTo(at: string, text: string): Promise<Socket> {
+  const socket = new Socket({ allowHalfOpen: true });
+  socket.on("error", () => undefined);
+  await new Promise<void>((resolve) => socket.connect(at, resolve));
+  socket.write(text);
+  return socket;
+}
+
+async function failureOf(run: Promise<unknown>): Promise<Error> {
+  return await run.then(
+    () => assert.fail("it did not fail"),
+    (error) => error as Error,
+  );
+}
+
+/** A listener that lets a program in and then hangs; returns what ends it. */
+async function hungListener(at: string): Promise<() => Promise<void>> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket
+      .on("error", () => undefined)
+      .once("data", () => {
+        const config = {
+          contextId: 7,
+          parentIds: [0],
+          logLevel: 3,
+          maxMessageBytes: 1024 * 1024,
+          unidirectional: false,
+          pid: 1,
+        };
+        for (const piece of encodeFrame(configFrame(config as never))) socket.write(piece);
+      });
+    sockets.add(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(at, resolve));
+  return async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  };
+}
+
+describe("listen", () => {
+  it("ends although a program that was not let in holds on to its connection", async () => {
+    await using router = new Router();
+    const listener = listen(router, { path });
+    const logs = collectLogs();
+    const clinging = await clingTo(path, "mitogen:unix 999 1\n");
+    await logs.until(() =>
+      logs.records.some(({ message }) => /not let in: it speaks version 999/.test(message)),
+    );
+    logs.stop();
+    await listener.close();
+    clinging.destroy();
+  });
+  it("ends although a program that was let in neither reads nor leaves", async () => {
+    await using router = new Router();
+    const listener = listen(router, { path });
+    const clinging = await clingTo(path, "mitogen:unix 1 1\n");
+    await new Promise((resolve) => clinging.once("data", resolve));
+    await listener.close();
+    clinging.destroy();
+  });
+  it("tells who has not greeted yet that it ended", async () => {
+    await using router = new Router();
+    const listener = listen(router, { path });
+    const stranger = openSocket(path);
+    const ended = new Promise((resolve) => stranger.once("close", resolve));
+    await new Promise((resolve) => stranger.once("connect", resolve));
+    stranger.resume();
+    await listener.close();
+    await ended;
+  });
+  it("refuses a folder of somebody else, who could replace the socket", {
+    skip: process.getuid?.() !== 0,
+  }, async () => {
+    await using router = new Router();
+    const theirs = join(folder, "theirs");
+    mkdirSync(theirs, { mode: 0o755 });
+    chownSync(theirs, 12345, 12345);
+    assert.throws(() => listen(router, { path: join(theirs, "s") }), {
+      name: "StreamError",
+      message:
+        /^Cannot listen at .*: .* belongs to user 12345, who may replace what is in it; use a folder of your own$/,
+    });
+    assert.deepEqual(readdirSync(theirs), []);
+  });
+  it("is refused by a router that has been shut down, which leaves no socket", async () => {
+    const router = new Router();
+    await router.shutdown();
+    assert.throws(() => listen(router, { path }), {
+      name: "CancelledError",
+      message: `Cannot listen at ${path}: the router has been shut down`,
+    });
+    assert.ok(!existsSync(path));
+  });
+});
+
+describe("connect", () => {
+  it("ends a connection to a listener that hangs", async () => {
+    const close = await hungListener(path);
+    const { router: client, context } = await connect(path);
+    const waiting = failureOf(context.ping());
+    await client.shutdown();
+    assert.ok((await waiting) instanceof ChannelError);
+    await close();
+  });
+  it("is told of the end of a context behind the listener, by whoever ends it", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const { router: client } = await connect(path);
+    for (const depth of [1, 2]) {
+      const hop = await router.local({ name: "hop" });
+      const target = depth === 1 ? hop : await router.local({ name: "below", via: hop });
+      const there = client.context(target.contextId, "there");
+      const pid = await target.call(remote.pid);
+      const waiting = failureOf(there.call(remote.echoLater, "too late", 600_000));
+      await there.ping();
+      process.kill(pid, "SIGKILL");
+      const error = await waiting;
+      assert.ok(error instanceof ChannelError, String(error));
+      assert.match(error.message, /SIGKILL|signal 9/);
+    }
+    await client.shutdown();
+  });
+  it("believes no context behind the listener about the end of another", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const liar = await router.local({ name: "liar" });
+    const child = await router.local({ name: "child" });
+    await child.call(remote.pid);
+    const { router: client } = await connect(path);
+    const there = client.context(child.contextId, "child");
+    const waiting = there.call(remote.echoLater, "answer", 300);
+    await there.ping();
+    await liar.call(forge, { dstId: client.contextId, handle: Handle.DEL_ROUTE }, [child.contextId, "a lie"]);
+    assert.equal(await waiting, "answer");
+    await client.shutdown();
+  });
+  it("says that something else than a socket is there", async () => {
+    const error = await failureOf(connect(folder));
+    assert.ok(error instanceof StreamError);
+    assert.match(error.message, /^Cannot connect to .*: it is not a socket$/);
+  });
+  it("refuses a socket of somebody else, though this be root", {
+    skip: process.getuid?.() !== 0,
+  }, async () => {
+    await using router = new Router();
+    listen(router, { path });
+    chownSync(path, 12345, 12345);
+    const error = await failureOf(connect(path));
+    assert.ok(error instanceof StreamError);
+    assert.match(error.message, /: it belongs to user 12345, not to 0; connect as that user$/);
+  });
+  it("refuses a time that is none", async () => {
+    for (const timeoutMs of [-1, Number.NaN]) {
+      await assert.rejects(connect(path, { timeoutMs }), RangeError);
+    }
+  });
+});
