@@ -12,7 +12,7 @@ import { type OnProgress, receive, type Transfer } from "./transfer.ts";
 export type FileSinkTarget = string | URL | Writable;
 
 export interface TransferOptions extends WaitOptions, SinkOptions {
-  /** Called on this side, for about every 128 KiB. What it throws ends the transfer. */
+  /** Called on this side, for about every 512 KiB. What it throws ends the transfer. */
   readonly onProgress?: OnProgress | undefined;
 }
 

@@ -4,7 +4,7 @@ import { attempt, fileFault } from "./file-error.ts";
 import { type FileMetadata, metadataOf } from "./metadata.ts";
 
 /** How many bytes travel in one message. */
-export const CHUNK_BYTES: number = 128 * 1024;
+export const CHUNK_BYTES: number = 512 * 1024;
 
 /** What the receiving side has of an earlier attempt. */
 export interface Offer {
