@@ -1,6 +1,6 @@
 /** What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or behind. */
 import assert from "node:assert/strict";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect as openSocket, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -110,6 +110,30 @@ describe("listen", () => {
         /^Cannot listen at .*: .* belongs to user 12345, who may replace what is in it; use a folder of your own$/,
     });
     assert.deepEqual(readdirSync(theirs), []);
+  });
+  it("says what is wrong with its arguments", async () => {
+    await using router = new Router();
+    assert.throws(() => listen(router, { path: 5 as never }), {
+      name: "TypeError",
+      message: "Cannot listen at number: the path of a socket is a string",
+    });
+    writeFileSync(path, "");
+    assert.throws(
+      () => listen(router, { path: join(path, "s") }),
+      /: a part of the path is no folder \(ENOTDIR\)$/,
+    );
+    rmSync(path);
+    listen(router, { path });
+    const { router: client } = await connect(path);
+    assert.throws(() => listen(client as never), {
+      name: "TypeError",
+      message: /^Cannot listen: only the Router/,
+    });
+    await assert.rejects(connect(undefined as never), {
+      name: "TypeError",
+      message: "Cannot connect to undefined: the path of a socket is a string",
+    });
+    await client.shutdown();
   });
   it("is refused by a router that has been shut down, which leaves no socket", async () => {
     const router = new Router();
