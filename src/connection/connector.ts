@@ -169,7 +169,9 @@ export class Connector {
     const passwordHandle = password === undefined ? 0 : this.offerPassword(parent, password);
     try {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
-      const answer = (await parent.request(Handle.CONNECT_CHILD, request)) as Record<string, unknown>;
+      const answer = (await parent
+        .request(Handle.CONNECT_CHILD, request)
+        .catch((error) => refusedBy(parent, methodName, error))) as Record<string, unknown>;
       if ("failed" in answer) throw connectErrorOf(answer.failed, via?.name);
       return readFacts(answer.connected);
     } finally {
@@ -202,6 +204,14 @@ export function nameBelow(via: Context | undefined, name: string): string {
 
 export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild): StartedFacts {
   return { pid, platform, arch, argv };
+}
+
+/** A context that does not know the request is none that can have children: a thread, which only the one who started it knows to be one. */
+function refusedBy(parent: Context, methodName: string, error: Error): never {
+  if (!error.message.endsWith(": no such handle")) throw error;
+  throw new TypeError(
+    `Cannot connect with ${methodName}() via ${parent.name}: it can have no children, being a thread or a program that has connected; use the context it belongs to`,
+  );
 }
 
 /** [pid, platform, architecture, argv] of a child of another context: claims, of which anything may be wrong. */

@@ -4,6 +4,7 @@ import { type ConnectionFacts, type LinkState, noteConnection, noteLink } from "
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
 import { getLogger, isLogEnabled, LogLevel } from "../core/log.ts";
 import type { CoreRouter } from "../core/router.ts";
+import { CancelledError } from "../errors.ts";
 import { BusyTime } from "../loader/busy-time.ts";
 import { printServices } from "../service/router-services.ts";
 import { debugContext } from "./debug-context.ts";
@@ -55,8 +56,9 @@ export class Diagnostics {
 
   /** See `Router.enableDebug`. */
   enableDebug(stack: string): string {
+    if (this.#isOver) throw new CancelledError("Cannot write a debug log: the router has been shut down");
     ownFile ??= new DebugFile(process.ppid, stack);
-    if (!this.#isDebugging && !this.#isOver) {
+    if (!this.#isDebugging) {
       ownFileUsers += 1;
       this.#isDebugging = true;
       this.installSignal();

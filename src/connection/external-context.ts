@@ -33,7 +33,9 @@ export interface ExternalContext {
 
 /** Inside a remote function: the context it runs in. Throws a MitogenError in the master, which is nobody's child. */
 export function econtext(): ExternalContext {
-  throw new MitogenError("Cannot get the external context: this code runs in the master, not in a context");
+  throw new MitogenError(
+    "Cannot get the external context: this code runs in the program itself, not in a context; call the function that asks for it with context.call()",
+  );
 }
 
 /**

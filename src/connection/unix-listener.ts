@@ -4,7 +4,7 @@ import { getLogger, logLevel } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
-import type { Router } from "./router.ts";
+import { Router } from "./router.ts";
 import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts";
 import { listenAt, temporarySocketPath } from "./unix-socket.ts";
 
@@ -36,6 +36,11 @@ const log = getLogger("mitogen.unix");
  * ```
  */
 export function listen(router: Router, options: ListenOptions = {}): UnixListener {
+  if (!(router instanceof Router)) {
+    throw new TypeError(
+      "Cannot listen: only the Router of a program can, not one that has connected to a listener",
+    );
+  }
   return new UnixListener(router, options.path ?? temporarySocketPath());
 }
 

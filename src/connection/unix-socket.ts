@@ -99,10 +99,12 @@ const TEXTS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or folder",
   ECONNREFUSED: "nobody listens there",
   EACCES: "permission denied",
-  ENOTSOCK: "it is not a socket",
+  ENOTDIR: "a part of the path is no folder",
 };
 
 function checkPath(path: string, verb: string): void {
+  if (typeof path !== "string")
+    throw new TypeError(`Cannot ${verb} ${typeof path}: the path of a socket is a string`);
   const bytes = Buffer.byteLength(path);
   if (bytes === 0 || path.includes("\0") || bytes > MAX_PATH_BYTES) {
     throw new RangeError(
@@ -158,13 +160,18 @@ function removeDead(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) {
-    throw socketError(`Cannot listen at ${path}: there is a file that is no socket`, exists(path));
+    throw socketError(
+      `Cannot listen at ${path}: there is a file that is no socket; choose another path`,
+      exists(path),
+    );
   }
   const state = probe(path);
   if (state === "ECONNREFUSED") removeIfSame(path, found);
   else if (state !== "ENOENT") {
     const what =
-      state === "live" ? "another program listens there" : `it cannot be told who listens there: ${state}`;
+      state === "live"
+        ? "somebody listens there already; choose another path, or connect to it"
+        : `it cannot be told who listens there: ${state}`;
     throw socketError(`Cannot listen at ${path}: ${what}`, exists(path));
   }
 }

@@ -28,6 +28,8 @@ const MAX_WARM_HEAP_BYTES = 64 * 2 ** 20;
 
 const METHOD_CURE = "export a function, or a static method, that takes the object's data as arguments";
 
+const LIBRARY = new URL("..", import.meta.url).href;
+
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
 const require = createRequire(import.meta.url);
@@ -284,6 +286,8 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
     return refuse(fn, id, what, `export it, or ${refCure}`);
   }
   if (isMethod(fn)) return refuse(fn, id, "an instance method", METHOD_CURE);
+  const wrapped = wrappedModule(origin, id);
+  if (wrapped !== undefined) return refuse(fn, wrapped, "made by a wrapper, and not exported", "export it");
   if (captured.length > 0) {
     const names = captured
       .slice(0, 5)
@@ -294,6 +298,21 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
     return refuse(fn, id, what, refCure === undefined ? cure : `${cure}, or ${refCure}`);
   }
   return refuse(fn, id, "not exported", "export it");
+}
+
+/** The module whose function a wrapper of a package, or of this library, has captured: what the wrapper made is its business. */
+function wrappedModule(origin: FunctionOrigin, id: string): string | undefined {
+  if (!isPackaged(id)) return undefined;
+  const captured = origin.scopes
+    .filter((scope) => !scope.isModule)
+    .flatMap((scope) => Object.values(Object.getOwnPropertyDescriptors(scope.bindings)))
+    .filter(({ value }) => typeof value === "function")
+    .map(({ value }) => moduleId(originUrl(functionOrigin(value))));
+  return captured.find((module) => module !== undefined && !isPackaged(module));
+}
+
+function isPackaged(id: string): boolean {
+  return id.includes("/node_modules/") || id.startsWith(LIBRARY);
 }
 
 function refuse(fn: AnyFunction, url: string, what: string, cure: string): TypeError {

@@ -1,6 +1,6 @@
 /** What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or behind. */
 import assert from "node:assert/strict";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect as openSocket, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +31,11 @@ async function clingTo(at: string, text: string): Promise<Socket> {
   await new Promise<void>((resolve) => socket.connect(at, resolve));
   socket.write(text);
   return socket;
+}
+
+/** When the other side has hung up, or reset the connection. */
+function endOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.resume().once("end", resolve).once("close", resolve));
 }
 
 async function failureOf(run: Promise<unknown>): Promise<Error> {
@@ -110,6 +115,65 @@ describe("listen", () => {
         /^Cannot listen at .*: .* belongs to user 12345, who may replace what is in it; use a folder of your own$/,
     });
     assert.deepEqual(readdirSync(theirs), []);
+  });
+  it("takes many programs at the same moment (UNX-01)", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const connections = await Promise.all(Array.from({ length: 90 }, () => connect(path)));
+    assert.equal(new Set(connections.map(({ router: client }) => client.contextId)).size, 90);
+    await Promise.all(connections.map(({ router: client }) => client.shutdown()));
+  });
+  it("bears a hundred that say nothing, and each for ten seconds", async (t) => {
+    await using router = new Router();
+    listen(router, { path });
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const logs = collectLogs();
+    const strangers: Socket[] = [];
+    for (let number = 0; number < 100; number++) strangers.push(await clingTo(path, "mitogen"));
+    const ends = strangers.map(endOf);
+    const late = await clingTo(path, "mitogen");
+    await endOf(late);
+    assert.deepEqual(
+      logs.records.map(({ level, message }) => [level, message]),
+      [["warning", `${path}: refused a client, 100 others have not said who they are`]],
+    );
+    t.mock.timers.tick(9999);
+    assert.equal(logs.records.length, 1);
+    t.mock.timers.tick(1);
+    assert.equal(
+      logs.records.filter(({ message }) => /no greeting within 10000 ms$/.test(message)).length,
+      100,
+    );
+    await Promise.all(ends);
+    t.mock.timers.reset();
+    logs.stop();
+    for (const socket of [late, ...strangers]) socket.destroy();
+    const { router: client } = await connect(path);
+    await client.shutdown();
+  });
+  it("says what is wrong with its arguments", async () => {
+    await using router = new Router();
+    assert.throws(() => listen(router, { path: 5 as never }), {
+      name: "TypeError",
+      message: "Cannot listen at number: the path of a socket is a string",
+    });
+    writeFileSync(path, "");
+    assert.throws(
+      () => listen(router, { path: join(path, "s") }),
+      /: a part of the path is no folder \(ENOTDIR\)$/,
+    );
+    rmSync(path);
+    listen(router, { path });
+    const { router: client } = await connect(path);
+    assert.throws(() => listen(client as never), {
+      name: "TypeError",
+      message: /^Cannot listen: only the Router/,
+    });
+    await assert.rejects(connect(undefined as never), {
+      name: "TypeError",
+      message: "Cannot connect to undefined: the path of a socket is a string",
+    });
+    await client.shutdown();
   });
   it("is refused by a router that has been shut down, which leaves no socket", async () => {
     const router = new Router();

@@ -112,7 +112,10 @@ describe("listen", () => {
     const listener = listen(router, { path });
     const error = await failureOf(() => listen(router, { path }));
     assert.ok(error instanceof StreamError);
-    assert.match(error.message, /^Cannot listen at .*: another program listens there$/);
+    assert.match(
+      error.message,
+      /^Cannot listen at .*: somebody listens there already; choose another path, or connect to it$/,
+    );
     assert.equal(error.cause?.code, "EADDRINUSE");
     const { router: client, context } = await connect(path);
     assert.equal(await context.call(remote.add, 1, 1), 2);

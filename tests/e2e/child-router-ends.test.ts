@@ -74,3 +74,23 @@ describe("a context that ends while another connects via it", () => {
     assert.equal(await hop.call(remote.add, 1, 1), 2);
   });
 });
+
+describe("router.shutdown() in a context", () => {
+  it("ends what was started there, and nothing else", async () => {
+    await using router = new Router();
+    const hop = await router.local({ name: "hop" });
+    const other = await router.local({ name: "other", via: hop });
+    const [one, two] = [
+      await hop.call(parents.startLocal, { name: "one" }),
+      await hop.call(parents.startBelow, "two", "one"),
+    ];
+    const pids = await Promise.all([one, two].map((each) => each.call(remote.pid)));
+    assert.deepEqual(await hop.call(parents.endAllHere), [true, true]);
+    assert.deepEqual(await processesGone(pids, 0), []);
+    await Promise.all([one.disconnected, two.disconnected]);
+    assert.equal(await other.call(remote.add, 1, 1), 2);
+    // It goes on: a context has one router, and no other.
+    const later = await hop.call(parents.startLocal, { name: "later" });
+    assert.equal(await later.call(remote.add, 2, 2), 4);
+  });
+});

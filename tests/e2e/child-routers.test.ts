@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { userInfo } from "node:os";
 import { after, before, describe, it } from "node:test";
-import { CallError, ChannelError, type Context, MitogenError, Router, takesRouter } from "../../src/index.ts";
+import { CallError, ChannelError, type Context, Router, takesRouter } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as parents from "../fixtures/remote/parents.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
@@ -101,6 +101,11 @@ for (const [version, nodePath] of targets) {
       assert.equal(await thread.call(remote.add, 1, 2), 3);
       const error = await thread.call(parents.startLocal, {}).catch((reason: Error) => reason);
       assert.match(String(error), /Cannot connect from a thread: it can have no children/);
+      // The program did not start it, and does not know.
+      await assert.rejects(router.local({ via: thread }), {
+        name: "TypeError",
+        message: `Cannot connect with local() via ${thread.name}: it can have no children, being a thread or a program that has connected; use the context it belongs to`,
+      });
       await thread.shutdown();
     });
 
@@ -240,8 +245,23 @@ describe("takesRouter in the program", () => {
   it("is refused where the function is not exported, takesEcontext always", async () => {
     await using router = new Router();
     const context = await router.local();
-    await assert.rejects(context.call(countStarted, 1), TypeError);
-    assert.throws(() => parents.whereAmI(""), MitogenError);
+    const inline = takesRouter(async () => 1);
+    for (const call of [
+      context.call(countStarted, 1),
+      context.call(inline),
+      context.call(takesRouter(() => 1)),
+    ]) {
+      await assert.rejects(call, {
+        name: "TypeError",
+        message:
+          /\(file:.*child-routers.*\) in another process: it is made by a wrapper, and not exported; export it$/,
+      });
+    }
+    assert.throws(() => parents.whereAmI(""), {
+      name: "MitogenError",
+      message:
+        /runs in the program itself, not in a context; call the function that asks for it with context.call\(\)$/,
+    });
     const error = await context.call(parents.whereAmI, "x").catch((reason: Error) => reason);
     assert.ok(!(error instanceof CallError));
   });

@@ -88,6 +88,14 @@ for (const major of ["12", "20", "26"]) {
       assert.match(texts[0] as string, / D mitogen\.debug: Totals: 3 contexts connected/);
     });
 
+    it("enableDebug is refused by a router that was shut down: nobody would close the file", async (t) => {
+      const folder = temporaryFolder(t);
+      const router = new Router();
+      await router.shutdown();
+      assert.throws(() => router.enableDebug(), { name: "CancelledError", message: /has been shut down$/ });
+      assert.deepEqual(readdirSync(folder), []);
+    });
+
     it("debug: true does it for one context (DBG-01)", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();

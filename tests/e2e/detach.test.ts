@@ -184,6 +184,7 @@ describe("the parent of a detached context", () => {
     const logs = collectLogs();
     const thread = await router.thread();
     assert.match(await thread.call(daemon.tryToDetach), /^Cannot detach: this context is a thread/);
+    assert.ok(await thread.call(daemon.failToDetachTwice), "a refused one may be made again");
     assert.match(await thread.call(daemon.askToLetGo), /: it is no child process of this one$/);
     const hop = await router.local();
     const below = await router.local({ via: hop });
@@ -195,6 +196,7 @@ describe("the parent of a detached context", () => {
       await hop.call(daemon.tryToDetach),
       /^Cannot detach context 2: it has been detached before$/,
     );
+    assert.equal(await hop.call(daemon.ignoredSignals), 0, "a refusal changes nothing");
     assert.equal(await below.call(remote.add, 1, 1), 2);
     const warnings = logs.records.filter(({ level }) => level === "warning");
     assert.equal(
