@@ -54,6 +54,14 @@ describe("Router, asked for ids by a context (ALLOCATE_ID)", () => {
     await router.shutdown();
   });
 
+  it("gives none to who wants no answer: they would be lost", async () => {
+    const { router, left } = programWithTwo();
+    left.receive({ ...message(LEFT, Handle.ALLOCATE_ID, null), replyTo: 0 });
+    assert.equal(left.sent.length, 0);
+    assert.deepEqual(allocate(left, LEFT, null), [Handle.ALLOCATE_ID, [1, 1 + ID_BLOCK_SIZE]]);
+    await router.shutdown();
+  });
+
   it("takes the route to an id only from the link that the id was given behind", async () => {
     const { router, left, right } = programWithTwo();
     const logs = collectLogs();

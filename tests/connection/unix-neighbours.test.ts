@@ -151,6 +151,18 @@ describe("listen", () => {
     const { router: client } = await connect(path);
     await client.shutdown();
   });
+  it("makes the program take calls until the last listener is closed, and again later", async () => {
+    await using router = new Router();
+    const [first, second] = [listen(router, { path }), listen(router)];
+    await first.close();
+    await router.myself().ping();
+    await second.close();
+    assert.match((await failureOf(router.myself().ping())).message, /no such handle$/);
+    await using third = listen(router, { path });
+    const { router: client, context } = await connect(third.path);
+    assert.equal(await context.call(remote.add, 1, 2), 3);
+    await client.shutdown();
+  });
   it("says what is wrong with its arguments", async () => {
     await using router = new Router();
     assert.throws(() => listen(router, { path: 5 as never }), {

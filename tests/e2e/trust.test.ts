@@ -1,13 +1,14 @@
 /** What a compromised context tries on the others, over real links. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { type Context, Receiver, Router } from "../../src/index.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Context, Receiver, Router, TimeoutError } from "../../src/index.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { ask, forge } from "../fixtures/remote/hostile.ts";
+import { ask, forge, knock } from "../fixtures/remote/hostile.ts";
 import { reach } from "../fixtures/remote/waiting.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
@@ -162,6 +163,38 @@ describe("ids for children", () => {
       last = end - 1;
     }
     assert.ok((await router.local()).contextId > last);
+    const thread = await router.thread();
+    assert.match(
+      String(await thread.call(ask, router.myself(), Handle.ALLOCATE_ID, null)),
+      /a thread can have no children$/,
+    );
+  });
+});
+
+describe("a password", () => {
+  it("is given to nobody but the context whose tool asks for it, and not when that is over", async () => {
+    await using router = new Router();
+    const [hop, sibling] = await Promise.all([router.local(), router.local()]);
+    const [sudoPath, sign] = [join(folder, "sudo"), join(folder, "started")];
+    writeFileSync(sudoPath, `#!/bin/sh\n: > ${sign}\nexec sleep 600\n`, { mode: 0o755 });
+    let asked = 0;
+    const password = (): string => {
+      asked += 1;
+      return "secret";
+    };
+    const connect = router.sudo({ via: hop, sudoPath, password, timeoutMs: 4000 });
+    let isOver = false;
+    const failed = assert.rejects(connect, TimeoutError).finally(() => {
+      isOver = true;
+    });
+    while (!existsSync(sign) && !isOver) await pause(10);
+    await sibling.call(knock, router.myself(), 1000, 1050);
+    await sibling.ping();
+    assert.equal(asked, 0);
+    await failed;
+    await hop.call(knock, router.myself(), 1000, 1100);
+    await hop.ping();
+    assert.equal(asked, 0);
   });
 });
 
