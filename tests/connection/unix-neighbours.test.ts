@@ -239,6 +239,18 @@ describe("connect", () => {
     assert.equal(await waiting, "answer");
     await client.shutdown();
   });
+  it("calls start in the order made, though a module takes longer to find than what is Node's own", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const { router: client, context } = await connect(path);
+    const trace = join(folder, "trace");
+    const [, isThere] = await Promise.all([
+      context.call(remote.touch, trace),
+      context.call(existsSync, trace),
+    ]);
+    assert.equal(isThere, true);
+    await client.shutdown();
+  });
   it("says that something else than a socket is there", async () => {
     const error = await failureOf(connect(folder));
     assert.ok(error instanceof StreamError);
