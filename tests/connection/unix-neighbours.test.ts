@@ -151,13 +151,12 @@ describe("listen", () => {
     const { router: client } = await connect(path);
     await client.shutdown();
   });
-  it("makes the program take calls until the last listener is closed, and again later", async () => {
+  it("makes the program take calls, and does so again after the last listener was closed", async () => {
     await using router = new Router();
     const [first, second] = [listen(router, { path }), listen(router)];
     await first.close();
     await router.myself().ping();
     await second.close();
-    assert.match((await failureOf(router.myself().ping())).message, /no such handle$/);
     await using third = listen(router, { path });
     const { router: client, context } = await connect(third.path);
     assert.equal(await context.call(remote.add, 1, 2), 3);
