@@ -27,8 +27,8 @@ const log = getLogger("mitogen.unix");
  * this program's own authority. They call functions here and in every context, and are called nothing themselves.
  *
  * Whoever may open the socket may do all that this program may: its mode is 0600, and a folder that others may write to is
- * refused, as is one of another user. Node cannot tell who is at the other end. The listener does not keep the program alive, {@link UnixListener.wait} does.
- * Throws a StreamError when it cannot listen there, a CancelledError when the router has been shut down.
+ * refused, as is one of another user. Node cannot tell who is at the other end. The listener does not keep the program alive,
+ * {@link UnixListener.wait} does. Throws a StreamError when it cannot listen there, a CancelledError when the router has been shut down.
  *
  * ```ts
  * const listener = listen(router, { path: "/run/user/1000/deploy.sock" });
