@@ -10,7 +10,7 @@ import { ChannelError, connect, listen, Router, StreamError } from "../../src/in
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { forge } from "../fixtures/remote/hostile.ts";
+import { ask, forge } from "../fixtures/remote/hostile.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -161,6 +161,18 @@ describe("listen", () => {
     const { router: client, context } = await connect(third.path);
     assert.equal(await context.call(remote.add, 1, 2), 3);
     await client.shutdown();
+  });
+  it("lets contexts of the program call nothing: only programs that connect do (SEC-02, UNX-03)", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const child = await router.local();
+    const trace = join(folder, "by a child");
+    const call = [null, "node:fs", ["writeFileSync"], [trace, ""]];
+    assert.match(
+      String(await child.call(ask, router.myself(), Handle.CALL_FUNCTION, call)),
+      /to handle 101 of context 0: refused by policy$/,
+    );
+    assert.ok(!existsSync(trace));
   });
   it("says what is wrong with its arguments", async () => {
     await using router = new Router();

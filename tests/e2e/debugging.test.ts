@@ -96,6 +96,17 @@ for (const major of ["12", "20", "26"]) {
       assert.deepEqual(readdirSync(folder), []);
     });
 
+    it("dump forgets contexts that are gone", async () => {
+      await using router = new Router();
+      const [near, gone] = [await start(router), await start(router)];
+      assert.match(router.dump(), /^contexts: 2$/m);
+      assert.ok(router.dump().includes(`'${gone.name}': connected`));
+      await gone.shutdown();
+      assert.match(router.dump(), /^contexts: 1$/m);
+      assert.ok(!router.dump().includes(`'${gone.name}'`));
+      assert.ok(router.dump().includes(`'${near.name}': connected`));
+    });
+
     it("debug: true does it for one context (DBG-01)", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
