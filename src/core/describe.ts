@@ -85,7 +85,8 @@ export class ContextDescription {
     if (link !== undefined) lines.push(printLink(link));
     lines.push(`calls in flight: ${this.calls.length}`);
     for (const call of this.calls) lines.push(`  ${call.function} of ${call.module}, for ${call.forMs} ms`);
-    return lines.join("\n  ");
+    // Names and more are a context's word: they must not move a terminal's cursor, or look like lines of ours.
+    return lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n  ");
   }
 }
 

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Context } from "../../src/core/context.ts";
+import { ContextDescription, noteConnection } from "../../src/core/describe.ts";
+import { masterAndChild } from "../support/fake-tree.ts";
+
+test("A description prints what a hostile hop says of a context without its control characters", () => {
+  const { master } = masterAndChild();
+  const context = new Context(master, 7, "db\u001b[2J\n  link to master");
+  noteConnection(context, {
+    method: "ssh",
+    options: {},
+    argv: ["ssh", "a\nb"],
+    pid: 1,
+    nodeVersion: "20.0.0",
+    platform: "linux\r\u009b2K",
+    arch: "x64\n",
+    connectedAt: new Date(0),
+  });
+  const lines = String(new ContextDescription(context)).split("\n");
+  assert.equal(lines[0], "context 7 'db?[2J?  link to master': connected");
+  assert.ok(lines.includes("  process: pid 1, node 20.0.0, linux??2K x64?"));
+  assert.ok(lines.every((line) => !/\p{Cc}/u.test(line)));
+  assert.equal(lines.length, 6);
+});
