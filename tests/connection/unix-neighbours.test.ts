@@ -103,7 +103,7 @@ describe("listen", () => {
     await ended;
   });
   it("refuses a folder of somebody else, who could replace the socket", {
-    skip: process.getuid?.() !== 0,
+    skip: process.getuid?.() !== 0 && "Needs root, to be another user",
   }, async () => {
     await using router = new Router();
     const theirs = join(folder, "theirs");
@@ -268,7 +268,7 @@ describe("connect", () => {
     assert.match(error.message, /^Cannot connect to .*: it is not a socket$/);
   });
   it("refuses a socket of somebody else, though this be root", {
-    skip: process.getuid?.() !== 0,
+    skip: process.getuid?.() !== 0 && "Needs root, to be another user",
   }, async () => {
     await using router = new Router();
     listen(router, { path });
