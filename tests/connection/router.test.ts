@@ -95,6 +95,9 @@ test("Router counts connects that fail, and logs all of it at its end (RTR-22)",
   );
 });
 
+// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this signal.
+if (process.report !== undefined) process.report.reportOnSignal = false;
+
 test("Router.dump tells what there is, and installDiagnostics has it written at SIGUSR2", async (t) => {
   const records = captureLogs(t, "warning");
   await using router = new Router();

@@ -16,6 +16,9 @@ import { setEnvironment, temporaryFolder } from "../support/temporary-folder.ts"
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
+// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this signal.
+if (process.report !== undefined) process.report.reportOnSignal = false;
+
 const SECRET = "correct-horse-battery";
 
 const connectionOf = (context: Context) => {
