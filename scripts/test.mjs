@@ -14,6 +14,10 @@ const MASTER_LIMIT_MS = 14 * 60_000;
 const MASTER_ENV = { MITOGEN_SOAK_CONTEXTS: "100", MITOGEN_FLOW_MIB: "512", MITOGEN_FILE_MIB: "256" };
 const MASTERS = ["20", "22", "24", "26"];
 const MASTER_FOLDERS = /[/\\](conformance|e2e|loader)[/\\]/;
+// Who sees only the end of what CI printed has to find there why it failed.
+const SHOWN_LINES_PER_RUN = 60;
+const FAILING_TESTS = /^✖ failing tests:/;
+const FAILED_TEST = /^\s*✖ /;
 const SUMMARY = /^(ℹ|#) (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -39,18 +43,18 @@ for (const [name, node] of wantsMasters ? otherMasters() : []) {
   const some = files.filter((path) => MASTER_FOLDERS.test(path));
   if (some.length === 0) break;
   console.log(`\n== Node ${name} as master, ${some.length} files`);
-  const { passed } = await runTests(node, name, some, MASTER_LIMIT_MS, MASTER_ENV);
-  if (!passed) failures.push(`Node ${name} as master`);
+  const { passed, problems } = await runTests(node, name, some, MASTER_LIMIT_MS, MASTER_ENV);
+  if (!passed) failures.push({ run: `Node ${name} as master`, problems });
 }
 console.log(`\n== ${process.version}, ${files.length} files`);
 const major = process.versions.node.split(".")[0];
-const { passed, summary, endsWithSummary } = await runTests(process.execPath, major, files, RUN_LIMIT_MS);
-if (!passed) failures.push(`Node ${major}`);
-if (failures.length > 0) {
-  console.log(`\nFailed, see above: ${failures.join(", ")}`);
+const own = await runTests(process.execPath, major, files, RUN_LIMIT_MS);
+if (!own.passed) failures.push({ run: `Node ${major}`, problems: own.problems });
+for (const { run, problems } of failures) {
+  console.log(`\n== Failed: ${run}\n${problems.join("\n")}`);
   process.exitCode = 1;
 }
-if (failures.length > 0 || !endsWithSummary) console.log(summary.join("\n"));
+if (failures.length > 0 || !own.endsWithSummary) console.log(own.summary.join("\n"));
 
 async function bringLabUp() {
   const { labFolder } = await import("./lab/run.mjs");
@@ -93,13 +97,28 @@ function runTests(node, major, files, limitMs, changes = {}) {
     child.on("error", reject);
     child.on("close", (code) => {
       const summary = lines.filter((line) => SUMMARY.test(line)).slice(-8);
+      const problems = code === 0 ? [] : [`The test runner ended with ${code ?? "a signal"}`];
       if (summary.length === 0)
-        console.log(`No summary: ended by its limit of ${limitMs / 60_000} min, or broken`);
-      const skipped = summary.some((line) => / skipped [1-9]/.test(line));
-      if (isCi && skipped)
-        console.log("With CI=true nothing may be skipped: see the tests marked SKIP above");
-      const passed = code === 0 && summary.length > 0 && !(isCi && skipped);
-      resolve({ passed, summary, endsWithSummary: SUMMARY.test(lines.at(-1) ?? "") });
+        problems.push(`No summary: ended by its limit of ${limitMs / 60_000} min, or broken`);
+      if (isCi && summary.some((line) => / skipped [1-9]/.test(line))) {
+        problems.push(
+          "With CI=true nothing may be skipped:",
+          ...lines.filter((line) => / # SKIP|^\s*﹣ /.test(line)),
+        );
+      }
+      const passed = problems.length === 0;
+      resolve({
+        passed,
+        summary,
+        problems: passed ? [] : [...problems, ...failingTests(lines)].slice(0, SHOWN_LINES_PER_RUN),
+        endsWithSummary: SUMMARY.test(lines.at(-1) ?? ""),
+      });
     });
   });
+}
+
+/** What the reporter lists after its summary, with their messages; the marks of a run that was cut off before that. */
+function failingTests(lines) {
+  const start = lines.findLastIndex((line) => FAILING_TESTS.test(line));
+  return start < 0 ? lines.filter((line) => FAILED_TEST.test(line)) : lines.slice(start + 1);
 }
