@@ -82,27 +82,43 @@ export class FileSource implements Source {
     return this.#handle.close();
   }
 
+  /** Reads one chunk ahead: while one is hashed and sent, the disk is not waited for. */
   private async *range(from: number, to: number): AsyncIterable<Uint8Array> {
-    // One for all: memory that is not on V8's heap is collected late.
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    // Two for all: memory that is not on V8's heap is collected late.
+    let [buffer, other] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
     let at = from;
-    while (at < to) {
-      const wanted = Math.min(CHUNK_BYTES, to - at);
-      const { bytesRead } = await attempt("read", this.#path, "source", () =>
-        this.#handle.read(buffer, 0, wanted, at),
-      );
-      if (bytesRead === 0) {
-        if (to === Number.POSITIVE_INFINITY) return;
-        throw fileFault(
-          "ERR_FILE_CHANGED",
-          `Cannot read ${this.#path}: it had ${to} bytes and ends at ${at} now`,
-          this.#path,
-          "source",
-        );
+    let reading = this.read(buffer, at, to);
+    try {
+      for (;;) {
+        const bytesRead = await reading;
+        if (bytesRead === 0) return;
+        at += bytesRead;
+        const chunk = bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+        [buffer, other] = [other, buffer];
+        reading = this.read(buffer, at, to);
+        reading.catch(() => undefined); // it is looked at when this chunk is done with
+        yield chunk;
       }
-      at += bytesRead;
-      yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+    } finally {
+      // The handle is closed next.
+      await reading.catch(() => undefined);
     }
+  }
+
+  /** At most as much as fits, and as there is up to `to`; 0 where that is reached. */
+  private async read(buffer: Buffer, at: number, to: number): Promise<number> {
+    const wanted = Math.min(buffer.length, to - at);
+    if (wanted <= 0) return 0;
+    const { bytesRead } = await attempt("read", this.#path, "source", () =>
+      this.#handle.read(buffer, 0, wanted, at),
+    );
+    if (bytesRead > 0 || to === Number.POSITIVE_INFINITY) return bytesRead;
+    throw fileFault(
+      "ERR_FILE_CHANGED",
+      `Cannot read ${this.#path}: it had ${to} bytes and ends at ${at} now`,
+      this.#path,
+      "source",
+    );
   }
 }
 

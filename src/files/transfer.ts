@@ -59,18 +59,28 @@ export async function receive(
   let bytes = at;
   await sink.begin(start);
   onProgress?.({ bytes, totalBytes });
-  for (;;) {
-    const chunk = (await receiver.get()).decode();
-    if (!(chunk instanceof Uint8Array)) {
-      return verified(chunk, hash.digest("hex"), bytes, start, sink);
+  // One chunk is written while the next is waited for and hashed.
+  let writing: Promise<void> | undefined;
+  try {
+    for (;;) {
+      const chunk = (await receiver.get()).decode();
+      const isChunk = chunk instanceof Uint8Array;
+      // More than announced would fill the disk for as long as somebody likes to send.
+      if (isChunk && bytes + chunk.length > (totalBytes ?? Number.POSITIVE_INFINITY)) break;
+      if (isChunk) hash.update(chunk);
+      if (writing !== undefined) {
+        await writing;
+        onProgress?.({ bytes, totalBytes });
+      }
+      if (!isChunk) return verified(chunk, hash.digest("hex"), bytes, start, sink);
+      bytes += chunk.length;
+      // The sink may free it.
+      writing = sink.write(chunk);
+      // What is waited for may never come, from one who is not told.
+      writing.catch((error) => receiver.abort(error));
     }
-    bytes += chunk.length;
-    // More than announced would fill the disk for as long as somebody likes to send.
-    if (bytes > (totalBytes ?? Number.POSITIVE_INFINITY)) break;
-    hash.update(chunk);
-    // The sink may free it.
-    await sink.write(chunk);
-    onProgress?.({ bytes, totalBytes });
+  } finally {
+    await writing?.catch(() => undefined);
   }
   throw new ProtocolError(`Cannot receive a file: more than the announced ${totalBytes} bytes came`);
 }
