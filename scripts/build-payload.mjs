@@ -52,7 +52,7 @@ const PARTS = [
 /** What runs as a program of its own beside this one, on the program's Node: src/fakessh/ssh-folder.ts. */
 const SSH_PROGRAM = {
   entryPoint: "src/fakessh/ssh-program.ts",
-  mayTravel: [/^src\/fakessh\/ssh-(program|frames)\.ts$/],
+  mayTravel: [/^src\/(fakessh\/ssh-(program|frames)|core\/release|wire\/frame)\.ts$/],
 };
 
 /** What these find in the payload: src/remote/library-parts.ts. An empty list stands for everything. */

@@ -1,3 +1,7 @@
+import { Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { release } from "../core/release.ts";
+
 /** What the stand-in for ssh and the program say to each other: type, length of the body (4 bytes), body. */
 export const SshFrame = {
   /** First, from ssh: JSON of {@link SshHello}. */
@@ -23,25 +27,61 @@ const HEADER_BYTES = 5;
 
 export function encodeSshFrame(type: number, body: Uint8Array | string = ""): Buffer {
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.writeUInt8(type, 0);
-  header.writeUInt32BE(bytes.length, 1);
-  return Buffer.concat([header, bytes]);
+  return Buffer.concat([sshHeader(type, bytes.length), bytes]);
 }
 
-/** The frames of a stream, however it was cut. Throws a RangeError for one that is too long. */
+/** Writes a frame; resolves when it was taken, and with that the memory of `body` given back: docs of core/release.ts. */
+export function writeSshFrame(stream: Writable, type: number, body: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.cork();
+    stream.write(sshHeader(type, body.length));
+    stream.write(body, (error) => {
+      if (error) return reject(error);
+      release(body);
+      resolve();
+    });
+    stream.uncork();
+  });
+}
+
+function sshHeader(type: number, length: number): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt8(type, 0);
+  header.writeUInt32BE(length, 1);
+  return header;
+}
+
+/** The frames of a socket, however it was cut; bodies have memory of their own. Throws a RangeError for one that is too long. */
 export async function* decodeSshFrames(
-  stream: AsyncIterable<Uint8Array>,
+  socket: AsyncIterable<Uint8Array>,
 ): AsyncIterableIterator<[type: number, body: Buffer]> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of stream) {
-    rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
-    while (rest.length >= HEADER_BYTES) {
-      const end = HEADER_BYTES + rest.readUInt32BE(1);
-      if (end > MAX_BODY_BYTES) throw new RangeError(`Cannot decode frame: it has ${end} bytes`);
-      if (rest.length < end) break;
-      yield [rest.readUInt8(0), rest.subarray(HEADER_BYTES, end)];
-      rest = rest.subarray(end);
+  const header = Buffer.alloc(HEADER_BYTES);
+  let headerBytes = 0;
+  let body: Buffer | undefined;
+  let bodyBytes = 0;
+  for await (const chunk of socket) {
+    for (let at = 0; at < chunk.length; ) {
+      if (body === undefined) {
+        const part = chunk.subarray(at, at + HEADER_BYTES - headerBytes);
+        header.set(part, headerBytes);
+        headerBytes += part.length;
+        at += part.length;
+        if (headerBytes < HEADER_BYTES) break;
+        const length = header.readUInt32BE(1);
+        if (length > MAX_BODY_BYTES) throw new RangeError(`Cannot decode frame: it has ${length} bytes`);
+        body = Buffer.allocUnsafeSlow(length);
+      }
+      const part = chunk.subarray(at, at + body.length - bodyBytes);
+      body.set(part, bodyBytes);
+      bodyBytes += part.length;
+      at += part.length;
+      if (bodyBytes < body.length) break;
+      yield [header.readUInt8(0), body];
+      headerBytes = 0;
+      bodyBytes = 0;
+      body = undefined;
     }
+    // What another kind of stream yields may be somebody's.
+    if (socket instanceof Socket) release(chunk);
   }
 }

@@ -1,7 +1,7 @@
 import { fstatSync, write as writeFile } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello } from "./ssh-frames.ts";
+import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
 /** ssh's own code for whatever is not the command's. */
 const FAILURE = 255;
@@ -36,7 +36,7 @@ export async function main({ socketPath, nonce }: { socketPath: string; nonce: s
 
 async function sendStdin(socket: Socket): Promise<void> {
   try {
-    for await (const bytes of process.stdin) await write(socket, encodeSshFrame(SshFrame.STDIN, bytes));
+    for await (const bytes of process.stdin) await writeSshFrame(socket, SshFrame.STDIN, bytes);
   } catch {
     // A stdin that cannot be read is an empty one.
   }

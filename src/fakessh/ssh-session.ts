@@ -3,10 +3,11 @@ import type { Context } from "../core/context.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Receiver } from "../core/receiver.ts";
+import { release } from "../core/release.ts";
 import { Sender } from "../core/sender.ts";
 import { ProtocolError } from "../errors.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
-import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello } from "./ssh-frames.ts";
+import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
 /** src/remote/ssh-command.ts. */
 const RUN = new FunctionRef<[command: string, isSubsystem: boolean, output: Sender], number>("mitogen:api", [
@@ -98,7 +99,7 @@ async function deliver(
     }
     const [fd, bytes] = Array.isArray(value) ? value : [];
     if ((fd !== 1 && fd !== 2) || !(bytes instanceof Uint8Array)) throw nonsense(context);
-    await write(socket, encodeSshFrame(fd === 1 ? SshFrame.STDOUT : SshFrame.STDERR, bytes));
+    await writeSshFrame(socket, fd === 1 ? SshFrame.STDOUT : SshFrame.STDERR, bytes);
   }
 }
 
@@ -120,6 +121,7 @@ async function feed(frames: Frames, stdin: Sender, { hasNoStdin }: SshRequest): 
       const [type, body] = next.value;
       if (type === SshFrame.STDIN_END) end();
       else if (isOpen) await stdin.send(body).catch(() => (isOpen = false));
+      release(body); // it was copied when it was sent
     }
   } catch {
     // The connection broke; whoever serves it notices.
@@ -133,10 +135,4 @@ async function drain(frames: Frames): Promise<void> {
   } catch {
     // Then there is nothing more.
   }
-}
-
-function write(socket: Socket, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.write(bytes, (error) => (error ? reject(error) : resolve()));
-  });
 }

@@ -6,6 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import { type CurrentCall, currentCall } from "../calls/current-call.ts";
 import { endTree } from "../core/end-tree.ts";
 import { Receiver } from "../core/receiver.ts";
+import { release } from "../core/release.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 import { MitogenError } from "../errors.ts";
@@ -93,7 +94,10 @@ function abortOf(signal: AbortSignal): Promise<never> {
 
 /** Reads on only as the other side reads: what waits in between is bounded. */
 async function forward(stream: Readable, fd: 1 | 2, output: Sender): Promise<void> {
-  for await (const bytes of stream) await output.send([fd, bytes]);
+  for await (const bytes of stream) {
+    await output.send([fd, bytes]);
+    release(bytes); // it was copied when it was sent
+  }
 }
 
 async function feed(from: Receiver<Uint8Array>, stdin: Writable, closed: Promise<unknown>): Promise<void> {
@@ -102,7 +106,13 @@ async function feed(from: Receiver<Uint8Array>, stdin: Writable, closed: Promise
     for await (const message of from) {
       const bytes = message.decode();
       // Node 12 forgets the callbacks of a stream that is destroyed.
-      await Promise.race([new Promise((resolve) => stdin.write(bytes, resolve)), closed]);
+      const written = new Promise<void>((resolve) => {
+        stdin.write(bytes, () => {
+          release(bytes);
+          resolve();
+        });
+      });
+      await Promise.race([written, closed]);
     }
   } catch {
     // It could not be started, or was sent no bytes: the same as an end.
