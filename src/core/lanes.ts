@@ -3,6 +3,8 @@ import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.t
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { isCreditHandle } from "./credit-handles.ts";
+import { Message } from "./message.ts";
+import { MOVE_BYTES } from "./release.ts";
 
 /** Frames above this cross a link in parts, between which others may pass. */
 const PART_BYTES = 64 * 1024;
@@ -16,6 +18,8 @@ interface Load {
   readonly parts: (readonly Uint8Array[])[];
   /** Length of a frame in parts; 0 for one that leaves as it is. */
   readonly total: number;
+  /** What of its memory is given back when it has left. */
+  readonly memory: readonly Uint8Array[];
   isOpen: boolean;
 }
 
@@ -28,6 +32,7 @@ export class Lanes {
   bytes = 0;
   readonly #lanes: Map<string, Load[]> = new Map();
   readonly #open: OpenFrames = new OpenFrames();
+  #spent: Uint8Array[] = [];
   /** Found no room for its large frame: no other lane opens one before it does, or a stream of smaller ones could starve it. */
   #next: string | undefined;
 
@@ -47,7 +52,9 @@ export class Lanes {
     if (!isBulk && lane === undefined) return "plain";
     const parts = isLarge ? inParts(frame, pieces, bytes) : [pieces];
     for (const part of parts) this.bytes += lengthOf(part);
-    const load: Load = { parts, total: isLarge ? bytes : 0, isOpen: false };
+    // A message is somebody's, who may use it again.
+    const memory = frame instanceof Message ? [] : pieces.filter(({ length }) => length >= MOVE_BYTES);
+    const load: Load = { parts, total: isLarge ? bytes : 0, memory, isOpen: false };
     if (lane !== undefined) lane.push(load);
     else this.#lanes.set(key, [load]);
     return "bulk";
@@ -62,6 +69,7 @@ export class Lanes {
       if (load.parts.length === 0) {
         lane.shift();
         if (load.isOpen) this.#open.end(load.total);
+        this.#spent.push(...load.memory);
       }
       this.#lanes.delete(key);
       if (lane.length > 0) this.#lanes.set(key, lane);
@@ -70,6 +78,13 @@ export class Lanes {
     }
     // Not reached: what is open may go on, and while nothing is, anything may be opened.
     throw new Error("No lane may leave");
+  }
+
+  /** The memory of the frames whose last part was taken since this was asked. Nobody needs it once those parts have left. */
+  takeSpent(): readonly Uint8Array[] {
+    const spent = this.#spent;
+    if (spent.length > 0) this.#spent = [];
+    return spent;
   }
 
   /** For a link that has ended: what was on its way is not finished. */

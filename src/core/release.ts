@@ -1,6 +1,9 @@
 import { MessageChannel } from "node:worker_threads";
 import { HEADER_BYTES } from "../wire/frame.ts";
 
+/** What is smaller is copied where it could be moved, and left to V8. */
+export const MOVE_BYTES: number = 16 * 1024;
+
 /** What stands in front of a chunk in memory of its own: the head of its frame, and that of the value, at most. */
 const MAX_HEAD_BYTES = HEADER_BYTES + 9;
 

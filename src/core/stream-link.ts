@@ -145,16 +145,16 @@ export class StreamLink implements Link {
   flush(): void {
     this.#isFlushScheduled = false;
     if (this.#isClosed || this.#queue.length === 0) return;
-    const queue = this.#queue;
+    const chunks = [...joinSmall(this.#queue)];
     this.#queue = [];
     this.#queuedBytes = 0;
-    if (queue.length === 1) {
-      this.#writable.write(queue[0]);
-      return;
-    }
-    this.#writable.cork();
-    for (const chunk of joinSmall(queue)) this.#writable.write(chunk);
-    this.#writable.uncork();
+    const spent = this.#lanes.takeSpent();
+    const last = chunks.pop() as Uint8Array;
+    if (chunks.length > 0) this.#writable.cork();
+    for (const chunk of chunks) this.#writable.write(chunk);
+    if (spent.length === 0) this.#writable.write(last);
+    else this.#writable.write(last, () => spent.forEach(release));
+    if (chunks.length > 0) this.#writable.uncork();
   }
 
   private finish(reason: string): void {

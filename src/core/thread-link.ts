@@ -3,10 +3,8 @@ import { encodeFrame, type Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { Message } from "./message.ts";
+import { MOVE_BYTES } from "./release.ts";
 import { Word } from "./thread-state.ts";
-
-/** Bytes this many are handed over instead of copied. */
-const MOVE_BYTES = 16 * 1024;
 
 /**
  * The broker thread's link to the main thread of its own process. Frames that arrive together are posted together.
