@@ -27,6 +27,7 @@ export class StreamLink implements Link {
   readonly name: string;
   readonly #readable: Readable;
   readonly #writable: Writable;
+  readonly #isLastOwner: boolean;
   readonly #decoder: FrameDecoder;
   readonly #lanes: Lanes = new Lanes();
   readonly #assembler: Assembler;
@@ -37,8 +38,16 @@ export class StreamLink implements Link {
   #isClosing = false;
   #isClosed = false;
 
-  constructor(name: string, readable: Readable, writable: Writable, maxMessageBytes: number) {
+  /** `isLastOwner`: nobody has the bytes that `writable` has taken. What another kind of stream is may pass them on. */
+  constructor(
+    name: string,
+    readable: Readable,
+    writable: Writable,
+    maxMessageBytes: number,
+    isLastOwner: boolean = writable instanceof Socket,
+  ) {
     this.name = name;
+    this.#isLastOwner = isLastOwner;
     this.#readable = readable;
     this.#writable = writable;
     this.#decoder = new FrameDecoder(maxMessageBytes);
@@ -95,6 +104,8 @@ export class StreamLink implements Link {
     const place = this.#lanes.add(frame, pieces);
     if (place === "bulk") {
       this.pump(BULK_WATER_BYTES);
+      // The other side begins to read while this one does what it has to do next.
+      if (this.#queuedBytes >= JOIN_BYTES) this.flush();
     } else {
       if (place === "barrier") this.pump(Number.POSITIVE_INFINITY);
       this.enqueue(pieces);
@@ -152,7 +163,7 @@ export class StreamLink implements Link {
     const last = chunks.pop() as Uint8Array;
     if (chunks.length > 0) this.#writable.cork();
     for (const chunk of chunks) this.#writable.write(chunk);
-    if (spent.length === 0) this.#writable.write(last);
+    if (spent.length === 0 || !this.#isLastOwner) this.#writable.write(last);
     else this.#writable.write(last, () => spent.forEach(release));
     if (chunks.length > 0) this.#writable.uncork();
   }

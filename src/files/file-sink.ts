@@ -8,6 +8,9 @@ import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file
 import type { Sink } from "./sink.ts";
 import { CHUNK_BYTES, type Offer } from "./source.ts";
 
+/** After so much the disk begins to take what was written. */
+const SYNC_BYTES = 16 * 1024 * 1024;
+
 /** What the written file gets; travels to the side that writes. */
 export interface SinkOptions {
   /** Permissions. Default: those of the source, without set-uid, set-gid and sticky; for a stream 0o666 without the umask. */
@@ -52,6 +55,8 @@ export class FileSink implements Sink {
   readonly #part: PartFile;
   #start: Start | undefined;
   #position = 0;
+  #unsynced = 0;
+  #syncing: Promise<void> | undefined;
 
   constructor(path: string, options: SinkOptions, part: PartFile, hash: Hash) {
     this.path = path;
@@ -77,11 +82,25 @@ export class FileSink implements Sink {
       this.#position += bytesWritten;
     }
     release(chunk);
+    this.#unsynced += done;
+    if (this.#unsynced >= SYNC_BYTES) this.syncMeanwhile();
+  }
+
+  /** So that `commit` does not wait for all of it: the disk is busy already while the rest comes. */
+  private syncMeanwhile(): void {
+    if (this.#syncing !== undefined) return;
+    this.#unsynced = 0;
+    // The system tells of a failure only once: it is kept for `commit`.
+    this.#syncing = this.#part.handle.datasync().then(() => {
+      this.#syncing = undefined;
+    });
+    this.#syncing.catch(() => undefined);
   }
 
   async commit(): Promise<void> {
     const { handle, path } = this.#part;
     await this.attempt(async () => {
+      await this.#syncing;
       await this.applyMetadata();
       await handle.sync();
       await handle.close();
@@ -93,6 +112,7 @@ export class FileSink implements Sink {
   }
 
   async abandon(error: unknown): Promise<void> {
+    await this.#syncing?.catch(() => undefined);
     await this.#part.handle.close().catch(() => undefined);
     const { code } = (error ?? {}) as { code?: unknown };
     // A full disk is not left full, and what was wrong once stays so.

@@ -39,8 +39,10 @@ export async function send(
   await sender.send({ at: bytes, size: totalBytes, metadata });
   onProgress?.({ bytes, totalBytes });
   for await (const chunk of source.chunks(bytes)) {
+    const sent = sender.send(chunk);
+    // Meanwhile the other side begins to take it.
     hash.update(chunk);
-    await sender.send(chunk);
+    await sent;
     bytes += chunk.length;
     onProgress?.({ bytes, totalBytes });
   }

@@ -65,7 +65,7 @@ export class BrokerThread {
     this.#writable.on("drain", () => {
       for (const tap of this.#taps) tap.resume();
     });
-    this.#parent = new StreamLink("parent", input, this.#writable, 0xffffffff);
+    this.#parent = new StreamLink("parent", input, this.#writable, 0xffffffff, true);
     this.#writable.hasMore = () => this.#parent.queuedBytes > 0;
     this.#inner = new ThreadLink(this.#port, data.words);
     this.#parent.open({

@@ -4,7 +4,8 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
 import { FrameRouter } from "../../src/core/frame-router.ts";
-import { deadReason } from "../../src/core/message.ts";
+import { deadReason, Message } from "../../src/core/message.ts";
+import type { CoreRouter } from "../../src/core/router.ts";
 import { StreamLink } from "../../src/core/stream-link.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
@@ -343,4 +344,36 @@ test("StreamLink frees at once what it has read from a socket and copied, and no
   // The last one holds the small frame, which is a view of it.
   assert.ok(chunks.slice(0, -1).every(({ length }) => length === 0));
   assert.notEqual(chunks.at(-1)?.length, 0);
+});
+
+test("StreamLink frees a large frame once a socket has taken it: not a message, which is somebody's, nor what another stream took", async () => {
+  const taken: Buffer[] = [];
+  const server = createServer((socket) => socket.on("data", (chunk: Buffer) => taken.push(chunk))).listen(0);
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port);
+  const stream = new StreamLink("test", socket, socket, MAX_BYTES);
+  const large = (fill: number) => frame({ body: [Buffer.alloc(300_000, fill)] });
+  const [mine, kept, passed] = [large(1), large(2), large(3)];
+  stream.send(mine);
+  stream.send(new Message({} as CoreRouter, kept));
+  const other = link();
+  other.link.send(passed);
+  assert.notEqual(mine.body[0]?.length, 0, "it has not left yet");
+  stream.close();
+  await once(socket, "close");
+  other.link.close();
+  server.close();
+  const lengths = [mine, kept, passed].map(({ body }) => body[0]?.length);
+  assert.deepEqual(lengths, [0, 300_000, 300_000]);
+  const received: Frame[] = [];
+  const back = link();
+  back.link.open({ onFrame: (each) => received.push(each), onClosed: () => undefined });
+  for (const chunk of taken) back.link.receive(chunk);
+  assert.deepEqual(
+    received.map(({ body }) => [body[0]?.length, body[0]?.[0], body[0]?.[299_999]]),
+    [
+      [300_000, 1, 1],
+      [300_000, 2, 2],
+    ],
+  );
 });
