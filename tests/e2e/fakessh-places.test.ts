@@ -1,16 +1,15 @@
 /** Real rsync, scp, sftp and git through contexts of every kind, other accounts and containers among them. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type Context, Router, runSsh } from "../../src/index.ts";
+import { type Context, Router } from "../../src/index.ts";
 import { contents, makeFolder } from "../fixtures/remote/trees.ts";
-import { assertSame, makeTree, needs } from "../support/file-trees.ts";
+import { assertSame, needs } from "../support/file-trees.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { labMethods } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { filesOfGit, folder, fresh, git, run, succeed, tree } from "../support/run-tool.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 
@@ -23,44 +22,6 @@ const places: [string, (router: Router) => Promise<Context>][] = [
     ["ssh → sudo with a password", "docker", "ssh → ssh (bastion) → sudo → docker"].includes(name),
   ),
 ];
-
-/** A folder of temporary files for this file alone: what is left in it was left by these tests. */
-const folder = mkdtempSync(join(tmpdir(), "mitogen-fakessh-"));
-const temporary = join(folder, "tmp");
-const tree = join(folder, "tree");
-process.env["TMPDIR"] = temporary;
-mkdirSync(temporary);
-before(() => makeTree(tree));
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-const fresh = (name: string): string => mkdtempSync(join(folder, `${name}-`));
-
-async function run(context: Context, argv: string[]) {
-  const result = await runSsh(context, argv, { stdio: "collect", timeoutMs: 120_000 });
-  assert.deepEqual(readdirSync(temporary), [], `${argv[0]} left files`);
-  return result;
-}
-
-async function succeed(context: Context, argv: string[]): Promise<string> {
-  const { code, signal, stdout, stderr } = await run(context, argv);
-  assert.deepEqual({ code, signal }, { code: 0, signal: null }, `${argv.join(" ")}: ${stderr}`);
-  return stdout;
-}
-
-function git(...args: string[]): void {
-  const settings = ["user.name=a", "user.email=a@example.com", "init.defaultBranch=main"];
-  const { status, stderr } = spawnSync("git", [...settings.flatMap((each) => ["-c", each]), ...args], {
-    encoding: "utf8",
-  });
-  assert.equal(status, 0, stderr);
-}
-
-/** git keeps no more of a mode than whether it can be executed. */
-function filesOfGit(root: string): string[] {
-  return contents(root)
-    .filter((line) => !line.startsWith(".git"))
-    .map((line) => line.replace(/ 100[64]\d\d /, " "));
-}
 
 for (const [place, connect] of places) {
   describe(`runSsh with ${place}`, { skip: skipReason(), concurrency: false }, () => {

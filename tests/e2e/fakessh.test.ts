@@ -1,62 +1,25 @@
 /** Real rsync, scp, sftp and git through contexts. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  ChannelError,
-  type Context,
-  Router,
-  type RunSshOptions,
-  runSsh,
-  TimeoutError,
-} from "../../src/index.ts";
+import { ChannelError, type Context, Router, type RunSshOptions, TimeoutError } from "../../src/index.ts";
 import { contents } from "../fixtures/remote/trees.ts";
-import { assertSame, makeTree, needs } from "../support/file-trees.ts";
+import { assertSame, needs } from "../support/file-trees.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 import { runProgram } from "../support/run-program.ts";
+import { filesOfGit, folder, fresh, git, run, succeed, temporary, tree } from "../support/run-tool.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 
 const BIG_BYTES = 200 * 1024 * 1024;
 /** In MiB. A process that passes them on has 10 to 30 of them at once, and what V8 has not collected yet. */
 const MAX_GROWTH = 100;
-
-/** A folder of temporary files for this file alone: what is left in it was left by these tests. */
-const folder = mkdtempSync(join(tmpdir(), "mitogen-fakessh-"));
-const temporary = join(folder, "tmp");
-const tree = join(folder, "tree");
-process.env["TMPDIR"] = temporary;
-mkdirSync(temporary);
-before(() => makeTree(tree));
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-async function run(context: Context, argv: string[], options: RunSshOptions = {}) {
-  const result = await runSsh(context, argv, { stdio: "collect", timeoutMs: 120_000, ...options });
-  assert.deepEqual(readdirSync(temporary), [], `${argv[0]} left files`);
-  return result;
-}
-
-async function succeed(context: Context, argv: string[], options: RunSshOptions = {}): Promise<string> {
-  const { code, signal, stdout, stderr } = await run(context, argv, options);
-  assert.deepEqual({ code, signal }, { code: 0, signal: null }, `${argv.join(" ")}: ${stderr}`);
-  return stdout;
-}
 
 /** By how much this process and its contexts grow while `work` runs: less than what passes through them. */
 async function checkMemory(work: () => Promise<unknown>): Promise<void> {
@@ -74,8 +37,6 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     context = await router.local();
   });
   after(() => router.shutdown());
-
-  const fresh = (name: string): string => mkdtempSync(join(folder, `${name}-`));
 
   it("rsync -a copies a tree there and back, and finds nothing to do the second time", {
     skip: needs("rsync"),
@@ -116,23 +77,13 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
   });
   it("git clones, pushes and fetches", { skip: needs("git") }, async () => {
     const there = fresh("git");
-    const git = (...args: string[]): void => {
-      const name = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
-      const { status, stderr } = spawnSync("git", [...name, ...args], { encoding: "utf8" });
-      assert.equal(status, 0, stderr);
-    };
     git("init", "-q", `${there}/work`);
     spawnSync("cp", ["-R", `${tree}/part 1`, `${there}/work`]);
     git("-C", `${there}/work`, "add", "-A");
     git("-C", `${there}/work`, "commit", "-q", "-m", "all");
     git("clone", "-q", "--bare", `${there}/work`, `${there}/bare.git`);
     await succeed(context, ["git", "clone", "-q", `any:${there}/bare.git`, `${there}/clone`]);
-    // git keeps no more of a mode than whether it can be executed.
-    const files = (root: string): string[] =>
-      contents(root)
-        .filter((line) => !line.startsWith(".git"))
-        .map((line) => line.replace(/ 100[64]\d\d /, " "));
-    assertSame(files(`${there}/clone`), files(`${there}/work`));
+    assertSame(filesOfGit(`${there}/clone`), filesOfGit(`${there}/work`));
     git("-C", `${there}/clone`, "commit", "-q", "--allow-empty", "-m", "more");
     await succeed(context, [
       "git",

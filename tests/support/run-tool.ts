@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before } from "node:test";
+import { type Context, type RunSshOptions, runSsh, type ToolResult } from "../../src/index.ts";
+import { contents } from "../fixtures/remote/trees.ts";
+import { makeTree } from "./file-trees.ts";
+
+/** Everything here is in this folder, of this file alone. */
+export const folder: string = mkdtempSync(join(tmpdir(), "mitogen-fakessh-"));
+/** Where temporary files go: what is left in it was left by a tool, or for it. */
+export const temporary: string = join(folder, "tmp");
+/** What is copied. */
+export const tree: string = join(folder, "tree");
+process.env["TMPDIR"] = temporary;
+mkdirSync(temporary);
+before(() => makeTree(tree));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A new folder. */
+export const fresh = (name: string): string => mkdtempSync(join(folder, `${name}-`));
+
+/** Runs a tool, which leaves no files. */
+export async function run(
+  context: Context,
+  argv: string[],
+  options: RunSshOptions = {},
+): Promise<ToolResult> {
+  const result = await runSsh(context, argv, { stdio: "collect", timeoutMs: 120_000, ...options });
+  assert.deepEqual(readdirSync(temporary), [], `${argv[0]} left files`);
+  return result;
+}
+
+/** The same of one that ends well; what it prints. */
+export async function succeed(
+  context: Context,
+  argv: string[],
+  options: RunSshOptions = {},
+): Promise<string> {
+  const { code, signal, stdout, stderr } = await run(context, argv, options);
+  assert.deepEqual({ code, signal }, { code: 0, signal: null }, `${argv.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+/** Runs git here, without runSsh. */
+export function git(...args: string[]): void {
+  const settings = ["user.name=a", "user.email=a@example.com", "init.defaultBranch=main"];
+  const { status, stderr } = spawnSync("git", [...settings.flatMap((each) => ["-c", each]), ...args], {
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stderr);
+}
+
+/** git keeps no more of a mode than whether it can be executed. */
+export function filesOfGit(root: string): string[] {
+  return contents(root)
+    .filter((line) => !line.startsWith(".git"))
+    .map((line) => line.replace(/ 100[64]\d\d /, " "));
+}
