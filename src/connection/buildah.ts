@@ -13,6 +13,7 @@ export interface BuildahOptions extends ConnectOptions {
 /** A container that is being built. */
 export const buildahMethod: ConnectionMethod<BuildahOptions> = {
   name: "buildah",
+  isLocal: true,
   nodeCommand: [],
   contextName: ({ container }) => `buildah.${container}`,
   argv(options, boot) {

@@ -12,13 +12,12 @@ import { encodeFrame } from "../wire/frame.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import type { PasswordOptions } from "./dialogue.ts";
-import type { BootLine, ConnectionMethod, ConnectOptions } from "./method.ts";
+import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */
 const MIN_NODE: readonly [number, number] = [12, 22];
-const DEFAULT_TIMEOUT_MS = 30_000;
 /** A connect that failed is not waited for: its process is told to end at once. */
 const FAILED_GRACE_MS = 50;
 
@@ -66,7 +65,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
 
   /** Starts it. `config` is the child's configuration, sent behind the payload. */
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
-    const timeoutMs = this.#options.timeoutMs || DEFAULT_TIMEOUT_MS;
+    const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
     this.#timer = setTimeout(() => {
       const question = this.#stage === "transport" ? this.#conversation?.openText : undefined;
       const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : "";
@@ -79,9 +78,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
     return this.#outcome.promise;
   }
 
-  /** Gives it up: the router or broker shuts down. */
-  cancel(): Promise<void> {
-    this.fail({ type: CancelledError, message: "the router was shut down during the connect", hint: "" });
+  /** Gives it up; its error says why. */
+  cancel(why: string): Promise<void> {
+    this.fail({ type: CancelledError, message: why, hint: "" });
     return this.#tool?.end(0) ?? Promise.resolve();
   }
 

@@ -9,8 +9,14 @@ import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
+import { Keepalive } from "./keepalive.ts";
 import { localMethod } from "./local.ts";
-import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
+import {
+  type ConnectionMethod,
+  type ConnectOptions,
+  checkOnlyOptions,
+  DEFAULT_CONNECT_MS,
+} from "./method.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -32,13 +38,12 @@ export interface StartedChild {
 }
 
 const log = getLogger("mitogen.connect");
-const DEFAULT_TIMEOUT_MS = 30_000;
 /** Tries again after a random part of this, doubled every time: many that were turned away together must not come back together. */
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
 const MAX_RETRIES = 15;
-/** So many intervals without a byte, though asked for one, and a peer is taken for dead. */
-const MAX_SILENT_INTERVALS = 3;
+/** Node's timers take no more. */
+const MAX_INTERVAL_MS = 0x7fffffff;
 /** How much of a child's parting words is kept. */
 const FAREWELL_CHARACTERS = 8192;
 
@@ -50,21 +55,20 @@ export class Children {
   readonly #router: FrameRouter;
   /** How long a child may take to end by itself. */
   readonly #graceMs: number;
-  /** Connects under way, and waits between two tries. */
-  readonly #attempts: Set<{ cancel(): Promise<void> }> = new Set();
+  /** Connects under way, and waits between two tries, by the id that was given to the context. */
+  readonly #attempts: Map<number, { cancel(why: string): Promise<void> }> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
   #past: Traffic = NO_TRAFFIC;
+  /** Of the program's router, and of those of all its contexts. */
   readonly #keepaliveMs: number;
-  /** What a link had received at the last look, and how often that was the same. */
-  readonly #silence: WeakMap<ChildLink | ThreadChild, { bytes: number; intervals: number }> = new WeakMap();
-  #keepaliveTimer: NodeJS.Timeout | undefined;
-  #pongHandle = 0;
+  readonly #keepalive: Keepalive;
   readonly #unreaped: Set<Promise<void>> = new Set();
   #startedCount = 0;
   #isClosed = false;
 
   constructor(router: FrameRouter, graceMs: number, keepaliveMs: number) {
-    this.#keepaliveMs = keepaliveMs;
+    this.#keepaliveMs = Math.min(keepaliveMs, MAX_INTERVAL_MS);
+    this.#keepalive = new Keepalive(router, this.#links, this.#keepaliveMs);
     this.#router = router;
     this.#graceMs = graceMs;
     const forget = router.onContextsLost;
@@ -76,7 +80,7 @@ export class Children {
         this.#links.delete(id);
         if (link instanceof ChildLink) this.awaitReaped(link);
       }
-      if (this.#links.size === 0) clearInterval(this.#keepaliveTimer);
+      if (this.#links.size === 0) this.#keepalive.stop();
     };
   }
 
@@ -88,7 +92,7 @@ export class Children {
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
     checkTimeout(options.timeoutMs);
-    const deadline = Date.now() + (options.timeoutMs || DEFAULT_TIMEOUT_MS);
+    const deadline = Date.now() + (options.timeoutMs || DEFAULT_CONNECT_MS);
     for (let turn = 1; ; turn++) {
       try {
         return await this.startOnce(
@@ -99,10 +103,10 @@ export class Children {
         );
       } catch (error) {
         const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
-        if (turn > MAX_RETRIES || !wasTurnedAway(method, error) || Date.now() + delayMs >= deadline)
-          throw error;
+        const isLast = turn > MAX_RETRIES || Date.now() + delayMs >= deadline;
+        if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
         log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);
-        await this.pause(delayMs);
+        await this.pause(delayMs, method, identity);
       }
     }
   }
@@ -115,12 +119,10 @@ export class Children {
   ): Promise<StartedChild> {
     // Made first: options that make no command line are refused before anything else happens.
     const attempt = new ConnectAttempt(method, options);
-    if (this.#isClosed) {
-      throw new CancelledError(`Cannot connect with ${method.name}(): the router has been shut down`);
-    }
-    this.#attempts.add(attempt);
+    if (this.#isClosed) throw cancelled(method, "the router has been shut down");
+    this.#attempts.set(identity.contextId, attempt);
     try {
-      const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options));
+      const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options, method.isLocal));
       const child = { name: options.name ?? method.contextName(options, ready.pid), ready, argv };
       const isDirect = method === localMethod || ready.pid === tool.pid;
       const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes, isDirect);
@@ -128,22 +130,26 @@ export class Children {
       link.receive(rest);
       return child;
     } finally {
-      this.#attempts.delete(attempt);
+      this.#attempts.delete(identity.contextId);
     }
   }
 
-  /** Waits before another try; shutdown ends it. */
-  private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#attempts.delete(waiting);
-        resolve();
-      };
-      const waiting = { cancel: async () => done() };
-      const timer = setTimeout(done, ms);
-      this.#attempts.add(waiting);
-    });
+  /** Waits before another try. Rejects with a CancelledError when the connect is given up meanwhile. */
+  private async pause(
+    ms: number,
+    method: Pick<ConnectionMethod, "name">,
+    { contextId }: ChildIdentity,
+  ): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        timer = setTimeout(resolve, ms);
+        this.#attempts.set(contextId, { cancel: async (why) => reject(cancelled(method, why)) });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#attempts.delete(contextId);
+    }
   }
 
   /** The same for a thread of this process. */
@@ -155,7 +161,7 @@ export class Children {
     checkOnlyOptions("thread", options, ["name", "unidirectional", "via", "debug"]);
     const name = options.name ?? `thread.${identity.contextId}`;
     const { child: link, ready } = startThread(name);
-    const config = { ...this.configOf(identity, options), isThread: true };
+    const config = { ...this.configOf(identity, options, true), isThread: true };
     const child = { name, ready, argv: [] };
     // The configuration goes first: the route does not exist before.
     link.send(configFrame(config));
@@ -169,10 +175,8 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): void {
-    if (this.#links.size === 0 && this.#keepaliveMs > 0) {
-      this.#keepaliveTimer = setInterval(() => this.checkLinks(), this.#keepaliveMs).unref();
-    }
     this.#links.set(identity.contextId, link);
+    this.#keepalive.start();
     this.#startedCount += 1;
     onConnected(child, this.#router.attach(link, identity.contextId, "child"));
   }
@@ -180,6 +184,7 @@ export class Children {
   private configOf(
     identity: ChildIdentity,
     options: Pick<ConnectOptions, "unidirectional">,
+    isLocal: boolean | undefined,
   ): Record<string, unknown> {
     const { contextId, parentIds, maxMessageBytes, unidirectional } = this.#router;
     return {
@@ -188,6 +193,9 @@ export class Children {
       maxMessageBytes,
       // Inherited: whoever is restricted can have no unrestricted children.
       unidirectional: unidirectional || options.unidirectional === true,
+      keepaliveMs: this.#keepaliveMs,
+      // Where the kernel tells of our end, a program that is stopped or blocked for long must not lose its contexts for it.
+      ...(isLocal === true || this.#keepaliveMs === 0 ? {} : { asksParent: true }),
     };
   }
 
@@ -235,8 +243,9 @@ export class Children {
     if (frame.replyTo !== 0) this.send(srcId, frame.replyTo, 0);
   }
 
-  /** Ends one, hung or not; resolves when it is reaped and its routes are gone. Never rejects. */
+  /** Ends one, hung or not, or the connect that is to become it; resolves when it is reaped and its routes are gone. Never rejects. */
   async end(contextId: number): Promise<void> {
+    await this.#attempts.get(contextId)?.cancel("whoever asked for it has given it up");
     const link = this.#links.get(contextId);
     if (link === undefined) return;
     this.send(contextId, Handle.SHUTDOWN, 0);
@@ -253,7 +262,8 @@ export class Children {
   /** Gives up what is starting and ends the rest; nothing can be started from then on. */
   async endAll(): Promise<void> {
     this.#isClosed = true;
-    const attempts = [...this.#attempts].map((attempt) => attempt.cancel());
+    const why = "the router was shut down during the connect";
+    const attempts = [...this.#attempts.values()].map((attempt) => attempt.cancel(why));
     const ends = [...this.#links.keys()].map((id) => this.end(id));
     await Promise.all([...attempts, ...ends]);
     await Promise.all([...this.#unreaped]);
@@ -264,25 +274,6 @@ export class Children {
     const { reaped } = link;
     this.#unreaped.add(reaped);
     void reaped.then(() => this.#unreaped.delete(reaped));
-  }
-
-  /** Asks silent peers for a sign of life, and gives up those that show none: a dead host closes no connection. */
-  private checkLinks(): void {
-    for (const [contextId, link] of this.#links) {
-      const bytes = link.traffic.bytesReceived;
-      const { intervals } = this.#silence.get(link) ?? { intervals: 0 };
-      const isSilent = this.#silence.get(link)?.bytes === bytes;
-      this.#silence.set(link, { bytes, intervals: isSilent ? intervals + 1 : 0 });
-      if (!isSilent || link instanceof ThreadChild) continue;
-      if (intervals + 1 >= MAX_SILENT_INTERVALS) {
-        link.abort(`${link.name}: no answer for ${this.#keepaliveMs * MAX_SILENT_INTERVALS} ms`);
-      } else this.ping(contextId);
-    }
-  }
-
-  private ping(contextId: number): void {
-    if (this.#pongHandle === 0) this.#pongHandle = this.#router.listen(() => undefined, { isService: true });
-    this.send(contextId, Handle.PING, this.#pongHandle);
   }
 
   /** An empty message. */
@@ -302,6 +293,10 @@ export class Children {
   private trafficOf(contextId: number): Traffic {
     return this.#links.get(contextId)?.traffic ?? NO_TRAFFIC;
   }
+}
+
+function cancelled({ name }: Pick<ConnectionMethod, "name">, why: string): CancelledError {
+  return new CancelledError(`Cannot connect with ${name}(): ${why}`);
 }
 
 function wasTurnedAway(

@@ -21,6 +21,7 @@ const INCORRECT = ["doas: authentication failed", "doas: authorization failed"];
 /** Another user of this machine, through doas. */
 export const doasMethod: ConnectionMethod<DoasOptions> = {
   name: "doas",
+  isLocal: true,
   nodeCommand: [process.execPath],
   contextName: ({ username = "root" }) => `doas.${username}`,
   argv(options, boot) {

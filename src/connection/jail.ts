@@ -13,6 +13,7 @@ export interface JailOptions extends ConnectOptions {
 /** A FreeBSD jail. */
 export const jailMethod: ConnectionMethod<JailOptions> = {
   name: "jail",
+  isLocal: true,
   nodeCommand: [],
   contextName: ({ container }) => `jail.${container}`,
   argv(options, boot) {

@@ -2,11 +2,9 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { callFeatures } from "../calls/call-features.ts";
 import { Dispatcher, type FunctionLoader } from "../calls/dispatcher.ts";
-import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { API, isBuiltin } from "../loader/builtins.ts";
 import { findFunction } from "../loader/importer.ts";
-import { Handle } from "../wire/handles.ts";
 
 type Target = ReturnType<typeof findFunction>;
 
@@ -19,11 +17,6 @@ const require = createRequire(import.meta.url);
 export function acceptCalls(router: CoreRouter): void {
   const loader = new LocalFunctions();
   loader.library = callFeatures(router, new Dispatcher(router, loader), loader);
-  router.addHandler((message) => message.reply(null), {
-    handle: Handle.PING,
-    policy: hasParentAuthority,
-    service: true,
-  });
 }
 
 /** Functions of this program itself. */

@@ -10,6 +10,7 @@ export interface LxcOptions extends ConnectOptions {
 /** A classic LXC container, through `lxc-attach`. */
 export const lxcMethod: ConnectionMethod<LxcOptions> = {
   name: "lxc",
+  isLocal: true,
   nodeCommand: [],
   hint: "lxc-attach hides many errors: look into the logs of the host, or run it by hand",
   contextName: ({ container }) => `lxc.${container}`,

@@ -2,6 +2,9 @@ import type { Context } from "../core/context.ts";
 import type { HostKeyError, PasswordError, StreamError } from "../errors.ts";
 import type { Dialogue } from "./dialogue.ts";
 
+/** How long a connect may take unless `timeoutMs` says otherwise. */
+export const DEFAULT_CONNECT_MS = 30_000;
+
 /** Options every connection method takes. */
 export interface ConnectOptions {
   /** The context's name; by default made of the method and its target. */
@@ -59,6 +62,11 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
   readonly name: string;
   /** The command that runs node when the caller named none; empty: it is looked for on the target. */
   readonly nodeCommand: readonly string[];
+  /**
+   * The child's process is on the same machine as the one that starts it, at the other end of pipes, so that the kernel tells each of the
+   * other's end. Contexts of any other method ask the one that started them for signs of life: docs/connections.md#dead-peers.
+   */
+  readonly isLocal?: boolean;
   /** Appended to the error of a process that ended without a greeting, where nothing better is known. */
   readonly hint?: string;
   /** The context's name when the caller gave none. `pid` is the child's own claim. */

@@ -21,7 +21,6 @@ const SECRET_TIMEOUT_MS = 10 * 60_000;
 const DETACH_MS = 2000;
 /** A context has three seconds in all, design.md section 10: those below it must be gone before. */
 const CHILD_GRACE_MS = 1200;
-const KEEPALIVE_MS = 15_000;
 /** Connects of the main thread under way; it has at most 32 at once. */
 const MAX_EXPECTED = 10_000;
 
@@ -40,6 +39,8 @@ export interface ParentEnd {
   abort(reason: string): void;
   /** Reads what this process has printed, and sends it. */
   flushOutput(): void;
+  /** Of the program's `Router`. */
+  readonly keepaliveMs: number;
 }
 
 /**
@@ -69,7 +70,7 @@ export class ParentRole {
     this.#router = router;
     this.#main = main;
     this.#parent = parent;
-    this.#children = new Children(router, CHILD_GRACE_MS, KEEPALIVE_MS);
+    this.#children = new Children(router, CHILD_GRACE_MS, parent.keepaliveMs);
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#grants = new IdGrants(router);
     this.#monitor = new RouteMonitor(router, {

@@ -98,6 +98,8 @@ export class Router extends ConnectingRouter {
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.listen((frame) => this.#children.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
+    // Contexts ask whether this program is there, as it asks them.
+    this.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
     this.#disown = this.broker.own({ shutdown: () => this.closeAll() });
     localRouters.add(this);
   }

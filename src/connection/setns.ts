@@ -52,6 +52,7 @@ const OPTIONS = [
 /** A container's namespaces, entered without the help of what runs it: for tools that cannot run commands, or hide their errors. */
 export const setnsMethod: ConnectionMethod<SetnsOptions> = {
   name: "setns",
+  isLocal: true,
   nodeCommand: [],
   contextName: ({ container }) => `setns.${container}`,
   argv(options, boot) {

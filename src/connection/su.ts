@@ -24,6 +24,7 @@ const MOVE_TRANSPORT = "exec 3<&0 4>&1;";
 /** Another user of this machine, through su; the command line is read by that user's login shell. */
 export const suMethod: ConnectionMethod<SuOptions> = {
   name: "su",
+  isLocal: true,
   nodeCommand: [process.execPath],
   contextName: ({ username = "root" }) => `su.${username}`,
   argv(options, boot) {

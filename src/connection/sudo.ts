@@ -45,6 +45,7 @@ const SCRIPT_INDEX = 2;
 /** Another user of this machine, through sudo. */
 export const sudoMethod: ConnectionMethod<SudoOptions> = {
   name: "sudo",
+  isLocal: true,
   nodeCommand: [process.execPath],
   contextName: (options) => `sudo.${flagsOf(options).username ?? "root"}`,
   argv(options, boot) {

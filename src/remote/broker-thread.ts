@@ -35,6 +35,8 @@ const FIRST_BROKER_HANDLE = 0x80000000;
 /** How much of the last output is told with the reason when user code ends the process. */
 const LAST_LINES = 10;
 const LAST_LINE_CHARACTERS = 300;
+/** So many intervals without a byte of the parent's, though asked for one, and it is taken for dead: one more than it takes itself, so that its verdict comes first. */
+const MAX_SILENT_INTERVALS = 4;
 
 /**
  * The broker thread of a child: owns the link to the parent and the taps on stdout and stderr, routes, and ends the process. It
@@ -43,6 +45,7 @@ const LAST_LINE_CHARACTERS = 300;
 export class BrokerThread {
   readonly #data: ThreadData;
   readonly #port: MessagePort;
+  readonly #input: Socket;
   readonly #writable: SharedWritable;
   readonly #parent: StreamLink;
   readonly #inner: ThreadLink;
@@ -59,13 +62,13 @@ export class BrokerThread {
   constructor(data: ThreadData) {
     this.#data = data;
     this.#port = data.port as MessagePort;
-    const input = new Socket({ fd: TRANSPORT_IN, readable: true, writable: false });
+    this.#input = new Socket({ fd: TRANSPORT_IN, readable: true, writable: false });
     const output = new Socket({ fd: TRANSPORT_OUT, readable: false, writable: true });
     this.#writable = new SharedWritable(output, data.words);
     this.#writable.on("drain", () => {
       for (const tap of this.#taps) tap.resume();
     });
-    this.#parent = new StreamLink("parent", input, this.#writable, 0xffffffff, true);
+    this.#parent = new StreamLink("parent", this.#input, this.#writable, 0xffffffff, true);
     this.#writable.hasMore = () => this.#parent.queuedBytes > 0;
     this.#inner = new ThreadLink(this.#port, data.words);
     this.#parent.open({
@@ -93,7 +96,12 @@ export class BrokerThread {
       policy,
       isService: true,
     });
-    this.#router.listen((frame) => this.answerPing(frame), { handle: Handle.PING, isService: true });
+    // A hung main thread does not matter: it is this thread that everything depends on.
+    this.#router.listen(({ srcId, replyTo }) => this.sendEmpty(srcId, replyTo, 0), {
+      handle: Handle.PING,
+      isService: true,
+    });
+    if (config.asksParent === true) this.watchParent();
     addLogSink((record) => this.forwardRecord(record), config.logLevel);
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
     this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];
@@ -113,16 +121,37 @@ export class BrokerThread {
     if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
   }
 
-  /** A hung main thread does not matter: it is this thread that everything depends on. */
-  private answerPing({ srcId, replyTo }: Frame): void {
+  /** Asks a parent that is silent for a sign of life, and ends like at the loss of the link without it: a network that is cut closes no connection. */
+  private watchParent(): void {
+    const { keepaliveMs, parentIds } = this.#config;
+    const replyTo = this.#router.listen(() => undefined, { isService: true });
+    let heardBytes = 0;
+    let intervals = 0;
+    setInterval(() => {
+      const { bytesRead } = this.#input;
+      intervals = bytesRead === heardBytes ? intervals + 1 : 0;
+      heardBytes = bytesRead;
+      // The parent asks every other interval, so for the most part this need not. Who is detached has nobody to ask.
+      if (intervals < 2 || this.#isEnding || parentIds.length === 0) return;
+      if (intervals < MAX_SILENT_INTERVALS) {
+        this.sendEmpty(parentIds[0] as number, Handle.PING, replyTo);
+        return;
+      }
+      // Read by a program that was only blocked.
+      this.sayFarewell(`no sign of life from its parent for ${intervals * keepaliveMs} ms`);
+      this.end();
+    }, keepaliveMs);
+  }
+
+  private sendEmpty(dstId: number, handle: number, replyTo: number): void {
     const { contextId } = this.#config;
     this.#router.routeFrame({
       encoding: Encoding.RAW,
-      dstId: srcId,
+      dstId,
       srcId: contextId,
       authId: contextId,
-      handle: replyTo,
-      replyTo: 0,
+      handle,
+      replyTo,
       body: [],
     });
   }
@@ -159,6 +188,7 @@ export class BrokerThread {
       flush: () => this.#parent.flush(),
       abort: (reason: string) => this.#parent.abort(reason),
       flushOutput: () => this.flushTaps(),
+      keepaliveMs: this.#config.keepaliveMs,
     };
     this.#role = new Role(this.#router, this.#inner, parent, (hash) => this.#modules.get(hash));
   }
@@ -188,32 +218,33 @@ export class BrokerThread {
   }
 
   private sendRecords(records: unknown[]): boolean {
+    return this.sendUp(0, Handle.FORWARD_LOG, records);
+  }
+
+  /** Tells the parent why this context is about to go. */
+  private sayFarewell(reason: string): void {
+    const { contextId, parentIds } = this.#config;
+    this.sendUp(parentIds[0] as number, Handle.DEL_ROUTE, [contextId, reason]);
+  }
+
+  private sendUp(dstId: number, handle: number, value: unknown): boolean {
     const { contextId } = this.#config;
     return this.#parent.send({
       encoding: Encoding.CBOR,
-      dstId: 0,
+      dstId,
       srcId: contextId,
       authId: contextId,
-      handle: Handle.FORWARD_LOG,
+      handle,
       replyTo: 0,
-      body: encodeValue(records),
+      body: encodeValue(value),
     });
   }
 
   /** User code ends the process: tell the parent why, then let the main thread go on exiting. */
   private sayGoodbye(reason: string): void {
-    const { contextId, parentIds } = this.#config;
     this.flushTaps();
     const output = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
-    this.#parent.send({
-      encoding: Encoding.CBOR,
-      dstId: parentIds[0] as number,
-      srcId: contextId,
-      authId: contextId,
-      handle: Handle.DEL_ROUTE,
-      replyTo: 0,
-      body: encodeValue([contextId, reason + output]),
-    });
+    this.sayFarewell(reason + output);
     // After a detach there is nobody to tell.
     if (this.#writable.destroyed) this.letMainExit();
     this.#writable.on("close", () => this.letMainExit());

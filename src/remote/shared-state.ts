@@ -26,6 +26,10 @@ export interface ChildConfig {
   readonly logLevel: LogLevel;
   readonly maxMessageBytes: number;
   readonly unidirectional: boolean;
+  /** After how long a silent neighbour is asked for a sign of life, in milliseconds; 0 asks none. */
+  readonly keepaliveMs: number;
+  /** Its parent may be gone without the kernel's telling: it is asked too. */
+  readonly asksParent?: boolean;
   /** It is a thread of its parent's process: no descriptors, and no process to end. */
   readonly isThread?: boolean;
 }

@@ -246,7 +246,7 @@ describe("a connect through a tool that asks", () => {
     });
     const failed = assert.rejects(connecting.run(CONFIG), { code: "ERR_CANCELLED" });
     while (tool.runs() === 0) await pause(10);
-    await connecting.cancel();
+    await connecting.cancel("the router was shut down during the connect");
     await failed;
   });
 

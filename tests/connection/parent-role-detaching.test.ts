@@ -50,6 +50,7 @@ function parent() {
       above.end(reason);
     },
     flushOutput: () => void log.push("flushOutput"),
+    keepaliveMs: 0,
   };
   new ParentRole(router, main, end, () => undefined);
   router.attach(main, 5, "inner");

@@ -14,7 +14,12 @@ function parent() {
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
   const links = { above: new FakeLink("above"), six: new FakeLink("six"), seven: new FakeLink("seven") };
   const main = new FakeLink("main thread");
-  const end = { flush: () => undefined, abort: () => undefined, flushOutput: () => undefined };
+  const end = {
+    flush: () => undefined,
+    abort: () => undefined,
+    flushOutput: () => undefined,
+    keepaliveMs: 0,
+  };
   new ParentRole(router, main, end, () => undefined);
   router.attach(main, 5, "inner");
   router.attach(links.above, 2, "parent");

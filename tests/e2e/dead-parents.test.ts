@@ -1,0 +1,144 @@
+/** Contexts whose parent is gone without the kernel's telling: docs/connections.md#dead-peers. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { skipReason } from "../support/lab.ts";
+import { checkLeaks, commandOf, descendants, processesGone } from "../support/leak-check.ts";
+import { type Program, runProgram } from "../support/run-program.ts";
+import { sshTo } from "../support/ssh-options.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** Four of these without a byte, and a context ends. */
+const KEEPALIVE_MS = 300;
+/** For all that, and for ending, on a busy machine. */
+const GONE_MS = 20_000;
+/** The kernel tells nobody of us who has stopped. */
+const isStopped = (pid: number): boolean =>
+  /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+
+function start(mode: string, keepaliveMs: number, more: unknown = null): Program {
+  const env = { MITOGEN_TEST_PARENT: JSON.stringify([mode, keepaliveMs, more]) };
+  return runProgram("e2e/dead-parent.mjs", { env });
+}
+
+async function pidsOf(program: Program): Promise<number[]> {
+  return (await program.line()).split(" ").map(Number);
+}
+
+async function kill(program: Program): Promise<void> {
+  program.process.kill("SIGKILL");
+  await program.ended;
+}
+
+/** Blocks this whole program, as a debugger or `execFileSync` does. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+describe("a context", () => {
+  it("ends when the network was cut before its program was killed, though what it writes is stuck", async (t) => {
+    const path = join(temporaryFolder(t), "pids");
+    const program = start("cut", KEEPALIVE_MS, path);
+    const [pid] = (await pidsOf(program)) as [number];
+    const [network, far] = readFileSync(path, "utf8").split(" ").map(Number) as [number, number];
+    t.after(() => process.kill(network, "SIGKILL"));
+    process.kill(network, "SIGUSR1");
+    await kill(program);
+    assert.deepEqual(await processesGone([pid, far], GONE_MS), []);
+    assert.ok(existsSync(`/proc/${network}`), "the network is there, and has closed nothing");
+  });
+
+  it("on another machine ends when its program was killed and ssh has not noticed", {
+    skip: skipReason(),
+  }, async (t) => {
+    const program = start("ssh", KEEPALIVE_MS, sshTo("mitogen-dash"));
+    const pids = await pidsOf(program);
+    const [ssh] = descendants(program.process.pid as number) as [number];
+    assert.match(commandOf(ssh), /^ssh /);
+    t.after(() => process.kill(ssh, "SIGKILL"));
+    process.kill(ssh, "SIGSTOP");
+    await kill(program);
+    assert.deepEqual(await processesGone(pids, GONE_MS), []);
+    assert.ok(isStopped(ssh));
+  });
+
+  it("behind a hop that is stopped ends by itself where nobody would tell it; one on the hop's machine when the hop goes on", async () => {
+    const program = start("hop", KEEPALIVE_MS);
+    const [hop, asking, local] = (await pidsOf(program)) as [number, number, number];
+    process.kill(hop, "SIGSTOP");
+    await kill(program);
+    assert.deepEqual(await processesGone([asking], GONE_MS), []);
+    assert.deepEqual([isStopped(hop), existsSync(`/proc/${local}`)], [true, true]);
+    process.kill(hop, "SIGCONT");
+    assert.deepEqual(await processesGone([hop, local], GONE_MS), []);
+  });
+
+  it("that was suspended together with its program goes on: intervals are counted, not time", async (t) => {
+    const keepaliveMs = 500;
+    const program = start("beat", keepaliveMs);
+    t.after(() => kill(program));
+    const line = await program.line();
+    assert.equal(await program.line(), line);
+    const pids = [Number(line), program.process.pid as number];
+    for (const pid of pids) process.kill(pid, "SIGSTOP");
+    await pause(8 * keepaliveMs);
+    for (const pid of pids) process.kill(pid, "SIGCONT");
+    // More than it may take to be given up.
+    for (const end = Date.now() + 6 * keepaliveMs; Date.now() < end; ) {
+      assert.equal(await program.line(), line);
+    }
+  });
+});
+
+describe("a program that is blocked for long", () => {
+  it("loses no context that the kernel would tell of its end, and is told why it has lost another", async () => {
+    await using router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
+    const [local, asking] = await Promise.all([
+      router.local(),
+      router.exec({ command: ["env"], name: "far" }),
+    ]);
+    const waiting = asking.call(remote.echoLater, 1, 60_000);
+    waiting.catch(() => undefined);
+    await local.call(remote.add, 1, 1);
+    block(10 * KEEPALIVE_MS);
+    await assert.rejects(waiting, {
+      code: "ERR_CHANNEL",
+      message: `far: no sign of life from its parent for ${4 * KEEPALIVE_MS} ms`,
+    });
+    await assert.rejects(asking.call(remote.add, 1, 1), { code: "ERR_CHANNEL" });
+    assert.equal(await local.call(remote.add, 1, 1), 2);
+  });
+
+  it("loses none with keepaliveMs 0, a hop and what is behind it neither", async () => {
+    await using router = new Router(undefined, { keepaliveMs: 0 });
+    const far = await router.exec({ command: ["env"] });
+    const farther = await router.exec({ command: ["env"], via: far });
+    block(2000);
+    assert.equal(await far.call(remote.add, 1, 1), 2);
+    assert.equal(await farther.call(remote.add, 1, 1), 2);
+  });
+
+  it("loses none behind a hop, which answers for itself", async () => {
+    await using router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
+    const hop = await router.local();
+    const far = await router.exec({ command: ["env"], via: hop });
+    block(10 * KEEPALIVE_MS);
+    assert.equal(await far.call(remote.add, 1, 1), 2);
+  });
+});
+
+describe("contexts that nobody calls", () => {
+  it("and their parents keep each other alive, in both directions", async () => {
+    await using router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
+    const hop = await router.exec({ command: ["env"] });
+    const behind = await router.exec({ command: ["env"], via: hop });
+    await pause(10 * KEEPALIVE_MS);
+    assert.equal(await behind.call(remote.add, 1, 1), 2);
+  });
+});
