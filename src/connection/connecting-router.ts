@@ -1,6 +1,5 @@
 import type { Context } from "../core/context.ts";
 import { CoreRouter } from "../core/router.ts";
-import { Handle } from "../wire/handles.ts";
 import type { BuildahOptions } from "./buildah.ts";
 import type { Connector } from "./connector.ts";
 import type { DoasOptions } from "./doas.ts";
@@ -118,8 +117,7 @@ export abstract class ConnectingRouter extends CoreRouter {
 
   /** Its process is its parent's: only that can end it if it hangs, and knows when it is reaped. */
   protected async endThrough(parent: Context, context: Context): Promise<void> {
-    await parent.request(Handle.END_CHILD, [context.contextId]).catch(() => undefined);
-    if (context.goneReason === undefined) await context.disconnected;
+    await this.connector.endBehind(parent, context.contextId);
   }
 
   /** What `super.shutdownContext` does, for subclasses' methods. */

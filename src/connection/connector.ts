@@ -1,16 +1,17 @@
 import { hostname, userInfo } from "node:os";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
+import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { CancelledError } from "../errors.ts";
+import { CancelledError, TimeoutError } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
 import { callerStack } from "./caller-stack.ts";
 import type { ChildIdentity, StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
-import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import type { ConnectRequest } from "./parent-role.ts";
 import { Semaphore } from "./semaphore.ts";
 
@@ -40,6 +41,16 @@ export interface ConnectorHost {
 /** What a new context, or the one that started it, says of it: claims. */
 export type StartedFacts = Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv">;
 export type MethodFacts = StartedFacts & Pick<ConnectionFacts, "method" | "nodeVersion">;
+
+/**
+ * How much longer than `timeoutMs` a context may take to tell how a connect that it was asked for has ended. It keeps the time itself, and its
+ * error says more; one that is hostile or stopped says nothing.
+ */
+const ANSWER_GRACE_MS = 5000;
+/** How long a context may take to tell that a child of its own has ended. It needs about three seconds at most. */
+const END_CHILD_MS = 10_000;
+
+const log = getLogger("mitogen.connect");
 
 /** A connect under way. */
 interface Pending {
@@ -137,9 +148,16 @@ export class Connector {
     const remoteName = options.remoteName ?? defaultRemoteName();
     const identity = { contextId, remoteName, logLevel: this.#host.logLevel() };
     if (method === "thread") this.#threads.add(contextId);
+    const forget = (): void => {
+      this.#pending.delete(contextId);
+      this.#host.releaseId?.(contextId);
+    };
+    const { startHere } = this.#host;
+    const isHere = via === undefined && startHere !== undefined;
+    let cleared: Promise<void> | undefined;
     try {
-      const facts = await (via === undefined && this.#host.startHere !== undefined
-        ? this.#host.startHere(method, options, identity)
+      const facts = await (isHere
+        ? startHere(method, options, identity)
         : this.request(via, methodName, options, identity));
       const context = pending.context ?? this.#router.contextById(contextId);
       this.#host.onStarted?.(context, options, {
@@ -150,11 +168,38 @@ export class Connector {
       return context;
     } catch (error) {
       this.#threads.delete(contextId);
+      // It may be there all the same, or come late: it would be nobody's. Until it is gone the id stays taken.
+      if (!isHere && (error instanceof TimeoutError || pending.context !== undefined)) {
+        cleared = this.endBehind(via ?? this.#router.myself(), contextId);
+      }
       throw error;
     } finally {
-      this.#pending.delete(contextId);
-      this.#host.releaseId?.(contextId);
+      if (cleared === undefined) forget();
+      else void cleared.then(forget);
     }
+  }
+
+  /**
+   * Has `parent` end a child of its own, or give up the connect for one. If it does not say in time that this is done, the child and all behind
+   * it are given up here: who waits for them is told. Never rejects.
+   */
+  async endBehind(parent: Context, contextId: number): Promise<void> {
+    const router = this.#router;
+    const name = this.#started.get(contextId)?.name ?? `context.${contextId}`;
+    let reason = `${name}: was shut down`;
+    try {
+      await parent.request(Handle.END_CHILD, [contextId], { timeoutMs: END_CHILD_MS });
+    } catch (error) {
+      // Else it is gone itself.
+      if (error instanceof TimeoutError) {
+        reason = `${name}: was given up, ${parent.name} did not tell within ${END_CHILD_MS} ms that it has ended`;
+        log.warning(reason);
+      }
+    }
+    if (router.peerOf(contextId) === undefined && !this.#started.has(contextId)) return;
+    const lost = new Set([contextId, ...this.#started.keys(), ...router.routedIds]);
+    const isBehind = (id: number): boolean => id === contextId || router.isAbove?.(contextId, id) === true;
+    router.delRoutes([...lost].filter(isBehind), reason);
   }
 
   /** Has another context, or the broker thread of this one, start it. The answer comes behind the route. */
@@ -169,9 +214,10 @@ export class Connector {
     const passwordHandle = password === undefined ? 0 : this.offerPassword(parent, password);
     try {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
+      const timeoutMs = (options.timeoutMs || DEFAULT_CONNECT_MS) + ANSWER_GRACE_MS;
       const answer = (await parent
-        .request(Handle.CONNECT_CHILD, request)
-        .catch((error) => refusedBy(parent, methodName, error))) as Record<string, unknown>;
+        .request(Handle.CONNECT_CHILD, request, { timeoutMs })
+        .catch((error) => unanswered(parent, methodName, timeoutMs, error))) as Record<string, unknown>;
       if ("failed" in answer) throw connectErrorOf(answer.failed, via?.name);
       return readFacts(answer.connected);
     } finally {
@@ -206,11 +252,22 @@ export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild):
   return { pid, platform, arch, argv };
 }
 
-/** A context that does not know the request is none that can have children: a thread, which only the one who started it knows to be one. */
-function refusedBy(parent: Context, methodName: string, error: Error): never {
+/** What it means that a request to connect got no answer, or a dead one. */
+function unanswered(parent: Context, method: string, timeoutMs: number, error: Error): never {
+  const place = `Cannot connect with ${method}() via ${parent.name}`;
+  if (error instanceof TimeoutError) {
+    const hint = "see whether that context answers to ping()";
+    const known = { stage: "spawn", argv: [], exitCode: null, signal: null, stderr: "" } as const;
+    throw connectErrorOf([
+      error.name,
+      `${place}: no answer within ${timeoutMs} ms; ${hint}`,
+      { ...known, method, durationMs: timeoutMs, hint },
+    ]);
+  }
+  // A context that does not know the request is none that can have children: a thread, which only the one who started it knows to be one.
   if (!error.message.endsWith(": no such handle")) throw error;
   throw new TypeError(
-    `Cannot connect with ${methodName}() via ${parent.name}: it can have no children, being a thread or a program that has connected; use the context it belongs to`,
+    `${place}: it can have no children, being a thread or a program that has connected; use the context it belongs to`,
   );
 }
 

@@ -31,7 +31,10 @@ export interface RouterOptions {
   readonly unidirectional?: boolean;
   /** How many connects may be under way at once; 32 by default. */
   readonly connectConcurrency?: number;
-  /** A child that is silent so long is asked for a sign of life; after three such intervals it is taken for dead. 15,000 by default, 0 never asks. */
+  /**
+   * A child that is silent so long is asked for a sign of life; after three such intervals it is taken for dead. A context on another machine
+   * asks its parent in the same way, and ends after four. In milliseconds; 15,000 by default, 0 never asks. Inherited.
+   */
   readonly keepaliveMs?: number;
 }
 

@@ -33,6 +33,7 @@ export class ThreadChild extends ThreadLink {
   readonly #port: MessagePort;
   readonly #words: Int32Array;
   readonly #closed: Deferred<void> = new Deferred();
+  #deadline: NodeJS.Timeout | undefined;
   #isEnding = false;
 
   constructor(name: string, port: MessagePort, words: Int32Array, worker: Worker) {
@@ -50,6 +51,7 @@ export class ThreadChild extends ThreadLink {
       this.farewell = `uncaught exception: ${error}`;
     });
     this.#worker.once("exit", (code) => {
+      clearTimeout(this.#deadline);
       this.#port.close();
       this.close();
       const how = this.#isEnding ? "was shut down" : (this.farewell ?? `the thread exited with code ${code}`);
@@ -58,7 +60,7 @@ export class ThreadChild extends ThreadLink {
     });
   }
 
-  /** Resolves when `onClosed` was called. */
+  /** Resolves when `onClosed` was called, or the thread was told to end in vain. */
   get gone(): Promise<void> {
     return this.#closed.promise;
   }
@@ -66,20 +68,24 @@ export class ThreadChild extends ThreadLink {
   /** Sees a thread that has been sent SHUTDOWN to its end, hung or not; resolves when it is over. */
   async end(): Promise<void> {
     this.#isEnding = true;
-    const timers = [
-      setTimeout(() => void this.#worker.terminate(), END_MS),
-      setTimeout(() => {
-        log.error(`${this.name}: the thread could not be ended, it is inside a system call`);
-        this.#closed.resolve();
-      }, TERMINATE_MS),
-    ];
+    const timer = setTimeout(() => this.terminate(), END_MS);
     await this.#closed.promise;
-    for (const timer of timers) clearTimeout(timer);
+    clearTimeout(timer);
   }
 
   override abort(): void {
     super.abort();
+    this.terminate();
+  }
+
+  private terminate(): void {
     void this.#worker.terminate();
+    this.#deadline ??= setTimeout(() => {
+      log.error(
+        `${this.name}: the thread could not be ended within ${TERMINATE_MS} ms, it is inside a system call`,
+      );
+      this.#closed.resolve();
+    }, TERMINATE_MS);
   }
 
   private onControl({ frames, exitReason }: ControlMessage): void {

@@ -2,6 +2,7 @@ import type { Context } from "./context.ts";
 import { Receiver, type ReceiverOptions } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
+import type { WaitOptions } from "./wait.ts";
 
 export interface ChannelOptions extends ReceiverOptions {
   /** Where to send to. */
@@ -32,8 +33,8 @@ export class Channel<T = unknown> extends Receiver<T> {
   }
 
   /** Sends one value to the other end; see {@link Sender.send}. */
-  send(value: T): Promise<void> {
-    return this.sender.send(value);
+  send(value: T, options?: WaitOptions): Promise<void> {
+    return this.sender.send(value, options);
   }
 
   /** Closes both directions: the other end is told that nothing more will come. Safe to call twice. */

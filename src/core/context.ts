@@ -158,7 +158,8 @@ export class Context {
 
   /**
    * Ends it: its functions are not waited for, a hung one neither. With `wait` (the default) resolves when it is
-   * disconnected and, for a process of ours, reaped; without, when the request is sent. Never rejects; a context already gone is no error.
+   * disconnected and, for a process of ours, reaped; without, when the request is sent. Never rejects; a context already gone is no error. One
+   * behind another that does not answer is given up after ten seconds; a program that has connected to a listener is waited for no longer.
    */
   shutdown(options: { wait?: boolean } = {}): Promise<void> {
     return this.router.shutdownContext(this, options.wait ?? true);
@@ -173,7 +174,7 @@ export class Context {
     return this.router.functions.importModule(this, moduleUrl, options) as Promise<ModuleHandle<M>>;
   }
 
-  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Rejects like {@link call}. */
+  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Without bounds it waits for as long as the context lives. Rejects like {@link call}. */
   async ping(options: WaitOptions = {}): Promise<number> {
     const started = process.hrtime();
     await this.request(Handle.PING, null, options);

@@ -5,6 +5,7 @@ import { Handle } from "../wire/handles.ts";
 import { isCreditHandle } from "./credit-handles.ts";
 import { deadReason, Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
+import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 /** What one sender may have on its way to one receiver, unread: docs/protocol.md#flow-control. */
 export const WINDOW_BYTES: number = 1024 * 1024;
@@ -36,28 +37,38 @@ export class Window {
   /** Where the receiver tells what it has read; 0 while nothing is unread. */
   #creditHandle = 0;
   #endReason: string | undefined;
-  #waiting: Waiting[] = [];
+  readonly #waiting: Set<Waiting> = new Set();
 
   constructor(router: CoreRouter, contextId: number) {
     this.#router = router;
     this.#contextId = contextId;
   }
 
-  /** Resolves when the message has left; rejects with a ChannelError once the receiver is gone. In order. */
-  send(frame: Frame): Promise<void> | undefined {
+  /** Resolves when the message has left; rejects with a ChannelError once the receiver is gone, and when a bound ends the wait. In order. */
+  send(frame: Frame, options: WaitOptions = {}): Promise<void> | undefined {
+    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     if (this.#endReason !== undefined) return Promise.reject(new ChannelError(this.#endReason));
-    if (this.#waiting.length === 0 && this.hasRoom(frame)) {
+    if (this.#waiting.size === 0 && this.mayLeave(frame)) {
       this.release(frame);
       return undefined;
     }
-    const { broker } = this.#router;
-    broker.hold();
-    return new Promise<void>((resolve, reject) => this.#waiting.push({ frame, resolve, reject })).finally(
-      () => broker.release(),
+    let waiting: Waiting | undefined;
+    return awaitWithin<void>(
+      this.#router.broker,
+      options,
+      () => `send to context ${this.#contextId}, which does not read`,
+      (resolve, reject) => {
+        waiting = { frame, resolve, reject };
+        this.#waiting.add(waiting);
+      },
+      // Given up: what waits behind it, the close above all, need not wait for a receiver that reads nothing.
+      () => this.#waiting.delete(waiting as Waiting) && this.advance(),
     );
   }
 
-  private hasRoom(frame: Frame): boolean {
+  private mayLeave(frame: Frame): boolean {
+    // A close has nothing to be held back for.
+    if (frame.replyTo === Handle.IS_DEAD) return true;
     // What the receiver has read may be untold up to a step: that must never be what a message waits for.
     return this.#unread <= STEP_BYTES || this.#unread + costOf(frame) <= WINDOW_BYTES;
   }
@@ -89,20 +100,25 @@ export class Window {
       return;
     }
     this.#unread = Math.max(0, this.#unread - read);
-    while (this.#waiting.length > 0) {
-      const next = this.#waiting[0] as Waiting;
-      if (!this.hasRoom(next.frame)) return;
-      this.#waiting.shift();
+    this.advance();
+    if (this.#unread === 0) this.forget();
+  }
+
+  private advance(): void {
+    for (const next of this.#waiting) {
+      if (!this.mayLeave(next.frame)) return;
+      this.#waiting.delete(next);
       this.release(next.frame);
       next.resolve();
     }
-    if (this.#unread === 0) this.forget();
   }
 
   private end(reason: string): void {
     this.#endReason = reason;
     this.forget();
-    for (const { reject } of this.#waiting.splice(0)) reject(new ChannelError(reason));
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const { reject } of waiting) reject(new ChannelError(reason));
   }
 
   private forget(): void {

@@ -145,6 +145,11 @@ export class FrameRouter {
     return contextId !== this.contextId ? this.#routes.get(contextId) : this.#inner;
   }
 
+  /** Every context that is known to be behind one of this router's links. */
+  get routedIds(): Iterable<number> {
+    return this.#routes.keys();
+  }
+
   /** True for the context at the other end of one of this router's own links to children. */
   isImmediateChild(contextId: number): boolean {
     return this.#routes.get(contextId)?.contextId === contextId;

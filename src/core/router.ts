@@ -1,5 +1,4 @@
 import { MitogenError, ProtocolError } from "../errors.ts";
-import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
 import type { Reviver } from "../wire/references.ts";
@@ -18,6 +17,9 @@ import { Sender } from "./sender.ts";
 import type { ServiceClient } from "./service-call.ts";
 import type { stream } from "./stream.ts";
 import type { WaitOptions } from "./wait.ts";
+
+/** How long a context that is not this process's own may take to end before `shutdown` no longer waits. */
+const SHUTDOWN_MS = 10_000;
 
 /** A function by module and path, as it is named on the wire. */
 export interface FunctionName {
@@ -165,32 +167,14 @@ export class CoreRouter extends FrameRouter implements Reviver {
   /** See `Context.shutdown`. */
   async shutdownContext(context: Context, wait: boolean): Promise<void> {
     if (context.goneReason !== undefined) return;
-    const dstId = context.contextId;
+    const { contextId: dstId } = context;
     if (!wait) {
-      this.sendShutdown(dstId);
+      this.route(Message.to(this, { dstId, handle: Handle.SHUTDOWN }, { value: null }));
       return;
     }
-    this.broker.hold();
-    // No answer comes but a dead message: it is gone, or nobody can reach it, or it refuses.
-    await new Promise<void>((resolve) => {
-      this.sendShutdown(
-        dstId,
-        this.listen(() => resolve(), { isPersistent: false, respondentId: dstId }),
-      );
-    });
-    this.broker.release();
-  }
-
-  protected sendShutdown(dstId: number, replyTo = 0): void {
-    const { contextId } = this;
-    this.routeFrame({
-      encoding: Encoding.RAW,
-      dstId,
-      srcId: contextId,
-      authId: contextId,
-      handle: Handle.SHUTDOWN,
-      replyTo,
-      body: [],
+    // No answer comes but a dead message: it is gone, or nobody can reach it, or it refuses. One that is hostile or stopped says nothing.
+    await context.request(Handle.SHUTDOWN, null, { timeoutMs: SHUTDOWN_MS }).catch((error) => {
+      this.log.debug(`${context.name}: ${error.message}`);
     });
   }
 

@@ -4,6 +4,7 @@ import type { Window } from "./flow-control.ts";
 import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
+import type { WaitOptions } from "./wait.ts";
 
 /**
  * The sending end of a {@link Receiver}, usable from any context: pass it as an argument or return it.
@@ -23,10 +24,12 @@ export class Sender<T = unknown> {
   /**
    * Sends one value; arrives in the order sent. Resolves once the receiver has read enough of what came before: about 1 MiB is on its
    * way at most. Whoever does not await it holds what does not fit in memory. Rejects with a TypeError for a value that
-   * cannot travel, with a ChannelError when the receiver is known to be gone.
+   * cannot travel, with a ChannelError when the receiver is known to be gone. A receiver that reads nothing holds it for as long as that
+   * context lives: bounds end the wait with a TimeoutError or the signal's reason, and the value is not sent.
    */
-  async send(value: T): Promise<void> {
-    await this.dispatch(Message.to(this.router, { dstId: this.contextId, handle: this.handle }, { value }));
+  async send(value: T, options?: WaitOptions): Promise<void> {
+    const message = Message.to(this.router, { dstId: this.contextId, handle: this.handle }, { value });
+    await this.dispatch(message, options);
   }
 
   /** Tells the receiver that nothing more will come; its iteration ends. */
@@ -36,9 +39,9 @@ export class Sender<T = unknown> {
     this.dispatch(this.router.deadFrame(this.contextId, this.handle, reason))?.catch(() => undefined);
   }
 
-  private dispatch(frame: Frame): Promise<void> | undefined {
+  private dispatch(frame: Frame, options?: WaitOptions): Promise<void> | undefined {
     this.#window ??= this.router.requireFeatures().newWindow(this.contextId);
-    return this.#window.send(frame);
+    return this.#window.send(frame, options);
   }
 
   toString(): string {

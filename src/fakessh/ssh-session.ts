@@ -5,7 +5,7 @@ import { getLogger } from "../core/log.ts";
 import { Receiver } from "../core/receiver.ts";
 import { release } from "../core/release.ts";
 import { Sender } from "../core/sender.ts";
-import { ProtocolError } from "../errors.ts";
+import { ChannelError, ProtocolError } from "../errors.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
@@ -68,9 +68,14 @@ async function runRequest(
   signal.addEventListener("abort", () => abort.abort(signal.reason));
   try {
     const call = context.with({ signal: abort.signal }).call(RUN, command, isSubsystem, output.toSender());
-    // What failed has no output to wait for.
-    call.catch(() => output.close());
-    const delivered = deliver(context, output, socket, (stdin) => void feed(frames, stdin, request));
+    call.then(
+      // It comes behind all output; a context that does not close that must not hold the tool.
+      () => output.abort(new ChannelError("the command has ended")),
+      // What failed has no output to wait for.
+      () => output.close(),
+    );
+    const onStdin = (stdin: Sender): void => void feed(frames, stdin, request, abort.signal);
+    const delivered = deliver(context, output, socket, onStdin);
     const [code] = await Promise.all([call, delivered]);
     // A context's word.
     return Number.isInteger(code) && code >= 0 && code < 256 ? code : FAILURE;
@@ -108,7 +113,12 @@ function nonsense(context: Context): ProtocolError {
 }
 
 /** Passes on what the tool writes, only as fast as the command reads. Never rejects. */
-async function feed(frames: Frames, stdin: Sender, { hasNoStdin }: SshRequest): Promise<void> {
+async function feed(
+  frames: Frames,
+  stdin: Sender,
+  { hasNoStdin }: SshRequest,
+  signal: AbortSignal,
+): Promise<void> {
   let isOpen = true;
   const end = (): void => {
     if (isOpen) stdin.close();
@@ -120,7 +130,7 @@ async function feed(frames: Frames, stdin: Sender, { hasNoStdin }: SshRequest): 
     for (let next = await frames.next(); !next.done; next = await frames.next()) {
       const [type, body] = next.value;
       if (type === SshFrame.STDIN_END) end();
-      else if (isOpen) await stdin.send(body).catch(() => (isOpen = false));
+      else if (isOpen) await stdin.send(body, { signal }).catch(() => (isOpen = false));
       release(body); // it was copied when it was sent
     }
   } catch {

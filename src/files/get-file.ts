@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Context } from "../core/context.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { WaitOptions } from "../core/wait.ts";
+import { ProtocolError } from "../errors.ts";
 import { READ_FILE } from "./far-side.ts";
 import { openFileSink, type SinkOptions } from "./file-sink.ts";
 import { type Sink, StreamSink } from "./sink.ts";
@@ -45,10 +46,14 @@ export async function getFile(
     const call = context
       .with({ signal, timeoutMs })
       .call(READ_FILE, remotePath, receiver.toSender(), opened.offer);
-    call.catch((error) => {
-      receiver.abort(error);
-      opened.interrupt(error);
-    });
+    call.then(
+      // It comes behind all the rest. What it has not sent by then will never come.
+      () => receiver.abort(unfinished(context)),
+      (error) => {
+        receiver.abort(error);
+        opened.interrupt(error);
+      },
+    );
     const transfer = await receive(opened, receiver, onProgress);
     // Until here it can be given up.
     await call;
@@ -61,6 +66,13 @@ export async function getFile(
     // Whoever still sends is told.
     receiver.close();
   }
+}
+
+/** For a context that says it is done, and is not. */
+export function unfinished(context: Context): ProtocolError {
+  return new ProtocolError(
+    `Cannot transfer a file of ${context.name}: it answered before all of the file was transferred`,
+  );
 }
 
 /** Throws a TypeError for what is no path. */

@@ -36,12 +36,17 @@ export class PushFileService extends Service {
 
   /**
    * Resolves when `context` has the file, and everybody on the way. It is read once, when it is first propagated; `data` takes its place.
-   * Rejects with the system's code when it cannot be read, and like `callService`.
+   * Rejects with the system's code when it cannot be read, and like `callService`. Without bounds it waits for as long as the contexts live.
    */
-  async propagateTo(context: Context, path: string, data?: Uint8Array | string): Promise<void> {
+  async propagateTo(
+    context: Context,
+    path: string,
+    data?: Uint8Array | string,
+    options: WaitOptions = {},
+  ): Promise<void> {
     if (data !== undefined) this.keep(path, Buffer.from(data as Uint8Array));
     else if (!this.state.files.has(path)) this.keep(path, await fs.readFile(path));
-    await this.forward(path, routeTo(context));
+    await this.forward(path, routeTo(context), options);
   }
 
   /** The file; waits until it arrives. Rejects with a TimeoutError or the signal's reason. */
@@ -94,7 +99,11 @@ export class PushFileService extends Service {
     waiting.delete(path);
   }
 
-  private async forward(path: string, [next, ...route]: readonly number[]): Promise<void> {
+  private async forward(
+    path: string,
+    [next, ...route]: readonly number[],
+    options: WaitOptions = {},
+  ): Promise<void> {
     if (next === undefined || next === this.router.contextId) return;
     const data = this.state.files.get(path);
     if (data === undefined) {
@@ -109,7 +118,8 @@ export class PushFileService extends Service {
     sent.set(path, sha256);
     try {
       const request = { path, route };
-      await context.callService(PushFileService, "push", isThere ? request : { ...request, data });
+      const args = isThere ? request : { ...request, data };
+      await context.with(options).callService(PushFileService, "push", args);
     } catch (error) {
       if (sent.get(path) === sha256) sent.delete(path);
       throw error;

@@ -1,11 +1,12 @@
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
 import { type Ready, WRITE_FILE } from "./far-side.ts";
-import { checkRemotePath, type TransferOptions } from "./get-file.ts";
+import { checkRemotePath, type TransferOptions, unfinished } from "./get-file.ts";
 import { isCount } from "./metadata.ts";
 import { openFile, type Source, StreamSource } from "./source.ts";
 import { send, type Transfer } from "./transfer.ts";
@@ -40,6 +41,7 @@ export async function putFile(
   signal?.throwIfAborted();
   const opened = await openSource(source);
   const control = new Receiver<Ready>(context.router, { respondent: context });
+  const giveUp = newAbortEnd();
   let sender: Sender<unknown> | undefined;
   let isSent = false;
   let sending: Promise<void> | undefined;
@@ -47,11 +49,13 @@ export async function putFile(
     const call = context
       .with({ signal, timeoutMs })
       .call(WRITE_FILE, remotePath, control.toSender(), { mode, owner, times, resume });
-    const failed = new Promise<never>((_, reject) => call.catch(reject));
+    const failed = call.then(() => {
+      throw unfinished(context);
+    });
     failed.catch((error) => control.abort(error));
     const ready = checkReady((await control.get()).decode(), context);
     [sender] = ready;
-    sending = send(opened, sender, ready[1], onProgress);
+    sending = send(opened, sender, ready[1], onProgress, giveUp.signal);
     // A target that hangs takes nothing; its end, or ours, is told by the call.
     await Promise.race([sending, failed]).catch(async (error) => {
       // Why it does not take any more says the call.
@@ -62,6 +66,7 @@ export async function putFile(
     return await call;
   } finally {
     control.close();
+    giveUp.abort(new ChannelError(`The transfer to ${context.name} has ended`));
     if (!isSent) sender?.close();
     opened.interrupt();
     const close = (): Promise<void> => opened.close();

@@ -25,28 +25,30 @@ export interface Transfer {
 
 export type OnProgress = (progress: Progress) => void;
 
-/** The sending half: the start, the bytes, their hash. */
+/** The sending half: the start, the bytes, their hash. `signal` gives up what a receiver that reads nothing holds back. */
 export async function send(
   source: Source,
   sender: Sender<unknown>,
   offer: Offer,
   onProgress?: OnProgress,
+  signal?: AbortSignal,
 ): Promise<void> {
   const { size: totalBytes, metadata } = source;
   const known = await source.matching(offer);
   let bytes = known === undefined ? 0 : offer.bytes;
   const hash = known ?? createHash("sha256");
-  await sender.send({ at: bytes, size: totalBytes, metadata });
+  const bounds = { signal };
+  await sender.send({ at: bytes, size: totalBytes, metadata }, bounds);
   onProgress?.({ bytes, totalBytes });
   for await (const chunk of source.chunks(bytes)) {
-    const sent = sender.send(chunk);
+    const sent = sender.send(chunk, bounds);
     // Meanwhile the other side begins to take it.
     hash.update(chunk);
     await sent;
     bytes += chunk.length;
     onProgress?.({ bytes, totalBytes });
   }
-  await sender.send(hash.digest("hex"));
+  await sender.send(hash.digest("hex"), bounds);
 }
 
 /** The receiving half. What it returns has been written and verified, not committed. The sender is hostile until checked. */

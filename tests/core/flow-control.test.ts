@@ -71,6 +71,44 @@ test("Sender.send rejects when the receiver's context is gone", async () => {
   await assert.rejects(blocked, /the context went away/);
 });
 
+test("Sender.send to a receiver that reads nothing ends by its bounds, and what was given up is not sent", async () => {
+  const { child, receiver, sender } = pair();
+  const { sent, blocked } = await fill(sender);
+  await assert.rejects(sender.send(CHUNK, { timeoutMs: 1 }), {
+    code: "ERR_TIMEOUT",
+    message: "Cannot send to context 0, which does not read: no answer within 1 ms",
+  });
+  const end = new AbortController();
+  const given = [
+    sender.send(Buffer.from("not this"), { signal: end.signal }),
+    sender.send(Buffer.from("this")),
+  ];
+  end.abort(new Error("enough"));
+  await assert.rejects(given[0] as Promise<void>, /enough/);
+  await assert.rejects(sender.send(CHUNK, { signal: end.signal }), /enough/);
+  assert.equal(child.fakeBroker.holds, 2);
+  for (let i = 0; i <= sent; i++) await receiver.get();
+  await Promise.all([blocked, given[1]]);
+  assert.equal(String((await receiver.get()).decode()), "this");
+  assert.deepEqual([receiver.size(), child.fakeBroker.holds], [0, 0]);
+});
+
+test("Sender.close is sent at once when all that waited was given up", async () => {
+  const { child, receiver, sender } = pair();
+  const end = new AbortController();
+  const sending: Promise<void>[] = [];
+  for (let i = 0; i < 100; i++) sending.push(sender.send(CHUNK, { signal: end.signal }));
+  const settled = Promise.allSettled(sending);
+  const sent = receiver.size();
+  assert.ok(sent < sending.length);
+  sender.close();
+  assert.equal(receiver.size(), sent);
+  end.abort(new Error("enough"));
+  assert.equal(receiver.size(), sent + 1);
+  await settled;
+  assert.equal(child.fakeBroker.holds, 0);
+});
+
 test("Sender.close follows what still waits", async () => {
   const { receiver, sender } = pair();
   const { sent, blocked } = await fill(sender);

@@ -148,6 +148,23 @@ test("CoreRouter.shutdownContext without wait resolves when the request is sent"
   assert.deepEqual(asked, [0]);
 });
 
+test("CoreRouter.shutdownContext resolves for a context that does not answer, after ten seconds", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { master, child, context } = masterAndChild();
+  let asked = 0;
+  child.addHandler(() => void asked++, { handle: Handle.SHUTDOWN });
+  let isOver = false;
+  const ended = context.shutdown().then(() => {
+    isOver = true;
+  });
+  t.mock.timers.tick(9999);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([asked, isOver, master.fakeBroker.holds], [1, false, 1]);
+  t.mock.timers.tick(1);
+  await ended;
+  assert.equal(master.fakeBroker.holds, 0);
+});
+
 test("CoreRouter.shutdownContext resolves for a context nobody can reach, itself included", async () => {
   const { master, child } = masterAndChild();
   await master.contextById(77).shutdown();
