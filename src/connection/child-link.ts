@@ -68,6 +68,7 @@ export class ChildLink extends StreamLink {
           this.#closed.resolve();
         });
       },
+      onDrained: () => events.onDrained?.(),
     });
   }
 

@@ -11,6 +11,7 @@ import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
+import { Pressure } from "./pressure.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -67,6 +68,7 @@ export class Children {
     this.#keepaliveMs = keepaliveMs;
     this.#router = router;
     this.#graceMs = graceMs;
+    new Pressure(router);
     const forget = router.onContextsLost;
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);

@@ -92,6 +92,7 @@ export class ThreadChild extends ThreadLink {
       Atomics.store(this.#words, Word.FLUSHED, 1);
       Atomics.notify(this.#words, Word.FLUSHED);
     }
+    this.noteRead();
   }
 }
 

@@ -111,6 +111,7 @@ export class BrokerThread {
       process.nextTick(() => this.#writable.releaseIfIdle());
     }
     if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
+    this.#inner.noteRead();
   }
 
   /** A hung main thread does not matter: it is this thread that everything depends on. */
