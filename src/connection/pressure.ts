@@ -8,7 +8,7 @@ const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** How long a child may be stopped because another one does not read. */
 const MAX_HOLD_MS = 30_000;
 
-const log = getLogger("mitogen.router");
+const log = getLogger("mitogen.router", true);
 
 /**
  * Stops the reading of children that fill a link faster than it drains: their own, by what they ask for and do not read, or the
@@ -35,11 +35,10 @@ export class Pressure {
     const isOther = filler !== out;
     if (out.backlog < (isOther ? MAX_FORWARDED_BYTES : MAX_ANSWER_BYTES)) return;
     if (isOther && out.isStuck === true) return;
-    let held = this.#held.get(out);
-    if (held === undefined) this.#held.set(out, (held = new Set()));
+    const held = this.#held.get(out) ?? new Set();
     if (held.has(filler)) return;
     if (!this.isHeld(filler)) filler.link.pause();
-    held.add(filler);
+    this.#held.set(out, held.add(filler));
     log.debug(`${filler.link.name} is not read until ${out.link.name} has read more`);
     // Those above read in the end.
     if (isOther && out.kind !== "parent" && !this.#timers.has(out)) {

@@ -5,7 +5,7 @@ import { isCreditHandle } from "./credit-handles.ts";
 import type { Link } from "./link.ts";
 import { getLogger } from "./log.ts";
 
-const log = getLogger("mitogen.router");
+const log = getLogger("mitogen.router", true);
 
 /** Default for `maxMessageBytes`, the largest body that crosses a link. */
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
@@ -223,22 +223,23 @@ export class FrameRouter {
     this.onDrained?.(peer);
   }
 
-  /** A neighbour that does not read must not fill this process's memory with what others send to it. Whoever waits is told. */
+  /**
+   * A neighbour that does not read must not fill this process's memory with what comes for it from elsewhere. A child that sends it is
+   * stopped, at first; the parent never is, for it brings everybody's messages. Whoever waits is told.
+   */
   private isRefused(frame: Frame, out: Peer, from: Peer | undefined): boolean {
-    // A child can be stopped, and the parent reads; what is from above cannot be stopped, without all the rest.
-    const isFree = from === undefined || out.kind === "parent" || !(from.kind === "parent" || out.isStuck);
-    if (isFree || (out.link.queuedBytes ?? 0) < MAX_BACKLOG_BYTES) return false;
-    if (this.hasAuthority(frame.authId)) {
-      const isBounded = frame.handle <= Handle.LAST_RESERVED || isCreditHandle(frame.replyTo) || isDead(frame);
-      if (isBounded || out.kind === "inner") return false;
-    }
-    // A flood of what cannot be answered is dropped.
+    if (from === undefined || (from.kind !== "parent" && out.isStuck !== true)) return false;
+    if ((out.link.queuedBytes ?? 0) < MAX_BACKLOG_BYTES) return false;
+    const { handle, replyTo } = frame;
+    // Credit bounds what those above send, and a main thread has asked for it.
+    const isBounded = handle <= Handle.LAST_RESERVED || isCreditHandle(replyTo) || out.kind === "inner";
+    if (this.hasAuthority(frame.authId) && (isBounded || isDead(frame))) return false;
+    // Dead messages are small; what still floods is dropped.
     if (out.backlog > 2 * MAX_BACKLOG_BYTES) return true;
     if (isDead(frame)) return false;
-    this.refuse(
-      frame,
-      `Cannot send message to context ${frame.dstId}: ${out.link.name} has not read what was sent before, ${out.link.queuedBytes} bytes`,
-    );
+    const reason = `Cannot send message to context ${frame.dstId}: ${out.link.name} does not read what was sent before`;
+    // In the name of the one it was for, as above.
+    this.refuse(frame, reason, frame.dstId);
     return true;
   }
 
@@ -375,8 +376,8 @@ export class FrameRouter {
   }
 
   /** A request's sender is told; an answer that may not pass must still wake whoever waits for it. */
-  private refuse(frame: Frame, reason: string): void {
-    if (frame.replyTo !== 0) this.answerDead(frame, reason);
+  private refuse(frame: Frame, reason: string, srcId?: number): void {
+    if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
 
