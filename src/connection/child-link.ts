@@ -18,6 +18,12 @@ const DETACHED_GRACE_MS = 3000;
 /** One that was given up, because it is silent or sends junk, is not given that moment. */
 const ABORTED_GRACE_MS = 50;
 
+/** What Node keeps of a stream; its own timeouts look at it. */
+interface StreamHandle {
+  readonly bytesWritten: number;
+  readonly writeQueueSize: number;
+}
+
 const log = getLogger("mitogen.connect");
 
 /** The link to a child this process has started, and the end of that process. */
@@ -26,6 +32,7 @@ export class ChildLink extends StreamLink {
   farewell: string | undefined;
   /** The child was let go: its end is not our business any more. */
   isDetached = false;
+  #isPaused = false;
   /** When anything last arrived, in milliseconds since the epoch. */
   lastHeardAt: number = Date.now();
   #messagesSent = 0;
@@ -68,12 +75,31 @@ export class ChildLink extends StreamLink {
           this.#closed.resolve();
         });
       },
+      onDrained: () => events.onDrained?.(),
     });
   }
 
   override receive(chunk: Buffer): boolean {
     this.lastHeardAt = Date.now();
     return super.receive(chunk);
+  }
+
+  override pause(): void {
+    this.#isPaused = true;
+    super.pause();
+  }
+
+  override resume(): void {
+    this.#isPaused = false;
+    super.resume();
+  }
+
+  /** Changes while the peer lives: what it has taken of what waits for it, or else what has come from it; NaN while nobody listens. */
+  get lifeSign(): number {
+    if (this.queuedBytes === 0) return this.#isPaused ? Number.NaN : this.#tool.stdout.bytesRead;
+    // Node counts as written what libuv has, which may be much, and of which the peer may have taken a part.
+    const { _handle: handle } = this.#tool.stdin as unknown as { _handle: StreamHandle | null };
+    return handle === null ? 0 : handle.bytesWritten - handle.writeQueueSize;
   }
 
   override send(frame: Frame): boolean {

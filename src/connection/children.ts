@@ -17,6 +17,7 @@ import {
   checkOnlyOptions,
   DEFAULT_CONNECT_MS,
 } from "./method.ts";
+import { Pressure } from "./pressure.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -71,6 +72,7 @@ export class Children {
     this.#keepalive = new Keepalive(router, this.#links, this.#keepaliveMs);
     this.#router = router;
     this.#graceMs = graceMs;
+    new Pressure(router);
     const forget = router.onContextsLost;
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);

@@ -15,7 +15,7 @@ export class Keepalive {
   readonly #router: FrameRouter;
   readonly #links: ReadonlyMap<number, ChildLink | ThreadChild>;
   readonly #intervalMs: number;
-  /** What a link had received at the last look, and how often that was the same. */
+  /** The sign of life at the last look, and how often that was the same. */
   readonly #silence: WeakMap<ChildLink | ThreadChild, { bytes: number; intervals: number }> = new WeakMap();
   #timer: NodeJS.Timeout | undefined;
   #pongHandle = 0;
@@ -41,13 +41,15 @@ export class Keepalive {
 
   private checkLinks(): void {
     for (const [contextId, link] of this.#links) {
-      const bytes = link.traffic.bytesReceived;
+      const bytes = link instanceof ThreadChild ? 0 : link.lifeSign;
       const { intervals } = this.#silence.get(link) ?? { intervals: 0 };
       const isSilent = this.#silence.get(link)?.bytes === bytes;
       this.#silence.set(link, { bytes, intervals: isSilent ? intervals + 1 : 0 });
       if (!isSilent || link instanceof ThreadChild) continue;
       if (intervals + 1 >= MAX_SILENT_INTERVALS) {
-        link.abort(`${link.name}: no answer for ${this.#intervalMs * MAX_SILENT_INTERVALS} ms`);
+        const { queuedBytes } = link;
+        const what = queuedBytes > 0 ? `has read none of ${queuedBytes} bytes` : "no answer";
+        link.abort(`${link.name}: ${what} for ${this.#intervalMs * MAX_SILENT_INTERVALS} ms`);
       } else this.ping(contextId);
     }
   }

@@ -98,6 +98,7 @@ export class ThreadChild extends ThreadLink {
       Atomics.store(this.#words, Word.FLUSHED, 1);
       Atomics.notify(this.#words, Word.FLUSHED);
     }
+    this.noteRead();
   }
 }
 

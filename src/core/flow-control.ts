@@ -91,7 +91,7 @@ export class Window {
     this.#router.routeFrame({ ...frame, replyTo: this.#creditHandle });
   }
 
-  /** The number of bytes read, from a receiver that may lie: it can only hurt itself. */
+  /** The number of bytes read, from a receiver that may lie; it must not make this process send what is not read. */
   private onCredit(answer: Frame): void {
     const { replyTo } = answer;
     const read = replyTo === Handle.IS_DEAD ? Number.NaN : Number(decodeValue(joinBody(answer)));
@@ -99,7 +99,11 @@ export class Window {
       this.end(deadReason(answer));
       return;
     }
-    this.#unread = Math.max(0, this.#unread - read);
+    if (read > this.#unread) {
+      this.end(`The receiver in context ${this.#contextId} says to have read more than it was sent`);
+      return;
+    }
+    this.#unread -= read;
     this.advance();
     if (this.#unread === 0) this.forget();
   }

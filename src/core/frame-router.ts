@@ -1,13 +1,19 @@
 import { encodeValue } from "../wire/encoder.ts";
 import { bodyLength, Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { isCreditHandle } from "./credit-handles.ts";
 import type { Link } from "./link.ts";
 import { getLogger } from "./log.ts";
 
-const log = getLogger("mitogen.router");
+const log = getLogger("mitogen.router", true);
 
 /** Default for `maxMessageBytes`, the largest body that crosses a link. */
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
+
+/** With so much waiting for a neighbour, nothing more is taken for it of others whom nobody can stop: docs/protocol.md#pressure. */
+export const MAX_BACKLOG_BYTES: number = DEFAULT_MAX_MESSAGE_BYTES;
+/** What a frame takes in a queue beside its body. */
+const FRAME_COST = 256;
 
 /** How many handles are given out before the first are used again. */
 const HANDLE_RANGE = 0x3fff0000;
@@ -39,6 +45,10 @@ export interface Peer {
   readonly kind: "parent" | "child" | "inner" | "outer";
   /** Stamped on all that arrives from it: whoever may open this link speaks with that authority. */
   readonly authId?: number;
+  /** Bytes sent to it, answers and what others sent, since its link was last not backed up. */
+  backlog: number;
+  /** Its link has been backed up for so long that those who send to it are stopped no more, but refused. */
+  isStuck?: boolean;
 }
 
 /**
@@ -58,6 +68,10 @@ export class FrameRouter {
   onParentLost: ((reason: string) => void) | undefined;
   /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. */
   onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
+  /** Called for what adds to the backlog of `out`; `from` as in {@link routeFrame}. */
+  onBackedUp: ((out: Peer, from: Peer | undefined) => void) | undefined;
+  /** Called when the link of a neighbour is not backed up, or has ended. */
+  onDrained: ((peer: Peer) => void) | undefined;
 
   /** Whether one context is above another, as far as it is known here: the master knows the whole tree. */
   isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
@@ -114,13 +128,14 @@ export class FrameRouter {
 
   /** Makes `link` the way to a neighbour and starts delivery from it. */
   attach(link: Link, contextId: number, kind: Peer["kind"], stamp: Pick<Peer, "authId"> = {}): Peer {
-    const peer: Peer = { contextId, link, kind, ...stamp };
+    const peer: Peer = { contextId, link, kind, backlog: 0, ...stamp };
     if (kind === "parent" || kind === "outer") this.#parent = peer;
     else if (kind === "inner") this.#inner = peer;
     else this.#routes.set(contextId, peer);
     link.open({
       onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
       onClosed: (reason) => this.detach(peer, reason),
+      onDrained: () => this.drained(peer),
     });
     return peer;
   }
@@ -168,7 +183,10 @@ export class FrameRouter {
     // A peer with this context's own id is the other thread of this process: its words are ours.
     if (from !== undefined && from.contextId !== this.contextId && !this.isPlausible(frame, from)) return;
     if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
-      this.refuseOversized(frame);
+      this.refuse(
+        frame,
+        `Cannot send message of ${bodyLength(frame)} bytes to context ${frame.dstId}: exceeds maxMessageBytes ${this.maxMessageBytes}`,
+      );
       return;
     }
     if (frame.dstId === this.contextId) {
@@ -193,7 +211,41 @@ export class FrameRouter {
       return;
     }
     if (from !== undefined) this.onForwarded?.(frame, from);
-    out.link.send(frame);
+    this.forward(frame, out, from);
+  }
+
+  private forward(frame: Frame, out: Peer, from: Peer | undefined): void {
+    if (out.backlog > MAX_BACKLOG_BYTES && this.isRefused(frame, out, from)) return;
+    if (out.link.send(frame)) return;
+    // What those above ask of a context is theirs to bound.
+    if (frame.handle <= Handle.LAST_RESERVED && this.hasAuthority(frame.authId)) return;
+    out.backlog += bodyLength(frame) + FRAME_COST;
+    this.onBackedUp?.(out, from);
+  }
+
+  private drained(peer: Peer): void {
+    peer.backlog = 0;
+    this.onDrained?.(peer);
+  }
+
+  /**
+   * A neighbour that does not read must not fill this process's memory with what comes for it from elsewhere. A child that sends it is
+   * stopped, at first; the parent never is, for it brings everybody's messages. Whoever waits is told.
+   */
+  private isRefused(frame: Frame, out: Peer, from: Peer | undefined): boolean {
+    if (from === undefined || (from.kind !== "parent" && out.isStuck !== true)) return false;
+    if ((out.link.queuedBytes ?? 0) < MAX_BACKLOG_BYTES) return false;
+    const { handle, replyTo } = frame;
+    // Credit bounds what those above send, and a main thread has asked for it.
+    const isBounded = handle <= Handle.LAST_RESERVED || isCreditHandle(replyTo) || out.kind === "inner";
+    if (this.hasAuthority(frame.authId) && (isBounded || isDead(frame))) return false;
+    // Dead messages are small; what still floods is dropped.
+    if (out.backlog > 2 * MAX_BACKLOG_BYTES) return true;
+    if (isDead(frame)) return false;
+    const reason = `Cannot send message to context ${frame.dstId}: ${out.link.name} does not read what was sent before`;
+    // In the name of the one it was for, as above.
+    this.refuse(frame, reason, frame.dstId);
+    return true;
   }
 
   /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. */
@@ -226,6 +278,7 @@ export class FrameRouter {
 
   /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. */
   detach(peer: Peer, reason: string): void {
+    this.drained(peer);
     if (peer === this.#parent) {
       this.#parent = undefined;
       this.onParentLost?.(reason);
@@ -272,7 +325,7 @@ export class FrameRouter {
   private deliver(frame: Frame, from: Peer | undefined): void {
     const handler = this.#handlers.get(frame.handle);
     if (handler === undefined) {
-      if (this.#inner !== undefined && from !== this.#inner) this.#inner.link.send(frame);
+      if (this.#inner !== undefined && from !== this.#inner) this.forward(frame, this.#inner, from);
       else if (this.#parent?.kind === "outer" && from === undefined) this.#parent.link.send(frame);
       else {
         this.answerDead(
@@ -327,10 +380,9 @@ export class FrameRouter {
     }
   }
 
-  private refuseOversized(frame: Frame): void {
-    const reason = `Cannot send message of ${bodyLength(frame)} bytes to context ${frame.dstId}: exceeds maxMessageBytes ${this.maxMessageBytes}`;
-    // A request's sender is told; an answer that is too large must still wake whoever waits for it.
-    if (frame.replyTo !== 0) this.answerDead(frame, reason);
+  /** A request's sender is told; an answer that may not pass must still wake whoever waits for it. */
+  private refuse(frame: Frame, reason: string, srcId?: number): void {
+    if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
 

@@ -9,7 +9,7 @@ interface Grants {
   readonly blocks: (readonly [start: number, end: number])[];
 }
 
-const log = getLogger("mitogen.route_monitor");
+const log = getLogger("mitogen.route_monitor", true);
 const MASTER = 0;
 /** Requests behind a neighbour that are under way, as far as is known here: of one that failed nobody tells. */
 const MAX_IDS = 10_000;

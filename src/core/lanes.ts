@@ -13,6 +13,9 @@ const MAX_OPEN = 64;
 /** How long they may be together; a single one may be longer. */
 const MAX_OPEN_BYTES = 64 * 1024 * 1024;
 
+/** What a part takes here beside its bytes: somebody may send very many that are very small. */
+const PART_COST = 256;
+
 /** What leaves a lane: a frame, or the parts of a large one, of which others may take their turn in between. */
 interface Load {
   readonly parts: (readonly Uint8Array[])[];
@@ -28,7 +31,7 @@ interface Load {
  * two contexts nothing overtakes; all others may, so that nobody waits for somebody else's bulk. docs/protocol.md#bulk
  */
 export class Lanes {
-  /** Waiting here. */
+  /** What waits here takes so much. */
   bytes = 0;
   readonly #lanes: Map<string, Load[]> = new Map();
   readonly #open: OpenFrames = new OpenFrames();
@@ -51,7 +54,7 @@ export class Lanes {
     const lane = this.#lanes.get(key);
     if (!isBulk && lane === undefined) return "plain";
     const parts = isLarge ? inParts(frame, pieces, bytes) : [pieces];
-    for (const part of parts) this.bytes += lengthOf(part);
+    for (const part of parts) this.bytes += lengthOf(part) + PART_COST;
     // A message is somebody's, who may use it again.
     const memory = frame instanceof Message ? [] : pieces.filter(({ length }) => length >= MOVE_BYTES);
     const load: Load = { parts, total: isLarge ? bytes : 0, memory, isOpen: false };
@@ -73,7 +76,7 @@ export class Lanes {
       }
       this.#lanes.delete(key);
       if (lane.length > 0) this.#lanes.set(key, lane);
-      this.bytes -= lengthOf(part);
+      this.bytes -= lengthOf(part) + PART_COST;
       return part;
     }
     // Not reached: what is open may go on, and while nothing is, anything may be opened.

@@ -6,12 +6,17 @@ export interface LinkEvents {
   onFrame(frame: Frame): void;
   /** Nothing will arrive or leave any more. Called exactly once, `reason` says why in a sentence. */
   onClosed(reason: string): void;
+  /** `send` would answer true. Called after it has answered false, maybe more often. */
+  onDrained?(): void;
 }
 
 /** A pipe of frames to one neighbouring context. Frames arrive in the order they were sent, or not at all. */
 export interface Link {
   /** For logs: `ssh.web1`, `parent`. */
   readonly name: string;
+
+  /** Bytes accepted and not yet taken by the other side, or by the operating system. Absent where nothing queues. */
+  readonly queuedBytes?: number;
 
   /** Starts delivery. Frames that came earlier are delivered first. */
   open(events: LinkEvents): void;
@@ -21,6 +26,10 @@ export interface Link {
    * abort the frame is dropped: who waits for an answer has been told by `onClosed`.
    */
   send(frame: Frame): boolean;
+
+  /** Takes nothing from the other side until `resume`: what is sent to it waits there. Absent where that cannot be done. */
+  pause?(): void;
+  resume?(): void;
 
   /** Resolves when `send` would answer true, and when the link has ended. Absent where nothing queues, or nobody asks. */
   drained?(): Promise<void>;

@@ -46,6 +46,9 @@ interface Attached {
 /** With no sink at all, what children are told to send: nobody listens, but someone may look at errors later. */
 const DEFAULT_LEVEL: LogLevel = LogLevel.warning;
 
+/** So many in a second are told one by one. */
+const CALM_RECORDS = 100;
+
 const sinks = new Set<Attached>();
 let threshold: LogLevel = LogLevel.none;
 let isEmitting = false;
@@ -90,11 +93,30 @@ export function emitRecord(record: LogRecord): void {
   isEmitting = false;
 }
 
-/** A logger for this process; in a remote function its records arrive at the master. */
-export function getLogger(name: string): Logger {
-  const log = (level: Exclude<LogLevelName, "none">) => (message: string) => {
-    if (LogLevel[level] > threshold) return;
-    emitRecord({ time: Date.now(), level, logger: name, message: String(message) });
+/**
+ * A logger for this process; in a remote function its records arrive at the master. `isCalm`: what others can cause at will is told
+ * by its number, once it is a flood; not what is only told on request, at level debug.
+ */
+export function getLogger(name: string, isCalm = false): Logger {
+  const log = (level: Exclude<LogLevelName, "none">) => {
+    let count = 0;
+    const write = (message: string): void =>
+      emitRecord({ time: Date.now(), level, logger: name, message: String(message) });
+    return (message: string) => {
+      if (LogLevel[level] > threshold) return;
+      if (isCalm && LogLevel[level] <= LogLevel.warning) {
+        count += 1;
+        if (count === 1) {
+          setTimeout(() => {
+            const more = count - CALM_RECORDS;
+            count = 0;
+            if (more > 0) write(`… and ${more} more such records within a second`);
+          }, 1000).unref();
+        }
+        if (count > CALM_RECORDS) return;
+      }
+      write(message);
+    };
   };
   return {
     name,

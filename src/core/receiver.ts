@@ -1,12 +1,18 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
-import type { Frame } from "../wire/frame.ts";
+import { bodyLength, type Frame } from "../wire/frame.ts";
 import type { Context } from "./context.ts";
 import { Credits } from "./flow-control.ts";
+import { getLogger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
+
+/** So much of one context may be unread. It takes more than a hundred senders that wait for credit, or one that does not. */
+const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
+/** What a message takes beside its body. */
+const MESSAGE_COST = 512;
 
 export interface ReceiverOptions {
   /** The number wanted; a free one if absent. */
@@ -23,6 +29,8 @@ export interface GetOptions extends WaitOptions {
   /** False: a dead message is returned instead of thrown; `message.isDead` tells. */
   readonly throwDead?: boolean;
 }
+
+const log = getLogger("mitogen.router", true);
 
 interface Waiter<T> {
   resolve(message: Message<T>): void;
@@ -45,6 +53,8 @@ export class Receiver<T = unknown> {
   readonly #queue: Message<T>[] = [];
   readonly #credits: Credits;
   readonly #waiters: Set<Waiter<T>> = new Set();
+  /** Bytes in the queue, by whom they are from. */
+  readonly #unread: Map<number, number> = new Map();
   /** Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. */
   readonly watchers: Set<() => void> = new Set();
   /** Set once nothing can arrive any more: makes the error of a `get` that would wait in vain. */
@@ -79,7 +89,9 @@ export class Receiver<T = unknown> {
   /** The oldest queued message, dead ones included; undefined when none is queued. Never waits or throws. */
   tryGet(): Message<T> | undefined {
     const queued = this.#queue.shift();
-    if (queued !== undefined) this.#credits.consumed(queued);
+    if (queued === undefined) return undefined;
+    this.count(queued, -1);
+    this.#credits.consumed(queued);
     return queued;
   }
 
@@ -120,6 +132,7 @@ export class Receiver<T = unknown> {
     const reason = "The receiver was closed";
     const closed = channelError(reason);
     this.#credits.refuse(this.#queue.splice(0), reason);
+    this.#unread.clear();
     this.end(closed);
     this.#end = closed;
   }
@@ -159,6 +172,12 @@ export class Receiver<T = unknown> {
       this.#credits.consumed(message);
       waiter.resolve(message);
     } else {
+      const unread = this.#unread.get(frame.srcId) ?? 0;
+      if (unread > MAX_UNREAD_BYTES && frame.srcId !== this.router.contextId) {
+        this.refuse(frame, unread);
+        return;
+      }
+      this.count(frame, 1);
       this.#queue.push(message);
     }
     // This context's own router says so when the respondent is gone; a one-shot receiver has had its message.
@@ -166,6 +185,20 @@ export class Receiver<T = unknown> {
     if (isVerdict) this.end(channelError(deadReason(message)));
     else if (this.#isOneShot) this.end(delivered);
     else if (waiter === undefined) this.notify();
+  }
+
+  private count(frame: Frame, sign: 1 | -1): void {
+    const { srcId } = frame;
+    const unread = (this.#unread.get(srcId) ?? 0) + sign * (bodyLength(frame) + MESSAGE_COST);
+    if (unread > 0) this.#unread.set(srcId, unread);
+    else this.#unread.delete(srcId);
+  }
+
+  /** A sender that does not wait for credit must not fill this process's memory. */
+  private refuse(frame: Frame, unread: number): void {
+    const reason = `Cannot deliver message to handle ${this.handle} of context ${this.router.contextId}: ${unread} bytes of context ${frame.srcId} are unread`;
+    log.error(reason);
+    this.router.answerDead(frame, reason);
   }
 
   private end(error: () => unknown): void {

@@ -6,7 +6,7 @@ import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
 import { getLogger } from "./log.ts";
 
-const log = getLogger("mitogen.route_monitor");
+const log = getLogger("mitogen.route_monitor", true);
 /** How much of a reason is kept and passed on. */
 const MAX_REASON_CHARACTERS = 8192;
 /** Of how many contexts is known that a child has sent to them; a child may make ids up. */

@@ -68,7 +68,10 @@ export class StreamLink implements Link {
       if (isDone && this.#readable instanceof Socket) release(chunk);
     });
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
-    this.#writable.on("drain", () => this.pump(BULK_WATER_BYTES));
+    this.#writable.on("drain", () => {
+      this.pump(BULK_WATER_BYTES);
+      if (this.queuedBytes < HIGH_WATER_BYTES) this.#events?.onDrained?.();
+    });
     this.#writable.on("error", (error: NodeJS.ErrnoException) => {
       // What the peer said before it went is still to be read; its EOF ends the link, which must not wait for it for ever.
       if (error.code !== "EPIPE" || this.#readable.destroyed) failed(error);
@@ -111,6 +114,14 @@ export class StreamLink implements Link {
       this.enqueue(pieces);
     }
     return this.queuedBytes < HIGH_WATER_BYTES;
+  }
+
+  pause(): void {
+    this.#readable.pause();
+  }
+
+  resume(): void {
+    this.#readable.resume();
   }
 
   private enqueue(pieces: readonly Uint8Array[]): void {

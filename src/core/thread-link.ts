@@ -1,10 +1,13 @@
 import type { MessagePort } from "node:worker_threads";
-import { encodeFrame, type Frame } from "../wire/frame.ts";
+import { bodyLength, encodeFrame, type Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { Message } from "./message.ts";
 import { MOVE_BYTES } from "./release.ts";
 import { Word } from "./thread-state.ts";
+
+/** So much may be unread, in the unit of {@link costOf}, before `send` answers false. */
+export const HIGH_WATER = 1024;
 
 /**
  * The broker thread's link to the main thread of its own process. Frames that arrive together are posted together.
@@ -36,12 +39,22 @@ export class ThreadLink implements Link {
 
   send(frame: Frame): boolean {
     if (this.#isClosed) return true;
+    const unread = Atomics.add(this.#words, Word.UNREAD, costOf(frame));
     for (const piece of ownPieces(frame)) this.#queue.push(piece);
     if (!this.#isFlushScheduled) {
       this.#isFlushScheduled = true;
       process.nextTick(() => this.flush());
     }
-    return true;
+    return unread < HIGH_WATER;
+  }
+
+  get queuedBytes(): number {
+    return Atomics.load(this.#words, Word.UNREAD) * 1024;
+  }
+
+  /** The other thread has posted something: that less is unread, or anything else. */
+  noteRead(): void {
+    if (Atomics.load(this.#words, Word.UNREAD) < HIGH_WATER) this.#events?.onDrained?.();
   }
 
   close(): void {
@@ -60,6 +73,11 @@ export class ThreadLink implements Link {
     Atomics.add(this.#words, Word.WAKE, 1);
     Atomics.notify(this.#words, Word.WAKE);
   }
+}
+
+/** What a frame counts for while it is unread, in KiB: one of the smallest takes nearly as much. */
+export function costOf(frame: Frame): number {
+  return 1 + (bodyLength(frame) >> 10);
 }
 
 /** The encoded frame in memory that may be given away. A {@link Message} is somebody's, who may use it again: it is copied. */

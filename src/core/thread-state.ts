@@ -13,8 +13,10 @@ export const Word = {
   WAKE: 2,
   /** 1 once the broker has sent everything and the main thread may exit. */
   FLUSHED: 3,
+  /** What the broker has for the main thread that is not delivered there yet, in KiB. */
+  UNREAD: 4,
 } as const;
-export const WORDS = 4;
+export const WORDS = 5;
 
 export const Writer = { NOBODY: 0, MAIN: 1, BROKER: 2 } as const;
 

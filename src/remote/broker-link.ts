@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Link, LinkEvents } from "../core/link.ts";
-import { asBuffer, hand, ownBytes, ownPieces } from "../core/thread-link.ts";
+import { asBuffer, costOf, HIGH_WATER, hand, ownBytes, ownPieces } from "../core/thread-link.ts";
 import { type ControlMessage, Word, Writer } from "../core/thread-state.ts";
 import type { Frame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
@@ -129,6 +129,14 @@ export class BrokerLink implements Link {
       }
       return;
     }
+    this.deliver(frame);
+  }
+
+  private deliver(frame: Frame): void {
+    const cost = costOf(frame);
+    const unread = Atomics.sub(this.#words, Word.UNREAD, cost);
+    // It may have others wait until this thread has caught up.
+    if (unread >= HIGH_WATER && unread - cost < HIGH_WATER) this.post({});
     this.#events?.onFrame(frame);
   }
 
@@ -136,7 +144,7 @@ export class BrokerLink implements Link {
     this.#isBacklogScheduled = false;
     // One at a time from the same queue: a handler may wait synchronously and add to it.
     for (let frame = this.#backlog.shift(); frame !== undefined; frame = this.#backlog.shift()) {
-      this.#events?.onFrame(frame);
+      this.deliver(frame);
     }
   }
 }

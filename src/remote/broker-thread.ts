@@ -119,6 +119,7 @@ export class BrokerThread {
       process.nextTick(() => this.#writable.releaseIfIdle());
     }
     if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
+    this.#inner.noteRead();
   }
 
   /** Asks a parent that is silent for a sign of life, and ends like at the loss of the link without it: a network that is cut closes no connection. */

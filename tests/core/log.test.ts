@@ -146,3 +146,23 @@ test("getLogger makes text of what is no string", (t) => {
   log.info(new Error("object") as never);
   assert.equal(records[0]?.message, "Error: object");
 });
+
+test("getLogger of what others can cause at will tells a flood by its number", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const records = captureLogs(t);
+  const calm = getLogger("test.calm", true);
+  for (let i = 0; i < 1000; i++) calm.error(`flood ${i}`);
+  assert.deepEqual(
+    printed(records),
+    Array.from({ length: 100 }, (_, i) => `error: flood ${i}`),
+  );
+  calm.debug("asked for");
+  calm.warning("of another level");
+  records.length = 0;
+  t.mock.timers.tick(1000);
+  calm.error("later");
+  assert.deepEqual(printed(records), ["error: … and 900 more such records within a second", "error: later"]);
+  records.length = 0;
+  t.mock.timers.tick(1000);
+  assert.deepEqual(records, []);
+});

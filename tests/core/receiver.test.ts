@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Message } from "../../src/core/message.ts";
+import { deadReason, Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { Sender } from "../../src/core/sender.ts";
 import { ChannelError, TimeoutError } from "../../src/errors.ts";
+import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { FakeRouter, masterAndChild } from "../support/fake-tree.ts";
 
 const lonely = () => new FakeRouter({ contextId: 0 });
@@ -323,4 +324,28 @@ test("Receiver.endError tells a loud end from having delivered the one message",
   assert.deepEqual([oneShot.isClosed, oneShot.endError], [true, undefined]);
   oneShot.close();
   assert.ok(oneShot.endError instanceof ChannelError);
+});
+
+test("Receiver refuses what one context floods it with, ignoring credit, and takes it again when it is read", async (t) => {
+  const records = captureLogs(t, "error");
+  const { master, child } = masterAndChild();
+  const receiver = new Receiver<Uint8Array>(master);
+  const raw = Buffer.alloc(33 * 1024 * 1024);
+  const flood = (replyTo = 0): void =>
+    child.route(Message.to(child, { dstId: 0, handle: receiver.handle, replyTo }, { raw }));
+  for (let i = 0; i < 4; i++) flood();
+  assert.equal(receiver.size(), 4);
+  const refused = new Promise<string>((resolve) => {
+    const replyTo = child.listen((frame) => resolve(deadReason(frame)));
+    flood(replyTo);
+  });
+  const reason = `Cannot deliver message to handle ${receiver.handle} of context 0: ${4 * (raw.length + 512)} bytes of context 1 are unread`;
+  assert.equal(await refused, reason);
+  assert.deepEqual(printed(records), [`error: ${reason}`]);
+  // Others are none the worse, nor what the program sends to itself.
+  await receiver.toSender().send(raw);
+  assert.equal(receiver.size(), 5);
+  receiver.tryGet();
+  flood();
+  assert.equal(receiver.size(), 5);
 });

@@ -131,6 +131,40 @@ test("StreamLink.send answers false while much is queued, and true again when it
   assert.equal(stream.send(frame()), true);
 });
 
+test("StreamLink tells when it has drained, once less than its mark is queued", async () => {
+  const writable = new SlowWritable();
+  const stream = new StreamLink("test", new PassThrough(), writable, MAX_BYTES);
+  const queued: number[] = [];
+  stream.open({
+    onFrame: () => undefined,
+    onClosed: () => undefined,
+    onDrained: () => queued.push(stream.queuedBytes),
+  });
+  writable.isOpen = false;
+  const big = frame({ body: [Buffer.alloc(HIGH_WATER_BYTES)] });
+  assert.deepEqual([stream.send(big), stream.send(big)], [false, false]);
+  await turn();
+  assert.deepEqual(queued, []);
+  writable.resume();
+  await turn();
+  await turn();
+  assert.ok(queued.length > 0 && Math.max(...queued) < HIGH_WATER_BYTES, `told at ${queued}`);
+});
+
+test("StreamLink.pause takes nothing until resume, and loses nothing", async () => {
+  const { link: stream, readable, frames } = link();
+  stream.pause();
+  for (let i = 0; i < 3; i++) readable.write(bytesOf(frame({ handle: i })));
+  await turn();
+  assert.equal(frames.length, 0);
+  stream.resume();
+  await turn();
+  assert.deepEqual(
+    frames.map(({ handle }) => handle),
+    [0, 1, 2],
+  );
+});
+
 test("StreamLink drops the link at junk: one error with a sample, one onClosed, streams destroyed (T08)", async (t) => {
   const records = captureLogs(t);
   const { link: stream, readable, writable, frames, closed } = link();

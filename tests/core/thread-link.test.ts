@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MessageChannel } from "node:worker_threads";
 import { Message } from "../../src/core/message.ts";
-import { hand, ownPieces } from "../../src/core/thread-link.ts";
+import { hand, ownPieces, ThreadLink } from "../../src/core/thread-link.ts";
+import { WORDS } from "../../src/core/thread-state.ts";
+import { BrokerLink } from "../../src/remote/broker-link.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { FakeRouter } from "../support/fake-tree.ts";
@@ -58,4 +61,28 @@ test("ownPieces gives away what a frame holds, and copies what a message holds",
     assert.deepEqual([copy?.length, rest], [Buffer.concat(encodeFrame(message)).length, []]);
     assert.ok(message.body.every(({ buffer }) => buffer !== copy?.buffer));
   }
+});
+
+test("ThreadLink.send answers false while the other thread does not deliver, and tells when it does again", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+  const broker = new ThreadLink(port1, words);
+  const main = new BrokerLink(port2, words);
+  let delivered = 0;
+  main.open({ onFrame: () => void delivered++, onClosed: () => undefined });
+  const body = [new Uint8Array(LARGE)];
+  let sent = 1;
+  while (broker.send(frame(body.map((piece) => piece.slice())))) sent += 1;
+  assert.ok(sent > 5 && sent < 20, `${sent} frames of ${LARGE} bytes were sent ahead`);
+  assert.ok(broker.queuedBytes >= sent * LARGE);
+  const drained = new Promise<void>((resolve) => {
+    broker.open({ onFrame: () => undefined, onClosed: () => undefined, onDrained: resolve });
+  });
+  port1.on("message", () => broker.noteRead());
+  port2.on("message", (bytes: Uint8Array) => main.receive(bytes));
+  await drained;
+  assert.ok(broker.send(frame([])));
+  while (delivered <= sent) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(broker.queuedBytes, 0);
+  port1.close();
 });

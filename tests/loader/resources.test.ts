@@ -310,7 +310,7 @@ class SlowLink extends FakeLink {
   }
 
   /** The child reads all there is. */
-  drain(): void {
+  override drain(): void {
     this.queued = 0;
     this.#drained?.();
   }

@@ -5,6 +5,10 @@ import type { Frame } from "../../src/wire/frame.ts";
 export class FakeLink implements Link {
   readonly name: string;
   readonly sent: Frame[] = [];
+  /** While true `send` asks for less. */
+  isBackedUp = false;
+  queuedBytes = 0;
+  isPaused = false;
   #events: LinkEvents | undefined;
 
   constructor(name = "fake") {
@@ -17,7 +21,22 @@ export class FakeLink implements Link {
 
   send(frame: Frame): boolean {
     this.sent.push(frame);
-    return true;
+    return !this.isBackedUp;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  /** The far end has read what was sent. */
+  drain(): void {
+    this.isBackedUp = false;
+    this.queuedBytes = 0;
+    this.#events?.onDrained?.();
   }
 
   close(): void {
