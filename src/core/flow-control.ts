@@ -16,6 +16,8 @@ const FREE_BYTES = 64 * 1024;
 const FRAME_COST = 64;
 /** How long a few bytes may wait until they are told to have been read. */
 const SETTLE_MS = 1000;
+/** Of how many senders is kept what was read and not told. A hostile one may give each message another handle. */
+const MAX_DUE = 1000;
 
 function costOf(frame: Frame): number {
   return bodyLength(frame) + FRAME_COST;
@@ -99,7 +101,8 @@ export class Window {
     if (this.#unread === 0) this.forget();
   }
 
-  private end(reason: string): void {
+  /** Nothing is sent any more, nor is what waits: that rejects with a ChannelError. */
+  end(reason: string): void {
     this.#endReason = reason;
     this.forget();
     for (const { reject } of this.#waiting.splice(0)) reject(new ChannelError(reason));
@@ -134,6 +137,7 @@ export class Credits {
     const key = `${srcId}:${replyTo}`;
     let due = this.#due.get(key);
     if (due === undefined) {
+      if (this.#due.size >= MAX_DUE) this.settle();
       due = { srcId, handle: replyTo, bytes: 0 };
       this.#due.set(key, due);
     }
