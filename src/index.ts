@@ -80,7 +80,12 @@ export {
   TimeoutError,
 } from "./errors.ts";
 export { type RunSshOptions, runSsh, type ToolResult } from "./fakessh/run-ssh.ts";
-export { type Fetched, FileService, type ServedMetadata } from "./files/file-service.ts";
+export {
+  type Fetched,
+  FileService,
+  type FileServiceOptions,
+  type ServedMetadata,
+} from "./files/file-service.ts";
 export { type GetFileOptions, getFile } from "./files/get-file.ts";
 export { PushFileService } from "./files/push-file-service.ts";
 export { type PutFileOptions, putFile } from "./files/put-file.ts";

@@ -1,6 +1,6 @@
 import type { Context } from "../core/context.ts";
 import { DebugFile } from "../core/debug-file.ts";
-import { type ConnectionFacts, type LinkState, noteConnection, noteLink } from "../core/describe.ts";
+import { type ConnectionFacts, type LinkState, noteConnection, noteLinks } from "../core/describe.ts";
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
 import { getLogger, isLogEnabled, LogLevel } from "../core/log.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -12,6 +12,9 @@ import { maskOptions } from "./mask-options.ts";
 import { Profiles } from "./profiles.ts";
 import { printStats, type RouterStats } from "./stats.ts";
 
+/** Of more contexts a dump has the number only. */
+const MAX_DUMPED = 1000;
+
 const log = getLogger("mitogen.debug");
 
 /** One file per process, however many routers ask for it; closed with the last of them. */
@@ -21,8 +24,6 @@ let ownFileUsers = 0;
 /** What a router knows of itself and its contexts for the sake of people: debug logs, dumps, profiles, counters. docs/debugging.md */
 export class Diagnostics {
   readonly #router: CoreRouter & { getStats(): RouterStats };
-  readonly #linkState: (contextId: number) => LinkState | undefined;
-  readonly #contexts: Set<Context> = new Set();
   readonly #profiles: Profiles | undefined = Profiles.fromEnvironment();
   readonly #startedAt: number = Date.now();
   readonly #connecting: BusyTime = new BusyTime();
@@ -36,14 +37,10 @@ export class Diagnostics {
     linkState: (contextId: number) => LinkState | undefined,
   ) {
     this.#router = router;
-    this.#linkState = linkState;
-    const forget = router.onContextsLost;
-    router.onContextsLost = (contextIds, reason) => {
-      forget?.(contextIds, reason);
-      for (const context of this.#contexts) {
-        if (contextIds.includes(context.contextId)) this.#contexts.delete(context);
-      }
-    };
+    noteLinks(router, (contextId) => {
+      const peer = router.peerOf(contextId);
+      return peer === undefined ? undefined : linkState(peer.contextId);
+    });
   }
 
   get stats(): Pick<RouterStats, "uptimeMs" | "failedConnectCount" | "connectMs"> {
@@ -82,13 +79,15 @@ export class Diagnostics {
 
   /** See `Router.dump`. */
   dump(): string {
+    const contexts = [...this.#router.contexts.values()];
     return [
       ...dumpProcess(this.#router),
       printServices(this.#router),
       `totals: ${printStats(this.#router.getStats())}`,
       ...(this.#isDebugging && ownFile !== undefined ? [`debug log: ${ownFile.path}`] : []),
-      `contexts: ${this.#contexts.size}`,
-      ...[...this.#contexts].map((context) => context.describe().toString()),
+      `contexts: ${contexts.length}`,
+      ...contexts.slice(0, MAX_DUMPED).map((context) => context.describe().toString()),
+      ...(contexts.length > MAX_DUMPED ? [`… and ${contexts.length - MAX_DUMPED} more`] : []),
     ].join("\n");
   }
 
@@ -104,18 +103,8 @@ export class Diagnostics {
     }
   }
 
-  /** Notes a context that is part of dumps. */
-  add(context: Context): void {
-    this.#contexts.add(context);
-    noteLink(context, () => {
-      const peer = this.#router.peerOf(context.contextId);
-      return peer === undefined ? undefined : this.#linkState(peer.contextId);
-    });
-  }
-
-  /** The same of one that runs this program's code; `isOurs` if this program has asked for it, and not a context. */
+  /** Notes a context that runs this program's code; `isOurs` if this program has asked for it, and not a context. */
   started(context: Context, isOurs: boolean): void {
-    this.add(context);
     this.#profiles?.begin(context);
     if (this.#isDebugging && !isOurs) void debugContext(context, "");
   }

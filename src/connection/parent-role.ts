@@ -1,6 +1,7 @@
 import type { FrameRouter } from "../core/frame-router.ts";
 import { IdGrants } from "../core/id-grants.ts";
 import type { Link } from "../core/link.ts";
+import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { TimeoutError } from "../errors.ts";
 import { ModuleForwarder } from "../loader/module-forwarder.ts";
@@ -51,8 +52,6 @@ export class ParentRole {
   readonly #router: FrameRouter;
   readonly #main: Link;
   readonly #parent: ParentEnd;
-  /** Contexts below this one. */
-  readonly #below: Set<number> = new Set();
   readonly #grants: IdGrants;
   /** Contexts that the main thread has asked for, here or below, and that have not started yet. */
   readonly #ofMain: Set<number> = new Set();
@@ -77,7 +76,6 @@ export class ParentRole {
       // The master has the last word; but what it refuses must not be believed here until then.
       mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
       onRouteAdded: (contextId, ...rest) => {
-        this.#below.add(contextId);
         if (this.#ofMain.delete(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
       },
       onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
@@ -101,15 +99,11 @@ export class ParentRole {
 
   /** Notes who may claim what, and which contexts the main thread has asked for. */
   private watch(router: FrameRouter): void {
-    const { onForwarded, onContextsLost } = router;
+    const { onForwarded } = router;
     router.onForwarded = (frame, from) => {
       onForwarded?.(frame, from);
       const granted = this.#grants.note(frame, from);
       if (granted !== undefined && from.kind === "inner") this.expectForMain(granted);
-    };
-    router.onContextsLost = (contextIds, reason) => {
-      onContextsLost?.(contextIds, reason);
-      for (const id of contextIds) this.#below.delete(id);
     };
   }
 
@@ -133,6 +127,8 @@ export class ParentRole {
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const tooMany = refusalOfRoute(this.#router, undefined);
+      if (tooMany !== undefined) throw new RangeError(`Cannot start a context: ${tooMany}`);
       if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
       const onConnected = (started: StartedChild): void => {
         this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
@@ -174,7 +170,7 @@ export class ParentRole {
       return;
     }
     await this.leaveParent();
-    this.answer(frame, [...this.#below]);
+    this.answer(frame, [...this.#router.routedIds.keys()]);
   }
 
   /** Why it does not; a parent that is lost meanwhile ends this process, as ever. */
@@ -206,13 +202,14 @@ export class ParentRole {
     for (const id of parentIds) this.tellChildren(id, reason);
     parentIds.length = 0;
     this.#monitor.forgetAbove(reason);
-    router.endRespondents({ has: (id) => id !== router.contextId && !this.#below.has(id) }, reason);
+    const lost = [...router.respondentIds].filter((id) => router.peerOf(id) === undefined);
+    router.endRespondents(lost, reason);
     // What was not read because the parent was slow: now it goes nowhere, and nobody has to wait.
     this.#parent.flushOutput();
   }
 
   private tellChildren(goneId: number, reason: string): void {
-    for (const id of this.#below) {
+    for (const id of this.#router.routedIds.keys()) {
       if (this.#router.isImmediateChild(id)) this.send(id, Handle.DEL_ROUTE, 0, [goneId, reason]);
     }
   }

@@ -6,6 +6,7 @@ import { IdAllocator } from "../core/id-allocator.ts";
 import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
+import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { CancelledError } from "../errors.ts";
 import { ModuleResponder } from "../loader/responder.ts";
@@ -88,7 +89,10 @@ export class Router extends ConnectingRouter {
     const forget = this.onContextsLost;
     this.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
-      for (const id of contextIds) this.modules.forget(id);
+      for (const id of contextIds) {
+        this.modules.forget(id);
+        this.#ids.forget(id);
+      }
     };
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
@@ -180,7 +184,6 @@ export class Router extends ConnectingRouter {
     this.#ids.release(contextId);
     const context = new Context(this, contextId, name);
     this.adopt(context);
-    this.#diagnostics.add(context);
     link.send(greet(contextId));
     this.attach(link, contextId, "child", { authId: this.contextId });
     return context;
@@ -199,6 +202,7 @@ export class Router extends ConnectingRouter {
       logLevel,
       isShutDown: () => this.#shutdown !== undefined,
       allocateId: (parentId) => {
+        this.checkRoom(parentId);
         this.modules.sendParentRole(parentId);
         return this.#ids.allocate(parentId);
       },
@@ -236,6 +240,12 @@ export class Router extends ConnectingRouter {
     this.connector.noteStarted(context, nodeVersion);
   }
 
+  /** Throws a RangeError when `parentId` can have no child, for there are too many contexts. */
+  private checkRoom(parentId: number): void {
+    const why = refusalOfRoute(this, this.peerOf(parentId));
+    if (why !== undefined) throw new RangeError(`Cannot start a context: ${why}`);
+  }
+
   private mayClaim(contextId: number, from: Peer): boolean {
     const owner = this.#ids.ownerOf(contextId);
     return owner !== undefined && this.peerOf(owner) === from;
@@ -267,6 +277,7 @@ export class Router extends ConnectingRouter {
       if (this.connector.isThread(wanted)) {
         throw new RangeError(`Cannot allocate ids for context ${wanted}: a thread can have no children`);
       }
+      this.checkRoom(wanted);
       const value = this.#ids.allocateBlock(wanted, linkId);
       this.modules.sendParentRole(wanted);
       const to = { dstId: srcId, handle: message.replyTo, replyTo: Handle.ALLOCATE_ID };

@@ -1,6 +1,7 @@
 import type { Context } from "./context.ts";
 import { type CallInFlight, callsInFlight } from "./in-flight.ts";
 import { printAsText } from "./inspectable.ts";
+import type { CoreRouter } from "./router.ts";
 
 /** The link over which a context is reached, as seen from this process. */
 export interface LinkState {
@@ -35,16 +36,17 @@ export interface ConnectionFacts {
 
 // For as long as there is the context.
 const connections = new WeakMap<Context, ConnectionFacts>();
-const links = new WeakMap<Context, () => LinkState | undefined>();
+/** By router: nothing is kept of each context. */
+const links = new WeakMap<CoreRouter, (contextId: number) => LinkState | undefined>();
 
 /** Keeps how a context was made. */
 export function noteConnection(context: Context, facts: ConnectionFacts): void {
   connections.set(context, facts);
 }
 
-/** Keeps whom to ask about the link to a context. */
-export function noteLink(context: Context, link: () => LinkState | undefined): void {
-  links.set(context, link);
+/** Keeps whom to ask about the links to contexts of a router. */
+export function noteLinks(router: CoreRouter, linkTo: (contextId: number) => LinkState | undefined): void {
+  links.set(router, linkTo);
 }
 
 export function connectionOf(context: Context): ConnectionFacts | undefined {
@@ -71,7 +73,8 @@ export class ContextDescription {
     this.via = context.via?.name;
     this.goneReason = context.goneReason;
     this.connection = connectionOf(context);
-    this.link = context.goneReason === undefined ? links.get(context)?.() : undefined;
+    const isThere = context.goneReason === undefined;
+    this.link = isThere ? links.get(context.router)?.(context.contextId) : undefined;
     this.calls = callsInFlight(context);
   }
 

@@ -17,6 +17,8 @@ const FREE_BYTES = 64 * 1024;
 const FRAME_COST = 64;
 /** How long a few bytes may wait until they are told to have been read. */
 const SETTLE_MS = 1000;
+/** Of how many senders is kept what was read and not told. A hostile one may give each message another handle. */
+const MAX_DUE = 1000;
 
 function costOf(frame: Frame): number {
   return bodyLength(frame) + FRAME_COST;
@@ -117,7 +119,8 @@ export class Window {
     }
   }
 
-  private end(reason: string): void {
+  /** Nothing is sent any more, nor is what waits: that rejects with a ChannelError. */
+  end(reason: string): void {
     this.#endReason = reason;
     this.forget();
     const waiting = [...this.#waiting];
@@ -154,6 +157,7 @@ export class Credits {
     const key = `${srcId}:${replyTo}`;
     let due = this.#due.get(key);
     if (due === undefined) {
+      if (this.#due.size >= MAX_DUE) this.settle();
       due = { srcId, handle: replyTo, bytes: 0 };
       this.#due.set(key, due);
     }

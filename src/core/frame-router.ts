@@ -49,6 +49,8 @@ export interface Peer {
   backlog: number;
   /** Its link has been backed up for so long that those who send to it are stopped no more, but refused. */
   isStuck?: boolean;
+  /** Those with a route over this link: what its end costs. */
+  readonly contexts: Set<number>;
 }
 
 /**
@@ -77,6 +79,8 @@ export class FrameRouter {
   isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
 
   readonly #handlers: Map<number, Handler> = new Map();
+  /** The handles at which only one context may send, by that context. */
+  readonly #respondents: Map<number, Set<number>> = new Map();
   readonly #routes: Map<number, Peer> = new Map();
   #parent: Peer | undefined;
   /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
@@ -105,6 +109,16 @@ export class FrameRouter {
     return this.#handlers.size;
   }
 
+  /** The contexts that have a route. */
+  get routedIds(): ReadonlyMap<number, unknown> {
+    return this.#routes;
+  }
+
+  /** The contexts that handlers here wait for. */
+  get respondentIds(): Iterable<number> {
+    return this.#respondents.keys();
+  }
+
   /** Registers `onFrame` and returns its handle. Throws a RangeError when the handle is taken. */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
     const handle = options.handle ?? this.freeHandle(this.#firstHandle);
@@ -117,21 +131,32 @@ export class FrameRouter {
       this.end(earlier, handle, `Another handler took handle ${handle} over`);
     }
     this.#handlers.set(handle, handler);
+    const { respondentId } = options;
+    if (respondentId !== undefined) {
+      const handles = this.#respondents.get(respondentId);
+      if (handles === undefined) this.#respondents.set(respondentId, new Set([handle]));
+      else handles.add(handle);
+    }
     if (this.#endReason !== undefined) this.end(handler, handle, this.#endReason);
     return handle;
   }
 
   /** Forgets a handler; a message to its handle is answered dead from now on. */
   unlisten(handle: number): void {
+    const respondentId = this.#handlers.get(handle)?.respondentId;
     this.#handlers.delete(handle);
+    if (respondentId === undefined) return;
+    const handles = this.#respondents.get(respondentId) as Set<number>;
+    handles.delete(handle);
+    if (handles.size === 0) this.#respondents.delete(respondentId);
   }
 
   /** Makes `link` the way to a neighbour and starts delivery from it. */
   attach(link: Link, contextId: number, kind: Peer["kind"], stamp: Pick<Peer, "authId"> = {}): Peer {
-    const peer: Peer = { contextId, link, kind, backlog: 0, ...stamp };
+    const peer: Peer = { contextId, link, kind, backlog: 0, contexts: new Set(), ...stamp };
     if (kind === "parent" || kind === "outer") this.#parent = peer;
     else if (kind === "inner") this.#inner = peer;
-    else this.#routes.set(contextId, peer);
+    else this.setRoute(contextId, peer);
     link.open({
       onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
       onClosed: (reason) => this.detach(peer, reason),
@@ -144,14 +169,22 @@ export class FrameRouter {
   addRoute(contextId: number, peer: Peer): boolean {
     const known = this.#routes.get(contextId);
     if (known !== undefined || contextId === this.contextId) return known === peer;
-    this.#routes.set(contextId, peer);
+    this.setRoute(contextId, peer);
     return true;
+  }
+
+  private setRoute(contextId: number, peer: Peer): void {
+    this.#routes.set(contextId, peer);
+    peer.contexts.add(contextId);
   }
 
   /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. */
   delRoutes(contextIds: readonly number[], reason: string): void {
-    for (const contextId of contextIds) this.#routes.delete(contextId);
-    this.endRespondents(new Set(contextIds), reason);
+    for (const contextId of contextIds) {
+      this.#routes.get(contextId)?.contexts.delete(contextId);
+      this.#routes.delete(contextId);
+    }
+    this.endRespondents(contextIds, reason);
     this.onContextsLost?.(contextIds, reason);
   }
 
@@ -284,21 +317,21 @@ export class FrameRouter {
       this.onParentLost?.(reason);
       return;
     }
-    const lost: number[] = [];
-    for (const [contextId, via] of this.#routes) if (via === peer) lost.push(contextId);
-    this.delRoutes(lost, reason);
+    this.delRoutes([...peer.contexts], reason);
   }
 
   /** Wakes the handlers that only these contexts could have answered. */
-  endRespondents(contextIds: { has(contextId: number): boolean }, reason: string): void {
-    for (const [handle, handler] of [...this.#handlers]) {
-      if (handler.respondentId === undefined || !contextIds.has(handler.respondentId)) continue;
-      this.end(handler, handle, reason);
+  endRespondents(contextIds: Iterable<number>, reason: string): void {
+    for (const contextId of contextIds) {
+      for (const handle of [...(this.#respondents.get(contextId) ?? [])]) {
+        const handler = this.#handlers.get(handle);
+        if (handler !== undefined) this.end(handler, handle, reason);
+      }
     }
   }
 
   private end(handler: Handler, handle: number, reason: string): void {
-    this.#handlers.delete(handle);
+    this.unlisten(handle);
     if (handler.isService !== true) this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
   }
 
@@ -357,7 +390,7 @@ export class FrameRouter {
       );
       return;
     }
-    if (handler.isPersistent === false) this.#handlers.delete(frame.handle);
+    if (handler.isPersistent === false) this.unlisten(frame.handle);
     this.invoke(handler, frame);
   }
 

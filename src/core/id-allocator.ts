@@ -1,14 +1,29 @@
 /** Ids a context gets at once for its own children: docs/protocol.md#allocate_id. */
 export const ID_BLOCK_SIZE = 1000;
-/** More blocks than this for the contexts behind one link, and somebody there is broken or hostile: ids are never given back. */
-const MAX_BLOCKS_PER_LINK = 4000;
+/**
+ * How many blocks contexts behind one link may be given at once. Ids are never given back, and there are 2^32: a child that asks for
+ * block after block must not leave others without.
+ */
+export const MAX_BLOCKS_PER_LINK = 4000;
+/** After so long they may be given another one: a link of months must not run out. */
+export const BLOCK_INTERVAL_MS = 60_000;
+/** Blocks end here; what is above is for the contexts that the program itself starts. */
+export const MAX_BLOCK_ID = 0xf0000000;
 const MAX_ID = 0xffffffff;
 
 interface Range {
   readonly start: number;
   /** One past the last. */
-  readonly end: number;
-  readonly ownerId: number;
+  end: number;
+  /** Undefined once that is gone. */
+  ownerId: number | undefined;
+}
+
+/** What contexts behind one link may still be given. */
+interface Allowance {
+  blocks: number;
+  /** When the last one was added to it. */
+  since: number;
 }
 
 /**
@@ -17,14 +32,24 @@ interface Range {
  */
 export class IdAllocator {
   /** In ascending order. */
-  readonly #blocks: Range[] = [];
-  readonly #blockCounts: Map<number, number> = new Map();
+  #blocks: Range[] = [];
+  readonly #blocksByOwner: Map<number, Range[]> = new Map();
+  /** Blocks whose owner is gone. */
+  #ownerless = 0;
+  readonly #allowances: Map<number, Allowance> = new Map();
   readonly #owners: Map<number, number> = new Map();
-  #next = 1;
+  readonly #now: () => number;
+  #next: number;
+
+  /** `now` answers milliseconds. */
+  constructor(now: () => number = Date.now, firstId = 1) {
+    this.#now = now;
+    this.#next = firstId;
+  }
 
   /** One id, for a child of `ownerId` that this program asked for. {@link release} it when the connect has failed. */
   allocate(ownerId: number): number {
-    const id = this.take(1);
+    const id = this.take(1, MAX_ID);
     this.#owners.set(id, ownerId);
     return id;
   }
@@ -34,16 +59,32 @@ export class IdAllocator {
    * child of this process, `linkId`, have had too many: one that is hostile can make contexts up.
    */
   allocateBlock(ownerId: number, linkId: number): [start: number, end: number] {
-    const count = this.#blockCounts.get(linkId) ?? 0;
-    if (count >= MAX_BLOCKS_PER_LINK) {
+    const allowance = this.allowanceOf(linkId);
+    if (allowance.blocks === 0) {
       throw new RangeError(
-        `Cannot allocate ids for context ${ownerId}: contexts behind context ${linkId} have had ${count} blocks already`,
+        `Cannot allocate ids for context ${ownerId}: contexts behind context ${linkId} have had ${MAX_BLOCKS_PER_LINK} blocks already, and get one more every ${BLOCK_INTERVAL_MS / 1000} s`,
       );
     }
-    const start = this.take(ID_BLOCK_SIZE);
-    this.#blockCounts.set(linkId, count + 1);
-    this.#blocks.push({ start, end: start + ID_BLOCK_SIZE, ownerId });
-    return [start, start + ID_BLOCK_SIZE];
+    const start = this.take(ID_BLOCK_SIZE, MAX_BLOCK_ID);
+    const end = start + ID_BLOCK_SIZE;
+    allowance.blocks -= 1;
+    const last = this.#blocks[this.#blocks.length - 1];
+    if (last?.end === start && last.ownerId === ownerId) last.end = end;
+    else this.addBlock({ start, end, ownerId }, ownerId);
+    return [start, end];
+  }
+
+  /** A context is gone: what it had is nobody's. */
+  forget(contextId: number): void {
+    this.#allowances.delete(contextId);
+    const blocks = this.#blocksByOwner.get(contextId);
+    if (blocks === undefined) return;
+    this.#blocksByOwner.delete(contextId);
+    for (const block of blocks) block.ownerId = undefined;
+    this.#ownerless += blocks.length;
+    if (this.#ownerless <= this.#blocks.length / 2) return;
+    this.#blocks = this.#blocks.filter(({ ownerId }) => ownerId !== undefined);
+    this.#ownerless = 0;
   }
 
   /** Whom an id was given to. */
@@ -68,9 +109,31 @@ export class IdAllocator {
     return found !== undefined && id >= found.start ? found : undefined;
   }
 
-  private take(count: number): number {
+  private addBlock(block: Range, ownerId: number): void {
+    this.#blocks.push(block);
+    const own = this.#blocksByOwner.get(ownerId);
+    if (own === undefined) this.#blocksByOwner.set(ownerId, [block]);
+    else own.push(block);
+  }
+
+  private allowanceOf(linkId: number): Allowance {
+    const now = this.#now();
+    let allowance = this.#allowances.get(linkId);
+    if (allowance === undefined) {
+      allowance = { blocks: MAX_BLOCKS_PER_LINK, since: now };
+      this.#allowances.set(linkId, allowance);
+    }
+    const earned = Math.floor((now - allowance.since) / BLOCK_INTERVAL_MS);
+    if (earned > 0) {
+      allowance.blocks = Math.min(MAX_BLOCKS_PER_LINK, allowance.blocks + earned);
+      allowance.since += earned * BLOCK_INTERVAL_MS;
+    }
+    return allowance;
+  }
+
+  private take(count: number, maxId: number): number {
     const start = this.#next;
-    if (start + count > MAX_ID) throw new RangeError("Cannot allocate ids: all have been given out");
+    if (start + count > maxId) throw new RangeError("Cannot allocate ids: all have been given out");
     this.#next += count;
     return start;
   }

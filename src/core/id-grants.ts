@@ -6,7 +6,8 @@ import { getLogger } from "./log.ts";
 
 interface Grants {
   readonly ids: Set<number>;
-  readonly blocks: (readonly [start: number, end: number])[];
+  /** The newest last. */
+  readonly blocks: [start: number, end: number][];
 }
 
 const log = getLogger("mitogen.route_monitor", true);
@@ -42,7 +43,11 @@ export class IdGrants {
       }
       if (frame.srcId === MASTER && frame.replyTo === Handle.ALLOCATE_ID) {
         const [start, end] = decodeValue(joinBody(frame)) as [number, number];
-        this.grantsOf(to).blocks.push([start, end]);
+        const { blocks } = this.grantsOf(to);
+        const last = blocks[blocks.length - 1];
+        // Those of one context that asks for many follow each other.
+        if (last?.[1] === start) last[1] = end;
+        else blocks.push([start, end]);
       }
     } catch (error) {
       log.error(`Malformed message from context ${frame.srcId} to ${frame.dstId}:${frame.handle}: ${error}`);
@@ -54,7 +59,13 @@ export class IdGrants {
   mayClaim(contextId: number, from: Peer): boolean {
     const { ids, blocks } = this.grantsOf(from);
     // Once: ids are not used again.
-    return ids.delete(contextId) || blocks.some(([start, end]) => contextId >= start && contextId < end);
+    if (ids.delete(contextId)) return true;
+    // Those in use are mostly of the newest block.
+    for (let at = blocks.length - 1; at >= 0; at--) {
+      const [start, end] = blocks[at] as [number, number];
+      if (contextId >= start && contextId < end) return true;
+    }
+    return false;
   }
 
   private grantsOf(peer: Peer): Grants {

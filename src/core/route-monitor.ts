@@ -3,14 +3,14 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
+import { Addressees } from "./addressees.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
 import { getLogger } from "./log.ts";
+import { refusalOfRoute } from "./route-bounds.ts";
 
 const log = getLogger("mitogen.route_monitor", true);
 /** How much of a reason is kept and passed on. */
 const MAX_REASON_CHARACTERS = 8192;
-/** Of how many contexts is known that a child has sent to them; a child may make ids up. */
-const MAX_ADDRESSEES = 100_000;
 const MAX_VERSION_CHARACTERS = 60;
 
 /** What the owner of a router wants to know, and to decide. */
@@ -35,18 +35,24 @@ export interface RouteListener {
 export class RouteMonitor {
   readonly #router: FrameRouter;
   readonly #listener: RouteListener;
-  /** To whom each child has sent something, for itself or for one behind it: it may be waiting for the answer. */
-  readonly #addressees: Map<Peer, Set<number>> = new Map();
+  /** Children that may be waiting for an answer. */
+  readonly #addressees: Addressees = new Addressees();
+  /** Children of which a context was refused because there are too many, and none was taken since. */
+  readonly #full: Set<number> = new Set();
 
   constructor(router: FrameRouter, listener: RouteListener) {
     this.#router = router;
     this.#listener = listener;
-    router.onForwarded = (frame, from) => this.noteAddressee(frame.dstId, from);
+    router.onForwarded = ({ dstId }, { contextId, kind }) => {
+      // Whoever is above a context dies after it.
+      if (kind === "child" && !router.hasAuthority(dstId)) this.#addressees.note(dstId, contextId);
+    };
     const forget = router.onContextsLost;
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);
-      for (const peer of [...this.#addressees.keys()]) {
-        if (contextIds.includes(peer.contextId)) this.#addressees.delete(peer);
+      for (const contextId of contextIds) {
+        this.#addressees.forgetChild(contextId);
+        this.#full.delete(contextId);
       }
       for (const contextId of contextIds) this.announceLoss(contextId, reason);
     };
@@ -70,12 +76,8 @@ export class RouteMonitor {
 
   /** The way up is gone: tells every child that ever sent to a context there. */
   forgetAbove(reason: string): void {
-    for (const [peer, addressees] of this.#addressees) {
-      for (const contextId of addressees) {
-        if (this.#router.peerOf(contextId) !== undefined) continue;
-        addressees.delete(contextId);
-        this.tell(peer, contextId, reason);
-      }
+    for (const contextId of this.#addressees.contextIds) {
+      if (this.#router.peerOf(contextId) === undefined) this.tellSenders(contextId, reason);
     }
   }
 
@@ -89,11 +91,29 @@ export class RouteMonitor {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: the id is not its to give`);
       return;
     }
+    const tooMany = this.#router.peerOf(contextId) ? undefined : refusalOfRoute(this.#router, from);
+    if (tooMany !== undefined) {
+      this.refuseOneTooMany(contextId, from, tooMany);
+      return;
+    }
     if (!this.#router.addRoute(contextId, from)) {
       log.error(`Refused route to context ${contextId} from ${from.link.name}: there is one already`);
       return;
     }
+    this.#full.delete(from.contextId);
     this.announce(contextId, name, nodeVersion);
+  }
+
+  /** The id is its to give, so ending it harms nobody else: a context that nobody can reach must not stay. */
+  private refuseOneTooMany(contextId: number, from: Peer, why: string): void {
+    const { contextId: childId, link } = from;
+    if (!this.#full.has(childId)) {
+      log.error(
+        `Refused route to context ${contextId} from ${link.name}, and ends it, as those that follow: ${why}`,
+      );
+    }
+    this.#full.add(childId);
+    link.send(this.frame(contextId, Handle.SHUTDOWN, null));
   }
 
   /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
@@ -104,11 +124,13 @@ export class RouteMonitor {
     if (from === undefined) {
       // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
       if (this.#router.peerOf(contextId) !== undefined) return;
-      this.#router.endRespondents(new Set([contextId]), cut);
+      this.#router.endRespondents([contextId], cut);
       this.tellWaiting(contextId, cut);
       if (this.#router.hasAuthority(contextId)) this.#listener.onLostAbove?.(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
+    // The last word about one that was refused.
+    else if (this.#full.has(from.contextId) && this.#router.peerOf(contextId) === undefined) return;
     else
       log.error(
         `Refused end of the route to context ${contextId} from ${from.link.name}: it does not lead there`,
@@ -121,9 +143,7 @@ export class RouteMonitor {
   }
 
   private tellWaiting(contextId: number, reason: string): void {
-    for (const [peer, addressees] of this.#addressees) {
-      if (addressees.delete(contextId)) this.tell(peer, contextId, reason);
-    }
+    this.tellSenders(contextId, reason);
     // What the main thread waits for is not known here: it may have asked before there was a monitor.
     const mainThread = this.#router.peerOf(this.#router.contextId);
     if (mainThread === undefined) return;
@@ -131,20 +151,15 @@ export class RouteMonitor {
     this.tell(mainThread, contextId, reason);
   }
 
-  private tell(peer: Peer, contextId: number, reason: string): void {
-    peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
+  private tellSenders(contextId: number, reason: string): void {
+    for (const childId of this.#addressees.takeSendersTo(contextId)) {
+      const child = this.#router.peerOf(childId);
+      if (child !== undefined) this.tell(child, contextId, reason);
+    }
   }
 
-  private noteAddressee(contextId: number, from: Peer): void {
-    // Whoever is above a context dies after it.
-    if (from.kind !== "child" || this.#router.hasAuthority(contextId)) return;
-    let addressees = this.#addressees.get(from);
-    if (addressees === undefined) {
-      addressees = new Set();
-      this.#addressees.set(from, addressees);
-    }
-    addressees.add(contextId);
-    if (addressees.size > MAX_ADDRESSEES) addressees.delete(addressees.values().next().value as number);
+  private tell(peer: Peer, contextId: number, reason: string): void {
+    peer.link.send(this.frame(peer.contextId, Handle.DEL_ROUTE, [contextId, reason]));
   }
 
   private sendUp(handle: number, value: unknown): void {

@@ -93,6 +93,11 @@ export class CoreRouter extends FrameRouter implements Reviver {
     this.onContextsLost = (contextIds, reason) => this.forget(contextIds, reason);
   }
 
+  /** The contexts that are known and have a place in the tree, but for this one. */
+  get contexts(): ReadonlyMap<number, Context> {
+    return this.#contexts;
+  }
+
   /** This context, under the name `self`. */
   myself(): Context {
     this.#self ??= new Context(this, this.contextId, "self");

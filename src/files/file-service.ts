@@ -5,17 +5,21 @@ import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
+import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import type { WaitOptions } from "../core/wait.ts";
 import { ProtocolError } from "../errors.ts";
 import { AllowAny, AllowParents, type Exposed } from "../service/exposed.ts";
+import type { Invoker } from "../service/invoker.ts";
 import { ofLibrary } from "../service/request.ts";
 import { Service } from "../service/service.ts";
 import { accountNames } from "./account-names.ts";
 import { fileFault } from "./file-error.ts";
 import { type FileSinkTarget, openSink } from "./get-file.ts";
 import { type FileMetadata, isMetadata } from "./metadata.ts";
+import { Outgoing } from "./outgoing.ts";
 import { type FileSource, openFile } from "./source.ts";
+import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 
 /** What a requester learns of a file before its bytes. */
 export interface ServedMetadata extends FileMetadata {
@@ -31,11 +35,19 @@ export interface Fetched {
   readonly metadata: ServedMetadata;
 }
 
+export interface FileServiceOptions {
+  /** A transfer ends when its reader has taken nothing for so long; 300,000 by default. */
+  readonly stallMs?: number | undefined;
+}
+
+/** A reader that takes 512 KiB in this time, over a link it shares with others, is slow and not dead. */
+const DEFAULT_STALL_MS = 300_000;
+
 const log = getLogger("mitogen.files");
 
 /**
- * Serves files of this context to others of the tree: those registered to everybody, any to those above. Put it into a {@link Pool}; see
- * docs/files.md.
+ * Serves files of this context to others of the tree: those registered to everybody, any to those above. Put it into a {@link Pool}. Eight files at
+ * once go to one context, 128 in all; other requests wait for their turn. See docs/files.md.
  *
  * ```ts
  * const files = new FileService(router);
@@ -45,6 +57,7 @@ const log = getLogger("mitogen.files");
  */
 export class FileService extends Service {
   static override serviceName = "mitogen.FileService";
+  static override invoker: new () => Invoker = TransferTurns;
   static override exposed: Readonly<Record<string, Exposed>> = {
     register: { allow: AllowParents, args: { path: "string" } },
     registerPrefix: { allow: AllowParents, args: { path: "string" } },
@@ -53,7 +66,17 @@ export class FileService extends Service {
 
   readonly #paths: Set<string> = new Set();
   readonly #prefixes: Set<string> = new Set();
-  readonly #transfers: Set<Sender<unknown>> = new Set();
+  readonly #transfers: Set<Outgoing> = new Set();
+  readonly #stallMs: number;
+
+  /** Throws a RangeError for a `stallMs` that is not more than 0. */
+  constructor(router: CoreRouter, { stallMs = DEFAULT_STALL_MS }: FileServiceOptions = {}) {
+    super(router);
+    if (!(stallMs > 0)) {
+      throw new RangeError(`Cannot make FileService: stallMs must be more than 0, got ${stallMs}`);
+    }
+    this.#stallMs = stallMs;
+  }
 
   /** Lets everybody fetch a file. Rejects with the system's code when it is not there. */
   async register({ path }: { path: string }): Promise<void> {
@@ -79,9 +102,11 @@ export class FileService extends Service {
     try {
       const { uid, gid } = source.metadata;
       const metadata = { ...source.metadata, ...(await accountNames(uid, gid)) };
-      this.#transfers.add(sender);
       // Behind the answer, so that a requester who is refused has nothing to clear away.
-      setImmediate(() => void this.serve(source, sender, path));
+      const over = new Promise<void>((resolve) => {
+        setImmediate(() => resolve(this.serve(source, sender, path)));
+      });
+      noteTransfer(message, over);
       return metadata;
     } catch (error) {
       await source.close();
@@ -91,8 +116,7 @@ export class FileService extends Service {
 
   /** Ends all transfers; whoever receives sees that too few bytes came. */
   override onShutdown(): void {
-    for (const sender of this.#transfers) sender.close();
-    this.#transfers.clear();
+    for (const transfer of this.#transfers) transfer.end("The file service has ended");
   }
 
   /** The file as it really is: neither `..` nor links lead out of what is registered. */
@@ -109,15 +133,15 @@ export class FileService extends Service {
   }
 
   private async serve(source: FileSource, sender: Sender<unknown>, path: string): Promise<void> {
+    const transfer = new Outgoing(sender, this.#stallMs);
+    this.#transfers.add(transfer);
     try {
-      for await (const chunk of source.chunks(0)) {
-        if (!this.#transfers.has(sender)) return;
-        await sender.send(chunk);
-      }
+      for await (const chunk of source.chunks(0)) await transfer.send(chunk);
     } catch (error) {
       log.error(`Cannot send ${path} to context ${sender.contextId}: ${(error as Error).message}`);
     } finally {
-      if (this.#transfers.delete(sender)) sender.close();
+      this.#transfers.delete(transfer);
+      transfer.end(`The sender in context ${this.router.contextId} was closed`);
       await source.close();
     }
   }

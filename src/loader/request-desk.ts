@@ -10,7 +10,7 @@ import { describeRequest, type ModuleRequest, parseRequest, refusalCode } from "
 import type { Destination, ModuleRules } from "./module-rules.ts";
 import { type NotedRequest, RequestLog } from "./request-log.ts";
 import { decideRequest, type Refusal, saidSo } from "./serve-policy.ts";
-import type { ServedContext } from "./served-context.ts";
+import type { ServedContext, ServedContexts } from "./served-context.ts";
 
 /** Sends the part of a module's graph that a context lacks. */
 export type Push = (contextId: number, target: ServedContext, id: string) => Promise<void>;
@@ -18,7 +18,9 @@ export type Push = (contextId: number, target: ServedContext, id: string) => Pro
 const log = getLogger("mitogen.responder");
 
 /** Of one context: more are not waited for. A module that imports hundreds of others at once is served. */
-const MAX_PENDING_REQUESTS = 1_000;
+export const MAX_PENDING_REQUESTS = 1_000;
+/** Of all contexts together. */
+export const MAX_ALL_PENDING_REQUESTS = 65_536;
 
 /** Answers what contexts ask for while they evaluate: docs/protocol.md#get_module. All of it is hostile until checked. */
 export class RequestDesk {
@@ -26,18 +28,14 @@ export class RequestDesk {
   refusedCount = 0;
   /** Had been answered before. */
   duplicateCount = 0;
-  readonly #targets: ReadonlyMap<number, ServedContext>;
+  readonly #targets: ServedContexts;
   readonly #rules: ModuleRules;
   readonly #push: Push;
+  #pendingCount = 0;
   readonly #refusals: RequestLog = new RequestLog("Refused a module to");
   readonly #duplicates: RequestLog = new RequestLog("Answered again what was answered before to");
 
-  constructor(
-    router: CoreRouter,
-    targets: ReadonlyMap<number, ServedContext>,
-    rules: ModuleRules,
-    push: Push,
-  ) {
+  constructor(router: CoreRouter, targets: ServedContexts, rules: ModuleRules, push: Push) {
     this.#targets = targets;
     this.#rules = rules;
     this.#push = push;
@@ -86,13 +84,14 @@ export class RequestDesk {
   }
 
   private decide(context: Context, target: ServedContext, request: ModuleRequest): Destination | Refusal {
-    if (target.pendingCount >= MAX_PENDING_REQUESTS) return { refused: "too many requests at once" };
+    if (target.pendingCount >= MAX_PENDING_REQUESTS || this.#pendingCount >= MAX_ALL_PENDING_REQUESTS)
+      return { refused: "too many requests at once" };
     if (request.specifier === "" && request.parentId === API) return { id: API };
     if (request.specifier !== "") return decideRequest(request, target, this.#rules);
     // A module by its id: a context above, which cannot push, has called a function of it; or what it was sent names it.
     let isNamed = this.#rules.isNamed(request.parentId);
     for (let at: Context | undefined = context; at !== undefined && !isNamed; at = at.via) {
-      isNamed = this.#targets.get(at.contextId)?.names(request.parentId) === true;
+      isNamed = this.#targets.peek(at.contextId)?.names(request.parentId) === true;
     }
     if (!isNamed) return { refused: "no module sent to this context, or to one above it, names it" };
     const denial = this.#rules.denial(request.parentId);
@@ -104,10 +103,12 @@ export class RequestDesk {
   /** What a child may have under way at once is bounded: see {@link decide}. */
   private async pushRequested(contextId: number, target: ServedContext, id: string): Promise<void> {
     target.pendingCount += 1;
+    this.#pendingCount += 1;
     try {
       await this.#push(contextId, target, id);
     } finally {
       target.pendingCount -= 1;
+      this.#pendingCount -= 1;
     }
   }
 

@@ -24,7 +24,7 @@ import type { ModuleRecord } from "./module-record.ts";
 import { type ModuleOverride, ModuleRules, type SourceModifier } from "./module-rules.ts";
 import { RequestDesk } from "./request-desk.ts";
 import { ResourceServer } from "./resources.ts";
-import { ServedContext } from "./served-context.ts";
+import { type ServedContext, ServedContexts } from "./served-context.ts";
 
 /** What serving modules has cost so far. */
 export interface ModuleStats {
@@ -69,7 +69,7 @@ const HASH_CHARACTERS = 22;
  */
 export class ModuleResponder implements Functions {
   readonly #router: CoreRouter;
-  readonly #targets: Map<number, ServedContext> = new Map();
+  readonly #targets: ServedContexts = new ServedContexts();
   readonly #forwarder: ModuleForwarder;
   readonly #rules: ModuleRules = new ModuleRules(compiler);
   readonly #desk: RequestDesk;
@@ -177,11 +177,11 @@ export class ModuleResponder implements Functions {
 
   /** A context that modules may be sent to, from now until {@link forget}. */
   addTarget(contextId: number, nodeVersion: string): void {
-    this.#targets.set(contextId, new ServedContext(nodeVersion));
+    this.#targets.add(contextId, nodeVersion);
   }
 
   forget(contextId: number): void {
-    this.#targets.delete(contextId);
+    this.#targets.forget(contextId);
     this.#desk.forget(contextId);
   }
 
@@ -214,7 +214,7 @@ export class ModuleResponder implements Functions {
   }
 
   originalStack(stack: string, context: Context): string {
-    return compiler.originalStack(stack, this.#targets.get(context.contextId)?.nodeVersion);
+    return compiler.originalStack(stack, this.#targets.versionOf(context.contextId));
   }
 
   importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
@@ -222,7 +222,7 @@ export class ModuleResponder implements Functions {
   }
 
   private wasSent(contextId: number, moduleId: string): boolean {
-    return this.#targets.get(contextId)?.sent.has(moduleId) === true;
+    return this.#targets.peek(contextId)?.sent.has(moduleId) === true;
   }
 
   /** Sends the part of the graph of `id` that the target lacks; joins one that is under way. */

@@ -91,6 +91,46 @@ export class ServedContext implements Vouched {
   }
 }
 
+/**
+ * The contexts that modules may be sent to. Of one that was sent nothing, and has asked for nothing, only its version is kept: most contexts
+ * of a large tree are such, and a child may announce many that do not exist.
+ */
+export class ServedContexts {
+  readonly #contexts: Map<number, string | ServedContext> = new Map();
+
+  add(contextId: number, nodeVersion: string): void {
+    this.#contexts.set(contextId, nodeVersion);
+  }
+
+  forget(contextId: number): void {
+    this.#contexts.delete(contextId);
+  }
+
+  get(contextId: number): ServedContext | undefined {
+    const known = this.#contexts.get(contextId);
+    if (typeof known !== "string") return known;
+    const served = new ServedContext(known);
+    this.#contexts.set(contextId, served);
+    return served;
+  }
+
+  /** What a context was sent, unless that is nothing. */
+  peek(contextId: number): ServedContext | undefined {
+    const known = this.#contexts.get(contextId);
+    return typeof known === "string" ? undefined : known;
+  }
+
+  versionOf(contextId: number): string | undefined {
+    const known = this.#contexts.get(contextId);
+    return typeof known === "string" ? known : known?.nodeVersion;
+  }
+
+  /** Those that were sent something. */
+  *[Symbol.iterator](): IterableIterator<[contextId: number, served: ServedContext]> {
+    for (const [contextId, known] of this.#contexts) if (typeof known !== "string") yield [contextId, known];
+  }
+}
+
 function hash({ parentId, specifier, kind }: ModuleRequest): string {
   return createHash("sha256")
     .update(JSON.stringify([parentId, specifier, kind]))

@@ -42,7 +42,9 @@ export async function detach(
   const reason = `Context ${router.contextId} was detached`;
   router.delRoutes([...parentIds], reason);
   parentIds.length = 0;
-  router.endRespondents({ has: (id) => id !== router.contextId && !below.includes(id) }, reason);
+  const reachable = new Set([router.contextId, ...below]);
+  const lost = [...router.respondentIds].filter((id) => !reachable.has(id));
+  router.endRespondents(lost, reason);
   endShell(nonce);
 }
 

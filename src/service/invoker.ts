@@ -1,9 +1,13 @@
+import { createHash } from "node:crypto";
+import type { Message } from "../core/message.ts";
 import { encodeValue } from "../wire/encoder.ts";
 
 /** One request that has passed its policies. */
 export interface ServiceCall {
   readonly method: string;
   readonly args: Readonly<Record<string, unknown>>;
+  /** The request; its `srcId` is who has sent it. */
+  readonly message: Message;
   /** Runs the method once the pool has room for it; call it once at most. Rejects with what the method throws. */
   run(): Promise<unknown>;
 }
@@ -30,20 +34,26 @@ export class SerializedInvoker extends Invoker {
   }
 }
 
+/** Results that one service keeps. */
+export const MAX_RESULTS = 10_000;
+
 /**
  * Runs a method once for each set of arguments, and gives its value, or its error, to everyone who asks for the same, then and later.
- * Results are kept for as long as the service: only for few, or small, ones. The method sees the first request.
+ * Results are kept for as long as the service, the 10,000 last asked for: only for small ones. The method sees the first request.
  */
 export class DeduplicatingInvoker extends Invoker {
   readonly #results: Map<string, Promise<unknown>> = new Map();
 
   override invoke(call: ServiceCall): Promise<unknown> {
-    const key = Buffer.concat(encodeValue([call.method, sorted(call.args)])).toString("latin1");
-    let result = this.#results.get(key);
-    if (result === undefined) {
-      result = call.run();
-      this.#results.set(key, result);
-    }
+    // A hash: whoever may call makes arguments of any length.
+    const hash = createHash("sha256");
+    for (const piece of encodeValue([call.method, sorted(call.args)])) hash.update(piece);
+    const key = hash.digest("base64");
+    const result = this.#results.get(key) ?? call.run();
+    // Behind the others.
+    this.#results.delete(key);
+    this.#results.set(key, result);
+    if (this.#results.size > MAX_RESULTS) this.#results.delete(this.#results.keys().next().value as string);
     return result;
   }
 }

@@ -5,7 +5,9 @@ import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { checkTimeout } from "../core/wait.ts";
 import { CallError, ChannelError } from "../errors.ts";
+import { joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { Admission } from "./admission.ts";
 import { methodFor } from "./exposed.ts";
 import { Invoker } from "./invoker.ts";
 import { parseRequest, refusal, type ServiceRequest } from "./request.ts";
@@ -58,6 +60,7 @@ export class Pool {
   readonly router: CoreRouter;
   readonly #state: RouterServices;
   readonly #slots: Slots;
+  readonly #admission: Admission = new Admission();
   readonly #active: Map<string, Active> = new Map();
   /** Services that are being loaded, by name: each is made once, however many ask. */
   readonly #starting: Map<string, Promise<Active>> = new Map();
@@ -79,7 +82,7 @@ export class Pool {
       void earlier.stop();
     }
     for (const service of services) this.add(service);
-    router.listen((frame) => this.accept(new Message(router, frame)), {
+    router.listen((frame) => this.accept(new Message(router, ownBody(frame))), {
       handle: Handle.CALL_SERVICE,
       isService: true,
       // In a child something holds the place of the pool until there is one.
@@ -137,8 +140,17 @@ export class Pool {
       this.answerStopped(pending);
       return;
     }
+    try {
+      this.#admission.enter(message);
+    } catch (error) {
+      message.reply(error);
+      return;
+    }
     this.#pending.add(pending);
-    void this.serve(pending).then(() => this.#pending.delete(pending));
+    void this.serve(pending).then(() => {
+      this.#pending.delete(pending);
+      this.#admission.leave(message);
+    });
   }
 
   private async serve(pending: Pending): Promise<void> {
@@ -158,7 +170,7 @@ export class Pool {
           pending.isStarted = true;
           return fn.call(service, args, message);
         });
-      const value = await invoker.invoke({ method, args, run });
+      const value = await invoker.invoke({ method, args, message, run });
       if (!pending.isOver && !noReply && value !== NO_REPLY) message.reply(value);
     } catch (error) {
       if (!pending.isOver) this.fail(message, error, what, isSilent);
@@ -243,6 +255,12 @@ export class Pool {
       `Cannot deliver message to handle ${Handle.CALL_SERVICE} of context ${this.router.contextId}: the pool was stopped`,
     );
   }
+}
+
+/** A small body is a part of what was read from the link at once: one that may wait must not keep the rest of it. */
+function ownBody<F extends ConstructorParameters<typeof Message>[1]>(frame: F): F {
+  const isPart = frame.body.some(({ length, buffer }) => length < buffer.byteLength / 2);
+  return isPart ? { ...frame, body: [Uint8Array.from(joinBody(frame))] } : frame;
 }
 
 async function shutDown(service: Service): Promise<void> {

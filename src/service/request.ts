@@ -32,7 +32,8 @@ export type RefusalCode =
   | "ERR_SERVICE_INACTIVE"
   | "ERR_SERVICE_METHOD"
   | "ERR_SERVICE_POLICY"
-  | "ERR_SERVICE_ARGUMENT";
+  | "ERR_SERVICE_ARGUMENT"
+  | "ERR_SERVICE_BUSY";
 
 /** A CallError of the service's host itself, not of a method. */
 export function refusal(code: RefusalCode, message: string): CallError {

@@ -111,10 +111,12 @@ test("ParentRole that is let go sends what was printed, says farewell, and has n
   await new Promise((resolve) => setImmediate(resolve));
   const reason = "Context 5 was detached";
   assert.deepEqual(log, [
+    `six: DEL_ROUTE [2,"${reason}"]`,
+    `six: DEL_ROUTE [0,"${reason}"]`,
     `six: DEL_ROUTE [77,"${reason}"]`,
     // Taps that waited for a slow parent are read again: whoever writes there would wait for ever.
     "flushOutput",
-    "main: 1234 []",
+    "main: 1234 [6]",
   ]);
   assert.deepEqual([...router.parentIds], []);
   assert.equal(main.sent.length, 1);
@@ -129,7 +131,7 @@ test("ParentRole does not wait longer than two seconds for a parent that does no
   t.mock.timers.tick(1);
   await new Promise((resolve) => setImmediate(resolve));
   assert.ok(role.log.includes("abort Context 5 was detached"));
-  assert.equal(role.log[role.log.length - 1], "main: 1234 []");
+  assert.equal(role.log[role.log.length - 1], "main: 1234 [6]");
 });
 
 test("ParentRole that is not let go stays as it was, and says why", async () => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MAX_ADDRESSEES_PER_CHILD } from "../../src/core/addressees.ts";
 import { FrameRouter, type Peer } from "../../src/core/frame-router.ts";
 import { deadReason } from "../../src/core/message.ts";
+import { MAX_CONTEXTS_PER_LINK } from "../../src/core/route-bounds.ts";
 import { type RouteListener, RouteMonitor } from "../../src/core/route-monitor.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
@@ -231,15 +233,73 @@ test("RouteMonitor forgets a child with its link", () => {
   assert.deepEqual(taken(one), []);
 });
 
-test("RouteMonitor of a child that makes ids up remembers a bounded number of them", () => {
-  const { parent, six } = hop();
-  const count = 100_001;
-  for (let id = 1000; id < 1000 + count; id++) six.receive(frame(6, id, 2000));
-  parent.receive(ended(2, 5, 1000));
+test("RouteMonitor tells a child that makes ids up of every end, and keeps a bounded number of them", () => {
+  const { parent, six, seven } = hop();
+  for (let id = 1000; id < 1000 + MAX_ADDRESSEES_PER_CHILD; id++) six.receive(frame(6, id, 2000));
+  parent.receive(ended(2, 5, 999));
   assert.deepEqual(taken(six), []);
-  parent.receive(ended(2, 5, 1000 + count - 1));
-  assert.equal(taken(six).length, 1);
+  six.receive(frame(6, 999_999, 2000));
+  six.receive(frame(6, 999_998, 2000));
+  // Nobody behind it waits for ever, whichever of them was one too many.
+  for (const id of [1000, 999_999, 999_998, 999]) {
+    parent.receive(ended(2, 5, id, "elsewhere"));
+    assert.deepEqual(taken(six), [[Handle.DEL_ROUTE, [id, "elsewhere"]]]);
+  }
+  assert.deepEqual(taken(seven), []);
 });
+
+test("RouteMonitor refuses one context too many behind a link, ends it, and says so once", (t) => {
+  const { router, parent, six, seven } = hop();
+  // The child itself is one of them; all below this context, its other child included, are behind one link of its parent's.
+  for (let id = 1000; id < 1000 + MAX_CONTEXTS_PER_LINK - 3; id++) six.receive(added(6, 5, id));
+  taken(parent);
+  const records = captureLogs(t, "error");
+  for (const id of [500_000, 500_001]) six.receive(added(6, 5, id));
+  assert.deepEqual([reaches(router, 500_000), taken(parent)], [undefined, []]);
+  assert.deepEqual(taken(six), [
+    [Handle.SHUTDOWN, null],
+    [Handle.SHUTDOWN, null],
+  ]);
+  assert.deepEqual(printed(records), [
+    "error: Refused route to context 500000 from six, and ends it, as those that follow: 65535 contexts are below context 5, which is the most there may be",
+  ]);
+  // What the refused ones say last is no fault.
+  six.receive(ended(6, 5, 500_000));
+  assert.equal(records.length, 1);
+  // One that goes makes room, and those that are there are not harmed.
+  six.receive(ended(6, 5, 1000));
+  seven.receive(added(7, 5, 600_000));
+  assert.deepEqual([reaches(router, 600_000), reaches(router, 1001)], ["seven", "six"]);
+});
+
+test("The program takes 65,536 contexts behind one link, and others behind other links", (t) => {
+  captureLogs(t, "error");
+  const { router, one, two } = top();
+  for (let id = 1000; id < 1000 + MAX_CONTEXTS_PER_LINK; id++) one.receive(added(1, 0, id));
+  assert.equal(router.routedIds.size, MAX_CONTEXTS_PER_LINK + 1);
+  assert.equal(reaches(router, 1000 + MAX_CONTEXTS_PER_LINK - 2), "one");
+  assert.equal(reaches(router, 1000 + MAX_CONTEXTS_PER_LINK - 1), undefined);
+  two.receive(added(2, 0, 900_000));
+  assert.equal(reaches(router, 900_000), "two");
+});
+
+test("What the end of a link costs depends on what was behind it, not on all contexts and handlers", () => {
+  const { router, one, two } = top();
+  for (let id = 1000; id < 41_000; id++) one.receive(added(1, 0, id));
+  for (let id = 1000; id < 41_000; id++) waitFor(router, id);
+  const twoMs = timeOf(() => two.end("two died"));
+  const oneMs = timeOf(() => one.end("one died"));
+  assert.equal(router.handlerCount, 2, "those of the monitor");
+  // One context beside 40,000; a walk over all of them would take a good part of what their own end takes.
+  assert.ok(twoMs < oneMs / 10, `${twoMs} ms for one, ${oneMs} ms for 40,000`);
+});
+
+function timeOf(work: () => void): number {
+  const started = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(started);
+  return (user + system) / 1000;
+}
 
 test("RouteMonitor passes an end that its parent tells on to who sent there, and wakes its own waiters", () => {
   const { router, parent, six, seven } = hop();

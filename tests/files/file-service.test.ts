@@ -1,16 +1,20 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
+import { deadReason } from "../../src/core/message.ts";
+import { Receiver } from "../../src/core/receiver.ts";
 import type { Sender } from "../../src/core/sender.ts";
 import { ChannelError, ProtocolError } from "../../src/errors.ts";
 import { FileService } from "../../src/files/file-service.ts";
+import { MAX_TRANSFERS_PER_CONTEXT } from "../../src/files/transfer-turns.ts";
 import { AllowAny, type Exposed } from "../../src/service/exposed.ts";
 import { Pool } from "../../src/service/pool.ts";
 import { Service } from "../../src/service/service.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
+import { connect, FakeRouter } from "../support/fake-tree.ts";
 import { servicePair } from "../support/service-pair.ts";
 
 const metadata = { size: 4, mode: 0o644, uid: 0, gid: 0, owner: null, group: null, mtimeMs: 0, atimeMs: 0 };
@@ -88,4 +92,78 @@ test("FileService.get of a context without the service, or gone, does not wait (
   await assert.rejects(get(), { name: "ChannelError", message: /no such handle/ });
   wire.cut("gone");
   await assert.rejects(get(), ChannelError);
+});
+
+/** A master that serves one file of 3 MiB: more than a reader is sent that does not read. */
+async function serving(t: TestContext, stallMs?: number) {
+  const folder = folderOf(t);
+  const path = join(folder, "big");
+  writeFileSync(path, Buffer.alloc(3 << 20));
+  const { master, child } = servicePair();
+  const files = new FileService(master, { stallMs });
+  const pool = new Pool(master, [files]);
+  t.after(() => pool.stop());
+  await files.register({ path });
+  const openCount = (): number =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === path;
+      } catch {
+        return false; // that of the folder itself
+      }
+    }).length;
+  /** Asks, and never reads. */
+  const ask = (router: FakeRouter) => {
+    const receiver = new Receiver<Uint8Array>(router, { respondent: router.contextById(0) });
+    const answer = router
+      .contextById(0)
+      .callService(FileService.serviceName, "fetch", { path, sender: receiver.toSender() });
+    answer.catch(() => undefined);
+    return { receiver, answer };
+  };
+  return { path, folder, master, child, openCount, ask };
+}
+
+test("FileService opens eight files for a context that does not read, and serves others meanwhile", async (t) => {
+  const { path, folder, master, child, openCount, ask } = await serving(t);
+  const asked = [...Array(100).keys()].map(() => ask(child));
+  await Promise.all(asked.slice(0, MAX_TRANSFERS_PER_CONTEXT).map(({ answer }) => answer));
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  other.functions = child.functions;
+  connect(master, other);
+  const { ok } = await FileService.get(other.contextById(0), path, join(folder, "copy"));
+  assert.equal(ok, true);
+  assert.equal(openCount(), MAX_TRANSFERS_PER_CONTEXT);
+  // The others have their turn when these are through.
+  for (const { receiver } of asked) receiver.close();
+  await Promise.all(asked.map(({ answer }) => answer));
+});
+
+test("FileService ends a transfer whose reader takes nothing for as long as it was told", async (t) => {
+  const records = captureLogs(t, "error");
+  const { child, ask } = await serving(t, 20);
+  const { receiver, answer } = ask(child);
+  await answer;
+  const told = (): string | undefined => printed(records).find((line) => line.includes("taken nothing"));
+  while (told() === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  // What was sent is there; that no more comes is told behind it.
+  let bytes = 0;
+  let message = await receiver.get();
+  while (!message.isDead) {
+    bytes += message.decode().length;
+    message = await receiver.get({ throwDead: false });
+  }
+  assert.ok(bytes < 3 << 20, `${bytes} bytes`);
+  assert.equal(deadReason(message), "context 1 has taken nothing for 20 ms");
+  assert.match(
+    told() ?? "",
+    /^error: Cannot send .*big to context 1: context 1 has taken nothing for 20 ms$/,
+  );
+});
+
+test("FileService takes no stallMs that is no duration", () => {
+  const { master } = servicePair();
+  for (const stallMs of [0, -1, Number.NaN]) {
+    assert.throws(() => new FileService(master, { stallMs }), RangeError);
+  }
 });

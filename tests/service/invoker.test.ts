@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Deferred } from "../../src/core/deferred.ts";
-import { DeduplicatingInvoker, Invoker, SerializedInvoker } from "../../src/service/invoker.ts";
+import type { Message } from "../../src/core/message.ts";
+import { DeduplicatingInvoker, Invoker, MAX_RESULTS, SerializedInvoker } from "../../src/service/invoker.ts";
 import { stateOf } from "../support/service-pair.ts";
+
+/** These invokers do not look at it. */
+const NO_MESSAGE = {} as Message;
 
 /** Calls whose ends the test decides. */
 function calls() {
@@ -11,6 +15,7 @@ function calls() {
   const call = (label: string, method = "m", args: Record<string, unknown> = {}) => ({
     method,
     args,
+    message: NO_MESSAGE,
     run: () => {
       events.push(label);
       ends[label] = new Deferred();
@@ -85,4 +90,19 @@ test("DeduplicatingInvoker keeps errors too (SVC-10)", async () => {
   await assert.rejects(first, /failed/);
   await assert.rejects(invoker.invoke(call("second")), /failed/);
   assert.deepEqual(events, ["first"]);
+});
+
+test("DeduplicatingInvoker forgets the result that was not asked for longest when there are 10,000 of others", async () => {
+  const { events, ends, call } = calls();
+  const invoker = new DeduplicatingInvoker();
+  const ask = (at: number) => void invoker.invoke(call(String(at), "m", { at }));
+  for (let at = 0; at < MAX_RESULTS; at++) ask(at);
+  ask(0); // in use
+  ask(MAX_RESULTS);
+  events.length = 0;
+  ask(0);
+  assert.deepEqual(events, []);
+  ask(1);
+  assert.deepEqual(events, ["1"]);
+  for (const end of Object.values(ends)) end.resolve(undefined);
 });

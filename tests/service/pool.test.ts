@@ -5,12 +5,14 @@ import { Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import type { FunctionName } from "../../src/core/router.ts";
 import { CallError, ChannelError } from "../../src/errors.ts";
+import { MAX_REQUESTS_PER_CONTEXT } from "../../src/service/admission.ts";
 import { AllowAny, type Exposed } from "../../src/service/exposed.ts";
 import { DeduplicatingInvoker, type Invoker, SerializedInvoker } from "../../src/service/invoker.ts";
 import { NO_REPLY, Pool } from "../../src/service/pool.ts";
 import { stopServices } from "../../src/service/router-services.ts";
 import { Service } from "../../src/service/service.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
+import { connect, FakeRouter } from "../support/fake-tree.ts";
 import { activatingPair, failureOf, servicePair, stateOf } from "../support/service-pair.ts";
 
 /** A method that ends when the test says so, and tells what happened. */
@@ -415,4 +417,32 @@ test("a context that calls its own service needs nothing loaded (BAD-07)", async
   assert.equal(await child.myself().callService(Lazy, "ping"), "pong");
   new Pool(master);
   assert.equal(await master.myself().callService(Lazy, "ping"), "pong");
+});
+
+test("Pool refuses one request too many of a context, runs those it has taken, and takes others' (SEC-04)", async (t) => {
+  const records = captureLogs(t, "warning");
+  const { master, service, work, child } = slowPool(1);
+  const calls = [...Array(MAX_REQUESTS_PER_CONTEXT).keys()].map((at) => work(`w${at}`));
+  const refused = await failureOf(work("one too many"));
+  assert.equal(refused.code, "ERR_SERVICE_BUSY");
+  assert.match(
+    printed(records).join("\n"),
+    /^warning: Refused service requests of child\.1: 4096 requests wait/,
+  );
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  other.functions = child.functions;
+  connect(master, other);
+  const others = other.contextById(0).callService(Slow, "work", { label: "other" });
+  service.ends["w0"]?.resolve("done");
+  assert.equal(await calls[0], "done");
+  const later = work("there is room again");
+  for (const label of service.events) service.ends[label]?.resolve(label);
+  // Each begins when the one before has ended.
+  let begun = 1;
+  while (begun < service.events.length || service.events.length < MAX_REQUESTS_PER_CONTEXT + 2) {
+    for (; begun < service.events.length; begun++)
+      service.ends[service.events[begun] as string]?.resolve("done");
+    await turn();
+  }
+  assert.deepEqual(await Promise.all([others, later]), ["done", "done"]);
 });

@@ -1,0 +1,65 @@
+/** To how many contexts one child may have sent before it is told of the end of every context. */
+export const MAX_ADDRESSEES_PER_CHILD = 10_000;
+/** The same for all children of this process together. */
+export const MAX_ADDRESSEES = 100_000;
+
+/**
+ * Who may wait for whom: to which contexts the contexts behind each child have sent something. A child may make ids up, so what is
+ * kept of it is bounded. Beyond that the child is told of every end: nobody waits for one that is gone because somebody else
+ * behind the same link has filled the table.
+ */
+export class Addressees {
+  readonly #byChild: Map<number, Set<number>> = new Map();
+  /** The children that have sent to a context. */
+  readonly #senders: Map<number, Set<number>> = new Map();
+  /** Children that have sent to more contexts than are kept. */
+  readonly #overfull: Set<number> = new Set();
+  #count = 0;
+
+  /** Something for `contextId` has passed, from `childId` or from behind it. */
+  note(contextId: number, childId: number): void {
+    let own = this.#byChild.get(childId);
+    if (own?.has(contextId)) return;
+    if (own === undefined) {
+      own = new Set();
+      this.#byChild.set(childId, own);
+    }
+    if (own.size >= MAX_ADDRESSEES_PER_CHILD || this.#count >= MAX_ADDRESSEES) {
+      this.#overfull.add(childId);
+      return;
+    }
+    own.add(contextId);
+    this.#count += 1;
+    const senders = this.#senders.get(contextId);
+    if (senders === undefined) this.#senders.set(contextId, new Set([childId]));
+    else senders.add(childId);
+  }
+
+  /** The children to tell that a context is gone. Forgets who they are, but for those of which too much would have to be kept. */
+  takeSendersTo(contextId: number): Iterable<number> {
+    const senders = this.#senders.get(contextId) ?? [];
+    this.#senders.delete(contextId);
+    for (const childId of senders) {
+      this.#byChild.get(childId)?.delete(contextId);
+      this.#count -= 1;
+    }
+    return this.#overfull.size === 0 ? senders : new Set([...senders, ...this.#overfull]);
+  }
+
+  /** The contexts that children have sent to. */
+  get contextIds(): number[] {
+    return [...this.#senders.keys()];
+  }
+
+  /** A child is gone. */
+  forgetChild(childId: number): void {
+    for (const contextId of this.#byChild.get(childId) ?? []) {
+      const senders = this.#senders.get(contextId) as Set<number>;
+      senders.delete(childId);
+      if (senders.size === 0) this.#senders.delete(contextId);
+      this.#count -= 1;
+    }
+    this.#byChild.delete(childId);
+    this.#overfull.delete(childId);
+  }
+}

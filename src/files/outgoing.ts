@@ -1,0 +1,40 @@
+import type { Window } from "../core/flow-control.ts";
+import { Message } from "../core/message.ts";
+import type { Sender } from "../core/sender.ts";
+
+/** A longer timer would fire at once. */
+const MAX_TIMER_MS = 0x7fffffff;
+
+/** The chunks of one file on their way to a reader who may be hostile: one that does not read, or has gone, ends it. */
+export class Outgoing {
+  readonly #sender: Sender<unknown>;
+  readonly #window: Window;
+  readonly #timer: NodeJS.Timeout;
+  #isOver = false;
+
+  /** Ends when nothing was taken for `stallMs`. */
+  constructor(sender: Sender<unknown>, stallMs: number) {
+    const { router, contextId } = sender;
+    this.#sender = sender;
+    this.#window = router.requireFeatures().newWindow(contextId);
+    const stalled = `context ${contextId} has taken nothing for ${stallMs} ms`;
+    this.#timer = setTimeout(() => this.end(stalled), Math.min(stallMs, MAX_TIMER_MS)).unref();
+  }
+
+  /** Resolves when there is room for more. Rejects with a ChannelError once it is over. */
+  async send(chunk: Uint8Array): Promise<void> {
+    const { router, contextId, handle } = this.#sender;
+    await this.#window.send(Message.to(router, { dstId: contextId, handle }, { value: chunk }));
+    this.#timer.refresh();
+  }
+
+  /** Tells the reader that nothing more comes; what it has not made room for is not sent. Safe to call twice. */
+  end(reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#window.end(reason);
+    const { router, contextId, handle } = this.#sender;
+    router.routeFrame(router.deadFrame(contextId, handle, reason));
+  }
+}

@@ -1,0 +1,76 @@
+import { getLogger } from "../core/log.ts";
+import type { Message } from "../core/message.ts";
+import { hasParentAuthority } from "../core/policy.ts";
+import { bodyLength } from "../wire/frame.ts";
+import { refusal } from "./request.ts";
+
+/** Requests of one context that have come and are not answered. */
+export const MAX_REQUESTS_PER_CONTEXT = 4096;
+/** Those of all contexts together. */
+export const MAX_REQUESTS = 65_536;
+/** What the bodies of one context's requests may take; a single one may be larger. */
+export const MAX_REQUEST_BYTES_PER_CONTEXT: number = 256 * 1024 * 1024;
+/** The same for all contexts together. */
+export const MAX_REQUEST_BYTES: number = 1024 * 1024 * 1024;
+
+interface Load {
+  count: number;
+  bytes: number;
+  /** It was told that it asks for too much, and so was whoever reads the log. */
+  isTold: boolean;
+}
+
+const log = getLogger("mitogen.service");
+
+/**
+ * Bounds the requests that a pool has taken and not answered. Contexts above, and those who speak with this context's authority, may ask for as
+ * much as they like: they can run any code here. Others may be hostile, and fill this process's memory.
+ */
+export class Admission {
+  readonly #all: Load = { count: 0, bytes: 0, isTold: false };
+  readonly #byContext: Map<number, Load> = new Map();
+
+  /** Counts a request, until {@link leave}. Throws a refusal for one that is too many. */
+  enter(message: Message): void {
+    if (hasParentAuthority(message)) return;
+    const { srcId } = message;
+    const own = this.#byContext.get(srcId) ?? { count: 0, bytes: 0, isTold: false };
+    const bytes = bodyLength(message);
+    const why =
+      excess(own, bytes, MAX_REQUESTS_PER_CONTEXT, MAX_REQUEST_BYTES_PER_CONTEXT) ??
+      excess(this.#all, bytes, MAX_REQUESTS, MAX_REQUEST_BYTES);
+    if (why !== undefined) {
+      if (!own.isTold) log.warning(`Refused service requests of ${message.context.name}: ${why}`);
+      own.isTold = true;
+      throw refusal(
+        "ERR_SERVICE_BUSY",
+        `Cannot call a service of context ${message.dstId}: ${why}; send fewer at once`,
+      );
+    }
+    this.#byContext.set(srcId, own);
+    for (const load of [own, this.#all]) {
+      load.count += 1;
+      load.bytes += bytes;
+    }
+  }
+
+  /** A request that has entered is answered. */
+  leave(message: Message): void {
+    if (hasParentAuthority(message)) return;
+    const own = this.#byContext.get(message.srcId) as Load;
+    const bytes = bodyLength(message);
+    for (const load of [own, this.#all]) {
+      load.count -= 1;
+      load.bytes -= bytes;
+    }
+    if (own.count === 0) this.#byContext.delete(message.srcId);
+  }
+}
+
+/** Why one more would be too much. */
+function excess(load: Load, bytes: number, maxCount: number, maxBytes: number): string | undefined {
+  if (load.count >= maxCount)
+    return `${load.count} requests wait for their answers, which is the most there may be`;
+  if (load.count === 0 || load.bytes + bytes <= maxBytes) return undefined;
+  return `requests of ${load.bytes} bytes wait for their answers, and more than ${maxBytes} may not`;
+}
