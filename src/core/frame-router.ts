@@ -10,10 +10,10 @@ const log = getLogger("mitogen.router");
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
 
 /** How many handles are given out before the first are used again. */
-const HANDLE_RANGE = 0x3fff0000;
+const HANDLE_RANGE = 0x7ffffff;
 
 export interface FrameHandlerOptions {
-  /** The number wanted; the next free one if absent. */
+  /** The number wanted; if absent the next free one of those for replies, which anybody can guess: only with `respondentId`. */
   readonly handle?: number | undefined;
   /** False: removed before its first message is delivered. */
   readonly isPersistent?: boolean;
@@ -80,7 +80,7 @@ export class FrameRouter {
     /** Where handles that nobody chose begin: the two threads of a child share an id, and must not share a handle. */
     firstHandle?: number | undefined;
   }) {
-    this.#firstHandle = options.firstHandle ?? Handle.FIRST_DYNAMIC;
+    this.#firstHandle = options.firstHandle ?? Handle.FIRST_REPLY;
     this.contextId = options.contextId;
     this.parentIds = options.parentIds ?? [];
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
@@ -110,6 +110,10 @@ export class FrameRouter {
   /** Forgets a handler; a message to its handle is answered dead from now on. */
   unlisten(handle: number): void {
     this.#handlers.delete(handle);
+  }
+
+  hasHandler(handle: number): boolean {
+    return this.#handlers.has(handle);
   }
 
   /** Makes `link` the way to a neighbour and starts delivery from it. */

@@ -4,6 +4,7 @@ import type { Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { Sender } from "../../src/core/sender.ts";
 import { ChannelError, TimeoutError } from "../../src/errors.ts";
+import { Handle } from "../../src/wire/handles.ts";
 import { FakeRouter, masterAndChild } from "../support/fake-tree.ts";
 
 const lonely = () => new FakeRouter({ contextId: 0 });
@@ -323,4 +324,13 @@ test("Receiver.endError tells a loud end from having delivered the one message",
   assert.deepEqual([oneShot.isClosed, oneShot.endError], [true, undefined]);
   oneShot.close();
   assert.ok(oneShot.endError instanceof ChannelError);
+});
+
+test("Receiver refuses a handle that no Sender may name", () => {
+  const router = lonely();
+  assert.throws(() => new Receiver(router, { handle: Handle.FIRST_REPLY }), {
+    name: "RangeError",
+    message: "Cannot make receiver: handle must be below 939524096, got 939524096",
+  });
+  assert.equal(new Receiver(router, { handle: Handle.FIRST_REPLY - 1 }).handle, Handle.FIRST_REPLY - 1);
 });
