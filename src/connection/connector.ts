@@ -197,7 +197,7 @@ export class Connector {
       }
     }
     if (router.peerOf(contextId) === undefined && !this.#started.has(contextId)) return;
-    const lost = new Set([contextId, ...this.#started.keys(), ...router.routedIds]);
+    const lost = new Set([contextId, ...this.#started.keys(), ...router.routedIds.keys()]);
     const isBehind = (id: number): boolean => id === contextId || router.isAbove?.(contextId, id) === true;
     router.delRoutes([...lost].filter(isBehind), reason);
   }

@@ -13,7 +13,7 @@ export interface ChannelOptions extends ReceiverOptions {
 
 /**
  * A {@link Receiver} and a {@link Sender} to another context in one: two channels that know each other's handles talk both ways.
- * Throws a RangeError for a `dstHandle` that is none.
+ * It takes messages of `context` alone, and ends with it, unless `respondent` says otherwise. Throws a RangeError for a `dstHandle` that is none.
  *
  * ```ts
  * const channel = new Channel<string>(router, { context, dstHandle: 2000, handle: 2000 });
@@ -28,7 +28,7 @@ export class Channel<T = unknown> extends Receiver<T> {
     if (!(Number.isInteger(dstHandle) && dstHandle > 0 && dstHandle <= 0xffffffff)) {
       throw new RangeError(`Cannot make channel: dstHandle must be a handle, from 1, got ${dstHandle}`);
     }
-    super(router, options);
+    super(router, { respondent: context, ...options });
     this.sender = new Sender<T>(router, context.contextId, dstHandle);
   }
 

@@ -2,6 +2,7 @@ import { bindCalls, call, callAsync, callNoReply } from "./call.ts";
 import { CallChain } from "./call-chain.ts";
 import { ContextDescription } from "./describe.ts";
 import { Credits, Window } from "./flow-control.ts";
+import { randomHandle } from "./random-handle.ts";
 import type { CoreRouter, Features } from "./router.ts";
 import type { ServiceClient } from "./service-call.ts";
 import { stream } from "./stream.ts";
@@ -20,6 +21,7 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     services,
     describe: (context) => new ContextDescription(context),
     newChain: (context) => new CallChain(context),
+    newHandle: () => randomHandle(router),
     newWindow: (contextId) => new Window(router, contextId),
     newCredits: () => new Credits(router),
   };

@@ -16,10 +16,10 @@ export const MAX_BACKLOG_BYTES: number = DEFAULT_MAX_MESSAGE_BYTES;
 const FRAME_COST = 256;
 
 /** How many handles are given out before the first are used again. */
-const HANDLE_RANGE = 0x3fff0000;
+const HANDLE_RANGE = 0x7ffffff;
 
 export interface FrameHandlerOptions {
-  /** The number wanted; the next free one if absent. */
+  /** The number wanted; if absent the next free one of those for replies, which anybody can guess: only with `respondentId`. */
   readonly handle?: number | undefined;
   /** False: removed before its first message is delivered. */
   readonly isPersistent?: boolean;
@@ -98,7 +98,7 @@ export class FrameRouter {
     /** Where handles that nobody chose begin: the two threads of a child share an id, and must not share a handle. */
     firstHandle?: number | undefined;
   }) {
-    this.#firstHandle = options.firstHandle ?? Handle.FIRST_DYNAMIC;
+    this.#firstHandle = options.firstHandle ?? Handle.FIRST_REPLY;
     this.contextId = options.contextId;
     this.parentIds = options.parentIds ?? [];
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
@@ -151,6 +151,10 @@ export class FrameRouter {
     if (handles.size === 0) this.#respondents.delete(respondentId);
   }
 
+  hasHandler(handle: number): boolean {
+    return this.#handlers.has(handle);
+  }
+
   /** Makes `link` the way to a neighbour and starts delivery from it. */
   attach(link: Link, contextId: number, kind: Peer["kind"], stamp: Pick<Peer, "authId"> = {}): Peer {
     const peer: Peer = { contextId, link, kind, backlog: 0, contexts: new Set(), ...stamp };
@@ -191,11 +195,6 @@ export class FrameRouter {
   /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. */
   peerOf(contextId: number): Peer | undefined {
     return contextId !== this.contextId ? this.#routes.get(contextId) : this.#inner;
-  }
-
-  /** Every context that is known to be behind one of this router's links. */
-  get routedIds(): Iterable<number> {
-    return this.#routes.keys();
   }
 
   /** True for the context at the other end of one of this router's own links to children. */

@@ -1,10 +1,12 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
 import { bodyLength, type Frame } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
 import type { Context } from "./context.ts";
 import { Credits } from "./flow-control.ts";
 import { getLogger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
+import { randomHandle } from "./random-handle.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
@@ -15,7 +17,7 @@ const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
 const MESSAGE_COST = 512;
 
 export interface ReceiverOptions {
-  /** The number wanted; a free one if absent. */
+  /** The number wanted, below 939,524,096 (2³⁰ − 2²⁷); one that nobody can guess if absent. */
   handle?: number;
   /** False: exactly one message is received. */
   persist?: boolean;
@@ -65,7 +67,7 @@ export class Receiver<T = unknown> {
     this.#credits = new Credits(router);
     this.#isOneShot = options.persist === false;
     this.handle = router.listen((frame) => this.receive(frame), {
-      handle: options.handle,
+      handle: checkHandle(options.handle) ?? randomHandle(router),
       isPersistent: !this.#isOneShot,
       respondentId: options.respondent?.contextId,
       policy: router.framePolicy(options.policy),
@@ -214,6 +216,12 @@ export class Receiver<T = unknown> {
   private notify(): void {
     for (const watcher of this.watchers) watcher();
   }
+}
+
+/** Beyond are handles that no Sender may name: other contexts would refuse it. */
+function checkHandle(handle: number | undefined): number | undefined {
+  if (handle === undefined || handle < Handle.FIRST_REPLY) return handle;
+  throw new RangeError(`Cannot make receiver: handle must be below ${Handle.FIRST_REPLY}, got ${handle}`);
 }
 
 const delivered = channelError("The receiver was for one message and has delivered it");

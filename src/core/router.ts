@@ -49,6 +49,7 @@ export interface Features {
   readonly services: ServiceClient;
   newChain(context: Context): CallChain;
   describe(context: Context): ContextDescription;
+  newHandle(): number;
   newWindow(contextId: number): Window;
   newCredits(): Credits;
 }
@@ -131,7 +132,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
       return fn(new Message(this, frame));
     };
     return this.listen(onFrame, {
-      handle: options.handle,
+      handle: options.handle ?? this.features?.newHandle(),
       isPersistent: options.persist ?? true,
       policy: this.framePolicy(options.policy),
       respondentId: options.respondent?.contextId,
@@ -195,8 +196,8 @@ export class CoreRouter extends FrameRouter implements Reviver {
 
   sender(contextId: number, handle: number): Sender {
     this.hasReferences = true;
-    // Sending to it carries our authority: a child must not have us call a function, or end a context, for it.
-    if (handle >= Handle.GET_MODULE && handle <= Handle.LAST_RESERVED) {
+    // Sending to it carries our authority, and our srcId: a child must not have us call a function, end a context, or answer another's call for it.
+    if ((handle >= Handle.GET_MODULE && handle <= Handle.LAST_RESERVED) || handle >= Handle.FIRST_REPLY) {
       throw new ProtocolError(`Cannot decode sender: handle ${handle} is reserved`);
     }
     return new Sender(this, contextId, handle);

@@ -32,7 +32,7 @@ async function* values(
   { signal }: CallOptions,
   begin: (receiver: Receiver<unknown>, signal: AbortSignal) => Promise<unknown>,
 ): AsyncIterableIterator<unknown> {
-  const receiver = new Receiver<unknown>(context.router);
+  const receiver = new Receiver<unknown>(context.router, { respondent: context });
   const end = newAbortEnd();
   const giveUp = (): void => end.abort(signal?.reason);
   if (signal?.aborted === true) giveUp();

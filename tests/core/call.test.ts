@@ -49,7 +49,10 @@ test("Context.call sends [chain, module, path, arguments] to handle 101 with its
   const { context, wire } = calling();
   await context.call(add, 2, 3);
   const [{ dstId, srcId, authId, handle, replyTo, body }] = wire.left.sent as [Frame];
-  assert.deepEqual([dstId, srcId, authId, handle, replyTo], [1, 0, 0, Handle.CALL_FUNCTION, 1000]);
+  assert.deepEqual(
+    [dstId, srcId, authId, handle, replyTo],
+    [1, 0, 0, Handle.CALL_FUNCTION, Handle.FIRST_REPLY],
+  );
   assert.deepEqual(decodeValue(Buffer.concat(body)), [null, "file:///fake.js", ["add"], [2, 3]]);
 });
 

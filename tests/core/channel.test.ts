@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Channel } from "../../src/core/channel.ts";
-import { masterAndChild } from "../support/fake-tree.ts";
+import { Sender } from "../../src/core/sender.ts";
+import { connect, FakeRouter, masterAndChild } from "../support/fake-tree.ts";
 
 function twoEnds() {
-  const { master, child, context } = masterAndChild();
+  const { master, child, context, wire } = masterAndChild();
   const far = new Channel<string>(child, { context: child.contextById(0), dstHandle: 2000, handle: 3000 });
   const near = new Channel<string>(master, { context, dstHandle: 3000, handle: 2000 });
-  return { near, far, master, context };
+  return { near, far, master, context, wire };
 }
 
 test("Channel sends and receives (RCV-11)", async () => {
@@ -38,4 +39,23 @@ test("Channel refuses a handle that is none, and registers nothing (RCV-11)", ()
     });
   }
   new Channel(master, { context, dstHandle: 1, handle: 2000 });
+});
+
+test("Channel takes messages of its other end alone, and ends with it", async () => {
+  const { near, master, wire } = twoEnds();
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  connect(master, other);
+  await new Sender<string>(other, 0, 2000).send("forged");
+  assert.equal(near.size(), 0);
+  wire.cut("child.1: disconnected");
+  await assert.rejects(near.get(), { name: "ChannelError", message: "child.1: disconnected" });
+});
+
+test("Channel with a respondent of its own takes messages of that one", async () => {
+  const { master, context } = twoEnds();
+  const other = new FakeRouter({ contextId: 2, parentIds: [0] });
+  const { context: respondent } = connect(master, other);
+  const channel = new Channel<string>(master, { context, dstHandle: 3000, respondent });
+  await new Sender<string>(other, 0, channel.handle).send("let in");
+  assert.equal((await channel.get()).decode(), "let in");
 });

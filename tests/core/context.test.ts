@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Receiver } from "../../src/core/receiver.ts";
 import { CallError, TimeoutError } from "../../src/errors.ts";
+import { Handle } from "../../src/wire/handles.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
 const ECHO = 2000;
@@ -16,8 +17,11 @@ test("Context.request refuses a value that cannot travel, and keeps neither hand
   const { master, child, context } = masterAndChild();
   await assert.rejects(context.request(ECHO, Symbol("no")), TypeError);
   assert.equal(master.fakeBroker.holds, 0);
-  // 1000 was its handle.
-  await assert.rejects(child.contextById(0).request(1000, 1), /handle 1000 of context 0: no such handle/);
+  await assert.rejects(
+    child.contextById(0).request(Handle.FIRST_REPLY, 1),
+    /handle \d+ of context 0: no such handle/,
+    "it was its handle",
+  );
 });
 
 test("Context.request gives up after timeoutMs; the answer that comes later is dropped", async (t) => {

@@ -10,10 +10,14 @@ import { dead, deadSentTo, frame, listen, MAX_BYTES, middle, top } from "../supp
 
 // Handlers.
 
-test("FrameRouter.listen gives free handles from 1000 upwards and skips taken ones", () => {
+test("FrameRouter.listen gives free handles from FIRST_REPLY upwards and skips taken ones", () => {
   const { router } = top();
-  listen(router, { handle: 1001 });
-  assert.deepEqual([listen(router).handle, listen(router).handle, listen(router).handle], [1000, 1002, 1003]);
+  const first = Handle.FIRST_REPLY;
+  listen(router, { handle: first + 1 });
+  assert.deepEqual(
+    [listen(router).handle, listen(router).handle, listen(router).handle],
+    [first, first + 2, first + 3],
+  );
 });
 
 test("FrameRouter.listen refuses a taken handle and takes it after unlisten", () => {

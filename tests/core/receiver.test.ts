@@ -4,6 +4,7 @@ import { deadReason, Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { Sender } from "../../src/core/sender.ts";
 import { ChannelError, TimeoutError } from "../../src/errors.ts";
+import { Handle } from "../../src/wire/handles.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { FakeRouter, masterAndChild } from "../support/fake-tree.ts";
 
@@ -348,4 +349,13 @@ test("Receiver refuses what one context floods it with, ignoring credit, and tak
   receiver.tryGet();
   flood();
   assert.equal(receiver.size(), 5);
+});
+
+test("Receiver refuses a handle that no Sender may name", () => {
+  const router = lonely();
+  assert.throws(() => new Receiver(router, { handle: Handle.FIRST_REPLY }), {
+    name: "RangeError",
+    message: "Cannot make receiver: handle must be below 939524096, got 939524096",
+  });
+  assert.equal(new Receiver(router, { handle: Handle.FIRST_REPLY - 1 }).handle, Handle.FIRST_REPLY - 1);
 });

@@ -11,6 +11,9 @@ import { Handle } from "../../src/wire/handles.ts";
 import { MAX_CONTEXT_NAME, travelsAs, type WireReference } from "../../src/wire/references.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
+/** Of replies, of credit, and of replies to a broker thread. */
+const OF_ONE_PEER = [Handle.FIRST_REPLY, 0x40000000, 0x80000000, 0xffffffff];
+
 /** Something that travels as any reference one likes: a hostile peer. */
 class Forged {
   static {
@@ -159,7 +162,13 @@ test("Sender of a hostile peer cannot aim this context's authority at a standard
   const { master, child } = masterAndChild();
   const receiver = new Receiver<Sender<unknown>>(master);
   const forger = new Sender<unknown>(child, 0, receiver.handle);
-  for (const handle of [Handle.CALL_FUNCTION, Handle.SHUTDOWN, Handle.GET_MODULE, Handle.LOAD_RESOURCE]) {
+  for (const handle of [
+    Handle.CALL_FUNCTION,
+    Handle.SHUTDOWN,
+    Handle.GET_MODULE,
+    Handle.LOAD_RESOURCE,
+    ...OF_ONE_PEER,
+  ]) {
     await forger.send(new Forged({ kind: "sender", contextId: 1, handle }));
     const message = await receiver.get();
     assert.throws(() => message.decode(), {
@@ -167,6 +176,6 @@ test("Sender of a hostile peer cannot aim this context's authority at a standard
       message: `Cannot decode sender: handle ${handle} is reserved`,
     });
   }
-  await forger.send(new Forged({ kind: "sender", contextId: 1, handle: 5 }));
-  assert.equal((await receiver.get()).decode().handle, 5);
+  await forger.send(new Forged({ kind: "sender", contextId: 1, handle: Handle.FIRST_REPLY - 1 }));
+  assert.equal((await receiver.get()).decode().handle, Handle.FIRST_REPLY - 1);
 });

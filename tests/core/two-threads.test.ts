@@ -111,6 +111,6 @@ test("The threads of a child never give out the same handle", () => {
   const ignore = (): void => undefined;
   assert.deepEqual(
     [main.listen(ignore), broker.listen(ignore), main.listen(ignore), broker.listen(ignore)],
-    [1000, FIRST_BROKER_HANDLE, 1001, FIRST_BROKER_HANDLE + 1],
+    [Handle.FIRST_REPLY, FIRST_BROKER_HANDLE, Handle.FIRST_REPLY + 1, FIRST_BROKER_HANDLE + 1],
   );
 });

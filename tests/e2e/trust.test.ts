@@ -1,14 +1,16 @@
 /** What a compromised context tries on the others, over real links. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Context, Receiver, Router, TimeoutError } from "../../src/index.ts";
+import { type Context, getFile, putFile, Receiver, Router, TimeoutError } from "../../src/index.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { ask, forge, knock } from "../fixtures/remote/hostile.ts";
+import { ask, forge, intrude, nameSender } from "../fixtures/remote/hostile.ts";
+import * as streams from "../fixtures/remote/streams.ts";
 import { reach } from "../fixtures/remote/waiting.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
@@ -18,6 +20,18 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen-trust-"));
 after(() => rmSync(folder, { recursive: true }));
+
+/** Every handle that a router listens at from now on. */
+function handlesOf(router: Router): number[] {
+  const handles: number[] = [];
+  const listen = router.listen.bind(router);
+  router.listen = (onFrame, options) => {
+    const handle = listen(onFrame, options);
+    handles.push(handle);
+    return handle;
+  };
+  return handles;
+}
 
 /** A call that leaves a trace, and whether it did. */
 function trap(name: string): { call: unknown; isSprung(): boolean } {
@@ -177,6 +191,7 @@ describe("a password", () => {
     const [hop, sibling] = await Promise.all([router.local(), router.local()]);
     const [sudoPath, sign] = [join(folder, "sudo"), join(folder, "started")];
     writeFileSync(sudoPath, `#!/bin/sh\n: > ${sign}\nexec sleep 600\n`, { mode: 0o755 });
+    const handles = handlesOf(router);
     let asked = 0;
     const password = (): string => {
       asked += 1;
@@ -188,13 +203,126 @@ describe("a password", () => {
       isOver = true;
     });
     while (!existsSync(sign) && !isOver) await pause(10);
-    await sibling.call(knock, router.myself(), 1000, 1050);
+    // Among them that of the password.
+    await sibling.call(intrude, router.myself(), handles);
     await sibling.ping();
     assert.equal(asked, 0);
     await failed;
-    await hop.call(knock, router.myself(), 1000, 1100);
+    await hop.call(intrude, router.myself(), handles);
     await hop.ping();
     assert.equal(asked, 0);
+  });
+});
+
+describe("what is made for one context takes nothing from another that knows its handle:", () => {
+  /** Has `sibling` send to all that `router` has listened at, and counts what was refused of it. */
+  async function intrudeFrom(sibling: Context, handles: number[]): Promise<number> {
+    const logs = collectLogs("error");
+    await sibling.call(intrude, sibling.router.myself(), handles);
+    const refused = logs.records.filter(({ message }) => /reply from unexpected context/.test(message));
+    logs.stop();
+    return refused.length;
+  }
+
+  for (const [title, grow] of [
+    ["a sibling", async (router: Router) => [await router.local(), await router.local()]],
+    [
+      "a cousin of a thread",
+      async (router: Router) => [await router.thread(), await router.local({ via: await router.local() })],
+    ],
+  ] as const) {
+    it(`a stream, ${title}`, async () => {
+      await using router = new Router();
+      const [honest, hostile] = (await grow(router)) as [Context, Context];
+      const ended = new Receiver<string>(router);
+      const handles = handlesOf(router);
+      const values = honest.stream(streams.waiting, ended.toSender());
+      assert.equal((await values.next()).value, "first");
+      let next: unknown;
+      const reading = values.next().then((result) => {
+        next = result;
+      });
+      assert.ok((await intrudeFrom(hostile, handles)) >= 2 * 4, "the stream's handle and its call's");
+      assert.equal(next, undefined);
+      await honest.shutdown();
+      await assert.rejects(reading, { name: "ChannelError" });
+      ended.close();
+    });
+  }
+
+  it("files, both ways", async () => {
+    await using router = new Router();
+    const [honest, hostile] = await Promise.all([router.local(), router.local()]);
+    const bytes = randomBytes(4 * 1024 * 1024);
+    const handles = handlesOf(router);
+    writeFileSync(join(folder, "there"), bytes);
+    let intruded: Promise<number> | undefined;
+    const onProgress = (): void => {
+      intruded ??= intrudeFrom(hostile, [...handles]);
+    };
+    await getFile(honest, join(folder, "there"), join(folder, "here"), { onProgress });
+    assert.ok(((await intruded) ?? 0) >= 4);
+    assert.deepEqual(readFileSync(join(folder, "here")), bytes);
+    intruded = undefined;
+    // The source waits for them: the transfer is under way meanwhile.
+    const source = async function* (): AsyncIterable<Uint8Array> {
+      yield bytes.subarray(0, 2 * 1024 * 1024);
+      await intrudeFrom(hostile, [...handles]);
+      yield bytes.subarray(2 * 1024 * 1024);
+    };
+    await putFile(honest, join(folder, "back"), source());
+    assert.deepEqual(readFileSync(join(folder, "back")), bytes);
+  });
+
+  it("credit for a Sender", async () => {
+    await using router = new Router();
+    const [honest, hostile] = await Promise.all([router.local(), router.local()]);
+    const sender = await honest.call(withMitogen.openReceiver);
+    const handles = handlesOf(router);
+    const chunk = new Uint8Array(400 * 1024) as unknown as number;
+    // Of these two it waits for nothing.
+    await sender.send(chunk);
+    await sender.send(chunk);
+    let hasLeft = false;
+    const third = sender.send(chunk).then(() => {
+      hasLeft = true;
+    });
+    assert.ok((await intrudeFrom(hostile, handles)) >= 4);
+    assert.equal(hasLeft, false);
+    assert.equal(await honest.call(withMitogen.readNow), 2);
+    sender.close();
+    await honest.call(withMitogen.drain);
+    await third;
+  });
+});
+
+describe("a handle", () => {
+  it("of a Receiver or a handler says nothing of the next one's, in the program and in a context", async () => {
+    await using router = new Router();
+    const child = await router.local();
+    const own = (): number => new Receiver(router).handle;
+    const handler = (): number => router.addHandler(() => undefined);
+    const theirs = async (): Promise<number> => (await child.call(withMitogen.openReceiver)).handle;
+    for (const next of [own, handler, theirs]) {
+      const handles: number[] = [];
+      for (let i = 0; i < 40; i++) handles.push(await next());
+      assert.equal(new Set(handles).size, 40);
+      assert.ok(handles.every((handle) => handle >= 0x10000 && handle < Handle.FIRST_REPLY));
+      const steps = new Set(handles.slice(1).map((handle, i) => handle - (handles[i] as number)));
+      assert.ok(steps.size > 35, "they are not counted");
+      assert.ok(Math.max(...handles) - Math.min(...handles) > 2 ** 28, "they are from all over the range");
+    }
+  });
+
+  it("of somebody else's reply is none that a context can have the program send to", async () => {
+    await using router = new Router();
+    const [one, two] = await Promise.all([router.local(), router.local()]);
+    for (const handle of [Handle.FIRST_REPLY, 0x40000000, 0x80000000]) {
+      await assert.rejects(one.call(nameSender, two, handle), {
+        name: "ProtocolError",
+        message: `Cannot decode sender: handle ${handle} is reserved`,
+      });
+    }
   });
 });
 

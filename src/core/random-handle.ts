@@ -1,0 +1,24 @@
+import { randomFillSync } from "node:crypto";
+import { Handle } from "../wire/handles.ts";
+import type { CoreRouter } from "./router.ts";
+
+/** Smaller ones are for those who choose theirs. */
+const FIRST = 0x10000;
+const pool = new Uint32Array(256);
+let left = 0;
+
+/**
+ * A free handle that a context learns only by being told: whoever has a Sender may send by it, whoever has none must not find one. The 30
+ * bits are no more than that, docs/protocol.md#handles.
+ */
+export function randomHandle(router: CoreRouter): number {
+  for (;;) {
+    if (left === 0) {
+      randomFillSync(pool);
+      left = pool.length;
+    }
+    left -= 1;
+    const handle = FIRST + ((pool[left] as number) % (Handle.FIRST_REPLY - FIRST));
+    if (!router.hasHandler(handle)) return handle;
+  }
+}
