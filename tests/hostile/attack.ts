@@ -438,7 +438,6 @@ class Watch {
     if (message.length > MAX_RECORD_CHARACTERS)
       this.broke("logs", `a record of ${message.length} characters`);
     // What a context itself logs is its own text; what is said of it here has to be fit for a terminal.
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that are looked for
     if (mitogenName === undefined && /[\x00-\x08\x0b-\x1f\x7f]/.test(message)) {
       this.broke("logs", `control characters in ${JSON.stringify(message.slice(0, 300))}`);
     }
