@@ -3,6 +3,7 @@
 //   --masters   runs what depends on the master's Node on the lab's other Nodes too; CI always does
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { delimiter, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,6 +14,21 @@ const MASTER_LIMIT_MS = 14 * 60_000;
 // What takes long is done in full once: most of it does not depend on the master.
 const MASTER_ENV = { MITOGEN_SOAK_CONTEXTS: "100", MITOGEN_FLOW_MIB: "512", MITOGEN_FILE_MIB: "256" };
 const MASTERS = ["20", "22", "24", "26"];
+/** The longest files, the longest first: begun last they would be alone at the end. */
+const FIRST = [
+  "conformance/chains",
+  "loader/npm-packages",
+  "e2e/fakessh",
+  "e2e/modules",
+  "docs/snippets",
+  "e2e/examples",
+  "e2e/tree",
+  "e2e/trust",
+  "connection/child-connection",
+  "e2e/soak",
+];
+/** Many files wait for processes and timeouts most of their time: one more than there are cores keeps those busy. */
+const CONCURRENCY = Math.max(2, availableParallelism()) + 1;
 const MASTER_FOLDERS = /[/\\](conformance|e2e|loader)[/\\]/;
 // Who sees only the end of what CI printed has to find there why it failed.
 const SHOWN_LINES_PER_RUN = 60;
@@ -34,7 +50,7 @@ const files = readdirSync("build/tests", { recursive: true })
   .map((name) => join("build/tests", name))
   .filter((path) => path.endsWith(".test.js"))
   .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
-  .sort();
+  .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 if (files.length === 0) throw new Error(`No test file matches ${filters.join(" ") || "build/tests"}`);
 
 // The run on this Node comes last: its summary ends the output.
@@ -56,6 +72,11 @@ for (const { run, problems } of failures) {
 }
 if (failures.length > 0 || !own.endsWithSummary) console.log(own.summary.join("\n"));
 
+function rank(path) {
+  const at = FIRST.findIndex((name) => path.endsWith(`${name}.test.js`));
+  return at < 0 ? FIRST.length : at;
+}
+
 async function bringLabUp() {
   const { labFolder } = await import("./lab/run.mjs");
   if (isCi && process.platform === "linux" && process.getuid() === 0) {
@@ -76,12 +97,12 @@ function otherMasters() {
 function runTests(node, major, files, limitMs, changes = {}) {
   // Until Node 23 the limit is one for all of a file's tests together.
   const timeout = Number(major) < 24 ? FILE_LIMIT_MS : TEST_LIMIT_MS;
-  const end = new URL("test-end.mjs", import.meta.url).href;
-  const options = [`--test-timeout=${timeout}`, "--test-concurrency=2", `--import=${end}`];
+  const [end, runner] = ["test-end.mjs", "run-files.mjs"].map((name) => new URL(name, import.meta.url));
   const { NODE_TEST_CONTEXT, ...env } = process.env;
   Object.assign(env, changes);
   env.PATH = [dirname(node), env.PATH].join(delimiter);
-  const child = spawn(node, ["--test", "--test-reporter=spec", ...options, ...files], {
+  const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, ...files];
+  const child = spawn(node, args, {
     env,
     stdio: ["ignore", "pipe", "inherit"],
     timeout: limitMs, // The runner answers SIGTERM by ending what it started.

@@ -94,12 +94,14 @@ export class Children {
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
     checkTimeout(options.timeoutMs);
-    const deadline = Date.now() + (options.timeoutMs || DEFAULT_CONNECT_MS);
+    const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
+    const deadline = Date.now() + wholeMs;
     for (let turn = 1; ; turn++) {
       try {
         return await this.startOnce(
           method,
-          { ...options, timeoutMs: Math.max(1, deadline - Date.now()) },
+          // What the first is given stands in its error: the caller's own number, not what a clock leaves of it.
+          { ...options, timeoutMs: turn === 1 ? wholeMs : Math.max(1, deadline - Date.now()) },
           identity,
           onConnected,
         );

@@ -150,9 +150,10 @@ echo "script: failed to create pseudo-terminal: No space left on device" >&2; ex
 
   it("needs a password: the error says so at once, whoever asks", async () => {
     for (const [method, path, prompt, options] of tools) {
-      // Without a password ssh is told not to ask, and has no terminal.
+      // Without a password ssh is told not to ask, and has no terminal; its stdin is the payload's, which it never reads.
       const onTerminal = method === "doas";
-      const tool = fake([{ say: prompt }, { expect: SECRET }], { onTerminal, pauseMs: 1 });
+      const listens: Step = method === "ssh" ? { wait: true } : { expect: SECRET };
+      const tool = fake([{ say: prompt }, listens], { onTerminal, pauseMs: 1 });
       const error = await failure(method, { ...options, [path]: tool.path });
       assert.ok(error instanceof PasswordError, String(error));
       assert.match(error.message, /a password is required/);

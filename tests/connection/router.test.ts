@@ -69,7 +69,8 @@ test("Router.getStats counts contexts, bytes and modules (RTR-22)", async () => 
   const connected = router.getStats();
   // The payload, and the greeting.
   assert.ok(connected.bytesSent > 10_000 && connected.bytesReceived > 10);
-  assert.ok(connected.connectMs > 0 && connected.uptimeMs >= connected.connectMs);
+  // Two clocks, rounded.
+  assert.ok(connected.connectMs > 0 && connected.uptimeMs + 2 >= connected.connectMs);
   await context.call(add, 1, 1);
   const called = router.getStats();
   assert.ok(called.messagesSent >= connected.messagesSent + 2, "the module and the call");

@@ -29,8 +29,10 @@ const SHORT_PING = 2;
 const CHUNK_BYTES = 64 * 1024;
 const HOUR_MS = 3_600_000;
 
-const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? 1024);
-const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? 512);
+// Several times what a process may grow by; CI moves more.
+const isCi = process.env.CI === "true";
+const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isCi ? 1024 : 384));
+const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isCi ? 512 : 256));
 const isReporting = process.env.MITOGEN_BULK_REPORT === "1";
 const options = { skip: noPeakMemory, timeout: HOUR_MS };
 

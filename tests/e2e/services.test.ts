@@ -174,6 +174,8 @@ describe("services", () => {
     }
     new Pool(router, [new Cleaner(router)]);
     assert.equal(await router.myself().service(Cleaner).ping(), "pong");
+    // Services have half a second, which compiling the module of their call would take on a busy machine.
+    await context.call(remote.blockFor, 0);
     await router.shutdown();
     assert.deepEqual(events, ["done"]);
     await assert.rejects(router.myself().service(Cleaner).ping(), ChannelError);

@@ -25,9 +25,9 @@ process.stderr.on("error", () => {});
 if (isCommand) wrapCommand(positionals);
 else bridge(positionals);
 
-/** Timers of one length fire in the order they were made in, so nothing is reordered. */
+/** Timers of one length fire in the order they were made in, so nothing is reordered; up to 1 ms early by another's clock. */
 function later(action) {
-  setTimeout(action, delayMs);
+  setTimeout(action, delayMs && delayMs + 1);
 }
 
 function relay(from, to) {

@@ -10,6 +10,8 @@ export type Step =
   /** Ends unless it has a controlling terminal. */
   | { needTerminal: string }
   | { exit: number }
+  /** Reads nothing and waits to be ended: behind a pipe that carries what is not meant for it. */
+  | { wait: true }
   /** Runs the words behind `--`, or else the last one as a shell line, and ends with its exit code. */
   | { run: true };
 
@@ -96,6 +98,7 @@ function play(steps) {
         process.exit(1);
       }
     } else if (step.exit !== undefined) process.exit(step.exit);
+    else if (step.wait === true) pause(60_000);
     else run();
   }
 }

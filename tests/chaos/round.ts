@@ -1,0 +1,183 @@
+/** One round: a program at work, one thing that happens to one of its processes, and what is to be seen afterwards. */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { isOfLink, type Plan } from "./plan.ts";
+import type { Event, Outcome, Setting } from "./program.ts";
+import { left, parentOf, processesWith, signal } from "./table.ts";
+
+const MIB = 1024 * 1024;
+/** What every wait in the program is given. */
+const TIMEOUT_MS = 8_000;
+/** What the end of a process, once it can be seen, may take to reach who waits; a second, and what a busy machine needs. */
+const NOTICE_MS = 1_000 + 5_000;
+/** When nothing may be left: five seconds, and what a busy machine needs. */
+const LEFT_MS = 5_000 + 3_000;
+/** Where nobody could tell what is behind a silent link. */
+const SILENT_LEFT_MS = 90_000;
+/** All waits one after the other, the grace of a shutdown, and what a busy machine needs. */
+const END_MS = 3 * TIMEOUT_MS + 5_000 + 20_000;
+const STOPPED_MS = 500;
+
+/** What was not as promised, one line each; nothing if all was. */
+export async function playRound(plan: Plan, nonce: string): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-chaos-"));
+  const [data, temporary, control] = ["data", "tmp", "control"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const word = `MITOGEN_CHAOS=${nonce}`;
+  const broken: string[] = [];
+  try {
+    for (const each of [data, temporary]) mkdirSync(each);
+    writeFileSync(join(data, "source"), "");
+    truncateSync(join(data, "source"), 64 * MIB);
+    writeFileSync(control, plan.action);
+    const setting: Setting = { plan, data, control };
+    const program = new Program(setting, { MITOGEN_CHAOS: nonce, TMPDIR: temporary });
+    await program.until(plan.operation === "first connect" ? "connecting" : "begun");
+    await pause(plan.delayMs);
+    const at = Date.now();
+    const isVisible = await disturb(plan, program, word);
+    const isKilled = plan.killsProgram || (plan.victim === "program" && plan.action !== "SIGSTOP");
+    if (!(await program.hasEnded(END_MS))) {
+      broken.push(`the program goes on; it said ${program.said}`);
+      signal(program.pid, "SIGKILL");
+    } else if (!isKilled) broken.push(...judge(program, isVisible ? at : undefined));
+    const isOutOfReach = plan.killsProgram && plan.victim === "tool of the hop";
+    for (const { command, pid, parentPid } of await left(
+      () => processesWith(word),
+      isOutOfReach ? SILENT_LEFT_MS : LEFT_MS,
+    )) {
+      broken.push(`process ${pid}, child of ${parentPid}, is left: ${command}`);
+      signal(pid, "SIGKILL");
+    }
+    const files = readdirSync(temporary);
+    if (files.length > 0) broken.push(`temporary files are left: ${files.join(", ")}`);
+    return broken;
+  } finally {
+    for (const { pid } of processesWith(word)) signal(pid, "SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What the program says became of its waits. A death that can be seen since `at` ended them, and not their own timeouts. */
+function judge(program: Program, at: number | undefined): string[] {
+  const ended = program.events.find((event) => event.event === "ended");
+  if (ended?.event !== "ended") return [`the program has not told how its waits ended: ${program.said}`];
+  return ended.outcomes.flatMap(({ name, code, error, endedAt }: Outcome) => {
+    if (code === undefined) return [];
+    if (!code.startsWith("ERR_")) return [`${name} failed with what no caller was promised: ${error}`];
+    if (at === undefined || !/^ERR_TIMEOUT/.test(code)) return [];
+    return endedAt - at > NOTICE_MS
+      ? [`${name} was told by its timeout alone, ${endedAt - at} ms after: ${error}`]
+      : [];
+  });
+}
+
+/** Answers whether the other processes can see it. */
+async function disturb(
+  { victim, action, killsProgram }: Plan,
+  program: Program,
+  word: string,
+): Promise<boolean> {
+  const connected = program.events.find((event) => event.event === "connected");
+  const pids: Partial<Record<Plan["victim"], number>> = { program: program.pid };
+  if (connected?.event === "connected") {
+    const { hop, target } = connected;
+    Object.assign(pids, {
+      hop,
+      target,
+      "tool of the hop": parentOf(hop),
+      "tool of the target": parentOf(target),
+    });
+  } else {
+    // During the first connects there is what there is.
+    const others = processesWith(word).filter(({ pid }) => pid !== program.pid);
+    const some = others[0]?.pid;
+    if (some !== undefined) for (const name of ["hop", "target"] as const) pids[name] = some;
+  }
+  const pid = pids[victim];
+  if (pid === undefined) return false;
+  if (isOfLink(action)) signal(pid, "SIGUSR2");
+  else {
+    signal(pid, action as NodeJS.Signals);
+    if (action === "SIGSTOP") {
+      await pause(STOPPED_MS);
+      signal(pid, "SIGCONT");
+    }
+  }
+  if (killsProgram) {
+    await pause(100);
+    signal(program.pid, "SIGKILL");
+  }
+  // A shell in the middle may go while the pipes stay, and what is silent is not gone.
+  return action === "reset" || ((action === "SIGKILL" || action === "SIGTERM") && !victim.startsWith("tool"));
+}
+
+/** The program of the round, and what it tells. */
+class Program {
+  readonly events: Event[] = [];
+  readonly pid: number;
+  readonly #ended: Promise<void>;
+  readonly #waiting: Set<() => void> = new Set();
+  #hasEnded = false;
+  #stderr = "";
+
+  constructor(setting: Setting, env: Record<string, string>) {
+    const path = fileURLToPath(new URL("program.js", import.meta.url));
+    const { NODE_TEST_CONTEXT: _, ...own } = process.env;
+    const child = spawn(process.execPath, [path, JSON.stringify(setting)], {
+      env: { ...own, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.pid = child.pid as number;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      this.events.push(JSON.parse(line) as Event);
+      this.wake();
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-2_000);
+    });
+    // Not `close`: what is left may hold its pipes.
+    this.#ended = new Promise((resolve) => {
+      child.once("exit", () => {
+        this.#hasEnded = true;
+        this.wake();
+        setImmediate(() => {
+          for (const stream of [child.stdout, child.stderr]) stream.destroy();
+          resolve();
+        });
+      });
+    });
+  }
+
+  get said(): string {
+    return `${JSON.stringify(this.events)} ${this.#stderr}`;
+  }
+
+  /** Resolves at that event, or at the program's end. */
+  async until(name: Event["event"]): Promise<void> {
+    while (!this.#hasEnded && !this.events.some(({ event }) => event === name)) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  async hasEnded(withinMs: number): Promise<boolean> {
+    const abort = new AbortController();
+    const late = pause(withinMs, false, { signal: abort.signal }).catch(() => false);
+    const isOver = await Promise.race([this.#ended.then(() => true), late]);
+    abort.abort();
+    return isOver;
+  }
+
+  private wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}
