@@ -71,12 +71,16 @@ test("Sender.send rejects when the receiver's context is gone", async () => {
   await assert.rejects(blocked, /the context went away/);
 });
 
-test("Sender.send to a receiver that reads nothing ends by its bounds, and what was given up is not sent", async () => {
+test("Sender.send to a receiver that reads nothing ends by its bounds, and what was given up is not sent", async (t) => {
   const { child, receiver, sender } = pair();
   const { sent, blocked } = await fill(sender);
-  await assert.rejects(sender.send(CHUNK, { timeoutMs: 1 }), {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const late = sender.send(CHUNK, { timeoutMs: 1000 });
+  t.mock.timers.tick(1000);
+  t.mock.timers.reset();
+  await assert.rejects(late, {
     code: "ERR_TIMEOUT",
-    message: "Cannot send to context 0, which does not read: no answer within 1 ms",
+    message: "Cannot send to context 0, which does not read: no answer within 1000 ms",
   });
   const end = new AbortController();
   const given = [
