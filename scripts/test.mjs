@@ -16,6 +16,9 @@ const MASTER_ENV = { MITOGEN_SOAK_CONTEXTS: "100", MITOGEN_FLOW_MIB: "512", MITO
 const MASTERS = ["20", "22", "24", "26"];
 /** The longest files, the longest first: begun last they would be alone at the end. */
 const FIRST = [
+  "chaos/chaos",
+  "hostile/hostile",
+  "e2e/soak",
   "conformance/chains",
   "loader/npm-packages",
   "e2e/fakessh",
@@ -25,7 +28,7 @@ const FIRST = [
   "e2e/tree",
   "e2e/trust",
   "connection/child-connection",
-  "e2e/soak",
+  "e2e/bulk",
 ];
 /** Many files wait for processes and timeouts most of their time: one more than there are cores keeps those busy. */
 const CONCURRENCY = Math.max(2, availableParallelism()) + 1;

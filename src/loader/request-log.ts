@@ -93,7 +93,7 @@ export class RequestLog {
 }
 
 /** One line that cannot pretend to be another, nor move a terminal's cursor. */
-function printable(text: string): string {
+export function printable(text: string): string {
   const escaped = text
     .slice(0, MAX_TEXT_CHARS)
     .replace(/[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (char) => {

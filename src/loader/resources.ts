@@ -8,6 +8,7 @@ import { type ReadResource, readResourceWith, resourceError } from "../core/reso
 import type { CoreRouter } from "../core/router.ts";
 import { Handle } from "../wire/handles.ts";
 import { packageRoot } from "./package-scope.ts";
+import { printable } from "./request-log.ts";
 import { contentRefusal, fileRefusal, pathRefusal } from "./resource-policy.ts";
 
 /** What is larger belongs into a file transfer, which does not hold it in memory. */
@@ -83,7 +84,8 @@ export class ResourceServer {
     } catch (error) {
       const { message: reason, code = REFUSED } = error as NodeJS.ErrnoException;
       if (code === REFUSED) {
-        log.warning(`Refused a resource to ${message.context.name}: ${reason.slice(0, 2000)}`);
+        // It quotes what the child has asked for.
+        log.warning(`Refused a resource to ${message.context.name}: ${printable(reason)}`);
       }
       message.reply([reason, code]);
     }

@@ -87,7 +87,8 @@ function checkMagic(bytes: Buffer, offset: number, sample: Buffer): void {
   if (magic >= Encoding.CBOR && magic <= Encoding.PART) return;
   throw new ProtocolError(
     `Cannot decode frame: bad magic 0x${magic.toString(16)}, something else wrote to the link: ${JSON.stringify(
-      sample.toString("latin1", 0, SAMPLE_BYTES),
+      // JSON escapes only half of what moves a terminal's cursor.
+      sample.toString("latin1", 0, SAMPLE_BYTES).replace(/[\x7f-\x9f]/g, "?"),
     ).slice(0, SAMPLE_BYTES)}`,
   );
 }

@@ -9,7 +9,8 @@ import { ACTIONS } from "./plan.ts";
 
 checkLeaks();
 
-const SEED = Number(process.env.MITOGEN_CHAOS_SEED ?? 20_240_229);
+/** One whose 30 rounds meet nearly every victim with nearly every action. */
+const SEED = Number(process.env.MITOGEN_CHAOS_SEED ?? 20_247_074);
 const ROUNDS = 30;
 
 describe(`${ROUNDS} rounds of chaos, seed ${SEED}: waits end and nothing is left`, {

@@ -34,7 +34,8 @@ export interface Plan {
 export function planOf(seed: number, round: number, isLong: boolean): Plan {
   const random = new Random(seed + round);
   const action = ACTIONS[round % ACTIONS.length] as Plan["action"];
-  const operation = OPERATIONS[random.below(OPERATIONS.length)] as Plan["operation"];
+  // There are eleven of these and six of those: after 66 rounds each has met each.
+  const operation = OPERATIONS[round % OPERATIONS.length] as Plan["operation"];
   const victim = isOfLink(action) ? random.pick(VICTIMS.slice(3)) : random.pick(VICTIMS);
   const killsProgram = isLong && action === "silent" && random.chance(3);
   return { operation, victim, action, delayMs: random.below(random.pick([5, 50, 400])), killsProgram };

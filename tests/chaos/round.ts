@@ -47,7 +47,7 @@ export async function playRound(plan: Plan, nonce: string): Promise<string[]> {
     const isKilled = plan.killsProgram || (plan.victim === "program" && plan.action !== "SIGSTOP");
     if (!(await program.hasEnded(END_MS))) {
       broken.push(`the program goes on; it said ${program.said}`);
-      signal(program.pid, "SIGKILL");
+      signal(program.pid, "SIGKILL", word);
     } else if (!isKilled) broken.push(...judge(program, isVisible ? at : undefined));
     const isOutOfReach = plan.killsProgram && plan.victim === "tool of the hop";
     for (const { command, pid, parentPid } of await left(
@@ -55,13 +55,13 @@ export async function playRound(plan: Plan, nonce: string): Promise<string[]> {
       isOutOfReach ? SILENT_LEFT_MS : LEFT_MS,
     )) {
       broken.push(`process ${pid}, child of ${parentPid}, is left: ${command}`);
-      signal(pid, "SIGKILL");
+      signal(pid, "SIGKILL", word);
     }
     const files = readdirSync(temporary);
     if (files.length > 0) broken.push(`temporary files are left: ${files.join(", ")}`);
     return broken;
   } finally {
-    for (const { pid } of processesWith(word)) signal(pid, "SIGKILL");
+    for (const { pid } of processesWith(word)) signal(pid, "SIGKILL", word);
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -86,35 +86,26 @@ async function disturb(
   program: Program,
   word: string,
 ): Promise<boolean> {
-  const connected = program.events.find((event) => event.event === "connected");
-  const pids: Partial<Record<Plan["victim"], number>> = { program: program.pid };
-  if (connected?.event === "connected") {
-    const { hop, target } = connected;
-    Object.assign(pids, {
-      hop,
-      target,
-      "tool of the hop": parentOf(hop),
-      "tool of the target": parentOf(target),
-    });
-  } else {
+  const pids: Partial<Record<Plan["victim"], number>> = { ...program.connected, program: program.pid };
+  if (program.connected === undefined) {
     // During the first connects there is what there is.
     const others = processesWith(word).filter(({ pid }) => pid !== program.pid);
-    const some = others[0]?.pid;
-    if (some !== undefined) for (const name of ["hop", "target"] as const) pids[name] = some;
+    const some = isOfLink(action) ? others.find(({ command }) => command.includes("link.js")) : others[0];
+    if (some !== undefined && victim !== "program") pids[victim] = some.pid;
   }
   const pid = pids[victim];
   if (pid === undefined) return false;
-  if (isOfLink(action)) signal(pid, "SIGUSR2");
+  if (isOfLink(action)) signal(pid, "SIGUSR2", word);
   else {
-    signal(pid, action as NodeJS.Signals);
+    signal(pid, action as NodeJS.Signals, word);
     if (action === "SIGSTOP") {
       await pause(STOPPED_MS);
-      signal(pid, "SIGCONT");
+      signal(pid, "SIGCONT", word);
     }
   }
   if (killsProgram) {
     await pause(100);
-    signal(program.pid, "SIGKILL");
+    signal(program.pid, "SIGKILL", word);
   }
   // A shell in the middle may go while the pipes stay, and what is silent is not gone.
   return action === "reset" || ((action === "SIGKILL" || action === "SIGTERM") && !victim.startsWith("tool"));
@@ -124,6 +115,8 @@ async function disturb(
 class Program {
   readonly events: Event[] = [];
   readonly pid: number;
+  /** Looked up while all of them are there. */
+  connected: Partial<Record<Plan["victim"], number>> | undefined;
   readonly #ended: Promise<void>;
   readonly #waiting: Set<() => void> = new Set();
   #hasEnded = false;
@@ -138,7 +131,13 @@ class Program {
     });
     this.pid = child.pid as number;
     createInterface({ input: child.stdout }).on("line", (line) => {
-      this.events.push(JSON.parse(line) as Event);
+      const event = JSON.parse(line) as Event;
+      this.events.push(event);
+      if (event.event === "connected") {
+        const { hop, target } = event;
+        const tools = { "tool of the hop": parentOf(hop), "tool of the target": parentOf(target) };
+        this.connected = { hop, target, ...tools };
+      }
       this.wake();
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {

@@ -39,8 +39,9 @@ export async function left(look: () => Row[], withinMs: number): Promise<Row[]> 
   }
 }
 
-/** Answers whether there was such a process. */
-export function signal(pid: number, name: NodeJS.Signals): boolean {
+/** Signals a process of the round that has `word` in its environment, and no other: ids are used again. */
+export function signal(pid: number, name: NodeJS.Signals, word: string): boolean {
+  if (!read(`/proc/${pid}/environ`).includes(word)) return false;
   try {
     process.kill(pid, name);
     return true;

@@ -199,15 +199,14 @@ class Stage {
       ping: context.ping({ timeoutMs: ASK_MS }),
       connect: this.#router.local({ via: context, timeoutMs: ASK_MS }).then((below) => below.shutdown()),
     };
-    for (const [name, request] of Object.entries(requests)) {
-      const ended = request.then(
-        () => undefined,
-        (error) => {
+    await Promise.all(
+      Object.entries(requests).map(async ([name, request]) => {
+        const ended = request.catch((error) => {
           if (!behaves(error)) this.#watch.broke("errors", `${name} fails with ${error?.stack ?? error}`);
-        },
-      );
-      if (!(await settles(ended, LIMIT_MS / 4))) this.#watch.broke("sessions end", `${name} does not end`);
-    }
+        });
+        if (!(await settles(ended, LIMIT_MS / 4))) this.#watch.broke("sessions end", `${name} does not end`);
+      }),
+    );
   }
 
   async end(): Promise<void> {
@@ -438,7 +437,7 @@ class Watch {
     if (message.length > MAX_RECORD_CHARACTERS)
       this.broke("logs", `a record of ${message.length} characters`);
     // What a context itself logs is its own text; what is said of it here has to be fit for a terminal.
-    if (mitogenName === undefined && /[\x00-\x08\x0b-\x1f\x7f]/.test(message)) {
+    if (mitogenName === undefined && /[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(message)) {
       this.broke("logs", `control characters in ${JSON.stringify(message.slice(0, 300))}`);
     }
     // What is malformed is dropped and logged; anything else was not expected to be thrown.

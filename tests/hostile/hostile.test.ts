@@ -5,6 +5,7 @@ import { checkLeaks } from "../support/leak-check.ts";
 import { type AttackReport, attack, CHECKS } from "./attack.ts";
 import { tryInputs } from "./inputs.ts";
 import { Random } from "./random.ts";
+import { tryTools } from "./tools.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 
@@ -36,4 +37,8 @@ for (const [title, behindHop, frames] of [
 it(`2,000 times greetings, prompts and frames of nobody's making, seed ${SEED}, are noise or refused`, () => {
   const random = new Random(SEED);
   for (let input = 0; input < 2_000; input++) tryInputs(random);
+});
+
+it(`12 tools that ask anything, seed ${SEED}, end the connect, and learn the password once at most`, async () => {
+  await tryTools(new Random(SEED), 12);
 });

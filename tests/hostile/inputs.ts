@@ -20,7 +20,7 @@ const LIMIT_MS = 500;
 /** A marker, and what may be kept of one that was cut. */
 const MAX_HELD_BYTES = 400;
 
-const PIECES = [
+export const PIECES: readonly string[] = [
   `${NONCE}:`,
   `${NONCE}:0\n`,
   `${NONCE}:N Linux x86_64\n`,

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { attack } from "./attack.ts";
 import { tryInputs } from "./inputs.ts";
 import { Random } from "./random.ts";
+import { tryTools } from "./tools.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,6 +33,7 @@ for (let round = 0; sent < frames && Date.now() < deadline; round++) {
   sent += report.frames;
   const random = new Random(own);
   for (let input = 0; input < 1_000; input++) tryInputs(random);
+  await tryTools(random, 8);
   const { worstStallMs, growthMiB, logRecords, broken } = report;
   console.log(
     `seed ${own}${behindHop ? " behind a hop" : ""}: ${report.frames} frames in ${report.sessions} sessions (${sent} in all); longest stall ${worstStallMs} ms of CPU time, grown by ${growthMiB} MiB, ${logRecords} log records`,

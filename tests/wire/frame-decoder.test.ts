@@ -139,12 +139,17 @@ test("FrameDecoder refuses an unknown magic as soon as its two bytes are there",
 });
 
 test("FrameDecoder shows at most 2 KiB of what it refused, escaped", () => {
-  for (const junk of [Buffer.alloc(100_000), Buffer.alloc(100_000, 0xff), Buffer.alloc(100_000, "\x1b[2J")]) {
+  for (const junk of [
+    Buffer.alloc(100_000),
+    Buffer.alloc(100_000, 0xff),
+    Buffer.alloc(100_000, "\x1b[2J"),
+    Buffer.alloc(100_000, 0x9b),
+  ]) {
     const { message } = refuses(() => decode([junk]), /something else wrote to the link: "/);
     const sample = message.slice(message.indexOf('"'));
     assert.ok(sample.length <= SAMPLE_BYTES, `${sample.length}`);
     assert.ok(sample.length > SAMPLE_BYTES / 2);
-    assert.doesNotMatch(sample, /[\x00-\x1f]/);
+    assert.doesNotMatch(sample, /[\x00-\x1f\x7f-\x9f]/);
   }
   const { message } = refuses(() => decode([Buffer.from("Permission denied\n")]), /bad magic 0x5065/);
   assert.ok(message.endsWith('"Permission denied\\n"'), message);

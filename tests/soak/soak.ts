@@ -1,0 +1,221 @@
+/** What is done again and again leaves heap, descriptors, timers and listeners where they were. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as v8 from "node:v8";
+import * as vm from "node:vm";
+import { type Context, getFile, putFile, Receiver, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as streams from "../fixtures/remote/streams.ts";
+import { fdCountOf } from "../hostile/watch.ts";
+import { descendants } from "../support/leak-check.ts";
+
+v8.setFlagsFromString("--expose-gc");
+const gc = vm.runInNewContext("gc") as () => void;
+
+/** How often it is looked at; a short form does with fewer. The first third warms what is meant to stay. */
+const SAMPLES = 12;
+/** What one of something may leave, on average: less than the least object, or one place in a table, takes. */
+const HEAP_BYTES_EACH = 4;
+/** What the heap grows by whatever is done: code that is compiled anew, and the like. */
+const HEAP_NOISE_BYTES = 1024 * 1024;
+/** A slope is one if it is so many times its own standard error. */
+const CLEARLY = 3;
+/** Of things that are counted. */
+const COUNT_NOISE = 3;
+
+export interface Measured {
+  readonly heap: number;
+  /** Of the context that is called. */
+  readonly heapThere: number;
+  readonly descriptors: number;
+  readonly processes: number;
+  readonly timers: number;
+  readonly others: number;
+  readonly listeners: number;
+  readonly handlers: number;
+}
+
+export interface Slope {
+  readonly what: keyof Measured;
+  /** What each one left, on average, and all of them together. */
+  readonly each: number;
+  readonly total: number;
+  readonly isFlat: boolean;
+}
+
+export interface Result {
+  readonly name: string;
+  readonly count: number;
+  readonly slopes: readonly Slope[];
+}
+
+/** One kind of thing, how often it is done in the long form, and how many at once. */
+interface Kind {
+  readonly name: string;
+  readonly count: number;
+  readonly atOnce: number;
+  once(stage: Stage): Promise<unknown>;
+}
+
+interface Stage {
+  readonly router: Router;
+  readonly context: Context;
+  readonly folder: string;
+}
+
+const ignore = (): undefined => undefined;
+
+export const KINDS: readonly Kind[] = [
+  {
+    name: "calls",
+    count: 1_000_000,
+    atOnce: 500,
+    once: ({ context }) => context.call(remote.add, 1, 2),
+  },
+  {
+    name: "connects",
+    count: 2_000,
+    atOnce: 4,
+    once: async ({ router }) => {
+      const context = await router.local();
+      await context.call(remote.add, 1, 1);
+      await context.shutdown();
+    },
+  },
+  {
+    name: "receivers",
+    count: 10_000,
+    atOnce: 20,
+    once: async ({ router, context }) => {
+      const receiver = new Receiver(router, { respondent: context });
+      await receiver.get({ timeoutMs: 0 }).catch(ignore);
+      receiver.close();
+    },
+  },
+  {
+    name: "aborted calls",
+    count: 10_000,
+    atOnce: 20,
+    once: async ({ context }) => {
+      const abort = new AbortController();
+      const call = context.with({ signal: abort.signal, timeoutMs: 60_000 }).call(remote.echoLater, 1, 5);
+      abort.abort();
+      await call.catch(ignore);
+      // The function goes on for a while; it is over before many more are there.
+      await context.call(remote.add, 1, 1);
+    },
+  },
+  {
+    name: "streams",
+    count: 10_000,
+    atOnce: 5,
+    once: async ({ context }) => {
+      for await (const value of context.stream(streams.count, 5)) void value;
+    },
+  },
+  {
+    name: "streams that are left",
+    count: 10_000,
+    atOnce: 5,
+    once: async ({ context }) => {
+      for await (const value of context.stream(streams.count, 1_000)) if (value === 2) break;
+    },
+  },
+  {
+    name: "failed connects",
+    count: 10_000,
+    atOnce: 4,
+    once: ({ router }) => router.exec({ command: ["/nonexistent/tool"] }).catch(ignore),
+  },
+  {
+    name: "transfers",
+    count: 10_000,
+    atOnce: 2,
+    once: async ({ context, folder }) => {
+      const name = join(folder, String(Math.random()));
+      await putFile(context, name, Buffer.from("x".repeat(1_000)));
+      await getFile(context, name, `${name}.copy`);
+      for (const each of [name, `${name}.copy`]) rmSync(each);
+    },
+  },
+];
+
+/** Does so many of one kind; `isOver` ends it before that, once enough was seen. */
+export async function soak(
+  kind: Kind,
+  count: number,
+  { samples = SAMPLES, isOver = () => false }: { samples?: number; isOver?: () => boolean } = {},
+): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-soak-"));
+  const router = new Router();
+  try {
+    const context = await router.local();
+    const stage = { router, context, folder };
+    writeFileSync(join(folder, "source"), "x");
+    const perSample = Math.max(1, Math.floor(count / samples));
+    const points: { readonly done: number; readonly measured: Measured }[] = [];
+    let done = 0;
+    for (let sample = 0; sample < samples; sample++) {
+      await inLanes(kind.atOnce, perSample, () => kind.once(stage));
+      done += perSample;
+      if (sample >= samples / 3) points.push({ done, measured: await measure(router, context) });
+      if (isOver() && points.length > 2) break;
+    }
+    return { name: kind.name, count: done, slopes: slopesOf(points) };
+  } finally {
+    await router.shutdown();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function slopesOf(points: readonly { readonly done: number; readonly measured: Measured }[]): Slope[] {
+  const names = Object.keys(points[0]?.measured ?? {}) as (keyof Measured)[];
+  const span = (points.at(-1)?.done ?? 0) - (points[0]?.done ?? 0);
+  return names.map((what) => {
+    const { each, error } = slope(points.map(({ done, measured }) => [done, measured[what]]));
+    const total = each * span;
+    const [noise, least] = what.startsWith("heap") ? [HEAP_NOISE_BYTES, HEAP_BYTES_EACH] : [COUNT_NOISE, 0];
+    return { what, each, total, isFlat: total < noise || each < least || each < CLEARLY * error };
+  });
+}
+
+/** Of the line that lies nearest to all points, by least squares, with its standard error. */
+function slope(points: readonly (readonly [number, number])[]): { each: number; error: number } {
+  const mean = (at: 0 | 1): number => points.reduce((sum, point) => sum + point[at], 0) / points.length;
+  const [x, y] = [mean(0), mean(1)];
+  const above = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
+  const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  const each = above / spread;
+  const rest = points.reduce((sum, point) => sum + (point[1] - y - each * (point[0] - x)) ** 2, 0);
+  return { each, error: Math.sqrt(rest / Math.max(1, points.length - 2) / spread) };
+}
+
+async function measure(router: Router, context: Context): Promise<Measured> {
+  // What has been closed is closed a turn or two later.
+  await context.ping();
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 20));
+  const heapThere = await context.call(remote.heapAfterCollection);
+  const resources = process.getActiveResourcesInfo();
+  const timers = resources.filter((name) => name === "Timeout").length;
+  gc();
+  gc();
+  return {
+    heap: process.memoryUsage().heapUsed,
+    heapThere,
+    descriptors: fdCountOf("self"),
+    processes: descendants(process.pid).length,
+    timers,
+    others: resources.length - timers,
+    listeners: process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0),
+    handlers: router.handlerCount,
+  };
+}
+
+async function inLanes(lanes: number, count: number, once: () => Promise<unknown>): Promise<void> {
+  let left = count;
+  const lane = async (): Promise<void> => {
+    while (left-- > 0) await once();
+  };
+  await Promise.all(Array.from({ length: Math.min(lanes, count) }, lane));
+}
