@@ -26,8 +26,9 @@ export function callFeatures(
   const forget = router.onContextsLost;
   router.onContextsLost = (contextIds, reason) => {
     forget?.(contextIds, reason);
-    dispatcher.cancel(({ message }) => contextIds.includes(message.srcId), new ChannelError(reason));
-    for (const contextId of contextIds) chains.closeAll(contextId);
+    const lost = new Set(contextIds);
+    dispatcher.cancel(({ message }) => lost.has(message.srcId), new ChannelError(reason));
+    chains.closeAll(lost);
   };
   const sourceId = (): number => currentCall().source.contextId;
   return {

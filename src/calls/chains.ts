@@ -32,10 +32,10 @@ export class Chains {
     this.#chains.delete(keyOf(source, id));
   }
 
-  /** Forgets all chains of a context. */
-  closeAll(source: number): void {
+  /** Forgets all chains of these contexts. */
+  closeAll(sources: ReadonlySet<number>): void {
     for (const key of this.#chains.keys()) {
-      if (key.startsWith(keyOf(source, ""))) this.#chains.delete(key);
+      if (sources.has(Number.parseInt(key, 10))) this.#chains.delete(key);
     }
   }
 
@@ -111,7 +111,7 @@ class Chain {
   }
 }
 
-function keyOf(source: number, id: number | ""): string {
+function keyOf(source: number, id: number): string {
   return `${source}:${id}`;
 }
 

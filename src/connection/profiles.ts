@@ -55,6 +55,7 @@ export class Profiles {
       this.#pending.delete(context);
     });
     this.#pending.set(context, known);
+    void context.disconnected.then(() => this.#pending.delete(context));
   }
 
   /** Fetches and writes those of contexts that are about to end, each once. Takes three seconds at most, never rejects. */

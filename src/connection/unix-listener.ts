@@ -19,6 +19,8 @@ const HELLO_TIMEOUT_MS = 10_000;
 const CLOSE_MS = 500;
 /** How many may be connected and have said nothing. */
 const MAX_STRANGERS = 100;
+/** How many programs may be connected: each takes a descriptor. */
+export const MAX_CLIENTS = 256;
 
 const log = getLogger("mitogen.unix");
 
@@ -139,7 +141,7 @@ export class UnixListener {
       const hello = end < 0 ? undefined : parseHello(heard.toString("latin1", 0, end));
       if (hello !== undefined) {
         socket.off("data", onData);
-        const refusal = versionRefusal(hello.protocolVersion);
+        const refusal = versionRefusal(hello.protocolVersion) ?? this.tooMany();
         if (refusal !== undefined) {
           // It stays a stranger until it leaves: one that never does must hold neither a descriptor nor the end of the listener.
           refuse(refusal);
@@ -155,6 +157,11 @@ export class UnixListener {
     socket.on("end", () => leave("it left before its greeting was complete"));
     socket.on("close", () => leave("it left before its greeting was complete"));
     socket.on("error", (error) => leave(error.message));
+  }
+
+  private tooMany(): string | undefined {
+    if (this.#links.size < MAX_CLIENTS) return undefined;
+    return `${MAX_CLIENTS} programs are connected, which is the most there may be`;
   }
 
   private admit(socket: Socket, pid: number, rest: Buffer): void {

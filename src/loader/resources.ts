@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { lstat, open, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Link } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { type ReadResource, readResourceWith, resourceError } from "../core/resource.ts";
@@ -16,7 +17,9 @@ const MAX_RESOURCE_BYTES = 16 * 1024 * 1024;
 /** Of a message beside the bytes. */
 const OVERHEAD_BYTES = 64;
 /** Requests of one context that wait for their turn; more are refused. */
-const MAX_WAITING = 4096;
+export const MAX_WAITING = 4096;
+/** The same of all contexts together. */
+export const MAX_ALL_WAITING = 65_536;
 const REFUSED = "ERR_RESOURCE_REFUSED";
 
 const log = getLogger("mitogen.responder");
@@ -35,12 +38,15 @@ interface Turns {
 /**
  * Answers GET_RESOURCE: gives contexts the files beside the modules they were sent. A child may be hostile: what it asks for is
  * checked before the disk is touched and again when links have been followed, and neither a flood of requests nor a child that does not read its
- * answers makes this process hold more than one resource for it at a time.
+ * answers makes this process hold more than one resource at a time for all that is behind the link to it.
  */
 export class ResourceServer {
   readonly #router: CoreRouter;
   readonly #wasSent: (contextId: number, moduleId: string) => boolean;
   readonly #turns: Map<number, Turns> = new Map();
+  #waiting = 0;
+  /** The last answer over each link: those behind it take turns. */
+  readonly #links: WeakMap<Link, Promise<void>> = new WeakMap();
 
   constructor(router: CoreRouter, wasSent: (contextId: number, moduleId: string) => boolean) {
     this.#router = router;
@@ -55,24 +61,39 @@ export class ResourceServer {
       turns = { last: Promise.resolve(), waiting: 0 };
       this.#turns.set(srcId, turns);
     }
-    if (turns.waiting >= MAX_WAITING) {
-      message.reply([`Cannot read resource: ${MAX_WAITING} requests of this context are waiting`, REFUSED]);
+    if (turns.waiting >= MAX_WAITING || this.#waiting >= MAX_ALL_WAITING) {
+      const isOwn = turns.waiting >= MAX_WAITING;
+      const what = isOwn ? `${MAX_WAITING} requests of this context` : `${MAX_ALL_WAITING} requests`;
+      message.reply([`Cannot read resource: ${what} are waiting`, REFUSED]);
+      if (turns.waiting === 0) this.#turns.delete(srcId);
       return;
     }
     turns.waiting += 1;
+    this.#waiting += 1;
     const own = turns;
     own.last = own.last
-      .then(() => this.answer(message))
+      .then(() => this.answerInTurn(message))
       .then(() => {
         own.waiting -= 1;
+        this.#waiting -= 1;
         if (own.waiting === 0) this.#turns.delete(srcId);
       });
   }
 
+  /** When those before it, of other contexts behind the same link, have been answered. */
+  private answerInTurn(message: Message): Promise<void> {
+    const link = this.#router.peerOf(message.srcId)?.link;
+    if (link === undefined) return this.answer(message, undefined);
+    const last = this.#links.get(link) ?? Promise.resolve();
+    const answered = last.then(() => this.answer(message, link));
+    this.#links.set(link, answered);
+    return answered;
+  }
+
   /** Never rejects. */
-  private async answer(message: Message): Promise<void> {
+  private async answer(message: Message, link: Link | undefined): Promise<void> {
     try {
-      await this.#router.peerOf(message.srcId)?.link.drained?.();
+      await link?.drained?.();
       const [id, path] = parseRequest(message.decode());
       if (!this.#wasSent(message.srcId, id) || !id.startsWith("file:")) {
         throw failure(id, path, REFUSED, "the module was not sent to this context");

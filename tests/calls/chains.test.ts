@@ -47,7 +47,7 @@ test("Chains forgets the one longest unused beyond its bound, and all of a calle
   assert.match(String(runIn(chains, 0, 2)), /not known here/);
   assert.equal(runIn(chains, 0, 1), "ran");
   assert.equal(runIn(chains, 7, 1), "ran");
-  chains.closeAll(0);
+  chains.closeAll(new Set([0]));
   assert.match(String(runIn(chains, 0, 1)), /not known here/);
   assert.equal(runIn(chains, 7, 1), "ran");
 });

@@ -9,7 +9,9 @@ import { captureLogs, printed } from "../support/fake-log-sink.ts";
 
 /** A context that sends `text` when it is asked for its profile. */
 function sending(text: unknown): Context {
-  const context = { name: "local.web1", goneReason: undefined, with: () => ({ call: async () => text }) };
+  const disconnected = new Promise(() => undefined);
+  const calls = { with: () => ({ call: async () => text }) };
+  const context = { name: "local.web1", goneReason: undefined, disconnected, ...calls };
   return context as unknown as Context;
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
 import { configFrame } from "../../src/bootstrap/config-frame.ts";
+import { MAX_CLIENTS } from "../../src/connection/unix-listener.ts";
 import { ChannelError, connect, listen, Router, StreamError } from "../../src/index.ts";
 import { encodeFrame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
@@ -150,6 +151,24 @@ describe("listen", () => {
     for (const socket of [late, ...strangers]) socket.destroy();
     const { router: client } = await connect(path);
     await client.shutdown();
+  });
+  it("lets 256 programs in, tells one more why not, and takes another when one has left", async () => {
+    await using router = new Router();
+    listen(router, { path });
+    const clients: Awaited<ReturnType<typeof connect>>[] = [];
+    while (clients.length < MAX_CLIENTS) {
+      clients.push(...(await Promise.all(Array.from({ length: 64 }, () => connect(path)))));
+    }
+    const refused = await failureOf(connect(path));
+    assert.match(refused.message, /256 programs are connected, which is the most there may be/);
+    const [first, ...others] = clients as [(typeof clients)[0], ...typeof clients];
+    await first.router.shutdown();
+    // Refused until the listener has seen it go.
+    let admitted: (typeof clients)[0] | undefined;
+    while (admitted === undefined) admitted = await connect(path).catch(() => undefined);
+    const { router: late, context } = admitted;
+    assert.ok((await context.ping()) >= 0);
+    await Promise.all([late.shutdown(), ...others.map(({ router: client }) => client.shutdown())]);
   });
   it("makes the program take calls, and does so again after the last listener was closed", async () => {
     await using router = new Router();

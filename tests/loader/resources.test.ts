@@ -3,9 +3,10 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, it, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { Peer } from "../../src/core/frame-router.ts";
 import { CoreRouter } from "../../src/core/router.ts";
 import { CallError, type Context, Router, ref, resource } from "../../src/index.ts";
-import { ResourceServer } from "../../src/loader/resources.ts";
+import { MAX_ALL_WAITING, MAX_WAITING, ResourceServer } from "../../src/loader/resources.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
@@ -322,11 +323,13 @@ function serverAndChild() {
   new ResourceServer(router, () => true);
   const link = new SlowLink();
   router.attach(link, 1, "child");
-  const request = (path: string): void => {
+  const request = (path: string, srcId = 1): void => {
     const body = encodeValue([MODULE, path]);
     const { GET_RESOURCE: handle } = Handle;
-    link.receive({ encoding: Encoding.CBOR, dstId: 0, srcId: 1, authId: 1, handle, replyTo: 1000, body });
+    link.receive({ encoding: Encoding.CBOR, dstId: 0, srcId, authId: srcId, handle, replyTo: 1000, body });
   };
+  /** Makes known that a context is behind the child. */
+  const introduce = (contextId: number): boolean => router.addRoute(contextId, router.peerOf(1) as Peer);
   const sent = (count: number): Promise<void> =>
     new Promise((resolve) => {
       link.onSent = () => {
@@ -334,8 +337,52 @@ function serverAndChild() {
       };
       link.onSent();
     });
-  return { link, request, sent };
+  return { link, request, introduce, sent };
 }
+
+test("ResourceServer gives all that is behind a link that is not read one resource at a time, by turns", async () => {
+  const { link, request, introduce, sent } = serverAndChild();
+  const ids = [2, 3, 4];
+  for (const id of ids) introduce(id);
+  const waits = (): Promise<void> =>
+    new Promise((resolve) => {
+      link.onWait = resolve;
+    });
+  let full = waits();
+  for (const id of [2, 2, 3, 4]) request("./largest.bin", id);
+  for (const count of [1, 2, 3]) {
+    await full;
+    assert.equal(link.sent.length, count);
+    assert.ok(link.queued < LARGEST + 100);
+    full = waits();
+    link.drain();
+  }
+  await sent(4);
+  // The second request of a context is behind the first ones of the others.
+  assert.deepEqual(
+    link.sent.map(({ dstId }) => dstId),
+    [2, 3, 4, 2],
+  );
+});
+
+test("ResourceServer refuses requests of many contexts when too many wait in all", async () => {
+  const { link, request, introduce, sent } = serverAndChild();
+  const contexts = MAX_ALL_WAITING / MAX_WAITING;
+  for (let id = 2; id < 2 + contexts; id++) {
+    introduce(id);
+    for (let i = 0; i < MAX_WAITING; i++) request("./nothing", id);
+  }
+  assert.equal(link.sent.length, 0);
+  introduce(1000);
+  request("./beside.txt", 1000);
+  const [reason] = decodeValue(Buffer.concat((link.sent[0] as Frame).body)) as [string];
+  assert.match(reason, /65536 requests are waiting/);
+  link.onWait = () => setImmediate(() => link.drain());
+  await sent(MAX_ALL_WAITING + 1);
+  request("./beside.txt", 1000);
+  await sent(MAX_ALL_WAITING + 2);
+  assert.ok(Buffer.isBuffer(decodeValue(Buffer.concat((link.sent.at(-1) as Frame).body))));
+});
 
 test("ResourceServer gives a context that does not read one resource at a time", async () => {
   const { link, request, sent } = serverAndChild();
