@@ -3,6 +3,9 @@
 /** Raised whenever a parent and a child of different versions would misunderstand each other. */
 export const PROTOCOL_VERSION = 1;
 
+/** Of each field. */
+const MAX_CHARACTERS = [9, 46, 20, 20, 10];
+
 /** What a child says of itself. A claim: nothing privileged may depend on it. */
 export interface Ready {
   readonly protocolVersion: number;
@@ -20,17 +23,9 @@ export function formatReady(nonce: string): string {
 
 /** Reads what follows `<nonce>:ready `; undefined when it is not what {@link formatReady} writes. */
 export function parseReady(text: string): Ready | undefined {
-  const match = /^(\d{1,9}) (\d{1,4}\.\d{1,4}\.\d{1,4}[\w.+-]{0,40}) (\w{1,20}) (\w{1,20}) (\d{1,10})$/.exec(
-    text,
-  );
-  if (match === null) return undefined;
-  const [, protocolVersion, nodeVersion, platform, arch, pid] = match as unknown as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+  const match = /^(\d+) (\d+\.\d+\.\d[\w.+-]*) (\w+) (\w+) (\d+)$/.exec(text);
+  const fields = match?.slice(1) as [string, string, string, string, string] | undefined;
+  if (!fields?.every((field, i) => field.length <= MAX_CHARACTERS[i]!)) return undefined;
+  const [protocolVersion, nodeVersion, platform, arch, pid] = fields;
   return { protocolVersion: Number(protocolVersion), nodeVersion, platform, arch, pid: Number(pid) };
 }

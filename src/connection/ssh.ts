@@ -175,9 +175,9 @@ function hostKeyVerdict(
 const DEBUG = /^debug[1-3]: /;
 const TURNED_AWAY =
   /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)|^Connection (?:closed|reset) by /i;
-const HOST_KEY_QUESTION = /continue connecting \(yes\/no[^)]*\)\? *$/;
+const HOST_KEY_QUESTION = /continue connecting \(yes\/no[^()]*\)\? *$/;
 const PASSPHRASE_QUESTION = /^Enter passphrase for (key )?['"]?.*: *$/;
-const DENIED_ONCE = /^(?:[^\s:]+@[^\s]+: )?Permission denied, please try again/i;
+const DENIED_ONCE = /^(?:[^\s:@]+@\S+: )?Permission denied, please try again/i;
 
 function answerTo(
   text: string,
@@ -196,7 +196,7 @@ function answerTo(
 }
 
 // At the start of a line, or behind `user@host: ` (OpenSSH 7.5): a shell says "sh: file: Permission denied" too.
-const DENIED = /^(?:[^\s:]+@[^\s]+: )?Permission denied \(([^)]*)\)/i;
+const DENIED = /^(?:[^\s:@]+@\S+: )?Permission denied \(([^)]*)\)/i;
 
 function deniedVerdict(line: string, options: SshOptions): Verdict | undefined {
   const methods = DENIED.exec(line)?.[1];

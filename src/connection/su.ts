@@ -16,8 +16,6 @@ export interface SuOptions extends PasswordOptions {
 
 /** BSD, Linux, CentOS 6, AIX. */
 const INCORRECT = ["sorry", "authentication failure", "incorrect password", "denied"];
-/** What the target's shell says of its start-up files, which it reads when the password was right. */
-const SHELL_COMPLAINT = /^(?!(\S*\/)?su: ).*permission denied/i;
 /** What stage 0 begins with: it moves the transport away. */
 const MOVE_TRANSPORT = "exec 3<&0 4>&1;";
 
@@ -46,8 +44,13 @@ export const suMethod: ConnectionMethod<SuOptions> = {
         passwordPrompt === undefined ? isPasswordPrompt(text) : endsWithPrompt(text, passwordPrompt),
       isRefusal: (line) =>
         wrong.some((text) => line.toLowerCase().includes(text)) &&
-        (incorrectPrompts !== INCORRECT || !SHELL_COMPLAINT.test(line)),
+        (incorrectPrompts !== INCORRECT || !isShellComplaint(line)),
       isTerminalDemand: (line) => /^su: .*(\btty\b|terminal)/i.test(line),
     };
   },
 };
+
+/** What the target's shell says of its start-up files, which it reads when the password was right. */
+function isShellComplaint(line: string): boolean {
+  return /permission denied/i.test(line) && !/^(?:\S*\/)?su: /i.test(line);
+}

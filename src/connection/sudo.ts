@@ -84,6 +84,9 @@ function flagsOf(options: SudoOptions): SudoFlags {
   return { ...parseSudoArgs(options.sudoArgs ?? []), ...Object.fromEntries(given) };
 }
 
+/** What a PAM module may print behind the token, in characters. */
+const MAX_PAM_PROMPT = 52;
+
 /** Ours and of this connect alone, so that nothing else on the stream can look like it. */
 function prompt({ nonce }: BootLine): string {
   return `mitogen-sudo-${nonce.slice(0, 8)}:`;
@@ -97,7 +100,9 @@ export function isSudoPrompt(text: string, token: string): boolean {
   const at = text.lastIndexOf(token);
   if (at < 0) return false;
   const rest = text.slice(at + token.length);
-  return text.slice(0, at).endsWith("[sudo: ") ? /^\] [^*\n]{1,50}$/.test(rest) : rest === "";
+  return text.slice(0, at).endsWith("[sudo: ")
+    ? rest.length <= MAX_PAM_PROMPT && /^\] [^*\n]+$/.test(rest)
+    : rest === "";
 }
 
 /** The count that a line of sudo begins with when attempts were wrong, in every language. */

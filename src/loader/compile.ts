@@ -223,7 +223,7 @@ function isEither(declared: ModuleFormat | undefined): boolean {
 
 /** Whether an ES module in TypeScript needs a `require` that nobody else makes. */
 function wantsRequire(text: string, declared: ModuleFormat | undefined): boolean {
-  if (/^\s*(?:export\s+)?import\s+[\w$]+\s*=\s*require\s*\(/m.test(text)) return true;
+  if (/^[\t ]*(?:export\s+)?import\s+[\w$]+\s*=\s*require\s*\(/m.test(text)) return true;
   return (
     isEither(declared) &&
     /\brequire\s*[.(]/.test(text) &&

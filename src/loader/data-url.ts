@@ -5,8 +5,8 @@ import type { ModuleFormat } from "./module-record.ts";
  * for a type that is no module.
  */
 export function parseDataUrl(url: string): { format: ModuleFormat; text: string } {
-  const [, type, base64, body] =
-    /^data:([^/,]+\/[^;,]+)[^,]*?(;base64)?,([^#]*)/i.exec(url) ?? ([] as undefined[]);
+  const [, type, parameters = "", body] =
+    /^data:([^/,]+\/[^;,]+)((?:;[^,]*)?),([^#]*)/i.exec(url) ?? ([] as undefined[]);
   const format = formatOf(type);
   if (format === undefined || body === undefined) {
     const shown = url.length > 100 ? `${url.slice(0, 100)}…` : url;
@@ -15,7 +15,8 @@ export function parseDataUrl(url: string): { format: ModuleFormat; text: string 
     });
   }
   const decoded = decodeURIComponent(body);
-  return { format, text: base64 === undefined ? decoded : Buffer.from(decoded, "base64").toString() };
+  const isBase64 = /;base64$/i.test(parameters);
+  return { format, text: isBase64 ? Buffer.from(decoded, "base64").toString() : decoded };
 }
 
 function formatOf(type: string | undefined): ModuleFormat | undefined {

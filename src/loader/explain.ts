@@ -163,7 +163,7 @@ function chainFrom(
 
 function isMissing(id: string): boolean {
   try {
-    return id.startsWith("file:") && !existsSync(fileURLToPath(id.replace(/[?#].*$/, "")));
+    return id.startsWith("file:") && !existsSync(fileURLToPath(id.replace(/[?#][\s\S]*/, "")));
   } catch {
     return true;
   }

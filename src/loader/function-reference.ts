@@ -332,5 +332,6 @@ function isClass(fn: AnyFunction): boolean {
 /** Shorthand methods have no `prototype` and a name before their parentheses. */
 function isMethod(fn: AnyFunction): boolean {
   const text = Function.prototype.toString.call(fn).slice(0, 200);
-  return /^(?:async\s+)?(?:get\s+|set\s+)?\*?\s*(?!function\b|async\b)[\w$#]+\s*\(/.test(text);
+  const name = /^(?:async\s+|get\s+|set\s+|\*\s*)*([\w$#]+)\s*\(/.exec(text)?.[1];
+  return name !== undefined && name !== "function" && name !== "async";
 }

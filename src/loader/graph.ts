@@ -294,10 +294,13 @@ export function printChain(chain: readonly string[]): string {
   return chain.map(shortName).join(" → ");
 }
 
+const NODE_MODULES = "/node_modules/";
+
 /** A path as a reader thinks of it: from its package, or from where the program runs. */
 export function shortName(id: string): string {
-  const [, installed] = /.*\/node_modules\/(.*)$/.exec(id) ?? [];
-  if (installed !== undefined || !id.startsWith("file:")) return installed ?? id.slice(0, 100);
+  const at = id.lastIndexOf(NODE_MODULES);
+  if (at >= 0) return id.slice(at + NODE_MODULES.length);
+  if (!id.startsWith("file:")) return id.slice(0, 100);
   const path = relative(process.cwd(), fileURLToPath(id));
   return path.startsWith("..") ? fileURLToPath(id) : path;
 }

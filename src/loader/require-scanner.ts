@@ -68,7 +68,8 @@ class Scanner {
   #call(kind: "require" | "import"): void {
     const match = matchAt(LITERAL_CALL, this.#source, this.#at);
     const specifier = match?.[2];
-    if (specifier === undefined || specifier.includes("\\")) return;
+    if (specifier === undefined || specifier.length > MAX_SPECIFIER || specifier.includes("\\")) return;
+    if (match?.[1] !== match?.[3]) return;
     this.#found.push({ specifier, kind, isOptional: this.#tries > 0 });
   }
 
@@ -158,7 +159,8 @@ class Scanner {
   }
 }
 
-const LITERAL_CALL = /\s{0,99}\(\s{0,99}(["'`])([^"'`\n$]{1,1000})\1\s{0,99}[,)]/y;
+const MAX_SPECIFIER = 1000;
+const LITERAL_CALL = /\s*\(\s*(["'`])([^"'`\n$]+)(["'`])\s*[,)]/y;
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
   pattern.lastIndex = at;

@@ -136,7 +136,7 @@ function noopOf(parentId: string): string {
 function requiredId(resolved: string): string {
   if (isBuiltin(resolved)) return resolved.startsWith("node:") ? resolved : `node:${resolved}`;
   // tsx hangs queries on the paths it answers with.
-  const path = resolved.includes("?") && !isFile(resolved) ? resolved.replace(/\?.*$/, "") : resolved;
+  const path = resolved.includes("?") && !isFile(resolved) ? resolved.replace(/\?[\s\S]*/, "") : resolved;
   return pathToFileURL(path).href;
 }
 

@@ -71,7 +71,7 @@ export function decideRequest(
   }
   if (!("id" in destination)) return destination;
   // Every query would be one more module to keep.
-  const id = context.names(destination.id) ? destination.id : destination.id.replace(/[?#].*$/, "");
+  const id = context.names(destination.id) ? destination.id : destination.id.replace(/[?#][\s\S]*/, "");
   const refused = idRefusal(id, parentId, context, rules);
   return refused === undefined ? { id } : { refused, id };
 }
@@ -136,7 +136,7 @@ function specifierRefusal(
   if (/^\s|\s$|[\0-\x1f\x7f\\]|%(?:2e|2f|5c|00)|%(?![\da-f]{2})/i.test(specifier))
     return "the specifier has characters that are not allowed";
   if (!isPath(specifier) && !specifier.startsWith("file:")) {
-    if (/^(?!node:)[a-z][a-z0-9+.-]*:/i.test(specifier)) return ONLY_FILES;
+    if (/^[a-z][a-z0-9+.-]*:/i.test(specifier) && !/^node:/i.test(specifier)) return ONLY_FILES;
     const parts = specifier.replace(/\/$/, "").split("/");
     // Empty parts would make names without end for one file.
     return parts.some((part) => part === ".." || part === "." || part === "")

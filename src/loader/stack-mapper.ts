@@ -85,7 +85,7 @@ function authoredPlace(id: string, line: number, column: number): string {
   if (isInstalled(file)) return place;
   const entry = findSourceMap(file)?.findEntry(line - 1, column - 1);
   if (entry === undefined || !("originalLine" in entry)) return place;
-  const source = entry.originalSource.replace(/\?.*$/, "");
+  const source = entry.originalSource.replace(/\?[\s\S]*/, "");
   return source === id || source === file
     ? place
     : `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;

@@ -155,10 +155,16 @@ function forEsbuild(all: Record<string, unknown>): CompilerOptions {
 
 /** JSON with comments and trailing commas. A file that is not even that changes nothing: the type checker reports it. */
 function parseWithComments(text: string): Record<string, unknown> | undefined {
-  const token =
-    /"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\/|,(?=(?:\s|\/\/[^\n]*|\/\*[\s\S]*?\*\/)*[\]}])/g;
+  // Each has a way to end at the end of the text, so that none is looked for again and again.
+  const comment = /("(?:[^"\\]|\\[\s\S])*"?)|\/\/[^\n]*|\/\*[^*]*(?:\*+[^*/][^*]*)*(?:\*+\/)?/g;
+  const trailingComma = /("(?:[^"\\]|\\[\s\S])*"?)|,(\s*[\]}])/g;
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, "").replace(token, (match) => (match[0] === '"' ? match : "")));
+    return JSON.parse(
+      text
+        .replace(/^\uFEFF/, "")
+        .replace(comment, "$1")
+        .replace(trailingComma, "$1$2"),
+    );
   } catch {
     return undefined;
   }

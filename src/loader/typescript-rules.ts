@@ -23,7 +23,7 @@ export function runsUnderLoader(): boolean {
 
 /** Whether a module is written in TypeScript, by its extension. */
 export function isTypeScript(id: string): boolean {
-  return id.startsWith("file:") && /\.(?:[cm]?ts|tsx)$/.test(id.replace(/[?#].*$/, ""));
+  return id.startsWith("file:") && /\.(?:[cm]?ts|tsx)$/.test(id.replace(/[?#][\s\S]*/, ""));
 }
 
 /** Whether a specifier is a place and not a name. */

@@ -97,12 +97,14 @@ export class CborReader {
 
   /**
    * Bytes that the value may keep: a view when they are at least half of the input, so that a big value is not
-   * copied, otherwise memory of their own, so that a small one does not keep a big message alive.
+   * copied, otherwise memory of their own, so that a small one does not keep a big message alive. A Buffer may share it with other
+   * small Buffers, as Node's own do.
    */
-  protected take(size: number): Buffer {
+  protected take(size: number, mayShare?: boolean): Buffer {
     const at = this.skip(size);
     const view = this.bytes.subarray(at, this.at) as Buffer;
-    return size * 2 < this.bytes.length ? Buffer.from(new Uint8Array(view).buffer) : view;
+    if (size * 2 >= this.bytes.length) return view;
+    return Buffer.from(mayShare ? view : (new Uint8Array(view).buffer as never));
   }
 
   /** A container begins. Checked before anything is allocated: each of its items has at least one byte. */

@@ -2,6 +2,7 @@
 import { Blob } from "./blob.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { errorOfRecord } from "./error-value.ts";
+import { isCrowded } from "./key-crowd.ts";
 import { HEAVY_ITEMS, type Limits } from "./limits.ts";
 import { MAX_CONTEXT_NAME, type Reviver } from "./references.ts";
 import { Secret } from "./secret.ts";
@@ -17,6 +18,13 @@ export interface DecodeOptions {
 
 const MAX_DATE_SECONDS = 8.64e12;
 const MAX_ID = 0xffffffff;
+const SHORT_LIST = 32;
+/**
+ * V8 keeps the values of keys like "1000" in an array that has room for all numbers up to it: 12 KB for a key of four bytes. Unless
+ * a key was too far away for that, once.
+ */
+const MAX_GAP = 50;
+const FAR_INDEX = "4294967294";
 const hasOwn = Object.prototype.hasOwnProperty;
 
 /**
@@ -53,7 +61,7 @@ class Decoder extends CborReader {
           : -1n - this.bytes.readBigUInt64BE(start + 1);
       case 2:
         this.charge(HEAVY_ITEMS);
-        return this.take(argument);
+        return this.take(argument, true);
       case 3:
         return this.text(argument);
       case 4:
@@ -68,8 +76,9 @@ class Decoder extends CborReader {
 
   private list(length: number): unknown[] {
     this.enter(length);
-    const list: unknown[] = [];
-    for (let i = 0; i < length; i++) list.push(this.item());
+    // A short one is made as long as it gets: growing an empty one takes room for 17.
+    const list: unknown[] = length < SHORT_LIST ? new Array(length) : [];
+    for (let i = 0; i < length; i++) list[i] = this.item();
     this.leave();
     return list;
   }
@@ -77,10 +86,16 @@ class Decoder extends CborReader {
   private plain(size: number): Record<string, unknown> {
     this.enter(size * 2);
     const object: Record<string, unknown> = {};
+    let isSparse = false;
     for (let i = 0; i < size; i++) {
       const key = this.item();
       if (typeof key !== "string") this.fail("key of an object is not text");
       if (key === "__proto__" || hasOwn.call(object, key)) this.fail("__proto__ or duplicate key");
+      if (!isSparse && key < ":" && Number(key) > i + MAX_GAP) {
+        isSparse = true;
+        object[FAR_INDEX] = 0;
+        delete object[FAR_INDEX];
+      }
       object[key] = this.item();
     }
     this.leave();
@@ -88,11 +103,16 @@ class Decoder extends CborReader {
   }
 
   private map(size: number): Map<unknown, unknown> {
-    this.enter(size * 2);
+    const items = this.keys(size * 2, 2);
     const map = new Map<unknown, unknown>();
-    for (let i = 0; i < size; i++) map.set(this.item(), this.item());
-    this.leave();
+    for (let i = 0; i < items.length; i += 2) map.set(items[i], items[i + 1]);
     return map.size === size ? map : this.fail("duplicate key");
+  }
+
+  /** The items of a collection, of which every `stride`-th is a key. */
+  private keys(length: number, stride: number): unknown[] {
+    const items = this.list(length);
+    return isCrowded(items, stride) ? this.fail("keys that V8 hashes alike") : items;
   }
 
   private tagged(tag: number): unknown {
@@ -104,7 +124,7 @@ class Decoder extends CborReader {
       case Tag.negativeBigint:
         return -1n - this.bigint();
       case Tag.set: {
-        const list = this.list(this.head(4));
+        const list = this.keys(this.head(4), 1);
         const set = new Set(list);
         return set.size === list.length ? set : this.fail("duplicate member");
       }

@@ -134,3 +134,27 @@ test("decodeValue leaves no trace of hostile keys", () => {
   }
   refuses(hex("a1 69 5f5f70726f746f5f5f a1 61 61 01"));
 });
+
+test('decodeValue does not let keys like "1000" claim room for a thousand values', () => {
+  const message = (key: string) =>
+    repeated(`a1${Buffer.from(encodeValue(key)[0]!).toString("hex")}01`, 20_000);
+  const bytesFor = (key: string): number => {
+    const before = process.memoryUsage().heapUsed;
+    const value = decodeValue(message(key)) as object[];
+    const used = process.memoryUsage().heapUsed - before;
+    assert.deepEqual(value[19_999], { [key]: 1 });
+    return used;
+  };
+  // 20,000 times 12 KB it was.
+  for (const key of ["300", "900", "1020"]) assert.ok(bytesFor(key) < 100 * MEBI, key);
+});
+
+test("decodeValue keeps keys that are far apart numbers, in the order that JavaScript gives them", () => {
+  const value = { "": 0, 0: 1, 100: 2, 50: 3, 4294967294: 4, "-5": 5, "1e3": 6, 4294967295: 7 };
+  assert.deepEqual(decodeValue(encodeValue(value)[0]!), value);
+  const message = Buffer.from(
+    `a26a${Buffer.from("4294967294").toString("hex")}0163${Buffer.from("900").toString("hex")}02`,
+    "hex",
+  );
+  assert.deepEqual(decodeValue(message), { 900: 2, 4294967294: 1 });
+});
