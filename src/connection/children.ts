@@ -11,6 +11,7 @@ import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
+import { reaper } from "./reaper.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -257,6 +258,7 @@ export class Children {
     const ends = [...this.#links.keys()].map((id) => this.end(id));
     await Promise.all([...attempts, ...ends]);
     await Promise.all([...this.#unreaped]);
+    await reaper.settle();
   }
 
   /** Shutdown waits for processes whose links have broken, too. */
