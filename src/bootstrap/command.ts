@@ -31,6 +31,17 @@ catch(e){if(e.code!="EAGAIN")throw e;Atomics.wait(new Int32Array(new SharedArray
 r=zlib.brotliDecompressSync(b)+"";
 (0,eval)(r)(require,{source:r,payload:b,nonce:m})}`;
 
+/** Behind the start of node in the background. */
+const WAIT = [
+  'p=$(printf "\\41" 2>&-)&&eval p=\\$$p',
+  'trap "" 1 2 15',
+  "wait $p",
+  "r=$?",
+  "exec 2>&-",
+  "kill -15 -$p&&{ sleep 1;kill -9 -$p;}",
+  "exit $r",
+].join(";");
+
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
 export const STAGE_0: string = makeStage0();
 
@@ -71,7 +82,12 @@ function makeStage0(): string {
     `echo $0${MARK_SHELL}>&4`,
     "l=$1",
     "shift",
-    `:|{ exec 5<&0;:|exec "$@" --experimental-vm-modules -e "${evaluate}" $0 $l 3<&3 4>&4 5<&5 6<&0;}`,
+    "s=",
+    "command -v setsid>/dev/null&&s=setsid",
+    // What runs in the background ignores SIGINT, but node undoes that when it starts. What stands for its pid has a character that csh
+    // would expand. Then the shell waits, whatever its own group is sent, and ends what node leaves: the group that bears node's pid is
+    // node's own, or, where there is no setsid, there is none.
+    `:|{ exec 5<&0;:|exec $s "$@" --experimental-vm-modules -e "${evaluate}" $0 $l 3<&3 4>&4 5<&5 6<&0&${WAIT};}`,
   ].join(";");
 }
 

@@ -103,8 +103,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     log.debug(`Starting ${printCommand(this.#argv)}${using}`);
     let tool: ToolProcess;
     try {
-      const isDetached = dialogue !== undefined && dialogue.terminal !== "never";
-      tool = new ToolProcess(this.#argv, { terminal, isDetached });
+      tool = new ToolProcess(this.#argv, { terminal });
     } catch (error) {
       this.failToStart(error as Error);
       return;
@@ -203,6 +202,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (this.#isOver) return;
     if (this.#conversation?.wantsTerminal === true && terminal === undefined) {
       this.#handshake = this.newHandshake();
+      void tool.end(0);
       void this.startOnTerminal(true);
       return;
     }

@@ -18,6 +18,7 @@ import {
   DEFAULT_CONNECT_MS,
 } from "./method.ts";
 import { Pressure } from "./pressure.ts";
+import { reaper } from "./reaper.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -271,6 +272,7 @@ export class Children {
     const ends = [...this.#links.keys()].map((id) => this.end(id));
     await Promise.all([...attempts, ...ends]);
     await Promise.all([...this.#unreaped]);
+    await reaper.settle();
   }
 
   /** Shutdown waits for processes whose links have broken, too. */

@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
-import { descendants, isRunning, type ProcessInfo } from "../core/process-tree.ts";
+import { listProcesses } from "../core/process-tree.ts";
+import { reaper } from "./reaper.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How a process ended; both null when it was never started. */
@@ -15,22 +17,21 @@ export interface Exit {
 export interface ToolSettings {
   /** Gives it a controlling terminal. */
   readonly terminal?: Terminal | undefined;
-  /** It shall not find the terminal that this program was started from: its questions would appear there. */
-  readonly isDetached?: boolean | undefined;
 }
 
 const log = getLogger("mitogen.connect");
 
-/** How long SIGTERM may take before SIGKILL. */
-const SIGTERM_MS = 1000;
-/** How often is looked for processes that are not our own children: of their end the kernel tells only their parent. */
-const POLL_MS = 20;
+/** How long the exit of what was sent SIGKILL is waited for. */
+const REAP_MS = 1000;
+/** How often is looked whether what it has left in its process group has ended. */
+const LEFT_POLL_MS = 200;
 /** How long after the exit the streams may stay open before they are closed: a daemon may hold them for ever. */
 const DRAIN_MS = 250;
 
 /**
- * The process a connection runs over: the child's own shell, or a tool such as ssh. It never keeps this program alive, and when this
- * program exits while it is still needed to end something, it is killed.
+ * The process a connection runs over: the child's own shell, or a tool such as ssh. It never keeps this program alive, and the reaper ends
+ * it when this program has ended. It leads a session of its own: it must not find the terminal that this program was started from, where
+ * its questions would appear and Ctrl-C would reach it before the program decides; and the process group is how it is ended whole.
  */
 export class ToolProcess {
   /** The data streams: the payload, then the protocol. */
@@ -46,14 +47,18 @@ export class ToolProcess {
   readonly #open: Set<Socket>;
   #exit: Exit | undefined;
   #isEnding = false;
+  /** Lets the reaper forget it. */
+  #forget: () => void = () => undefined;
 
   /** Starts it; like `spawn`, throws only for malformed arguments. */
-  constructor(argv: readonly string[], { terminal, isDetached = false }: ToolSettings = {}) {
+  constructor(argv: readonly string[], { terminal }: ToolSettings = {}) {
+    // First, so that it can be told at once: between the two a SIGKILL of this program would leave the process alone.
+    reaper.start();
     const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
     const child = spawn(command, args, {
       stdio: terminal === undefined ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "ignore", "pipe", "pipe"],
       env: terminal?.env() ?? process.env,
-      detached: isDetached,
+      detached: true,
     });
     const streams = child.stdio as unknown as Socket[];
     const [keyboard, screen, stderr, dataIn, dataOut] = streams as [Socket, Socket, Socket, Socket, Socket];
@@ -76,12 +81,15 @@ export class ToolProcess {
       });
       child.once("exit", (code, signal) => {
         this.#exit = { code, signal };
-        if (!this.#isEnding) live.delete(this);
+        live.delete(this);
+        this.forgetOnceGone();
         resolve(this.#exit);
       });
     });
     this.exited.catch(() => undefined); // whoever needs it looks
-    if (child.pid !== undefined) track(this);
+    if (child.pid === undefined) return;
+    this.#forget = reaper.add(`-${child.pid}`);
+    track(this);
   }
 
   get pid(): number | undefined {
@@ -113,7 +121,7 @@ export class ToolProcess {
     this.promptIn.destroy();
   }
 
-  /** From now on it, and all below it, is not killed when this program exits: it ends by itself when its input does. */
+  /** It is a child now: from here on it is not killed when this program exits, but ends by itself when its input does. */
   leave(): void {
     live.delete(this);
   }
@@ -124,6 +132,7 @@ export class ToolProcess {
    */
   async abandon(graceMs?: number): Promise<void> {
     this.leave();
+    this.#forget();
     this.hangUp();
     if (graceMs === undefined || this.pid === undefined || (await within(this.exited, graceMs))) return;
     kill(this.pid, "SIGKILL");
@@ -134,40 +143,46 @@ export class ToolProcess {
    * reaped; never rejects.
    */
   async end(graceMs: number): Promise<void> {
-    if (this.pid === undefined || this.#exit !== undefined) return;
-    if (await within(this.exited, graceMs)) return;
+    const { pid } = this;
+    if (pid === undefined) return;
     this.#isEnding = true;
-    // Looked up now: once a shell in the middle has ended, what it started is nobody's descendant any more.
-    const tree = descendants(this.pid);
-    this.signalTree("SIGTERM", tree);
-    const deadline = Date.now() + SIGTERM_MS;
-    while ((this.#exit === undefined || tree.some(isRunning)) && Date.now() < deadline) await pause(POLL_MS);
-    this.signalTree("SIGKILL", tree);
-    if (!(await within(this.exited, SIGTERM_MS)))
-      log.warning(`Process ${this.pid} could not be ended; it may run as another user`);
+    if (!(await within(this.exited, graceMs)) || this.isThere) {
+      await endTree(pid, "SIGTERM", () => this.#exit !== undefined, true);
+      if (!(await within(this.exited, REAP_MS)))
+        log.warning(`Process ${pid} could not be ended; it may run as another user`);
+    }
     live.delete(this);
+    this.#forget();
   }
 
-  /** Signals it and all below it. What runs as another user cannot be signalled; it ends with its pipes. */
-  signalTree(signal: NodeJS.Signals, tree: readonly ProcessInfo[] = descendants(this.pid ?? 0)): void {
-    if (this.pid === undefined) return;
-    const pids = tree.filter(isRunning).map(({ pid }) => pid);
-    if (this.#exit === undefined) pids.push(this.pid);
-    for (const pid of pids) kill(pid, signal);
+  /** Ends it and its process group at once. What runs as another user cannot be signalled; it ends with its pipes. */
+  kill(): void {
+    if (this.pid !== undefined) kill(-this.pid, "SIGKILL");
+  }
+
+  /** The reaper is needed for as long as it has left anything in its process group; `end` knows itself. */
+  private forgetOnceGone(): void {
+    if (this.#isEnding) return;
+    if (this.isThere) setTimeout(() => this.forgetOnceGone(), LEFT_POLL_MS).unref();
+    else this.#forget();
+  }
+
+  /** Whether it runs, or something that it has left in its process group. */
+  private get isThere(): boolean {
+    if (this.pid === undefined || !kill(-this.pid, 0)) return false;
+    // Zombies do not count: their parent may be an init that reaps nobody.
+    const processes = listProcesses();
+    return processes.length === 0 || processes.some(({ group }) => group === this.pid);
   }
 }
 
-function kill(pid: number, signal: NodeJS.Signals): void {
+/** False when there is no such process, or it is another user's. */
+function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
-    process.kill(pid, signal);
+    return process.kill(pid, signal);
   } catch {
-    // Gone, or another user's.
+    return false;
   }
-}
-
-/** Does not keep the program alive. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
 /** `exit code 3`, `signal SIGKILL`; a shell's code above 128 is the signal its command died of. */
@@ -201,6 +216,6 @@ function track(tool: ToolProcess): void {
   if (isWatchingExit) return;
   isWatchingExit = true;
   process.once("exit", () => {
-    for (const each of live) each.signalTree("SIGKILL");
+    for (const each of live) each.kill();
   });
 }

@@ -1,9 +1,11 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { resolve } from "node:path";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
+import { reaper } from "./reaper.ts";
 import { Router } from "./router.ts";
 import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts";
 import { listenAt, temporarySocketPath } from "./unix-socket.ts";
@@ -66,7 +68,9 @@ export class UnixListener {
     this.#server.unref();
     process.once("exit", remove);
     router.takeCalls(() => acceptCalls(router));
-    this.#undo = [remove, () => process.off("exit", remove), disown];
+    // A signal that ends the program runs no handler.
+    const forget = reaper.add(resolve(path));
+    this.#undo = [remove, () => process.off("exit", remove), forget, disown];
   }
 
   /** Takes the socket away and ends the connections. Idempotent, never rejects. */
@@ -83,9 +87,9 @@ export class UnixListener {
   async wait(): Promise<void> {
     const { broker } = this.#router;
     broker.hold();
-    await new Promise<void>((resolve) => {
-      if (this.#server.listening) this.#server.once("close", resolve);
-      else resolve();
+    await new Promise<void>((done) => {
+      if (this.#server.listening) this.#server.once("close", done);
+      else done();
     });
     broker.release();
   }
@@ -102,7 +106,7 @@ export class UnixListener {
   private async end(): Promise<void> {
     for (const undo of this.#undo) undo();
     for (const socket of this.#strangers) socket.destroy();
-    const closed = new Promise((resolve) => this.#server.close(resolve));
+    const closed = new Promise((done) => this.#server.close(done));
     for (const link of this.#links) link.close();
     const timer = setTimeout(() => {
       for (const link of this.#links) link.abort(`${link.name}: did not leave when the listener was closed`);

@@ -1,26 +1,104 @@
-import { descendants, isRunning } from "./process-tree.ts";
+import { listProcesses, type ProcessInfo } from "./process-tree.ts";
 
-/** How long the first signal may take before SIGKILL. */
+/** How long the first signal may take before SIGKILL, and how long that is repeated for what was started meanwhile. */
 const GRACE_MS = 1000;
+/** How often is looked for processes that are not our own children: of their end the kernel tells only their parent. */
+const POLL_MS = 20;
 
 /**
- * Ends a process of ours, and what it started: by `signal`, and by SIGKILL what is left a second later. Returns once the first has been
- * sent; keeps nothing alive. `hasEnded` tells whether the process has been reaped: from then on its pid may be another's.
+ * Ends a process of ours and what it started: by `signal`, and by SIGKILL what is left a second later. Sends the first before it returns;
+ * resolves when nothing is left, or what is left cannot be ended; never rejects, keeps nothing alive. `hasEnded` tells whether the
+ * process has been reaped: from then on its pid may be another's. With `isLeader` it was started in a process group of its own.
  */
-export function endTree(pid: number, signal: NodeJS.Signals, hasEnded: () => boolean): void {
-  // Looked up now: once a shell in the middle has ended, what it started is nobody's descendant any more.
-  const tree = descendants(pid);
-  const send = (name: NodeJS.Signals): void => {
-    const pids = tree.filter(isRunning).map((info) => info.pid);
-    if (!hasEnded()) pids.push(pid);
-    for (const each of pids) {
-      try {
-        process.kill(each, name);
-      } catch {
-        // Gone, or another user's.
+export async function endTree(
+  pid: number,
+  signal: NodeJS.Signals,
+  hasEnded: () => boolean,
+  isLeader = false,
+): Promise<void> {
+  const tree = new ProcessTree(pid, hasEnded, isLeader);
+  const killAt = Date.now() + GRACE_MS;
+  tree.signal(signal);
+  while (tree.isThere) {
+    const now = Date.now();
+    if (now >= killAt + GRACE_MS) return;
+    if (now >= killAt) tree.signal("SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
+  }
+}
+
+/** A process and what it started, looked up anew for every signal: a shell that traps SIGTERM starts something afterwards. */
+export class ProcessTree {
+  readonly #pid: number;
+  readonly #hasEnded: () => boolean;
+  readonly #isLeader: boolean;
+  /** Kept, for once a shell in the middle has ended, what it started is nobody's descendant any more. */
+  #known: readonly ProcessInfo[] = [];
+  readonly #sent: Map<number, NodeJS.Signals> = new Map();
+  /** The process groups that these processes lead. */
+  readonly #groups: Set<number> = new Set();
+
+  constructor(pid: number, hasEnded: () => boolean, isLeader: boolean) {
+    this.#pid = pid;
+    this.#hasEnded = hasEnded;
+    this.#isLeader = isLeader;
+    if (isLeader) this.#groups.add(pid);
+  }
+
+  /** Sends it to all there are that have not been sent it before. */
+  signal(signal: NodeJS.Signals): void {
+    for (const pid of this.pids()) {
+      if (this.#sent.get(pid) === signal) continue;
+      this.#sent.set(pid, signal);
+      send(pid, signal);
+    }
+  }
+
+  get isThere(): boolean {
+    return this.pids().length > 0;
+  }
+
+  private pids(): number[] {
+    const hasEnded = this.#hasEnded();
+    const all = listProcesses();
+    // Where there is no /proc, its group is what can be known of what it started.
+    if (all.length === 0 && this.#isLeader) return send(-this.#pid, 0) ? [-this.#pid] : [];
+    this.#known = this.look(all, hasEnded);
+    const pids = this.#known.map(({ pid }) => pid);
+    if (!hasEnded && !pids.includes(this.#pid)) pids.push(this.#pid);
+    return pids;
+  }
+
+  private look(all: readonly ProcessInfo[], hasEnded: boolean): ProcessInfo[] {
+    const starts = new Map(this.#known.map(({ pid, startTime }) => [pid, startTime]));
+    const found = all.filter(
+      ({ pid, group, startTime }) =>
+        starts.get(pid) === startTime || this.#groups.has(group) || (pid === this.#pid && !hasEnded),
+    );
+    const pids = new Set(found.map(({ pid }) => pid));
+    // Grows while it is walked.
+    for (const { pid, group } of found) {
+      if (pid === group) this.#groups.add(group);
+      for (const info of all) {
+        if (pids.has(info.pid) || (info.parentPid !== pid && !this.#groups.has(info.group))) continue;
+        pids.add(info.pid);
+        found.push(info);
       }
     }
-  };
-  send(signal);
-  setTimeout(send, GRACE_MS, "SIGKILL").unref();
+    // The number of a group that has no member left may become another's.
+    for (const each of this.#groups) {
+      if (!found.some(({ group }) => group === each)) this.#groups.delete(each);
+    }
+    return found;
+  }
+}
+
+/** Whether it is there and may be signalled. */
+function send(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false; // Gone, or another user's.
+  }
 }

@@ -22,16 +22,6 @@ export function descendantsInGroup(rootPid: number): ProcessInfo[] {
   );
 }
 
-/** All processes below `rootPid`, parents first. Empty where there is no /proc. */
-export function descendants(rootPid: number): ProcessInfo[] {
-  return below(rootPid, listProcesses());
-}
-
-/** Whether it, and no other process that got its pid since, still runs. A zombie has ended. */
-export function isRunning({ pid, startTime }: ProcessInfo): boolean {
-  return readProcess(String(pid))?.startTime === startTime;
-}
-
 function below(rootPid: number, processes: readonly ProcessInfo[]): ProcessInfo[] {
   const found: ProcessInfo[] = [];
   const parents = [rootPid];
@@ -45,7 +35,8 @@ function below(rootPid: number, processes: readonly ProcessInfo[]): ProcessInfo[
   return found;
 }
 
-function listProcesses(): ProcessInfo[] {
+/** Zombies have ended: they are left out. Empty where there is no /proc. */
+export function listProcesses(): ProcessInfo[] {
   let names: string[] = [];
   try {
     names = readdirSync("/proc");

@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import type { Context } from "../core/context.ts";
+import { reaper } from "../connection/reaper.ts";
 import { endTree } from "../core/end-tree.ts";
 import { checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
@@ -62,6 +63,7 @@ export async function runSsh(
   if (context.goneReason !== undefined) throw new ChannelError(context.goneReason);
   await removeStaleFolders();
   const folder = makeSshFolder();
+  const forget = reaper.add(folder.path);
   const sessions = new Sessions(context, folder.nonce);
   try {
     await sessions.listen(folder.socketPath);
@@ -71,6 +73,7 @@ export async function runSsh(
     live.delete(folder.path);
     sessions.close();
     removeFolder(folder.path);
+    forget();
   }
 }
 
@@ -90,8 +93,9 @@ async function runTool(
   });
   const ended = exitOf(child, tool, cwd);
   track(folder.path, child);
+  const forget = child.pid === undefined ? undefined : reaper.add(`${child.pid}`);
   const stop = (): void => {
-    if (child.pid !== undefined) endTree(child.pid, "SIGTERM", () => hasExited(child));
+    if (child.pid !== undefined) void endTree(child.pid, "SIGTERM", () => hasExited(child));
   };
   let givenUp: { reason: unknown } | undefined;
   const disown = context.router.broker.own({
@@ -118,6 +122,7 @@ async function runTool(
     if (givenUp !== undefined) throw givenUp.reason;
     return { ...exit, stdout: stdout(), stderr: stderr() };
   } finally {
+    forget?.();
     unwatch();
     disown();
     child.stdout?.destroy();

@@ -45,21 +45,24 @@ export async function detach(
   const reachable = new Set([router.contextId, ...below]);
   const lost = [...router.respondentIds].filter((id) => !reachable.has(id));
   router.endRespondents(lost, reason);
-  endShell(nonce);
+  endShells(nonce);
 }
 
 function ignore(): void {}
 
 /**
- * Ends the shell that waits for this process, if there is one: whoever started it (ssh, sudo) sees it end and ends too, and this process
- * is nobody's child any more. The nonce of this connection in its command line proves that it is ours. By SIGKILL: it
- * must not pass anything on.
+ * Ends the shells that wait for this process, if there are any: whoever started them (ssh, sudo) sees it end and ends too, and this process
+ * is nobody's child any more. The nonce of this connection in their command lines proves that they are ours. By SIGKILL: they must
+ * not pass anything on. Those above go first: one that saw its child end would end what that has left, us.
  */
-function endShell(nonce: string): void {
-  const { ppid } = process;
+function endShells(nonce: string, pid: number = process.ppid): void {
   try {
-    const args = readFileSync(`/proc/${ppid}/cmdline`, "latin1").split("\0");
-    if (args.includes(nonce)) process.kill(ppid, "SIGKILL");
+    const args = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
+    // Not sudo and its like, which have the nonce in theirs too: they are to end in order.
+    if (!args.includes(nonce) || (args[1] !== "-c" && pid !== process.ppid)) return;
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    endShells(nonce, Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+    process.kill(pid, "SIGKILL");
   } catch {
     // No /proc, or it runs as another user: it stays, and waits.
   }

@@ -68,7 +68,7 @@ async function runCommand(
   } finally {
     stdin.close();
     output.close();
-    if (child.pid !== undefined && !hasEnded) endTree(child.pid, "SIGHUP", () => hasEnded);
+    if (child.pid !== undefined && !hasEnded) void endTree(child.pid, "SIGHUP", () => hasEnded);
     // What it has set apart may hold them for ever.
     child.stdout.destroy();
     child.stderr.destroy();

@@ -27,7 +27,7 @@ async function run(
   script: string,
   input: Buffer,
 ): Promise<[data: Buffer, screen: string]> {
-  const tool = new ToolProcess(["sh", "-c", script, "it's"], { terminal, isDetached: true });
+  const tool = new ToolProcess(["sh", "-c", script, "it's"], { terminal });
   const read = (stream: NodeJS.ReadableStream): Buffer[] => {
     const chunks: Buffer[] = [];
     stream.on("data", (chunk) => chunks.push(chunk));
@@ -111,7 +111,7 @@ it("findTerminal knows the script of this machine, and says what is missing wher
 });
 
 it("a tool without a terminal finds none, not even that of this program", async () => {
-  const tool = new ToolProcess(["sh", "-c", "exec 2>&1; (: </dev/tty) || echo none"], { isDetached: true });
+  const tool = new ToolProcess(["sh", "-c", "exec 2>&1; (: </dev/tty) || echo none"]);
   let printed = "";
   tool.stdout.on("data", (chunk) => {
     printed += chunk;
