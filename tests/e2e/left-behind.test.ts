@@ -140,7 +140,9 @@ describe("the process of a context that is killed", () => {
     const pids = [...(await untilRunning(plain)), ...(await untilRunning(orphan))];
     const daemons = await untilRunning(apart);
     context.callNoReply(left.killSelf, signal);
+    const alive = setInterval(() => undefined, 1000); // which this does not keep the test
     await context.disconnected;
+    clearInterval(alive);
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
     assert.deepEqual(running(apart), daemons);
     for (const pid of daemons) process.kill(pid, "SIGKILL");
