@@ -9,7 +9,7 @@ import { type Context, Router } from "../../src/index.ts";
 import * as left from "../fixtures/remote/left-behind.ts";
 import { lab, nodes, repoRoot, skipReason } from "../support/lab.ts";
 import { labMethods } from "../support/lab-methods.ts";
-import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
+import { checkLeaks, commandOf, descendants, processesGone } from "../support/leak-check.ts";
 import { type Program, runProgram } from "../support/run-program.ts";
 import { sshTo } from "../support/ssh-options.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -22,7 +22,10 @@ const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"] as const;
 
 /** Unlike any that another test, or another run, starts. */
 let count = 0;
-const newSeconds = (): string => `${300 + (count += 1)}.${process.pid}${Date.now() % 1000}`;
+function newSeconds(): string {
+  count += 1;
+  return `${300 + count}.${process.pid}${Date.now() % 1000}`;
+}
 
 /** Those that run with this argument, in whatever container. */
 function running(seconds: string): number[] {
@@ -53,7 +56,10 @@ const hasSsh = existsSync("/usr/bin/ssh") ? false : "there is no ssh";
 describe("a program that ends during a connect to a host that is silent", { skip: hasSsh }, () => {
   let server: Server;
   before(async () => {
-    server = createServer(() => undefined).listen(0, "127.0.0.1");
+    server = createServer((socket) => void socket.on("error", () => undefined).resume()).listen(
+      0,
+      "127.0.0.1",
+    );
     await once(server, "listening");
   });
   after(() => server.close());
@@ -72,7 +78,11 @@ describe("a program that ends during a connect to a host that is silent", { skip
   }
 
   for (const signal of SIGNALS) {
-    for (const [title, ...args] of [["ssh"], ["ssh and its terminal", "secret"], ["ssh of a hop", "", "hop"]]) {
+    for (const [title, ...args] of [
+      ["ssh"],
+      ["ssh and its terminal", "secret"],
+      ["ssh of a hop", "", "hop"],
+    ]) {
       it(`by ${signal} leaves no ${title}`, async () => {
         const { program, pids } = await connecting(...args);
         program.process.kill(signal);
@@ -111,7 +121,9 @@ describe("a program with a terminal", { skip: existsSync("/usr/bin/script") ? fa
   it("ended by Ctrl-C there leaves nobody, and the terminal as it was", { timeout: 60_000 }, async () => {
     const path = join(repoRoot, "tests/fixtures/programs/e2e/wait-for-signal.mjs");
     const line = `trap : INT; stty -a; ${process.execPath} ${path}; stty -a`;
-    const shell = spawn("script", ["-qefc", line, "/dev/null"], { env: { ...process.env, SHELL: "/bin/sh" } });
+    const shell = spawn("script", ["-qefc", line, "/dev/null"], {
+      env: { ...process.env, SHELL: "/bin/sh" },
+    });
     let text = "";
     let hasTyped = false;
     shell.stdout.setEncoding("utf8");
@@ -140,7 +152,9 @@ describe("the process of a context that is killed", () => {
     const pids = [...(await untilRunning(plain)), ...(await untilRunning(orphan))];
     const daemons = await untilRunning(apart);
     context.callNoReply(left.killSelf, signal);
+    const alive = setInterval(() => undefined, 1000); // which this does not keep the test
     await context.disconnected;
+    clearInterval(alive);
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
     assert.deepEqual(running(apart), daemons);
     for (const pid of daemons) process.kill(pid, "SIGKILL");
@@ -154,7 +168,8 @@ describe("the process of a context that is killed", () => {
   }
   it("leaves none when it was another Node's", { skip: skipReason() }, async () => {
     await using router = new Router();
-    for (const nodePath of Object.values(nodes)) await assertCleared(await router.local({ nodePath }), "SIGKILL");
+    for (const nodePath of Object.values(nodes))
+      await assertCleared(await router.local({ nodePath }), "SIGKILL");
   });
   it("leaves none behind a context", async () => {
     await using router = new Router();
@@ -168,10 +183,14 @@ describe("the process of a context that is killed", () => {
       await assertCleared(await router.ssh(sshTo(`mitogen-${user}`)), "SIGKILL");
     });
   }
-  for (const name of ["sudo", "su", "ssh → sudo where a terminal is required", "docker", "docker image", "lxc"]) {
+  // A container that is made for a context ends with it, and so does what was set apart in there: "docker image" is not among these.
+  for (const name of ["sudo", "su", "ssh → sudo where a terminal is required", "docker", "lxc"]) {
     it(`leaves none by ${name}`, { skip: skipReason() }, async () => {
       await using router = new Router();
-      await assertCleared(await (labMethods[name] as (router: Router) => Promise<Context>)(router), "SIGKILL");
+      await assertCleared(
+        await (labMethods[name] as (router: Router) => Promise<Context>)(router),
+        "SIGKILL",
+      );
     });
   }
   it("does not change how subprocesses take signals", { skip: skipReason() }, async () => {
@@ -204,7 +223,8 @@ describe("shutdown", () => {
     await router.local();
     const pids = descendants(process.pid);
     await router.shutdown();
-    assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
+    const gone = pids.filter((pid) => !/esbuild/.test(commandOf(pid)));
+    assert.deepEqual((await processesGone(gone, PATIENCE_MS)).map(commandOf), []);
   });
 });
 
