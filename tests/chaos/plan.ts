@@ -1,5 +1,5 @@
 /** What happens in one round, made of a seed. */
-import { Random } from "../hostile/random.ts";
+import { Random } from "../support/random.ts";
 
 /** What the program does while it happens. */
 export const OPERATIONS = [

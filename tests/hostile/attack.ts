@@ -20,9 +20,9 @@ import {
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
+import { cpuMsOf, fdCountOf, memoryOf, type Stall, StallMeter } from "../support/process-watch.ts";
+import { Random } from "../support/random.ts";
 import type { Came, Plan } from "./child.ts";
-import { Random } from "./random.ts";
-import { cpuMsOf, fdCountOf, memoryOf, type Stall, StallMeter } from "./watch.ts";
 
 const MIB = 1024 * 1024;
 /** CPU time for which what others want may wait: as much as a large module takes, and for each MiB that came. */

@@ -4,8 +4,8 @@
  */
 import { once } from "node:events";
 import { renameSync, writeFileSync } from "node:fs";
+import { Random } from "../support/random.ts";
 import { HostileFrames, type World } from "./frames.ts";
-import { Random } from "./random.ts";
 
 export interface Plan {
   readonly seed: number;

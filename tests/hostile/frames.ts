@@ -1,6 +1,7 @@
 /** What a hostile child sends: every handle of docs/protocol.md, right and wrong, and what is no message at all. */
+
+import type { Random } from "../support/random.ts";
 import { bytes, error, head, list, map, NULL, number, tag, text } from "./cbor.ts";
-import type { Random } from "./random.ts";
 
 /** What the child is told of the tree it is in. */
 export interface World {

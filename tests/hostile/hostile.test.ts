@@ -1,15 +1,32 @@
 /** What a hostile child, or what is taken for one, may not do. `npm run fuzz` is the same for as long as wanted. */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import { Encoding } from "../../src/wire/frame.ts";
+import { Handle } from "../../src/wire/handles.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { Random } from "../support/random.ts";
 import { type AttackReport, attack, CHECKS } from "./attack.ts";
+import { HostileFrames } from "./frames.ts";
 import { tryInputs } from "./inputs.ts";
-import { Random } from "./random.ts";
 import { tryTools } from "./tools.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 
 const SEED = Number(process.env.MITOGEN_FUZZ_SEED ?? 20_240_229);
+
+it("hostile frames are sent to every handle, as every kind of frame", () => {
+  const world = { others: [0, 1, 2], trap: "/trap", secret: "/secret", module: "file:///m.js" };
+  const source = new HostileFrames(new Random(SEED), world, 3);
+  const frames = Array.from({ length: 12_000 }, () => source.next());
+  const seen = (offset: number): Set<number> => new Set(frames.map((frame) => frame.readUInt32BE(offset)));
+  const [handles, replyTos] = [seen(14), seen(18)];
+  // Its own farewell would end a session, and is no attack.
+  for (const [name, handle] of Object.entries(Handle)) assert.ok(handles.has(handle), name);
+  for (const replyTo of [0, Handle.IS_DEAD, Handle.FIRST_DYNAMIC, Handle.ALLOCATE_ID])
+    assert.ok(replyTos.has(replyTo));
+  const encodings = new Set(frames.map((frame) => frame.readUInt16BE(0)));
+  assert.deepEqual([...encodings].sort(), Object.values(Encoding).sort());
+});
 
 for (const [title, behindHop, frames] of [
   ["the program", false, 12_000],

@@ -7,9 +7,9 @@ import { methods } from "../../src/connection/methods.ts";
 import { ProtocolError } from "../../src/errors.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
+import { ownCpuMs } from "../support/process-watch.ts";
+import type { Random } from "../support/random.ts";
 import { HostileFrames } from "./frames.ts";
-import type { Random } from "./random.ts";
-import { ownCpuMs } from "./watch.ts";
 
 const MIB = 1024 * 1024;
 const NONCE = "0123456789abcdef";

@@ -1,8 +1,8 @@
 /** npm run fuzz [-- --seed N --frames N --minutes N --hop only|never]: the long form of hostile.test.ts. */
 import { parseArgs } from "node:util";
+import { Random } from "../support/random.ts";
 import { attack } from "./attack.ts";
 import { tryInputs } from "./inputs.ts";
-import { Random } from "./random.ts";
 import { tryTools } from "./tools.ts";
 
 const { values } = parseArgs({

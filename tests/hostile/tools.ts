@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EofError, PasswordError, Router, StreamError, TimeoutError } from "../../src/index.ts";
 import { makeFakeTool, type Step } from "../support/fake-tool.ts";
+import type { Random } from "../support/random.ts";
 import { PIECES } from "./inputs.ts";
-import type { Random } from "./random.ts";
 
 const PASSWORD = "hunter2-swordfish";
 const TIMEOUT_MS = 4_000;

@@ -7,8 +7,8 @@ import * as vm from "node:vm";
 import { type Context, getFile, putFile, Receiver, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as streams from "../fixtures/remote/streams.ts";
-import { fdCountOf } from "../hostile/watch.ts";
 import { descendants } from "../support/leak-check.ts";
+import { fdCountOf } from "../support/process-watch.ts";
 
 v8.setFlagsFromString("--expose-gc");
 const gc = vm.runInNewContext("gc") as () => void;
