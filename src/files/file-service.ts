@@ -11,6 +11,7 @@ import { ProtocolError } from "../errors.ts";
 import { AllowAny, AllowParents, type Exposed } from "../service/exposed.ts";
 import { ofLibrary } from "../service/request.ts";
 import { Service } from "../service/service.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { accountNames } from "./account-names.ts";
 import { fileFault } from "./file-error.ts";
 import { type FileSinkTarget, openSink } from "./get-file.ts";
@@ -115,7 +116,7 @@ export class FileService extends Service {
         await sender.send(chunk);
       }
     } catch (error) {
-      log.error(`Cannot send ${path} to context ${sender.contextId}: ${(error as Error).message}`);
+      log.error(`Cannot send ${path} to context ${sender.contextId}: ${messageOf(error)}`);
     } finally {
       if (this.#transfers.delete(sender)) sender.close();
       await source.close();
