@@ -33,7 +33,7 @@ const PARTS = [
   {
     name: "evaluator",
     entryPoint: "src/loader/evaluator.ts",
-    mayTravel: [/^src\/loader\/(evaluator|commonjs|es-module-requires)\.ts$/, /^shared:/],
+    mayTravel: [/^src\/(loader\/(evaluator|commonjs|es-module-requires)|wire\/thrown)\.ts$/, /^shared:/],
   },
   {
     name: "api",
@@ -42,7 +42,7 @@ const PARTS = [
       ...MAY_TRAVEL,
       /^src\/(service|files)\//,
       // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|caller-stack|debug-context|semaphore)\.ts$/,
+      /^src\/connection\/(connecting-router|connector|connect-error|debug-context|semaphore)\.ts$/,
       /^src\/loader\/builtin-functions\.ts$/,
       /^shared:/,
     ],
@@ -77,7 +77,7 @@ const SHARED = {
 
 /** For `await using` before Node 18.18: compiled code looks for this symbol, and classes name a method by it. */
 const DISPOSE_SYMBOL =
-  'Symbol.asyncDispose||Object.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
+  'Symbol.asyncDispose||Reflect.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
 
 const OPTIONS = {
   bundle: true,

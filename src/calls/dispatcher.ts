@@ -3,7 +3,7 @@ import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
-import { CallError, MitogenError, ProtocolError } from "../errors.ts";
+import { type CallError, MitogenError, ProtocolError } from "../errors.ts";
 import { API } from "../loader/builtins.ts";
 import { Handle } from "../wire/handles.ts";
 
@@ -153,7 +153,8 @@ export class Dispatcher {
     } catch (error) {
       return this.fail(call, error);
     }
-    return Promise.resolve(value).then(
+    // Not Promise.resolve(): a thenable that throws, or is asked for its constructor, would throw here.
+    return new Promise((resolve) => resolve(value)).then(
       (settled) => this.answer(call, settled),
       (error) => this.fail(call, error),
     );
@@ -172,7 +173,7 @@ export class Dispatcher {
 
   private fail(call: Call, error: unknown): CallError {
     this.calls.delete(call);
-    const failure = error instanceof CallError ? error : callErrorFrom(error);
+    const failure = callErrorFrom(error);
     const isQuiet = call.isQuiet || call.message.replyTo === 0;
     // That of a chain surfaces from its next call.
     if (isQuiet && call.chain === null) log.error(`Call of ${printName(call.name)} failed: ${failure.stack}`);

@@ -14,7 +14,13 @@ export async function runStream(
   const { fn, receiver } = await loader.load({ module, path });
   const iterator = iteratorOf(await fn.apply(receiver, args), path);
   // Behind a value it is waiting for, unless the function looks at the signal itself: a generator cannot be interrupted.
-  const stop = (): void => void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  const stop = async (): Promise<void> => {
+    try {
+      await iterator.return?.();
+    } catch {
+      // It ends all the same.
+    }
+  };
   signal.addEventListener("abort", stop);
   try {
     for (;;) {
@@ -24,7 +30,7 @@ export async function runStream(
     }
   } catch (error) {
     // It may be the value that cannot travel, or the reader that is gone.
-    await iterator.return?.();
+    await stop();
     throw error;
   } finally {
     signal.removeEventListener("abort", stop);

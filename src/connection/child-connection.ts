@@ -9,6 +9,7 @@ import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
 import { CancelledError, type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import type { PasswordOptions } from "./dialogue.ts";
@@ -89,8 +90,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     try {
       terminal = await findTerminal();
     } catch (error) {
-      if (isRequired)
-        this.fail({ type: StreamError, message: (error as Error).message, hint: "", cause: error });
+      if (isRequired) this.fail({ type: StreamError, message: messageOf(error), hint: "", cause: error });
     }
     if (!this.#isOver) this.start(terminal);
   }

@@ -8,6 +8,8 @@ import {
   StreamError,
   TimeoutError,
 } from "../errors.ts";
+import { errorFromThrown } from "../wire/error-value.ts";
+import { messageOf, read, textOf } from "../wire/thrown.ts";
 
 const TYPES = [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError];
 const MAX_CHARACTERS = 64 * 1024;
@@ -16,15 +18,16 @@ const MAX_CHARACTERS = 64 * 1024;
 export type ConnectErrorRecord = readonly [name: string, message: string, details: ConnectDetails | null];
 
 export function recordOfConnectError(error: unknown): ConnectErrorRecord {
-  const { name, message, details } = error as Error & { details?: ConnectDetails };
-  return [name, message, details ?? null];
+  // It may be what a password function has thrown.
+  const known = errorFromThrown(error) as Error & { details?: ConnectDetails };
+  return [textOf(read(known, "name")), messageOf(known), known.details ?? null];
 }
 
 /** The same error here, in the name of the context that tried if it was another. What it says comes from a child and is only ever shown. */
 export function connectErrorOf(record: unknown, via?: string): MitogenError {
   const [name, message, details] = Array.isArray(record) ? record : [];
   const type = TYPES.find((each) => each.prototype.name === name) ?? StreamError;
-  const error = new type(`${via === undefined ? "" : `${via}: `}${String(message).slice(0, MAX_CHARACTERS)}`);
+  const error = new type(`${via === undefined ? "" : `${via}: `}${textOf(message).slice(0, MAX_CHARACTERS)}`);
   if (typeof details === "object" && details !== null) {
     Object.defineProperty(error, "details", { value: details, enumerable: true });
   }

@@ -1,4 +1,5 @@
 import { hostname, userInfo } from "node:os";
+import { callSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
 import { getLogger } from "../core/log.ts";
@@ -8,7 +9,7 @@ import { CancelledError, TimeoutError } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
-import { callerStack } from "./caller-stack.ts";
+import { headOf, textOf } from "../wire/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
@@ -114,7 +115,7 @@ export class Connector {
     const methodName = typeof method === "string" ? method : method.name;
     checkNames(options);
     this.#router.broker.hold();
-    const stack = callerStack(this.start);
+    const stack = callSite(this.start);
     try {
       return await this.#connects.run(() => {
         const connect = this.startOne(method, methodName, options);
@@ -229,12 +230,14 @@ export class Connector {
   private offerPassword(parent: Context, password: unknown): number {
     const answer = async (message: Message): Promise<void> => {
       const given = typeof password === "function" ? await password() : password;
-      message.reply(given instanceof Secret ? given : new Secret(String(given)));
+      if (!(given instanceof Secret) && typeof given !== "string")
+        throw new TypeError("a password is a string or a Secret");
+      message.reply(given instanceof Secret ? given : new Secret(given));
     };
     return this.#router.addHandler(
       (message) => {
         answer(message).catch((error) =>
-          this.#router.answerDead(message, `the password was not given: ${error}`),
+          this.#router.answerDead(message, `the password was not given: ${headOf(error)}`),
         );
       },
       { respondent: parent, service: true },
@@ -275,10 +278,10 @@ function unanswered(parent: Context, method: string, timeoutMs: number, error: E
 function readFacts(connected: unknown): StartedFacts {
   const [pid, platform, arch, argv] = Array.isArray(connected) ? connected : [];
   return {
-    pid: Number(pid),
-    platform: String(platform),
-    arch: String(arch),
-    argv: Array.isArray(argv) ? argv.map(String) : [],
+    pid: typeof pid === "number" ? pid : Number.NaN,
+    platform: textOf(platform),
+    arch: textOf(arch),
+    argv: Array.isArray(argv) ? argv.map(textOf) : [],
   };
 }
 

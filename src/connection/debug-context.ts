@@ -3,6 +3,7 @@ import { connectionOf } from "../core/describe.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { API } from "../loader/builtins.ts";
+import { headOf, textOf } from "../wire/thrown.ts";
 
 /** How long a context may take to open its debug log. */
 const ENABLE_MS = 10_000;
@@ -15,8 +16,8 @@ export async function debugContext(context: Context, stack: string): Promise<voi
   try {
     const path = await context.with({ timeoutMs: ENABLE_MS }).call(ENABLE, stack);
     const facts = connectionOf(context);
-    if (facts !== undefined) facts.debugFile = String(path);
+    if (facts !== undefined) facts.debugFile = textOf(path);
   } catch (error) {
-    log.warning(`${context.name} writes no debug log: ${error}`);
+    log.warning(`${context.name} writes no debug log: ${headOf(error)}`);
   }
 }

@@ -1,6 +1,7 @@
 import type { FrameRouter } from "../core/frame-router.ts";
 import { IdGrants } from "../core/id-grants.ts";
 import type { Link } from "../core/link.ts";
+import { deadReason } from "../core/message.ts";
 import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { TimeoutError } from "../errors.ts";
@@ -178,8 +179,7 @@ export class ParentRole {
     return new Promise((resolve) => {
       const parentId = this.#router.parentIds[0] as number;
       const replyTo = this.#router.listen(
-        (reply) =>
-          resolve(reply.replyTo === Handle.IS_DEAD ? String(decodeValue(joinBody(reply))) : undefined),
+        (reply) => resolve(reply.replyTo === Handle.IS_DEAD ? deadReason(reply) : undefined),
         { isPersistent: false, respondentId: parentId },
       );
       this.send(parentId, Handle.DETACHING, replyTo, null);

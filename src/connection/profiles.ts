@@ -9,6 +9,7 @@ import { connectionOf } from "../core/describe.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { API } from "../loader/builtins.ts";
+import { headOf } from "../wire/thrown.ts";
 
 /** How long contexts may take to send their profiles when they are to end. A hung one sends none. */
 const COLLECT_MS = 3000;
@@ -51,7 +52,7 @@ export class Profiles {
   begin(context: Context): void {
     const started = context.with({ timeoutMs: START_MS }).call(START);
     const known = started.catch((error) => {
-      log.warning(`${context.name} is not profiled: ${error}`);
+      log.warning(`${context.name} is not profiled: ${headOf(error)}`);
       this.#pending.delete(context);
     });
     this.#pending.set(context, known);
@@ -84,7 +85,7 @@ export class Profiles {
       if (!Array.isArray(nodes)) throw new TypeError("what it sent is no profile");
       this.write(context.name, connectionOf(context)?.pid ?? context.contextId, text);
     } catch (error) {
-      log.warning(`No profile of ${context.name}: ${error}`);
+      log.warning(`No profile of ${context.name}: ${headOf(error)}`);
     }
   }
 
@@ -105,7 +106,7 @@ export class Profiles {
       writeFileSync(path, text, { mode: 0o600 });
       log.info(`Wrote ${path}`);
     } catch (error) {
-      log.error(`Cannot write profile: ${error}`);
+      log.error(`Cannot write profile: ${headOf(error)}`);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { Broker, type Closable } from "../core/broker.ts";
+import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
 import type { Peer } from "../core/frame-router.ts";
@@ -15,7 +16,7 @@ import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { callerStack } from "./caller-stack.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
@@ -144,7 +145,7 @@ export class Router extends ConnectingRouter {
    * now on do the same in its own temporary folder; answers the path. Throws what opening a file throws. docs/debugging.md
    */
   enableDebug(): string {
-    return this.#diagnostics.enableDebug(callerStack(this.enableDebug)());
+    return this.#diagnostics.enableDebug(callSite(this.enableDebug)());
   }
 
   /** This process and all contexts, as text for people: what is connected, what waits for whom, what is queued. */
@@ -283,7 +284,7 @@ export class Router extends ConnectingRouter {
       const to = { dstId: srcId, handle: message.replyTo, replyTo: Handle.ALLOCATE_ID };
       this.route(Message.to(this, to, { value }));
     } catch (error) {
-      this.answerDead(message, (error as Error).message);
+      this.answerDead(message, messageOf(error));
     }
   }
 

@@ -7,6 +7,7 @@ import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, WORDS, Word } from "../core/thread-state.ts";
+import { headOf } from "../wire/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
 import { NO_TRAFFIC, type Traffic } from "./traffic.ts";
 
@@ -48,7 +49,7 @@ export class ThreadChild extends ThreadLink {
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
     this.#port.unref();
     this.#worker.on("error", (error) => {
-      this.farewell = `uncaught exception: ${error}`;
+      this.farewell = `uncaught exception: ${headOf(error)}`;
     });
     this.#worker.once("exit", (code) => {
       clearTimeout(this.#deadline);

@@ -15,6 +15,7 @@ import { serviceCallsOf } from "../service/client.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { isMain } from "./run-with-router.ts";
 import { formatHello } from "./unix-handshake.ts";
 import { checkSocket, socketError, textOf } from "./unix-socket.ts";
@@ -149,7 +150,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
             resolve(routerOf(frame, link));
             stopTimer();
           } catch (error) {
-            fail((error as Error).message, error);
+            fail(messageOf(error), error);
           }
         },
         onClosed: (reason) => fail(`it was not let in: ${reason}`),

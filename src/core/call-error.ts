@@ -1,35 +1,22 @@
 import { CallError } from "../errors.ts";
-import { errorFromThrown, isError } from "../wire/error-value.ts";
+import { define, errorFromThrown, isCallError, RESERVED } from "../wire/error-value.ts";
+import { attempt, headOf, messageOf, read, stackOf } from "../wire/thrown.ts";
 
-/** The {@link CallError} that tells a caller what a function threw; `cause` is the thrown error itself. Never throws. */
+/**
+ * The {@link CallError} that tells a caller what a function threw; `cause` is the thrown error itself. Of one that is a CallError itself
+ * it is a copy: whatever was thrown, what this answers can be read, sent and awaited. Never throws.
+ */
 export function callErrorFrom(thrown: unknown): CallError {
-  const error = isError(thrown) ? thrown : errorFromThrown(thrown);
-  const callError = new CallError(`${read(error, "name")}: ${read(error, "message")}`, { cause: error });
-  for (const key of readKeys(error)) {
-    if (key === "name" || key === "message" || key === "stack" || key === "cause") continue;
-    define(callError, key, read(error, key), true);
+  const error = errorFromThrown(thrown);
+  const isOne = isCallError(error);
+  const callError = new CallError(
+    (isOne ? messageOf : headOf)(error),
+    isOne && !attempt(() => "cause" in error) ? undefined : { cause: isOne ? read(error, "cause") : error },
+  );
+  for (const key of attempt(() => Object.keys(error)) || []) {
+    // A `then` would make a promise of it.
+    if (!RESERVED.test(key)) define(callError, key, read(error, key), true);
   }
-  define(callError, "stack", `CallError: ${read(error, "stack") ?? callError.message}`, false);
+  define(callError, "stack", (isOne ? "" : "CallError: ") + stackOf(error), false);
   return callError;
-}
-
-function readKeys(error: Error): string[] {
-  try {
-    return Object.keys(error);
-  } catch {
-    return [];
-  }
-}
-
-/** A property of a thrown object; a getter of user code may throw. */
-function read(error: object, key: string): unknown {
-  try {
-    return (error as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
-}
-
-function define(target: object, key: string, value: unknown, enumerable: boolean): void {
-  Object.defineProperty(target, key, { value, enumerable, writable: true, configurable: true });
 }

@@ -1,4 +1,5 @@
-import { CallError } from "../errors.ts";
+import { hide, isCallError } from "../wire/error-value.ts";
+import { read } from "../wire/thrown.ts";
 import type { Context } from "./context.ts";
 
 /** Deeper causes keep their stacks as they came. */
@@ -6,19 +7,39 @@ const MAX_CAUSES = 16;
 /** A line of a stack that says how a function came to be called, and nothing of the function. */
 const OUR_FRAME = /(\(|at (async )?)(mitogen:|(node:)?(async_hooks|internal\/async_local_storage))/;
 
-/** The remote stack in the lines its author wrote, then where the call was made. */
-export function withCallSite(error: unknown, context: Context, site: { stack?: string }): unknown {
-  if (!(error instanceof CallError)) return error;
-  showOriginalStacks(error, context, 0);
-  const here = (site.stack ?? "").split("\n").slice(1).join("\n");
-  setStack(error, `${error.stack}\n    at [${context.name}]\n${here}`);
+/**
+ * Makes the lines of the stack above `caller`; only the frames are captured now. None where user code has changed what a stack is
+ * (`Error.prepareStackTrace`, `Error.captureStackTrace`).
+ */
+export function callSite(caller: (...args: never[]) => unknown): () => string {
+  const site: { stack?: string } = {};
+  try {
+    Error.captureStackTrace(site, caller);
+  } catch {
+    // Then nobody knows.
+  }
+  return () => {
+    const stack = read(site, "stack");
+    return typeof stack === "string" ? stack.replace(/^.*\n?/, "") : "";
+  };
+}
+
+/** The remote stack in the lines its author wrote, then where the call was made. Never throws: the error may be any abort reason. */
+export function withCallSite(error: unknown, context: Context, site: () => string): unknown {
+  if (!isCallError(error)) return error;
+  try {
+    showOriginalStacks(error, context, 0);
+    hide(error, "stack", `${error.stack}\n    at [${context.name}]\n${site()}`);
+  } catch {
+    // One of the program's own, with a stack of its own.
+  }
   return error;
 }
 
 /** The same for the errors inside it; as deep as they can be nested on the wire. */
 function showOriginalStacks(error: Error, context: Context, depth: number): void {
   if (typeof error.stack === "string") {
-    setStack(error, readableStack(context, error.stack));
+    hide(error, "stack", readableStack(context, error.stack));
   }
   const { cause, errors } = error as { cause?: unknown; errors?: unknown };
   for (const inner of [cause, ...(Array.isArray(errors) ? errors : [])]) {
@@ -30,8 +51,4 @@ function showOriginalStacks(error: Error, context: Context, depth: number): void
 export function readableStack(context: Context, stack: string): string {
   const lines = context.router.functions.originalStack(stack, context).split("\n");
   return lines.filter((line) => !OUR_FRAME.test(line)).join("\n");
-}
-
-function setStack(error: Error, value: string): void {
-  Object.defineProperty(error, "stack", { value, writable: true, configurable: true, enumerable: false });
 }

@@ -4,8 +4,9 @@ import { errorFromThrown } from "../wire/error-value.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
+import { headOf, textOf } from "../wire/thrown.ts";
 import { callErrorFrom } from "./call-error.ts";
-import { withCallSite } from "./call-site.ts";
+import { callSite, withCallSite } from "./call-site.ts";
 import { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { noteCall } from "./in-flight.ts";
@@ -74,8 +75,7 @@ export async function call(
   const name = nameOf(context, fn);
   const body = encodeCall(context, name, args, chain);
   // Where the call was made, for the error's stack. Only the frames are captured here; the text is made when it is read.
-  const site: { stack?: string } = {};
-  Error.captureStackTrace(site, caller);
+  const site = callSite(caller);
   let handle = 0;
   let isOver = false;
   let isAnswered = false;
@@ -209,7 +209,13 @@ function cancel(context: Context, callId: number, reason: unknown, chain: ChainL
   const { router } = context;
   if (chain !== undefined && !isStreamLeft(reason)) chain.failure ??= { error: reason };
   const to = { dstId: context.contextId, handle: Handle.CANCEL_CALL };
-  router.route(Message.to(router, to, { value: [callId, errorFromThrown(reason)] }));
+  const say = (error: Error): void => router.route(Message.to(router, to, { value: [callId, error] }));
+  try {
+    say(errorFromThrown(reason));
+  } catch {
+    // A signal may be aborted with anything; what cannot be read does not travel.
+    say(new Error(headOf(reason)));
+  }
 }
 
 /** Of a call without an answer. That of a chain surfaces from its next call. */
@@ -220,14 +226,14 @@ function logFailure(
   chain: ChainLink | undefined,
 ): void {
   if (chain === undefined) {
-    context.router.log.error(`Call of ${printName(name)} in ${context.name} failed: ${error}`);
+    context.router.log.error(`Call of ${printName(name)} in ${context.name} failed: ${headOf(error)}`);
   }
 }
 
 export function nameOf(context: Context, fn: AnyCallable): FunctionName {
   if (fn instanceof FunctionRef) return fn;
   if (typeof fn !== "function") {
-    throw new TypeError(`Cannot call ${String(fn)} in ${context.name}: it is not a function`);
+    throw new TypeError(`Cannot call ${textOf(fn)} in ${context.name}: it is not a function`);
   }
   return context.router.functions.nameOf(fn as (...args: never[]) => unknown);
 }

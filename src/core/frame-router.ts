@@ -1,6 +1,7 @@
 import { encodeValue } from "../wire/encoder.ts";
 import { bodyLength, Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { stackOf } from "../wire/thrown.ts";
 import { isCreditHandle } from "./credit-handles.ts";
 import type { Link } from "./link.ts";
 import { getLogger } from "./log.ts";
@@ -402,7 +403,7 @@ export class FrameRouter {
 
   private invoke(handler: Handler, frame: Frame): void {
     const failed = (error: unknown): void =>
-      log.error(`Handler for ${frame.handle} failed: ${(error as Error | undefined)?.stack ?? error}`);
+      log.error(`Handler for ${frame.handle} failed: ${stackOf(error)}`);
     try {
       const result: unknown = handler.onFrame(frame);
       // Unhandled it would end the process.

@@ -2,6 +2,7 @@
  * Log records of this process: named loggers in, sinks out. In a child the only sink sends the records
  * to the master (FORWARD_LOG); in the master there is none until the program asks, with `logToFile` or `onLog`.
  */
+import { textOf } from "../wire/thrown.ts";
 
 /** Severities, the smaller the more important. `io` is debug with every frame traced. */
 export const LogLevel = { none: 0, error: 1, warning: 2, info: 3, debug: 4, io: 5 } as const;
@@ -101,7 +102,7 @@ export function getLogger(name: string, isCalm = false): Logger {
   const log = (level: Exclude<LogLevelName, "none">) => {
     let count = 0;
     const write = (message: string): void =>
-      emitRecord({ time: Date.now(), level, logger: name, message: String(message) });
+      emitRecord({ time: Date.now(), level, logger: name, message: textOf(message) });
     return (message: string) => {
       if (LogLevel[level] > threshold) return;
       if (isCalm && LogLevel[level] <= LogLevel.warning) {

@@ -1,4 +1,5 @@
 import { ProtocolError } from "../errors.ts";
+import { read, textOf } from "../wire/thrown.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
@@ -46,7 +47,7 @@ export async function importModule(
   moduleUrl: string | URL,
   options: WaitOptions,
 ): Promise<ModuleHandle<unknown>> {
-  const module = String(moduleUrl);
+  const module = textOf(moduleUrl);
   if (!/^file:\/\/\//.test(module)) {
     throw new TypeError(`Cannot import "${module}" into ${context.name}: ${cureFor(module)}`);
   }
@@ -75,7 +76,7 @@ async function evaluate(context: Context, module: string, options: WaitOptions):
     await context.router.functions.prepare(context, { module, path: [] });
   } catch (error) {
     // Resolved by nobody, it is the one module whose file may be missing.
-    if ((error as { code?: string }).code !== "ENOENT") throw error;
+    if (read(error as object, "code") !== "ENOENT") throw error;
     const missing = new Error(`Cannot import ${module} into ${context.name}: there is no such file`);
     throw Object.assign(missing, { code: "ERR_MODULE_NOT_FOUND" });
   }

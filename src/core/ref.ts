@@ -1,3 +1,4 @@
+import { textOf } from "../wire/thrown.ts";
 import { FunctionRef } from "./function-ref.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any function at all
@@ -12,7 +13,7 @@ export function ref<F extends AnyFunction = AnyFunction>(
   moduleUrl: string | URL,
   exportPath: string,
 ): FunctionRef<Parameters<F>, ReturnType<F>> {
-  const module = String(moduleUrl);
+  const module = textOf(moduleUrl);
   if (module !== "global" && !/^(file:\/\/\/|node:)/.test(module)) {
     throw new TypeError(
       `Cannot refer to module "${module}": it must be an absolute file: URL or a node: module; use new URL("./x.ts", import.meta.url)`,

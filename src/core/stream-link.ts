@@ -3,6 +3,7 @@ import type { Readable, Writable } from "node:stream";
 import { ProtocolError } from "../errors.ts";
 import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
+import { stackOf } from "../wire/thrown.ts";
 import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
@@ -93,7 +94,7 @@ export class StreamLink implements Link {
       });
     } catch (error) {
       // The one place where a decode error of this link ends: it cannot find its place in the bytes again.
-      const message = error instanceof ProtocolError ? error.message : String((error as Error).stack);
+      const message = error instanceof ProtocolError ? error.message : stackOf(error);
       linkLog.error(`${this.name}: ${message}`);
       this.abort(`${this.name}: protocol error: ${message}`);
     }

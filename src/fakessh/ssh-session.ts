@@ -6,6 +6,7 @@ import { Receiver } from "../core/receiver.ts";
 import { release } from "../core/release.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
@@ -35,7 +36,7 @@ export async function serveSsh(context: Context, socket: Socket, nonce: string):
     }
     code = await runRequest(context, socket, frames, parseSshArgv(argv), closed.signal);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     log.debug(`ssh in ${context.name} failed: ${reason}`);
     socket.write(encodeSshFrame(SshFrame.STDERR, `mitogen ssh: ${context.name}: ${reason}\n`));
   }

@@ -13,6 +13,7 @@ import { AllowAny, AllowParents, type Exposed } from "../service/exposed.ts";
 import type { Invoker } from "../service/invoker.ts";
 import { ofLibrary } from "../service/request.ts";
 import { Service } from "../service/service.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { accountNames } from "./account-names.ts";
 import { fileFault } from "./file-error.ts";
 import { type FileSinkTarget, openSink } from "./get-file.ts";
@@ -138,7 +139,7 @@ export class FileService extends Service {
     try {
       for await (const chunk of source.chunks(0)) await transfer.send(chunk);
     } catch (error) {
-      log.error(`Cannot send ${path} to context ${sender.contextId}: ${(error as Error).message}`);
+      log.error(`Cannot send ${path} to context ${sender.contextId}: ${messageOf(error)}`);
     } finally {
       this.#transfers.delete(transfer);
       transfer.end(`The sender in context ${this.router.contextId} was closed`);

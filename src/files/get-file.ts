@@ -4,6 +4,7 @@ import type { Context } from "../core/context.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { WaitOptions } from "../core/wait.ts";
 import { ProtocolError } from "../errors.ts";
+import { textOf } from "../wire/thrown.ts";
 import { READ_FILE } from "./far-side.ts";
 import { openFileSink, type SinkOptions } from "./file-sink.ts";
 import { type Sink, StreamSink } from "./sink.ts";
@@ -79,7 +80,7 @@ export function unfinished(context: Context): ProtocolError {
 export function checkRemotePath(path: string, context: Context): void {
   if (typeof path === "string" && path !== "") return;
   throw new TypeError(
-    `Cannot transfer a file of ${context.name}: its path must be a string, got ${String(path)}`,
+    `Cannot transfer a file of ${context.name}: its path must be a string, got ${textOf(path)}`,
   );
 }
 
@@ -88,6 +89,6 @@ export async function openSink(sink: FileSinkTarget, options: GetFileOptions): P
   if (sink instanceof URL) return await openFileSink(fileURLToPath(sink), options);
   if (typeof sink?.write === "function") return new StreamSink(sink, options.end !== false);
   throw new TypeError(
-    `Cannot write a file to ${String(sink)}: a path, a file: URL or a Writable stream was expected`,
+    `Cannot write a file to ${textOf(sink)}: a path, a file: URL or a Writable stream was expected`,
   );
 }

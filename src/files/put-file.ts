@@ -5,6 +5,7 @@ import type { Context } from "../core/context.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
+import { textOf } from "../wire/thrown.ts";
 import { type Ready, WRITE_FILE } from "./far-side.ts";
 import { checkRemotePath, type TransferOptions, unfinished } from "./get-file.ts";
 import { isCount } from "./metadata.ts";
@@ -101,6 +102,6 @@ async function openSource(source: FileSource): Promise<Source> {
     (Symbol.asyncIterator in source || Symbol.iterator in source);
   if (isIterable) return new StreamSource(source);
   throw new TypeError(
-    `Cannot read a file from ${String(source)}: a path, a file: URL, bytes or a stream was expected`,
+    `Cannot read a file from ${textOf(source)}: a path, a file: URL, bytes or a stream was expected`,
   );
 }

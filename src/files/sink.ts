@@ -1,5 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { finished, type Writable } from "node:stream";
+import { isError } from "../wire/thrown.ts";
 import type { Start } from "./metadata.ts";
 import type { Offer } from "./source.ts";
 
@@ -67,6 +68,6 @@ export class StreamSink implements Sink {
   }
 
   interrupt(error: unknown): void {
-    if (!this.#stream.destroyed) this.#stream.destroy(error instanceof Error ? error : undefined);
+    if (!this.#stream.destroyed) this.#stream.destroy(isError(error) ? error : undefined);
   }
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Receiver } from "../core/receiver.ts";
 import type { Sender } from "../core/sender.ts";
 import { ProtocolError } from "../errors.ts";
+import { textOf } from "../wire/thrown.ts";
 import { fileFault } from "./file-error.ts";
 import { checkStart, type Start } from "./metadata.ts";
 import type { Sink } from "./sink.ts";
@@ -93,7 +94,7 @@ function verified(sent: unknown, sha256: string, bytes: number, { at, size }: St
   if (sent === sha256 && (size === undefined || size === bytes)) return { bytes, sha256, resumedAt: at };
   throw fileFault(
     "ERR_FILE_DIGEST",
-    `Cannot write ${sink.path}: what arrived is not what was sent (${bytes} of ${size ?? "?"} bytes, SHA-256 ${sha256}, sent ${String(sent).slice(0, 64)})`,
+    `Cannot write ${sink.path}: what arrived is not what was sent (${bytes} of ${size ?? "?"} bytes, SHA-256 ${sha256}, sent ${textOf(sent).slice(0, 64)})`,
     sink.path,
     "sink",
   );

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
+import { messageOf, read } from "../wire/thrown.ts";
 import { API, builtinExports, isBuiltin, MISSING, MITOGEN, PROVIDED, syntheticNames } from "./builtins.ts";
 import { CommonJs } from "./commonjs.ts";
 import { EsModuleRequires } from "./es-module-requires.ts";
@@ -325,8 +326,8 @@ function provided(name: string): unknown {
     return createRequire(join(process.cwd(), "noop.js"))(name);
   } catch (cause) {
     const message = `Cannot load '${name}', which is marked as provided by the target, from ${process.cwd()}`;
-    throw Object.assign(new Error(`${message}: ${(cause as Error).message}`), {
-      code: (cause as NodeJS.ErrnoException).code ?? "MODULE_NOT_FOUND",
+    throw Object.assign(new Error(`${message}: ${messageOf(cause)}`), {
+      code: read(cause as object, "code") ?? "MODULE_NOT_FOUND",
       cause,
     });
   }

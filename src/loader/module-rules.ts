@@ -1,3 +1,4 @@
+import { messageOf } from "../wire/thrown.ts";
 import { type CompiledModule, Compiler } from "./compile.ts";
 import type { GraphRules } from "./graph.ts";
 import { ModuleError } from "./module-error.ts";
@@ -166,6 +167,6 @@ async function modified(
   } catch (error) {
     reason = error;
   }
-  const message = `Cannot compile ${id}: its modifier, modify(${text}), failed: ${(reason as Error).message ?? reason}`;
+  const message = `Cannot compile ${id}: its modifier, modify(${text}), failed: ${messageOf(reason)}`;
   throw new ModuleError("ERR_MODULE_COMPILE", message, { cause: reason });
 }

@@ -4,6 +4,7 @@ import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ProtocolError } from "../errors.ts";
 import { Handle } from "../wire/handles.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { API, MITOGEN, PROVIDED } from "./builtins.ts";
 import type { ImportKind } from "./module-record.ts";
 import { describeRequest, type ModuleRequest, parseRequest, refusalCode } from "./module-request.ts";
@@ -79,7 +80,7 @@ export class RequestDesk {
       target.noteAnswer(request);
       message.reply(answerText(found));
     } catch (error) {
-      this.refuse(message, (error as Error).message, refusalCode(kind, error));
+      this.refuse(message, messageOf(error), refusalCode(kind, error));
     }
   }
 

@@ -9,6 +9,7 @@ import { getLogger } from "../core/log.ts";
 import { importModule } from "../core/module-handle.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { encodeValue } from "../wire/encoder.ts";
+import { messageOf, textOf } from "../wire/thrown.ts";
 import { API, EVALUATOR, isBuiltin, PARENT_ROLE } from "./builtins.ts";
 import { BusyTime } from "./busy-time.ts";
 import { Compiler } from "./compile.ts";
@@ -151,8 +152,8 @@ export class ModuleResponder implements Functions {
     try {
       name = typeof module === "string" ? module : moduleId(module);
     } catch (error) {
-      const what = typeof module === "function" ? module.name || "(anonymous)" : String(module);
-      return new ModuleExplanation(what, "refused", (error as Error).message);
+      const what = typeof module === "function" ? textOf(module.name || "(anonymous)") : textOf(module);
+      return new ModuleExplanation(what, "refused", messageOf(error));
     }
     const contexts = [...this.#targets].map(([contextId, served]) => {
       return { reader: { contextId, name: this.#router.contextById(contextId).name }, served };

@@ -25,7 +25,14 @@ export function logToFile(path?: string, options: { level?: LogLevelName } = {})
  * `onLog(({ level, logger, message }) => pino[level === "warning" ? "warn" : level]({ logger }, message))`.
  */
 export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
-  return addLogSink(sink, parseLevel(options.level ?? "info"));
+  return addLogSink(
+    (record) => {
+      const result: unknown = sink(record);
+      // Of an async one the error is dropped too; unhandled it would end the program.
+      if (result instanceof Promise) result.catch(() => undefined);
+    },
+    parseLevel(options.level ?? "info"),
+  );
 }
 
 function parseLevel(name: string): LogLevel {

@@ -11,6 +11,7 @@ import { Importer } from "../loader/importer.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { stackOf } from "../wire/thrown.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { evaluatePart } from "./library-parts.ts";
 import { captureOutput, installOutput } from "./output.ts";
@@ -133,7 +134,7 @@ function reportExit(link: BrokerLink): void {
   const log = getLogger("mitogen.child");
   let reason: string | undefined;
   process.on("uncaughtExceptionMonitor" as "uncaughtException", (error) => {
-    const stack = (error as Error | undefined)?.stack ?? String(error);
+    const stack = stackOf(error);
     reason = `uncaught exception: ${stack.split("\n", 1)[0]}`;
     log.error(`Uncaught exception: ${stack}`);
   });

@@ -1,5 +1,5 @@
 import { answerLocally, sendPrepared } from "../core/call.ts";
-import { withCallSite } from "../core/call-site.ts";
+import { callSite, withCallSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
@@ -7,6 +7,7 @@ import type { FunctionName } from "../core/router.ts";
 import type { ServiceCalls, ServiceClass } from "../core/service-call.ts";
 import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError } from "../errors.ts";
+import { textOf } from "../wire/thrown.ts";
 import { identityOf, requestFrame, type ServiceIdentity } from "./request.ts";
 import { servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
@@ -47,8 +48,7 @@ async function callService(
 ): Promise<unknown> {
   const { router } = context;
   // Where the call was made, for the error's stack.
-  const site: { stack?: string } = {};
-  Error.captureStackTrace(site, caller);
+  const site = callSite(caller);
   const identity = identify(context, service, method);
   const { contextId: dstId } = context;
   const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
@@ -113,11 +113,11 @@ function callServiceAsync(
 /** The name of a service; a class that a context calls on itself is remembered, for its pool need not look for it. */
 function identify(context: Context, service: ServiceClass | string, method: string): ServiceIdentity {
   if (typeof method !== "string")
-    throw new TypeError(`Cannot call ${String(method)} of a service: it is no name`);
+    throw new TypeError(`Cannot call ${textOf(method)} of a service: it is no name`);
   if (typeof service === "string") return { name: service, reference: undefined };
   if (typeof service !== "function" || !(service.prototype instanceof Service)) {
     throw new TypeError(
-      `Cannot call ${method} of ${String(service).slice(0, 100)}: a service is a subclass of Service, or its name`,
+      `Cannot call ${method} of ${textOf(service).slice(0, 100)}: a service is a subclass of Service, or its name`,
     );
   }
   const type = service as unknown as typeof Service;

@@ -1,5 +1,6 @@
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority, type Policy } from "../core/policy.ts";
+import { textOf } from "../wire/thrown.ts";
 import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";
 import { refusal, type ServiceRequest } from "./request.ts";
 import { Service } from "./service.ts";
@@ -111,7 +112,7 @@ function mark(change: (marks: Marks) => void): MethodMark {
     const isStandard = typeof place === "object";
     const fn = isStandard ? target : (target as Record<string | symbol, unknown>)[place];
     if (typeof fn !== "function") {
-      throw new TypeError(`Cannot expose ${String(isStandard ? place.name : place)}: it is no method`);
+      throw new TypeError(`Cannot expose ${textOf(isStandard ? place.name : place)}: it is no method`);
     }
     const own = marks.get(fn as AnyMethod) ?? noMarks();
     change(own);

@@ -4,9 +4,11 @@ import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { checkTimeout } from "../core/wait.ts";
-import { CallError, ChannelError } from "../errors.ts";
+import { ChannelError } from "../errors.ts";
+import { isCallError } from "../wire/error-value.ts";
 import { joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { stackOf } from "../wire/thrown.ts";
 import { Admission } from "./admission.ts";
 import { methodFor } from "./exposed.ts";
 import { Invoker } from "./invoker.ts";
@@ -178,9 +180,9 @@ export class Pool {
   }
 
   private fail(message: Message, error: unknown, what: string, isSilent: boolean): void {
-    const callError = error instanceof CallError ? error : callErrorFrom(error);
+    const callError = callErrorFrom(error);
     const place = `${what}, asked for by context ${message.srcId}, failed`;
-    if (error instanceof CallError && !isSilent) log.warning(`${place}: ${error.message}`);
+    if (isCallError(error) && !isSilent) log.warning(`${place}: ${callError.message}`);
     else log.error(`${place}: ${callError.stack}`);
     if (!isSilent) message.reply(callError);
   }
@@ -267,6 +269,6 @@ async function shutDown(service: Service): Promise<void> {
   try {
     await service.onShutdown();
   } catch (error) {
-    log.error(`onShutdown of a service failed: ${callErrorFrom(error).stack}`);
+    log.error(`onShutdown of a service failed: ${stackOf(error)}`);
   }
 }

@@ -5,6 +5,7 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
+import { messageOf } from "../wire/thrown.ts";
 import type { Service } from "./service.ts";
 
 /** Names are logged and sent back: those of a hostile context must not fill the log, or begin a new line of it. */
@@ -59,7 +60,7 @@ export function identityOf(router: CoreRouter, type: typeof Service): ServiceIde
   } catch (error) {
     if (own === undefined) {
       throw new TypeError(
-        `Cannot name service ${type.name || "(anonymous)"}: ${(error as Error).message}; or give it a static serviceName`,
+        `Cannot name service ${type.name || "(anonymous)"}: ${messageOf(error)}; or give it a static serviceName`,
       );
     }
   }
@@ -98,7 +99,7 @@ export function parseRequest(message: Message): ServiceRequest {
   try {
     value = message.decode();
   } catch (error) {
-    throw malformed((error as Error).message);
+    throw malformed(messageOf(error));
   }
   const [service, place, method, args] = Array.isArray(value) ? value : [];
   if (typeof service !== "string" || typeof method !== "string" || !isNamed(args)) {

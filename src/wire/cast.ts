@@ -1,9 +1,9 @@
 /** The way for values that encodeValue refuses: give up their classes, keep their data. */
 import { Blob } from "./blob.ts";
-import { isError } from "./error-value.ts";
 import { formatPath, type Path } from "./path.ts";
 import { wireForm } from "./references.ts";
 import { Secret } from "./secret.ts";
+import { isError } from "./thrown.ts";
 import { typedArrayBy } from "./typed-array.ts";
 
 type Key = string | number;

@@ -1,7 +1,7 @@
 /** CBOR → values, as docs/encoding.md says. Input is hostile: only listed types, each one checked. */
 import { Blob } from "./blob.ts";
 import { CborReader } from "./cbor-reader.ts";
-import { errorOfRecord } from "./error-value.ts";
+import { define, errorOfRecord } from "./error-value.ts";
 import { isCrowded } from "./key-crowd.ts";
 import { HEAVY_ITEMS, type Limits } from "./limits.ts";
 import { MAX_CONTEXT_NAME, type Reviver } from "./references.ts";
@@ -96,7 +96,13 @@ class Decoder extends CborReader {
         object[FAR_INDEX] = 0;
         delete object[FAR_INDEX];
       }
-      object[key] = this.item();
+      const value = this.item();
+      try {
+        object[key] = value;
+      } catch {
+        // User code has frozen what it inherits under that name (`toString`).
+        define(object, key, value, true);
+      }
     }
     this.leave();
     return object;

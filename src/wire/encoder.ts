@@ -1,13 +1,13 @@
 /** Values → CBOR, as docs/encoding.md says. Refuses, with the path, whatever would not arrive as it is. */
-import { CallError } from "../errors.ts";
 import { Blob } from "./blob.ts";
 import { CborWriter, Refusal } from "./cbor-writer.ts";
-import { errorFromThrown, hide, isError, recordOfError } from "./error-value.ts";
+import { hide, isCallError, recordOfError } from "./error-value.ts";
 import type { Limits } from "./limits.ts";
 import { formatPath, type Path } from "./path.ts";
 import { MAX_CONTEXT_NAME, type WireReference, wireForm } from "./references.ts";
 import { Secret } from "./secret.ts";
 import { Tag } from "./tags.ts";
+import { isError, messageOf } from "./thrown.ts";
 import { bytesOf, typedArrayBy } from "./typed-array.ts";
 
 export interface EncodeOptions {
@@ -167,7 +167,7 @@ class Encoder extends CborWriter {
   private error(error: Error): void {
     if (this.errorDepth === MAX_ERROR_DEPTH) throw new Refusal("too many errors inside errors", RangeError);
     const [name, message, stack, properties, errors, causes] = recordOfError(error);
-    this.tag(error instanceof CallError ? Tag.callError : Tag.error);
+    this.tag(isCallError(error) ? Tag.callError : Tag.error);
     // Paid in advance, so that whatever the rest may cost, the record can be completed.
     this.enter(error, 6 + causes.length);
     this.enter(causes, 0);
@@ -199,9 +199,10 @@ class Encoder extends CborWriter {
   }
 
   private members(errors: readonly unknown[]): void {
-    this.charge(errors.length);
-    this.head(0x80, errors.length);
-    for (const each of errors) this.attempt(() => this.value(each)) || this.value(undefined);
+    const length = errors.length >>> 0;
+    this.charge(length);
+    this.head(0x80, length);
+    for (let i = 0; i < length; i++) this.attempt(() => this.value(errors[i])) || this.value(undefined);
   }
 
   private cause(cause: unknown): void {
@@ -256,7 +257,7 @@ class Encoder extends CborWriter {
 function explain(error: unknown, what: string): Error {
   if (error instanceof Refusal) return new error.type(`Cannot send ${what}: ${error.reason}`);
   // A getter or a proxy threw.
-  const wrapper = new TypeError(`Cannot send ${what}: reading it failed: ${errorFromThrown(error).message}`);
+  const wrapper = new TypeError(`Cannot send ${what}: reading it failed: ${messageOf(error)}`);
   hide(wrapper, "cause", error);
   return wrapper;
 }

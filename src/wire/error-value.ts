@@ -1,8 +1,6 @@
-/**
- * Errors ⇄ records, in one place, both ways. Thrown objects are hostile until proven otherwise: getters throw,
- * names are functions, causes are circular. Describing one never fails, it only loses what cannot be read.
- */
+/** Errors ⇄ records, in one place, both ways. What is thrown is read as src/wire/thrown.ts does. */
 import { CallError } from "../errors.ts";
+import { attempt, isError, messageOf, read } from "./thrown.ts";
 
 const MAX_MESSAGE = 16 * 1024;
 const MAX_STACK = 64 * 1024;
@@ -10,7 +8,8 @@ const MAX_STACK = 64 * 1024;
 const MAX_PROPERTIES = 23;
 
 /** Never copied on either side: they have a field of their own, or would change how the error behaves. */
-const RESERVED = /^(name|message|stack|cause|__proto__|constructor|to(Locale)?String|valueOf|toJSON|then)$/;
+export const RESERVED: RegExp =
+  /^(name|message|stack|cause|__proto__|constructor|to(Locale)?String|valueOf|toJSON|then)$/;
 
 /** Any other class arrives as an Error of that name, as does AggregateError before Node 15. */
 const STANDARD = /^(Type|Range|Syntax|Reference|Eval|URI|Aggregate)Error$/;
@@ -27,23 +26,19 @@ export type ErrorRecord = readonly [
   causes: readonly unknown[],
 ];
 
-export function isError(value: unknown): value is Error {
-  // The second half is for errors of other realms (vm contexts, jest).
-  const claim = attempt(
-    () => value instanceof Error || Object.prototype.toString.call(value) === "[object Error]",
-  );
-  return claim === true;
-}
-
 /** What `catch` caught as an Error: errors are returned as they are, anything else becomes a `NonError` caused by it. */
 export function errorFromThrown(value: unknown): Error {
   if (isError(value)) return value;
-  const error = new Error(cut(`Non-error thrown: ${describe(value)}`, MAX_MESSAGE));
+  const error = new Error(cut(`Non-error thrown: ${messageOf(value)}`, MAX_MESSAGE));
   hide(error, "name", "NonError");
   // The real one would show where it was wrapped, not where it was thrown.
   hide(error, "stack", `NonError: ${error.message}`);
   hide(error, "cause", value);
   return error;
+}
+
+export function isCallError(value: unknown): value is CallError {
+  return attempt(() => value instanceof CallError) === true;
 }
 
 export function recordOfError(error: object): ErrorRecord {
@@ -55,14 +50,17 @@ export function recordOfError(error: object): ErrorRecord {
     const value = RESERVED.test(key) ? undefined : read(error, key);
     if (value !== undefined && properties.length < MAX_PROPERTIES) properties.push([key, value]);
   }
-  const errors = attempt(() => Object.getOwnPropertyDescriptor(error, "errors"));
+  const errors = attempt(() => {
+    const { enumerable, value } = Object.getOwnPropertyDescriptor(error, "errors") as PropertyDescriptor;
+    // Enumerable ones are among the properties.
+    return !enumerable && Array.isArray(value) ? value : undefined;
+  });
   return [
     typeof name === "string" ? cut(name, MAX_MESSAGE) : "Error",
     typeof message === "string" ? cut(message, MAX_MESSAGE) : "",
     typeof stack === "string" ? cut(stack, MAX_STACK) : null,
     properties,
-    // Enumerable ones are among the properties.
-    errors && !errors.enumerable && Array.isArray(errors.value) ? errors.value : null,
+    errors || null,
     attempt(() => "cause" in error) ? [read(error, "cause")] : [],
   ];
 }
@@ -88,51 +86,43 @@ export function errorOfRecord(fields: readonly unknown[], isCallError: boolean):
   if (errors !== null) hide(error, "errors", errors);
   if (causes.length > 0) hide(error, "cause", causes[0]);
   for (const key of Object.keys(properties as object)) {
-    if (!RESERVED.test(key)) (error as unknown as Fields)[key] = (properties as Fields)[key];
+    // Defined: what it inherits under that name may be frozen.
+    if (!RESERVED.test(key)) define(error, key, (properties as Fields)[key], true);
   }
   return error;
 }
 
 /** A property as `super("…", { cause })` would make it, for Nodes that do not know the option. */
 export function hide(error: Error, key: string, value: unknown): void {
-  Object.defineProperty(error, key, { value, writable: true, configurable: true, enumerable: false });
+  define(error, key, value, false);
+}
+
+/** An assignment would fail where user code has frozen what the object inherits. */
+export function define(object: object, key: string, value: unknown, enumerable: boolean): void {
+  // To define over a stack V8 makes it first, by what user code has put into `Error.prepareStackTrace`.
+  delete (object as Fields)[key];
+  Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable });
 }
 
 type Fields = Record<string, unknown>;
 
 function create(name: string, message: string, isCallError: boolean): Error {
   // Collecting a stack that is thrown away costs more than all the rest, in time and memory.
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0;
+  const limit = read(Error, "stackTraceLimit");
+  limitStacks(0);
   const error = isCallError ? new CallError(message) : new Error(message);
-  Error.stackTraceLimit = limit;
+  limitStacks(limit);
   const type = STANDARD.test(name) && (globalThis as unknown as Record<string, { prototype: object }>)[name];
   return type && !isCallError ? Object.setPrototypeOf(error, type.prototype) : error;
 }
 
-function describe(value: unknown): unknown {
-  return (
-    attempt(() => {
-      const message = (value as Fields).message;
-      return typeof message === "string" ? message : typeof value === "object" && JSON.stringify(value);
-    }) ||
-    attempt(() => String(value)) ||
-    typeof value
-  );
+/** Without effect where user code has frozen it. */
+function limitStacks(limit: unknown): void {
+  attempt(() => {
+    Error.stackTraceLimit = limit as number;
+  });
 }
 
 function cut(text: string, max: number): string {
   return text.length > max ? `${text.slice(0, max)}… [${text.length - max} characters more]` : text;
-}
-
-function read(object: object, key: string): unknown {
-  return attempt(() => (object as Fields)[key]);
-}
-
-function attempt<T>(f: () => T): T | undefined {
-  try {
-    return f();
-  } catch {
-    return undefined;
-  }
 }

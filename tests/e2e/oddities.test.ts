@@ -1,0 +1,139 @@
+/** Functions that throw, or return, what nobody expects, where all errors are changed too: their callers get an error, and nobody else anything. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { CallError, type Context, connect, listen, Receiver, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as odd from "../fixtures/remote/oddities.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { nodes } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const NAMES = Object.keys(odd.thrown);
+const folder = mkdtempSync(join(tmpdir(), "mitogen-odd-"));
+after(() => rmSync(folder, { recursive: true }));
+
+const onNode = (major: number) => (nodes[major] === undefined ? {} : { nodePath: nodes[major] as string });
+
+async function failureOf(promise: Promise<unknown>): Promise<Error> {
+  return await promise.then(
+    () => assert.fail("it did not fail"),
+    (error) => error as Error,
+  );
+}
+
+/** Every way to a function's failure, in one context. */
+async function checkThrown(context: Context, { hasServices = true } = {}): Promise<void> {
+  for (const name of NAMES) {
+    for (const fn of [odd.throwIt, odd.rejectWithIt]) {
+      const error = await failureOf(context.call(fn, name));
+      assert.ok(error instanceof CallError, `${name}: ${error}`);
+      assert.equal(typeof error.stack, "string", name);
+    }
+    // Somebody else's, before and behind.
+    const others = [context.call(remote.add, 1, 1)];
+    const logs = collectLogs("error");
+    context.callNoReply(odd.throwIt, name);
+    others.push(context.call(remote.add, 1, 1));
+    assert.deepEqual(await Promise.all(others), [2, 2], name);
+    logs.stop();
+    const lines = logs.records.map((record) => record.message);
+    assert.equal(lines.length, 1, `${name}: ${lines.join("\n")}`);
+    assert.match(lines[0] as string, /Call of throwIt of \S+ failed: /, name);
+
+    await using chain = context.chain();
+    chain.callNoReply(odd.throwIt, name);
+    assert.ok((await failureOf(chain.call(remote.add, 1, 1))) instanceof CallError, name);
+    chain.reset();
+    assert.equal(await chain.call(remote.add, 1, 1), 2);
+
+    const values: number[] = [];
+    const reading = (async () => {
+      for await (const value of context.stream(odd.yieldThenThrow, name)) values.push(value);
+    })();
+    assert.ok((await failureOf(reading)) instanceof CallError, name);
+    assert.deepEqual(values, [1]);
+    for await (const value of context.stream(odd.throwWhenLeft, name)) {
+      assert.equal(value, 0);
+      break;
+    }
+    if (hasServices) {
+      assert.ok((await failureOf(context.callService(odd.Odd, "fail", { name }))) instanceof CallError, name);
+    }
+  }
+  for (const name of Object.keys(odd.returned)) {
+    const error = await failureOf(context.call(odd.returnIt, name));
+    assert.ok(error instanceof CallError, `${name}: ${error}`);
+  }
+  if (hasServices) {
+    const refusal = await failureOf(context.callService(odd.Odd, "undecided"));
+    assert.match(refusal.message, /no such method|refused by policy|not exposed/);
+  }
+  assert.equal(await context.call(remote.add, 1, 1), 2);
+}
+
+describe("what a function throws, whatever it is, is an error for its caller and nothing for others:", () => {
+  let router: Router;
+  before(() => {
+    router = new Router();
+  });
+  after(() => router.shutdown());
+
+  for (const major of [12, 16, 20, 26].filter((each) => nodes[each] !== undefined || each === 20)) {
+    it(`in a context on Node ${major}`, async () => {
+      await checkThrown(await router.local(onNode(major)));
+    });
+  }
+
+  it("in a thread", async () => {
+    await checkThrown(await router.thread());
+  });
+
+  it("in this program, for one that has connected", async () => {
+    await using _listener = listen(router, { path: join(folder, "s") });
+    const client = await connect(join(folder, "s"));
+    const logs = collectLogs("error");
+    for (const name of NAMES) {
+      for (const fn of [odd.throwIt, odd.rejectWithIt]) {
+        assert.ok((await failureOf(client.context.call(fn, name))) instanceof CallError, name);
+      }
+      logs.records.length = 0;
+      client.context.callNoReply(odd.throwIt, name);
+      assert.equal(await client.context.call(remote.add, 1, 1), 2);
+      assert.equal(logs.records.length, 1, name);
+    }
+    logs.stop();
+    await client.router.shutdown();
+  });
+
+  it("as the reason that a call is given up for", async () => {
+    const context = await router.local();
+    const told = new Receiver<string>(router);
+    for (const name of NAMES) {
+      const end = new AbortController();
+      const reason = odd.thrown[name]?.();
+      const { call, callAsync } = context.with({ signal: end.signal });
+      const waits = [
+        call(odd.waitForAbort, told.toSender()),
+        callAsync(odd.waitForAbort, told.toSender()).get(),
+      ];
+      // Both run by then.
+      await context.call(remote.add, 1, 1);
+      end.abort(reason);
+      for (const wait of waits) {
+        const error = await wait.then(
+          () => assert.fail("it did not end"),
+          (each: unknown) => [each],
+        );
+        // The very one; without a reason Node makes one.
+        if (reason !== undefined) assert.ok(Object.is(error[0], reason), name);
+      }
+      for (const _ of waits) assert.equal((await told.get({ timeoutMs: 60_000 })).decode(), "an error", name);
+    }
+    told.close();
+  });
+});
