@@ -7,11 +7,13 @@ import { payloadBytes } from "../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
 import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
+import { limitHint } from "../core/system-limits.ts";
 import { CancelledError, type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import type { PasswordOptions } from "./dialogue.ts";
+import { crashHint } from "./exit-hint.ts";
 import type { BootLine, ConnectionMethod, ConnectOptions } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
@@ -221,7 +223,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (terminal !== undefined && NO_TERMINAL.test(this.#history.toString())) {
       return "no terminal is left there: end programs that hold one, or raise the limit, on Linux sysctl kernel.pty.max";
     }
-    if (code !== 127 && code !== 126) return this.#method.hint ?? "";
+    if (code !== 127 && code !== 126) {
+      const crash = this.#stage === "transport" ? "" : crashHint(this.#history.toString(), code);
+      return crash || (this.#method.hint ?? "");
+    }
     if (this.#stage !== "transport") return "see whether nodePath names a node of the target";
     // Behind a terminal it was a shell that did not find the tool.
     return terminal === undefined ? "see whether the target has sh" : notFoundHint(this.#argv[0]);
@@ -233,7 +238,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private failToStart(error: NodeJS.ErrnoException): void {
-    const hint = error.code === "ENOENT" ? notFoundHint(error.path) : "";
+    const hint = error.code === "ENOENT" ? notFoundHint(error.path) : limitHint(error);
     this.fail({ type: StreamError, message: `could not be started: ${error.message}`, hint, cause: error });
   }
 

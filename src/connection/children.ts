@@ -147,14 +147,19 @@ export class Children {
   }
 
   /** The same for a thread of this process. */
-  startThread(
+  async startThread(
     options: ThreadOptions,
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
-  ): StartedChild {
+  ): Promise<StartedChild> {
     checkOnlyOptions("thread", options, ["name", "unidirectional", "via", "debug"]);
     const name = options.name ?? `thread.${identity.contextId}`;
-    const { child: link, ready } = startThread(name);
+    const starting = startThread(name);
+    const attempt = { cancel: () => starting.then(({ child }) => child.abort()).catch(() => undefined) };
+    this.#attempts.add(attempt);
+    const { child: link, ready } = await starting.finally(() => this.#attempts.delete(attempt));
+    if (this.#isClosed)
+      throw new CancelledError("Cannot connect with thread(): the router has been shut down");
     const config = { ...this.configOf(identity, options), isThread: true };
     const child = { name, ready, argv: [] };
     // The configuration goes first: the route does not exist before.

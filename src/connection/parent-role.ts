@@ -137,7 +137,7 @@ export class ParentRole {
         this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
       };
       if (name === "thread") {
-        this.answerStarted(frame, this.#children.startThread(options, identity, onConnected));
+        this.answerStarted(frame, await this.#children.startThread(options, identity, onConnected));
         return;
       }
       const method = methods[name];

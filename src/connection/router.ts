@@ -215,7 +215,7 @@ export class Router extends ConnectingRouter {
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
     if (method === "thread") {
-      return factsOf(this.#children.startThread(options, identity, onConnected));
+      return factsOf(await this.#children.startThread(options, identity, onConnected));
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
     const starting = this.#children.start(known, options, identity, onConnected);

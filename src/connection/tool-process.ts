@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { getLogger } from "../core/log.ts";
 import { descendants, isRunning, type ProcessInfo } from "../core/process-tree.ts";
+import { noteLimits } from "../core/system-limits.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How a process ended; both null when it was never started. */
@@ -49,13 +50,27 @@ export class ToolProcess {
 
   /** Starts it; like `spawn`, throws only for malformed arguments. */
   constructor(argv: readonly string[], { terminal, isDetached = false }: ToolSettings = {}) {
+    noteLimits();
     const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
     const child = spawn(command, args, {
       stdio: terminal === undefined ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "ignore", "pipe", "pipe"],
       env: terminal?.env() ?? process.env,
       detached: isDetached,
     });
-    const streams = child.stdio as unknown as Socket[];
+    // First of all: where there are no descriptors left this event is all there is, and no stream.
+    this.exited = new Promise<Exit>((resolve, reject) => {
+      child.on("error", (error) => {
+        if (child.pid === undefined) reject(error);
+      });
+      child.once("exit", (code, signal) => {
+        this.#exit = { code, signal };
+        if (!this.#isEnding) live.delete(this);
+        resolve(this.#exit);
+      });
+    });
+    this.exited.catch(() => undefined); // whoever needs it looks
+    const streams =
+      (child.stdio as unknown as Socket[] | undefined) ?? Array.from({ length: 5 }, unconnected);
     const [keyboard, screen, stderr, dataIn, dataOut] = streams as [Socket, Socket, Socket, Socket, Socket];
     this.#process = child;
     this.stdin = terminal === undefined ? keyboard : dataIn;
@@ -70,17 +85,6 @@ export class ToolProcess {
     }
     this.#open = new Set([this.stdout, this.promptOut]);
     for (const stream of this.#open) stream.once("close", () => this.#open.delete(stream));
-    this.exited = new Promise<Exit>((resolve, reject) => {
-      child.once("error", (error) => {
-        if (child.pid === undefined) reject(error);
-      });
-      child.once("exit", (code, signal) => {
-        this.#exit = { code, signal };
-        if (!this.#isEnding) live.delete(this);
-        resolve(this.#exit);
-      });
-    });
-    this.exited.catch(() => undefined); // whoever needs it looks
     if (child.pid !== undefined) track(this);
   }
 
@@ -155,6 +159,11 @@ export class ToolProcess {
     if (this.#exit === undefined) pids.push(this.pid);
     for (const pid of pids) kill(pid, signal);
   }
+}
+
+/** In place of the stream of a process that was never started. */
+function unconnected(): Socket {
+  return new Socket();
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {

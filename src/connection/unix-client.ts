@@ -139,7 +139,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
       stopTimer();
       reject(socketError(`Cannot connect to ${path}: ${reason}`, cause));
     };
-    socket.once("error", (error) => fail(textOf(error), error));
+    socket.on("error", (error) => fail(textOf(error), error));
     socket.once("connect", () => {
       // The first frame is small; what follows is for the router, which knows the limit.
       const link = new StreamLink("listener", socket, socket, 0xffffffff);

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
+import { nameLimit } from "../core/system-limits.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
 import { Router } from "./router.ts";
@@ -58,7 +59,7 @@ export class UnixListener {
     this.path = path;
     this.#router = router;
     this.#server = createServer((socket) => this.greet(socket));
-    this.#server.on("error", (error) => log.error(`${path}: ${error.message}`));
+    this.#server.on("error", (error) => log.error(`${path}: ${nameLimit(error).message}`));
     const disown = router.own({ shutdown: () => this.close() }, `listen at ${path}`);
     const remove = this.open(disown);
     this.#server.unref();

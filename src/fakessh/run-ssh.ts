@@ -5,6 +5,8 @@ import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import type { Context } from "../core/context.ts";
 import { endTree } from "../core/end-tree.ts";
+import { getLogger } from "../core/log.ts";
+import { nameLimit } from "../core/system-limits.ts";
 import { checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
@@ -35,6 +37,8 @@ const GRACE_MS = 1000;
 /** These look for ssh at a fixed path, unless they are told. */
 const TOLD_BY_OPTION = ["scp", "sftp"];
 
+const log = getLogger("mitogen.ssh");
+
 /** Tools that would outlive this program, and their folders. */
 const live = new Map<string, ChildProcess>();
 let isWatchingExit = false;
@@ -61,10 +65,21 @@ export async function runSsh(
   options.signal?.throwIfAborted();
   if (context.goneReason !== undefined) throw new ChannelError(context.goneReason);
   await removeStaleFolders();
-  const folder = makeSshFolder();
-  const sessions = new Sessions(context, folder.nonce);
+  const cannotRun = (cause: unknown): MitogenError =>
+    cause instanceof MitogenError
+      ? cause
+      : new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${(nameLimit(cause) as Error).message}`, {
+          cause,
+        });
+  let folder: SshFolder;
   try {
-    await sessions.listen(folder.socketPath);
+    folder = makeSshFolder();
+  } catch (error) {
+    throw cannotRun(error);
+  }
+  const sessions = new Sessions(context, tool, folder.nonce);
+  try {
+    await sessions.listen(folder.socketPath).catch((error) => Promise.reject(cannotRun(error)));
     const told = TOLD_BY_OPTION.includes(basename(tool)) ? ["-S", join(folder.path, "ssh"), ...args] : args;
     return await runTool(context, tool, told, folder, sessions, options);
   } finally {
@@ -132,10 +147,10 @@ function exitOf(
 ): Promise<Pick<ToolResult, "code" | "signal">> {
   return new Promise((resolve, reject) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.once("error", (cause: NodeJS.ErrnoException) => {
+    child.on("error", (cause: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return; // it runs; a signal did not reach it
       const cure = cwd === undefined ? "is it installed?" : `is it installed, and is there ${cwd}?`;
-      const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : cause.message;
+      const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : nameLimit(cause).message;
       reject(new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${why}`, { cause }));
     });
   });
@@ -161,12 +176,16 @@ class Sessions {
   readonly #server: Server;
   readonly #open: Map<Socket, Promise<void>> = new Map();
 
-  constructor(context: Context, nonce: string) {
+  constructor(context: Context, tool: string, nonce: string) {
     this.#server = createServer((socket) => {
       const session = serveSsh(context, socket, nonce);
       this.#open.set(socket, session);
       void session.then(() => this.#open.delete(socket));
     });
+    // Also of a connection that there is no descriptor for: its ssh sees that it was closed.
+    this.#server.on("error", (error) =>
+      log.warning(`${tool}: its ssh cannot connect: ${nameLimit(error).message}`),
+    );
   }
 
   async listen(path: string): Promise<void> {
