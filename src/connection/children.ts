@@ -3,14 +3,13 @@ import type { Ready } from "../bootstrap/ready.ts";
 import type { LinkState } from "../core/describe.ts";
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
-import { checkTimeout } from "../core/wait.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { localMethod } from "./local.ts";
-import { type ConnectionMethod, type ConnectOptions, checkOnlyOptions } from "./method.ts";
+import type { ConnectionMethod, ConnectOptions } from "./method.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -87,7 +86,6 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
-    checkTimeout(options.timeoutMs);
     const deadline = Date.now() + (options.timeoutMs || DEFAULT_TIMEOUT_MS);
     for (let turn = 1; ; turn++) {
       try {
@@ -121,7 +119,7 @@ export class Children {
     this.#attempts.add(attempt);
     try {
       const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options));
-      const child = { name: options.name ?? method.contextName(options, ready.pid), ready, argv };
+      const child = { name: nameOf(method, options, ready.pid), ready, argv };
       const isDirect = method === localMethod || ready.pid === tool.pid;
       const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes, isDirect);
       this.adopt(link, child, identity, onConnected);
@@ -152,7 +150,6 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
-    checkOnlyOptions("thread", options, ["name", "unidirectional", "via", "debug"]);
     const name = options.name ?? `thread.${identity.contextId}`;
     const starting = startThread(name);
     const attempt = { cancel: () => starting.then(({ child }) => child.abort()).catch(() => undefined) };
@@ -307,6 +304,18 @@ export class Children {
   private trafficOf(contextId: number): Traffic {
     return this.#links.get(contextId)?.traffic ?? NO_TRAFFIC;
   }
+}
+
+/** A method of the program's own must not lose a process that has been started. */
+function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O, pid: number): string {
+  if (options.name !== undefined) return options.name;
+  try {
+    const name: unknown = method.contextName(options, pid);
+    if (typeof name === "string" && name !== "") return name;
+  } catch {
+    // It has none either.
+  }
+  return `${method.name}.${pid}`;
 }
 
 function wasTurnedAway(

@@ -1,6 +1,8 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
+import { anyText } from "../core/option-types.ts";
+import { type OptionTable, readOptions } from "../core/options.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import { nameLimit } from "../core/system-limits.ts";
 import { encodeFrame } from "../wire/frame.ts";
@@ -20,6 +22,8 @@ const HELLO_TIMEOUT_MS = 10_000;
 const CLOSE_MS = 500;
 /** How many may be connected and have said nothing. */
 const MAX_STRANGERS = 100;
+
+const LISTEN_OPTIONS: OptionTable<ListenOptions> = { path: anyText };
 
 const log = getLogger("mitogen.unix");
 
@@ -42,7 +46,8 @@ export function listen(router: Router, options: ListenOptions = {}): UnixListene
       "Cannot listen: only the Router of a program can, not one that has connected to a listener",
     );
   }
-  return new UnixListener(router, options.path ?? temporarySocketPath());
+  const { path = temporarySocketPath() } = readOptions("listen", options, LISTEN_OPTIONS);
+  return new UnixListener(router, path);
 }
 
 export class UnixListener {

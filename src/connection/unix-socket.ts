@@ -13,6 +13,8 @@ import {
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { anyText } from "../core/option-types.ts";
+import { misuse, takeOption } from "../core/options.ts";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { StreamError } from "../errors.ts";
 
@@ -105,11 +107,11 @@ const TEXTS: Readonly<Record<string, string>> = {
 };
 
 function checkPath(path: string, verb: string): void {
-  if (typeof path !== "string")
-    throw new TypeError(`Cannot ${verb} ${typeof path}: the path of a socket is a string`);
+  takeOption(`${verb} a socket`, "its path", path, anyText);
   const bytes = Buffer.byteLength(path);
   if (bytes === 0 || path.includes("\0") || bytes > MAX_PATH_BYTES) {
-    throw new RangeError(
+    throw misuse(
+      "ERR_OUT_OF_RANGE",
       `Cannot ${verb} ${JSON.stringify(path)}: the path of a socket has 1 to ${MAX_PATH_BYTES} bytes, and no NUL`,
     );
   }

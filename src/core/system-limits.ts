@@ -47,8 +47,8 @@ export function noteLimits(): void {
  */
 export function limitHint(error: unknown): string {
   const { code, message } = (error ?? {}) as NodeJS.ErrnoException;
-  // `ERR_WORKER_INIT_FAILED`: Worker initialization failure: EMFILE
-  const name = String(code).startsWith("ERR_WORKER") ? /\bE[A-Z]+$/.exec(message)?.[0] : code;
+  // What a Worker could not be started for stands in its message alone.
+  const name = /Worker initialization failure: (E[A-Z]+)$/.exec(String(message))?.[1] ?? code;
   const limit = Object.hasOwn(LIMITS, String(name)) ? LIMITS[String(name)] : undefined;
   if (limit === undefined) return "";
   readLimits();

@@ -3,11 +3,13 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
-import type { Context } from "../core/context.ts";
+import { Context } from "../core/context.ts";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
+import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../core/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
 import { nameLimit } from "../core/system-limits.ts";
-import { checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
+import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
@@ -31,6 +33,13 @@ export interface ToolResult {
   readonly stderr: string;
 }
 
+const OPTIONS: OptionTable<RunSshOptions> = {
+  ...WAIT_OPTIONS,
+  cwd: text,
+  env: environment,
+  stdio: oneOf("inherit", "ignore", "collect"),
+};
+const CONTEXT = instanceOf(Context, "a Context");
 const MAX_COLLECTED_BYTES = 1024 * 1024;
 /** What the tool left running gets so long to finish. */
 const GRACE_MS = 1000;
@@ -55,13 +64,12 @@ let isWatchingExit = false;
 export async function runSsh(
   context: Context,
   argv: readonly string[],
-  options: RunSshOptions = {},
+  given: RunSshOptions = {},
 ): Promise<ToolResult> {
-  const [tool, ...args] = argv;
-  if (typeof tool !== "string" || tool === "") {
-    throw new TypeError(`Cannot run tool: argv must begin with its name, got ${JSON.stringify(argv)}`);
-  }
-  checkTimeout(options.timeoutMs);
+  takeOption("run a tool", "the context", context, CONTEXT);
+  const [tool, ...args] = takeOption("run a tool", "argv", argv, commandLine) as [string, ...string[]];
+  takeOption("run a tool", "argv[0]", tool, text);
+  const options = readOptions("run a tool", given, OPTIONS);
   options.signal?.throwIfAborted();
   if (context.goneReason !== undefined) throw new ChannelError(context.goneReason);
   await removeStaleFolders();
