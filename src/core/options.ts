@@ -49,11 +49,12 @@ export function readOptions<O extends object>(
     );
   }
   const types = table as unknown as Readonly<Record<string, OptionType<unknown>>>;
-  const known = (name: string): boolean => Object.hasOwn(types, name);
+  const all = Object.keys(types);
+  const known = (name: string): boolean => all.includes(name);
   const taken: Record<string, unknown> = {};
   for (const name of guarded(what, "the options", () => namesIn(options, known))) {
     if (!known(name) && !more) {
-      const names = Object.keys(types).join(", ") || "none";
+      const names = all.join(", ") || "none";
       throw misuse(
         "ERR_INVALID_ARG_VALUE",
         `Cannot ${what}: it has no option ${show(name)}; it has ${names}`,
@@ -72,7 +73,7 @@ export function readOptions<O extends object>(
       });
     });
   }
-  for (const name of Object.keys(types)) {
+  for (const name of all) {
     const type = types[name] as OptionType<unknown>;
     if (type.isRequired === true && taken[name] === undefined) takeOption(what, name, undefined, type);
   }

@@ -26,12 +26,12 @@ const OPEN_FILES: Limit = {
 };
 
 /** By the system's code. */
-const LIMITS: { readonly [code: string]: Limit } = {
-  EMFILE: DESCRIPTORS,
-  ENFILE: OPEN_FILES,
-  EAGAIN: PROCESSES,
-  ENOMEM: MEMORY,
-};
+const LIMITS: ReadonlyMap<unknown, Limit> = new Map([
+  ["EMFILE", DESCRIPTORS],
+  ["ENFILE", OPEN_FILES],
+  ["EAGAIN", PROCESSES],
+  ["ENOMEM", MEMORY],
+]);
 const CURE = "raise it, or keep fewer contexts and files open at once";
 
 let known = "";
@@ -49,7 +49,7 @@ export function limitHint(error: unknown): string {
   const { code, message } = (error ?? {}) as NodeJS.ErrnoException;
   // What a Worker could not be started for stands in its message alone.
   const name = /Worker initialization failure: (E[A-Z]+)$/.exec(String(message))?.[1] ?? code;
-  const limit = Object.hasOwn(LIMITS, String(name)) ? LIMITS[String(name)] : undefined;
+  const limit = LIMITS.get(name);
   if (limit === undefined) return "";
   readLimits();
   return `${limit.text(limit.line.exec(known)?.[1] ?? "unknown")}; ${CURE}`;
