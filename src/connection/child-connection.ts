@@ -16,7 +16,7 @@ import { encodeFrame } from "../wire/frame.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import type { PasswordOptions } from "./dialogue.ts";
-import { crashHint } from "./exit-hint.ts";
+import { crashHint, SILENT_NODE_HINT } from "./exit-hint.ts";
 import type { BootLine, ConnectionMethod, ConnectOptions } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
@@ -74,7 +74,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_TIMEOUT_MS;
     this.#timer = startTimer(timeoutMs, () => {
       const question = this.#stage === "transport" ? this.#conversation?.openText : undefined;
-      const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : "";
+      const silent = this.#stage === "node" && this.#history.toString() === "" ? SILENT_NODE_HINT : "";
+      const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : silent;
       this.fail({ type: TimeoutError, message: `connection timed out after ${timeoutMs} ms`, hint });
     });
     this.#firstBytes = [payloadBytes(), ...encodeFrame(configFrame(config))];

@@ -6,7 +6,7 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
     "the limit on descriptors is too low there (ulimit -n): a context needs about 30",
   ],
   [
-    /\bEAGAIN\b|uv_thread_create/,
+    /\bEAGAIN\b|uv_thread_create|Cannot fork|fork: /,
     "the limit on processes and threads is too low there (ulimit -u, or pids.max of a control group)",
   ],
   [
@@ -16,6 +16,10 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
 ];
 /** SIGILL, SIGTRAP, SIGABRT, SIGBUS and SIGSEGV as a shell tells them: how node ends where it lacks something from the start. */
 const CRASHES: ReadonlySet<number> = new Set([132, 133, 134, 135, 139]);
+
+/** Of a connect that timed out while node was starting: without threads Node waits for itself for ever, and says nothing. */
+export const SILENT_NODE_HINT =
+  "node was started there and says nothing: see whether processes, threads or memory are limited (ulimit -u, ulimit -v)";
 
 /** What to look at on the target when its node has ended before it was ready; empty if nothing is known. */
 export function crashHint(text: string, code: number | null): string {
