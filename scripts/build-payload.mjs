@@ -42,7 +42,7 @@ const PARTS = [
       ...MAY_TRAVEL,
       /^src\/(service|files)\//,
       // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|debug-context|semaphore)\.ts$/,
+      /^src\/connection\/(connecting-router|connector|connect-error|debug-context|method|semaphore)\.ts$/,
       /^src\/loader\/builtin-functions\.ts$/,
       /^shared:/,
     ],

@@ -1,5 +1,6 @@
+import { required, target, text } from "../core/option-types.ts";
 import { userFlag } from "./docker.ts";
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.buildah()`. */
 export interface BuildahOptions extends ConnectOptions {
@@ -11,15 +12,14 @@ export interface BuildahOptions extends ConnectOptions {
 }
 
 /** A container that is being built. */
-export const buildahMethod: ConnectionMethod<BuildahOptions> = {
+export const buildahMethod: LibraryMethod<BuildahOptions> = {
   name: "buildah",
   isLocal: true,
+  options: { container: required(target), username: target, buildahPath: text },
   nodeCommand: [],
   contextName: ({ container }) => `buildah.${container}`,
   argv(options, boot) {
-    checkOptions("buildah", options, ["container", "username", "buildahPath"]);
-    const { buildahPath = "buildah", username } = options;
-    const container = checkTarget("buildah", "container", options.container);
-    return [buildahPath, "run", ...userFlag("buildah", username), "--", container, ...boot.words];
+    const { container, buildahPath = "buildah", username } = options;
+    return [buildahPath, "run", ...userFlag(username), "--", container, ...boot.words];
   },
 };

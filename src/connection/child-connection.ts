@@ -7,12 +7,17 @@ import { payloadBytes } from "../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
 import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
+import { commandLine } from "../core/option-types.ts";
+import { show, takeOption } from "../core/options.ts";
+import { limitHint } from "../core/system-limits.ts";
+import { startTimer } from "../core/wait.ts";
 import { CancelledError, type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { messageOf } from "../wire/thrown.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import type { PasswordOptions } from "./dialogue.ts";
+import { crashHint, SILENT_NODE_HINT } from "./exit-hint.ts";
 import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
@@ -60,22 +65,25 @@ export class ConnectAttempt<O extends ConnectOptions> {
   constructor(method: ConnectionMethod<O>, options: O) {
     this.#method = method;
     this.#options = options;
-    this.#argv = method.argv(options, this.bootLine(false));
+    this.#argv = this.argvFor(this.bootLine(false));
     this.#handshake = this.newHandshake();
   }
 
   /** Starts it. `config` is the child's configuration, sent behind the payload. */
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
-    this.#timer = setTimeout(() => {
+    this.#timer = startTimer(timeoutMs, () => {
       const question = this.#stage === "transport" ? this.#conversation?.openText : undefined;
-      const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : "";
+      const silent = this.#stage === "node" && this.#history.toString() === "" ? SILENT_NODE_HINT : "";
+      const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : silent;
       this.fail({ type: TimeoutError, message: `connection timed out after ${timeoutMs} ms`, hint });
-    }, timeoutMs);
+    });
     this.#firstBytes = [payloadBytes(), ...encodeFrame(configFrame(config))];
-    const { terminal = "never" } = this.#method.dialogue?.(this.#options, this.bootLine(false)) ?? {};
-    if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
-    else this.start(undefined);
+    this.guard(() => {
+      const { terminal = "never" } = this.#method.dialogue?.(this.#options, this.bootLine(false)) ?? {};
+      if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
+      else this.start(undefined);
+    });
     return this.#outcome.promise;
   }
 
@@ -92,12 +100,22 @@ export class ConnectAttempt<O extends ConnectOptions> {
     } catch (error) {
       if (isRequired) this.fail({ type: StreamError, message: messageOf(error), hint: "", cause: error });
     }
-    if (!this.#isOver) this.start(terminal);
+    if (!this.#isOver) this.guard(() => this.start(terminal));
+  }
+
+  /** A method may be the program's own: what it throws, now or in the middle of a conversation, fails the connect and nothing else. */
+  private guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      const message = `the method failed: ${error instanceof Error ? error.message : show(error)}`;
+      this.fail({ type: StreamError, message, hint: "", cause: error });
+    }
   }
 
   private start(terminal: Terminal | undefined): void {
     const boot = this.bootLine(terminal !== undefined);
-    this.#argv = this.#method.argv(this.#options, boot);
+    this.#argv = this.argvFor(boot);
     const dialogue = this.#method.dialogue?.(this.#options, boot);
     const using = terminal === undefined ? "" : ` on a terminal of ${terminal.name}`;
     log.debug(`Starting ${printCommand(this.#argv)}${using}`);
@@ -124,7 +142,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (dialogue?.payloadWaits !== true) this.sendFirstBytes();
     // Both streams are read to their end first: the reason often comes last.
     tool.drained().then(
-      () => this.onEnded(tool, terminal),
+      () => this.guard(() => this.onEnded(tool, terminal)),
       () => undefined,
     );
   }
@@ -135,16 +153,18 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private readonly onStdout = (chunk: Buffer): void => {
-    const events = this.#handshake.push(chunk);
-    // Some tools ask on their stdout; from the first marker on it is the child's.
-    if (events.length === 0 && this.#stage === "transport") this.#conversation?.push("stdout", chunk);
-    for (const event of events) this.onEvent(event);
+    this.guard(() => {
+      const events = this.#handshake.push(chunk);
+      // Some tools ask on their stdout; from the first marker on it is the child's.
+      if (events.length === 0 && this.#stage === "transport") this.#conversation?.push("stdout", chunk);
+      for (const event of events) this.onEvent(event);
+    });
   };
 
   private readonly onPromptOut = (chunk: Buffer): void => {
     // Kept first: the answer may be an error that quotes it.
     this.onNoise("stderr", chunk);
-    this.#conversation?.push("stderr", chunk);
+    this.guard(() => this.#conversation?.push("stderr", chunk));
   };
 
   private onNoise(stream: string, bytes: Buffer): void {
@@ -220,7 +240,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (terminal !== undefined && NO_TERMINAL.test(this.#history.toString())) {
       return "no terminal is left there: end programs that hold one, or raise the limit, on Linux sysctl kernel.pty.max";
     }
-    if (code !== 127 && code !== 126) return this.#method.hint ?? "";
+    if (code !== 127 && code !== 126) {
+      const crash = this.#stage === "transport" ? "" : crashHint(this.#history.toString(), code);
+      return crash || (this.#method.hint ?? "");
+    }
     if (this.#stage !== "transport") return "see whether nodePath names a node of the target";
     // Behind a terminal it was a shell that did not find the tool.
     return terminal === undefined ? "see whether the target has sh" : notFoundHint(this.#argv[0]);
@@ -232,7 +255,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private failToStart(error: NodeJS.ErrnoException): void {
-    const hint = error.code === "ENOENT" ? notFoundHint(error.path) : "";
+    const hint = error.code === "ENOENT" ? notFoundHint(error.path) : limitHint(error);
     this.fail({ type: StreamError, message: `could not be started: ${error.message}`, hint, cause: error });
   }
 
@@ -268,6 +291,14 @@ export class ConnectAttempt<O extends ConnectOptions> {
 
   private newHandshake(): Handshake {
     return new Handshake(this.#nonce, (noise) => this.onNoise("stdout", noise));
+  }
+
+  /** Checked in any case: spawn takes only strings, and so do all who print it. */
+  private argvFor(boot: BootLine): string[] {
+    const argv = this.#method.argv(this.#options, boot);
+    return [
+      ...takeOption(`connect with ${this.#method.name}()`, "the argv of the method", argv, commandLine),
+    ];
   }
 
   private bootLine(hasTerminal: boolean): BootLine {

@@ -3,7 +3,6 @@ import type { Ready } from "../bootstrap/ready.ts";
 import type { LinkState } from "../core/describe.ts";
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
-import { checkTimeout } from "../core/wait.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -11,12 +10,7 @@ import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
 import { localMethod } from "./local.ts";
-import {
-  type ConnectionMethod,
-  type ConnectOptions,
-  checkOnlyOptions,
-  DEFAULT_CONNECT_MS,
-} from "./method.ts";
+import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { Pressure } from "./pressure.ts";
 import { reaper } from "./reaper.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
@@ -94,7 +88,6 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
-    checkTimeout(options.timeoutMs);
     const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
     const deadline = Date.now() + wholeMs;
     for (let turn = 1; ; turn++) {
@@ -128,7 +121,7 @@ export class Children {
     this.#attempts.set(identity.contextId, attempt);
     try {
       const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options, method.isLocal));
-      const child = { name: options.name ?? method.contextName(options, ready.pid), ready, argv };
+      const child = { name: nameOf(method, options, ready.pid), ready, argv };
       const isDirect = method === localMethod || ready.pid === tool.pid;
       const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes, isDirect);
       this.adopt(link, child, identity, onConnected);
@@ -158,14 +151,17 @@ export class Children {
   }
 
   /** The same for a thread of this process. */
-  startThread(
+  async startThread(
     options: ThreadOptions,
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
-  ): StartedChild {
-    checkOnlyOptions("thread", options, ["name", "unidirectional", "via", "debug"]);
+  ): Promise<StartedChild> {
     const name = options.name ?? `thread.${identity.contextId}`;
-    const { child: link, ready } = startThread(name);
+    const starting = startThread(name);
+    const attempt = { cancel: () => starting.then(({ child }) => child.abort()).catch(() => undefined) };
+    this.#attempts.set(identity.contextId, attempt);
+    const { child: link, ready } = await starting.finally(() => this.#attempts.delete(identity.contextId));
+    if (this.#isClosed) throw cancelled({ name: "thread" }, "the router has been shut down");
     const config = { ...this.configOf(identity, options, true), isThread: true };
     const child = { name, ready, argv: [] };
     // The configuration goes first: the route does not exist before.
@@ -303,6 +299,18 @@ export class Children {
 
 function cancelled({ name }: Pick<ConnectionMethod, "name">, why: string): CancelledError {
   return new CancelledError(`Cannot connect with ${name}(): ${why}`);
+}
+
+/** A method of the program's own must not lose a process that has been started. */
+function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O, pid: number): string {
+  if (options.name !== undefined) return options.name;
+  try {
+    const name: unknown = method.contextName(options, pid);
+    if (typeof name === "string" && name !== "") return name;
+  } catch {
+    // It has none either.
+  }
+  return `${method.name}.${pid}`;
 }
 
 function wasTurnedAway(

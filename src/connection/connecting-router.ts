@@ -1,5 +1,9 @@
 import type { Context } from "../core/context.ts";
-import { CoreRouter } from "../core/router.ts";
+import type { Message } from "../core/message.ts";
+import { callback, flag } from "../core/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
+import { RECEIVER_OPTIONS } from "../core/receiver.ts";
+import { CoreRouter, type HandlerOptions } from "../core/router.ts";
 import type { BuildahOptions } from "./buildah.ts";
 import type { Connector } from "./connector.ts";
 import type { DoasOptions } from "./doas.ts";
@@ -17,6 +21,8 @@ import type { SshOptions } from "./ssh.ts";
 import type { SuOptions } from "./su.ts";
 import type { SudoOptions } from "./sudo.ts";
 import type { ThreadOptions } from "./thread.ts";
+
+const HANDLER_OPTIONS: OptionTable<HandlerOptions> = { ...RECEIVER_OPTIONS, service: flag };
 
 /** A router with connection methods: what the program's router and those of its contexts have in common. */
 export abstract class ConnectingRouter extends CoreRouter {
@@ -94,6 +100,14 @@ export abstract class ConnectingRouter extends CoreRouter {
   /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
   thread(options: ThreadOptions = {}): Promise<Context> {
     return this.connector.start("thread", options);
+  }
+
+  override addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
+    const what = "add a handler";
+    return super.addHandler(
+      takeOption(what, "the first argument", fn, callback),
+      readOptions(what, options, HANDLER_OPTIONS),
+    );
   }
 
   /** Ends the contexts started through this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */

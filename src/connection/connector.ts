@@ -4,15 +4,24 @@ import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
+import { secret } from "../core/option-types.ts";
+import { isOptionCode, misuse, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { CancelledError, TimeoutError } from "../errors.ts";
+import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
 import { headOf, textOf } from "../wire/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
-import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
+import {
+  type ConnectionMethod,
+  type ConnectOptions,
+  DEFAULT_CONNECT_MS,
+  type LibraryMethod,
+  readConnectOptions,
+} from "./method.ts";
 import type { ConnectRequest } from "./parent-role.ts";
 import { Semaphore } from "./semaphore.ts";
 
@@ -23,6 +32,8 @@ export interface ConnectorHost {
   /** The least important level that a new context forwards: a `LogLevel`. */
   logLevel(): number;
   isShutDown(): boolean;
+  /** What the options of a method may be, where that is known; a context asks its broker thread, or another context, which checks them. */
+  tableOf?(method: string | ConnectionMethod): LibraryMethod["options"] | undefined;
   /** An id for a child of the context `parentId`, which from then on may be asked to start it. */
   allocateId(parentId: number): number | Promise<number>;
   /** The connect is over, either way: from now on nobody can claim the id. */
@@ -113,13 +124,13 @@ export class Connector {
   /** `method` is a name of the table, which every context has, or a method of the program's own. */
   async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
     const methodName = typeof method === "string" ? method : method.name;
-    checkNames(options);
+    const checked = readConnectOptions(methodName, options, this.#host.tableOf?.(method));
     this.#router.broker.hold();
     const stack = callSite(this.start);
     try {
       return await this.#connects.run(() => {
-        const connect = this.startOne(method, methodName, options);
-        return this.#host.during?.(connect, options, stack) ?? connect;
+        const connect = this.startOne(method, methodName, checked);
+        return this.#host.during?.(connect, checked, stack) ?? connect;
       });
     } finally {
       this.#router.broker.release();
@@ -213,6 +224,7 @@ export class Connector {
     const parent = via ?? this.#router.myself();
     const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
     const passwordHandle = password === undefined ? 0 : this.offerPassword(parent, password);
+    checkTravel(methodName, plain);
     try {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
       const timeoutMs = (options.timeoutMs || DEFAULT_CONNECT_MS) + ANSWER_GRACE_MS;
@@ -229,15 +241,18 @@ export class Connector {
   /** A handle at which `parent`, and nobody else, may ask for the password when its prompt appears. */
   private offerPassword(parent: Context, password: unknown): number {
     const answer = async (message: Message): Promise<void> => {
-      const given = typeof password === "function" ? await password() : password;
-      if (!(given instanceof Secret) && typeof given !== "string")
-        throw new TypeError("a password is a string or a Secret");
-      message.reply(given instanceof Secret ? given : new Secret(given));
+      const given: unknown = typeof password === "function" ? await password() : password;
+      const taken = takeOption("type the password", "the password", given, secret);
+      message.reply(taken instanceof Secret ? taken : new Secret(taken));
     };
     return this.#router.addHandler(
       (message) => {
         answer(message).catch((error) =>
-          this.#router.answerDead(message, `the password was not given: ${headOf(error)}`),
+          // What a function of the program's threw may say anything; our own refusal says nothing of the password.
+          this.#router.answerDead(
+            message,
+            isOptionCode(error?.code) ? error.message : `the password was not given: ${headOf(error)}`,
+          ),
         );
       },
       { respondent: parent, service: true },
@@ -285,12 +300,15 @@ function readFacts(connected: unknown): StartedFacts {
   };
 }
 
-function checkNames({ name, remoteName }: ConnectOptions): void {
-  if (remoteName !== undefined && /[/\\]/.test(remoteName)) {
-    throw new RangeError(`Cannot connect: remoteName ${JSON.stringify(remoteName)} may not hold slashes`);
-  }
-  if (name !== undefined && (name === "" || name.length >= MAX_CONTEXT_NAME)) {
-    throw new RangeError(`Cannot connect: a name has 1 to ${MAX_CONTEXT_NAME - 1} characters, got "${name}"`);
+/** An option that only the other side can check has to get there first. */
+function checkTravel(method: string, options: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    try {
+      encodeValue(value);
+    } catch {
+      const message = `Cannot connect with ${method}(): ${name} cannot be sent to another context, got ${show(value)}`;
+      throw misuse("ERR_INVALID_ARG_TYPE", message);
+    }
   }
 }
 

@@ -1,4 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
+import { secret } from "../core/option-types.ts";
+import { isOptionCode, takeOption } from "../core/options.ts";
 import { PasswordError, StreamError } from "../errors.ts";
 import { Secret } from "../wire/secret.ts";
 import type { Dialogue, Password } from "./dialogue.ts";
@@ -109,18 +111,17 @@ export class Conversation {
       return;
     }
     this.typePassword(this.#password).catch((error) => {
-      this.fail({ type: StreamError, message: "the password was not given", hint: "" }, error);
+      // Our own refusals say nothing of the password; what a function of the program's throws may say anything.
+      const why = isOptionCode(error?.code) ? `: ${error.message}` : "";
+      this.fail({ type: StreamError, message: `the password was not given${why}`, hint: "" }, error);
     });
   }
 
   private async typePassword(ask: () => string | Secret | Promise<string | Secret>): Promise<void> {
     const given = await ask();
     if (this.#isOver) return;
-    const text = given instanceof Secret ? given.reveal() : given;
-    if (typeof text !== "string") throw new TypeError("a password is a string or a Secret");
-    // A terminal would act on them; a line end would be a second answer.
-    if (/[\x00-\x1f\x7f]/.test(text))
-      throw new RangeError("the password holds a character that cannot be typed");
+    const taken = takeOption("type the password", "the password", given, secret);
+    const text = taken instanceof Secret ? taken.reveal() : taken;
     this.#typed = text;
     this.#passwordState = "typed";
     this.#host.type(text);

@@ -1,6 +1,7 @@
+import { argumentList, password, target, text } from "../core/option-types.ts";
 import { PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
-import { type ConnectionMethod, checkOptions, checkTarget } from "./method.ts";
+import type { LibraryMethod } from "./method.ts";
 import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.doas()`. */
@@ -19,15 +20,21 @@ export interface DoasOptions extends PasswordOptions {
 const INCORRECT = ["doas: authentication failed", "doas: authorization failed"];
 
 /** Another user of this machine, through doas. */
-export const doasMethod: ConnectionMethod<DoasOptions> = {
+export const doasMethod: LibraryMethod<DoasOptions> = {
   name: "doas",
   isLocal: true,
+  options: {
+    username: target,
+    doasPath: text,
+    password,
+    passwordPrompt: text,
+    incorrectPrompts: argumentList,
+  },
   nodeCommand: [process.execPath],
   contextName: ({ username = "root" }) => `doas.${username}`,
   argv(options, boot) {
-    checkOptions("doas", options, ["username", "doasPath", "password", "passwordPrompt", "incorrectPrompts"]);
     const { username = "root", doasPath = "doas" } = options;
-    return [doasPath, "-u", checkTarget("doas", "username", username), "--", ...boot.words];
+    return [doasPath, "-u", username, "--", ...boot.words];
   },
   dialogue({ username = "root", password, passwordPrompt, incorrectPrompts = INCORRECT }): Dialogue {
     const wrong = incorrectPrompts.map((text) => text.toLowerCase());

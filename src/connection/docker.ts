@@ -1,4 +1,6 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import { target, text } from "../core/option-types.ts";
+import { misuse } from "../core/options.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.docker()`: a running container, or an image to start one of. */
 export interface DockerOptions extends ConnectOptions {
@@ -12,14 +14,14 @@ export interface DockerOptions extends ConnectOptions {
 }
 
 /** A container, through the docker client. */
-export const dockerMethod: ConnectionMethod<DockerOptions> = {
+export const dockerMethod: LibraryMethod<DockerOptions> = {
   name: "docker",
+  options: { container: target, image: target, username: target, dockerPath: text },
   nodeCommand: [],
   contextName: ({ container, image }) => `docker.${container ?? image}`,
   argv(options, boot) {
-    checkOptions("docker", options, ["container", "image", "username", "dockerPath"]);
     const { dockerPath = "docker" } = options;
-    const user = userFlag("docker", options.username);
+    const user = userFlag(options.username);
     const [container, image] = checkContainerOrImage("docker", options);
     // No --tty: a terminal would mangle bytes, and cut them into pieces.
     return container === undefined
@@ -29,8 +31,8 @@ export const dockerMethod: ConnectionMethod<DockerOptions> = {
 };
 
 /** `--user=…`, or nothing. */
-export function userFlag(method: string, username: string | undefined): string[] {
-  return username === undefined ? [] : [`--user=${checkTarget(method, "username", username)}`];
+export function userFlag(username: string | undefined): string[] {
+  return username === undefined ? [] : [`--user=${username}`];
 }
 
 /** One of them, and only one. */
@@ -38,10 +40,11 @@ export function checkContainerOrImage(
   method: string,
   { container, image }: Pick<DockerOptions, "container" | "image">,
 ): [container: string] | [container: undefined, image: string] {
-  if (container !== undefined && image !== undefined) {
-    throw new TypeError(`Cannot connect: ${method}() takes a container or an image, not both`);
-  }
-  return image === undefined
-    ? [checkTarget(method, "container", container)]
-    : [undefined, checkTarget(method, "image", image)];
+  if (container !== undefined && image === undefined) return [container];
+  if (container === undefined && image !== undefined) return [undefined, image];
+  const given = container === undefined ? "got neither" : "not both";
+  throw misuse(
+    "ERR_INVALID_ARG_VALUE",
+    `Cannot connect with ${method}(): it takes a container or an image, ${given}`,
+  );
 }

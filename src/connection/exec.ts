@@ -1,4 +1,5 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions } from "./method.ts";
+import { commandLine, flag, required } from "../core/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.exec()`. */
 export interface ExecOptions extends ConnectOptions {
@@ -9,20 +10,13 @@ export interface ExecOptions extends ConnectOptions {
 }
 
 /** Any command line. It must leave stdin and stdout to what it runs, and ask nothing. */
-export const execMethod: ConnectionMethod<ExecOptions> = {
+export const execMethod: LibraryMethod<ExecOptions> = {
   name: "exec",
+  options: { command: required(commandLine), shellCommand: flag },
   nodeCommand: [],
   contextName: ({ command }, pid) => `exec.${command[0]?.replace(/^.*\//, "")}.${pid}`,
   argv(options, boot) {
-    checkOptions("exec", options, ["command", "shellCommand"]);
     const { command, shellCommand = false } = options;
-    if (
-      !Array.isArray(command) ||
-      command.length === 0 ||
-      !command.every((word) => typeof word === "string")
-    ) {
-      throw new TypeError(`Cannot connect: exec() needs a command, a list of strings, got ${typeof command}`);
-    }
     return [...command, ...(shellCommand ? [boot.shellLine] : boot.words)];
   },
 };

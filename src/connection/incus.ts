@@ -1,4 +1,5 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import { required, target, text } from "../core/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.incus()`. */
 export interface IncusOptions extends ConnectOptions {
@@ -8,15 +9,14 @@ export interface IncusOptions extends ConnectOptions {
 }
 
 /** A container of Incus, through its client. */
-export const incusMethod: ConnectionMethod<IncusOptions> = {
+export const incusMethod: LibraryMethod<IncusOptions> = {
   name: "incus",
+  options: { container: required(target), incusPath: text },
   nodeCommand: [],
   hint: "incus hides many errors: look into the logs of the host, or run it by hand",
   contextName: ({ container }) => `incus.${container}`,
   argv(options, boot) {
-    checkOptions("incus", options, ["container", "incusPath"]);
-    const container = checkTarget("incus", "container", options.container);
-    const { incusPath = "incus" } = options;
+    const { container, incusPath = "incus" } = options;
     return [incusPath, "exec", "--mode=non-interactive", container, "--", ...boot.words];
   },
 };

@@ -1,4 +1,5 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import { required, target, text } from "../core/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.jail()`. */
 export interface JailOptions extends ConnectOptions {
@@ -11,15 +12,15 @@ export interface JailOptions extends ConnectOptions {
 }
 
 /** A FreeBSD jail. */
-export const jailMethod: ConnectionMethod<JailOptions> = {
+export const jailMethod: LibraryMethod<JailOptions> = {
   name: "jail",
   isLocal: true,
+  options: { container: required(target), username: target, jexecPath: text },
   nodeCommand: [],
   contextName: ({ container }) => `jail.${container}`,
   argv(options, boot) {
-    checkOptions("jail", options, ["container", "username", "jexecPath"]);
-    const { jexecPath = "/usr/sbin/jexec", username } = options;
-    const user = username === undefined ? [] : ["-U", checkTarget("jail", "username", username)];
-    return [jexecPath, ...user, checkTarget("jail", "container", options.container), ...boot.words];
+    const { container, jexecPath = "/usr/sbin/jexec", username } = options;
+    const user = username === undefined ? [] : ["-U", username];
+    return [jexecPath, ...user, container, ...boot.words];
   },
 };

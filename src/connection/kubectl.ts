@@ -1,4 +1,5 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import { argumentList, required, target, text } from "../core/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.kubectl()`. */
 export interface KubectlOptions extends ConnectOptions {
@@ -13,19 +14,17 @@ export interface KubectlOptions extends ConnectOptions {
 }
 
 /** A container of a pod. */
-export const kubectlMethod: ConnectionMethod<KubectlOptions> = {
+export const kubectlMethod: LibraryMethod<KubectlOptions> = {
   name: "kubectl",
+  options: { pod: required(target), container: target, kubectlPath: text, kubectlArgs: argumentList },
   nodeCommand: [],
   // The arguments tell pods of one name apart: they hold the namespace and the cluster.
   contextName: ({ pod, kubectlArgs = [] }) =>
     `kubectl.${pod}${kubectlArgs.length === 0 ? "" : `[${kubectlArgs.join(" ")}]`}`,
   argv(options, boot) {
-    checkOptions("kubectl", options, ["pod", "container", "kubectlPath", "kubectlArgs"]);
-    const { kubectlPath = "kubectl", kubectlArgs = [] } = options;
-    const argv = [kubectlPath, ...kubectlArgs, "exec", "-i", checkTarget("kubectl", "pod", options.pod)];
-    if (options.container !== undefined) {
-      argv.push(`--container=${checkTarget("kubectl", "container", options.container)}`);
-    }
+    const { pod, container, kubectlPath = "kubectl", kubectlArgs = [] } = options;
+    const argv = [kubectlPath, ...kubectlArgs, "exec", "-i", pod];
+    if (container !== undefined) argv.push(`--container=${container}`);
     return [...argv, "--", ...boot.words];
   },
 };

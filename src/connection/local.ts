@@ -1,15 +1,13 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions } from "./method.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 export type LocalOptions = ConnectOptions;
 
 /** A child process on this machine, as this user, with this process's environment and working directory. */
-export const localMethod: ConnectionMethod<LocalOptions> = {
+export const localMethod: LibraryMethod<LocalOptions> = {
   name: "local",
   isLocal: true,
+  options: {},
   nodeCommand: [process.execPath],
   contextName: (_options, pid) => `local.${pid}`,
-  argv(options, boot) {
-    checkOptions("local", options, []);
-    return [...boot.words];
-  },
+  argv: (_options, boot) => [...boot.words],
 };

@@ -1,4 +1,5 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import { required, target, text } from "../core/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.lxc()`. */
 export interface LxcOptions extends ConnectOptions {
@@ -8,16 +9,15 @@ export interface LxcOptions extends ConnectOptions {
 }
 
 /** A classic LXC container, through `lxc-attach`. */
-export const lxcMethod: ConnectionMethod<LxcOptions> = {
+export const lxcMethod: LibraryMethod<LxcOptions> = {
   name: "lxc",
   isLocal: true,
+  options: { container: required(target), lxcAttachPath: text },
   nodeCommand: [],
   hint: "lxc-attach hides many errors: look into the logs of the host, or run it by hand",
   contextName: ({ container }) => `lxc.${container}`,
   argv(options, boot) {
-    checkOptions("lxc", options, ["container", "lxcAttachPath"]);
-    const container = checkTarget("lxc", "container", options.container);
-    const { lxcAttachPath = "lxc-attach" } = options;
+    const { container, lxcAttachPath = "lxc-attach" } = options;
     return [lxcAttachPath, "--clear-env", "--name", container, "--", ...boot.words];
   },
 };

@@ -1,4 +1,5 @@
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import { required, target, text } from "../core/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.lxd()`. */
 export interface LxdOptions extends ConnectOptions {
@@ -8,15 +9,14 @@ export interface LxdOptions extends ConnectOptions {
 }
 
 /** A container of LXD, through its client. */
-export const lxdMethod: ConnectionMethod<LxdOptions> = {
+export const lxdMethod: LibraryMethod<LxdOptions> = {
   name: "lxd",
+  options: { container: required(target), lxcPath: text },
   nodeCommand: [],
   hint: "lxc hides many errors: look into the logs of the host, or run it by hand",
   contextName: ({ container }) => `lxd.${container}`,
   argv(options, boot) {
-    checkOptions("lxd", options, ["container", "lxcPath"]);
-    const container = checkTarget("lxd", "container", options.container);
-    const { lxcPath = "lxc" } = options;
+    const { container, lxcPath = "lxc" } = options;
     return [lxcPath, "exec", "--mode=noninteractive", container, "--", ...boot.words];
   },
 };

@@ -1,5 +1,17 @@
-import type { Context } from "../core/context.ts";
+import { Context } from "../core/context.ts";
+import {
+  argumentList,
+  callback,
+  commandLine,
+  duration,
+  flag,
+  instanceOf,
+  target,
+  text,
+} from "../core/option-types.ts";
+import { misuse, type OptionTable, type OptionType, readOptions, show, takeOption } from "../core/options.ts";
 import type { HostKeyError, PasswordError, StreamError } from "../errors.ts";
+import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import type { Dialogue } from "./dialogue.ts";
 
 /** How long a connect may take unless `timeoutMs` says otherwise. */
@@ -81,24 +93,101 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
   diagnose?(lines: readonly string[], options: O): Verdict | undefined;
 }
 
-/** Options no method knows are refused: a misspelt `nodepath` must not be ignored. */
-export function checkOptions(method: string, options: object, known: readonly string[]): void {
-  checkOnlyOptions(method, options, [...COMMON_OPTIONS, ...known]);
+/** A method of this library, whose options are checked before anything else is done, here and once more where the process is started. */
+export interface LibraryMethod<O extends ConnectOptions = ConnectOptions> extends ConnectionMethod<O> {
+  /** Its own options. */
+  readonly options: OptionTable<Omit<O, keyof ConnectOptions>>;
 }
 
-/** The same for what does not even have the common ones. */
-export function checkOnlyOptions(method: string, options: object, all: readonly string[]): void {
-  for (const key of Object.keys(options)) {
-    if (all.includes(key)) continue;
-    throw new TypeError(`Cannot connect: ${method}() has no option "${key}"; it has ${all.join(", ")}`);
-  }
-}
-
-/** The name of a user, container or host, which must not be taken for an option of the tool. */
-export function checkTarget(method: string, option: string, value: unknown): string {
-  if (typeof value === "string" && value !== "" && !value.startsWith("-") && !value.includes("\0"))
+const contextName: OptionType<string> = {
+  wanted: `a string with 1 to ${MAX_CONTEXT_NAME - 1} characters`,
+  take(value, refuse) {
+    if (typeof value !== "string") throw refuse("ERR_INVALID_ARG_TYPE");
+    if (value === "" || value.length >= MAX_CONTEXT_NAME) throw refuse("ERR_OUT_OF_RANGE");
     return value;
-  throw new TypeError(`Cannot connect: ${method}() needs a ${option}, got ${JSON.stringify(value)}`);
+  },
+};
+
+const processName: OptionType<string> = {
+  wanted: "a string without slashes, backslashes and NUL",
+  take(value, refuse) {
+    if (typeof value !== "string") throw refuse("ERR_INVALID_ARG_TYPE");
+    if (/[/\\\0]/.test(value)) throw refuse("ERR_OUT_OF_RANGE");
+    return value;
+  },
+};
+
+const nodePath: OptionType<string | readonly string[]> = {
+  wanted: "a path, or a list of 1 or more strings, without NUL",
+  take: (value, refuse) =>
+    typeof value === "string" ? text.take(value, refuse) : commandLine.take(value, refuse),
+};
+
+const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
+  name: contextName,
+  remoteName: processName,
+  nodePath,
+  timeoutMs: duration,
+  via: instanceOf(Context, "a Context"),
+  unidirectional: flag,
+  debug: flag,
+};
+
+/** What a method of the program's own must have. */
+const METHOD: OptionType<ConnectionMethod> = {
+  wanted: "an object with a name, a nodeCommand, argv() and contextName()",
+  take(value, refuse) {
+    if (typeof value !== "object" || value === null) throw refuse("ERR_INVALID_ARG_TYPE");
+    const { name, nodeCommand, argv, contextName } = value as ConnectionMethod;
+    const missing = (part: string, given: unknown) => (): Error =>
+      refuse("ERR_INVALID_ARG_TYPE", part, given);
+    text.take(name, missing(".name", name));
+    argumentList.take(nodeCommand, missing(".nodeCommand", nodeCommand));
+    callback.take(argv, missing(".argv", argv));
+    callback.take(contextName, missing(".contextName", contextName));
+    return value as ConnectionMethod;
+  },
+};
+
+/** The options of a thread, which is no process: `ThreadOptions`. */
+const { name, unidirectional, via, debug } = COMMON_OPTIONS;
+const THREAD_OPTIONS = { name, unidirectional, via, debug };
+
+/**
+ * The checked options of a connect. `own` is the table of a method of ours; the options of another method, or of one that only another context
+ * knows, are looked at where they are used.
+ */
+export function readConnectOptions<O extends ConnectOptions>(
+  method: string,
+  options: unknown,
+  own?: LibraryMethod<O>["options"],
+): O {
+  const what = `connect with ${method}()`;
+  if (method === "thread") return readOptions(what, options, THREAD_OPTIONS) as ConnectOptions as O;
+  return readOptions(what, options, { ...COMMON_OPTIONS, ...own } as OptionTable<O>, own === undefined);
 }
 
-const COMMON_OPTIONS = ["name", "remoteName", "nodePath", "timeoutMs", "via", "unidirectional", "debug"];
+/** Throws a TypeError for what is no connection method. */
+export function checkMethod(method: unknown): void {
+  const what = "connect with a method of your own";
+  takeOption(what, "the method", method, METHOD);
+}
+
+/**
+ * For a method of your own: throws a TypeError for an option that is neither common to all methods nor `known`. A misspelt `nodepath` must
+ * not be ignored.
+ */
+export function checkOptions(method: string, options: object, known: readonly string[]): void {
+  const all = [...Object.keys(COMMON_OPTIONS), ...known];
+  const unknown = Object.keys(options).find((key) => !all.includes(key));
+  if (unknown === undefined) return;
+  throw misuse(
+    "ERR_INVALID_ARG_VALUE",
+    `Cannot connect with ${method}(): it has no option ${show(unknown)}; it has ${all.join(", ")}`,
+  );
+}
+
+/** The same for the name of a user, container or host, which must not be taken for an option of the tool. Returns it. */
+export function checkTarget(method: string, option: string, value: unknown): string {
+  return takeOption(`connect with ${method}()`, option, value, target);
+}

@@ -8,7 +8,7 @@ import { kubectlMethod } from "./kubectl.ts";
 import { localMethod } from "./local.ts";
 import { lxcMethod } from "./lxc.ts";
 import { lxdMethod } from "./lxd.ts";
-import type { ConnectionMethod } from "./method.ts";
+import type { LibraryMethod } from "./method.ts";
 import { podmanMethod } from "./podman.ts";
 import { setnsMethod } from "./setns.ts";
 import { sshMethod } from "./ssh.ts";
@@ -16,7 +16,7 @@ import { suMethod } from "./su.ts";
 import { sudoMethod } from "./sudo.ts";
 
 /** Every connection method by its name, as a request to another context names it. Has no prototype: any name may be looked up. */
-export const methods: Readonly<Record<string, ConnectionMethod>> = Object.assign(Object.create(null), {
+export const methods: Readonly<Record<string, LibraryMethod>> = Object.assign(Object.create(null), {
   local: localMethod,
   ssh: sshMethod,
   sudo: sudoMethod,

@@ -2,6 +2,7 @@ import type { FrameRouter } from "../core/frame-router.ts";
 import { IdGrants } from "../core/id-grants.ts";
 import type { Link } from "../core/link.ts";
 import { deadReason } from "../core/message.ts";
+import { misuse } from "../core/options.ts";
 import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { TimeoutError } from "../errors.ts";
@@ -13,7 +14,7 @@ import { Handle } from "../wire/handles.ts";
 import { Secret } from "../wire/secret.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { recordOfConnectError } from "./connect-error.ts";
-import type { ConnectOptions } from "./method.ts";
+import { type ConnectOptions, readConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
 
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
@@ -25,6 +26,9 @@ const DETACH_MS = 2000;
 const CHILD_GRACE_MS = 1200;
 /** Connects of the main thread under way; it has at most 32 at once. */
 const MAX_EXPECTED = 10_000;
+
+/** How much is shown of why there is no password. */
+const MAX_REASON_CHARACTERS = 1000;
 
 /** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -135,14 +139,17 @@ export class ParentRole {
         this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
       };
       if (name === "thread") {
-        this.answerStarted(frame, this.#children.startThread(options, identity, onConnected));
+        const checked = readConnectOptions("thread", options);
+        this.answerStarted(frame, await this.#children.startThread(checked, identity, onConnected));
         return;
       }
       const method = methods[name];
       if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
       const complete: ConnectOptions & { password?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
-      this.answerStarted(frame, await this.#children.start(method, complete, identity, onConnected));
+      // Once more, whoever has checked them before: nothing in this thread may fail because of an option.
+      const checked = readConnectOptions(name, complete, method.options);
+      this.answerStarted(frame, await this.#children.start(method, checked, identity, onConnected));
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
     }
@@ -224,9 +231,9 @@ export class ParentRole {
       const replyTo = this.#router.listen(
         (reply) => {
           clearTimeout(timer);
-          const value = reply.replyTo === Handle.IS_DEAD ? undefined : decodeValue(joinBody(reply));
+          const value = decodeValue(joinBody(reply));
           if (value instanceof Secret) resolve(value);
-          else reject(new Error("the password was not given"));
+          else reject(misuse("ERR_INVALID_ARG_VALUE", String(value).slice(0, MAX_REASON_CHARACTERS)));
         },
         { isPersistent: false, respondentId: contextId },
       );

@@ -1,5 +1,6 @@
+import { target, text } from "../core/option-types.ts";
 import { checkContainerOrImage, type DockerOptions, userFlag } from "./docker.ts";
-import { type ConnectionMethod, checkOptions } from "./method.ts";
+import type { LibraryMethod } from "./method.ts";
 
 /** Options of `router.podman()`: a running container, or an image to start one of. */
 export interface PodmanOptions extends Omit<DockerOptions, "dockerPath"> {
@@ -8,14 +9,14 @@ export interface PodmanOptions extends Omit<DockerOptions, "dockerPath"> {
 }
 
 /** A container, through podman. */
-export const podmanMethod: ConnectionMethod<PodmanOptions> = {
+export const podmanMethod: LibraryMethod<PodmanOptions> = {
   name: "podman",
+  options: { container: target, image: target, username: target, podmanPath: text },
   nodeCommand: [],
   contextName: ({ container, image }) => `podman.${container ?? image}`,
   argv(options, boot) {
-    checkOptions("podman", options, ["container", "image", "username", "podmanPath"]);
     const { podmanPath = "podman" } = options;
-    const user = userFlag("podman", options.username);
+    const user = userFlag(options.username);
     const [container, image] = checkContainerOrImage("podman", options);
     return container === undefined
       ? [podmanPath, "run", "--interactive", ...user, "--rm", "--", image, ...boot.words]

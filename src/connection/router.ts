@@ -7,6 +7,8 @@ import { IdAllocator } from "../core/id-allocator.ts";
 import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
+import { flag, instanceOf, integer, interval, limit } from "../core/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
 import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { CancelledError } from "../errors.ts";
@@ -22,7 +24,7 @@ import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { localRouters } from "./local-routers.ts";
-import type { ConnectionMethod, ConnectOptions } from "./method.ts";
+import { type ConnectionMethod, type ConnectOptions, checkMethod, readConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
 import type { RouterStats } from "./stats.ts";
 
@@ -46,6 +48,15 @@ const CHILD_GRACE_MS = 3500;
 const SERVICES_GRACE_MS = 500;
 /** The library's own messages, reasons and configuration among them, must fit. */
 const MIN_MESSAGE_BYTES = 64 * 1024;
+/** Of a frame's length: docs/protocol.md#frames. */
+const MAX_MESSAGE_BYTES = 0xffffffff;
+const ROUTER_OPTIONS: OptionTable<RouterOptions> = {
+  maxMessageBytes: integer(MIN_MESSAGE_BYTES, MAX_MESSAGE_BYTES),
+  unidirectional: flag,
+  connectConcurrency: limit,
+  keepaliveMs: interval,
+};
+const BROKER = instanceOf(Broker, "a Broker");
 const DEFAULT_KEEPALIVE_MS = 15_000;
 const DEFAULT_CONNECT_CONCURRENCY = 32;
 
@@ -75,13 +86,10 @@ export class Router extends ConnectingRouter {
   #shutdown: Promise<void> | undefined;
 
   /** Without a broker it makes its own, which then ends with it. */
-  constructor(broker?: Broker, options: RouterOptions = {}) {
+  constructor(broker?: Broker, given: RouterOptions = {}) {
+    const options = readOptions("make a router", given, ROUTER_OPTIONS);
+    if (broker !== undefined) takeOption("make a router", "the broker", broker, BROKER);
     super(broker ?? new Broker(), { ...options, contextId: 0 });
-    if (this.maxMessageBytes < MIN_MESSAGE_BYTES) {
-      throw new RangeError(
-        `Cannot make router: maxMessageBytes must be at least ${MIN_MESSAGE_BYTES}, got ${this.maxMessageBytes}`,
-      );
-    }
     this.#ownsBroker = broker === undefined;
     this.modules = new ModuleResponder(this);
     this.functions = this.modules;
@@ -117,9 +125,11 @@ export class Router extends ConnectingRouter {
    * {@link exec}.
    */
   async connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
-    if (options.via !== undefined && options.via.contextId !== this.contextId) {
+    checkMethod(method);
+    const { via } = readConnectOptions<ConnectOptions>(method.name, options);
+    if (via !== undefined && via.contextId !== this.contextId) {
       throw new TypeError(
-        `Cannot connect with ${method.name}() via ${options.via.name}: a method of your own is not known there; use exec({ command, via })`,
+        `Cannot connect with ${method.name}() via ${via.name}: a method of your own is not known there; use exec({ command, via })`,
       );
     }
     return await this.connector.start(method as unknown as ConnectionMethod, options);
@@ -202,6 +212,7 @@ export class Router extends ConnectingRouter {
       concurrency,
       logLevel,
       isShutDown: () => this.#shutdown !== undefined,
+      tableOf: (method) => (typeof method === "string" ? methods[method]?.options : undefined),
       allocateId: (parentId) => {
         this.checkRoom(parentId);
         this.modules.sendParentRole(parentId);
@@ -225,7 +236,7 @@ export class Router extends ConnectingRouter {
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
     if (method === "thread") {
-      return factsOf(this.#children.startThread(options, identity, onConnected));
+      return factsOf(await this.#children.startThread(options, identity, onConnected));
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
     const starting = this.#children.start(known, options, identity, onConnected);

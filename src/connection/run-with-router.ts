@@ -1,5 +1,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { callback } from "../core/option-types.ts";
+import { takeOption } from "../core/options.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -10,6 +12,7 @@ export async function runWithRouter<A extends readonly unknown[], R>(
   main: (router: Router, ...args: A) => R,
   ...args: A
 ): Promise<Awaited<R>> {
+  takeOption("run with a router", "the first argument", main, callback);
   const router = new Router();
   try {
     return await main(router, ...args);
@@ -22,6 +25,7 @@ export async function runWithRouter<A extends readonly unknown[], R>(
 export function withRouter<A extends readonly unknown[], R>(
   fn: (router: Router, ...args: A) => R,
 ): (...args: A) => Promise<Awaited<R>> {
+  takeOption("run with a router", "the first argument", fn, callback);
   const wrapped = (...args: A): Promise<Awaited<R>> => runWithRouter(fn, ...args);
   Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
   return wrapped;

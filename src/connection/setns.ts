@@ -1,5 +1,6 @@
+import { oneOf, required, target, text } from "../core/option-types.ts";
 import { StreamError } from "../errors.ts";
-import { type ConnectionMethod, type ConnectOptions, checkOptions, checkTarget } from "./method.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
 import { quoteForSh } from "./shell-quote.ts";
 
 /** Options of `router.setns()`. */
@@ -41,32 +42,30 @@ const QUERIES: { readonly [kind in SetnsOptions["kind"]]: LeaderQuery } = {
     prefix: "[[:space:]]*Leader:[[:space:]]*",
   },
 };
-const OPTIONS = [
-  "container",
-  "kind",
-  "username",
-  ...Object.keys(QUERIES).map((kind) => QUERIES[kind as SetnsOptions["kind"]].path),
-  "nsenterPath",
-];
 
 /** A container's namespaces, entered without the help of what runs it: for tools that cannot run commands, or hide their errors. */
-export const setnsMethod: ConnectionMethod<SetnsOptions> = {
+export const setnsMethod: LibraryMethod<SetnsOptions> = {
   name: "setns",
   isLocal: true,
+  options: {
+    container: required(target),
+    kind: required(oneOf("docker", "podman", "lxc", "lxd", "incus", "machinectl")),
+    username: target,
+    dockerPath: text,
+    podmanPath: text,
+    lxcPath: text,
+    lxcInfoPath: text,
+    incusPath: text,
+    machinectlPath: text,
+    nsenterPath: text,
+  },
   nodeCommand: [],
   contextName: ({ container }) => `setns.${container}`,
   argv(options, boot) {
-    checkOptions("setns", options, OPTIONS);
-    const { kind, username = "root", nsenterPath = "nsenter" } = options;
-    if (!Object.keys(QUERIES).includes(kind)) {
-      throw new TypeError(
-        `Cannot connect: setns() needs a kind, one of ${Object.keys(QUERIES).join(", ")}, got ${JSON.stringify(kind)}`,
-      );
-    }
+    const { container, kind, username = "root", nsenterPath = "nsenter" } = options;
     const { path, tool, args, prefix } = QUERIES[kind];
-    const container = checkTarget("setns", "container", options.container);
     const query = [String(options[path] ?? tool), ...args, container].map(quoteForSh).join(" ");
-    const user = quoteForSh(checkTarget("setns", "username", username));
+    const user = quoteForSh(username);
     return ["sh", "-c", enterScript(query, prefix, user, quoteForSh(nsenterPath)), "setns", ...boot.words];
   },
   diagnose: (lines) =>

@@ -1,6 +1,17 @@
+import {
+  argumentList,
+  flag,
+  integer,
+  oneOf,
+  password,
+  required,
+  target,
+  text,
+} from "../core/option-types.ts";
+import { type OptionType, readOptions } from "../core/options.ts";
 import { HostKeyError, PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
-import { type ConnectionMethod, checkOptions, checkTarget, type Verdict } from "./method.ts";
+import type { LibraryMethod, Verdict } from "./method.ts";
 import { isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.ssh()`. Whatever is not given is as ssh_config(5) says, for the real `ssh` is used. */
@@ -36,23 +47,6 @@ export interface SshOptions extends PasswordOptions {
   readonly sshDebugLevel?: number | undefined;
 }
 
-const OPTIONS = [
-  "hostname",
-  "username",
-  "port",
-  "password",
-  "sshPath",
-  "sshArgs",
-  "checkHostKeys",
-  "identityFile",
-  "identitiesOnly",
-  "compression",
-  "keepalive",
-  "keepaliveEnabled",
-  "keepaliveCount",
-  "keepaliveInterval",
-  "sshDebugLevel",
-];
 const HOST_KEY_ARGS = {
   enforce: ["-o", "StrictHostKeyChecking=yes"],
   // Records the key without a question.
@@ -67,17 +61,46 @@ const HOST_KEY_ARGS = {
 /** Every release knows this one; the question is answered with yes. */
 const ASK = ["-o", "StrictHostKeyChecking=ask"];
 
+/** What ssh takes for its figures. */
+const count = integer(1, 0x7fffffff);
+/** 0: never. */
+const seconds = integer(0, 0x7fffffff);
+const keepalive: OptionType<Exclude<SshOptions["keepalive"], undefined>> = {
+  wanted: "true, false or { count, intervalSeconds }",
+  take(value, refuse) {
+    if (typeof value === "boolean") return value;
+    if (typeof value !== "object" || value === null) throw refuse("ERR_INVALID_ARG_TYPE");
+    return readOptions("connect with ssh(), option keepalive", value, { count, intervalSeconds: seconds });
+  },
+};
+
 /** A login on another machine through OpenSSH's client. */
-export const sshMethod: ConnectionMethod<SshOptions> = {
+export const sshMethod: LibraryMethod<SshOptions> = {
   name: "ssh",
+  options: {
+    hostname: required(target),
+    username: target,
+    port: integer(1, 65535),
+    password,
+    sshPath: text,
+    sshArgs: argumentList,
+    checkHostKeys: oneOf("enforce", "accept", "ignore"),
+    identityFile: text,
+    identitiesOnly: flag,
+    compression: flag,
+    keepalive,
+    keepaliveEnabled: flag,
+    keepaliveCount: count,
+    keepaliveInterval: seconds,
+    sshDebugLevel: integer(0, 3),
+  },
   nodeCommand: [],
   contextName: ({ hostname, port }) =>
     `ssh.${hostname}${port === undefined || port === 22 ? "" : `:${port}`}`,
   argv(options, boot) {
-    checkSshOptions(options);
     const { checkHostKeys = "enforce", sshDebugLevel = 0 } = options;
     const argv = [options.sshPath ?? "ssh"];
-    if (sshDebugLevel > 0) argv.push(...Array(Math.min(3, sshDebugLevel)).fill("-v"));
+    if (sshDebugLevel > 0) argv.push(...Array(sshDebugLevel).fill("-v"));
     // Banners go to stderr at INFO: they are not our diagnostics.
     else argv.push("-o", "LogLevel=ERROR");
     if (options.username !== undefined) argv.push("-l", options.username);
@@ -135,22 +158,6 @@ export const sshMethod: ConnectionMethod<SshOptions> = {
     return undefined;
   },
 };
-
-function checkSshOptions(options: SshOptions): void {
-  checkOptions("ssh", options, OPTIONS);
-  const { hostname, port, checkHostKeys = "enforce" } = options;
-  // A leading dash would be an option of ssh: `-oProxyCommand=…` runs a command.
-  checkTarget("ssh", "hostname", hostname);
-  if (options.username !== undefined) checkTarget("ssh", "username", options.username);
-  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65536)) {
-    throw new RangeError(`Cannot connect: ssh() needs a port from 1 to 65535, got ${port}`);
-  }
-  if (!Object.keys(HOST_KEY_ARGS).includes(checkHostKeys)) {
-    throw new TypeError(
-      `Cannot connect: checkHostKeys is "enforce", "accept" or "ignore", got ${JSON.stringify(checkHostKeys)}`,
-    );
-  }
-}
 
 function hostKeyVerdict(
   line: string,

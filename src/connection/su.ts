@@ -1,5 +1,6 @@
+import { argumentList, password, target, text } from "../core/option-types.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
-import { type ConnectionMethod, checkOptions, checkTarget } from "./method.ts";
+import type { LibraryMethod } from "./method.ts";
 import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.su()`. */
@@ -20,15 +21,15 @@ const INCORRECT = ["sorry", "authentication failure", "incorrect password", "den
 const MOVE_TRANSPORT = "exec 3<&0 4>&1;";
 
 /** Another user of this machine, through su; the command line is read by that user's login shell. */
-export const suMethod: ConnectionMethod<SuOptions> = {
+export const suMethod: LibraryMethod<SuOptions> = {
   name: "su",
   isLocal: true,
+  options: { username: target, suPath: text, password, passwordPrompt: text, incorrectPrompts: argumentList },
   nodeCommand: [process.execPath],
   contextName: ({ username = "root" }) => `su.${username}`,
   argv(options, boot) {
-    checkOptions("su", options, ["username", "suPath", "password", "passwordPrompt", "incorrectPrompts"]);
     const { username = "root", suPath = "su" } = options;
-    const argv = [suPath, checkTarget("su", "username", username), "-c"];
+    const argv = [suPath, username, "-c"];
     if (!boot.hasTerminal) return [...argv, boot.shellLine];
     // It asks on its stdin, which then has to be the terminal; the transport goes past it on descriptors that stage 0 expects.
     const line = boot.shellLine.replace(MOVE_TRANSPORT, "");

@@ -1,6 +1,7 @@
+import { argumentList, flag, password, target, text } from "../core/option-types.ts";
 import { PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
-import { type BootLine, type ConnectionMethod, checkOptions, checkTarget } from "./method.ts";
+import { type BootLine, checkTarget, type LibraryMethod } from "./method.ts";
 import { parseSudoArgs } from "./sudo-args.ts";
 
 /** What can be said as an option, and in `sudoArgs`. */
@@ -27,29 +28,27 @@ export interface SudoOptions extends SudoFlags, PasswordOptions {
   readonly sudoArgs?: readonly string[] | undefined;
 }
 
-const OPTIONS = [
-  "username",
-  "sudoPath",
-  "password",
-  "preserveEnv",
-  "setHome",
-  "login",
-  "selinuxRole",
-  "selinuxType",
-  "sudoArgs",
-];
-
 /** Where stage 0 is among the boot line's words: `sh -c <script> …`. */
 const SCRIPT_INDEX = 2;
 
 /** Another user of this machine, through sudo. */
-export const sudoMethod: ConnectionMethod<SudoOptions> = {
+export const sudoMethod: LibraryMethod<SudoOptions> = {
   name: "sudo",
   isLocal: true,
+  options: {
+    username: target,
+    sudoPath: text,
+    password,
+    preserveEnv: flag,
+    setHome: flag,
+    login: flag,
+    selinuxRole: target,
+    selinuxType: target,
+    sudoArgs: argumentList,
+  },
   nodeCommand: [process.execPath],
   contextName: (options) => `sudo.${flagsOf(options).username ?? "root"}`,
   argv(options, boot) {
-    checkOptions("sudo", options, OPTIONS);
     const flags = flagsOf(options);
     // Short options only: old releases know no others.
     const argv = [options.sudoPath ?? "sudo", ...(boot.hasTerminal ? [] : ["-S"]), "-p", prompt(boot)];

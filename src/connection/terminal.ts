@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { limitHint, nameLimit } from "../core/system-limits.ts";
 import { StreamError } from "../errors.ts";
 import { quoteForSh } from "./shell-quote.ts";
 
@@ -122,12 +123,13 @@ function restoreShell(): string {
   return SHELL === undefined ? "unset SHELL;" : `SHELL=${quoteForSh(SHELL)};`;
 }
 
-/** What it prints; undefined where there is no such program. */
+/** What it prints; undefined where there is no such program. Rejects when the system has no room for another process. */
 function probe(command: string, args: readonly string[]): Promise<string | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const child = execFile(command, args, { timeout: PROBE_TIMEOUT_MS }, (error, stdout, stderr) => {
       const isMissing = error !== null && (error as NodeJS.ErrnoException).code === "ENOENT";
-      resolve(isMissing ? undefined : stdout + stderr);
+      if (limitHint(error) !== "") reject(nameLimit(error));
+      else resolve(isMissing ? undefined : stdout + stderr);
     });
     child.stdin?.end();
   });

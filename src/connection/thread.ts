@@ -1,12 +1,15 @@
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { once } from "node:events";
+import { MessageChannel, type MessagePort, Worker, type WorkerOptions } from "node:worker_threads";
 import { brotliDecompressSync } from "node:zlib";
 import { payloadBytes } from "../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
 import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
+import { limitHint } from "../core/system-limits.ts";
 import { ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, WORDS, Word } from "../core/thread-state.ts";
+import { StreamError } from "../errors.ts";
 import { headOf } from "../wire/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
 import { NO_TRAFFIC, type Traffic } from "./traffic.ts";
@@ -103,22 +106,38 @@ export class ThreadChild extends ThreadLink {
   }
 }
 
-/** Starts a thread; it has no greeting to wait for. The first frame sent must be its configuration. */
-export function startThread(name: string): { child: ThreadChild; ready: Ready } {
+/**
+ * Starts a thread; it has no greeting to wait for. The first frame sent must be its configuration. Rejects with a StreamError when the system
+ * has no room for another thread.
+ */
+export async function startThread(name: string): Promise<{ child: ThreadChild; ready: Ready }> {
   const { port1, port2 } = new MessageChannel();
   const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
   const source = brotliDecompressSync(payloadBytes()).toString();
-  const worker = new Worker(`${source}\n(require)`, {
+  const worker = await startWorker(source, {
     eval: true,
     workerData: { port: port2, words },
     transferList: [port2],
     // Only the thread needs it; our own process may have been started without.
     execArgv: ["--experimental-vm-modules"],
-  } as ConstructorParameters<typeof Worker>[1]);
+  } as WorkerOptions);
   worker.unref();
   const { versions, platform, arch, pid } = process;
   return {
     child: new ThreadChild(name, port1, words, worker),
     ready: { protocolVersion: PROTOCOL_VERSION, nodeVersion: versions.node, platform, arch, pid },
   };
+}
+
+/** Resolves when it runs: what a thread lacks from the start it tells a little later. */
+async function startWorker(source: string, options: WorkerOptions): Promise<Worker> {
+  try {
+    const worker = new Worker(`${source}\n(require)`, options);
+    await once(worker, "online");
+    return worker;
+  } catch (error) {
+    const hint = limitHint(error);
+    const message = `Cannot connect with thread(): the thread could not be started: ${(error as Error).message}`;
+    throw new StreamError(hint === "" ? message : `${message}; ${hint}`, { cause: error });
+  }
 }

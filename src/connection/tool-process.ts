@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
 import { listProcesses } from "../core/process-tree.ts";
+import { noteLimits } from "../core/system-limits.ts";
 import { reaper } from "./reaper.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -52,6 +53,7 @@ export class ToolProcess {
 
   /** Starts it; like `spawn`, throws only for malformed arguments. */
   constructor(argv: readonly string[], { terminal }: ToolSettings = {}) {
+    noteLimits();
     // First, so that it can be told at once: between the two a SIGKILL of this program would leave the process alone.
     reaper.start();
     const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
@@ -60,7 +62,21 @@ export class ToolProcess {
       env: terminal?.env() ?? process.env,
       detached: true,
     });
-    const streams = child.stdio as unknown as Socket[];
+    // First of all: where there are no descriptors left this event is all there is, and no stream.
+    this.exited = new Promise<Exit>((resolve, reject) => {
+      child.on("error", (error) => {
+        if (child.pid === undefined) reject(error);
+      });
+      child.once("exit", (code, signal) => {
+        this.#exit = { code, signal };
+        live.delete(this);
+        this.forgetOnceGone();
+        resolve(this.#exit);
+      });
+    });
+    this.exited.catch(() => undefined); // whoever needs it looks
+    const streams =
+      (child.stdio as unknown as Socket[] | undefined) ?? Array.from({ length: 5 }, unconnected);
     const [keyboard, screen, stderr, dataIn, dataOut] = streams as [Socket, Socket, Socket, Socket, Socket];
     this.#process = child;
     this.stdin = terminal === undefined ? keyboard : dataIn;
@@ -75,18 +91,6 @@ export class ToolProcess {
     }
     this.#open = new Set([this.stdout, this.promptOut]);
     for (const stream of this.#open) stream.once("close", () => this.#open.delete(stream));
-    this.exited = new Promise<Exit>((resolve, reject) => {
-      child.once("error", (error) => {
-        if (child.pid === undefined) reject(error);
-      });
-      child.once("exit", (code, signal) => {
-        this.#exit = { code, signal };
-        live.delete(this);
-        this.forgetOnceGone();
-        resolve(this.#exit);
-      });
-    });
-    this.exited.catch(() => undefined); // whoever needs it looks
     if (child.pid === undefined) return;
     this.#forget = reaper.add(`-${child.pid}`);
     track(this);
@@ -174,6 +178,11 @@ export class ToolProcess {
     const processes = listProcesses();
     return processes.length === 0 || processes.some(({ group }) => group === this.pid);
   }
+}
+
+/** In place of the stream of a process that was never started. */
+function unconnected(): Socket {
+  return new Socket();
 }
 
 /** False when there is no such process, or it is another user's. */

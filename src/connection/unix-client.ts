@@ -5,10 +5,12 @@ import type { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
 import { deadReason } from "../core/message.ts";
 import { importModule } from "../core/module-handle.ts";
+import { duration } from "../core/option-types.ts";
+import { type OptionTable, readOptions } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter, type FunctionName, type Functions } from "../core/router.ts";
 import { StreamLink } from "../core/stream-link.ts";
-import { checkTimeout, watchBounds } from "../core/wait.ts";
+import { watchBounds } from "../core/wait.ts";
 import { StreamError } from "../errors.ts";
 import { referenceClass, referenceFunction } from "../loader/function-reference.ts";
 import { serviceCallsOf } from "../service/client.ts";
@@ -42,6 +44,7 @@ interface ClientConfig {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+const CONNECT_OPTIONS: OptionTable<UnixConnectOptions> = { timeoutMs: duration };
 /** How long the listener, which may hang, may take to hear the end of a connection. */
 const CLOSE_MS = 2000;
 
@@ -119,11 +122,11 @@ export class ClientRouter extends CoreRouter {
  * ```
  */
 export async function connect(path: string, options: UnixConnectOptions = {}): Promise<UnixConnection> {
-  checkTimeout(options.timeoutMs);
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = readOptions("connect to a listener", options, CONNECT_OPTIONS);
   checkSocket(path);
   const socket = openSocket(path);
   try {
-    const router = await shakeHands(socket, path, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const router = await shakeHands(socket, path, timeoutMs);
     // Only those who wait for something keep the program alive.
     socket.unref();
     return { router, context: router.listener };
@@ -140,7 +143,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
       stopTimer();
       reject(socketError(`Cannot connect to ${path}: ${reason}`, cause));
     };
-    socket.once("error", (error) => fail(textOf(error), error));
+    socket.on("error", (error) => fail(textOf(error), error));
     socket.once("connect", () => {
       // The first frame is small; what follows is for the router, which knows the limit.
       const link = new StreamLink("listener", socket, socket, 0xffffffff);

@@ -2,7 +2,10 @@ import { createServer, type Server, type Socket } from "node:net";
 import { resolve } from "node:path";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
+import { anyText } from "../core/option-types.ts";
+import { type OptionTable, readOptions } from "../core/options.ts";
 import { StreamLink } from "../core/stream-link.ts";
+import { nameLimit } from "../core/system-limits.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
 import { reaper } from "./reaper.ts";
@@ -23,6 +26,8 @@ const CLOSE_MS = 500;
 const MAX_STRANGERS = 100;
 /** How many programs may be connected: each takes a descriptor. */
 export const MAX_CLIENTS = 256;
+
+const LISTEN_OPTIONS: OptionTable<ListenOptions> = { path: anyText };
 
 const log = getLogger("mitogen.unix");
 
@@ -45,7 +50,8 @@ export function listen(router: Router, options: ListenOptions = {}): UnixListene
       "Cannot listen: only the Router of a program can, not one that has connected to a listener",
     );
   }
-  return new UnixListener(router, options.path ?? temporarySocketPath());
+  const { path = temporarySocketPath() } = readOptions("listen", options, LISTEN_OPTIONS);
+  return new UnixListener(router, path);
 }
 
 export class UnixListener {
@@ -62,7 +68,7 @@ export class UnixListener {
     this.path = path;
     this.#router = router;
     this.#server = createServer((socket) => this.greet(socket));
-    this.#server.on("error", (error) => log.error(`${path}: ${error.message}`));
+    this.#server.on("error", (error) => log.error(`${path}: ${nameLimit(error).message}`));
     const disown = router.own({ shutdown: () => this.close() }, `listen at ${path}`);
     const remove = this.open(disown);
     this.#server.unref();

@@ -13,6 +13,9 @@ import {
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { anyText } from "../core/option-types.ts";
+import { misuse, takeOption } from "../core/options.ts";
+import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { StreamError } from "../errors.ts";
 
 /** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
@@ -49,6 +52,7 @@ export function listenAt(server: Server, path: string): () => void {
   try {
     // `exclusive`: in a worker of a cluster, too, it is this process that listens; so it is done when this returns.
     server.listen({ path: made, backlog: BACKLOG, exclusive: true });
+    if (!server.listening) checkDescriptors(1);
     if (!server.listening) throw socketError(`Cannot listen at ${path}: the socket could not be made`);
     chmodSync(made, 0o600);
     const own = lstatSync(made);
@@ -91,7 +95,7 @@ function isForeign(uid: number): boolean {
 }
 
 export function textOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message } = nameLimit(error) as NodeJS.ErrnoException;
   return code === undefined ? message : `${TEXTS[code] ?? message} (${code})`;
 }
 
@@ -103,11 +107,11 @@ const TEXTS: Readonly<Record<string, string>> = {
 };
 
 function checkPath(path: string, verb: string): void {
-  if (typeof path !== "string")
-    throw new TypeError(`Cannot ${verb} ${typeof path}: the path of a socket is a string`);
+  takeOption(`${verb} a socket`, "its path", path, anyText);
   const bytes = Buffer.byteLength(path);
   if (bytes === 0 || path.includes("\0") || bytes > MAX_PATH_BYTES) {
-    throw new RangeError(
+    throw misuse(
+      "ERR_OUT_OF_RANGE",
       `Cannot ${verb} ${JSON.stringify(path)}: the path of a socket has 1 to ${MAX_PATH_BYTES} bytes, and no NUL`,
     );
   }
@@ -179,12 +183,12 @@ function removeDead(path: string): void {
 /** What becomes of a connection: asked by another process, for `listen` does not wait. */
 function probe(path: string): string {
   const env = { ...process.env, NODE_OPTIONS: "" };
-  const { stdout } = spawnSync(process.execPath, ["-e", PROBE, path], {
+  const { stdout, error } = spawnSync(process.execPath, ["-e", PROBE, path], {
     env,
     encoding: "utf8",
     timeout: PROBE_TIMEOUT_MS,
   });
-  return (stdout ?? "").trim() || "no answer";
+  return (stdout ?? "").trim() || (error === undefined ? "no answer" : nameLimit(error).message);
 }
 
 function exists(path: string): Error {

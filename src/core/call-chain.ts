@@ -1,6 +1,8 @@
 import type { BoundCalls, ChainLink } from "./call.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
+import { WAIT_OPTIONS } from "./option-types.ts";
+import { readOptions } from "./options.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** Functions of the part `mitogen:api` in the target: src/calls/chains.ts. */
@@ -53,8 +55,8 @@ export class CallChain implements BoundCalls {
   /** The call methods with a bound, see `Context.with`. A call given up is a failure of the chain. */
   with(options: WaitOptions): BoundCalls {
     const currentLink = (): ChainLink => this.#link;
-    return this.context.with({
-      ...options,
+    return this.context.router.requireFeatures().bindCalls(this.context, {
+      ...readOptions("call", options, WAIT_OPTIONS),
       get chain() {
         return currentLink();
       },

@@ -17,7 +17,7 @@ import type { FunctionName } from "./router.ts";
 import { Sender } from "./sender.ts";
 import { stream } from "./stream.ts";
 import { isStreamLeft } from "./stream-left.ts";
-import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "./wait.ts";
+import { awaitWithin, type WaitOptions, watchBounds } from "./wait.ts";
 
 /** The part of this library that contexts and senders take, src/core/features.ts. */
 const FEATURES: FunctionName = { module: "mitogen:api", path: [] };
@@ -138,7 +138,6 @@ export function callAsync(
   const { chain } = options;
   const name = nameOf(context, fn);
   const body = encodeCall(context, name, args, chain, isQuiet);
-  checkTimeout(options.timeoutMs);
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
   const { handle } = receiver;
   let isOver = false;

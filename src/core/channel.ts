@@ -1,5 +1,7 @@
-import type { Context } from "./context.ts";
-import { Receiver, type ReceiverOptions } from "./receiver.ts";
+import { Context } from "./context.ts";
+import { handleNumber, instanceOf, required } from "./option-types.ts";
+import { type OptionTable, readOptions } from "./options.ts";
+import { RECEIVER_OPTIONS, Receiver, type ReceiverOptions } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
 import type { WaitOptions } from "./wait.ts";
@@ -10,6 +12,12 @@ export interface ChannelOptions extends ReceiverOptions {
   /** The handle there, from 1. */
   readonly dstHandle: number;
 }
+
+const CHANNEL_OPTIONS: OptionTable<ChannelOptions> = {
+  ...RECEIVER_OPTIONS,
+  context: required(instanceOf(Context, "a Context")),
+  dstHandle: required(handleNumber),
+};
 
 /**
  * A {@link Receiver} and a {@link Sender} to another context in one: two channels that know each other's handles talk both ways.
@@ -24,10 +32,8 @@ export interface ChannelOptions extends ReceiverOptions {
 export class Channel<T = unknown> extends Receiver<T> {
   readonly sender: Sender<T>;
 
-  constructor(router: CoreRouter, { context, dstHandle, ...options }: ChannelOptions) {
-    if (!(Number.isInteger(dstHandle) && dstHandle > 0 && dstHandle <= 0xffffffff)) {
-      throw new RangeError(`Cannot make channel: dstHandle must be a handle, from 1, got ${dstHandle}`);
-    }
+  constructor(router: CoreRouter, given: ChannelOptions) {
+    const { context, dstHandle, ...options } = readOptions("make a channel", given, CHANNEL_OPTIONS);
     super(router, { respondent: context, ...options });
     this.sender = new Sender<T>(router, context.contextId, dstHandle);
   }

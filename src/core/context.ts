@@ -1,6 +1,6 @@
 import { Handle } from "../wire/handles.ts";
 import { travelsAs } from "../wire/references.ts";
-import type { BoundCalls, CallOptions, Streamable } from "./call.ts";
+import type { BoundCalls, Streamable } from "./call.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
 import type { ContextDescription } from "./describe.ts";
@@ -138,8 +138,10 @@ export class Context {
    * await context.with({ timeoutMs: 5000 }).call(fs.promises.rm, "/srv/cache", { recursive: true });
    * ```
    */
-  with(options: CallOptions): BoundCalls & ServiceCalls {
-    return { ...this.features.bindCalls(this, options), ...this.features.services(this, options) };
+  with(options: WaitOptions): BoundCalls & ServiceCalls {
+    const { features } = this;
+    const bounds = features.bounds("call", options);
+    return { ...features.bindCalls(this, bounds), ...features.services(this, bounds) };
   }
 
   /**
@@ -161,8 +163,8 @@ export class Context {
    * disconnected and, for a process of ours, reaped; without, when the request is sent. Never rejects; a context already gone is no error. One
    * behind another that does not answer is given up after ten seconds; a program that has connected to a listener is waited for no longer.
    */
-  shutdown(options: { wait?: boolean } = {}): Promise<void> {
-    return this.router.shutdownContext(this, options.wait ?? true);
+  async shutdown(options: { wait?: boolean } = {}): Promise<void> {
+    await this.router.shutdownContext(this, this.features.waits(options));
   }
 
   /**
@@ -177,7 +179,7 @@ export class Context {
   /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Without bounds it waits for as long as the context lives. Rejects like {@link call}. */
   async ping(options: WaitOptions = {}): Promise<number> {
     const started = process.hrtime();
-    await this.request(Handle.PING, null, options);
+    await this.request(Handle.PING, null, this.features.bounds("ping", options));
     const [seconds, nanoseconds] = process.hrtime(started);
     return seconds * 1e3 + nanoseconds / 1e6;
   }

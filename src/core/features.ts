@@ -2,10 +2,14 @@ import { bindCalls, call, callAsync, callNoReply } from "./call.ts";
 import { CallChain } from "./call-chain.ts";
 import { ContextDescription } from "./describe.ts";
 import { Credits, Window } from "./flow-control.ts";
+import { flag, WAIT_OPTIONS } from "./option-types.ts";
+import { type OptionTable, readOptions } from "./options.ts";
 import { randomHandle } from "./random-handle.ts";
 import type { CoreRouter, Features } from "./router.ts";
 import type { ServiceClient } from "./service-call.ts";
 import { stream } from "./stream.ts";
+
+const SHUTDOWN_OPTIONS: OptionTable<{ wait?: boolean }> = { wait: flag };
 
 /**
  * Lets the contexts and senders of a router do what programs ask of them. In the master always; in a child with the part `mitogen:api`, for a
@@ -20,6 +24,8 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     bindCalls,
     services,
     describe: (context) => new ContextDescription(context),
+    bounds: (what, options) => readOptions(what, options, WAIT_OPTIONS),
+    waits: (options) => readOptions("shut down a context", options, SHUTDOWN_OPTIONS).wait ?? true,
     newChain: (context) => new CallChain(context),
     newHandle: () => randomHandle(router),
     newWindow: (contextId) => new Window(router, contextId),

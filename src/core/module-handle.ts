@@ -2,6 +2,8 @@ import { ProtocolError } from "../errors.ts";
 import { read, textOf } from "../wire/thrown.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
+import { WAIT_OPTIONS } from "./option-types.ts";
+import { readOptions } from "./options.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any function at all
@@ -51,11 +53,12 @@ export async function importModule(
   if (!/^file:\/\/\//.test(module)) {
     throw new TypeError(`Cannot import "${module}" into ${context.name}: ${cureFor(module)}`);
   }
+  const bounds = readOptions(`import ${module} into ${context.name}`, options, WAIT_OPTIONS);
   const paths = await awaitWithin<unknown>(
     context.router.broker,
-    options,
+    bounds,
     () => `import ${module} into ${context.name}`,
-    (resolve, reject) => void evaluate(context, module, options).then(resolve, reject),
+    (resolve, reject) => void evaluate(context, module, bounds).then(resolve, reject),
     () => undefined,
   );
   const functions = treeOf(checkPaths(paths, context, module));

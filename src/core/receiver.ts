@@ -1,10 +1,12 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
 import { bodyLength, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import type { Context } from "./context.ts";
+import { Context } from "./context.ts";
 import { Credits } from "./flow-control.ts";
 import { getLogger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
+import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "./option-types.ts";
+import { type OptionTable, readOptions } from "./options.ts";
 import type { Policy } from "./policy.ts";
 import { randomHandle } from "./random-handle.ts";
 import type { CoreRouter } from "./router.ts";
@@ -34,6 +36,15 @@ export interface GetOptions extends WaitOptions {
 
 const log = getLogger("mitogen.router", true);
 
+export const RECEIVER_OPTIONS: OptionTable<ReceiverOptions> = {
+  handle: handleNumber,
+  persist: flag,
+  respondent: instanceOf(Context, "a Context"),
+  policy: callback,
+  overwrite: flag,
+};
+export const GET_OPTIONS: OptionTable<GetOptions> = { ...WAIT_OPTIONS, throwDead: flag };
+
 interface Waiter<T> {
   resolve(message: Message<T>): void;
   reject(error: unknown): void;
@@ -62,7 +73,8 @@ export class Receiver<T = unknown> {
   /** Set once nothing can arrive any more: makes the error of a `get` that would wait in vain. */
   #end: (() => unknown) | undefined;
 
-  constructor(router: CoreRouter, options: ReceiverOptions = {}) {
+  constructor(router: CoreRouter, given: ReceiverOptions = {}) {
+    const options = readOptions("make a receiver", given, RECEIVER_OPTIONS);
     this.router = router;
     this.#credits = new Credits(router);
     this.#isOneShot = options.persist === false;
@@ -82,7 +94,8 @@ export class Receiver<T = unknown> {
    * more; with a {@link TimeoutError} after `timeoutMs` (0 never waits); with the signal's reason when it aborts. A waiter that gave up
    * takes no message with it. While someone waits the program stays alive.
    */
-  async get(options: GetOptions = {}): Promise<Message<T>> {
+  async get(given?: GetOptions): Promise<Message<T>> {
+    const options = given === undefined ? {} : readOptions("get a message", given, GET_OPTIONS);
     const message = this.tryGet() ?? (await this.wait(options));
     if (message.isDead && options.throwDead !== false) throw new ChannelError(deadReason(message));
     return message;

@@ -1,5 +1,7 @@
 import { textOf } from "../wire/thrown.ts";
 import { FunctionRef } from "./function-ref.ts";
+import { anyText } from "./option-types.ts";
+import { takeOption } from "./options.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any function at all
 type AnyFunction = (...args: any[]) => unknown;
@@ -19,6 +21,7 @@ export function ref<F extends AnyFunction = AnyFunction>(
       `Cannot refer to module "${module}": it must be an absolute file: URL or a node: module; use new URL("./x.ts", import.meta.url)`,
     );
   }
+  takeOption("refer to a function", "its path", exportPath, anyText);
   const path = exportPath.split(".");
   if (path.some((name) => name === "")) {
     throw new TypeError(`Cannot refer to export "${exportPath}" of ${module}: an empty name in the path`);

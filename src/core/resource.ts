@@ -1,5 +1,8 @@
 import { pathToFileURL } from "node:url";
 
+import { anyText } from "./option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "./options.ts";
+
 /** A module that has resources beside it: its `import.meta`, or its `module`. */
 export type ResourceOwner = { readonly url: string } | { readonly filename: string };
 
@@ -17,6 +20,17 @@ export interface ReadResource {
   (owner: ResourceOwner, path: string, options: { readonly encoding: BufferEncoding }): Promise<string>;
 }
 
+const RESOURCE_OPTIONS: OptionTable<{ encoding?: BufferEncoding }> = {
+  encoding: {
+    wanted: "an encoding that Buffer knows",
+    take(value, refuse) {
+      if (typeof value !== "string") throw refuse("ERR_INVALID_ARG_TYPE");
+      if (!Buffer.isEncoding(value)) throw refuse("ERR_INVALID_ARG_VALUE");
+      return value;
+    },
+  },
+};
+
 /** Makes `resource()` of a way to read bytes, which may hand out the same buffer twice. */
 export function readResourceWith(read: (id: string, path: string) => Promise<Buffer>): ReadResource {
   const readResource = async (
@@ -25,11 +39,10 @@ export function readResourceWith(read: (id: string, path: string) => Promise<Buf
     options?: { readonly encoding?: BufferEncoding },
   ): Promise<Buffer | string> => {
     const id = idOf(owner);
-    if (typeof path !== "string") {
-      throw new TypeError(`Cannot read a resource of ${id}: the path must be a string, got ${typeof path}`);
-    }
+    const what = `read a resource of ${id}`;
+    takeOption(what, "the path", path, anyText);
+    const { encoding } = options === undefined ? {} : readOptions(what, options, RESOURCE_OPTIONS);
     const bytes = await read(id, path);
-    const { encoding } = options ?? {};
     return encoding === undefined ? Buffer.from(bytes) : bytes.toString(encoding);
   };
   return readResource as ReadResource;

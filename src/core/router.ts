@@ -47,6 +47,10 @@ export interface Features {
   readonly stream: typeof stream;
   readonly bindCalls: typeof bindCalls;
   readonly services: ServiceClient;
+  /** Bounds that the program gave, checked; `what` completes "Cannot" in the error. */
+  bounds(what: string, options: WaitOptions): WaitOptions;
+  /** The same for the options of `Context.shutdown`: whether it waits. */
+  waits(options: { wait?: boolean }): boolean;
   newChain(context: Context): CallChain;
   describe(context: Context): ContextDescription;
   newHandle(): number;

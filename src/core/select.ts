@@ -1,8 +1,10 @@
 import { SelectError, TimeoutError } from "../errors.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { Message } from "./message.ts";
-import type { GetOptions, Receiver } from "./receiver.ts";
-import { awaitWithin, checkTimeout, type WaitOptions } from "./wait.ts";
+import { flag, WAIT_OPTIONS } from "./option-types.ts";
+import { type OptionTable, readOptions } from "./options.ts";
+import { GET_OPTIONS, type GetOptions, type Receiver } from "./receiver.ts";
+import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 export type SelectSource<T = unknown> = Receiver<T> | Select<T>;
 
@@ -11,6 +13,8 @@ export interface SelectEvent<T = unknown> {
   readonly source: SelectSource<T>;
   readonly data: Message<T>;
 }
+
+const SELECT_OPTIONS: OptionTable<{ oneshot?: boolean }> = { oneshot: flag };
 
 interface Member {
   readonly watcher: () => void;
@@ -48,7 +52,7 @@ export class Select<T = unknown> {
 
   /** Throws a {@link SelectError} like {@link add}. */
   constructor(sources: Iterable<SelectSource<T>> = [], options: { oneshot?: boolean } = {}) {
-    this.#isOneShot = options.oneshot ?? true;
+    this.#isOneShot = readOptions("make a select", options, SELECT_OPTIONS).oneshot ?? true;
     try {
       for (const source of sources) this.add(source);
     } catch (error) {
@@ -66,8 +70,7 @@ export class Select<T = unknown> {
    * ```
    */
   static async all<T>(receivers: Iterable<SelectSource<T>>, options: WaitOptions = {}): Promise<T[]> {
-    const { timeoutMs, signal } = options;
-    checkTimeout(timeoutMs);
+    const { timeoutMs, signal } = readOptions("get from select", options, WAIT_OPTIONS);
     const select = new Select(receivers);
     const values: T[] = [];
     const started = process.hrtime();
@@ -111,12 +114,13 @@ export class Select<T = unknown> {
    * is closed; with the error a source ended with; with a {@link TimeoutError} after `timeoutMs` (0 never waits); with the signal's reason. A
    * waiter that gave up takes no message with it. While someone waits the program stays alive.
    */
-  async get(options: GetOptions = {}): Promise<Message<T>> {
+  async get(options?: GetOptions): Promise<Message<T>> {
     return (await this.getEvent(options)).data;
   }
 
   /** Like {@link get}, with the source beside the message. */
-  async getEvent(options: GetOptions = {}): Promise<SelectEvent<T>> {
+  async getEvent(given?: GetOptions): Promise<SelectEvent<T>> {
+    const options = given === undefined ? {} : readOptions("get from select", given, GET_OPTIONS);
     const event = await this.next(options, () => this.#members.size === 0);
     if (event !== undefined) return event;
     throw new SelectError(

@@ -30,7 +30,6 @@ export function awaitWithin<T>(
       reject(signal.reason);
       return;
     }
-    checkTimeout(options.timeoutMs);
     let isSettled = false;
     const settle = (): boolean => {
       if (isSettled) return false;
@@ -69,11 +68,11 @@ export function watchBounds(
   if (signal?.aborted === true) onAbort();
   else {
     signal?.addEventListener("abort", onAbort);
-    if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
-      timer = setTimeout(() => {
+    if (timeoutMs !== undefined) {
+      timer = startTimer(timeoutMs, () => {
         giveUp(new TimeoutError(`Cannot ${what()}: no answer within ${timeoutMs} ms`));
-      }, timeoutMs);
-      timer.unref();
+      });
+      timer?.unref();
     }
   }
   return () => {
@@ -82,8 +81,7 @@ export function watchBounds(
   };
 }
 
-/** Throws a RangeError for a timeout that is no duration. */
-export function checkTimeout(timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined || timeoutMs >= 0) return;
-  throw new RangeError(`Cannot wait: timeoutMs must be a number of milliseconds from 0, got ${timeoutMs}`);
+/** For what a user may bound: no timer, and so no limit, where it would be longer than a timer can be. */
+export function startTimer(ms: number, onTime: () => void): NodeJS.Timeout | undefined {
+  return ms > MAX_TIMER_MS ? undefined : setTimeout(onTime, ms);
 }

@@ -4,9 +4,13 @@ import { createServer, type Server, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import { reaper } from "../connection/reaper.ts";
-import type { Context } from "../core/context.ts";
+import { Context } from "../core/context.ts";
 import { endTree } from "../core/end-tree.ts";
-import { checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
+import { getLogger } from "../core/log.ts";
+import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../core/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
+import { nameLimit } from "../core/system-limits.ts";
+import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
@@ -30,11 +34,20 @@ export interface ToolResult {
   readonly stderr: string;
 }
 
+const OPTIONS: OptionTable<RunSshOptions> = {
+  ...WAIT_OPTIONS,
+  cwd: text,
+  env: environment,
+  stdio: oneOf("inherit", "ignore", "collect"),
+};
+const CONTEXT = instanceOf(Context, "a Context");
 const MAX_COLLECTED_BYTES = 1024 * 1024;
 /** What the tool left running gets so long to finish. */
 const GRACE_MS = 1000;
 /** These look for ssh at a fixed path, unless they are told. */
 const TOLD_BY_OPTION = ["scp", "sftp"];
+
+const log = getLogger("mitogen.ssh");
 
 /** Tools that would outlive this program, and their folders. */
 const live = new Map<string, ChildProcess>();
@@ -52,21 +65,31 @@ let isWatchingExit = false;
 export async function runSsh(
   context: Context,
   argv: readonly string[],
-  options: RunSshOptions = {},
+  given: RunSshOptions = {},
 ): Promise<ToolResult> {
-  const [tool, ...args] = argv;
-  if (typeof tool !== "string" || tool === "") {
-    throw new TypeError(`Cannot run tool: argv must begin with its name, got ${JSON.stringify(argv)}`);
-  }
-  checkTimeout(options.timeoutMs);
+  takeOption("run a tool", "the context", context, CONTEXT);
+  const [tool, ...args] = takeOption("run a tool", "argv", argv, commandLine) as [string, ...string[]];
+  takeOption("run a tool", "argv[0]", tool, text);
+  const options = readOptions("run a tool", given, OPTIONS);
   options.signal?.throwIfAborted();
   if (context.goneReason !== undefined) throw new ChannelError(context.goneReason);
   await removeStaleFolders();
-  const folder = makeSshFolder();
-  const forget = reaper.add(folder.path);
-  const sessions = new Sessions(context, folder.nonce);
+  const cannotRun = (cause: unknown): MitogenError =>
+    cause instanceof MitogenError
+      ? cause
+      : new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${(nameLimit(cause) as Error).message}`, {
+          cause,
+        });
+  let folder: SshFolder;
   try {
-    await sessions.listen(folder.socketPath);
+    folder = makeSshFolder();
+  } catch (error) {
+    throw cannotRun(error);
+  }
+  const forget = reaper.add(folder.path);
+  const sessions = new Sessions(context, tool, folder.nonce);
+  try {
+    await sessions.listen(folder.socketPath).catch((error) => Promise.reject(cannotRun(error)));
     const told = TOLD_BY_OPTION.includes(basename(tool)) ? ["-S", join(folder.path, "ssh"), ...args] : args;
     return await runTool(context, tool, told, folder, sessions, options);
   } finally {
@@ -137,10 +160,10 @@ function exitOf(
 ): Promise<Pick<ToolResult, "code" | "signal">> {
   return new Promise((resolve, reject) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.once("error", (cause: NodeJS.ErrnoException) => {
+    child.on("error", (cause: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return; // it runs; a signal did not reach it
       const cure = cwd === undefined ? "is it installed?" : `is it installed, and is there ${cwd}?`;
-      const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : cause.message;
+      const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : nameLimit(cause).message;
       reject(new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${why}`, { cause }));
     });
   });
@@ -166,12 +189,16 @@ class Sessions {
   readonly #server: Server;
   readonly #open: Map<Socket, Promise<void>> = new Map();
 
-  constructor(context: Context, nonce: string) {
+  constructor(context: Context, tool: string, nonce: string) {
     this.#server = createServer((socket) => {
       const session = serveSsh(context, socket, nonce);
       this.#open.set(socket, session);
       void session.then(() => this.#open.delete(socket));
     });
+    // Also of a connection that there is no descriptor for: its ssh sees that it was closed.
+    this.#server.on("error", (error) =>
+      log.warning(`${tool}: its ssh cannot connect: ${nameLimit(error).message}`),
+    );
   }
 
   async listen(path: string): Promise<void> {

@@ -1,3 +1,5 @@
+import { nameLimit } from "../core/system-limits.ts";
+
 /** Which end of a transfer failed. */
 export type Side = "source" | "sink";
 
@@ -9,7 +11,7 @@ interface SystemError extends Error {
 
 /** An error of the file system as one of a transfer: it says what was attempted and at which end; `code`, `path` and `side` are its own. */
 export function fileError(cause: unknown, doing: string, path: string, side: Side): Error {
-  const { message, code, errno, syscall } = cause as SystemError;
+  const { message, code, errno, syscall } = nameLimit(cause) as SystemError;
   const error = new Error(`Cannot ${doing} ${path}: ${message}`);
   return Object.assign(error, { code, errno, syscall, path, side });
 }

@@ -3,6 +3,8 @@ import { sep } from "node:path";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
+import { WAIT_OPTIONS } from "../core/option-types.ts";
+import { readOptions } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -155,8 +157,9 @@ export class FileService extends Service {
     context: Context,
     path: string,
     sink: FileSinkTarget,
-    options: WaitOptions = {},
+    given: WaitOptions = {},
   ): Promise<Fetched> {
+    const options = readOptions("fetch a file", given, WAIT_OPTIONS);
     const receiver = new Receiver<unknown>(context.router, { respondent: context });
     try {
       const request = { path, sender: receiver.toSender() };

@@ -1,10 +1,11 @@
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { Context } from "../core/context.ts";
+import { Context } from "../core/context.ts";
+import { callback, flag, instanceOf, integer, required, text, WAIT_OPTIONS } from "../core/option-types.ts";
+import { misuse, type OptionTable, type OptionType, readOptions, show, takeOption } from "../core/options.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { WaitOptions } from "../core/wait.ts";
 import { ProtocolError } from "../errors.ts";
-import { textOf } from "../wire/thrown.ts";
 import { READ_FILE } from "./far-side.ts";
 import { openFileSink, type SinkOptions } from "./file-sink.ts";
 import { type Sink, StreamSink } from "./sink.ts";
@@ -23,6 +24,26 @@ export interface GetFileOptions extends TransferOptions {
   readonly end?: boolean | undefined;
 }
 
+const CONTEXT = instanceOf(Context, "a Context");
+const owner: OptionType<Exclude<SinkOptions["owner"], undefined>> = {
+  wanted: "true, false or { uid, gid }",
+  take(value, refuse) {
+    if (typeof value === "boolean") return value;
+    if (typeof value !== "object" || value === null) throw refuse("ERR_INVALID_ARG_TYPE");
+    return readOptions("transfer a file, option owner", value, { uid: required(id), gid: required(id) });
+  },
+};
+const id = integer(0, 0xfffffffe);
+export const TRANSFER_OPTIONS: OptionTable<TransferOptions> = {
+  ...WAIT_OPTIONS,
+  onProgress: callback,
+  mode: integer(0, 0o7777),
+  owner,
+  times: flag,
+  resume: flag,
+};
+const GET_FILE_OPTIONS: OptionTable<GetFileOptions> = { ...TRANSFER_OPTIONS, end: flag };
+
 /**
  * Copies a file of `context` here. Under a path nothing appears until it is complete, verified and on the disk; an interrupted one is
  * gone on with by the next call. Rejects with `code`, `path` and `side` of what failed, a ChannelError when the context goes away, a
@@ -36,9 +57,10 @@ export async function getFile(
   context: Context,
   remotePath: string,
   sink: FileSinkTarget,
-  options: GetFileOptions = {},
+  given: GetFileOptions = {},
 ): Promise<Transfer> {
   checkRemotePath(remotePath, context);
+  const options = readOptions("get a file", given, GET_FILE_OPTIONS);
   const { signal, timeoutMs, onProgress } = options;
   signal?.throwIfAborted();
   const opened = await openSink(sink, options);
@@ -78,17 +100,16 @@ export function unfinished(context: Context): ProtocolError {
 
 /** Throws a TypeError for what is no path. */
 export function checkRemotePath(path: string, context: Context): void {
-  if (typeof path === "string" && path !== "") return;
-  throw new TypeError(
-    `Cannot transfer a file of ${context.name}: its path must be a string, got ${textOf(path)}`,
-  );
+  takeOption("transfer a file", "the context", context, CONTEXT);
+  takeOption(`transfer a file of ${context.name}`, "its path", path, text);
 }
 
 export async function openSink(sink: FileSinkTarget, options: GetFileOptions): Promise<Sink> {
   if (typeof sink === "string") return await openFileSink(sink, options);
   if (sink instanceof URL) return await openFileSink(fileURLToPath(sink), options);
   if (typeof sink?.write === "function") return new StreamSink(sink, options.end !== false);
-  throw new TypeError(
-    `Cannot write a file to ${textOf(sink)}: a path, a file: URL or a Writable stream was expected`,
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot write a file to ${show(sink)}: a path, a file: URL or a Writable stream was expected`,
   );
 }

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import type { Context } from "../core/context.ts";
+import { WAIT_OPTIONS } from "../core/option-types.ts";
+import { readOptions } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { awaitWithin, type WaitOptions } from "../core/wait.ts";
 import { AllowParents, type Exposed } from "../service/exposed.ts";
@@ -50,7 +52,8 @@ export class PushFileService extends Service {
   }
 
   /** The file; waits until it arrives. Rejects with a TimeoutError or the signal's reason. */
-  async get(path: string, options: WaitOptions = {}): Promise<Buffer> {
+  async get(path: string, given: WaitOptions = {}): Promise<Buffer> {
+    const options = readOptions(`get the file ${path}`, given, WAIT_OPTIONS);
     const { files, waiting } = this.state;
     const here = files.get(path);
     if (here !== undefined) return Buffer.from(here);

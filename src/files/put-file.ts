@@ -2,12 +2,12 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
+import { misuse, readOptions, show } from "../core/options.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
-import { textOf } from "../wire/thrown.ts";
 import { type Ready, WRITE_FILE } from "./far-side.ts";
-import { checkRemotePath, type TransferOptions, unfinished } from "./get-file.ts";
+import { checkRemotePath, TRANSFER_OPTIONS, type TransferOptions, unfinished } from "./get-file.ts";
 import { isCount } from "./metadata.ts";
 import { openFile, type Source, StreamSource } from "./source.ts";
 import { send, type Transfer } from "./transfer.ts";
@@ -38,7 +38,8 @@ export async function putFile(
   options: PutFileOptions = {},
 ): Promise<Transfer> {
   checkRemotePath(remotePath, context);
-  const { signal, timeoutMs, onProgress, mode, owner, times, resume } = options;
+  const checked = readOptions("put a file", options, TRANSFER_OPTIONS);
+  const { signal, timeoutMs, onProgress, mode, owner, times, resume } = checked;
   signal?.throwIfAborted();
   const opened = await openSource(source);
   const control = new Receiver<Ready>(context.router, { respondent: context });
@@ -101,7 +102,8 @@ async function openSource(source: FileSource): Promise<Source> {
     source !== null &&
     (Symbol.asyncIterator in source || Symbol.iterator in source);
   if (isIterable) return new StreamSource(source);
-  throw new TypeError(
-    `Cannot read a file from ${textOf(source)}: a path, a file: URL, bytes or a stream was expected`,
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot read a file from ${show(source)}: a path, a file: URL, bytes or a stream was expected`,
   );
 }

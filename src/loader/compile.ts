@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
+import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { parseDataUrl } from "./data-url.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
 import { type ImportType, importTypes, withoutAttributes } from "./import-attributes.ts";
@@ -37,6 +38,10 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   ...{ ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx" },
 };
 
+/** What it takes to start esbuild's own process. */
+const ESBUILD_DESCRIPTORS = 8;
+let hasTransformed = false;
+
 /** Ends a text whose lines are those of its file: esbuild then ignores a map that the author may have put in it. */
 const NO_MAP = "data:application/json,{}";
 
@@ -54,7 +59,7 @@ export class Compiler {
 
   constructor(
     isEntry: (id: string) => boolean = isEntryModule,
-    readText: (id: string) => Promise<string> = (id) => readFile(fileURLToPath(id), "utf8"),
+    readText: (id: string) => Promise<string> = readSource,
     stacks: StackMapper = new StackMapper(),
   ) {
     this.#isEntry = isEntry;
@@ -194,6 +199,8 @@ export class Compiler {
     const file = id.startsWith("file:") ? fileURLToPath(id) : id;
     // Loaded late: a program whose modules are all JavaScript never starts it.
     const { transform } = await import("esbuild");
+    // It starts a process for itself, and brings the program down when it cannot.
+    if (!hasTransformed) checkDescriptors(ESBUILD_DESCRIPTORS);
     try {
       // esbuild leads the new map through the one it finds at the end of the text.
       const { code, map } = await transform(`${text}\n//# sourceMappingURL=${dataUrl(mapOfText)}`, {
@@ -210,6 +217,7 @@ export class Compiler {
         supported: { "import-attributes": true },
         ...options,
       });
+      hasTransformed = true;
       return { source: code, map };
     } catch (error) {
       throw compileError(id, target, error as TransformFailure, mapOfText);
@@ -279,4 +287,12 @@ function compileError(id: string, target: string, failure: TransformFailure, map
     : "";
   const message = `Cannot compile ${where} for Node ${target}: ${text}${line}${cure}`;
   return new ModuleError("ERR_MODULE_COMPILE", message, { cause: failure });
+}
+
+async function readSource(id: string): Promise<string> {
+  try {
+    return await readFile(fileURLToPath(id), "utf8");
+  } catch (error) {
+    throw nameLimit(error);
+  }
 }

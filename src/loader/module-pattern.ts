@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
+import { misuse } from "../core/options.ts";
 import { isBuiltin } from "./builtins.ts";
 import { isInstalled, packageRoot, packageScope } from "./package-scope.ts";
 
@@ -36,7 +37,8 @@ export class ModuleMatcher {
     const url = patternUrl(pattern);
     const text = url?.href ?? pattern;
     if (typeof text !== "string" || (url === undefined && (isBuiltin(text) || !PACKAGE.test(text)))) {
-      throw new TypeError(
+      throw misuse(
+        "ERR_INVALID_ARG_VALUE",
         `Cannot ${what} ${inspect(pattern)}: it must be a package's name ("lodash", "@scope/*"), a file: URL (with a slash at its end for all below it) or a RegExp${pathCure(pattern)}`,
       );
     }

@@ -1,3 +1,5 @@
+import { anyText, callback, oneOf, required } from "../core/option-types.ts";
+import { type OptionType, readOptions, takeOption } from "../core/options.ts";
 import { messageOf } from "../wire/thrown.ts";
 import { type CompiledModule, Compiler } from "./compile.ts";
 import type { GraphRules } from "./graph.ts";
@@ -21,6 +23,16 @@ const EXTENSIONS: Readonly<Record<ModuleFormat, string>> = {
   module: ".mjs",
   commonjs: ".cjs",
   json: ".json",
+};
+
+const OVERRIDE: OptionType<ModuleOverride> = {
+  wanted: "a string, or { source, format }",
+  take(value, refuse) {
+    if (typeof value === "string") return value;
+    if (typeof value !== "object" || value === null) throw refuse("ERR_INVALID_ARG_TYPE");
+    const format = oneOf("module", "commonjs", "json");
+    return readOptions("override a module", value, { source: required(anyText), format: required(format) });
+  },
 };
 
 /** What the program has said about its modules, by one router. A rule counts from now on; what was sent stays. */
@@ -70,12 +82,13 @@ export class ModuleRules implements GraphRules, ServeRules {
   }
 
   override(id: string, override: ModuleOverride): void {
-    this.#overrides.set(id, override);
+    this.#overrides.set(id, takeOption("override a module", "its source", override, OVERRIDE));
     this.forgetSources();
   }
 
   modify(pattern: ModulePattern, modify: SourceModifier): void {
-    this.#modifiers.push({ matcher: new ModuleMatcher(pattern, "modify"), modify });
+    const matcher = new ModuleMatcher(pattern, "modify");
+    this.#modifiers.push({ matcher, modify: takeOption("modify modules", "the modifier", modify, callback) });
     this.forgetSources();
   }
 

@@ -1,16 +1,31 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../core/log.ts";
 import { formatRecord } from "../core/log-line.ts";
+import { callback, text } from "../core/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
+
+const LOG_OPTIONS: OptionTable<{ level?: LogLevelName }> = {
+  level: {
+    wanted: `one of ${Object.keys(LogLevel).join(", ")}`,
+    take(value, refuse) {
+      if (typeof value !== "string") throw refuse("ERR_INVALID_ARG_TYPE");
+      if (!Object.hasOwn(LogLevel, value.toLowerCase())) throw refuse("ERR_INVALID_ARG_VALUE");
+      return value as LogLevelName;
+    },
+  },
+};
 
 let detachEarlier: (() => void) | undefined;
 
 /**
  * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is truncated. `level` is `info`
- * by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per frame), an unknown name means `info`.
+ * by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per frame); an unknown name there means `info`.
  * Calling it again replaces the earlier file. Throws what opening the file throws.
  */
 export function logToFile(path?: string, options: { level?: LogLevelName } = {}): void {
-  const level = parseLevel((process.env.MITOGEN_LOG_LEVEL || options.level) ?? "info");
+  const given = readOptions("log to a file", options, LOG_OPTIONS);
+  if (path !== undefined) takeOption("log to a file", "the path", path, text);
+  const level = parseLevel((process.env.MITOGEN_LOG_LEVEL || given.level) ?? "info");
   const fd = path === undefined ? 2 : openSync(path, "w");
   detachEarlier?.();
   const detach = addLogSink((record) => writeAll(fd, Buffer.from(`${formatRecord(record)}\n`)), level);
@@ -25,13 +40,14 @@ export function logToFile(path?: string, options: { level?: LogLevelName } = {})
  * `onLog(({ level, logger, message }) => pino[level === "warning" ? "warn" : level]({ logger }, message))`.
  */
 export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
+  takeOption("log", "the sink", sink, callback);
   return addLogSink(
     (record) => {
       const result: unknown = sink(record);
       // Of an async one the error is dropped too; unhandled it would end the program.
       if (result instanceof Promise) result.catch(() => undefined);
     },
-    parseLevel(options.level ?? "info"),
+    parseLevel(readOptions("log", options, LOG_OPTIONS).level ?? "info"),
   );
 }
 

@@ -13,8 +13,8 @@ export interface Boot {
 
 /**
  * Gives this process the stdio that user code and its subprocesses see: stdin is at its end, stdout and stderr are the write ends of
- * the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the lowest free descriptor. Must run before there
- * is a second thread.
+ * the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the lowest free descriptor. Must run while no other
+ * thread opens anything.
  */
 export function replaceStdio(): void {
   reopen(0, "/dev/null", "r");

@@ -91,7 +91,7 @@ function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
 }
 
 /** Starts the broker thread beside this one. It ends the process when it fails, and when the parent is lost. */
-export function startBrokerThread(source: string, workerData: object, transferList: MessagePort[]): void {
+export function startBrokerThread(source: string, workerData: object, transferList: MessagePort[]): Worker {
   const worker = new Worker(`${source}\n(require)`, {
     // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
     resourceLimits: { maxYoungGenerationSizeMb: 2 },
@@ -106,6 +106,7 @@ export function startBrokerThread(source: string, workerData: object, transferLi
     process.stderr.write(`mitogen: the broker thread failed: ${error?.stack}\n`);
     process.kill(process.pid, "SIGKILL");
   });
+  return worker;
 }
 
 /** A program on a command line has globals that no other has; a module that looks for them would take itself for CommonJS. */

@@ -28,7 +28,6 @@ function bootThreadContext({ port, words }: ThreadContextData): void {
 }
 
 function bootMainThread(given: Boot): void {
-  replaceStdio();
   // What user code sees of its command line says nothing of how it came here.
   process.argv.length = 1;
   process.execArgv = [];
@@ -36,10 +35,14 @@ function bootMainThread(given: Boot): void {
   const words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
   const { port1, port2 } = new MessageChannel();
   const data: ThreadData = { words, payload: given.payload, port: port2 };
-  startBrokerThread(given.source, data, [port2]);
+  // A thread that cannot start (no descriptors, no memory, no working directory) says so on the stderr that the parent reads, and the
+  // connect fails. Nothing else runs yet that could open a file and take the descriptor that replaceStdio() is about.
+  startBrokerThread(given.source, data, [port2]).once("online", () => {
+    replaceStdio();
+    // The parent may send from now on.
+    writeSync(TRANSPORT_OUT, formatReady(given.nonce));
+  });
   new MainThread(port1, words, given.nonce);
-  // The parent may send from now on; the broker thread reads as soon as it runs.
-  writeSync(TRANSPORT_OUT, formatReady(given.nonce));
 }
 
 /** The warning that vm modules are experimental is about us, not about the user's code. */

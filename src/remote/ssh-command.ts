@@ -9,6 +9,7 @@ import { Receiver } from "../core/receiver.ts";
 import { release } from "../core/release.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
+import { nameLimit } from "../core/system-limits.ts";
 import { MitogenError } from "../errors.ts";
 
 /** Where distributions put it; none has it on PATH. */
@@ -49,13 +50,15 @@ async function runCommand(
   output: Sender,
 ): Promise<number> {
   const child = spawn(file, args, { cwd: home(), stdio: "pipe" });
+  const closed = exitOf(child);
+  // With no descriptors left there are no streams, only an error to come.
+  if ((child.stdin as Writable | undefined) === undefined) return await closed;
   const stdin = new Receiver<Uint8Array>(router, { respondent: source });
   let hasEnded = false;
   child.once("exit", () => {
     hasEnded = true;
   });
   try {
-    const closed = exitOf(child);
     const work = [
       closed,
       output.send(stdin.toSender()),
@@ -78,7 +81,7 @@ async function runCommand(
 /** Once nobody holds its output any more, as ssh waits. */
 function exitOf(child: ChildProcessWithoutNullStreams): Promise<number> {
   return new Promise((resolve, reject) => {
-    child.once("error", reject);
+    child.on("error", (error) => reject(nameLimit(error)));
     child.once("close", (code: number | null, signal: NodeJS.Signals | null) => {
       resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
     });

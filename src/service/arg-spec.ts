@@ -1,4 +1,5 @@
 import { Context } from "../core/context.ts";
+import { misuse, show } from "../core/options.ts";
 import { Sender } from "../core/sender.ts";
 import { Blob } from "../wire/blob.ts";
 import { Secret } from "../wire/secret.ts";
@@ -28,6 +29,12 @@ export type ArgSpec = Readonly<Record<string, ArgType>>;
 
 /** Throws a TypeError for a type that is none: found when the class is written, not when it is called. */
 export function checkSpec(spec: ArgSpec): ArgSpec {
+  if (typeof spec !== "object" || spec === null) {
+    throw misuse(
+      "ERR_INVALID_ARG_TYPE",
+      `Cannot expect arguments: the spec must be an object, got ${show(spec)}`,
+    );
+  }
   for (const [name, type] of Object.entries(spec)) checkType(name, type);
   return spec;
 }
@@ -54,8 +61,9 @@ export function checkArguments(spec: ArgSpec, args: Readonly<Record<string, unkn
 function checkType(name: string, type: ArgType): void {
   if (Array.isArray(type) && type.length > 0) for (const each of type) checkType(name, each);
   else if (typeof type !== "function" && !(TYPES as readonly unknown[]).includes(type)) {
-    throw new TypeError(
-      `Cannot expect argument "${name}" to be ${JSON.stringify(type)}: a type is one of ${TYPES.join(", ")}, a class, or a list of these`,
+    throw misuse(
+      "ERR_INVALID_ARG_TYPE",
+      `Cannot expect argument "${name}" to be ${show(type)}: a type is one of ${TYPES.join(", ")}, a class, or a list of these`,
     );
   }
 }

@@ -5,7 +5,7 @@ import { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { FunctionName } from "../core/router.ts";
 import type { ServiceCalls, ServiceClass } from "../core/service-call.ts";
-import { awaitWithin, checkTimeout, type WaitOptions, watchBounds } from "../core/wait.ts";
+import { awaitWithin, type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError } from "../errors.ts";
 import { textOf } from "../wire/thrown.ts";
 import { identityOf, requestFrame, type ServiceIdentity } from "./request.ts";
@@ -94,7 +94,6 @@ function callServiceAsync(
   const { router, contextId: dstId } = context;
   const identity = identify(context, service, method);
   const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
-  checkTimeout(options.timeoutMs);
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
   const { handle } = receiver;
   let isOver = false;

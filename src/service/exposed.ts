@@ -1,4 +1,5 @@
 import type { Message } from "../core/message.ts";
+import { misuse } from "../core/options.ts";
 import { hasParentAuthority, type Policy } from "../core/policy.ts";
 import { textOf } from "../wire/thrown.ts";
 import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";
@@ -172,7 +173,8 @@ function allows(policy: Policy, message: Message): boolean {
 
 function checkPolicies(policies: readonly unknown[]): void {
   if (policies.length > 0 && policies.every((policy) => typeof policy === "function")) return;
-  throw new TypeError(
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
     "Cannot expose a method: a policy is AllowAny, AllowParents, or a function of the request",
   );
 }

@@ -1,9 +1,11 @@
 import { callErrorFrom } from "../core/call-error.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
+import { duration, flag, limit } from "../core/option-types.ts";
+import { type OptionTable, readOptions } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { checkTimeout } from "../core/wait.ts";
+import { startTimer } from "../core/wait.ts";
 import { ChannelError } from "../errors.ts";
 import { isCallError } from "../wire/error-value.ts";
 import { joinBody } from "../wire/frame.ts";
@@ -31,6 +33,9 @@ export interface PoolOptions {
   /** Take over from the pool that the router has, which is stopped. */
   readonly overwrite?: boolean;
 }
+
+const POOL_OPTIONS: OptionTable<PoolOptions> = { size: limit, overwrite: flag };
+const STOP_OPTIONS: OptionTable<{ timeoutMs?: number }> = { timeoutMs: duration };
 
 interface Active {
   readonly service: Service;
@@ -72,8 +77,7 @@ export class Pool {
   #giveUp: () => void = () => undefined;
 
   constructor(router: CoreRouter, services: Iterable<Service> = [], options: PoolOptions = {}) {
-    const { size = DEFAULT_SIZE, overwrite = false } = options;
-    if (!(size >= 1)) throw new RangeError(`Cannot make pool: size must be at least 1, got ${size}`);
+    const { size = DEFAULT_SIZE, overwrite = false } = readOptions("make a pool", options, POOL_OPTIONS);
     this.router = router;
     this.#slots = new Slots(size);
     this.#state = servicesOf(router);
@@ -123,11 +127,10 @@ export class Pool {
    * `onShutdown` are called in the order they were added. Idempotent, never rejects: what they throw is logged.
    */
   stop(options: { timeoutMs?: number } = {}): Promise<void> {
-    const { timeoutMs } = options;
-    checkTimeout(timeoutMs);
+    const { timeoutMs } = readOptions("stop the pool", options, STOP_OPTIONS);
     this.#stopped ??= this.finish();
     if (timeoutMs === undefined) return this.#stopped;
-    const timer = setTimeout(() => this.#giveUp(), timeoutMs);
+    const timer = startTimer(timeoutMs, () => this.#giveUp());
     return this.#stopped.then(() => clearTimeout(timer));
   }
 

@@ -135,10 +135,7 @@ test("Context.with() whose signal has aborted already sends nothing", async () =
   calls.callNoReply(watch);
   assert.deepEqual(running, []);
   for (const timeoutMs of [-1, Number.NaN]) {
-    const wrong = context.with({ timeoutMs });
-    await assert.rejects(wrong.call(add, 1, 1), RangeError);
-    assert.throws(() => wrong.callAsync(add, 1, 1), RangeError);
-    assert.throws(() => wrong.callNoReply(add, 1, 1), RangeError);
+    assert.throws(() => context.with({ timeoutMs }), { name: "RangeError", code: "ERR_OUT_OF_RANGE" });
   }
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { BootLine, ConnectionMethod } from "../../src/connection/method.ts";
+import { type BootLine, type ConnectionMethod, readConnectOptions } from "../../src/connection/method.ts";
 import { methods } from "../../src/connection/methods.ts";
 import { StreamError } from "../../src/errors.ts";
 
@@ -14,9 +14,11 @@ const boot = (hasTerminal = false): BootLine => ({
   nonce: WORDS[3] as string,
   hasTerminal,
 });
+const checked = (name: string, options: object): object =>
+  readConnectOptions(name, options, methods[name]?.options);
 const method = (name: string): ConnectionMethod => methods[name] as ConnectionMethod;
 const argv = (name: string, options: object, hasTerminal = false): string[] =>
-  method(name).argv(options, boot(hasTerminal));
+  method(name).argv(checked(name, options), boot(hasTerminal));
 
 /** Method, options, the words in front of the boot line, the context's name. */
 const rows: [string, object, string[], string][] = [
@@ -225,7 +227,7 @@ describe("options", () => {
   });
 
   it("setns refuses another kind", () => {
-    assert.throws(() => argv("setns", { container: "c", kind: "toString" }), /needs a kind, one of docker/);
+    assert.throws(() => argv("setns", { container: "c", kind: "toString" }), /kind must be one of "docker"/);
   });
 });
 

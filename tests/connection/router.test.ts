@@ -53,7 +53,7 @@ test("Router takes messages of 128 MiB, or as many bytes as it is told, but not 
   assert.equal(new Router(undefined, { maxMessageBytes: MIB }).maxMessageBytes, MIB);
   assert.throws(() => new Router(undefined, { maxMessageBytes: 1000 }), {
     name: "RangeError",
-    message: /maxMessageBytes must be at least 65536, got 1000/,
+    message: /maxMessageBytes must be an integer from 65536 to 4294967295, got 1000/,
   });
 });
 

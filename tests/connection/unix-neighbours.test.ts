@@ -197,7 +197,7 @@ describe("listen", () => {
     await using router = new Router();
     assert.throws(() => listen(router, { path: 5 as never }), {
       name: "TypeError",
-      message: "Cannot listen at number: the path of a socket is a string",
+      message: "Cannot listen: path must be a string, got 5",
     });
     writeFileSync(path, "");
     assert.throws(
@@ -213,7 +213,7 @@ describe("listen", () => {
     });
     await assert.rejects(connect(undefined as never), {
       name: "TypeError",
-      message: "Cannot connect to undefined: the path of a socket is a string",
+      message: "Cannot connect to a socket: its path must be a string, got undefined",
     });
     await client.shutdown();
   });

@@ -35,7 +35,7 @@ test("Channel refuses a handle that is none, and registers nothing (RCV-11)", ()
   for (const dstHandle of [0, -1, 1.5, 2 ** 32, Number.NaN]) {
     assert.throws(() => new Channel(master, { context, dstHandle, handle: 2000 }), {
       name: "RangeError",
-      message: `Cannot make channel: dstHandle must be a handle, from 1, got ${dstHandle}`,
+      message: `Cannot make a channel: dstHandle must be an integer from 1 to 4294967295, got ${dstHandle}`,
     });
   }
   new Channel(master, { context, dstHandle: 1, handle: 2000 });

@@ -109,8 +109,8 @@ describe("a connect", () => {
   });
   it("refuses unknown options, slashes in remoteName and bad values before anything starts (CON-01)", async () => {
     await using router = new Router();
-    await assert.rejects(router.local({ nodepath: "x" } as never), /local\(\) has no option "nodepath"/);
-    const noNode = /thread\(\) has no option "nodePath"; it has name, unidirectional, via, debug$/;
+    await assert.rejects(router.local({ nodepath: "x" } as never), /local\(\): it has no option "nodepath"/);
+    const noNode = /thread\(\): it has no option "nodePath"; it has name, unidirectional, via, debug$/;
     await assert.rejects(router.thread({ nodePath: "x" } as never), { name: "TypeError", message: noNode });
     await assert.rejects(router.local({ remoteName: "a/b" }), RangeError);
     for (const name of ["", "x".repeat(100)]) await assert.rejects(router.local({ name }), RangeError);

@@ -1,0 +1,30 @@
+/** What the last words of a node that could not start mean, as far as its machine is the reason. */
+const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/\buv_cwd\b/, "the directory it was started in no longer exists there: start it in one that does"],
+  [
+    /\bEMFILE\b|uv_loop_init/,
+    "the limit on descriptors is too low there (ulimit -n): a context needs about 30",
+  ],
+  [
+    /\bEAGAIN\b|uv_thread_create|Cannot fork|fork: /,
+    "the limit on processes and threads is too low there (ulimit -u, or pids.max of a control group)",
+  ],
+  [
+    /\bENOMEM\b|process OOM|out of memory/i,
+    "it got too little memory there: see ulimit -v, and memory.max of a control group",
+  ],
+];
+/** SIGILL, SIGTRAP, SIGABRT, SIGBUS and SIGSEGV as a shell tells them: how node ends where it lacks something from the start. */
+const CRASHES: ReadonlySet<number> = new Set([132, 133, 134, 135, 139]);
+
+/** Of a connect that timed out while node was starting: without threads Node waits for itself for ever, and says nothing. */
+export const SILENT_NODE_HINT =
+  "node was started there and says nothing: see whether processes, threads or memory are limited (ulimit -u, ulimit -v)";
+
+/** What to look at on the target when its node has ended before it was ready; empty if nothing is known. */
+export function crashHint(text: string, code: number | null): string {
+  const known = LAST_WORDS.find(([words]) => words.test(text));
+  if (known !== undefined) return known[1];
+  if (code === null || !CRASHES.has(code)) return "";
+  return "node crashed there: see whether its descriptors (ulimit -n) or its memory (ulimit -v) are limited";
+}

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import os, { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { type ConnectDetails, type Context, Router } from "../../src/index.ts";
+import { repoRoot } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks();
+
+type ConnectError = Error & { code: string; details: ConnectDetails };
+
+/** Runs node behind a line of shell: `ulimit -n 64`. */
+function behind(script: string): string[] {
+  return ["sh", "-c", `${script}; exec "$0" "$@"`, process.execPath];
+}
+
+async function failureOf(connect: Promise<unknown>): Promise<ConnectError> {
+  return await connect.then(
+    () => assert.fail("it connected"),
+    (error) => error,
+  );
+}
+
+describe("a program that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
+  it("is told by every connect which limit that was, keeps the contexts it has, and shuts down", () => {
+    const program = join(repoRoot, "tests/fixtures/programs/e2e/out-of-descriptors.mjs");
+    const { status, stdout, stderr } = spawnSync(
+      "sh",
+      ["-c", 'ulimit -n 128; exec "$0" "$@"', process.execPath, program, "60"],
+      { cwd: repoRoot, encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    );
+    assert.deepEqual([status, stderr], [0, ""]);
+    const said = Object.assign(
+      {},
+      ...stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    );
+    assert.ok(said.connected > 10, `${said.connected} were connected`);
+    assert.equal(said.connected + said.refused.length, 60);
+    assert.ok(said.refused.length > 10, `${said.refused.length} were refused`);
+    for (const message of [...said.refused, said.thread, said.doas, said.runSsh, said.listen]) {
+      assert.match(message, /^(StreamError|MitogenError): Cannot .*EMFILE.*descriptors: 128 \(ulimit -n\)/);
+    }
+    assert.equal(said.answered, said.of);
+    assert.equal(said.shutDown, true);
+  });
+});
+
+describe("a hop that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
+  it("says so of every connect through it, and lives on with the contexts behind it", async () => {
+    await using router = new Router();
+    const hop = await router.local({ name: "hop", nodePath: behind("ulimit -n 40") });
+    const first = await router.local({ via: hop });
+    const results = await Promise.allSettled(Array.from({ length: 12 }, () => router.local({ via: hop })));
+    const reasons = results
+      .filter((each) => each.status === "rejected")
+      .map(({ reason }) => reason as ConnectError);
+    assert.ok(reasons.length > 5, `${reasons.length} were refused`);
+    for (const { code, message } of reasons) {
+      assert.equal(code, "ERR_STREAM");
+      assert.match(message, /^hop: Cannot connect .*EMFILE.*descriptors: 40 \(ulimit -n\)/);
+    }
+    const threads: Context[] = [];
+    let refusal: ConnectError | undefined;
+    while (refusal === undefined) {
+      await router.thread({ via: hop }).then(
+        (thread) => threads.push(thread),
+        (error) => {
+          refusal = error;
+        },
+      );
+    }
+    assert.match(refusal.message, /^hop: Cannot connect with thread\(\): .*descriptors: 40 \(ulimit -n\)/);
+    for (const context of [hop, first, ...threads])
+      assert.equal(await context.call(os.hostname), os.hostname());
+  });
+});
+
+describe("a broker thread that cannot start", { skip: process.platform !== "linux" }, () => {
+  const cases: [title: string, prelude: () => string, message: RegExp, said: RegExp][] = [
+    [
+      "for want of descriptors",
+      () => "ulimit -n 24",
+      /the limit on descriptors is too low there \(ulimit -n\)/,
+      /broker thread failed.*EMFILE|uv_loop_init/,
+    ],
+    [
+      "for want of memory",
+      () => "ulimit -v 1000000",
+      /memory.*ulimit -v|ulimit -v.*memory/,
+      /OOM|out of memory|broker thread failed/i,
+    ],
+    [
+      "in a directory that was deleted",
+      () => {
+        const folder = mkdtempSync(join(tmpdir(), "mitogen-deleted-"));
+        return `cd ${folder}; rmdir ${folder}`;
+      },
+      /the directory it was started in no longer exists there/,
+      /broker thread failed.*uv_cwd/,
+    ],
+  ];
+  for (const [title, prelude, message, said] of cases) {
+    it(`${title} fails the connect at once, with the reason`, async () => {
+      await using router = new Router();
+      for (const via of [undefined, await router.local()]) {
+        const error = await failureOf(router.local({ via, nodePath: behind(prelude()) }));
+        assert.equal(error.code, "ERR_EOF");
+        assert.match(error.message, message);
+        assert.match(error.details.stderr, said);
+        assert.equal(error.details.stage, "node");
+      }
+    });
+  }
+
+  it("is another program's trouble only: this one goes on in a directory that was deleted", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mitogen-deleted-"));
+    await using router = new Router();
+    const hop = await router.local();
+    await hop.call(process.chdir, folder);
+    rmdirSync(folder);
+    // Its children would start there.
+    const error = await failureOf(router.local({ via: hop }));
+    assert.match(error.message, /no longer exists there/);
+    await hop.call(process.chdir, "/");
+    const child = await router.local({ via: hop });
+    assert.equal(await child.call(os.hostname), os.hostname());
+  });
+});
