@@ -55,6 +55,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #tool: ToolProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
+  #reaped: Promise<void> = Promise.resolve();
 
   /** Throws for options that make no command line. */
   constructor(method: ConnectionMethod<O>, options: O) {
@@ -77,6 +78,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
     else this.start(undefined);
     return this.#outcome.promise;
+  }
+
+  /** Resolves when the process of a connect that has failed is gone too. */
+  get reaped(): Promise<void> {
+    return this.#reaped;
   }
 
   /** Gives it up: the router or broker shuts down. */
@@ -252,7 +258,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       hint: "",
     });
     this.#tool?.hangUp();
-    void this.#tool?.end(FAILED_GRACE_MS);
+    if (this.#tool !== undefined) this.#reaped = this.#tool.end(FAILED_GRACE_MS);
     this.#outcome.reject(error);
   }
 
