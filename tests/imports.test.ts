@@ -18,7 +18,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   loader: ["core", "wire", "errors.ts"],
   bootstrap: ["core", "wire", "errors.ts"],
   connection: ["bootstrap", "loader", "calls", "service", "logging", "core", "wire", "errors.ts"],
-  fakessh: ["bootstrap", "connection/shell-quote.ts", "core", "errors.ts", "wire/thrown.ts"],
+  fakessh: [
+    "bootstrap",
+    "connection/reaper.ts",
+    "connection/shell-quote.ts",
+    "core",
+    "errors.ts",
+    "wire/thrown.ts",
+  ],
   remote: [
     ...[
       "loader/importer.ts",

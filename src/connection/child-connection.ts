@@ -60,6 +60,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #tool: ToolProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
+  #reaped: Promise<void> = Promise.resolve();
 
   /** Throws for options that make no command line. */
   constructor(method: ConnectionMethod<O>, options: O) {
@@ -85,6 +86,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
       else this.start(undefined);
     });
     return this.#outcome.promise;
+  }
+
+  /** Resolves when the process of a connect that has failed is gone too. */
+  get reaped(): Promise<void> {
+    return this.#reaped;
   }
 
   /** Gives it up; its error says why. */
@@ -274,7 +280,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       hint: "",
     });
     this.#tool?.hangUp();
-    void this.#tool?.end(FAILED_GRACE_MS);
+    if (this.#tool !== undefined) this.#reaped = this.#tool.end(FAILED_GRACE_MS);
     this.#outcome.reject(error);
   }
 

@@ -129,6 +129,7 @@ export class Children {
       return child;
     } finally {
       this.#attempts.delete(identity.contextId);
+      this.awaitReaped(attempt);
     }
   }
 
@@ -271,9 +272,8 @@ export class Children {
     await reaper.settle();
   }
 
-  /** Shutdown waits for processes whose links have broken, too. */
-  private awaitReaped(link: ChildLink): void {
-    const { reaped } = link;
+  /** Shutdown waits for processes whose connects have failed or whose links have broken, too. */
+  private awaitReaped({ reaped }: Pick<ChildLink, "reaped">): void {
     this.#unreaped.add(reaped);
     void reaped.then(() => this.#unreaped.delete(reaped));
   }
