@@ -18,9 +18,9 @@ const MAX_CHARACTERS = 64 * 1024;
 export type ConnectErrorRecord = readonly [name: string, message: string, details: ConnectDetails | null];
 
 export function recordOfConnectError(error: unknown): ConnectErrorRecord {
-  // It may be what a password function has thrown.
-  const known = errorFromThrown(error) as Error & { details?: ConnectDetails };
-  return [textOf(read(known, "name")), messageOf(known), known.details ?? null];
+  const known = errorFromThrown(error);
+  const details = read(known, "details") as ConnectDetails | undefined;
+  return [textOf(read(known, "name")), messageOf(known), details ?? null];
 }
 
 /** The same error here, in the name of the context that tried if it was another. What it says comes from a child and is only ever shown. */
