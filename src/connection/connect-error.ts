@@ -24,8 +24,9 @@ export type ConnectErrorRecord = readonly [
 
 export function recordOfConnectError(error: unknown): ConnectErrorRecord {
   // It may be what a password function has thrown.
-  const known = errorFromThrown(error) as Error & { details?: ConnectDetails; code?: unknown };
-  const { details, code } = known;
+  const known = errorFromThrown(error);
+  const details = read(known, "details") as ConnectDetails | undefined;
+  const code = read(known, "code");
   return [textOf(read(known, "name")), messageOf(known), details ?? null, isOptionCode(code) ? code : null];
 }
 

@@ -9,6 +9,10 @@ import {
   StreamError,
   TimeoutError,
 } from "../../src/errors.ts";
+import { thrown } from "../fixtures/remote/oddities.ts";
+
+/** Decoded, it is what a hop may send. */
+const NO_TEXT = { toString: 1, valueOf: 2 };
 
 test("connectErrorOf gives an error of a hop its class, its text and its details back (BEC-13)", () => {
   for (const type of [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError]) {
@@ -31,8 +35,15 @@ test("connectErrorOf makes a StreamError of any other error", () => {
 });
 
 test("connectErrorOf survives what a hop should not send", () => {
-  for (const record of [undefined, null, 7, "x", [], [1, 2, 3], ["__proto__", {}, "x"], {}]) {
+  for (const record of [undefined, null, 7, "x", [], [1, 2, 3], ["__proto__", {}, "x"], ["x", NO_TEXT], {}]) {
     assert.ok(connectErrorOf(record, "ssh.web1") instanceof StreamError);
   }
   assert.ok(connectErrorOf(["EofError", "x".repeat(1 << 20), null], "web1").message.length < 100_000);
+});
+
+test("recordOfConnectError has a record for anything that a password function throws", () => {
+  for (const [name, make] of Object.entries(thrown)) {
+    const [type, message, details] = recordOfConnectError(make());
+    assert.deepEqual([typeof type, typeof message, details], ["string", "string", null], name);
+  }
 });

@@ -179,3 +179,19 @@ test("onLog and logToFile live side by side, and a sink that throws harms neithe
     ],
   );
 });
+
+test("onLog drops what an async sink rejects with", async () => {
+  const seen: string[] = [];
+  const stops = [
+    onLog(async ({ message }) => {
+      seen.push(message);
+      throw Symbol("odd");
+    }),
+    onLog(({ message }) => seen.push(message)),
+  ];
+  log.info("both");
+  // An unhandled rejection would be told by now, and fail this test.
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen, ["both", "both"]);
+  for (const stop of stops) stop();
+});

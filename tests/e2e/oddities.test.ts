@@ -1,10 +1,19 @@
 /** Functions that throw, or return, what nobody expects, where all errors are changed too: their callers get an error, and nobody else anything. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { CallError, type Context, connect, listen, Receiver, Router } from "../../src/index.ts";
+import {
+  CallError,
+  ChannelError,
+  type Context,
+  connect,
+  listen,
+  Receiver,
+  Router,
+  StreamError,
+} from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as odd from "../fixtures/remote/oddities.ts";
 import { collectLogs } from "../support/collect-logs.ts";
@@ -108,6 +117,40 @@ describe("what a function throws, whatever it is, is an error for its caller and
     }
     logs.stop();
     await client.router.shutdown();
+  });
+
+  it("by a password function, asked here or for a context", async () => {
+    const sudoPath = join(folder, "sudo");
+    const asking = 'while [ $# -gt 0 ]; do [ "$1" != -p ] || printf %s "$2" >&2; shift; done; exec sleep 600';
+    writeFileSync(sudoPath, `#!/bin/sh\n${asking}\n`, { mode: 0o755 });
+    const hop = await router.local();
+    for (const via of [undefined, hop]) {
+      // All at once: each takes the time of a tool that has to be ended.
+      const failures = NAMES.map(async (name) => {
+        const password = (): never => odd.throwIt(name);
+        const error = await failureOf(router.sudo({ via, sudoPath, password, timeoutMs: 60_000 }));
+        assert.ok(error instanceof StreamError, name);
+        assert.match(error.message, /the password was not given/, name);
+      });
+      const none = (): string => undefined as unknown as string;
+      failures.push(
+        failureOf(router.sudo({ via, sudoPath, password: none })).then((error) =>
+          assert.match(error.message, /the password was not given/),
+        ),
+      );
+      await Promise.all(failures);
+    }
+    assert.equal(await hop.call(remote.add, 1, 1), 2);
+  });
+
+  it("where nobody catches it, in a process and in a thread", async () => {
+    for (const name of ["null", "an error whose name is a symbol", "an object whose string is none"]) {
+      for (const context of [await router.local(), await router.thread()]) {
+        const error = await failureOf(context.call(odd.throwUncaught, name));
+        assert.ok(error instanceof ChannelError, name);
+        assert.match(error.message, /uncaught exception: /, `${name} in ${context.name}`);
+      }
+    }
   });
 
   it("as the reason that a call is given up for", async () => {
