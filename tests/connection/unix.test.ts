@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -56,10 +58,10 @@ const failureOf = (run: () => unknown): Promise<NodeJS.ErrnoException & { cause?
 
 /** Leaves a socket file that nobody listens at. */
 async function leaveDeadSocket(at: string): Promise<void> {
-  const program = runProgram("e2e/listening.mjs", { env: { MITOGEN_TEST_LISTEN: at } });
-  await program.line();
-  program.process.kill("SIGKILL");
-  await program.ended;
+  // Not by `listen`, whose reaper would take it away.
+  const script =
+    'require("net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))';
+  await once(spawn(process.execPath, ["-e", script, at], { stdio: "ignore" }), "exit");
   assert.ok(lstatSync(at).isSocket());
 }
 
