@@ -10,7 +10,7 @@ import { ChannelError, type Context, Router, type RunSshOptions, TimeoutError } 
 import { contents } from "../fixtures/remote/trees.ts";
 import { assertSame, needs } from "../support/file-trees.ts";
 import { repoRoot } from "../support/lab.ts";
-import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
+import { checkLeaks, commandOf, descendants, processesGone } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 import { runProgram } from "../support/run-program.ts";
 import { filesOfGit, folder, fresh, git, run, succeed, temporary, tree } from "../support/run-tool.ts";
@@ -207,7 +207,8 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.match(stderr, /mitogen ssh/);
     await assert.rejects(run(other, ["ssh", "any", "true"]), ChannelError);
   });
-  it("removes what a killed program left, at the next run", async () => {
+  /** Kills a program in the middle of a run, and its reaper before that if it is to. Its folder is left, or gone. */
+  async function killProgram(alsoReaper: boolean): Promise<void> {
     const script = join(folder, "killed.mjs");
     const index = JSON.stringify(join(repoRoot, "dist/index.js"));
     writeFileSync(
@@ -220,11 +221,25 @@ await runSsh(context, ["ssh", "any", "echo ready; sleep 1000"]);`,
     const program = runProgram(script, { env: { TMPDIR: temporary } });
     assert.equal(await program.line(), "ready");
     const below = descendants(program.process.pid as number);
+    if (alsoReaper) {
+      const reapers = below.filter((pid) => commandOf(pid).includes("mitogen-reaper"));
+      for (const pid of reapers) process.kill(pid, "SIGKILL");
+      assert.deepEqual([reapers.length, await processesGone(reapers, 10_000)], [1, []]);
+    }
     program.process.kill("SIGKILL");
     await program.ended;
-    assert.equal(readdirSync(temporary).length, 1);
     assert.deepEqual(await processesGone(below, 10_000), []);
+  }
+  it("leaves nothing when the program is killed", async () => {
+    await killProgram(false);
+    // The reaper, which removes it, was among those that are gone.
+    assert.deepEqual(readdirSync(temporary), []);
+  });
+  it("removes what is left when the reaper is killed too, at the next run", async () => {
+    await killProgram(true);
+    assert.equal(readdirSync(temporary).length, 1);
     await succeed(context, ["ssh", "any", "true"]);
+    assert.deepEqual(readdirSync(temporary), []);
   });
 });
 

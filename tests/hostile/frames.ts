@@ -19,6 +19,7 @@ const CBOR = 0x4d4a;
 const RAW = 0x4d4b;
 const PART = 0x4d4c;
 const DEAD = 999;
+const REPLY = 0x38000000;
 const CREDIT = 2 ** 30;
 const BROKER = 2 ** 31;
 const HEADER_BYTES = 26;
@@ -128,7 +129,20 @@ export class HostileFrames {
   private message(): [Header, Buffer] {
     const random = this.#random;
     const dstId = random.chance(3) ? random.pick(this.#world.others) : 0;
-    const replyTo = random.pick([0, 0, DEAD, 1, 105, 1000, 1001, CREDIT, CREDIT + 1, BROKER, 2 ** 32 - 1]);
+    const replyTo = random.pick([
+      0,
+      0,
+      DEAD,
+      1,
+      105,
+      1000,
+      REPLY,
+      REPLY + 1,
+      CREDIT,
+      CREDIT + 1,
+      BROKER,
+      2 ** 32 - 1,
+    ]);
     const [handle, body] = this.content();
     return [{ dstId, handle, replyTo }, body];
   }
@@ -183,11 +197,11 @@ export class HostileFrames {
         return [CREDIT + random.below(40), number(this.anyNumber())];
       case 16:
         return [
-          random.pick([1000, BROKER]) + random.below(40),
+          random.pick([1000, REPLY, BROKER]) + random.below(40),
           random.pick([call, this.value(3), this.answer()]),
         ];
       case 17:
-        return [1000 + random.below(200), this.answer()];
+        return [random.pick([1000, REPLY, REPLY]) + random.below(200), this.answer()];
       case 18:
         return [this.anyHandle(), this.bomb()];
       case 19:
@@ -327,7 +341,7 @@ export class HostileFrames {
 
   private anyHandle(): number {
     const random = this.#random;
-    return random.pick([0, 99, 100, CREDIT, BROKER, 2 ** 32 - 100]) + random.below(100);
+    return random.pick([0, 99, 100, REPLY, CREDIT, BROKER, 2 ** 32 - 100]) + random.below(100);
   }
 
   private frame(header: Header, body: Buffer): Buffer {
