@@ -1,6 +1,7 @@
 import { hostname, userInfo } from "node:os";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
+import { oneLine } from "../core/harmless.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -51,6 +52,10 @@ const ANSWER_GRACE_MS = 5000;
 const END_CHILD_MS = 10_000;
 
 const log = getLogger("mitogen.connect");
+
+/** Of what a context tells of a child that it has started: words of the command, characters of each and of the other facts. */
+const MAX_ARGV = 1000;
+const MAX_FACT_CHARACTERS = 4096;
 
 /** A connect under way. */
 interface Pending {
@@ -244,7 +249,8 @@ export class Connector {
 
 /** The name of a context started from `via`. Names travel, and are part of every log line: the end of a long one tells most. */
 export function nameBelow(via: Context | undefined, name: string): string {
-  const full = via === undefined ? name : `${via.name}.${name}`;
+  // A name that a context has announced is its word.
+  const full = oneLine(via === undefined ? name : `${via.name}.${name}`, "?");
   return full.length < MAX_CONTEXT_NAME ? full : `…${full.slice(-(MAX_CONTEXT_NAME - 2))}`;
 }
 
@@ -276,10 +282,14 @@ function readFacts(connected: unknown): StartedFacts {
   const [pid, platform, arch, argv] = Array.isArray(connected) ? connected : [];
   return {
     pid: Number(pid),
-    platform: String(platform),
-    arch: String(arch),
-    argv: Array.isArray(argv) ? argv.map(String) : [],
+    platform: fact(platform),
+    arch: fact(arch),
+    argv: Array.isArray(argv) ? argv.slice(0, MAX_ARGV).map(fact) : [],
   };
+}
+
+function fact(claim: unknown): string {
+  return typeof claim === "string" ? claim.slice(0, MAX_FACT_CHARACTERS) : "unknown";
 }
 
 function checkNames({ name, remoteName }: ConnectOptions): void {

@@ -5,6 +5,7 @@ import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Addressees } from "./addressees.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
+import { showControls } from "./harmless.ts";
 import { getLogger } from "./log.ts";
 import { refusalOfRoute } from "./route-bounds.ts";
 
@@ -119,7 +120,8 @@ export class RouteMonitor {
   /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
   private onDelRoute(frame: Frame): void {
     const [contextId, reason] = readRoute(frame);
-    const cut = reason.slice(0, MAX_REASON_CHARACTERS);
+    // It often quotes what was printed last; it becomes part of errors.
+    const cut = showControls(reason.slice(0, MAX_REASON_CHARACTERS), "\n");
     const from = this.#router.peerOf(frame.srcId);
     if (from === undefined) {
       // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
