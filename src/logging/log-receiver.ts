@@ -4,12 +4,15 @@ import { emitRecord, isLogEnabled, LogLevel, type LogLevelName } from "../core/l
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ProtocolError } from "../errors.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { Encoding, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { writeTogether } from "./log-to-file.ts";
 
 const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
 /** A batch is worked off in one turn of the event loop; children cut theirs: core/line-splitter.ts. */
 const MAX_RECORDS = 1000;
+const FIELDS = 4;
 /** A logger's name from a child is cut to this: it becomes part of every line. */
 const MAX_NAME_CHARACTERS = 200;
 
@@ -20,7 +23,9 @@ export function receiveLogs(router: CoreRouter): void {
 
 /** [[logger, level, message, time], …], docs/protocol.md#forward_log. What follows a malformed record is dropped. */
 function forward(message: Message): void {
-  const records = message.decode();
+  // Refused by its first bytes if there are more.
+  const limits = { ...message.router.limits, maxItems: MAX_RECORDS * (1 + FIELDS) };
+  const records = message.encoding === Encoding.CBOR && decodeValue(joinBody(message), { limits });
   if (!Array.isArray(records) || records.length > MAX_RECORDS) {
     throw new ProtocolError(`a log batch must be an array of at most ${MAX_RECORDS} records`);
   }

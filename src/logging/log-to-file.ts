@@ -4,8 +4,8 @@ import { formatRecord } from "../core/log-line.ts";
 
 let detachEarlier: (() => void) | undefined;
 /** Lines that wait for the end of {@link writeTogether}. */
-let held: string[] | undefined;
-let write: (lines: readonly string[]) => void = () => undefined;
+let held: string | undefined;
+let write: (lines: string) => void = () => undefined;
 
 /**
  * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is truncated. `level` is `info`
@@ -23,9 +23,9 @@ export function logToFile(path?: string, options: { level?: LogLevelName; raw?: 
   const detach = addLogSink((record) => {
     const line = `${formatRecord(record, raw)}\n`;
     if (held === undefined) writeAll(fd, Buffer.from(line));
-    else held.push(line);
+    else held += line;
   }, level);
-  write = (lines) => writeAll(fd, Buffer.from(lines.join("")));
+  write = (lines) => writeAll(fd, Buffer.from(lines));
   detachEarlier = () => {
     detach();
     if (path !== undefined) closeSync(fd);
@@ -47,13 +47,13 @@ function parseLevel(name: string): LogLevel {
 
 /** Writes what is logged meanwhile in one piece: a system call for each line costs more than all else. */
 export function writeTogether(log: () => void): void {
-  held = [];
+  held = "";
   try {
     log();
   } finally {
     const lines = held;
     held = undefined;
-    if (lines.length > 0) write(lines);
+    if (lines !== "") write(lines);
   }
 }
 
