@@ -1,3 +1,5 @@
+import { withoutControls } from "../core/harmless.ts";
+
 const MAX_LINES = 100;
 const MAX_LINE_CHARACTERS = 2000;
 /** No character of UTF-8 takes more than three bytes per UTF-16 unit. */
@@ -43,8 +45,5 @@ export class History {
 }
 
 function clean(line: string): string {
-  return line
-    .replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "")
-    .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "")
-    .slice(0, MAX_LINE_CHARACTERS);
+  return withoutControls(line).slice(0, MAX_LINE_CHARACTERS);
 }

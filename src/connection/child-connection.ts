@@ -174,7 +174,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
   };
 
   private onNoise(stream: string, bytes: Buffer): void {
-    for (const line of this.#history.push(stream, bytes)) {
+    const lines = this.#history.push(stream, bytes);
+    if (!log.isEnabled("debug")) return;
+    for (const line of lines) {
       log.debug(`${this.#method.name}: ${stream}: ${this.masked(line)}`);
     }
   }

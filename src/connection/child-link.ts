@@ -9,6 +9,8 @@ import type { Traffic } from "./traffic.ts";
 
 /** Below this much queued `send` answers true, and who waits may go on. */
 const HIGH_WATER_BYTES = 1024 * 1024;
+/** What a tool writes at once, and what the far side writes through it, is logged up to so many lines. */
+const MAX_STDERR_LINES = 100;
 /** How long the end of the link waits for the exit that explains it. */
 const EXPLAIN_MS = 250;
 /** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
@@ -55,7 +57,10 @@ export class ChildLink extends StreamLink {
     // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
     const history = new History();
     tool.stderr.on("data", (chunk: Buffer) => {
-      for (const line of history.push("stderr", chunk)) {
+      const lines = history.push("stderr", chunk).filter((line) => line !== "");
+      const left = lines.length - MAX_STDERR_LINES;
+      if (left > 0) lines.splice(MAX_STDERR_LINES, left, `… and ${left} more lines`);
+      for (const line of lines) {
         // A shell says "Terminated" of a child that was asked to end; `debug1:` is what ssh was asked to say.
         if (this.#isEnding || this.isDetached || /^debug[1-3]: /.test(line)) log.debug(`${name}: ${line}`);
         else log.info(`${name}: ${line}`);

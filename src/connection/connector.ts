@@ -2,6 +2,7 @@ import { hostname, userInfo } from "node:os";
 import { callSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
+import { oneLine } from "../core/harmless.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { secret } from "../core/option-types.ts";
@@ -12,7 +13,7 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
-import { headOf, textOf } from "../wire/thrown.ts";
+import { headOf } from "../wire/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import {
@@ -63,6 +64,10 @@ const ANSWER_GRACE_MS = 5000;
 const END_CHILD_MS = 10_000;
 
 const log = getLogger("mitogen.connect");
+
+/** Of what a context tells of a child that it has started: words of the command, characters of each and of the other facts. */
+const MAX_ARGV = 1000;
+const MAX_FACT_CHARACTERS = 4096;
 
 /** A connect under way. */
 interface Pending {
@@ -262,7 +267,8 @@ export class Connector {
 
 /** The name of a context started from `via`. Names travel, and are part of every log line: the end of a long one tells most. */
 export function nameBelow(via: Context | undefined, name: string): string {
-  const full = via === undefined ? name : `${via.name}.${name}`;
+  // A name that a context has announced is its word.
+  const full = oneLine(via === undefined ? name : `${via.name}.${name}`, "?");
   return full.length < MAX_CONTEXT_NAME ? full : `…${full.slice(-(MAX_CONTEXT_NAME - 2))}`;
 }
 
@@ -294,10 +300,14 @@ function readFacts(connected: unknown): StartedFacts {
   const [pid, platform, arch, argv] = Array.isArray(connected) ? connected : [];
   return {
     pid: typeof pid === "number" ? pid : Number.NaN,
-    platform: textOf(platform),
-    arch: textOf(arch),
-    argv: Array.isArray(argv) ? argv.map(textOf) : [],
+    platform: fact(platform),
+    arch: fact(arch),
+    argv: Array.isArray(argv) ? argv.slice(0, MAX_ARGV).map(fact) : [],
   };
+}
+
+function fact(claim: unknown): string {
+  return typeof claim === "string" ? claim.slice(0, MAX_FACT_CHARACTERS) : "unknown";
 }
 
 /** An option that only the other side can check has to get there first. */

@@ -1,4 +1,5 @@
 import { StringDecoder } from "node:string_decoder";
+import { withoutControls } from "../core/harmless.ts";
 import { secret } from "../core/option-types.ts";
 import { isOptionCode, takeOption } from "../core/options.ts";
 import { PasswordError, StreamError } from "../errors.ts";
@@ -53,9 +54,9 @@ export class Conversation {
     }
     const lines = (state.open + state.decoder.write(bytes)).split("\n");
     state.open = (lines.pop() ?? "").slice(-MAX_OPEN_CHARACTERS);
-    for (const line of lines) this.onLine(plain(line));
+    for (const line of lines) this.onLine(withoutControls(line));
     // What was answered is done with: a second look at it would answer it again.
-    if (!this.#isOver && this.onOpenText(plain(state.open))) state.open = "";
+    if (!this.#isOver && this.onOpenText(withoutControls(state.open))) state.open = "";
   }
 
   /** The target's shell has answered: what comes now is not the tool's. */
@@ -65,13 +66,13 @@ export class Conversation {
 
   /** The process has ended; what is left of its text is a line too. */
   endOfText(): void {
-    for (const { open } of [...this.#streams.values()]) this.onLine(plain(open));
+    for (const { open } of [...this.#streams.values()]) this.onLine(withoutControls(open));
     this.#isOver = true;
   }
 
   /** What a tool that waits may be waiting for an answer to. */
   get openText(): string {
-    return [...this.#streams.values()].map(({ open }) => this.masked(plain(open))).join("");
+    return [...this.#streams.values()].map(({ open }) => this.masked(withoutControls(open))).join("");
   }
 
   /** A tool's words with the password masked, should a terminal have echoed it. */
@@ -146,9 +147,4 @@ function sealed(
   if (password === undefined || typeof password === "function") return password;
   const secret = typeof password === "string" ? new Secret(password) : password;
   return () => secret;
-}
-
-/** Without what moves cursors and colours text: doas begins its question with a carriage return. */
-function plain(text: string): string {
-  return text.replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "");
 }

@@ -1,4 +1,5 @@
 import type { Context } from "./context.ts";
+import { oneLine } from "./harmless.ts";
 import { type CallInFlight, callsInFlight } from "./in-flight.ts";
 import { printAsText } from "./inspectable.ts";
 import type { CoreRouter } from "./router.ts";
@@ -88,8 +89,8 @@ export class ContextDescription {
     if (link !== undefined) lines.push(printLink(link));
     lines.push(`calls in flight: ${this.calls.length}`);
     for (const call of this.calls) lines.push(`  ${call.function} of ${call.module}, for ${call.forMs} ms`);
-    // Names and more are a context's word: they must not move a terminal's cursor, or look like lines of ours.
-    return lines.map((line) => line.replace(/\p{Cc}/gu, "?")).join("\n  ");
+    // Names and more are a context's word.
+    return lines.map((line) => oneLine(line)).join("\n  ");
   }
 }
 

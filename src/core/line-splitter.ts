@@ -1,5 +1,7 @@
 /** A line longer than this is delivered in parts: memory must have a bound. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
+/** More are delivered in several calls: no batch of records may be larger. docs/protocol.md#forward_log */
+const MAX_LINES = 1000;
 const LINE_FEED = 0x0a;
 
 /** Cuts bytes into lines, however they arrive. Bytes that are no UTF-8 become U+FFFD. */
@@ -39,6 +41,7 @@ export class LineSplitter {
       end = chunk.indexOf(LINE_FEED, start);
     }
     for (; end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
+      if (lines.length === MAX_LINES) this.#onLines(lines.splice(0));
       lines.push(chunk.toString("utf8", start, end));
       start = end + 1;
     }

@@ -2,15 +2,19 @@ import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { DEFAULT_LIMITS } from "../wire/limits.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Addressees } from "./addressees.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
+import { showControls } from "./harmless.ts";
 import { getLogger } from "./log.ts";
 import { refusalOfRoute } from "./route-bounds.ts";
 
 const log = getLogger("mitogen.route_monitor", true);
 /** How much of a reason is kept and passed on. */
 const MAX_REASON_CHARACTERS = 8192;
+/** A route message is an array of three. */
+const ROUTE_LIMITS = { ...DEFAULT_LIMITS, maxItems: 3 };
 const MAX_VERSION_CHARACTERS = 60;
 
 /** What the owner of a router wants to know, and to decide. */
@@ -119,7 +123,8 @@ export class RouteMonitor {
   /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
   private onDelRoute(frame: Frame): void {
     const [contextId, reason] = readRoute(frame);
-    const cut = reason.slice(0, MAX_REASON_CHARACTERS);
+    // It often quotes what was printed last; it becomes part of errors.
+    const cut = showControls(reason.slice(0, MAX_REASON_CHARACTERS), "\n");
     const from = this.#router.peerOf(frame.srcId);
     if (from === undefined) {
       // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
@@ -183,7 +188,7 @@ export class RouteMonitor {
 
 /** Everything a child sends is checked; what throws here is logged by the router and changes nothing. */
 function readRoute(frame: Frame): [contextId: number, text: string, nodeVersion: string] {
-  const value = decodeValue(joinBody(frame));
+  const value = decodeValue(joinBody(frame), { limits: ROUTE_LIMITS });
   const [contextId, text, nodeVersion = ""] = Array.isArray(value) ? value : [];
   const isId = Number.isInteger(contextId) && contextId >= 0 && contextId <= 0xffffffff;
   if (!isId || typeof text !== "string" || typeof nodeVersion !== "string") {

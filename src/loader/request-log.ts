@@ -1,3 +1,4 @@
+import { oneLine } from "../core/harmless.ts";
 import { getLogger } from "../core/log.ts";
 
 /** One request worth a line. The text is the child's: cut and made printable before it is kept. */
@@ -92,12 +93,8 @@ export class RequestLog {
   }
 }
 
-/** One line that cannot pretend to be another, nor move a terminal's cursor. */
+/** Of long text the beginning, as a part of one line. */
 export function printable(text: string): string {
-  const escaped = text
-    .slice(0, MAX_TEXT_CHARS)
-    .replace(/[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (char) => {
-      return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-    });
-  return text.length > MAX_TEXT_CHARS ? `${escaped}…` : escaped;
+  const shown = oneLine(text.slice(0, MAX_TEXT_CHARS));
+  return text.length > MAX_TEXT_CHARS ? `${shown}…` : shown;
 }

@@ -1,5 +1,5 @@
 import { findSourceMap, SourceMap } from "node:module";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { isInstalled } from "./package-scope.ts";
 import { isTypeScript } from "./typescript-rules.ts";
 
@@ -20,12 +20,16 @@ export class StackMapper {
   /** By module, then by the class of Node versions it was compiled for; the newest is last. */
   readonly #entries = new Map<string, Map<string, Entry>>();
 
+  /** By path: CommonJS is known by its file. */
+  readonly #ids = new Map<string, string>();
+
   /** `map` leads from the text for `versionClass` to the file; empty where that is the file's own text. */
   add(id: string, versionClass: string, map: string): void {
     const entries = this.#entries.get(id) ?? new Map<string, Entry>();
     this.#entries.set(id, entries);
     entries.delete(versionClass);
     entries.set(versionClass, { text: map });
+    if (id.startsWith("file:///")) this.#ids.set(fileURLToPath(id), id);
   }
 
   /**
@@ -51,8 +55,9 @@ export class StackMapper {
     const beforeLine = place.lastIndexOf(":", beforeColumn - 1);
     const name = place.slice(0, beforeLine);
     const isPath = name.startsWith("/");
-    const id = isPath ? pathToFileURL(name).href : name;
-    if (isPath && !this.#entries.has(id)) return place;
+    // Looked up, not computed: a stack may hold as many places that are nowhere as fit in its length.
+    const id = isPath ? this.#ids.get(name) : name;
+    if (id === undefined || !this.#entries.has(id)) return place;
     const line = toNumber(place.slice(beforeLine + 1, beforeColumn));
     const column = toNumber(place.slice(beforeColumn + 1));
     if (line === 0 || column === 0) return place;

@@ -1,11 +1,18 @@
 import { readableStack } from "../core/call-site.ts";
-import { emitRecord, LogLevel, type LogLevelName } from "../core/log.ts";
+import { oneLine } from "../core/harmless.ts";
+import { emitRecord, isLogEnabled, LogLevel, type LogLevelName } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ProtocolError } from "../errors.ts";
+import { decodeValue } from "../wire/decoder.ts";
+import { Encoding, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { writeTogether } from "./log-to-file.ts";
 
 const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
+/** A batch is worked off in one turn of the event loop; children cut theirs: core/line-splitter.ts. */
+const MAX_RECORDS = 1000;
+const FIELDS = 4;
 /** A logger's name from a child is cut to this: it becomes part of every line. */
 const MAX_NAME_CHARACTERS = 200;
 
@@ -16,9 +23,15 @@ export function receiveLogs(router: CoreRouter): void {
 
 /** [[logger, level, message, time], …], docs/protocol.md#forward_log. What follows a malformed record is dropped. */
 function forward(message: Message): void {
-  const records = message.decode();
-  if (!Array.isArray(records)) throw new ProtocolError("a log batch must be an array");
-  for (const record of records) forwardOne(message, record);
+  // Refused by its first bytes if there are more.
+  const limits = { ...message.router.limits, maxItems: MAX_RECORDS * (1 + FIELDS) };
+  const records = message.encoding === Encoding.CBOR && decodeValue(joinBody(message), { limits });
+  if (!Array.isArray(records) || records.length > MAX_RECORDS) {
+    throw new ProtocolError(`a log batch must be an array of at most ${MAX_RECORDS} records`);
+  }
+  writeTogether(() => {
+    for (const record of records) forwardOne(message, record);
+  });
 }
 
 function forwardOne(message: Message, record: unknown): void {
@@ -35,9 +48,10 @@ function forwardOne(message: Message, record: unknown): void {
   ) {
     throw new ProtocolError("a log record must be [logger, level, message, time]");
   }
+  if (!isLogEnabled(LogLevel[levelName])) return;
   // What a failure logged over there is read here: in the lines its author wrote.
   const shownText = text.includes("\n    at ") ? readableStack(message.context, text) : text;
-  const shownName = name.slice(0, MAX_NAME_CHARACTERS).replace(/\p{Cc}/gu, " ");
+  const shownName = oneLine(name.slice(0, MAX_NAME_CHARACTERS), " ");
   emitRecord({
     time,
     level: levelName,

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../core/log.ts";
 import { formatRecord } from "../core/log-line.ts";
-import { callback, text } from "../core/option-types.ts";
+import { callback, flag, text } from "../core/option-types.ts";
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
 
 const LOG_OPTIONS: OptionTable<{ level?: LogLevelName }> = {
@@ -14,21 +14,34 @@ const LOG_OPTIONS: OptionTable<{ level?: LogLevelName }> = {
     },
   },
 };
+const FILE_OPTIONS: OptionTable<{ level?: LogLevelName; raw?: boolean }> = { ...LOG_OPTIONS, raw: flag };
 
 let detachEarlier: (() => void) | undefined;
+/** Lines that wait for the end of {@link writeTogether}. */
+let held: string | undefined;
+let write: (lines: string) => void = () => undefined;
 
 /**
  * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is truncated. `level` is `info`
  * by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per frame); an unknown name there means `info`.
  * Calling it again replaces the earlier file. Throws what opening the file throws.
+ *
+ * What contexts print may move a terminal's cursor, change its title or imitate other lines. Such characters are written out
+ * (`\\u001b`), colours excepted; `raw: true` writes them as they are.
  */
-export function logToFile(path?: string, options: { level?: LogLevelName } = {}): void {
-  const given = readOptions("log to a file", options, LOG_OPTIONS);
+export function logToFile(path?: string, options: { level?: LogLevelName; raw?: boolean } = {}): void {
+  const given = readOptions("log to a file", options, FILE_OPTIONS);
   if (path !== undefined) takeOption("log to a file", "the path", path, text);
   const level = parseLevel((process.env.MITOGEN_LOG_LEVEL || given.level) ?? "info");
   const fd = path === undefined ? 2 : openSync(path, "w");
   detachEarlier?.();
-  const detach = addLogSink((record) => writeAll(fd, Buffer.from(`${formatRecord(record)}\n`)), level);
+  const { raw = false } = given;
+  const detach = addLogSink((record) => {
+    const line = `${formatRecord(record, raw)}\n`;
+    if (held === undefined) writeAll(fd, Buffer.from(line));
+    else held += line;
+  }, level);
+  write = (lines) => writeAll(fd, Buffer.from(lines));
   detachEarlier = () => {
     detach();
     if (path !== undefined) closeSync(fd);
@@ -54,6 +67,18 @@ export function onLog(sink: (record: LogRecord) => void, options: { level?: LogL
 function parseLevel(name: string): LogLevel {
   const lower = name.toLowerCase();
   return Object.hasOwn(LogLevel, lower) ? LogLevel[lower as LogLevelName] : LogLevel.info;
+}
+
+/** Writes what is logged meanwhile in one piece: a system call for each line costs more than all else. */
+export function writeTogether(log: () => void): void {
+  held = "";
+  try {
+    log();
+  } finally {
+    const lines = held;
+    held = undefined;
+    if (lines !== "") write(lines);
+  }
 }
 
 /** Stderr may be a pipe that somebody made non-blocking: a full one is waited for, nothing is dropped. */

@@ -19,6 +19,8 @@ export interface DecodeOptions {
 const MAX_DATE_SECONDS = 8.64e12;
 const MAX_ID = 0xffffffff;
 const SHORT_LIST = 32;
+/** No name of a context holds what a terminal acts on: core/harmless.ts. */
+const ACTIVE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
 /**
  * V8 keeps the values of keys like "1000" in an array that has room for all numbers up to it: 12 KB for a key of four bytes. Unless
  * a key was too far away for that, once.
@@ -191,7 +193,8 @@ class Decoder extends CborReader {
       contextId > MAX_ID ||
       handle > MAX_ID ||
       handle === 0 ||
-      name.length >= MAX_CONTEXT_NAME
+      name.length >= MAX_CONTEXT_NAME ||
+      ACTIVE.test(name)
     ) {
       this.fail("malformed reference");
     }

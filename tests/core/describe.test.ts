@@ -18,8 +18,8 @@ test("A description prints what a hostile hop says of a context without its cont
     connectedAt: new Date(0),
   });
   const lines = String(new ContextDescription(context)).split("\n");
-  assert.equal(lines[0], "context 7 'db?[2J?  link to master': connected");
-  assert.ok(lines.includes("  process: pid 1, node 20.0.0, linux??2K x64?"));
+  assert.equal(lines[0], "context 7 'db\\u001b[2J\\u000a  link to master': connected");
+  assert.ok(lines.includes("  process: pid 1, node 20.0.0, linux\\u000d\\u009b2K x64\\u000a"));
   assert.ok(lines.every((line) => !/\p{Cc}/u.test(line)));
   assert.equal(lines.length, 6);
 });

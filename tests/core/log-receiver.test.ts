@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LineSplitter } from "../../src/core/line-splitter.ts";
 import { LogLevel, type LogRecord } from "../../src/core/log.ts";
 import { Message } from "../../src/core/message.ts";
 import { receiveLogs } from "../../src/logging/log-receiver.ts";
@@ -90,6 +91,25 @@ test("receiveLogs cuts a child's logger names and takes the control characters o
     records.map(({ mitogenName }) => mitogenName),
     ["n".repeat(200), "a b [2J c"],
   );
+});
+
+test("receiveLogs takes a thousand records at once, which a child never exceeds", (t) => {
+  const records = captureLogs(t);
+  const { forward } = forwarding();
+  forward(Array.from({ length: 1000 }, () => line()));
+  assert.equal(records.length, 1000);
+  forward(Array.from({ length: 1001 }, () => line()));
+  assert.equal(records.length, 1001);
+  assert.match(records[1000]?.message ?? "", /at most 1000 records|too many items/);
+  const batches: string[][] = [];
+  const splitter = new LineSplitter((lines) => batches.push(lines));
+  splitter.take(Buffer.from("x".repeat(10)));
+  splitter.take(Buffer.from("a\n".repeat(2500)));
+  assert.deepEqual(
+    batches.map(({ length }) => length),
+    [1000, 1000, 500],
+  );
+  assert.equal(batches[0]?.[0], `${"x".repeat(10)}a`);
 });
 
 test("receiveLogs ignores dead messages", (t) => {

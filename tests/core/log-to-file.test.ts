@@ -64,10 +64,34 @@ test("formatRecord indents the further lines of a message, so that they cannot p
   );
 });
 
+test("formatRecord writes out what a terminal acts on, and keeps colours", () => {
+  const forged = record({
+    logger: "mitogen.ctx.a\n09:05:07 E b",
+    message: "\x1b[32mok\x1b[0m\x1b[2K\x9b2J\x1b]0;t\x07",
+  });
+  const shown =
+    "09:05:07 I mitogen.ctx.a\\u000a09:05:07 E b: \x1b[32mok\x1b[0m\\u001b[2K\\u009b2J\\u001b]0;t\\u0007";
+  assert.equal(formatRecord(forged), shown);
+  assert.equal(
+    formatRecord(record({ message: "a\x1b[2K\nb" }), true),
+    "09:05:07 I mitogen.ctx.local.32466: a\x1b[2K\n    b",
+  );
+});
+
 test("formatRecord prints a line whatever time a child claims", () => {
   for (const time of [Number.NaN, Number.POSITIVE_INFINITY, -1e300, 8.64e15, 9e15, -0]) {
     assert.match(formatRecord(record({ time })), /^\d\d:\d\d:\d\d I /, String(time));
   }
+});
+
+test("logToFile writes control sequences as they are when asked", (t) => {
+  const path = join(folder(t), "log");
+  logToFile(path, { raw: true });
+  log.info("a\x1b[2Kb");
+  logToFile(`${path}2`);
+  log.info("a\x1b[2Kb");
+  assert.deepEqual(messages(path), ["a\x1b[2Kb"]);
+  assert.deepEqual(messages(`${path}2`), ["a\\u001b[2Kb"]);
 });
 
 test("logToFile writes records of its level, one line each, as they come", (t) => {

@@ -223,6 +223,19 @@ test("Compiler.originalStack leads back to lines of the source and leaves other 
   assert.equal(compiler.originalStack(stack), stack.replaceAll(place, `${id}:7:9`));
 });
 
+test("Compiler.originalStack leaves places alone that are nowhere, whatever they look like", () => {
+  const places = [
+    "/nowhere.cjs:1:1",
+    "file:///nowhere.ts:1:1",
+    "file:///%2f:1:1",
+    "file://host/x:1:1",
+    "/::",
+    "file://",
+  ];
+  const stack = `Error: x\n${places.map((place) => `    at f (${place})\n`).join("")}`.repeat(300);
+  assert.equal(new Compiler().originalStack(stack), stack);
+});
+
 test("Compiler.originalStack leaves JavaScript alone that was sent as it is to an old Node", async () => {
   const compiler = new Compiler();
   const place = `${at("verbatim.js")}:4:8`;
