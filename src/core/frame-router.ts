@@ -149,7 +149,8 @@ export class FrameRouter {
     if (respondentId === undefined) return;
     const handles = this.#respondents.get(respondentId) as Set<number>;
     handles.delete(handle);
-    if (handles.size === 0) this.#respondents.delete(respondentId);
+    // That of a context with a route is kept for the next request.
+    if (handles.size === 0 && !this.#routes.has(respondentId)) this.#respondents.delete(respondentId);
   }
 
   hasHandler(handle: number): boolean {
@@ -327,6 +328,7 @@ export class FrameRouter {
         const handler = this.#handlers.get(handle);
         if (handler !== undefined) this.end(handler, handle, reason);
       }
+      if (this.#respondents.get(contextId)?.size === 0) this.#respondents.delete(contextId);
     }
   }
 
