@@ -222,7 +222,7 @@ await runSsh(context, ["ssh", "any", "echo ready; sleep 1000"]);`,
     assert.equal(await program.line(), "ready");
     const below = descendants(program.process.pid as number);
     if (alsoReaper) {
-      const reapers = below.filter((pid) => commandOf(pid).includes("mitogen-reaper"));
+      const reapers = below.filter((pid) => commandOf(pid).startsWith('sh -c trap "" 1 2 3 15'));
       for (const pid of reapers) process.kill(pid, "SIGKILL");
       assert.deepEqual([reapers.length, await processesGone(reapers, 10_000)], [1, []]);
     }
