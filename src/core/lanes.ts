@@ -24,6 +24,13 @@ interface Load {
   /** What of its memory is given back when it has left. */
   readonly memory: readonly Uint8Array[];
   isOpen: boolean;
+  /** The one behind it: there may be very many, and the `shift()` of a long array moves all that are left. */
+  next?: Load;
+}
+
+interface Lane {
+  first: Load | undefined;
+  last: Load;
 }
 
 /**
@@ -33,7 +40,7 @@ interface Load {
 export class Lanes {
   /** What waits here takes so much. */
   bytes = 0;
-  readonly #lanes: Map<string, Load[]> = new Map();
+  readonly #lanes: Map<string, Lane> = new Map();
   readonly #open: OpenFrames = new OpenFrames();
   #spent: Uint8Array[] = [];
   /** Found no room for its large frame: no other lane opens one before it does, or a stream of smaller ones could starve it. */
@@ -58,24 +65,27 @@ export class Lanes {
     // A message is somebody's, who may use it again.
     const memory = frame instanceof Message ? [] : pieces.filter(({ length }) => length >= MOVE_BYTES);
     const load: Load = { parts, total: isLarge ? bytes : 0, memory, isOpen: false };
-    if (lane !== undefined) lane.push(load);
-    else this.#lanes.set(key, [load]);
+    if (lane === undefined) this.#lanes.set(key, { first: load, last: load });
+    else {
+      lane.last.next = load;
+      lane.last = load;
+    }
     return "bulk";
   }
 
   /** The next part, from one lane after the other; only while there are `bytes`. */
   take(): readonly Uint8Array[] {
     for (const [key, lane] of this.#lanes) {
-      const load = lane[0] as Load;
+      const load = lane.first as Load;
       if (!this.mayLeave(key, load)) continue;
       const part = load.parts.shift() as readonly Uint8Array[];
       if (load.parts.length === 0) {
-        lane.shift();
+        lane.first = load.next;
         if (load.isOpen) this.#open.end(load.total);
         this.#spent.push(...load.memory);
       }
       this.#lanes.delete(key);
-      if (lane.length > 0) this.#lanes.set(key, lane);
+      if (lane.first !== undefined) this.#lanes.set(key, lane);
       this.bytes -= lengthOf(part) + PART_COST;
       return part;
     }

@@ -8,6 +8,7 @@ import { deadReason, Message } from "./message.ts";
 import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "./option-types.ts";
 import { type OptionTable, readOptions } from "./options.ts";
 import type { Policy } from "./policy.ts";
+import { Queue } from "./queue.ts";
 import { randomHandle } from "./random-handle.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
@@ -63,7 +64,7 @@ export class Receiver<T = unknown> {
   readonly handle: number;
   readonly router: CoreRouter;
   readonly #isOneShot: boolean;
-  readonly #queue: Message<T>[] = [];
+  readonly #queue: Queue<Message<T>> = new Queue();
   readonly #credits: Credits;
   readonly #waiters: Set<Waiter<T>> = new Set();
   /** Bytes in the queue, by whom they are from. */
@@ -146,7 +147,9 @@ export class Receiver<T = unknown> {
   close(): void {
     const reason = "The receiver was closed";
     const closed = channelError(reason);
-    this.#credits.refuse(this.#queue.splice(0), reason);
+    const unread: Message<T>[] = [];
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) unread.push(next);
+    this.#credits.refuse(unread, reason);
     this.#unread.clear();
     this.end(closed);
     this.#end = closed;
