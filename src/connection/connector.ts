@@ -6,7 +6,7 @@ import { oneLine } from "../core/harmless.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { secret } from "../core/option-types.ts";
-import { isOptionCode, misuse, show, takeOption } from "../core/options.ts";
+import { misuse, refusalIn, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { CancelledError, TimeoutError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
@@ -253,10 +253,9 @@ export class Connector {
     return this.#router.addHandler(
       (message) => {
         answer(message).catch((error) =>
-          // What a function of the program's threw may say anything; our own refusal says nothing of the password.
           this.#router.answerDead(
             message,
-            isOptionCode(error?.code) ? error.message : `the password was not given: ${headOf(error)}`,
+            refusalIn(error) ?? `the password was not given: ${headOf(error)}`,
           ),
         );
       },

@@ -1,7 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
 import { withoutControls } from "../core/harmless.ts";
 import { secret } from "../core/option-types.ts";
-import { isOptionCode, takeOption } from "../core/options.ts";
+import { refusalIn, takeOption } from "../core/options.ts";
 import { PasswordError, StreamError } from "../errors.ts";
 import { Secret } from "../wire/secret.ts";
 import type { Dialogue, Password } from "./dialogue.ts";
@@ -113,8 +113,9 @@ export class Conversation {
     }
     this.typePassword(this.#password).catch((error) => {
       // Our own refusals say nothing of the password; what a function of the program's throws may say anything.
-      const why = isOptionCode(error?.code) ? `: ${error.message}` : "";
-      this.fail({ type: StreamError, message: `the password was not given${why}`, hint: "" }, error);
+      const why = refusalIn(error);
+      const message = `the password was not given${why === undefined ? "" : `: ${why}`}`;
+      this.fail({ type: StreamError, message, hint: "" }, error);
     });
   }
 

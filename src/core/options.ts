@@ -1,4 +1,5 @@
 import { Secret } from "../wire/secret.ts";
+import { messageOf, read } from "../wire/thrown.ts";
 
 /** What is wrong with an option: its type (a TypeError), its value (a TypeError), or a number or length that is out of range (a RangeError). */
 export type OptionCode = "ERR_INVALID_ARG_TYPE" | "ERR_INVALID_ARG_VALUE" | "ERR_OUT_OF_RANGE";
@@ -6,6 +7,11 @@ export type OptionCode = "ERR_INVALID_ARG_TYPE" | "ERR_INVALID_ARG_VALUE" | "ERR
 /** Whether an error is about an option that is not as it must be. */
 export function isOptionCode(code: unknown): code is OptionCode {
   return code === "ERR_INVALID_ARG_TYPE" || code === "ERR_INVALID_ARG_VALUE" || code === "ERR_OUT_OF_RANGE";
+}
+
+/** The message of an error about an option; undefined for whatever else was thrown. */
+export function refusalIn(thrown: unknown): string | undefined {
+  return isOptionCode(read(thrown as object, "code")) ? messageOf(thrown) : undefined;
 }
 
 /** What one option may be. */

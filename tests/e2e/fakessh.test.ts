@@ -10,7 +10,7 @@ import { ChannelError, type Context, Router, type RunSshOptions, TimeoutError } 
 import { contents } from "../fixtures/remote/trees.ts";
 import { assertSame, needs } from "../support/file-trees.ts";
 import { repoRoot } from "../support/lab.ts";
-import { checkLeaks, commandOf, descendants, processesGone } from "../support/leak-check.ts";
+import { checkLeaks, descendants, isReaper, processesGone } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 import { runProgram } from "../support/run-program.ts";
 import { filesOfGit, folder, fresh, git, run, succeed, temporary, tree } from "../support/run-tool.ts";
@@ -222,7 +222,7 @@ await runSsh(context, ["ssh", "any", "echo ready; sleep 1000"]);`,
     assert.equal(await program.line(), "ready");
     const below = descendants(program.process.pid as number);
     if (alsoReaper) {
-      const reapers = below.filter((pid) => commandOf(pid).startsWith('sh -c trap "" 1 2 3 15'));
+      const reapers = below.filter(isReaper);
       for (const pid of reapers) process.kill(pid, "SIGKILL");
       assert.deepEqual([reapers.length, await processesGone(reapers, 10_000)], [1, []]);
     }
