@@ -19,7 +19,7 @@ const OVERHEAD_BYTES = 64;
 /** Requests of one context that wait for their turn; more are refused. */
 export const MAX_WAITING = 4096;
 /** The same of all contexts together. */
-export const MAX_ALL_WAITING = 65_536;
+const MAX_ALL_WAITING = 65_536;
 const REFUSED = "ERR_RESOURCE_REFUSED";
 
 const log = getLogger("mitogen.responder");
@@ -43,12 +43,18 @@ interface Turns {
 export class ResourceServer {
   readonly #router: CoreRouter;
   readonly #wasSent: (contextId: number, moduleId: string) => boolean;
+  readonly #maxAllWaiting: number;
   readonly #turns: Map<number, Turns> = new Map();
   #waiting = 0;
   /** The last answer over each link: those behind it take turns. */
   readonly #links: WeakMap<Link, Promise<void>> = new WeakMap();
 
-  constructor(router: CoreRouter, wasSent: (contextId: number, moduleId: string) => boolean) {
+  constructor(
+    router: CoreRouter,
+    wasSent: (contextId: number, moduleId: string) => boolean,
+    maxAllWaiting: number = MAX_ALL_WAITING,
+  ) {
+    this.#maxAllWaiting = maxAllWaiting;
     this.#router = router;
     this.#wasSent = wasSent;
     router.addHandler((message) => this.take(message), { handle: Handle.GET_RESOURCE, service: true });
@@ -61,9 +67,9 @@ export class ResourceServer {
       turns = { last: Promise.resolve(), waiting: 0 };
       this.#turns.set(srcId, turns);
     }
-    if (turns.waiting >= MAX_WAITING || this.#waiting >= MAX_ALL_WAITING) {
+    if (turns.waiting >= MAX_WAITING || this.#waiting >= this.#maxAllWaiting) {
       const isOwn = turns.waiting >= MAX_WAITING;
-      const what = isOwn ? `${MAX_WAITING} requests of this context` : `${MAX_ALL_WAITING} requests`;
+      const what = isOwn ? `${MAX_WAITING} requests of this context` : `${this.#maxAllWaiting} requests`;
       message.reply([`Cannot read resource: ${what} are waiting`, REFUSED]);
       if (turns.waiting === 0) this.#turns.delete(srcId);
       return;
