@@ -5,7 +5,7 @@ import {
   lstatSync,
   mkdtempSync,
   renameSync,
-  rmSync,
+  rmdirSync,
   type Stats,
   statSync,
   unlinkSync,
@@ -64,7 +64,18 @@ export function listenAt(server: Server, path: string): () => void {
       ? error
       : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder, made);
+  }
+}
+
+/** By its names: to list it takes a descriptor, and there may be none. Never throws, for that would hide why it is removed. */
+function removeFolder(folder: string, socket: string): void {
+  for (const remove of [() => unlinkSync(socket), () => rmdirSync(folder)]) {
+    try {
+      remove();
+    } catch {
+      // There is none, or it is somebody else's business by now.
+    }
   }
 }
 
