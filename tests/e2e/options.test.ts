@@ -176,7 +176,7 @@ describe("bad options of connection methods", () => {
   });
 
   /** Reapers come and go. */
-  const contextsBelow = (): number => descendants(process.pid).filter((pid) => !isReaper(pid)).length;
+  const contextsBelow = (): number[] => descendants(process.pid).filter((pid) => !isReaper(pid));
 
   type Start = (options: object) => Promise<unknown>;
   for (const [method, { needs = {}, options }] of Object.entries(methods)) {
