@@ -236,7 +236,9 @@ for (const major of [12, 18, 26]) {
           return true;
         });
         const refused =
-          code === REFUSED ? [`Refused a resource to ${far.name}: ${failureOf(path, reason)}`] : [];
+          code === REFUSED
+            ? [`Refused a resource to ${far.name}: ${failureOf(path, reason).replaceAll("\0", "\\u0000")}`]
+            : [];
         assert.deepEqual(refusals().slice(known), refused);
       }
     });
@@ -250,7 +252,7 @@ for (const major of [12, 18, 26]) {
     });
     it("refuses misuse in the context", async () => {
       assert.match(await near.call(remote("misuse"), null, "./x"), /must be import\.meta or module$/);
-      assert.match(await near.call(remote("misuse"), owner, 7), /the path must be a string, got number$/);
+      assert.match(await near.call(remote("misuse"), owner, 7), /the path must be a string, got 7$/);
     });
     it("answers a flood, and refuses what is too much of it", async () => {
       const codes = await near.call(remote("flood"), "./nothing", 10_000);
