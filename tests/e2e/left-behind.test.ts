@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
@@ -115,6 +116,18 @@ describe("a program that ends during a connect to a host that is silent", { skip
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
     assert.notEqual((await program.ended).code, 0);
   });
+});
+
+it("a program that is killed while it starts a tool leaves no tool", async () => {
+  const seconds = newSeconds();
+  const mark = randomBytes(8).toString("hex");
+  const program = runProgram("e2e/killed-while-starting.mjs", { args: [mark, seconds] });
+  assert.equal((await program.ended).signal, "SIGKILL");
+  const isMarked = (pid: number) => commandOf(pid).includes(mark);
+  const left = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isMarked(Number(name)));
+  assert.ok(left.length > 0, "it has started");
+  assert.deepEqual(await processesGone(left.map(Number), PATIENCE_MS), []);
+  assert.deepEqual(running(seconds), []);
 });
 
 describe("a program with a terminal", { skip: existsSync("/usr/bin/script") ? false : "no script" }, () => {
