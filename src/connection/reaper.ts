@@ -23,7 +23,7 @@ tag() {
     b=
     if [ -r /proc/self/stat ]; then
       read -r b </proc/\${1#-}/stat || return
-      set -- \${b##*) }
+      set -- \${b##*") "}
       b=\${20}
     else b=$(ps -o lstart= -p \${1#-})
     fi
