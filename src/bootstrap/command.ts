@@ -37,8 +37,9 @@ const WAIT = [
   'trap "" 1 2 15',
   "wait $p",
   "r=$?",
-  "exec 2>&-",
-  "kill -15 -$p&&{ sleep 1;kill -9 -$p;}",
+  // Not waited for, and without the transport: the parent learns of the end, and of the exit code, at once.
+  "exec >&- 2>&- 3>&- 4>&-",
+  "kill -15 -$p&&{ (sleep 1;kill -9 -$p)& }",
   "exit $r",
 ].join(";");
 

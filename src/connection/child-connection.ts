@@ -127,7 +127,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     log.debug(`Starting ${printCommand(this.#argv)}${using}`);
     let tool: ToolProcess;
     try {
-      tool = new ToolProcess(this.#argv, { terminal });
+      tool = new ToolProcess(this.#argv, { terminal, mark: this.#nonce });
     } catch (error) {
       this.failToStart(error as Error);
       return;

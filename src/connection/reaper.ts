@@ -9,19 +9,21 @@ const LINGER_MS = 500;
  * What the reaper runs. Reads lines, `3 -4711` (an entry and its number) or `3` (it is forgotten), until the program is gone: then it
  * removes the files, gives the processes a second to end by themselves, as most do when their input ends, sends SIGTERM, and SIGKILL
  * after the time that a context may take to end. A process that has got the pid of one that was told of is
- * known by when it started, a file by its inode. `ps` stands in where there is no /proc.
+ * known by when it started, a file by its inode. `ps` stands in where there is no /proc. A word, `3 =ab12`, stands for a process that
+ * is being started: it is looked for in the command lines, with a pattern that does not match itself.
  */
 const SCRIPT = `
 trap "" 1 2 3 15
 m=0
 tag() {
   case $1 in
+  =*) b=;;
   /*) set -- $(ls -di -- "$1"); b=$1;;
   *)
     b=
     if [ -r /proc/self/stat ]; then
       read -r b </proc/\${1#-}/stat || return
-      set -- \${b##*) }
+      set -- \${b##*") "}
       b=\${20}
     else b=$(ps -o lstart= -p \${1#-})
     fi
@@ -32,7 +34,7 @@ left() {
   while [ $i -lt $m ]; do
     i=$((i+1))
     eval "e=\\$e$i t=\\$t$i"
-    case $e in ""|/*) continue; esac
+    case $e in ""|[=/]*) continue; esac
     tag $e
     [ "$b" ] && [ "$b" != "$t" ] && continue
     kill -$1 $e && f=0
@@ -62,7 +64,17 @@ i=0
 while [ $i -lt $m ]; do
   i=$((i+1))
   eval "e=\\$e$i t=\\$t$i"
-  case $e in /*) tag "$e"; [ "$b" = "$t" ] && rm -rf -- "$e"; esac
+  case $e in
+  /*) tag "$e"; [ "$b" = "$t" ] && rm -rf -- "$e";;
+  =*)
+    e=\${e#=}
+    for f in $(grep -l "[\${e%\${e#?}}]\${e#?}" /proc/[0-9]*/cmdline); do
+      f=\${f#/proc/}
+      m=$((m+1))
+      tag -\${f%/*}
+      eval "e$m=-\${f%/*} t$m=\\$b"
+    done
+  esac
 done
 ends 10
 left 15
@@ -82,13 +94,10 @@ class Reaper {
   #exited: Promise<void> = Promise.resolve();
   #linger: NodeJS.Timeout | undefined;
 
-  /** Has it run, so that it hears of what is started next without delay. */
-  start(): void {
-    if (this.#process === undefined) this.spawn();
-    this.linger();
-  }
-
-  /** `-4711` is a process group, `4711` a process, `/run/x` a file or folder. Returns what has it forgotten again. */
+  /**
+   * `-4711` is a process group, `4711` a process, `/run/x` a file or folder, `=ab12` the process groups whose leaders have this word of
+   * letters and digits in their command lines. Returns what has it forgotten again.
+   */
   add(entry: string): () => void {
     // It could not be told; a path with a line end is nothing that anybody uses.
     if (entry.includes("\n")) return () => undefined;

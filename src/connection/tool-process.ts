@@ -18,6 +18,8 @@ export interface Exit {
 export interface ToolSettings {
   /** Gives it a controlling terminal. */
   readonly terminal?: Terminal | undefined;
+  /** A word of letters and digits in its command line that no other process has. */
+  readonly mark?: string | undefined;
 }
 
 const log = getLogger("mitogen.connect");
@@ -52,16 +54,11 @@ export class ToolProcess {
   #forget: () => void = () => undefined;
 
   /** Starts it; like `spawn`, throws only for malformed arguments. */
-  constructor(argv: readonly string[], { terminal }: ToolSettings = {}) {
+  constructor(argv: readonly string[], { terminal, mark }: ToolSettings = {}) {
     noteLimits();
-    // First, so that it can be told at once: between the two a SIGKILL of this program would leave the process alone.
-    reaper.start();
-    const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
-    const child = spawn(command, args, {
-      stdio: terminal === undefined ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "ignore", "pipe", "pipe"],
-      env: terminal?.env() ?? process.env,
-      detached: true,
-    });
+    // Its pid is not known yet; a signal that ends this program before it is must not leave the process alone.
+    const forgetMark = mark === undefined ? () => undefined : reaper.add(`=${mark}`);
+    const child = startTool(argv, terminal, forgetMark);
     // First of all: where there are no descriptors left this event is all there is, and no stream.
     this.exited = new Promise<Exit>((resolve, reject) => {
       child.on("error", (error) => {
@@ -91,8 +88,9 @@ export class ToolProcess {
     }
     this.#open = new Set([this.stdout, this.promptOut]);
     for (const stream of this.#open) stream.once("close", () => this.#open.delete(stream));
+    if (child.pid !== undefined) this.#forget = reaper.add(`-${child.pid}`);
+    forgetMark();
     if (child.pid === undefined) return;
-    this.#forget = reaper.add(`-${child.pid}`);
     track(this);
   }
 
@@ -177,6 +175,24 @@ export class ToolProcess {
     // Zombies do not count: their parent may be an init that reaps nobody.
     const processes = listProcesses();
     return processes.length === 0 || processes.some(({ group }) => group === this.pid);
+  }
+}
+
+function startTool(
+  argv: readonly string[],
+  terminal: Terminal | undefined,
+  onRefused: () => void,
+): ChildProcess {
+  const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
+  try {
+    return spawn(command, args, {
+      stdio: terminal === undefined ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "ignore", "pipe", "pipe"],
+      env: terminal?.env() ?? process.env,
+      detached: true,
+    });
+  } catch (error) {
+    onRefused();
+    throw error;
   }
 }
 

@@ -25,6 +25,7 @@ import {
   STAGE_0,
 } from "../../src/bootstrap/command.ts";
 import { payloadBytes } from "../../src/bootstrap/payload.ts";
+import { processesGone } from "../support/leak-check.ts";
 
 const NONCE = "0123456789abcdef";
 /** design.md section 4. */
@@ -230,6 +231,42 @@ test("STAGE_0 with a nodePath that is not there ends at once, saying so on stder
   assert.deepEqual([stdout, status], [`${NONCE}:0\n`, 127]);
   assert.match(stderr, /\/nonexistent\/node/);
 });
+
+for (const shell of ["dash", "bash"]) {
+  test(`STAGE_0 under ${shell} tells at once that node was killed, while it ends what node left`, async (t) => {
+    if (!existsSync(`/bin/${shell}`) || !existsSync("/usr/bin/setsid")) {
+      t.skip(`there is no ${shell}, or no setsid`);
+      return;
+    }
+    const sleep = which("sleep");
+    const killed = brotliCompressSync(`(function (require) {
+      const stubborn = require("child_process").spawn("sh", ["-c", "trap '' 15; echo; exec ${sleep} 600"], {
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      stubborn.stdout.once("data", () => {
+        require("fs").writeSync(4, stubborn.pid + "\\n");
+        process.kill(process.pid, "SIGKILL");
+      });
+    })`);
+    // The pause before SIGKILL lasts until the test writes.
+    const pause = join(folder, `pause ${shell}`);
+    execFileSync("mkfifo", [pause]);
+    const path = pathWith(`pausing ${shell}`, {});
+    writeFileSync(join(path, "sleep"), `#!/bin/sh\nread line < "${pause}"\n`, { mode: 0o755 });
+    const { stdout, status } = run(
+      [`/bin/${shell}`, ...words([process.execPath], killed.length).slice(1)],
+      killed,
+      {
+        PATH: `${path}:${process.env.PATH}`,
+      },
+    );
+    assert.equal(status, 137, stdout);
+    const pid = Number(stdout.split("\n")[1]);
+    assert.ok(process.kill(pid, 0)); // throws if it has gone
+    writeFileSync(pause, "\n");
+    assert.deepEqual(await processesGone([pid], 15_000), []);
+  });
+}
 
 test("Stage 1 on a node that is too old says its version and ends", () => {
   const fake = join(folder, "old.cjs");

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -115,6 +116,31 @@ describe("a program that ends during a connect to a host that is silent", { skip
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
     assert.notEqual((await program.ended).code, 0);
   });
+});
+
+it("a program that is killed while it starts a tool leaves no tool, whatever sh is", async (t) => {
+  const shells = ["dash", "bash", "busybox", "mksh", "ksh", "zsh"]
+    .flatMap((name) => [`/bin/${name}`, `/usr/bin/${name}`])
+    .filter((path) => existsSync(path));
+  const folders = temporaryFolder(t);
+  await Promise.all(
+    [...new Set(shells.map((path) => realpathSync(path)))].map(async (shell) => {
+      const folder = mkdtempSync(join(folders, "bin-"));
+      symlinkSync(shell, join(folder, "sh"));
+      const seconds = newSeconds();
+      const mark = randomBytes(8).toString("hex");
+      const program = runProgram("e2e/killed-while-starting.mjs", {
+        args: [mark, seconds],
+        env: { PATH: `${folder}:${process.env.PATH}` },
+      });
+      assert.equal((await program.ended).signal, "SIGKILL");
+      const isMarked = (pid: string) => commandOf(Number(pid)).includes(mark);
+      const tools = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isMarked(name));
+      assert.ok(tools.length > 0, "it has started");
+      assert.deepEqual(await processesGone(tools.map(Number), PATIENCE_MS), [], shell);
+      assert.deepEqual(running(seconds), []);
+    }),
+  );
 });
 
 describe("a program with a terminal", { skip: existsSync("/usr/bin/script") ? false : "no script" }, () => {
