@@ -110,6 +110,13 @@ function runTests(node, major, files, limitMs, changes = {}) {
     stdio: ["ignore", "pipe", "inherit"],
     timeout: limitMs, // The runner answers SIGTERM by ending what it started.
   });
+  // Ended itself, it leaves no runner that goes on.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.once(signal, () => {
+      child.kill("SIGTERM");
+      child.once("close", () => process.exit(1));
+    });
+  }
   const lines = [];
   let rest = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {
