@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
 import { listProcesses } from "../core/process-tree.ts";
-import { noteLimits } from "../core/system-limits.ts";
+import { checkDescriptors, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 import { reaper } from "./reaper.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -51,9 +51,9 @@ export class ToolProcess {
   /** Lets the reaper forget it. */
   #forget: () => void = () => undefined;
 
-  /** Starts it; like `spawn`, throws only for malformed arguments. */
+  /** Starts it; throws what `spawn` throws for malformed arguments, and the system's error when there are too few descriptors. */
   constructor(argv: readonly string[], { terminal }: ToolSettings = {}) {
-    noteLimits();
+    checkDescriptors(SPAWN_DESCRIPTORS);
     // First, so that it can be told at once: between the two a SIGKILL of this program would leave the process alone.
     reaper.start();
     const [command, ...args] = (terminal?.wrap(argv) ?? argv) as [string, ...string[]];
