@@ -57,8 +57,6 @@ export class ChildLink extends StreamLink {
     super(name, tool.stdout, tool.stdin, maxMessageBytes);
     this.#tool = tool;
     this.#isDirect = isDirect;
-    // The end of one that is not read must be noticed all the same.
-    void tool.exited.then(() => super.resume());
     for (const event of ["drain", "close"]) tool.stdin.on(event, () => this.wakeWaiting());
     // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
     const history = new History();
@@ -92,6 +90,7 @@ export class ChildLink extends StreamLink {
 
   override receive(chunk: Buffer): boolean {
     this.lastHeardAt = Date.now();
+    // Node reads on when a process has exited, and so its end is noticed. A hostile one may leave another that writes on.
     if (this.#isPaused && this.hasExited) {
       this.#leftBytes -= chunk.length;
       if (this.#leftBytes < 0) super.pause();

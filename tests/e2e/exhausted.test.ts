@@ -62,7 +62,8 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     // What was tried before has kept none of them.
     assert.ok(lines.length > 3 && lines.length < 20, stdout);
     // The very first may find no descriptor left to read the number.
-    for (const line of lines.slice(0, -2)) assert.match(line, /EMFILE.*descriptors: (256|unknown) \(ulimit -n\)/);
+    for (const line of lines.slice(0, -2))
+      assert.match(line, /EMFILE.*descriptors: (256|unknown) \(ulimit -n\)/);
   });
 });
 
