@@ -263,8 +263,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private failToStart(error: NodeJS.ErrnoException): void {
+    const message = `could not be started: ${error.message}`;
     const hint = error.code === "ENOENT" ? notFoundHint(error.path) : limitHint(error);
-    this.fail({ type: StreamError, message: `could not be started: ${error.message}`, hint, cause: error });
+    const isNamed = message.endsWith(hint);
+    this.fail({ type: StreamError, message, hint: isNamed ? "" : hint, cause: error });
   }
 
   private fail(failure: Failure): void {

@@ -11,6 +11,8 @@ import type { Traffic } from "./traffic.ts";
 const HIGH_WATER_BYTES = 1024 * 1024;
 /** What a tool writes at once, and what the far side writes through it, is logged up to so many lines. */
 const MAX_STDERR_LINES = 100;
+/** What the pipes of a process that has exited hold at the most. More comes from one that it has left: that can be stopped. */
+const MAX_LEFT_BYTES = 1024 * 1024;
 /** How long the end of the link waits for the exit that explains it. */
 const EXPLAIN_MS = 250;
 /** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
@@ -35,6 +37,8 @@ export class ChildLink extends StreamLink {
   /** The child was let go: its end is not our business any more. */
   isDetached = false;
   #isPaused = false;
+  /** What is still read of a paused one that has exited. */
+  #leftBytes = MAX_LEFT_BYTES;
   /** When anything last arrived, in milliseconds since the epoch. */
   lastHeardAt: number = Date.now();
   #messagesSent = 0;
@@ -86,17 +90,26 @@ export class ChildLink extends StreamLink {
 
   override receive(chunk: Buffer): boolean {
     this.lastHeardAt = Date.now();
+    // Node reads on when a process has exited, and so its end is noticed. A hostile one may leave another that writes on.
+    if (this.#isPaused && this.hasExited) {
+      this.#leftBytes -= chunk.length;
+      if (this.#leftBytes < 0) super.pause();
+    }
     return super.receive(chunk);
   }
 
   override pause(): void {
     this.#isPaused = true;
-    super.pause();
+    if (!this.hasExited || this.#leftBytes < 0) super.pause();
   }
 
   override resume(): void {
     this.#isPaused = false;
     super.resume();
+  }
+
+  private get hasExited(): boolean {
+    return this.#tool.exit !== undefined;
   }
 
   /** Changes while the peer lives: what it has taken of what waits for it, or else what has come from it; NaN while nobody listens. */

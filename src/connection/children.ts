@@ -159,7 +159,11 @@ export class Children {
   ): Promise<StartedChild> {
     const name = options.name ?? `thread.${identity.contextId}`;
     const starting = startThread(name);
-    const attempt = { cancel: () => starting.then(({ child }) => child.abort()).catch(() => undefined) };
+    const end = ({ child }: { child: ThreadChild }): Promise<void> => {
+      child.abort();
+      return child.gone;
+    };
+    const attempt = { cancel: () => starting.then(end).catch(() => undefined) };
     this.#attempts.set(identity.contextId, attempt);
     const { child: link, ready } = await starting.finally(() => this.#attempts.delete(identity.contextId));
     if (this.#isClosed) throw cancelled({ name: "thread" }, "the router has been shut down");

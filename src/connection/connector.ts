@@ -56,10 +56,11 @@ export type StartedFacts = Pick<ConnectionFacts, "pid" | "platform" | "arch" | "
 export type MethodFacts = StartedFacts & Pick<ConnectionFacts, "method" | "nodeVersion">;
 
 /**
- * How much longer than `timeoutMs` a context may take to tell how a connect that it was asked for has ended. It keeps the time itself, and its
- * error says more; one that is hostile or stopped says nothing.
+ * How much longer than `timeoutMs` a context may take to tell how a connect that it was asked for has ended: as long again, within these
+ * bounds. It keeps the time itself, and its error says more; one that is hostile or stopped says nothing.
  */
-const ANSWER_GRACE_MS = 5000;
+const MIN_ANSWER_GRACE_MS = 1000;
+const MAX_ANSWER_GRACE_MS = 5000;
 /** How long a context may take to tell that a child of its own has ended. It needs about three seconds at most. */
 const END_CHILD_MS = 10_000;
 
@@ -232,7 +233,8 @@ export class Connector {
     checkTravel(methodName, plain);
     try {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
-      const timeoutMs = (options.timeoutMs || DEFAULT_CONNECT_MS) + ANSWER_GRACE_MS;
+      const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
+      const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
       const answer = (await parent
         .request(Handle.CONNECT_CHILD, request, { timeoutMs })
         .catch((error) => unanswered(parent, methodName, timeoutMs, error))) as Record<string, unknown>;

@@ -45,7 +45,10 @@ export class Keepalive {
       const { intervals } = this.#silence.get(link) ?? { intervals: 0 };
       const isSilent = this.#silence.get(link)?.bytes === bytes;
       this.#silence.set(link, { bytes, intervals: isSilent ? intervals + 1 : 0 });
-      if (!isSilent || link instanceof ThreadChild) continue;
+      if (link instanceof ThreadChild) continue;
+      // One that is not read cannot ask for our sign of life: it is given one unasked.
+      if (Number.isNaN(bytes)) this.ping(contextId);
+      if (!isSilent) continue;
       if (intervals + 1 >= MAX_SILENT_INTERVALS) {
         const { queuedBytes } = link;
         const what = queuedBytes > 0 ? `has read none of ${queuedBytes} bytes` : "no answer";

@@ -25,7 +25,7 @@ export interface ConnectOptions {
   readonly remoteName?: string | undefined;
   /** The node to run there: a path, or a command with leading arguments. */
   readonly nodePath?: string | readonly string[] | undefined;
-  /** How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. Behind a `via` the answer may take five seconds more. */
+  /** How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. Behind a `via` the answer may take as long again, one second at least and five at most. */
   readonly timeoutMs?: number | undefined;
   /** The context it is started from; this one by default. */
   readonly via?: Context | undefined;

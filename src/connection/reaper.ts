@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { getLogger } from "../core/log.ts";
+import { checkDescriptors, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 
 /** How long it stays when there is nothing left that it could end: programs connect again and again. */
 const LINGER_MS = 500;
+/** How long its own end may take when there is nothing left to end. */
+const SETTLE_MS = 1000;
 
 /**
  * What the reaper runs. Reads lines, `3 -4711` (an entry and its number) or `3` (it is forgotten), until the program is gone: then it
@@ -91,6 +94,8 @@ class Reaper {
   /** What it knows, by number minus one; the numbers are used again. */
   readonly #entries: (string | undefined)[] = [];
   #process: ChildProcess | undefined;
+  /** The same, or one that has been told to end. */
+  #latest: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #linger: NodeJS.Timeout | undefined;
 
@@ -120,7 +125,10 @@ class Reaper {
     if (!this.isIdle) return;
     clearTimeout(this.#linger);
     this.stop();
+    // It has nothing to do any more, and ends at once unless somebody has stopped it.
+    const timer = setTimeout(() => this.#latest?.kill("SIGKILL"), SETTLE_MS);
     await this.#exited;
+    clearTimeout(timer);
   }
 
   private get isIdle(): boolean {
@@ -133,6 +141,14 @@ class Reaper {
   }
 
   private spawn(): void {
+    const failed = (error: Error): void =>
+      log.warning(`What this program starts may outlive it: sh could not be started: ${error.message}`);
+    try {
+      checkDescriptors(SPAWN_DESCRIPTORS);
+    } catch (error) {
+      failed(error as Error);
+      return;
+    }
     const child = spawn("sh", ["-c", SCRIPT, "mitogen-reaper"], {
       // Nobody's terminal, folder or output is held by it.
       detached: true,
@@ -140,11 +156,9 @@ class Reaper {
       env: { PATH: process.env.PATH },
       stdio: ["pipe", "ignore", "ignore"],
     });
-    child.unref();
-    const input = child.stdin as Socket;
-    input.unref();
-    input.on("error", () => undefined);
     this.#process = child;
+    this.#latest = child;
+    // First of all: where there are no descriptors left this event is all there is, and no stream.
     this.#exited = new Promise((resolve) => {
       const onEnd = (): void => {
         if (this.#process === child) this.#process = undefined; // somebody has ended it: the next start tells another
@@ -152,10 +166,14 @@ class Reaper {
       };
       child.once("exit", onEnd);
       child.once("error", (error) => {
-        log.warning(`What this program starts may outlive it: sh could not be started: ${error.message}`);
+        failed(error);
         onEnd();
       });
     });
+    child.unref();
+    const input = child.stdin as Socket | undefined;
+    input?.unref();
+    input?.on("error", () => undefined);
     this.#entries.forEach((entry, index) => {
       if (entry !== undefined) this.tell(`${index + 1} ${entry}`);
     });

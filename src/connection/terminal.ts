@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { limitHint, nameLimit } from "../core/system-limits.ts";
+import { checkDescriptors, limitHint, nameLimit, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 import { StreamError } from "../errors.ts";
 import { quoteForSh } from "./shell-quote.ts";
 
@@ -126,6 +126,7 @@ function restoreShell(): string {
 /** What it prints; undefined where there is no such program. Rejects when the system has no room for another process. */
 function probe(command: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
+    checkDescriptors(SPAWN_DESCRIPTORS);
     const child = execFile(command, args, { timeout: PROBE_TIMEOUT_MS }, (error, stdout, stderr) => {
       const isMissing = error !== null && (error as NodeJS.ErrnoException).code === "ENOENT";
       if (limitHint(error) !== "") reject(nameLimit(error));

@@ -45,6 +45,11 @@ export class ThreadChild extends ThreadLink {
     this.#worker = worker;
     this.#port = port;
     this.#words = words;
+    // It may be given up before it is opened.
+    worker.once("exit", () => {
+      clearTimeout(this.#deadline);
+      this.#closed.resolve();
+    });
   }
 
   override open(events: LinkEvents): void {
@@ -55,12 +60,10 @@ export class ThreadChild extends ThreadLink {
       this.farewell = `uncaught exception: ${headOf(error)}`;
     });
     this.#worker.once("exit", (code) => {
-      clearTimeout(this.#deadline);
       this.#port.close();
       this.close();
       const how = this.#isEnding ? "was shut down" : (this.farewell ?? `the thread exited with code ${code}`);
       events.onClosed(`${this.name}: ${how}`);
-      this.#closed.resolve();
     });
   }
 

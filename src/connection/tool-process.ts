@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
 import { listProcesses } from "../core/process-tree.ts";
-import { noteLimits } from "../core/system-limits.ts";
+import { checkDescriptors, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 import { reaper } from "./reaper.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -53,9 +53,9 @@ export class ToolProcess {
   /** Lets the reaper forget it. */
   #forget: () => void = () => undefined;
 
-  /** Starts it; like `spawn`, throws only for malformed arguments. */
+  /** Starts it; throws what `spawn` throws for malformed arguments, and the system's error when there are too few descriptors. */
   constructor(argv: readonly string[], { terminal, mark }: ToolSettings = {}) {
-    noteLimits();
+    checkDescriptors(SPAWN_DESCRIPTORS);
     // Its pid is not known yet; a signal that ends this program before it is must not leave the process alone.
     const forgetMark = mark === undefined ? () => undefined : reaper.add(`=${mark}`);
     const child = startTool(argv, terminal, forgetMark);

@@ -47,6 +47,12 @@ export function temporarySocketPath(): string {
  */
 export function listenAt(server: Server, path: string): () => void {
   checkPath(path, "listen at");
+  try {
+    // The socket's own, and one to take the folder away by.
+    checkDescriptors(2);
+  } catch (error) {
+    throw socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  }
   const folder = privateFolder(path);
   const made = join(folder, "s");
   try {

@@ -64,6 +64,12 @@ export function nameLimit<E>(error: E): E {
 }
 
 /**
+ * Both ends of four pipes, of the reaper's, and of one by which the system tells that a command cannot be started: to be asked for before
+ * anything is spawned. A spawn that finds only some of those it needs fails, and Node never closes these, nor does the program end then.
+ */
+export const SPAWN_DESCRIPTORS = 12;
+
+/**
  * Throws the system's error, with the limit named, unless `count` more descriptors can be opened: for what does not survive that there are
  * none, or cannot say so.
  */

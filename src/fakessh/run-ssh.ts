@@ -9,7 +9,7 @@ import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
 import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../core/option-types.ts";
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
-import { nameLimit } from "../core/system-limits.ts";
+import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
@@ -82,6 +82,7 @@ export async function runSsh(
         });
   let folder: SshFolder;
   try {
+    checkDescriptors(SPAWN_DESCRIPTORS);
     folder = makeSshFolder();
   } catch (error) {
     throw cannotRun(error);

@@ -49,6 +49,22 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     assert.equal(said.answered, said.of);
     assert.equal(said.shutDown, true);
   });
+
+  it("before its first connect is told so, and connects when there are some", () => {
+    const program = join(repoRoot, "tests/fixtures/programs/e2e/no-descriptors-at-first.mjs");
+    const { status, stdout, stderr } = spawnSync(
+      "sh",
+      ["-c", 'ulimit -n 256; exec "$0" "$@"', process.execPath, program],
+      { cwd: repoRoot, encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    );
+    const lines = stdout.trim().split("\n");
+    assert.deepEqual([status, stderr, ...lines.slice(-2)], [0, "", "connected", "shut down"]);
+    // What was tried before has kept none of them.
+    assert.ok(lines.length > 3 && lines.length < 20, stdout);
+    // The very first may find no descriptor left to read the number.
+    for (const line of lines.slice(0, -2))
+      assert.match(line, /EMFILE.*descriptors: (256|unknown) \(ulimit -n\)/);
+  });
 });
 
 describe("a hop that runs out of descriptors", { skip: process.platform !== "linux" }, () => {

@@ -71,6 +71,18 @@ describe("shutdown of a router", () => {
   }
 });
 
+describe("shutdown of a router that starts a thread", () => {
+  it("waits until that has ended, and leaves no clock that would complain of it", async () => {
+    const clocks = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    const before = clocks();
+    const router = new Router();
+    const starting = router.thread().catch((error) => error);
+    await router.shutdown();
+    assert.equal((await starting).code, "ERR_CANCELLED");
+    assert.equal(clocks(), before);
+  });
+});
+
 describe("router.disconnect", () => {
   it("does nothing for a context behind another (RTR-19)", async () => {
     await using router = new Router();
