@@ -17,7 +17,7 @@ const MAX_RESOURCE_BYTES = 16 * 1024 * 1024;
 /** Of a message beside the bytes. */
 const OVERHEAD_BYTES = 64;
 /** Requests of one context that wait for their turn; more are refused. */
-export const MAX_WAITING = 4096;
+const MAX_WAITING = 4096;
 /** The same of all contexts together. */
 const MAX_ALL_WAITING = 65_536;
 const REFUSED = "ERR_RESOURCE_REFUSED";

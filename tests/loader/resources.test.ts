@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Peer } from "../../src/core/frame-router.ts";
 import { CoreRouter } from "../../src/core/router.ts";
 import { CallError, type Context, Router, ref, resource } from "../../src/index.ts";
-import { MAX_WAITING, ResourceServer } from "../../src/loader/resources.ts";
+import { ResourceServer } from "../../src/loader/resources.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
