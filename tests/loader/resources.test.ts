@@ -237,7 +237,9 @@ for (const major of [12, 18, 26]) {
         });
         const refused =
           code === REFUSED
-            ? [`Refused a resource to ${far.name}: ${failureOf(path, reason).replaceAll("\0", "\\u0000")}`]
+            ? [
+                `Refused a resource to ${far.name}: ${failureOf(path, reason).replaceAll("\0", "\\u0000").replaceAll("\n", "\\u000a")}`,
+              ]
             : [];
         assert.deepEqual(refusals().slice(known), refused);
       }
