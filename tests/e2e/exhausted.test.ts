@@ -70,7 +70,7 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
 describe("a hop that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
   it("says so of every connect through it, and lives on with the contexts behind it", async () => {
     await using router = new Router();
-    const hop = await router.local({ name: "hop", nodePath: behind("ulimit -n 40") });
+    const hop = await router.local({ name: "hop", nodePath: behind("ulimit -n 56") });
     const first = await router.local({ via: hop });
     const results = await Promise.allSettled(Array.from({ length: 12 }, () => router.local({ via: hop })));
     const reasons = results
@@ -79,7 +79,7 @@ describe("a hop that runs out of descriptors", { skip: process.platform !== "lin
     assert.ok(reasons.length > 5, `${reasons.length} were refused`);
     for (const { code, message } of reasons) {
       assert.equal(code, "ERR_STREAM");
-      assert.match(message, /^hop: Cannot connect .*EMFILE.*descriptors: 40 \(ulimit -n\)/);
+      assert.match(message, /^hop: Cannot connect .*EMFILE.*descriptors: 56 \(ulimit -n\)/);
     }
     const threads: Context[] = [];
     let refusal: ConnectError | undefined;
@@ -91,7 +91,7 @@ describe("a hop that runs out of descriptors", { skip: process.platform !== "lin
         },
       );
     }
-    assert.match(refusal.message, /^hop: Cannot connect with thread\(\): .*descriptors: 40 \(ulimit -n\)/);
+    assert.match(refusal.message, /^hop: Cannot connect with thread\(\): .*descriptors: 56 \(ulimit -n\)/);
     for (const context of [hop, first, ...threads])
       assert.equal(await context.call(os.hostname), os.hostname());
   });
