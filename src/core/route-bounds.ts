@@ -1,7 +1,7 @@
 import type { FrameRouter, Peer } from "./frame-router.ts";
 
 /** Contexts behind one link to a child, that child included. */
-export const MAX_CONTEXTS_PER_LINK = 65_536;
+export const MAX_CONTEXTS_PER_LINK = 16_384;
 /** Contexts that the program can reach at once. */
 export const MAX_CONTEXTS = 262_144;
 

@@ -261,7 +261,7 @@ test("RouteMonitor refuses one context too many behind a link, ends it, and says
     [Handle.SHUTDOWN, null],
   ]);
   assert.deepEqual(printed(records), [
-    "error: Refused route to context 500000 from six, and ends it, as those that follow: 65535 contexts are below context 5, which is the most there may be",
+    "error: Refused route to context 500000 from six, and ends it, as those that follow: 16383 contexts are below context 5, which is the most there may be",
   ]);
   // What the refused ones say last is no fault.
   six.receive(ended(6, 5, 500_000));
@@ -272,7 +272,7 @@ test("RouteMonitor refuses one context too many behind a link, ends it, and says
   assert.deepEqual([reaches(router, 600_000), reaches(router, 1001)], ["seven", "six"]);
 });
 
-test("The program takes 65,536 contexts behind one link, and others behind other links", (t) => {
+test("The program takes 16,384 contexts behind one link, and others behind other links", (t) => {
   captureLogs(t, "error");
   const { router, one, two } = top();
   for (let id = 1000; id < 1000 + MAX_CONTEXTS_PER_LINK; id++) one.receive(added(1, 0, id));
@@ -285,13 +285,13 @@ test("The program takes 65,536 contexts behind one link, and others behind other
 
 test("What the end of a link costs depends on what was behind it, not on all contexts and handlers", () => {
   const { router, one, two } = top();
-  for (let id = 1000; id < 41_000; id++) one.receive(added(1, 0, id));
-  for (let id = 1000; id < 41_000; id++) waitFor(router, id);
+  for (let id = 1000; id < 17_000; id++) one.receive(added(1, 0, id));
+  for (let id = 1000; id < 17_000; id++) waitFor(router, id);
   const twoMs = timeOf(() => two.end("two died"));
   const oneMs = timeOf(() => one.end("one died"));
   assert.equal(router.handlerCount, 2, "those of the monitor");
-  // One context beside 40,000; a walk over all of them would take a good part of what their own end takes.
-  assert.ok(twoMs < oneMs / 10, `${twoMs} ms for one, ${oneMs} ms for 40,000`);
+  // One context beside 16,000; a walk over all of them would take a good part of what their own end takes.
+  assert.ok(twoMs < oneMs / 10, `${twoMs} ms for one, ${oneMs} ms for 16,000`);
 });
 
 function timeOf(work: () => void): number {
