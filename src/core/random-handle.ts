@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import { Handle } from "../wire/handles.ts";
-import type { CoreRouter } from "./router.ts";
+import type { FrameRouter } from "./frame-router.ts";
 
 /** Smaller ones are for those who choose theirs. */
 const FIRST = 0x10000;
@@ -11,7 +11,7 @@ let left = 0;
  * A free handle that a context learns only by being told: whoever has a Sender may send by it, whoever has none must not find one. The 30
  * bits are no more than that, docs/protocol.md#handles.
  */
-export function randomHandle(router: CoreRouter): number {
+export function randomHandle(router: Pick<FrameRouter, "hasHandler">): number {
   for (;;) {
     if (left === 0) {
       randomFillSync(pool);
