@@ -81,7 +81,7 @@ while [ $i -lt $m ]; do
 done
 ends 10
 left 15
-ends 35
+ends 25
 left 9`.trim();
 
 const log = getLogger("mitogen.connect");

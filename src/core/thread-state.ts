@@ -15,8 +15,10 @@ export const Word = {
   FLUSHED: 3,
   /** What the broker has for the main thread that is not delivered there yet, in KiB. */
   UNREAD: 4,
+  /** 1 once this process's stdio is replaced; the broker thread opens nothing before. */
+  REPLACED: 5,
 } as const;
-export const WORDS = 5;
+export const WORDS = 6;
 
 export const Writer = { NOBODY: 0, MAIN: 1, BROKER: 2 } as const;
 

@@ -38,8 +38,10 @@ function reopen(fd: number, path: string, flags: string): boolean {
     } catch {
       // It was closed from the start.
     }
-    openSync(path, flags);
+    const reopened = openSync(path, flags);
     closeSync(opened);
+    // Better no context than one whose output, and that of its subprocesses, goes somewhere else.
+    if (reopened !== fd) throw new Error(`mitogen: descriptor ${fd} was taken while it was replaced`);
   }
   return true;
 }

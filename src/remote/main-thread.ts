@@ -8,6 +8,7 @@ import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
 import { API, builtinExports } from "../loader/builtins.ts";
 import { Importer } from "../loader/importer.ts";
+import { Word } from "../core/thread-state.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -90,9 +91,10 @@ function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
   );
 }
 
-/** Starts the broker thread beside this one. It ends the process when it fails, and when the parent is lost. */
+/** Starts the broker thread beside this one, which does nothing until {@link Word.REPLACED} is set. It ends the process when it fails, and when the parent is lost. */
 export function startBrokerThread(source: string, workerData: object, transferList: MessagePort[]): Worker {
-  const worker = new Worker(`${source}\n(require)`, {
+  const wait = `Atomics.wait(require("worker_threads").workerData.words,${Word.REPLACED},0)`;
+  const worker = new Worker(`${wait};${source}\n(require)`, {
     // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
     resourceLimits: { maxYoungGenerationSizeMb: 2 },
     eval: true,

@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, workerData } from "node:worker_threads";
 import { formatReady } from "../bootstrap/ready.ts";
-import { WORDS } from "../core/thread-state.ts";
+import { Word, WORDS } from "../core/thread-state.ts";
 import { type Boot, replaceStdio } from "./boot.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";
@@ -36,9 +36,11 @@ function bootMainThread(given: Boot): void {
   const { port1, port2 } = new MessageChannel();
   const data: ThreadData = { words, payload: given.payload, port: port2 };
   // A thread that cannot start (no descriptors, no memory, no working directory) says so on the stderr that the parent reads, and the
-  // connect fails. Nothing else runs yet that could open a file and take the descriptor that replaceStdio() is about.
+  // connect fails. One that has started waits, since what it opens could take the descriptor that replaceStdio() has just closed.
   startBrokerThread(given.source, data, [port2]).once("online", () => {
     replaceStdio();
+    Atomics.store(words, Word.REPLACED, 1);
+    Atomics.notify(words, Word.REPLACED);
     // The parent may send from now on.
     writeSync(TRANSPORT_OUT, formatReady(given.nonce));
   });

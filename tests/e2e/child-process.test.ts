@@ -4,6 +4,7 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import { readFileSync } from "node:fs";
 import * as os from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { ChannelError, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
@@ -55,6 +56,18 @@ describe("a local child", () => {
     const context = await router.local();
     assert.equal(await context.call(remote.linkOf, "/proc/self/fd/0"), "/dev/null");
     assert.equal(await context.call(remote.readStdin), 0);
+  });
+  it("has its own stdout and stderr, however long they take to be replaced beside the broker thread", async () => {
+    await using router = new Router();
+    const slow = join(repoRoot, "tests/fixtures/slow-close.cjs");
+    const context = await router.local({ nodePath: [process.execPath, "-r", slow] });
+    for (const [fd, tap] of [
+      [1, 5],
+      [2, 6],
+    ]) {
+      const pipe = await context.call(remote.linkOf, `/proc/self/fd/${tap}`);
+      assert.equal(await context.call(remote.linkOf, `/proc/self/fd/${fd}`), pipe);
+    }
   });
   it("starts where descriptors 0 to 2 are closed, in the program or in the child (BOOT-12)", async () => {
     const program = spawn(

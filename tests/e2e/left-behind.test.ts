@@ -138,7 +138,8 @@ it("a program that is killed while it starts a tool leaves no tool, whatever sh 
       const tools = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isMarked(name));
       assert.ok(tools.length > 0, "it has started");
       assert.deepEqual(await processesGone(tools.map(Number), PATIENCE_MS), [], shell);
-      assert.deepEqual(running(seconds), []);
+      // The same signal has ended the last of what they started, which may go a moment later.
+      assert.deepEqual(await processesGone(running(seconds), PATIENCE_MS), [], shell);
     }),
   );
 });

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { after, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Context, getFile, putFile, Receiver, Router, TimeoutError } from "../../src/index.ts";
@@ -256,15 +257,19 @@ describe("what is made for one context takes nothing from another that knows its
     const bytes = randomBytes(4 * 1024 * 1024);
     const handles = handlesOf(router);
     writeFileSync(join(folder, "there"), bytes);
-    let intruded: Promise<number> | undefined;
-    const onProgress = (): void => {
-      intruded ??= intrudeFrom(hostile, [...handles]);
-    };
-    await getFile(honest, join(folder, "there"), join(folder, "here"), { onProgress });
-    assert.ok(((await intruded) ?? 0) >= 4);
-    assert.deepEqual(readFileSync(join(folder, "here")), bytes);
-    intruded = undefined;
-    // The source waits for them: the transfer is under way meanwhile.
+    // Sink and source wait for the intruder: the transfer is under way meanwhile.
+    let refused: number | undefined;
+    const here: Buffer[] = [];
+    const sink = new Writable({
+      async write(chunk: Buffer, _encoding, done) {
+        here.push(chunk);
+        refused ??= await intrudeFrom(hostile, [...handles]);
+        done();
+      },
+    });
+    await getFile(honest, join(folder, "there"), sink);
+    assert.ok((refused ?? 0) >= 4);
+    assert.deepEqual(Buffer.concat(here), bytes);
     const source = async function* (): AsyncIterable<Uint8Array> {
       yield bytes.subarray(0, 2 * 1024 * 1024);
       await intrudeFrom(hostile, [...handles]);
