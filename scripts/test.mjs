@@ -30,8 +30,8 @@ const FIRST = [
   "connection/child-connection",
   "e2e/bulk",
 ];
-/** Many files wait for processes and timeouts most of their time: one more than there are cores keeps those busy. */
-const CONCURRENCY = Math.max(2, availableParallelism()) + 1;
+/** Files wait for processes and timeouts as long as they compute: with twice as many as there are cores, and one, those are busy. */
+const CONCURRENCY = 2 * Math.max(2, availableParallelism()) + 1;
 const MASTER_FOLDERS = /[/\\](conformance|e2e|loader)[/\\]/;
 // Who sees only the end of what CI printed has to find there why it failed.
 const SHOWN_LINES_PER_RUN = 60;

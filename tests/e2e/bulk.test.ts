@@ -31,8 +31,8 @@ const HOUR_MS = 3_600_000;
 
 // Several times what a process may grow by; CI moves more.
 const isCi = process.env.CI === "true";
-const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isCi ? 1024 : 384));
-const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isCi ? 512 : 256));
+const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isCi ? 1024 : 256));
+const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isCi ? 512 : 192));
 const isReporting = process.env.MITOGEN_BULK_REPORT === "1";
 const options = { skip: noPeakMemory, timeout: HOUR_MS };
 

@@ -15,7 +15,7 @@ const gc = vm.runInNewContext("gc") as () => void;
 
 const MIB = 1024 * 1024;
 const isCi = process.env.CI === "true";
-const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isCi ? 1000 : 48));
+const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isCi ? 1000 : 32));
 const ROUNDS = isCi ? 5 : 3;
 
 for (const kind of KINDS) {
