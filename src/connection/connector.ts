@@ -8,7 +8,7 @@ import type { Message } from "../core/message.ts";
 import { secret } from "../core/option-types.ts";
 import { misuse, refusalIn, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { CancelledError, TimeoutError } from "../errors.ts";
+import { CancelledError, ProtocolError, TimeoutError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
@@ -235,11 +235,16 @@ export class Connector {
       const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
       const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
       const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
-      const answer = (await parent
+      const answer: unknown = await parent
         .request(Handle.CONNECT_CHILD, request, { timeoutMs })
-        .catch((error) => unanswered(parent, methodName, timeoutMs, error))) as Record<string, unknown>;
-      if ("failed" in answer) throw connectErrorOf(answer.failed, via?.name);
-      return readFacts(answer.connected);
+        .catch((error) => unanswered(parent, methodName, timeoutMs, error));
+      // A hop's word: it may be anything.
+      const { failed, connected } = Object(answer) as Record<string, unknown>;
+      if (failed !== undefined) throw connectErrorOf(failed, via?.name);
+      if (Array.isArray(connected)) return readFacts(connected);
+      throw new ProtocolError(
+        `Cannot connect with ${methodName}() via ${parent.name}: its answer says neither that it has, nor why it has not`,
+      );
     } finally {
       if (passwordHandle !== 0) this.#router.unlisten(passwordHandle);
     }
@@ -297,8 +302,7 @@ function unanswered(parent: Context, method: string, timeoutMs: number, error: E
 }
 
 /** [pid, platform, architecture, argv] of a child of another context: claims, of which anything may be wrong. */
-function readFacts(connected: unknown): StartedFacts {
-  const [pid, platform, arch, argv] = Array.isArray(connected) ? connected : [];
+function readFacts([pid, platform, arch, argv]: readonly unknown[]): StartedFacts {
   return {
     pid: typeof pid === "number" ? pid : Number.NaN,
     platform: fact(platform),

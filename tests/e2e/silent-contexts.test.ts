@@ -109,6 +109,18 @@ describe("a connect via a context that does not answer", { concurrency: true }, 
   }
 });
 
+it("a connect via a context whose answer is none fails, and what it claimed is gone", async () => {
+  await using router = new Router();
+  const { context } = await hostile(router, "nonsense");
+  for (let answer = 0; answer < 6; answer++) {
+    const error = await failureOf(router.local({ via: context }));
+    assert.equal(error.code, "ERR_PROTOCOL", String(error));
+    assert.match(error.message, /^Cannot connect with local\(\) via nonsense: its answer says neither/);
+  }
+  assert.equal((await failureOf(router.local({ via: context }))).code, "ERR_STREAM");
+  await until(() => !router.dump().includes("ghost"));
+});
+
 describe("shutdown of a context behind one", { concurrency: true }, () => {
   it("that does not answer resolves, and whoever waits for it is told", async () => {
     await using router = new Router();
