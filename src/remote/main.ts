@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, workerData } from "node:worker_threads";
 import { formatReady } from "../bootstrap/ready.ts";
-import { Word, WORDS } from "../core/thread-state.ts";
+import { WORDS, Word } from "../core/thread-state.ts";
 import { type Boot, replaceStdio } from "./boot.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";
