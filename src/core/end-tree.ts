@@ -35,19 +35,20 @@ export class ProcessTree {
   /** Kept, for once a shell in the middle has ended, what it started is nobody's descendant any more. */
   #known: readonly ProcessInfo[] = [];
   readonly #sent: Map<number, NodeJS.Signals> = new Map();
-  /** The process groups that these processes lead. */
-  readonly #groups: Set<number> = new Set();
+  /** The process groups that these processes lead, and whether no member was found the last time. */
+  readonly #groups: Map<number, boolean> = new Map();
 
   constructor(pid: number, hasEnded: () => boolean, isLeader: boolean) {
     this.#pid = pid;
     this.#hasEnded = hasEnded;
     this.#isLeader = isLeader;
-    if (isLeader) this.#groups.add(pid);
+    if (isLeader) this.#groups.set(pid, false);
   }
 
   /** Sends it to all there are that have not been sent it before. */
   signal(signal: NodeJS.Signals): void {
-    for (const pid of this.pids()) {
+    const pids = this.pids();
+    for (const pid of signal === "SIGKILL" ? this.withGroups(pids) : pids) {
       if (this.#sent.get(pid) === signal) continue;
       this.#sent.set(pid, signal);
       send(pid, signal);
@@ -55,14 +56,25 @@ export class ProcessTree {
   }
 
   get isThere(): boolean {
-    return this.pids().length > 0;
+    return this.pids().length > 0 || this.#groups.size > 0;
+  }
+
+  /** Groups as wholes, and who is in none: what starts another and ends at once is never there when its own turn comes. */
+  private withGroups(pids: readonly number[]): number[] {
+    const members = new Set(this.#known.filter(({ group }) => this.#groups.has(group)).map(({ pid }) => pid));
+    const groups = [...this.#groups].filter(([, isEmpty]) => !isEmpty).map(([group]) => -group);
+    return [...groups, ...pids.filter((pid) => !members.has(pid))];
   }
 
   private pids(): number[] {
     const hasEnded = this.#hasEnded();
     const all = listProcesses();
     // Where there is no /proc, its group is what can be known of what it started.
-    if (all.length === 0 && this.#isLeader) return send(-this.#pid, 0) ? [-this.#pid] : [];
+    if (all.length === 0 && this.#isLeader) {
+      if (send(-this.#pid, 0)) return [-this.#pid];
+      this.#groups.clear();
+      return [];
+    }
     this.#known = this.look(all, hasEnded);
     const pids = this.#known.map(({ pid }) => pid);
     if (!hasEnded && !pids.includes(this.#pid)) pids.push(this.#pid);
@@ -78,16 +90,19 @@ export class ProcessTree {
     const pids = new Set(found.map(({ pid }) => pid));
     // Grows while it is walked.
     for (const { pid, group } of found) {
-      if (pid === group) this.#groups.add(group);
+      if (pid === group) this.#groups.set(group, false);
       for (const info of all) {
         if (pids.has(info.pid) || (info.parentPid !== pid && !this.#groups.has(info.group))) continue;
         pids.add(info.pid);
         found.push(info);
       }
     }
-    // The number of a group that has no member left may become another's.
-    for (const each of this.#groups) {
-      if (!found.some(({ group }) => group === each)) this.#groups.delete(each);
+    // The number of a group that has no member left may become another's. One look is not enough: a process that was started while
+    // the list was being read is not on it, and the one that started it may have ended before its turn came.
+    for (const [each, wasEmpty] of this.#groups) {
+      const isEmpty = !found.some(({ group }) => group === each);
+      if (isEmpty && wasEmpty) this.#groups.delete(each);
+      else this.#groups.set(each, isEmpty);
     }
     return found;
   }

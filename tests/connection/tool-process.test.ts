@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { after, before, describe, it } from "node:test";
 import { ToolProcess } from "../../src/connection/tool-process.ts";
 import { collectLogs } from "../support/collect-logs.ts";
@@ -71,6 +73,36 @@ describe("ToolProcess.end (CON-06)", () => {
     assert.deepEqual(tool.exit, { code: null, signal: "SIGKILL" });
     assert.deepEqual(await processesGone(pids, 1000), []);
   });
+
+  for (const [title, script, lists] of [
+    [
+      "that was started while the list was read in which its parent has ended",
+      "sleep 1000 & echo $! ready",
+      1,
+    ],
+    ["that is on no list", "trap '' TERM; sleep 1000 & echo $! ready; wait", Number.POSITIVE_INFINITY],
+  ] as const) {
+    it(`ends what belongs to the process group, ${title}`, async (t) => {
+      const tool = new ToolProcess(["sh", "-c", script]);
+      const [line] = await once(tool.stdout, "data");
+      const left = Number.parseInt(String(line), 10);
+      if (lists === 1) await tool.exited;
+      let listed = 0;
+      const { readdirSync } = fs;
+      t.mock.method(fs, "readdirSync", (path: string) => {
+        const names = readdirSync(path);
+        // Not on the first, by which it is decided that there is something to end.
+        const isHidden = path === "/proc" && ++listed > 1 && listed <= 1 + lists;
+        return isHidden ? names.filter((name) => name !== String(left)) : names;
+      });
+      syncBuiltinESMExports();
+      await tool.end(0);
+      t.mock.restoreAll();
+      syncBuiltinESMExports();
+      assert.ok(listed > 1);
+      assert.deepEqual(await processesGone([left], 1000), []);
+    });
+  }
 
   it("gives up, with a warning, what it may not signal, which ends with its pipes (BEC-14)", async (t) => {
     const logs = collectLogs("warning");
