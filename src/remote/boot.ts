@@ -11,10 +11,13 @@ export interface Boot {
   readonly nonce: string;
 }
 
+/** How often it is tried, a millisecond apart, to get a number that another thread has taken meanwhile. */
+const MAX_TRIES = 1000;
+
 /**
  * Gives this process the stdio that user code and its subprocesses see: stdin is at its end, stdout and stderr are the write ends of
- * the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the lowest free descriptor. Must run while no other
- * thread opens anything.
+ * the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the lowest free descriptor. No other thread may open anything
+ * to keep meanwhile. For a moment it may: glibc looks up the number of processors in a file when a thread first asks for memory.
  */
 export function replaceStdio(): void {
   reopen(0, "/dev/null", "r");
@@ -38,10 +41,13 @@ function reopen(fd: number, path: string, flags: string): boolean {
     } catch {
       // It was closed from the start.
     }
-    const reopened = openSync(path, flags);
+  }
+  for (let tries = 0; opened !== fd; tries++) {
     closeSync(opened);
     // Better no context than one whose output, and that of its subprocesses, goes somewhere else.
-    if (reopened !== fd) throw new Error(`mitogen: descriptor ${fd} was taken while it was replaced`);
+    if (tries === MAX_TRIES) throw new Error(`mitogen: another thread keeps descriptor ${fd}`);
+    if (tries > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    opened = openSync(path, flags);
   }
   return true;
 }

@@ -57,7 +57,7 @@ describe("a local child", () => {
     assert.equal(await context.call(remote.linkOf, "/proc/self/fd/0"), "/dev/null");
     assert.equal(await context.call(remote.readStdin), 0);
   });
-  it("has its own stdout and stderr, however long they take to be replaced beside the broker thread", async () => {
+  it("has its own stdout and stderr, whoever would take their numbers while they are replaced", async () => {
     await using router = new Router();
     const slow = join(repoRoot, "tests/fixtures/slow-close.cjs");
     const context = await router.local({ nodePath: [process.execPath, "-r", slow] });
