@@ -101,8 +101,12 @@ export class ProcessTree {
     // the list was being read is not on it, and the one that started it may have ended before its turn came.
     for (const [each, wasEmpty] of this.#groups) {
       const isEmpty = !found.some(({ group }) => group === each);
-      if (isEmpty && wasEmpty) this.#groups.delete(each);
-      else this.#groups.set(each, isEmpty);
+      if (!isEmpty || !wasEmpty) this.#groups.set(each, isEmpty);
+      else {
+        this.#groups.delete(each);
+        // What always starts another and ends may never be on a list.
+        send(-each, "SIGKILL");
+      }
     }
     return found;
   }

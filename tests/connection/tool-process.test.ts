@@ -104,6 +104,22 @@ describe("ToolProcess.end (CON-06)", () => {
     });
   }
 
+  it("kills what always starts another and ends, so that no list may show it", async (t) => {
+    const script = 'trap "" TERM; sh -c "$0" "$0" & exit';
+    const [tool] = await start(`trap '' TERM; sh -c '${script}' '${script}' & echo ready`);
+    t.after(() => {
+      try {
+        process.kill(-(tool.pid as number), "SIGKILL");
+      } catch {
+        // As it should be.
+      }
+    });
+    // When the last that holds it has gone.
+    const closed = once(tool.stdout, "end");
+    await tool.end(0);
+    await closed;
+  });
+
   it("gives up, with a warning, what it may not signal, which ends with its pipes (BEC-14)", async (t) => {
     const logs = collectLogs("warning");
     const [tool] = await start("echo ready; exec cat");
