@@ -148,7 +148,8 @@ export class ToolProcess {
     const { pid } = this;
     if (pid === undefined) return;
     this.#isEnding = true;
-    if (!(await within(this.exited, graceMs)) || this.isThere) {
+    // Also for what no list shows, since it always starts another and ends.
+    if (!(await within(this.exited, graceMs)) || kill(-pid, 0)) {
       await endTree(pid, "SIGTERM", () => this.#exit !== undefined, true);
       if (!(await within(this.exited, REAP_MS)))
         log.warning(`Process ${pid} could not be ended; it may run as another user`);
