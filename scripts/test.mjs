@@ -104,7 +104,9 @@ function runTests(node, major, files, limitMs, changes = {}) {
   // Until Node 23 the limit is one for all of a file's tests together.
   const timeout = Number(major) < 24 ? FILE_LIMIT_MS : TEST_LIMIT_MS;
   const [end, runner] = ["test-end.mjs", "run-files.mjs"].map((name) => new URL(name, import.meta.url));
-  const { NODE_TEST_CONTEXT, ...env } = process.env;
+  const { NODE_TEST_CONTEXT, NODE_EXTRA_CA_CERTS, ...env } = process.env;
+  // Node reads it at each start, up to Node 20 for longer than all else takes. See tests/support/npm-env.ts.
+  if (NODE_EXTRA_CA_CERTS !== undefined) env.MITOGEN_NPM_CA_CERTS = NODE_EXTRA_CA_CERTS;
   Object.assign(env, changes);
   env.PATH = [dirname(node), env.PATH].join(delimiter);
   const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, ...files];

@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { lab, repoRoot, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { npmEnv } from "../support/npm-env.ts";
 import { runProgram } from "../support/run-program.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
@@ -22,6 +23,7 @@ describe("the packed package, installed in a folder of its own", {
   const npm = (...args: string[]): string =>
     execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: folder,
+      env: npmEnv(),
       encoding: "utf8",
     });
   before(() => {

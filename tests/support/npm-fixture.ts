@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, r
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { repoRoot } from "./lab.ts";
+import { npmEnv } from "./npm-env.ts";
 
 const FIXTURE = join(repoRoot, "tests/fixtures/npm");
 const INSTALLED = join(repoRoot, ".lab/npm");
@@ -59,7 +60,7 @@ async function install(folder: string, files: readonly string[]): Promise<void> 
   try {
     for (const file of files) cpSync(join(FIXTURE, file), join(draft, file), { recursive: true });
     const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    await promisify(execFile)("npm", args, { cwd: draft, timeout: INSTALL_LIMIT_MS });
+    await promisify(execFile)("npm", args, { cwd: draft, env: npmEnv(), timeout: INSTALL_LIMIT_MS });
     for (const other of readdirSync(INSTALLED)) {
       if (!draft.endsWith(other)) rmSync(join(INSTALLED, other), { recursive: true, force: true });
     }
