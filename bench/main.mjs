@@ -1,43 +1,88 @@
-// npm run bench [-- names…]: ours and each peer by turns in one run, so that a busy machine slows both alike.
-import { readdirSync } from "node:fs";
+// npm run bench [-- names…]: ours and its peers, or ours and another revision of ours, by turns in one run, so that a busy
+// machine slows all alike.
+import { readdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { failedLine, HEADER, tableLine } from "./table.mjs";
+import { here, loadLibrary } from "./library.mjs";
+import { isHigherBetter, measure } from "./measure.mjs";
+import { parseOptions } from "./options.mjs";
+import { buildRevision } from "./revision.mjs";
+import { AGAINST_HEADER, againstLine, compare, failedLine, judge, PEERS_HEADER, peerLine } from "./table.mjs";
 
-const PAIRS = 7;
+const options = parseOptions(process.argv.slice(2));
+// What changes Node's own start would change ours and leave others as they are.
+for (const name of Object.keys(process.env)) if (name.startsWith("NODE_")) delete process.env[name];
 
-const names = process.argv.slice(2).map((name) => name.toLowerCase());
-const files = readdirSync(new URL("rows/", import.meta.url)).sort();
-const modules = await Promise.all(files.map((file) => import(`./rows/${file}`)));
-const all = modules.flatMap(({ rows }, at) => rows.map((row) => ({ ...row, file: files[at] })));
-const chosen = all.filter(({ file, name, peer }) => {
-  const text = `${file}: ${name} / ${peer}`.toLowerCase();
-  return names.length === 0 || names.some((each) => text.includes(each));
-});
-if (chosen.length === 0) throw new Error(`No row matches ${names.join(" ")}`);
-
+const rows = await chooseRows(options.names);
+const then = options.against === undefined ? undefined : buildRevision(options.against);
 const lines = [];
-for (const row of chosen) {
-  const line = await measure(row).catch((error) => {
-    process.exitCode = 1;
-    return failedLine(row, error);
-  });
-  console.error(line);
-  lines.push(line);
-}
-console.log(
-  `\nNode ${process.version}, ${process.platform} ${process.arch}, ${cpus().length} × ${cpus()[0]?.model}\n`,
-);
-console.log([HEADER, ...lines].join("\n"));
-
-async function measure(row) {
-  try {
-    await row.setup();
-    await row.runA(); // The first time pays for compiling and for cold caches: not counted.
-    await row.runB();
-    const pairs = [];
-    while (pairs.length < (row.pairs ?? PAIRS)) pairs.push([await row.runA(), await row.runB()]);
-    return tableLine(row, pairs);
-  } finally {
-    await row.teardown();
+const results = [];
+try {
+  const now = await loadLibrary(here);
+  const before = then && (await loadLibrary(then.root));
+  for (const row of rows) {
+    const settings = { ...row, pairs: options.pairs ?? row.pairs };
+    if (before) {
+      const sides = await measure(
+        settings,
+        [now, before].map((library) => () => row.ours(library)),
+      );
+      report(row, undefined, sides);
+    } else {
+      const peers = row.peers.filter(({ start }) => start);
+      const starts = [row.ours, ...peers.map(({ start }) => start)];
+      const [ours, ...theirs] = await measure(
+        settings,
+        starts.map((start) => () => start(now)),
+      );
+      for (const peer of row.peers) report(row, peer, [ours, theirs[peers.indexOf(peer)]]);
+    }
   }
+} finally {
+  then?.remove();
+}
+
+const machine = `Node ${process.version}, ${process.platform} ${process.arch}, ${cpus().length} × ${cpus()[0]?.model}`;
+console.log(`\n${[machine, ...(then ? [`now against ${then.commit}`] : [])].join("; ")}\n`);
+console.log([then ? AGAINST_HEADER : PEERS_HEADER, ...lines].join("\n"));
+if (options.json) {
+  const about = { node: process.version, machine, date: new Date().toISOString(), against: then?.commit };
+  writeFileSync(options.json, `${JSON.stringify({ ...about, rows: results }, undefined, 2)}\n`);
+}
+
+async function chooseRows(names) {
+  const files = readdirSync(new URL("rows/", import.meta.url)).sort();
+  const modules = await Promise.all(files.map((file) => import(`./rows/${file}`)));
+  const all = modules.flatMap(({ rows }, at) => rows.map((row) => ({ ...row, file: files[at] })));
+  const isChosen = (text) => names.length === 0 || names.some((name) => text.toLowerCase().includes(name));
+  const chosen = all
+    .map((row) => ({
+      ...row,
+      peers: row.peers.filter((peer) => isChosen(`${row.file}: ${row.what} / ${peer.name}`)),
+    }))
+    .filter(({ peers }) => peers.length > 0);
+  if (chosen.length === 0) throw new Error(`No row matches ${names.join(" ")}`);
+  return chosen;
+}
+
+function report(row, peer, [ours, theirs]) {
+  const { file, what, unit } = row;
+  const about = {
+    file,
+    what,
+    peer: peer?.name,
+    unit,
+    isHigherBetter: isHigherBetter(unit),
+    goal: peer?.goal,
+  };
+  try {
+    const found = compare(ours, theirs);
+    const isMet = peer?.goal && judge(peer.goal, unit, found).every(([, isPartMet]) => isPartMet);
+    results.push({ ...about, isMet, ...found, samples: { ours, theirs } });
+    lines.push(peer ? peerLine(row, peer, found) : againstLine(row, found));
+  } catch (error) {
+    process.exitCode = 1;
+    results.push({ ...about, error: error.message });
+    lines.push(failedLine(what, peer?.name ?? "", error));
+  }
+  console.error(lines.at(-1));
 }

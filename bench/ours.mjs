@@ -1,9 +1,12 @@
 // Our side: one router per row, and what the rows do with it.
-import { Router } from "../dist/index.js";
 import { noop } from "./functions.mjs";
 
 export class Ours {
-  router = new Router();
+  router;
+
+  constructor({ api }) {
+    this.router = new api.Router();
+  }
 
   /** A child that has answered once. */
   async warmChild(options = {}) {
@@ -33,12 +36,4 @@ export async function timed(work) {
   const start = performance.now();
   await work();
   return performance.now() - start;
-}
-
-/** Microseconds per call, one after the other. */
-export async function timeCalls(child, count) {
-  const ms = await timed(async () => {
-    for (let call = 0; call < count; call++) await child.call(noop);
-  });
-  return (ms * 1000) / count;
 }

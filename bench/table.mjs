@@ -1,34 +1,115 @@
-// Turns the pairs of a row into a line of the table, judged against its goal.
+// Turns what was measured into lines of markdown, and judges it.
+import { cpuUnit, isHigherBetter } from "./measure.mjs";
 
-export const HEADER = [
-  "| what | peer | ours, median | peer, median | ours ÷ peer (min–max) | goal | met |",
-  "|---|---|---|---|---|---|---|",
-].join("\n");
+export const PEERS_HEADER = header(
+  "what",
+  "peer",
+  "ours",
+  "peer",
+  "ours ÷ peer (min–max)",
+  "CPU: ours, peer, ÷",
+  "goal",
+  "met",
+);
+export const AGAINST_HEADER = header(
+  "what",
+  "better",
+  "now",
+  "then",
+  "now ÷ then (min–max)",
+  "CPU: now, then, ÷ (min–max)",
+);
 
-/** `pairs` holds `[ours, peer]`, each measured right after the other. */
-export function tableLine(row, pairs) {
-  const ours = median(pairs.map(([a]) => a));
-  const peer = median(pairs.map(([, b]) => b));
-  const ratios = pairs.map(([a, b]) => a / b);
-  const ratio = median(ratios);
-  const spread = `${digits(ratio)} × (${digits(Math.min(...ratios))}–${digits(Math.max(...ratios))})`;
-  const more = median(pairs.map(([a, b]) => a - b));
-  const { goal, unit } = row;
-  const [text, isMet] =
-    goal.moreAtMost !== undefined
-      ? [
-          `≤ + ${goal.moreAtMost} ${unit} (is ${more < 0 ? "−" : "+"} ${digits(Math.abs(more))})`,
-          more <= goal.moreAtMost,
-        ]
-      : goal.ratioAtLeast !== undefined
-        ? [`≥ ${goal.ratioAtLeast} ×`, ratio >= goal.ratioAtLeast]
-        : [`≤ ${goal.ratioAtMost} ×`, ratio <= goal.ratioAtMost];
-  const cells = [row.name, row.peer, `${digits(ours)} ${unit}`, `${digits(peer)} ${unit}`, spread, text];
-  return `| ${[...cells, isMet ? "yes" : "**no**"].join(" | ")} |`;
+/**
+ * Medians of two sides that ran by turns, and of their ratios and differences pair by pair; `theirs` may be missing.
+ * Throws the error of a side that failed.
+ */
+export function compare(ours, theirs) {
+  for (const side of [ours, theirs]) if (side instanceof Error) throw side;
+  const both = (pick) => {
+    const a = ours.map(pick);
+    if (theirs === undefined) return { ours: median(a) };
+    const b = theirs.map(pick);
+    return {
+      ours: median(a),
+      theirs: median(b),
+      ratio: spread(a.map((value, at) => value / b[at])),
+      more: median(a.map((value, at) => value - b[at])),
+    };
+  };
+  return { value: both(({ value }) => value), cpu: both(({ cpu }) => cpu) };
 }
 
-export function failedLine(row, error) {
-  return `| ${row.name} | ${row.peer} | not run: ${error.message.replaceAll("\n", " ").replaceAll("|", "/")} | | | | **no** |`;
+/** Each part of a goal: its text, and whether it is met. */
+export function judge(goal, unit, { value, cpu }) {
+  const checks = {
+    ratioAtMost: (most) => [`≤ ${most} ×`, value.ratio?.median <= most],
+    ratioAtLeast: (least) => [`≥ ${least} ×`, value.ratio?.median >= least],
+    moreAtMost: (most) => [`≤ + ${most} ${unit} (is ${signed(value.more)})`, value.more <= most],
+    atMost: (most) => [`≤ ${most} ${unit}`, value.ours <= most],
+    cpuRatioAtMost: (most) => [`CPU ≤ ${most} ×`, cpu.ratio?.median <= most],
+    cpuAtMost: (most) => [`CPU ≤ ${most} ${cpuUnit(unit)}`, cpu.ours <= most],
+  };
+  return Object.entries(goal).map(([kind, limit]) => checks[kind](limit));
+}
+
+/** A peer without a goal is a floor: nothing to meet, but how far down a row could go. */
+export function peerLine(row, peer, found) {
+  const { value, cpu } = found;
+  const judged = peer.goal && judge(peer.goal, row.unit, found);
+  return line(
+    row.what,
+    peer.name,
+    amount(value.ours, row.unit),
+    amount(value.theirs, row.unit),
+    withSpread(value.ratio),
+    cpuCell(row.unit, cpu, cpu.ratio && `${digits(cpu.ratio.median)} ×`),
+    judged?.map(([text]) => text).join(", ") ?? "(floor)",
+    judged === undefined ? "" : judged.every(([, isMet]) => isMet) ? "yes" : "**no**",
+  );
+}
+
+export function againstLine(row, { value, cpu }) {
+  return line(
+    row.what,
+    isHigherBetter(row.unit) ? "**higher**" : "lower",
+    amount(value.ours, row.unit),
+    amount(value.theirs, row.unit),
+    withSpread(value.ratio),
+    cpuCell(row.unit, cpu, withSpread(cpu.ratio)),
+  );
+}
+
+export function failedLine(what, beside, error) {
+  return line(what, beside, `not run: ${error.message.replaceAll("\n", " ").replaceAll("|", "/")}`);
+}
+
+function header(...cells) {
+  return [line(...cells), `|${"---|".repeat(cells.length)}`].join("\n");
+}
+
+function line(...cells) {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function cpuCell(unit, cpu, ratio) {
+  if (Number.isNaN(cpu.ours)) return "–";
+  const amounts = [cpu.ours, cpu.theirs]
+    .filter((each) => each !== undefined)
+    .map((each) => amount(each, cpuUnit(unit)));
+  return [...amounts, ratio].filter(Boolean).join(", ");
+}
+
+function withSpread(ratio) {
+  return ratio ? `${digits(ratio.median)} × (${digits(ratio.min)}–${digits(ratio.max)})` : "–";
+}
+
+function amount(value, unit) {
+  return value === undefined ? "–" : `${digits(value)} ${unit}`;
+}
+
+function spread(values) {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 function median(values) {
@@ -37,6 +118,10 @@ function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+function signed(value) {
+  return `${value < 0 ? "−" : "+"} ${digits(Math.abs(value))}`;
+}
+
 function digits(value) {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

@@ -23,12 +23,18 @@ export class MitogenPeer {
     return peer;
   }
 
-  /** Seconds that a command of mitogen_peer.py took. */
-  async seconds(...words) {
+  /** A command of mitogen_peer.py as a side of a row. */
+  static async side(...words) {
+    const peer = await MitogenPeer.start();
+    return { run: () => peer.ms(...words), close: () => peer.close() };
+  }
+
+  /** Milliseconds that a command of mitogen_peer.py took. */
+  async ms(...words) {
     this.#process.stdin.write(`${words.join("\t")}\n`);
     const answer = await this.#nextLine();
     if (answer.startsWith("error ")) throw new Error(`Mitogen, ${words[0]}: ${answer.slice(6)}`);
-    return Number(answer);
+    return Number(answer) * 1000;
   }
 
   async close() {

@@ -5,27 +5,17 @@ import { MitogenPeer } from "../peers/mitogen.mjs";
 
 const MEBIBYTES = 127;
 
-let ours;
-let child;
-let peer;
-let data;
-
 export const rows = [
   {
-    name: `${MEBIBYTES} MiB argument to a no-op`,
-    peer: "Mitogen",
+    what: `${MEBIBYTES} MiB argument to a no-op`,
     unit: "MiB/s",
-    goal: { ratioAtLeast: 5 },
-    setup: async () => {
-      data = Buffer.alloc(MEBIBYTES << 20);
-      ours = new Ours();
-      child = await ours.warmChild();
-      peer = await MitogenPeer.start();
+    per: MEBIBYTES,
+    ours: async (library) => {
+      const data = Buffer.alloc(MEBIBYTES << 20);
+      const ours = new Ours(library);
+      const child = await ours.warmChild();
+      return { run: () => timed(() => child.call(noop, data)), close: () => ours.close() };
     },
-    runA: async () => (MEBIBYTES * 1000) / (await timed(() => child.call(noop, data))),
-    runB: async () => MEBIBYTES / (await peer.seconds("blob", MEBIBYTES)),
-    teardown: async () => {
-      await Promise.allSettled([ours?.close(), peer?.close()]);
-    },
+    peers: [{ name: "Mitogen", goal: { ratioAtLeast: 6 }, start: () => MitogenPeer.side("blob", MEBIBYTES) }],
   },
 ];

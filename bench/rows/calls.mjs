@@ -1,6 +1,6 @@
 // No-op calls to a local child: one after the other, pipelined, and through nested children.
 import { noop } from "../functions.mjs";
-import { Ours, timeCalls, timed } from "../ours.mjs";
+import { Ours, timed } from "../ours.mjs";
 import { ForkPeer } from "../peers/fork.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
 
@@ -9,70 +9,72 @@ const PIPELINED = 5_000;
 const DEPTH = 10;
 const NESTED = 200;
 
-let ours;
-let child;
-let peer;
-
-async function closeBoth() {
-  await Promise.allSettled([ours?.close(), peer?.close()]);
-}
-
-async function setUp(startPeer) {
-  ours = new Ours();
-  child = await ours.warmChild();
-  peer = await startPeer();
-}
+/** Milliseconds that so many calls of `call` took, one after the other. */
+const oneByOne = (count, call) =>
+  timed(async () => {
+    for (let at = 0; at < count; at++) await call();
+  });
 
 export const rows = [
   {
-    name: "sequential no-op call",
-    peer: "Mitogen call",
-    unit: "µs/call",
-    goal: { ratioAtMost: 0.33 },
-    setup: () => setUp(MitogenPeer.start),
-    runA: () => timeCalls(child, SEQUENTIAL),
-    runB: async () => ((await peer.seconds("calls", SEQUENTIAL)) * 1e6) / SEQUENTIAL,
-    teardown: closeBoth,
+    what: "sequential no-op call",
+    unit: "µs",
+    per: SEQUENTIAL,
+    ours: async (library) => {
+      const ours = new Ours(library);
+      const child = await ours.warmChild();
+      return { run: () => oneByOne(SEQUENTIAL, () => child.call(noop)), close: () => ours.close() };
+    },
+    peers: [
+      {
+        name: "Mitogen call",
+        goal: { ratioAtMost: 0.4 },
+        start: () => MitogenPeer.side("calls", SEQUENTIAL),
+      },
+      {
+        name: "child_process.fork echo",
+        goal: { ratioAtMost: 1.3 },
+        start: () => {
+          const fork = new ForkPeer();
+          return { run: () => oneByOne(SEQUENTIAL, () => fork.echo()), close: () => fork.close() };
+        },
+      },
+    ],
   },
   {
-    name: "sequential no-op call",
-    peer: "child_process.fork echo",
-    unit: "µs/call",
-    goal: { ratioAtMost: 1.5 },
-    setup: () => setUp(() => new ForkPeer()),
-    runA: () => timeCalls(child, SEQUENTIAL),
-    runB: async () => {
-      const ms = await timed(async () => {
-        for (let call = 0; call < SEQUENTIAL; call++) await peer.echo();
-      });
-      return (ms * 1000) / SEQUENTIAL;
+    what: `${PIPELINED} pipelined no-op calls`,
+    unit: "µs",
+    per: PIPELINED,
+    ours: async (library) => {
+      const ours = new Ours(library);
+      const child = await ours.warmChild();
+      const burst = () => Promise.all(Array.from({ length: PIPELINED }, () => child.call(noop)));
+      return { run: () => timed(burst), close: () => ours.close() };
     },
-    teardown: closeBoth,
+    peers: [
+      {
+        name: "Mitogen call_async",
+        goal: { ratioAtMost: 0.2 },
+        start: () => MitogenPeer.side("pipelined", PIPELINED),
+      },
+    ],
   },
   {
-    name: `${PIPELINED} pipelined no-op calls`,
-    peer: "Mitogen call_async",
-    unit: "µs/call",
-    goal: { ratioAtMost: 0.25 },
-    setup: () => setUp(MitogenPeer.start),
-    runA: async () => {
-      const ms = await timed(() => Promise.all(Array.from({ length: PIPELINED }, () => child.call(noop))));
-      return (ms * 1000) / PIPELINED;
+    what: `call through ${DEPTH} nested locals`,
+    unit: "µs",
+    per: NESTED,
+    ours: async (library) => {
+      const ours = new Ours(library);
+      let child;
+      for (let depth = 0; depth < DEPTH; depth++) child = await ours.warmChild(child && { via: child });
+      return { run: () => oneByOne(NESTED, () => child.call(noop)), close: () => ours.close() };
     },
-    runB: async () => ((await peer.seconds("pipelined", PIPELINED)) * 1e6) / PIPELINED,
-    teardown: closeBoth,
-  },
-  {
-    name: `call through ${DEPTH} nested locals`,
-    peer: "Mitogen call",
-    unit: "µs/call",
-    goal: { ratioAtMost: 0.33 },
-    setup: async () => {
-      await setUp(MitogenPeer.start);
-      for (let depth = 1; depth < DEPTH; depth++) child = await ours.warmChild({ via: child });
-    },
-    runA: () => timeCalls(child, NESTED),
-    runB: async () => ((await peer.seconds("nested", DEPTH, NESTED)) * 1e6) / NESTED,
-    teardown: closeBoth,
+    peers: [
+      {
+        name: "Mitogen call",
+        goal: { ratioAtMost: 0.5 },
+        start: () => MitogenPeer.side("nested", DEPTH, NESTED),
+      },
+    ],
   },
 ];

@@ -2,38 +2,53 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { putFile } from "../../dist/index.js";
 import { Ours, timed } from "../ours.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
 
 const MEBIBYTES = 128;
 
-let folder;
-let path;
-let ours;
-let child;
-let peer;
+/** A file to send, alone in a folder of its own. */
+function makeFile() {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
+  const path = join(folder, "file");
+  writeFileSync(path, "");
+  truncateSync(path, MEBIBYTES << 20);
+  return { path, remove: () => rmSync(folder, { recursive: true }) };
+}
 
 export const rows = [
   {
-    name: `file of ${MEBIBYTES} MiB to a local child`,
-    peer: "Mitogen FileService",
+    what: `file of ${MEBIBYTES} MiB to a local child`,
     unit: "MiB/s",
-    goal: { ratioAtLeast: 2 },
-    setup: async () => {
-      folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
-      path = join(folder, "file");
-      writeFileSync(path, "");
-      truncateSync(path, MEBIBYTES << 20);
-      ours = new Ours();
-      child = await ours.warmChild();
-      peer = await MitogenPeer.start();
+    per: MEBIBYTES,
+    ours: async (library) => {
+      const file = makeFile();
+      const ours = new Ours(library);
+      const child = await ours.warmChild();
+      return {
+        run: () => timed(() => library.api.putFile(child, `${file.path}.ours`, file.path)),
+        close: async () => {
+          await ours.close();
+          file.remove();
+        },
+      };
     },
-    runA: async () => (MEBIBYTES * 1000) / (await timed(() => putFile(child, `${path}.ours`, path))),
-    runB: async () => MEBIBYTES / (await peer.seconds("file", path)),
-    teardown: async () => {
-      await Promise.allSettled([ours?.close(), peer?.close()]);
-      rmSync(folder, { recursive: true });
-    },
+    peers: [
+      {
+        name: "Mitogen FileService",
+        goal: { ratioAtLeast: 1.2 },
+        start: async () => {
+          const file = makeFile();
+          const peer = await MitogenPeer.start();
+          return {
+            run: () => peer.ms("file", file.path),
+            close: async () => {
+              await peer.close();
+              file.remove();
+            },
+          };
+        },
+      },
+    ],
   },
 ];

@@ -9,36 +9,40 @@ const IDLE_WORKER = `
 const { Worker } = require("worker_threads");
 new Worker("setInterval(() => {}, 1e6)", { eval: true }).on("online", () => console.log("online"));`;
 
-let ours;
-
 function residentMiB(pid) {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
 }
 
 export const rows = [
   {
-    name: "child RSS",
-    peer: "bare node, idle Worker",
+    what: "child RSS",
     unit: "MiB",
-    goal: { moreAtMost: 15 },
-    setup: () => {
-      ours = new Ours();
+    ours: (library) => {
+      const ours = new Ours(library);
+      const run = async () => {
+        const child = await ours.router.local();
+        const size = residentMiB(await child.call(ownPid));
+        await child.shutdown({ wait: true });
+        return size;
+      };
+      return { run, close: () => ours.close() };
     },
-    runA: async () => {
-      const child = await ours.router.local();
-      const size = residentMiB(await child.call(ownPid));
-      await child.shutdown({ wait: true });
-      return size;
-    },
-    runB: async () => {
-      const child = spawn(process.execPath, ["-e", IDLE_WORKER], { stdio: ["ignore", "pipe", "inherit"] });
-      const ended = once(child, "close");
-      await once(child.stdout, "data");
-      const size = residentMiB(child.pid);
-      child.kill("SIGKILL");
-      await ended;
-      return size;
-    },
-    teardown: () => ours?.close(),
+    peers: [
+      {
+        name: "bare node, idle Worker",
+        goal: { moreAtMost: 4 },
+        start: () => ({ run: measureIdleWorker }),
+      },
+    ],
   },
 ];
+
+async function measureIdleWorker() {
+  const child = spawn(process.execPath, ["-e", IDLE_WORKER], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "close");
+  await once(child.stdout, "data");
+  const size = residentMiB(child.pid);
+  child.kill("SIGKILL");
+  await ended;
+  return size;
+}

@@ -7,101 +7,89 @@ import { MitogenPeer } from "../peers/mitogen.mjs";
 const PARALLEL = 50;
 const USER = "mitogen-dash";
 
-let ours;
-let peer;
-let ssh;
-
-async function setUp(startPeer, { lab = false } = {}) {
-  if (lab) ssh = (await (await import("../../scripts/lab.mjs")).labUp()).ssh;
-  ours = new Ours();
-  peer = await startPeer?.();
-}
-
-async function tearDown() {
-  await Promise.allSettled([ours?.close(), peer?.close()]);
-  peer = undefined;
-}
-
-const overSsh = (router) =>
-  router.ssh({
-    hostname: ssh.host,
-    port: ssh.port,
-    username: USER,
-    identityFile: ssh.identityFile,
-    sshArgs: ["-F", ssh.config],
-  });
-
-async function startMany() {
-  let children = [];
-  const ms = await timed(async () => {
-    const start = async () => {
-      const child = await ours.router.local();
-      await child.call(noop);
-      return child;
-    };
-    children = await Promise.all(Array.from({ length: PARALLEL }, start));
-  });
-  await Promise.all(children.map((child) => child.shutdown({ wait: true })));
-  return ms;
-}
-
 export const rows = [
   {
-    name: "local() + first call",
-    peer: "bare node -e 0",
+    what: "local() + first call",
     unit: "ms",
     pairs: 11,
-    goal: { moreAtMost: 60 },
-    setup: () => setUp(),
-    runA: () => ours.timeStart((router) => router.local()),
-    runB: () => timeCommand(process.execPath, ["-e", "0"]),
-    teardown: tearDown,
-  },
-  {
-    name: "local() + first call",
-    peer: "Mitogen",
-    unit: "ms",
-    pairs: 11,
-    goal: { ratioAtMost: 0.6 },
-    setup: () => setUp(MitogenPeer.start),
-    runA: () => ours.timeStart((router) => router.local()),
-    runB: async () => (await peer.seconds("start")) * 1000,
-    teardown: tearDown,
-  },
-  {
-    name: "ssh() + first call, loopback",
-    peer: "bare ssh host node -e 0",
-    unit: "ms",
-    pairs: 9,
-    goal: { moreAtMost: 80 },
-    setup: () => setUp(undefined, { lab: true }),
-    runA: () => ours.timeStart(overSsh),
-    runB: () => timeCommand("ssh", ["-F", ssh.config, USER, "node -e 0"]),
-    teardown: tearDown,
-  },
-  {
-    name: "ssh() + first call, loopback",
-    peer: "Mitogen",
-    unit: "ms",
-    pairs: 9,
-    goal: { ratioAtMost: 1 },
-    setup: () => setUp(MitogenPeer.start, { lab: true }),
-    runA: () => ours.timeStart(overSsh),
-    runB: async () => {
-      const words = [ssh.host, ssh.port, USER, ssh.identityFile, ssh.config];
-      return (await peer.seconds("ssh", ...words)) * 1000;
+    ours: (library) => {
+      const ours = new Ours(library);
+      return { run: () => ours.timeStart((router) => router.local()), close: () => ours.close() };
     },
-    teardown: tearDown,
+    peers: [
+      {
+        name: "Mitogen",
+        goal: { ratioAtMost: 0.33, cpuRatioAtMost: 0.33 },
+        start: () => MitogenPeer.side("start"),
+      },
+      {
+        name: "bare node -e 0",
+        goal: { ratioAtMost: 1.6 },
+        start: () => ({ run: () => timeCommand(process.execPath, ["-e", "0"]) }),
+      },
+    ],
   },
   {
-    name: `${PARALLEL} locals in parallel, first call on each`,
-    peer: "Mitogen",
+    what: "ssh() + first call, loopback",
+    unit: "ms",
+    pairs: 9,
+    ours: async (library) => {
+      const { host, port, identityFile, config } = await labSsh();
+      const options = { hostname: host, port, username: USER, identityFile, sshArgs: ["-F", config] };
+      const ours = new Ours(library);
+      return { run: () => ours.timeStart((router) => router.ssh(options)), close: () => ours.close() };
+    },
+    peers: [
+      {
+        name: "bare ssh host node -e 0",
+        goal: { ratioAtMost: 1.15 },
+        start: async () => {
+          const { config } = await labSsh();
+          return { run: () => timeCommand("ssh", ["-F", config, USER, "node -e 0"]) };
+        },
+      },
+      {
+        name: "Mitogen",
+        goal: { ratioAtMost: 1 },
+        start: async () => {
+          const { host, port, identityFile, config } = await labSsh();
+          return await MitogenPeer.side("ssh", host, port, USER, identityFile, config);
+        },
+      },
+    ],
+  },
+  {
+    what: `${PARALLEL} locals in parallel, first call on each`,
     unit: "ms",
     pairs: 3,
-    goal: { ratioAtMost: 0.33 },
-    setup: () => setUp(MitogenPeer.start),
-    runA: startMany,
-    runB: async () => (await peer.seconds("parallel", PARALLEL)) * 1000,
-    teardown: tearDown,
+    ours: (library) => {
+      const ours = new Ours(library);
+      let children = [];
+      const connect = async () => {
+        const child = await ours.router.local();
+        await child.call(noop);
+        return child;
+      };
+      return {
+        run: () =>
+          timed(async () => {
+            children = await Promise.all(Array.from({ length: PARALLEL }, connect));
+          }),
+        after: () => Promise.all(children.map((child) => child.shutdown({ wait: true }))),
+        close: () => ours.close(),
+      };
+    },
+    peers: [
+      {
+        name: "Mitogen",
+        goal: { ratioAtMost: 0.4, cpuRatioAtMost: 0.4 },
+        start: () => MitogenPeer.side("parallel", PARALLEL),
+      },
+    ],
   },
 ];
+
+async function labSsh() {
+  const { labUp } = await import("../../scripts/lab.mjs");
+  return (await labUp()).ssh;
+}

@@ -1,0 +1,21 @@
+// What `npm run bench -- …` takes.
+import { parseArgs } from "node:util";
+
+/**
+ * `names` choose rows by a part of their file, name or peer, in any case; none choose all.
+ * `against` is a revision to compare with instead of the peers, `pairs` how often each side runs (else what the row
+ * says), `json` a file for the results. Throws on an unknown option and on a number of pairs that is none.
+ */
+export function parseOptions(args) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { against: { type: "string" }, json: { type: "string" }, pairs: { type: "string" } },
+  });
+  const { against, json, pairs } = values;
+  if (pairs !== undefined && !/^[1-9]\d{0,3}$/.test(pairs)) {
+    throw new Error(`--pairs wants a number from 1 to 9999, not ${pairs}`);
+  }
+  const names = positionals.map((name) => name.toLowerCase());
+  return { names, against, json, pairs: pairs === undefined ? undefined : Number(pairs) };
+}
