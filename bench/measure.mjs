@@ -46,10 +46,11 @@ export async function measure({ unit, per = 1, pairs = PAIRS }, starts) {
 async function runOnce(side, unit, per) {
   await side.before?.();
   const before = treeCpuMs();
-  const result = await side.run();
-  const cpu = treeCpuMs() - before;
+  const found = await side.run();
+  const after = treeCpuMs();
   await side.after?.();
-  return { value: VALUES[unit](result, per), cpu: isTime(unit) ? VALUES[unit](cpu, per) : cpu };
+  const { value, cpu } = typeof found === "number" ? { value: found, cpu: after - before } : found;
+  return { value: VALUES[unit](value, per), cpu: isTime(unit) ? VALUES[unit](cpu, per) : cpu };
 }
 
 async function failing(work) {

@@ -4,18 +4,21 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const PYTHON = "/usr/bin/python3";
+export const PYTHON = "/usr/bin/python3";
 const SCRIPT = fileURLToPath(new URL("mitogen_peer.py", import.meta.url));
+
+/** Throws, saying what to do, if there is no Mitogen to compare with. */
+export function requireMitogen() {
+  if (spawnSync(PYTHON, ["-c", "import mitogen"]).status === 0) return;
+  throw new Error("Mitogen is not installed: run `node scripts/lab.mjs up --peers` as root on Debian");
+}
 
 export class MitogenPeer {
   #process;
   #lines;
 
   static async start() {
-    const probe = spawnSync(PYTHON, ["-c", "import mitogen"]);
-    if (probe.status !== 0) {
-      throw new Error("Mitogen is not installed: run `node scripts/lab.mjs up --peers` as root on Debian");
-    }
+    requireMitogen();
     const peer = new MitogenPeer();
     peer.#process = spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] });
     peer.#lines = createInterface({ input: peer.#process.stdout })[Symbol.asyncIterator]();

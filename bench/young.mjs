@@ -1,0 +1,71 @@
+// Programs that start, do one thing and end: each run is a fresh process, with ours installed as for a user.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { PYTHON, requireMitogen } from "./peers/mitogen.mjs";
+
+const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
+const MEASURED = fileURLToPath(new URL("measured.py", import.meta.url));
+
+/**
+ * A side that runs a script of `programs/` with `library`. It answers what `pick` makes of the JSON that the script prints
+ * on its last line; without `pick`, wall and CPU time of the whole run.
+ */
+export function youngProgram(library, script, { args = [], env = {}, pick } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
+  cpSync(PROGRAMS, folder, { recursive: true });
+  install(library, join(folder, "node_modules"));
+  // Neither finds what the other has cached, nor leaves something in the user's own cache.
+  const settings = { cwd: folder, env: { XDG_CACHE_HOME: join(folder, "cache"), ...env } };
+  return {
+    run: async () =>
+      picked(await runMeasured([process.execPath, join(folder, script), ...args], settings), pick),
+    close: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+/** The same of a Python script. */
+export function youngMitogen(script, { pick } = {}) {
+  requireMitogen();
+  return { run: async () => picked(await runMeasured([PYTHON, join(PROGRAMS, script)]), pick) };
+}
+
+/** A side that runs a command. */
+export function youngCommand(words) {
+  return { run: async () => picked(await runMeasured(words)) };
+}
+
+async function runMeasured(words, { cwd, env } = {}) {
+  const child = spawn(PYTHON, [MEASURED, ...words], {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  const [printed, logged, cost, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    text(child.stdio[3]),
+    once(child, "close"),
+  ]);
+  if (code !== 0) throw new Error(`${words.join(" ")} ended with ${code}: ${logged.slice(-1000)}`);
+  return { ...JSON.parse(cost), printed };
+}
+
+function picked({ ms, cpu, printed }, pick) {
+  return pick ? pick(JSON.parse(printed.trim().split("\n").at(-1))) : { value: ms, cpu };
+}
+
+/** The package is copied, as npm would; its dependencies are those of the checkout. */
+function install({ root, manifest }, target) {
+  const own = join(target, manifest.name);
+  cpSync(join(root, "package.json"), join(own, "package.json"));
+  cpSync(join(root, "dist"), join(own, "dist"), { recursive: true });
+  for (const name of Object.keys(manifest.dependencies ?? {})) {
+    mkdirSync(dirname(join(target, name)), { recursive: true });
+    symlinkSync(join(root, "node_modules", name), join(target, name));
+  }
+}
