@@ -1,6 +1,8 @@
 // Turns what was measured into lines of markdown, and judges it.
 import { cpuUnit, isHigherBetter } from "./measure.mjs";
 
+const SHOWN_CHARACTERS = 300; // Of an error; the JSON has all of it.
+
 export const PEERS_HEADER = header(
   "what",
   "peer",
@@ -81,7 +83,8 @@ export function againstLine(row, { value, cpu }) {
 }
 
 export function failedLine(what, beside, error) {
-  return line(what, beside, `not run: ${error.message.replaceAll("\n", " ").replaceAll("|", "/")}`);
+  const message = error.message.replaceAll("\n", " ").replaceAll("|", "/");
+  return line(what, beside, `not run: ${message.slice(0, SHOWN_CHARACTERS)}`);
 }
 
 function header(...cells) {

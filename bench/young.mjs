@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { PYTHON, requireMitogen } from "./peers/mitogen.mjs";
 
 const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
+const CPU = fileURLToPath(new URL("cpu.mjs", import.meta.url));
 const MEASURED = fileURLToPath(new URL("measured.py", import.meta.url));
 
 /**
@@ -18,6 +19,7 @@ const MEASURED = fileURLToPath(new URL("measured.py", import.meta.url));
 export function youngProgram(library, script, { args = [], env = {}, pick } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
   cpSync(PROGRAMS, folder, { recursive: true });
+  cpSync(CPU, join(folder, "cpu.mjs"));
   install(library, join(folder, "node_modules"));
   // Neither finds what the other has cached, nor leaves something in the user's own cache.
   const settings = { cwd: folder, env: { XDG_CACHE_HOME: join(folder, "cache"), ...env } };
@@ -51,7 +53,7 @@ async function runMeasured(words, { cwd, env } = {}) {
     text(child.stdio[3]),
     once(child, "close"),
   ]);
-  if (code !== 0) throw new Error(`${words.join(" ")} ended with ${code}: ${logged.slice(-1000)}`);
+  if (code !== 0) throw new Error(`${words.slice(0, 2).join(" ")} ended with ${code}: ${logged.trim()}`);
   return { ...JSON.parse(cost), printed };
 }
 

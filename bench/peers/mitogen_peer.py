@@ -9,9 +9,13 @@ Mitogen's side of the benchmarks: one command per line on stdin, one line of sec
                          ssh() and the first call
     parallel 50          so many local() at once, and the first call on each
     blob 127             a no-op call with an argument of so many MiB
-    file PATH            the child gets a file from the FileService of this process
+    file PATH TARGET     the child gets a file from the FileService of this process
+    checked_file PATH TARGET
+                         the same, with SHA-256 at both ends, and on the disk at the end
 """
 
+import hashlib
+import os
 import sys
 import threading
 import time
@@ -33,6 +37,35 @@ def fetch(context, path, target):
         ok, metadata = mitogen.service.FileService.get(context, path, sink)
     if not ok:
         raise RuntimeError("the transfer failed")
+
+
+class HashingSink:
+    def __init__(self, sink):
+        self.sink = sink
+        self.hash = hashlib.sha256()
+
+    def write(self, data):
+        self.hash.update(data)
+        self.sink.write(data)
+
+
+def fetch_checked(context, path, target):
+    with open(target, "wb") as sink:
+        hashing = HashingSink(sink)
+        ok, metadata = mitogen.service.FileService.get(context, path, hashing)
+        sink.flush()
+        os.fsync(sink.fileno())
+    if not ok:
+        raise RuntimeError("the transfer failed")
+    return hashing.hash.hexdigest()
+
+
+def hash_of(path):
+    found = hashlib.sha256()
+    with open(path, "rb") as source:
+        for chunk in iter(lambda: source.read(1 << 20), b""):
+            found.update(chunk)
+    return found.hexdigest()
 
 
 class Peer:
@@ -125,13 +158,28 @@ class Peer:
         data = mitogen.core.Blob(bytes(int(mebibytes) << 20))
         return timed(lambda: child.call(noop, data))
 
-    def file(self, path):
+    def file(self, path, target):
+        child = self.child_with_files(path)
+        return timed(lambda: child.call(fetch, self.router.myself(), path, target))
+
+    def checked_file(self, path, target):
+        child = self.child_with_files(path)
+
+        def work():
+            receiver = child.call_async(fetch_checked, self.router.myself(), path, target)
+            ours = hash_of(path)
+            if receiver.get().unpickle() != ours:
+                raise RuntimeError("the copy differs")
+
+        return timed(work)
+
+    def child_with_files(self, path):
         child = self.warm_child()
         if self.files is None:
             self.files = mitogen.service.FileService(self.router)
             self.pool = mitogen.service.Pool(self.router, services=[self.files])
             self.files.register(path)
-        return timed(lambda: child.call(fetch, self.router.myself(), path, path + ".theirs"))
+        return child
 
 
 def timed(work):

@@ -2,6 +2,7 @@
 import { noop } from "../functions.mjs";
 import { Ours, timed } from "../ours.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
+import { barePipe } from "../peers/pipe.mjs";
 
 const MEBIBYTES = 127;
 
@@ -16,6 +17,9 @@ export const rows = [
       const child = await ours.warmChild();
       return { run: () => timed(() => child.call(noop, data)), close: () => ours.close() };
     },
-    peers: [{ name: "Mitogen", goal: { ratioAtLeast: 6 }, start: () => MitogenPeer.side("blob", MEBIBYTES) }],
+    peers: [
+      { name: "Mitogen", goal: { ratioAtLeast: 6 }, start: () => MitogenPeer.side("blob", MEBIBYTES) },
+      { name: "floor: the same through a bare pipe", start: () => barePipe(MEBIBYTES) },
+    ],
   },
 ];

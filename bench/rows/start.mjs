@@ -1,11 +1,48 @@
-// From nothing to the first answer: local, over ssh, and many at once.
-import { noop } from "../functions.mjs";
+// From nothing to the first answer on this machine: one context and many at once; and from there to nothing again.
 import { Ours, timed } from "../ours.mjs";
 import { timeCommand } from "../peers/command.mjs";
+import { IdleNode } from "../peers/idle.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
 
 const PARALLEL = 50;
-const USER = "mitogen-dash";
+
+const timeBareNode = () => timeCommand(process.execPath, ["-e", "0"]);
+
+const shutdownOf = (count) => ({
+  what: `shutdown of ${count} locals, per context`,
+  unit: "ms",
+  per: count,
+  pairs: 3,
+  ours: (library) => {
+    let ours;
+    return {
+      before: async () => {
+        ours = new Ours(library);
+        await Promise.all(Array.from({ length: count }, () => ours.warmChild()));
+      },
+      run: () => timed(() => ours.close()),
+      close: () => ours?.close(),
+    };
+  },
+  peers: [
+    { name: "–", goal: { atMost: 12, cpuAtMost: 2 } },
+    {
+      name: "floor: the end of bare nodes, each with a Worker",
+      start: () => {
+        let nodes = [];
+        const close = () => Promise.all(nodes.map((node) => node.close()));
+        return {
+          before: async () => {
+            nodes = Array.from({ length: count }, () => new IdleNode());
+            await Promise.all(nodes.map((node) => node.online));
+          },
+          run: () => timed(close),
+          close,
+        };
+      },
+    },
+  ],
+});
 
 export const rows = [
   {
@@ -22,40 +59,7 @@ export const rows = [
         goal: { ratioAtMost: 0.33, cpuRatioAtMost: 0.33 },
         start: () => MitogenPeer.side("start"),
       },
-      {
-        name: "bare node -e 0",
-        goal: { ratioAtMost: 1.6 },
-        start: () => ({ run: () => timeCommand(process.execPath, ["-e", "0"]) }),
-      },
-    ],
-  },
-  {
-    what: "ssh() + first call, loopback",
-    unit: "ms",
-    pairs: 9,
-    ours: async (library) => {
-      const { host, port, identityFile, config } = await labSsh();
-      const options = { hostname: host, port, username: USER, identityFile, sshArgs: ["-F", config] };
-      const ours = new Ours(library);
-      return { run: () => ours.timeStart((router) => router.ssh(options)), close: () => ours.close() };
-    },
-    peers: [
-      {
-        name: "bare ssh host node -e 0",
-        goal: { ratioAtMost: 1.15 },
-        start: async () => {
-          const { config } = await labSsh();
-          return { run: () => timeCommand("ssh", ["-F", config, USER, "node -e 0"]) };
-        },
-      },
-      {
-        name: "Mitogen",
-        goal: { ratioAtMost: 1 },
-        start: async () => {
-          const { host, port, identityFile, config } = await labSsh();
-          return await MitogenPeer.side("ssh", host, port, USER, identityFile, config);
-        },
-      },
+      { name: "bare node -e 0", goal: { ratioAtMost: 1.6 }, start: () => ({ run: timeBareNode }) },
     ],
   },
   {
@@ -65,15 +69,10 @@ export const rows = [
     ours: (library) => {
       const ours = new Ours(library);
       let children = [];
-      const connect = async () => {
-        const child = await ours.router.local();
-        await child.call(noop);
-        return child;
-      };
       return {
         run: () =>
           timed(async () => {
-            children = await Promise.all(Array.from({ length: PARALLEL }, connect));
+            children = await Promise.all(Array.from({ length: PARALLEL }, () => ours.warmChild()));
           }),
         after: () => Promise.all(children.map((child) => child.shutdown({ wait: true }))),
         close: () => ours.close(),
@@ -85,11 +84,14 @@ export const rows = [
         goal: { ratioAtMost: 0.4, cpuRatioAtMost: 0.4 },
         start: () => MitogenPeer.side("parallel", PARALLEL),
       },
+      {
+        name: `floor: ${PARALLEL} × node -e 0 at once`,
+        start: () => ({
+          run: () => timed(() => Promise.all(Array.from({ length: PARALLEL }, timeBareNode))),
+        }),
+      },
     ],
   },
+  shutdownOf(50),
+  shutdownOf(200),
 ];
-
-async function labSsh() {
-  const { labUp } = await import("../../scripts/lab.mjs");
-  return (await labUp()).ssh;
-}

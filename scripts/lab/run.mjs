@@ -51,7 +51,7 @@ export async function step(name, work) {
   const start = performance.now();
   const note = (await work()).trim().replaceAll("\n", "\n     ");
   const seconds = ((performance.now() - start) / 1000).toFixed(2);
-  console.log(`lab: ${name.padEnd(10)} ${seconds.padStart(6)} s  ${note}`);
+  console.error(`lab: ${name.padEnd(10)} ${seconds.padStart(6)} s  ${note}`);
 }
 
 /** True when the file now holds another text than before. */

@@ -27,7 +27,8 @@ else bridge(positionals);
 
 /** Timers of one length fire in the order they were made in, so nothing is reordered; up to 1 ms early by another's clock. */
 function later(action) {
-  setTimeout(action, delayMs && delayMs + 1);
+  if (delayMs === 0) action();
+  else setTimeout(action, delayMs + 1);
 }
 
 function relay(from, to) {

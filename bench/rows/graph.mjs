@@ -1,0 +1,65 @@
+// The first call of a function whose module imports many others, over a link with a delay.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { noop } from "../functions.mjs";
+import { Ours, timed } from "../ours.mjs";
+
+const MODULES = 600;
+const ROUND_TRIP_MS = 250;
+const PROXY = fileURLToPath(new URL("../../tests/support/delay-proxy.mjs", import.meta.url));
+const LINK = [process.execPath, PROXY, "--delay-ms", String(ROUND_TRIP_MS / 2), "--"];
+
+/** The first call of `fn` in a new context at the other end of the link. */
+function firstCall(library, fn, remove = () => {}) {
+  const ours = new Ours(library);
+  let context;
+  return {
+    before: async () => {
+      context = await ours.router.exec({ command: LINK, nodePath: process.execPath });
+    },
+    run: () => timed(() => context.call(fn)),
+    after: () => context.shutdown({ wait: true }),
+    close: async () => {
+      await ours.close();
+      remove();
+    },
+  };
+}
+
+export const rows = [
+  {
+    what: `first call of a function whose graph has ${MODULES} modules, round trip ${ROUND_TRIP_MS} ms`,
+    unit: "ms",
+    pairs: 5,
+    ours: async (library) => {
+      const { folder, root } = makeModules();
+      const { count } = await import(pathToFileURL(root).href);
+      return firstCall(library, count, () => rmSync(folder, { recursive: true }));
+    },
+    peers: [
+      {
+        name: "first call of a no-op",
+        goal: { moreAtMost: ROUND_TRIP_MS },
+        start: (library) => firstCall(library, noop),
+      },
+    ],
+  },
+];
+
+/** A tree: each module imports two others and exports how many there are below it, itself included. */
+function makeModules() {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
+  const nameOf = (at) => `module-${at}.mjs`;
+  for (let at = 1; at <= MODULES; at++) {
+    const below = [2 * at, 2 * at + 1].filter((each) => each <= MODULES);
+    const imports = below.map((each) => `import { count as count${each} } from "./${nameOf(each)}";\n`);
+    const sum = ["1", ...below.map((each) => `count${each}()`)].join(" + ");
+    writeFileSync(
+      join(folder, nameOf(at)),
+      `${imports.join("")}export function count() {\n  return ${sum};\n}\n`,
+    );
+  }
+  return { folder, root: join(folder, nameOf(1)) };
+}
