@@ -9,8 +9,10 @@ import { buildRevision } from "./revision.mjs";
 import { AGAINST_HEADER, againstLine, compare, failedLine, judge, PEERS_HEADER, peerLine } from "./table.mjs";
 
 const options = parseOptions(process.argv.slice(2));
-// What changes Node's own start would change ours and leave others as they are.
-for (const name of Object.keys(process.env)) if (name.startsWith("NODE_")) delete process.env[name];
+// What changes Node's own start would change ours and leave others as they are; rows set what they are about.
+for (const name of Object.keys(process.env)) {
+  if (name.startsWith("NODE_") || name === "MITOGEN_CACHE") delete process.env[name];
+}
 
 const rows = await chooseRows(options.names);
 const then = options.against === undefined ? undefined : buildRevision(options.against);

@@ -30,6 +30,11 @@ export function youngProgram(library, script, { args = [], env = {}, pick } = {}
   };
 }
 
+/** The same of a script that needs no library. */
+export function youngBare(script) {
+  return youngCommand([process.execPath, join(PROGRAMS, script)]);
+}
+
 /** The same of a Python script. */
 export function youngMitogen(script, { pick } = {}) {
   requireMitogen();

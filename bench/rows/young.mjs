@@ -1,7 +1,7 @@
 // What a user waits for first: programs that have just started.
 import { MitogenPeer } from "../peers/mitogen.mjs";
 import { bareRpc } from "../peers/rpc.mjs";
-import { youngMitogen, youngProgram } from "../young.mjs";
+import { youngBare, youngMitogen, youngProgram } from "../young.mjs";
 
 const FIRST_CALLS = 500;
 const BURST = 5_000;
@@ -17,6 +17,10 @@ const firstScript = (env) => ({
       name: "Mitogen",
       goal: { ratioAtMost: 0.55, cpuRatioAtMost: 0.75 },
       start: () => youngMitogen("first_script.py"),
+    },
+    {
+      name: "floor: bare Node, one message to another and back",
+      start: () => youngBare("bare-first-script.mjs"),
     },
   ],
 });
