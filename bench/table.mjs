@@ -66,7 +66,7 @@ export function peerLine(row, peer, found) {
     amount(value.theirs, row.unit),
     withSpread(value.ratio),
     cpuCell(row.unit, cpu, cpu.ratio && `${digits(cpu.ratio.median)} ×`),
-    judged?.map(([text]) => text).join(", ") ?? "(floor)",
+    judged?.map(([text]) => text).join(", ") ?? "–",
     judged === undefined ? "" : judged.every(([, isMet]) => isMet) ? "yes" : "**no**",
   );
 }

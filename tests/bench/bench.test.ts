@@ -46,6 +46,14 @@ describe("rows", async () => {
     }
   });
 
+  it("are all in the table of the README", () => {
+    const readme = readFileSync(join(repoRoot, "bench/README.md"), "utf8");
+    for (const { what, peers } of rows) {
+      for (const { name } of peers)
+        assert.ok(readme.includes(`\n| ${what} | ${name} | `), `${what} / ${name}`);
+    }
+  });
+
   it("have a unit and goals that can be judged", () => {
     for (const { what, unit, peers } of rows) {
       assert.ok(["ms", "µs", "MiB/s", "MiB"].includes(unit), `${what}: ${unit}`);
