@@ -13,34 +13,27 @@ const options = parseOptions(process.argv.slice(2));
 for (const name of Object.keys(process.env)) {
   if (name.startsWith("NODE_") || name === "MITOGEN_CACHE") delete process.env[name];
 }
+// What is removed when the process exits is not when a signal ends it.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 const rows = await chooseRows(options.names);
 const then = options.against === undefined ? undefined : buildRevision(options.against);
+
+const now = await loadLibrary(here);
+const before = then && (await loadLibrary(then.root));
 const lines = [];
 const results = [];
-try {
-  const now = await loadLibrary(here);
-  const before = then && (await loadLibrary(then.root));
-  for (const row of rows) {
-    const settings = { ...row, pairs: options.pairs ?? row.pairs };
-    if (before) {
-      const sides = await measure(
-        settings,
-        [now, before].map((library) => () => row.ours(library)),
-      );
-      report(row, undefined, sides);
-    } else {
-      const peers = row.peers.filter(({ start }) => start);
-      const starts = [row.ours, ...peers.map(({ start }) => start)];
-      const [ours, ...theirs] = await measure(
-        settings,
-        starts.map((start) => () => start(now)),
-      );
-      for (const peer of row.peers) report(row, peer, [ours, theirs[peers.indexOf(peer)]]);
-    }
+for (const row of rows) {
+  const settings = { ...row, pairs: options.pairs ?? row.pairs };
+  if (before) {
+    const starts = [() => row.ours(now), () => row.ours(before)];
+    report(row, undefined, await measure(settings, starts));
+  } else {
+    const peers = row.peers.filter(({ start }) => start);
+    const starts = [row.ours, ...peers.map(({ start }) => start)].map((start) => start.bind(undefined, now));
+    const [ours, ...theirs] = await measure(settings, starts);
+    for (const peer of row.peers) report(row, peer, [ours, theirs[peers.indexOf(peer)]]);
   }
-} finally {
-  then?.remove();
 }
 
 const machine = `Node ${process.version}, ${process.platform} ${process.arch}, ${cpus().length} × ${cpus()[0]?.model}`;

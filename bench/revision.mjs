@@ -1,20 +1,19 @@
 // Another revision of this repository, built in a temporary folder.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { here } from "./library.mjs";
+import { scratchFolder } from "./scratch.mjs";
 
 /**
- * The caller removes it. The current checkout's node_modules serve it too as long as both have the same package-lock.json;
+ * Answers its commit and folder. The current checkout's node_modules serve it too as long as both have the same package-lock.json;
  * else its own are installed. Throws if there is no such revision or if it cannot be built.
  */
 export function buildRevision(name) {
   const commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`)
     .toString()
     .trim();
-  const root = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
-  const remove = () => rmSync(root, { recursive: true, force: true });
+  const root = scratchFolder();
   try {
     const archive = git("archive", commit);
     execFileSync("tar", ["-x", "-C", root], { input: archive });
@@ -22,10 +21,9 @@ export function buildRevision(name) {
     else execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: root, stdio: ["ignore", 2, 2] });
     execFileSync(process.execPath, ["scripts/build.mjs", "--quiet"], { cwd: root, stdio: ["ignore", 2, 2] });
   } catch (error) {
-    remove();
     throw new Error(`Cannot build ${name}: ${error.message}`, { cause: error });
   }
-  return { commit, root, remove };
+  return { commit, root };
 }
 
 function git(...args) {

@@ -1,12 +1,12 @@
 // Programs that start, do one thing and end: each run is a fresh process, with ours installed as for a user.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { PYTHON, requireMitogen } from "./peers/mitogen.mjs";
+import { scratchFolder } from "./scratch.mjs";
 
 const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
 const CPU = fileURLToPath(new URL("cpu.mjs", import.meta.url));
@@ -17,17 +17,14 @@ const MEASURED = fileURLToPath(new URL("measured.py", import.meta.url));
  * on its last line; without `pick`, wall and CPU time of the whole run.
  */
 export function youngProgram(library, script, { args = [], env = {}, pick } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
+  const folder = scratchFolder();
   cpSync(PROGRAMS, folder, { recursive: true });
   cpSync(CPU, join(folder, "cpu.mjs"));
   install(library, join(folder, "node_modules"));
   // Neither finds what the other has cached, nor leaves something in the user's own cache.
   const settings = { cwd: folder, env: { XDG_CACHE_HOME: join(folder, "cache"), ...env } };
-  return {
-    run: async () =>
-      picked(await runMeasured([process.execPath, join(folder, script), ...args], settings), pick),
-    close: () => rmSync(folder, { recursive: true }),
-  };
+  const words = [process.execPath, join(folder, script), ...args];
+  return { run: async () => picked(await runMeasured(words, settings), pick) };
 }
 
 /** The same of a script that needs no library. */

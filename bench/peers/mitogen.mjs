@@ -15,12 +15,14 @@ export function requireMitogen() {
 
 export class MitogenPeer {
   #process;
+  #ended;
   #lines;
 
   static async start() {
     requireMitogen();
     const peer = new MitogenPeer();
     peer.#process = spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] });
+    peer.#ended = once(peer.#process, "exit");
     peer.#lines = createInterface({ input: peer.#process.stdout })[Symbol.asyncIterator]();
     await peer.#nextLine();
     return peer;
@@ -40,10 +42,10 @@ export class MitogenPeer {
     return Number(answer) * 1000;
   }
 
+  /** Safe to call twice. */
   async close() {
-    const ended = once(this.#process, "exit");
     this.#process.stdin.end();
-    await ended;
+    await this.#ended;
   }
 
   async #nextLine() {

@@ -1,13 +1,13 @@
 // A file to a local child, and over ssh. It holds zeros: of random bytes Mitogen sends a fifth as many, the others as many.
 
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { labSsh } from "../lab.mjs";
 import { Ours, timed } from "../ours.mjs";
 import { timeCommand } from "../peers/command.mjs";
 import { bareCopy } from "../peers/copy.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
+import { scratchFolder } from "../scratch.mjs";
 
 const MEBIBYTES = 128;
 
@@ -78,29 +78,25 @@ export const rows = [
 ];
 
 /** A side that is what `start({ source, target })` answers; before each run there is no file `target`. */
-async function sending(start, { targetFolder, ...more } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
-  const source = join(folder, "source");
-  const target = join(targetFolder ?? folder, `${basename(folder)}-target`);
+async function sending(start) {
+  const folder = scratchFolder();
+  chmodSync(folder, 0o777); // Over ssh another user writes there.
+  const [source, target] = ["source", "target"].map((name) => join(folder, name));
   writeFileSync(source, "");
   truncateSync(source, MEBIBYTES << 20);
-  const side = await start({ source, target, ...more });
+  const side = await start({ source, target });
   return {
     ...side,
     before: async () => {
       rmSync(target, { force: true });
       await side.before?.();
     },
-    close: async () => {
-      await side.close?.();
-      for (const path of [folder, target]) rmSync(path, { recursive: true, force: true });
-    },
   };
 }
 
 async function sendingOverSsh(start) {
   const lab = await labSsh();
-  return await sending(start, { targetFolder: lab.account.home, lab });
+  return await sending((paths) => start({ ...paths, lab }));
 }
 
 function mitogenSending(command) {

@@ -1,10 +1,10 @@
 // The first call of a function whose module imports many others, over a link with a delay.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { noop } from "../functions.mjs";
 import { Ours, timed } from "../ours.mjs";
+import { scratchFolder } from "../scratch.mjs";
 
 const MODULES = 600;
 const ROUND_TRIP_MS = 250;
@@ -12,7 +12,7 @@ const PROXY = fileURLToPath(new URL("../../tests/support/delay-proxy.mjs", impor
 const LINK = [process.execPath, PROXY, "--delay-ms", String(ROUND_TRIP_MS / 2), "--"];
 
 /** The first call of `fn` in a new context at the other end of the link. */
-function firstCall(library, fn, remove = () => {}) {
+function firstCall(library, fn) {
   const ours = new Ours(library);
   let context;
   return {
@@ -21,10 +21,7 @@ function firstCall(library, fn, remove = () => {}) {
     },
     run: () => timed(() => context.call(fn)),
     after: () => context.shutdown({ wait: true }),
-    close: async () => {
-      await ours.close();
-      remove();
-    },
+    close: () => ours.close(),
   };
 }
 
@@ -34,9 +31,8 @@ export const rows = [
     unit: "ms",
     pairs: 5,
     ours: async (library) => {
-      const { folder, root } = makeModules();
-      const { count } = await import(pathToFileURL(root).href);
-      return firstCall(library, count, () => rmSync(folder, { recursive: true }));
+      const { count } = await import(pathToFileURL(makeModules()).href);
+      return firstCall(library, count);
     },
     peers: [
       {
@@ -48,9 +44,9 @@ export const rows = [
   },
 ];
 
-/** A tree: each module imports two others and exports how many there are below it, itself included. */
+/** Answers the path of the first. A tree: each module imports two others and exports how many there are below it, itself included. */
 function makeModules() {
-  const folder = mkdtempSync(join(tmpdir(), "mitogen-bench-"));
+  const folder = scratchFolder();
   const nameOf = (at) => `module-${at}.mjs`;
   for (let at = 1; at <= MODULES; at++) {
     const below = [2 * at, 2 * at + 1].filter((each) => each <= MODULES);
@@ -61,5 +57,5 @@ function makeModules() {
       `${imports.join("")}export function count() {\n  return ${sum};\n}\n`,
     );
   }
-  return { folder, root: join(folder, nameOf(1)) };
+  return join(folder, nameOf(1));
 }
