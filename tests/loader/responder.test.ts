@@ -290,6 +290,8 @@ test("ModuleResponder answers with the name of a package that is provided by the
 
 test("ModuleResponder refuses hostile requests of every sort, and lives on (SEC-01)", async (t) => {
   const records = captureLogs(t, "warning");
+  // All are one burst, however slow the machine is.
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const served = servedChild();
   await served.prepare(TOP);
   const specifiers = [
