@@ -126,6 +126,7 @@ export async function buildPayload(log = console.log) {
   log(`  largest: ${payload.largest}`);
   if (compressed.length > PAYLOAD_BUDGET_BYTES) throw new Error("The payload is over its budget");
   write("payload", "PAYLOAD", compressed.toString("base64"));
+  await checkCommand(compressed.length, log);
 
   for (const { name, entryPoint, mayTravel } of PARTS) {
     const part = await bundle(entryPoint, mayTravel, {
@@ -133,8 +134,9 @@ export async function buildPayload(log = console.log) {
       after: `;return module.exports})\n//# sourceURL=mitogen:${name}`,
       plugins: [takeFromPayload],
     });
-    log(`${name}: ${part.text.length} bytes, ${deflateRawSync(part.text, { level: 9 }).length} compressed`);
-    write(name, `${name.toUpperCase().replace("-", "_")}_SOURCE`, part.text);
+    const packed = deflateRawSync(part.text, { level: 9 });
+    log(`${name}: ${part.text.length} bytes, ${packed.length} compressed`);
+    write(name, `${name.toUpperCase().replace("-", "_")}_PART`, packed.toString("base64"));
   }
 
   const program = await bundle(SSH_PROGRAM.entryPoint, SSH_PROGRAM.mayTravel, {
@@ -142,6 +144,17 @@ export async function buildPayload(log = console.log) {
     after: ";return module.exports})",
   });
   write("ssh-program", "SSH_PROGRAM_SOURCE", program.text);
+}
+
+/** The command line depends on the length of the payload. */
+async function checkCommand(payloadBytes, log) {
+  const options = { bundle: true, format: "esm", platform: "node", write: false };
+  const { outputFiles } = await build({ ...options, entryPoints: ["src/bootstrap/command.ts"] });
+  const source = Buffer.from(outputFiles[0].contents).toString("base64");
+  const { bootCommand } = await import(`data:text/javascript;base64,${source}`);
+  const { length } = bootCommand("0123456789abcdef", payloadBytes, []);
+  log(`command line: ${length} bytes (budget ${COMMAND_BUDGET_BYTES})`);
+  if (length > COMMAND_BUDGET_BYTES) throw new Error("The command line is over its budget");
 }
 
 async function bundle(entryPoint, mayTravel, { before, after, ...options }) {

@@ -1,18 +1,18 @@
 /** The public API. */
 
 export { type CurrentCall, currentCall } from "./calls/current-call.ts";
-export { type BuildahOptions } from "./connection/buildah.ts";
-export { type Dialogue, type Password, type PasswordOptions } from "./connection/dialogue.ts";
-export { type DoasOptions } from "./connection/doas.ts";
-export { type DockerOptions } from "./connection/docker.ts";
-export { type ExecOptions } from "./connection/exec.ts";
+export type { BuildahOptions } from "./connection/buildah.ts";
+export type { Dialogue, Password, PasswordOptions } from "./connection/dialogue.ts";
+export type { DoasOptions } from "./connection/doas.ts";
+export type { DockerOptions } from "./connection/docker.ts";
+export type { ExecOptions } from "./connection/exec.ts";
 export { type ExternalContext, econtext, takesEcontext, takesRouter } from "./connection/external-context.ts";
-export { type IncusOptions } from "./connection/incus.ts";
-export { type JailOptions } from "./connection/jail.ts";
-export { type KubectlOptions } from "./connection/kubectl.ts";
-export { type LocalOptions } from "./connection/local.ts";
-export { type LxcOptions } from "./connection/lxc.ts";
-export { type LxdOptions } from "./connection/lxd.ts";
+export type { IncusOptions } from "./connection/incus.ts";
+export type { JailOptions } from "./connection/jail.ts";
+export type { KubectlOptions } from "./connection/kubectl.ts";
+export type { LocalOptions } from "./connection/local.ts";
+export type { LxcOptions } from "./connection/lxc.ts";
+export type { LxdOptions } from "./connection/lxd.ts";
 export {
   type BootLine,
   type ConnectionMethod,
@@ -21,15 +21,15 @@ export {
   checkTarget,
   type Verdict,
 } from "./connection/method.ts";
-export { type PodmanOptions } from "./connection/podman.ts";
+export type { PodmanOptions } from "./connection/podman.ts";
 export { Router, type RouterOptions } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
-export { type SetnsOptions } from "./connection/setns.ts";
-export { type SshOptions } from "./connection/ssh.ts";
-export { type RouterStats } from "./connection/stats.ts";
-export { type SuOptions } from "./connection/su.ts";
-export { type SudoOptions } from "./connection/sudo.ts";
-export { type ThreadOptions } from "./connection/thread.ts";
+export type { SetnsOptions } from "./connection/setns.ts";
+export type { SshOptions } from "./connection/ssh.ts";
+export type { RouterStats } from "./connection/stats.ts";
+export type { SuOptions } from "./connection/su.ts";
+export type { SudoOptions } from "./connection/sudo.ts";
+export type { ThreadOptions } from "./connection/thread.ts";
 export {
   type ClientRouter,
   connect,
@@ -38,32 +38,32 @@ export {
 } from "./connection/unix-client.ts";
 export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
 export { Broker } from "./core/broker.ts";
-export { type BoundCalls } from "./core/call.ts";
+export type { BoundCalls } from "./core/call.ts";
 export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
-export { type ConnectionFacts, type ContextDescription, type LinkState } from "./core/describe.ts";
+export type { ConnectionFacts, ContextDescription, LinkState } from "./core/describe.ts";
 export { type Callable, FunctionRef } from "./core/function-ref.ts";
-export { type CallInFlight } from "./core/in-flight.ts";
+export type { CallInFlight } from "./core/in-flight.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";
-export { type ModuleHandle, type RemoteFunctions } from "./core/module-handle.ts";
+export type { ModuleHandle, RemoteFunctions } from "./core/module-handle.ts";
 export { hasParentAuthority, isImmediateChild, type Policy } from "./core/policy.ts";
 export { type GetOptions, Receiver, type ReceiverOptions } from "./core/receiver.ts";
 export { ref } from "./core/ref.ts";
-export { type ReadResource, type ResourceOwner } from "./core/resource.ts";
-export { type HandlerOptions } from "./core/router.ts";
+export type { ReadResource, ResourceOwner } from "./core/resource.ts";
+export type { HandlerOptions } from "./core/router.ts";
 export { Select, type SelectEvent, type SelectSource } from "./core/select.ts";
 export { Sender } from "./core/sender.ts";
-export {
-  type ServiceArguments,
-  type ServiceCalls,
-  type ServiceClass,
-  type ServiceMethod,
-  type ServiceProxy,
-  type ServiceValue,
+export type {
+  ServiceArguments,
+  ServiceCalls,
+  ServiceClass,
+  ServiceMethod,
+  ServiceProxy,
+  ServiceValue,
 } from "./core/service-call.ts";
-export { type WaitOptions } from "./core/wait.ts";
+export type { WaitOptions } from "./core/wait.ts";
 export {
   CallError,
   CancelledError,
@@ -89,17 +89,17 @@ export {
 export { type GetFileOptions, getFile } from "./files/get-file.ts";
 export { PushFileService } from "./files/push-file-service.ts";
 export { type PutFileOptions, putFile } from "./files/put-file.ts";
-export { type Progress, type Transfer } from "./files/transfer.ts";
+export type { Progress, Transfer } from "./files/transfer.ts";
 export { ModuleError } from "./loader/module-error.ts";
-export { type ModuleExplanation, type ModuleReader, type ModuleState } from "./loader/module-explanation.ts";
-export { type ModuleName } from "./loader/module-name.ts";
-export { type ModulePattern } from "./loader/module-pattern.ts";
-export { type ModuleFormat } from "./loader/module-record.ts";
-export { type ModuleOverride, type SourceModifier } from "./loader/module-rules.ts";
+export type { ModuleExplanation, ModuleReader, ModuleState } from "./loader/module-explanation.ts";
+export type { ModuleName } from "./loader/module-name.ts";
+export type { ModulePattern } from "./loader/module-pattern.ts";
+export type { ModuleFormat } from "./loader/module-record.ts";
+export type { ModuleOverride, SourceModifier } from "./loader/module-rules.ts";
 export { resource } from "./loader/resources.ts";
-export { type ModuleResponder, type ModuleStats } from "./loader/responder.ts";
+export type { ModuleResponder, ModuleStats } from "./loader/responder.ts";
 export { logToFile, onLog } from "./logging/log-to-file.ts";
-export { type ArgSpec, type ArgType } from "./service/arg-spec.ts";
+export type { ArgSpec, ArgType } from "./service/arg-spec.ts";
 export {
   AllowAny,
   AllowParents,

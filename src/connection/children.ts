@@ -11,7 +11,6 @@ import { ChildLink } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
 import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
-import { Pressure } from "./pressure.ts";
 import { reaper } from "./reaper.ts";
 import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
@@ -67,7 +66,6 @@ export class Children {
     this.#keepalive = new Keepalive(router, this.#links, this.#keepaliveMs);
     this.#router = router;
     this.#graceMs = graceMs;
-    new Pressure(router);
     const forget = router.onContextsLost;
     router.onContextsLost = (contextIds, reason) => {
       forget?.(contextIds, reason);

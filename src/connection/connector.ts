@@ -33,6 +33,8 @@ export interface ConnectorHost {
   /** The least important level that a new context forwards: a `LogLevel`. */
   logLevel(): number;
   isShutDown(): boolean;
+  /** Loads what it takes to start a child of this process, for a connect with the method of that name; undefined once that is there. */
+  load?(methodName: string): Promise<void> | undefined;
   /** What the options of a method may be, where that is known; a context asks its broker thread, or another context, which checks them. */
   tableOf?(method: string | ConnectionMethod): LibraryMethod["options"] | undefined;
   /** An id for a child of the context `parentId`, which from then on may be asked to start it. */
@@ -130,10 +132,12 @@ export class Connector {
   /** `method` is a name of the table, which every context has, or a method of the program's own. */
   async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
     const methodName = typeof method === "string" ? method : method.name;
-    const checked = readConnectOptions(methodName, options, this.#host.tableOf?.(method));
-    this.#router.broker.hold();
     const stack = callSite(this.start);
+    this.#router.broker.hold();
     try {
+      const loading = this.#host.load?.(methodName);
+      if (loading !== undefined) await loading;
+      const checked = readConnectOptions(methodName, options, this.#host.tableOf?.(method));
       return await this.#connects.run(() => {
         const connect = this.startOne(method, methodName, checked);
         return this.#host.during?.(connect, checked, stack) ?? connect;

@@ -1,14 +1,12 @@
-import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { callFeatures } from "../calls/call-features.ts";
 import { Dispatcher, type FunctionLoader } from "../calls/dispatcher.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { API, isBuiltin } from "../loader/builtins.ts";
 import { findFunction } from "../loader/importer.ts";
+import { ownRequire } from "../loader/own-require.ts";
 
 type Target = ReturnType<typeof findFunction>;
-
-const require = createRequire(import.meta.url);
 
 /**
  * Runs functions of this program for those who have its own authority: programs that have connected to a listener. They name modules by
@@ -28,7 +26,7 @@ class LocalFunctions implements FunctionLoader {
     const { module } = name;
     if (module === "global") return findFunction(globalThis, name);
     if (module === API) return findFunction(this.library, name);
-    return isBuiltin(module) ? findFunction(require(module), name) : undefined;
+    return isBuiltin(module) ? findFunction(ownRequire()(module), name) : undefined;
   }
 
   async load(name: FunctionName): Promise<Target> {
@@ -39,7 +37,7 @@ class LocalFunctions implements FunctionLoader {
     if (!id.startsWith("file:")) throw new TypeError(`Cannot call a function of ${id}: it is no file`);
     const namespace: unknown = await import(id);
     // The path to a function of CommonJS starts at `module.exports`.
-    const loaded = require.cache[fileURLToPath(id)];
+    const loaded = ownRequire().cache[fileURLToPath(id)];
     return { value: loaded === undefined ? namespace : loaded.exports };
   }
 }

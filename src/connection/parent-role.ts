@@ -16,6 +16,7 @@ import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { recordOfConnectError } from "./connect-error.ts";
 import { type ConnectOptions, readConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
+import { Pressure } from "./pressure.ts";
 
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
 const SECRET_TIMEOUT_MS = 10 * 60_000;
@@ -74,6 +75,7 @@ export class ParentRole {
     this.#router = router;
     this.#main = main;
     this.#parent = parent;
+    new Pressure(router);
     this.#children = new Children(router, CHILD_GRACE_MS, parent.keepaliveMs);
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#grants = new IdGrants(router);

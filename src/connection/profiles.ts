@@ -1,6 +1,5 @@
 import { lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import type { Session } from "node:inspector";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Context } from "../core/context.ts";
@@ -9,6 +8,7 @@ import { connectionOf } from "../core/describe.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { API } from "../loader/builtins.ts";
+import { ownRequire } from "../loader/own-require.ts";
 import { headOf } from "../wire/thrown.ts";
 
 /** How long contexts may take to send their profiles when they are to end. A hung one sends none. */
@@ -20,7 +20,6 @@ const STOP = new FunctionRef<readonly [], string>(API, ["stopProfile"]);
 const EXTENSION = "cpuprofile";
 
 const log = getLogger("mitogen.profile");
-const require = createRequire(import.meta.url);
 
 /** One thread, one profile: routers of a process share it, and the last to end writes it. */
 let own: CpuProfile | undefined;
@@ -44,7 +43,7 @@ export class Profiles {
     this.#template = template ?? join(ownFolder(), "{identity}.{pid}.{now}.{ext}");
     users += 1;
     if (own !== undefined) return;
-    const inspector = require("node:inspector") as { Session: new () => Session };
+    const inspector = ownRequire()("node:inspector") as { Session: new () => Session };
     own = new CpuProfile(inspector);
   }
 

@@ -4,6 +4,7 @@ import { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
 import type { Peer } from "../core/frame-router.ts";
 import { IdAllocator } from "../core/id-allocator.ts";
+import { importLate } from "../core/late-import.ts";
 import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
@@ -11,7 +12,7 @@ import { flag, instanceOf, integer, interval, limit } from "../core/option-types
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
 import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
-import { CancelledError } from "../errors.ts";
+import { CancelledError, StreamError } from "../errors.ts";
 import { ModuleResponder } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import { serviceCallsOf } from "../service/client.ts";
@@ -19,14 +20,16 @@ import { stopServices } from "../service/router-services.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { messageOf } from "../wire/thrown.ts";
-import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
+import type { ChildIdentity, Children, StartedChild } from "./children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { localRouters } from "./local-routers.ts";
 import { type ConnectionMethod, type ConnectOptions, checkMethod, readConnectOptions } from "./method.ts";
-import { methods } from "./methods.ts";
+import { Pressure } from "./pressure.ts";
+import { reaper } from "./reaper.ts";
 import type { RouterStats } from "./stats.ts";
+import { NO_TRAFFIC } from "./traffic.ts";
 
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
@@ -60,7 +63,12 @@ const BROKER = instanceOf(Broker, "a Broker");
 const DEFAULT_KEEPALIVE_MS = 15_000;
 const DEFAULT_CONNECT_CONCURRENCY = 32;
 
+/** How this process starts contexts; loaded with the first. */
+type StartHere = typeof import("./start-here.ts");
+
 const log = getLogger("mitogen.router");
+
+let startHere: StartHere | undefined;
 
 /**
  * The master's router: starts contexts, and routes between them.
@@ -76,7 +84,9 @@ export class Router extends ConnectingRouter {
   readonly modules: ModuleResponder;
   protected override readonly connector: Connector;
   readonly #ownsBroker: boolean;
-  readonly #children: Children;
+  readonly #keepaliveMs: number;
+  /** Absent until the first context is to be started here. */
+  #children: Children | undefined;
   readonly #diagnostics: Diagnostics;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
@@ -103,16 +113,17 @@ export class Router extends ConnectingRouter {
         this.#ids.forget(id);
       }
     };
+    new Pressure(this);
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
-    this.#children = new Children(this, CHILD_GRACE_MS, options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS);
-    this.#diagnostics = new Diagnostics(this, (contextId) => this.#children.linkState(contextId));
+    this.#keepaliveMs = options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS;
+    this.#diagnostics = new Diagnostics(this, (contextId) => this.#children?.linkState(contextId));
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
-      onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
+      onFarewell: (contextId, reason) => this.#children?.noteFarewell(contextId, reason),
     });
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
-    this.listen((frame) => this.#children.detaching(frame), { handle: Handle.DETACHING, isService: true });
+    this.listen((frame) => this.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
     // Contexts ask whether this program is there, as it asks them.
     this.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
@@ -141,13 +152,14 @@ export class Router extends ConnectingRouter {
    */
   async disconnect(context: Context): Promise<void> {
     this.broker.hold();
-    await this.#children.disconnect(context.contextId);
+    await this.#children?.disconnect(context.contextId);
     this.broker.release();
   }
 
   /** Counters since this router was made. */
   getStats(): RouterStats {
-    return { ...this.modules.stats, ...this.#children.stats, ...this.#diagnostics.stats };
+    const children = this.#children?.stats ?? { contextCount: 0, connectCount: 0, ...NO_TRAFFIC };
+    return { ...this.modules.stats, ...children, ...this.#diagnostics.stats };
   }
 
   /**
@@ -202,7 +214,7 @@ export class Router extends ConnectingRouter {
 
   protected override async endContext(context: Context): Promise<void> {
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect(context);
-    if (this.#children.has(context.contextId)) await this.#children.end(context.contextId);
+    if (this.#children?.has(context.contextId)) await this.#children.end(context.contextId);
     else if (context.via === undefined) await this.endByMessage(context);
     else await this.endThrough(context.via, context);
   }
@@ -212,7 +224,8 @@ export class Router extends ConnectingRouter {
       concurrency,
       logLevel,
       isShutDown: () => this.#shutdown !== undefined,
-      tableOf: (method) => (typeof method === "string" ? methods[method]?.options : undefined),
+      load: (method) => (startHere === undefined ? loadStartHere(method) : undefined),
+      tableOf: (method) => (typeof method === "string" ? startHere?.methods[method]?.options : undefined),
       allocateId: (parentId) => {
         this.checkRoom(parentId);
         this.modules.sendParentRole(parentId);
@@ -235,6 +248,8 @@ export class Router extends ConnectingRouter {
       this.noteContext(new Context(this, contextId, nameBelow(undefined, name)), ready.nodeVersion);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
     };
+    const { Children, methods } = startHere as StartHere;
+    this.#children ??= new Children(this, CHILD_GRACE_MS, this.#keepaliveMs);
     if (method === "thread") {
       return factsOf(await this.#children.startThread(options, identity, onConnected));
     }
@@ -242,6 +257,11 @@ export class Router extends ConnectingRouter {
     const starting = this.#children.start(known, options, identity, onConnected);
     this.modules.warmUp();
     return factsOf(await starting);
+  }
+
+  private detaching(frame: Frame): void {
+    if (this.#children !== undefined) this.#children.detaching(frame);
+    else this.answerDead(frame, `Cannot detach context ${frame.srcId}: this process has started none`);
   }
 
   /** A context that this process, or one below, has started. */
@@ -311,10 +331,19 @@ export class Router extends ConnectingRouter {
     await stopServices(this, SERVICES_GRACE_MS);
     await Promise.all([...this.#owned].map((closable) => closable.shutdown()));
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect();
-    await this.#children.endAll();
+    // Listeners need it, too.
+    await (this.#children?.endAll() ?? reaper.settle());
     this.endHandlers("The router was shut down");
     this.#diagnostics.end();
     this.#disown();
     this.broker.release();
+  }
+}
+
+async function loadStartHere(methodName: string): Promise<void> {
+  try {
+    startHere = await importLate(() => import("./start-here.ts"));
+  } catch (cause) {
+    throw new StreamError(`Cannot connect with ${methodName}(): ${messageOf(cause)}`, { cause });
   }
 }

@@ -1,19 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
-import { basename, join } from "node:path";
-import type { Readable } from "node:stream";
-import { reaper } from "../connection/reaper.ts";
 import { Context } from "../core/context.ts";
-import { endTree } from "../core/end-tree.ts";
-import { getLogger } from "../core/log.ts";
+import { importLate } from "../core/late-import.ts";
 import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../core/option-types.ts";
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
-import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
-import { type WaitOptions, watchBounds } from "../core/wait.ts";
+import type { WaitOptions } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
-import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
-import { serveSsh } from "./ssh-session.ts";
+import { messageOf } from "../wire/thrown.ts";
 
 export interface RunSshOptions extends WaitOptions {
   /** Where the tool is started; where the program is, by default. */
@@ -41,17 +32,6 @@ const OPTIONS: OptionTable<RunSshOptions> = {
   stdio: oneOf("inherit", "ignore", "collect"),
 };
 const CONTEXT = instanceOf(Context, "a Context");
-const MAX_COLLECTED_BYTES = 1024 * 1024;
-/** What the tool left running gets so long to finish. */
-const GRACE_MS = 1000;
-/** These look for ssh at a fixed path, unless they are told. */
-const TOLD_BY_OPTION = ["scp", "sftp"];
-
-const log = getLogger("mitogen.ssh");
-
-/** Tools that would outlive this program, and their folders. */
-const live = new Map<string, ChildProcess>();
-let isWatchingExit = false;
 
 /**
  * Runs a local tool whose `ssh` leads to `context`: rsync, scp, sftp, git, or anything that starts `ssh`. The host is whatever: docs/fakessh.md.
@@ -73,193 +53,8 @@ export async function runSsh(
   const options = readOptions("run a tool", given, OPTIONS);
   options.signal?.throwIfAborted();
   if (context.goneReason !== undefined) throw new ChannelError(context.goneReason);
-  await removeStaleFolders();
-  const cannotRun = (cause: unknown): MitogenError =>
-    cause instanceof MitogenError
-      ? cause
-      : new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${(nameLimit(cause) as Error).message}`, {
-          cause,
-        });
-  let folder: SshFolder;
-  try {
-    checkDescriptors(SPAWN_DESCRIPTORS);
-    folder = makeSshFolder();
-  } catch (error) {
-    throw cannotRun(error);
-  }
-  const forget = reaper.add(folder.path);
-  const sessions = new Sessions(context, tool, folder.nonce);
-  try {
-    await sessions.listen(folder.socketPath).catch((error) => Promise.reject(cannotRun(error)));
-    const told = TOLD_BY_OPTION.includes(basename(tool)) ? ["-S", join(folder.path, "ssh"), ...args] : args;
-    return await runTool(context, tool, told, folder, sessions, options);
-  } finally {
-    live.delete(folder.path);
-    sessions.close();
-    removeFolder(folder.path);
-    forget();
-  }
-}
-
-async function runTool(
-  context: Context,
-  tool: string,
-  args: readonly string[],
-  folder: SshFolder,
-  sessions: Sessions,
-  options: RunSshOptions,
-): Promise<ToolResult> {
-  const { cwd, stdio = "inherit" } = options;
-  const child = spawn(tool, args, {
-    ...(cwd === undefined ? {} : { cwd }),
-    env: toolEnvironment(folder.path, options.env),
-    stdio: stdio === "collect" ? ["ignore", "pipe", "pipe"] : stdio,
+  const { runTool } = await importLate(() => import("./run-tool.ts")).catch((cause) => {
+    throw new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${messageOf(cause)}`, { cause });
   });
-  const ended = exitOf(child, tool, cwd);
-  track(folder.path, child);
-  const forget = child.pid === undefined ? undefined : reaper.add(`${child.pid}`);
-  const stop = (): void => {
-    if (child.pid !== undefined) void endTree(child.pid, "SIGTERM", () => hasExited(child));
-  };
-  let givenUp: { reason: unknown } | undefined;
-  const disown = context.router.broker.own({
-    shutdown: async () => {
-      stop();
-      await ended.catch(() => undefined);
-    },
-  });
-  const unwatch = watchBounds(
-    options,
-    () => `run ${tool} with ${context.name}`,
-    (reason) => {
-      givenUp = { reason };
-      stop();
-    },
-  );
-  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
-  try {
-    const exit = await ended;
-    // A tool that ends by itself has seen its ssh end, but for one that it left in the background.
-    if (exit.signal === null) await within(sessions.ended(), GRACE_MS);
-    sessions.close();
-    if (stdio === "collect") await within(closeOf(child), GRACE_MS);
-    if (givenUp !== undefined) throw givenUp.reason;
-    return { ...exit, stdout: stdout(), stderr: stderr() };
-  } finally {
-    forget?.();
-    unwatch();
-    disown();
-    child.stdout?.destroy();
-    child.stderr?.destroy();
-  }
-}
-
-function exitOf(
-  child: ChildProcess,
-  tool: string,
-  cwd: string | undefined,
-): Promise<Pick<ToolResult, "code" | "signal">> {
-  return new Promise((resolve, reject) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.on("error", (cause: NodeJS.ErrnoException) => {
-      if (child.pid !== undefined) return; // it runs; a signal did not reach it
-      const cure = cwd === undefined ? "is it installed?" : `is it installed, and is there ${cwd}?`;
-      const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : nameLimit(cause).message;
-      reject(new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${why}`, { cause }));
-    });
-  });
-}
-
-/** Everything by which tools are told what ssh is. */
-function toolEnvironment(folder: string, own: RunSshOptions["env"]): NodeJS.ProcessEnv {
-  const env = { ...process.env, ...own };
-  return {
-    ...env,
-    PATH: `${folder}:${env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"}`,
-    SSH_PATH: join(folder, "ssh"),
-    // By its name, for they split at spaces.
-    RSYNC_RSH: "ssh",
-    GIT_SSH_COMMAND: "ssh",
-    // Else git asks it what it is.
-    GIT_SSH_VARIANT: "ssh",
-  };
-}
-
-/** The `ssh`s of one tool. */
-class Sessions {
-  readonly #server: Server;
-  readonly #open: Map<Socket, Promise<void>> = new Map();
-
-  constructor(context: Context, tool: string, nonce: string) {
-    this.#server = createServer((socket) => {
-      const session = serveSsh(context, socket, nonce);
-      this.#open.set(socket, session);
-      void session.then(() => this.#open.delete(socket));
-    });
-    // Also of a connection that there is no descriptor for: its ssh sees that it was closed.
-    this.#server.on("error", (error) =>
-      log.warning(`${tool}: its ssh cannot connect: ${nameLimit(error).message}`),
-    );
-  }
-
-  async listen(path: string): Promise<void> {
-    this.#server.listen(path);
-    await once(this.#server, "listening");
-  }
-
-  /** Resolves when those that there are have ended. */
-  async ended(): Promise<void> {
-    await Promise.all(this.#open.values());
-  }
-
-  /** Ends what is left, and with that the commands. */
-  close(): void {
-    this.#server.close();
-    for (const socket of this.#open.keys()) socket.destroy();
-  }
-}
-
-/** Answers what reads it so far. */
-function collect(stream: Readable | null): () => string {
-  let chunks: Buffer[] = [];
-  let size = 0;
-  stream?.on("data", (chunk: Buffer) => {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size <= 2 * MAX_COLLECTED_BYTES) return;
-    chunks = [Buffer.concat(chunks).subarray(-MAX_COLLECTED_BYTES)];
-    size = MAX_COLLECTED_BYTES;
-  });
-  return () => Buffer.concat(chunks).subarray(-MAX_COLLECTED_BYTES).toString();
-}
-
-function hasExited(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null;
-}
-
-async function closeOf(child: ChildProcess): Promise<void> {
-  const streams = [child.stdout, child.stderr].filter((stream) => stream?.closed === false);
-  await Promise.all(streams.map((stream) => once(stream as Readable, "close")));
-}
-
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
-}
-
-/** However this program ends but for a signal, neither tool nor folder stays. */
-function track(folder: string, child: ChildProcess): void {
-  live.set(folder, child);
-  if (isWatchingExit) return;
-  isWatchingExit = true;
-  process.once("exit", () => {
-    for (const [path, each] of live) {
-      each.kill("SIGTERM");
-      removeFolder(path);
-    }
-  });
+  return await runTool(context, tool, args, options);
 }

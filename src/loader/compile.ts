@@ -2,14 +2,17 @@ import { readFile } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
+import { importLate } from "../core/late-import.ts";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { parseDataUrl } from "./data-url.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
 import { type ImportType, importTypes, withoutAttributes } from "./import-attributes.ts";
 import { jsonAsCommonJs, jsonAsModule } from "./json-module.ts";
+import { libraryAliases } from "./library-aliases.ts";
 import { ModuleError } from "./module-error.ts";
 import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ModuleFormat } from "./module-record.ts";
+import { loadParser } from "./parser.ts";
 import { StackMapper } from "./stack-mapper.ts";
 import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
 import { compilerOptions } from "./tsconfig.ts";
@@ -22,14 +25,6 @@ export interface CompiledModule {
   readonly source: string;
   /** What its imports ask for with attributes, by specifier. */
   readonly types: ReadonlyMap<string, ImportType>;
-}
-
-/** Text on its way to a target. */
-interface Draft {
-  readonly format: ModuleFormat;
-  readonly source: string;
-  /** Leads from `source` to the file; empty while they are the same. */
-  readonly map: string;
 }
 
 /** esbuild's loader by extension; a file whose extension is not here is CommonJS to `require` and an error to `import`. */
@@ -45,6 +40,20 @@ let hasTransformed = false;
 /** Ends a text whose lines are those of its file: esbuild then ignores a map that the author may have put in it. */
 const NO_MAP = "data:application/json,{}";
 
+/** Text on its way to a target. */
+interface Draft {
+  readonly format: ModuleFormat;
+  readonly source: string;
+  /** Leads from `source` to the file; empty while they are the same. */
+  readonly map: string;
+}
+
+interface CompilerParts {
+  readonly isEntry?: (id: string) => boolean;
+  readonly readText?: (id: string) => Promise<string>;
+  readonly stacks?: StackMapper;
+}
+
 /**
  * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of versions
  * that need the same text, however many contexts ask for it, and not read again: like Node's own module cache
@@ -57,19 +66,15 @@ export class Compiler {
   readonly #isEntry: (id: string) => boolean;
   readonly #readText: (id: string) => Promise<string>;
 
-  constructor(
-    isEntry: (id: string) => boolean = isEntryModule,
-    readText: (id: string) => Promise<string> = readSource,
-    stacks: StackMapper = new StackMapper(),
-  ) {
-    this.#isEntry = isEntry;
-    this.#readText = readText;
-    this.#stacks = stacks;
+  constructor(parts: CompilerParts = {}) {
+    this.#isEntry = parts.isEntry ?? isEntryModule;
+    this.#readText = parts.readText ?? readSource;
+    this.#stacks = parts.stacks ?? new StackMapper();
   }
 
   /** One whose sources come from elsewhere; stacks of what it compiles are mapped here too. */
   reading(readText: (id: string) => Promise<string>): Compiler {
-    return new Compiler(this.#isEntry, readText, this.#stacks);
+    return new Compiler({ isEntry: this.#isEntry, readText, stacks: this.#stacks });
   }
 
   /** Forgets a file, or all of them: the next `compile` reads it anew. */
@@ -130,10 +135,25 @@ export class Compiler {
   }
 
   async #draft(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
-    if (!this.#isEntry(id)) return this.#compileFor(target, id, text, loader);
+    const aliases = this.#isEntry(id) ? libraryAliases(id, text) : undefined;
+    const make = (): Promise<Draft> =>
+      aliases === undefined
+        ? this.#compileFor(target, id, text, loader)
+        : this.#entryDraft(id, text, loader, target, aliases);
+    return make();
+  }
+
+  async #entryDraft(
+    id: string,
+    text: string,
+    loader: Loader,
+    target: string,
+    aliases: readonly string[],
+  ): Promise<Draft> {
     // Its work is taken out before anything is lowered: that may need syntax which the target does not know.
     const newest = await this.#compileFor(NEWEST, id, text, loader);
-    const source = neutralizeEntryModule(id, newest.source, newest.format);
+    await loadParser();
+    const source = neutralizeEntryModule(id, newest.source, newest.format, aliases);
     return this.#lower(id, { ...newest, source }, target);
   }
 
@@ -198,7 +218,7 @@ export class Compiler {
   ): Promise<{ source: string; map: string }> {
     const file = id.startsWith("file:") ? fileURLToPath(id) : id;
     // Loaded late: a program whose modules are all JavaScript never starts it.
-    const { transform } = await import("esbuild");
+    const { transform } = await importLate(() => import("esbuild"));
     // It starts a process for itself, and brings the program down when it cannot.
     if (!hasTransformed) checkDescriptors(ESBUILD_DESCRIPTORS);
     try {

@@ -1,6 +1,6 @@
-import { parse } from "acorn";
 import type { Ast } from "./ast.ts";
 import type { FunctionOrigin } from "./function-origin.ts";
+import { parseProgram } from "./parser.ts";
 import { patternNames } from "./pattern-names.ts";
 
 /**
@@ -50,7 +50,7 @@ function pathInDefault(value: Ast, origin: FunctionOrigin, isWrapped: boolean): 
 export function topLevelNames(source: string): Set<string> {
   const names = new Set(["exports", "require", "module", "__filename", "__dirname"]);
   try {
-    const program: Ast = parse(source, {
+    const program: Ast = parseProgram(source, {
       ecmaVersion: "latest",
       sourceType: "script",
       allowReturnOutsideFunction: true,
@@ -68,7 +68,7 @@ export function topLevelNames(source: string): Set<string> {
 
 function parseModule(source: string): Ast {
   try {
-    return parse(source, {
+    return parseProgram(source, {
       ecmaVersion: "latest",
       sourceType: "module",
       locations: true,

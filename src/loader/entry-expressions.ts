@@ -1,5 +1,4 @@
 import type { Ast } from "./ast.ts";
-import { resolveModule } from "./resolve.ts";
 
 /** What an entry script calls the things it takes from this library. */
 export interface MitogenNames {
@@ -15,11 +14,11 @@ export interface MitogenNames {
 const INERT = new Set(["logToFile", "onLog", "runWithRouter", "withRouter"]);
 const ACTIVE = new Set(["Router", "Broker"]);
 
-/** Collects them from the top level of a parsed program. */
-export function mitogenNames(program: Ast, id: string): MitogenNames {
+/** Collects them from the top level of a parsed program. `aliases` are specifiers that lead to this library beside its name. */
+export function mitogenNames(program: Ast, aliases: readonly string[]): MitogenNames {
   const names: MitogenNames = { named: new Map(), whole: new Set(), wrapped: new Set() };
   for (const statement of program.body) {
-    if (statement.type === "ImportDeclaration" && isMitogen(statement.source.value, id)) {
+    if (statement.type === "ImportDeclaration" && isMitogen(statement.source.value, aliases)) {
       for (const specifier of statement.specifiers) {
         if (specifier.type !== "ImportSpecifier") names.whole.add(specifier.local.name);
         else names.named.set(specifier.local.name, specifier.imported.name ?? specifier.imported.value);
@@ -29,7 +28,7 @@ export function mitogenNames(program: Ast, id: string): MitogenNames {
     if (declaration?.type !== "VariableDeclaration") continue;
     for (const { id: pattern, init } of declaration.declarations) {
       if (init == null) continue;
-      if (loadsMitogen(init, id)) addPattern(pattern, names);
+      if (loadsMitogen(init, aliases)) addPattern(pattern, names);
       else if (init.type === "CallExpression" && exportedName(plainCallee(init), names) === "withRouter") {
         if (pattern.type === "Identifier") names.wrapped.add(pattern.name);
       }
@@ -120,15 +119,16 @@ function addPattern(pattern: Ast, names: MitogenNames): void {
 }
 
 /** `require("mitogen")`, `await import("mitogen")`, also inside a compiler's interop helper. */
-function loadsMitogen(init: Ast, id: string): boolean {
+function loadsMitogen(init: Ast, aliases: readonly string[]): boolean {
   if (init.type === "AwaitExpression") return isMitogenImport(init.argument);
   if (init.type !== "CallExpression") return false;
   const [argument] = init.arguments;
-  if (init.callee.name === "require") return argument?.type === "Literal" && isMitogen(argument.value, id);
+  if (init.callee.name === "require")
+    return argument?.type === "Literal" && isMitogen(argument.value, aliases);
   return (
     /^__toESM$|^_?interop/i.test(init.callee.name ?? "") &&
     argument !== undefined &&
-    loadsMitogen(argument, id)
+    loadsMitogen(argument, aliases)
   );
 }
 
@@ -136,15 +136,8 @@ function isMitogenImport(node: Ast): boolean {
   return node?.type === "ImportExpression" && node.source.value === "mitogen";
 }
 
-function isMitogen(specifier: unknown, id: string): boolean {
-  if (specifier === "mitogen") return true;
-  if (typeof specifier !== "string" || !/^(?:\.{0,2}\/|#)/.test(specifier)) return false;
-  try {
-    const resolution = resolveModule(specifier, id, "import");
-    return "builtin" in resolution && resolution.builtin === "mitogen";
-  } catch {
-    return false;
-  }
+function isMitogen(specifier: unknown, aliases: readonly unknown[]): boolean {
+  return specifier === "mitogen" || aliases.includes(specifier);
 }
 
 /** esbuild has a variable for it in what it turned into CommonJS. */

@@ -2,7 +2,6 @@ import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parse } from "acorn";
 import type { Ast } from "./ast.ts";
 import { blankWork } from "./entry-blanks.ts";
 import {
@@ -13,8 +12,10 @@ import {
   plainCallee,
   restless,
 } from "./entry-expressions.ts";
+import { isFile } from "./is-file.ts";
 import { ModuleError } from "./module-error.ts";
 import type { ModuleFormat } from "./module-record.ts";
+import { parseProgram } from "./parser.ts";
 
 /** Helpers that esbuild puts at the top of what it turned into CommonJS; they only define what belongs to classes and exports. */
 const COMPILER_HELPERS = new Set([
@@ -30,24 +31,30 @@ const COMPILER_HELPERS = new Set([
   "__runInitializers",
 ]);
 
-const ENTRY = entryId(process.argv[1]);
+/** The script this program was started with; undefined where there is none. */
+export const ENTRY_MODULE: string | undefined = entryId(process.argv[1]);
 
-/** Whether a module is the script this program was started with. */
+/** Whether a module is {@link ENTRY_MODULE}. */
 export function isEntryModule(id: string): boolean {
-  return id === ENTRY;
+  return id === ENTRY_MODULE;
 }
 
 /**
  * The entry script as a child may import it for one function without running the program again; throws where that
  * cannot be had. It can for a script with a top-level guard (`isMain`, `import.meta.main`, `require.main === module`),
  * or one whose top-level work is all done by functions of this library that do nothing in a child. That work is
- * blanked: what is left has the lines and columns of `source`.
+ * blanked: what is left has the lines and columns of `source`. `aliases` are specifiers that lead to this library beside its name.
  */
-export function neutralizeEntryModule(id: string, source: string, format: ModuleFormat): string {
+export function neutralizeEntryModule(
+  id: string,
+  source: string,
+  format: ModuleFormat,
+  aliases: readonly string[] = [],
+): string {
   if (format === "json") return source;
   try {
     const program = parseScript(source, format);
-    const names = mitogenNames(program, id);
+    const names = mitogenNames(program, aliases);
     const isSafe = program.body.some((statement: Ast) => isGuarded(statement, names));
     const culprit = isSafe ? undefined : firstWork(program.body, names);
     if (culprit === undefined) return blankWork(source, program, names);
@@ -59,7 +66,7 @@ export function neutralizeEntryModule(id: string, source: string, format: Module
 }
 
 function parseScript(source: string, format: ModuleFormat): Ast {
-  return parse(source, {
+  return parseProgram(source, {
     ecmaVersion: "latest",
     sourceType: format === "module" ? "module" : "script",
     allowAwaitOutsideFunction: true,
@@ -164,6 +171,7 @@ function refuse(id: string, what: string, cause?: unknown): ModuleError {
 
 function entryId(script: string | undefined): string | undefined {
   if (script === undefined) return undefined;
+  if (isFile(script)) return pathToFileURL(realpathSync(script)).href;
   try {
     const path = createRequire(join(process.cwd(), "noop.js")).resolve(script);
     return pathToFileURL(realpathSync(path)).href;

@@ -1,6 +1,6 @@
 import type { Session } from "node:inspector";
-import { createRequire } from "node:module";
 import type { AnyFunction } from "./module-record.ts";
+import { ownRequire } from "./own-require.ts";
 
 /** Where V8 says a function was written, and what it can see. */
 export interface FunctionOrigin {
@@ -31,7 +31,6 @@ interface RemoteProperty {
 }
 
 const HOLDER = Symbol.for("mitogen.function-origin");
-const require = createRequire(import.meta.url);
 const urls = new Map<string, string>();
 const uncounted = new Set<string>();
 
@@ -97,14 +96,14 @@ export function originUrl(origin: FunctionOrigin): string {
 export function likelyUrl({ scriptId }: FunctionOrigin): string | undefined {
   if (scriptId === undefined) return "";
   if (urls.has(scriptId) || uncounted.has(scriptId)) return urls.get(scriptId);
-  withSession(learnUrlsOnStack);
+  learnUrlsOnStack();
   if (!urls.has(scriptId)) learnLoadedUrls();
   if (!urls.has(scriptId)) uncounted.add(scriptId);
   return urls.get(scriptId);
 }
 
 /** Learns where all that is loaded so far came from: a few milliseconds, more in a large heap. */
-export function learnLoadedUrls(): void {
+function learnLoadedUrls(): void {
   // Switching the profiler off again would end the block coverage that c8 or `node --test` collect through it.
   if (collectsCoverage()) return;
   withSession((post) => {
@@ -131,10 +130,12 @@ export function scriptSource(scriptId: string): string {
 }
 
 /** A function is often called by the file it is in, which then is on the stack: that costs a fraction of a millisecond. */
-function learnUrlsOnStack(post: Post): void {
-  post("Runtime.enable");
-  const { exceptionDetails } = post("Runtime.evaluate", { expression: "throw 0", silent: true });
-  for (const { scriptId, url } of exceptionDetails?.stackTrace?.callFrames ?? []) urls.set(scriptId, url);
+export function learnUrlsOnStack(): void {
+  withSession((post) => {
+    post("Runtime.enable");
+    const { exceptionDetails } = post("Runtime.evaluate", { expression: "throw 0", silent: true });
+    for (const { scriptId, url } of exceptionDetails?.stackTrace?.callFrames ?? []) urls.set(scriptId, url);
+  });
 }
 
 /** Switching the debugger on takes ten times as long as {@link learnLoadedUrls}. */
@@ -165,7 +166,7 @@ function remoteObject(post: Post, value: object): string {
 function withSession<T>(use: (post: Post, session: Session) => T): T {
   let session: Session;
   try {
-    const inspector: typeof import("node:inspector") = require("node:inspector");
+    const inspector: typeof import("node:inspector") = ownRequire()("node:inspector");
     session = new inspector.Session();
     session.connect();
   } catch (cause) {

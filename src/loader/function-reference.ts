@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { libraryUrl } from "../library.ts";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
 import { topLevelNames, unnamedDefaultPath } from "./default-export.ts";
 import {
@@ -13,26 +13,21 @@ import {
 import {
   type FunctionOrigin,
   functionOrigin,
-  learnLoadedUrls,
+  learnUrlsOnStack,
   likelyUrl,
   originUrl,
   scriptSource,
 } from "./function-origin.ts";
 import type { AnyFunction, FunctionReference } from "./module-record.ts";
+import { ownRequire } from "./own-require.ts";
 
 /** How many functions deep a wrapper's captured variables are followed to the module that made it. */
 const MAX_WRAPPERS = 3;
 
-/** In a larger heap learning all scripts in advance takes longer than it is likely to spare. */
-const MAX_WARM_HEAP_BYTES = 64 * 2 ** 20;
-
 const METHOD_CURE = "export a function, or a static method, that takes the object's data as arguments";
-
-const LIBRARY = new URL("..", import.meta.url).href;
 
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
-const require = createRequire(import.meta.url);
 const known = new WeakMap<AnyFunction, FunctionReference>();
 const knownClasses = new WeakMap<AnyFunction, FunctionReference>();
 const exportsById = new Map<string, LocalExports | undefined>();
@@ -75,14 +70,13 @@ export function referenceClass(type: AnyFunction): FunctionReference {
   return reference;
 }
 
-/**
- * Does in advance most of what the first look-up of a process costs. For a time when the program waits anyway, like
- * that for its first context; never throws.
- */
+/** Does in advance most of what the first look-up of a process costs. For a time when the program waits anyway; never throws. */
 export function warmUpReferences(): void {
   try {
-    referenceFunction(warmUpReferences);
-    if (process.memoryUsage().heapUsed < MAX_WARM_HEAP_BYTES) learnLoadedUrls();
+    rememberReplaceable();
+    // One of Node's: it sees fewer variables than one of ours.
+    functionOrigin(setTimeout);
+    learnUrlsOnStack();
   } catch {
     // The look-up itself will say what is wrong.
   }
@@ -91,7 +85,7 @@ export function warmUpReferences(): void {
 function find(fn: AnyFunction): FunctionReference {
   // Looking through what Node offers takes longer than asking V8, so functions that have a file are spared it.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
-  const builtin = isNative ? findBuiltin(fn, require) : undefined;
+  const builtin = isNative ? findBuiltin(fn, ownRequire()) : undefined;
   if (builtin !== undefined) return builtin;
   rememberReplaceable();
   const origin = functionOrigin(fn);
@@ -100,7 +94,7 @@ function find(fn: AnyFunction): FunctionReference {
   }
   const likely = likelyUrl(origin);
   if (likely === undefined || likely.startsWith("node:")) {
-    const inside = findBuiltin(fn, require);
+    const inside = findBuiltin(fn, ownRequire());
     if (inside !== undefined) return inside;
   }
   const url = originUrl(origin);
@@ -192,7 +186,7 @@ function findByWrapped(
 
 /** A package's main file often exports what other files of it define. */
 function findInAnyCommonJs(fn: AnyFunction): FunctionReference | undefined {
-  for (const [key, loaded] of Object.entries(require.cache)) {
+  for (const [key, loaded] of Object.entries(ownRequire().cache)) {
     const id = moduleId(key.startsWith("data:") ? key : pathToFileURL(key).href);
     const path = id && !id.endsWith(".node") && loaded && exportsPath(fn, loaded.exports, { getters: false });
     if (id && path) return { module: id, path };
@@ -220,7 +214,7 @@ function moduleId(url: string): string | undefined {
 }
 
 function loadedCommonJs(url: string): NodeJS.Module | undefined {
-  return require.cache[url.startsWith("file:") ? fileURLToPath(url) : url];
+  return ownRequire().cache[url.startsWith("file:") ? fileURLToPath(url) : url];
 }
 
 /** Read once: what the program runs does not change with the file. */
@@ -312,7 +306,7 @@ function wrappedModule(origin: FunctionOrigin, id: string): string | undefined {
 }
 
 function isPackaged(id: string): boolean {
-  return id.includes("/node_modules/") || id.startsWith(LIBRARY);
+  return id.includes("/node_modules/") || id.startsWith(libraryUrl("."));
 }
 
 function refuse(fn: AnyFunction, url: string, what: string, cure: string): TypeError {

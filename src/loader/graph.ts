@@ -1,5 +1,3 @@
-import { relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MISSING, MITOGEN, PROVIDED } from "./builtins.ts";
 import type { CompiledModule } from "./compile.ts";
 import type { ImportType } from "./import-attributes.ts";
@@ -7,8 +5,9 @@ import { checkImport, importError } from "./import-rules.ts";
 import { ModuleError } from "./module-error.ts";
 import { packageNames } from "./module-pattern.ts";
 import type { ImportKind, ModuleRecord } from "./module-record.ts";
-import type { Destination } from "./module-rules.ts";
+import type { Destination } from "./resolve.ts";
 import { type ScannedImport, scanModule } from "./scan.ts";
+import { printChain } from "./short-name.ts";
 import { versionClass } from "./target-version.ts";
 
 /** How specifiers are resolved and files compiled, and what may never travel. */
@@ -287,22 +286,6 @@ function deniedError(chain: readonly string[], rule: string): ModuleError {
 
 function isNative(id: string): boolean {
   return id.endsWith(".node");
-}
-
-/** `tasks.ts → sharp/lib/index.js → …` */
-export function printChain(chain: readonly string[]): string {
-  return chain.map(shortName).join(" → ");
-}
-
-const NODE_MODULES = "/node_modules/";
-
-/** A path as a reader thinks of it: from its package, or from where the program runs. */
-export function shortName(id: string): string {
-  const at = id.lastIndexOf(NODE_MODULES);
-  if (at >= 0) return id.slice(at + NODE_MODULES.length);
-  if (!id.startsWith("file:")) return id.slice(0, 100);
-  const path = relative(process.cwd(), fileURLToPath(id));
-  return path.startsWith("..") ? fileURLToPath(id) : path;
 }
 
 /** Joins requests under way and keeps successes; a failure is tried again the next time. */

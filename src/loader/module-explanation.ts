@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { printAsText } from "../core/inspectable.ts";
-import { shortName } from "./graph.ts";
 import type { ModuleFormat } from "./module-record.ts";
+import { shortName } from "./short-name.ts";
 
 /** What is or would be done about a module. */
 export type ModuleState =

@@ -1,9 +1,9 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
-import { parse as parseProgram } from "acorn";
 import { parse as lex } from "es-module-lexer";
 import { packageScope } from "./package-scope.ts";
+import { parseProgram } from "./parser.ts";
 
 /** The format that extension and package.json fix; undefined leaves it to the syntax, as Node does. */
 export function declaredFormat(id: string): "module" | "commonjs" | undefined {

@@ -8,9 +8,10 @@ import { messageOf } from "../wire/thrown.ts";
 import { API, MITOGEN, PROVIDED } from "./builtins.ts";
 import type { ImportKind } from "./module-record.ts";
 import { describeRequest, type ModuleRequest, parseRequest, refusalCode } from "./module-request.ts";
-import type { Destination, ModuleRules } from "./module-rules.ts";
+import type { ModuleRules } from "./module-rules.ts";
 import { type NotedRequest, RequestLog } from "./request-log.ts";
-import { decideRequest, type Refusal, saidSo } from "./serve-policy.ts";
+import type { Destination } from "./resolve.ts";
+import { decideRequest, type Refusal, type Resolve, saidSo } from "./serve-policy.ts";
 import type { ServedContext, ServedContexts } from "./served-context.ts";
 
 /** Sends the part of a module's graph that a context lacks. */
@@ -31,14 +32,16 @@ export class RequestDesk {
   duplicateCount = 0;
   readonly #targets: ServedContexts;
   readonly #rules: ModuleRules;
+  readonly #resolve: Resolve;
   readonly #push: Push;
   #pendingCount = 0;
   readonly #refusals: RequestLog = new RequestLog("Refused a module to");
   readonly #duplicates: RequestLog = new RequestLog("Answered again what was answered before to");
 
-  constructor(router: CoreRouter, targets: ServedContexts, rules: ModuleRules, push: Push) {
+  constructor(router: CoreRouter, targets: ServedContexts, rules: ModuleRules, resolve: Resolve, push: Push) {
     this.#targets = targets;
     this.#rules = rules;
+    this.#resolve = resolve;
     this.#push = push;
     router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
   }
@@ -88,7 +91,7 @@ export class RequestDesk {
     if (target.pendingCount >= MAX_PENDING_REQUESTS || this.#pendingCount >= MAX_ALL_PENDING_REQUESTS)
       return { refused: "too many requests at once" };
     if (request.specifier === "" && request.parentId === API) return { id: API };
-    if (request.specifier !== "") return decideRequest(request, target, this.#rules);
+    if (request.specifier !== "") return decideRequest(request, target, this.#rules, this.#resolve);
     // A module by its id: a context above, which cannot push, has called a function of it; or what it was sent names it.
     let isNamed = this.#rules.isNamed(request.parentId);
     for (let at: Context | undefined = context; at !== undefined && !isNamed; at = at.via) {

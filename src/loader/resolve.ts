@@ -3,6 +3,7 @@ import { createRequire, isBuiltin } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { moduleResolve } from "import-meta-resolve";
+import { libraryUrl } from "../library.ts";
 import { parseDataUrl } from "./data-url.ts";
 import { isFile } from "./is-file.ts";
 import { declaredFormat, detectedFormat } from "./module-format.ts";
@@ -18,8 +19,11 @@ import {
 /** What a specifier stands for: a file that may travel, or something that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };
 
+/** The same once the program's own rules have been looked at. */
+export type Destination = Resolution | { readonly provided: string };
+
 /** This library in whatever form it runs: every context has its own, so it never travels. */
-const OWN_INDEX = ["../index.js", "../index.ts"].map((path) => new URL(path, import.meta.url).href);
+const OWN_INDEX = ["index.js", "index.ts"].map(libraryUrl);
 
 const MISSING = new Set(["ERR_MODULE_NOT_FOUND", "ERR_UNSUPPORTED_DIR_IMPORT", "MODULE_NOT_FOUND"]);
 

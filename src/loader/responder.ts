@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { constants, deflateRaw, deflateRawSync } from "node:zlib";
-import { API_SOURCE } from "../bootstrap/api.generated.ts";
-import { EVALUATOR_SOURCE } from "../bootstrap/evaluator.generated.ts";
-import { PARENT_ROLE_SOURCE } from "../bootstrap/parent-role.generated.ts";
+import { deflateRaw, deflateRawSync } from "node:zlib";
+import { API_PART } from "../bootstrap/api.generated.ts";
+import { EVALUATOR_PART } from "../bootstrap/evaluator.generated.ts";
+import { PARENT_ROLE_PART } from "../bootstrap/parent-role.generated.ts";
 import type { Context } from "../core/context.ts";
+import { importLate } from "../core/late-import.ts";
 import { getLogger } from "../core/log.ts";
 import { importModule } from "../core/module-handle.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
@@ -12,10 +12,9 @@ import { encodeValue } from "../wire/encoder.ts";
 import { messageOf, textOf } from "../wire/thrown.ts";
 import { API, EVALUATOR, isBuiltin, PARENT_ROLE } from "./builtins.ts";
 import { BusyTime } from "./busy-time.ts";
-import { Compiler } from "./compile.ts";
 import { explainModule, type RootReason } from "./explain.ts";
 import { referenceClass, referenceFunction, warmUpReferences } from "./function-reference.ts";
-import { ModuleGraph } from "./graph.ts";
+import type { ModuleGraph } from "./graph.ts";
 import { ModuleError } from "./module-error.ts";
 import { ModuleExplanation } from "./module-explanation.ts";
 import { ENTRY_BYTES, ModuleForwarder } from "./module-forwarder.ts";
@@ -24,7 +23,9 @@ import type { ModulePattern } from "./module-pattern.ts";
 import type { ModuleRecord } from "./module-record.ts";
 import { type ModuleOverride, ModuleRules, type SourceModifier } from "./module-rules.ts";
 import { RequestDesk } from "./request-desk.ts";
+import type { Destination } from "./resolve.ts";
 import { ResourceServer } from "./resources.ts";
+import type { Resolve } from "./serve-policy.ts";
 import { type ServedContext, ServedContexts } from "./served-context.ts";
 
 /** What serving modules has cost so far. */
@@ -48,19 +49,22 @@ interface Packed {
   readonly bytes: Uint8Array;
 }
 
-const compress = promisify(deflateRaw) as (bytes: Buffer, options: { level: number }) => Promise<Buffer>;
+/** What reads and compiles modules. */
+type Graphs = typeof import("./graphs.ts");
+
 const log = getLogger("mitogen.responder");
 
-/** Shared by all routers of this process: a module is compiled and compressed once, not once per target. */
-const compiler = new Compiler();
-/** The graph of those routers whose programs have no rules about it. */
-const plainGraph = new ModuleGraph(new ModuleRules(compiler));
+/** Loaded with the first module that is to be sent, or while the first context starts. */
+let graphs: Graphs | undefined;
+/** Shared by all routers of this process: a module is compressed once, not once per target. */
 const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
 /** Held by the records they were made of, which an {@link ModuleResponder.invalidate} may let go. */
 const byHash = new Map<string, WeakRef<Uint8Array>>();
 const letGo = new FinalizationRegistry<string>((hash) => {
   if (byHash.get(hash)?.deref() === undefined) byHash.delete(hash);
 });
+/** What is no larger is compressed in a fraction of a millisecond. */
+const SMALL_BYTES = 4096;
 /** 132 bits: enough to never collide by chance; only the master's own modules are hashed. */
 const HASH_CHARACTERS = 22;
 
@@ -72,7 +76,7 @@ export class ModuleResponder implements Functions {
   readonly #router: CoreRouter;
   readonly #targets: ServedContexts = new ServedContexts();
   readonly #forwarder: ModuleForwarder;
-  readonly #rules: ModuleRules = new ModuleRules(compiler);
+  readonly #rules: ModuleRules = new ModuleRules();
   readonly #desk: RequestDesk;
   readonly #busy: BusyTime = new BusyTime();
   readonly #sent = { moduleCount: 0, moduleBytes: 0, batchCount: 0 };
@@ -80,14 +84,19 @@ export class ModuleResponder implements Functions {
   readonly #roots: Map<string, RootReason> = new Map();
   readonly #failures: Map<string, Error> = new Map();
   readonly #records: Map<string, ModuleRecord> = new Map();
-  #graph: ModuleGraph = plainGraph;
+  /** Made anew after a change of the rules. */
+  #graph: ModuleGraph | undefined;
 
   constructor(router: CoreRouter) {
     this.#router = router;
     this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash)?.deref());
-    this.#desk = new RequestDesk(router, this.#targets, this.#rules, (contextId, target, id) => {
-      return this.push(contextId, target, id, "asked for");
-    });
+    this.#desk = new RequestDesk(
+      router,
+      this.#targets,
+      this.#rules,
+      (...request) => this.resolve(...request),
+      (contextId, target, id) => this.push(contextId, target, id, "asked for"),
+    );
     new ResourceServer(router, (contextId, moduleId) => this.wasSent(contextId, moduleId));
   }
 
@@ -170,10 +179,9 @@ export class ModuleResponder implements Functions {
    */
   invalidate(module?: ModuleName): void {
     const file = module === undefined ? undefined : moduleId(module);
-    compiler.invalidate(file);
-    plainGraph.invalidate(file);
-    this.#rules.forgetSources();
-    this.#graph.invalidate(file);
+    graphs?.compiler.invalidate(file);
+    graphs?.plainGraph.invalidate(file);
+    this.#graph = undefined;
   }
 
   /** A context that modules may be sent to, from now until {@link forget}. */
@@ -197,6 +205,10 @@ export class ModuleResponder implements Functions {
     if (isWarm) return;
     isWarm = true;
     warmUpReferences();
+    loadGraphs().then(
+      ({ warmUp }) => warmUp(),
+      () => undefined, // the call that needs it says what is wrong
+    );
   }
 
   nameOf(fn: (...args: never[]) => unknown, isClass = false): FunctionName {
@@ -215,7 +227,9 @@ export class ModuleResponder implements Functions {
   }
 
   originalStack(stack: string, context: Context): string {
-    return compiler.originalStack(stack, this.#targets.versionOf(context.contextId));
+    return graphs === undefined
+      ? stack
+      : graphs.compiler.originalStack(stack, this.#targets.versionOf(context.contextId));
   }
 
   importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
@@ -247,7 +261,16 @@ export class ModuleResponder implements Functions {
     return pushing;
   }
 
+  /** For requests of contexts that have been sent modules. */
+  private resolve(...request: Parameters<Resolve>): Destination {
+    if (graphs === undefined) throw new Error("no module has been sent to anybody");
+    return graphs.resolveByRules(this.#rules, ...request);
+  }
+
   private async pushGraph(contextId: number, target: ServedContext, id: string): Promise<void> {
+    // Without a wait once it is loaded: rules that the program gives after the call do not count for it.
+    const { graphFor } = graphs ?? (await loadGraphs());
+    this.#graph ??= graphFor(this.#rules);
     const records = await this.#graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
     await this.send(contextId, target, records);
     target.complete.add(id);
@@ -285,7 +308,7 @@ export class ModuleResponder implements Functions {
     if (missing.length === 0) return;
     for (const [id, { bytes }] of missing) {
       target.sent.add(id);
-      if (id in PART_SOURCES) continue;
+      if (id in PARTS) continue;
       this.#sent.moduleCount += 1;
       this.#sent.moduleBytes += bytes.length;
     }
@@ -301,7 +324,7 @@ export class ModuleResponder implements Functions {
   /** Makes a rule; what is sent from now on is read by it. */
   private change(rule: () => void): this {
     rule();
-    this.#graph = this.#rules.isPlain ? plainGraph : new ModuleGraph(this.#rules);
+    this.#graph = undefined;
     return this;
   }
 }
@@ -312,10 +335,18 @@ function pack(record: ModuleRecord): Promise<Packed> {
   if (done === undefined) {
     const { format, source, imports, requires, exports } = record;
     const plain = Buffer.concat(encodeValue([format, source, imports, requires, exports]));
-    done = compress(plain, { level: constants.Z_DEFAULT_COMPRESSION }).then(keep);
+    done = compress(plain).then(keep);
     packed.set(record, done);
   }
   return done;
+}
+
+/** Elsewhere, unless that takes longer than the work. */
+async function compress(bytes: Uint8Array): Promise<Buffer> {
+  if (bytes.length <= SMALL_BYTES) return deflateRawSync(bytes);
+  return new Promise((resolve, reject) => {
+    deflateRaw(bytes, (error, result) => (error === null ? resolve(result) : reject(error)));
+  });
 }
 
 /** Hops tell modules apart by content: the same file is another module for another Node. */
@@ -331,17 +362,23 @@ function keep(bytes: Uint8Array): Packed {
 
 let isWarm = false;
 
-const PART_SOURCES: Readonly<Record<string, string>> = {
-  [PARENT_ROLE]: PARENT_ROLE_SOURCE,
-  [EVALUATOR]: EVALUATOR_SOURCE,
-  [API]: API_SOURCE,
+async function loadGraphs(): Promise<Graphs> {
+  graphs ??= await importLate(() => import("./graphs.ts"));
+  return graphs;
+}
+
+/** Compressed, in base64. */
+const PARTS: Readonly<Record<string, string>> = {
+  [PARENT_ROLE]: PARENT_ROLE_PART,
+  [EVALUATOR]: EVALUATOR_PART,
+  [API]: API_PART,
 };
 const packedParts = new Map<string, Packed>();
 
 function partEntry(id: string): readonly [string, Packed] {
   let part = packedParts.get(id);
   if (part === undefined) {
-    part = keep(deflateRawSync(PART_SOURCES[id] as string, { level: 9 }));
+    part = keep(Buffer.from(PARTS[id] as string, "base64"));
     packedParts.set(id, part);
   }
   return [id, part];

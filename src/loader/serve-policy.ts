@@ -4,8 +4,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { isPath, type ModuleMatcher, packageOfSpecifier } from "./module-pattern.ts";
 import type { ImportKind } from "./module-record.ts";
 import type { ModuleRequest } from "./module-request.ts";
-import type { Destination } from "./module-rules.ts";
 import { isInstalled, packageRoot, packageScope } from "./package-scope.ts";
+import type { Destination } from "./resolve.ts";
 
 /** What a context has been sent, and with that what it may ask for. */
 export interface Vouched {
@@ -21,14 +21,15 @@ export interface Vouched {
 
 /** What the program has said about modules, as far as requests are concerned. */
 export interface ServeRules {
-  /** What a specifier stands for; throws Node's error when there is no such module. */
-  resolve(specifier: string, parentId: string, kind: ImportKind): Destination;
   /** The rule that keeps a module from travelling, or undefined: `deny("lodash")`. */
   denial(id: string): string | undefined;
   readonly allowed: readonly ModuleMatcher[];
   /** Whether the program has named this very module, with a text of its own or to allow it. */
   isNamed(id: string): boolean;
 }
+
+/** What a specifier stands for; throws Node's error when there is no such module. */
+export type Resolve = (specifier: string, parentId: string, kind: ImportKind) => Destination;
 
 /** Why a request gets no module; `id` is the module in question where there is one. */
 export interface Refusal {
@@ -53,6 +54,7 @@ export function decideRequest(
   request: ModuleRequest,
   context: Vouched,
   rules: ServeRules,
+  resolveSpecifier: Resolve,
 ): Destination | Refusal {
   const { parentId } = request;
   if (!context.has(parentId)) return { refused: "the module that asks was not sent to this context" };
@@ -64,7 +66,7 @@ export function decideRequest(
   if (early !== undefined) return { refused: early };
   let destination: Destination;
   try {
-    destination = lookUp(request, rules);
+    destination = lookUp(request, resolveSpecifier);
   } catch (error) {
     if (failure !== undefined) return ownFailure(failure);
     return { refused: mayKnow(request, context, rules) ? `it does not resolve: ${codeOf(error)}` : OUTSIDE };
@@ -102,7 +104,7 @@ export function idRefusal(
   id: string,
   parentId: string | undefined,
   context: Vouched,
-  rules: Omit<ServeRules, "resolve">,
+  rules: ServeRules,
 ): string | undefined {
   const isNamed = context.names(id) || rules.isNamed(id);
   if (!isNamed && !id.startsWith("file:")) return ONLY_FILES;
@@ -152,13 +154,13 @@ function specifierRefusal(
 }
 
 /** Resolves with a specifier of which there is only one per file: Node remembers what it is asked to require. */
-function lookUp({ parentId, specifier, kind }: ModuleRequest, rules: ServeRules): Destination {
-  if (kind === "import") return rules.resolve(specifier, parentId, kind);
-  if (isPath(specifier)) return rules.resolve(requiredPath(specifier, parentId), parentId, kind);
+function lookUp({ parentId, specifier, kind }: ModuleRequest, resolveSpecifier: Resolve): Destination {
+  if (kind === "import") return resolveSpecifier(specifier, parentId, kind);
+  if (isPath(specifier)) return resolveSpecifier(requiredPath(specifier, parentId), parentId, kind);
   const name = packageOfSpecifier(specifier);
   // What is no package may still be an alias; Node's own look-up for `require` would keep each such name for ever.
   const isKnown = name === undefined || packageDirectory(name, parentId) !== undefined;
-  return rules.resolve(specifier, parentId, isKnown ? kind : "import");
+  return resolveSpecifier(specifier, parentId, isKnown ? kind : "import");
 }
 
 /** Whether the context may know that a specifier does not resolve: it names something in the packages in use. */

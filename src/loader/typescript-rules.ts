@@ -1,7 +1,7 @@
-import { createRequire } from "node:module";
 import { extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { isFile } from "./is-file.ts";
+import { ownRequire } from "./own-require.ts";
 import { isInstalled } from "./package-scope.ts";
 import { allowsJavaScript, mappedPaths } from "./tsconfig.ts";
 
@@ -14,11 +14,9 @@ const WRITTEN_FOR: Readonly<Record<string, readonly string[]>> = {
 };
 const UNWRITTEN = [".ts", ".tsx", ".jsx", ".js", ".json"];
 
-const { extensions } = createRequire(import.meta.url);
-
 /** Whether this program runs under a loader for TypeScript, such as tsx: Node itself never handles `.tsx`. */
 export function runsUnderLoader(): boolean {
-  return ".tsx" in extensions;
+  return ".tsx" in ownRequire().extensions;
 }
 
 /** Whether a module is written in TypeScript, by its extension. */

@@ -243,7 +243,7 @@ test("Compiler.originalStack leaves JavaScript alone that was sent as it is to a
   assert.equal(compiler.originalStack(`    at ${place}`), `    at ${place}`);
 });
 
-const entries = new Compiler((id) => /first-script|entry|late|unguarded/.test(id));
+const entries = new Compiler({ isEntry: (id) => /first-script|entry|late|unguarded/.test(id) });
 
 for (const target of ["12.22.0", "14.0.0", "18.0.0", "22.0.0"]) {
   test(`Compiler takes the work out of an entry script for Node ${target} and still finds its lines`, async () => {

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Compiler } from "../../src/loader/compile.ts";
 import { ModuleGraph } from "../../src/loader/graph.ts";
 import { ModuleRules } from "../../src/loader/module-rules.ts";
+import { RuledModules } from "../../src/loader/ruled-modules.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 const NODE = "22.0.0";
@@ -51,7 +52,7 @@ const at = temporaryTree({
 });
 
 function graph(): ModuleGraph {
-  return new ModuleGraph(new ModuleRules(new Compiler()));
+  return new ModuleGraph(new RuledModules(new ModuleRules(), new Compiler()));
 }
 
 async function paths(root: string, has: (id: string) => boolean = nothing): Promise<string[]> {
@@ -189,7 +190,9 @@ test("ModuleGraph.closure survives a chain of imports longer than the stack is d
     const { Compiler } = await import("${loader}compile.js");
     const { ModuleGraph } = await import("${loader}graph.js");
     const { ModuleRules } = await import("${loader}module-rules.js");
-    const modules = await new ModuleGraph(new ModuleRules(new Compiler())).closure("${chain("m0.mjs")}", "${NODE}", () => false);
+    const { RuledModules } = await import("${loader}ruled-modules.js");
+    const rules = new RuledModules(new ModuleRules(), new Compiler());
+    const modules = await new ModuleGraph(rules).closure("${chain("m0.mjs")}", "${NODE}", () => false);
     let depth = 0;
     const recurse = () => { depth++; recurse(); };
     try { recurse(); } catch {}

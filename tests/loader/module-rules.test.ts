@@ -4,6 +4,7 @@ import { Compiler } from "../../src/loader/compile.ts";
 import { ModuleGraph } from "../../src/loader/graph.ts";
 import type { ModulePattern } from "../../src/loader/module-pattern.ts";
 import { ModuleRules } from "../../src/loader/module-rules.ts";
+import { RuledModules } from "../../src/loader/ruled-modules.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
 const NODE = "22.0.0";
@@ -26,11 +27,15 @@ const at = temporaryTree({
 });
 
 function rules(): ModuleRules {
-  return new ModuleRules(new Compiler());
+  return new ModuleRules();
 }
 
 async function records(root: string, by: ModuleRules) {
-  const found = await new ModuleGraph(by).closure(at(root), NODE, () => false);
+  const found = await new ModuleGraph(new RuledModules(by, new Compiler())).closure(
+    at(root),
+    NODE,
+    () => false,
+  );
   return new Map(found.map((record) => [record.id.replace(at(""), ""), record]));
 }
 
@@ -180,7 +185,7 @@ test("Compiler.invalidate and ModuleGraph.invalidate: a changed module with othe
     "c.js": "export const c = 1;",
   });
   const compiler = new Compiler();
-  const graph = new ModuleGraph(new ModuleRules(compiler));
+  const graph = new ModuleGraph(new RuledModules(new ModuleRules(), compiler));
   const read = async () => {
     const found = await graph.closure(tree("a.js"), NODE, () => false);
     return found.map(({ id, source }) => [id.slice(-4), source]);

@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { Compiler } from "../../src/loader/compile.ts";
 import { ModuleGraph } from "../../src/loader/graph.ts";
 import type { ImportKind } from "../../src/loader/module-record.ts";
+import type { ModuleRequest } from "../../src/loader/module-request.ts";
 import { ModuleRules } from "../../src/loader/module-rules.ts";
+import { RuledModules, resolveByRules } from "../../src/loader/ruled-modules.ts";
 import { decideRequest } from "../../src/loader/serve-policy.ts";
 import { ServedContext } from "../../src/loader/served-context.ts";
 import { temporaryTree } from "./temporary-tree.ts";
@@ -54,10 +56,14 @@ const outside = temporaryTree({
   "folder/.git/hook.js": "",
 });
 
+function decide(request: ModuleRequest, context: ServedContext, rules: ModuleRules) {
+  return decideRequest(request, context, rules, (...args) => resolveByRules(rules, ...args));
+}
+
 /** A context that has the graph of `top.ts`. */
 async function served(): Promise<ServedContext> {
   const context = new ServedContext(NODE);
-  const graph = new ModuleGraph(new ModuleRules(new Compiler()));
+  const graph = new ModuleGraph(new RuledModules(new ModuleRules(), new Compiler()));
   for (const record of await graph.closure(at("top.ts"), NODE, () => false)) {
     context.note(record);
     context.sent.add(record.id);
@@ -69,9 +75,9 @@ async function answer(
   parent: string,
   specifier: string,
   kind: ImportKind = "import",
-  rules = new ModuleRules(new Compiler()),
+  rules = new ModuleRules(),
 ): Promise<string> {
-  const found = decideRequest({ parentId: at(parent), specifier, kind }, await served(), rules);
+  const found = decide({ parentId: at(parent), specifier, kind }, await served(), rules);
   if ("refused" in found) return found.refused;
   if ("provided" in found) return `provided ${found.provided}`;
   return "builtin" in found ? found.builtin : found.id.replace(at(""), "").replace(outside(""), "<outside>/");
@@ -175,12 +181,12 @@ for (const [parent, specifier, expected, kind] of requests) {
 }
 
 test("decideRequest refuses a module as parent that was not sent to who asks, or that nobody knows", async () => {
-  const rules = new ModuleRules(new Compiler());
+  const rules = new ModuleRules();
   const refused = { refused: "the module that asks was not sent to this context" };
   const kind = "import";
   const stranger = new ServedContext(NODE);
   assert.deepEqual(
-    decideRequest({ parentId: at("top.ts"), specifier: "./later.ts", kind }, stranger, rules),
+    decide({ parentId: at("top.ts"), specifier: "./later.ts", kind }, stranger, rules),
     refused,
   );
   for (const parentId of [
@@ -190,10 +196,7 @@ test("decideRequest refuses a module as parent that was not sent to who asks, or
     "mitogen:parent-role",
     "x".repeat(9_999),
   ]) {
-    assert.deepEqual(
-      decideRequest({ parentId, specifier: "./other.js", kind }, await served(), rules),
-      refused,
-    );
+    assert.deepEqual(decide({ parentId, specifier: "./other.js", kind }, await served(), rules), refused);
   }
 });
 
@@ -221,7 +224,7 @@ const allowances: [pattern: string | URL | RegExp, specifier: string, answer: st
 for (const [pattern, specifier, expected] of allowances) {
   const name = [pattern, specifier].map((each) => String(each).replace(outside(""), "<outside>/"));
   test(`decideRequest after allow(${name[0]}) answers ${name[1]}: ${expected}`, async () => {
-    const rules = new ModuleRules(new Compiler());
+    const rules = new ModuleRules();
     rules.allow([pattern]);
     for (let again = 0; again < 2; again++) {
       assert.equal(await answer("top.ts", specifier, "import", rules), expected);
@@ -238,7 +241,7 @@ test("decideRequest lets deny win over allow, over what is named and over the ow
     ["app", "./later.ts"],
   ];
   for (const [pattern, specifier] of cases) {
-    const rules = new ModuleRules(new Compiler());
+    const rules = new ModuleRules();
     rules.allow(["unused", "dual", "app", /./]);
     rules.deny([pattern]);
     const text = pattern instanceof RegExp ? String(pattern) : JSON.stringify(pattern);
@@ -251,7 +254,7 @@ test("decideRequest lets deny win over allow, over what is named and over the ow
 });
 
 test("decideRequest answers what is provided by the target with its name, whatever is here", async () => {
-  const rules = new ModuleRules(new Compiler());
+  const rules = new ModuleRules();
   rules.provide(["unused", "@scope/*", /^lib-/]);
   assert.equal(await answer("top.ts", "unused/sub.js", "import", rules), "provided unused/sub.js");
   assert.equal(await answer("top.ts", "@scope/x", "require", rules), "provided @scope/x");
@@ -260,7 +263,7 @@ test("decideRequest answers what is provided by the target with its name, whatev
 });
 
 test("decideRequest serves a text that the program gave, also where there is no file", async () => {
-  const rules = new ModuleRules(new Compiler());
+  const rules = new ModuleRules();
   rules.override(at("virtual.js"), "export {};");
   rules.override(outside("virtual.json"), "{}");
   assert.equal(await answer("top.ts", "./virtual.js", "import", rules), "virtual.js");
@@ -269,9 +272,9 @@ test("decideRequest serves a text that the program gave, also where there is no 
 
 test("decideRequest answers in Node's words where the text of a module that was sent names what leads nowhere", async () => {
   const context = await served();
-  const rules = new ModuleRules(new Compiler());
+  const rules = new ModuleRules();
   const ask = (specifier: string, parent: string) =>
-    decideRequest({ parentId: at(parent), specifier, kind: "import" }, context, rules);
+    decide({ parentId: at(parent), specifier, kind: "import" }, context, rules);
   const codes = ["absent", "data:text/plain,x"].map((specifier) => {
     const found = ask(specifier, "shared.ts");
     return "refused" in found ? found.error?.code : found;

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { after, before } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -23,6 +24,8 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
   let resourcesBefore: string[] = [];
   before(() => {
     openSignalPipe();
+    // A module that imports `node:process` opens them, which one of the loader does here, and in dist/ does not.
+    for (const stream of [process.stdin, process.stdout, process.stderr]) assert.ok(stream !== undefined);
     fdsBefore = fdCount();
     resourcesBefore = process.getActiveResourcesInfo();
   });

@@ -1,0 +1,115 @@
+/** Bundles src/ into the few files of dist/: what `import "mitogen"` loads, and what is loaded when it is needed. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { build } from "esbuild";
+
+/** Packages that are not bundled: they are loaded by few programs. */
+const EXTERNAL = ["acorn", "esbuild"];
+
+export async function buildLibrary(log = console.log) {
+  const { metafile, outputFiles } = await build({
+    entryPoints: ["src/index.ts"],
+    outdir: "dist",
+    bundle: true,
+    // What stands behind `import()` becomes a file of its own.
+    splitting: true,
+    chunkNames: "[name]-[hash]",
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    external: EXTERNAL,
+    plugins: [keepTogether, loadBuiltinsLate],
+    // For --enable-source-maps. Without it stacks show these files: nothing in them is shortened.
+    sourcemap: true,
+    legalComments: "none",
+    logOverride: { "ignored-bare-import": "silent" },
+    metafile: true,
+    write: false,
+  });
+  for (const { path, text } of outputFiles) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, path.endsWith(".js") ? withClassNames(text) : text);
+  }
+  for (const [path, { bytes }] of Object.entries(metafile.outputs)) {
+    if (path.endsWith(".js")) log(`${path}: ${bytes} bytes`);
+  }
+  writeLicenses(Object.keys(metafile.inputs));
+}
+
+/** Of a class that mentions itself esbuild makes `class _Message`, which would be its name. What is moved nowhere keeps the source map true. */
+function withClassNames(text) {
+  const names = [...text.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
+  return names.reduce((all, name) => all.replace(new RegExp(`\\b_${name}\\b`, "g"), ` ${name}`), text);
+}
+
+/**
+ * Has all that the import needs in one file: each takes time. By itself esbuild makes one for every set of modules that two others share. What is
+ * loaded later shares all of it here.
+ */
+const keepTogether = {
+  name: "keep-together",
+  setup(build) {
+    build.onResolve({ filter: /^\./ }, async ({ path, kind, ...from }) => {
+      if (kind !== "dynamic-import") return undefined;
+      return { ...(await build.resolve(path, { kind: "import-statement", ...from })), pluginData: "late" };
+    });
+    build.onLoad({ filter: /\.ts$/ }, ({ path, pluginData }) => {
+      if (pluginData !== "late") return undefined;
+      return { contents: `${readFileSync(path, "utf8")}\nimport "everything";\n`, loader: "ts" };
+    });
+    build.onResolve({ filter: /^everything$/ }, () => ({ path: resolve("src/index.ts") }));
+  },
+};
+
+/**
+ * Has Node's modules loaded when something of them is first used. Together they take longer than this library, and an `import` of one reads
+ * whatever it exports: that of `process` opens the program's stdin.
+ */
+const loadBuiltinsLate = {
+  name: "load-builtins-late",
+  setup(build) {
+    build.onResolve({ filter: /^node:|^late-builtin$/ }, ({ path, kind, namespace }) => {
+      return namespace === "late" && kind === "import-statement" ? undefined : { path, namespace: "late" };
+    });
+    build.onLoad({ filter: /^node:/, namespace: "late" }, ({ path }) => ({ contents: lateBuiltin(path) }));
+    build.onLoad({ filter: /^late-builtin$/, namespace: "late" }, () => ({ contents: LATE_BUILTIN }));
+  },
+};
+
+/** Of an object esbuild copies the own properties for each module that imports it; these are on its prototype. */
+function lateBuiltin(path) {
+  if (path === "node:assert") return ASSERT;
+  return `const { builtin } = require("late-builtin");
+module.exports = Object.create(new Proxy({}, { get: (_, name) => builtin("${path}")[name] }));`;
+}
+
+/** Node has `getBuiltinModule` from 20.16 and 22.3 on. */
+const LATE_BUILTIN = `
+import { createRequire } from "node:module";
+export const builtin = process.getBuiltinModule ?? createRequire(import.meta.url);
+`;
+
+/** What import-meta-resolve needs of it: the whole of it opens the program's stderr. */
+const ASSERT = "module.exports = { ok(value, message) { if (!value) throw new Error(message); } };";
+
+/** Those of the packages that are part of the bundle. */
+function writeLicenses(inputs) {
+  const names = new Set(inputs.map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]));
+  names.delete(undefined);
+  const texts = [...names].sort().map((name) => {
+    const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
+    return `${name} ${version}\n\n${readLicense(name)}`;
+  });
+  writeFileSync("dist/LICENSES.txt", texts.join(`\n\n${"-".repeat(80)}\n\n`));
+}
+
+function readLicense(name) {
+  for (const file of ["LICENSE", "license"]) {
+    try {
+      return readFileSync(`node_modules/${name}/${file}`, "utf8").trim();
+    } catch {
+      // The other spelling.
+    }
+  }
+  throw new Error(`${name} has no license that could be shipped`);
+}

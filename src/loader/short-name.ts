@@ -1,0 +1,18 @@
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** `tasks.ts → sharp/lib/index.js → …` */
+export function printChain(chain: readonly string[]): string {
+  return chain.map(shortName).join(" → ");
+}
+
+const NODE_MODULES = "/node_modules/";
+
+/** A path as a reader thinks of it: from its package, or from where the program runs. */
+export function shortName(id: string): string {
+  const at = id.lastIndexOf(NODE_MODULES);
+  if (at >= 0) return id.slice(at + NODE_MODULES.length);
+  if (!id.startsWith("file:")) return id.slice(0, 100);
+  const path = relative(process.cwd(), fileURLToPath(id));
+  return path.startsWith("..") ? fileURLToPath(id) : path;
+}
