@@ -5,6 +5,7 @@ import type { Loader, TransformFailure, TransformOptions } from "esbuild";
 import { importLate } from "../core/late-import.ts";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { parseDataUrl } from "./data-url.ts";
+import type { Draft, DraftCache } from "./draft-cache.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
 import { type ImportType, importTypes, withoutAttributes } from "./import-attributes.ts";
 import { jsonAsCommonJs, jsonAsModule } from "./json-module.ts";
@@ -40,18 +41,12 @@ let hasTransformed = false;
 /** Ends a text whose lines are those of its file: esbuild then ignores a map that the author may have put in it. */
 const NO_MAP = "data:application/json,{}";
 
-/** Text on its way to a target. */
-interface Draft {
-  readonly format: ModuleFormat;
-  readonly source: string;
-  /** Leads from `source` to the file; empty while they are the same. */
-  readonly map: string;
-}
-
 interface CompilerParts {
   readonly isEntry?: (id: string) => boolean;
   readonly readText?: (id: string) => Promise<string>;
   readonly stacks?: StackMapper;
+  /** Absent: every program compiles for itself. */
+  readonly cache?: DraftCache;
 }
 
 /**
@@ -65,14 +60,16 @@ export class Compiler {
   readonly #stacks: StackMapper;
   readonly #isEntry: (id: string) => boolean;
   readonly #readText: (id: string) => Promise<string>;
+  readonly #cache: DraftCache | undefined;
 
   constructor(parts: CompilerParts = {}) {
     this.#isEntry = parts.isEntry ?? isEntryModule;
     this.#readText = parts.readText ?? readSource;
     this.#stacks = parts.stacks ?? new StackMapper();
+    this.#cache = parts.cache;
   }
 
-  /** One whose sources come from elsewhere; stacks of what it compiles are mapped here too. */
+  /** One whose sources come from elsewhere; stacks of what it compiles are mapped here too. Nothing of it is kept for later programs. */
   reading(readText: (id: string) => Promise<string>): Compiler {
     return new Compiler({ isEntry: this.#isEntry, readText, stacks: this.#stacks });
   }
@@ -140,7 +137,14 @@ export class Compiler {
       aliases === undefined
         ? this.#compileFor(target, id, text, loader)
         : this.#entryDraft(id, text, loader, target, aliases);
-    return make();
+    // Else it is the very text.
+    const isCompiled = aliases !== undefined || loader !== "js" || isOld(target);
+    if (this.#cache === undefined || !isCompiled) return make();
+    const usesEsbuild = loader !== "js" || isOld(target);
+    const tools = [...(usesEsbuild ? ["esbuild"] : []), ...(aliases ? ["acorn"] : [])];
+    const options = loader === "js" ? {} : compilerOptions(fileURLToPath(id));
+    const surroundings = [declaredFormat(id), runsUnderLoader(), options, aliases];
+    return this.#cache.draft([id, text, loader, versionClass(target), ...surroundings], tools, make);
   }
 
   async #entryDraft(

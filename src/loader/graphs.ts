@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Compiler } from "./compile.ts";
+import { DraftCache } from "./draft-cache.ts";
 import { ENTRY_MODULE } from "./entry-guard.ts";
 import { ModuleGraph } from "./graph.ts";
 import { ModuleRules } from "./module-rules.ts";
@@ -12,7 +13,7 @@ export { resolveByRules } from "./ruled-modules.ts";
 const MAX_WARM_BYTES = 128 * 1024;
 
 /** Shared by all routers of this process: a module is compiled once, not once per target. */
-export const compiler: Compiler = new Compiler();
+export const compiler: Compiler = new Compiler({ cache: new DraftCache() });
 
 /** The graph of those routers whose programs have no rules about it. */
 export const plainGraph: ModuleGraph = new ModuleGraph(new RuledModules(new ModuleRules(), compiler));

@@ -7,6 +7,7 @@ export interface PackageScope {
   readonly root: string;
   readonly type: "module" | "commonjs" | undefined;
   readonly name: string | undefined;
+  readonly version: string | undefined;
 }
 
 const scopes = new Map<string, PackageScope | undefined>();
@@ -47,16 +48,17 @@ function outerScope(directory: string): PackageScope | undefined {
 }
 
 function readScope(root: string): PackageScope | undefined {
-  let fields: { type?: unknown; name?: unknown } | null;
+  let fields: { type?: unknown; name?: unknown; version?: unknown } | null;
   try {
     fields = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   } catch {
     return undefined;
   }
-  const { type, name } = fields ?? {};
+  const { type, name, version } = fields ?? {};
   return {
     root,
     type: type === "module" || type === "commonjs" ? type : undefined,
     name: typeof name === "string" ? name : undefined,
+    version: typeof version === "string" ? version : undefined,
   };
 }

@@ -1,4 +1,4 @@
-/** What a program loads. */
+/** What a program loads, and what it keeps for its next run. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { repoRoot } from "../support/lab.ts";
+import { nodes, repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
 
@@ -30,6 +30,7 @@ interface Loaded {
 
 const PROGRAMS = join(repoRoot, "tests/fixtures/programs/e2e");
 const AT_IMPORT = ["dist/chunk.js", "dist/index.js"];
+const AT_END = ["dist/chunk.js", "dist/graphs.js", "dist/index.js", "dist/start-here.js"];
 
 /** A folder in which `mitogen` can be imported, with a cache of its own. */
 class Scratch {
@@ -100,4 +101,84 @@ test("import needs few descriptors", { skip: process.platform === "win32" }, (t)
   } as const;
   const { stdout, stderr } = spawnSync("sh", ["-c", script, process.execPath], options);
   assert.deepEqual([stdout, stderr], ["1\n", ""]);
+});
+
+test("The second run of a program parses its entry script no more", async (t) => {
+  const scratch = new Scratch(t);
+  const first = await scratch.load();
+  assert.deepEqual([first.atEnd, first.value], [["acorn", ...AT_END], true]);
+  assert.equal(scratch.keptCount, 1);
+  const second = await scratch.load();
+  assert.deepEqual([second.atEnd, second.value], [AT_END, true]);
+  assert.equal(scratch.keptCount, 1);
+});
+
+test("The second run lowers nothing for an old Node any more", {
+  skip: nodes[12] === undefined,
+}, async (t) => {
+  const scratch = new Scratch(t);
+  const runs = [await scratch.load([nodes[12] as string]), await scratch.load([nodes[12] as string])];
+  assert.deepEqual(
+    runs.map(({ atEnd, value }) => [atEnd.filter((name) => !name.startsWith("dist/")), value]),
+    [
+      [["acorn", "esbuild"], true],
+      [[], true],
+    ],
+  );
+});
+
+test("Nothing is kept, nor used, with MITOGEN_CACHE=off and where no folder can be made", async (t) => {
+  const scratch = new Scratch(t);
+  await scratch.load();
+  const off = await scratch.load([], { MITOGEN_CACHE: "off" });
+  assert.deepEqual([off.atEnd, scratch.keptCount], [["acorn", ...AT_END], 1]);
+  const nowhere = await scratch.load([], { XDG_CACHE_HOME: "", HOME: "/dev/null" });
+  assert.deepEqual(nowhere.atEnd, ["acorn", ...AT_END]);
+});
+
+test("What is kept is of the very text, and of what its surroundings make of it", async (t) => {
+  const scratch = new Scratch(t);
+  // What a class field means depends on the target of a tsconfig.json.
+  scratch.write(
+    "tasks.ts",
+    `class Base { get kind(): string { return "accessor"; } set kind(_: string) {} }
+     class Derived extends Base { kind = "field"; }
+     export const kind = (): string => new Derived().kind + "1";`,
+  );
+  scratch.write(
+    "main.mjs",
+    `import { ref, runWithRouter } from "mitogen";
+     const kind = ref(new URL("./tasks.ts", import.meta.url), "kind");
+     await runWithRouter(async (router) => console.log(await (await router.local()).call(kind)));`,
+  );
+  const run = (): Promise<string> => scratch.run("main.mjs");
+  scratch.write("package.json", '{ "type": "module" }');
+  assert.deepEqual([await run(), await run()], ["field1", "field1"]);
+  scratch.write("tsconfig.json", '{ "compilerOptions": { "target": "es2020" } }');
+  assert.deepEqual([await run(), await run()], ["accessor1", "accessor1"]);
+  scratch.write("tsconfig.json", "{}");
+  assert.equal(await run(), "field1");
+  scratch.write("tasks.ts", `export const kind = (): string => "2";`);
+  assert.deepEqual([await run(), await run()], ["2", "2"]);
+});
+
+test("A script that cannot be sent says so in the second run as in the first", async (t) => {
+  const scratch = new Scratch(t);
+  scratch.write(
+    "main.mjs",
+    `import { Router } from "mitogen";
+     export function own() {}
+     const router = new Router();
+     const context = await router.local();
+     const { name, code, message } = await context.call(own).catch((error) => error);
+     console.log(name, code, message);
+     await router.shutdown();`,
+  );
+  const first = await scratch.run("main.mjs");
+  assert.match(
+    first,
+    /^ModuleError ERR_MODULE_ENTRY Cannot send .*main\.mjs.*would run 'const router = new Router/,
+  );
+  assert.equal(scratch.keptCount, 1);
+  assert.equal(await scratch.run("main.mjs"), first);
 });
