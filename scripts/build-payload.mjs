@@ -114,7 +114,7 @@ function privateNames() {
 export async function buildPayload(log = console.log) {
   const payload = await bundle("src/remote/main.ts", MAY_TRAVEL, {
     // An expression that stage 1 and the broker thread evaluate and call: docs/bootstrap.md.
-    before: `(function(require,boot){${DISPOSE_SYMBOL};`,
+    before: `(function(require,source,payload,nonce){${DISPOSE_SYMBOL};`,
     after: "})\n//# sourceURL=mitogen:payload",
   });
   const compressed = brotliCompressSync(payload.text, {

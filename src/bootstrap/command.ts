@@ -1,5 +1,3 @@
-import { deflateRawSync } from "node:zlib";
-
 /**
  * Stage 0 and stage 1: the one line that turns any node a target has into a child. docs/bootstrap.md tells it as a story.
  *
@@ -19,28 +17,30 @@ export const MARK_NO_NODE = ":N";
 export const MARK_OLD_NODE = ":V";
 
 /**
- * Reads exactly the payload from descriptor 3 and evaluates it. A pipe that is empty for now (EAGAIN) is waited for without
- * spinning; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are globals.
- * The block keeps its variables from being globals of the user's code.
+ * Reads exactly the payload from descriptor 3, and calls what it is with `require`, its source, itself and the nonce. A pipe that is empty for now
+ * (EAGAIN) is looked at again every 2 ms; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are
+ * globals. The block keeps its variables from being globals of the user's code. It stands in double quotes in stage 0.
  */
 const STAGE_1 = `
-{let v=process.versions.node,[,m,n]=process.argv,b=Buffer.alloc(+n),o=0,r;
-if(parseInt(v)<12){fs.writeSync(4,m+"${MARK_OLD_NODE} "+v+"\\n");process.exit(1)}
-while(o<n)try{if(!(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short";o+=r}
-catch(e){if(e.code!="EAGAIN")throw e;Atomics.wait(new Int32Array(new SharedArrayBuffer(4)),0,0,2)}
-r=zlib.brotliDecompressSync(b)+"";
-(0,eval)(r)(require,{source:r,payload:b,nonce:m})}`;
+{let{versions:{node:v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,r,f=_=>{
+try{for(;o<n;o+=r)if(1>(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short"}
+catch(e){if(/EAGAIN/.test(e))return setTimeout(f,2);throw e}
+r=zlib.brotliDecompressSync(b)+[];
+(0,eval)(r)(require,r,b,m)};
+parseInt(v)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+v+"\\n"):f()}`;
 
-/** Behind the start of node in the background. */
+/** A function: waits for node, which was started in the background, ends what it leaves, and exits as it did. */
 const WAIT = [
-  'p=$(printf "\\41" 2>&-)&&eval p=\\$$p',
+  // What stands for the pid of a background process has a character that csh would expand.
+  'w(){ p=$(printf "\\41" 2>&-)&&eval p=\\$$p',
   'trap "" 1 2 15',
   "wait $p",
   "r=$?",
   // Not waited for, and without the transport: the parent learns of the end, and of the exit code, at once.
   "exec >&- 2>&- 3>&- 4>&-",
+  // The group that bears node's pid is node's own, or, where there is no setsid, there is none.
   "kill -15 -$p&&{ (sleep 1;kill -9 -$p)& }",
-  "exit $r",
+  "exit $r;}",
 ].join(";");
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
@@ -73,25 +73,25 @@ export function quoteForAnyShell(word: string): string {
 }
 
 function makeStage0(): string {
-  const script = deflateRawSync(Buffer.from(minify(STAGE_1)), { level: 9 }).toString("base64");
-  const evaluate = `eval(zlib.inflateRawSync(Buffer.from(\\"${script}\\",\\"base64\\"))+\\"\\")`;
+  const script = STAGE_1.replace(/\n/g, "").replace(/"/g, '\\"');
   return [
     "exec 3<&0 4>&1", // ksh closes what exec opened when it starts a command: it is named again there
 
-    `[ "$2" ]||for n in ${NODE_CANDIDATES.join(" ")};do command -v $n>/dev/null&&{ set $1 $n;break;};done`,
+    `[ "$2" ]||for n in ${[...NODE_CANDIDATES].reverse().join(" ")};do command -v $n>/dev/null&&set $1 $n;done`,
     `[ "$2" ]||{ echo $0${MARK_NO_NODE} $(uname -sm)>&4;exit 127;}`,
     `echo $0${MARK_SHELL}>&4`,
     "l=$1",
     "shift",
     "s=",
     "command -v setsid>/dev/null&&s=setsid",
-    // What runs in the background ignores SIGINT, but node undoes that when it starts. What stands for its pid has a character that csh
-    // would expand. Then the shell waits, whatever its own group is sent, and ends what node leaves: the group that bears node's pid is
-    // node's own, or, where there is no setsid, there is none.
-    `:|{ exec 5<&0;:|exec $s "$@" --experimental-vm-modules -e "${evaluate}" $0 $l 3<&3 4>&4 5<&5 6<&0&${WAIT};}`,
+    `set $s "$@" --experimental-vm-modules -e "${script}" $0 $l`,
+    WAIT,
+    // Two pipes of which only the read end is open. In dash, busybox and bash a small here-document is one, without a process; IFS has the
+    // line feed, which is read away again. `command`: a shell that cannot make a file of it goes on.
+    `n=\${IFS#??}`,
+    'eval "command exec 5<<. 6<<.$n$n.$n$n."',
+    '[ -p /dev/fd/6 ]&&{ read n<&5;read n<&6;"$@" 3<&3 4>&4 5<&5 6<&6&w;}',
+    // Elsewhere it is a file, or there is no /dev/fd. A `:` that has ended leaves such a pipe as well.
+    ':|{ exec 5<&0;:|exec "$@" 3<&3 4>&4 5<&5 6<&0&w;}',
   ].join(";");
-}
-
-function minify(script: string): string {
-  return script.trim().replace(/\n/g, "");
 }

@@ -1,16 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { STDERR_TAP, STDOUT_TAP } from "./shared-state.ts";
 
-/** What stage 1 hands over: docs/bootstrap.md#stage-1. */
-export interface Boot {
-  /** The payload's JavaScript, to be evaluated again in the broker thread. */
-  readonly source: string;
-  /** The same compressed, kept to boot children of this child. */
-  readonly payload: Uint8Array;
-  /** Starts every marker of this connection. */
-  readonly nonce: string;
-}
-
 /** How often it is tried, a millisecond apart, to get a number that another thread has taken meanwhile. */
 const MAX_TRIES = 1000;
 

@@ -4,7 +4,7 @@ import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, workerData } from "node:worker_threads";
 import { formatReady } from "../bootstrap/ready.ts";
 import { WORDS, Word } from "../core/thread-state.ts";
-import { type Boot, replaceStdio } from "./boot.ts";
+import { replaceStdio } from "./boot.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";
 import { type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
@@ -14,10 +14,15 @@ interface ThreadContextData {
   readonly words: Int32Array;
 }
 
-/** Given by stage 1 in the main thread; absent in the broker thread. */
-declare const boot: Boot | undefined;
+/** What stage 1 hands over; absent in other threads: docs/bootstrap.md#stage-1. */
+/** The payload's JavaScript, to be evaluated again in the broker thread. */
+declare const source: string | undefined;
+/** The same compressed, kept to boot children of this child. */
+declare const payload: Uint8Array;
+/** Starts every marker of this connection. */
+declare const nonce: string;
 
-if (boot !== undefined) bootMainThread(boot);
+if (source !== undefined) bootMainThread(source);
 else if ("payload" in workerData) new BrokerThread(workerData as ThreadData);
 else bootThreadContext(workerData as ThreadContextData);
 
@@ -27,24 +32,24 @@ function bootThreadContext({ port, words }: ThreadContextData): void {
   new MainThread(port, words);
 }
 
-function bootMainThread(given: Boot): void {
+function bootMainThread(given: string): void {
   // What user code sees of its command line says nothing of how it came here.
   process.argv.length = 1;
   process.execArgv = [];
   hideModuleWarning();
   const words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
   const { port1, port2 } = new MessageChannel();
-  const data: ThreadData = { words, payload: given.payload, port: port2 };
+  const data: ThreadData = { words, payload, port: port2 };
   // A thread that cannot start (no descriptors, no memory, no working directory) says so on the stderr that the parent reads, and the
   // connect fails. One that has started waits, since what it opens could take the descriptor that replaceStdio() has just closed.
-  startBrokerThread(given.source, data, [port2]).once("online", () => {
+  startBrokerThread(given, data, [port2]).once("online", () => {
     replaceStdio();
     Atomics.store(words, Word.REPLACED, 1);
     Atomics.notify(words, Word.REPLACED);
     // The parent may send from now on.
-    writeSync(TRANSPORT_OUT, formatReady(given.nonce));
+    writeSync(TRANSPORT_OUT, formatReady(nonce));
   });
-  new MainThread(port1, words, given.nonce);
+  new MainThread(port1, words, nonce);
 }
 
 /** The warning that vm modules are experimental is about us, not about the user's code. */

@@ -33,21 +33,28 @@ const COMMAND_BUDGET_BYTES = 960;
 const PAYLOAD_BUDGET_BYTES = 19_107;
 
 /** Stands in for the payload: says what it was given, and reads what follows it. */
-const PAYLOAD = brotliCompressSync(`(function (require, boot) {
+const PAYLOAD = brotliCompressSync(`(function (require, source, payload, nonce) {
   const fs = require("fs");
   const rest = Buffer.alloc(100);
   const kinds = [3, 4, 5, 6].map((fd) => fs.fstatSync(fd).isFile() ? "file" : "pipe");
   const length = fs.readSync(3, rest, 0, 100);
-  const { nonce, payload, source } = boot;
-  const told = { nonce, payload: payload.length, isWhole: source.endsWith("})"), kinds, rest: String(rest.slice(0, length)) };
+  const taps = [5, 6].map((fd) => fs.readSync(fd, Buffer.alloc(9), 0, 9));
+  const parents = process.platform === "linux" ? shells(process.ppid) : 0;
+  const told = { nonce, payload: payload.length, isWhole: source.endsWith("})"), kinds, taps, parents, rest: String(rest.slice(0, length)) };
   console.log("this goes to the shell's stdout");
   fs.writeSync(4, JSON.stringify(told) + "\\n");
+  function shells(pid) {
+    if (!fs.readFileSync("/proc/" + pid + "/cmdline", "latin1").split("\\0").includes(nonce)) return 0;
+    return 1 + shells(fs.readFileSync("/proc/" + pid + "/stat", "latin1").replace(/.*\\) . (\\d+) [^]*/, "$1"));
+  }
 })`);
 const TOLD = {
   nonce: NONCE,
   payload: PAYLOAD.length,
   isWhole: true,
   kinds: ["pipe", "pipe", "pipe", "pipe"],
+  // Empty, and nobody writes there.
+  taps: [0, 0],
   rest: "MJ frames",
 };
 
@@ -77,10 +84,13 @@ function run(argv: readonly string[], input: Buffer, env: Record<string, string>
   });
 }
 
-function assertBooted({ stdout, stderr, status }: ReturnType<typeof run>): void {
+/** `shells`: how many wait for node. */
+function assertBooted({ stdout, stderr, status }: ReturnType<typeof run>, shells?: number): void {
   const [mark, told, rest] = stdout.replace("this goes to the shell's stdout\n", "").split("\n");
   assert.equal(mark, `${NONCE}:0`, stderr);
-  assert.deepEqual(JSON.parse(told ?? ""), TOLD);
+  const { parents, ...others } = JSON.parse(told ?? "");
+  assert.deepEqual(others, TOLD);
+  if (shells !== undefined && process.platform === "linux") assert.equal(parents, shells);
   assert.deepEqual([rest, status, stderr], ["", 0, ""]);
 }
 
@@ -191,31 +201,33 @@ for (const [shell, args] of loginShells) {
   });
 }
 
-const posixShells: string[][] = [
-  ["/bin/sh"],
-  ["/bin/dash"],
-  ["/bin/bash"],
-  ["/bin/bash", "--posix"],
-  ["/bin/zsh", "--emulate", "sh"],
-  ["/usr/bin/ksh"],
-  ["/usr/bin/mksh"],
-  ["/bin/busybox", "sh"],
+/** And how many of it wait for node. Bash made files of here-documents before 5.1, and does so where it is asked to be like that. */
+const posixShells: [shell: string[], waiting?: number, env?: Record<string, string>][] = [
+  [["/bin/sh"]],
+  [["/bin/dash"], 1],
+  [["/bin/bash"], 1],
+  [["/bin/bash", "--posix"], 1],
+  [["/bin/bash"], 2, { BASH_COMPAT: "5.0" }],
+  [["/bin/zsh", "--emulate", "sh"], 1],
+  [["/usr/bin/ksh"], 1],
+  [["/usr/bin/mksh"], 2],
+  [["/bin/busybox", "sh"], 1],
 ];
 const nodeOnly = pathWith("node only", { node: process.execPath });
 const nodejsOnly = pathWith("nodejs only", { nodejs: process.execPath });
 const neither = pathWith("neither", { uname: which("uname") });
-for (const shell of posixShells) {
-  const name = shell.join(" ");
+for (const [shell, waiting, env = {}] of posixShells) {
+  const name = [...Object.entries(env), shell].flat(2).join(" ");
   test(`STAGE_0 runs under ${name}, with nodePath and without`, (t) => {
     if (!existsSync(shell[0] as string)) {
       t.skip(`${shell[0]} is not installed`);
       return;
     }
     const argv = (nodeCommand: readonly string[]) => [...shell, ...words(nodeCommand).slice(1)];
-    assertBooted(run(argv([process.execPath]), input));
-    assertBooted(run(argv([]), input, { PATH: nodeOnly }));
-    assertBooted(run(argv([]), input, { PATH: nodejsOnly }));
-    assertBooted(run(argv(["node"]), input, { PATH: nodeOnly }));
+    assertBooted(run(argv([process.execPath]), input, env), waiting);
+    assertBooted(run(argv([]), input, { ...env, PATH: nodeOnly }));
+    assertBooted(run(argv([]), input, { ...env, PATH: nodejsOnly }));
+    assertBooted(run(argv(["node"]), input, { ...env, PATH: nodeOnly }));
     if (existsSync(NODE_CANDIDATES.at(-1) as string)) return;
     const { stdout, status } = run(argv([]), input, { PATH: neither });
     assert.match(
@@ -225,6 +237,21 @@ for (const shell of posixShells) {
     assert.equal(status, 127);
   });
 }
+
+test("STAGE_0 runs where no file can be written", (t) => {
+  // What a shell would make of a here-document.
+  const mount = (path: string) => `mount -t tmpfs -o ro none ${path}`;
+  const readOnly = ["unshare", "-m", "sh", "-c", `${mount("/tmp")}&&${mount("/var/tmp")}&&exec "$@"`, "sh"];
+  if (spawnSync(readOnly[0] as string, [...readOnly.slice(1), "true"]).status !== 0) {
+    t.skip("nothing can be mounted here");
+    return;
+  }
+  for (const [shell] of posixShells) {
+    if (!existsSync(shell[0] as string)) continue;
+    const result = run([...readOnly, ...shell, ...words([process.execPath]).slice(1)], input);
+    assertBooted({ ...result, stderr: "" });
+  }
+});
 
 test("STAGE_0 with a nodePath that is not there ends at once, saying so on stderr", () => {
   const { stdout, stderr, status } = run(words(["/nonexistent/node"]), input);
@@ -275,7 +302,7 @@ test("Stage 1 on a node that is too old says its version and ends", () => {
     `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "10.24.1" } });`,
   );
   const { stdout, status } = run(words([process.execPath, "--require", fake]), input);
-  assert.deepEqual([stdout, status], [`${NONCE}:0\n${NONCE}:V 10.24.1\n`, 1]);
+  assert.deepEqual([stdout, status], [`${NONCE}:0\n${NONCE}:V 10.24.1\n`, 0]);
 });
 
 test("Stage 1 ends at once when the payload is cut short or broken, having said only that the shell runs", () => {
@@ -317,5 +344,8 @@ test("The payload that is shipped is an expression made of ASCII", () => {
     payloadBytes(),
   );
   assert.equal(status, 0, stderr);
-  assert.match(stdout, /^\(function\(require,boot\)\{[\x20-\x7e\n\t]*\}\)\n\/\/# sourceURL=mitogen:payload$/);
+  assert.match(
+    stdout,
+    /^\(function\(require,source,payload,nonce\)\{[\x20-\x7e\n\t]*\}\)\n\/\/# sourceURL=mitogen:payload$/,
+  );
 });
