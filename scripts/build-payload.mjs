@@ -33,7 +33,10 @@ const PARTS = [
   {
     name: "evaluator",
     entryPoint: "src/loader/evaluator.ts",
-    mayTravel: [/^src\/(loader\/(evaluator|commonjs|es-module-requires)|wire\/thrown)\.ts$/, /^shared:/],
+    mayTravel: [
+      /^src\/(loader\/(evaluator|commonjs|es-module-requires|module-record)|wire\/thrown)\.ts$/,
+      /^shared:/,
+    ],
   },
   {
     name: "api",
@@ -62,7 +65,6 @@ const SHARED = {
   "core/function-ref": ["FunctionRef"],
   "core/log": ["addLogSink", "getLogger", "LogLevel"],
   "core/message": ["deadReason", "Message"],
-  "core/policy": ["hasParentAuthority", "isImmediateChild"],
   "core/router": ["CoreRouter"],
   "core/sender": ["Sender"],
   "core/stream-link": ["StreamLink"],
@@ -71,7 +73,7 @@ const SHARED = {
   "wire/blob": ["Blob"],
   "wire/secret": ["Secret"],
   errors: [],
-  "loader/builtins": [],
+  "loader/builtins": ["API", "builtinExports", "isBuiltin", "MITOGEN"],
   "bootstrap/payload": ["payloadBytes"],
 };
 
@@ -157,17 +159,30 @@ async function checkCommand(payloadBytes, log) {
   if (length > COMMAND_BUDGET_BYTES) throw new Error("The command line is over its budget");
 }
 
-async function bundle(entryPoint, mayTravel, { before, after, ...options }) {
-  const result = await build({ ...OPTIONS, ...options, entryPoints: [entryPoint] });
+async function bundle(entryPoint, mayTravel, { before, after, plugins = [] }) {
+  const options = { ...OPTIONS, entryPoints: [entryPoint] };
+  const uses = await build({ ...options, plugins, format: "esm" });
+  const result = await build({ ...options, plugins: [...plugins, requireOnce(uses.outputFiles[0].text)] });
   // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
   const { code } = await minify(result.outputFiles[0].text, {
-    compress: { passes: 3, ecma: 2019, hoist_funs: true },
+    compress: {
+      passes: 3,
+      ecma: 2019,
+      hoist_funs: true,
+      lhs_constants: false,
+      sequences: false,
+      unsafe_arrows: true,
+      unsafe_methods: true,
+    },
     format: { ascii_only: true },
     module: true, // what is at the top is nobody else's, and strict
   });
   const text = before + code + after;
   const inputs = Object.entries(Object.values(result.metafile.outputs)[0].inputs);
-  const strays = inputs.map(([path]) => path).filter((path) => !mayTravel.some((rule) => rule.test(path)));
+  const strays = inputs
+    .map(([path]) => path)
+    .filter((path) => !path.startsWith("once:"))
+    .filter((path) => !mayTravel.some((rule) => rule.test(path)));
   if (strays.length > 0) throw new Error(`${entryPoint} may not bring ${strays.join(", ")}`);
   // It is written into a string and compared byte for byte; anything else than ASCII would depend on locales.
   if (/[^\n\t\x20-\x7e]/.test(text)) throw new Error(`The bundle of ${entryPoint} is not plain ASCII`);
@@ -177,6 +192,32 @@ async function bundle(entryPoint, mayTravel, { before, after, ...options }) {
     .map(([path, { bytesInOutput }]) => `${path.replace("src/", "")} ${bytesInOutput}`)
     .join(", ");
   return { text, largest };
+}
+
+/** Takes from Node's modules once what `text` imports of them. esbuild writes `(0, fs1.openSync)()`, and requires them once for each importer. */
+function requireOnce(text) {
+  const names = new Map();
+  const whole = new Set([...text.matchAll(/\bimport ?[^{"][^"]*from"(node:\w+)"/g)].map(([, path]) => path));
+  for (const [, list, path] of text.matchAll(/\bimport\{([^}]*)\}from"(node:\w+)"/g)) {
+    if (whole.has(path)) continue;
+    const known = names.get(path) ?? new Set();
+    for (const each of list.split(",")) known.add(each.split(" as ")[0]);
+    names.set(path, known);
+  }
+  return {
+    name: "require-once",
+    setup(build) {
+      build.onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
+        // The name that Node 12 knows as well.
+        namespace !== "once" && names.has(path)
+          ? { path, namespace: "once" }
+          : { path: path.slice(5), external: true },
+      );
+      build.onLoad({ filter: /.*/, namespace: "once" }, ({ path }) => ({
+        contents: `export const { ${[...names.get(path)].join(", ")} } = require("${path.slice(5)}");`,
+      }));
+    },
+  };
 }
 
 /** Replaces the shared modules by what the payload hands over; an import it does not share fails the build. */

@@ -96,8 +96,8 @@ export class SelectError extends MitogenError {
   override readonly code: string = "ERR_SELECT";
 }
 
-// Literals on the prototypes: not own properties, and they survive the minifier's renaming of classes.
-for (const [name, type] of Object.entries({
+/** All of them, by their names. */
+export const ERRORS: Readonly<Record<string, new (...args: never[]) => MitogenError>> = {
   MitogenError,
   CallError,
   ChannelError,
@@ -109,6 +109,9 @@ for (const [name, type] of Object.entries({
   PasswordError,
   HostKeyError,
   SelectError,
-})) {
+};
+
+// Literals on the prototypes: not own properties, and they survive the minifier's renaming of classes.
+for (const [name, type] of Object.entries(ERRORS)) {
   Object.defineProperty(type.prototype, "name", { value: name, writable: true, configurable: true });
 }

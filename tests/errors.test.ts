@@ -4,7 +4,9 @@ import * as errors from "../src/errors.ts";
 
 test("Errors of this library are MitogenErrors, those of connects StreamErrors (ERR-01)", () => {
   const connects = ["StreamError", "EofError", "CancelledError", "PasswordError", "HostKeyError"];
-  for (const [name, type] of Object.entries(errors)) {
+  const { ERRORS, ...types } = errors;
+  assert.deepEqual(ERRORS, types);
+  for (const [name, type] of Object.entries(types)) {
     const error = new type("why");
     assert.ok(error instanceof Error && error instanceof errors.MitogenError, name);
     assert.equal(error instanceof errors.StreamError, connects.includes(name), name);

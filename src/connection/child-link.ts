@@ -4,7 +4,8 @@ import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import type { Frame } from "../wire/frame.ts";
-import { printExit, type ToolProcess } from "./tool-process.ts";
+import { crashHint } from "./exit-hint.ts";
+import { type Exit, printExit, type ToolProcess } from "./tool-process.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Below this much queued `send` answers true, and who waits may go on. */
@@ -17,6 +18,8 @@ const MAX_LEFT_BYTES = 1024 * 1024;
 const EXPLAIN_MS = 250;
 /** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
 const BROKEN_GRACE_MS = 3500;
+/** Its broker thread starts after it was ready, and may fail then: not later than this. */
+const YOUNG_MS = 10_000;
 /** What a detached child was started by, such as ssh, ends when the child's shell does. */
 const DETACHED_GRACE_MS = 3000;
 /** One that was given up, because it is silent or sends junk, is not given that moment. */
@@ -46,6 +49,9 @@ export class ChildLink extends StreamLink {
   readonly #tool: ToolProcess;
   /** The process is the child's own, and not a helper such as ssh or sudo. */
   readonly #isDirect: boolean;
+  readonly #youngUntil: number = Date.now() + YOUNG_MS;
+  /** The last words of the tool, and of what waits for node. */
+  readonly #stderr: History = new History();
   readonly #closed: Deferred<void> = new Deferred();
   /** Those who wait for less to be queued. */
   readonly #waiting: Set<() => void> = new Set();
@@ -59,9 +65,8 @@ export class ChildLink extends StreamLink {
     this.#isDirect = isDirect;
     for (const event of ["drain", "close"]) tool.stdin.on(event, () => this.wakeWaiting());
     // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
-    const history = new History();
     tool.stderr.on("data", (chunk: Buffer) => {
-      const lines = history.push("stderr", chunk).filter((line) => line !== "");
+      const lines = this.#stderr.push("stderr", chunk).filter((line) => line !== "");
       const left = lines.length - MAX_STDERR_LINES;
       if (left > 0) lines.splice(MAX_STDERR_LINES, left, `… and ${left} more lines`);
       for (const line of lines) {
@@ -194,6 +199,16 @@ export class ChildLink extends StreamLink {
     this.#reaped = this.#tool.end(BROKEN_GRACE_MS);
     if (this.#isEnding) return `${this.name}: was shut down`;
     if (this.farewell !== undefined) return `${this.name}: ${this.farewell}`;
-    return exit === undefined ? reason : `${this.name}: disconnected, the process ${printExit(exit)}`;
+    if (exit === undefined) return reason;
+    return `${this.name}: disconnected, the process ${printExit(exit)}${await this.lastWords(exit)}`;
+  }
+
+  /** Of a child that is young: its node was ready, but may not have found what it needs to go on. */
+  private async lastWords({ code }: Exit): Promise<string> {
+    if (Date.now() > this.#youngUntil) return "";
+    await this.#tool.drained();
+    const text = this.#stderr.toString();
+    const hint = crashHint(text, code);
+    return hint === "" ? "" : `; ${hint}\n${text}`;
   }
 }

@@ -8,7 +8,7 @@ import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { limitHint } from "../core/system-limits.ts";
 import { ThreadLink } from "../core/thread-link.ts";
-import { type ControlMessage, WORDS, Word } from "../core/thread-state.ts";
+import { type ControlMessage, raise, WORDS, Word } from "../core/thread-state.ts";
 import { StreamError } from "../errors.ts";
 import { headOf } from "../wire/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
@@ -102,8 +102,7 @@ export class ThreadChild extends ThreadLink {
     }
     if (exitReason !== undefined) {
       this.farewell = exitReason;
-      Atomics.store(this.#words, Word.FLUSHED, 1);
-      Atomics.notify(this.#words, Word.FLUSHED);
+      raise(this.#words, Word.FLUSHED);
     }
     this.noteRead();
   }

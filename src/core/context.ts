@@ -1,11 +1,11 @@
 import { Handle } from "../wire/handles.ts";
+import { printAsText } from "../wire/inspectable.ts";
 import { travelsAs } from "../wire/references.ts";
 import type { BoundCalls, Streamable } from "./call.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
 import type { ContextDescription } from "./describe.ts";
 import type { Callable } from "./function-ref.ts";
-import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { AnyModule, ModuleHandle } from "./module-handle.ts";
 import type { AnyFunction, ArgumentsOf, ResultOf } from "./overloads.ts";

@@ -1,7 +1,7 @@
+import { printAsText } from "../wire/inspectable.ts";
 import type { Context } from "./context.ts";
 import { oneLine } from "./harmless.ts";
 import { type CallInFlight, callsInFlight } from "./in-flight.ts";
-import { printAsText } from "./inspectable.ts";
 import type { CoreRouter } from "./router.ts";
 
 /** The link over which a context is reached, as seen from this process. */

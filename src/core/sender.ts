@@ -1,7 +1,7 @@
 import type { Frame } from "../wire/frame.ts";
+import { printAsText } from "../wire/inspectable.ts";
 import { travelsAs } from "../wire/references.ts";
 import type { Window } from "./flow-control.ts";
-import { printAsText } from "./inspectable.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
 import type { WaitOptions } from "./wait.ts";

@@ -15,10 +15,16 @@ export const Word = {
   FLUSHED: 3,
   /** What the broker has for the main thread that is not delivered there yet, in KiB. */
   UNREAD: 4,
-  /** 1 once this process's stdio is replaced; the broker thread opens nothing before. */
-  REPLACED: 5,
+  /** 1 once the broker thread runs. */
+  RUNS: 5,
 } as const;
 export const WORDS = 6;
+
+/** Sets a word that another thread waits for. */
+export function raise(words: Int32Array, word: number): void {
+  Atomics.store(words, word, 1);
+  Atomics.notify(words, word);
+}
 
 export const Writer = { NOBODY: 0, MAIN: 1, BROKER: 2 } as const;
 

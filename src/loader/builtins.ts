@@ -11,11 +11,6 @@ export const PARENT_ROLE = "mitogen:parent-role";
 export const EVALUATOR = "mitogen:evaluator";
 export const API = "mitogen:api";
 
-/** The beginning of ids that mean a package which the target itself has, and which the master was told not to send. */
-export const PROVIDED = "provided:";
-/** The beginning of values in the maps that mean that there is no such module; code and message of the error follow. */
-export const MISSING = "missing:";
-
 const names: ReadonlySet<string> = new Set(builtinModules);
 
 /** Whether this Node provides the module, or the specifier can only mean one of Node's. */
@@ -38,11 +33,6 @@ export function builtinExports(id: string): Record<string, unknown> {
       },
     );
   }
-}
-
-/** The names `import { … }` can take from a builtin. */
-export function syntheticNames(exports: Record<string, unknown>): string[] {
-  return Object.keys(exports).filter((name) => name !== "default");
 }
 
 declare const require: (id: string) => unknown;

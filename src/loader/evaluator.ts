@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
 import { messageOf, read } from "../wire/thrown.ts";
-import { API, builtinExports, isBuiltin, MISSING, MITOGEN, PROVIDED, syntheticNames } from "./builtins.ts";
+import { API, builtinExports, isBuiltin, MITOGEN } from "./builtins.ts";
 import { CommonJs } from "./commonjs.ts";
 import { EsModuleRequires } from "./es-module-requires.ts";
-import type { ImportKind, ModuleRecord } from "./module-record.ts";
+import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "./module-record.ts";
 
 /** Where modules come from. */
 export interface ModuleSource {
@@ -198,7 +198,8 @@ export class Evaluator {
       const { exports } = external;
       const values = exports as Record<string, unknown>;
       if (id === MITOGEN) return synthetic(id, Object.keys(values), () => values);
-      return synthetic(id, ["default", ...syntheticNames(values)], () => ({ ...values, default: values }));
+      const names = Object.keys(values).filter((name) => name !== "default");
+      return synthetic(id, ["default", ...names], () => ({ ...values, default: values }));
     }
     const record = this.record(id);
     if (record.format === "json")

@@ -1,10 +1,10 @@
-import { MISSING, MITOGEN, PROVIDED } from "./builtins.ts";
+import { MITOGEN } from "./builtins.ts";
 import type { CompiledModule } from "./compile.ts";
 import type { ImportType } from "./import-attributes.ts";
 import { checkImport, importError } from "./import-rules.ts";
 import { ModuleError } from "./module-error.ts";
 import { packageNames } from "./module-pattern.ts";
-import type { ImportKind, ModuleRecord } from "./module-record.ts";
+import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "./module-record.ts";
 import type { Destination } from "./resolve.ts";
 import { type ScannedImport, scanModule } from "./scan.ts";
 import { printChain } from "./short-name.ts";

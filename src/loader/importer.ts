@@ -98,10 +98,10 @@ export class Importer implements ModuleSource {
     return this.#parts.get(key) as T;
   }
 
-  /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is. */
+  /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is; null: it comes later. */
   private store(modules: unknown): void {
-    for (const [id, , packed] of modules as [string, string, Uint8Array][]) {
-      if (!this.#packed.has(id)) this.#packed.set(id, packed);
+    for (const [id, , packed] of modules as [string, string, Uint8Array | null][]) {
+      if (packed !== null && !this.#packed.has(id)) this.#packed.set(id, packed);
     }
   }
 

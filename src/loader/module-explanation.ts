@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { printAsText } from "../core/inspectable.ts";
+import { printAsText } from "../wire/inspectable.ts";
 import type { ModuleFormat } from "./module-record.ts";
 import { shortName } from "./short-name.ts";
 

@@ -1,5 +1,10 @@
 /** What a module is once the master has resolved and compiled it, and how it crosses a link. */
 
+/** The beginning of ids that mean a package which the target itself has, and which the master was told not to send. */
+export const PROVIDED = "provided:";
+/** The beginning of values in the maps that mean that there is no such module; code and message of the error follow. */
+export const MISSING = "missing:";
+
 /** How a module is evaluated. */
 export type ModuleFormat = "module" | "commonjs" | "json";
 

@@ -4,6 +4,19 @@ import { STDERR_TAP, STDOUT_TAP } from "./shared-state.ts";
 /** How often it is tried, a millisecond apart, to get a number that another thread has taken meanwhile. */
 const MAX_TRIES = 1000;
 
+/** So many the broker thread opens, and what else begins with it. */
+const SPARE_DESCRIPTORS = 10;
+
+/**
+ * Throws what the broker thread would fail with a little later, when the parent takes this context for ready: too few descriptors are
+ * left, or the working directory was deleted.
+ */
+export function checkResources(): void {
+  process.cwd();
+  const opened = Array.from({ length: SPARE_DESCRIPTORS }, () => openSync("/", "r"));
+  for (const fd of opened) closeSync(fd);
+}
+
 /**
  * Gives this process the stdio that user code and its subprocesses see: stdin is at its end, stdout and stderr are the write ends of
  * the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the lowest free descriptor. No other thread may open anything

@@ -30,6 +30,7 @@ export class BrokerLink implements Link {
   constructor(port: MessagePort, words: Int32Array) {
     this.#port = port;
     this.#words = words;
+    port.on("message", (bytes: Uint8Array) => this.receive(bytes));
   }
 
   /** From now on frames to these, which all leave by the descriptor to the parent, may take the short way. */
@@ -39,6 +40,11 @@ export class BrokerLink implements Link {
 
   open(events: LinkEvents): void {
     this.#events = events;
+  }
+
+  /** Takes a frame that was not posted. */
+  take(frame: Frame): void {
+    this.#events?.onFrame(frame);
   }
 
   /** Takes one posted message: frames, or a part of a large one. */

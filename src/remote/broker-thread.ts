@@ -5,13 +5,14 @@ import { FrameRouter } from "../core/frame-router.ts";
 import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
 import { descendantsInGroup } from "../core/process-tree.ts";
 import { StreamLink } from "../core/stream-link.ts";
-import { ThreadLink } from "../core/thread-link.ts";
-import { type ControlMessage, Word } from "../core/thread-state.ts";
+import { asBuffer, ThreadLink } from "../core/thread-link.ts";
+import { type ControlMessage, raise, Word } from "../core/thread-state.ts";
 import { PARENT_ROLE } from "../loader/builtins.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import type { FirstFrames } from "./first-frames.ts";
 import { evaluatePart } from "./library-parts.ts";
 import {
   type ChildConfig,
@@ -56,10 +57,13 @@ export class BrokerThread {
   /** Packed modules that have come here, by hash: for this context and for those behind it. */
   readonly #modules: Map<string, Uint8Array> = new Map();
   #role: ParentRole | undefined;
+  /** What arrives is in the main thread already. */
+  #isSeen = false;
   #isEnding = false;
   #isDying = false;
 
-  constructor(data: ThreadData) {
+  /** `first` is what the main thread has read of the parent. */
+  constructor(data: ThreadData, first: FirstFrames) {
     this.#data = data;
     this.#port = data.port as MessagePort;
     this.#input = new Socket({ fd: TRANSPORT_IN, readable: true, writable: false });
@@ -76,6 +80,10 @@ export class BrokerThread {
       onFrame: (frame) => this.configure(frame),
       onClosed: () => this.die(),
     });
+    this.#isSeen = true;
+    this.#parent.receive(asBuffer(first.seen));
+    this.#isSeen = false;
+    this.#parent.receive(asBuffer(first.rest));
   }
 
   private configure(frame: Frame): void {
@@ -83,7 +91,7 @@ export class BrokerThread {
     this.#config = config;
     this.#router = new FrameRouter({ ...config, firstHandle: FIRST_BROKER_HANDLE });
     // First: the main thread must know who it is before anything else arrives there.
-    this.#inner.send(frame);
+    if (!this.#isSeen) this.#inner.send(frame);
     this.#router.attach(this.#inner, config.contextId, "inner");
     this.#router.onParentLost = () => this.end();
     const policy = ({ authId }: Frame): boolean => this.#router.hasAuthority(authId);
@@ -178,7 +186,9 @@ export class BrokerThread {
     if (own.length < complete.length && this.#role === undefined) {
       this.becomeParent(complete.find(([id]) => id === PARENT_ROLE)?.[2] as Uint8Array);
     }
-    if (own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
+    // All of them, where one was not complete: what is there already stays.
+    const isMissed = !this.#isSeen || modules.some(([, , packed]) => packed === null);
+    if (isMissed && own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
   }
 
   /** Evaluates what only contexts with children need, which the master sends ahead of the first request for one. */
@@ -254,8 +264,7 @@ export class BrokerThread {
   }
 
   private letMainExit(): void {
-    Atomics.store(this.#data.words, Word.FLUSHED, 1);
-    Atomics.notify(this.#data.words, Word.FLUSHED);
+    raise(this.#data.words, Word.FLUSHED);
   }
 
   private flushTaps(): void {

@@ -1,15 +1,14 @@
 import { inflateRawSync } from "node:zlib";
-import * as callError from "../core/call-error.ts";
+import { callErrorFrom } from "../core/call-error.ts";
 import { Context } from "../core/context.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { addLogSink, getLogger, LogLevel } from "../core/log.ts";
 import { deadReason, Message } from "../core/message.ts";
-import * as policy from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import { StreamLink } from "../core/stream-link.ts";
-import * as errors from "../errors.ts";
-import * as builtins from "../loader/builtins.ts";
+import { ERRORS } from "../errors.ts";
+import { API, builtinExports, isBuiltin, MITOGEN } from "../loader/builtins.ts";
 import { Blob } from "../wire/blob.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
@@ -20,17 +19,16 @@ import { Secret } from "../wire/secret.ts";
  * object on both sides. The table in scripts/build-payload.mjs names the same modules and exports.
  */
 const SHARED: Readonly<Record<string, object>> = {
-  "core/call-error": callError,
+  "core/call-error": { callErrorFrom },
   "core/context": { Context },
   "core/function-ref": { FunctionRef },
   "core/log": { addLogSink, getLogger, LogLevel },
   "core/message": { deadReason, Message },
-  "core/policy": policy,
   "core/router": { CoreRouter },
   "core/sender": { Sender },
   "core/stream-link": { StreamLink },
-  errors,
-  "loader/builtins": builtins,
+  errors: ERRORS,
+  "loader/builtins": { API, builtinExports, isBuiltin, MITOGEN },
   "wire/blob": { Blob },
   "wire/decoder": { decodeValue },
   "wire/encoder": { encodeValue },

@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { Dispatcher } from "../calls/dispatcher.ts";
@@ -16,25 +17,33 @@ import { stackOf } from "../wire/thrown.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { evaluatePart } from "./library-parts.ts";
 import { captureOutput, installOutput } from "./output.ts";
-import type { ChildConfig } from "./shared-state.ts";
+import { type ChildConfig, type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
 
 /** How long a process that ends by itself waits for its last words to be sent. */
 const EXIT_FLUSH_MS = 2000;
+/** How long its start may take, at most, on a machine that is busy. */
+const START_MS = 10_000;
 const MASTER = 0;
+
+/** What a context that is a process is made of. */
+export interface OwnProcess {
+  /** Of the connection. */
+  readonly nonce: string;
+  /** The broker thread. */
+  readonly worker: Worker;
+}
 
 /**
  * The main thread of a child, where user code runs: receives calls, evaluates modules, and nothing else.
  */
 export class MainThread {
-  /** `nonce` is that of the connection; a thread has none. */
-  constructor(port: MessagePort, words: Int32Array, nonce?: string) {
-    const link = new BrokerLink(port, words);
-    // The broker thread sends the configuration first; start() takes the link over.
-    link.open({ onFrame: (frame) => this.start(link, frame, nonce), onClosed: () => undefined });
-    port.on("message", (bytes: Uint8Array) => link.receive(bytes));
+  /** `own` is what a context has that is a process; a thread has none. */
+  constructor(link: BrokerLink, own?: OwnProcess) {
+    // The configuration comes first; start() takes the link over.
+    link.open({ onFrame: (frame) => this.start(link, frame, own), onClosed: () => undefined });
   }
 
-  private start(link: BrokerLink, frame: Frame, nonce: string | undefined): void {
+  private start(link: BrokerLink, frame: Frame, own: OwnProcess | undefined): void {
     hideCommandLine();
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     const router = new CoreRouter(undefined, config);
@@ -51,7 +60,7 @@ export class MainThread {
       },
       { handle: Handle.DEL_ROUTE, policy: hasParentAuthority, service: true },
     );
-    if (config.isThread === true) {
+    if (own === undefined) {
       captureOutput((name, lines) => {
         if (config.logLevel < LogLevel.info) return;
         const time = Date.now();
@@ -68,10 +77,24 @@ export class MainThread {
       process.title = `mitogen:${config.remoteName}`;
       link.writeDirectlyTo(config.parentIds);
       installOutput(link);
+      own.worker.on("error", (error) => {
+        // Who was detached has none.
+        const to = { dstId: config.parentIds[0] || MASTER, handle: Handle.DEL_ROUTE };
+        const reason = `the broker thread failed: ${stackOf(error)}`;
+        router.route(Message.to(router, to, { value: [config.contextId, reason] }));
+        process.kill(process.pid, "SIGKILL");
+      });
     }
     reportExit(link);
     const importer = new Importer(router, link, evaluatePart);
-    importer.host = { router, importer, dispatcher: new Dispatcher(router, importer), config, link, nonce };
+    importer.host = {
+      router,
+      importer,
+      dispatcher: new Dispatcher(router, importer),
+      config,
+      link,
+      nonce: own?.nonce,
+    };
     acceptServiceCalls(router, importer);
     router.attach(link, config.contextId, "outer");
   }
@@ -91,24 +114,32 @@ function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
   );
 }
 
-/** Starts the broker thread beside this one, which does nothing until {@link Word.REPLACED} is set. It ends the process when it fails, and when the parent is lost. */
-export function startBrokerThread(source: string, workerData: object, transferList: MessagePort[]): Worker {
-  const wait = `Atomics.wait(require("worker_threads").workerData.words,${Word.REPLACED},0)`;
-  const worker = new Worker(`${wait};${source}\n(require)`, {
-    // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
-    resourceLimits: { maxYoungGenerationSizeMb: 2 },
-    eval: true,
-    workerData,
-    transferList,
-    stdin: false,
-    stdout: false,
-    stderr: false,
-  });
-  worker.on("error", (error) => {
-    process.stderr.write(`mitogen: the broker thread failed: ${error?.stack}\n`);
-    process.kill(process.pid, "SIGKILL");
-  });
-  return worker;
+/**
+ * Starts the broker thread beside this one. It waits for what this one has read of the parent. Until it runs, `process.chdir` waits for
+ * it: it cannot start in a directory that was deleted.
+ */
+export function startBrokerThread(workerData: ThreadData, transferList: MessagePort[]): Worker {
+  const { words } = workerData;
+  const script = '(0,eval)(require("worker_threads").workerData.source)(require)';
+  const { chdir } = process;
+  process.chdir = (directory) => {
+    Atomics.wait(words, Word.RUNS, 0, START_MS);
+    process.chdir = chdir;
+    chdir(directory);
+  };
+  try {
+    return new Worker(script, {
+      // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
+      eval: true,
+      workerData,
+      transferList,
+    });
+  } catch (error) {
+    // What the parent reads as stderr is that no more.
+    writeSync(TRANSPORT_OUT, `mitogen: the broker thread failed: ${stackOf(error)}\n`);
+    return process.exit(1);
+  }
 }
 
 /** A program on a command line has globals that no other has; a module that looks for them would take itself for CommonJS. */

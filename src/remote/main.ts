@@ -1,13 +1,15 @@
 /** The payload's entry, evaluated twice in a child: in the main thread and in its broker thread. */
 
 import { writeSync } from "node:fs";
-import { MessageChannel, type MessagePort, workerData } from "node:worker_threads";
+import { MessageChannel, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { formatReady } from "../bootstrap/ready.ts";
-import { WORDS, Word } from "../core/thread-state.ts";
-import { replaceStdio } from "./boot.ts";
+import { raise, WORDS, Word } from "../core/thread-state.ts";
+import { checkResources, replaceStdio } from "./boot.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { BrokerThread } from "./broker-thread.ts";
+import { type FirstFrames, takeFirstFrames } from "./first-frames.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";
-import { type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
+import { TRANSPORT_OUT } from "./shared-state.ts";
 
 interface ThreadContextData {
   readonly port: MessagePort;
@@ -23,13 +25,15 @@ declare const payload: Uint8Array;
 declare const nonce: string;
 
 if (source !== undefined) bootMainThread(source);
-else if ("payload" in workerData) new BrokerThread(workerData as ThreadData);
-else bootThreadContext(workerData as ThreadContextData);
+else if ("payload" in workerData) {
+  raise(workerData.words, Word.RUNS);
+  (parentPort as MessagePort).once("message", (first: FirstFrames) => new BrokerThread(workerData, first));
+} else bootThreadContext(workerData as ThreadContextData);
 
 /** A context that is a thread: its broker is the router that started it. */
 function bootThreadContext({ port, words }: ThreadContextData): void {
   hideModuleWarning();
-  new MainThread(port, words);
+  new MainThread(new BrokerLink(port, words));
 }
 
 function bootMainThread(given: string): void {
@@ -37,19 +41,16 @@ function bootMainThread(given: string): void {
   process.argv.length = 1;
   process.execArgv = [];
   hideModuleWarning();
+  checkResources();
+  replaceStdio();
   const words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
   const { port1, port2 } = new MessageChannel();
-  const data: ThreadData = { words, payload, port: port2 };
-  // A thread that cannot start (no descriptors, no memory, no working directory) says so on the stderr that the parent reads, and the
-  // connect fails. One that has started waits, since what it opens could take the descriptor that replaceStdio() has just closed.
-  startBrokerThread(given, data, [port2]).once("online", () => {
-    replaceStdio();
-    Atomics.store(words, Word.REPLACED, 1);
-    Atomics.notify(words, Word.REPLACED);
-    // The parent may send from now on.
-    writeSync(TRANSPORT_OUT, formatReady(nonce));
-  });
-  new MainThread(port1, words, nonce);
+  const worker = startBrokerThread({ words, source: given, payload, port: port2 }, [port2]);
+  const link = new BrokerLink(port1, words);
+  new MainThread(link, { nonce, worker });
+  takeFirstFrames(worker, link);
+  // The parent may send from now on.
+  writeSync(TRANSPORT_OUT, formatReady(nonce));
 }
 
 /** The warning that vm modules are experimental is about us, not about the user's code. */

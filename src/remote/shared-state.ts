@@ -12,7 +12,8 @@ export const STDERR_TAP = 6;
 /** What the broker thread is started with. */
 export interface ThreadData {
   readonly words: Int32Array;
-  /** The compressed payload, kept to boot children of this child. */
+  /** The payload's JavaScript, and the same compressed, kept to boot children of this child. */
+  readonly source: string;
   readonly payload: Uint8Array;
   readonly port: unknown;
 }

@@ -1,3 +1,5 @@
+import { printAsText } from "./inspectable.ts";
+
 /**
  * Bytes whose printed form is only their size, so that a log line or an error never shows a megabyte.
  * Keeps its type over the wire; everywhere else it is a Uint8Array.
@@ -17,7 +19,5 @@ export class Blob extends Uint8Array {
   }
 }
 
-// By its registered name: importing util for it would cost start-up time. Outside the class: a static block is big
-// once lowered to Node 12.
-const inspect = Symbol.for("nodejs.util.inspect.custom");
-Object.defineProperty(Blob.prototype, inspect, { value: Blob.prototype.toString });
+// Outside the class: a static block is big once lowered to Node 12.
+printAsText(Blob);

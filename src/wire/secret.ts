@@ -1,3 +1,5 @@
+import { printAsText } from "./inspectable.ts";
+
 const MASK = "[secret]";
 
 /**
@@ -38,6 +40,4 @@ export class Secret {
   }
 }
 
-// As in blob.ts.
-const inspect = Symbol.for("nodejs.util.inspect.custom");
-Object.defineProperty(Secret.prototype, inspect, { value: Secret.prototype.toString });
+printAsText(Secret);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import * as errors from "../../src/errors.ts";
+import { ERRORS } from "../../src/errors.ts";
 import { repoRoot } from "../support/lab.ts";
 
 const page = readFileSync(join(repoRoot, "docs/errors.md"), "utf8");
@@ -16,7 +16,7 @@ test("docs/errors.md lists every code of the sources, and no other", () => {
 });
 
 test("docs/errors.md gives each class its code", () => {
-  for (const [name, type] of Object.entries(errors)) {
+  for (const [name, type] of Object.entries(ERRORS)) {
     const error = new (type as new (message: string) => Error & { code: string })("x");
     assert.equal(error.name, name);
     assert.ok(page.includes(`| \`${error.code}\` | ${name} |`), `${name} with ${error.code}`);

@@ -1,0 +1,69 @@
+import { Socket, type SocketConstructorOpts } from "node:net";
+import type { Worker } from "node:worker_threads";
+import { ownBytes } from "../core/thread-link.ts";
+import { bodyLength, Encoding, type Frame, HEADER_BYTES } from "../wire/frame.ts";
+import { FrameDecoder } from "../wire/frame-decoder.ts";
+import { Handle } from "../wire/handles.ts";
+import type { BrokerLink } from "./broker-link.ts";
+import { TRANSPORT_IN } from "./shared-state.ts";
+
+const READ_BYTES = 32 * 1024;
+
+/** What the main thread has read of the parent. */
+export interface FirstFrames {
+  /** The configuration and modules, which the main thread has taken too. */
+  readonly seen: Uint8Array;
+  /** What is behind that, for the broker thread alone; the last frame may be incomplete. */
+  readonly rest: Uint8Array;
+}
+
+/**
+ * Reads from the parent while the broker thread starts, which takes longer than everything else: what comes meanwhile does not wait for
+ * it. `link` takes the configuration, modules, and one call. Before the call, which may hang, or when something comes that is not
+ * for this thread, or when the broker thread runs, that is sent what was read, and reads from then on. Ends the process if the parent is
+ * lost before.
+ */
+export function takeFirstFrames(broker: Worker, link: BrokerLink): void {
+  const decoder = new FrameDecoder(0xffffffff);
+  const chunks: Uint8Array[] = [];
+  let seenBytes = 0;
+  let contextId: number | undefined;
+  let isOver = false;
+  const end = (callBytes: number): void => {
+    if (isOver) return;
+    isOver = true;
+    input.pause();
+    const bytes = ownBytes(chunks);
+    broker.postMessage({ seen: bytes.subarray(0, seenBytes), rest: bytes.subarray(seenBytes + callBytes) });
+  };
+  const onFrame = (frame: Frame): void => {
+    if (isOver) return;
+    const { encoding, dstId, handle } = frame;
+    const length = HEADER_BYTES + bodyLength(frame);
+    const isForUs = contextId === undefined || (encoding === Encoding.CBOR && dstId === contextId);
+    if (isForUs && contextId !== undefined && handle === Handle.CALL_FUNCTION) end(length);
+    else if (isForUs && (contextId === undefined || handle === Handle.LOAD_MODULE)) seenBytes += length;
+    else {
+      end(0);
+      return;
+    }
+    contextId = dstId;
+    link.take(frame);
+  };
+  const input = new Socket({
+    fd: TRANSPORT_IN,
+    readable: true,
+    writable: false,
+    onread: {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback(length: number, buffer: Uint8Array) {
+        const chunk = Buffer.from(buffer.subarray(0, length));
+        chunks.push(chunk);
+        decoder.push(chunk, onFrame);
+      },
+    },
+  } as unknown as SocketConstructorOpts);
+  const lost = (): void => void process.kill(process.pid, "SIGKILL");
+  input.on("end", lost).on("error", lost);
+  broker.once("online", () => end(0));
+}

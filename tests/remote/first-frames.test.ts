@@ -1,0 +1,272 @@
+/** What a context does before its broker thread runs, and what it is told meanwhile. */
+import assert from "node:assert/strict";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import os from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { MessageChannel } from "node:worker_threads";
+import { bootWords } from "../../src/bootstrap/command.ts";
+import { configFrame } from "../../src/bootstrap/config-frame.ts";
+import { payloadBytes } from "../../src/bootstrap/payload.ts";
+import { WORDS, Word } from "../../src/core/thread-state.ts";
+import { ChannelError, type ConnectDetails, EofError, Router } from "../../src/index.ts";
+import { startBrokerThread } from "../../src/remote/main-thread.ts";
+import { decodeValue } from "../../src/wire/decoder.ts";
+import { encodeValue } from "../../src/wire/encoder.ts";
+import { Encoding, encodeFrame, type Frame, joinBody } from "../../src/wire/frame.ts";
+import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
+import { Handle } from "../../src/wire/handles.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { nodes, repoRoot } from "../support/lab.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const fixture = join(repoRoot, "tests/fixtures/broker-thread.cjs");
+const withWorker = (kind: string): string[] => ["env", `WORKER=${kind}`, process.execPath, "-r", fixture];
+const failureOf = (promise: Promise<unknown>): Promise<Error & { details: ConnectDetails }> =>
+  promise.then(
+    () => assert.fail("it did not reject"),
+    (error) => error,
+  );
+
+describe("the first call of a context", () => {
+  it("is answered before the broker thread runs", async () => {
+    await using router = new Router();
+    const functions: (() => string | number)[] = [os.hostname, remote.pid];
+    for (const fn of functions) {
+      const context = await router.local({ nodePath: withWorker("never") });
+      assert.ok(await context.call(fn));
+      await router.disconnect(context);
+    }
+  });
+
+  it("prints, little or more than a pipe holds, and its lines are there before its value", async () => {
+    await using router = new Router();
+    const logs = collectLogs("info");
+    for (const lines of [["one", "two"], Array.from({ length: 20_000 }, (_, i) => `line ${i}`)]) {
+      const context = await router.local();
+      await context.call(remote.print, ...lines);
+      assert.deepEqual(logs.lines("stdout", context.name), lines);
+    }
+    logs.stop();
+  });
+
+  it("may hang: what it has printed arrives, pings are answered, the context ends when it is asked to", async () => {
+    await using router = new Router();
+    const logs = collectLogs("info");
+    for (const hang of [remote.hang, remote.hangInSubprocess]) {
+      const context = await router.local();
+      const failure = failureOf(context.call(hang));
+      assert.ok((await context.ping()) > 0);
+      await context.shutdown();
+      assert.ok((await failure) instanceof ChannelError);
+    }
+    const context = await router.local();
+    const failure = failureOf(context.call(remote.printAndHang, "before"));
+    await logs.until(() => logs.lines("stdout", context.name).includes("before"));
+    await context.shutdown();
+    await failure;
+    logs.stop();
+  });
+
+  it("may end the process: the caller hears how, and what was printed last", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const { message } = await failureOf(context.call(remote.exitWith, 3, "last words"));
+    assert.match(message, /the process exited with code 3; last output:\nlast words/);
+  });
+
+  it("is in order with those behind it, and with their modules", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const first = context.call(remote.begin, "first");
+    const second = context.call(remote.add, 1, 2);
+    const third = context.call(os.hostname);
+    assert.deepEqual([await second, await third], [3, os.hostname()]);
+    await context.call(remote.release);
+    assert.deepEqual(await first, ["start first", "end first"]);
+  });
+
+  it("that changes the directory waits until the broker thread runs: that could not start in one that is deleted", async () => {
+    const { chdir } = process;
+    const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+    const { port1, port2 } = new MessageChannel();
+    // Instead of a payload: takes its time to say that it runs.
+    const source = `(() => {
+      const { words } = require("worker_threads").workerData;
+      Atomics.wait(words, 0, 0, 300);
+      Atomics.store(words, ${Word.RUNS}, 1);
+      Atomics.notify(words, ${Word.RUNS});
+    })`;
+    const data = { words, source, payload: new Uint8Array(), port: port2 };
+    const worker = startBrokerThread(data, [port2]);
+    process.chdir(".");
+    assert.equal(Atomics.load(words, Word.RUNS), 1);
+    assert.equal(process.chdir, chdir);
+    port1.close();
+    await once(worker, "exit");
+  });
+});
+
+describe("a broker thread", () => {
+  it("that cannot be started fails the connect with the reason", async () => {
+    await using router = new Router();
+    const error = await failureOf(router.local({ nodePath: withWorker("refused") }));
+    assert.ok(error instanceof EofError);
+    assert.match(error.message, /the limit on processes and threads is too low there/);
+    assert.match(error.details.stderr, /the broker thread failed: Error: no thread left: EAGAIN/);
+  });
+
+  it("that fails later tells who waits, and ends the context", async () => {
+    await using router = new Router();
+    for (const via of [undefined, await router.local()]) {
+      const context = await router.local({ via, nodePath: withWorker("failing") });
+      const error = await failureOf(context.call(remote.echoLater, 1, 1_000_000));
+      assert.ok(error instanceof ChannelError);
+      assert.match(error.message, /the broker thread failed: .*Error: out of luck/s);
+      await context.disconnected;
+    }
+  });
+});
+
+const NONCE = "0123456789abcdef";
+const CONTEXT_ID = 5;
+
+const toChild = (handle: number, replyTo: number, value: unknown): Frame => {
+  return {
+    encoding: Encoding.CBOR,
+    dstId: CONTEXT_ID,
+    srcId: 0,
+    authId: 0,
+    handle,
+    replyTo,
+    body: encodeValue(value),
+  };
+};
+const bytesOf = (...frames: Frame[]): Buffer => Buffer.concat(frames.flatMap((frame) => encodeFrame(frame)));
+
+const CONFIG = bytesOf(
+  configFrame({
+    contextId: CONTEXT_ID,
+    parentIds: [0],
+    remoteName: "bare",
+    logLevel: 0,
+    maxMessageBytes: 1024 * 1024,
+    unidirectional: false,
+    keepaliveMs: 15_000,
+  }),
+);
+const call = (replyTo: number, path: string[], ...args: unknown[]): Buffer =>
+  bytesOf(toChild(Handle.CALL_FUNCTION, replyTo, [null, "node:os", path, args, false]));
+const PING = bytesOf({ ...toChild(Handle.PING, 1001, null), encoding: Encoding.RAW, body: [] });
+const HOSTNAME = call(1000, ["hostname"]);
+const TYPE = call(1002, ["type"]);
+
+/** A child whose parent is the test, byte by byte. */
+class BareChild {
+  readonly process: ChildProcessWithoutNullStreams;
+  readonly answers: Map<number, unknown> = new Map();
+  readonly ready: Promise<void>;
+  #wake: () => void = () => undefined;
+
+  constructor(node: string) {
+    const [command, ...args] = bootWords(NONCE, payloadBytes().length, [node]) as [string, ...string[]];
+    this.process = spawn(command, args);
+    this.process.stdin.on("error", () => undefined);
+    const decoder = new FrameDecoder(1024 * 1024);
+    let head: Buffer | undefined = Buffer.alloc(0);
+    this.ready = new Promise((resolve) => {
+      this.process.stdout.on("data", (chunk: Buffer) => {
+        let frames = chunk;
+        if (head !== undefined) {
+          head = Buffer.concat([head, chunk]);
+          const end = new RegExp(`\\n${NONCE}:ready .*\\n`).exec(head.toString("latin1"));
+          if (end === null) return;
+          frames = head.subarray(end.index + end[0].length);
+          head = undefined;
+          resolve();
+        }
+        decoder.push(frames, (frame) => {
+          const { length } = joinBody(frame);
+          this.answers.set(frame.handle, length === 0 ? "" : decodeValue(joinBody(frame)));
+        });
+        this.#wake();
+      });
+    });
+    this.process.stdin.write(payloadBytes());
+  }
+
+  async answered(handle: number): Promise<unknown> {
+    while (!this.answers.has(handle)) await new Promise<void>((resolve) => (this.#wake = resolve));
+    return this.answers.get(handle);
+  }
+}
+
+const majors: [name: string, node: string][] = [["this", process.execPath]];
+for (const major of [12, 16, 24] as const) {
+  const path = nodes[major];
+  if (path !== undefined) majors.push([String(major), path]);
+}
+
+for (const [name, node] of majors) {
+  describe(`a context of Node ${name}`, () => {
+    it("takes its first frames wherever they are cut when the broker thread begins to read", async () => {
+      const all = Buffer.concat([CONFIG, HOSTNAME, PING, TYPE]);
+      const at = CONFIG.length;
+      const cuts = [1, 30, at - 1, at, at + 1, at + 26, at + 40, at + HOSTNAME.length, all.length - 1];
+      await Promise.all(
+        cuts.map(async (cut) => {
+          const child = new BareChild(node);
+          await child.ready;
+          child.process.stdin.write(all.subarray(0, cut));
+          // The thread is not waited for in vain: whether it runs by then or not, all must arrive.
+          await pause(cut % 2 === 0 ? 1500 : 0);
+          child.process.stdin.write(all.subarray(cut));
+          assert.equal(await child.answered(1000), os.hostname(), `cut at ${cut}`);
+          assert.equal(await child.answered(1001), "", `cut at ${cut}`);
+          assert.equal(await child.answered(1002), os.type(), `cut at ${cut}`);
+          child.process.stdin.end();
+          await once(child.process, "close");
+        }),
+      );
+    });
+
+    it("ends when its parent is lost, at whatever point, and whatever it does", async () => {
+      const hang = bytesOf(
+        toChild(Handle.CALL_FUNCTION, 1000, [
+          null,
+          "node:child_process",
+          ["execFileSync"],
+          ["sleep", ["600"]],
+        ]),
+      );
+      const points = [
+        Buffer.alloc(0),
+        CONFIG.subarray(0, 10),
+        CONFIG.subarray(0, -1),
+        CONFIG,
+        Buffer.concat([CONFIG, HOSTNAME.subarray(0, -1)]),
+        Buffer.concat([CONFIG, HOSTNAME]),
+        Buffer.concat([CONFIG, hang]),
+        Buffer.concat([CONFIG, hang, PING]),
+      ];
+      await Promise.all(
+        points.flatMap((bytes) =>
+          [0, 1500].map(async (ms) => {
+            const child = new BareChild(node);
+            await child.ready;
+            child.process.stdin.write(bytes);
+            await pause(ms);
+            child.process.stdin.destroy();
+            await once(child.process, "close");
+            assert.deepEqual(await processesGone([child.process.pid as number], 15_000), []);
+          }),
+        ),
+      );
+    });
+  });
+}
