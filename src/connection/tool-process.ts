@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Socket } from "node:net";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
-import { listProcesses } from "../core/process-tree.ts";
+import { nextProcessList } from "../core/process-list.ts";
 import { checkDescriptors, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 import { reaper } from "./reaper.ts";
 import type { Terminal } from "./terminal.ts";
@@ -67,7 +67,7 @@ export class ToolProcess {
       child.once("exit", (code, signal) => {
         this.#exit = { code, signal };
         live.delete(this);
-        this.forgetOnceGone();
+        void this.forgetOnceGone();
         resolve(this.#exit);
       });
     });
@@ -164,18 +164,19 @@ export class ToolProcess {
   }
 
   /** The reaper is needed for as long as it has left anything in its process group; `end` knows itself. */
-  private forgetOnceGone(): void {
+  private async forgetOnceGone(): Promise<void> {
     if (this.#isEnding) return;
-    if (this.isThere) setTimeout(() => this.forgetOnceGone(), LEFT_POLL_MS).unref();
+    if (await this.isThere()) setTimeout(() => void this.forgetOnceGone(), LEFT_POLL_MS).unref();
     else this.#forget();
   }
 
   /** Whether it runs, or something that it has left in its process group. */
-  private get isThere(): boolean {
-    if (this.pid === undefined || !kill(-this.pid, 0)) return false;
+  private async isThere(): Promise<boolean> {
+    const { pid } = this;
+    if (pid === undefined || !kill(-pid, 0)) return false;
     // Zombies do not count: their parent may be an init that reaps nobody.
-    const processes = listProcesses();
-    return processes.length === 0 || processes.some(({ group }) => group === this.pid);
+    const list = await nextProcessList();
+    return list.isEmpty || list.inGroup(pid).length > 0;
   }
 }
 

@@ -1,4 +1,5 @@
-import { listProcesses, type ProcessInfo } from "./process-tree.ts";
+import { nextProcessList, type ProcessList } from "./process-list.ts";
+import type { ProcessInfo } from "./process-tree.ts";
 
 /** How long the first signal may take before SIGKILL, and how long that is repeated for what was started meanwhile. */
 const GRACE_MS = 1000;
@@ -6,9 +7,10 @@ const GRACE_MS = 1000;
 const POLL_MS = 20;
 
 /**
- * Ends a process of ours and what it started: by `signal`, and by SIGKILL what is left a second later. Sends the first before it returns;
- * resolves when nothing is left, or what is left cannot be ended; never rejects, keeps nothing alive. `hasEnded` tells whether the
- * process has been reaped: from then on its pid may be another's. With `isLeader` it was started in a process group of its own.
+ * Ends a process of ours and what it started: by `signal`, and by SIGKILL what is left a second later. Sends the first at the end of
+ * this turn of the event loop; resolves when nothing is left, or what is left cannot be ended; never rejects, keeps nothing alive.
+ * `hasEnded` tells whether the process has been reaped: from then on its pid may be another's. With `isLeader` it was started in a
+ * process group of its own.
  */
 export async function endTree(
   pid: number,
@@ -18,22 +20,25 @@ export async function endTree(
 ): Promise<void> {
   const tree = new ProcessTree(pid, hasEnded, isLeader);
   const killAt = Date.now() + GRACE_MS;
-  tree.signal(signal);
-  while (tree.isThere) {
+  let next: NodeJS.Signals | undefined = signal;
+  while (tree.isIn(await nextProcessList())) {
+    if (next !== undefined) tree.signal(next);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
     const now = Date.now();
     if (now >= killAt + GRACE_MS) return;
-    if (now >= killAt) tree.signal("SIGKILL");
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
+    next = now >= killAt ? "SIGKILL" : undefined;
   }
 }
 
 /** A process and what it started, looked up anew for every signal: a shell that traps SIGTERM starts something afterwards. */
-export class ProcessTree {
+class ProcessTree {
   readonly #pid: number;
   readonly #hasEnded: () => boolean;
   readonly #isLeader: boolean;
   /** Kept, for once a shell in the middle has ended, what it started is nobody's descendant any more. */
   #known: readonly ProcessInfo[] = [];
+  /** What there is to signal, by the last list. */
+  #pids: readonly number[] = [];
   readonly #sent: Map<number, NodeJS.Signals> = new Map();
   /** The process groups that these processes lead, and whether no member was found the last time. */
   readonly #groups: Map<number, boolean> = new Map();
@@ -45,18 +50,19 @@ export class ProcessTree {
     if (isLeader) this.#groups.set(pid, false);
   }
 
-  /** Sends it to all there are that have not been sent it before. */
+  /** Sends it to all that were on the last list and have not been sent it before. */
   signal(signal: NodeJS.Signals): void {
-    const pids = this.pids();
-    for (const pid of signal === "SIGKILL" ? this.withGroups(pids) : pids) {
+    for (const pid of signal === "SIGKILL" ? this.withGroups(this.#pids) : this.#pids) {
       if (this.#sent.get(pid) === signal) continue;
       this.#sent.set(pid, signal);
       send(pid, signal);
     }
   }
 
-  get isThere(): boolean {
-    return this.pids().length > 0 || this.#groups.size > 0;
+  /** Looks it up. Whether there may be anything of it. */
+  isIn(list: ProcessList): boolean {
+    this.#pids = this.pidsIn(list);
+    return this.#pids.length > 0 || this.#groups.size > 0;
   }
 
   /** Groups as wholes, and who is in none: what starts another and ends at once is never there when its own turn comes. */
@@ -66,49 +72,50 @@ export class ProcessTree {
     return [...groups, ...pids.filter((pid) => !members.has(pid))];
   }
 
-  private pids(): number[] {
+  private pidsIn(list: ProcessList): number[] {
     const hasEnded = this.#hasEnded();
-    const all = listProcesses();
     // Where there is no /proc, its group is what can be known of what it started.
-    if (all.length === 0 && this.#isLeader) {
+    if (list.isEmpty && this.#isLeader) {
       if (send(-this.#pid, 0)) return [-this.#pid];
       this.#groups.clear();
       return [];
     }
-    this.#known = this.look(all, hasEnded);
+    this.#known = this.look(list, hasEnded);
     const pids = this.#known.map(({ pid }) => pid);
     if (!hasEnded && !pids.includes(this.#pid)) pids.push(this.#pid);
     return pids;
   }
 
-  private look(all: readonly ProcessInfo[], hasEnded: boolean): ProcessInfo[] {
-    const starts = new Map(this.#known.map(({ pid, startTime }) => [pid, startTime]));
-    const found = all.filter(
-      ({ pid, group, startTime }) =>
-        starts.get(pid) === startTime || this.#groups.has(group) || (pid === this.#pid && !hasEnded),
-    );
-    const pids = new Set(found.map(({ pid }) => pid));
+  private look(list: ProcessList, hasEnded: boolean): ProcessInfo[] {
+    const found = new Map<number, ProcessInfo>();
+    const add = (info: ProcessInfo | undefined): void => {
+      if (info !== undefined) found.set(info.pid, info);
+    };
+    for (const { pid, startTime } of this.#known) {
+      const info = list.get(pid);
+      if (info?.startTime === startTime) add(info);
+    }
+    for (const group of this.#groups.keys()) list.inGroup(group).forEach(add);
+    if (!hasEnded) add(list.get(this.#pid));
     // Grows while it is walked.
-    for (const { pid, group } of found) {
-      if (pid === group) this.#groups.set(group, false);
-      for (const info of all) {
-        if (pids.has(info.pid) || (info.parentPid !== pid && !this.#groups.has(info.group))) continue;
-        pids.add(info.pid);
-        found.push(info);
-      }
+    for (const { pid, group } of found.values()) {
+      list.childrenOf(pid).forEach(add);
+      if (pid !== group) continue;
+      this.#groups.set(group, false);
+      list.inGroup(group).forEach(add);
     }
     // The number of a group that has no member left may become another's. One look is not enough: a process that was started while
     // the list was being read is not on it, and the one that started it may have ended before its turn came.
-    for (const [each, wasEmpty] of this.#groups) {
-      const isEmpty = !found.some(({ group }) => group === each);
-      if (!isEmpty || !wasEmpty) this.#groups.set(each, isEmpty);
+    for (const [group, wasEmpty] of this.#groups) {
+      const isEmpty = list.inGroup(group).length === 0;
+      if (!isEmpty || !wasEmpty) this.#groups.set(group, isEmpty);
       else {
-        this.#groups.delete(each);
+        this.#groups.delete(group);
         // What always starts another and ends may never be on a list.
-        send(-each, "SIGKILL");
+        send(-group, "SIGKILL");
       }
     }
-    return found;
+    return [...found.values()];
   }
 }
 

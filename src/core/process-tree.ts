@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** A process, told from a later one of the same pid by when it started. */
 export interface ProcessInfo {
@@ -10,56 +10,62 @@ export interface ProcessInfo {
 }
 
 /**
- * The processes below `rootPid` that share its process group: what user code started and did not set apart. Daemons, which lead
+ * The processes below this one that share its process group: what user code started and did not set apart. Daemons, which lead
  * a group of their own, are meant to stay. Empty where there is no /proc.
  */
-export function descendantsInGroup(rootPid: number): ProcessInfo[] {
-  const processes = listProcesses();
-  const group = processes.find(({ pid }) => pid === rootPid)?.group;
-  return below(
-    rootPid,
-    processes.filter((info) => info.group === group),
-  );
+export function subprocesses(childrenOf: (pid: number) => ProcessInfo[] = readChildren): ProcessInfo[] {
+  const found = readIfThere(`${process.pid}`);
+  try {
+    // Grows while it is walked.
+    for (const { pid, group } of found)
+      found.push(...childrenOf(pid).filter((child) => child.group === group));
+    found.shift();
+    return found;
+  } catch {
+    const all = listProcesses();
+    return subprocesses((parent) => all.filter(({ parentPid }) => parentPid === parent));
+  }
 }
 
-function below(rootPid: number, processes: readonly ProcessInfo[]): ProcessInfo[] {
-  const found: ProcessInfo[] = [];
-  const parents = [rootPid];
-  for (const parent of parents) {
-    for (const info of processes) {
-      if (info.parentPid !== parent) continue;
-      found.push(info);
-      parents.push(info.pid);
-    }
-  }
-  return found;
+/**
+ * By the kernel's own lists, one for each thread: reading all of /proc would cost every context of a machine as much as there are processes
+ * on it. Throws where the kernel has none, and when a thread or a process ends meanwhile: that may hide another, proc(5).
+ */
+function readChildren(parent: number): ProcessInfo[] {
+  const tasks = `/proc/${parent}/task`;
+  const threads = readdirSync(tasks);
+  // Node's own threads, between the first and the broker's, start nothing, and what the broker starts is set apart.
+  threads.splice(1, threads.indexOf(readlinkSync("/proc/thread-self").split("/")[2] as string));
+  return threads
+    .flatMap((thread) => readFileSync(`${tasks}/${thread}/children`, "latin1").split(" ").filter(Number))
+    .flatMap(readProcess);
 }
 
 /** Zombies have ended: they are left out. Empty where there is no /proc. */
 export function listProcesses(): ProcessInfo[] {
-  let names: string[] = [];
   try {
-    names = readdirSync("/proc");
+    return readdirSync("/proc").filter(Number).flatMap(readIfThere);
   } catch {
-    // Not Linux.
+    return []; // Not Linux.
   }
-  return names
-    .filter((name) => /^\d+$/.test(name))
-    .map(readProcess)
-    .filter((info): info is ProcessInfo => info !== undefined);
 }
 
-function readProcess(name: string): ProcessInfo | undefined {
+function readIfThere(pid: string): ProcessInfo[] {
   try {
-    const stat = readFileSync(`/proc/${name}/stat`, "latin1");
-    // pid (comm) state ppid pgrp …: comm may hold anything, even parentheses.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const [state, parentPid, group] = fields;
-    // A zombie has ended; its parent may be too busy to notice.
-    if (state === "Z") return undefined;
-    const startTime = String(fields[19]);
-    return { pid: Number(name), parentPid: Number(parentPid), group: Number(group), startTime };
+    return readProcess(pid);
   } catch {
-    return undefined; // it ended meanwhile
+    return [];
   }
+}
+
+/** Empty for a zombie: it has ended, but its parent may be too busy to notice. Throws where there is no such process. */
+function readProcess(pid: string): ProcessInfo[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  // pid (comm) state ppid pgrp …: comm may hold anything, even parentheses.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state, parentPid, group] = fields;
+  if (state === "Z") return [];
+  return [
+    { pid: Number(pid), parentPid: Number(parentPid), group: Number(group), startTime: fields[19] as string },
+  ];
 }

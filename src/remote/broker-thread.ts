@@ -3,7 +3,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
 import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
-import { descendantsInGroup } from "../core/process-tree.ts";
+import { subprocesses } from "../core/process-tree.ts";
 import { StreamLink } from "../core/stream-link.ts";
 import { asBuffer, ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, raise, Word } from "../core/thread-state.ts";
@@ -279,15 +279,14 @@ export class BrokerThread {
   private end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    setTimeout(() => this.die(), GRACE_MS - SIGTERM_MS);
+    const die = () => this.die();
+    setTimeout(die, GRACE_MS - SIGTERM_MS);
     const close = () => {
       this.flushTaps();
-      if (this.#writable.destroyed) {
-        this.die(); // the parent is gone: there is nobody to tell
-        return;
-      }
-      this.#writable.on("finish", () => this.die()).on("close", () => this.die());
+      this.#writable.on("finish", die).on("close", die);
       this.#parent.close();
+      // Nobody is there to be told, or all has been told; with the lock, for what is killed now must not be heard of as the failure of a call.
+      if (this.#writable.destroyed || (this.#writable.acquire() && this.#writable.isIdle)) die();
     };
     // The last words of those below travel through here.
     if (this.#role === undefined) close();
@@ -301,7 +300,7 @@ export class BrokerThread {
     const deadline = Date.now() + SIGTERM_MS;
     let signal: NodeJS.Signals = "SIGTERM";
     const poll = () => {
-      const pids = descendantsInGroup(process.pid);
+      const pids = subprocesses();
       for (const { pid } of pids) kill(pid, signal);
       if (pids.length > 0 && signal === "SIGTERM") {
         if (Date.now() >= deadline) signal = "SIGKILL";

@@ -89,9 +89,14 @@ export class SharedWritable extends Writable {
     else this.#postponed = write;
   }
 
+  /** Whether the operating system has all there is. */
+  get isIdle(): boolean {
+    return !this.#isWriting && this.#postponed === undefined && !this.hasMore();
+  }
+
   /** Gives the lock back unless there is something to write. */
   releaseIfIdle(): void {
-    if (this.#isWriting || this.#postponed !== undefined || this.hasMore() || !this.#isOwner) return;
+    if (!this.isIdle || !this.#isOwner) return;
     this.#isOwner = false;
     Atomics.store(this.#words, Word.WRITER, Writer.NOBODY);
   }
