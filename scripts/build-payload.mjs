@@ -81,6 +81,33 @@ const SHARED = {
 const DISPOSE_SYMBOL =
   'Symbol.asyncDispose||Reflect.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
 
+/**
+ * Members of what is ours alone, by which the payload and its parts know each other's objects: user code never sees them, nothing is looked
+ * up by them, and none is a key of what travels.
+ */
+const INTERNAL_NAMES = [
+  ...[
+    "answerDead",
+    "cancelReason",
+    "deadFrame",
+    "endRespondents",
+    "flushBeforeExit",
+    "framePolicy",
+    "freeHandle",
+  ],
+  ...[
+    "markGone",
+    "noteRead",
+    "onBackedUp",
+    "onClosed",
+    "onContextsLost",
+    "onDrained",
+    "onForwarded",
+    "onFrame",
+  ],
+  ...["onParentLost", "pendingBytes", "releaseIfIdle", "requireFeatures", "routeFrame", "writeDirectlyTo"],
+];
+
 const OPTIONS = {
   bundle: true,
   format: "cjs",
@@ -95,6 +122,8 @@ const OPTIONS = {
   // The compiler's `private` does not shorten names; #private methods would, but lowered to Node 12 they are slow and large.
   mangleProps: privateNames(),
 };
+/** What the payload, which is built first, calls them; its parts do the same. */
+let shortNames = {};
 
 /** Private members, where the name cannot be anything else: camelCase, and only ever written `this.name`. */
 function privateNames() {
@@ -110,7 +139,7 @@ function privateNames() {
     const uses = [...text.matchAll(new RegExp(`(\\S*)\\b${name}\\b`, "g"))].map(([, before]) => before);
     return uses.every((before) => before === "" || /\bthis\.$/.test(before));
   });
-  return new RegExp(`^(${names.join("|")})$`);
+  return new RegExp(`^(${[...names, ...INTERNAL_NAMES].join("|")})$`);
 }
 
 export async function buildPayload(log = console.log) {
@@ -120,7 +149,11 @@ export async function buildPayload(log = console.log) {
     after: "})\n//# sourceURL=mitogen:payload",
   });
   const compressed = brotliCompressSync(payload.text, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 18 },
+    params: {
+      [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_LGWIN]: 18,
+      [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_FONT,
+    },
   });
   log(
     `payload: ${payload.text.length} bytes, ${compressed.length} compressed (budget ${PAYLOAD_BUDGET_BYTES})`,
@@ -160,13 +193,14 @@ async function checkCommand(payloadBytes, log) {
 }
 
 async function bundle(entryPoint, mayTravel, { before, after, plugins = [] }) {
-  const options = { ...OPTIONS, entryPoints: [entryPoint] };
+  const options = { ...OPTIONS, entryPoints: [entryPoint], mangleCache: shortNames };
   const uses = await build({ ...options, plugins, format: "esm" });
   const result = await build({ ...options, plugins: [...plugins, requireOnce(uses.outputFiles[0].text)] });
+  shortNames = result.mangleCache;
   // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
   const { code } = await minify(result.outputFiles[0].text, {
     compress: {
-      passes: 3,
+      passes: 2,
       ecma: 2019,
       hoist_funs: true,
       lhs_constants: false,

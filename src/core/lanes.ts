@@ -1,13 +1,11 @@
 import { ProtocolError } from "../errors.ts";
-import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
-import { FrameDecoder } from "../wire/frame-decoder.ts";
+import { Encoding, encodeFrame, type Frame, HEADER_BYTES, PART_BYTES } from "../wire/frame.ts";
+import { checkHeader, makeFrame } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { isCreditHandle } from "./credit-handles.ts";
 import { Message } from "./message.ts";
 import { MOVE_BYTES } from "./release.ts";
 
-/** Frames above this cross a link in parts, between which others may pass. */
-const PART_BYTES = 64 * 1024;
 /** How many large frames may be on their way over one link at once. */
 const MAX_OPEN = 64;
 /** How long they may be together; a single one may be longer. */
@@ -115,46 +113,48 @@ export class Lanes {
   }
 }
 
+/** A large frame of which some parts have come. */
+interface Unfinished {
+  readonly header: Buffer;
+  readonly body: Buffer;
+  /** Of header and body together. */
+  bytes: number;
+}
+
 /** Makes frames of their parts again. */
 export class Assembler {
   readonly #maxMessageBytes: number;
   readonly #open: OpenFrames = new OpenFrames();
-  readonly #unfinished: Map<
-    string,
-    { readonly decoder: FrameDecoder; readonly total: number; left: number }
-  > = new Map();
+  readonly #unfinished: Map<string, Unfinished> = new Map();
 
   constructor(maxMessageBytes: number) {
     this.#maxMessageBytes = maxMessageBytes;
   }
 
   /** The frame, with its last part. Throws a ProtocolError for parts that do not add up. */
-  add({ srcId, dstId, handle: total, body }: Frame): Frame | undefined {
+  add({ srcId, dstId, handle: total, body: [part] }: Frame): Frame | undefined {
     const key = `${srcId}:${dstId}`;
+    const length = total - HEADER_BYTES;
     let whole = this.#unfinished.get(key);
     if (whole === undefined) {
       // Room is made for a frame when its first part comes. A hostile neighbour could begin many and finish none: what it
       // can make us keep is what an honest one has on its way at once, or a single frame.
-      if (total > this.#maxMessageBytes + HEADER_BYTES || !this.#open.begin(total))
+      if (length < 0 || length > this.#maxMessageBytes || !this.#open.begin(total))
         throw new ProtocolError(`Cannot receive message: ${total} bytes in parts are too many`);
-      // A frame that says to be longer than all its parts makes no room for itself.
-      whole = { decoder: new FrameDecoder(total - HEADER_BYTES), total, left: total };
+      whole = { header: Buffer.alloc(HEADER_BYTES), body: Buffer.allocUnsafeSlow(length), bytes: 0 };
       this.#unfinished.set(key, whole);
     }
-    const found: Frame[] = [];
-    for (const piece of body) {
-      whole.left -= piece.length;
-      whole.decoder.push(piece as Buffer, (frame) => found.push(frame));
-    }
-    const [frame] = found;
-    if (frame === undefined && whole.left > 0) return undefined;
+    const { header, body } = whole;
+    const inHeader = (part as Buffer).copy(header, whole.bytes);
+    (part as Buffer).copy(body, Math.max(whole.bytes - HEADER_BYTES, 0), inHeader);
+    whole.bytes += (part as Buffer).length;
+    if (whole.bytes < HEADER_BYTES + body.length) return undefined;
     this.#unfinished.delete(key);
-    this.#open.end(whole.total);
+    this.#open.end(HEADER_BYTES + body.length);
+    const frame = makeFrame(header, 0, body);
     if (
-      found.length !== 1 ||
-      whole.left !== 0 ||
-      whole.decoder.pendingBytes > 0 ||
-      frame?.encoding === Encoding.PART
+      checkHeader(header, 0, body.length) !== whole.bytes - HEADER_BYTES ||
+      frame.encoding === Encoding.PART
     )
       throw new ProtocolError("Cannot receive message: its parts make no frame");
     return frame;

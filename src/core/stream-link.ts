@@ -4,6 +4,7 @@ import { ProtocolError } from "../errors.ts";
 import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { stackOf } from "../wire/thrown.ts";
+import { isLender } from "./input-socket.ts";
 import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
@@ -29,6 +30,8 @@ export class StreamLink implements Link {
   readonly #readable: Readable;
   readonly #writable: Writable;
   readonly #isLastOwner: boolean;
+  /** Chunks are. */
+  readonly #isLent: boolean;
   readonly #decoder: FrameDecoder;
   readonly #lanes: Lanes = new Lanes();
   readonly #assembler: Assembler;
@@ -51,7 +54,8 @@ export class StreamLink implements Link {
     this.#isLastOwner = isLastOwner;
     this.#readable = readable;
     this.#writable = writable;
-    this.#decoder = new FrameDecoder(maxMessageBytes);
+    this.#isLent = isLender(readable);
+    this.#decoder = new FrameDecoder(maxMessageBytes, this.#isLent);
     this.#assembler = new Assembler(maxMessageBytes);
   }
 
@@ -66,7 +70,7 @@ export class StreamLink implements Link {
     this.#readable.on("data", (chunk: Buffer) => {
       const isDone = this.receive(chunk);
       // What another kind of stream yields may be somebody's.
-      if (isDone && this.#readable instanceof Socket) release(chunk);
+      if (isDone && this.#readable instanceof Socket && !this.#isLent) release(chunk);
     });
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
     this.#writable.on("drain", () => {

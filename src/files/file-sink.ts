@@ -21,6 +21,11 @@ export interface SinkOptions {
   readonly times?: boolean | undefined;
   /** Default true: goes on with what an interrupted transfer to the same name has left, and leaves what came when it fails. */
   readonly resume?: boolean | undefined;
+  /**
+   * Default true: file and name are on the disk when the transfer is done, fsync(2). False, as with `cp`, `scp` and `rsync`: what was written is
+   * left to the system, and a machine that fails within the next half minute may have an empty file under that name.
+   */
+  readonly sync?: boolean | undefined;
 }
 
 /** Begins to write a file; nothing is under its name before `commit`. Rejects with the system's code, `EISDIR` for a directory. */
@@ -83,7 +88,7 @@ export class FileSink implements Sink {
     }
     release(chunk);
     this.#unsynced += done;
-    if (this.#unsynced >= SYNC_BYTES) this.syncMeanwhile();
+    if (this.#options.sync !== false && this.#unsynced >= SYNC_BYTES) this.syncMeanwhile();
   }
 
   /** So that `commit` does not wait for all of it: the disk is busy already while the rest comes. */
@@ -102,12 +107,12 @@ export class FileSink implements Sink {
     await this.attempt(async () => {
       await this.#syncing;
       await this.applyMetadata();
-      await handle.sync();
+      if (this.#options.sync !== false) await handle.sync();
       await handle.close();
       await fs.rename(path, this.path);
     });
     leavePart(this.#part);
-    await syncFolder(dirname(this.path));
+    if (this.#options.sync !== false) await syncFolder(dirname(this.path));
     await removeLeftParts(this.path);
   }
 

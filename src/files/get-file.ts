@@ -41,6 +41,7 @@ export const TRANSFER_OPTIONS: OptionTable<TransferOptions> = {
   owner,
   times: flag,
   resume: flag,
+  sync: flag,
 };
 const GET_FILE_OPTIONS: OptionTable<GetFileOptions> = { ...TRANSFER_OPTIONS, end: flag };
 

@@ -39,7 +39,7 @@ export async function putFile(
 ): Promise<Transfer> {
   checkRemotePath(remotePath, context);
   const checked = readOptions("put a file", options, TRANSFER_OPTIONS);
-  const { signal, timeoutMs, onProgress, mode, owner, times, resume } = checked;
+  const { signal, timeoutMs, onProgress, mode, owner, times, resume, sync } = checked;
   signal?.throwIfAborted();
   const opened = await openSource(source);
   const control = new Receiver<Ready>(context.router, { respondent: context });
@@ -50,7 +50,7 @@ export async function putFile(
   try {
     const call = context
       .with({ signal, timeoutMs })
-      .call(WRITE_FILE, remotePath, control.toSender(), { mode, owner, times, resume });
+      .call(WRITE_FILE, remotePath, control.toSender(), { mode, owner, times, resume, sync });
     const failed = call.then(() => {
       throw unfinished(context);
     });

@@ -2,6 +2,7 @@ import { Socket } from "node:net";
 import type { MessagePort } from "node:worker_threads";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
+import { openInput } from "../core/input-socket.ts";
 import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
 import { subprocesses } from "../core/process-tree.ts";
 import { StreamLink } from "../core/stream-link.ts";
@@ -66,7 +67,7 @@ export class BrokerThread {
   constructor(data: ThreadData, first: FirstFrames) {
     this.#data = data;
     this.#port = data.port as MessagePort;
-    this.#input = new Socket({ fd: TRANSPORT_IN, readable: true, writable: false });
+    this.#input = openInput(TRANSPORT_IN);
     const output = new Socket({ fd: TRANSPORT_OUT, readable: false, writable: true });
     this.#writable = new SharedWritable(output, data.words);
     this.#writable.on("drain", () => {

@@ -1,13 +1,11 @@
-import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Worker } from "node:worker_threads";
+import { openInput } from "../core/input-socket.ts";
 import { ownBytes } from "../core/thread-link.ts";
 import { bodyLength, Encoding, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import type { BrokerLink } from "./broker-link.ts";
 import { TRANSPORT_IN } from "./shared-state.ts";
-
-const READ_BYTES = 32 * 1024;
 
 /** What the main thread has read of the parent. */
 export interface FirstFrames {
@@ -50,19 +48,11 @@ export function takeFirstFrames(broker: Worker, link: BrokerLink): void {
     contextId = dstId;
     link.take(frame);
   };
-  const input = new Socket({
-    fd: TRANSPORT_IN,
-    readable: true,
-    writable: false,
-    onread: {
-      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
-      callback(length: number, buffer: Uint8Array) {
-        const chunk = Buffer.from(buffer.subarray(0, length));
-        chunks.push(chunk);
-        decoder.push(chunk, onFrame);
-      },
-    },
-  } as unknown as SocketConstructorOpts);
+  const input = openInput(TRANSPORT_IN).on("data", (lent) => {
+    const chunk = Buffer.from(lent);
+    chunks.push(chunk);
+    decoder.push(chunk, onFrame);
+  });
   const lost = (): void => void process.kill(process.pid, "SIGKILL");
   input.on("end", lost).on("error", lost);
   broker.once("online", () => end(0));

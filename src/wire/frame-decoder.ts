@@ -1,5 +1,5 @@
 import { ProtocolError } from "../errors.ts";
-import { Encoding, type Frame, HEADER_BYTES } from "./frame.ts";
+import { Encoding, type Frame, HEADER_BYTES, PART_BYTES } from "./frame.ts";
 
 /** How much of a corrupt stream is shown. */
 const SAMPLE_BYTES = 2048;
@@ -9,20 +9,24 @@ const SAMPLE_BYTES = 2048;
  *
  * Holds at most one incomplete frame. A header announcing a body over `maxMessageBytes`, or starting
  * with an unknown magic, throws {@link ProtocolError} before anything of the body is stored; the decoder is
- * unusable from then on. A body that arrives within one chunk is a view of that chunk, else it
- * has memory of its own.
+ * unusable from then on. A body that arrives within one chunk is a view of that chunk, unless chunks are lent; else it has memory
+ * of its own. That of a part ({@link Encoding.PART}) is there during `onFrame` only.
  */
 export class FrameDecoder {
   readonly #maxMessageBytes: number;
+  readonly #isLent: boolean;
   readonly #header: Buffer = Buffer.alloc(HEADER_BYTES);
   #headerBytes = 0;
   /** Of the body that the header announces. */
   #length = 0;
   #body: Buffer | undefined;
+  #part: Buffer | undefined;
   #bodyBytes = 0;
 
-  constructor(maxMessageBytes: number) {
+  /** `isLent`: the memory of chunks is used again once they have been pushed. */
+  constructor(maxMessageBytes: number, isLent = false) {
     this.#maxMessageBytes = maxMessageBytes;
+    this.#isLent = isLent;
   }
 
   /** Bytes of an incomplete frame held so far; 0 between frames. */
@@ -39,7 +43,7 @@ export class FrameDecoder {
         const start = offset + HEADER_BYTES;
         const end = start + checkHeader(chunk, offset, this.#maxMessageBytes);
         if (chunk.length >= end) {
-          onFrame(makeFrame(chunk, offset, chunk.subarray(start, end)));
+          onFrame(this.make(chunk, offset, chunk.subarray(start, end)));
           offset = end;
           continue;
         }
@@ -63,22 +67,35 @@ export class FrameDecoder {
   private takeBody(chunk: Buffer, offset: number, onFrame: (frame: Frame) => void): number {
     const length = this.#length;
     if (this.#bodyBytes === 0 && chunk.length - offset >= length) {
-      this.emit(chunk.subarray(offset, offset + length), onFrame);
+      this.#headerBytes = 0;
+      onFrame(this.make(this.#header, 0, chunk.subarray(offset, offset + length)));
       return length;
     }
     if (offset === chunk.length) return 0;
-    this.#body ??= Buffer.allocUnsafeSlow(length);
+    this.#body ??= this.room(length);
     const taken = chunk.copy(this.#body, this.#bodyBytes, offset);
     this.#bodyBytes += taken;
-    if (this.#bodyBytes === length) this.emit(this.#body, onFrame);
+    if (this.#bodyBytes === length) {
+      const body = this.#body;
+      this.#body = undefined;
+      this.#bodyBytes = 0;
+      this.#headerBytes = 0;
+      onFrame(makeFrame(this.#header, 0, body));
+    }
     return taken;
   }
 
-  private emit(body: Buffer, onFrame: (frame: Frame) => void): void {
-    this.#body = undefined;
-    this.#bodyBytes = 0;
-    this.#headerBytes = 0;
-    onFrame(makeFrame(this.#header, 0, body));
+  /** For a body that comes in several chunks. One memory does for all parts: what keeps them copies them. */
+  private room(length: number): Buffer {
+    if (this.#header.readUInt16BE(0) !== Encoding.PART || length > PART_BYTES)
+      return Buffer.allocUnsafeSlow(length);
+    this.#part ??= Buffer.allocUnsafeSlow(PART_BYTES);
+    return this.#part.subarray(0, length);
+  }
+
+  private make(header: Buffer, offset: number, view: Buffer): Frame {
+    const isOwn = !this.#isLent || header.readUInt16BE(offset) === Encoding.PART;
+    return makeFrame(header, offset, isOwn ? view : Buffer.from(view));
   }
 }
 
@@ -93,7 +110,8 @@ function checkMagic(bytes: Buffer, offset: number, sample: Buffer): void {
   );
 }
 
-function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
+/** The length of the body. Throws if no frame begins there, or one with a longer body. */
+export function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
   checkMagic(bytes, offset, bytes.subarray(offset));
   const length = bytes.readUInt32BE(offset + 22);
   if (length > maxMessageBytes) {
@@ -104,7 +122,7 @@ function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): nu
   return length;
 }
 
-function makeFrame(header: Buffer, offset: number, body: Buffer): Frame {
+export function makeFrame(header: Buffer, offset: number, body: Buffer): Frame {
   return {
     encoding: header.readUInt16BE(offset) as Encoding,
     dstId: header.readUInt32BE(offset + 2),

@@ -27,6 +27,9 @@ export interface Frame {
 
 export const HEADER_BYTES = 26;
 
+/** Frames above this cross a link in parts, between which others may pass. */
+export const PART_BYTES: number = 64 * 1024;
+
 /** Bodies up to here are copied behind their header: one buffer is cheaper to write than two. */
 const INLINE_BODY_BYTES = 16 * 1024;
 

@@ -14,7 +14,7 @@ const MIB = 1024 * 1024;
 const broken = (): Error => Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
 
 /** A sink that was given 32 MiB, on a disk whose `datasync` is the test's; and what was asked of the disk. */
-async function fullSink(t: TestContext) {
+async function fullSink(t: TestContext, sync?: boolean) {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-sink-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "file");
@@ -31,11 +31,21 @@ async function fullSink(t: TestContext) {
       };
     },
   });
-  const sink = new FileSink(path, {}, { ...part, handle: disk }, createHash("sha256"));
+  const sink = new FileSink(path, { sync }, { ...part, handle: disk }, createHash("sha256"));
   await sink.begin({ at: 0, size: 32 * MIB, metadata: undefined });
   for (let written = 0; written < 32 * MIB; written += MIB) await sink.write(Buffer.alloc(MIB, "x"));
   return { sink, path, folder, asked, synced };
 }
+
+test("FileSink with `sync: false` leaves it to the system when the disk takes what was written", async (t) => {
+  const { sink, path, asked } = await fullSink(t, false);
+  await sink.commit();
+  assert.deepEqual(
+    asked.filter((name) => /sync/.test(name)),
+    [],
+  );
+  assert.equal(readFileSync(path).length, 32 * MIB);
+});
 
 test("FileSink has the disk take what was written while the rest comes, once at a time", async (t) => {
   const { sink, path, asked, synced } = await fullSink(t);

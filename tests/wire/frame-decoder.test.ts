@@ -221,3 +221,32 @@ test("FrameDecoder answers random bytes with frames or a ProtocolError, nothing 
   }
   assert.ok(refused > 100 && refused < 2000, `${refused} of 2000 refused`);
 });
+
+test("FrameDecoder of lent chunks keeps nothing of their memory but parts, while they are handled", () => {
+  const part: Frame = { ...(frames[0] as Frame), encoding: Encoding.PART, body: [Buffer.alloc(40_000, 7)] };
+  const sent = [...frames, part, ...frames, part];
+  const bytes = Buffer.concat(sent.flatMap(encodeFrame));
+  for (const step of [1, 7, HEADER_BYTES, 1000, 39_999, bytes.length]) {
+    const decoder = new FrameDecoder(100_000, true);
+    const memory = Buffer.alloc(bytes.length);
+    const found: Frame[] = [];
+    const inTime: Buffer[] = [];
+    for (let at = 0; at < bytes.length; at += step) {
+      const length = bytes.copy(memory, 0, at, at + step);
+      decoder.push(memory.subarray(0, length), (frame) => {
+        found.push(frame);
+        inTime.push(Buffer.concat(frame.body));
+      });
+      // What is read next.
+      memory.fill(0xee);
+    }
+    assert.deepEqual(
+      inTime,
+      sent.map(({ body }) => Buffer.concat(body)),
+      `cut every ${step}`,
+    );
+    for (const [at, { encoding, body }] of found.entries()) {
+      if (encoding !== Encoding.PART) assert.deepEqual(Buffer.concat(body), inTime[at], `cut every ${step}`);
+    }
+  }
+});
