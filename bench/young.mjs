@@ -28,8 +28,8 @@ export function youngProgram(library, script, { args = [], env = {}, pick } = {}
 }
 
 /** The same of a script that needs no library. */
-export function youngBare(script) {
-  return youngCommand([process.execPath, join(PROGRAMS, script)]);
+export function youngBare(script, { args = [], pick } = {}) {
+  return youngCommand([process.execPath, join(PROGRAMS, script), ...args], pick);
 }
 
 /** The same of a Python script. */
@@ -39,8 +39,8 @@ export function youngMitogen(script, { pick } = {}) {
 }
 
 /** A side that runs a command. */
-export function youngCommand(words) {
-  return { run: async () => picked(await runMeasured(words)) };
+export function youngCommand(words, pick) {
+  return { run: async () => picked(await runMeasured(words), pick) };
 }
 
 async function runMeasured(words, { cwd, env } = {}) {

@@ -2,13 +2,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-const PROGRAM = `
+export const IDLE_PROGRAM = `
 const { Worker } = require("worker_threads");
 new Worker("setInterval(() => {}, 1e6)", { eval: true }).on("online", () => console.log("online"));
 process.stdin.on("end", () => process.exit()).resume();`;
 
 export class IdleNode {
-  #child = spawn(process.execPath, ["-e", PROGRAM], { stdio: ["pipe", "pipe", "inherit"] });
+  #child = spawn(process.execPath, ["-e", IDLE_PROGRAM], { stdio: ["pipe", "pipe", "inherit"] });
   #ended = once(this.#child, "close");
   /** Resolves when the Worker runs. */
   online = once(this.#child.stdout, "data");

@@ -2,7 +2,7 @@
 import { noop } from "../functions.mjs";
 import { Ours, timed } from "../ours.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
-import { barePipe } from "../peers/pipe.mjs";
+import { barePipe, barePipeOfCopies } from "../peers/pipe.mjs";
 
 const MEBIBYTES = 127;
 
@@ -19,6 +19,7 @@ export const rows = [
     },
     peers: [
       { name: "Mitogen", goal: { ratioAtLeast: 6 }, start: () => MitogenPeer.side("blob", MEBIBYTES) },
+      { name: "floor: copied, through a bare pipe, kept", start: () => barePipeOfCopies(MEBIBYTES) },
       { name: "floor: the same through a bare pipe", start: () => barePipe(MEBIBYTES) },
     ],
   },

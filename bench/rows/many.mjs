@@ -1,6 +1,6 @@
 // What many contexts cost the program itself: its CPU time, not that of the children.
 import { labSsh } from "../lab.mjs";
-import { youngProgram } from "../young.mjs";
+import { youngBare, youngProgram } from "../young.mjs";
 
 const STARTED = 10;
 const CALLED = 100;
@@ -13,7 +13,13 @@ export const rows = [
     what: `the program's CPU per connect and first call, its first ${STARTED} locals at once`,
     unit: "ms",
     ours: (library) => many(library, "connect", [STARTED]),
-    peers: [{ name: "–", goal: { atMost: 6 } }],
+    peers: [
+      { name: "–", goal: { atMost: 6 } },
+      {
+        name: "floor: bare Node children, a message each",
+        start: () => youngBare("bare-many.mjs", { args: [String(STARTED)], pick: ({ connect }) => connect }),
+      },
+    ],
   },
   {
     what: `the program's CPU per connect and first call, its first ${STARTED} ssh hosts at once, loopback`,

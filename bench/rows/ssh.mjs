@@ -18,6 +18,16 @@ const ANY_KEY = [
 const portsOf = ({ port, otherPort }) =>
   Array.from({ length: HOSTS }, (_, at) => (at % 2 ? port : otherPort));
 
+const WITH_WORKER = `new (require("worker_threads").Worker)("0", { eval: true })`;
+
+/** A side that runs a command on all hosts at once. */
+async function sshToAll(command) {
+  const lab = await labSsh();
+  const ssh = ["ssh", ...lab.args, ...ANY_KEY, "-p", "{}", lab.account.name, command];
+  const script = `ports=$1; shift; printf "%s\\n" $ports | xargs -P ${HOSTS} -I "{}" "$@"`;
+  return youngCommand(["sh", "-c", script, "sh", portsOf(lab).join(" "), ...ssh]);
+}
+
 export const rows = [
   {
     what: "ssh() + first call, loopback",
@@ -61,12 +71,11 @@ export const rows = [
       {
         name: `xargs -P ${HOSTS} ssh … node -e 0`,
         goal: { ratioAtMost: 1.25 },
-        start: async () => {
-          const lab = await labSsh();
-          const ssh = ["ssh", ...lab.args, ...ANY_KEY, "-p", "{}", lab.account.name, "node -e 0"];
-          const script = `ports=$1; shift; printf "%s\\n" $ports | xargs -P ${HOSTS} -I "{}" "$@"`;
-          return youngCommand(["sh", "-c", script, "sh", portsOf(lab).join(" "), ...ssh]);
-        },
+        start: () => sshToAll("node -e 0"),
+      },
+      {
+        name: "floor: the same, each node with a Worker",
+        start: () => sshToAll(`node -e '${WITH_WORKER}'`),
       },
     ],
   },
