@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** A process, told from a later one of the same pid by when it started. */
 export interface ProcessInfo {
@@ -33,10 +33,7 @@ export function subprocesses(childrenOf: (pid: number) => ProcessInfo[] = readCh
  */
 function readChildren(parent: number): ProcessInfo[] {
   const tasks = `/proc/${parent}/task`;
-  const threads = readdirSync(tasks);
-  // Node's own threads, between the first and the broker's, start nothing, and what the broker starts is set apart.
-  threads.splice(1, threads.indexOf(readlinkSync("/proc/thread-self").split("/")[2] as string));
-  return threads
+  return readdirSync(tasks)
     .flatMap((thread) => readFileSync(`${tasks}/${thread}/children`, "latin1").split(" ").filter(Number))
     .flatMap(readProcess);
 }

@@ -31,7 +31,7 @@ export function takeFirstFrames(broker: Worker, link: BrokerLink): void {
     if (isOver) return;
     isOver = true;
     input.pause();
-    const bytes = ownBytes(chunks);
+    const bytes = ownBytes(chunks.splice(0));
     broker.postMessage({ seen: bytes.subarray(0, seenBytes), rest: bytes.subarray(seenBytes + callBytes) });
   };
   const onFrame = (frame: Frame): void => {

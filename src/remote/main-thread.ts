@@ -124,7 +124,6 @@ export function startBrokerThread(workerData: ThreadData, transferList: MessageP
   const { chdir } = process;
   process.chdir = (directory) => {
     Atomics.wait(words, Word.RUNS, 0, START_MS);
-    process.chdir = chdir;
     chdir(directory);
   };
   try {

@@ -87,8 +87,7 @@ export class FrameDecoder {
 
   /** For a body that comes in several chunks. One memory does for all parts: what keeps them copies them. */
   private room(length: number): Buffer {
-    if (this.#header.readUInt16BE(0) !== Encoding.PART || length > PART_BYTES)
-      return Buffer.allocUnsafeSlow(length);
+    if (this.#header.readUInt16BE(0) !== Encoding.PART) return Buffer.allocUnsafeSlow(length);
     this.#part ??= Buffer.allocUnsafeSlow(PART_BYTES);
     return this.#part.subarray(0, length);
   }
@@ -114,11 +113,12 @@ function checkMagic(bytes: Buffer, offset: number, sample: Buffer): void {
 export function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
   checkMagic(bytes, offset, bytes.subarray(offset));
   const length = bytes.readUInt32BE(offset + 22);
-  if (length > maxMessageBytes) {
+  // A hostile neighbour's parts could else be as large as whole messages, beside those that are being put together.
+  const most = bytes.readUInt16BE(offset) === Encoding.PART ? PART_BYTES : maxMessageBytes;
+  if (length > most)
     throw new ProtocolError(
-      `Cannot receive message: body of ${length} bytes exceeds maxMessageBytes ${maxMessageBytes}`,
+      `Cannot receive message: body of ${length} bytes exceeds maxMessageBytes ${most}`,
     );
-  }
   return length;
 }
 

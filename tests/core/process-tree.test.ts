@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { type SpawnOptions, spawn } from "node:child_process";
+import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { subprocesses } from "../../src/core/process-tree.ts";
+import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
 
 checkLeaks();
@@ -128,5 +130,25 @@ describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => 
     process.kill(later, "SIGKILL");
     await once(starter, "message");
     assert.deepEqual(sorted(found), sorted([...pids, later]));
+  });
+});
+
+const NS_LAST_PID = "/proc/sys/kernel/ns_last_pid";
+
+describe("subprocesses in a process table of its own", {
+  skip: (process.getuid?.() !== 0 || !fs.existsSync(NS_LAST_PID)) && "Needs root on Linux",
+}, () => {
+  it("finds those of the first thread, whatever order the numbers of threads are listed in", async () => {
+    const program = join(repoRoot, "tests/fixtures/programs/core/thread-numbers.mjs");
+    // Its first thread has a number of four digits, the others have five: in the order of text those come first.
+    const script = `echo 9900 > ${NS_LAST_PID}; "$0" "$1" "$2"; exit $?`;
+    const module = new URL("../../src/core/process-tree.js", import.meta.url).href;
+    const namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    const words = [...namespace, "sh", "-c", script, process.execPath, program, module];
+    const { stdout, stderr, status } = spawnSync("unshare", words, { encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    const { threads, started, found } = JSON.parse(stdout);
+    assert.notDeepEqual(threads, sorted(threads));
+    assert.deepEqual(found, [started]);
   });
 });

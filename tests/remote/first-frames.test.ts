@@ -104,9 +104,14 @@ describe("the first call of a context", () => {
     })`;
     const data = { words, source, payload: new Uint8Array(), port: port2 };
     const worker = startBrokerThread(data, [port2]);
+    // As libraries do that follow the directory.
+    const waiting = process.chdir;
+    const following = (directory: string): void => waiting(directory);
+    process.chdir = following;
     process.chdir(".");
     assert.equal(Atomics.load(words, Word.RUNS), 1);
-    assert.equal(process.chdir, chdir);
+    assert.equal(process.chdir, following);
+    process.chdir = chdir;
     port1.close();
     await once(worker, "exit");
   });
