@@ -8,7 +8,8 @@ const PAYLOAD = Buffer.alloc(20_000, 7);
 const ECHO = 'process.stdin.once("data", () => process.stdout.write("!")).resume()';
 
 async function one() {
-  const command = ["-c", '"$0" -e "$1" & wait', process.execPath, ECHO];
+  // What a shell runs in the background has an empty stdin, unless it is named.
+  const command = ["-c", 'exec 3<&0; "$0" -e "$1" <&3 & wait', process.execPath, ECHO];
   const child = spawn("sh", command, { stdio: ["pipe", "pipe", "pipe"], detached: true });
   child.stdin.write(PAYLOAD);
   await once(child.stdout, "data");

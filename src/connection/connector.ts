@@ -136,8 +136,10 @@ export class Connector {
     this.#router.broker.hold();
     try {
       const loading = this.#host.load?.(methodName);
+      // The caller may use the object again while we wait.
+      const given = loading !== undefined && isObject(options) ? { ...options } : options;
       if (loading !== undefined) await loading;
-      const checked = readConnectOptions(methodName, options, this.#host.tableOf?.(method));
+      const checked = readConnectOptions(methodName, given, this.#host.tableOf?.(method));
       return await this.#connects.run(() => {
         const connect = this.startOne(method, methodName, checked);
         return this.#host.during?.(connect, checked, stack) ?? connect;
@@ -342,4 +344,9 @@ function userName(): string {
   } catch {
     return String(process.getuid?.() ?? "user"); // an id without an account
   }
+}
+
+/** Options are whatever the caller gave. */
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }

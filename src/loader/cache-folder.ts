@@ -21,16 +21,21 @@ import { dirname, isAbsolute, join } from "node:path";
 const MAX_FOLDER_BYTES = 64 * 1024 * 1024;
 /** What is larger is not kept. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-/** What a file takes on the disk at least. */
-const BLOCK_BYTES = 4096;
+/** What a file counts at least: the folder is listed all at once, so there must not be too many. */
+const BLOCK_BYTES = 16 * 1024;
 /** How long a file may have been in use without a new date. */
 const TOUCH_MS = 24 * 60 * 60_000;
 /** After so long, what is incomplete was left by a program that has been killed. */
 const STALE_MS = 60 * 60_000;
 const PART = ".part";
 const DIGEST_BYTES = 32;
+/** A SHA-256 in base64url, and a file on its way to that name; by these lengths. */
+const OWN_NAME = /^[\w-]+(?:\.[0-9a-f]+\.part)?$/;
+const OWN_NAME_LENGTHS: readonly number[] = [43, 61];
 /** Group and others. */
 const WRITABLE_BY_OTHERS = 0o022;
+/** In such a folder nobody renames or removes what is another's. */
+const STICKY = 0o1000;
 
 interface FileUse {
   readonly bytes: number;
@@ -97,6 +102,8 @@ export class CacheFolder {
     if (this.#opened?.uid === uid) return this.#opened.path;
     const { XDG_CACHE_HOME = "" } = process.env;
     const base = isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), ".cache");
+    // A home may be empty or relative: then it would be the working directory, whose files may be anybody's work.
+    if (!isAbsolute(base)) return undefined;
     const own = join(base, "mitogen");
     const path = join(own, this.#name);
     for (const folder of [base, own, path]) {
@@ -136,10 +143,10 @@ function makeFolder(path: string, uid: number): void {
   }
 }
 
-/** Its owner may have put a link in its place. The folder that all programs keep their caches in need not be closed to others. */
+/** Its owner may have put a link in its place. In the folder of all caches others may write if they cannot rename what is not theirs. */
 function isOwnFolder(path: string, uid: number, isShared: boolean): boolean {
   const [entry, folder] = [lstatSync(path), statSync(path)];
-  const isClosed = isShared || (folder.mode & WRITABLE_BY_OTHERS) === 0;
+  const isClosed = (folder.mode & WRITABLE_BY_OTHERS) === 0 || (isShared && (folder.mode & STICKY) !== 0);
   return entry.uid === uid && folder.uid === uid && folder.isDirectory() && isClosed;
 }
 
@@ -157,10 +164,19 @@ function readOwn(path: string, key: string): Buffer | undefined {
     // Cut off by a full disk or a crash of the machine, or copied here under another name.
     if (!digestOf(key, content).equals(bytes.subarray(0, DIGEST_BYTES))) return undefined;
     const now = Date.now();
-    if (now - stat.mtimeMs > TOUCH_MS) futimesSync(fd, now / 1000, now / 1000);
+    if (now - stat.mtimeMs > TOUCH_MS) touch(fd, now / 1000);
     return content;
   } finally {
     closeSync(fd);
+  }
+}
+
+/** On a disk that cannot be written to it keeps its date. */
+function touch(fd: number, seconds: number): void {
+  try {
+    futimesSync(fd, seconds, seconds);
+  } catch {
+    // What it holds is as good as before.
   }
 }
 
@@ -168,6 +184,8 @@ function readOwn(path: string, key: string): Buffer | undefined {
 function listFiles(folder: string): Map<string, FileUse> {
   const files = new Map<string, FileUse>();
   for (const name of readdirSync(folder)) {
+    // Nothing is touched that is not this cache's, wherever the folder may be.
+    if (!OWN_NAME_LENGTHS.includes(name.length) || !OWN_NAME.test(name)) continue;
     const stat = lstatSync(join(folder, name), { throwIfNoEntry: false });
     if (stat === undefined) continue;
     if (!name.endsWith(PART)) files.set(name, { bytes: stat.size, usedMs: stat.mtimeMs });

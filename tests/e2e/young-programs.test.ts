@@ -182,3 +182,34 @@ test("A script that cannot be sent says so in the second run as in the first", a
   assert.equal(scratch.keptCount, 1);
   assert.equal(await scratch.run("main.mjs"), first);
 });
+
+test("The options of the first connect are read at once, as those of later ones", async (t) => {
+  const scratch = new Scratch(t);
+  scratch.write(
+    "reused.mjs",
+    `import { runWithRouter } from "mitogen";
+    await runWithRouter(async (router) => {
+      const options = {};
+      const connects = ["first", "second", "third"].map((name) => router.local(Object.assign(options, { name })));
+      const contexts = await Promise.all(connects);
+      console.log(contexts.map(({ name }) => name).join());
+    });`,
+  );
+  assert.equal((await scratch.run("reused.mjs")).trim(), "first,second,third");
+});
+
+test("What a program puts in the place of Node's functions is its own once it has connected", async (t) => {
+  const scratch = new Scratch(t);
+  scratch.write(
+    "replaced.mjs",
+    `import childProcess from "node:child_process";
+    import os from "node:os";
+    import { runWithRouter } from "mitogen";
+    await runWithRouter(async (router) => {
+      await (await router.local()).call(os.hostname);
+      childProcess.spawn = () => { throw new Error("replaced"); };
+      console.log(await (await router.local()).call(os.arch));
+    });`,
+  );
+  assert.equal((await scratch.run("replaced.mjs")).trim(), process.arch);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import {
+import fs, {
   chmodSync,
   chownSync,
   existsSync,
@@ -17,6 +17,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -137,6 +138,9 @@ test("CacheFolder uses no folder that others can write to, and none of another u
   const spoilers: [title: string, spoil: () => void, mend: () => void][] = [
     ["group", () => chmodSync(mitogen, 0o770), () => chmodSync(mitogen, 0o700)],
     ["others", () => chmodSync(folder, 0o703), () => chmodSync(folder, 0o700)],
+    // Whoever may rename what is in it can put another folder in its place.
+    ["all caches, group", () => chmodSync(home, 0o770), () => chmodSync(home, 0o700)],
+    ["all caches, others", () => chmodSync(home, 0o707), () => chmodSync(home, 0o1777)],
   ];
   if (isRoot) {
     for (const path of [home, mitogen, folder]) {
@@ -225,13 +229,20 @@ test("CacheFolder does without where it is switched off, and where nothing can b
 
 test("CacheFolder lets go of what was used least recently, and of what killed programs have left", (t) => {
   const { folder } = cacheHome(t);
-  const block = 4096;
+  const block = 16 * 1024;
   const key = (i: number): string => String(i).padEnd(43, "k");
   const cache = (): CacheFolder => new CacheFolder("x", 8 * block);
   for (let i = 0; i < 8; i++) cache().write(key(i), CONTENT);
   const hours = (count: number): number => Date.now() / 1000 - count * 3600;
   for (let i = 0; i < 8; i++) utimesSync(join(folder, key(i)), hours(100 - i), hours(100 - i));
-  for (const [name, age] of [["old.part", 2] as const, ["new.part", 0] as const]) {
+  const [old, young] = [`${OTHER}.${"0".repeat(12)}.part`, `${OTHER}.${"1".repeat(12)}.part`];
+  // What is not the cache's own stays, however old it is.
+  const foreign = ["film.part", "photo.jpg"];
+  for (const [name, age] of [
+    [old, 2] as const,
+    [young, 0] as const,
+    ...foreign.map((name) => [name, 999] as const),
+  ]) {
     writeFileSync(join(folder, name), "");
     utimesSync(join(folder, name), hours(age), hours(age));
   }
@@ -243,10 +254,10 @@ test("CacheFolder lets go of what was used least recently, and of what killed pr
     readdirSync(folder)
       .map((name) => name.replace(/k+$/, ""))
       .sort();
-  assert.deepEqual(left(), ["0", "4", "5", "6", "7", "8", "new.part"]);
+  assert.deepEqual(left(), ["0", "4", "5", "6", "7", "8", young, ...foreign]);
   // The same, without another look at the folder.
   for (let i = 10; i < 16; i++) writer.write(key(i), CONTENT);
-  assert.ok(left().length <= 9, left().join());
+  assert.ok(left().length <= 11, left().join());
   assert.equal(cache().read(key(15))?.toString(), CONTENT.toString());
   cache().write(KEY, Buffer.alloc(5 * 1024 * 1024));
   assert.equal(read(), undefined);
@@ -279,3 +290,33 @@ test("CacheFolder serves programs side by side: each sees all of a file or nothi
   });
   assert.deepEqual([stdout.trim(), stderr], ["0,0,0,0", ""]);
 });
+
+test("CacheFolder is used and kept where it cannot be dated anew", (t) => {
+  const { folder } = cacheHome(t);
+  write();
+  utimesSync(join(folder, KEY), 1, 1);
+  const { futimesSync } = fs;
+  t.after(() => setFutimes(futimesSync));
+  setFutimes(() => {
+    throw Object.assign(new Error("EROFS: read-only file system, futime"), { code: "EROFS" });
+  });
+  assert.equal(read(), CONTENT.toString());
+});
+
+test("CacheFolder is not looked for in the working directory, whatever the home is", (t) => {
+  const { home } = cacheHome(t);
+  const directory = process.cwd();
+  t.after(() => process.chdir(directory));
+  process.chdir(home);
+  for (const relative of ["", "rel", "."]) {
+    setEnvironment(t, { XDG_CACHE_HOME: "", HOME: relative });
+    write();
+    assert.equal(read(), undefined, `home ${relative}`);
+  }
+  assert.deepEqual(readdirSync(home), []);
+});
+
+function setFutimes(futimesSync: typeof fs.futimesSync): void {
+  Object.assign(fs, { futimesSync });
+  syncBuiltinESMExports();
+}
