@@ -79,7 +79,8 @@ export {
   StreamError,
   TimeoutError,
 } from "./errors.ts";
-export { type RunSshOptions, runSsh, type ToolResult } from "./fakessh/run-ssh.ts";
+export { runSsh } from "./fakessh/run-ssh.ts";
+export type { RunSshOptions, ToolResult } from "./fakessh/run-tool.ts";
 export {
   type Fetched,
   FileService,

@@ -42,36 +42,29 @@ socket.on("end", () => process.exit()).resume();`;
 /** A side that copies a Buffer of so many MiB, as whoever sends what its owner may change must, and sends that to a child that keeps it. */
 export function barePipeOfCopies(mebibytes) {
   const data = Buffer.alloc(mebibytes << 20);
-  const child = spawn(process.execPath, ["-e", COLLECTOR(mebibytes)], { stdio: ["pipe", "pipe", "inherit"] });
-  const ended = once(child, "close");
-  const run = async () => {
-    const start = performance.now();
-    const kept = once(child.stdout, "data");
+  return pipeTo(COLLECTOR(mebibytes), mebibytes, () => {
     const copy = Buffer.from(data);
-    for (let at = 0; at < copy.length; at += PIECE.length) {
-      if (!child.stdin.write(copy.subarray(at, at + PIECE.length))) await once(child.stdin, "drain");
-    }
-    await kept;
-    return performance.now() - start;
-  };
-  const close = async () => {
-    child.stdin.end();
-    await ended;
-  };
-  return { run, close };
+    return (at) => copy.subarray(at * PIECE.length, (at + 1) * PIECE.length);
+  });
 }
 
 /** A side that sends so many MiB through the pipe of one child. */
 export function barePipe(mebibytes) {
-  const child = spawn(process.execPath, ["-e", COUNTER(mebibytes)], { stdio: ["pipe", "pipe", "inherit"] });
+  return pipeTo(COUNTER(mebibytes), mebibytes, () => () => PIECE);
+}
+
+/** `prepare` begins each run, and answers what gives its pieces. */
+function pipeTo(program, count, prepare) {
+  const child = spawn(process.execPath, ["-e", program], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(child, "close");
   const run = async () => {
     const start = performance.now();
-    const counted = once(child.stdout, "data");
-    for (let sent = 0; sent < mebibytes; sent++) {
-      if (!child.stdin.write(PIECE)) await once(child.stdin, "drain");
+    const arrived = once(child.stdout, "data");
+    const pieceAt = prepare();
+    for (let at = 0; at < count; at++) {
+      if (!child.stdin.write(pieceAt(at))) await once(child.stdin, "drain");
     }
-    await counted;
+    await arrived;
     return performance.now() - start;
   };
   const close = async () => {

@@ -2,28 +2,9 @@ import { Context } from "../core/context.ts";
 import { importLate } from "../core/late-import.ts";
 import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../core/option-types.ts";
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
-import type { WaitOptions } from "../core/wait.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
 import { messageOf } from "../wire/thrown.ts";
-
-export interface RunSshOptions extends WaitOptions {
-  /** Where the tool is started; where the program is, by default. */
-  readonly cwd?: string;
-  /** Environment variables of the tool beside the program's own. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** `inherit`, the default: the program's own streams; `ignore`: none; `collect`: the result has what the tool prints. */
-  readonly stdio?: "inherit" | "ignore" | "collect";
-}
-
-/** How a tool ended. */
-export interface ToolResult {
-  /** Null if it was ended by a signal. */
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** With `stdio: "collect"` what it printed, the last MiB of each; else empty. */
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import type { RunSshOptions, ToolResult } from "./run-tool.ts";
 
 const OPTIONS: OptionTable<RunSshOptions> = {
   ...WAIT_OPTIONS,

@@ -8,11 +8,29 @@ import type { Context } from "../core/context.ts";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
 import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
-import { watchBounds } from "../core/wait.ts";
+import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { MitogenError } from "../errors.ts";
-import type { RunSshOptions, ToolResult } from "./run-ssh.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
+
+export interface RunSshOptions extends WaitOptions {
+  /** Where the tool is started; where the program is, by default. */
+  readonly cwd?: string;
+  /** Environment variables of the tool beside the program's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** `inherit`, the default: the program's own streams; `ignore`: none; `collect`: the result has what the tool prints. */
+  readonly stdio?: "inherit" | "ignore" | "collect";
+}
+
+/** How a tool ended. */
+export interface ToolResult {
+  /** Null if it was ended by a signal. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** With `stdio: "collect"` what it printed, the last MiB of each; else empty. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 const MAX_COLLECTED_BYTES = 1024 * 1024;
 /** What the tool left running gets so long to finish. */
