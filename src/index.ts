@@ -37,8 +37,8 @@ export {
   type UnixConnectOptions,
 } from "./connection/unix-client.ts";
 export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
+export type { BoundCalls } from "./core/bound-calls.ts";
 export { Broker } from "./core/broker.ts";
-export type { BoundCalls } from "./core/call.ts";
 export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";

@@ -67,7 +67,7 @@ export class Dispatcher {
     this.#loader = loader;
     // Running code is what authority is for: a sibling, or a child of this context, may not.
     const options = { policy: hasParentAuthority, service: true };
-    router.addHandler((message) => this.receive(message), { handle: Handle.CALL_FUNCTION, ...options });
+    router.addHandler((message) => this.receiveCall(message), { handle: Handle.CALL_FUNCTION, ...options });
     router.addHandler(
       (message) => {
         const [replyTo, reason] = message.decode() as [number, unknown];
@@ -90,12 +90,12 @@ export class Dispatcher {
     }
   }
 
-  private receive(message: Message): void {
+  private receiveCall(message: Message): void {
     let call: Call;
     try {
       call = parseCall(message);
     } catch (error) {
-      this.fail(
+      this.failCall(
         { message, chain: null, name: MALFORMED, args: [], isQuiet: false, cancelReason: undefined },
         error,
       );
@@ -103,10 +103,10 @@ export class Dispatcher {
     }
     this.calls.add(call);
     if (this.#isLoading) this.#waiting.push(call);
-    else this.start(call);
+    else this.startCall(call);
   }
 
-  private start(call: Call): void {
+  private startCall(call: Call): void {
     // Whoever is given a context or a sender will use it, and need not have imported anything for that.
     const lacksFeatures = this.#router.hasReferences && this.#router.features === undefined;
     let target: Target | undefined;
@@ -116,7 +116,7 @@ export class Dispatcher {
       target = failing(error);
     }
     if (target !== undefined && !lacksFeatures) {
-      this.run(call, target);
+      this.runCall(call, target);
       return;
     }
     this.#isLoading = true;
@@ -126,21 +126,21 @@ export class Dispatcher {
       .then(() => target ?? loader.load(call.name))
       .catch(failing)
       .then((loaded) => {
-        this.run(call, loaded);
+        this.runCall(call, loaded);
         this.#isLoading = false;
         while (!this.#isLoading) {
           const next = this.#waiting.shift();
           if (next === undefined) break;
-          this.start(next);
+          this.startCall(next);
         }
       });
   }
 
-  private run(call: Call, target: Target): void {
-    void this.around(call, (refusal) => this.perform(call, target, refusal));
+  private runCall(call: Call, target: Target): void {
+    void this.around(call, (refusal) => this.performCall(call, target, refusal));
   }
 
-  private perform(
+  private performCall(
     call: Call,
     target: Target,
     refusal: unknown = call.cancelReason,
@@ -149,29 +149,29 @@ export class Dispatcher {
     try {
       if (refusal !== undefined) throw refusal;
       value = target.fn.apply(target.receiver, call.args);
-      if (!isThenable(value)) return this.answer(call, value);
+      if (!isThenable(value)) return this.answerCall(call, value);
     } catch (error) {
-      return this.fail(call, error);
+      return this.failCall(call, error);
     }
     // Not Promise.resolve(): a thenable that throws, or is asked for its constructor, would throw here.
     return new Promise((resolve) => resolve(value)).then(
-      (settled) => this.answer(call, settled),
-      (error) => this.fail(call, error),
+      (settled) => this.answerCall(call, settled),
+      (error) => this.failCall(call, error),
     );
   }
 
-  private answer(call: Call, value: unknown): Outcome {
+  private answerCall(call: Call, value: unknown): Outcome {
     try {
       call.message.reply(call.isQuiet ? null : value);
     } catch (error) {
       // It cannot travel: the caller is told, the context lives on.
-      return this.fail(call, error);
+      return this.failCall(call, error);
     }
     this.calls.delete(call);
     return undefined;
   }
 
-  private fail(call: Call, error: unknown): CallError {
+  private failCall(call: Call, error: unknown): CallError {
     this.calls.delete(call);
     const failure = callErrorFrom(error);
     const isQuiet = call.isQuiet || call.message.replyTo === 0;

@@ -1,8 +1,9 @@
-import type { BoundCalls, ChainLink } from "./call.ts";
+import type { BoundCalls } from "./bound-calls.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import { WAIT_OPTIONS } from "./option-types.ts";
 import { readOptions } from "./options.ts";
+import type { ChainLink } from "./outbox.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** Functions of the part `mitogen:api` in the target: src/calls/chains.ts. */

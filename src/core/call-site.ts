@@ -24,6 +24,20 @@ export function callSite(caller: (...args: never[]) => unknown): () => string {
   };
 }
 
+/**
+ * The same of a call that has no place of its own, for calls are many at times and places cost more than all the rest: in it are the
+ * functions that await the call, as V8 knows them. Rejects.
+ */
+export async function withAwaitingSite(error: unknown, context: Context): Promise<never> {
+  // V8 looks for who awaits this one. The promise of the call, which is resolved with it, does so from the second turn on.
+  await undefined;
+  await undefined;
+  const lines = callSite(withAwaitingSite)().split("\n");
+  // Beside them is only who runs the microtasks.
+  const awaiting = lines.filter((line) => /^ *at async /.test(line)).join("\n");
+  throw withCallSite(error, context, () => awaiting);
+}
+
 /** The remote stack in the lines its author wrote, then where the call was made. Never throws: the error may be any abort reason. */
 export function withCallSite(error: unknown, context: Context, site: () => string): unknown {
   if (!isCallError(error)) return error;

@@ -1,128 +1,91 @@
-import { ChannelError } from "../errors.ts";
-import { encodeValue } from "../wire/encoder.ts";
-import { errorFromThrown } from "../wire/error-value.ts";
-import { Encoding, type Frame } from "../wire/frame.ts";
+import { errorFromThrown, isCallError } from "../wire/error-value.ts";
 import { Handle } from "../wire/handles.ts";
-import { formatPath, type Path } from "../wire/path.ts";
-import { headOf, textOf } from "../wire/thrown.ts";
-import { callErrorFrom } from "./call-error.ts";
-import { callSite, withCallSite } from "./call-site.ts";
-import { Context } from "./context.ts";
-import { type Callable, FunctionRef } from "./function-ref.ts";
-import { noteCall } from "./in-flight.ts";
+import { headOf } from "../wire/thrown.ts";
+import {
+  type AnyCallable,
+  type CallOptions,
+  callFrame,
+  encodeCall,
+  nameOf,
+  printCall,
+} from "./call-request.ts";
+import { callSite, withAwaitingSite, withCallSite } from "./call-site.ts";
+import type { Context } from "./context.ts";
+import type { CallRecord } from "./in-flight.ts";
 import { Message } from "./message.ts";
-import type { AnyFunction, ArgumentsOf, ResultOf } from "./overloads.ts";
+import { answerLocally, type ChainLink, sendPrepared } from "./outbox.ts";
+import { PendingRequest } from "./pending-request.ts";
 import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
-import { Sender } from "./sender.ts";
-import { stream } from "./stream.ts";
 import { isStreamLeft } from "./stream-left.ts";
-import { awaitWithin, type WaitOptions, watchBounds } from "./wait.ts";
+import { watchBounds } from "./wait.ts";
 
-/** The part of this library that contexts and senders take, src/core/features.ts. */
-const FEATURES: FunctionName = { module: "mitogen:api", path: [] };
+type AnyFunction = (...args: never[]) => unknown;
 
-type AnyCallable = Callable<readonly unknown[], unknown>;
-
-/** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
-export interface BoundCalls {
-  call<F extends AnyFunction, const A extends ArgumentsOf<F>>(
-    fn: F,
-    ...args: A
-  ): Promise<Awaited<ResultOf<F, A>>>;
-  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
-  callAsync<F extends AnyFunction, const A extends ArgumentsOf<F>>(
-    fn: F,
-    ...args: A
-  ): Receiver<Awaited<ResultOf<F, A>>>;
-  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
-  callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
-  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
-  stream<A extends readonly unknown[], T>(
-    fn: Callable<A, Streamable<T>>,
-    ...args: A
-  ): AsyncIterableIterator<Awaited<T>>;
-}
-
-/** What a generator returns, or anything else that can be iterated. */
-export type Streamable<T> = Iterable<T> | AsyncIterable<T> | Promise<Iterable<T> | AsyncIterable<T>>;
-
-/** What a chain's calls share between two resets; src/core/call-chain.ts. */
-export interface ChainLink {
-  /** Makes the target know the chain, ahead of the call, and answers its id. */
-  enter(): number;
-  /** Why its calls fail unsent. What fails at the target is known there, before it is known here. */
-  failure: { readonly error: unknown } | undefined;
-}
-
-export interface CallOptions extends WaitOptions {
-  /** A CallChain's own. */
-  readonly chain?: ChainLink;
-  /** What has to be sent ahead instead of the function itself. */
-  readonly needs?: FunctionName;
-}
+const NO_OPTIONS: CallOptions = {};
+/** So many calls in flight of one context know where they were made: docs/errors.md#stacks. */
+const MAX_SITES = 32;
 
 /** Calls `fn` in `context` and waits for its value; see `Context.call`. Stacks begin above `caller`. */
-export async function call(
+export function call(
   context: Context,
   fn: AnyCallable,
   args: readonly unknown[],
-  options: CallOptions,
-  caller: (...args: never[]) => unknown,
+  caller: AnyFunction,
+  options: CallOptions = NO_OPTIONS,
 ): Promise<unknown> {
-  const { router } = context;
-  const { chain } = options;
-  const name = nameOf(context, fn);
-  const body = encodeCall(context, name, args, chain);
-  // Where the call was made, for the error's stack. Only the frames are captured here; the text is made when it is read.
-  const site = callSite(caller);
-  let handle = 0;
-  let isOver = false;
-  let isAnswered = false;
-  let forget: (() => void) | undefined;
-  try {
-    return await awaitWithin<unknown>(
-      router.broker,
-      options,
-      () => `call ${printName(name)} in ${context.name}`,
-      (resolve, reject) => {
-        if (context.goneReason !== undefined) {
-          reject(new ChannelError(context.goneReason));
-          return;
-        }
-        forget = noteCall(context, name);
-        handle = router.listen(
-          (frame) => {
-            isAnswered = true;
-            try {
-              resolve(new Message(router, frame).decode());
-            } catch (error) {
-              reject(error);
-            }
-          },
-          { isPersistent: false, respondentId: context.contextId },
-        );
-        sendPrepared(
-          context,
-          options.needs ?? name,
-          callFrame(context, body, handle),
-          chain,
-          () => isOver,
-          (error) => {
-            isAnswered = true;
-            reject(error);
-          },
-        );
-      },
-      () => {
-        isOver = true;
-        forget?.();
-        if (handle !== 0) router.unlisten(handle);
-      },
-    );
-  } catch (error) {
-    if (handle !== 0 && !isAnswered) cancel(context, handle, error, chain);
-    throw withCallSite(error, context, site);
+  // What is thrown in here, before anything is sent, rejects it.
+  return new Promise((resolve, reject) => {
+    const { chain } = options;
+    const name = nameOf(context, fn);
+    const body = encodeCall(context, name, args, chain);
+    const pending = new PendingCall(context, name, chain, caller, resolve, reject);
+    const frame = callFrame(context, body, pending.begin(options));
+    sendPrepared(context, options.needs ?? name, frame, chain, pending);
+  });
+}
+
+/** One call, from being made to its end. It is what `Context.describe` shows of it, too. */
+class PendingCall extends PendingRequest implements CallRecord {
+  readonly name: FunctionName;
+  readonly since: number = Date.now();
+  private readonly chain: ChainLink | undefined;
+  private readonly site: (() => string) | undefined;
+
+  constructor(
+    context: Context,
+    name: FunctionName,
+    chain: ChainLink | undefined,
+    caller: AnyFunction,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(context, Handle.CALL_FUNCTION, resolve, reject);
+    this.name = name;
+    this.chain = chain;
+    const { handlers } = context.router;
+    this.site = handlers.countFor(context.contextId) < MAX_SITES ? callSite(caller) : undefined;
+  }
+
+  get call(): CallRecord {
+    return this;
+  }
+
+  override fail(error: unknown): void {
+    const { context, site } = this;
+    if (!this.end()) return;
+    if (!isCallError(error)) this.reject(error);
+    else if (site !== undefined) this.reject(withCallSite(error, context, site));
+    else this.resolve(withAwaitingSite(error, context));
+  }
+
+  protected override giveUp(reason: unknown): void {
+    this.fail(reason);
+    cancel(this.context, this.handle, reason, this.chain);
+  }
+
+  protected override what(): string {
+    return `call ${printCall(this.name, this.context)}`;
   }
 }
 
@@ -131,37 +94,34 @@ export function callAsync(
   context: Context,
   fn: AnyCallable,
   args: readonly unknown[],
-  options: CallOptions = {},
+  options: CallOptions = NO_OPTIONS,
   isQuiet = false,
 ): Receiver<unknown> {
   const { router } = context;
   const { chain } = options;
   const name = nameOf(context, fn);
   const body = encodeCall(context, name, args, chain, isQuiet);
-  const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
-  const { handle } = receiver;
-  let isOver = false;
+  const record = { name, since: Date.now() };
+  const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, record);
+  const { handle, watchers } = receiver;
+  const outgoing = {
+    isOver: false,
+    fail: (error: unknown): void => {
+      if (isQuiet) logFailure(context, name, error, chain);
+      answerLocally(context, handle, error);
+    },
+  };
   if (!receiver.isClosed) {
     const giveUp = (reason: unknown): void => {
-      isOver = true;
+      outgoing.isOver = true;
       cancel(context, handle, reason, chain);
       receiver.abort(reason);
     };
-    receiver.watchers.add(noteCall(context, name));
-    receiver.watchers.add(watchBounds(options, () => `call ${printName(name)} in ${context.name}`, giveUp));
+    if (options.timeoutMs !== undefined || options.signal !== undefined) {
+      watchers.add(watchBounds(options, () => `call ${printCall(name, context)}`, giveUp));
+    }
   }
-  sendPrepared(
-    context,
-    name,
-    callFrame(context, body, handle),
-    chain,
-    () => isOver,
-    (error) => {
-      if (isQuiet) logFailure(context, name, error, chain);
-      // As if it were the reply: nothing was sent.
-      router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
-    },
-  );
+  sendPrepared(context, name, callFrame(context, body, handle), chain, outgoing);
   return receiver;
 }
 
@@ -170,7 +130,7 @@ export function callNoReply(
   context: Context,
   fn: AnyCallable,
   args: readonly unknown[],
-  options: CallOptions = {},
+  options: CallOptions = NO_OPTIONS,
 ): void {
   if (options.timeoutMs !== undefined || options.signal !== undefined) {
     // Its end must be known here, or its bounds would be watched for ever.
@@ -179,28 +139,9 @@ export function callNoReply(
   }
   const { chain } = options;
   const name = nameOf(context, fn);
-  sendPrepared(
-    context,
-    name,
-    callFrame(context, encodeCall(context, name, args, chain), 0),
-    chain,
-    () => false,
-    (error) => logFailure(context, name, error, chain),
-  );
-}
-
-/** The call methods with `options`, whose chain is looked up at every call. */
-export function bindCalls(context: Context, options: CallOptions): BoundCalls {
-  const boundCall = (fn: never, ...args: never[]): never =>
-    call(context, fn, args, options, boundCall as (...args: never[]) => unknown) as never;
-  const boundStream = (fn: never, ...args: never[]): never =>
-    stream(context, fn, args, options, boundStream as (...args: never[]) => unknown) as never;
-  return {
-    stream: boundStream as BoundCalls["stream"],
-    call: boundCall as BoundCalls["call"],
-    callAsync: (fn: never, ...args: never[]) => callAsync(context, fn, args, options) as never,
-    callNoReply: (fn: never, ...args: never[]) => callNoReply(context, fn, args, options),
-  };
+  const frame = callFrame(context, encodeCall(context, name, args, chain), 0);
+  const fail = (error: unknown): void => logFailure(context, name, error, chain);
+  sendPrepared(context, name, frame, chain, { isOver: false, fail });
 }
 
 /** Tells the target that nobody waits for a call any more; where nothing can notice that, nothing happens. */
@@ -225,112 +166,6 @@ function logFailure(
   chain: ChainLink | undefined,
 ): void {
   if (chain === undefined) {
-    context.router.log.error(`Call of ${printName(name)} in ${context.name} failed: ${headOf(error)}`);
+    context.router.log.error(`Call of ${printCall(name, context)} failed: ${headOf(error)}`);
   }
-}
-
-export function nameOf(context: Context, fn: AnyCallable): FunctionName {
-  if (fn instanceof FunctionRef) return fn;
-  if (typeof fn !== "function") {
-    throw new TypeError(`Cannot call ${textOf(fn)} in ${context.name}: it is not a function`);
-  }
-  return context.router.functions.nameOf(fn as (...args: never[]) => unknown);
-}
-
-/** [chain, module, path, arguments, quiet?]; the arguments are read now, later changes to them do not travel. */
-function encodeCall(
-  context: Context,
-  name: FunctionName,
-  args: readonly unknown[],
-  chain: ChainLink | undefined,
-  isQuiet = false,
-): readonly Uint8Array[] {
-  const { router } = context;
-  const { functions, limits } = router;
-  // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
-  if (args.some((arg) => arg instanceof Context || arg instanceof Sender))
-    void functions.prepare(context, FEATURES);
-  const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
-  if (isQuiet) request.push(true);
-  return encodeValue(request, { what: describeArgument, limits, router });
-}
-
-function describeArgument(path: Path): string {
-  // The first element is the place in the request, the second the argument's number.
-  const [, index, ...rest] = path;
-  return formatPath(rest, `argument ${index}`);
-}
-
-function callFrame(context: Context, body: readonly Uint8Array[], replyTo: number): Frame {
-  const { contextId } = context.router;
-  return {
-    encoding: Encoding.CBOR,
-    dstId: context.contextId,
-    srcId: contextId,
-    authId: contextId,
-    handle: Handle.CALL_FUNCTION,
-    replyTo,
-    body,
-  };
-}
-
-/**
- * Sends a call once what it needs has been sent ahead of it. Calls to one context leave in the order they were made, so one
- * that needs nothing still waits for earlier ones that do. `onFailed` gets the error when the modules cannot be sent.
- */
-export function sendPrepared(
-  context: Context,
-  name: FunctionName,
-  frame: Frame,
-  chain: ChainLink | undefined,
-  isOver: () => boolean,
-  onFailed: (error: unknown) => void,
-): void {
-  const { router } = context;
-  const fail = (error: unknown): void => {
-    if (chain !== undefined) chain.failure ??= { error };
-    onFailed(error);
-  };
-  const send = (): void => {
-    if (isOver()) return;
-    if (chain?.failure === undefined) router.routeFrame(frame);
-    else onFailed(chain.failure.error);
-  };
-  let preparing: Promise<void> | undefined;
-  try {
-    preparing = router.functions.prepare(context, name);
-  } catch (error) {
-    fail(error);
-    return;
-  }
-  const earlier = context.outbox;
-  if (preparing === undefined && earlier === undefined) {
-    send();
-    return;
-  }
-  preparing?.catch(() => undefined); // it is looked at when its turn comes
-  const turn = (async () => {
-    await earlier;
-    try {
-      await preparing;
-    } catch (error) {
-      fail(error);
-      return;
-    }
-    send();
-  })();
-  context.outbox = turn;
-  void turn.then(() => {
-    if (context.outbox === turn) context.outbox = undefined;
-  });
-}
-
-/** Delivers a failure that happened before anything was sent as if it were the reply. */
-export function answerLocally(context: Context, handle: number, error: unknown): void {
-  const { router } = context;
-  router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
-}
-
-function printName(name: FunctionName): string {
-  return `${name.path.join(".") || "default"} of ${name.module}`;
 }

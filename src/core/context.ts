@@ -1,12 +1,10 @@
-import { Handle } from "../wire/handles.ts";
 import { printAsText } from "../wire/inspectable.ts";
 import { travelsAs } from "../wire/references.ts";
-import type { BoundCalls, Streamable } from "./call.ts";
+import type { BoundCalls, Streamable } from "./bound-calls.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Deferred } from "./deferred.ts";
 import type { ContextDescription } from "./describe.ts";
 import type { Callable } from "./function-ref.ts";
-import { Message } from "./message.ts";
 import type { AnyModule, ModuleHandle } from "./module-handle.ts";
 import type { AnyFunction, ArgumentsOf, ResultOf } from "./overloads.ts";
 import type { Receiver } from "./receiver.ts";
@@ -19,7 +17,7 @@ import type {
   ServiceProxy,
   ServiceValue,
 } from "./service-call.ts";
-import { awaitWithin, type WaitOptions } from "./wait.ts";
+import type { WaitOptions } from "./wait.ts";
 
 /**
  * A process of this program's tree, this one included. Made by the connection methods of a Router; travels as an argument or a
@@ -57,7 +55,7 @@ export class Context {
   ): Promise<Awaited<ResultOf<F, A>>>;
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
   call(fn: never, ...args: never[]): never {
-    return this.features.call(this, fn, args, {}, this.call) as never;
+    return this.features.call(this, fn, args, this.call) as never;
   }
 
   /** Like {@link call}, but returns at once; the receiver gets one message. It may be discarded unread. Throws a TypeError like `call` rejects. */
@@ -178,10 +176,7 @@ export class Context {
 
   /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Without bounds it waits for as long as the context lives. Rejects like {@link call}. */
   async ping(options: WaitOptions = {}): Promise<number> {
-    const started = process.hrtime();
-    await this.request(Handle.PING, null, this.features.bounds("ping", options));
-    const [seconds, nanoseconds] = process.hrtime(started);
-    return seconds * 1e3 + nanoseconds / 1e6;
+    return this.features.ping(this, this.features.bounds("ping", options));
   }
 
   /** How it was made, what waits for it, how its link does: for people, and safe to log. docs/debugging.md */
@@ -197,28 +192,8 @@ export class Context {
   }
 
   /** Sends a value to a handle there and waits for its answer. */
-  async request(handle: number, value: unknown, options: WaitOptions = {}): Promise<unknown> {
-    const { router } = this;
-    let replyTo = 0;
-    return await awaitWithin(
-      router.broker,
-      options,
-      () => `reach handle ${handle} of ${this.name}`,
-      (resolve, reject) => {
-        replyTo = router.listen(
-          (frame) => {
-            try {
-              resolve(new Message(router, frame).decode());
-            } catch (error) {
-              reject(error);
-            }
-          },
-          { isPersistent: false, respondentId: this.contextId },
-        );
-        router.route(Message.to(router, { dstId: this.contextId, handle, replyTo }, { value }));
-      },
-      () => router.unlisten(replyTo),
-    );
+  request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown> {
+    return this.features.request(this, handle, value, options);
   }
 
   /** Called by the router when it is gone. */

@@ -10,7 +10,7 @@ export function dumpProcess(router: CoreRouter): string[] {
     `Diagnostics of context ${router.contextId}, ${new Date().toISOString()}`,
     `process: pid ${process.pid}, parent ${process.ppid}, node ${process.version}, ${process.platform} ${process.arch}, up ${process.uptime().toFixed(1)} s`,
     `memory: rss ${mib(rss)}, heap ${mib(heapUsed)} of ${mib(heapTotal)}, external ${mib(external)}`,
-    `handlers: ${router.handlerCount}`,
+    `handlers: ${router.handlers.size}`,
   ];
   // Node has it since 17.3.
   const { getActiveResourcesInfo } = process as { getActiveResourcesInfo?: () => string[] };

@@ -1,5 +1,8 @@
-import { bindCalls, call, callAsync, callNoReply } from "./call.ts";
+import { bindCalls } from "./bound-calls.ts";
+import { Broker } from "./broker.ts";
+import { call, callAsync, callNoReply } from "./call.ts";
 import { CallChain } from "./call-chain.ts";
+import { ping, request, shutdownContext } from "./context-requests.ts";
 import { ContextDescription } from "./describe.ts";
 import { Credits, Window } from "./flow-control.ts";
 import { flag, WAIT_OPTIONS } from "./option-types.ts";
@@ -16,12 +19,16 @@ const SHUTDOWN_OPTIONS: OptionTable<{ wait?: boolean }> = { wait: flag };
  * child that only takes calls does without.
  */
 export function installFeatures(router: CoreRouter, services: ServiceClient): void {
+  router.broker ??= new Broker();
   const features: Features = {
     call,
     callAsync,
     callNoReply,
     stream,
     bindCalls,
+    request,
+    ping,
+    shutdownContext,
     services,
     describe: (context) => new ContextDescription(context),
     bounds: (what, options) => readOptions(what, options, WAIT_OPTIONS),

@@ -143,7 +143,8 @@ interface Due {
 /** The receiving side: tells senders what has been read. */
 export class Credits {
   readonly #router: CoreRouter;
-  readonly #due: Map<string, Due> = new Map();
+  /** Made when somebody asks for credit: for most receivers nobody does. */
+  #due: Map<string, Due> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(router: CoreRouter) {
@@ -155,6 +156,7 @@ export class Credits {
     const { srcId, replyTo } = frame;
     if (!isCreditHandle(replyTo)) return;
     const key = `${srcId}:${replyTo}`;
+    this.#due ??= new Map();
     let due = this.#due.get(key);
     if (due === undefined) {
       if (this.#due.size >= MAX_DUE) this.settle();
@@ -177,8 +179,8 @@ export class Credits {
   private settle(): void {
     clearTimeout(this.#timer as NodeJS.Timeout);
     this.#timer = undefined;
-    for (const due of this.#due.values()) this.tell(due);
-    this.#due.clear();
+    for (const due of this.#due?.values() ?? []) this.tell(due);
+    this.#due?.clear();
   }
 
   private tell(due: Due): void {

@@ -10,30 +10,20 @@ export interface CallInFlight {
   readonly forMs: number;
 }
 
-interface Entry {
+/** What the handler of its answer knows of one. */
+export interface CallRecord {
   readonly name: FunctionName;
   readonly since: number;
 }
 
-const calls = new WeakMap<Context, Set<Entry>>();
-
-/** Remembers a call for `Context.describe`, until the answer is called. */
-export function noteCall(context: Context, name: FunctionName): () => void {
-  let entries = calls.get(context);
-  if (entries === undefined) {
-    entries = new Set();
-    calls.set(context, entries);
-  }
-  const known = entries;
-  const entry = { name, since: Date.now() };
-  known.add(entry);
-  return () => void known.delete(entry);
-}
-
-/** Oldest first. */
-export function callsInFlight(context: Context): CallInFlight[] {
+/** Oldest first; for `Context.describe`. */
+export function callsInFlight({ router, contextId }: Context): CallInFlight[] {
   const now = Date.now();
-  return [...(calls.get(context) ?? [])].map(({ name, since }) => {
-    return { function: name.path.join(".") || "default", module: name.module, forMs: now - since };
-  });
+  const calls: CallInFlight[] = [];
+  for (const { call } of router.handlers.waitingFor(contextId)) {
+    if (call === undefined) continue;
+    const { module, path } = call.name;
+    calls.push({ function: path.join(".") || "default", module, forMs: now - call.since });
+  }
+  return calls;
 }

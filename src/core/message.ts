@@ -1,4 +1,3 @@
-import { CallError, ChannelError } from "../errors.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { bodyLength, Encoding, type Frame, joinBody } from "../wire/frame.ts";
@@ -74,11 +73,7 @@ export class Message<T = unknown> implements Frame {
    * and a ProtocolError when a hostile or broken peer sent something that is no value.
    */
   decode(): T {
-    if (this.isDead) throw new ChannelError(deadReason(this));
-    if (this.encoding === Encoding.RAW) return joinBody(this) as T;
-    const value = decodeValue(joinBody(this), { reviver: this.router, limits: this.router.limits });
-    if (value instanceof CallError) throw value;
-    return value as T;
+    return this.router.decode(this) as T;
   }
 
   /** Answers it; without a `replyTo` nobody asked and nothing is sent. Throws a TypeError for a value that cannot travel. */

@@ -3,6 +3,7 @@ import { bodyLength, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { Context } from "./context.ts";
 import { Credits } from "./flow-control.ts";
+import type { CallRecord } from "./in-flight.ts";
 import { getLogger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
 import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "./option-types.ts";
@@ -74,8 +75,9 @@ export class Receiver<T = unknown> {
   /** Set once nothing can arrive any more: makes the error of a `get` that would wait in vain. */
   #end: (() => unknown) | undefined;
 
-  constructor(router: CoreRouter, given: ReceiverOptions = {}) {
-    const options = readOptions("make a receiver", given, RECEIVER_OPTIONS);
+  /** `call` is what it is for, if it is for the answer of one: then it is made here, and its options are as they must be. */
+  constructor(router: CoreRouter, given: ReceiverOptions = {}, call?: CallRecord) {
+    const options = call === undefined ? readOptions("make a receiver", given, RECEIVER_OPTIONS) : given;
     this.router = router;
     this.#credits = new Credits(router);
     this.#isOneShot = options.persist === false;
@@ -85,6 +87,7 @@ export class Receiver<T = unknown> {
       respondentId: options.respondent?.contextId,
       policy: router.framePolicy(options.policy),
       overwrite: options.overwrite ?? false,
+      call,
     });
     const goneReason = options.respondent?.goneReason;
     if (goneReason !== undefined) this.end(channelError(goneReason));

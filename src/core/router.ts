@@ -1,25 +1,26 @@
-import { MitogenError, ProtocolError } from "../errors.ts";
+import { CallError, ChannelError, MitogenError, ProtocolError } from "../errors.ts";
+import { type DecodeOptions, decodeValue } from "../wire/decoder.ts";
+import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
 import type { Reviver } from "../wire/references.ts";
-import { Broker } from "./broker.ts";
-import type { bindCalls, call, callAsync, callNoReply } from "./call.ts";
+import type { bindCalls } from "./bound-calls.ts";
+import type { Broker } from "./broker.ts";
+import type { call, callAsync, callNoReply } from "./call.ts";
 import type { CallChain } from "./call-chain.ts";
 import { Context } from "./context.ts";
+import type { ping, request, shutdownContext } from "./context-requests.ts";
 import { FIRST_CREDIT_HANDLE } from "./credit-handles.ts";
 import type { ContextDescription } from "./describe.ts";
 import type { Credits, Window } from "./flow-control.ts";
 import { FrameRouter } from "./frame-router.ts";
 import { getLogger, type Logger } from "./log.ts";
-import { Message } from "./message.ts";
+import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import { Sender } from "./sender.ts";
 import type { ServiceClient } from "./service-call.ts";
 import type { stream } from "./stream.ts";
 import type { WaitOptions } from "./wait.ts";
-
-/** How long a context that is not this process's own may take to end before `shutdown` no longer waits. */
-const SHUTDOWN_MS = 10_000;
 
 /** A function by module and path, as it is named on the wire. */
 export interface FunctionName {
@@ -46,6 +47,9 @@ export interface Features {
   readonly callNoReply: typeof callNoReply;
   readonly stream: typeof stream;
   readonly bindCalls: typeof bindCalls;
+  readonly request: typeof request;
+  readonly ping: typeof ping;
+  readonly shutdownContext: typeof shutdownContext;
   readonly services: ServiceClient;
   /** Bounds that the program gave, checked; `what` completes "Cannot" in the error. */
   bounds(what: string, options: WaitOptions): WaitOptions;
@@ -75,7 +79,8 @@ export interface HandlerOptions {
  * `Router` of the master adds the connection methods.
  */
 export class CoreRouter extends FrameRouter implements Reviver {
-  readonly broker: Broker;
+  /** Given, or made with the features: nobody waits without them. */
+  broker!: Broker;
   /** What a value may be, to be sent or received. */
   readonly limits: Limits;
   readonly log: Logger = getLogger("mitogen.router");
@@ -84,18 +89,20 @@ export class CoreRouter extends FrameRouter implements Reviver {
   features: Features | undefined;
   /** Set when a value with a context or a sender in it was received: what it takes to use them is needed. */
   hasReferences = false;
+  readonly #decoding: DecodeOptions;
   readonly #contexts: Map<number, Context> = new Map();
   #self: Context | undefined;
 
   constructor(broker: Broker | undefined, options: ConstructorParameters<typeof FrameRouter>[0]) {
     super(options);
-    this.broker = broker ?? new Broker();
+    if (broker !== undefined) this.broker = broker;
     // A value over the limit is refused as a message, with an answer to whoever waits.
     this.limits = {
       ...DEFAULT_LIMITS,
       maxMessageBytes: Math.max(this.maxMessageBytes, DEFAULT_LIMITS.maxMessageBytes),
     };
-    this.onContextsLost = (contextIds, reason) => this.forget(contextIds, reason);
+    this.#decoding = { reviver: this, limits: this.limits };
+    this.onContextsLost = (contextIds, reason) => this.forgetContexts(contextIds, reason);
   }
 
   /** The contexts that are known and have a place in the tree, but for this one. */
@@ -131,7 +138,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
    */
   addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
     const credits = this.features?.newCredits();
-    const onFrame = (frame: ConstructorParameters<typeof Message>[1]): unknown => {
+    const onFrame = (frame: Frame): unknown => {
       credits?.consumed(frame);
       return fn(new Message(this, frame));
     };
@@ -168,24 +175,23 @@ export class CoreRouter extends FrameRouter implements Reviver {
     this.routeFrame(message);
   }
 
-  framePolicy(
-    policy: Policy | undefined,
-  ): ((frame: Message | ConstructorParameters<typeof Message>[1]) => boolean) | undefined {
+  /** See `Message.decode`. */
+  decode(frame: Frame): unknown {
+    if (frame.replyTo === Handle.IS_DEAD) throw new ChannelError(deadReason(frame));
+    const bytes = joinBody(frame);
+    if (frame.encoding === Encoding.RAW) return bytes;
+    const value = decodeValue(bytes, this.#decoding);
+    if (value instanceof CallError) throw value;
+    return value;
+  }
+
+  framePolicy(policy: Policy | undefined): ((frame: Message | Frame) => boolean) | undefined {
     return policy && ((frame) => policy(new Message(this, frame)));
   }
 
   /** See `Context.shutdown`. */
-  async shutdownContext(context: Context, wait: boolean): Promise<void> {
-    if (context.goneReason !== undefined) return;
-    const { contextId: dstId } = context;
-    if (!wait) {
-      this.route(Message.to(this, { dstId, handle: Handle.SHUTDOWN }, { value: null }));
-      return;
-    }
-    // No answer comes but a dead message: it is gone, or nobody can reach it, or it refuses. One that is hostile or stopped says nothing.
-    await context.request(Handle.SHUTDOWN, null, { timeoutMs: SHUTDOWN_MS }).catch((error) => {
-      this.log.debug(`${context.name}: ${error.message}`);
-    });
+  shutdownContext(context: Context, wait: boolean): Promise<void> {
+    return this.requireFeatures().shutdownContext(context, wait);
   }
 
   // Reviver: what the decoder calls for references inside values.
@@ -207,7 +213,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     return new Sender(this, contextId, handle);
   }
 
-  private forget(contextIds: readonly number[], reason: string): void {
+  private forgetContexts(contextIds: readonly number[], reason: string): void {
     for (const id of contextIds) {
       const context = this.#contexts.get(id);
       this.#contexts.delete(id);

@@ -1,5 +1,6 @@
 import { newAbortEnd } from "./abort-end.ts";
-import { type CallOptions, call, nameOf } from "./call.ts";
+import { call } from "./call.ts";
+import { type CallOptions, nameOf } from "./call-request.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Receiver } from "./receiver.ts";
@@ -22,7 +23,7 @@ export function stream(
   const { module, path } = nameOf(context, fn);
   const begin = (receiver: Receiver<unknown>, signal: AbortSignal): Promise<unknown> => {
     const request = [module, path, args, receiver.toSender()];
-    return call(context, RUN, request, { ...options, signal, needs: { module, path } }, caller);
+    return call(context, RUN, request, caller, { ...options, signal, needs: { module, path } });
   };
   return values(context, options, begin);
 }

@@ -216,14 +216,17 @@ export class ModuleResponder implements Functions {
   }
 
   prepare(context: Context, { module }: FunctionName): Promise<void> | undefined {
-    if (module === "global" || isBuiltin(module)) return undefined;
-    const target = this.#targets.get(context.contextId);
-    if (target === undefined || target.complete.has(module)) return undefined;
-    if (module === API) {
-      this.sendParts(context.contextId, target, [API]);
+    const { contextId } = context;
+    if (this.#targets.peek(contextId)?.complete.has(module) || module === "global" || isBuiltin(module)) {
       return undefined;
     }
-    return this.push(context.contextId, target, module, "called");
+    const target = this.#targets.get(contextId);
+    if (target === undefined) return undefined;
+    if (module === API) {
+      this.sendParts(contextId, target, [API]);
+      return undefined;
+    }
+    return this.push(contextId, target, module, "called");
   }
 
   originalStack(stack: string, context: Context): string {

@@ -1,12 +1,12 @@
-import { answerLocally, sendPrepared } from "../core/call.ts";
 import { callSite, withCallSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
-import { Message } from "../core/message.ts";
+import { answerLocally, sendPrepared } from "../core/outbox.ts";
+import { PendingRequest } from "../core/pending-request.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { FunctionName } from "../core/router.ts";
 import type { ServiceCalls, ServiceClass } from "../core/service-call.ts";
-import { awaitWithin, type WaitOptions, watchBounds } from "../core/wait.ts";
-import { ChannelError } from "../errors.ts";
+import { type WaitOptions, watchBounds } from "../core/wait.ts";
+import { Handle } from "../wire/handles.ts";
 import { textOf } from "../wire/thrown.ts";
 import { identityOf, requestFrame, type ServiceIdentity } from "./request.ts";
 import { servicesOf } from "./router-services.ts";
@@ -52,35 +52,41 @@ async function callService(
   const identity = identify(context, service, method);
   const { contextId: dstId } = context;
   const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
-  let replyTo = 0;
-  let isOver = false;
-  try {
-    return await awaitWithin<unknown>(
-      router.broker,
-      options,
-      () => describe(context, identity, method),
-      (resolve, reject) => {
-        if (context.goneReason !== undefined) {
-          reject(new ChannelError(context.goneReason));
-          return;
-        }
-        const onReply = (reply: ConstructorParameters<typeof Message>[1]): void => {
-          try {
-            resolve(new Message(router, reply).decode());
-          } catch (error) {
-            reject(error);
-          }
-        };
-        replyTo = router.listen(onReply, { isPersistent: false, respondentId: dstId });
-        sendPrepared(context, needed(identity), { ...frame, replyTo }, undefined, () => isOver, reject);
-      },
-      () => {
-        isOver = true;
-        if (replyTo !== 0) router.unlisten(replyTo);
-      },
+  return new Promise((resolve, reject) => {
+    const pending = new PendingServiceCall(
+      context,
+      describe(context, identity, method),
+      site,
+      resolve,
+      reject,
     );
-  } catch (error) {
-    throw withCallSite(error, context, site);
+    const replyTo = pending.begin(options);
+    sendPrepared(context, needed(identity), { ...frame, replyTo }, undefined, pending);
+  });
+}
+
+class PendingServiceCall extends PendingRequest {
+  private readonly subject: string;
+  private readonly site: () => string;
+
+  constructor(
+    context: Context,
+    subject: string,
+    site: () => string,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(context, Handle.CALL_SERVICE, resolve, reject);
+    this.subject = subject;
+    this.site = site;
+  }
+
+  override fail(error: unknown): void {
+    super.fail(withCallSite(error, this.context, this.site));
+  }
+
+  protected override what(): string {
+    return this.subject;
   }
 }
 
@@ -96,16 +102,15 @@ function callServiceAsync(
   const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
   const { handle } = receiver;
-  let isOver = false;
+  const outgoing = { isOver: false, fail: (error: unknown): void => answerLocally(context, handle, error) };
   if (!receiver.isClosed) {
     const giveUp = (reason: unknown): void => {
-      isOver = true;
+      outgoing.isOver = true;
       receiver.abort(reason);
     };
     receiver.watchers.add(watchBounds(options, () => describe(context, identity, method), giveUp));
   }
-  const onFailed = (error: unknown): void => answerLocally(context, handle, error);
-  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, undefined, () => isOver, onFailed);
+  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, undefined, outgoing);
   return receiver;
 }
 

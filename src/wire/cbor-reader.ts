@@ -17,44 +17,44 @@ export class CborReader {
       ? bytes
       : Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
     this.limits = limits;
-    if (bytes.length > limits.maxMessageBytes) this.fail("message over the limit");
+    if (bytes.length > limits.maxMessageBytes) this.failAt("message over the limit");
   }
 
   end(): void {
-    if (this.at !== this.bytes.length) this.fail("bytes after the value");
+    if (this.at !== this.bytes.length) this.failAt("bytes after the value");
   }
 
-  protected fail(reason: string): never {
+  protected failAt(reason: string): never {
     throw new ProtocolError(`Malformed value at byte ${this.at}: ${reason}`);
   }
 
   /** The next item's first byte, not yet consumed. */
-  protected initial(): number {
+  protected readInitial(): number {
     const { bytes, at } = this;
-    return at < bytes.length ? bytes[at]! : this.fail("unexpected end");
+    return at < bytes.length ? bytes[at]! : this.failAt("unexpected end");
   }
 
   /** Reads a head, which must be of this major type; returns its argument. */
-  protected head(major: number): number {
-    const initial = this.initial();
-    return initial >> 5 === major ? this.argument(initial) : this.fail("wrong content of a tag");
+  protected readHead(major: number): number {
+    const initial = this.readInitial();
+    return initial >> 5 === major ? this.readArgument(initial) : this.failAt("wrong content of a tag");
   }
 
   /** Consumes a head that begins with `initial`; above 2^53 the result is only an approximation. */
-  protected argument(initial: number): number {
+  protected readArgument(initial: number): number {
     const info = initial & 31;
-    if (info > 27) this.fail("indefinite length or reserved head");
-    const at = this.skip(1);
+    if (info > 27) this.failAt("indefinite length or reserved head");
+    const at = this.skipItem(1);
     if (info < 24) return info;
     const size = 1 << (info - 24);
-    this.skip(size);
+    this.skipItem(size);
     return size < 8 ? this.bytes.readUIntBE(at + 1, size) : Number(this.bytes.readBigUInt64BE(at + 1));
   }
 
   /** Major type 7: false, true, null, undefined and floats. */
-  protected simple(initial: number): unknown {
+  protected readSimple(initial: number): unknown {
     const { bytes } = this;
-    const at = this.skip(1) + 1;
+    const at = this.skipItem(1) + 1;
     switch (initial) {
       case 0xf4:
         return false;
@@ -65,22 +65,22 @@ export class CborReader {
       case 0xf7:
         return undefined;
       case 0xf9:
-        this.skip(2);
+        this.skipItem(2);
         return halfFloat(bytes.readUInt16BE(at));
       case 0xfa:
-        this.skip(4);
+        this.skipItem(4);
         return bytes.readFloatBE(at);
       case 0xfb:
-        this.skip(8);
+        this.skipItem(8);
         return bytes.readDoubleBE(at);
       default:
-        return this.fail("not a type that travels");
+        return this.failAt("not a type that travels");
     }
   }
 
-  protected text(size: number): string {
+  protected readText(size: number): string {
     const { bytes } = this;
-    const at = this.skip(size);
+    const at = this.skipItem(size);
     const end = this.at;
     if (size < SHORT_TEXT) {
       let text = "";
@@ -91,7 +91,7 @@ export class CborReader {
     const text = bytes.toString("utf8", at, end);
     // Broken UTF-8 decodes to replacement characters, as real ones do: only encoding again tells them apart.
     return text.includes("\ufffd") && !Buffer.from(text).equals(bytes.subarray(at, end))
-      ? this.fail("invalid UTF-8")
+      ? this.failAt("invalid UTF-8")
       : text;
   }
 
@@ -100,33 +100,33 @@ export class CborReader {
    * copied, otherwise memory of their own, so that a small one does not keep a big message alive. A Buffer may share it with other
    * small Buffers, as Node's own do.
    */
-  protected take(size: number, mayShare?: boolean): Buffer {
-    const at = this.skip(size);
+  protected takeBytes(size: number, mayShare?: boolean): Buffer {
+    const at = this.skipItem(size);
     const view = this.bytes.subarray(at, this.at) as Buffer;
     if (size * 2 >= this.bytes.length) return view;
     return Buffer.from(mayShare ? view : (new Uint8Array(view).buffer as never));
   }
 
   /** A container begins. Checked before anything is allocated: each of its items has at least one byte. */
-  protected enter(items: number): void {
-    if (items > this.bytes.length - this.at) this.fail("unexpected end");
-    this.charge(items);
-    if (++this.depth > this.limits.maxDepth) this.fail("nested too deep");
+  protected enterContainer(items: number): void {
+    if (items > this.bytes.length - this.at) this.failAt("unexpected end");
+    this.chargeItems(items);
+    if (++this.depth > this.limits.maxDepth) this.failAt("nested too deep");
   }
 
-  protected leave(): void {
+  protected leaveContainer(): void {
     this.depth--;
   }
 
-  protected charge(items: number): void {
+  protected chargeItems(items: number): void {
     this.items += items;
-    if (this.items > this.limits.maxItems) this.fail("too many items");
+    if (this.items > this.limits.maxItems) this.failAt("too many items");
   }
 
   /** Consumes `size` bytes and returns where they begin. */
-  private skip(size: number): number {
+  private skipItem(size: number): number {
     const { at } = this;
-    if (size > this.bytes.length - at) this.fail("unexpected end");
+    if (size > this.bytes.length - at) this.failAt("unexpected end");
     this.at += size;
     return at;
   }

@@ -9,9 +9,6 @@ const CHUNK_BYTES = 8 * 1024;
 /** Shorter strings are written by hand, if ASCII: crossing into C++ takes longer. */
 const SHORT_TEXT = 24;
 
-// Taken while in use: a getter may encode something itself.
-let spare: Buffer | undefined;
-
 /** Thrown inside the encoder only. Who catches it adds the path and makes an Error of `type`. */
 export class Refusal {
   readonly reason: string;
@@ -24,33 +21,26 @@ export class Refusal {
 }
 
 export class CborWriter {
-  readonly chunks: Buffer[] = [];
-  protected readonly limits: Limits;
-  protected readonly scratch: Buffer = spare || Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  protected limits: Limits = DEFAULT_LIMITS;
+  protected chunks: Buffer[] = [];
+  protected readonly scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   /** Bytes in use of `scratch`, and in `chunks`. */
   protected used = 0;
   protected flushed = 0;
   private items = 0;
 
-  constructor(limits: Limits = DEFAULT_LIMITS) {
-    this.limits = limits;
-    spare = undefined;
-  }
-
-  flush(): void {
-    const { scratch, used } = this;
-    if (used > 0) this.chunk(scratch.subarray(0, used) as Buffer, used);
-    this.used = 0;
-  }
-
-  /** Gives the scratch memory back; the writer must not be used afterwards. */
-  release(): void {
-    spare = this.scratch;
+  /** What was written since the last time. The writer can be used again. */
+  protected finishItem(): Buffer[] {
+    this.flushScratch();
+    const { chunks } = this;
+    this.chunks = [];
+    this.flushed = this.items = 0;
+    return chunks;
   }
 
   /** `major` is the major type in the upper three bits. */
-  protected head(major: number, argument: number): void {
-    this.room(9);
+  protected writeHead(major: number, argument: number): void {
+    this.ensureRoom(9);
     const { scratch, used } = this;
     if (argument < 24) {
       scratch[used] = major | argument;
@@ -63,31 +53,31 @@ export class CborWriter {
     }
   }
 
-  protected tag(tag: number): void {
-    this.charge(HEAVY_ITEMS);
-    this.head(0xc0, tag);
+  protected writeTag(tag: number): void {
+    this.chargeItems(HEAVY_ITEMS);
+    this.writeHead(0xc0, tag);
   }
 
-  protected number(value: number): void {
+  protected writeNumber(value: number): void {
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
-      if (value < 0) this.head(0x20, -1 - value);
-      else this.head(0, value);
+      if (value < 0) this.writeHead(0x20, -1 - value);
+      else this.writeHead(0, value);
     } else {
-      this.head(0xfb, 0);
+      this.writeHead(0xfb, 0);
       this.used = this.scratch.writeDoubleBE(value, this.used);
     }
   }
 
-  protected bigint(value: bigint): void {
+  protected writeBigint(value: bigint): void {
     const hex = (value < 0 ? -1n - value : value).toString(16);
     const bytes = Buffer.from(hex.length % 2 === 0 ? hex : hex === "0" ? "" : `0${hex}`, "hex");
-    this.bytes(bytes, value < 0 ? Tag.negativeBigint : Tag.bigint);
+    this.writeBytes(bytes, value < 0 ? Tag.negativeBigint : Tag.bigint);
   }
 
-  protected text(text: string): void {
+  protected writeText(text: string): void {
     const length = text.length;
     if (length < SHORT_TEXT) {
-      this.room(SHORT_TEXT);
+      this.ensureRoom(SHORT_TEXT);
       const { scratch } = this;
       let at = this.used;
       scratch[at++] = 0x60 | length;
@@ -104,21 +94,21 @@ export class CborWriter {
       }
     }
     const size = Buffer.byteLength(text);
-    if (size !== length && LONE_SURROGATE.test(text)) this.bytes(encodeWtf8(text), Tag.loneSurrogates);
+    if (size !== length && LONE_SURROGATE.test(text)) this.writeBytes(encodeWtf8(text), Tag.loneSurrogates);
     else {
-      this.head(0x60, size);
-      this.raw(text, size);
+      this.writeHead(0x60, size);
+      this.writeRaw(text, size);
     }
   }
 
-  protected bytes(bytes: Buffer, tag?: number): void {
-    if (tag === undefined) this.charge(HEAVY_ITEMS);
-    else this.tag(tag);
-    this.head(0x40, bytes.length);
-    this.raw(bytes, bytes.length);
+  protected writeBytes(bytes: Buffer, tag?: number): void {
+    if (tag === undefined) this.chargeItems(HEAVY_ITEMS);
+    else this.writeTag(tag);
+    this.writeHead(0x40, bytes.length);
+    this.writeRaw(bytes, bytes.length);
   }
 
-  protected charge(items: number): void {
+  protected chargeItems(items: number): void {
     const max = this.limits.maxItems;
     if (this.items + items > max)
       throw new Refusal(`the message would hold more than ${max} items`, RangeError);
@@ -126,29 +116,41 @@ export class CborWriter {
   }
 
   /** The one copy of the content: into scratch, or a chunk of its own. */
-  private raw(content: string | Buffer, size: number): void {
+  protected writeRaw(content: string | Buffer, size: number): void {
     if (size > CHUNK_BYTES) {
-      this.flush();
-      this.chunk(content, size);
+      this.flushScratch();
+      this.addChunk(content, size);
       return;
     }
-    this.room(size);
-    const { scratch, used } = this;
-    if (typeof content === "string") scratch.write(content, used);
-    else content.copy(scratch, used);
+    this.ensureRoom(size);
+    copy(content, size, this.scratch, this.used);
     this.used += size;
   }
 
-  private room(size: number): void {
-    if (this.used + size > SCRATCH_BYTES) this.flush();
+  private ensureRoom(size: number): void {
+    if (this.used + size > SCRATCH_BYTES) this.flushScratch();
+  }
+
+  private flushScratch(): void {
+    if (this.used > 0) this.addChunk(this.scratch, this.used);
+    this.used = 0;
   }
 
   /** Refuses before it copies: what is over the limit may be more than there is memory for. */
-  private chunk(content: string | Buffer, size: number): void {
+  private addChunk(content: string | Buffer, size: number): void {
     const max = this.limits.maxMessageBytes;
     if (this.flushed + size > max)
       throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
     this.flushed += size;
-    this.chunks.push(Buffer.from(content as string));
+    const chunk = Buffer.allocUnsafe(size);
+    copy(content, size, chunk, 0);
+    // Most messages have one: an empty list would grow to room for 17.
+    if (this.flushed === size) this.chunks = [chunk];
+    else this.chunks.push(chunk);
   }
+}
+
+function copy(content: string | Buffer, size: number, to: Buffer, at: number): void {
+  if (typeof content === "string") to.write(content, at);
+  else content.copy(to, at, 0, size);
 }

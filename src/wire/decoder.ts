@@ -51,9 +51,9 @@ class Decoder extends CborReader {
 
   item(): unknown {
     const start = this.at;
-    const initial = this.initial();
-    if (initial >= 0xe0) return this.simple(initial);
-    const argument = this.argument(initial);
+    const initial = this.readInitial();
+    if (initial >= 0xe0) return this.readSimple(initial);
+    const argument = this.readArgument(initial);
     switch (initial >> 5) {
       case 0:
         return argument > Number.MAX_SAFE_INTEGER ? this.bytes.readBigUInt64BE(start + 1) : argument;
@@ -62,37 +62,37 @@ class Decoder extends CborReader {
           ? -1 - argument
           : -1n - this.bytes.readBigUInt64BE(start + 1);
       case 2:
-        this.charge(HEAVY_ITEMS);
-        return this.take(argument, true);
+        this.chargeItems(HEAVY_ITEMS);
+        return this.takeBytes(argument, true);
       case 3:
-        return this.text(argument);
+        return this.readText(argument);
       case 4:
-        return this.list(argument);
+        return this.readList(argument);
       case 5:
-        return this.plain(argument);
+        return this.readPlain(argument);
       default:
-        this.charge(HEAVY_ITEMS);
-        return this.tagged(argument);
+        this.chargeItems(HEAVY_ITEMS);
+        return this.readTagged(argument);
     }
   }
 
-  private list(length: number): unknown[] {
-    this.enter(length);
+  private readList(length: number): unknown[] {
+    this.enterContainer(length);
     // A short one is made as long as it gets: growing an empty one takes room for 17.
     const list: unknown[] = length < SHORT_LIST ? new Array(length) : [];
     for (let i = 0; i < length; i++) list[i] = this.item();
-    this.leave();
+    this.leaveContainer();
     return list;
   }
 
-  private plain(size: number): Record<string, unknown> {
-    this.enter(size * 2);
+  private readPlain(size: number): Record<string, unknown> {
+    this.enterContainer(size * 2);
     const object: Record<string, unknown> = {};
     let isSparse = false;
     for (let i = 0; i < size; i++) {
       const key = this.item();
-      if (typeof key !== "string") this.fail("key of an object is not text");
-      if (key === "__proto__" || hasOwn.call(object, key)) this.fail("__proto__ or duplicate key");
+      if (typeof key !== "string") this.failAt("key of an object is not text");
+      if (key === "__proto__" || hasOwn.call(object, key)) this.failAt("__proto__ or duplicate key");
       if (!isSparse && key < ":" && Number(key) > i + MAX_GAP) {
         isSparse = true;
         object[FAR_INDEX] = 0;
@@ -106,88 +106,91 @@ class Decoder extends CborReader {
         define(object, key, value, true);
       }
     }
-    this.leave();
+    this.leaveContainer();
     return object;
   }
 
-  private map(size: number): Map<unknown, unknown> {
-    const items = this.keys(size * 2, 2);
+  private readMap(size: number): Map<unknown, unknown> {
+    const items = this.readKeys(size * 2, 2);
     const map = new Map<unknown, unknown>();
     for (let i = 0; i < items.length; i += 2) map.set(items[i], items[i + 1]);
-    return map.size === size ? map : this.fail("duplicate key");
+    return map.size === size ? map : this.failAt("duplicate key");
   }
 
   /** The items of a collection, of which every `stride`-th is a key. */
-  private keys(length: number, stride: number): unknown[] {
-    const items = this.list(length);
-    return isCrowded(items, stride) ? this.fail("keys that V8 hashes alike") : items;
+  private readKeys(length: number, stride: number): unknown[] {
+    const items = this.readList(length);
+    return isCrowded(items, stride) ? this.failAt("keys that V8 hashes alike") : items;
   }
 
-  private tagged(tag: number): unknown {
+  private readTagged(tag: number): unknown {
     switch (tag) {
       case Tag.date:
-        return this.date();
+        return this.readDate();
       case Tag.bigint:
-        return this.bigint();
+        return this.readBigint();
       case Tag.negativeBigint:
-        return -1n - this.bigint();
+        return -1n - this.readBigint();
       case Tag.set: {
-        const list = this.keys(this.head(4), 1);
+        const list = this.readKeys(this.readHead(4), 1);
         const set = new Set(list);
-        return set.size === list.length ? set : this.fail("duplicate member");
+        return set.size === list.length ? set : this.failAt("duplicate member");
       }
       case Tag.map:
-        return this.map(this.head(5));
+        return this.readMap(this.readHead(5));
       case Tag.loneSurrogates:
-        return decodeWtf8(this.tagBytes()) || this.fail("invalid WTF-8");
+        return decodeWtf8(this.tagBytes()) || this.failAt("invalid WTF-8");
       case Tag.error:
       case Tag.callError:
-        return errorOfRecord(this.list(this.head(4)), tag === Tag.callError) || this.fail("malformed error");
+        return (
+          errorOfRecord(this.readList(this.readHead(4)), tag === Tag.callError) ||
+          this.failAt("malformed error")
+        );
       case Tag.blob: {
         const { buffer, byteOffset, length } = this.tagBytes();
         return new Blob(buffer, byteOffset, length);
       }
       case Tag.secret:
-        return new Secret(this.text(this.head(3)));
+        return new Secret(this.readText(this.readHead(3)));
       case Tag.context:
       case Tag.sender:
-        return this.reference(tag === Tag.context);
+        return this.readReference(tag === Tag.context);
       default: {
-        const row = typedArrayBy(tag) || this.fail("unknown tag");
-        return typedArrayFrom(row[1], this.tagBytes()) || this.fail("fraction of an element");
+        const row = typedArrayBy(tag) || this.failAt("unknown tag");
+        return typedArrayFrom(row[1], this.tagBytes()) || this.failAt("fraction of an element");
       }
     }
   }
 
   private tagBytes(): Buffer {
-    return this.take(this.head(2));
+    return this.takeBytes(this.readHead(2));
   }
 
-  private date(): Date {
-    const initial = this.initial();
+  private readDate(): Date {
+    const initial = this.readInitial();
     // Looked at first: item() would follow a tag, and tags in tags could nest without end.
     const seconds = initial < 0x40 || initial > 0xf8 ? this.item() : undefined;
-    if (typeof seconds !== "number" || Math.abs(seconds) > MAX_DATE_SECONDS) this.fail("not a date");
+    if (typeof seconds !== "number" || Math.abs(seconds) > MAX_DATE_SECONDS) this.failAt("not a date");
     // The fraction apart: multiplying all of it would be a millisecond off for dates far away.
     const whole = Math.floor(seconds);
     return new Date(whole * 1000 + Math.round((seconds - whole) * 1000));
   }
 
-  private bigint(): bigint {
+  private readBigint(): bigint {
     const hex = this.tagBytes().toString("hex");
     try {
       return BigInt(`0x0${hex}`);
     } catch {
-      return this.fail("bigint too large for this Node");
+      return this.failAt("bigint too large for this Node");
     }
   }
 
-  private reference(isContext: boolean): unknown {
+  private readReference(isContext: boolean): unknown {
     const { reviver } = this;
-    const length = this.head(4);
-    const contextId = this.head(0);
-    const name = isContext ? this.text(this.head(3)) : "";
-    const handle = isContext ? 1 : this.head(0);
+    const length = this.readHead(4);
+    const contextId = this.readHead(0);
+    const name = isContext ? this.readText(this.readHead(3)) : "";
+    const handle = isContext ? 1 : this.readHead(0);
     if (
       length !== 2 ||
       contextId > MAX_ID ||
@@ -196,9 +199,9 @@ class Decoder extends CborReader {
       name.length >= MAX_CONTEXT_NAME ||
       ACTIVE.test(name)
     ) {
-      this.fail("malformed reference");
+      this.failAt("malformed reference");
     }
-    if (!reviver) this.fail("a context or sender is not expected here");
+    if (!reviver) this.failAt("a context or sender is not expected here");
     return isContext ? reviver.context(contextId, name) : reviver.sender(contextId, handle);
   }
 }

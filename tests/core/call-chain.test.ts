@@ -98,6 +98,7 @@ test("CallChain begins a call when the one before has settled; other calls do no
   assert.deepEqual(ran, ["a begins", "outside"]);
   gates.get("a")?.resolve("A");
   assert.equal(await first, "A");
+  assert.equal(await stateOf(second), "pending");
   gates.get("b")?.resolve("B");
   assert.deepEqual([await second, await third], ["B", "c"]);
   assert.deepEqual(ran, ["a begins", "outside", "a ends", "b begins", "b ends", "c"]);

@@ -25,9 +25,9 @@ after(() => rmSync(folder, { recursive: true }));
 /** Every handle that a router listens at from now on. */
 function handlesOf(router: Router): number[] {
   const handles: number[] = [];
-  const listen = router.listen.bind(router);
-  router.listen = (onFrame, options) => {
-    const handle = listen(onFrame, options);
+  const expect = router.expect.bind(router);
+  router.expect = (...given) => {
+    const handle = expect(...given);
     handles.push(handle);
     return handle;
   };

@@ -208,7 +208,7 @@ async function measure(router: Router, context: Context): Promise<Measured> {
     timers,
     others: resources.length - timers,
     listeners: process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0),
-    handlers: router.handlerCount,
+    handlers: router.handlers.size,
   };
 }
 

@@ -1,0 +1,93 @@
+import { encodeValue } from "../wire/encoder.ts";
+import { Encoding, type Frame } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { formatPath, type Path } from "../wire/path.ts";
+import { textOf } from "../wire/thrown.ts";
+import { Context } from "./context.ts";
+import { type Callable, FunctionRef } from "./function-ref.ts";
+import type { ChainLink } from "./outbox.ts";
+import type { FunctionName } from "./router.ts";
+import { Sender } from "./sender.ts";
+import type { WaitOptions } from "./wait.ts";
+
+/** The part of this library that contexts and senders take, src/core/features.ts. */
+const FEATURES: FunctionName = { module: "mitogen:api", path: [] };
+
+export type AnyCallable = Callable<readonly unknown[], unknown>;
+
+export interface CallOptions extends WaitOptions {
+  /** A CallChain's own. */
+  readonly chain?: ChainLink;
+  /** What has to be sent ahead instead of the function itself. */
+  readonly needs?: FunctionName;
+}
+
+/** Throws a TypeError for what is no function, or has no name by which the target could find it. */
+export function nameOf(context: Context, fn: AnyCallable): FunctionName {
+  if (fn instanceof FunctionRef) return fn;
+  if (typeof fn !== "function") {
+    throw new TypeError(`Cannot call ${textOf(fn)} in ${context.name}: it is not a function`);
+  }
+  return context.router.functions.nameOf(fn as (...args: never[]) => unknown);
+}
+
+export function printCall({ module, path }: FunctionName, context: Context): string {
+  return `${path.join(".") || "default"} of ${module} in ${context.name}`;
+}
+
+/** [chain, module, path, arguments, quiet?]; the arguments are read now, later changes to them do not travel. */
+export function encodeCall(
+  context: Context,
+  name: FunctionName,
+  args: readonly unknown[],
+  chain: ChainLink | undefined,
+  isQuiet = false,
+): readonly Uint8Array[] {
+  const { router } = context;
+  const { functions, limits } = router;
+  // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
+  if (args.some(isReference)) void functions.prepare(context, FEATURES);
+  if (chain === undefined && !isQuiet) {
+    return encodeValue(args, { what: describeArgument, limits, router, head: headOf(name) });
+  }
+  const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
+  if (isQuiet) request.push(true);
+  return encodeValue(request, { what: describeArgument, limits, router });
+}
+
+function isReference(argument: unknown): boolean {
+  return argument instanceof Context || argument instanceof Sender;
+}
+
+const heads = new WeakMap<FunctionName, Buffer>();
+
+/** A call of the function, without a chain, up to its arguments: most functions are called more than once. */
+function headOf(name: FunctionName): Buffer {
+  let head = heads.get(name);
+  if (head === undefined) {
+    head = Buffer.concat(encodeValue([null, name.module, name.path]));
+    // A list of four.
+    head[0] = 0x84;
+    heads.set(name, head);
+  }
+  return head;
+}
+
+function describeArgument(path: Path): string {
+  // The first element is the place in the request, the second the argument's number.
+  const [, index, ...rest] = path;
+  return formatPath(rest, `argument ${index}`);
+}
+
+export function callFrame(context: Context, body: readonly Uint8Array[], replyTo: number): Frame {
+  const { contextId } = context.router;
+  return {
+    encoding: Encoding.CBOR,
+    dstId: context.contextId,
+    srcId: contextId,
+    authId: contextId,
+    handle: Handle.CALL_FUNCTION,
+    replyTo,
+    body,
+  };
+}

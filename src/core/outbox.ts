@@ -1,0 +1,85 @@
+import type { Frame } from "../wire/frame.ts";
+import { callErrorFrom } from "./call-error.ts";
+import type { Context } from "./context.ts";
+import { Message } from "./message.ts";
+import type { FunctionName } from "./router.ts";
+
+/** What a chain's calls share between two resets; src/core/call-chain.ts. */
+export interface ChainLink {
+  /** Makes the target know the chain, ahead of the call, and answers its id. */
+  enter(): number;
+  /** Why its calls fail unsent. What fails at the target is known there, before it is known here. */
+  failure: { readonly error: unknown } | undefined;
+}
+
+/** What is to be sent. */
+export interface Outgoing {
+  /** Nobody wants it any more. */
+  readonly isOver: boolean;
+  /** It will not be sent. */
+  fail(error: unknown): void;
+}
+
+/**
+ * Sends a call once what it needs has been sent ahead of it. Calls to one context leave in the order they were made, so one
+ * that needs nothing still waits for earlier ones that do.
+ */
+export function sendPrepared(
+  context: Context,
+  needed: FunctionName,
+  frame: Frame,
+  chain: ChainLink | undefined,
+  call: Outgoing,
+): void {
+  let preparing: Promise<void> | undefined;
+  try {
+    preparing = context.router.functions.prepare(context, needed);
+  } catch (error) {
+    failUnsent(chain, call, error);
+    return;
+  }
+  if (preparing === undefined && context.outbox === undefined) send(context, frame, chain, call);
+  else sendInTurn(context, preparing, frame, chain, call);
+}
+
+function send(context: Context, frame: Frame, chain: ChainLink | undefined, call: Outgoing): void {
+  if (call.isOver) return;
+  if (chain?.failure === undefined) context.router.routeFrame(frame);
+  else call.fail(chain.failure.error);
+}
+
+function failUnsent(chain: ChainLink | undefined, call: Outgoing, error: unknown): void {
+  if (chain !== undefined) chain.failure ??= { error };
+  call.fail(error);
+}
+
+function sendInTurn(
+  context: Context,
+  preparing: Promise<void> | undefined,
+  frame: Frame,
+  chain: ChainLink | undefined,
+  call: Outgoing,
+): void {
+  const earlier = context.outbox;
+  preparing?.catch(() => undefined); // it is looked at when its turn comes
+  const turn = (async () => {
+    await earlier;
+    try {
+      await preparing;
+    } catch (error) {
+      failUnsent(chain, call, error);
+      return;
+    }
+    send(context, frame, chain, call);
+  })();
+  context.outbox = turn;
+  void turn.then(() => {
+    if (context.outbox === turn) context.outbox = undefined;
+  });
+}
+
+/** Delivers a failure that happened before anything was sent as if it were the reply. */
+export function answerLocally(context: Context, handle: number, error: unknown): void {
+  const { router } = context;
+  router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
+}
