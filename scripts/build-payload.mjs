@@ -13,12 +13,17 @@ export const COMMAND_BUDGET_BYTES = 960;
 const MAY_TRAVEL = [
   /^src\/errors\.ts$/,
   /^src\/(wire|core|calls|remote)\//,
-  /^src\/loader\/(importer|builtins|module-record)\.ts$/,
+  /^src\/loader\/(importer|builtins|module-record|read-answer)\.ts$/,
   /^src\/bootstrap\/ready\.ts$/,
 ];
 
 /** What travels later, when it is first needed: docs/architecture.md#parts-that-travel-later. */
 const PARTS = [
+  {
+    name: "thread",
+    entryPoint: "src/remote/thread-context.ts",
+    mayTravel: [...MAY_TRAVEL, /^shared:/],
+  },
   {
     name: "parent-role",
     entryPoint: "src/connection/parent-role.ts",
@@ -26,7 +31,7 @@ const PARTS = [
       ...MAY_TRAVEL,
       /^src\/connection\/(?!router|run-with-router|semaphore|connect(ing-router|or)|external-context|local-|unix-)/,
       /^src\/loader\/module-forwarder\.ts$/,
-      /^src\/bootstrap\/(command|config-frame|handshake|history)\.ts$/,
+      /^src\/bootstrap\/(command|config-frame|handshake|history|thread\.generated)\.ts$/,
       /^shared:/,
     ],
   },
@@ -34,7 +39,8 @@ const PARTS = [
     name: "evaluator",
     entryPoint: "src/loader/evaluator.ts",
     mayTravel: [
-      /^src\/(loader\/(evaluator|commonjs|es-module-requires|module-record)|wire\/thrown)\.ts$/,
+      /^src\/loader\/(evaluator|commonjs|es-module-requires|fetch-sync|hide-command-line|module-record|read-answer|unpack-module)\.ts$/,
+      /^src\/wire\/(handles|thrown)\.ts$/,
       /^shared:/,
     ],
   },
@@ -86,26 +92,46 @@ const DISPOSE_SYMBOL =
  * up by them, and none is a key of what travels.
  */
 const INTERNAL_NAMES = [
+  // What moves frames.
+  ...["addRoute", "answerDead", "deadFrame", "delRoutes", "endHandlers", "endRespondents", "firstHandle"],
   ...[
-    "answerDead",
-    "cancelReason",
-    "deadFrame",
-    "endRespondents",
-    "flushBeforeExit",
     "framePolicy",
+    "freeCreditHandle",
     "freeHandle",
+    "handlerCount",
+    "hasAuthority",
+    "hasHandler",
+    "isAbove",
   ],
+  ...["isPersistent", "isService", "isStuck", "onBackedUp", "onContextsLost", "onForwarded", "onParentLost"],
+  ...["peerOf", "respondentId", "respondentIds", "routeFrame", "routedIds", "unlisten"],
+  // Links.
+  ...["directBytes", "flushBeforeExit", "hasOutput", "isLeft", "noteRead", "onBytes", "onClosed"],
   ...[
-    "markGone",
-    "noteRead",
-    "onBackedUp",
-    "onClosed",
-    "onContextsLost",
     "onDrained",
-    "onForwarded",
     "onFrame",
+    "onLeft",
+    "pendingBytes",
+    "releaseIfIdle",
+    "sendBytes",
+    "takeSpent",
+    "askMaster",
+    "waitFor",
   ],
-  ...["onParentLost", "pendingBytes", "releaseIfIdle", "requireFeatures", "routeFrame", "writeDirectlyTo"],
+  ...["writeDirectlyTo"],
+  // Calls, and what contexts ask their routers for.
+  ...[
+    "bindCalls",
+    "cancelReason",
+    "hasReferences",
+    "isQuiet",
+    "markGone",
+    "newChain",
+    "newCredits",
+    "newHandle",
+  ],
+  ...["newWindow", "onCancelled", "originalStack", "requireFeatures", "shutdownContext"],
+  ...["countFor", "parentPid", "startTime", "waitingFor"],
 ];
 
 const OPTIONS = {
@@ -125,15 +151,15 @@ const OPTIONS = {
 /** What the payload, which is built first, calls them; its parts do the same. */
 let shortNames = {};
 
-/** Private members, where the name cannot be anything else: camelCase, and only ever written `this.name`. */
+/** Private and protected members, where the name cannot be anything else: camelCase, and only ever written `this.name`. */
 function privateNames() {
   const sources = readdirSync("src", { recursive: true })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))
     .map((name) => readFileSync(`src/${name}`, "utf8"));
   const text = sources.join("\n");
-  const declared = [...text.matchAll(/^ {2}private (?:static |readonly |async )*(\w+)/gm)].map(
-    ([, name]) => name,
-  );
+  const declared = [
+    ...text.matchAll(/^ {2}(?:private|protected) (?:static |readonly |async |override )*(\w+)/gm),
+  ].map(([, name]) => name);
   const names = [...new Set(declared)].filter((name) => {
     if (!/[a-z][A-Z]/.test(name)) return false;
     const uses = [...text.matchAll(new RegExp(`(\\S*)\\b${name}\\b`, "g"))].map(([, before]) => before);
@@ -200,7 +226,8 @@ async function bundle(entryPoint, mayTravel, { before, after, plugins = [] }) {
   // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
   const { code } = await minify(result.outputFiles[0].text, {
     compress: {
-      passes: 2,
+      passes: 3,
+      inline: 1,
       ecma: 2019,
       hoist_funs: true,
       lhs_constants: false,

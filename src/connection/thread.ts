@@ -3,12 +3,13 @@ import { MessageChannel, type MessagePort, Worker, type WorkerOptions } from "no
 import { brotliDecompressSync } from "node:zlib";
 import { payloadBytes } from "../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../bootstrap/ready.ts";
+import { THREAD_PART } from "../bootstrap/thread.generated.ts";
 import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
 import { limitHint } from "../core/system-limits.ts";
 import { ThreadLink } from "../core/thread-link.ts";
-import { type ControlMessage, raise, WORDS, Word } from "../core/thread-state.ts";
+import { type ControlMessage, newThreadState, raise, Word } from "../core/thread-state.ts";
 import { StreamError } from "../errors.ts";
 import { headOf } from "../wire/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
@@ -45,6 +46,10 @@ export class ThreadChild extends ThreadLink {
     this.#worker = worker;
     this.#port = port;
     this.#words = words;
+    this.onLeft = () => {
+      const frames = this.answers.rescue();
+      if (frames !== undefined) this.receive(frames);
+    };
     // It may be given up before it is opened.
     worker.once("exit", () => {
       clearTimeout(this.#deadline);
@@ -114,11 +119,11 @@ export class ThreadChild extends ThreadLink {
  */
 export async function startThread(name: string): Promise<{ child: ThreadChild; ready: Ready }> {
   const { port1, port2 } = new MessageChannel();
-  const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+  const words = newThreadState();
   const source = brotliDecompressSync(payloadBytes()).toString();
   const worker = await startWorker(source, {
     eval: true,
-    workerData: { port: port2, words },
+    workerData: { port: port2, words, part: Buffer.from(THREAD_PART, "base64") },
     transferList: [port2],
     // Only the thread needs it; our own process may have been started without.
     execArgv: ["--experimental-vm-modules"],

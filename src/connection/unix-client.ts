@@ -9,7 +9,6 @@ import { duration } from "../core/option-types.ts";
 import { type OptionTable, readOptions } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter, type FunctionName, type Functions } from "../core/router.ts";
-import { StreamLink } from "../core/stream-link.ts";
 import { watchBounds } from "../core/wait.ts";
 import { StreamError } from "../errors.ts";
 import { referenceClass, referenceFunction } from "../loader/function-reference.ts";
@@ -19,6 +18,7 @@ import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { messageOf } from "../wire/thrown.ts";
 import { isMain } from "./run-with-router.ts";
+import { TracedLink } from "./traced-link.ts";
 import { formatHello } from "./unix-handshake.ts";
 import { checkSocket, socketError, textOf } from "./unix-socket.ts";
 
@@ -53,10 +53,10 @@ const CLOSE_MS = 2000;
  * connection. It starts no contexts.
  */
 export class ClientRouter extends CoreRouter {
-  readonly #link: StreamLink;
+  readonly #link: TracedLink;
   readonly #context: Context;
 
-  constructor(link: StreamLink, config: ClientConfig) {
+  constructor(link: TracedLink, config: ClientConfig) {
     super(new Broker(), config);
     this.#link = link;
     this.functions = localFunctions;
@@ -146,7 +146,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
     socket.on("error", (error) => fail(textOf(error), error));
     socket.once("connect", () => {
       // The first frame is small; what follows is for the router, which knows the limit.
-      const link = new StreamLink("listener", socket, socket, 0xffffffff);
+      const link = new TracedLink("listener", socket, socket, 0xffffffff);
       link.open({
         onFrame: (frame) => {
           try {
@@ -163,7 +163,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
   });
 }
 
-function routerOf(frame: Frame, link: StreamLink): ClientRouter {
+function routerOf(frame: Frame, link: TracedLink): ClientRouter {
   if (frame.replyTo === Handle.IS_DEAD) throw new StreamError(deadReason(frame));
   return new ClientRouter(link, decodeValue(joinBody(frame)) as ClientConfig);
 }

@@ -4,12 +4,12 @@ import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { anyText } from "../core/option-types.ts";
 import { type OptionTable, readOptions } from "../core/options.ts";
-import { StreamLink } from "../core/stream-link.ts";
 import { nameLimit } from "../core/system-limits.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
 import { reaper } from "./reaper.ts";
 import { Router } from "./router.ts";
+import { TracedLink } from "./traced-link.ts";
 import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts";
 import { listenAt, temporarySocketPath } from "./unix-socket.ts";
 
@@ -59,7 +59,7 @@ export class UnixListener {
   readonly #router: Router;
   readonly #server: Server;
   readonly #strangers: Set<Socket> = new Set();
-  readonly #links: Set<StreamLink> = new Set();
+  readonly #links: Set<TracedLink> = new Set();
   readonly #undo: (() => void)[];
   #closed: Promise<void> | undefined;
 
@@ -177,7 +177,7 @@ export class UnixListener {
   private admit(socket: Socket, pid: number, rest: Buffer): void {
     const { maxMessageBytes, unidirectional, contextId } = this.#router;
     const name = `unix_client.${pid}`;
-    const link = new StreamLink(name, socket, socket, maxMessageBytes);
+    const link = new TracedLink(name, socket, socket, maxMessageBytes);
     this.#links.add(link);
     socket.once("close", () => this.#links.delete(link));
     const context = this.#router.admit(link, name, (id) =>

@@ -6,16 +6,17 @@ import { messageOf, read } from "../wire/thrown.ts";
 import { API, builtinExports, isBuiltin, MITOGEN } from "./builtins.ts";
 import { CommonJs } from "./commonjs.ts";
 import { EsModuleRequires } from "./es-module-requires.ts";
+import { fetchSync, type ModuleAsker } from "./fetch-sync.ts";
+import { hideCommandLine } from "./hide-command-line.ts";
 import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "./module-record.ts";
+import { unpackModule } from "./unpack-module.ts";
 
 /** Where modules come from. */
-export interface ModuleSource {
-  /** A module that is here and was not taken before. */
-  take(id: string): ModuleRecord | undefined;
+export interface ModuleSource extends ModuleAsker {
+  /** A module that is here and was not taken before, packed. */
+  take(id: string): Uint8Array | undefined;
   /** Asks for what the resolution maps do not name; the answer is its id, and it has arrived by then. */
   fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string>;
-  /** The same, blocking: what a `require` needs. */
-  fetchSync(parentId: string, specifier: string, kind: ImportKind): string;
   /** Whether it has been sent here; also of parts of this library. */
   has(id: string): boolean;
   /** What `import "mitogen"` gives, once that part is here. */
@@ -48,6 +49,7 @@ export class Evaluator {
   #linking: Promise<unknown> = Promise.resolve();
 
   constructor(source: ModuleSource) {
+    hideCommandLine();
     this.#source = source;
     this.#commonJs = new CommonJs(this);
     this.#requires = new EsModuleRequires({
@@ -102,12 +104,13 @@ export class Evaluator {
   record(id: string): ModuleRecord {
     let record = this.#records.get(id);
     if (record === undefined) {
-      record = this.#source.take(id);
-      if (record === undefined) {
+      const packed = this.#source.take(id);
+      if (packed === undefined) {
         throw Object.assign(new Error(`Cannot find module '${id}': it was not sent to this context`), {
           code: "ERR_MODULE_NOT_FOUND",
         });
       }
+      record = unpackModule(id, packed);
       this.#records.set(id, record);
     }
     return record;
@@ -124,7 +127,7 @@ export class Evaluator {
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
     const known = this.resolveKnown(parentId, specifier, kind);
     if (known !== undefined && this.isHere(known)) return known;
-    return this.remember(parentId, specifier, kind, this.#source.fetchSync(parentId, specifier, kind));
+    return this.remember(parentId, specifier, kind, fetchSync(this.#source, parentId, specifier, kind));
   }
 
   async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {

@@ -1,12 +1,11 @@
-import { inflateRawSync } from "node:zlib";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
-import { decodeValue } from "../wire/decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { API, builtinExports, EVALUATOR, isBuiltin } from "./builtins.ts";
 import type { Evaluator, ModuleSource } from "./evaluator.ts";
-import type { ImportKind, ModuleFormat, ModuleRecord } from "./module-record.ts";
+import type { ImportKind } from "./module-record.ts";
+import { readAnswer } from "./read-answer.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
@@ -29,7 +28,7 @@ export class Importer implements ModuleSource {
   /** What the part `mitogen:api` is built on. */
   host: unknown;
   readonly #router: CoreRouter;
-  readonly #waiter: SyncWaiter;
+  readonly waiter: SyncWaiter;
   readonly #evaluatePart: (packed: Uint8Array) => object;
   readonly #parts: Map<string, unknown> = new Map();
   /** Pushed and not yet evaluated, as they came: most of a large graph is never run. */
@@ -37,9 +36,9 @@ export class Importer implements ModuleSource {
 
   constructor(router: CoreRouter, waiter: SyncWaiter, evaluatePart: (packed: Uint8Array) => object) {
     this.#router = router;
-    this.#waiter = waiter;
+    this.waiter = waiter;
     this.#evaluatePart = evaluatePart;
-    router.addHandler((message) => this.store((message.decode() as [number, unknown])[1]), {
+    router.addHandler((message) => this.storeModules((message.decode() as [number, unknown])[1]), {
       // [target, [[id, hash, packed], …]]: the broker thread has seen to it that this is the target and nothing is left out.
       handle: Handle.LOAD_MODULE,
       policy: hasParentAuthority,
@@ -78,83 +77,60 @@ export class Importer implements ModuleSource {
 
   /** What `import "mitogen"` gives; it must have been sent. */
   library(): Record<string, unknown> {
-    return this.once("", () => this.part<Api>(API).mitogenModule(this.host));
+    return this.makeOnce("", () => this.evaluatedPart<Api>(API).mitogenModule(this.host));
   }
 
   /** How modules are evaluated; it comes with the first of them. */
   evaluator(): Evaluator {
-    return this.once(" ", () => {
-      const part = this.part<{ Evaluator: typeof Evaluator }>(EVALUATOR);
+    return this.makeOnce(" ", () => {
+      const part = this.evaluatedPart<{ Evaluator: typeof Evaluator }>(EVALUATOR);
       return new part.Evaluator(this);
     });
   }
 
-  private part<T>(id: string): T {
-    return this.once(id, () => this.#evaluatePart(this.#packed.get(id) as Uint8Array)) as T;
+  private evaluatedPart<T>(id: string): T {
+    return this.makeOnce(id, () => this.#evaluatePart(this.#packed.get(id) as Uint8Array)) as T;
   }
 
-  private once<T>(key: string, make: () => T): T {
+  private makeOnce<T>(key: string, make: () => T): T {
     if (!this.#parts.has(key)) this.#parts.set(key, make());
     return this.#parts.get(key) as T;
   }
 
   /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is; null: it comes later. */
-  private store(modules: unknown): void {
+  private storeModules(modules: unknown): void {
     for (const [id, , packed] of modules as [string, string, Uint8Array | null][]) {
       if (packed !== null && !this.#packed.has(id)) this.#packed.set(id, packed);
     }
   }
 
-  take(id: string): ModuleRecord | undefined {
+  take(id: string): Uint8Array | undefined {
     const packed = this.#packed.get(id);
-    if (packed === undefined) return undefined;
-    this.#packed.set(id, EMPTY); // evaluated once; its place says that it was here
-    const [format, source, imports, requires, exports] = decodeValue(inflateRawSync(packed)) as [
-      ModuleFormat,
-      string,
-      Record<string, string>,
-      Record<string, string>,
-      string[],
-    ];
-    return { id, format, source, imports, requires, exports, usesLibrary: false };
+    // Evaluated once; its place says that it was here.
+    if (packed !== undefined) this.#packed.set(id, EMPTY);
+    return packed;
   }
 
-  async fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string> {
-    const master = this.#router.contextById(MASTER);
-    return readAnswer(await master.request(Handle.GET_MODULE, [parentId, specifier, kind]));
+  async fetch(...request: [parentId: string, specifier: string, kind: ImportKind]): Promise<string> {
+    return readAnswer(await new Promise<Message>((resolve) => this.askMaster(request, resolve)));
   }
 
-  fetchSync(parentId: string, specifier: string, kind: ImportKind): string {
+  /** Asks for a module; answers the handle that its answer comes to. */
+  askMaster(request: readonly string[], onAnswer: (message: Message) => void): number {
     const router = this.#router;
-    let answer: (() => unknown) | undefined;
-    const replyTo = router.addHandler(
-      (message) => {
-        answer = () => message.decode();
-      },
-      // Only the master's word counts: a sibling must not decide what a module is.
-      { persist: false, respondent: router.contextById(MASTER) },
+    // Only the master's word counts: a sibling must not decide what a module is.
+    const options = { persist: false, respondent: router.contextById(MASTER) };
+    const replyTo = router.addHandler(onAnswer, options);
+    router.route(
+      Message.to(router, { dstId: MASTER, handle: Handle.GET_MODULE, replyTo }, { value: request }),
     );
-    const to = { dstId: MASTER, handle: Handle.GET_MODULE, replyTo };
-    router.route(Message.to(router, to, { value: [parentId, specifier, kind] }));
-    this.#waiter.waitFor(
-      // DEL_ROUTE: that of the master, when a context above has been detached.
-      ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE || handle === Handle.DEL_ROUTE,
-      () => answer !== undefined,
-    );
-    return readAnswer(answer?.());
+    return replyTo;
   }
 }
 
 /** Only the master resolves; hops keep what passes. */
 const MASTER = 0;
 const EMPTY = new Uint8Array(0);
-
-/** The parent answers with the module's id, or with why it will not serve it: [message, code]. */
-function readAnswer(answer: unknown): string {
-  if (typeof answer === "string") return answer;
-  const [message, code] = answer as [string, string];
-  throw Object.assign(new Error(message), { code });
-}
 
 /** What a name stands for in the exports of its module. Throws a TypeError when that is no function. */
 export function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {

@@ -1,6 +1,5 @@
 import { writeSync } from "node:fs";
-import { builtinModules } from "node:module";
-import { type MessagePort, Worker } from "node:worker_threads";
+import { type MessagePort, Worker, workerData } from "node:worker_threads";
 import { Dispatcher } from "../calls/dispatcher.ts";
 import { callErrorFrom } from "../core/call-error.ts";
 import { addLogSink, getLogger, LogLevel } from "../core/log.ts";
@@ -8,7 +7,7 @@ import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter } from "../core/router.ts";
 import { Word } from "../core/thread-state.ts";
-import { API, builtinExports } from "../loader/builtins.ts";
+import { API } from "../loader/builtins.ts";
 import { Importer } from "../loader/importer.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
@@ -16,7 +15,7 @@ import { Handle } from "../wire/handles.ts";
 import { stackOf } from "../wire/thrown.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { evaluatePart } from "./library-parts.ts";
-import { captureOutput, installOutput } from "./output.ts";
+import { installOutput } from "./output.ts";
 import { type ChildConfig, type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
 
 /** How long a process that ends by itself waits for its last words to be sent. */
@@ -44,14 +43,13 @@ export class MainThread {
   }
 
   private start(link: BrokerLink, frame: Frame, own: OwnProcess | undefined): void {
-    hideCommandLine();
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     const router = new CoreRouter(undefined, config);
-    const sendRecords = (records: unknown[]): void => {
+    const toMaster = (records: unknown[]): void => {
       const to = { dstId: MASTER, handle: Handle.FORWARD_LOG };
       router.route(Message.to(router, to, { value: records }));
     };
-    forwardLogs(sendRecords, config);
+    forwardLogs(toMaster, config);
     // [context id, reason]: one that something was sent to is gone.
     router.addHandler(
       (message) => {
@@ -61,18 +59,8 @@ export class MainThread {
       { handle: Handle.DEL_ROUTE, policy: hasParentAuthority, service: true },
     );
     if (own === undefined) {
-      captureOutput((name, lines) => {
-        if (config.logLevel < LogLevel.info) return;
-        const time = Date.now();
-        sendRecords(lines.map((line) => [name, LogLevel.info, line, time]));
-      });
-      // It has no broker thread to answer, or to end it.
-      router.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
-      router.addHandler(() => process.exit(), {
-        handle: Handle.SHUTDOWN,
-        policy: hasParentAuthority,
-        service: true,
-      });
+      const { startThread } = evaluatePart(workerData.part) as typeof import("./thread-context.ts");
+      startThread(router, config.logLevel, toMaster);
     } else {
       process.title = `mitogen:${config.remoteName}`;
       link.writeDirectlyTo(config.parentIds);
@@ -118,8 +106,8 @@ function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
  * Starts the broker thread beside this one. It waits for what this one has read of the parent. Until it runs, `process.chdir` waits for
  * it: it cannot start in a directory that was deleted.
  */
-export function startBrokerThread(workerData: ThreadData, transferList: MessagePort[]): Worker {
-  const { words } = workerData;
+export function startBrokerThread(data: ThreadData, transferList: MessagePort[]): Worker {
+  const { words } = data;
   const script = '(0,eval)(require("worker_threads").workerData.source)(require)';
   const { chdir } = process;
   process.chdir = (directory) => {
@@ -131,7 +119,7 @@ export function startBrokerThread(workerData: ThreadData, transferList: MessageP
       // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
       resourceLimits: { maxYoungGenerationSizeMb: 2 },
       eval: true,
-      workerData,
+      workerData: data,
       transferList,
     });
   } catch (error) {
@@ -141,24 +129,11 @@ export function startBrokerThread(workerData: ThreadData, transferList: MessageP
   }
 }
 
-/** A program on a command line has globals that no other has; a module that looks for them would take itself for CommonJS. */
-function hideCommandLine(): void {
-  for (const name of ["require", "exports", "__filename", "__dirname", ...builtinModules]) {
-    const found = Object.getOwnPropertyDescriptor(globalThis, name);
-    if (found === undefined || name === "process" || name === "console") continue;
-    Reflect.deleteProperty(globalThis, name);
-    // The Web Crypto API is everybody's, where it was hidden behind the module of that name.
-    if (name !== "crypto" || found.enumerable !== true) continue;
-    const get = (): unknown => (builtinExports(name) as { webcrypto: unknown }).webcrypto;
-    Object.defineProperty(globalThis, name, { get, configurable: true, enumerable: true });
-  }
-}
-
-function forwardLogs(sendRecords: (records: unknown[]) => void, config: ChildConfig): void {
+function forwardLogs(toMaster: (records: unknown[]) => void, config: ChildConfig): void {
   addLogSink((record) => {
     // Records about frames would make frames.
     if (record.level !== "io")
-      sendRecords([[record.logger, LogLevel[record.level], record.message, record.time]]);
+      toMaster([[record.logger, LogLevel[record.level], record.message, record.time]]);
   }, config.logLevel);
 }
 

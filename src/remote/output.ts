@@ -1,6 +1,8 @@
 import { writeSync } from "node:fs";
 import { Writable } from "node:stream";
-import { LineSplitter } from "../core/line-splitter.ts";
+
+/** By descriptor. */
+export const OUTPUT_NAMES: readonly string[] = ["stdin", "stdout", "stderr"];
 
 /**
  * Replaces `process.stdout` and `process.stderr` by streams that write synchronously. Node's own for a pipe would set O_NONBLOCK on it,
@@ -8,51 +10,39 @@ import { LineSplitter } from "../core/line-splitter.ts";
  * so a write waits at most for it.
  */
 export function installOutput(observer: { hasOutput: boolean }): void {
-  replace("stdout", () => new OutputStream(1, observer));
-  replace("stderr", () => new OutputStream(2, observer));
+  replaceOutput((fd, chunk) => {
+    observer.hasOutput = true;
+    writeAll(fd, chunk);
+  });
 }
 
-/** The same for a thread, whose process's descriptors are not its own: what it writes is handed over line by line. */
-export function captureOutput(onLines: (name: string, lines: string[]) => void): void {
-  for (const name of ["stdout", "stderr"] as const) {
-    const lines = new LineSplitter((complete) => onLines(name, complete));
-    process.on("exit", () => lines.flush());
-    replace(name, () => {
-      return new Writable({
-        write(chunk: Buffer, _encoding, done) {
-          lines.take(Buffer.from(chunk));
-          done();
-        },
-      });
+/** Has `write` called for whatever is written to one of the two. */
+export function replaceOutput(write: (fd: number, chunk: Buffer) => void): void {
+  for (const fd of [1, 2]) {
+    let stream: Writable | undefined;
+    Object.defineProperty(process, OUTPUT_NAMES[fd] as string, {
+      configurable: true,
+      enumerable: true,
+      get: () => {
+        stream ??= new OutputStream(fd, write);
+        return stream;
+      },
     });
   }
 }
 
-function replace(name: "stdout" | "stderr", make: () => Writable): void {
-  let stream: Writable | undefined;
-  Object.defineProperty(process, name, {
-    configurable: true,
-    enumerable: true,
-    get: () => {
-      stream ??= make();
-      return stream;
-    },
-  });
-}
-
 class OutputStream extends Writable {
-  readonly fd: 1 | 2;
-  readonly #observer: { hasOutput: boolean };
+  readonly fd: number;
+  readonly #write: (fd: number, chunk: Buffer) => void;
 
-  constructor(fd: 1 | 2, observer: { hasOutput: boolean }) {
+  constructor(fd: number, write: (fd: number, chunk: Buffer) => void) {
     super({ decodeStrings: true });
     this.fd = fd;
-    this.#observer = observer;
+    this.#write = write;
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.#observer.hasOutput = true;
-    writeAll(this.fd, chunk);
+    this.#write(this.fd, chunk);
     done();
   }
 

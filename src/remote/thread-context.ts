@@ -1,0 +1,32 @@
+import { LineSplitter } from "../core/line-splitter.ts";
+import { LogLevel } from "../core/log.ts";
+import { hasParentAuthority } from "../core/policy.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { Handle } from "../wire/handles.ts";
+import { OUTPUT_NAMES, replaceOutput } from "./output.ts";
+
+/** What a context that is a thread does by itself: it has no broker thread to answer, to read its output or to end it. */
+export function startThread(
+  router: CoreRouter,
+  logLevel: LogLevel,
+  toMaster: (records: unknown[]) => void,
+): void {
+  captureOutput((name, lines) => {
+    if (logLevel < LogLevel.info) return;
+    const time = Date.now();
+    toMaster(lines.map((line) => [name, LogLevel.info, line, time]));
+  });
+  router.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
+  router.addHandler(() => process.exit(), {
+    handle: Handle.SHUTDOWN,
+    policy: hasParentAuthority,
+    service: true,
+  });
+}
+
+/** The descriptors of the process are not the thread's own: what it writes is handed over line by line. */
+function captureOutput(onLines: (name: string, lines: string[]) => void): void {
+  const splitters = OUTPUT_NAMES.map((name) => new LineSplitter((lines) => onLines(name, lines)));
+  for (const lines of splitters) process.on("exit", () => lines.flush());
+  replaceOutput((fd, chunk) => splitters[fd]?.take(Buffer.from(chunk)));
+}
