@@ -2,10 +2,10 @@ import { History } from "../bootstrap/history.ts";
 import { Deferred } from "../core/deferred.ts";
 import type { LinkEvents } from "../core/link.ts";
 import { getLogger } from "../core/log.ts";
-import { StreamLink } from "../core/stream-link.ts";
 import type { Frame } from "../wire/frame.ts";
 import { crashHint } from "./exit-hint.ts";
 import { type Exit, printExit, type ToolProcess } from "./tool-process.ts";
+import { TracedLink } from "./traced-link.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Below this much queued `send` answers true, and who waits may go on. */
@@ -34,7 +34,7 @@ interface StreamHandle {
 const log = getLogger("mitogen.connect");
 
 /** The link to a child this process has started, and the end of that process. */
-export class ChildLink extends StreamLink {
+export class ChildLink extends TracedLink {
   /** Why the child said it would go, if it did. */
   farewell: string | undefined;
   /** The child was let go: its end is not our business any more. */
@@ -83,6 +83,13 @@ export class ChildLink extends StreamLink {
         this.#messagesReceived += 1;
         events.onFrame(frame);
       },
+      onBytes:
+        events.onBytes &&
+        ((...bytes) => {
+          const isPassed = events.onBytes?.(...bytes) === true;
+          if (isPassed) this.#messagesReceived += 1;
+          return isPassed;
+        }),
       onClosed: (reason) => {
         void this.explain(reason).then((explained) => {
           events.onClosed(explained);
@@ -130,6 +137,12 @@ export class ChildLink extends StreamLink {
     return super.send(frame);
   }
 
+  override sendBytes(bytes: Buffer, start: number, end: number): boolean {
+    const isSent = super.sendBytes(bytes, start, end);
+    if (isSent) this.#messagesSent += 1;
+    return isSent;
+  }
+
   drained(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.add(resolve);
@@ -146,7 +159,7 @@ export class ChildLink extends StreamLink {
   /** Messages; and what the operating system has taken and given, payload and noise included. */
   get traffic(): Traffic {
     return {
-      bytesSent: this.#tool.stdin.bytesWritten,
+      bytesSent: this.#tool.stdin.bytesWritten + this.directBytes,
       bytesReceived: this.#tool.stdout.bytesRead,
       messagesSent: this.#messagesSent,
       messagesReceived: this.#messagesReceived,

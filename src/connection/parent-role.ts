@@ -211,7 +211,7 @@ export class ParentRole {
     for (const id of parentIds) this.tellChildren(id, reason);
     parentIds.length = 0;
     this.#monitor.forgetAbove(reason);
-    const lost = [...router.respondentIds].filter((id) => router.peerOf(id) === undefined);
+    const lost = [...router.handlers.respondentIds].filter((id) => router.peerOf(id) === undefined);
     router.endRespondents(lost, reason);
     // What was not read because the parent was slow: now it goes nowhere, and nobody has to wait.
     this.#parent.flushOutput();

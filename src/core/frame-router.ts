@@ -1,8 +1,9 @@
 import { encodeValue } from "../wire/encoder.ts";
-import { bodyLength, Encoding, type Frame } from "../wire/frame.ts";
+import { bodyLength, Encoding, type Frame, readUint32 } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { stackOf } from "../wire/thrown.ts";
 import { isCreditHandle } from "./credit-handles.ts";
+import { type FrameHandler, type FrameHandlerOptions, HANDLE_RANGE, HandlerTable } from "./handler-table.ts";
 import type { Link } from "./link.ts";
 import { getLogger } from "./log.ts";
 
@@ -15,28 +16,6 @@ export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
 export const MAX_BACKLOG_BYTES: number = DEFAULT_MAX_MESSAGE_BYTES;
 /** What a frame takes in a queue beside its body. */
 const FRAME_COST = 256;
-
-/** How many handles are given out before the first are used again. */
-const HANDLE_RANGE = 0x7ffffff;
-
-export interface FrameHandlerOptions {
-  /** The number wanted; if absent the next free one of those for replies, which anybody can guess: only with `respondentId`. */
-  readonly handle?: number | undefined;
-  /** False: removed before its first message is delivered. */
-  readonly isPersistent?: boolean;
-  /** A message it answers false to is refused, and its sender told so. Defends handlers from other contexts. */
-  readonly policy?: ((frame: Frame) => boolean) | undefined;
-  /** Only this context may send here; when it disconnects the handler gets one dead message and is removed. */
-  readonly respondentId?: number | undefined;
-  /** It serves requests and waits for nothing: dead messages are dropped in front of it. */
-  readonly isService?: boolean;
-  /** Take the handle over from whoever has it, who gets a dead message. */
-  readonly overwrite?: boolean;
-}
-
-interface Handler extends FrameHandlerOptions {
-  readonly onFrame: (frame: Frame) => void;
-}
 
 /** A neighbour and the link that leads to it. */
 export interface Peer {
@@ -79,9 +58,7 @@ export class FrameRouter {
   /** Whether one context is above another, as far as it is known here: the master knows the whole tree. */
   isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
 
-  readonly #handlers: Map<number, Handler> = new Map();
-  /** The handles at which only one context may send, by that context. */
-  readonly #respondents: Map<number, Set<number>> = new Map();
+  readonly handlers: HandlerTable;
   readonly #routes: Map<number, Peer> = new Map();
   #parent: Peer | undefined;
   /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
@@ -100,14 +77,11 @@ export class FrameRouter {
     firstHandle?: number | undefined;
   }) {
     this.#firstHandle = options.firstHandle ?? Handle.FIRST_REPLY;
+    this.handlers = new HandlerTable(this.#firstHandle);
     this.contextId = options.contextId;
     this.parentIds = options.parentIds ?? [];
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
     this.unidirectional = options.unidirectional ?? false;
-  }
-
-  get handlerCount(): number {
-    return this.#handlers.size;
   }
 
   /** The contexts that have a route. */
@@ -115,46 +89,37 @@ export class FrameRouter {
     return this.#routes;
   }
 
-  /** The contexts that handlers here wait for. */
-  get respondentIds(): Iterable<number> {
-    return this.#respondents.keys();
-  }
-
-  /** Registers `onFrame` and returns its handle. Throws a RangeError when the handle is taken. */
+  /** Registers `onFrame` and returns its handle; `options` becomes the handler. Throws a RangeError when the handle is taken. */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
-    const handle = options.handle ?? this.freeHandle(this.#firstHandle);
-    const handler = { ...options, onFrame };
-    const earlier = this.#handlers.get(handle);
+    const { handle } = options;
+    const earlier = this.handlers.get(handle as number);
     if (earlier !== undefined) {
       if (options.overwrite !== true) {
         throw new RangeError(`Cannot add handler: handle ${handle} is taken; pass overwrite to replace it`);
       }
-      this.end(earlier, handle, `Another handler took handle ${handle} over`);
+      this.endHandler(earlier, `Another handler took handle ${handle} over`);
     }
-    this.#handlers.set(handle, handler);
-    const { respondentId } = options;
-    if (respondentId !== undefined) {
-      const handles = this.#respondents.get(respondentId);
-      if (handles === undefined) this.#respondents.set(respondentId, new Set([handle]));
-      else handles.add(handle);
-    }
-    if (this.#endReason !== undefined) this.end(handler, handle, this.#endReason);
+    // A copy with more members would be a dictionary, ten times as large.
+    return this.expect(Object.assign(options, { onFrame }), handle);
+  }
+
+  /** The same for an object that is a handler already, at a free handle unless it is given one. */
+  expect(handler: FrameHandler, handle: number = this.freeHandle(this.#firstHandle)): number {
+    this.handlers.add(handler, handle);
+    if (this.#endReason !== undefined) this.endHandler(handler, this.#endReason);
     return handle;
   }
 
   /** Forgets a handler; a message to its handle is answered dead from now on. */
   unlisten(handle: number): void {
-    const respondentId = this.#handlers.get(handle)?.respondentId;
-    this.#handlers.delete(handle);
-    if (respondentId === undefined) return;
-    const handles = this.#respondents.get(respondentId) as Set<number>;
-    handles.delete(handle);
+    const handler = this.handlers.get(handle);
+    const respondentId = handler && this.handlers.remove(handler);
     // That of a context with a route is kept for the next request.
-    if (handles.size === 0 && !this.#routes.has(respondentId)) this.#respondents.delete(respondentId);
+    if (respondentId !== undefined && !this.#routes.has(respondentId)) this.handlers.forget(respondentId);
   }
 
   hasHandler(handle: number): boolean {
-    return this.#handlers.has(handle);
+    return this.handlers.get(handle) !== undefined;
   }
 
   /** Makes `link` the way to a neighbour and starts delivery from it. */
@@ -165,8 +130,13 @@ export class FrameRouter {
     else this.setRoute(contextId, peer);
     link.open({
       onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
+      // Between its children a master has to look at everything.
+      onBytes:
+        this.parentIds.length > 0 && stamp.authId === undefined && !this.unidirectional
+          ? (bytes, start, end) => this.passBytes(bytes, start, end, peer)
+          : undefined,
       onClosed: (reason) => this.detach(peer, reason),
-      onDrained: () => this.drained(peer),
+      onDrained: () => this.noteDrained(peer),
     });
     return peer;
   }
@@ -217,14 +187,14 @@ export class FrameRouter {
     // A peer with this context's own id is the other thread of this process: its words are ours.
     if (from !== undefined && from.contextId !== this.contextId && !this.isPlausible(frame, from)) return;
     if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
-      this.refuse(
+      this.refuseFrame(
         frame,
         `Cannot send message of ${bodyLength(frame)} bytes to context ${frame.dstId}: exceeds maxMessageBytes ${this.maxMessageBytes}`,
       );
       return;
     }
     if (frame.dstId === this.contextId) {
-      this.deliver(frame, from);
+      this.deliverFrame(frame, from);
       return;
     }
     let out = this.#routes.get(frame.dstId);
@@ -245,11 +215,36 @@ export class FrameRouter {
       return;
     }
     if (from !== undefined) this.onForwarded?.(frame, from);
-    this.forward(frame, out, from);
+    this.forwardFrame(frame, out, from);
   }
 
-  private forward(frame: Frame, out: Peer, from: Peer | undefined): void {
-    if (out.backlog > MAX_BACKLOG_BYTES && this.isRefused(frame, out, from)) return;
+  /**
+   * The short cut of {@link routeFrame} for a call or an answer that only passes: from the parent to a context below or to the main thread,
+   * or from below to a context above. False for whatever somebody here has to look at.
+   */
+  private passBytes(bytes: Buffer, start: number, end: number, from: Peer): boolean {
+    const dstId = readUint32(bytes, start + 2);
+    const handle = readUint32(bytes, start + 14);
+    let out: Peer | undefined;
+    if (from.kind !== "parent") out = this.parentIds.includes(dstId) ? this.#parent : undefined;
+    else if (dstId !== this.contextId) out = this.#routes.get(dstId);
+    else if (!this.hasHandler(handle)) out = this.#inner;
+    return (
+      out?.backlog === 0 &&
+      // A part means something to one link only; its second byte says so.
+      bytes[start + 1] !== (Encoding.PART & 0xff) &&
+      // Modules and routes are everybody's business, and so are ids: src/core/id-grants.ts.
+      (handle > Handle.LAST_RESERVED || handle === Handle.CALL_FUNCTION) &&
+      readUint32(bytes, start + 18) !== Handle.ALLOCATE_ID &&
+      // As in isPlausible.
+      this.isReachedBy(readUint32(bytes, start + 6), from) &&
+      this.isReachedBy(readUint32(bytes, start + 10), from) &&
+      out.link.sendBytes?.(bytes, start, end) === true
+    );
+  }
+
+  private forwardFrame(frame: Frame, out: Peer, from: Peer | undefined): void {
+    if (out.backlog > MAX_BACKLOG_BYTES && this.mustRefuse(frame, out, from)) return;
     if (out.link.send(frame)) return;
     // What those above ask of a context is theirs to bound.
     if (frame.handle <= Handle.LAST_RESERVED && this.hasAuthority(frame.authId)) return;
@@ -257,7 +252,7 @@ export class FrameRouter {
     this.onBackedUp?.(out, from);
   }
 
-  private drained(peer: Peer): void {
+  private noteDrained(peer: Peer): void {
     peer.backlog = 0;
     this.onDrained?.(peer);
   }
@@ -266,7 +261,7 @@ export class FrameRouter {
    * A neighbour that does not read must not fill this process's memory with what comes for it from elsewhere. A child that sends it is
    * stopped, at first; the parent never is, for it brings everybody's messages. Whoever waits is told.
    */
-  private isRefused(frame: Frame, out: Peer, from: Peer | undefined): boolean {
+  private mustRefuse(frame: Frame, out: Peer, from: Peer | undefined): boolean {
     if (from === undefined || (from.kind !== "parent" && out.isStuck !== true)) return false;
     if ((out.link.queuedBytes ?? 0) < MAX_BACKLOG_BYTES) return false;
     const { handle, replyTo } = frame;
@@ -278,7 +273,7 @@ export class FrameRouter {
     if (isDead(frame)) return false;
     const reason = `Cannot send message to context ${frame.dstId}: ${out.link.name} does not read what was sent before`;
     // In the name of the one it was for, as above.
-    this.refuse(frame, reason, frame.dstId);
+    this.refuseFrame(frame, reason, frame.dstId);
     return true;
   }
 
@@ -307,12 +302,12 @@ export class FrameRouter {
   /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. */
   endHandlers(reason: string): void {
     this.#endReason = reason;
-    for (const [handle, handler] of [...this.#handlers]) this.end(handler, handle, reason);
+    for (const handler of this.handlers.all()) this.endHandler(handler, reason);
   }
 
   /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. */
   detach(peer: Peer, reason: string): void {
-    this.drained(peer);
+    this.noteDrained(peer);
     if (peer === this.#parent) {
       this.#parent = undefined;
       this.onParentLost?.(reason);
@@ -324,17 +319,19 @@ export class FrameRouter {
   /** Wakes the handlers that only these contexts could have answered. */
   endRespondents(contextIds: Iterable<number>, reason: string): void {
     for (const contextId of contextIds) {
-      for (const handle of [...(this.#respondents.get(contextId) ?? [])]) {
-        const handler = this.#handlers.get(handle);
-        if (handler !== undefined) this.end(handler, handle, reason);
-      }
-      if (this.#respondents.get(contextId)?.size === 0) this.#respondents.delete(contextId);
+      // Not those that they make when they are told.
+      for (const handler of this.handlers.waitingFor(contextId)) this.endHandler(handler, reason);
+      if (this.handlers.countFor(contextId) === 0) this.handlers.forget(contextId);
     }
   }
 
-  private end(handler: Handler, handle: number, reason: string): void {
+  private endHandler(handler: FrameHandler, reason: string): void {
+    const handle = handler.handle as number;
+    // An earlier one may have ended it.
+    if (this.handlers.get(handle) !== handler) return;
     this.unlisten(handle);
-    if (handler.isService !== true) this.invoke(handler, this.deadFrame(this.contextId, handle, reason));
+    if (handler.isService !== true)
+      this.invokeHandler(handler, this.deadFrame(this.contextId, handle, reason));
   }
 
   /**
@@ -342,12 +339,10 @@ export class FrameRouter {
    * compromised child could send with its parent's authority, or answer another context's calls.
    */
   private isPlausible(frame: Frame, from: Peer): boolean {
-    const isBehind = (id: number): boolean =>
-      id !== this.contextId && (this.#routes.get(id) ?? this.#parent) === from;
     const field =
-      from.authId === undefined && !isBehind(frame.authId)
+      from.authId === undefined && !this.isReachedBy(frame.authId, from)
         ? "authId"
-        : !isBehind(frame.srcId)
+        : !this.isReachedBy(frame.srcId, from)
           ? "srcId"
           : undefined;
     if (field === undefined) return true;
@@ -357,10 +352,14 @@ export class FrameRouter {
     return false;
   }
 
-  private deliver(frame: Frame, from: Peer | undefined): void {
-    const handler = this.#handlers.get(frame.handle);
+  private isReachedBy(id: number, from: Peer): boolean {
+    return id !== this.contextId && (this.#routes.get(id) ?? this.#parent) === from;
+  }
+
+  private deliverFrame(frame: Frame, from: Peer | undefined): void {
+    const handler = this.handlers.get(frame.handle);
     if (handler === undefined) {
-      if (this.#inner !== undefined && from !== this.#inner) this.forward(frame, this.#inner, from);
+      if (this.#inner !== undefined && from !== this.#inner) this.forwardFrame(frame, this.#inner, from);
       else if (this.#parent?.kind === "outer" && from === undefined) this.#parent.link.send(frame);
       else {
         this.answerDead(
@@ -393,7 +392,7 @@ export class FrameRouter {
       return;
     }
     if (handler.isPersistent === false) this.unlisten(frame.handle);
-    this.invoke(handler, frame);
+    this.invokeHandler(handler, frame);
   }
 
   /** Whether messages to `contextId` pass `hopId`. A cousin behind the same neighbour must not end calls that are not its own. */
@@ -403,20 +402,18 @@ export class FrameRouter {
     return isNext || this.isAbove?.(hopId, contextId) === true;
   }
 
-  private invoke(handler: Handler, frame: Frame): void {
-    const failed = (error: unknown): void =>
-      log.error(`Handler for ${frame.handle} failed: ${stackOf(error)}`);
+  private invokeHandler(handler: FrameHandler, frame: Frame): void {
     try {
       const result: unknown = handler.onFrame(frame);
       // Unhandled it would end the process.
-      if (result instanceof Promise) result.catch(failed);
+      if (result instanceof Promise) result.catch((error) => handlerFailed(frame, error));
     } catch (error) {
-      failed(error);
+      handlerFailed(frame, error);
     }
   }
 
   /** A request's sender is told; an answer that may not pass must still wake whoever waits for it. */
-  private refuse(frame: Frame, reason: string, srcId?: number): void {
+  private refuseFrame(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
@@ -426,16 +423,20 @@ export class FrameRouter {
     for (;;) {
       const handle = this.#nextHandles.get(first) ?? first;
       this.#nextHandles.set(first, handle >= first + HANDLE_RANGE ? first : handle + 1);
-      if (!this.#handlers.has(handle)) return handle;
+      if (!this.hasHandler(handle)) return handle;
     }
   }
+}
+
+function handlerFailed({ handle }: Frame, error: unknown): void {
+  log.error(`Handler for ${handle} failed: ${stackOf(error)}`);
 }
 
 function isDead(frame: Frame): boolean {
   return frame.replyTo === Handle.IS_DEAD;
 }
 
-function isAllowed(handler: Handler, frame: Frame): boolean {
+function isAllowed(handler: FrameHandler, frame: Frame): boolean {
   try {
     return handler.policy?.(frame) === true;
   } catch {

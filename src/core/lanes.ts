@@ -44,13 +44,12 @@ export class Lanes {
   /** Found no room for its large frame: no other lane opens one before it does, or a stream of smaller ones could starve it. */
   #next: string | undefined;
 
-  /** `bulk`: it was put here. `barrier`: it must leave behind all that is here. `plain`: it may leave at once. */
-  add(frame: Frame, pieces: readonly Uint8Array[]): "bulk" | "barrier" | "plain" {
+  /** Of a frame that is `bytes` long; `bulk`: it was put here. `barrier`: it must leave behind all that is here. `plain`: it may leave at once. */
+  add(frame: Frame, bytes: number): "bulk" | "barrier" | "plain" {
     const { handle } = frame;
     const isCall = handle === Handle.CALL_FUNCTION || handle === Handle.CALL_SERVICE;
     // Routes and modules concern what others send: they keep their place among everything.
     if (handle <= Handle.LAST_RESERVED && !isCall) return isUrgent(handle) ? "plain" : "barrier";
-    const bytes = lengthOf(pieces);
     const isLarge = bytes > PART_BYTES;
     const isBulk = isLarge || isCreditHandle(frame.replyTo);
     // Nearly every frame ends here, and needs no key.
@@ -58,6 +57,7 @@ export class Lanes {
     const key = `${frame.srcId}:${frame.dstId}`;
     const lane = this.#lanes.get(key);
     if (!isBulk && lane === undefined) return "plain";
+    const pieces = encodeFrame(frame);
     const parts = isLarge ? inParts(frame, pieces, bytes) : [pieces];
     for (const part of parts) this.bytes += lengthOf(part) + PART_COST;
     // A message is somebody's, who may use it again.
@@ -94,7 +94,7 @@ export class Lanes {
   /** The memory of the frames whose last part was taken since this was asked. Nobody needs it once those parts have left. */
   takeSpent(): readonly Uint8Array[] {
     const spent = this.#spent;
-    if (spent.length > 0) this.#spent = [];
+    this.#spent = [];
     return spent;
   }
 

@@ -17,26 +17,21 @@ export class LineSplitter {
   /** Delivers the last line although it was never terminated. */
   flush(): void {
     if (this.#partialBytes === 0) return;
-    const last = Buffer.concat(this.#partial, this.#partialBytes);
-    this.#partial = [];
-    this.#partialBytes = 0;
-    this.#onLines([last.toString("utf8")]);
+    this.#onLines([this.takePartial()]);
   }
 
   /** Takes ownership of `chunk`. */
   take(chunk: Buffer): void {
     let end = chunk.indexOf(LINE_FEED);
     if (end < 0) {
-      this.keep(chunk);
+      this.keepPartial(chunk);
       return;
     }
     const lines: string[] = [];
     let start = 0;
     if (this.#partialBytes > 0) {
       this.#partial.push(chunk.subarray(0, end));
-      lines.push(Buffer.concat(this.#partial, this.#partialBytes + end).toString("utf8"));
-      this.#partial = [];
-      this.#partialBytes = 0;
+      lines.push(this.takePartial());
       start = end + 1;
       end = chunk.indexOf(LINE_FEED, start);
     }
@@ -46,10 +41,17 @@ export class LineSplitter {
       start = end + 1;
     }
     this.#onLines(lines);
-    if (start < chunk.length) this.keep(chunk.subarray(start));
+    if (start < chunk.length) this.keepPartial(chunk.subarray(start));
   }
 
-  private keep(bytes: Buffer): void {
+  private takePartial(): string {
+    const text = Buffer.concat(this.#partial).toString("utf8");
+    this.#partial = [];
+    this.#partialBytes = 0;
+    return text;
+  }
+
+  private keepPartial(bytes: Buffer): void {
     this.#partial.push(bytes);
     this.#partialBytes += bytes.length;
     if (this.#partialBytes > MAX_LINE_BYTES) this.flush();

@@ -1,9 +1,12 @@
 import type { Frame } from "../wire/frame.ts";
+import type { PassBytes } from "../wire/frame-decoder.ts";
 
 /** Called by a link; set once, by the router that owns it, before anything can arrive. */
 export interface LinkEvents {
   /** A frame arrived. Runs on the event loop; must not throw. */
   onFrame(frame: Frame): void;
+  /** Asked first, about a frame as it came: true if it was passed on like that. */
+  readonly onBytes?: PassBytes | undefined;
   /** Nothing will arrive or leave any more. Called exactly once, `reason` says why in a sentence. */
   onClosed(reason: string): void;
   /** `send` would answer true. Called after it has answered false, maybe more often. */
@@ -26,6 +29,9 @@ export interface Link {
    * abort the frame is dropped: who waits for an answer has been told by `onClosed`.
    */
   send(frame: Frame): boolean;
+
+  /** Queues a copy of an encoded frame. False, and nothing has happened, where it has to be sent as a frame. */
+  sendBytes?(bytes: Buffer, start: number, end: number): boolean;
 
   /** Takes nothing from the other side until `resume`: what is sent to it waits there. Absent where that cannot be done. */
   pause?(): void;

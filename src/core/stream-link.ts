@@ -1,19 +1,24 @@
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { ProtocolError } from "../errors.ts";
-import { Encoding, encodeFrame, type Frame, HEADER_BYTES } from "../wire/frame.ts";
+import { Encoding, encodeFrame, type Frame, frameLength, readUint32, writeFrame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { stackOf } from "../wire/thrown.ts";
+import { isCreditHandle } from "./credit-handles.ts";
 import { isLender } from "./input-socket.ts";
 import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
-import { getLogger, isLogEnabled, LogLevel } from "./log.ts";
+import { getLogger } from "./log.ts";
 import { release } from "./release.ts";
+import { writeNow } from "./write-now.ts";
 
 /** Above this much queued, `send` answers false. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** Pieces up to here are joined before a write, larger ones are written by themselves. */
-const JOIN_BYTES = 64 * 1024;
+/** With so much bulk queued it is written at once. */
+const FLUSH_BYTES = 64 * 1024;
+/** What is small is written to the same memory, one behind the other. Larger memory saves little: a write takes as long as a dozen calls. */
+const SMALL_BYTES = 4 * 1024;
+const BATCH_BYTES = 16 * 1024;
 
 /** So much bulk is handed to the operating system at once; what may overtake it waits no longer than for that. */
 const BULK_WATER_BYTES = 128 * 1024;
@@ -21,14 +26,16 @@ const BULK_WATER_BYTES = 128 * 1024;
 /** How long a peer that reads no more may go on writing. */
 const EPIPE_GRACE_MS = 1000;
 
-const log = getLogger("mitogen.io");
-const linkLog = getLogger("mitogen.link");
+const log = getLogger("mitogen.link");
 
 /** A link over a pair of byte streams, which it owns: closing the link destroys them. */
 export class StreamLink implements Link {
   readonly name: string;
+  /** So many bytes went past the stream, which does not count them. */
+  protected directBytes = 0;
   readonly #readable: Readable;
   readonly #writable: Writable;
+  /** Nobody has the bytes that `#writable` has taken. Another kind of stream may pass them on. */
   readonly #isLastOwner: boolean;
   /** Chunks are. */
   readonly #isLent: boolean;
@@ -36,22 +43,20 @@ export class StreamLink implements Link {
   readonly #lanes: Lanes = new Lanes();
   readonly #assembler: Assembler;
   #events: LinkEvents | undefined;
+  /** What leaves with the next flush: pieces, and behind them what was written to the batch since the last of them. */
   #queue: Uint8Array[] = [];
+  #batch: Buffer | undefined;
+  #batchStart = 0;
+  #batchEnd = 0;
+  /** Bytes of both. */
   #queuedBytes = 0;
   #isFlushScheduled = false;
   #isClosing = false;
   #isClosed = false;
 
-  /** `isLastOwner`: nobody has the bytes that `writable` has taken. What another kind of stream is may pass them on. */
-  constructor(
-    name: string,
-    readable: Readable,
-    writable: Writable,
-    maxMessageBytes: number,
-    isLastOwner: boolean = writable instanceof Socket,
-  ) {
+  constructor(name: string, readable: Readable, writable: Writable, maxMessageBytes: number) {
     this.name = name;
-    this.#isLastOwner = isLastOwner;
+    this.#isLastOwner = writable instanceof Socket;
     this.#readable = readable;
     this.#writable = writable;
     this.#isLent = isLender(readable);
@@ -64,9 +69,9 @@ export class StreamLink implements Link {
     const isFirst = this.#events === undefined;
     this.#events = events;
     if (!isFirst) return;
-    const ended = () => this.finish(`${this.name}: connection closed`);
+    const ended = () => this.endLink(`${this.name}: connection closed`);
     // EPIPE, ECONNRESET and EIO are how a peer's end looks from the writing side: the same as its EOF.
-    const failed = (error: Error) => this.finish(`${this.name}: connection lost: ${error.message}`);
+    const failed = (error: Error) => this.endLink(`${this.name}: connection lost: ${error.message}`);
     this.#readable.on("data", (chunk: Buffer) => {
       const isDone = this.receive(chunk);
       // What another kind of stream yields may be somebody's.
@@ -74,7 +79,7 @@ export class StreamLink implements Link {
     });
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
     this.#writable.on("drain", () => {
-      this.pump(BULK_WATER_BYTES);
+      this.pumpBulk(BULK_WATER_BYTES);
       if (this.queuedBytes < HIGH_WATER_BYTES) this.#events?.onDrained?.();
     });
     this.#writable.on("error", (error: NodeJS.ErrnoException) => {
@@ -89,17 +94,20 @@ export class StreamLink implements Link {
     let isDone = true;
     if (this.#isClosed) return isDone;
     try {
-      this.#decoder.push(chunk, (received) => {
-        const frame = received.encoding === Encoding.PART ? this.#assembler.add(received) : received;
-        if (frame === undefined) return;
-        if ((frame.body[0] as Uint8Array).buffer === chunk.buffer) isDone = false;
-        if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "received", frame);
-        if (!this.#isClosed) this.#events?.onFrame(frame);
-      });
+      this.#decoder.push(
+        chunk,
+        (received) => {
+          const frame = received.encoding === Encoding.PART ? this.#assembler.add(received) : received;
+          if (frame === undefined) return;
+          if ((frame.body[0] as Uint8Array).buffer === chunk.buffer) isDone = false;
+          if (!this.#isClosed) this.#events?.onFrame(frame);
+        },
+        this.#events?.onBytes,
+      );
     } catch (error) {
       // The one place where a decode error of this link ends: it cannot find its place in the bytes again.
       const message = error instanceof ProtocolError ? error.message : stackOf(error);
-      linkLog.error(`${this.name}: ${message}`);
+      log.error(`${this.name}: ${message}`);
       this.abort(`${this.name}: protocol error: ${message}`);
     }
     return isDone;
@@ -107,18 +115,31 @@ export class StreamLink implements Link {
 
   send(frame: Frame): boolean {
     if (this.#isClosing || this.#isClosed) return true;
-    if (isLogEnabled(LogLevel.io)) traceFrame(this.name, "sent", frame);
-    const pieces = encodeFrame(frame);
-    const place = this.#lanes.add(frame, pieces);
+    const bytes = frameLength(frame);
+    const place = this.#lanes.add(frame, bytes);
     if (place === "bulk") {
-      this.pump(BULK_WATER_BYTES);
+      this.pumpBulk(BULK_WATER_BYTES);
       // The other side begins to read while this one does what it has to do next.
-      if (this.#queuedBytes >= JOIN_BYTES) this.flush();
+      if (this.#queuedBytes >= FLUSH_BYTES) this.flush();
     } else {
-      if (place === "barrier") this.pump(Number.POSITIVE_INFINITY);
-      this.enqueue(pieces);
+      if (place === "barrier") this.pumpBulk(Number.POSITIVE_INFINITY);
+      if (bytes > SMALL_BYTES) this.enqueuePieces(encodeFrame(frame));
+      else {
+        const at = this.roomFor(bytes);
+        this.#batchEnd = writeFrame(this.#batch as Buffer, at, frame, bytes);
+      }
     }
     return this.queuedBytes < HIGH_WATER_BYTES;
+  }
+
+  /** Also where a frame of its source and destination waits in a lane it would overtake, and where it would be bulk, it has to be a frame. */
+  sendBytes(bytes: Buffer, start: number, end: number): boolean {
+    const isPlain = this.#lanes.bytes === 0 && !isCreditHandle(readUint32(bytes, start + 18));
+    if (!isPlain || end - start > SMALL_BYTES || this.queuedBytes >= HIGH_WATER_BYTES) return false;
+    if (this.#isClosing || this.#isClosed) return true;
+    const at = this.roomFor(end - start);
+    this.#batchEnd = at + bytes.copy(this.#batch as Buffer, at, start, end);
+    return true;
   }
 
   pause(): void {
@@ -129,22 +150,48 @@ export class StreamLink implements Link {
     this.#readable.resume();
   }
 
-  private enqueue(pieces: readonly Uint8Array[]): void {
+  private enqueuePieces(pieces: readonly Uint8Array[]): void {
+    this.endBatch();
     for (const piece of pieces) {
       this.#queue.push(piece);
       this.#queuedBytes += piece.length;
     }
-    if (!this.#isFlushScheduled) {
-      this.#isFlushScheduled = true;
-      // Everything sent in this turn leaves in one write.
-      process.nextTick(() => this.flush());
-    }
+    this.scheduleFlush();
+  }
+
+  /** Room in the batch for so many bytes, which leave with the next flush: nothing is allocated for small frames. */
+  private roomFor(bytes: number): number {
+    // What is ready goes: the other side begins while more is made here.
+    if (this.#batchEnd + bytes > BATCH_BYTES) this.flush();
+    this.#batch ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
+    this.#queuedBytes += bytes;
+    this.scheduleFlush();
+    return this.#batchEnd;
+  }
+
+  private scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    // Everything sent in this turn leaves in one write.
+    process.nextTick(() => this.flush());
+  }
+
+  /** What is in the batch takes its place behind what is queued. */
+  private endBatch(): void {
+    const [start, end] = [this.#batchStart, this.#batchEnd];
+    if (end > start) this.#queue.push((this.#batch as Buffer).subarray(start, end));
+    this.#batchStart = end;
+  }
+
+  private dropBatch(): void {
+    this.#batch = undefined;
+    this.#batchStart = this.#batchEnd = 0;
   }
 
   /** Moves bulk on, until so much waits for the operating system. */
-  private pump(waterBytes: number): void {
+  private pumpBulk(waterBytes: number): void {
     while (this.#lanes.bytes > 0 && this.#queuedBytes + this.#writable.writableLength < waterBytes) {
-      this.enqueue(this.#lanes.take());
+      this.enqueuePieces(this.#lanes.take());
     }
   }
 
@@ -155,7 +202,7 @@ export class StreamLink implements Link {
 
   close(): void {
     if (this.#isClosing || this.#isClosed) return;
-    this.pump(Number.POSITIVE_INFINITY);
+    this.pumpBulk(Number.POSITIVE_INFINITY);
     this.flush();
     this.#isClosing = true;
     this.#writable.end();
@@ -163,57 +210,52 @@ export class StreamLink implements Link {
 
   abort(reason: string): void {
     this.#queue = [];
+    this.dropBatch();
     this.#queuedBytes = 0;
     this.#lanes.clear();
-    this.finish(reason);
+    this.endLink(reason);
   }
 
   /** Hands what is queued to the operating system, or to the stream's own queue, now. */
   flush(): void {
     this.#isFlushScheduled = false;
-    if (this.#isClosed || this.#queue.length === 0) return;
-    const chunks = [...joinSmall(this.#queue)];
+    if (this.#isClosed || this.#queuedBytes === 0) return;
+    const isBatch = this.#queue.length === 0;
+    this.endBatch();
+    const chunks = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
+    let last = chunks.pop() as Uint8Array;
+    if (isBatch) {
+      const taken = writeNow(this.#writable, last);
+      this.directBytes += taken;
+      if (taken === last.length) {
+        // The memory is free again.
+        this.#batchStart = this.#batchEnd = 0;
+        return;
+      }
+      last = last.subarray(taken);
+    }
+    this.dropBatch();
     const spent = this.#lanes.takeSpent();
-    const last = chunks.pop() as Uint8Array;
-    if (chunks.length > 0) this.#writable.cork();
+    // All in one writev(2).
+    this.#writable.cork();
     for (const chunk of chunks) this.#writable.write(chunk);
-    if (spent.length === 0 || !this.#isLastOwner) this.#writable.write(last);
-    else this.#writable.write(last, () => spent.forEach(release));
-    if (chunks.length > 0) this.#writable.uncork();
+    this.#writable.write(last, () => {
+      if (this.#isLastOwner) spent.forEach(release);
+      this.noteWritten();
+    });
+    this.#writable.uncork();
   }
 
-  private finish(reason: string): void {
+  /** The operating system has taken what did not go at once. */
+  protected noteWritten(): void {}
+
+  private endLink(reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#readable.destroy();
     this.#writable.destroy();
     this.#events?.onClosed(reason);
   }
-}
-
-function* joinSmall(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
-  let batch: Uint8Array[] = [];
-  let batchBytes = 0;
-  for (const piece of pieces) {
-    if (batchBytes + piece.length > JOIN_BYTES && batch.length > 0) {
-      yield batch.length === 1 ? (batch[0] as Uint8Array) : Buffer.concat(batch, batchBytes);
-      batch = [];
-      batchBytes = 0;
-    }
-    batch.push(piece);
-    batchBytes += piece.length;
-  }
-  if (batch.length > 0)
-    yield batch.length === 1 ? (batch[0] as Uint8Array) : Buffer.concat(batch, batchBytes);
-}
-
-/** One line per frame at level IO; bodies are never shown, they may hold secrets. */
-function traceFrame(name: string, verb: string, frame: Frame): void {
-  let bytes = HEADER_BYTES;
-  for (const piece of frame.body) bytes += piece.length;
-  log.io(
-    `${name}: ${verb} ${bytes} bytes ${frame.srcId}:${frame.replyTo} -> ${frame.dstId}:${frame.handle} auth ${frame.authId}`,
-  );
 }

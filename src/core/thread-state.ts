@@ -17,8 +17,27 @@ export const Word = {
   UNREAD: 4,
   /** 1 once the broker thread runs. */
   RUNS: 5,
+  /** 1 while the broker looks every few milliseconds for what the main thread has made and not written: src/core/shared-batch.ts. */
+  WATCH: 6,
+  /** A lock on the taking of that: 1 while it is held. */
+  LOCK: 7,
+  /** Bytes made, and bytes of them that the broker has taken. */
+  MADE: 8,
+  TAKEN: 9,
 } as const;
-export const WORDS = 6;
+const WORDS = 10;
+
+/** Frames of one turn of the main thread. */
+export const BATCH_BYTES: number = 64 * 1024;
+
+export function newThreadState(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(WORDS * 4 + BATCH_BYTES), 0, WORDS);
+}
+
+/** The memory behind the words. */
+export function batchOf(words: Int32Array): Buffer {
+  return Buffer.from(words.buffer, words.byteLength);
+}
 
 /** Sets a word that another thread waits for. */
 export function raise(words: Int32Array, word: number): void {

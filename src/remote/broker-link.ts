@@ -1,9 +1,10 @@
-import { writeSync } from "node:fs";
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Link, LinkEvents } from "../core/link.ts";
+import { SharedBatch } from "../core/shared-batch.ts";
 import { asBuffer, costOf, HIGH_WATER, hand, ownBytes, ownPieces } from "../core/thread-link.ts";
 import { type ControlMessage, Word, Writer } from "../core/thread-state.ts";
-import type { Frame } from "../wire/frame.ts";
+import { tryWrite } from "../core/write-now.ts";
+import { bodyLength, type Frame, frameLength } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";
 
@@ -21,15 +22,23 @@ export class BrokerLink implements Link {
   readonly #port: MessagePort;
   readonly #words: Int32Array;
   #parentIds: ReadonlySet<number> = new Set();
+  /** Small frames that have not left. */
+  readonly #batch: SharedBatch;
+  /** All of those are for parents. */
+  #isDirect = true;
+  /** In this turn something was sent. */
+  #isBusy = false;
   readonly #decoder: FrameDecoder = new FrameDecoder(0xffffffff);
   #events: LinkEvents | undefined;
   #urgent: ((frame: Frame) => boolean) | undefined;
+  readonly #inbox: Frame[] = [];
   #backlog: Frame[] = [];
   #isBacklogScheduled = false;
 
   constructor(port: MessagePort, words: Int32Array) {
     this.#port = port;
     this.#words = words;
+    this.#batch = new SharedBatch(words);
     port.on("message", (bytes: Uint8Array) => this.receive(bytes));
   }
 
@@ -49,26 +58,49 @@ export class BrokerLink implements Link {
 
   /** Takes one posted message: frames, or a part of a large one. */
   receive(bytes: Uint8Array): void {
-    this.#decoder.push(asBuffer(bytes), (frame) => this.dispatch(frame));
+    this.#decoder.push(asBuffer(bytes), (frame) => this.#inbox.push(frame));
+    // Not while it is decoded: a call may wait synchronously, and take further messages meanwhile.
+    for (let frame = this.#inbox.shift(); frame !== undefined; frame = this.#inbox.shift())
+      this.dispatchFrame(frame);
   }
 
+  /** The first frame of a turn leaves at once, the others at its end, or when the broker thread finds them. */
   send(frame: Frame): boolean {
-    const pieces = ownPieces(frame);
-    const [first] = pieces;
-    if (
-      first !== undefined &&
-      pieces.length === 1 &&
-      this.#parentIds.has(frame.dstId) &&
-      this.writeDirectly(first)
-    ) {
+    const bytes = frameLength(frame);
+    if (bytes > DIRECT_BYTES) {
+      this.flushFrames();
+      this.postFrames(ownPieces(frame));
       return true;
     }
+    if (!this.#batch.add(frame, bytes)) {
+      this.flushFrames();
+      this.#batch.add(frame, bytes);
+    }
+    if (!this.#parentIds.has(frame.dstId)) this.#isDirect = false;
+    if (!this.#isBusy) {
+      this.#isBusy = true;
+      process.nextTick(() => {
+        this.#isBusy = false;
+        this.flushFrames();
+      });
+      this.flushFrames();
+    } else if (Atomics.exchange(this.#words, Word.WATCH, 1) === 0) this.postControl({});
+    return true;
+  }
+
+  private flushFrames(): void {
+    const bytes = this.#batch.take();
+    const isDirect = this.#isDirect;
+    this.#isDirect = true;
+    if (bytes.length > 0 && !(isDirect && this.writeDirectly(bytes))) this.postFrames([bytes]);
+  }
+
+  private postFrames(pieces: readonly Uint8Array[]): void {
     hand(pieces, (frames, moved) => {
       Atomics.add(this.#words, Word.POSTED, 1);
-      this.post({ frames, hasOutput: this.hasOutput }, moved);
+      this.postControl({ frames, hasOutput: this.hasOutput }, moved);
       this.hasOutput = false;
     });
-    return true;
   }
 
   close(): void {}
@@ -80,6 +112,7 @@ export class BrokerLink implements Link {
    * the event loop runs again. The broker ends the process if the parent, the only one who can answer, is lost.
    */
   waitFor(isUrgent: (frame: Frame) => boolean, isDone: () => boolean): void {
+    this.flushFrames();
     const outer = this.#urgent;
     this.#urgent = isUrgent;
     try {
@@ -96,25 +129,21 @@ export class BrokerLink implements Link {
 
   /** Hands `reason` to the broker and blocks until everything has been sent, or `timeoutMs` has passed. */
   flushBeforeExit(exitReason: string, timeoutMs: number): void {
-    this.post({ exitReason });
+    this.flushFrames();
+    this.postControl({ exitReason });
     Atomics.wait(this.#words, Word.FLUSHED, 0, timeoutMs);
   }
 
   private writeDirectly(bytes: Uint8Array): boolean {
     const words = this.#words;
-    if (bytes.length > DIRECT_BYTES || this.hasOutput || Atomics.load(words, Word.POSTED) !== 0) return false;
+    if (this.hasOutput || Atomics.load(words, Word.POSTED) !== 0) return false;
     if (Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.MAIN) !== Writer.NOBODY)
       return false;
-    let written = 0;
-    try {
-      written = writeSync(TRANSPORT_OUT, bytes);
-    } catch (error) {
-      // A lost parent is the broker's business; it notices by itself.
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") written = bytes.length;
-    }
+    // A lost parent is the broker's business: it is given what could not be written, and notices.
+    const written = tryWrite(TRANSPORT_OUT, bytes);
     if (written < bytes.length) {
       Atomics.store(words, Word.WRITER, Writer.BROKER);
-      this.post({ rest: ownBytes([bytes.subarray(written)]) });
+      this.postControl({ rest: ownBytes([bytes.subarray(written)]) });
     } else {
       Atomics.store(words, Word.WRITER, Writer.NOBODY);
     }
@@ -122,11 +151,11 @@ export class BrokerLink implements Link {
     return true;
   }
 
-  private post(message: ControlMessage, moved: readonly ArrayBuffer[] = []): void {
+  private postControl(message: ControlMessage, moved: readonly ArrayBuffer[] = []): void {
     this.#port.postMessage(message, moved);
   }
 
-  private dispatch(frame: Frame): void {
+  private dispatchFrame(frame: Frame): void {
     if (this.#urgent !== undefined ? !this.#urgent(frame) : this.#backlog.length > 0) {
       this.#backlog.push(frame);
       if (!this.#isBacklogScheduled) {
@@ -135,14 +164,14 @@ export class BrokerLink implements Link {
       }
       return;
     }
-    this.deliver(frame);
+    this.deliverFrame(frame);
   }
 
-  private deliver(frame: Frame): void {
-    const cost = costOf(frame);
+  private deliverFrame(frame: Frame): void {
+    const cost = costOf(bodyLength(frame));
     const unread = Atomics.sub(this.#words, Word.UNREAD, cost);
     // It may have others wait until this thread has caught up.
-    if (unread >= HIGH_WATER && unread - cost < HIGH_WATER) this.post({});
+    if (unread >= HIGH_WATER && unread - cost < HIGH_WATER) this.postControl({});
     this.#events?.onFrame(frame);
   }
 
@@ -150,7 +179,7 @@ export class BrokerLink implements Link {
     this.#isBacklogScheduled = false;
     // One at a time from the same queue: a handler may wait synchronously and add to it.
     for (let frame = this.#backlog.shift(); frame !== undefined; frame = this.#backlog.shift()) {
-      this.deliver(frame);
+      this.deliverFrame(frame);
     }
   }
 }

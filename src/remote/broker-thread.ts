@@ -1,11 +1,8 @@
-import { Socket } from "node:net";
 import type { MessagePort } from "node:worker_threads";
 import type { ParentRole } from "../connection/parent-role.ts";
 import { FrameRouter } from "../core/frame-router.ts";
-import { openInput } from "../core/input-socket.ts";
 import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
 import { subprocesses } from "../core/process-tree.ts";
-import { StreamLink } from "../core/stream-link.ts";
 import { asBuffer, ThreadLink } from "../core/thread-link.ts";
 import { type ControlMessage, raise, Word } from "../core/thread-state.ts";
 import { PARENT_ROLE } from "../loader/builtins.ts";
@@ -15,15 +12,8 @@ import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import type { FirstFrames } from "./first-frames.ts";
 import { evaluatePart } from "./library-parts.ts";
-import {
-  type ChildConfig,
-  STDERR_TAP,
-  STDOUT_TAP,
-  type ThreadData,
-  TRANSPORT_IN,
-  TRANSPORT_OUT,
-} from "./shared-state.ts";
-import { SharedWritable } from "./shared-writable.ts";
+import { ParentLink } from "./parent-link.ts";
+import { type ChildConfig, STDERR_TAP, STDOUT_TAP, type ThreadData } from "./shared-state.ts";
 import { StdioTap } from "./stdio-tap.ts";
 
 /** Everything that ends must have ended by then: design.md section 10. */
@@ -47,9 +37,7 @@ const MAX_SILENT_INTERVALS = 4;
 export class BrokerThread {
   readonly #data: ThreadData;
   readonly #port: MessagePort;
-  readonly #input: Socket;
-  readonly #writable: SharedWritable;
-  readonly #parent: StreamLink;
+  readonly #parent: ParentLink;
   readonly #inner: ThreadLink;
   readonly #lastLines: string[] = [];
   #taps: readonly StdioTap[] = [];
@@ -67,19 +55,16 @@ export class BrokerThread {
   constructor(data: ThreadData, first: FirstFrames) {
     this.#data = data;
     this.#port = data.port as MessagePort;
-    this.#input = openInput(TRANSPORT_IN);
-    const output = new Socket({ fd: TRANSPORT_OUT, readable: false, writable: true });
-    this.#writable = new SharedWritable(output, data.words);
-    this.#writable.on("drain", () => {
+    this.#parent = new ParentLink(data.words);
+    this.#parent.output.on("drain", () => {
       for (const tap of this.#taps) tap.resume();
     });
-    this.#parent = new StreamLink("parent", this.#input, this.#writable, 0xffffffff, true);
-    this.#writable.hasMore = () => this.#parent.queuedBytes > 0;
     this.#inner = new ThreadLink(this.#port, data.words);
+    this.#inner.onLeft = () => this.takeFrames(() => this.#inner.answers.rescue(), true);
     this.#parent.open({
       // Only the first frame comes here; configure() takes the link over.
-      onFrame: (frame) => this.configure(frame),
-      onClosed: () => this.die(),
+      onFrame: (frame) => this.takeConfig(frame),
+      onClosed: () => this.killProcess(),
     });
     this.#isSeen = true;
     this.#parent.receive(asBuffer(first.seen));
@@ -87,16 +72,16 @@ export class BrokerThread {
     this.#parent.receive(asBuffer(first.rest));
   }
 
-  private configure(frame: Frame): void {
+  private takeConfig(frame: Frame): void {
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     this.#config = config;
     this.#router = new FrameRouter({ ...config, firstHandle: FIRST_BROKER_HANDLE });
     // First: the main thread must know who it is before anything else arrives there.
     if (!this.#isSeen) this.#inner.send(frame);
     this.#router.attach(this.#inner, config.contextId, "inner");
-    this.#router.onParentLost = () => this.end();
+    this.#router.onParentLost = () => this.endContext();
     const policy = ({ authId }: Frame): boolean => this.#router.hasAuthority(authId);
-    this.#router.listen(() => this.end(), {
+    this.#router.listen(() => this.endContext(), {
       handle: Handle.SHUTDOWN,
       policy,
     });
@@ -113,22 +98,28 @@ export class BrokerThread {
     if (config.asksParent === true) this.watchParent();
     addLogSink((record) => this.forwardRecord(record), config.logLevel);
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
-    this.#taps = [this.tap(STDOUT_TAP, "stdout"), this.tap(STDERR_TAP, "stderr")];
+    this.#taps = [this.openTap(STDOUT_TAP, "stdout"), this.openTap(STDERR_TAP, "stderr")];
     this.#router.attach(this.#parent, config.parentIds[0] as number, "parent");
   }
 
   private onControl(message: ControlMessage): void {
-    if (message.rest !== undefined) this.#writable.adopt(message.rest);
+    if (message.rest !== undefined) this.#parent.adopt(message.rest);
     if (message.frames !== undefined) {
-      if (message.hasOutput === true) this.drainTaps();
-      // Before the count goes down: the main thread may write directly only behind these.
-      this.#writable.acquire();
-      this.#inner.receive(message.frames);
+      this.takeFrames(() => message.frames, message.hasOutput === true);
       Atomics.sub(this.#data.words, Word.POSTED, 1);
-      process.nextTick(() => this.#writable.releaseIfIdle());
     }
     if (message.exitReason !== undefined) this.sayGoodbye(message.exitReason);
     this.#inner.noteRead();
+  }
+
+  /** The main thread writes nothing itself before these have left: not from the moment on when they are taken. */
+  private takeFrames(take: () => Uint8Array | undefined, hasOutput: boolean): void {
+    this.#parent.acquire();
+    const frames = take();
+    // What was printed was printed before.
+    if (hasOutput) this.drainTaps();
+    if (frames !== undefined) this.#inner.receive(frames);
+    process.nextTick(() => this.#parent.releaseIfIdle());
   }
 
   /** Asks a parent that is silent for a sign of life, and ends like at the loss of the link without it: a network that is cut closes no connection. */
@@ -138,7 +129,7 @@ export class BrokerThread {
     let heardBytes = 0;
     let intervals = 0;
     setInterval(() => {
-      const { bytesRead } = this.#input;
+      const { bytesRead } = this.#parent.input;
       intervals = bytesRead === heardBytes ? intervals + 1 : 0;
       heardBytes = bytesRead;
       // The parent asks every other interval, so for the most part this need not. Who is detached has nobody to ask.
@@ -149,7 +140,7 @@ export class BrokerThread {
       }
       // Read by a program that was only blocked.
       this.sayFarewell(`no sign of life from its parent for ${intervals * keepaliveMs} ms`);
-      this.end();
+      this.endContext();
     }, keepaliveMs);
   }
 
@@ -205,7 +196,7 @@ export class BrokerThread {
     this.#role = new Role(this.#router, this.#inner, parent, (hash) => this.#modules.get(hash));
   }
 
-  private tap(fd: number, name: string): StdioTap {
+  private openTap(fd: number, name: string): StdioTap {
     return new StdioTap(fd, (lines) => this.forwardLines(name, lines));
   }
 
@@ -255,13 +246,14 @@ export class BrokerThread {
   /** User code ends the process: tell the parent why, then let the main thread go on exiting. */
   private sayGoodbye(reason: string): void {
     this.flushTaps();
-    const output = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
-    this.sayFarewell(reason + output);
+    const lastOutput = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
+    this.sayFarewell(reason + lastOutput);
     // After a detach there is nobody to tell.
-    if (this.#writable.destroyed) this.letMainExit();
-    this.#writable.on("close", () => this.letMainExit());
+    const { output } = this.#parent;
+    if (output.destroyed) this.letMainExit();
+    output.on("close", () => this.letMainExit());
     this.#parent.close();
-    this.#writable.on("finish", () => this.letMainExit());
+    output.on("finish", () => this.letMainExit());
   }
 
   private letMainExit(): void {
@@ -277,17 +269,18 @@ export class BrokerThread {
   }
 
   /** Ends the context: what is buffered is sent, then the process is killed, whatever its main thread does. */
-  private end(): void {
+  private endContext(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    const die = () => this.die();
+    const die = () => this.killProcess();
     setTimeout(die, GRACE_MS - SIGTERM_MS);
     const close = () => {
       this.flushTaps();
-      this.#writable.on("finish", die).on("close", die);
+      const { output } = this.#parent;
+      output.on("finish", die).on("close", die);
       this.#parent.close();
       // Nobody is there to be told, or all has been told; with the lock, for what is killed now must not be heard of as the failure of a call.
-      if (this.#writable.destroyed || (this.#writable.acquire() && this.#writable.isIdle)) die();
+      if (output.destroyed || (this.#parent.acquire() && this.#parent.queuedBytes === 0)) die();
     };
     // The last words of those below travel through here.
     if (this.#role === undefined) close();
@@ -295,7 +288,7 @@ export class BrokerThread {
   }
 
   /** What user code started and left running goes first, or it would outlive the program. */
-  private die(): void {
+  private killProcess(): void {
     if (this.#isDying) return;
     this.#isDying = true;
     const deadline = Date.now() + SIGTERM_MS;

@@ -1,15 +1,20 @@
 import { importModule } from "../core/module-handle.ts";
-import type { Functions } from "../core/router.ts";
+import type { FunctionName, Functions } from "../core/router.ts";
 import { findBuiltin } from "../loader/builtin-functions.ts";
 import { builtinExports } from "../loader/builtins.ts";
 import type { Importer } from "../loader/importer.ts";
 
 /** How a child names functions for other contexts: by what it has evaluated, and what Node gives it. */
 export function childFunctions(importer: Importer): Functions {
+  // To find one means to look at whatever all modules export.
+  const names = new WeakMap<object, FunctionName>();
   return {
     nameOf(fn) {
-      const found = importer.evaluator().find(fn) ?? findBuiltin(fn, builtinExports);
-      if (found !== undefined) return found;
+      const found = names.get(fn) ?? importer.evaluator().find(fn) ?? findBuiltin(fn, builtinExports);
+      if (found !== undefined) {
+        names.set(fn, found);
+        return found;
+      }
       throw new TypeError(
         `Cannot call function ${fn.name || "(anonymous)"} in another process: no module evaluated here exports it; export it, or use ref()`,
       );

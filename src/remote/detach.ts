@@ -43,7 +43,7 @@ export async function detach(
   router.delRoutes([...parentIds], reason);
   parentIds.length = 0;
   const reachable = new Set([router.contextId, ...below]);
-  const lost = [...router.respondentIds].filter((id) => !reachable.has(id));
+  const lost = [...router.handlers.respondentIds].filter((id) => !reachable.has(id));
   router.endRespondents(lost, reason);
   endShells(nonce);
 }

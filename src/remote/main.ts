@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { formatReady } from "../bootstrap/ready.ts";
-import { raise, WORDS, Word } from "../core/thread-state.ts";
+import { newThreadState, raise, Word } from "../core/thread-state.ts";
 import { checkResources, replaceStdio } from "./boot.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { BrokerThread } from "./broker-thread.ts";
@@ -43,7 +43,7 @@ function bootMainThread(given: string): void {
   hideModuleWarning();
   checkResources();
   replaceStdio();
-  const words = new Int32Array(new SharedArrayBuffer(WORDS * 4));
+  const words = newThreadState();
   const { port1, port2 } = new MessageChannel();
   const worker = startBrokerThread({ words, source: given, payload, port: port2 }, [port2]);
   const link = new BrokerLink(port1, words);

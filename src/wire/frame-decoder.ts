@@ -1,5 +1,8 @@
 import { ProtocolError } from "../errors.ts";
-import { Encoding, type Frame, HEADER_BYTES, PART_BYTES } from "./frame.ts";
+import { Encoding, type Frame, HEADER_BYTES, PART_BYTES, readUint32 } from "./frame.ts";
+
+/** True for an encoded frame, from `start` to `end`, that was taken; nobody may keep its memory. */
+export type PassBytes = (bytes: Buffer, start: number, end: number) => boolean;
 
 /** How much of a corrupt stream is shown. */
 const SAMPLE_BYTES = 2048;
@@ -34,8 +37,8 @@ export class FrameDecoder {
     return this.#headerBytes + this.#bodyBytes;
   }
 
-  /** Calls `onFrame` for every frame completed by `chunk`, in order. */
-  push(chunk: Buffer, onFrame: (frame: Frame) => void): void {
+  /** Calls `onFrame` for every frame completed by `chunk`, in order, but for one that lies whole in it and that `pass` has taken as it is. */
+  push(chunk: Buffer, onFrame: (frame: Frame) => void, pass?: PassBytes): void {
     let offset = 0;
     while (offset < chunk.length) {
       // The common case: a whole frame in this chunk is read in place.
@@ -43,7 +46,8 @@ export class FrameDecoder {
         const start = offset + HEADER_BYTES;
         const end = start + checkHeader(chunk, offset, this.#maxMessageBytes);
         if (chunk.length >= end) {
-          onFrame(this.make(chunk, offset, chunk.subarray(start, end)));
+          if (pass?.(chunk, offset, end) !== true)
+            onFrame(this.makeOwn(chunk, offset, chunk.subarray(start, end)));
           offset = end;
           continue;
         }
@@ -57,7 +61,7 @@ export class FrameDecoder {
     const taken = chunk.copy(this.#header, this.#headerBytes, offset);
     this.#headerBytes += taken;
     // The magic is checked as soon as it is there: junk must not wait for 26 bytes to be noticed.
-    if (this.#headerBytes >= 2) checkMagic(this.#header, 0, chunk);
+    if (this.#headerBytes >= 2) checkMagic(this.#header, 0, chunk, 0);
     if (this.#headerBytes === HEADER_BYTES) {
       this.#length = checkHeader(this.#header, 0, this.#maxMessageBytes);
     }
@@ -68,11 +72,11 @@ export class FrameDecoder {
     const length = this.#length;
     if (this.#bodyBytes === 0 && chunk.length - offset >= length) {
       this.#headerBytes = 0;
-      onFrame(this.make(this.#header, 0, chunk.subarray(offset, offset + length)));
+      onFrame(this.makeOwn(this.#header, 0, chunk.subarray(offset, offset + length)));
       return length;
     }
     if (offset === chunk.length) return 0;
-    this.#body ??= this.room(length);
+    this.#body ??= this.bodyRoom(length);
     const taken = chunk.copy(this.#body, this.#bodyBytes, offset);
     this.#bodyBytes += taken;
     if (this.#bodyBytes === length) {
@@ -86,35 +90,40 @@ export class FrameDecoder {
   }
 
   /** For a body that comes in several chunks. One memory does for all parts: what keeps them copies them. */
-  private room(length: number): Buffer {
-    if (this.#header.readUInt16BE(0) !== Encoding.PART) return Buffer.allocUnsafeSlow(length);
+  private bodyRoom(length: number): Buffer {
+    if (magicOf(this.#header, 0) !== Encoding.PART) return Buffer.allocUnsafeSlow(length);
     this.#part ??= Buffer.allocUnsafeSlow(PART_BYTES);
     return this.#part.subarray(0, length);
   }
 
-  private make(header: Buffer, offset: number, view: Buffer): Frame {
-    const isOwn = !this.#isLent || header.readUInt16BE(offset) === Encoding.PART;
+  private makeOwn(header: Buffer, offset: number, view: Buffer): Frame {
+    const isOwn = !this.#isLent || magicOf(header, offset) === Encoding.PART;
     return makeFrame(header, offset, isOwn ? view : Buffer.from(view));
   }
 }
 
-function checkMagic(bytes: Buffer, offset: number, sample: Buffer): void {
-  const magic = bytes.readUInt16BE(offset);
+function magicOf(bytes: Buffer, offset: number): number {
+  return ((bytes[offset] as number) << 8) | (bytes[offset + 1] as number);
+}
+
+/** Throws if no frame begins at `offset`; what is at `from` of `sample` shows what came instead. */
+function checkMagic(bytes: Buffer, offset: number, sample: Buffer, from: number): void {
+  const magic = magicOf(bytes, offset);
   if (magic >= Encoding.CBOR && magic <= Encoding.PART) return;
   throw new ProtocolError(
     `Cannot decode frame: bad magic 0x${magic.toString(16)}, something else wrote to the link: ${JSON.stringify(
       // JSON escapes only half of what moves a terminal's cursor.
-      sample.toString("latin1", 0, SAMPLE_BYTES).replace(/[\x7f-\x9f]/g, "?"),
+      sample.toString("latin1", from, from + SAMPLE_BYTES).replace(/[\x7f-\x9f]/g, "?"),
     ).slice(0, SAMPLE_BYTES)}`,
   );
 }
 
 /** The length of the body. Throws if no frame begins there, or one with a longer body. */
 export function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
-  checkMagic(bytes, offset, bytes.subarray(offset));
-  const length = bytes.readUInt32BE(offset + 22);
+  checkMagic(bytes, offset, bytes, offset);
+  const length = readUint32(bytes, offset + 22);
   // A hostile neighbour's parts could else be as large as whole messages, beside those that are being put together.
-  const most = bytes.readUInt16BE(offset) === Encoding.PART ? PART_BYTES : maxMessageBytes;
+  const most = magicOf(bytes, offset) === Encoding.PART ? PART_BYTES : maxMessageBytes;
   if (length > most)
     throw new ProtocolError(
       `Cannot receive message: body of ${length} bytes exceeds maxMessageBytes ${most}`,
@@ -124,12 +133,12 @@ export function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: numb
 
 export function makeFrame(header: Buffer, offset: number, body: Buffer): Frame {
   return {
-    encoding: header.readUInt16BE(offset) as Encoding,
-    dstId: header.readUInt32BE(offset + 2),
-    srcId: header.readUInt32BE(offset + 6),
-    authId: header.readUInt32BE(offset + 10),
-    handle: header.readUInt32BE(offset + 14),
-    replyTo: header.readUInt32BE(offset + 18),
+    encoding: magicOf(header, offset) as Encoding,
+    dstId: readUint32(header, offset + 2),
+    srcId: readUint32(header, offset + 6),
+    authId: readUint32(header, offset + 10),
+    handle: readUint32(header, offset + 14),
+    replyTo: readUint32(header, offset + 18),
     body: [body],
   };
 }

@@ -35,23 +35,59 @@ const INLINE_BODY_BYTES = 16 * 1024;
 
 /** The frame's bytes, in order. Bodies larger than a few KiB are referenced, not copied. */
 export function encodeFrame(frame: Frame): Uint8Array[] {
-  const bodyBytes = bodyLength(frame);
-  const isInline = bodyBytes <= INLINE_BODY_BYTES;
-  const first = Buffer.allocUnsafe(isInline ? HEADER_BYTES + bodyBytes : HEADER_BYTES);
-  first.writeUInt16BE(frame.encoding, 0);
-  first.writeUInt32BE(frame.dstId, 2);
-  first.writeUInt32BE(frame.srcId, 6);
-  first.writeUInt32BE(frame.authId, 10);
-  first.writeUInt32BE(frame.handle, 14);
-  first.writeUInt32BE(frame.replyTo, 18);
-  first.writeUInt32BE(bodyBytes, 22);
-  if (!isInline) return [first, ...frame.body];
-  let offset = HEADER_BYTES;
+  const bytes = frameLength(frame);
+  const isInline = bytes <= HEADER_BYTES + INLINE_BODY_BYTES;
+  const first = Buffer.allocUnsafe(isInline ? bytes : HEADER_BYTES);
+  if (isInline) writeFrame(first, 0, frame, bytes);
+  else writeHeader(first, 0, frame, bytes);
+  return isInline ? [first] : [first, ...frame.body];
+}
+
+/** Writes a frame that is `bytes` long to memory that has room for it, from `at` on; answers where it ends. */
+export function writeFrame(memory: Uint8Array, at: number, frame: Frame, bytes: number): number {
+  writeHeader(memory, at, frame, bytes);
+  let end = at + HEADER_BYTES;
   for (const piece of frame.body) {
-    first.set(piece, offset);
-    offset += piece.length;
+    memory.set(piece, end);
+    end += piece.length;
   }
-  return [first];
+  return end;
+}
+
+function writeHeader(memory: Uint8Array, at: number, frame: Frame, bytes: number): void {
+  memory[at] = frame.encoding >>> 8;
+  memory[at + 1] = frame.encoding;
+  writeUint32(memory, at + 2, frame.dstId);
+  writeUint32(memory, at + 6, frame.srcId);
+  writeUint32(memory, at + 10, frame.authId);
+  writeUint32(memory, at + 14, frame.handle);
+  writeUint32(memory, at + 18, frame.replyTo);
+  writeUint32(memory, at + 22, bytes - HEADER_BYTES);
+}
+
+/** By hand: many processes run this a few times only, and what Node has for it does more, in code that is slow at first. */
+function writeUint32(memory: Uint8Array, at: number, value: number): void {
+  // Throws for what is out of range.
+  if (value >>> 0 !== value) Buffer.alloc(4).writeUInt32BE(value);
+  memory[at] = value >>> 24;
+  memory[at + 1] = value >>> 16;
+  memory[at + 2] = value >>> 8;
+  memory[at + 3] = value;
+}
+
+export function readUint32(memory: Uint8Array, at: number): number {
+  return (
+    (((memory[at] as number) << 24) |
+      ((memory[at + 1] as number) << 16) |
+      ((memory[at + 2] as number) << 8) |
+      (memory[at + 3] as number)) >>>
+    0
+  );
+}
+
+/** How long the encoded frame is. */
+export function frameLength(frame: Frame): number {
+  return HEADER_BYTES + bodyLength(frame);
 }
 
 /** The body's length in bytes. */

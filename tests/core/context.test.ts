@@ -38,6 +38,20 @@ test("Context.request gives up after timeoutMs; the answer that comes later is d
   assert.equal(master.fakeBroker.holds, 0);
 });
 
+test("Context.request begins nothing where it would be in vain: an aborted signal, a context that is gone", async () => {
+  const { master, context, wire } = masterAndChild();
+  const handlers = master.handlers.size;
+  const reason = new Error("too late");
+  await assert.rejects(
+    context.request(2000, 1, { signal: AbortSignal.abort(reason) }),
+    (thrown) => thrown === reason,
+  );
+  assert.equal(wire.left.sent.length, 0);
+  wire.cut("child.1: it fell over");
+  await assert.rejects(context.request(2000, 1), { name: "ChannelError", message: "child.1: it fell over" });
+  assert.deepEqual([master.handlers.size, master.fakeBroker.holds], [handlers, 0]);
+});
+
 test("Context.request wakes with the reason when the context goes", async () => {
   const { child, context, wire } = masterAndChild();
   new Receiver(child, { handle: ECHO });

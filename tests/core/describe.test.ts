@@ -2,7 +2,29 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Context } from "../../src/core/context.ts";
 import { ContextDescription, noteConnection } from "../../src/core/describe.ts";
+import { dispatchCalls, FakeFunctions } from "../support/fake-functions.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
+
+// What these do happens in the fake child.
+const first = (): void => undefined;
+const second = (): void => undefined;
+const third = (): void => undefined;
+
+test("A description lists the calls in flight, whatever waits for their answers, oldest first", async () => {
+  const { master, child, context, wire } = masterAndChild();
+  master.functions = new FakeFunctions();
+  dispatchCalls(child, { first, second, third });
+  wire.hold();
+  const one = context.call(first);
+  const two = context.callAsync(second);
+  const three = context.call(third);
+  const asked = context.request(2000, null);
+  const names = (): string[] => context.describe().calls.map((each) => each.function);
+  assert.deepEqual(names(), ["first", "second", "third"]);
+  wire.release();
+  await Promise.allSettled([one, two.get(), three, asked]);
+  assert.deepEqual(names(), []);
+});
 
 test("A description prints what a hostile hop says of a context without its control characters", () => {
   const { master } = masterAndChild();

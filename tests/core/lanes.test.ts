@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FIRST_CREDIT_HANDLE } from "../../src/core/credit-handles.ts";
 import { Assembler, Lanes } from "../../src/core/lanes.ts";
 import { ProtocolError } from "../../src/errors.ts";
-import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
+import { Encoding, encodeFrame, type Frame, frameLength } from "../../src/wire/frame.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 
@@ -27,7 +27,7 @@ function cross(frames: readonly Frame[]): string[] {
   const wire: Uint8Array[] = [];
   for (const each of frames) {
     const pieces = encodeFrame(each);
-    const place = lanes.add(each, pieces);
+    const place = lanes.add(each, frameLength(each));
     if (place === "barrier") while (lanes.bytes > 0) wire.push(...lanes.take());
     if (place !== "bulk") wire.push(...pieces);
   }
@@ -78,7 +78,7 @@ test("Lanes let pings, shutdowns, logs, credit and empty answers pass what the s
 
 test("Lanes take parts from one pair of contexts after the other", () => {
   const lanes = new Lanes();
-  for (const srcId of [2, 3]) lanes.add(big({ srcId }), encodeFrame(big({ srcId })));
+  for (const srcId of [2, 3]) lanes.add(big({ srcId }), frameLength(big({ srcId })));
   const sources: number[] = [];
   while (lanes.bytes > 0) sources.push(Buffer.from(lanes.take()[0] as Uint8Array).readUInt32BE(6));
   assert.deepEqual(sources, [2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3]);
@@ -86,8 +86,8 @@ test("Lanes take parts from one pair of contexts after the other", () => {
 
 test("Lanes count what waits, and forget it", () => {
   const lanes = new Lanes();
-  lanes.add(credited(), encodeFrame(credited()));
-  lanes.add(big(), encodeFrame(big()));
+  lanes.add(credited(), frameLength(credited()));
+  lanes.add(big(), frameLength(big()));
   assert.ok(lanes.bytes > 5 * PART_BYTES, String(lanes.bytes));
   lanes.clear();
   assert.equal(lanes.bytes, 0);
@@ -129,7 +129,7 @@ test("Assembler refuses parts that hold less than a frame, more than one, or end
 
 test("Assembler gives a body that came in several parts memory of its own, which may move to another thread", () => {
   const lanes = new Lanes();
-  lanes.add(big(), encodeFrame(big()));
+  lanes.add(big(), frameLength(big()));
   const assembler = new Assembler(LIMIT);
   let found: Frame | undefined;
   while (lanes.bytes > 0) {
@@ -193,7 +193,7 @@ function* beginsAndEnds(lanes: Lanes): Iterable<string> {
 /** Puts a frame of that many bytes into its lane. */
 function put(lanes: Lanes, srcId: number, bytes: number): void {
   const each = frame({ srcId, body: [Buffer.alloc(bytes)], replyTo: FIRST_CREDIT_HANDLE });
-  assert.equal(lanes.add(each, encodeFrame(each)), "bulk");
+  assert.equal(lanes.add(each, frameLength(each)), "bulk");
 }
 
 test("Lanes open frames of 64 MiB together, and let others go on", () => {
@@ -240,8 +240,7 @@ test("Lanes hold and give up very many small frames of one pair without a pause,
   const COUNT = 200_000;
   const lanes = new Lanes();
   const small = credited({ body: [] });
-  const pieces = encodeFrame(small);
-  for (let i = 0; i < COUNT; i++) lanes.add(small, pieces);
+  for (let i = 0; i < COUNT; i++) lanes.add(small, frameLength(small));
   assert.ok(lanes.bytes > 200 * COUNT, `${lanes.bytes} bytes are less than what they take`);
   const start = process.cpuUsage().user;
   let taken = 0;

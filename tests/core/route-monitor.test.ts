@@ -289,7 +289,7 @@ test("What the end of a link costs depends on what was behind it, not on all con
   for (let id = 1000; id < 17_000; id++) waitFor(router, id);
   const twoMs = timeOf(() => two.end("two died"));
   const oneMs = timeOf(() => one.end("one died"));
-  assert.equal(router.handlerCount, 2, "those of the monitor");
+  assert.equal(router.handlers.size, 2, "those of the monitor");
   // One context beside 16,000; a walk over all of them would take a good part of what their own end takes.
   assert.ok(twoMs < oneMs / 10, `${twoMs} ms for one, ${oneMs} ms for 16,000`);
 });

@@ -8,7 +8,7 @@ import { deadReason, Message } from "../../src/core/message.ts";
 import type { CoreRouter } from "../../src/core/router.ts";
 import { StreamLink } from "../../src/core/stream-link.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
-import { captureLogs, printed } from "../support/fake-log-sink.ts";
+import { captureLogs } from "../support/fake-log-sink.ts";
 
 const MAX_BYTES = 8 * 1024 * 1024;
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -337,18 +337,6 @@ test("StreamLink gives no frame after its end, though more came with it", () => 
   });
   stream.receive(bytesOf(frame({ handle: 1 }), frame({ handle: 2 })));
   assert.deepEqual([seen, closed], [[1], ["enough"]]);
-});
-
-test("StreamLink traces frames at level io, without their bodies", async (t) => {
-  const records = captureLogs(t, "io");
-  const { link: stream } = link();
-  stream.send(frame({ body: [Buffer.from("hunter2")] }));
-  stream.receive(bytesOf(frame({ body: [Buffer.from("hunter2")], replyTo: 1500 })));
-  await turn();
-  assert.deepEqual(printed(records), [
-    "io: test: sent 33 bytes 2:0 -> 1:2000 auth 2",
-    "io: test: received 33 bytes 2:1500 -> 1:2000 auth 2",
-  ]);
 });
 
 test("StreamLink frees at once what it has read from a socket and copied, and nothing of other streams", async () => {

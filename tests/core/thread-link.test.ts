@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 import { Message } from "../../src/core/message.ts";
 import { hand, ownPieces, ThreadLink } from "../../src/core/thread-link.ts";
-import { WORDS } from "../../src/core/thread-state.ts";
+import { newThreadState } from "../../src/core/thread-state.ts";
 import { BrokerLink } from "../../src/remote/broker-link.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
@@ -65,7 +65,7 @@ test("ownPieces gives away what a frame holds, and copies what a message holds",
 
 test("ThreadLink.send answers false while the other thread does not deliver, and tells when it does again", async () => {
   const { port1, port2 } = new MessageChannel();
-  const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+  const words = newThreadState();
   const broker = new ThreadLink(port1, words);
   const main = new BrokerLink(port2, words);
   let delivered = 0;

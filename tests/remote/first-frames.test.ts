@@ -10,7 +10,7 @@ import { MessageChannel } from "node:worker_threads";
 import { bootWords } from "../../src/bootstrap/command.ts";
 import { configFrame } from "../../src/bootstrap/config-frame.ts";
 import { payloadBytes } from "../../src/bootstrap/payload.ts";
-import { WORDS, Word } from "../../src/core/thread-state.ts";
+import { newThreadState, Word } from "../../src/core/thread-state.ts";
 import { ChannelError, type ConnectDetails, EofError, Router } from "../../src/index.ts";
 import { startBrokerThread } from "../../src/remote/main-thread.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
@@ -93,7 +93,7 @@ describe("the first call of a context", () => {
 
   it("that changes the directory waits until the broker thread runs: that could not start in one that is deleted", async () => {
     const { chdir } = process;
-    const words = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+    const words = newThreadState();
     const { port1, port2 } = new MessageChannel();
     // Instead of a payload: takes its time to say that it runs.
     const source = `(() => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type FrameHandlerOptions, FrameRouter } from "../../src/core/frame-router.ts";
+import { FrameRouter } from "../../src/core/frame-router.ts";
+import type { FrameHandlerOptions } from "../../src/core/handler-table.ts";
 import { deadReason } from "../../src/core/message.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";

@@ -259,6 +259,32 @@ test("encodeValue enforces maxDepth", () => {
   assert.throws(() => encodeValue(deep), RangeError);
 });
 
+test("encodeValue completes a list whose head is encoded already", () => {
+  const head = Buffer.from("82617a", "hex");
+  assert.equal(encode({ a: [1] }, { head }).toString("hex"), "82617aa161618101");
+  assert.deepEqual(decodeValue(encode("x".repeat(100_000), { head })), ["z", "x".repeat(100_000)]);
+  assert.equal(head.toString("hex"), "82617a");
+});
+
+test("encodeValue counts a head for the limits: what it lets through, the receiver takes", () => {
+  const head = Buffer.from("82617a", "hex");
+  const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)]);
+  const isTaken = (value: unknown, change: object): boolean => {
+    try {
+      decodeValue(encode(value, { head, what: String, ...limits(change) }), limits(change));
+      return true;
+    } catch (error) {
+      assert.match((error as Error).message, /^Cannot send /);
+      return false;
+    }
+  };
+  assert.deepEqual([isTaken(nested(3), { maxDepth: 4 }), isTaken(nested(4), { maxDepth: 4 })], [true, false]);
+  assert.equal(isTaken([1, 2, 3], { maxItems: 4 }), false);
+  assert.equal(isTaken([1, 2, 3], { maxItems: 6 }), true);
+  assert.equal(isTaken("xx", { maxMessageBytes: 5 }), false);
+  assert.equal(isTaken("xx", { maxMessageBytes: 6 }), true);
+});
+
 test("encodeValue refuses a context whose name no receiver would take", () => {
   const context = (length: number) =>
     new FakeReference({ kind: "context", contextId: 1, name: "x".repeat(length) });
