@@ -5,7 +5,8 @@ import * as v8 from "node:v8";
 import * as vm from "node:vm";
 import { Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { KINDS, soak } from "../soak/soak.ts";
+import { KINDS } from "../soak/kinds.ts";
+import { soak } from "../soak/soak.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -18,7 +19,7 @@ const isCi = process.env.CI === "true";
 const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isCi ? 1000 : 32));
 const ROUNDS = isCi ? 5 : 3;
 
-for (const kind of KINDS) {
+for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
   const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / 200, 60);
   it(`${count} ${kind.name} leave heap, descriptors, timers and listeners where they were`, {
     timeout: 840_000,

@@ -1,6 +1,7 @@
 /** npm run soak [-- --scale N --minutes N --only words]: a million calls, and ten thousand of everything else. */
 import { parseArgs } from "node:util";
-import { KINDS, soak } from "./soak.ts";
+import { KINDS } from "./kinds.ts";
+import { soak } from "./soak.ts";
 
 const { values } = parseArgs({
   options: {

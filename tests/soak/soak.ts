@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v8 from "node:v8";
 import * as vm from "node:vm";
-import { type Context, getFile, putFile, Receiver, Router } from "../../src/index.ts";
+import { type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import * as streams from "../fixtures/remote/streams.ts";
 import { descendants } from "../support/leak-check.ts";
-import { fdCountOf } from "../support/process-watch.ts";
+import { fdCountOf, memoryOf } from "../support/process-watch.ts";
+import type { Kind } from "./kinds.ts";
+import { Stage } from "./stage.ts";
 
 v8.setFlagsFromString("--expose-gc");
 const gc = vm.runInNewContext("gc") as () => void;
@@ -19,6 +20,8 @@ const SAMPLES = 12;
 const HEAP_BYTES_EACH = 4;
 /** What the heap grows by whatever is done: code that is compiled anew, and the like. */
 const HEAP_NOISE_BYTES = 1024 * 1024;
+/** What a process may take beside its heap, or more of the machine: other threads, what the allocator keeps, and when it gives back. */
+const MEMORY_NOISE_BYTES = 32 * 1024 * 1024;
 /** A slope is one if it is so many times its own standard error. */
 const CLEARLY = 3;
 /** Of things that are counted. */
@@ -28,6 +31,9 @@ export interface Measured {
   readonly heap: number;
   /** Of the context that is called. */
   readonly heapThere: number;
+  /** All that the process has for itself: what is not on the heap, and the heap of a broker thread. */
+  readonly memory: number;
+  readonly memoryThere: number;
   readonly descriptors: number;
   readonly processes: number;
   readonly timers: number;
@@ -50,97 +56,6 @@ export interface Result {
   readonly slopes: readonly Slope[];
 }
 
-/** One kind of thing, how often it is done in the long form, and how many at once. */
-interface Kind {
-  readonly name: string;
-  readonly count: number;
-  readonly atOnce: number;
-  once(stage: Stage): Promise<unknown>;
-}
-
-interface Stage {
-  readonly router: Router;
-  readonly context: Context;
-  readonly folder: string;
-}
-
-const ignore = (): undefined => undefined;
-
-export const KINDS: readonly Kind[] = [
-  {
-    name: "calls",
-    count: 1_000_000,
-    atOnce: 500,
-    once: ({ context }) => context.call(remote.add, 1, 2),
-  },
-  {
-    name: "connects",
-    count: 2_000,
-    atOnce: 4,
-    once: async ({ router }) => {
-      const context = await router.local();
-      await context.call(remote.add, 1, 1);
-      await context.shutdown();
-    },
-  },
-  {
-    name: "receivers",
-    count: 10_000,
-    atOnce: 20,
-    once: async ({ router, context }) => {
-      const receiver = new Receiver(router, { respondent: context });
-      await receiver.get({ timeoutMs: 0 }).catch(ignore);
-      receiver.close();
-    },
-  },
-  {
-    name: "aborted calls",
-    count: 10_000,
-    atOnce: 20,
-    once: async ({ context }) => {
-      const abort = new AbortController();
-      const call = context.with({ signal: abort.signal, timeoutMs: 60_000 }).call(remote.echoLater, 1, 5);
-      abort.abort();
-      await call.catch(ignore);
-      // The function goes on for a while; it is over before many more are there.
-      await context.call(remote.add, 1, 1);
-    },
-  },
-  {
-    name: "streams",
-    count: 10_000,
-    atOnce: 5,
-    once: async ({ context }) => {
-      for await (const value of context.stream(streams.count, 5)) void value;
-    },
-  },
-  {
-    name: "streams that are left",
-    count: 10_000,
-    atOnce: 5,
-    once: async ({ context }) => {
-      for await (const value of context.stream(streams.count, 1_000)) if (value === 2) break;
-    },
-  },
-  {
-    name: "failed connects",
-    count: 10_000,
-    atOnce: 4,
-    once: ({ router }) => router.exec({ command: ["/nonexistent/tool"] }).catch(ignore),
-  },
-  {
-    name: "transfers",
-    count: 10_000,
-    atOnce: 2,
-    once: async ({ context, folder }) => {
-      const name = join(folder, String(Math.random()));
-      await putFile(context, name, Buffer.from("x".repeat(1_000)));
-      await getFile(context, name, `${name}.copy`);
-      for (const each of [name, `${name}.copy`]) rmSync(each);
-    },
-  },
-];
-
 /** Does so many of one kind; `isOver` ends it before that, once enough was seen. */
 export async function soak(
   kind: Kind,
@@ -151,15 +66,17 @@ export async function soak(
   const router = new Router();
   try {
     const context = await router.local();
-    const stage = { router, context, folder };
+    const stage = new Stage(router, context, folder);
+    const pid = await context.call(remote.pid);
     writeFileSync(join(folder, "source"), "x");
     const perSample = Math.max(1, Math.floor(count / samples));
+    const batches = Math.ceil(perSample / (kind.batch ?? 1));
     const points: { readonly done: number; readonly measured: Measured }[] = [];
     let done = 0;
     for (let sample = 0; sample < samples; sample++) {
-      await inLanes(kind.atOnce, perSample, () => kind.once(stage));
-      done += perSample;
-      if (sample >= samples / 3) points.push({ done, measured: await measure(router, context) });
+      await inLanes(kind.atOnce, batches, () => kind.once(stage));
+      done += batches * (kind.batch ?? 1);
+      if (sample >= samples / 3) points.push({ done, measured: await measure(router, context, pid) });
       if (isOver() && points.length > 2) break;
     }
     return { name: kind.name, count: done, slopes: slopesOf(points) };
@@ -175,9 +92,15 @@ function slopesOf(points: readonly { readonly done: number; readonly measured: M
   return names.map((what) => {
     const { each, error } = slope(points.map(({ done, measured }) => [done, measured[what]]));
     const total = each * span;
-    const [noise, least] = what.startsWith("heap") ? [HEAP_NOISE_BYTES, HEAP_BYTES_EACH] : [COUNT_NOISE, 0];
+    const [noise, least] = limitsOf(what);
     return { what, each, total, isFlat: total < noise || each < least || each < CLEARLY * error };
   });
+}
+
+/** What all may leave together, and each one. */
+function limitsOf(what: keyof Measured): [noise: number, least: number] {
+  if (what.startsWith("heap")) return [HEAP_NOISE_BYTES, HEAP_BYTES_EACH];
+  return what.startsWith("memory") ? [MEMORY_NOISE_BYTES, HEAP_BYTES_EACH] : [COUNT_NOISE, 0];
 }
 
 /** Of the line that lies nearest to all points, by least squares, with its standard error. */
@@ -191,7 +114,7 @@ function slope(points: readonly (readonly [number, number])[]): { each: number; 
   return { each, error: Math.sqrt(rest / Math.max(1, points.length - 2) / spread) };
 }
 
-async function measure(router: Router, context: Context): Promise<Measured> {
+async function measure(router: Router, context: Context, pid: number): Promise<Measured> {
   // What has been closed is closed a turn or two later.
   await context.ping();
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -203,6 +126,8 @@ async function measure(router: Router, context: Context): Promise<Measured> {
   return {
     heap: process.memoryUsage().heapUsed,
     heapThere,
+    memory: memoryOf("self"),
+    memoryThere: memoryOf(pid),
     descriptors: fdCountOf("self"),
     processes: descendants(process.pid).length,
     timers,
