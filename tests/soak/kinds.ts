@@ -64,6 +64,7 @@ export const KINDS: readonly Kind[] = [
   {
     name: "messages to the context",
     count: 1_000_000,
+    isLongOnly: true,
     atOnce: 2,
     batch: BATCH,
     once: async (stage) => upwards.send(await stage.sink(), BATCH),

@@ -1,0 +1,43 @@
+/** In what order calls begin, and what belongs to them arrives. `npm run order` is the same for as long as wanted, under load. */
+import assert from "node:assert/strict";
+import { before, describe, it } from "node:test";
+import { nodes } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { PLACES } from "./places.ts";
+import { type Played, playRounds, sumOf } from "./rounds.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const SEED = Number(process.env.MITOGEN_ORDER_SEED ?? 20_247_074);
+
+const targets: [string, string, number][] = [["this Node", process.execPath, 24]];
+if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"], 12]);
+
+for (const [version, nodePath, rounds] of targets) {
+  describe(`${rounds} rounds of calls and messages to ${version}, seed ${SEED}`, { timeout: 600_000 }, () => {
+    const played: Played[] = [];
+    before(async () => {
+      await playRounds({
+        seed: SEED,
+        rounds,
+        nodePath,
+        hasTopLevelAwait: version !== "Node 12",
+        onPlayed: (each) => played.push(each),
+      });
+    });
+
+    it("are played, and do everything they are for", () => {
+      assert.equal(played.length, rounds);
+      const counts = sumOf(played.map((each) => each.counts));
+      // Each of these is a promise that would not be tested without it.
+      for (const [what, count] of Object.entries(counts)) assert.ok(count > rounds / 2, `${what}: ${count}`);
+    });
+
+    for (const { name } of PLACES) {
+      it(`in ${name}: what is made first begins first, and nothing is lost, twice, or late`, () => {
+        const broken = played.filter((each) => each.place === name && each.broken.length > 0);
+        assert.deepEqual(broken, []);
+      });
+    }
+  });
+}
