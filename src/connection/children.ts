@@ -12,7 +12,7 @@ import { Keepalive } from "./keepalive.ts";
 import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { reaper } from "./reaper.ts";
-import { startThread, ThreadChild, type ThreadOptions } from "./thread.ts";
+import { startThreadChild, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
 /** What the requester of a context decides, wherever it is started. */
@@ -150,13 +150,13 @@ export class Children {
   }
 
   /** The same for a thread of this process. */
-  async startThread(
+  async startThreadChild(
     options: ThreadOptions,
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
     const name = options.name ?? `thread.${identity.contextId}`;
-    const starting = startThread(name);
+    const starting = startThreadChild(name);
     const end = ({ child }: { child: ThreadChild }): Promise<void> => {
       child.abort();
       return child.gone;

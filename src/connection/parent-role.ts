@@ -142,7 +142,7 @@ export class ParentRole {
       };
       if (name === "thread") {
         const checked = readConnectOptions("thread", options);
-        this.answerStarted(frame, await this.#children.startThread(checked, identity, onConnected));
+        this.answerStarted(frame, await this.#children.startThreadChild(checked, identity, onConnected));
         return;
       }
       const method = methods[name];

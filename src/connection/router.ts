@@ -251,7 +251,7 @@ export class Router extends ConnectingRouter {
     const { Children, methods } = startHere as StartHere;
     this.#children ??= new Children(this, CHILD_GRACE_MS, this.#keepaliveMs);
     if (method === "thread") {
-      return factsOf(await this.#children.startThread(options, identity, onConnected));
+      return factsOf(await this.#children.startThreadChild(options, identity, onConnected));
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
     const starting = this.#children.start(known, options, identity, onConnected);

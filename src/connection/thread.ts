@@ -117,7 +117,7 @@ export class ThreadChild extends ThreadLink {
  * Starts a thread; it has no greeting to wait for. The first frame sent must be its configuration. Rejects with a StreamError when the system
  * has no room for another thread.
  */
-export async function startThread(name: string): Promise<{ child: ThreadChild; ready: Ready }> {
+export async function startThreadChild(name: string): Promise<{ child: ThreadChild; ready: Ready }> {
   const { port1, port2 } = new MessageChannel();
   const words = newThreadState();
   const source = brotliDecompressSync(payloadBytes()).toString();

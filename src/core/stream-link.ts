@@ -16,8 +16,9 @@ import { writeNow } from "./write-now.ts";
 const HIGH_WATER_BYTES = 1024 * 1024;
 /** With so much bulk queued it is written at once. */
 const FLUSH_BYTES = 64 * 1024;
-/** What is small is written to the same memory, one behind the other. Larger memory saves little: a write takes as long as a dozen calls. */
+/** Frames up to here are written to the same memory, one behind the other. */
 const SMALL_BYTES = 4 * 1024;
+/** Of that memory, which each link has. More would save little: with so many bytes a write costs each frame next to nothing. */
 const BATCH_BYTES = 16 * 1024;
 
 /** So much bulk is handed to the operating system at once; what may overtake it waits no longer than for that. */
@@ -132,7 +133,7 @@ export class StreamLink implements Link {
     return this.queuedBytes < HIGH_WATER_BYTES;
   }
 
-  /** Also where a frame of its source and destination waits in a lane it would overtake, and where it would be bulk, it has to be a frame. */
+  /** False also while anything waits in a lane, which it might overtake, and for what belongs into one. */
   sendBytes(bytes: Buffer, start: number, end: number): boolean {
     const isPlain = this.#lanes.bytes === 0 && !isCreditHandle(readUint32(bytes, start + 18));
     if (!isPlain || end - start > SMALL_BYTES || this.queuedBytes >= HIGH_WATER_BYTES) return false;

@@ -1,8 +1,12 @@
 import type { Message } from "../core/message.ts";
 import { Handle } from "../wire/handles.ts";
-import type { SyncWaiter } from "./importer.ts";
 import type { ImportKind } from "./module-record.ts";
 import { readAnswer } from "./read-answer.ts";
+
+/** How the main thread waits for an answer without giving up control; see `BrokerLink.waitFor`. */
+export interface SyncWaiter {
+  waitFor(isUrgent: (frame: { handle: number }) => boolean, isDone: () => boolean): void;
+}
 
 /** Who asks the master for modules. */
 export interface ModuleAsker {

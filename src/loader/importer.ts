@@ -4,15 +4,11 @@ import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { Handle } from "../wire/handles.ts";
 import { API, builtinExports, EVALUATOR, isBuiltin } from "./builtins.ts";
 import type { Evaluator, ModuleSource } from "./evaluator.ts";
+import type { SyncWaiter } from "./fetch-sync.ts";
 import type { ImportKind } from "./module-record.ts";
 import { readAnswer } from "./read-answer.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
-
-/** How the main thread waits for an answer without giving up control; see `BrokerLink.waitFor`. */
-export interface SyncWaiter {
-  waitFor(isUrgent: (frame: { handle: number }) => boolean, isDone: () => boolean): void;
-}
 
 /** The exports of the part `mitogen:api`: src/remote/api.ts. */
 export interface Api {

@@ -62,7 +62,7 @@ export class BrokerThread {
     this.#inner = new ThreadLink(this.#port, data.words);
     this.#inner.onLeft = () => this.takeFrames(() => this.#inner.answers.rescue(), true);
     this.#parent.open({
-      // Only the first frame comes here; configure() takes the link over.
+      // Only the first frame comes here; takeConfig() hands the link over.
       onFrame: (frame) => this.takeConfig(frame),
       onClosed: () => this.killProcess(),
     });
