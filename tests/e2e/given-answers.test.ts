@@ -93,6 +93,17 @@ for (const [version, nodePath] of targets) {
       );
     }
 
+    for (const how of HANGS) {
+      itEnds(`answers given in the turn that then hangs come at once (${how})`, async () => {
+        const context = await connect();
+        // All of it arrives in one message: of these answers only the first leaves by itself.
+        const calls = [1, 2, 3, 4].map((value) => context.call(remote.add, value, 1));
+        const hung = context.call(hangs.hang, how);
+        assert.deepEqual(await Promise.all(calls), [2, 3, 4, 5]);
+        await end(context, hung);
+      });
+    }
+
     for (const [fn, when] of [
       [hangs.answerThen, "reaction"],
       [hangs.answerThen, "nextTick"],
