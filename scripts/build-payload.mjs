@@ -56,6 +56,14 @@ const PARTS = [
       /^shared:/,
     ],
   },
+  {
+    name: "short-way",
+    entryPoint: "src/short-way/main-thread-end.ts",
+    mayTravel: [
+      /^src\/(short-way\/(main-thread-end|two-ways)|core\/write-now|wire\/(frame|frame-decoder|handles|thrown))\.ts$/,
+      /^shared:/,
+    ],
+  },
 ];
 
 /** What runs as a program of its own beside this one, on the program's Node: src/fakessh/ssh-folder.ts. */

@@ -34,12 +34,12 @@ export class Diagnostics {
 
   constructor(
     router: CoreRouter & { getStats(): RouterStats },
-    linkState: (contextId: number) => LinkState | undefined,
+    linkState: (peerId: number, contextId: number) => LinkState | undefined,
   ) {
     this.#router = router;
     noteLinks(router, (contextId) => {
       const peer = router.peerOf(contextId);
-      return peer === undefined ? undefined : linkState(peer.contextId);
+      return peer === undefined ? undefined : linkState(peer.contextId, contextId);
     });
   }
 

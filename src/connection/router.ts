@@ -17,6 +17,7 @@ import { ModuleResponder } from "../loader/responder.ts";
 import { receiveLogs } from "../logging/log-receiver.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
+import type { ShortWays } from "../short-way/short-ways.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { messageOf } from "../wire/thrown.ts";
@@ -87,6 +88,8 @@ export class Router extends ConnectingRouter {
   readonly #keepaliveMs: number;
   /** Absent until the first context is to be started here. */
   #children: Children | undefined;
+  /** Absent until there is a context that may have one. */
+  #shortWays: ShortWays | undefined;
   readonly #diagnostics: Diagnostics;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
@@ -116,7 +119,10 @@ export class Router extends ConnectingRouter {
     new Pressure(this);
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     this.#keepaliveMs = options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS;
-    this.#diagnostics = new Diagnostics(this, (contextId) => this.#children?.linkState(contextId));
+    this.#diagnostics = new Diagnostics(this, (peerId, contextId) => {
+      const state = this.#children?.linkState(peerId);
+      return state && { ...state, shortWay: this.#shortWays?.traffic(contextId) };
+    });
     new RouteMonitor(this, {
       mayClaim: (contextId, from) => this.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
@@ -185,6 +191,15 @@ export class Router extends ConnectingRouter {
     return this.#ownsBroker ? this.broker.shutdown() : this.closeAll();
   }
 
+  override routeFrame(frame: Frame, from?: Peer): void {
+    if (this.#shortWays?.takeFrame(frame, from) !== true) super.routeFrame(frame, from);
+  }
+
+  override delRoutes(contextIds: readonly number[], reason: string): void {
+    this.#shortWays?.forget(contextIds);
+    super.delRoutes(contextIds, reason);
+  }
+
   /** For listeners: what its shutdown closes first. Returns what forgets it. Throws a CancelledError after the shutdown. */
   own(closable: Closable, what: string): () => void {
     if (this.#shutdown !== undefined) {
@@ -233,9 +248,33 @@ export class Router extends ConnectingRouter {
       },
       releaseId: (contextId) => this.#ids.release(contextId),
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
-      onStarted: (context, options, facts) => this.#diagnostics.connected(context, options, facts),
+      onStarted: (context, options, facts) => {
+        this.#diagnostics.connected(context, options, facts);
+        if (facts.method === "local") this.addShortWay(context, options.via);
+      },
       startHere: (method, options, identity) => this.connectHere(method, options, identity),
     });
+  }
+
+  /** What goes to a context often is to take a short way, if there may be one. */
+  private addShortWay({ contextId }: Context, via: Context | undefined): void {
+    if (process.env.MITOGEN_SHORT_WAY === "off") return;
+    const { ShortWays, listenPrivately } = startHere as StartHere;
+    this.#shortWays ??= new ShortWays({
+      router: this,
+      routeLong: (frame, from) => super.routeFrame(frame, from),
+      end: (id, reason) => this.giveUp(this.contextById(id), reason),
+      listen: listenPrivately,
+    });
+    this.#shortWays.add(contextId, via?.contextId ?? this.contextId);
+  }
+
+  /** Ends a context that is of no use any more. */
+  private giveUp(context: Context, reason: string): void {
+    const why = `${context.name}: ${reason}`;
+    log.error(why);
+    this.endRespondents([context.contextId], why);
+    void this.shutdownContext(context, false);
   }
 
   private async connectHere(
@@ -331,6 +370,7 @@ export class Router extends ConnectingRouter {
     await stopServices(this, SERVICES_GRACE_MS);
     await Promise.all([...this.#owned].map((closable) => closable.shutdown()));
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect();
+    this.#shortWays?.close();
     // Listeners need it, too.
     await (this.#children?.endAll() ?? reaper.settle());
     this.endHandlers("The router was shut down");

@@ -12,11 +12,13 @@ import {
 } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { anyText } from "../core/option-types.ts";
 import { misuse, takeOption } from "../core/options.ts";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { StreamError } from "../errors.ts";
+import { attempt } from "../wire/thrown.ts";
+import { reaper } from "./reaper.ts";
 
 /** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
 const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
@@ -56,11 +58,7 @@ export function listenAt(server: Server, path: string): () => void {
   const folder = privateFolder(path);
   const made = join(folder, "s");
   try {
-    // `exclusive`: in a worker of a cluster, too, it is this process that listens; so it is done when this returns.
-    server.listen({ path: made, backlog: BACKLOG, exclusive: true });
-    if (!server.listening) checkDescriptors(1);
-    if (!server.listening) throw socketError(`Cannot listen at ${path}: the socket could not be made`);
-    chmodSync(made, 0o600);
+    makeSocket(server, made, path);
     const own = lstatSync(made);
     place(made, path);
     return () => removeIfSame(path, own);
@@ -72,6 +70,36 @@ export function listenAt(server: Server, path: string): () => void {
   } finally {
     removeFolder(folder, made);
   }
+}
+
+/**
+ * Makes `server` listen in a new folder that nobody but this user can enter, until that is removed; if the program is killed the reaper does so.
+ * Throws a StreamError.
+ */
+export function listenPrivately(server: Server): { path: string; remove(): void } {
+  const own = process.env.XDG_RUNTIME_DIR || tmpdir();
+  const folder = attempt(() => privateFolder(resolve(own, "s"))) ?? privateFolder(resolve(tmpdir(), "s"));
+  const path = join(folder, "s");
+  try {
+    makeSocket(server, path, path);
+  } catch (error) {
+    removeFolder(folder, path);
+    throw error;
+  }
+  const forget = reaper.add(folder);
+  const remove = (): void => {
+    removeFolder(folder, path);
+    forget();
+  };
+  return { path, remove };
+}
+
+function makeSocket(server: Server, made: string, path: string): void {
+  // `exclusive`: in a worker of a cluster, too, it is this process that listens; so it is done when this returns.
+  server.listen({ path: made, backlog: BACKLOG, exclusive: true });
+  if (!server.listening) checkDescriptors(1);
+  if (!server.listening) throw socketError(`Cannot listen at ${path}: the socket could not be made`);
+  chmodSync(made, 0o600);
 }
 
 /** By its names: to list it takes a descriptor, and there may be none. Never throws, for that would hide why it is removed. */

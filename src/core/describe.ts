@@ -16,6 +16,8 @@ export interface LinkState {
   readonly messagesReceived: number;
   /** When anything last arrived over it; absent for a thread. */
   readonly lastHeardAt?: Date | undefined;
+  /** What went past it, straight to the context's main thread; absent where there is no such way. docs/protocol.md#short-way */
+  readonly shortWay?: { readonly bytesSent: number; readonly bytesReceived: number } | undefined;
 }
 
 /** How a context was made. What the context, or the hop that started it, says of itself is a claim. */
@@ -112,5 +114,10 @@ function printLink(link: LinkState): string {
   const heard =
     link.lastHeardAt === undefined ? "" : `, last heard of ${Date.now() - link.lastHeardAt.getTime()} ms ago`;
   const queued = link.queuedBytes === undefined ? "" : `, ${link.queuedBytes} bytes queued`;
-  return `link to ${link.peer}: ${link.messagesSent} messages (${link.bytesSent} bytes) sent, ${link.messagesReceived} (${link.bytesReceived} bytes) received${queued}${heard}`;
+  const { shortWay } = link;
+  const short =
+    shortWay === undefined
+      ? ""
+      : `; the short way: ${shortWay.bytesSent} bytes sent, ${shortWay.bytesReceived} received`;
+  return `link to ${link.peer}: ${link.messagesSent} messages (${link.bytesSent} bytes) sent, ${link.messagesReceived} (${link.bytesReceived} bytes) received${queued}${heard}${short}`;
 }

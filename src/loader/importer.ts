@@ -47,7 +47,8 @@ export class Importer implements ModuleSource {
     const { module } = name;
     if (module === "global") return findFunction(globalThis, name);
     if (isBuiltin(module)) return findFunction(builtinExports(module), name);
-    if (module === API) return this.has(API) ? findFunction(this.library(), name) : undefined;
+    if (/^mitogen:/.test(module))
+      return this.has(module) ? findFunction(this.library(module), name) : undefined;
     const root = this.has(EVALUATOR) ? this.evaluator().evaluated(module) : undefined;
     return root && findFunction(root.value, name);
   }
@@ -71,21 +72,21 @@ export class Importer implements ModuleSource {
     return this.#packed.has(id);
   }
 
-  /** What `import "mitogen"` gives; it must have been sent. */
-  library(): Record<string, unknown> {
-    return this.makeOnce("", () => this.evaluatedPart<Api>(API).mitogenModule(this.host));
+  /** What `import "mitogen"` gives, or what another part does on the main thread; it must have been sent. */
+  library(id: string = API): Record<string, unknown> {
+    return this.makeOnce(id, () => this.evaluatedPart<Api>(id).mitogenModule(this.host));
   }
 
   /** How modules are evaluated; it comes with the first of them. */
   evaluator(): Evaluator {
-    return this.makeOnce(" ", () => {
+    return this.makeOnce(EVALUATOR, () => {
       const part = this.evaluatedPart<{ Evaluator: typeof Evaluator }>(EVALUATOR);
       return new part.Evaluator(this);
     });
   }
 
   private evaluatedPart<T>(id: string): T {
-    return this.makeOnce(id, () => this.#evaluatePart(this.#packed.get(id) as Uint8Array)) as T;
+    return this.#evaluatePart(this.#packed.get(id) as Uint8Array) as T;
   }
 
   private makeOnce<T>(key: string, make: () => T): T {

@@ -3,6 +3,7 @@ import { deflateRaw, deflateRawSync } from "node:zlib";
 import { API_PART } from "../bootstrap/api.generated.ts";
 import { EVALUATOR_PART } from "../bootstrap/evaluator.generated.ts";
 import { PARENT_ROLE_PART } from "../bootstrap/parent-role.generated.ts";
+import { SHORT_WAY_PART } from "../bootstrap/short-way.generated.ts";
 import type { Context } from "../core/context.ts";
 import { importLate } from "../core/late-import.ts";
 import { getLogger } from "../core/log.ts";
@@ -10,7 +11,7 @@ import { importModule } from "../core/module-handle.ts";
 import type { CoreRouter, FunctionName, Functions } from "../core/router.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { messageOf, textOf } from "../wire/thrown.ts";
-import { API, EVALUATOR, isBuiltin, PARENT_ROLE } from "./builtins.ts";
+import { API, EVALUATOR, isBuiltin, PARENT_ROLE, SHORT_WAY } from "./builtins.ts";
 import { BusyTime } from "./busy-time.ts";
 import { explainModule, type RootReason } from "./explain.ts";
 import { referenceClass, referenceFunction, warmUpReferences } from "./function-reference.ts";
@@ -222,8 +223,8 @@ export class ModuleResponder implements Functions {
     }
     const target = this.#targets.get(contextId);
     if (target === undefined) return undefined;
-    if (module === API) {
-      this.sendParts(contextId, target, [API]);
+    if (module === API || module === SHORT_WAY) {
+      this.sendParts(contextId, target, [module]);
       return undefined;
     }
     return this.push(contextId, target, module, "called");
@@ -375,6 +376,7 @@ const PARTS: Readonly<Record<string, string>> = {
   [PARENT_ROLE]: PARENT_ROLE_PART,
   [EVALUATOR]: EVALUATOR_PART,
   [API]: API_PART,
+  [SHORT_WAY]: SHORT_WAY_PART,
 };
 const packedParts = new Map<string, Packed>();
 

@@ -1,0 +1,93 @@
+import { timingSafeEqual } from "node:crypto";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import type { Link, LinkEvents } from "../core/link.ts";
+import { getLogger } from "../core/log.ts";
+import { Message } from "../core/message.ts";
+import type { Host } from "../remote/api.ts";
+import type { Frame } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { isFence, TwoWays } from "./two-ways.ts";
+
+const MASTER = 0;
+const READ_BYTES = 64 * 1024;
+/** How long a context lives without its short way if the program does not end it. One that was detached knows that within two seconds. */
+const LOST_MS = 5000;
+
+/** The part `mitogen:short-way`: the end of a short way in the main thread of a context. */
+export function mitogenModule(host: Host): object {
+  return {
+    /** Says `hello` at `path`, and believes who answers `proof`. If that fails, nothing changes. */
+    open: (path: string, hello: Uint8Array, proof: Uint8Array) => openShortWay(host, path, hello, proof),
+  };
+}
+
+function openShortWay(host: Host, path: string, hello: Uint8Array, proof: Uint8Array): void {
+  const { router, link: long, config } = host;
+  const { contextId, parentIds } = config;
+  /** The program is gone, or has been asked to let this context go: then the socket is to end. */
+  let isLeaving = false;
+  let events: LinkEvents | undefined;
+
+  const ways = new TwoWays(contextId, MASTER, {
+    sendLong: (frame) => long.send(frame),
+    deliver: (frame) => events?.onFrame(frame),
+    onBroken: end,
+  });
+  // Takes the place of the link to the broker thread.
+  const link: Link = {
+    name: long.name,
+    open(given) {
+      events = given;
+      const onFrame = (frame: Frame): void =>
+        isFence(frame, MASTER) ? ways.takeFence(frame) : given.onFrame(frame);
+      long.open({ ...given, onFrame });
+    },
+    send(frame) {
+      if (frame.handle === Handle.DETACHING) isLeaving = true;
+      // What was printed is to come first. A child of the program itself writes to it directly in any case.
+      const isDetour = !long.hasOutput && parentIds.length > 1;
+      const mayBeShort = isDetour && frame.dstId === MASTER && frame.handle >= Handle.FIRST_DYNAMIC;
+      if (!ways.sendShort(frame, mayBeShort)) return long.send(frame);
+      // A function that is called next may hang.
+      ways.flush();
+      return true;
+    },
+    close: () => ways.close(),
+    abort: () => ways.close(),
+  };
+  router.attach(link, contextId, "outer");
+  const forget = router.onContextsLost;
+  router.onContextsLost = (contextIds, reason) => {
+    forget?.(contextIds, reason);
+    if (!contextIds.includes(MASTER)) return;
+    isLeaving = true;
+    socket.destroy();
+  };
+
+  let heard = Buffer.alloc(0);
+  const callback = (length: number, memory: Uint8Array): boolean => {
+    const chunk = memory.subarray(0, length);
+    if (ways.socket !== undefined) return ways.receive(chunk);
+    heard = Buffer.concat([heard, chunk]);
+    if (heard.length < proof.length) return true;
+    if (timingSafeEqual(heard.subarray(0, proof.length), proof)) ways.open(socket);
+    else socket.destroy();
+    return ways.socket === undefined || ways.receive(heard.subarray(proof.length));
+  };
+  const onread = { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback };
+  const socket: Socket = connect({ path, onread } as unknown as NetConnectOpts, () => socket.write(hello));
+  socket.unref().on("error", (error) => getLogger("mitogen.short_way").debug(error.message));
+  socket.on("close", () => {
+    if (ways.socket !== undefined) setTimeout(end, LOST_MS, "it has lost its short way").unref();
+    ways.close();
+  });
+
+  /** Has the broker thread end this context, and tell the program why. */
+  function end(reason: string): void {
+    if (isLeaving) return;
+    const tell = (dstId: number, handle: number, value: unknown): void =>
+      router.route(Message.to(router, { dstId, handle }, { value }));
+    tell(parentIds[0] as number, Handle.DEL_ROUTE, [contextId, reason]);
+    tell(contextId, Handle.SHUTDOWN, null);
+  }
+}

@@ -1,0 +1,222 @@
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { createServer, type Server, type Socket } from "node:net";
+import { isCreditHandle } from "../core/credit-handles.ts";
+import type { Peer } from "../core/frame-router.ts";
+import { FunctionRef } from "../core/function-ref.ts";
+import { getLogger } from "../core/log.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { SHORT_WAY } from "../loader/builtins.ts";
+import { Encoding, type Frame } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { messageOf } from "../wire/thrown.ts";
+import { isFence, TwoWays } from "./two-ways.ts";
+
+const OPEN = new FunctionRef<[path: string, hello: Uint8Array, proof: Uint8Array], void>(SHORT_WAY, ["open"]);
+/** A context that is called only a few times does without. */
+const CALLS = 16;
+/** Those who have not said who they are included: each takes a descriptor. */
+const MAX_CONNECTIONS = 256;
+/** A context says its id and a secret, and is answered by another secret. */
+const SECRET_BYTES = 32;
+const HELLO_BYTES = 4 + SECRET_BYTES;
+const HELLO_MS = 10_000;
+/** A context that ends loses its short way first. One that is still there after so long has lost nothing else. */
+const LOST_MS = 1000;
+
+const log = getLogger("mitogen.short_way");
+
+/** What the program's router does for its short ways. */
+export interface ShortWaysHost {
+  readonly router: CoreRouter;
+  /** Routes a frame, as if there were no short way. */
+  routeLong(frame: Frame, from?: Peer): void;
+  /** Ends a context. Those who wait for it are told why. */
+  end(contextId: number, reason: string): void;
+  /** Has the server listen where only this user can connect. */
+  listen(server: Server): { readonly path: string; remove(): void };
+}
+
+class ShortWay extends TwoWays {
+  /** There is another context on the way there. */
+  isDeep = false;
+  /** That there were before it was offered. */
+  calls = 0;
+  /** Those that had gone over links when a frame was last sent here. */
+  longFrames = 0;
+  /** What the context has to say, until it has, and what it is answered. */
+  hello: Buffer | undefined;
+  proof: Buffer | undefined;
+  isAdmitted = false;
+
+  /** The context has said that it has it. */
+  get isOpen(): boolean {
+    return this.socket !== undefined && this.bytesReceived > 0;
+  }
+}
+
+/** The short ways of a program: to contexts that are, with all those on the way, processes of its user on its machine. docs/protocol.md#short-way */
+export class ShortWays {
+  readonly #host: ShortWaysHost;
+  readonly #router: CoreRouter;
+  readonly #ways: Map<number, ShortWay> = new Map();
+  /** Not read while the link to the context is backed up: who asks has to take the answers. */
+  readonly #stopped: Set<ShortWay> = new Set();
+  #longFrames = 0;
+  #server: Server | undefined;
+  #path = "";
+  #isClosed = false;
+
+  constructor(host: ShortWaysHost) {
+    this.#host = host;
+    this.#router = host.router;
+    const { onDrained } = host.router;
+    host.router.onDrained = (peer) => {
+      onDrained?.(peer);
+      for (const way of this.#stopped) way.resume();
+      this.#stopped.clear();
+    };
+  }
+
+  /** A context was started as a process of this user, from `parentId`. */
+  add(contextId: number, parentId: number): void {
+    const isDeep = parentId !== this.#router.contextId;
+    if (isDeep && !this.#ways.has(parentId)) return;
+    const way: ShortWay = new ShortWay(this.#router.contextId, contextId, {
+      sendLong: this.#host.routeLong,
+      deliver: (frame) => this.deliver(way, frame),
+      onBroken: (reason) => this.end(way, reason),
+    });
+    way.isDeep = isDeep;
+    this.#ways.set(contextId, way);
+  }
+
+  /** True for a frame that leaves by a short way, or is about one; `from` as in `routeFrame`. */
+  takeFrame(frame: Frame, from: Peer | undefined): boolean {
+    const way = this.#ways.get(frame.dstId);
+    if (way !== undefined && this.send(way, frame, from === undefined)) return true;
+    this.#longFrames += 1;
+    return from !== undefined && isFence(frame) && this.takeFence(frame, from);
+  }
+
+  /** Contexts are gone. What they have sent before is delivered first. */
+  forget(contextIds: readonly number[]): void {
+    for (const id of contextIds) {
+      const way = this.#ways.get(id);
+      way?.readNow();
+      way?.close();
+      this.#ways.delete(id);
+    }
+  }
+
+  /** Offers no more. Those that there are end with their contexts. */
+  close(): void {
+    this.#isClosed = true;
+    this.#server?.close();
+  }
+
+  /** What went over that of a context, if it has one. */
+  traffic(contextId: number): { bytesSent: number; bytesReceived: number } | undefined {
+    const way = this.#ways.get(contextId);
+    return way?.isOpen ? { bytesSent: way.bytesSent, bytesReceived: way.bytesReceived } : undefined;
+  }
+
+  private send(way: ShortWay, frame: Frame, isMadeHere: boolean): boolean {
+    const { srcId, handle } = frame;
+    if (handle === Handle.CALL_FUNCTION && ++way.calls === CALLS) process.nextTick(() => this.offer(way));
+    // What others have sent to a context behind another may have to come first. What they send to a child passes here.
+    const isBehind = way.isDeep && way.longFrames !== this.#longFrames;
+    way.longFrames = this.#longFrames;
+    // A dead message may be in the name of another context.
+    const isOwn = isMadeHere && srcId === this.#router.contextId;
+    return way.sendShort(frame, isOwn && way.isOpen && isForMainThread(handle), isBehind);
+  }
+
+  private takeFence(fence: Frame, from: Peer): boolean {
+    const way = this.#ways.get(fence.srcId);
+    const isReal = fence.dstId === this.#router.contextId && from === this.#router.peerOf(fence.srcId);
+    if (!isReal || way?.isAdmitted !== true) return false;
+    way.takeFence(fence);
+    return true;
+  }
+
+  private offer(way: ShortWay): void {
+    try {
+      if (this.#isClosed) return;
+      if (this.#server === undefined) this.listen();
+      way.hello = randomBytes(HELLO_BYTES);
+      way.hello.writeUInt32BE(way.peerId, 0);
+      way.proof = randomBytes(SECRET_BYTES);
+      this.#router.contextById(way.peerId).callNoReply(OPEN, this.#path, way.hello, way.proof);
+    } catch (error) {
+      log.debug(`No short way to context ${way.peerId}: ${messageOf(error)}`);
+    }
+  }
+
+  private listen(): void {
+    const server = createServer((socket) => this.greet(socket)).unref();
+    server.maxConnections = MAX_CONNECTIONS;
+    server.on("error", (error) => log.debug(error.message));
+    const { path, remove } = this.#host.listen(server);
+    server.on("close", remove);
+    this.#path = path;
+    this.#server = server;
+  }
+
+  /** Somebody has connected: a process of this user, or of root. */
+  private greet(socket: Socket): void {
+    let hello = Buffer.alloc(0);
+    const onData = (chunk: Buffer): void => {
+      hello = Buffer.concat([hello, chunk]);
+      if (hello.length < HELLO_BYTES) return;
+      socket.off("data", onData).setTimeout(0);
+      const way = this.#ways.get(hello.readUInt32BE(0));
+      if (way?.hello?.length === hello.length && timingSafeEqual(way.hello, hello)) this.admit(socket, way);
+      else {
+        log.warning("Refused a connection: it does not say what a context was told to say");
+        socket.destroy();
+      }
+    };
+    socket.unref().on("error", (error) => log.debug(error.message));
+    socket.setTimeout(HELLO_MS, () => socket.destroy()).on("data", onData);
+  }
+
+  private admit(socket: Socket, way: ShortWay): void {
+    way.hello = undefined;
+    way.isAdmitted = true;
+    way.socket = socket;
+    socket.write(way.proof as Buffer);
+    socket.on("data", (chunk: Buffer) => {
+      const isBackedUp = (this.#router.peerOf(way.peerId)?.backlog ?? 0) > 0;
+      if (isBackedUp) this.#stopped.add(way);
+      if (!way.receive(chunk) || isBackedUp) socket.pause();
+    });
+    socket.on("close", () => {
+      way.close();
+      setTimeout(() => this.end(way, "it has lost its short way"), LOST_MS).unref();
+    });
+  }
+
+  /** It speaks for itself and for nobody else, to handlers of this program. */
+  private deliver(way: ShortWay, frame: Frame): void {
+    const { srcId, authId, dstId, handle, encoding } = frame;
+    const peer = this.#router.peerOf(way.peerId);
+    if (peer === undefined || this.#ways.get(way.peerId) !== way) return;
+    const isItself = srcId === way.peerId && authId === srcId && dstId === this.#router.contextId;
+    if (isItself && handle >= Handle.FIRST_DYNAMIC && encoding !== Encoding.PART)
+      this.#host.routeLong(frame, peer);
+    else this.end(way, `it has sent the short way from ${srcId}, authority ${authId}, to ${dstId}:${handle}`);
+  }
+
+  private end(way: ShortWay, reason: string): void {
+    if (this.#ways.get(way.peerId) !== way) return;
+    this.#ways.delete(way.peerId);
+    way.close();
+    this.#host.end(way.peerId, reason);
+  }
+}
+
+/** Not the answers to what it has asked: its main thread may wait for modules without an event loop, and reads only the long way then. */
+function isForMainThread(handle: number): boolean {
+  if (handle >= Handle.FIRST_DYNAMIC) return handle < Handle.FIRST_REPLY || isCreditHandle(handle);
+  return handle === Handle.CALL_FUNCTION || handle === Handle.CANCEL_CALL || handle === Handle.CALL_SERVICE;
+}

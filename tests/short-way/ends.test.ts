@@ -1,0 +1,236 @@
+/** How contexts end that have a short way, and what becomes of what was on it. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
+import { FunctionRef } from "../../src/core/function-ref.ts";
+import { ChannelError, type Context, Router } from "../../src/index.ts";
+import { SHORT_WAY } from "../../src/loader/builtins.ts";
+import * as daemon from "../fixtures/remote/daemon.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as order from "../fixtures/remote/order.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
+import { impostor, nest, offerTo, useShortWay } from "../support/short-way.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
+after(() => rmSync(folder, { recursive: true }));
+
+/** A machine that is busy may take so long. */
+const PATIENCE_MS = 20_000;
+/** After it an end that is to come for the loss of a short way has come. */
+const LOST_MS = 6000;
+
+async function failure(call: Promise<unknown>): Promise<Error> {
+  return await call.then(
+    () => assert.fail("it was answered"),
+    (error) => error as Error,
+  );
+}
+
+async function until(isSo: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!isSo()) {
+    assert.ok(Date.now() < deadline, `${what} did not happen`);
+    await pause(10);
+  }
+}
+
+for (const depth of [1, 3]) {
+  describe(`a context ${depth} deep`, () => {
+    it("that hangs answers what it was asked before, pings, and can be shut down", async () => {
+      await using router = new Router();
+      const context = await nest(router, depth);
+      await useShortWay(context);
+      const before = [context.call(order.note, 1), context.call(order.note, 2)];
+      const hung = failure(context.call(remote.hang));
+      assert.deepEqual(await Promise.all(before), [1, 2]);
+      const { bytesSent } = context.describe().link?.shortWay ?? assert.fail();
+      const waiting = Array.from({ length: 20_000 }, () =>
+        failure(context.call(order.note, 3, new Uint8Array(1000))),
+      );
+      assert.ok((await context.ping({ timeoutMs: PATIENCE_MS })) >= 0);
+      const filled = (context.describe().link?.shortWay?.bytesSent ?? 0) - bytesSent;
+      assert.ok(filled < 2 * 1024 * 1024, `${filled} bytes are in a socket`);
+      await context.shutdown();
+      for (const error of await Promise.all([hung, ...waiting])) assert.match(error.message, /was shut down/);
+    });
+
+    it("that calls process.exit() has answered all that has run", async () => {
+      for (let round = 0; round < 4; round++) {
+        await using router = new Router();
+        const context = await nest(router, depth);
+        await useShortWay(context);
+        await context.call(order.noted);
+        const path = join(folder, `${depth}-${round}`);
+        let answered = 0;
+        const calls = Array.from({ length: 3000 }, async (_, at) => {
+          if (at === 1000) context.callNoReply(order.exitSoon, path);
+          await context.call(order.note, at).then(
+            () => (answered += 1),
+            (error) => assert.match(error.message, /exited with code 7/),
+          );
+        });
+        await Promise.all(calls);
+        // What ends the process leaves this last.
+        await until(() => existsSync(path) && readFileSync(path, "utf8") !== "", "the end of the process");
+        assert.equal(answered, Number(readFileSync(path, "utf8")));
+        assert.ok(answered >= 1000);
+      }
+    });
+
+    it("that ends while the program is busy has answered all that has run", async () => {
+      await using router = new Router();
+      const context = await nest(router, depth);
+      await useShortWay(context);
+      await context.call(order.noted);
+      const path = join(folder, `busy-${depth}`);
+      // The first answer comes the long way; the others later, the short one.
+      const calls = [
+        context.call(order.noteAndPrint, 1),
+        context.call(order.hold, 200).then(() => 2),
+        context.call(order.note, 3),
+      ];
+      context.callNoReply(order.exitSoon, path);
+      await turn();
+      // All of it comes at once, the end of the context as well.
+      order.hold(1500);
+      assert.ok(existsSync(path));
+      assert.deepEqual(await Promise.all(calls), [1, 2, 3]);
+    });
+
+    it("whose short way is lost is gone, and those who wait are told", async () => {
+      await using router = new Router();
+      const logs = collectLogs("error");
+      const context = await nest(router, depth);
+      const pid = await context.call(remote.pid);
+      const { socket } = await impostor(await offerTo(context, true));
+      const waiting = failure(context.call(remote.echoLater, 0, PATIENCE_MS));
+      socket.destroy();
+      const error = await waiting;
+      assert.ok(error instanceof ChannelError);
+      assert.equal(error.message, `${context.name}: it has lost its short way`);
+      // Nobody asks for its end.
+      const hold = setInterval(() => undefined, PATIENCE_MS);
+      await context.disconnected;
+      clearInterval(hold);
+      assert.deepEqual(await processesGone([pid], PATIENCE_MS), []);
+      assert.deepEqual(
+        logs.records.map(({ message }) => message),
+        [error.message],
+      );
+      logs.stop();
+    });
+
+    it("that is killed is gone at once, for the reason that a context without a short way has", async () => {
+      await using router = new Router();
+      const context = await nest(router, depth);
+      await useShortWay(context);
+      const error = await failure(context.call(remote.killYourself));
+      assert.match(
+        error.message,
+        /disconnected, the process exited with code 137 \(signal 9\)|was killed by SIGKILL/,
+      );
+    });
+  });
+}
+
+describe("a context that is detached", () => {
+  it("loses its short way and lives on", async () => {
+    const detach = async (depth: number): Promise<void> => {
+      await using router = new Router();
+      const context = await nest(router, depth);
+      await useShortWay(context);
+      const heart = join(folder, `heart-${depth}`);
+      const pid = await context.call(remote.pid);
+      try {
+        const error = await failure(context.call(daemon.detachAndBeat, heart));
+        assert.match(error.message, /was detached/);
+        await until(
+          () => existsSync(heart) && readFileSync(heart, "utf8").includes("beat"),
+          "a sign of life",
+        );
+        await pause(LOST_MS);
+        const { length } = readFileSync(heart);
+        await until(() => readFileSync(heart).length > length, "a later sign of life");
+      } finally {
+        process.kill(pid, "SIGTERM");
+      }
+      assert.deepEqual(await processesGone([pid], PATIENCE_MS), []);
+    };
+    await Promise.all([detach(1), detach(2)]);
+  });
+
+  it("keeps a context below it that has one", async () => {
+    await using router = new Router();
+    const parent = await router.local();
+    const child = await router.local({ via: parent });
+    await useShortWay(parent);
+    await useShortWay(child);
+    const pids = [await parent.call(remote.pid), await child.call(remote.pid)];
+    const heart = join(folder, "heart-parent");
+    try {
+      await failure(parent.call(daemon.detachAndBeat, heart));
+      await child.disconnected;
+      await pause(LOST_MS);
+      for (const pid of pids) process.kill(pid, 0);
+    } finally {
+      process.kill(pids[0] as number, "SIGTERM");
+    }
+    assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
+  });
+});
+
+describe("a context that is told to connect", () => {
+  const open = new FunctionRef<[string, Uint8Array, Uint8Array], void>(SHORT_WAY, ["open"]);
+  const hello = Buffer.from("hello");
+  const proof = Buffer.from("proof");
+
+  /** A program that does with the connection what it likes. */
+  async function withServer(
+    greet: (socket: Socket) => void,
+    use: (context: Context, path: string) => Promise<void>,
+  ): Promise<void> {
+    await using router = new Router();
+    const context = await router.local();
+    const path = join(folder, `s${Math.random()}`);
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => greet(socket));
+    }).listen(path);
+    await use(context, path);
+    server.close();
+  }
+
+  it("stays as it is if it cannot, or if what answers is not the program", async () => {
+    const greetings: ((socket: Socket) => void)[] = [
+      (socket) => socket.destroy(),
+      (socket) => socket.end("short"),
+      (socket) => socket.end("PROOF"),
+      (socket) => socket.end(`PROOF${"junk".repeat(100)}`),
+    ];
+    const stays = async (context: Context, path: string): Promise<void> => {
+      await context.call(open, path, hello, proof);
+      await context.call(open, `${path}-nowhere`, hello, proof);
+      await pause(LOST_MS);
+      assert.equal(await context.call(remote.add, 1, 2), 3);
+    };
+    await Promise.all(greetings.map((greet) => withServer(greet, stays)));
+  });
+
+  it("ends itself when it has lost the connection, though the program does nothing", async () => {
+    await withServer(
+      (socket) => socket.end(proof),
+      async (context, path) => {
+        const waiting = failure(context.call(remote.echoLater, 0, PATIENCE_MS));
+        await context.call(open, path, hello, proof);
+        assert.equal((await waiting).message, `${context.name}: it has lost its short way`);
+      },
+    );
+  });
+});

@@ -1,0 +1,276 @@
+/** Who may take a short way, and what may come by it. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Context, type LogRecord, Router } from "../../src/index.ts";
+import { encodeValue } from "../../src/wire/encoder.ts";
+import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
+import { Handle } from "../../src/wire/handles.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { sendFence } from "../fixtures/remote/hostile.ts";
+import * as order from "../fixtures/remote/order.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { skipReason } from "../support/lab.ts";
+import { labMethods } from "../support/lab-methods.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { runProgram } from "../support/run-program.ts";
+import { hasShortWay, impostor, nest, offerTo, stranger, useShortWay } from "../support/short-way.ts";
+import { sshTo } from "../support/ssh-options.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+/** A machine that is busy may take so long. */
+const PATIENCE_MS = 20_000;
+/** What a stranger has to say, and how long it may take. */
+const HELLO_BYTES = 36;
+const HELLO_MS = 10_000;
+
+function bytesOf(change: Partial<Frame>): Buffer {
+  const frame = { dstId: 0, srcId: 1, authId: 1, handle: 2000, replyTo: 0, body: encodeValue(null) };
+  return Buffer.concat(encodeFrame({ encoding: Encoding.CBOR, ...frame, ...change }));
+}
+
+describe("the socket of a program's short ways", () => {
+  it("lies in a folder that only its user can enter, and is gone with the router", async () => {
+    const router = new Router();
+    const context = await router.local();
+    const [path] = await offerTo(context, false);
+    const folder = dirname(path);
+    const { mode, uid } = statSync(folder);
+    assert.deepEqual([mode & 0o777, uid], [0o700, process.getuid?.()]);
+    assert.ok(statSync(path).isSocket());
+    assert.ok(Buffer.byteLength(path) <= 103);
+    await router.shutdown();
+    assert.equal(existsSync(folder), false);
+  });
+
+  it("is gone when the program is killed", async () => {
+    const program = runProgram("short-way/waiting.mjs");
+    const path = await program.line();
+    assert.ok(existsSync(path));
+    program.process.kill("SIGKILL");
+    await program.ended;
+    const deadline = Date.now() + PATIENCE_MS;
+    while (existsSync(dirname(path)) && Date.now() < deadline) await pause(10);
+    assert.equal(existsSync(dirname(path)), false);
+  });
+
+  it("cannot be opened by another user", { skip: process.getuid?.() !== 0 && "Needs root" }, async () => {
+    await using router = new Router();
+    const [path] = await offerTo(await router.local(), false);
+    const script = `require("net").connect(${JSON.stringify(path)}).on("error", ({ code }) => console.log(code))`;
+    const child = spawn(process.execPath, ["-e", script], { uid: 65534, gid: 65534, cwd: "/" });
+    const [code] = await once(child.stdout, "data");
+    assert.equal(String(code).trim(), "EACCES");
+    await once(child, "close");
+  });
+
+  it("is closed to who says nothing, something else, or what was said before", async () => {
+    await using router = new Router();
+    const logs = collectLogs("warning");
+    const [own, other] = [await router.local(), await router.local()];
+    const [path, hello] = await offerTo(own, false);
+    const [, otherHello] = await offerTo(other, true);
+    await useShortWay(own);
+    const silent = await stranger(path);
+    const wrong = [
+      hello,
+      Buffer.concat([hello.subarray(0, 4), otherHello.subarray(4)]),
+      Buffer.alloc(HELLO_BYTES),
+      Buffer.alloc(HELLO_BYTES, 0xff),
+      Buffer.concat([otherHello, Buffer.alloc(1)]),
+    ];
+    for (const said of wrong) {
+      const { socket, heard, ended } = await stranger(path);
+      socket.write(said);
+      await ended;
+      assert.equal(heard().length, 0);
+    }
+    assert.equal(logs.records.length, wrong.length);
+    assert.equal(await own.call(remote.add, 1, 2), 3);
+    const since = Date.now();
+    await silent.ended;
+    assert.ok(Date.now() - since < HELLO_MS + PATIENCE_MS);
+    assert.equal(silent.heard().length, 0);
+    logs.stop();
+  });
+
+  it("is not needed: one that cannot be made leaves all as it is", async () => {
+    const { TMPDIR, XDG_RUNTIME_DIR } = process.env;
+    try {
+      process.env["TMPDIR"] = "/nowhere";
+      delete process.env["XDG_RUNTIME_DIR"];
+      await using router = new Router();
+      const context = await router.local();
+      for (let calls = 0; calls < 100; calls++) await context.call(remote.add, 1, 2);
+      assert.equal(hasShortWay(context), false);
+    } finally {
+      for (const [name, value] of Object.entries({ TMPDIR, XDG_RUNTIME_DIR })) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+    }
+  });
+
+  it("tells nobody its secrets", async () => {
+    await using router = new Router();
+    const logs = collectLogs("debug");
+    const context = await router.local();
+    const [, hello, proof] = await offerTo(context, false);
+    await useShortWay(context);
+    const text = [router.dump(), String(context.describe()), JSON.stringify(context.describe())];
+    for (const { message } of logs.records as LogRecord[]) text.push(message);
+    for (const secret of [hello.subarray(4), proof]) {
+      for (const form of ["hex", "base64", "latin1"] as const) {
+        assert.ok(!text.join("\n").includes(secret.toString(form)));
+      }
+      assert.ok(!text.join("\n").includes([...secret].slice(0, 4).join(",")));
+    }
+    assert.match(router.dump(), /; the short way: \d+ bytes sent/);
+    logs.stop();
+  });
+});
+
+describe("what comes by a short way", () => {
+  const forgeries: [title: string, bytes: Buffer, reason: RegExp][] = [
+    ["in the name of another context", bytesOf({ srcId: 2 }), /it has sent the short way from 2/],
+    ["in the name of the program", bytesOf({ srcId: 0 }), /it has sent the short way from 0/],
+    ["with the program's authority", bytesOf({ authId: 0 }), /authority 0/],
+    ["for another context", bytesOf({ dstId: 2 }), /to 2:2000/],
+    ["for the library", bytesOf({ handle: Handle.DEL_ROUTE }), /to 0:104/],
+    ["a part of something", bytesOf({ encoding: Encoding.PART }), /to 0:2000/],
+    ["too long", bytesOf({ body: [Buffer.alloc(20_000)] }), /exceeds maxMessageBytes/],
+    ["no frame", Buffer.from("x".repeat(100)), /bad magic/],
+  ];
+  for (const [title, bytes, reason] of forgeries) {
+    it(`ends the context if it is ${title}`, async () => {
+      await using router = new Router();
+      const logs = collectLogs("error");
+      const context = await router.local();
+      await router.local();
+      const offer = await offerTo(context, true);
+      const { socket, ended } = await impostor(offer);
+      const waiting = context.call(remote.echoLater, 0, PATIENCE_MS);
+      socket.write(bytes);
+      await assert.rejects(waiting, reason);
+      await ended;
+      // Nobody asks for its end.
+      const hold = setInterval(() => undefined, PATIENCE_MS);
+      await context.disconnected;
+      clearInterval(hold);
+      assert.equal(logs.records.length, 1);
+      assert.match(logs.records[0]?.message ?? "", reason);
+      logs.stop();
+    });
+  }
+
+  it("is what the context says, and nothing more: it is heard", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const heard = new Promise((resolve) => {
+      router.addHandler((message) => resolve([message.srcId, message.authId, message.decode()]), {
+        handle: 2000,
+      });
+    });
+    const { socket } = await impostor(await offerTo(context, true));
+    socket.write(bytesOf({ srcId: context.contextId, authId: context.contextId, body: encodeValue("it") }));
+    assert.deepEqual(await heard, [context.contextId, context.contextId, "it"]);
+  });
+
+  it("stops to be read while answers are not taken", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const { contextId } = context;
+    const { socket } = await impostor(await offerTo(context, true));
+    process.kill(await context.call(remote.pid), "SIGSTOP");
+    // Each is answered with a dead message, which nobody reads.
+    const asking = bytesOf({
+      srcId: contextId,
+      authId: contextId,
+      handle: 999_999,
+      replyTo: Handle.FIRST_REPLY,
+    });
+    const many = Buffer.concat(Array.from({ length: 1000 }, () => asking));
+    let rounds = 0;
+    while (
+      socket.write(many) ||
+      (await Promise.race([once(socket, "drain"), pause(2000, "full")])) !== "full"
+    ) {
+      rounds += 1;
+      assert.ok(rounds < 5000, "it is read on and on");
+    }
+    const { queuedBytes = 0 } = context.describe().link ?? {};
+    assert.ok(queuedBytes < 16 * 1024 * 1024, `${queuedBytes} bytes wait for it`);
+    process.kill(context.describe().connection?.pid as number, "SIGCONT");
+    await once(socket, "drain");
+  });
+
+  it("is not what a context writes past the library", async () => {
+    await using router = new Router();
+    const context = await nest(router, 2);
+    await useShortWay(context);
+    const waiting = context.call(remote.echoLater, 0, PATIENCE_MS);
+    context.callNoReply(order.writeToShortWay, bytesOf({ srcId: 0, authId: 0 }));
+    await assert.rejects(waiting, /it has sent the short way from 0, authority 0, to 0:2000/);
+  });
+
+  it("a sibling cannot confuse the order of a context's calls", async () => {
+    await using router = new Router();
+    const hop = await router.local();
+    const [victim, sibling] = [await router.local({ via: hop }), await router.local({ via: hop })];
+    await useShortWay(victim);
+    await sibling.call(sendFence, victim.contextId);
+    for (let calls = 0; calls < 100; calls++)
+      assert.equal(await victim.call(remote.add, calls, 1), calls + 1);
+  });
+});
+
+describe("a short way is offered", () => {
+  it("not with MITOGEN_SHORT_WAY=off", async () => {
+    process.env["MITOGEN_SHORT_WAY"] = "off";
+    try {
+      await using router = new Router();
+      const context = await router.local();
+      for (let calls = 0; calls < 100; calls++) await context.call(remote.add, 1, 2);
+      assert.equal(hasShortWay(context), false);
+    } finally {
+      delete process.env["MITOGEN_SHORT_WAY"];
+    }
+  });
+
+  it("not to a context that is called a few times", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    const before = context.describe().link?.messagesSent ?? 0;
+    for (let calls = 0; calls < 15; calls++) await context.call(process.cwd);
+    assert.equal((context.describe().link?.messagesSent ?? 0) - before, 15);
+  });
+
+  it("not to threads, nor to what is behind another kind of context", async () => {
+    await using router = new Router();
+    const thread = await router.thread();
+    const command = await router.exec({ command: ["env"] });
+    const behind = await router.local({ via: command });
+    for (const context of [thread, command, behind]) {
+      for (let calls = 0; calls < 100; calls++) await context.call(remote.add, 1, 2);
+      assert.equal(hasShortWay(context), false);
+    }
+  });
+
+  it("not over ssh, nor to another user", { skip: skipReason() }, async () => {
+    await using router = new Router();
+    const sudo = labMethods["sudo"] as (router: Router) => Promise<Context>;
+    for (const start of [() => router.ssh(sshTo("mitogen-dash")), () => sudo(router)]) {
+      const context = await start();
+      const behind = await router.local({ via: context });
+      for (const each of [context, behind]) {
+        for (let calls = 0; calls < 100; calls++) await each.call(remote.add, 1, 2);
+        assert.equal(hasShortWay(each), false);
+      }
+    }
+  });
+});

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { Context, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+
+/** More calls than a context gets before it is offered a short way, and than follow one that had to go the long way. */
+const WARM_CALLS = 30;
+/** A machine that is busy may take so long. */
+const PATIENCE_MS = 15_000;
+
+/** A context so many processes below this program, all of them local. */
+export async function nest(
+  router: Router,
+  depth: number,
+  options: { nodePath?: string } = {},
+): Promise<Context> {
+  let context: Context | undefined;
+  for (let level = 0; level < depth; level++) {
+    context = await router.local(context === undefined ? options : { ...options, via: context });
+  }
+  return context as Context;
+}
+
+export function hasShortWay(context: Context): boolean {
+  return context.describe().link?.shortWay !== undefined;
+}
+
+/** Calls a context until its calls take the short way. */
+export async function useShortWay(context: Context): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (let calls = 0; calls < WARM_CALLS || !hasShortWay(context); calls++) {
+    assert.ok(Date.now() < deadline, "there is no short way");
+    await context.call(remote.add, 1, 2);
+  }
+  const sent = (): number => context.describe().link?.shortWay?.bytesSent ?? 0;
+  const before = sent();
+  while (sent() === before) {
+    assert.ok(Date.now() < deadline, "the short way is not taken");
+    await context.call(remote.add, 1, 2);
+  }
+}
+
+export type Offer = [path: string, hello: Buffer, proof: Buffer];
+
+/** What a context is told about its short way. With `isKept` it does not hear of it. */
+export async function offerTo(context: Context, isKept: boolean): Promise<Offer> {
+  let offer: Offer | undefined;
+  const { callNoReply } = context;
+  context.callNoReply = (...call: unknown[]) => {
+    offer = call.slice(1) as Offer;
+    if (!isKept) Reflect.apply(callNoReply, context, call);
+  };
+  while (offer === undefined) await context.call(remote.add, 1, 2);
+  return offer;
+}
+
+export interface Stranger {
+  readonly socket: Socket;
+  heard(): Buffer;
+  readonly ended: Promise<unknown>;
+}
+
+/** A connection, and all that it has been told when it ended. */
+export async function stranger(path: string): Promise<Stranger> {
+  const socket = connect(path);
+  let heard = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
+    heard = Buffer.concat([heard, chunk]);
+  });
+  socket.on("error", () => undefined);
+  const ended = once(socket, "close");
+  await once(socket, "connect");
+  return { socket, heard: () => heard, ended };
+}
+
+/** The same, taken for the context. */
+export async function impostor([path, hello, proof]: Offer): Promise<Stranger> {
+  const found = await stranger(path);
+  found.socket.write(hello);
+  while (found.heard().length < proof.length) await once(found.socket, "data");
+  assert.deepEqual(found.heard().subarray(0, proof.length), proof);
+  return found;
+}
