@@ -13,7 +13,7 @@ import { callSite, withAwaitingSite, withCallSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import type { CallRecord } from "./in-flight.ts";
 import { Message } from "./message.ts";
-import { answerLocally, type ChainLink, sendPrepared } from "./outbox.ts";
+import { answerLocally, type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 import { PendingRequest } from "./pending-request.ts";
 import { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
@@ -21,6 +21,7 @@ import { isStreamLeft } from "./stream-left.ts";
 import { watchBounds } from "./wait.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
+type Cancellable = Outgoing & { isSent: boolean; givenUp?: Outgoing["givenUp"] };
 
 const NO_OPTIONS: CallOptions = {};
 /** So many calls in flight of one context know where they were made: docs/errors.md#stacks. */
@@ -46,9 +47,11 @@ export function call(
 }
 
 /** One call, from being made to its end. It is what `Context.describe` shows of it, too. */
-class PendingCall extends PendingRequest implements CallRecord {
+class PendingCall extends PendingRequest implements CallRecord, Cancellable {
   readonly name: FunctionName;
   readonly since: number = Date.now();
+  isSent = false;
+  givenUp: Cancellable["givenUp"];
   private readonly chain: ChainLink | undefined;
   private readonly site: (() => string) | undefined;
 
@@ -81,7 +84,7 @@ class PendingCall extends PendingRequest implements CallRecord {
 
   protected override giveUp(reason: unknown): void {
     this.fail(reason);
-    cancel(this.context, this.handle, reason, this.chain);
+    cancel(this.context, this.handle, reason, this.chain, this);
   }
 
   protected override what(): string {
@@ -104,8 +107,9 @@ export function callAsync(
   const record = { name, since: Date.now() };
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, record);
   const { handle, watchers } = receiver;
-  const outgoing = {
+  const outgoing: Cancellable & { isOver: boolean } = {
     isOver: false,
+    isSent: false,
     fail: (error: unknown): void => {
       if (isQuiet) logFailure(context, name, error, chain);
       answerLocally(context, handle, error);
@@ -114,7 +118,7 @@ export function callAsync(
   if (!receiver.isClosed) {
     const giveUp = (reason: unknown): void => {
       outgoing.isOver = true;
-      cancel(context, handle, reason, chain);
+      cancel(context, handle, reason, chain, outgoing);
       receiver.abort(reason);
     };
     if (options.timeoutMs !== undefined || options.signal !== undefined) {
@@ -145,9 +149,18 @@ export function callNoReply(
 }
 
 /** Tells the target that nobody waits for a call any more; where nothing can notice that, nothing happens. */
-function cancel(context: Context, callId: number, reason: unknown, chain: ChainLink | undefined): void {
+function cancel(
+  context: Context,
+  callId: number,
+  reason: unknown,
+  chain: ChainLink | undefined,
+  call: Cancellable,
+): void {
   const { router } = context;
-  if (chain !== undefined && !isStreamLeft(reason)) chain.failure ??= { error: reason };
+  if (!isStreamLeft(reason)) call.givenUp = { error: reason };
+  // The target does not know it. Its chain fails when its turn comes, so that the calls made before it still leave.
+  if (!call.isSent) return;
+  if (chain !== undefined) chain.failure ??= call.givenUp;
   const to = { dstId: context.contextId, handle: Handle.CANCEL_CALL };
   const say = (error: Error): void => router.route(Message.to(router, to, { value: [callId, error] }));
   try {

@@ -34,7 +34,7 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     bounds: (what, options) => readOptions(what, options, WAIT_OPTIONS),
     waits: (options) => readOptions("shut down a context", options, SHUTDOWN_OPTIONS).wait ?? true,
     newChain: (context) => new CallChain(context),
-    newHandle: () => randomHandle(router),
+    newHandle: ({ respondent }) => (respondent === undefined ? randomHandle(router) : undefined),
     newWindow: (contextId) => new Window(router, contextId),
     newCredits: () => new Credits(router),
   };

@@ -16,6 +16,10 @@ export interface ChainLink {
 export interface Outgoing {
   /** Nobody wants it any more. */
   readonly isOver: boolean;
+  /** Set when it leaves. */
+  isSent?: boolean;
+  /** Why its caller has given it up before it left, if that is a failure of its chain. */
+  readonly givenUp?: { readonly error: unknown } | undefined;
   /** It will not be sent. */
   fail(error: unknown): void;
 }
@@ -43,9 +47,15 @@ export function sendPrepared(
 }
 
 function send(context: Context, frame: Frame, chain: ChainLink | undefined, call: Outgoing): void {
-  if (call.isOver) return;
-  if (chain?.failure === undefined) context.router.routeFrame(frame);
-  else call.fail(chain.failure.error);
+  if (call.isOver) {
+    // Now, in its turn: the calls made before it have left.
+    if (chain !== undefined) chain.failure ??= call.givenUp;
+    return;
+  }
+  if (chain?.failure === undefined) {
+    call.isSent = true;
+    context.router.routeFrame(frame);
+  } else call.fail(chain.failure.error);
 }
 
 function failUnsent(chain: ChainLink | undefined, call: Outgoing, error: unknown): void {

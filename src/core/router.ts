@@ -57,7 +57,11 @@ export interface Features {
   waits(options: { wait?: boolean }): boolean;
   newChain(context: Context): CallChain;
   describe(context: Context): ContextDescription;
-  newHandle(): number;
+  /**
+   * For a handler of everybody, one that is hard to guess; for one of a `respondent` none, that is the next of those for answers. Answers never take a
+   * short way: the main thread may wait for one without its event loop.
+   */
+  newHandle(options: HandlerOptions): number | undefined;
   newWindow(contextId: number): Window;
   newCredits(): Credits;
 }
@@ -143,7 +147,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
       return fn(new Message(this, frame));
     };
     return this.listen(onFrame, {
-      handle: options.handle ?? this.features?.newHandle(),
+      handle: options.handle ?? this.features?.newHandle(options),
       isPersistent: options.persist ?? true,
       policy: this.framePolicy(options.policy),
       respondentId: options.respondent?.contextId,

@@ -1,4 +1,5 @@
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
+import { ThreadLink } from "../core/thread-link.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -37,11 +38,13 @@ export class ModuleForwarder {
       crossed = new Set();
       this.#crossed.set(peer, crossed);
     }
+    // A thread has no broker thread, which would keep what has crossed.
+    const keeps = !(peer.link instanceof ThreadLink);
     let count = 0;
     let bytes = 0;
     let entries: ModuleEntry[] = [];
     for (const [id, hash] of modules) {
-      const packed = crossed.has(hash) ? null : (this.#find(hash) ?? null);
+      const packed = keeps && crossed.has(hash) ? null : (this.#find(hash) ?? null);
       crossed.add(hash);
       const needed = (packed?.length ?? 0) + id.length * 3 + ENTRY_BYTES;
       if (entries.length > 0 && bytes + needed > this.#router.maxMessageBytes) {

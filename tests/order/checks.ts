@@ -3,12 +3,6 @@ import type { OrderedCall } from "./calls.ts";
 import type { Notes } from "./functions.ts";
 import type { Round } from "./round.ts";
 
-/**
- * Known, and to be false once it is mended: a call that waits for its modules, and so has not been sent, fails when a later one of
- * its chain is given up.
- */
-const FAILS_UNSENT = true;
-
 type Say = (what: string) => void;
 
 export function brokenPromises(round: Round, notes: Notes): string[] {
@@ -111,9 +105,9 @@ function checkChain(
   checkAscending(seen.map(Math.abs), "of a chain took its turn", say);
   const isInTurns = seen.every((step, at) => (at % 2 === 0 ? step > 0 : step === -(seen[at - 1] as number)));
   if (!isInTurns) say(`calls of a chain overlapped: ${seen}`);
-  let state = new ChainState(steps);
-  for (const [index, step] of steps.entries()) {
-    if (step === "reset") state = new ChainState(steps.slice(index + 1));
+  let state = new ChainState();
+  for (const step of steps) {
+    if (step === "reset") state = new ChainState();
     else state.next(step, begun.has(step.n), say);
   }
 }
@@ -121,15 +115,8 @@ function checkChain(
 /** What is known of a chain since its last reset, from the calls before. */
 class ChainState {
   /** Those that it may have failed by: one that was given up may have been over by then, or not. */
-  readonly #suspects: OrderedCall[];
+  readonly #suspects: OrderedCall[] = [];
   #hasFailed = false;
-
-  /** `steps` are those from the reset on. */
-  constructor(steps: readonly (OrderedCall | "reset")[]) {
-    const end = steps.indexOf("reset");
-    const calls = (end < 0 ? steps : steps.slice(0, end)) as readonly OrderedCall[];
-    this.#suspects = FAILS_UNSENT ? calls.filter(({ event }) => event.givenUp !== undefined) : [];
-  }
 
   next(call: OrderedCall, hasBegun: boolean, say: Say): void {
     const { n, event, error } = call;

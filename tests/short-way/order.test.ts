@@ -31,6 +31,34 @@ function freshModule(name: string): typeof order.note {
   return ref<typeof order.note>(pathToFileURL(path), "note") as never;
 }
 
+describe("a module that is asked for while the main thread waits for it", () => {
+  for (const depth of [1, 3]) {
+    it(`comes to a context ${depth} deep that is called by its short way, and imports mitogen`, {
+      timeout: 60_000,
+    }, async () => {
+      await using router = new Router();
+      const context = await nest(router, depth);
+      await context.call(withMitogen.isMainHere);
+      const asking = join(folder, `asking-${depth}.cjs`);
+      writeFileSync(asking, "exports.ask = (name) => require(name);\n");
+      const ask = ref<(name: string) => string>(pathToFileURL(asking), "ask");
+      for (const name of ["first", "second"]) {
+        await useShortWay(context);
+        const asked = join(folder, `${name}-${depth}.cjs`);
+        writeFileSync(asked, `module.exports = "${name}";\n`);
+        router.modules.allow(pathToFileURL(asked).href);
+        // From the second on the function is there: this call takes the short way itself.
+        const calls = [
+          context.call(remote.add, 1, 1),
+          context.call(ask, asked),
+          context.call(remote.add, 2, 1),
+        ];
+        assert.deepEqual(await Promise.all(calls), [2, name, 3]);
+      }
+    });
+  }
+});
+
 describe("one order over two ways:", () => {
   for (const depth of [1, 3]) {
     it(`calls, with what they need and whatever their size, to a context ${depth} deep`, async () => {

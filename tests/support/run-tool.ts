@@ -15,6 +15,8 @@ export const temporary: string = join(folder, "tmp");
 /** What is copied. */
 export const tree: string = join(folder, "tree");
 process.env["TMPDIR"] = temporary;
+// The socket of the router's short ways lasts as long as the router.
+process.env["XDG_RUNTIME_DIR"] = folder;
 mkdirSync(temporary);
 before(() => makeTree(tree));
 after(() => rmSync(folder, { recursive: true, force: true }));
