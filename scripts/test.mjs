@@ -37,7 +37,7 @@ const FIRST = [
  * the lab's servers compute as well.
  */
 const CONCURRENCY = Math.max(2, availableParallelism()) * (process.env.CI === "true" ? 1 : 2) + 1;
-const MASTER_FOLDERS = /[/\\](conformance|e2e|loader|order)[/\\]/;
+const MASTER_FOLDERS = /[/\\](conformance|counts|e2e|loader|order)[/\\]/;
 // Who sees only the end of what CI printed has to find there why it failed.
 const SHOWN_LINES_PER_RUN = 60;
 const FAILING_TESTS = /^✖ failing tests:/;

@@ -17,6 +17,7 @@ const LAB = [
   "procps",
   "rsync",
   "git",
+  "strace",
 ];
 const PEERS = ["python3-mitogen"];
 const METHODS = [
