@@ -2,8 +2,9 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
+import { closeSync, copyFileSync, createReadStream, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
@@ -15,24 +16,53 @@ export function bareCopy(source, target) {
   let child;
   return {
     before: async () => {
-      child = spawn(process.execPath, [self, target], { stdio: ["pipe", "pipe", "inherit"] });
-      await once(child.stdout, "data");
+      child = await startWriter([process.execPath, self, target]);
     },
-    run: async () => {
-      const start = performance.now();
-      const theirs = text(child.stdout);
-      const hash = createHash("sha256");
-      for await (const piece of createReadStream(source, { highWaterMark: PIECE_BYTES })) {
-        const isTaken = child.stdin.write(piece);
-        hash.update(piece);
-        if (!isTaken) await once(child.stdin, "drain");
-      }
-      child.stdin.end();
-      if ((await theirs) !== hash.digest("hex")) throw new Error("The copy differs");
-      return performance.now() - start;
-    },
+    run: () => timed(() => send(child, source)),
     close: () => child?.stdin.destroy(),
   };
+}
+
+/** The same over ssh; connect and end are part of a run. */
+export function bareCopyOverSsh(source, target, lab) {
+  // The account there cannot read this one.
+  const script = join(dirname(source), "copy.mjs");
+  copyFileSync(self, script);
+  const argv = ["ssh", ...lab.args, `${lab.account.name}@${lab.host}`, "node", script, target];
+  return {
+    run: () =>
+      timed(async () => {
+        const child = await startWriter(argv);
+        const ended = once(child, "close");
+        await send(child, source);
+        await ended;
+      }),
+  };
+}
+
+/** A process that writes what it reads, once it reads. */
+async function startWriter([command, ...args]) {
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+  await once(child.stdout, "data");
+  return child;
+}
+
+async function send({ stdin, stdout }, source) {
+  const theirs = text(stdout);
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(source, { highWaterMark: PIECE_BYTES })) {
+    const isTaken = stdin.write(piece);
+    hash.update(piece);
+    if (!isTaken) await once(stdin, "drain");
+  }
+  stdin.end();
+  if ((await theirs) !== hash.digest("hex")) throw new Error("The copy differs");
+}
+
+async function timed(work) {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
 }
 
 if (process.argv[1] === self) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { labSsh } from "../lab.mjs";
 import { Ours, timed } from "../ours.mjs";
 import { timeCommand } from "../peers/command.mjs";
-import { bareCopy } from "../peers/copy.mjs";
+import { bareCopy, bareCopyOverSsh } from "../peers/copy.mjs";
 import { MitogenPeer } from "../peers/mitogen.mjs";
 import { scratchFolder } from "../scratch.mjs";
 
@@ -72,6 +72,10 @@ export const rows = [
             const args = ["--whole-file", "-e", ssh, source, `${lab.account.name}:${target}`];
             return { run: () => timeCommand("rsync", args) };
           }),
+      },
+      {
+        name: "floor: bare Node over ssh, SHA-256 at both ends",
+        start: () => sendingOverSsh(({ source, target, lab }) => bareCopyOverSsh(source, target, lab)),
       },
     ],
   },
