@@ -1,11 +1,18 @@
-// So many bare Node children, each started by a shell, sent as much as a context is and asked for an answer: what that costs this
-// process in CPU milliseconds per child.
+// So many bare Node children, each started by a shell, sent as much as a context is and asked for an answer; then one message to each and
+// back. What that costs this process in CPU milliseconds per child.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
 const count = Number(process.argv[2]);
 const PAYLOAD = Buffer.alloc(20_000, 7);
-const ECHO = 'process.stdin.once("data", () => process.stdout.write("!")).resume()';
+const MESSAGE = Buffer.alloc(90, 7);
+const ECHO = `let left = ${PAYLOAD.length};
+process.stdin.on("data", ({ length }) => {
+  left -= length;
+  if (left > 0) return;
+  left = ${MESSAGE.length};
+  process.stdout.write("!");
+});`;
 
 async function one() {
   // What a shell runs in the background has an empty stdin, unless it is named.
@@ -16,9 +23,18 @@ async function one() {
   return child;
 }
 
-const own = process.cpuUsage();
-const children = await Promise.all(Array.from({ length: count }, one));
-const { user, system } = process.cpuUsage(own);
-const value = (user + system) / 1000 / count;
-console.log(JSON.stringify({ connect: { value, cpu: value } }));
+async function cost(work) {
+  const own = process.cpuUsage();
+  const results = await Promise.all(Array.from({ length: count }, work));
+  const { user, system } = process.cpuUsage(own);
+  const value = (user + system) / 1000 / count;
+  return { results, cost: { value, cpu: value } };
+}
+
+const { results: children, cost: connect } = await cost(one);
+const { cost: call } = await cost(async (_, at) => {
+  children[at].stdin.write(MESSAGE);
+  await once(children[at].stdout, "data");
+});
+console.log(JSON.stringify({ connect, call }));
 for (const child of children) child.stdin.end();

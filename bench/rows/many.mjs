@@ -36,6 +36,12 @@ export const rows = [
     unit: "µs",
     pairs: 3,
     ours: (library) => many(library, "call", [CALLED]),
-    peers: [{ name: "–", goal: { atMost: 60 } }],
+    peers: [
+      { name: "–", goal: { atMost: 60 } },
+      {
+        name: "floor: bare Node children, a message to each and back",
+        start: () => youngBare("bare-many.mjs", { args: [String(CALLED)], pick: ({ call }) => call }),
+      },
+    ],
   },
 ];
