@@ -11,8 +11,10 @@ export interface ConnectDetails {
   stage: ConnectStage;
   /** The connection method, `"ssh"`. */
   method: string;
-  /** What was started, secrets masked. */
+  /** What was started, secrets masked. Does not print by itself, and is not part of JSON. */
   argv: readonly string[];
+  /** The same as one line for a POSIX shell, whole. Does not print by itself either. */
+  command: string;
   exitCode: number | null;
   signal: string | null;
   /** The last lines of diagnostics that came back, oldest first. */
@@ -20,13 +22,32 @@ export interface ConnectDetails {
   durationMs: number;
   /** What to try, or an empty string. */
   hint: string;
+  /** The target's, in Node's words, if it has said: `linux`. */
+  platform?: string;
+  /** `x64`, `arm64`. */
+  arch?: string;
 }
 
+/** What a connect may fail of, beside what the classes stand for: `code` of a {@link StreamError}. */
+export type ConnectCode =
+  | "ERR_NO_NODE"
+  | "ERR_NODE_VERSION"
+  | "ERR_REFUSED"
+  | "ERR_UNREACHABLE"
+  | "ERR_UNKNOWN_HOST"
+  | "ERR_UNKNOWN_USER"
+  | "ERR_UNKNOWN_CONTAINER"
+  | "ERR_TOO_MANY_SESSIONS"
+  | "ERR_NO_SHELL"
+  | "ERR_COMMAND_FORCED"
+  | "ERR_POLICY";
+
 /**
- * What a connect was waiting for: the tool to start, the target's shell to answer, node to be found and to
- * evaluate the payload, the greeting to be accepted.
+ * What a connect was waiting for: `spawn`, the tool to start; `transport`, the tool to get there and its questions to be answered; `shell`, after a
+ * login, a shell that runs our command (ssh only: other tools do not tell the two apart); `node`, node to be found and to evaluate the payload;
+ * `ready`, the greeting to be accepted.
  */
-export type ConnectStage = "spawn" | "transport" | "node" | "ready";
+export type ConnectStage = "spawn" | "transport" | "shell" | "node" | "ready";
 
 /** The base of all errors of this library. */
 export class MitogenError extends Error {
@@ -63,12 +84,16 @@ export class ProtocolError extends MitogenError {
 export class TimeoutError extends MitogenError {
   override readonly code: string = "ERR_TIMEOUT";
   declare readonly details?: ConnectDetails;
+  /** Of a connect: the first sentence of the message. */
+  declare readonly summary?: string;
 }
 
-/** A context could not be started, or a link broke while starting it. */
+/** A context could not be started, or a link broke while starting it. Its `code` may be a {@link ConnectCode}. */
 export class StreamError extends MitogenError {
   override readonly code: string = "ERR_STREAM";
   declare readonly details?: ConnectDetails;
+  /** Of a connect: one sentence, what failed, because of what, and what to do. The message goes on with what the tool said. */
+  declare readonly summary?: string;
 }
 
 /** The process ended, or closed its output, before the context was ready. */

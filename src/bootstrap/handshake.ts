@@ -34,7 +34,7 @@ export class Handshake {
       const start = bytes.indexOf(this.#mark);
       if (start < 0) {
         // A marker may have been cut anywhere; all before its possible start is noise.
-        const kept = Math.min(bytes.length, this.#mark.length - 1);
+        const kept = this.cutMark(bytes);
         this.noise(bytes.subarray(0, bytes.length - kept));
         this.#pending = Buffer.from(bytes.subarray(bytes.length - kept));
         return events;
@@ -79,6 +79,13 @@ export class Handshake {
     const ready = text.startsWith(":ready ") ? parseReady(text.slice(7)) : undefined;
     // A copy: the chunk's memory may be the stream's.
     return ready && { kind: "ready", ready, rest: Buffer.from(bytes.subarray(end + 1)) };
+  }
+
+  /** How many bytes at the end may be the beginning of a marker. */
+  private cutMark(bytes: Buffer): number {
+    let kept = Math.min(bytes.length, this.#mark.length - 1);
+    while (kept > 0 && !bytes.subarray(-kept).equals(this.#mark.subarray(0, kept))) kept -= 1;
+    return kept;
   }
 
   private noise(bytes: Buffer): void {

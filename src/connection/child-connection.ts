@@ -9,26 +9,24 @@ import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
 import { commandLine } from "../core/option-types.ts";
 import { show, takeOption } from "../core/options.ts";
-import { limitHint } from "../core/system-limits.ts";
 import { startTimer } from "../core/wait.ts";
-import { CancelledError, type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
+import { CancelledError, type ConnectStage, StreamError } from "../errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { messageOf } from "../wire/thrown.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
+import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
 import type { PasswordOptions } from "./dialogue.ts";
-import { crashHint, SILENT_NODE_HINT } from "./exit-hint.ts";
 import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
-import { printExit, ToolProcess } from "./tool-process.ts";
+import { ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */
 const MIN_NODE: readonly [number, number] = [12, 22];
 /** A connect that failed is not waited for: its process is told to end at once. */
 const FAILED_GRACE_MS = 50;
-
-/** What script(1) of util-linux, of busybox and of the BSDs, and Python say where terminals have run out. */
-const NO_TERMINAL = /failed to create pseudo-terminal|can't (find free|open) pty|openpty|out of pty devices/;
+/** So much of the payload is nobody's words but our own, coming back. */
+const ECHO_BYTES = 16;
 
 const log = getLogger("mitogen.connect");
 
@@ -41,6 +39,14 @@ export interface Connected {
   readonly argv: readonly string[];
 }
 
+/** Of a connect that is tried once more. */
+export interface EarlierTries {
+  /** When the first began. */
+  readonly startedAt: number;
+  /** The last has failed without a word. */
+  readonly wasSilent: boolean;
+}
+
 /**
  * One connect, from spawn to greeting. Where the tool asks nothing, payload and configuration are written at once, so after the transport is
  * up it takes one round trip. Whatever happens it ends: ready, with an error that says how far it came, or by its timeout.
@@ -51,21 +57,27 @@ export class ConnectAttempt<O extends ConnectOptions> {
   readonly #nonce: string = randomBytes(8).toString("hex");
   readonly #history: History = new History();
   readonly #outcome: Deferred<Connected> = new Deferred();
-  readonly #startedAt: number = Date.now();
+  readonly #startedAt: number;
+  readonly #wasSilent: boolean;
   #argv: string[];
   #handshake: Handshake;
   #conversation: Conversation | undefined;
   #firstBytes: readonly Uint8Array[] = [];
   #stage: ConnectStage = "spawn";
+  #system: { platform?: string; arch?: string } = {};
+  /** The end of what came that may be the beginning of an echo. */
+  #heard: Buffer = Buffer.alloc(0);
   #tool: ToolProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
   #reaped: Promise<void> = Promise.resolve();
 
   /** Throws for options that make no command line. */
-  constructor(method: ConnectionMethod<O>, options: O) {
+  constructor(method: ConnectionMethod<O>, options: O, earlier?: EarlierTries) {
     this.#method = method;
     this.#options = options;
+    this.#startedAt = earlier?.startedAt ?? Date.now();
+    this.#wasSilent = earlier?.wasSilent === true;
     this.#argv = this.argvFor(this.bootLine(false));
     this.#handshake = this.newHandshake();
   }
@@ -73,11 +85,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
   /** Starts it. `config` is the child's configuration, sent behind the payload. */
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
-    this.#timer = startTimer(timeoutMs, () => {
-      const question = this.#stage === "transport" ? this.#conversation?.openText : undefined;
-      const silent = this.#stage === "node" && this.#history.toString() === "" ? SILENT_NODE_HINT : "";
-      const hint = question ? `it may be waiting for an answer to ${JSON.stringify(question)}` : silent;
-      this.fail({ type: TimeoutError, message: `connection timed out after ${timeoutMs} ms`, hint });
+    // Those of all tries together.
+    const leftMs = Math.max(1, timeoutMs - (Date.now() - this.#startedAt));
+    this.#timer = startTimer(leftMs, () => {
+      const isSilent = this.#history.toString() === "";
+      const question = this.#conversation?.openText ?? "";
+      this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, question, isSilent));
     });
     this.#firstBytes = [payloadBytes(), ...encodeFrame(configFrame(config))];
     this.guard(() => {
@@ -129,11 +142,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
     try {
       tool = new ToolProcess(this.#argv, { terminal, mark: this.#nonce });
     } catch (error) {
-      this.failToStart(error as Error);
+      this.fail(notStarted(error as Error));
       return;
     }
     this.#tool = tool;
-    tool.exited.catch((error) => this.failToStart(error));
+    tool.exited.catch((error) => this.fail(notStarted(error)));
     if (tool.pid === undefined) return;
     this.#stage = "transport";
     const { password } = this.#options as PasswordOptions;
@@ -162,7 +175,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.guard(() => {
       const events = this.#handshake.push(chunk);
       // Some tools ask on their stdout; from the first marker on it is the child's.
-      if (events.length === 0 && this.#stage === "transport") this.#conversation?.push("stdout", chunk);
+      const isTools = this.#stage === "transport" || this.#stage === "shell";
+      if (events.length === 0 && isTools) this.#conversation?.push("stdout", chunk);
       for (const event of events) this.onEvent(event);
     });
   };
@@ -172,6 +186,19 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.onNoise("stderr", chunk);
     this.guard(() => this.#conversation?.push("stderr", chunk));
   };
+
+  private onStdoutNoise(bytes: Buffer): void {
+    if (this.#stage === "transport" && this.#method.ownExitCode !== undefined) this.#stage = "shell";
+    if (this.isEcho(bytes)) this.fail(echoed(this.#method));
+    else this.onNoise("stdout", bytes);
+  }
+
+  /** Whether the payload comes back: it would fill the error, and nothing would ever end it. */
+  private isEcho(bytes: Buffer): boolean {
+    const all = Buffer.concat([this.#heard, bytes]);
+    this.#heard = Buffer.from(all.subarray(-(ECHO_BYTES - 1)));
+    return all.includes(payloadBytes().subarray(0, ECHO_BYTES));
+  }
 
   private onNoise(stream: string, bytes: Buffer): void {
     const lines = this.#history.push(stream, bytes);
@@ -189,14 +216,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
         this.sendFirstBytes();
         return;
       case "noNode":
-        this.fail({
-          type: EofError,
-          message: `no node was found on the target (${event.system})`,
-          hint: "pass nodePath, or put node in the PATH of non-interactive logins",
-        });
+        this.#stage = "node";
+        this.#system = systemOf(event.system);
+        this.fail(noNode(event.system));
         return;
       case "oldNode":
-        this.failOldNode(event.version);
+        this.fail(nodeTooOld(event.version, MIN_NODE.join(".")));
         return;
       case "ready":
         this.onReady(event.ready, event.rest);
@@ -205,9 +230,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
 
   private onReady(ready: Ready, rest: Buffer): void {
     this.#stage = "ready";
+    this.#system = { platform: ready.platform, arch: ready.arch };
     const [major, minor] = ready.nodeVersion.split(".").map(Number) as [number, number];
     if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1])) {
-      this.failOldNode(ready.nodeVersion);
+      this.fail(nodeTooOld(ready.nodeVersion, MIN_NODE.join(".")));
       return;
     }
     if (ready.protocolVersion !== PROTOCOL_VERSION) {
@@ -234,39 +260,26 @@ export class ConnectAttempt<O extends ConnectOptions> {
       void this.startOnTerminal(true);
       return;
     }
-    const verdict = this.#method.diagnose?.(this.#history.lines(), this.#options);
-    if (verdict !== undefined) {
-      this.fail(verdict);
-      return;
-    }
+    const lines = this.#history.lines();
+    const [command = ""] = this.#argv;
+    const isMissing = terminal !== undefined && lines.some((line) => isNotFound(line, command));
+    if (isMissing && this.#stage === "transport") this.#stage = "spawn";
+    const verdict = this.#method.diagnose?.(lines, this.#options);
     const exit = tool.exit ?? { code: null, signal: null };
-    const message = `the process ${printExit(exit)} before the context was ready`;
-    this.fail({ type: EofError, message, hint: this.exitHint(exit.code, terminal) });
-  }
-
-  private exitHint(code: number | null, terminal: Terminal | undefined): string {
-    if (terminal !== undefined && NO_TERMINAL.test(this.#history.toString())) {
-      return "no terminal is left there: end programs that hold one, or raise the limit, on Linux sysctl kernel.pty.max";
-    }
-    if (code !== 127 && code !== 126) {
-      const crash = this.#stage === "transport" ? "" : crashHint(this.#history.toString(), code);
-      return crash || (this.#method.hint ?? "");
-    }
-    if (this.#stage !== "transport") return "see whether nodePath names a node of the target";
-    // Behind a terminal it was a shell that did not find the tool.
-    return terminal === undefined ? "see whether the target has sh" : notFoundHint(this.#argv[0]);
-  }
-
-  private failOldNode(version: string): void {
-    const message = `node ${version} on the target is too old, ${MIN_NODE.join(".")} is the oldest that works`;
-    this.fail({ type: StreamError, message, hint: "pass nodePath for a newer one" });
-  }
-
-  private failToStart(error: NodeJS.ErrnoException): void {
-    const message = `could not be started: ${error.message}`;
-    const hint = error.code === "ENOENT" ? notFoundHint(error.path) : limitHint(error);
-    const isNamed = message.endsWith(hint);
-    this.fail({ type: StreamError, message, hint: isNamed ? "" : hint, cause: error });
+    const { nodePath } = this.#options;
+    const [node] = nodePath === undefined ? this.#method.nodeCommand : [nodePath].flat();
+    this.fail(
+      verdict ??
+        whyEnded({
+          method: this.#method,
+          tool: command,
+          node,
+          stage: this.#stage,
+          exit,
+          lines: lines.map((line) => this.masked(line)),
+          terminal,
+        }),
+    );
   }
 
   private fail(failure: Failure): void {
@@ -282,6 +295,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       stderr: this.masked(this.#history.toString()),
       durationMs: Date.now() - this.#startedAt,
       hint: "",
+      ...this.#system,
     });
     this.#tool?.hangUp();
     if (this.#tool !== undefined) this.#reaped = this.#tool.end(FAILED_GRACE_MS);
@@ -300,7 +314,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private newHandshake(): Handshake {
-    return new Handshake(this.#nonce, (noise) => this.onNoise("stdout", noise));
+    return new Handshake(this.#nonce, (noise) => this.onStdoutNoise(noise));
   }
 
   /** Checked in any case: spawn takes only strings, and so do all who print it. */
@@ -328,10 +342,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
       },
       nonce,
       hasTerminal,
+      wasSilent: this.#wasSilent,
     };
   }
 }
 
-function notFoundHint(program: string | undefined): string {
-  return `see whether ${program} is installed and in PATH`;
+/** What the shell that a terminal is started with says of a tool that is not there. */
+function isNotFound(line: string, command: string): boolean {
+  return line.includes(command) && /not found|no such file/i.test(line);
 }

@@ -6,7 +6,7 @@ import { getLogger } from "../core/log.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { ConnectAttempt } from "./child-connection.ts";
+import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
 import { localMethod } from "./local.ts";
@@ -86,21 +86,17 @@ export class Children {
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
-    const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
-    const deadline = Date.now() + wholeMs;
+    const startedAt = Date.now();
+    const deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
+    let wasSilent = false;
     for (let turn = 1; ; turn++) {
       try {
-        return await this.startOnce(
-          method,
-          // What the first is given stands in its error: the caller's own number, not what a clock leaves of it.
-          { ...options, timeoutMs: turn === 1 ? wholeMs : Math.max(1, deadline - Date.now()) },
-          identity,
-          onConnected,
-        );
+        return await this.startOnce(method, options, identity, { startedAt, wasSilent }, onConnected);
       } catch (error) {
         const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
         const isLast = turn > MAX_RETRIES || Date.now() + delayMs >= deadline;
         if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
+        wasSilent = (error as { details?: ConnectDetails }).details?.stderr === "";
         log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);
         await this.pause(delayMs, method, identity);
       }
@@ -111,10 +107,11 @@ export class Children {
     method: ConnectionMethod<O>,
     options: O,
     identity: ChildIdentity,
+    earlier: EarlierTries,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
     // Made first: options that make no command line are refused before anything else happens.
-    const attempt = new ConnectAttempt(method, options);
+    const attempt = new ConnectAttempt(method, options, earlier);
     if (this.#isClosed) throw cancelled(method, "the router has been shut down");
     this.#attempts.set(identity.contextId, attempt);
     try {

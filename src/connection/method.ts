@@ -10,7 +10,7 @@ import {
   text,
 } from "../core/option-types.ts";
 import { misuse, type OptionTable, type OptionType, readOptions, show, takeOption } from "../core/options.ts";
-import type { HostKeyError, PasswordError, StreamError } from "../errors.ts";
+import type { ConnectCode, HostKeyError, PasswordError, StreamError } from "../errors.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import type { Dialogue } from "./dialogue.ts";
 
@@ -45,12 +45,18 @@ export interface BootLine {
   readonly nonce: string;
   /** The tool will have a controlling terminal, with its diagnostics and its questions on it; stdin and stdout stay pipes. */
   readonly hasTerminal: boolean;
+  /** The tool has failed before and said nothing: it may be asked to say more. */
+  readonly wasSilent?: boolean;
 }
 
 /** What went wrong, read from the tool's own words. */
 export interface Verdict {
   readonly type: typeof StreamError | typeof PasswordError | typeof HostKeyError;
+  /** The error's `code`, in place of that of its class. */
+  readonly code?: ConnectCode | undefined;
+  /** What happened, without a full stop. */
   readonly message: string;
+  /** What to do, or an empty string. */
   readonly hint: string;
 }
 
@@ -79,6 +85,11 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
    * other's end. Contexts of any other method ask the one that started them for signs of life: docs/connections.md#dead-peers.
    */
   readonly isLocal?: boolean;
+  /**
+   * The exit code of the tool's own failures. For a tool that has one, any other code, and all that comes on its stdout, is the target's: the login
+   * has succeeded.
+   */
+  readonly ownExitCode?: number;
   /** Appended to the error of a process that ended without a greeting, where nothing better is known. */
   readonly hint?: string;
   /** The context's name when the caller gave none. `pid` is the child's own claim. */

@@ -95,14 +95,15 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     sshDebugLevel: integer(0, 3),
   },
   nodeCommand: [],
+  ownExitCode: 255,
   contextName: ({ hostname, port }) =>
     `ssh.${hostname}${port === undefined || port === 22 ? "" : `:${port}`}`,
   argv(options, boot) {
     const { checkHostKeys = "enforce", sshDebugLevel = 0 } = options;
     const argv = [options.sshPath ?? "ssh"];
     if (sshDebugLevel > 0) argv.push(...Array(sshDebugLevel).fill("-v"));
-    // Banners go to stderr at INFO: they are not our diagnostics.
-    else argv.push("-o", "LogLevel=ERROR");
+    // Banners go to stderr at INFO: they are not our diagnostics. But much of why ssh ends is told at that level alone.
+    else argv.push("-o", `LogLevel=${boot.wasSilent === true && !boot.hasTerminal ? "INFO" : "ERROR"}`);
     if (options.username !== undefined) argv.push("-l", options.username);
     if (options.port !== undefined) argv.push("-p", String(options.port));
     const isExplicit = options.identityFile !== undefined || options.password !== undefined;

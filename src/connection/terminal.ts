@@ -9,6 +9,8 @@ import { quoteForSh } from "./shell-quote.ts";
  */
 export interface Terminal {
   readonly name: string;
+  /** How the tool has ended is not known. */
+  readonly losesExitCode?: boolean;
   /** The command line that runs `argv` so. The tool's stderr is the terminal. */
   wrap(argv: readonly string[]): string[];
   /** In place of this process's own environment. */
@@ -49,7 +51,10 @@ async function searchTerminal(): Promise<Terminal> {
 export const utilLinux: Terminal = viaScript("script of util-linux", (line) => ["-qefc", line, "/dev/null"]);
 
 /** Alpine and other small systems. The tool's exit code is lost. */
-export const busybox: Terminal = viaScript("script of busybox", (line) => ["-qfc", line, "/dev/null"]);
+export const busybox: Terminal = {
+  ...viaScript("script of busybox", (line) => ["-qfc", line, "/dev/null"]),
+  losesExitCode: true,
+};
 
 /** By what Node calls the platform. */
 const BSD: Readonly<Record<string, Terminal>> = {

@@ -136,6 +136,16 @@ test("Handshake.end tells what was held back, once; after ready there is nothing
   assert.deepEqual(noise, ["\n"]);
 });
 
+test("Handshake tells noise at once that cannot be the beginning of a marker, so that the order of two streams is kept", () => {
+  const noise: string[] = [];
+  const handshake = new Handshake(NONCE, (bytes) => noise.push(bytes.toString()));
+  handshake.push(Buffer.from("first\n"));
+  assert.deepEqual(noise, ["first\n"]);
+  handshake.push(Buffer.from(`second${NONCE.slice(0, 3)}`));
+  handshake.push(Buffer.from("third"));
+  assert.equal(noise.join(""), `first\nsecond${NONCE.slice(0, 3)}third`);
+});
+
 test("Handshake's rest is a copy: the chunk may be used again", () => {
   const chunk = Buffer.from(`${READY}rest`);
   const [event] = new Handshake(NONCE, () => undefined).push(chunk) as [HandshakeEvent & { kind: "ready" }];

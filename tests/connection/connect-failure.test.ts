@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
+import { bootCommand } from "../../src/bootstrap/command.ts";
 import { connectFailure, printCommand } from "../../src/connection/connect-failure.ts";
+import { lastWords, readableWords } from "../../src/connection/last-words.ts";
 import { quoteForSh } from "../../src/connection/shell-quote.ts";
 import { type ConnectDetails, PasswordError } from "../../src/errors.ts";
 
@@ -43,9 +45,9 @@ test("printCommand shows long words cut, and on one line", () => {
   assert.match(shown, /^sh -c 'exec x+…'$/);
 });
 
-test("connectFailure says what happened, the cure, the command and the tool's words, and keeps the cause", () => {
-  const known: ConnectDetails = {
-    stage: "transport",
+test("connectFailure says in one sentence what happened and the cure, then the tool's words, and keeps the cause", () => {
+  const known = {
+    stage: "transport" as const,
     method: "sudo",
     argv: ["sudo", "-u", "a b"],
     exitCode: 1,
@@ -58,14 +60,31 @@ test("connectFailure says what happened, the cure, the command and the tool's wo
   const failure = { type: PasswordError, message: "it is wrong", hint: "try another", cause };
   const error = connectFailure(failure, known) as PasswordError & { details: ConnectDetails };
   assert.ok(error instanceof PasswordError);
-  assert.equal(
-    error.message,
-    "Cannot connect with sudo(): it is wrong; try another; the command was: sudo -u 'a b'\nfirst\nlast",
-  );
+  assert.equal(error.code, "ERR_PASSWORD");
+  assert.equal(error.summary, "Cannot connect with sudo(): it is wrong; try another");
+  assert.equal(error.message, `${error.summary}\nfirst\nlast`);
   assert.equal(error.cause, cause);
-  assert.deepEqual(error.details, { ...known, hint: "try another" });
+  const { argv, ...printed } = known;
+  assert.deepEqual({ ...error.details }, { ...printed, hint: "try another" });
+  assert.deepEqual(error.details.argv, argv);
+  assert.equal(error.details.command, "sudo -u 'a b'");
+  const short = connectFailure({ ...failure, code: "ERR_POLICY", hint: "" }, { ...known, stderr: "" });
+  assert.equal(short.message, "Cannot connect with sudo(): it is wrong");
+  assert.equal((short as PasswordError).code, "ERR_POLICY");
+});
+
+test("readableWords leaves out our scripts and what is no text; lastWords is the end of it", () => {
+  const boot = bootCommand("0123456789abcdef", 19000, ["/opt/node"]);
   assert.equal(
-    connectFailure({ ...failure, hint: "" }, { ...known, stderr: "" }).message,
-    "Cannot connect with sudo(): it is wrong; the command was: sudo -u 'a b'",
+    readableWords(`Sorry: ${boot} as root`),
+    "Sorry: sh -c '…0123456789abcdef 19000 /opt/node as root",
   );
+  const broken = "\ufffd";
+  assert.equal(
+    readableWords(`a\n${broken.repeat(50)}\n${`${broken}x`.repeat(50)}\nb${broken}`),
+    "a\n(binary data)\nb?",
+  );
+  assert.equal(readableWords("one\n    ^\n\ntwo"), "one\ntwo");
+  const lines = Array.from({ length: 30 }, (_, i) => `line ${i}`);
+  assert.equal(lastWords(lines.join("\n")), lines.slice(-10).join("\n"));
 });

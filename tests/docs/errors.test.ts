@@ -22,3 +22,14 @@ test("docs/errors.md gives each class its code", () => {
     assert.ok(page.includes(`| \`${error.code}\` | ${name} |`), `${name} with ${error.code}`);
   }
 });
+
+test("docs/errors.md says of every code what to do", () => {
+  // The tables have the cure in their last column; those of Node's own codes, and of misuse, say it in what they say of the case.
+  const rows = page.split("\n").filter((line) => /^\| `ERR_/.test(line));
+  const cured = rows.filter((row) => row.split(" | ").length > 2);
+  assert.ok(cured.length > 30, String(cured.length));
+  for (const row of cured) {
+    const cells = row.replace(/^\| | \|$/g, "").split(" | ");
+    assert.ok((cells[cells.length - 1] ?? "").trim().length > 3, row);
+  }
+});

@@ -137,7 +137,7 @@ describe("become", { skip: skipReason() }, () => {
   it("fails with the shell's words for an account that may not log in (BEC-10)", async () => {
     await using router = new Router();
     await assert.rejects(router.su({ username: "mitogen-nologin" }), {
-      code: "ERR_EOF",
+      code: "ERR_NO_SHELL",
       message: /account is currently not available/,
     });
   });

