@@ -19,8 +19,7 @@ export async function buildLibrary(log = console.log) {
     target: "node20",
     external: EXTERNAL,
     plugins: [keepTogether, loadBuiltinsLate],
-    // For --enable-source-maps. Without it stacks show these files: nothing in them is shortened.
-    sourcemap: true,
+    // No source map: stacks show these files, in which nothing is shortened, and no sources, which are not shipped.
     legalComments: "none",
     logOverride: { "ignored-bare-import": "silent" },
     metafile: true,
@@ -36,7 +35,7 @@ export async function buildLibrary(log = console.log) {
   writeLicenses(Object.keys(metafile.inputs));
 }
 
-/** Of a class that mentions itself esbuild makes `class _Message`, which would be its name. What is moved nowhere keeps the source map true. */
+/** Of a class that mentions itself esbuild makes `class _Message`, which would be its name. */
 function withClassNames(text) {
   const names = [...text.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
   return names.reduce((all, name) => all.replace(new RegExp(`\\b_${name}\\b`, "g"), ` ${name}`), text);

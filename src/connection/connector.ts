@@ -1,5 +1,5 @@
 import { hostname, userInfo } from "node:os";
-import { callSite } from "../core/call-site.ts";
+import { callSite, placedAt } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
 import { oneLine } from "../core/harmless.ts";
@@ -8,14 +8,14 @@ import type { Message } from "../core/message.ts";
 import { secret } from "../core/option-types.ts";
 import { misuse, refusalIn, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { CancelledError, ProtocolError, TimeoutError } from "../errors.ts";
+import { CancelledError, ProtocolError, StreamError, TimeoutError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
 import { headOf } from "../wire/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children.ts";
-import { connectErrorOf } from "./connect-error.ts";
+import { connectErrorOf, describeFailure } from "./connect-error.ts";
 import {
   type ConnectionMethod,
   type ConnectOptions,
@@ -132,7 +132,8 @@ export class Connector {
   /** `method` is a name of the table, which every context has, or a method of the program's own. */
   async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
     const methodName = typeof method === "string" ? method : method.name;
-    const stack = callSite(this.start);
+    // The router's method is between here and the caller.
+    const site = callSite(this.start, 1);
     this.#router.broker.hold();
     try {
       const loading = this.#host.load?.(methodName);
@@ -142,8 +143,10 @@ export class Connector {
       const checked = readConnectOptions(methodName, given, this.#host.tableOf?.(method));
       return await this.#connects.run(() => {
         const connect = this.startOne(method, methodName, checked);
-        return this.#host.during?.(connect, checked, stack) ?? connect;
+        return this.#host.during?.(connect, checked, site) ?? connect;
       });
+    } catch (error) {
+      throw placedAt(withSummary(error), site());
     } finally {
       this.#router.broker.release();
     }
@@ -275,6 +278,14 @@ export class Connector {
       { respondent: parent, service: true },
     );
   }
+}
+
+/** Every failed connect has one; what has no details has said all in its message. */
+function withSummary(error: unknown): unknown {
+  const isFailure = error instanceof StreamError || error instanceof TimeoutError;
+  return isFailure && error.summary === undefined
+    ? describeFailure(error, { summary: error.message })
+    : error;
 }
 
 /** The name of a context started from `via`. Names travel, and are part of every log line: the end of a long one tells most. */

@@ -144,7 +144,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       hint: "pass nodePath for a newer one",
     };
   }
-  if (/\bEBADF\b/.test(text)) {
+  if (/\b(EBADF|EINVAL)\b/.test(text)) {
     const message = "what starts node there closes the descriptors above 2, which carry the connection";
     return { type: EofError, message, hint: "have the command of nodePath leave descriptors 3 to 6 open" };
   }

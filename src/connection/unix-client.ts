@@ -1,6 +1,7 @@
 import { connect as openSocket, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Broker } from "../core/broker.ts";
+import { callSite, placedAt } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
 import { deadReason } from "../core/message.ts";
@@ -123,16 +124,18 @@ export class ClientRouter extends CoreRouter {
  */
 export async function connect(path: string, options: UnixConnectOptions = {}): Promise<UnixConnection> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = readOptions("connect to a listener", options, CONNECT_OPTIONS);
-  checkSocket(path);
-  const socket = openSocket(path);
+  const site = callSite(connect);
+  let socket: Socket | undefined;
   try {
+    checkSocket(path);
+    socket = openSocket(path);
     const router = await shakeHands(socket, path, timeoutMs);
     // Only those who wait for something keep the program alive.
     socket.unref();
     return { router, context: router.listener };
   } catch (error) {
-    socket.destroy();
-    throw error;
+    socket?.destroy();
+    throw placedAt(error, site());
   }
 }
 

@@ -1,5 +1,6 @@
+import { MitogenError } from "../errors.ts";
 import { hide, isCallError } from "../wire/error-value.ts";
-import { read } from "../wire/thrown.ts";
+import { headOf, read } from "../wire/thrown.ts";
 import type { Context } from "./context.ts";
 
 /** Deeper causes keep their stacks as they came. */
@@ -7,11 +8,14 @@ const MAX_CAUSES = 16;
 /** A line of a stack that says how a function came to be called, and nothing of the function. */
 const OUR_FRAME = /(\(|at (async )?)(mitogen:|(node:)?(async_hooks|internal\/async_local_storage))/;
 
+/** Errors that have got the lines of whoever waited for them. */
+const placed = new WeakSet<object>();
+
 /**
- * Makes the lines of the stack above `caller`; only the frames are captured now. None where user code has changed what a stack is
- * (`Error.prepareStackTrace`, `Error.captureStackTrace`).
+ * Makes the lines of the stack above `caller`, without the first `skip`; only the frames are captured now. None where user code has changed what a
+ * stack is (`Error.prepareStackTrace`, `Error.captureStackTrace`).
  */
-export function callSite(caller: (...args: never[]) => unknown): () => string {
+export function callSite(caller: (...args: never[]) => unknown, skip = 0): () => string {
   const site: { stack?: string } = {};
   try {
     Error.captureStackTrace(site, caller);
@@ -20,8 +24,52 @@ export function callSite(caller: (...args: never[]) => unknown): () => string {
   }
   return () => {
     const stack = read(site, "stack");
-    return typeof stack === "string" ? stack.replace(/^.*\n?/, "") : "";
+    return typeof stack === "string"
+      ? stack
+          .split("\n")
+          .slice(1 + skip)
+          .join("\n")
+      : "";
   };
+}
+
+/**
+ * Gives an error of this library a stack that begins with `lines`, the caller's: how it came about in here is of no use to them. The first who
+ * waits counts, or, with `again`, this one. Returns the error, whatever it is; never throws.
+ */
+export function placedAt(error: unknown, lines: string, again = false): unknown {
+  if (!(error instanceof Error) || (placed.has(error) && !again)) return error;
+  placed.add(error);
+  try {
+    hide(error, "stack", lines === "" ? headOf(error) : `${headOf(error)}\n${lines}`);
+  } catch {
+    // One that the program has frozen.
+  }
+  return error;
+}
+
+/** Whether it is an error of this library that did not come from another context. */
+export function isOwnError(error: unknown): boolean {
+  return error instanceof MitogenError && !isCallError(error);
+}
+
+/**
+ * The same for an asynchronous function of this library, which throws what this resolves with: the lines are those of whoever awaits that
+ * function. `skip` counts the functions of ours that await one another.
+ */
+export async function placedAtWaiter(error: unknown, skip = 1, again = false): Promise<unknown> {
+  if (!isOwnError(error)) return error;
+  // V8 looks for who awaits this one, once it has been awaited.
+  await undefined;
+  const lines = callSite(placedAtWaiter)().split("\n");
+  return placedAt(
+    error,
+    lines
+      .filter((line) => /^ *at async /.test(line))
+      .slice(skip)
+      .join("\n"),
+    again,
+  );
 }
 
 /**
@@ -40,7 +88,7 @@ export async function withAwaitingSite(error: unknown, context: Context): Promis
 
 /** The remote stack in the lines its author wrote, then where the call was made. Never throws: the error may be any abort reason. */
 export function withCallSite(error: unknown, context: Context, site: () => string): unknown {
-  if (!isCallError(error)) return error;
+  if (!isCallError(error)) return isOwnError(error) ? placedAt(error, site()) : error;
   try {
     showOriginalStacks(error, context, 0);
     hide(error, "stack", `${error.stack}\n    at [${context.name}]\n${site()}`);

@@ -9,7 +9,7 @@ import {
   nameOf,
   printCall,
 } from "./call-request.ts";
-import { callSite, withAwaitingSite, withCallSite } from "./call-site.ts";
+import { callSite, isOwnError, placedAt, withAwaitingSite, withCallSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import type { CallRecord } from "./in-flight.ts";
 import { Message } from "./message.ts";
@@ -41,8 +41,13 @@ export function call(
     const name = nameOf(context, fn);
     const body = encodeCall(context, name, args, chain);
     const pending = new PendingCall(context, name, chain, caller, resolve, reject);
-    const frame = callFrame(context, body, pending.begin(options));
-    sendPrepared(context, options.needs ?? name, frame, chain, pending);
+    let replyTo: number;
+    try {
+      replyTo = pending.begin(options);
+    } catch (error) {
+      throw isOwnError(error) ? placedAt(error, callSite(caller)()) : error;
+    }
+    sendPrepared(context, options.needs ?? name, callFrame(context, body, replyTo), chain, pending);
   });
 }
 
@@ -77,7 +82,7 @@ class PendingCall extends PendingRequest implements CallRecord, Cancellable {
   override fail(error: unknown): void {
     const { context, site } = this;
     if (!this.end()) return;
-    if (!isCallError(error)) this.reject(error);
+    if (!isCallError(error) && !isOwnError(error)) this.reject(error);
     else if (site !== undefined) this.reject(withCallSite(error, context, site));
     else this.resolve(withAwaitingSite(error, context));
   }

@@ -1,4 +1,5 @@
 import { Handle } from "../wire/handles.ts";
+import { callSite, withCallSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { Message } from "./message.ts";
 import { PendingRequest } from "./pending-request.ts";
@@ -25,7 +26,10 @@ export function request(
 /** See `Context.ping`. */
 export async function ping(context: Context, options: WaitOptions): Promise<number> {
   const started = process.hrtime();
-  await request(context, Handle.PING, null, options);
+  const site = callSite(context.ping);
+  await request(context, Handle.PING, null, options).catch((error) => {
+    throw withCallSite(error, context, site);
+  });
   const [seconds, nanoseconds] = process.hrtime(started);
   return seconds * 1e3 + nanoseconds / 1e6;
 }

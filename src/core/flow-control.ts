@@ -2,6 +2,7 @@ import { ChannelError } from "../errors.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { bodyLength, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { callSite, placedAt, placedAtWaiter } from "./call-site.ts";
 import { isCreditHandle } from "./credit-handles.ts";
 import { deadReason, Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
@@ -30,6 +31,9 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** How many functions of ours are between here and whoever sends: of `Sender`. */
+const BETWEEN = 2;
+
 /** The sending side: holds messages back while the receiver has too much to read. */
 export class Window {
   readonly #router: CoreRouter;
@@ -49,23 +53,34 @@ export class Window {
   /** Resolves when the message has left; rejects with a ChannelError once the receiver is gone, and when a bound ends the wait. In order. */
   send(frame: Frame, options: WaitOptions = {}): Promise<void> | undefined {
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
-    if (this.#endReason !== undefined) return Promise.reject(new ChannelError(this.#endReason));
+    if (this.#endReason !== undefined) {
+      const error = new ChannelError(this.#endReason);
+      return Promise.reject(placedAt(error, callSite(this.send, BETWEEN)()));
+    }
     if (this.#waiting.size === 0 && this.mayLeave(frame)) {
       this.release(frame);
       return undefined;
     }
+    return this.wait(frame, options);
+  }
+
+  private async wait(frame: Frame, options: WaitOptions): Promise<void> {
     let waiting: Waiting | undefined;
-    return awaitWithin<void>(
-      this.#router.broker,
-      options,
-      () => `send to context ${this.#contextId}, which does not read`,
-      (resolve, reject) => {
-        waiting = { frame, resolve, reject };
-        this.#waiting.add(waiting);
-      },
-      // Given up: what waits behind it, the close above all, need not wait for a receiver that reads nothing.
-      () => this.#waiting.delete(waiting as Waiting) && this.advance(),
-    );
+    try {
+      await awaitWithin<void>(
+        this.#router.broker,
+        options,
+        () => `send to context ${this.#contextId}, which does not read`,
+        (resolve, reject) => {
+          waiting = { frame, resolve, reject };
+          this.#waiting.add(waiting);
+        },
+        // Given up: what waits behind it, the close above all, need not wait for a receiver that reads nothing.
+        () => this.#waiting.delete(waiting as Waiting) && this.advance(),
+      );
+    } catch (error) {
+      throw await placedAtWaiter(error, BETWEEN);
+    }
   }
 
   private mayLeave(frame: Frame): boolean {

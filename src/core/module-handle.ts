@@ -1,5 +1,6 @@
 import { ProtocolError } from "../errors.ts";
 import { read, textOf } from "../wire/thrown.ts";
+import { callSite, isOwnError, placedAt } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import { WAIT_OPTIONS } from "./option-types.ts";
@@ -53,6 +54,7 @@ export async function importModule(
   if (!/^file:\/\/\//.test(module)) {
     throw new TypeError(`Cannot import "${module}" into ${context.name}: ${cureFor(module)}`);
   }
+  const site = callSite(context.import);
   const bounds = readOptions(`import ${module} into ${context.name}`, options, WAIT_OPTIONS);
   const paths = await awaitWithin<unknown>(
     context.router.broker,
@@ -60,7 +62,9 @@ export async function importModule(
     () => `import ${module} into ${context.name}`,
     (resolve, reject) => void evaluate(context, module, bounds).then(resolve, reject),
     () => undefined,
-  );
+  ).catch((error) => {
+    throw isOwnError(error) ? placedAt(error, site(), true) : error;
+  });
   const functions = treeOf(checkPaths(paths, context, module));
   return handleOf(functions, context, module);
 }

@@ -1,6 +1,7 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
 import { bodyLength, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { placedAtWaiter } from "./call-site.ts";
 import { Context } from "./context.ts";
 import { Credits } from "./flow-control.ts";
 import type { CallRecord } from "./in-flight.ts";
@@ -100,9 +101,13 @@ export class Receiver<T = unknown> {
    */
   async get(given?: GetOptions): Promise<Message<T>> {
     const options = given === undefined ? {} : readOptions("get a message", given, GET_OPTIONS);
-    const message = this.tryGet() ?? (await this.wait(options));
-    if (message.isDead && options.throwDead !== false) throw new ChannelError(deadReason(message));
-    return message;
+    try {
+      const message = this.tryGet() ?? (await this.wait(options));
+      if (message.isDead && options.throwDead !== false) throw new ChannelError(deadReason(message));
+      return message;
+    } catch (error) {
+      throw await placedAtWaiter(error);
+    }
   }
 
   /** The oldest queued message, dead ones included; undefined when none is queued. Never waits or throws. */

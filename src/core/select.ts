@@ -1,4 +1,5 @@
 import { SelectError, TimeoutError } from "../errors.ts";
+import { placedAtWaiter } from "./call-site.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { Message } from "./message.ts";
 import { flag, WAIT_OPTIONS } from "./option-types.ts";
@@ -115,11 +116,23 @@ export class Select<T = unknown> {
    * waiter that gave up takes no message with it. While someone waits the program stays alive.
    */
   async get(options?: GetOptions): Promise<Message<T>> {
-    return (await this.getEvent(options)).data;
+    try {
+      return (await this.nextEvent(options)).data;
+    } catch (error) {
+      throw await placedAtWaiter(error);
+    }
   }
 
   /** Like {@link get}, with the source beside the message. */
-  async getEvent(given?: GetOptions): Promise<SelectEvent<T>> {
+  async getEvent(options?: GetOptions): Promise<SelectEvent<T>> {
+    try {
+      return await this.nextEvent(options);
+    } catch (error) {
+      throw await placedAtWaiter(error);
+    }
+  }
+
+  private async nextEvent(given?: GetOptions): Promise<SelectEvent<T>> {
     const options = given === undefined ? {} : readOptions("get from select", given, GET_OPTIONS);
     const event = await this.next(options, () => this.#members.size === 0);
     if (event !== undefined) return event;

@@ -1,6 +1,7 @@
 import { newAbortEnd } from "./abort-end.ts";
 import { call } from "./call.ts";
 import { type CallOptions, nameOf } from "./call-request.ts";
+import { placedAtWaiter } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import { Receiver } from "./receiver.ts";
@@ -46,7 +47,7 @@ async function* values(
   try {
     for (;;) yield (await receiver.get()).decode();
   } catch (error) {
-    if (error !== END) throw error;
+    if (error !== END) throw await placedAtWaiter(error, 1, true);
   } finally {
     signal?.removeEventListener("abort", giveUp);
     end.abort(STREAM_LEFT);

@@ -60,8 +60,12 @@ async function callService(
       resolve,
       reject,
     );
-    const replyTo = pending.begin(options);
-    sendPrepared(context, needed(identity), { ...frame, replyTo }, undefined, pending);
+    try {
+      const replyTo = pending.begin(options);
+      sendPrepared(context, needed(identity), { ...frame, replyTo }, undefined, pending);
+    } catch (error) {
+      throw withCallSite(error, context, site);
+    }
   });
 }
 

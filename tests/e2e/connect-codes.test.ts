@@ -422,7 +422,7 @@ describe("what stands in the error of a node that fails", () => {
   it("is neither stage 1 nor the payload, where a launcher closes the descriptors above 2", async () => {
     const error = await fails(["sh", "-c", 'exec 3<&- 4<&- 5<&- 6<&-; exec "$0" "$@"', process.execPath]);
     assertNothingOfOurs(error);
-    assert.match(error.summary, /closes the descriptors above 2.*; have the command of nodePath leave/);
+    assert.match(error.summary, /closes the descriptors above 2/);
   });
 
   it("names the option of NODE_OPTIONS that node refuses", async () => {

@@ -1,0 +1,169 @@
+/** Every error leads to the line of the program that waited, and shows no line of this library that says nothing to it. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import {
+  type Context,
+  connect,
+  type MitogenError,
+  Receiver,
+  Router,
+  Select,
+  Sender,
+} from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as streams from "../fixtures/remote/streams.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const TASKS = new URL("../fixtures/remote/functions.js", import.meta.url);
+/** What is not the program's. */
+const OURS = fileURLToPath(new URL("../../src/", import.meta.url));
+
+describe("the stack of", () => {
+  let router: Router;
+  let context: Context;
+  /** Is gone. */
+  let past: Context;
+  before(async () => {
+    router = new Router();
+    context = await router.local();
+    past = await router.local();
+    await past.shutdown();
+  });
+  after(() => router.shutdown());
+
+  /** A context that hangs, and ends by being killed while something waits for it. */
+  async function killed(wait: (victim: Context) => Promise<unknown>): Promise<unknown> {
+    const victim = await router.local();
+    const pid = await victim.call(remote.pid);
+    const waiting = wait(victim);
+    process.kill(pid, "SIGKILL");
+    return waiting;
+  }
+
+  const cases: [title: string, code: string, wait: () => Promise<unknown>][] = [
+    ["a connect", "ERR_NO_NODE", async () => await router.local({ nodePath: "/no/such/node" })],
+    [
+      "a connect behind a hop",
+      "ERR_NO_NODE",
+      async () => await router.local({ nodePath: "/no/such/node", via: context }),
+    ],
+    [
+      "a connect that times out",
+      "ERR_TIMEOUT",
+      async () => await router.local({ nodePath: ["sh", "-c", "sleep 60"], timeoutMs: 50 }),
+    ],
+    [
+      "a connect with a missing tool",
+      "ERR_STREAM",
+      async () => await router.ssh({ hostname: "h", sshPath: "/no/such/ssh" }),
+    ],
+    [
+      "a connect with a bad option",
+      "ERR_OUT_OF_RANGE",
+      async () => await router.ssh({ hostname: "h", port: 0 }),
+    ],
+    [
+      "a connect of a router that is shut down",
+      "ERR_CANCELLED",
+      async () => {
+        const closed = new Router();
+        await closed.shutdown();
+        await closed.local();
+      },
+    ],
+    ["a call to a context that is gone", "ERR_CHANNEL", async () => await past.call(remote.pid)],
+    [
+      "a call whose context goes",
+      "ERR_CHANNEL",
+      async () => await killed(async (victim) => await victim.call(remote.echoLater, 1, 60_000)),
+    ],
+    [
+      "a call that times out",
+      "ERR_TIMEOUT",
+      async () => await context.with({ timeoutMs: 20 }).call(remote.echoLater, 1, 5000),
+    ],
+    [
+      "a call in a burst",
+      "ERR_TIMEOUT",
+      async () => {
+        const calls = Array.from({ length: 40 }, () =>
+          context.with({ timeoutMs: 50 }).call(remote.echoLater, 1, 5000),
+        );
+        await Promise.allSettled(calls.slice(0, -1));
+        await calls.at(-1);
+      },
+    ],
+    [
+      "callAsync and get",
+      "ERR_TIMEOUT",
+      async () => await context.callAsync(remote.echoLater, 1, 5000).get({ timeoutMs: 20 }),
+    ],
+    [
+      "get whose context goes",
+      "ERR_CHANNEL",
+      async () => await killed(async (victim) => await victim.callAsync(remote.echoLater, 1, 60_000).get()),
+    ],
+    [
+      "get of a closed receiver",
+      "ERR_CHANNEL",
+      async () => {
+        const receiver = new Receiver(router);
+        receiver.close();
+        await receiver.get();
+      },
+    ],
+    [
+      "get of a Select",
+      "ERR_TIMEOUT",
+      async () => await new Select([new Receiver(router)]).get({ timeoutMs: 20 }),
+    ],
+    ["getEvent of a Select", "ERR_SELECT", async () => await new Select().getEvent()],
+    [
+      "a stream",
+      "ERR_CHANNEL",
+      async () => {
+        for await (const _ of past.stream(streams.count, 3)) assert.fail("a value");
+      },
+    ],
+    [
+      "send",
+      "ERR_CHANNEL",
+      async () => {
+        // Nobody listens there.
+        const sender = new Sender<Uint8Array>(router, context.contextId, 123_456);
+        for (;;) await sender.send(new Uint8Array(1 << 20));
+      },
+    ],
+    ["ping", "ERR_CHANNEL", async () => await past.ping()],
+    ["import", "ERR_CHANNEL", async () => await past.import(TASKS)],
+    ["a service call", "ERR_CHANNEL", async () => await past.callService("x", "y")],
+    ["connect to a socket", "ERR_STREAM", async () => await connect("/no/such/socket")],
+  ];
+  for (const [title, code, wait] of cases) {
+    it(`${title} leads to who waited`, async () => {
+      let error: MitogenError | undefined;
+      try {
+        await theProgram(wait);
+      } catch (reason) {
+        error = reason as MitogenError;
+      }
+      assert.equal(error?.code, code, String(error?.stack));
+      const stack = error?.stack ?? "";
+      assert.ok(stack.startsWith(`${error?.name}`), stack);
+      assert.ok(stack.includes(error?.message ?? "?"), stack);
+      assert.match(stack, /\n {4}at .*error-stacks\.test\.[jt]s/, stack);
+      assert.match(stack, /theProgram/, stack);
+      assert.ok(!stack.includes(OURS), stack);
+    });
+  }
+});
+
+/** Not directly: a program has functions of its own. */
+async function theProgram(wait: () => Promise<unknown>): Promise<void> {
+  await sleep(1);
+  await wait();
+}
