@@ -1,4 +1,6 @@
 import type { Context } from "../core/context.ts";
+import { callback } from "../core/option-types.ts";
+import { takeOption } from "../core/options.ts";
 import { MitogenError } from "../errors.ts";
 import { localRouters } from "./local-routers.ts";
 import type { Router } from "./router.ts";
@@ -50,7 +52,7 @@ export function econtext(): ExternalContext {
 export function takesEcontext<A extends readonly unknown[], R>(
   fn: (econtext: ExternalContext, ...args: A) => R,
 ): (...args: A) => R {
-  return filledIn(fn, econtext);
+  return filledIn("econtext", fn, econtext);
 }
 
 /**
@@ -70,14 +72,16 @@ export function takesEcontext<A extends readonly unknown[], R>(
 export function takesRouter<A extends readonly unknown[], R>(
   fn: (router: Router, ...args: A) => R,
 ): (...args: A) => R {
-  return filledIn(fn, onlyRouter);
+  return filledIn("router", fn, onlyRouter);
 }
 
 /** The reference of such a function is found by way of `fn`, which it captures: src/loader/function-reference.ts. */
 function filledIn<T, A extends readonly unknown[], R>(
+  name: string,
   fn: (first: T, ...args: A) => R,
   first: () => T,
 ): (...args: A) => R {
+  takeOption(`make a function that takes the ${name}`, "the first argument", fn, callback);
   const wrapped = (...args: A): R => fn(first(), ...args);
   Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
   return wrapped;

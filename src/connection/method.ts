@@ -9,7 +9,15 @@ import {
   target,
   text,
 } from "../core/option-types.ts";
-import { misuse, type OptionTable, type OptionType, readOptions, show, takeOption } from "../core/options.ts";
+import {
+  isOptions,
+  misuse,
+  type OptionTable,
+  type OptionType,
+  readOptions,
+  show,
+  takeOption,
+} from "../core/options.ts";
 import type { ConnectCode, HostKeyError, PasswordError, StreamError } from "../errors.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import type { Dialogue } from "./dialogue.ts";
@@ -174,8 +182,24 @@ export function readConnectOptions<O extends ConnectOptions>(
   own?: LibraryMethod<O>["options"],
 ): O {
   const what = `connect with ${method}()`;
+  if (!isOptions(options)) {
+    throw misuse(
+      "ERR_INVALID_ARG_TYPE",
+      `Cannot ${what}: the options must be an object, got ${show(options)}${exampleFor(method, options, own)}`,
+    );
+  }
   if (method === "thread") return readOptions(what, options, THREAD_OPTIONS) as ConnectOptions as O;
   return readOptions(what, options, { ...COMMON_OPTIONS, ...own } as OptionTable<O>, own === undefined);
+}
+
+/** The line to write instead, where a method has one option that it cannot do without. */
+function exampleFor(method: string, given: unknown, own: object | undefined): string {
+  const needed = Object.entries((own ?? {}) as OptionTable<object>).filter(
+    ([, { isRequired }]: [string, OptionType<unknown>]) => isRequired,
+  );
+  if (needed.length !== 1) return "";
+  const value = typeof given === "string" ? show(given) : "…";
+  return `; write ${method}({ ${needed[0]?.[0]}: ${value} })`;
 }
 
 /** Throws a TypeError for what is no connection method. */

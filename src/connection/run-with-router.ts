@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { callback } from "../core/option-types.ts";
-import { takeOption } from "../core/options.ts";
+import { misuse, show, takeOption } from "../core/options.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -38,6 +38,10 @@ export function withRouter<A extends readonly unknown[], R>(
 export function isMain(module: ImportMeta | { readonly filename: string }): boolean {
   const entry = process.argv[1];
   if (entry === undefined) return false;
+  if (typeof module !== "object" || module === null) {
+    const message = `Cannot tell whether this is the program's entry script: isMain() takes import.meta, or module, got ${show(module)}`;
+    throw misuse("ERR_INVALID_ARG_TYPE", message);
+  }
   const own = "url" in module ? fromUrl(module.url) : module.filename;
   try {
     return own !== undefined && realpathSync(own) === realpathSync(entry);

@@ -1,5 +1,5 @@
 import { Secret } from "../wire/secret.ts";
-import { messageOf, read } from "../wire/thrown.ts";
+import { attempt, messageOf, read } from "../wire/thrown.ts";
 
 /** What is wrong with an option: its type (a TypeError), its value (a TypeError), or a number or length that is out of range (a RangeError). */
 export type OptionCode = "ERR_INVALID_ARG_TYPE" | "ERR_INVALID_ARG_VALUE" | "ERR_OUT_OF_RANGE";
@@ -48,7 +48,7 @@ export function readOptions<O extends object>(
   table: OptionTable<O>,
   more = false,
 ): O {
-  if (typeof options !== "object" || options === null) {
+  if (!isOptions(options)) {
     throw misuse(
       "ERR_INVALID_ARG_TYPE",
       `Cannot ${what}: the options must be an object, got ${show(options)}`,
@@ -86,14 +86,26 @@ export function readOptions<O extends object>(
   return taken as O;
 }
 
+/** Whether it is an object with members that have names. A proxy that has been revoked is one until it is read. */
+export function isOptions(value: unknown): value is object {
+  return typeof value === "object" && value !== null && attempt(() => Array.isArray(value)) !== true;
+}
+
 /** The same for one value: an argument, or what a function of the caller's has returned. `name` completes "…must be". */
 export function takeOption<T>(what: string, name: string, value: unknown, type: OptionType<T>): T {
   return guarded(what, name, () =>
-    type.take(value, (code, part = "", given = value) => {
+    type.take(value, (code, part = "", ...others) => {
+      const given = others.length > 0 ? others[0] : value;
       const shown = SECRET_NAME.test(name) ? kindOf(given) : show(given);
       return misuse(code, `Cannot ${what}: ${name}${part} must be ${type.wanted}, got ${shown}`);
     }),
   );
+}
+
+/** Throws a TypeError for what is no router, before anything of it is asked. */
+export function checkRouter(what: string, router: unknown): void {
+  if (typeof (router as { listen?: unknown } | null | undefined)?.listen === "function") return;
+  throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: the router must be a Router, got ${show(router)}`);
 }
 
 /** An error of misuse, of the class that its code stands for. */

@@ -76,7 +76,7 @@ export class PendingRequest implements FrameHandler {
 
   /** Completes "Cannot". */
   protected what(): string {
-    return `reach handle ${this.to} of ${this.context.name}`;
+    return `reach ${this.context.name}`;
   }
 
   /** False when it was over. */

@@ -8,7 +8,7 @@ import type { CallRecord } from "./in-flight.ts";
 import { getLogger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
 import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "./option-types.ts";
-import { type OptionTable, readOptions } from "./options.ts";
+import { checkRouter, type OptionTable, readOptions } from "./options.ts";
 import type { Policy } from "./policy.ts";
 import { Queue } from "./queue.ts";
 import { randomHandle } from "./random-handle.ts";
@@ -78,6 +78,7 @@ export class Receiver<T = unknown> {
 
   /** `call` is what it is for, if it is for the answer of one: then it is made here, and its options are as they must be. */
   constructor(router: CoreRouter, given: ReceiverOptions = {}, call?: CallRecord) {
+    checkRouter("make a receiver", router);
     const options = call === undefined ? readOptions("make a receiver", given, RECEIVER_OPTIONS) : given;
     this.router = router;
     this.#credits = new Credits(router);

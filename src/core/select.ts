@@ -3,7 +3,7 @@ import { placedAtWaiter } from "./call-site.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { Message } from "./message.ts";
 import { flag, WAIT_OPTIONS } from "./option-types.ts";
-import { type OptionTable, readOptions } from "./options.ts";
+import { misuse, type OptionTable, readOptions, show } from "./options.ts";
 import { GET_OPTIONS, type GetOptions, type Receiver } from "./receiver.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
 
@@ -53,6 +53,10 @@ export class Select<T = unknown> {
 
   /** Throws a {@link SelectError} like {@link add}. */
   constructor(sources: Iterable<SelectSource<T>> = [], options: { oneshot?: boolean } = {}) {
+    if (typeof (sources as Partial<typeof sources> | null)?.[Symbol.iterator] !== "function") {
+      const message = `Cannot make a select: the sources must be a list of Receivers and Selects, got ${show(sources)}`;
+      throw misuse("ERR_INVALID_ARG_TYPE", message);
+    }
     this.#isOneShot = readOptions("make a select", options, SELECT_OPTIONS).oneshot ?? true;
     try {
       for (const source of sources) this.add(source);
@@ -83,6 +87,8 @@ export class Select<T = unknown> {
         if (event !== undefined) values.push(event.data.decode());
       }
       return values;
+    } catch (error) {
+      throw await placedAtWaiter(error);
     } finally {
       select.close();
     }
@@ -91,6 +97,10 @@ export class Select<T = unknown> {
   /** Throws a {@link SelectError} for a source that belongs to a Select already, and for one that would contain itself. */
   add(source: SelectSource<T>): void {
     if (this.#isClosed) throw new SelectError("Cannot add source: the select was closed");
+    if (!((source as { watchers?: unknown } | undefined)?.watchers instanceof Set)) {
+      const message = `Cannot add source: it must be a Receiver or a Select, got ${show(source)}`;
+      throw misuse("ERR_INVALID_ARG_TYPE", message);
+    }
     if (owners.has(source)) throw new SelectError("Cannot add source: it belongs to a select already");
     if (source instanceof Select && (source === this || source.contains(this))) {
       throw new SelectError("Cannot add source: the select would contain itself");

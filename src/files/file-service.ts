@@ -3,8 +3,8 @@ import { sep } from "node:path";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
-import { WAIT_OPTIONS } from "../core/option-types.ts";
-import { readOptions } from "../core/options.ts";
+import { text, WAIT_OPTIONS } from "../core/option-types.ts";
+import { checkRouter, readOptions, takeOption } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
@@ -74,6 +74,7 @@ export class FileService extends Service {
 
   /** Throws a RangeError for a `stallMs` that is not more than 0. */
   constructor(router: CoreRouter, { stallMs = DEFAULT_STALL_MS }: FileServiceOptions = {}) {
+    checkRouter("make a FileService", router);
     super(router);
     if (!(stallMs > 0)) {
       throw new RangeError(`Cannot make FileService: stallMs must be more than 0, got ${stallMs}`);
@@ -82,13 +83,13 @@ export class FileService extends Service {
   }
 
   /** Lets everybody fetch a file. Rejects with the system's code when it is not there. */
-  async register({ path }: { path: string }): Promise<void> {
-    this.#paths.add(await fs.realpath(path));
+  async register(given: { path: string }): Promise<void> {
+    this.#paths.add(await fs.realpath(pathOf("register a file", given)));
   }
 
   /** Lets everybody fetch what is below a folder. Rejects with the system's code when it is not there. */
-  async registerPrefix({ path }: { path: string }): Promise<void> {
-    const folder = await fs.realpath(path);
+  async registerPrefix(given: { path: string }): Promise<void> {
+    const folder = await fs.realpath(pathOf("register a folder", given));
     this.#prefixes.add(folder.endsWith(sep) ? folder : folder + sep);
   }
 
@@ -214,4 +215,8 @@ ofLibrary(FileService, "FileService");
 
 function refused(path: string, why: string): Error {
   return fileFault("ERR_FILE_REFUSED", `Cannot serve ${path}: ${why}`, path, "source");
+}
+
+function pathOf(what: string, given: { readonly path?: unknown } | undefined): string {
+  return takeOption(what, "path", given?.path, text);
 }

@@ -274,7 +274,9 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
   const here = isModule ? "import.meta.url" : "pathToFileURL(__filename)";
   const refCure = path && `refer to it with ref(${here}, "${path.join(".")}") in its file`;
   const inner = origin.scopes.filter((scope) => !isOuter(scope));
-  const captured = [...new Set(inner.flatMap((scope) => Object.getOwnPropertyNames(scope.bindings)))];
+  const variables = inner.flatMap((scope) => Object.getOwnPropertyNames(scope.bindings));
+  // Those that bundlers and test runners have made say nothing to the author.
+  const captured = [...new Set(variables)].filter((name) => !name.startsWith("__"));
   if (path !== undefined && captured.length === 0) {
     const what = `in the exported object '${path[0]}', not exported itself`;
     return refuse(fn, id, what, `export it, or ${refCure}`);

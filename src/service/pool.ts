@@ -2,7 +2,7 @@ import { callErrorFrom } from "../core/call-error.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { duration, flag, limit } from "../core/option-types.ts";
-import { type OptionTable, readOptions } from "../core/options.ts";
+import { checkRouter, type OptionTable, readOptions } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { startTimer } from "../core/wait.ts";
@@ -77,6 +77,7 @@ export class Pool {
   #giveUp: () => void = () => undefined;
 
   constructor(router: CoreRouter, services: Iterable<Service> = [], options: PoolOptions = {}) {
+    checkRouter("make a pool", router);
     const { size = DEFAULT_SIZE, overwrite = false } = readOptions("make a pool", options, POOL_OPTIONS);
     this.router = router;
     this.#slots = new Slots(size);

@@ -38,6 +38,11 @@ describe("the packed package, installed in a folder of its own", {
       );
     }
     assert.ok(!files.some(({ path }) => /^(src|tests|build|\.lab)\//.test(path)));
+    // They would lead to src/, which is not there.
+    assert.deepEqual(
+      files.filter(({ path }) => path.endsWith(".map")),
+      [],
+    );
     writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }');
     npm("install", `./${filename}`, "tsx@4", "typescript@7", "@types/node@20");
     const programs = "tests/fixtures/programs/e2e";
@@ -49,6 +54,23 @@ describe("the packed package, installed in a folder of its own", {
     for (const path of scripts) copyFileSync(join(repoRoot, path), join(folder, basename(path)));
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("shows files that it has in its stacks, where source maps are enabled", async () => {
+    const script = `import { Router } from "mitogen";
+const router = new Router();
+for (const wrong of [() => router.local({ nodePath: "/no/such/node" }), () => new Router(5)]) {
+  try { await wrong(); } catch (error) { console.log(error.stack); }
+}
+await router.shutdown();
+`;
+    writeFileSync(join(folder, "stacks.mjs"), script);
+    const program = runProgram(join(folder, "stacks.mjs"), { nodeArgs: ["--enable-source-maps"] });
+    const { code, stdout, stderr } = await program.ended;
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /StreamError|EofError/);
+    assert.equal(stdout.match(/stacks\.mjs:\d+/g)?.length, 4, stdout);
+    assert.doesNotMatch(stdout, /mitogen\/src\//);
+  });
 
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   const stripsTypes = major > 22 || (major === 22 && minor >= 18);
