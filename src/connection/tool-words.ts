@@ -91,7 +91,7 @@ const SSH: readonly Saying[] = [
     cure: "see the network, and whether the host is overloaded",
   },
   {
-    words: /^Unable to negotiate with (\S+) .*no matching ([a-z ]+) found/,
+    words: /^Unable to negotiate with (\S+) port \d+: no matching ([^.]*) found/,
     says: "ssh and $1 have no $2 in common",
     cure: "update the older of the two, or allow what it needs in ssh_config",
   },
@@ -222,10 +222,16 @@ const CONTAINERS: readonly Saying[] = [
     cure: "see how it is spelt, or pull it first",
   },
   {
-    words: /(\S+): image not known|pull access denied for ([^\s,]+)|manifest for (\S+) not found/,
+    words: /^Error: (\S+): image not known/,
     code: "ERR_UNKNOWN_CONTAINER",
-    says: "there is no image $1$2$3",
+    says: "there is no image $1",
     cure: "see how it is spelt, or pull it first",
+  },
+  {
+    words: /pull access denied for ([^\s,]+)/,
+    code: "ERR_UNKNOWN_CONTAINER",
+    says: "there is no image $1",
+    cure: "see how it is spelt, or log in to its registry",
   },
   {
     words: /unable to find user (\S+): /,
@@ -240,7 +246,7 @@ const CONTAINERS: readonly Saying[] = [
     cure: "use an image with a shell: those called distroless or scratch have none",
   },
   {
-    words: /permission denied while trying to connect to the (?:\S+ ){1,3}socket/i,
+    words: /permission denied while trying to connect to the docker/i,
     code: "ERR_POLICY",
     says: "this user may not use the docker daemon",
     cure: "start from root, or from a user of the group docker",
@@ -261,9 +267,15 @@ const KUBECTL: readonly Saying[] = [
     cure: 'see its name, and pass the namespace: kubectlArgs: ["--namespace", …]',
   },
   {
-    words: /container not found \("(\S+)"\)|container (\S+) is not valid for pod|Cannot exec at .* in (\S+)$/,
+    words: /container not found \("([^"\s]+)"\)/,
     code: "ERR_UNKNOWN_CONTAINER",
-    says: "the pod has no container $1$2$3 that runs",
+    says: "the pod has no container $1 that runs",
+    cure: "see kubectl describe pod",
+  },
+  {
+    words: /^Error from server \(BadRequest\): container (\S+) is not valid for pod/,
+    code: "ERR_UNKNOWN_CONTAINER",
+    says: "the pod has no container $1 that runs",
     cure: "see kubectl describe pod",
   },
   {
@@ -279,7 +291,7 @@ const KUBECTL: readonly Saying[] = [
     cure: "see whether it runs, and kubectl config view",
   },
   {
-    words: /dial tcp: lookup (\S+?):? .*no such host/,
+    words: /dial tcp: lookup ([^\s:]+):?(?: on \S+)? no such host/,
     code: "ERR_UNKNOWN_HOST",
     says: "no address of the cluster's server $1 is known",
     cure: "see kubectl config view",
