@@ -1,5 +1,5 @@
 /** Bundles src/ into the few files of dist/: what `import "mitogen"` loads, and what is loaded when it is needed. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -32,6 +32,7 @@ export async function buildLibrary(log = console.log) {
   for (const [path, { bytes }] of Object.entries(metafile.outputs)) {
     if (path.endsWith(".js")) log(`${path}: ${bytes} bytes`);
   }
+  copyFileSync("src/require.cjs", "dist/require.cjs");
   writeLicenses(Object.keys(metafile.inputs));
 }
 
@@ -89,7 +90,7 @@ module.exports = Object.create(new Proxy({}, { get: (_, name) => (kept[name] ??=
 /** Node has `getBuiltinModule` from 20.16 and 22.3 on. */
 const LATE_BUILTIN = `
 import { createRequire } from "node:module";
-export const builtin = process.getBuiltinModule ?? createRequire(import.meta.url);
+export const builtin = process.getBuiltinModule ?? createRequire(import.meta.url ?? __filename);
 `;
 
 /** What import-meta-resolve needs of it: the whole of it opens the program's stderr. */

@@ -32,6 +32,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   fakessh: [
     "bootstrap",
+    "connection/own-node.ts",
     "connection/reaper.ts",
     "connection/shell-quote.ts",
     "core",

@@ -13,21 +13,21 @@ export const NODE_CANDIDATES: readonly string[] = ["node", "nodejs", "/usr/local
 export const MARK_SHELL = ":0";
 /** No node among the candidates; `uname -sm` follows. */
 export const MARK_NO_NODE = ":N";
-/** Node runs but is too old; its version follows. */
+/** Node runs but is too old, or is Bun; its version follows. */
 export const MARK_OLD_NODE = ":V";
 
 /**
  * Reads exactly the payload from descriptor 3, and calls what it is with `require`, its source, itself and the nonce. A pipe that is empty for now
- * (EAGAIN) is looked at again every 2 ms; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are
+ * (EAGAIN) is looked at again every 2 ms; Bun, whose versions begin with 1, is no node; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are
  * globals. The block keeps its variables from being globals of the user's code. It stands in double quotes in stage 0.
  */
 const STAGE_1 = `
-{let{versions:{node:v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,r,f=_=>{
+{let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,r,f=_=>{
 try{for(;o<n;o+=r)if(1>(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short"}
-catch(e){if(/EAGAIN/.test(e))return setTimeout(f,2);throw e}
+catch(e){if(/EAG/.test(e))return setTimeout(f,2);throw e}
 r=zlib.brotliDecompressSync(b)+[];
 (0,eval)(r)(require,r,b,m)};
-parseInt(v)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+v+"\\n"):f()}`;
+parseInt(w)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+w+"\\n"):f()}`;
 
 /** A function: waits for node, which was started in the background, ends what it leaves, and exits as it did. */
 const WAIT = [

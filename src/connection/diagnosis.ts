@@ -179,6 +179,15 @@ export function noNode(system: string): Failure {
 }
 
 export function nodeTooOld(version: string, oldest: string): Failure {
+  // There is no Node of these versions.
+  if (/^[1-3]\./.test(version)) {
+    return {
+      type: StreamError,
+      code: "ERR_NODE_VERSION",
+      message: `what was started on the target is Bun ${version}, and contexts run only on Node`,
+      hint: "install node there, or pass the path of one as nodePath",
+    };
+  }
   const message = `node ${version} on the target is too old, ${oldest} is the oldest that works`;
   return {
     type: StreamError,

@@ -2,6 +2,7 @@ import { argumentList, password, target, text } from "../core/option-types.ts";
 import { PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
 import type { LibraryMethod } from "./method.ts";
+import { OWN_NODE } from "./own-node.ts";
 import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.doas()`. */
@@ -30,7 +31,7 @@ export const doasMethod: LibraryMethod<DoasOptions> = {
     passwordPrompt: text,
     incorrectPrompts: argumentList,
   },
-  nodeCommand: [process.execPath],
+  nodeCommand: OWN_NODE,
   contextName: ({ username = "root" }) => `doas.${username}`,
   argv(options, boot) {
     const { username = "root", doasPath = "doas" } = options;

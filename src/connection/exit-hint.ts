@@ -1,5 +1,9 @@
 /** What the last words of a node that could not start mean, as far as its machine is the reason. */
 const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
+  [
+    /unexpected argument '--experimental-vm-modules'/,
+    "what was started there is Deno, and contexts run only on Node: install node there, or pass the path of one as nodePath",
+  ],
   [/\buv_cwd\b/, "the directory it was started in no longer exists there: start it in one that does"],
   [
     /\bEMFILE\b|uv_loop_init/,

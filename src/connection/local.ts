@@ -1,4 +1,5 @@
 import type { ConnectOptions, LibraryMethod } from "./method.ts";
+import { OWN_NODE } from "./own-node.ts";
 
 export type LocalOptions = ConnectOptions;
 
@@ -7,7 +8,7 @@ export const localMethod: LibraryMethod<LocalOptions> = {
   name: "local",
   isLocal: true,
   options: {},
-  nodeCommand: [process.execPath],
+  nodeCommand: OWN_NODE,
   contextName: (_options, pid) => `local.${pid}`,
   argv: (_options, boot) => [...boot.words],
 };

@@ -172,7 +172,8 @@ class Reaper {
     });
     child.unref();
     const input = child.stdin as Socket | undefined;
-    input?.unref();
+    // Bun's has none.
+    input?.unref?.();
     input?.on("error", () => undefined);
     this.#entries.forEach((entry, index) => {
       if (entry !== undefined) this.tell(`${index + 1} ${entry}`);

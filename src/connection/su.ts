@@ -1,6 +1,7 @@
 import { argumentList, password, target, text } from "../core/option-types.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
 import type { LibraryMethod } from "./method.ts";
+import { OWN_NODE } from "./own-node.ts";
 import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.su()`. */
@@ -25,7 +26,7 @@ export const suMethod: LibraryMethod<SuOptions> = {
   name: "su",
   isLocal: true,
   options: { username: target, suPath: text, password, passwordPrompt: text, incorrectPrompts: argumentList },
-  nodeCommand: [process.execPath],
+  nodeCommand: OWN_NODE,
   contextName: ({ username = "root" }) => `su.${username}`,
   argv(options, boot) {
     const { username = "root", suPath = "su" } = options;

@@ -2,6 +2,7 @@ import { argumentList, flag, password, target, text } from "../core/option-types
 import { PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
 import { type BootLine, checkTarget, type LibraryMethod } from "./method.ts";
+import { OWN_NODE } from "./own-node.ts";
 import { parseSudoArgs } from "./sudo-args.ts";
 
 /** What can be said as an option, and in `sudoArgs`. */
@@ -46,7 +47,7 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
     selinuxType: target,
     sudoArgs: argumentList,
   },
-  nodeCommand: [process.execPath],
+  nodeCommand: OWN_NODE,
   contextName: (options) => `sudo.${flagsOf(options).username ?? "root"}`,
   argv(options, boot) {
     const flags = flagsOf(options);

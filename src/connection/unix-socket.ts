@@ -18,6 +18,7 @@ import { misuse, takeOption } from "../core/options.ts";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { StreamError } from "../errors.ts";
 import { attempt } from "../wire/thrown.ts";
+import { OWN_NODE } from "./own-node.ts";
 import { reaper } from "./reaper.ts";
 
 /** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
@@ -228,7 +229,7 @@ function removeDead(path: string): void {
 /** What becomes of a connection: asked by another process, for `listen` does not wait. */
 function probe(path: string): string {
   const env = { ...process.env, NODE_OPTIONS: "" };
-  const { stdout, error } = spawnSync(process.execPath, ["-e", PROBE, path], {
+  const { stdout, error } = spawnSync(OWN_NODE[0] ?? "node", ["-e", PROBE, path], {
     env,
     encoding: "utf8",
     timeout: PROBE_TIMEOUT_MS,

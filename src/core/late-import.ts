@@ -9,5 +9,11 @@ const DESCRIPTORS = 8;
  */
 export async function importLate<T>(load: () => Promise<T>): Promise<T> {
   checkDescriptors(DESCRIPTORS);
-  return await load();
+  const module = await load();
+  if (module === undefined) {
+    throw new Error(
+      "Cannot load a part of this library: the bundle that it is in has not been evaluated to its end; do not await at the top level of a bundle of one file, or leave mitogen out of it",
+    );
+  }
+  return module;
 }

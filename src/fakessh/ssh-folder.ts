@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SSH_PROGRAM_SOURCE } from "../bootstrap/ssh-program.generated.ts";
+import { OWN_NODE } from "../connection/own-node.ts";
 import { quoteForSh } from "../connection/shell-quote.ts";
 import { MitogenError } from "../errors.ts";
 
@@ -35,7 +36,7 @@ export function makeSshFolder(): SshFolder {
     const settings = JSON.stringify({ socketPath, nonce });
     writeFileSync(program, `${SSH_PROGRAM_SOURCE}(require).main(${settings});\n`, { mode: 0o600 });
     // What the program's own Node is told to preload is none of its business.
-    const command = `exec ${quoteForSh(process.execPath)} ${quoteForSh(program)} "$@"`;
+    const command = `exec ${quoteForSh(OWN_NODE[0] ?? "node")} ${quoteForSh(program)} "$@"`;
     writeFileSync(join(path, "ssh"), `#!/bin/sh\nunset NODE_OPTIONS NODE_V8_COVERAGE\n${command}\n`, {
       mode: 0o700,
     });

@@ -200,8 +200,10 @@ function isLoaded(name: string): boolean {
   return loadList()?.includes(`NativeModule ${name}`) ?? true;
 }
 
+/** Undefined outside of Node. */
 function loadList(): string[] | undefined {
-  return (process as unknown as { moduleLoadList?: string[] }).moduleLoadList;
+  const { moduleLoadList } = process as unknown as { moduleLoadList?: string[] };
+  return moduleLoadList?.length ? moduleLoadList : undefined;
 }
 
 function exportsOf(module: string, load: Load): unknown {

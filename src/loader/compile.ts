@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
-import { importLate } from "../core/late-import.ts";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
+import { LIBRARY_FILE } from "../library.ts";
 import { parseDataUrl } from "./data-url.ts";
 import type { Draft, DraftCache } from "./draft-cache.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
@@ -13,11 +13,14 @@ import { libraryAliases } from "./library-aliases.ts";
 import { ModuleError } from "./module-error.ts";
 import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ModuleFormat } from "./module-record.ts";
+import { ownRequire } from "./own-require.ts";
+import { isInstalled } from "./package-scope.ts";
 import { loadParser } from "./parser.ts";
 import { StackMapper } from "./stack-mapper.ts";
 import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
 import { compilerOptions } from "./tsconfig.ts";
-import { runsUnderLoader } from "./typescript-rules.ts";
+import { mayHoldTests, withoutTests } from "./test-file.ts";
+import { mayCompileToCommonJs, runsUnderLoader } from "./typescript-rules.ts";
 
 /** A module as a child of one Node version can evaluate it; specifiers are still as written. */
 export interface CompiledModule {
@@ -133,31 +136,35 @@ export class Compiler {
 
   async #draft(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
     const aliases = this.#isEntry(id) ? libraryAliases(id, text) : undefined;
+    const hasTests = !isInstalled(fileURLToPath(id)) && mayHoldTests(text);
+    const isParsed = aliases !== undefined || hasTests;
     const make = (): Promise<Draft> =>
-      aliases === undefined
-        ? this.#compileFor(target, id, text, loader)
-        : this.#entryDraft(id, text, loader, target, aliases);
+      isParsed
+        ? this.#parsedDraft(id, text, loader, target, { aliases, hasTests })
+        : this.#compileFor(target, id, text, loader);
     // Else it is the very text.
-    const isCompiled = aliases !== undefined || loader !== "js" || isOld(target);
+    const isCompiled = isParsed || loader !== "js" || isOld(target);
     if (this.#cache === undefined || !isCompiled) return make();
     const usesEsbuild = loader !== "js" || isOld(target);
-    const tools = [...(usesEsbuild ? ["esbuild"] : []), ...(aliases ? ["acorn"] : [])];
+    const tools = [...(usesEsbuild ? ["esbuild"] : []), ...(isParsed ? ["acorn"] : [])];
     const options = loader === "js" ? {} : compilerOptions(fileURLToPath(id));
-    const surroundings = [declaredFormat(id), runsUnderLoader(), options, aliases];
+    const surroundings = [declaredFormat(id), mayCompileToCommonJs(), options, aliases, hasTests];
     return this.#cache.draft([id, text, loader, versionClass(target), ...surroundings], tools, make);
   }
 
-  async #entryDraft(
+  /** An entry script, or a file with tests. */
+  async #parsedDraft(
     id: string,
     text: string,
     loader: Loader,
     target: string,
-    aliases: readonly string[],
+    { aliases, hasTests }: { aliases: readonly string[] | undefined; hasTests: boolean },
   ): Promise<Draft> {
     // Its work is taken out before anything is lowered: that may need syntax which the target does not know.
     const newest = await this.#compileFor(NEWEST, id, text, loader);
     await loadParser();
-    const source = neutralizeEntryModule(id, newest.source, newest.format, aliases);
+    const idle = hasTests ? withoutTests(newest.source, newest.format) : newest.source;
+    const source = aliases === undefined ? idle : neutralizeEntryModule(id, idle, newest.format, aliases);
     return this.#lower(id, { ...newest, source }, target);
   }
 
@@ -203,7 +210,7 @@ export class Compiler {
     if (!isOld(target)) return draft;
     const lowered = await this.#transform(id, source, target, { loader: "js" }, map);
     // Printing alone changes the text: only what differs between two printed forms was lowered.
-    const { transform } = await import("esbuild");
+    const { transform } = loadEsbuild();
     const printed = await transform(source, {
       loader: "js",
       target: "esnext",
@@ -222,7 +229,7 @@ export class Compiler {
   ): Promise<{ source: string; map: string }> {
     const file = id.startsWith("file:") ? fileURLToPath(id) : id;
     // Loaded late: a program whose modules are all JavaScript never starts it.
-    const { transform } = await importLate(() => import("esbuild"));
+    const { transform } = loadEsbuild();
     // It starts a process for itself, and brings the program down when it cannot.
     if (!hasTransformed) checkDescriptors(ESBUILD_DESCRIPTORS);
     try {
@@ -249,8 +256,18 @@ export class Compiler {
   }
 }
 
+/** Not by `import()`, which bundlers follow: esbuild cannot be part of a bundle. */
+function loadEsbuild(): typeof import("esbuild") {
+  try {
+    return ownRequire()("esbuild");
+  } catch (cause) {
+    const message = `Cannot compile modules: the package esbuild is not installed where ${LIBRARY_FILE} finds it; install it there`;
+    throw (cause as { code?: unknown }).code === "MODULE_NOT_FOUND" ? new Error(message, { cause }) : cause;
+  }
+}
+
 function isEither(declared: ModuleFormat | undefined): boolean {
-  return declared === undefined && runsUnderLoader();
+  return declared === undefined && mayCompileToCommonJs();
 }
 
 /** Whether an ES module in TypeScript needs a `require` that nobody else makes. */

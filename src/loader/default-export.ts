@@ -1,7 +1,6 @@
 import type { Ast } from "./ast.ts";
 import type { FunctionOrigin } from "./function-origin.ts";
 import { parseProgram } from "./parser.ts";
-import { patternNames } from "./pattern-names.ts";
 
 /**
  * Tells whether a function is what a module exports as `default` without a name. V8 shows no binding for those, so
@@ -44,26 +43,6 @@ function pathInDefault(value: Ast, origin: FunctionOrigin, isWrapped: boolean): 
     return undefined;
   }
   return isAt(value, origin) ? ["default"] : undefined;
-}
-
-/** Names declared at the top level of a CommonJS module, to tell its module scope from a closure. */
-export function topLevelNames(source: string): Set<string> {
-  const names = new Set(["exports", "require", "module", "__filename", "__dirname"]);
-  try {
-    const program: Ast = parseProgram(source, {
-      ecmaVersion: "latest",
-      sourceType: "script",
-      allowReturnOutsideFunction: true,
-      allowHashBang: true,
-    });
-    for (const statement of program.body) {
-      const patterns = statement.declarations?.map((one: Ast) => one.id) ?? [statement.id];
-      for (const name of patterns.flatMap(patternNames)) names.add(name);
-    }
-  } catch {
-    // The names only make a refusal clearer.
-  }
-  return names;
 }
 
 function parseModule(source: string): Ast {

@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CacheFolder } from "./cache-folder.ts";
 import { ModuleError } from "./module-error.ts";
+import { LIBRARY_FILE } from "../library.ts";
 import type { ModuleFormat } from "./module-record.ts";
 import { ownRequire } from "./own-require.ts";
 import { packageScope } from "./package-scope.ts";
@@ -67,7 +68,7 @@ function parseDraft(kept: Buffer): Draft {
 
 /** A file of this library that is published has a name that tells what it holds, and what those hold that it uses. */
 function ownVersion(): string {
-  const file = fileURLToPath(import.meta.url);
+  const file = fileURLToPath(LIBRARY_FILE);
   const { mtimeMs, size } = statSync(file);
   return `${file} ${mtimeMs} ${size}`;
 }

@@ -62,6 +62,9 @@ class Blanks {
         return isInertCall(node, names) && this.#blank(node, "void 0");
       case "CallExpression":
         return isInertCall(node, names) && this.#visitChain(node);
+      case "BinaryExpression":
+        // It is false there, and an ES module that a loader ran as CommonJS has no `module`.
+        return isGuard(node, names) && this.#blank(node, "0");
       case "LogicalExpression":
         if (node.operator !== "&&" || !isGuard(node.left, names)) return false;
         this.visit(node.left);

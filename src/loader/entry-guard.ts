@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { LIBRARY_FILE } from "../library.ts";
 import type { Ast } from "./ast.ts";
 import { blankWork } from "./entry-blanks.ts";
 import {
@@ -162,11 +163,21 @@ function isExports(node: Ast): boolean {
 }
 
 function refuse(id: string, what: string, cause?: unknown): ModuleError {
+  if (id === LIBRARY_FILE) return refuseBundle(id);
   const cure =
     "put the work into a function and run it with `await runWithRouter(main)` or under `if (isMain(import.meta))`, " +
     "or move the functions that are called remotely into a module of their own";
   const message = `Cannot send ${id}, the script this program was started with: ${what}; ${cure}`;
   return new ModuleError("ERR_MODULE_ENTRY", message, cause === undefined ? undefined : { cause });
+}
+
+/** What guards its work has the names that a bundler gave it. */
+function refuseBundle(id: string): ModuleError {
+  const cure =
+    "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work by `import.meta.main` or " +
+    "`require.main === module`, or move the functions that are called remotely into a file of their own";
+  const message = `Cannot send ${id}, the script this program was started with: it is a bundle that mitogen is part of; ${cure}`;
+  return new ModuleError("ERR_MODULE_ENTRY", message);
 }
 
 function entryId(script: string | undefined): string | undefined {

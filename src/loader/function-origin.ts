@@ -33,12 +33,13 @@ interface RemoteProperty {
 const HOLDER = Symbol.for("mitogen.function-origin");
 const urls = new Map<string, string>();
 const uncounted = new Set<string>();
+let lastSource: { readonly scriptId: string; readonly text: string } | undefined;
 
 /** Asks V8's inspector, in process: every answer comes before `post` returns. */
 export function functionOrigin(fn: AnyFunction): FunctionOrigin {
-  return withSession((post) => {
+  return withSession((post, session) => {
     const holder: { fn: AnyFunction; scopes: unknown[] } = { fn, scopes: [] };
-    const holderId = remoteObject(post, holder);
+    const holderId = remoteObject(post, session, holder);
     const target = post("Runtime.callFunctionOn", {
       objectId: holderId,
       functionDeclaration: "function () { return this.fn; }",
@@ -119,7 +120,8 @@ function learnLoadedUrls(): void {
 
 /** The text V8 compiled, which under tsx is on no disk. Tens of milliseconds: for what nothing cheaper can settle. */
 export function scriptSource(scriptId: string): string {
-  return withSession((post) => {
+  if (lastSource?.scriptId === scriptId) return lastSource.text;
+  const text: string = withSession((post) => {
     post("Debugger.enable");
     try {
       return post("Debugger.getScriptSource", { scriptId }).scriptSource;
@@ -127,6 +129,8 @@ export function scriptSource(scriptId: string): string {
       post("Debugger.disable");
     }
   });
+  lastSource = { scriptId, text };
+  return text;
 }
 
 /** A function is often called by the file it is in, which then is on the stack: that costs a fraction of a millisecond. */
@@ -152,14 +156,28 @@ function collectsCoverage(): boolean {
 }
 
 /** The inspector names objects only by way of an expression; the property is gone before any other code runs. */
-function remoteObject(post: Post, value: object): string {
+function remoteObject(post: Post, session: Session, value: object): string {
   Object.defineProperty(globalThis, HOLDER, { value, configurable: true });
   try {
     const expression = `globalThis[Symbol.for(${JSON.stringify(HOLDER.description)})]`;
-    return post("Runtime.evaluate", { expression }).result.objectId;
+    const evaluate = (context?: object): string | undefined =>
+      post("Runtime.evaluate", { expression, ...context }).result.objectId;
+    return evaluate() ?? otherContexts(post, session).map(evaluate).find(Boolean) ?? raiseUnseen();
   } finally {
     delete (globalThis as Record<symbol, unknown>)[HOLDER];
   }
+}
+
+/** Jest runs programs, and so this library, in a vm context: its `globalThis` is not the one that expressions see. */
+function otherContexts(post: Post, session: Session): { contextId: number }[] {
+  const found: { contextId: number }[] = [];
+  session.on("Runtime.executionContextCreated", ({ params }) => found.push({ contextId: params.context.id }));
+  post("Runtime.enable");
+  return found;
+}
+
+function raiseUnseen(): never {
+  throw new Error("Cannot find the module of a function: the inspector does not see the program's globals");
 }
 
 /** One session per look-up: ending it frees every remote object it made, and nothing stays enabled. */

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { libraryUrl } from "../library.ts";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
-import { topLevelNames, unnamedDefaultPath } from "./default-export.ts";
+import { unnamedDefaultPath } from "./default-export.ts";
+import { exportCure, nextRefusal, otherRuntime, placeWithoutFile } from "./environment.ts";
 import {
   type LocalExports,
   localExports,
@@ -20,6 +21,7 @@ import {
 } from "./function-origin.ts";
 import type { AnyFunction, FunctionReference } from "./module-record.ts";
 import { ownRequire } from "./own-require.ts";
+import { exportedAt, moduleScope, runnerModule } from "./runner-module.ts";
 
 /** How many functions deep a wrapper's captured variables are followed to the module that made it. */
 const MAX_WRAPPERS = 3;
@@ -87,6 +89,8 @@ function find(fn: AnyFunction): FunctionReference {
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
   const builtin = isNative ? findBuiltin(fn, ownRequire()) : undefined;
   if (builtin !== undefined) return builtin;
+  const runtime = otherRuntime();
+  if (runtime !== undefined) return findByIdentity(fn) ?? raise(cannotTell(fn, runtime));
   rememberReplaceable();
   const origin = functionOrigin(fn);
   if (origin.isBound) {
@@ -128,10 +132,14 @@ function findInModule(
   const path = loaded && exportsPath(fn, loaded.exports, { getters: true });
   if (path !== undefined) return { module: id, path };
   // A module without variables shows no scope.
-  const scope = origin.scopes.find((one) => one.isModule);
+  const scope = loaded === undefined ? moduleScope(origin) : undefined;
   const locals = scope === undefined ? [] : pathsTo(fn, scope.bindings);
   const exported = exportsOf(id);
   let found = exportedPath(locals, exported);
+  if (found === undefined && loaded === undefined && !scope?.isModule) {
+    const module = runnerModule(origin.scriptId);
+    found = module && exportedAt(module, fn, origin, isES(exported) ? exported : undefined, isWrapped);
+  }
   // Compilers name an unnamed default export and V8 shows no binding for one: then only the text V8 has settles it.
   if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
     const source = scriptSource(origin.scriptId);
@@ -194,6 +202,21 @@ function findInAnyCommonJs(fn: AnyFunction): FunctionReference | undefined {
   return undefined;
 }
 
+/** Without an inspector. */
+function findByIdentity(fn: AnyFunction): FunctionReference | undefined {
+  return findBuiltin(fn, ownRequire()) ?? findInAnyCommonJs(fn);
+}
+
+function cannotTell(fn: AnyFunction, runtime: string): TypeError {
+  const cure = `ref(new URL("./tasks.ts", import.meta.url), ${JSON.stringify(fn.name || "name")})`;
+  const what = `${runtime} does not tell which module exports it; name its module with ${cure}, or use context.import()`;
+  return new TypeError(`Cannot call function ${nameOf(fn)} in another process: ${what}`);
+}
+
+function nameOf(fn: AnyFunction): string {
+  return fn.name === "" ? "(anonymous)" : `'${fn.name}'`;
+}
+
 function exportsPath(fn: AnyFunction, exports: unknown, o: { getters: boolean }): string[] | undefined {
   if (exports === fn) return [];
   return (typeof exports === "object" && exports !== null) || typeof exports === "function"
@@ -217,6 +240,10 @@ function loadedCommonJs(url: string): NodeJS.Module | undefined {
   return ownRequire().cache[url.startsWith("file:") ? fileURLToPath(url) : url];
 }
 
+function isES(exported: LocalExports | undefined): exported is LocalExports {
+  return exported !== undefined && (exported.byLocal.size > 0 || exported.hasUnnamedDefault);
+}
+
 /** Read once: what the program runs does not change with the file. */
 function exportsOf(id: string): LocalExports | undefined {
   if (!exportsById.has(id)) exportsById.set(id, localExports(readSource(id)));
@@ -233,7 +260,7 @@ function readSource(id: string): string {
 
 /** The path to a function in an exported object: `call` takes no such function, but a `ref()` to it. */
 function pathInExportedObject(fn: AnyFunction, origin: FunctionOrigin, id: string): string[] | undefined {
-  const scope = origin.scopes.find((one) => one.isModule);
+  const scope = moduleScope(origin);
   const exports: unknown = loadedCommonJs(originUrl(origin))?.exports ?? scope?.bindings;
   if (typeof exports !== "object" || exports === null) return undefined;
   const path = pathThroughObjects(fn, exports);
@@ -257,16 +284,18 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
   }
   const id = moduleId(url);
   if (id === undefined) {
-    return refuse(fn, url, "defined in code that has no file", "move it into a module and export it there");
+    return refuse(fn, url, `defined ${placeWithoutFile(url)}`, "move it into a module and export it there");
   }
+  const next = nextRefusal(id, fn.name);
+  if (next !== undefined) return refuse(fn, id, ...next);
   const isModule = origin.scopes.some((scope) => scope.isModule);
-  const topLevel = isModule ? undefined : topLevelNames(scriptSource(origin.scriptId));
+  const topLevel = isModule ? undefined : runnerModule(origin.scriptId)?.names;
   const isOuter = (scope: (typeof origin.scopes)[number]) =>
     scope.isModule ||
     (topLevel && Object.getOwnPropertyNames(scope.bindings).every((name) => topLevel.has(name)));
   const outer = origin.scopes.filter(isOuter);
   for (const { bindings } of outer) {
-    if (pathsTo(fn, bindings).length > 0) return refuse(fn, id, "not exported", "export it");
+    if (pathsTo(fn, bindings).length > 0) return refuse(fn, id, "not exported", exportCure(readSource(id)));
   }
   const owner = outer.map(({ bindings }) => ownerOfMethod(fn, bindings)).find(Boolean);
   if (owner !== undefined) return refuse(fn, id, `an instance method, of '${owner}'`, METHOD_CURE);
@@ -293,7 +322,7 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
     const cure = "export a function of the module and pass it these as arguments";
     return refuse(fn, id, what, refCure === undefined ? cure : `${cure}, or ${refCure}`);
   }
-  return refuse(fn, id, "not exported", "export it");
+  return refuse(fn, id, "not exported", exportCure(readSource(id)));
 }
 
 /** The module whose function a wrapper of a package, or of this library, has captured: what the wrapper made is its business. */
@@ -312,9 +341,8 @@ function isPackaged(id: string): boolean {
 }
 
 function refuse(fn: AnyFunction, url: string, what: string, cure: string): TypeError {
-  const name = fn.name === "" ? "(anonymous)" : `'${fn.name}'`;
   const place = url === "" ? "" : ` (${url.length > 300 ? `${url.slice(0, 300)}…` : url})`;
-  return new TypeError(`Cannot call function ${name}${place} in another process: it is ${what}; ${cure}`);
+  return new TypeError(`Cannot call function ${nameOf(fn)}${place} in another process: it is ${what}; ${cure}`);
 }
 
 function raise(error: Error): never {

@@ -3,11 +3,12 @@ import { createRequire, isBuiltin } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { moduleResolve } from "import-meta-resolve";
-import { libraryUrl } from "../library.ts";
+import { LIBRARY_FILE, libraryUrl } from "../library.ts";
 import { parseDataUrl } from "./data-url.ts";
 import { isFile } from "./is-file.ts";
 import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ImportKind } from "./module-record.ts";
+import { packageScope } from "./package-scope.ts";
 import {
   isPath,
   isTypeScript,
@@ -22,8 +23,11 @@ export type Resolution = { readonly id: string } | { readonly builtin: string };
 /** The same once the program's own rules have been looked at. */
 export type Destination = Resolution | { readonly provided: string };
 
-/** This library in whatever form it runs: every context has its own, so it never travels. */
-const OWN_INDEX = ["index.js", "index.ts"].map(libraryUrl);
+/** This library in whatever form it runs: every context has its own, so it never travels. As part of a bundle it has no file. */
+const OWN_INDEX =
+  packageScope(fileURLToPath(LIBRARY_FILE))?.name === "mitogen"
+    ? ["index.js", "index.ts", "require.cjs"].map(libraryUrl)
+    : [];
 
 const MISSING = new Set(["ERR_MODULE_NOT_FOUND", "ERR_UNSUPPORTED_DIR_IMPORT", "MODULE_NOT_FOUND"]);
 

@@ -19,6 +19,11 @@ export function runsUnderLoader(): boolean {
   return ".tsx" in ownRequire().extensions;
 }
 
+/** Whether this program's loader runs TypeScript of a package without a type as CommonJS. ts-node looks for modules as Node does. */
+export function mayCompileToCommonJs(): boolean {
+  return runsUnderLoader() || Symbol.for("ts-node.register.instance") in process;
+}
+
 /** Whether a module is written in TypeScript, by its extension. */
 export function isTypeScript(id: string): boolean {
   return id.startsWith("file:") && /\.(?:[cm]?ts|tsx)$/.test(id.replace(/[?#][\s\S]*/, ""));
