@@ -18,8 +18,8 @@ import { isInstalled } from "./package-scope.ts";
 import { loadParser } from "./parser.ts";
 import { StackMapper } from "./stack-mapper.ts";
 import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
-import { compilerOptions } from "./tsconfig.ts";
 import { mayHoldTests, withoutTests } from "./test-file.ts";
+import { compilerOptions } from "./tsconfig.ts";
 import { mayCompileToCommonJs, runsUnderLoader } from "./typescript-rules.ts";
 
 /** A module as a child of one Node version can evaluate it; specifiers are still as written. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { LIBRARY_FILE } from "../library.ts";
 import { CacheFolder } from "./cache-folder.ts";
 import { ModuleError } from "./module-error.ts";
-import { LIBRARY_FILE } from "../library.ts";
 import type { ModuleFormat } from "./module-record.ts";
 import { ownRequire } from "./own-require.ts";
 import { packageScope } from "./package-scope.ts";

@@ -34,7 +34,7 @@ export function exportCure(source: string): string {
   return isBundle(source) ? "export it from the entry point of the bundle" : "export it";
 }
 
-/** By what bundlers put into their output, and by lines that nobody writes. */
+/** By what bundlers put into their output, and by the length of its lines. */
 function isBundle(source: string): boolean {
-  return /^\/\/ \S+\.[cm]?[jt]sx?$/m.test(source) || source.split("\n").some((line) => line.length > 3000);
+  return /^\/\/ \S+\.[cm]?[jt]sx?$/m.test(source) || source.length > 200 * source.split("\n").length;
 }

@@ -342,7 +342,9 @@ function isPackaged(id: string): boolean {
 
 function refuse(fn: AnyFunction, url: string, what: string, cure: string): TypeError {
   const place = url === "" ? "" : ` (${url.length > 300 ? `${url.slice(0, 300)}…` : url})`;
-  return new TypeError(`Cannot call function ${nameOf(fn)}${place} in another process: it is ${what}; ${cure}`);
+  return new TypeError(
+    `Cannot call function ${nameOf(fn)}${place} in another process: it is ${what}; ${cure}`,
+  );
 }
 
 function raise(error: Error): never {

@@ -14,6 +14,8 @@ export interface RunnerModule {
   readonly body: readonly Ast[];
   /** The names of its variables, and of what it is given: `exports`, `require`, …. */
   readonly names: ReadonlySet<string>;
+  /** Names that are assigned to after they were declared. */
+  readonly assigned: ReadonlySet<string>;
   /** Whether the outermost scope of a function in it is the module's own: true if the runner captures every export. */
   readonly showsExports: boolean;
 }
@@ -39,6 +41,7 @@ export function readRunnerModule(source: string): RunnerModule | undefined {
   const declared = body.flatMap((one) => one.declarations?.map((each: Ast) => each.id) ?? [one.id]);
   return {
     body,
+    assigned: new Set(assignedNames(body)),
     names: new Set([...given, ...declared.flatMap(patternNames)]),
     showsExports: given.some((name: string) => /^__vite_ssr_export/.test(name)),
   };
@@ -69,7 +72,7 @@ export function exportedAt(
   isWrapped: boolean,
 ): string[] | undefined {
   for (const { local, name, value } of module.body.flatMap(definitions)) {
-    const rest = pathWithin(value, origin, isWrapped);
+    const rest = module.assigned.has(local) ? undefined : pathWithin(value, origin, isWrapped);
     if (rest === undefined || (rest.length === 0 && isAnother(local, fn, origin))) continue;
     const root = name ?? (exported ?? commonJsExports(module)).byLocal.get(local);
     if (root !== undefined) return root === "" ? rest : [root, ...rest];
@@ -91,7 +94,7 @@ interface Definition {
   readonly value: Ast;
 }
 
-/** What a statement gives a name that nothing else can take. */
+/** What a statement gives a name to. */
 function definitions(statement: Ast): Definition[] {
   if (/^(?:Function|Class)Declaration$/.test(statement.type)) {
     return [{ local: statement.id.name, value: statement }];
@@ -99,7 +102,6 @@ function definitions(statement: Ast): Definition[] {
   if (statement.type === "VariableDeclaration") {
     return statement.declarations
       .filter(({ id, init }: Ast) => id.type === "Identifier" && init)
-      .filter(({ init }: Ast) => statement.kind === "const" || exportName(init.left) !== undefined)
       .flatMap(({ id, init }: Ast) => assigned({ local: id.name, value: init }));
   }
   const expression = statement.type === "ExpressionStatement" && statement.expression;
@@ -137,10 +139,18 @@ function commonJsExports({ body }: RunnerModule): LocalExports {
   return { byLocal, hasUnnamedDefault: false };
 }
 
+function assignedNames(node: Ast): string[] {
+  if (typeof node !== "object" || node === null) return [];
+  if (Array.isArray(node)) return node.flatMap(assignedNames);
+  const own = node.type === "AssignmentExpression" ? patternNames(node.left) : [];
+  return [...own, ...Object.values(node).flatMap(assignedNames)];
+}
+
 /** The path from a value to the function at a place in its text: the value itself, an argument, or a static method. */
 function pathWithin(value: Ast, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
   if (isWrapped) {
-    const isArgument = value.type === "CallExpression" && value.arguments.some((one: Ast) => isAt(one, origin));
+    const isArgument =
+      value.type === "CallExpression" && value.arguments.some((one: Ast) => isAt(one, origin));
     return isArgument ? [] : undefined;
   }
   if (isAt(value, origin)) return [];

@@ -40,8 +40,7 @@ export function withoutTests(source: string, format: ModuleFormat): string {
     for (const name of names) runners.add(name);
     blanks.push(statement);
   }
-  const isRunner = (name: string): boolean =>
-    runners.has(name) || (GLOBALS.has(name) && !declared.has(name));
+  const isRunner = (name: string): boolean => runners.has(name) || (GLOBALS.has(name) && !declared.has(name));
   visit(program.body, (statement) => {
     if (isRunner(rootOf(statement.expression))) blanks.push(statement);
   });
@@ -73,9 +72,9 @@ function loadsRunner(statement: Ast): boolean {
 /** Every expression that is a statement and runs when the module is evaluated. */
 function visit(node: Ast, found: (statement: Ast) => void): void {
   if (typeof node !== "object" || node === null) return;
-  if (node.type === "ExpressionStatement") return found(node);
-  if (typeof node.type === "string" ? isDefinition(node) : !Array.isArray(node)) return;
-  for (const child of Object.values(node)) visit(child, found);
+  if (node.type === "ExpressionStatement") found(node);
+  else if (typeof node.type === "string" ? isDefinition(node) : !Array.isArray(node)) return;
+  else for (const child of Object.values(node)) visit(child, found);
 }
 
 /** `describe.each([1, 2])("…", () => …)`, `await test(…)`, `(0, runner.it)(…)`: the name that the call begins with. */

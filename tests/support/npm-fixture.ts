@@ -1,25 +1,32 @@
 import { execFile, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { repoRoot } from "./lab.ts";
 import { npmEnv } from "./npm-env.ts";
 
-const FIXTURE = join(repoRoot, "tests/fixtures/npm");
-const INSTALLED = join(repoRoot, ".lab/npm");
+const FIXTURES = join(repoRoot, "tests/fixtures");
+const INSTALLED = join(repoRoot, ".lab");
 const INSTALL_LIMIT_MS = 600_000;
 
-/** `tests/fixtures/npm` with what it depends on, or why there is none. */
+/** A folder of `tests/fixtures` with what it depends on, or why there is none. */
 export type NpmFixture = { readonly folder: string } | { readonly skip: string };
 
-/** Installs the fixture unless that has been done for this very lock file. In CI it throws where it otherwise skips. */
-export async function npmFixture(): Promise<NpmFixture> {
+/**
+ * Installs a fixture, by default that of the npm packages, unless that has been done for this very lock file. `own` are folders that lock
+ * file says nothing of; `local` is one among them that packages are installed from. In CI it throws where it otherwise skips.
+ */
+export async function npmFixture(
+  name = "npm",
+  own: readonly string[] = ["packages", "uses"],
+  local: readonly string[] = ["packages"],
+): Promise<NpmFixture> {
   try {
-    return { folder: await installed() };
+    return { folder: await installed(name, own, local) };
   } catch (error) {
     if (process.env["CI"] === "true") throw error;
-    return { skip: `Needs packages of tests/fixtures/npm: ${(error as Error).message.slice(0, 1000)}` };
+    return { skip: `Needs packages of tests/fixtures/${name}: ${(error as Error).message.slice(0, 1000)}` };
   }
 }
 
@@ -40,29 +47,31 @@ export function nodeWithout(folder: string, node: string): string[] | undefined 
   return undefined;
 }
 
-async function installed(): Promise<string> {
+async function installed(name: string, own: readonly string[], local: readonly string[]): Promise<string> {
+  const fixture = join(FIXTURES, name);
   const files = ["package.json", "package-lock.json", ".npmrc"];
   const hash = createHash("sha256");
-  for (const file of files) hash.update(readFileSync(join(FIXTURE, file)));
-  const folder = join(INSTALLED, hash.digest("hex").slice(0, 16));
-  if (!existsSync(folder)) await install(folder, [...files, "packages"]);
+  for (const file of files) hash.update(readFileSync(join(fixture, file)));
+  const folder = join(INSTALLED, name, hash.digest("hex").slice(0, 16));
+  if (!existsSync(folder)) await install(fixture, folder, [...files, ...local]);
   // What is ours may have changed without the lock file.
-  for (const own of ["packages", "uses"]) {
-    rmSync(join(folder, own), { recursive: true, force: true });
-    cpSync(join(FIXTURE, own), join(folder, own), { recursive: true });
+  for (const each of own) {
+    rmSync(join(folder, each), { recursive: true, force: true });
+    cpSync(join(fixture, each), join(folder, each), { recursive: true });
   }
   return folder;
 }
 
-async function install(folder: string, files: readonly string[]): Promise<void> {
+async function install(fixture: string, folder: string, files: readonly string[]): Promise<void> {
   const draft = `${folder}.${process.pid}`;
   mkdirSync(draft, { recursive: true });
   try {
-    for (const file of files) cpSync(join(FIXTURE, file), join(draft, file), { recursive: true });
+    for (const file of files) cpSync(join(fixture, file), join(draft, file), { recursive: true });
     const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     await promisify(execFile)("npm", args, { cwd: draft, env: npmEnv(), timeout: INSTALL_LIMIT_MS });
-    for (const other of readdirSync(INSTALLED)) {
-      if (!draft.endsWith(other)) rmSync(join(INSTALLED, other), { recursive: true, force: true });
+    const all = dirname(folder);
+    for (const other of readdirSync(all)) {
+      if (!draft.endsWith(other)) rmSync(join(all, other), { recursive: true, force: true });
     }
     renameSync(draft, folder);
   } finally {
