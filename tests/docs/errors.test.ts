@@ -10,7 +10,7 @@ const codesIn = (text: string): Set<string> => new Set(text.match(/\bERR_[A-Z_]+
 
 test("docs/errors.md lists every code of the sources, and no other", () => {
   const sources = readdirSync(join(repoRoot, "src"), { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".ts") && !path.endsWith(".generated.ts"))
+    .filter((path) => /\.(?:ts|cjs)$/.test(path) && !path.endsWith(".generated.ts"))
     .map((path) => readFileSync(join(repoRoot, "src", path), "utf8"));
   assert.deepEqual([...codesIn(page)].sort(), [...codesIn(sources.join("\n"))].sort());
 });
