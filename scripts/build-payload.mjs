@@ -49,7 +49,7 @@ const PARTS = [
     entryPoint: "src/remote/api.ts",
     mayTravel: [
       ...MAY_TRAVEL,
-      /^src\/(service|files)\//,
+      /^src\/(service|files|commands)\//,
       // What the program's router and a context's have in common.
       /^src\/connection\/(connecting-router|connector|connect-error|debug-context|method|semaphore|shell-quote)\.ts$/,
       /^src\/loader\/builtin-functions\.ts$/,

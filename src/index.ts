@@ -1,6 +1,11 @@
 /** The public API. */
 
 export { type CurrentCall, currentCall } from "./calls/current-call.ts";
+export type { Command } from "./commands/command.ts";
+export { CommandError } from "./commands/command-error.ts";
+export { type Run, type RunResult, run } from "./commands/run.ts";
+export type { CommandOptions, LinesOptions, RunOptions } from "./commands/run-options.ts";
+export type { CommandInput } from "./commands/running.ts";
 export type { BuildahOptions } from "./connection/buildah.ts";
 export type { Dialogue, Password, PasswordOptions } from "./connection/dialogue.ts";
 export type { DoasOptions } from "./connection/doas.ts";

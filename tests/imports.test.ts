@@ -16,6 +16,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   calls: ["core", "wire", "loader/builtins.ts", "errors.ts"],
   service: ["core", "wire", "errors.ts"],
   files: ["service", "core", "wire", "errors.ts"],
+  commands: [
+    "calls",
+    "files",
+    "connection/shell-quote.ts",
+    // A type: it is the router that starts the context of another user.
+    "connection/connecting-router.ts",
+    ...["core", "wire", "errors.ts"],
+  ],
   loader: ["core", "wire", "errors.ts", "library.ts"],
   bootstrap: ["core", "wire", "errors.ts"],
   "short-way": ["loader/builtins.ts", "core", "wire", "errors.ts"],
@@ -49,6 +57,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
       "calls",
       "service",
       "files",
+      "commands",
     ],
     // What the program's router and a context's have in common.
     ...["connection/connecting-router.ts", "connection/connector.ts", "connection/debug-context.ts"],
@@ -56,6 +65,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   "index.ts": [
     "fakessh",
+    "commands",
     "files",
     "connection",
     "calls",

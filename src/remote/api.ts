@@ -1,5 +1,6 @@
 import { callFeatures } from "../calls/call-features.ts";
 import type { Dispatcher } from "../calls/dispatcher.ts";
+import { commandsInChild } from "../commands/in-child.ts";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
@@ -53,6 +54,7 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     ...externalContext(host),
     ...debugging(router, dispatcher, config),
     ...sshCommands(router),
+    ...commandsInChild(router),
     ...filesInChild(router),
     Blob,
     Broker,

@@ -1,0 +1,81 @@
+import { showControls } from "../core/harmless.ts";
+import { MitogenError } from "../errors.ts";
+
+/** What the message shows of the output, from its end. */
+const MAX_SHOWN_LINES = 20;
+const MAX_SHOWN_CHARACTERS = 2000;
+/** What the message shows of the command; `command` has all of it. */
+const MAX_SHOWN_COMMAND = 200;
+
+/** What is known of a command that failed. */
+export interface CommandFailure {
+  /** Completes "Cannot run … in …:". */
+  readonly why: string;
+  /** What to do about it; without it the message ends with the last lines of output. */
+  readonly cure?: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly durationMs: number;
+  readonly cause?: unknown;
+}
+
+/**
+ * A command of `run()` failed: it could not be started, it ended with another exit code than 0 or by a signal, or it printed too much.
+ * The message ends with the last lines of stderr, or of stdout if there is no stderr.
+ */
+export class CommandError extends MitogenError {
+  override readonly code: string = "ERR_COMMAND";
+  /** The first sentence of the message: what failed, and why. */
+  declare readonly summary: string;
+  /** The whole command, quoted for a POSIX shell. */
+  declare readonly command: string;
+  /** Null if a signal ended the command, or if it did not start. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** What the command printed, as text. It does not print with the error. */
+  declare readonly stdout: string;
+  declare readonly stderr: string;
+  readonly durationMs: number;
+
+  constructor(command: string, contextName: string, failure: CommandFailure) {
+    const { why, cure, exitCode, signal, stdout, stderr, durationMs, cause } = failure;
+    const summary = `Cannot run ${shortCommand(command)} in ${contextName}: ${why}`;
+    const shown = lastLines(stderr) || lastLines(stdout);
+    super(
+      cure === undefined ? withOutput(summary, shown) : `${summary}; ${cure}`,
+      cause === undefined ? {} : { cause },
+    );
+    this.exitCode = exitCode;
+    this.signal = signal;
+    this.durationMs = durationMs;
+    const hidden = { summary, command, stdout, stderr };
+    for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value });
+  }
+}
+
+// A literal on the prototype: it survives the minifier's renaming of classes.
+Object.defineProperty(CommandError.prototype, "name", {
+  value: "CommandError",
+  writable: true,
+  configurable: true,
+});
+
+export function shortCommand(command: string): string {
+  const line = showControls(command, " ");
+  return line.length > MAX_SHOWN_COMMAND ? `${line.slice(0, MAX_SHOWN_COMMAND)}…` : line;
+}
+
+/** One line stands behind the sentence, more of them below it. */
+export function withOutput(sentence: string, lines: string): string {
+  if (lines === "") return sentence;
+  return lines.includes("\n") ? `${sentence}:\n${lines}` : `${sentence}: ${lines}`;
+}
+
+/** The end of what a command printed, harmless to a terminal. */
+export function lastLines(output: string): string {
+  const text = output.slice(-MAX_SHOWN_CHARACTERS);
+  const lines = text.trim().split(/\r?\n/).slice(-MAX_SHOWN_LINES);
+  return lines.map((line) => showControls(line, " ")).join("\n");
+}

@@ -1,0 +1,117 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { userInfo } from "node:os";
+import { currentCall } from "../calls/current-call.ts";
+import { FunctionRef } from "../core/function-ref.ts";
+import type { CoreRouter } from "../core/router.ts";
+import type { Sender } from "../core/sender.ts";
+import { nameLimit } from "../core/system-limits.ts";
+import { Secret } from "../wire/secret.ts";
+import { findProgram } from "./find-program.ts";
+import { type ProcessSpec, runProcess } from "./process.ts";
+
+/** A command as it travels; it is checked where it was given. */
+export interface CommandRequest extends Pick<ProcessSpec, "argv" | "cwd" | "hasInput"> {
+  /** What is changed in the environment; undefined removes a variable. */
+  readonly env?: Readonly<Record<string, string | Secret | undefined>> | undefined;
+}
+
+/** How a command ended. With `failure` it was not even started. */
+export interface CommandExit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly durationMs: number;
+  readonly failure?: { readonly code: string; readonly message: string } | undefined;
+}
+
+/** How a context becomes another user. */
+export type UserMethod = "none" | "sudo" | "su";
+
+/** Functions of the part `mitogen:api`, called by `run`. */
+export const RUN_COMMAND: FunctionRef<[request: CommandRequest, output: Sender<unknown>], CommandExit> =
+  new FunctionRef("mitogen:api", ["runCommand"]);
+export const USER_METHOD: FunctionRef<[user: string], UserMethod> = new FunctionRef("mitogen:api", [
+  "userMethod",
+]);
+
+/** What a background process holds of the output of a command that has ended is given up after this. */
+const SILENCE_MS = 1000;
+
+/** The other end of `run`, as it works in a context. */
+export function farSideOf(router: CoreRouter): Record<string, (...args: never[]) => unknown> {
+  return {
+    async runCommand(request: CommandRequest, output: Sender<unknown>): Promise<CommandExit> {
+      const { argv, cwd, hasInput } = request;
+      const env = environment(request.env);
+      const call = currentCall();
+      const start = process.hrtime.bigint();
+      const durationMs = (): number => Math.round(Number(process.hrtime.bigint() - start) / 1e6);
+      const spec: ProcessSpec = { argv, cwd, env, hasInput, endSignal: "SIGTERM", silenceMs: SILENCE_MS };
+      try {
+        const { code, signal } = await runProcess(router, call, spec, output);
+        return { exitCode: code, signal, durationMs: durationMs() };
+      } catch (error) {
+        const failure = startFailure(error, spec);
+        if (failure === undefined) throw error;
+        return { exitCode: null, signal: null, durationMs: durationMs(), failure };
+      }
+    },
+    userMethod(user: string): UserMethod {
+      if (userName() === user) return "none";
+      // Root needs no password for either, and small systems have no sudo.
+      return process.geteuid?.() === 0 && findProgram("sudo") === undefined ? "su" : "sudo";
+    },
+  };
+}
+
+function environment(changes: CommandRequest["env"] = {}): NodeJS.ProcessEnv {
+  const env = { ...process.env };
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === undefined) delete env[name];
+    else env[name] = value instanceof Secret ? value.reveal() : value;
+  }
+  return env;
+}
+
+/** Why a process was not started, in words; undefined for an error of something else. */
+function startFailure(error: unknown, { argv, cwd, env }: ProcessSpec): CommandExit["failure"] {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall?.startsWith("spawn") !== true) return undefined;
+  const [file] = argv;
+  const message = folderFault(cwd) ?? programFault(code, file, env?.["PATH"]);
+  return { code, message: message ?? (nameLimit(error) as Error).message };
+}
+
+/** The system has one code for a program and a folder that are not there. */
+function folderFault(cwd: string | undefined): string | undefined {
+  const name =
+    cwd === undefined ? "the working directory of the context" : `the folder ${JSON.stringify(cwd)}`;
+  try {
+    const path = cwd ?? process.cwd();
+    if (!statSync(path).isDirectory()) return `${name} is no folder`;
+    accessSync(path, constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES"
+      ? `${name} may not be entered by this user`
+      : `${name} does not exist`;
+  }
+}
+
+function programFault(code: string, file: string, path = ""): string | undefined {
+  const name = JSON.stringify(file);
+  if (code === "EACCES") return `${name} may not be executed by this user`;
+  if (code === "E2BIG")
+    return "its arguments and environment are too long for the system; pass data as input";
+  if (code !== "ENOENT") return undefined;
+  return file.includes("/")
+    ? `there is no ${name}, or the interpreter that its first line names is missing`
+    : `there is no program ${name} in PATH (${path}); install it, or pass its whole path`;
+}
+
+function userName(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined; // This user has no name.
+  }
+}

@@ -1,0 +1,9 @@
+import type { CoreRouter } from "../core/router.ts";
+import { CommandError } from "./command-error.ts";
+import { farSideOf } from "./far-side.ts";
+import { run } from "./run.ts";
+
+/** What `import "mitogen"` has of commands in a child, and what the other ends of commands call. */
+export function commandsInChild(router: CoreRouter): Record<string, unknown> {
+  return { ...farSideOf(router), CommandError, run };
+}

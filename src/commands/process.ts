@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import type { CurrentCall } from "../calls/current-call.ts";
+import { endTree } from "../core/end-tree.ts";
+import { listProcesses } from "../core/process-tree.ts";
+import { Receiver } from "../core/receiver.ts";
+import { release } from "../core/release.ts";
+import type { CoreRouter } from "../core/router.ts";
+import type { Sender } from "../core/sender.ts";
+
+/** A process to start for a context elsewhere. */
+export interface ProcessSpec {
+  readonly argv: readonly [file: string, ...args: string[]];
+  readonly cwd?: string | undefined;
+  /** The whole environment; that of this process by default. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** Whether its stdin comes from the caller; otherwise it is empty. */
+  readonly hasInput: boolean;
+  /** What ends it, and everything it started, once the call is given up; SIGKILL follows. */
+  readonly endSignal: NodeJS.Signals;
+  /** Once it has ended, its output is given up after so long a silence: a background process may hold it for ever. */
+  readonly silenceMs?: number;
+}
+
+export interface ProcessExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const running = new Set<number>();
+let isWatchingExit = false;
+
+/**
+ * Runs a process in this one's process group, so that it ends with this process. `output` gets the Sender of its stdin first, if it has
+ * input, then [1 or 2, bytes] of its stdout or stderr, only as fast as the reader reads. Rejects with the error of one that cannot be
+ * started, or with the reason once the call is given up.
+ */
+export async function runProcess(
+  router: CoreRouter,
+  { source, signal }: CurrentCall,
+  spec: ProcessSpec,
+  output: Sender,
+): Promise<ProcessExit> {
+  const [file, ...args] = spec.argv;
+  const child = spawn(file, args, {
+    stdio: [spec.hasInput ? "pipe" : "ignore", "pipe", "pipe"],
+    ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+    ...(spec.env === undefined ? {} : { env: spec.env }),
+  });
+  const closed = closeOf(child);
+  const { stdin, stdout, stderr } = child;
+  // With no descriptors left there are no streams, only an error to come.
+  if (!stdout || !stderr) return await closed;
+  const progress: Progress = { chunks: 0, sending: 0, isLeft: false };
+  let hasEnded = false;
+  // A thread that exits leaves its process, and with it the processes below, running.
+  killAtExit(child);
+  let watch: NodeJS.Timeout | undefined;
+  const leave = (): void => {
+    progress.isLeft = true;
+    stdout.destroy();
+    stderr.destroy();
+  };
+  child.once("exit", () => {
+    hasEnded = true;
+    if (spec.silenceMs !== undefined) watch = watchSilence(progress, spec.silenceMs, leave);
+  });
+  const input = stdin === null ? undefined : new Receiver<Uint8Array>(router, { respondent: source });
+  const work: Promise<unknown>[] = [];
+  try {
+    if (input !== undefined) {
+      work.push(output.send(input.toSender()));
+      void feed(input, stdin as Writable, closed);
+    }
+    work.push(forward(stdout, 1, output, progress), forward(stderr, 2, output, progress));
+    const [exit] = await Promise.race([Promise.all([closed, ...work]), abortOf(signal)]);
+    return exit;
+  } finally {
+    clearInterval(watch);
+    input?.close();
+    output.close();
+    if (child.pid !== undefined && !hasEnded) void endTree(child.pid, spec.endSignal, () => hasEnded);
+    leave();
+  }
+}
+
+/** Has a process killed when this thread exits, unless it has ended by then. */
+function killAtExit(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  if (!isWatchingExit) process.once("exit", () => killTrees(running));
+  isWatchingExit = true;
+  running.add(child.pid);
+  child.once("exit", () => running.delete(child.pid as number));
+}
+
+function killTrees(pids: ReadonlySet<number>): void {
+  if (pids.size === 0) return;
+  const all = listProcesses();
+  const found = all.filter(({ pid }) => pids.has(pid));
+  // Grows while it is walked.
+  for (const { pid } of found) found.push(...all.filter(({ parentPid }) => parentPid === pid));
+  for (const { pid } of found) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended, or is another user's.
+    }
+  }
+}
+
+/** What has become of a process's output. */
+interface Progress {
+  chunks: number;
+  sending: number;
+  isLeft: boolean;
+}
+
+/** Once it has ended and nobody holds its output any more. */
+function closeOf(child: ChildProcess): Promise<ProcessExit> {
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.once("close", (code: number | null, signal: NodeJS.Signals | null) => resolve({ code, signal }));
+  });
+}
+
+function watchSilence(progress: Progress, silenceMs: number, leave: () => void): NodeJS.Timeout {
+  let seen = progress.chunks;
+  return setInterval(() => {
+    if (progress.chunks === seen && progress.sending === 0) leave();
+    seen = progress.chunks;
+  }, silenceMs);
+}
+
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+/** Reads on only as the other side reads: what waits in between is bounded. */
+async function forward(stream: Readable, fd: 1 | 2, output: Sender, progress: Progress): Promise<void> {
+  try {
+    for await (const bytes of stream) {
+      progress.chunks += 1;
+      progress.sending += 1;
+      await output.send([fd, bytes]);
+      progress.sending -= 1;
+      release(bytes); // it was copied when it was sent
+    }
+  } catch (error) {
+    // Newer Nodes throw when the stream is destroyed.
+    if (!progress.isLeft) throw error;
+  }
+}
+
+async function feed(from: Receiver<Uint8Array>, stdin: Writable, closed: Promise<unknown>): Promise<void> {
+  stdin.on("error", () => from.close()); // it reads no more; its exit tells the story
+  try {
+    for await (const message of from) {
+      const bytes = message.decode();
+      // Node 12 forgets the callbacks of a stream that is destroyed.
+      const written = new Promise<void>((resolve) => {
+        stdin.write(bytes, () => {
+          release(bytes);
+          resolve();
+        });
+      });
+      await Promise.race([written, closed]);
+    }
+  } catch {
+    // It could not be started, or was sent no bytes: the same as an end.
+  }
+  stdin.end();
+}

@@ -1,0 +1,147 @@
+import { StringDecoder } from "node:string_decoder";
+import { Context } from "../core/context.ts";
+import { LineSplitter } from "../core/line-splitter.ts";
+import { instanceOf } from "../core/option-types.ts";
+import { readOptions, takeOption } from "../core/options.ts";
+import { type Command, parseCommand } from "./command.ts";
+import { CommandRun } from "./command-run.ts";
+import { LINES_OPTIONS, type LinesOptions, RUN_OPTIONS, type RunOptions } from "./run-options.ts";
+
+/** How a command ended, and what it printed. */
+export interface RunResult<T extends string | Uint8Array = string> {
+  /** Null if a signal ended it. */
+  readonly exitCode: number | null;
+  /** `SIGTERM`; null if it ended by itself. */
+  readonly signal: string | null;
+  readonly stdout: T;
+  readonly stderr: T;
+  /** By the clock of the context's machine. */
+  readonly durationMs: number;
+}
+
+export interface Run {
+  /**
+   * Runs a command in `context` and waits for its end. `command` is a list of the program and its arguments, or a string that is split at spaces.
+   * No shell is involved unless `shell` asks for one. The command, with all it has started, ends with `timeoutMs`, with `signal` and with the
+   * context. Rejects with a CommandError for an exit code other than 0, for a signal and for a command that cannot be started; with a
+   * TimeoutError, the signal's reason, or a ChannelError: docs/commands.md.
+   *
+   * ```ts
+   * const { stdout } = await run(context, ["git", "rev-parse", "HEAD"], { cwd: "/srv/app" });
+   * ```
+   */
+  (
+    context: Context,
+    command: Command,
+    options: RunOptions & {
+      readonly encoding: "buffer";
+      readonly onStdout?: ((chunk: Uint8Array) => unknown) | undefined;
+      readonly onStderr?: ((chunk: Uint8Array) => unknown) | undefined;
+    },
+  ): Promise<RunResult<Uint8Array>>;
+  (
+    context: Context,
+    command: Command,
+    options?: RunOptions & {
+      readonly encoding?: "utf8" | undefined;
+      readonly onStdout?: ((chunk: string) => unknown) | undefined;
+      readonly onStderr?: ((chunk: string) => unknown) | undefined;
+    },
+  ): Promise<RunResult>;
+
+  /**
+   * The same, but gives the lines of stdout as they come, without their ends. The command runs ahead of the reader by about 1 MiB, and leaving the
+   * loop ends it. Behind the last line it throws what `run` rejects with. It begins with the first line asked for.
+   *
+   * ```ts
+   * for await (const line of run.lines(context, ["tail", "-F", "/var/log/syslog"])) console.log(line);
+   * ```
+   */
+  lines(context: Context, command: Command, options?: LinesOptions): AsyncIterableIterator<string>;
+}
+
+const CONTEXT = instanceOf(Context, "a Context");
+const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
+/** What is kept for an error's message of output that is not returned. */
+const TAIL_BYTES = 64 * 1024;
+
+type Callback = ((chunk: unknown) => unknown) | undefined;
+
+async function runCommand(
+  context: Context,
+  command: Command,
+  given: RunOptions = {},
+): Promise<RunResult<string | Uint8Array>> {
+  takeOption("run a command", "the context", context, CONTEXT);
+  const options = readOptions("run a command", given, RUN_OPTIONS);
+  const { encoding = "utf8", stripFinalNewline = true, maxOutputBytes = DEFAULT_MAX_BYTES } = options;
+  const takers = [options.onStdout, options.onStderr].map((callback) => takerFor(callback, encoding));
+  const started = new CommandRun(context, parseCommand(command, options.shell), options, {
+    maxBytes: maxOutputBytes,
+    isBounded: ([1, 2] as const).map((fd) => takers[fd - 1] === undefined),
+    show: (bytes) => {
+      if (encoding === "buffer") return Uint8Array.from(bytes);
+      const text = bytes.toString();
+      return stripFinalNewline ? text.replace(/\r?\n$/, "") : text;
+    },
+  });
+  const output = started.output();
+  try {
+    let next = await output.next();
+    for (; next.done !== true; next = await output.next()) {
+      const [fd, bytes] = next.value;
+      const taken = takers[fd - 1]?.(bytes);
+      if (taken !== undefined) await started.within(taken);
+    }
+    for (const taker of takers) await taker?.();
+    return next.value;
+  } finally {
+    await output.return(undefined as never);
+  }
+}
+
+/** Calls a callback with what a stream yields; without an argument, with the rest at its end. */
+function takerFor(callback: Callback, encoding: string): ((bytes?: Uint8Array) => unknown) | undefined {
+  if (callback === undefined || encoding === "buffer") {
+    return callback && ((bytes) => bytes && callback(bytes));
+  }
+  const decoder = new StringDecoder("utf8");
+  return (bytes) => {
+    const text = bytes === undefined ? decoder.end() : decoder.write(Buffer.from(bytes));
+    return text === "" ? undefined : callback(text);
+  };
+}
+
+function lines(context: Context, command: Command, given: LinesOptions = {}): AsyncIterableIterator<string> {
+  const what = "run a command";
+  takeOption(what, "the context", context, CONTEXT);
+  const options = readOptions(what, given, LINES_OPTIONS);
+  const parsed = parseCommand(command, options.shell);
+  const started = new CommandRun(context, parsed, options, {
+    maxBytes: TAIL_BYTES,
+    isBounded: [false, false],
+    show: (bytes) => bytes.toString(),
+  });
+  return linesOf(started, options.from ?? "stdout");
+}
+
+async function* linesOf(started: CommandRun, from: "stdout" | "stderr" | "all"): AsyncGenerator<string> {
+  const found: string[] = [];
+  const splitters = ["stdout", "stderr"].map((name) =>
+    from === "all" || from === name ? new LineSplitter((lines) => found.push(...lines)) : undefined,
+  );
+  const take = function* (): Iterable<string> {
+    for (const line of found.splice(0)) yield line.endsWith("\r") ? line.slice(0, -1) : line;
+  };
+  try {
+    for await (const [fd, bytes] of started.output()) {
+      splitters[fd - 1]?.take(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      yield* take();
+    }
+  } finally {
+    for (const splitter of splitters) splitter?.flush();
+  }
+  yield* take();
+}
+
+export const run: Run = Object.assign(runCommand as never as Run, { lines });

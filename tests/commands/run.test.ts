@@ -1,0 +1,408 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  CommandError,
+  type Context,
+  type MitogenError,
+  Router,
+  type RunOptions,
+  run,
+  Secret,
+} from "../../src/index.ts";
+import * as commands from "../fixtures/remote/commands.ts";
+import { nodes, skipReason } from "../support/lab.ts";
+import { labMethods } from "../support/lab-methods.ts";
+import { checkLeaks, commandOf, processesGone } from "../support/leak-check.ts";
+import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
+import { sshTo } from "../support/ssh-options.ts";
+
+// Nameless are those that a thread has killed as it exited: Node does not reap them.
+checkLeaks({ ignoreCommand: /esbuild|^$/ });
+
+const MIB = 1024 * 1024;
+/** Prints the process ids of itself and of a process that it has started, then waits. */
+const TREE = "sleep 1000 & echo $$ $!; wait";
+
+async function failureOf(promise: Promise<unknown>): Promise<CommandError> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as CommandError;
+  }
+  throw new Error("It did not fail");
+}
+
+/** Starts a command that stays, and answers its process ids and how it ends. */
+async function startTree(
+  context: Context,
+  options: RunOptions = {},
+): Promise<{ pids: number[]; failure: Promise<MitogenError> }> {
+  let tell: (pids: number[]) => void = () => undefined;
+  const told = new Promise<number[]>((resolve) => {
+    tell = resolve;
+  });
+  const onStdout = (text: string): void => tell(text.trim().split(" ").map(Number));
+  const failure = failureOf(run(context, TREE, { shell: true, ...options, encoding: "utf8", onStdout }));
+  const pids = await Promise.race([told, failure.then((error) => Promise.reject(error))]);
+  return { pids, failure };
+}
+
+const places: [string, (router: Router) => Promise<Context>][] = [
+  ["Node 12", (router) => router.local({ nodePath: nodes[12] ?? "" })],
+  ["Node 16", (router) => router.local({ nodePath: nodes[16] ?? "" })],
+  ["Node 26", (router) => router.local({ nodePath: nodes[26] ?? "" })],
+  ["an ssh login", (router) => router.ssh(sshTo("mitogen-dash"))],
+  ["a container", (router) => (labMethods["docker"] as (router: Router) => Promise<Context>)(router)],
+  [
+    "a context behind another",
+    async (router) => router.local({ nodePath: nodes[12] ?? "", via: await router.local() }),
+  ],
+];
+
+for (const [place, connect] of places) {
+  describe(`run() on ${place}`, { skip: skipReason(), concurrency: false }, () => {
+    let router: Router;
+    let context: Context;
+    before(async () => {
+      router = new Router();
+      context = await connect(router);
+    });
+    after(() => router.shutdown());
+
+    it("gives exit code, output and duration of a command, whose arguments pass no shell", async () => {
+      const result = await run(context, ["printf", "%s\\n", "$HOME", "a b", "`id`", ""]);
+      assert.equal(result.stdout, "$HOME\na b\n`id`\n");
+      assert.equal(result.stderr, "");
+      assert.deepEqual([result.exitCode, result.signal], [0, null]);
+      assert.ok(result.durationMs >= 0 && result.durationMs < 60_000);
+      assert.deepEqual((await run(context, "echo a  b")).stdout, "a b");
+    });
+
+    it("gives a script to a shell that is asked for, with arguments apart", async () => {
+      const script = 'echo "$1" | tr a-z A-Z; echo "$#" >&2';
+      const { stdout, stderr } = await run(context, [script, "$(echo x); 'y'"], { shell: true });
+      assert.deepEqual([stdout, stderr], ["$(ECHO X); 'Y'", "1"]);
+    });
+
+    it("takes cwd, env and input", async () => {
+      const env = { A: "1", B: new Secret("hush"), PATH: process.env["PATH"], HOME: undefined };
+      const script = 'pwd; echo "$A $B $HOME."; cat';
+      const { stdout } = await run(context, script, { shell: true, cwd: "/usr", env, input: "é\n\n" });
+      assert.equal(stdout, "/usr\n1 hush .\né\n");
+      assert.equal((await run(context, "cat")).stdout, "", "without input there is an empty one");
+      const streamed = async function* () {
+        yield "a";
+        yield Buffer.from("b");
+      };
+      assert.equal((await run(context, "cat", { input: streamed() })).stdout, "ab");
+    });
+
+    it("passes bytes on as they are, in both directions", async () => {
+      const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 256));
+      const { stdout } = await run(context, ["cat"], { input: bytes, encoding: "buffer" });
+      assert.ok(bytes.equals(stdout));
+    });
+
+    it("rejects with a CommandError for an exit code, which has the end of stderr", async () => {
+      const script = "echo out; echo one >&2; echo two >&2; exit 3";
+      const error = await failureOf(run(context, script, { shell: true }));
+      assert.ok(error instanceof CommandError);
+      assert.equal(error.name, "CommandError");
+      assert.equal(error.code, "ERR_COMMAND");
+      assert.equal(error.summary, `Cannot run ${script} in ${context.name}: it ended with exit code 3`);
+      assert.equal(error.message, `${error.summary}:\none\ntwo`);
+      assert.deepEqual([error.exitCode, error.signal, error.stdout], [3, null, "out"]);
+      assert.match(error.stack as string, /commands.run\.test/, "the caller's line");
+      const unchecked = await run(context, script, { shell: true, check: false });
+      assert.deepEqual([unchecked.exitCode, unchecked.stderr], [3, "one\ntwo"]);
+    });
+
+    it("rejects for a signal, and says which", async () => {
+      const error = await failureOf(run(context, "kill -9 $$", { shell: true }));
+      assert.deepEqual([error.exitCode, error.signal], [null, "SIGKILL"]);
+      assert.match(error.message, /: SIGKILL ended it$/);
+      assert.equal((await run(context, "kill -9 $$", { shell: true, check: false })).signal, "SIGKILL");
+    });
+
+    it("says why a command could not be started", async () => {
+      const cases: [string[], RunOptions, RegExp, string][] = [
+        [["no-such-tool"], {}, /: there is no program "no-such-tool" in PATH \(.*\); install it/, "ENOENT"],
+        [["/no/such"], {}, /: there is no "\/no\/such", or the interpreter/, "ENOENT"],
+        [["true"], { cwd: "/no/folder" }, /: the folder "\/no\/folder" does not exist/, "ENOENT"],
+        [["true"], { cwd: "/etc/passwd" }, /: the folder "\/etc\/passwd" is no folder/, "ENOTDIR"],
+        [["/etc/passwd"], {}, /: "\/etc\/passwd" may not be executed by this user/, "EACCES"],
+      ];
+      for (const [argv, options, expected, code] of cases) {
+        const error = await failureOf(run(context, argv, { ...options, check: false } as never));
+        assert.match(error.message, expected);
+        assert.ok(error instanceof CommandError);
+        assert.ok([code, "ENOENT"].includes((error.cause as { code: string }).code));
+      }
+    });
+
+    it("ends the process tree after timeoutMs, with what was printed in the error", async () => {
+      const { pids, failure } = await startTree(context, { timeoutMs: 1500 });
+      const error = await failure;
+      assert.deepEqual([error.name, error.code], ["TimeoutError", "ERR_TIMEOUT"]);
+      assert.match(error.message, /^Cannot run sleep 1000 .*: it had not ended within 1500 ms: \d+ \d+$/);
+      assert.match(error.stack as string, /commands.run\.test/);
+      if (place !== "a container") assert.deepEqual(await processesGone(pids, 10_000), []);
+    });
+
+    it("ends the process tree with the signal", async () => {
+      const abort = new AbortController();
+      const { pids, failure } = await startTree(context, { signal: abort.signal });
+      const reason = new Error("enough");
+      abort.abort(reason);
+      assert.equal(await failure, reason);
+      if (place !== "a container") assert.deepEqual(await processesGone(pids, 10_000), []);
+    });
+
+    it("reads lines as they come, and ends the command of a loop that is left", async () => {
+      const found: string[] = [];
+      const script = `printf 'one\\r\\ntwo\\n\\nthree'; echo "$$" >&2`;
+      for await (const line of run.lines(context, script, { shell: true })) found.push(line);
+      assert.deepEqual(found, ["one", "two", "", "three"]);
+      for await (const line of run.lines(context, TREE, { shell: true })) {
+        const pids = line.split(" ").map(Number);
+        found.splice(0, found.length, ...pids.map(String));
+        break;
+      }
+      if (place !== "a container") assert.deepEqual(await processesGone(found.map(Number), 10_000), []);
+      const error = await failureOf(
+        (async () => {
+          for await (const line of run.lines(context, "echo a; echo b >&2; exit 2", { shell: true })) {
+            assert.equal(line, "a");
+          }
+        })(),
+      );
+      assert.match(error.message, /exit code 2: b$/);
+    });
+
+    it("does not wait for a background process that holds the output", async () => {
+      const { stdout } = await run(context, "sleep 1000 & echo $!", { shell: true });
+      assert.ok(Number(stdout) > 1, stdout);
+      await run(context, ["kill", stdout]);
+    });
+  });
+}
+
+describe("run()", { skip: skipReason(), concurrency: false }, () => {
+  let router: Router;
+  let context: Context;
+  before(async () => {
+    router = new Router();
+    context = await router.local();
+  });
+  after(() => router.shutdown());
+
+  it("calls back with text as it comes, whole characters, and waits for what that returns", async () => {
+    const seen: string[] = [];
+    const script = "printf '\\303'; sleep 0.2; printf '\\251 one'; printf two >&2; printf '\\303'";
+    const { stdout } = await run(context, script, {
+      shell: true,
+      onStdout: async (text) => {
+        await pause(20);
+        seen.push(text);
+      },
+      onStderr: (text) => void seen.push(text),
+    });
+    assert.equal(seen.filter((text) => text !== "two").join(""), "é one\ufffd");
+    assert.ok(seen.includes("two"));
+    assert.equal(stdout, "é one\ufffd");
+  });
+
+  it("ends the command, and rejects, when a callback throws", async () => {
+    let pids: number[] = [];
+    const onStdout = (text: string): void => {
+      pids = text.trim().split(" ").map(Number);
+      throw new RangeError("mine");
+    };
+    await assert.rejects(run(context, TREE, { shell: true, onStdout }), RangeError);
+    assert.deepEqual(await processesGone(pids, 10_000), []);
+  });
+
+  it("gives up a callback that never ends with the command's time", async () => {
+    const onStdout = () => new Promise(() => undefined);
+    const error = await failureOf(
+      run(context, "echo a; sleep 1000", { shell: true, onStdout, timeoutMs: 500 }),
+    );
+    assert.equal(error.code, "ERR_TIMEOUT");
+  });
+
+  it("ends a command that prints more than maxOutputBytes", { skip: noPeakMemory }, async () => {
+    const memory = new PeakMemory([process.pid]);
+    const error = await failureOf(
+      run(context, ["cat", "/dev/zero"], { maxOutputBytes: MIB, encoding: "buffer" }),
+    );
+    assert.ok(error instanceof CommandError);
+    assert.match(error.message, /: it printed more than 1048576 bytes to stdout and was ended; raise maxOut/);
+    assert.equal(error.stdout.length, MIB);
+    const usual = await failureOf(run(context, "yes"));
+    assert.match(usual.message, /printed more than 16777216 bytes/);
+    assert.ok((memory.growth()[0] as number) < 150, `${memory.growth()} MiB`);
+  });
+
+  it("keeps the end of what a callback has taken", { skip: noPeakMemory }, async () => {
+    const memory = new PeakMemory([process.pid, await ownPid(context)]);
+    let bytes = 0;
+    const result = await run(context, ["head", "-c", String(300 * MIB), "/dev/zero"], {
+      encoding: "buffer",
+      maxOutputBytes: 1000,
+      onStdout: (chunk) => {
+        bytes += chunk.length;
+      },
+    });
+    assert.equal(bytes, 300 * MIB);
+    assert.equal(result.stdout.length, 1000);
+    assert.ok(
+      memory.growth().every((mib) => mib < 150),
+      `${memory.growth()} MiB`,
+    );
+  });
+
+  it("holds a command back whose lines nobody reads", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "run-"));
+    const file = join(folder, "written");
+    try {
+      const script = `for i in 1 2 3 4 5 6 7 8 9 10; do head -c 1000000 /dev/zero | tr '\\0' '\\n'; echo $i >${file}; done`;
+      const lines = run.lines(context, script, { shell: true });
+      await lines.next();
+      // Ten times as long as it takes to print all of it.
+      await pause(1500);
+      const steps = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
+      assert.ok(steps < 5, `${steps} MB were printed`);
+      let count = 1;
+      for await (const _ of lines) count += 1;
+      assert.equal(count, 10_000_000);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("ends the process tree with its context, however that ends", async () => {
+    for (const end of ["shutdown", "SIGKILL"] as const) {
+      const own = await router.local();
+      const { pids, failure } = await startTree(own);
+      if (end === "shutdown") await own.shutdown();
+      else process.kill(await ownPid(own), "SIGKILL");
+      assert.equal((await failure).code, "ERR_CHANNEL");
+      assert.deepEqual(await processesGone(pids, 10_000), [], end);
+    }
+  });
+
+  it("ends the process tree with a thread", async () => {
+    const thread = await router.thread();
+    const { pids, failure } = await startTree(thread);
+    await thread.shutdown();
+    assert.equal((await failure).code, "ERR_CHANNEL");
+    assert.deepEqual(pids.map(commandOf), ["", ""]);
+  });
+
+  it("takes no input that a command does not read for a failure, but one that fails", async () => {
+    const endless = function* () {
+      for (;;) yield Buffer.alloc(65536);
+    };
+    assert.equal(
+      (await run(context, ["head", "-c", "5"], { input: endless(), encoding: "buffer" })).stdout.length,
+      5,
+    );
+    assert.equal((await run(context, "true", { input: endless() })).exitCode, 0);
+    const broken = async function* () {
+      yield "a";
+      throw new RangeError("mine");
+    };
+    await assert.rejects(run(context, "cat", { input: broken() }), RangeError);
+    await assert.rejects(run(context, "cat", { input: [7] as never }), /source yields Uint8Array or string/);
+  });
+
+  it("starts nothing when its signal has aborted, or for options that are not as they must be", async () => {
+    const reason = new Error("before");
+    assert.equal(await failureOf(run(context, "true", { signal: AbortSignal.abort(reason) })), reason);
+    const cases: [object, RegExp][] = [
+      [{ timeout: 5 }, /has no option "timeout"; it has .*timeoutMs/],
+      [{ env: { A: 7 } }, /env\.A must be an object of strings/],
+      [{ env: { A: new Secret("hu\0sh") } }, /^(?!.*hu)/],
+      [{ input: 7 }, /input must be a string, a Secret, bytes, a stream/],
+      [{ maxOutputBytes: -1 }, /maxOutputBytes must be an integer from 0/],
+      [{ user: "-x" }, /user must be a name/],
+      [{ shell: "" }, /shell must be true, false or the path/],
+    ];
+    for (const [options, expected] of cases) {
+      const error = await failureOf(run(context, "true", options as never));
+      assert.match(error.message, expected);
+    }
+    await assert.rejects(run({} as never, "true"), /the context must be a Context/);
+    assert.throws(() => run.lines(context, "a | b"), /means something only to a shell/);
+  });
+
+  it("works in contexts, for themselves and for those below", async () => {
+    const [here, failure, lines] = await context.call(commands.runHereAndBelow);
+    assert.deepEqual([here, failure, lines], ["here", ["CommandError", "ERR_COMMAND", 1], ["a", "b"]]);
+    const error = await failureOf(context.call(commands.failToRun));
+    assert.deepEqual([error.name, error.code, error.exitCode], ["CallError", "ERR_COMMAND", 4]);
+    assert.match(error.message, /^CommandError: Cannot run .* exit code 4: why$/);
+  });
+
+  it("says that the program itself is no context", async () => {
+    await assert.rejects(run(router.myself(), "true"), {
+      code: "ERR_MITOGEN",
+      message: /^Cannot run true: run\(\) runs commands in contexts, not in the program itself; use/,
+    });
+  });
+
+  it("shows secrets and output harmlessly: no env, no control characters", async () => {
+    const options = { shell: true, env: { TOKEN: new Secret("hunter22") }, input: "hunter22" };
+    const error = await failureOf(run(context, "printf '\\033]0;title\\007\\n' >&2; exit 1", options));
+    assert.match(error.message, /exit code 1: \\u001b\]0;title\\u0007$/);
+    assert.doesNotMatch(`${error.stack}${JSON.stringify(error)}`, /hunter22/);
+  });
+});
+
+async function ownPid(context: Context): Promise<number> {
+  return Number((await run(context, "echo $PPID", { shell: true })).stdout);
+}
+
+describe("run() as another user", { skip: skipReason(), concurrency: false }, () => {
+  let router: Router;
+  before(() => {
+    router = new Router();
+  });
+  after(() => router.shutdown());
+
+  it("runs as the user, whose commands it can end, in one context for all of them", async () => {
+    const context = await router.local({ nodePath: nodes[20] ?? "" });
+    const user = "mitogen-target";
+    const both = await Promise.all([run(context, "id -un", { user }), run(context, "id -un", { user })]);
+    assert.deepEqual(
+      both.map(({ stdout }) => stdout),
+      [user, user],
+    );
+    const parents = await Promise.all([1, 2].map(() => run(context, "echo $PPID", { user, shell: true })));
+    assert.equal(parents[0]?.stdout, parents[1]?.stdout);
+    const { pids, failure } = await startTree(context, { user, timeoutMs: 3000 });
+    assert.equal((await failure).code, "ERR_TIMEOUT");
+    assert.deepEqual(await processesGone(pids, 10_000), []);
+    const killed = await startTree(context, { user });
+    process.kill(Number(parents[0]?.stdout), "SIGKILL");
+    assert.equal((await killed.failure).code, "ERR_CHANNEL");
+    assert.deepEqual(await processesGone(killed.pids, 10_000), []);
+    assert.equal((await run(context, "id -un", { user })).stdout, user, "a new one takes its place");
+    assert.equal((await run(context, "id -un", { user: "root" })).stdout, "root");
+  });
+
+  it("says what to do where a password is needed", async () => {
+    const login = await router.ssh(sshTo("mitogen-sudo-pw"));
+    const error = await failureOf(run(login, "id -un", { user: "mitogen-target" }));
+    assert.ok(error instanceof CommandError);
+    assert.match(
+      error.message,
+      /: cannot become mitogen-target: .*password is required.*router\.sudo\(\{ via/,
+    );
+    assert.equal((error.cause as { code: string }).code, "ERR_PASSWORD");
+  });
+});
