@@ -51,7 +51,7 @@ const PARTS = [
       ...MAY_TRAVEL,
       /^src\/(service|files|commands)\//,
       // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|debug-context|method|semaphore|shell-quote)\.ts$/,
+      /^src\/connection\/(connecting-router|connector|connect-error|countdown|debug-context|method|semaphore|shell-quote)\.ts$/,
       /^src\/loader\/builtin-functions\.ts$/,
       /^shared:/,
     ],

@@ -118,6 +118,7 @@ export {
 export { DeduplicatingInvoker, Invoker, SerializedInvoker, type ServiceCall } from "./service/invoker.ts";
 export { NO_REPLY, Pool, type PoolOptions } from "./service/pool.ts";
 export { Service } from "./service/service.ts";
+export { askPassword } from "./terminal/ask-password.ts";
 export { Blob } from "./wire/blob.ts";
 export { cast } from "./wire/cast.ts";
 export { Secret } from "./wire/secret.ts";

@@ -9,13 +9,13 @@ import { Deferred } from "../core/deferred.ts";
 import { getLogger } from "../core/log.ts";
 import { commandLine } from "../core/option-types.ts";
 import { show, takeOption } from "../core/options.ts";
-import { startTimer } from "../core/wait.ts";
 import { CancelledError, type ConnectStage, StreamError } from "../errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { messageOf } from "../wire/thrown.ts";
 import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
+import { Countdown } from "./countdown.ts";
 import type { PasswordOptions } from "./dialogue.ts";
 import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
@@ -68,7 +68,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   /** The end of what came that may be the beginning of an echo. */
   #heard: Buffer = Buffer.alloc(0);
   #tool: ToolProcess | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Countdown | undefined;
   #isOver = false;
   #reaped: Promise<void> = Promise.resolve();
 
@@ -87,7 +87,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
     // Those of all tries together.
     const leftMs = Math.max(1, timeoutMs - (Date.now() - this.#startedAt));
-    this.#timer = startTimer(leftMs, () => {
+    this.#timer = new Countdown(leftMs, () => {
       const isSilent = this.#history.toString() === "";
       const question = this.#conversation?.openText ?? "";
       this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, question, isSilent));
@@ -155,6 +155,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       new Conversation(dialogue, password, {
         type: (text) => tool.promptIn.write(`${text}\n`),
         fail: (verdict, cause) => this.fail({ ...verdict, cause }),
+        onAsking: (isAsking) => (isAsking ? this.#timer?.hold() : this.#timer?.release()),
       });
     tool.stdout.on("data", this.onStdout);
     tool.promptOut.on("data", this.onPromptOut);
@@ -305,7 +306,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private finish(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
     return true;
   }
 

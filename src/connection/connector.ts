@@ -1,21 +1,24 @@
 import { hostname, userInfo } from "node:os";
 import { callSite, placedAt } from "../core/call-site.ts";
+import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
 import { oneLine } from "../core/harmless.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { secret } from "../core/option-types.ts";
-import { misuse, refusalIn, show, takeOption } from "../core/options.ts";
+import { misuse, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { CancelledError, ProtocolError, StreamError, TimeoutError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
+import { hide } from "../wire/error-value.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import { Secret } from "../wire/secret.ts";
-import { headOf } from "../wire/thrown.ts";
+import { messageOf } from "../wire/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children.ts";
 import { connectErrorOf, describeFailure } from "./connect-error.ts";
+import { Countdown } from "./countdown.ts";
 import {
   type ConnectionMethod,
   type ConnectOptions,
@@ -71,6 +74,12 @@ const log = getLogger("mitogen.connect");
 /** Of what a context tells of a child that it has started: words of the command, characters of each and of the other facts. */
 const MAX_ARGV = 1000;
 const MAX_FACT_CHARACTERS = 4096;
+
+/** Where a hop may ask for a password, and why it got none. */
+interface PasswordOffer {
+  readonly handle: number;
+  failure: { readonly cause: unknown } | undefined;
+}
 
 /** A connect under way. */
 interface Pending {
@@ -238,45 +247,56 @@ export class Connector {
   ): Promise<StartedFacts> {
     const parent = via ?? this.#router.myself();
     const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
-    const passwordHandle = password === undefined ? 0 : this.offerPassword(parent, password);
     checkTravel(methodName, plain);
+    const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
+    const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
+    const end = newAbortEnd();
+    const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
+    const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
     try {
-      const request: ConnectRequest = [methodName, plain, identity, passwordHandle];
-      const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
-      const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
+      const request: ConnectRequest = [methodName, plain, identity, offer?.handle ?? 0];
       const answer: unknown = await parent
-        .request(Handle.CONNECT_CHILD, request, { timeoutMs })
+        .request(Handle.CONNECT_CHILD, request, { signal: end.signal })
         .catch((error) => unanswered(parent, methodName, timeoutMs, error));
       // A hop's word: it may be anything.
       const { failed, connected } = Object(answer) as Record<string, unknown>;
-      if (failed !== undefined) throw connectErrorOf(failed, via?.name);
+      if (failed !== undefined) {
+        const error = connectErrorOf(failed, via?.name);
+        // What has failed here stays here: the hop has only been told the message.
+        if (offer?.failure !== undefined) hide(error, "cause", offer.failure.cause);
+        throw error;
+      }
       if (Array.isArray(connected)) return readFacts(connected);
       throw new ProtocolError(
         `Cannot connect with ${methodName}() via ${parent.name}: its answer says neither that it has, nor why it has not`,
       );
     } finally {
-      if (passwordHandle !== 0) this.#router.unlisten(passwordHandle);
+      time.stop();
+      if (offer !== undefined) this.#router.unlisten(offer.handle);
     }
   }
 
   /** A handle at which `parent`, and nobody else, may ask for the password when its prompt appears. */
-  private offerPassword(parent: Context, password: unknown): number {
+  private offerPassword(parent: Context, password: unknown, time: Countdown): PasswordOffer {
     const answer = async (message: Message): Promise<void> => {
       const given: unknown = typeof password === "function" ? await password() : password;
       const taken = takeOption("type the password", "the password", given, secret);
       message.reply(taken instanceof Secret ? taken : new Secret(taken));
     };
-    return this.#router.addHandler(
+    const handle = this.#router.addHandler(
       (message) => {
-        answer(message).catch((error) =>
-          this.#router.answerDead(
-            message,
-            refusalIn(error) ?? `the password was not given: ${headOf(error)}`,
-          ),
-        );
+        time.hold();
+        answer(message)
+          .catch((cause) => {
+            offer.failure = { cause };
+            this.#router.answerDead(message, oneLine(messageOf(cause)));
+          })
+          .finally(() => time.release());
       },
       { respondent: parent, service: true },
     );
+    const offer: PasswordOffer = { handle, failure: undefined };
+    return offer;
   }
 }
 

@@ -1,9 +1,10 @@
 import { StringDecoder } from "node:string_decoder";
-import { withoutControls } from "../core/harmless.ts";
+import { oneLine, withoutControls } from "../core/harmless.ts";
 import { secret } from "../core/option-types.ts";
-import { refusalIn, takeOption } from "../core/options.ts";
+import { takeOption } from "../core/options.ts";
 import { PasswordError, StreamError } from "../errors.ts";
 import { Secret } from "../wire/secret.ts";
+import { messageOf } from "../wire/thrown.ts";
 import type { Dialogue, Password } from "./dialogue.ts";
 import type { Verdict } from "./method.ts";
 
@@ -20,6 +21,8 @@ export interface ConversationHost {
   /** Types a line at the tool. */
   type(text: string): void;
   fail(verdict: Verdict, cause?: unknown): void;
+  /** The time it takes the program to get the password is not the tool's. */
+  onAsking?(isAsking: boolean): void;
 }
 
 /**
@@ -112,15 +115,19 @@ export class Conversation {
       return;
     }
     this.typePassword(this.#password).catch((error) => {
-      // Our own refusals say nothing of the password; what a function of the program's throws may say anything.
-      const why = refusalIn(error);
-      const message = `the password was not given${why === undefined ? "" : `: ${why}`}`;
+      const message = `the password was not given: ${oneLine(messageOf(error))}`;
       this.fail({ type: StreamError, message, hint: "" }, error);
     });
   }
 
   private async typePassword(ask: () => string | Secret | Promise<string | Secret>): Promise<void> {
-    const given = await ask();
+    this.#host.onAsking?.(true);
+    let given: string | Secret;
+    try {
+      given = await ask();
+    } finally {
+      this.#host.onAsking?.(false);
+    }
     if (this.#isOver) return;
     const taken = takeOption("type the password", "the password", given, secret);
     const text = taken instanceof Secret ? taken.reveal() : taken;

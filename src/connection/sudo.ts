@@ -3,6 +3,7 @@ import { PasswordError } from "../errors.ts";
 import type { Dialogue, PasswordOptions } from "./dialogue.ts";
 import { type BootLine, checkTarget, type LibraryMethod } from "./method.ts";
 import { OWN_NODE } from "./own-node.ts";
+import { endsWithPrompt } from "./password-prompt.ts";
 import { parseSudoArgs } from "./sudo-args.ts";
 
 /** What can be said as an option, and in `sudoArgs`. */
@@ -25,6 +26,8 @@ export interface SudoFlags {
 export interface SudoOptions extends SudoFlags, PasswordOptions {
   /** `sudo` by default. */
   readonly sudoPath?: string | undefined;
+  /** The end of a PAM module's own question, whatever its case; sudo's question is always known. */
+  readonly passwordPrompt?: string | undefined;
   /** The flags above as sudo's own arguments: `["-H", "-u", "www-data"]`. Options count more. */
   readonly sudoArgs?: readonly string[] | undefined;
 }
@@ -40,6 +43,7 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
     username: target,
     sudoPath: text,
     password,
+    passwordPrompt: text,
     preserveEnv: flag,
     setHome: flag,
     login: flag,
@@ -63,11 +67,13 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
   },
   dialogue(options, boot): Dialogue {
     const token = prompt(boot);
+    const { passwordPrompt } = options;
     return {
       terminal: "onDemand",
       payloadWaits: true,
       purpose: `to become ${flagsOf(options).username ?? "root"}`,
-      isPasswordPrompt: (text) => isSudoPrompt(text, token),
+      isPasswordPrompt: (text) =>
+        isSudoPrompt(text, token) || (passwordPrompt !== undefined && endsWithPrompt(text, passwordPrompt)),
       isRefusal,
       isTerminalDemand: (line) => /^sudo\b.*(\btty\b|terminal|终端|終端|端末)/i.test(line),
     };

@@ -7,6 +7,7 @@ import { ProtocolError } from "../errors.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { Encoding, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { hintAtDropped } from "./hint.ts";
 import { writeTogether } from "./log-to-file.ts";
 
 const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
@@ -18,6 +19,7 @@ const MAX_NAME_CHARACTERS = 200;
 
 /** Makes the records that contexts send to this router records of this process. */
 export function receiveLogs(router: CoreRouter): void {
+  hintAtDropped();
   router.addHandler((message) => forward(message), { handle: Handle.FORWARD_LOG, service: true });
 }
 

@@ -3,6 +3,8 @@ import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../core
 import { formatRecord } from "../core/log-line.ts";
 import { callback, flag, text } from "../core/option-types.ts";
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
+import { aboveOpenLine, watchOpenLine } from "../terminal/open-line.ts";
+import { endHints } from "./hint.ts";
 
 const LOG_OPTIONS: OptionTable<{ level?: LogLevelName }> = {
   level: {
@@ -28,6 +30,8 @@ let write: (lines: string) => void = () => undefined;
  *
  * What contexts print may move a terminal's cursor, change its title or imitate other lines. Such characters are written out
  * (`\\u001b`), colours excepted; `raw: true` writes them as they are.
+ *
+ * On a terminal a progress display or a question that the program has written without a line end stays below the records.
  */
 export function logToFile(path?: string, options: { level?: LogLevelName; raw?: boolean } = {}): void {
   const given = readOptions("log to a file", options, FILE_OPTIONS);
@@ -35,13 +39,15 @@ export function logToFile(path?: string, options: { level?: LogLevelName; raw?: 
   const level = parseLevel((process.env.MITOGEN_LOG_LEVEL || given.level) ?? "info");
   const fd = path === undefined ? 2 : openSync(path, "w");
   detachEarlier?.();
+  endHints();
+  if (fd === 2) watchOpenLine();
   const { raw = false } = given;
+  write = (lines) => writeAll(fd, Buffer.from(fd === 2 ? aboveOpenLine(lines) : lines));
   const detach = addLogSink((record) => {
     const line = `${formatRecord(record, raw)}\n`;
-    if (held === undefined) writeAll(fd, Buffer.from(line));
+    if (held === undefined) write(line);
     else held += line;
   }, level);
-  write = (lines) => writeAll(fd, Buffer.from(lines));
   detachEarlier = () => {
     detach();
     if (path !== undefined) closeSync(fd);
@@ -54,6 +60,7 @@ export function logToFile(path?: string, options: { level?: LogLevelName; raw?: 
  */
 export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
   takeOption("log", "the sink", sink, callback);
+  endHints();
   return addLogSink(
     (record) => {
       const result: unknown = sink(record);

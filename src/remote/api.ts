@@ -28,6 +28,15 @@ import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
 import { sshCommands } from "./ssh-command.ts";
 
+/** What needs the terminal of the program. */
+const programOnly = {
+  askPassword: () => {
+    throw new errors.MitogenError(
+      "Cannot ask for a password in a context: only the program itself has a terminal; pass the password as an argument",
+    );
+  },
+};
+
 /** The child it is part of. */
 export interface Host {
   readonly router: CoreRouter;
@@ -56,6 +65,7 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     ...sshCommands(router),
     ...commandsInChild(router),
     ...filesInChild(router),
+    ...programOnly,
     Blob,
     Broker,
     Context,

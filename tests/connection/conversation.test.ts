@@ -74,6 +74,7 @@ const prompts: [string, string, object?][] = [
   ["su", "Mot de passe\u00a0: "],
   ["su", "密码："],
   ["su", "Passwort: "],
+  ["sudo", "One-time code for ada> ", { passwordPrompt: "CODE for ada>" }],
   ["su", "Geheimwort> ", { passwordPrompt: "geheimwort>" }],
   ["doas", "Password: "],
   ["doas", "\rdoas (ada@web1) password: "],
@@ -293,6 +294,7 @@ describe("the password", () => {
       const { typed, verdict, cause } = await play("sudo", TOKEN, { password });
       assert.deepEqual(typed, []);
       assert.equal(verdict?.type, StreamError);
+      assert.equal(verdict?.message, "the password was not given: the vault is shut");
       assert.equal(cause, reason);
     }
   });

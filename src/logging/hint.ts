@@ -1,0 +1,37 @@
+import { oneLine } from "../core/harmless.ts";
+import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
+
+const MAX_SHOWN = 200;
+
+let stop: (() => void) | undefined;
+let isDone = false;
+
+/**
+ * Has a program that nobody listens in told once, on stderr, that contexts have printed or logged something. Not if a sink was attached
+ * before, and not with `MITOGEN_HINTS=off`.
+ */
+export function hintAtDropped(): void {
+  if (isDone || stop !== undefined || process.env["MITOGEN_HINTS"] === "off") return;
+  stop = addLogSink((record) => {
+    const what = dropped(record);
+    if (what === undefined) return;
+    endHints();
+    process.stderr.write(
+      `mitogen: ${what}, because nothing listens: call logToFile() or onLog(); MITOGEN_HINTS=off hides this hint\n`,
+    );
+  }, LogLevel.info);
+}
+
+/** Somebody listens, or has been told. */
+export function endHints(): void {
+  isDone = true;
+  stop?.();
+  stop = undefined;
+}
+
+function dropped({ level, message, mitogenContext, mitogenName, logger }: LogRecord): string | undefined {
+  const isOutput = mitogenContext !== undefined && (mitogenName === "stdout" || mitogenName === "stderr");
+  if (isOutput) return `output of ${oneLine(logger.replace("mitogen.ctx.", ""))} was dropped`;
+  // A failed callNoReply() is one, there or here.
+  return level === "error" ? `an error was not shown (${oneLine(message.split("\n", 1)[0] ?? "").slice(0, MAX_SHOWN)})` : undefined;
+}

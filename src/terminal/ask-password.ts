@@ -1,0 +1,110 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
+import { ReadStream } from "node:tty";
+import { oneLine } from "../core/harmless.ts";
+import { text, WAIT_OPTIONS } from "../core/option-types.ts";
+import { readOptions, takeOption } from "../core/options.ts";
+import { type WaitOptions, watchBounds } from "../core/wait.ts";
+import { MitogenError } from "../errors.ts";
+import { Secret } from "../wire/secret.ts";
+
+/** How long a question waits for its answer unless `timeoutMs` says otherwise. */
+const DEFAULT_TIMEOUT_MS = 10 * 60_000;
+const TERMINAL = "/dev/tty";
+
+/** A terminal has one question at a time. */
+let lastQuestion: Promise<unknown> = Promise.resolve();
+
+/**
+ * Makes a function that asks for a password on the program's terminal, without echo. The function is to be passed as `password`: it asks when the
+ * password is first needed, once for all connects that use it. The time that the answer takes is not part of the `timeoutMs` of a connect.
+ *
+ * The question is asked on `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal or the
+ * question is given up (Ctrl-D), with a TimeoutError after `timeoutMs` (ten minutes by default), and with the signal's reason. Ctrl-C is
+ * SIGINT, as always.
+ *
+ * ```ts
+ * const password = askPassword("sudo password for ada");
+ * const roots = await Promise.all(webs.map((via) => router.sudo({ via, password })));
+ * ```
+ */
+export function askPassword(prompt: string, options: WaitOptions = {}): () => Promise<Secret> {
+  const what = "ask for a password";
+  const question = `${oneLine(takeOption(what, "the prompt", prompt, text))}: `;
+  const bounds = readOptions(what, options, WAIT_OPTIONS);
+  let answer: Promise<Secret> | undefined;
+  return () => {
+    if (answer !== undefined) return answer;
+    const asked = lastQuestion.then(() => ask(question, bounds));
+    lastQuestion = asked.catch(() => {
+      answer = undefined; // whoever needs it next may ask again
+    });
+    answer = asked;
+    return asked;
+  };
+}
+
+function ask(question: string, { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WaitOptions): Promise<Secret> {
+  const what = `ask ${JSON.stringify(question.slice(0, -2))}`;
+  return new Promise((resolve, reject) => {
+    const input = openTerminal(what);
+    const lines = createInterface({ input, output: nowhere(), terminal: true, historySize: 0 });
+    let isOver = false;
+    const end = (settle: () => void): void => {
+      if (isOver) return;
+      isOver = true;
+      unwatch();
+      lines.close();
+      input.destroy();
+      write("\n");
+      settle();
+    };
+    const unwatch = watchBounds(
+      { timeoutMs, signal },
+      () => what,
+      // Later, for the signal may have been aborted before.
+      (reason) => setImmediate(end, () => reject(reason)),
+    );
+    lines.once("line", (line) => end(() => resolve(new Secret(line))));
+    lines.once("close", () =>
+      end(() => reject(new MitogenError(`Cannot ${what}: the question was not answered`))),
+    );
+    lines.once("SIGINT", () => {
+      end(() => reject(new MitogenError(`Cannot ${what}: the question was interrupted`)));
+      process.kill(process.pid, "SIGINT");
+    });
+    write(question);
+  });
+}
+
+/** The terminal, as a stream of its own: stdin may be something else. */
+function openTerminal(what: string): ReadStream {
+  try {
+    return new ReadStream(openSync(TERMINAL, "r+"));
+  } catch (cause) {
+    throw new MitogenError(
+      `Cannot ${what}: this program has no terminal; pass password as a Secret, or as a function that reads it elsewhere`,
+      { cause },
+    );
+  }
+}
+
+/** What readline would echo. */
+function nowhere(): Writable {
+  return new Writable({ write: (_chunk, _encoding, done) => done() });
+}
+
+function write(text: string): void {
+  // Through the stream where it is the terminal: what shares the line with the question knows of it then.
+  if (process.stderr.isTTY) {
+    process.stderr.write(text);
+    return;
+  }
+  const fd = openSync(TERMINAL, "w");
+  try {
+    writeSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runProgram } from "../support/run-program.ts";
+
+const ENDING = "because nothing listens: call logToFile() or onLog(); MITOGEN_HINTS=off hides this hint\n";
+
+async function said(args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { code, stdout, stderr } = await runProgram("listens-to-nothing.mjs", { args, env }).ended;
+  assert.deepEqual([code, stdout], [0, ""], stderr);
+  return stderr;
+}
+
+test("A program that listens to nothing is told once that output was dropped", async () => {
+  const text = await said(["output"]);
+  assert.match(text, /^mitogen: output of local\.\d+ was dropped, /);
+  assert.ok(text.endsWith(ENDING));
+  assert.equal(text.split("\n").length, 2, text);
+});
+
+test("A program that listens to nothing is told once that a call without an answer failed", async () => {
+  const text = await said(["failure"]);
+  assert.match(text, /^mitogen: an error was not shown \(.*chdir.*ENOENT.*\), because/);
+  assert.ok(text.endsWith(ENDING));
+  assert.equal(text.split("\n").length, 2, text);
+});
+
+test("Nobody is told who listens, has chosen not to, or has nothing to miss", async () => {
+  assert.equal(await said(["output", "onLog"]), "");
+  assert.equal(await said(["failure", "none"]), "");
+  assert.equal(await said(["nothing"]), "");
+  assert.equal(await said(["output"], { MITOGEN_HINTS: "off" }), "");
+});
