@@ -51,7 +51,7 @@ const PARTS = [
       ...MAY_TRAVEL,
       /^src\/(service|files|commands)\//,
       // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|countdown|debug-context|method|semaphore|shell-quote)\.ts$/,
+      /^src\/connection\/(connecting-router|connector|connect-error|countdown|debug-context|kept-context|method|semaphore|shell-quote)\.ts$/,
       /^src\/loader\/builtin-functions\.ts$/,
       /^shared:/,
     ],
@@ -83,7 +83,7 @@ const SHARED = {
   "core/sender": ["Sender"],
   "core/stream-link": ["StreamLink"],
   "wire/decoder": ["decodeValue"],
-  "wire/encoder": ["encodeValue"],
+  "wire/encoder": ["encodeValue", "setPlainForm"],
   "wire/blob": ["Blob"],
   "wire/secret": ["Secret"],
   errors: [],
@@ -139,6 +139,7 @@ const INTERNAL_NAMES = [
     "newHandle",
   ],
   ...["newWindow", "onCancelled", "originalStack", "requireFeatures", "shutdownContext"],
+  ...["goneListeners", "setPlainForm"],
   ...["countFor", "parentPid", "startTime", "waitingFor"],
 ];
 

@@ -14,6 +14,12 @@ export type { ExecOptions } from "./connection/exec.ts";
 export { type ExternalContext, econtext, takesEcontext, takesRouter } from "./connection/external-context.ts";
 export type { IncusOptions } from "./connection/incus.ts";
 export type { JailOptions } from "./connection/jail.ts";
+export {
+  type KeepOptions,
+  type KeptCallOptions,
+  type KeptCalls,
+  KeptContext,
+} from "./connection/kept-context.ts";
 export type { KubectlOptions } from "./connection/kubectl.ts";
 export type { LocalOptions } from "./connection/local.ts";
 export type { LxcOptions } from "./connection/lxc.ts";
@@ -42,6 +48,7 @@ export {
   type UnixConnectOptions,
 } from "./connection/unix-client.ts";
 export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
+export type { Arrived, FileData, FileLike } from "./core/arrived.ts";
 export type { BoundCalls } from "./core/bound-calls.ts";
 export { Broker } from "./core/broker.ts";
 export { CallChain } from "./core/call-chain.ts";

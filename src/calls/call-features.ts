@@ -4,7 +4,7 @@ import type { CoreRouter } from "../core/router.ts";
 import { Select } from "../core/select.ts";
 import { ChannelError } from "../errors.ts";
 import { Chains } from "./chains.ts";
-import { CurrentCalls, currentCall } from "./current-call.ts";
+import { CurrentCalls, currentCall, type RunningCall, runningCall } from "./current-call.ts";
 import type { Dispatcher, FunctionLoader } from "./dispatcher.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { runStream } from "./run-stream.ts";
@@ -37,7 +37,8 @@ export function callFeatures(
     Select,
     currentCall,
     moduleFunctions: (id: string) => moduleFunctions(loader, id),
-    runStream: (...request: Parameters<typeof runStream>[2]) => runStream(loader, currentCall(), request),
+    runStream: (...request: Parameters<typeof runStream>[2]) =>
+      runStream(loader, runningCall() as RunningCall, request),
     openChain: (id: number) => chains.open(sourceId(), id),
     closeChain: (id: number) => chains.close(sourceId(), id),
   };

@@ -29,9 +29,21 @@ export function currentCall(): CurrentCall {
   throw new MitogenError("Cannot get the current call: no call has started this code");
 }
 
+/** What of a call the code that runs it knows beside that. */
+export interface RunningCall extends CurrentCall {
+  /** What it waits for, as functions that end the wait; only of a call that can be ended where it waits. */
+  waits: Set<() => void> | undefined;
+}
+
+/** The call that runs this code, if one does. */
+export function runningCall(): RunningCall | undefined {
+  return storage.getStore();
+}
+
 /** What is kept of a call for as long as anything it started lives: not its arguments. */
-class CallState implements CurrentCall {
+class CallState implements RunningCall {
   readonly source: Context;
+  waits: Set<() => void> | undefined;
   #abortEnd: AbortEnd | undefined;
   #reason: unknown;
 
@@ -68,6 +80,8 @@ export class CurrentCalls {
   }
 
   abort(call: Call): void {
-    this.#states.get(call)?.abort(call.cancelReason);
+    const state = this.#states.get(call);
+    // Its listeners are code of the call, too.
+    if (state !== undefined) storage.run(state, () => state.abort(call.cancelReason));
   }
 }

@@ -45,6 +45,8 @@ export interface FunctionLoader {
 }
 
 const log = getLogger("mitogen.calls");
+/** A part of this library, by something that it exports. */
+const FEATURES: FunctionName = { module: API, path: ["econtext"] };
 const MALFORMED: FunctionName = { module: "a malformed message", path: ["?"] };
 
 /**
@@ -121,7 +123,7 @@ export class Dispatcher {
     }
     this.#isLoading = true;
     const loader = this.#loader;
-    const ready = lacksFeatures ? loader.load({ module: API, path: ["econtext"] }) : Promise.resolve();
+    const ready = lacksFeatures ? loader.load(FEATURES) : Promise.resolve();
     void ready
       .then(() => target ?? loader.load(call.name))
       .catch(failing)
@@ -160,12 +162,16 @@ export class Dispatcher {
     );
   }
 
-  private answerCall(call: Call, value: unknown): Outcome {
+  private answerCall(call: Call, value: unknown): Outcome | Promise<Outcome> {
     try {
       call.message.reply(call.isQuiet ? null : value);
     } catch (error) {
       // It cannot travel: the caller is told, the context lives on.
-      return this.failCall(call, error);
+      const fail = (): Outcome => this.failCall(call, error);
+      // Unless there is data that stands for it: src/wire/plain-form.ts.
+      return this.#router.features
+        ? fail()
+        : this.#loader.load(FEATURES).then(() => this.answerCall(call, value), fail);
     }
     this.calls.delete(call);
     return undefined;

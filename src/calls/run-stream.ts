@@ -1,19 +1,21 @@
 import type { Sender } from "../core/sender.ts";
-import type { CurrentCall } from "./current-call.ts";
+import type { RunningCall } from "./current-call.ts";
 import type { FunctionLoader } from "./dispatcher.ts";
+import { makeInterruptible } from "./interruptible.ts";
 
 /**
  * Runs a generator for a reader elsewhere, who gets its values as they come and holds it back as it reads. Left by its reader, or given
- * up, it is ended where it stands: its `finally` runs.
+ * up, it is ended where it stands: its `finally` runs. If it waits there for what src/calls/interruptible.ts knows, that is closed first.
  */
 export async function runStream(
   loader: FunctionLoader,
-  { signal }: CurrentCall,
+  call: RunningCall,
   [module, path, args, sender]: [string, string[], unknown[], Sender],
 ): Promise<void> {
-  const { fn, receiver } = await loader.load({ module, path });
+  const { signal } = call;
+  const { fn, receiver } = loader.lookUp({ module, path }) ?? (await loader.load({ module, path }));
+  const waits = makeInterruptible(call);
   const iterator = iteratorOf(await fn.apply(receiver, args), path);
-  // Behind a value it is waiting for, unless the function looks at the signal itself: a generator cannot be interrupted.
   const stop = async (): Promise<void> => {
     try {
       await iterator.return?.();
@@ -21,7 +23,12 @@ export async function runStream(
       // It ends all the same.
     }
   };
-  signal.addEventListener("abort", stop);
+  const onAbort = (): void => {
+    // A generator that waits takes note, and returns at what comes of its wait.
+    void stop();
+    waits.end();
+  };
+  signal.addEventListener("abort", onAbort);
   try {
     for (;;) {
       const { value, done } = await iterator.next();
@@ -33,7 +40,8 @@ export async function runStream(
     await stop();
     throw error;
   } finally {
-    signal.removeEventListener("abort", stop);
+    signal.removeEventListener("abort", onAbort);
+    waits.forget();
   }
 }
 

@@ -11,6 +11,7 @@ import type { DockerOptions } from "./docker.ts";
 import type { ExecOptions } from "./exec.ts";
 import type { IncusOptions } from "./incus.ts";
 import type { JailOptions } from "./jail.ts";
+import { type KeepOptions, KeptContext } from "./kept-context.ts";
 import type { KubectlOptions } from "./kubectl.ts";
 import type { LocalOptions } from "./local.ts";
 import type { LxcOptions } from "./lxc.ts";
@@ -100,6 +101,18 @@ export abstract class ConnectingRouter extends CoreRouter {
   /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
   thread(options: ThreadOptions = {}): Promise<Context> {
     return this.connector.start("thread", options);
+  }
+
+  /**
+   * A context that is connected again when it is lost, by the function given. Returns at once; docs/connections.md#contexts-that-are-kept
+   *
+   * ```ts
+   * const web = router.keep(() => router.ssh({ hostname: "web1" }), { retries: 10, backoffMs: 500 });
+   * await web.with({ timeoutMs: 60_000 }).call(fs.promises.writeFile, "/srv/motd", "Hello");
+   * ```
+   */
+  keep(connect: () => Promise<Context>, options?: KeepOptions): KeptContext {
+    return new KeptContext(this, connect, options);
   }
 
   override addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {

@@ -1,3 +1,4 @@
+import type { Arrived, FileData, FileFunction, FileLike } from "./arrived.ts";
 import { call, callAsync, callNoReply } from "./call.ts";
 import type { CallOptions } from "./call-request.ts";
 import type { Context } from "./context.ts";
@@ -8,11 +9,19 @@ import { stream } from "./stream.ts";
 
 /** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
 export interface BoundCalls {
+  call<F extends FileFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Promise<Arrived<Awaited<ResultOf<F, A>>>>;
   call<F extends AnyFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
   ): Promise<Awaited<ResultOf<F, A>>>;
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
+  callAsync<F extends FileFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Receiver<Arrived<Awaited<ResultOf<F, A>>>>;
   callAsync<F extends AnyFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
@@ -20,6 +29,10 @@ export interface BoundCalls {
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
   callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
+  stream<A extends readonly unknown[], T extends FileLike>(
+    fn: Callable<A, Streamable<T>>,
+    ...args: A
+  ): AsyncIterableIterator<FileData<T>>;
   stream<A extends readonly unknown[], T>(
     fn: Callable<A, Streamable<T>>,
     ...args: A

@@ -18,8 +18,10 @@ export type AnyCallable = Callable<readonly unknown[], unknown>;
 export interface CallOptions extends WaitOptions {
   /** A CallChain's own. */
   readonly chain?: ChainLink;
-  /** What has to be sent ahead instead of the function itself. */
-  readonly needs?: FunctionName;
+  /** The function of the user's that the one called runs, with arguments inside its own: it is sent ahead, and errors name it. */
+  readonly about?: FunctionName;
+  /** Where the call was made, if not where it is sent. */
+  readonly site?: () => string;
 }
 
 /** Throws a TypeError for what is no function, or has no name by which the target could find it. */
@@ -40,19 +42,20 @@ export function encodeCall(
   context: Context,
   name: FunctionName,
   args: readonly unknown[],
-  chain: ChainLink | undefined,
+  { chain, about }: CallOptions,
   isQuiet = false,
 ): readonly Uint8Array[] {
+  const what = about === undefined ? describeArgument : describeInnerArgument;
   const { router } = context;
   const { functions, limits } = router;
   // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
   if (args.some(isReference)) void functions.prepare(context, FEATURES);
   if (chain === undefined && !isQuiet) {
-    return encodeValue(args, { what: describeArgument, limits, router, head: headOf(name) });
+    return encodeValue(args, { what, limits, router, head: headOf(name) });
   }
   const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
   if (isQuiet) request.push(true);
-  return encodeValue(request, { what: describeArgument, limits, router });
+  return encodeValue(request, { what, limits, router });
 }
 
 function isReference(argument: unknown): boolean {
@@ -77,6 +80,11 @@ function describeArgument(path: Path): string {
   // The first element is the place in the request, the second the argument's number.
   const [, index, ...rest] = path;
   return formatPath(rest, `argument ${index}`);
+}
+
+/** Of a call that is about another function: its arguments are in a list of their own. */
+function describeInnerArgument([first = 0, , ...path]: Path): string {
+  return describeArgument([first, ...path]);
 }
 
 export function callFrame(context: Context, body: readonly Uint8Array[], replyTo: number): Frame {

@@ -37,17 +37,16 @@ export function call(
 ): Promise<unknown> {
   // What is thrown in here, before anything is sent, rejects it.
   return new Promise((resolve, reject) => {
-    const { chain } = options;
     const name = nameOf(context, fn);
-    const body = encodeCall(context, name, args, chain);
-    const pending = new PendingCall(context, name, chain, caller, resolve, reject);
+    const body = encodeCall(context, name, args, options);
+    const pending = new PendingCall(context, options.about ?? name, options, caller, resolve, reject);
     let replyTo: number;
     try {
       replyTo = pending.begin(options);
     } catch (error) {
       throw isOwnError(error) ? placedAt(error, callSite(caller)()) : error;
     }
-    sendPrepared(context, options.needs ?? name, callFrame(context, body, replyTo), chain, pending);
+    sendPrepared(context, pending.name, callFrame(context, body, replyTo), options.chain, pending);
   });
 }
 
@@ -63,7 +62,7 @@ class PendingCall extends PendingRequest implements CallRecord, Cancellable {
   constructor(
     context: Context,
     name: FunctionName,
-    chain: ChainLink | undefined,
+    { chain, site }: CallOptions,
     caller: AnyFunction,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
@@ -72,7 +71,7 @@ class PendingCall extends PendingRequest implements CallRecord, Cancellable {
     this.name = name;
     this.chain = chain;
     const { handlers } = context.router;
-    this.site = handlers.countFor(context.contextId) < MAX_SITES ? callSite(caller) : undefined;
+    this.site = site ?? (handlers.countFor(context.contextId) < MAX_SITES ? callSite(caller) : undefined);
   }
 
   get call(): CallRecord {
@@ -108,7 +107,7 @@ export function callAsync(
   const { router } = context;
   const { chain } = options;
   const name = nameOf(context, fn);
-  const body = encodeCall(context, name, args, chain, isQuiet);
+  const body = encodeCall(context, name, args, options, isQuiet);
   const record = { name, since: Date.now() };
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, record);
   const { handle, watchers } = receiver;
@@ -148,7 +147,7 @@ export function callNoReply(
   }
   const { chain } = options;
   const name = nameOf(context, fn);
-  const frame = callFrame(context, encodeCall(context, name, args, chain), 0);
+  const frame = callFrame(context, encodeCall(context, name, args, options), 0);
   const fail = (error: unknown): void => logFailure(context, name, error, chain);
   sendPrepared(context, name, frame, chain, { isOver: false, fail });
 }

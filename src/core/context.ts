@@ -1,8 +1,8 @@
 import { printAsText } from "../wire/inspectable.ts";
 import { travelsAs } from "../wire/references.ts";
+import type { Arrived, FileData, FileFunction, FileLike } from "./arrived.ts";
 import type { BoundCalls, Streamable } from "./bound-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { Deferred } from "./deferred.ts";
 import type { ContextDescription } from "./describe.ts";
 import type { Callable } from "./function-ref.ts";
 import type { AnyModule, ModuleHandle } from "./module-handle.ts";
@@ -32,7 +32,8 @@ export class Context {
   goneReason: string | undefined;
   /** The turn of the last call that had to wait for its modules; calls leave in order. */
   outbox: Promise<void> | undefined;
-  #disconnected: Deferred<void> | undefined;
+  /** Told why, once: src/core/disconnect.ts. */
+  goneListeners: Set<(reason: string) => void> | undefined;
 
   constructor(router: CoreRouter, contextId: number, name: string, via?: Context) {
     this.router = router;
@@ -49,6 +50,10 @@ export class Context {
    * const hostname = await context.call(os.hostname);
    * ```
    */
+  call<F extends FileFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Promise<Arrived<Awaited<ResultOf<F, A>>>>;
   call<F extends AnyFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
@@ -59,6 +64,10 @@ export class Context {
   }
 
   /** Like {@link call}, but returns at once; the receiver gets one message. It may be discarded unread. Throws a TypeError like `call` rejects. */
+  callAsync<F extends FileFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Receiver<Arrived<Awaited<ResultOf<F, A>>>>;
   callAsync<F extends AnyFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
@@ -77,19 +86,25 @@ export class Context {
 
   /**
    * Runs a generator there, or a function that returns something iterable, and gives its values as they come. The generator runs ahead of the
-   * reader by about 1 MiB, no further. Leaving the loop ends it where it stands, its `finally` included; one that waits for
-   * something can see that by the signal of its `currentCall()`. What it throws, and the end of the context, are thrown here
-   * behind the values that came before. It begins with the first value asked for. Throws a TypeError like `call` rejects.
+   * reader by about 1 MiB, no further. Leaving the loop ends it where it stands, its `finally` included, also where it waits for a Node stream
+   * or for lines of `readline`; one that waits for something else ends at its next value, or by the signal of its `currentCall()`. What it
+   * throws, and the end of the context, are thrown here behind the values that came before. It begins with the first value asked for. A
+   * `timeoutMs` of {@link with} bounds the wait for each value, the signal all of it. Throws a TypeError like `call` rejects.
    *
    * ```ts
    * for await (const line of context.stream(tail, "/var/log/syslog")) console.log(line);
    * ```
    */
+  stream<A extends readonly unknown[], T extends FileLike>(
+    fn: Callable<A, Streamable<T>>,
+    ...args: A
+  ): AsyncIterableIterator<FileData<T>>;
   stream<A extends readonly unknown[], T>(
     fn: Callable<A, Streamable<T>>,
     ...args: A
-  ): AsyncIterableIterator<Awaited<T>> {
-    return this.features.stream(this, fn as never, args, {}, this.stream) as never;
+  ): AsyncIterableIterator<Awaited<T>>;
+  stream(fn: never, ...args: never[]): never {
+    return this.features.stream(this, fn, args, {}, this.stream) as never;
   }
 
   /**
@@ -186,9 +201,24 @@ export class Context {
 
   /** Resolves once it can no longer be reached; never rejects. Waiting for it does not keep the program alive. */
   get disconnected(): Promise<void> {
-    if (this.goneReason !== undefined) return Promise.resolve();
-    this.#disconnected ??= new Deferred<void>();
-    return this.#disconnected.promise;
+    return this.features.disconnected(this);
+  }
+
+  /** False once it can no longer be reached. True does not promise that the next call arrives. */
+  get isConnected(): boolean {
+    return this.goneReason === undefined;
+  }
+
+  /**
+   * Calls `fn` with the reason when it can no longer be reached, soon if that is so already. Returns a function that takes this back. What
+   * `fn` throws, or rejects with, is logged. It does not keep the program alive.
+   *
+   * ```ts
+   * const stop = context.onDisconnect((reason) => console.warn(reason));
+   * ```
+   */
+  onDisconnect(fn: (reason: string) => void): () => void {
+    return this.features.onDisconnect(this, fn);
   }
 
   /** Sends a value to a handle there and waits for its answer. */
@@ -200,7 +230,7 @@ export class Context {
   markGone(reason: string): void {
     if (this.goneReason !== undefined) return;
     this.goneReason = reason;
-    this.#disconnected?.resolve();
+    for (const fn of this.goneListeners || []) fn(reason);
   }
 
   private get features(): Features {

@@ -1,9 +1,12 @@
+import { setPlainForm } from "../wire/encoder.ts";
+import { plainForm } from "../wire/plain-form.ts";
 import { bindCalls } from "./bound-calls.ts";
 import { Broker } from "./broker.ts";
 import { call, callAsync, callNoReply } from "./call.ts";
 import { CallChain } from "./call-chain.ts";
 import { ping, request, shutdownContext } from "./context-requests.ts";
 import { ContextDescription } from "./describe.ts";
+import { disconnected, onDisconnect } from "./disconnect.ts";
 import { Credits, Window } from "./flow-control.ts";
 import { flag, WAIT_OPTIONS } from "./option-types.ts";
 import { type OptionTable, readOptions } from "./options.ts";
@@ -20,6 +23,7 @@ const SHUTDOWN_OPTIONS: OptionTable<{ wait?: boolean }> = { wait: flag };
  */
 export function installFeatures(router: CoreRouter, services: ServiceClient): void {
   router.broker ??= new Broker();
+  setPlainForm(plainForm);
   const features: Features = {
     call,
     callAsync,
@@ -28,6 +32,8 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     bindCalls,
     request,
     ping,
+    disconnected,
+    onDisconnect,
     shutdownContext,
     services,
     describe: (context) => new ContextDescription(context),

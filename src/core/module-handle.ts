@@ -1,6 +1,7 @@
 import { ProtocolError } from "../errors.ts";
 import { read, textOf } from "../wire/thrown.ts";
 import { callSite, isOwnError, placedAt } from "./call-site.ts";
+import type { Arrived } from "./arrived.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import { WAIT_OPTIONS } from "./option-types.ts";
@@ -29,8 +30,8 @@ export type RemoteFunctions<M> = {
 
 type RemoteMember<F> = F extends (...args: infer A) => infer R
   ? keyof F extends never
-    ? (...args: A) => Promise<Awaited<R>>
-    : ((...args: A) => Promise<Awaited<R>>) & RemoteFunctions<F>
+    ? (...args: A) => Promise<Arrived<Awaited<R>>>
+    : ((...args: A) => Promise<Arrived<Awaited<R>>>) & RemoteFunctions<F>
   : RemoteFunctions<F>;
 
 /** What {@link Context.import} gives: a module that lives in another context. */

@@ -213,6 +213,18 @@ export const limit: OptionType<number> = {
   },
 };
 
+/** How often something may be tried again; Infinity for ever. */
+export const retryCount: OptionType<number> = {
+  wanted: "an integer from 0, or Infinity",
+  take(value, refuse) {
+    if (typeof value !== "number") throw refuse("ERR_INVALID_ARG_TYPE");
+    if (value !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(value) && value >= 0)) {
+      throw refuse("ERR_OUT_OF_RANGE");
+    }
+    return value;
+  },
+};
+
 /** The number of a handler: docs/protocol.md#handles. */
 export const handleNumber: OptionType<number> = integer(1, 0xffffffff);
 

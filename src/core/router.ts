@@ -12,6 +12,7 @@ import { Context } from "./context.ts";
 import type { ping, request, shutdownContext } from "./context-requests.ts";
 import { FIRST_CREDIT_HANDLE } from "./credit-handles.ts";
 import type { ContextDescription } from "./describe.ts";
+import type { disconnected, onDisconnect } from "./disconnect.ts";
 import type { Credits, Window } from "./flow-control.ts";
 import { FrameRouter } from "./frame-router.ts";
 import { getLogger, type Logger } from "./log.ts";
@@ -49,6 +50,8 @@ export interface Features {
   readonly bindCalls: typeof bindCalls;
   readonly request: typeof request;
   readonly ping: typeof ping;
+  readonly disconnected: typeof disconnected;
+  readonly onDisconnect: typeof onDisconnect;
   readonly shutdownContext: typeof shutdownContext;
   readonly services: ServiceClient;
   /** Bounds that the program gave, checked; `what` completes "Cannot" in the error. */

@@ -62,23 +62,60 @@ export function watchBounds(
   { timeoutMs, signal }: WaitOptions,
   what: () => string,
   giveUp: (reason: unknown) => void,
+  wanted = "answer",
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
-  const onAbort = () => giveUp(signal?.reason);
-  if (signal?.aborted === true) onAbort();
-  else {
-    signal?.addEventListener("abort", onAbort);
-    if (timeoutMs !== undefined) {
-      timer = startTimer(timeoutMs, () => {
-        giveUp(new TimeoutError(`Cannot ${what()}: no answer within ${timeoutMs} ms`));
-      });
-      timer?.unref();
-    }
+  const unwatch = signal && onAbort(signal, () => giveUp(signal.reason));
+  if (signal?.aborted !== true && timeoutMs !== undefined) {
+    timer = startTimer(timeoutMs, () => {
+      giveUp(new TimeoutError(`Cannot ${what()}: no ${wanted} within ${timeoutMs} ms`));
+    });
+    timer?.unref();
   }
   return () => {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
+    unwatch?.();
   };
+}
+
+interface Watched {
+  readonly watchers: Set<() => void>;
+  onEvent(): void;
+}
+
+const watched = new WeakMap<AbortSignal, Watched>();
+
+/**
+ * Calls `fn` once when the signal aborts, at once if it has aborted already. The answer ends that. However many wait for a signal, it has
+ * one listener of ours: Node warns of a leak at the eleventh.
+ */
+export function onAbort(signal: AbortSignal, fn: () => void): () => void {
+  if (signal.aborted) {
+    fn();
+    return () => undefined;
+  }
+  const { watchers, onEvent } = watched.get(signal) ?? watch(signal);
+  // Two may wait with the same function.
+  const watcher = (): void => fn();
+  watchers.add(watcher);
+  return () => {
+    if (watchers.delete(watcher) && watchers.size === 0) {
+      signal.removeEventListener("abort", onEvent);
+      watched.delete(signal);
+    }
+  };
+}
+
+function watch(signal: AbortSignal): Watched {
+  const watchers = new Set<() => void>();
+  const onEvent = (): void => {
+    // Before the first is told: what one does may end the wait of another.
+    for (const watcher of [...watchers]) if (watchers.has(watcher)) watcher();
+  };
+  const entry = { watchers, onEvent };
+  watched.set(signal, entry);
+  signal.addEventListener("abort", onEvent);
+  return entry;
 }
 
 /** For what a user may bound: no timer, and so no limit, where it would be longer than a timer can be. */

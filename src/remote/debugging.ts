@@ -4,7 +4,7 @@ import { DebugFile } from "../core/debug-file.ts";
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
 import { getLogger } from "../core/log.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { builtinExports } from "../loader/builtins.ts";
+import { API, builtinExports } from "../loader/builtins.ts";
 import { printServices } from "../service/router-services.ts";
 import { bodyLength } from "../wire/frame.ts";
 import type { ChildConfig } from "./shared-state.ts";
@@ -85,6 +85,8 @@ function dump(router: CoreRouter, { calls }: Dispatcher): string {
   ].join("\n");
 }
 
-function printCall({ name }: Call): string {
-  return `${name.path.join(".") || "default"} of ${name.module}`;
+function printCall({ name, args }: Call): string {
+  const isStream = name.module === API && name.path[0] === "runStream";
+  const [module, path] = isStream ? (args as [string, string[]]) : [name.module, name.path];
+  return `${path.join(".") || "default"} of ${module}`;
 }

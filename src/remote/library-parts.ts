@@ -11,7 +11,7 @@ import { ERRORS } from "../errors.ts";
 import { API, builtinExports, isBuiltin, MITOGEN } from "../loader/builtins.ts";
 import { Blob } from "../wire/blob.ts";
 import { decodeValue } from "../wire/decoder.ts";
-import { encodeValue } from "../wire/encoder.ts";
+import { encodeValue, setPlainForm } from "../wire/encoder.ts";
 import { Secret } from "../wire/secret.ts";
 
 /**
@@ -31,7 +31,7 @@ const SHARED: Readonly<Record<string, object>> = {
   "loader/builtins": { API, builtinExports, isBuiltin, MITOGEN },
   "wire/blob": { Blob },
   "wire/decoder": { decodeValue },
-  "wire/encoder": { encodeValue },
+  "wire/encoder": { encodeValue, setPlainForm },
   "wire/secret": { Secret },
 };
 

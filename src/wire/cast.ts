@@ -1,6 +1,7 @@
 /** The way for values that encodeValue refuses: give up their classes, keep their data. */
 import { Blob } from "./blob.ts";
 import { formatPath, type Path } from "./path.ts";
+import { dataOf } from "./plain-form.ts";
 import { wireForm } from "./references.ts";
 import { Secret } from "./secret.ts";
 import { isError } from "./thrown.ts";
@@ -10,8 +11,8 @@ type Key = string | number;
 
 /**
  * A plain deep copy that can be sent: instances become plain objects of their own enumerable data, boxed
- * primitives become primitives, mutable builtins are copied. `toJSON` is not consulted, getters are read.
- * What has no plain form (functions, symbols, RegExp, URL, …) and cycles are a TypeError with the path.
+ * primitives become primitives, mutable builtins are copied, `Stats` and the like become what they travel as. `toJSON` is not consulted, getters are read.
+ * What has no plain form (functions, symbols, RegExp, …) and cycles are a TypeError with the path.
  */
 export function cast<T>(value: T): unknown {
   return copy(value, [], []);
@@ -37,6 +38,7 @@ function copy(value: unknown, path: Path, ancestors: readonly object[]): unknown
     return value.valueOf();
   }
   if (value instanceof Date) return new Date(value.getTime());
+  if (value instanceof URL) return new URL(value.href);
   if (Array.isArray(value)) return Array.from(value, below);
   if (value instanceof Set) return new Set(Array.from(value as Set<unknown>, below));
   if (value instanceof Map) {
@@ -51,7 +53,9 @@ function copy(value: unknown, path: Path, ancestors: readonly object[]): unknown
   const kind = Object.prototype.toString.call(value).slice(8, -1);
   const view = ArrayBuffer.isView(value) ? copyOfView(value, kind) : undefined;
   if (view) return view;
-  // RegExp, URL, Promise, DataView, …: what they hold is not in their properties.
+  const data = dataOf(value);
+  if (data) return data;
+  // RegExp, Promise, DataView, …: what they hold is not in their properties.
   if (kind !== "Object" && Object.keys(value).length === 0) refuse(path, `${kind} has no plain form`);
   return plainCopy(value, path, below);
 }

@@ -3,10 +3,11 @@ import { Blob } from "./blob.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { define, errorOfRecord } from "./error-value.ts";
 import { isCrowded } from "./key-crowd.ts";
-import { HEAVY_ITEMS, type Limits } from "./limits.ts";
+import { HEAVY_ITEMS, type Limits, MAX_URL } from "./limits.ts";
 import { MAX_CONTEXT_NAME, type Reviver } from "./references.ts";
 import { Secret } from "./secret.ts";
 import { Tag } from "./tags.ts";
+import { attempt } from "./thrown.ts";
 import { typedArrayBy, typedArrayFrom } from "./typed-array.ts";
 import { decodeWtf8 } from "./wtf8.ts";
 
@@ -127,6 +128,8 @@ class Decoder extends CborReader {
     switch (tag) {
       case Tag.date:
         return this.readDate();
+      case Tag.url:
+        return this.readUrl();
       case Tag.bigint:
         return this.readBigint();
       case Tag.negativeBigint:
@@ -174,6 +177,11 @@ class Decoder extends CborReader {
     // The fraction apart: multiplying all of it would be a millisecond off for dates far away.
     const whole = Math.floor(seconds);
     return new Date(whole * 1000 + Math.round((seconds - whole) * 1000));
+  }
+
+  private readUrl(): URL {
+    const text = this.readText(this.readHead(3));
+    return (text.length <= MAX_URL && attempt(() => new URL(text))) || this.failAt("not a URL");
   }
 
   private readBigint(): bigint {

@@ -2,7 +2,7 @@
 import { Blob } from "./blob.ts";
 import { CborWriter, Refusal } from "./cbor-writer.ts";
 import { hide, isCallError, recordOfError } from "./error-value.ts";
-import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { DEFAULT_LIMITS, type Limits, MAX_URL } from "./limits.ts";
 import { formatPath, type Path } from "./path.ts";
 import { MAX_CONTEXT_NAME, type WireReference, wireForm } from "./references.ts";
 import { Secret } from "./secret.ts";
@@ -20,7 +20,19 @@ export interface EncodeOptions {
   readonly head?: Buffer | undefined;
 }
 
+/** Gives the plain data that stands for an object, or a function, which is no data itself. Throws a Refusal where there is none. */
+export type PlainForm = (value: unknown, refusal: typeof Refusal) => unknown;
+
 const MAX_ERROR_DEPTH = 16;
+
+let plainForm: PlainForm = (_, refusal) => {
+  throw new refusal("it is not serialisable");
+};
+
+/** To know them takes more than a child needs for its first call: src/wire/plain-form.ts comes with the features. */
+export function setPlainForm(form: PlainForm): void {
+  plainForm = form;
+}
 
 // Taken while in use: a getter may encode something itself.
 let spare: Encoder | undefined;
@@ -90,10 +102,8 @@ class Encoder extends CborWriter {
         if (value === null) this.writeHead(0xe0, 22);
         else this.writeObject(value);
         break;
-      case "function":
-        throw new Refusal(`function ${value.name} is not serialisable; pass plain data or an id instead`);
       default:
-        throw new Refusal("a symbol is not serialisable; pass a string instead");
+        this.value(plainForm(value, Refusal));
     }
   }
 
@@ -180,7 +190,10 @@ class Encoder extends CborWriter {
     } else if (brand === "Date 2") {
       this.writeTag(Tag.date);
       this.writeNumber((object as Date).getTime() / 1000);
-    } else throw new Refusal(reasonAgainst(object, brand));
+    } else if (brand === "URL 2" && (object as URL).href.length <= MAX_URL) {
+      this.writeTag(Tag.url);
+      this.writeText((object as URL).href);
+    } else this.value(plainForm(object, Refusal));
   }
 
   /** Whatever of an error does not travel is left out: a report with holes beats none. */
@@ -290,10 +303,4 @@ function brandOf(object: object): string {
   for (let at = Object.getPrototypeOf(object); at !== null && rank < 9; at = Object.getPrototypeOf(at))
     rank++;
   return `${Object.prototype.toString.call(object).slice(8, -1)} ${rank}`;
-}
-
-function reasonAgainst(object: object, brand: string): string {
-  if (brand === "Promise 2") return "a promise is not serialisable; await it first";
-  const type = object.constructor as { name?: unknown } | undefined;
-  return `an instance of class ${String(type?.name)} is not serialisable; pass plain data, or a copy made by cast()`;
 }

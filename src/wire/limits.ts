@@ -16,5 +16,8 @@ export const DEFAULT_LIMITS: Limits = {
   maxItems: 4 * 1024 * 1024,
 };
 
+/** In characters: some hosts take a parser time that grows with the square of their length. */
+export const MAX_URL = 8192;
+
 /** What a tag or an untagged byte string counts for: it makes an object many times its size. */
 export const HEAVY_ITEMS = 3;

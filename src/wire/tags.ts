@@ -3,6 +3,7 @@ export const Tag = {
   date: 1,
   bigint: 2,
   negativeBigint: 3,
+  url: 32,
   set: 258,
   map: 259,
   loneSurrogates: 273,

@@ -249,6 +249,24 @@ test("currentCall is the same after awaits, each call's its own, and throws outs
   });
 });
 
+test("currentCall works in the listeners of its own signal, each call's its own", async () => {
+  const heard: boolean[] = [];
+  const { library, context } = fakeChild({
+    watch: async () => {
+      const get = library["currentCall"] as never as () => Watched;
+      const call = get();
+      call.signal.addEventListener("abort", () => heard.push(get() === call));
+      await new Deferred<void>().promise;
+    },
+  });
+  for (const abort of [new AbortController(), new AbortController()]) {
+    const call = context.with({ signal: abort.signal }).call(watch);
+    abort.abort();
+    await assert.rejects(call, { name: "AbortError" });
+  }
+  assert.deepEqual(heard, [true, true]);
+});
+
 test("A call given up where nobody can notice is dropped without a word", async (t) => {
   const { context } = watching({ hasLibrary: false });
   const records = captureLogs(t, "warning");

@@ -89,8 +89,8 @@ test("Context.call refuses an argument that cannot travel, with its path, and se
   const cyclic: unknown[] = [];
   cyclic.push(cyclic);
   const cases: [unknown, RegExp][] = [
-    [() => 1, /argument 0: function/],
-    [{ users: [{}, {}, { fn: () => 1 }] }, /argument 0\.users\[2\]\.fn: function/],
+    [() => 1, /argument 0: a function/],
+    [{ users: [{}, {}, { fn: () => 1 }] }, /argument 0\.users\[2\]\.fn: function fn/],
     [Symbol("s"), /argument 0: a symbol is not serialisable/],
     [cyclic, /argument 0\[0\]: /],
     [Promise.resolve(1), /argument 0: /],
@@ -102,7 +102,7 @@ test("Context.call refuses an argument that cannot travel, with its path, and se
   }
   await assert.rejects(context.call(add, 1, (() => 1) as never), {
     name: "TypeError",
-    message: /argument 1: function/,
+    message: /argument 1: a function/,
   });
   assert.deepEqual([wire.left.sent.length, master.fakeBroker.holds], [0, 0]);
 });

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { Receiver } from "../../src/core/receiver.ts";
 import { CallError, TimeoutError } from "../../src/errors.ts";
 import { Handle } from "../../src/wire/handles.ts";
+import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
 const ECHO = 2000;
@@ -58,6 +60,36 @@ test("Context.request wakes with the reason when the context goes", async () => 
   const wait = context.request(ECHO, 1);
   wire.cut("child.1: disconnected");
   await assert.rejects(wait, { name: "ChannelError", message: "child.1: disconnected" });
+});
+
+test("Context.isConnected and onDisconnect tell of its end, once, to all who still listen", async (t) => {
+  const records = captureLogs(t, "error");
+  const { context, wire } = masterAndChild();
+  const told: string[] = [];
+  const stop = context.onDisconnect(() => told.push("not any more"));
+  context.onDisconnect((reason) => told.push(`first: ${reason}`));
+  context.onDisconnect(async () => {
+    throw new Error("its own business");
+  });
+  const stopLate = context.onDisconnect(() => told.push("stopped in time"));
+  context.onDisconnect((reason) => told.push(`second: ${reason}`));
+  stop();
+  assert.equal(context.isConnected, true);
+  wire.cut("child.1: it fell over");
+  assert.equal(context.isConnected, false);
+  assert.equal(told.length, 0, "never in the middle of what the router does");
+  stopLate();
+  await context.disconnected;
+  await turn();
+  assert.deepEqual(told, ["first: child.1: it fell over", "second: child.1: it fell over"]);
+  assert.match(
+    printed(records).join(),
+    /child\.1: a function given to onDisconnect failed: Error: its own business/,
+  );
+  context.onDisconnect((reason) => told.push(`late: ${reason}`));
+  await turn();
+  assert.deepEqual(told.slice(2), ["late: child.1: it fell over"]);
+  assert.throws(() => context.onDisconnect(1 as never), { code: "ERR_INVALID_ARG_TYPE" });
 });
 
 test("Context.disconnected is pending while the context lives", async () => {

@@ -7,6 +7,7 @@ import {
   Channel,
   type Context,
   currentCall,
+  type FileData,
   type FunctionRef,
   type Message,
   type ModuleHandle,
@@ -89,9 +90,9 @@ async function overloads(context: Context): Promise<void> {
   (await context.call(promises.readFile, "/etc/hostname")) satisfies Buffer;
   is<string>()(await context.call(fs.promises.readFile, "/etc/hostname", "utf8"));
   is<string[]>()(await context.call(promises.readdir, "/etc"));
-  is<Dirent[]>()(await context.call(promises.readdir, "/etc", { withFileTypes: true }));
-  is<Stats>()(await context.call(promises.stat, "/etc"));
-  is<BigIntStats>()(await context.call(promises.stat, "/etc", { bigint: true }));
+  is<FileData<Dirent>[]>()(await context.call(promises.readdir, "/etc", { withFileTypes: true }));
+  is<FileData<Stats>>()(await context.call(promises.stat, "/etc"));
+  is<FileData<BigIntStats>>()(await context.call(promises.stat, "/etc", { bigint: true }));
   is<UserInfo<string>>()(await context.call(os.userInfo));
   is<string>()(await context.call(JSON.stringify, { a: 1 }, ["a"]));
   is<number>()(await context.call(two, "x"));
@@ -108,6 +109,35 @@ async function overloads(context: Context): Promise<void> {
   context.callNoReply(two);
   // @ts-expect-error: the result for these is a number
   (await context.call(two, "x")) satisfies string;
+}
+
+/** What stands for a Stats or a Dirent has its methods' answers. */
+async function files(context: Context): Promise<void> {
+  const stats = await context.call(promises.stat, "/etc");
+  is<boolean>()(stats.isDirectory);
+  is<number>()(stats.size);
+  is<Date>()(stats.mtime);
+  is<bigint>()((await context.with({}).call(promises.stat, "/etc", { bigint: true })).mtimeNs);
+  const [entry] = (await context.callAsync(promises.readdir, "/", { withFileTypes: true }).get()).decode();
+  is<boolean | undefined>()(entry?.isFile);
+  is<string | undefined>()(entry?.name);
+  for await (const each of context.stream(promises.opendir, "/etc")) is<boolean>()(each.isSymbolicLink);
+  const own = async (): Promise<[Stats, Dirent | undefined]> => [await promises.stat("/"), undefined];
+  is<[Stats, Dirent | undefined]>()(await context.call(own));
+  const both = async (): Promise<Stats | undefined> => undefined;
+  is<FileData<Stats> | undefined>()(await context.call(both));
+  // @ts-expect-error: it is no method any more
+  stats.isFile();
+}
+
+/** A context that is connected again has the same calls. */
+async function kept(router: Router): Promise<void> {
+  const web = router.keep(() => router.local(), { retries: 1 });
+  is<{ name: string; size: number }>()(await web.call(later, "x"));
+  is<FileData<Stats>>()(await web.with({ repeat: true, timeoutMs: 1 }).call(promises.stat, "/etc"));
+  is<Context | undefined>()(web.context);
+  // @ts-expect-error: an argument is of another type
+  void web.call(later, 1);
 }
 
 /** Calls made for others keep the types they are given. */
@@ -274,6 +304,8 @@ test("Context.call infers arguments and awaited results from the function", () =
     references,
     moduleHandles,
     resources,
+    files,
+    kept,
     programs,
   ])
     void proof;

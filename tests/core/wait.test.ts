@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { awaitWithin, startTimer, type WaitOptions } from "../../src/core/wait.ts";
+import { awaitWithin, onAbort, startTimer, type WaitOptions, watchBounds } from "../../src/core/wait.ts";
 import { FakeBroker } from "../support/fake-broker.ts";
 
 /** One wait, with both its ends and what it did. */
@@ -75,7 +75,7 @@ test("awaitWithin leaves no timer and no listener behind", async () => {
   const { signal } = new AbortController();
   const before = process.getActiveResourcesInfo().filter((type) => type === "Timeout").length;
   const waits = [wait({ timeoutMs: 60_000, signal }), wait({ timeoutMs: 60_000, signal })] as const;
-  assert.equal(getEventListeners(signal, "abort").length, 2);
+  assert.equal(getEventListeners(signal, "abort").length, 1);
   waits[0].resolve("value");
   waits[1].reject(new Error("failed"));
   await Promise.allSettled(waits.map(({ promise }) => promise));
@@ -142,4 +142,37 @@ test("startTimer has no limit where a timer would be longer than it can be", (t)
   assert.deepEqual(fired, [5]);
   t.mock.timers.tick(0x7fffffff);
   assert.deepEqual(fired, [5, 0x7fffffff]);
+});
+
+test("Hundreds of waits share one listener of a signal, which goes with the last of them", () => {
+  const abort = new AbortController();
+  const reasons: unknown[] = [];
+  const what = () => "test";
+  const stops = Array.from({ length: 300 }, () =>
+    watchBounds({ signal: abort.signal }, what, (reason) => reasons.push(reason)),
+  );
+  assert.equal(getEventListeners(abort.signal, "abort").length, 1);
+  for (const stop of stops.slice(1)) stop();
+  assert.equal(getEventListeners(abort.signal, "abort").length, 1);
+  stops[0]?.();
+  stops[0]?.();
+  assert.equal(getEventListeners(abort.signal, "abort").length, 0);
+  watchBounds({ signal: abort.signal }, what, (reason) => reasons.push(reason));
+  abort.abort("enough");
+  assert.deepEqual(reasons, ["enough"]);
+});
+
+test("onAbort tells each watcher once, and none that another one's end has stopped", () => {
+  const abort = new AbortController();
+  const told: string[] = [];
+  const stopThird = (): void => stops[2]?.();
+  const stops = ["first", "second", "third"].map((name) =>
+    onAbort(abort.signal, () => {
+      told.push(name);
+      stopThird();
+    }),
+  );
+  abort.abort();
+  onAbort(abort.signal, () => told.push("late"));
+  assert.deepEqual(told, ["first", "second", "late"]);
 });

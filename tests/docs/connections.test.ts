@@ -24,6 +24,10 @@ const replacements: Readonly<Record<string, () => Record<string, string>>> = {
     "ssh.web1.example.com": `ssh.${lab()?.ssh.host}:${lab()?.ssh.port}`,
     deploy: "mitogen-dash",
   }),
+  keep: () => ({
+    '"web1.example.com"': `${sshd()}, ${key()}`,
+    deploy: "mitogen-dash",
+  }),
   sudo: () => ({
     '"web1.example.com"': `${sshd()}, ${key()}`,
     '"ada"': '"mitogen-sudo-pw"',

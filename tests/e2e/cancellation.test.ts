@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { type Context, Receiver, Router, TimeoutError } from "../../src/index.ts";
 import * as calls from "../fixtures/remote/calls.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import { count } from "../fixtures/remote/streams.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -41,6 +42,23 @@ for (const [place, connect] of places) {
       assert.equal((await said.get(patience)).decode(), 0);
       return said;
     }
+
+    it("by one signal for hundreds of calls and streams prints no warning", async () => {
+      const warnings: Error[] = [];
+      const note = (warning: Error) => warnings.push(warning);
+      process.on("warning", note);
+      const { signal } = new AbortController();
+      const bound = context.with({ signal });
+      await Promise.all(Array.from({ length: 300 }, () => bound.call(remote.add, 1, 1)));
+      const receivers = Array.from({ length: 20 }, () => bound.callAsync(remote.add, 1, 1));
+      await Promise.all(receivers.map((each) => each.get({ signal })));
+      const streams = Array.from({ length: 20 }, () => bound.stream(count, 1));
+      await Promise.all(streams.map((each) => each.next()));
+      await Promise.all(streams.map((each) => each.next()));
+      await new Promise((resolve) => setImmediate(resolve));
+      process.off("warning", note);
+      assert.deepEqual(warnings, []);
+    });
 
     it("by signal aborts the signal of the call, with name and message of the reason", async () => {
       const abort = new AbortController();

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { promises, readdirSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { ChannelError, type Context, Receiver, Router } from "../../src/index.ts";
+import { ChannelError, type Context, Receiver, Router, type Sender } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/streams.ts";
 import { nodes } from "../support/lab.ts";
-import { checkLeaks } from "../support/leak-check.ts";
+import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -63,6 +64,70 @@ for (const major of targets.length > 0 ? targets : [0]) {
       await wait();
     });
 
+    const quiet: readonly ((ended: Sender<unknown>) => AsyncIterable<unknown>)[] = [
+      remote.quietLog,
+      remote.quietOutput,
+      remote.nodeStream,
+    ];
+    for (const generator of quiet) {
+      const { name } = generator;
+      it(`ends ${name}, which waits and knows nothing of its reader`, async () => {
+        const told = new Receiver<unknown>(router);
+        const values: string[] = [];
+        for await (const value of context.stream(generator, told.toSender())) {
+          values.push(String(value).trim());
+          break;
+        }
+        assert.deepEqual(values, ["first"]);
+        const next = async () => (await told.get({ timeoutMs: 60_000 })).decode();
+        if (name === "quietOutput") assert.equal(await next(), "StreamLeft");
+        const pid = (await next()) as number;
+        assert.deepEqual(await processesGone([pid], 60_000), []);
+        told.close();
+      });
+    }
+
+    it("leaves streams alone that no reader has left", async () => {
+      assert.equal(await context.call(remote.readsInPeace), "abc");
+      assert.deepEqual(await collect(context.stream(remote.peaceful)), ["abc", "abc"]);
+    });
+
+    it("has currentCall() in the listeners of its signal", async () => {
+      const told = new Receiver<string>(router);
+      for await (const _ of context.stream(remote.listening, told.toSender())) break;
+      assert.equal((await told.get({ timeoutMs: 60_000 })).decode(), "the call");
+      told.close();
+    });
+
+    it("is named by the function of the program in errors, descriptions and stacks", async () => {
+      const bad = context.stream(remote.count, { a: [() => 1] } as never);
+      await assert.rejects(
+        collect(bad),
+        /^TypeError: Cannot send argument 0\.a\[0\]: a function without a name/,
+      );
+      const { sender, wait } = ending(router);
+      const values = context.stream(remote.waiting, sender);
+      await values.next();
+      assert.match(String(context.describe()), /waiting of file:\/\/.*streams\.js, for/);
+      assert.doesNotMatch(String(context.describe()), /runStream/);
+      await values.return?.();
+      await wait();
+      const failing = async () => {
+        for await (const _ of context.stream(remote.failing));
+      };
+      await assert.rejects(failing(), ({ stack }: Error) => {
+        assert.match(stack ?? "", /at failing .*streams\.js[\s\S]*at \[.*\]\n +at failing .*stream\.test/);
+        assert.doesNotMatch(stack ?? "", /runStream|run-stream/);
+        return true;
+      });
+    });
+
+    it("runs functions of Node", async () => {
+      const names: string[] = [];
+      for await (const { name } of context.stream(promises.opendir, "/")) names.push(name);
+      assert.deepEqual(names.sort(), readdirSync("/").sort());
+    });
+
     it("throws what the generator throws, behind its values", async () => {
       const seen: number[] = [];
       const reading = (async () => {
@@ -86,7 +151,10 @@ for (const major of targets.length > 0 ? targets : [0]) {
     });
 
     it("throws for a value that cannot travel, and for what is not iterable", async () => {
-      await assert.rejects(collect(context.stream(remote.unsendable)), /Cannot send value: function/);
+      await assert.rejects(
+        collect(context.stream(remote.unsendable)),
+        /Cannot send value: a function without a name/,
+      );
       await assert.rejects(collect(context.stream(remote.notIterable as never)), /Cannot stream notIterable/);
       assert.throws(() => context.stream((() => []) as never), TypeError);
     });

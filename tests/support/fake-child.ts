@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { callFeatures } from "../../src/calls/call-features.ts";
 import { Dispatcher } from "../../src/calls/dispatcher.ts";
 import { Deferred } from "../../src/core/deferred.ts";
@@ -5,6 +6,9 @@ import type { FunctionName } from "../../src/core/router.ts";
 import type { Importer } from "../../src/loader/importer.ts";
 import { FakeFunctions } from "./fake-functions.ts";
 import { type FakeRouter, masterAndChild, type Pair } from "./fake-tree.ts";
+
+// As in a payload, whose code finds Node's modules by it.
+Object.assign(globalThis, { require: createRequire(import.meta.url) });
 
 type AnyFunction = (...args: never[]) => unknown;
 

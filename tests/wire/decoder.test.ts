@@ -69,7 +69,6 @@ test("decodeValue refuses unknown tags", () => {
     "c5",
     "d7",
     "d818",
-    "d820",
     "d823",
     "d841",
     "d84c",

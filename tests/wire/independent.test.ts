@@ -71,3 +71,14 @@ test("encodeValue writes typed arrays, maps and sets that cbor reads", () => {
   for (const value of values)
     assert.deepEqual(cbor.decodeFirstSync(Buffer.concat(encodeValue(value))), value);
 });
+
+test("encodeValue writes a URL that cbor reads, and reads what it writes", () => {
+  const url = new URL("http://a/b?c");
+  for (const copy of [
+    cbor.decodeFirstSync(Buffer.concat(encodeValue(url))),
+    decodeValue(cbor.encodeOne(url, {})),
+  ]) {
+    assert.ok(copy instanceof URL);
+    assert.equal(copy.href, url.href);
+  }
+});

@@ -14,7 +14,7 @@ export function sampleValues(): unknown[] {
     [Buffer.from("abc"), new Uint8Array([1]), new Uint16Array(2), new Float64Array([1.5]), new Blob("b")],
     { a: { b: { c: [1, [2, [3]]] } }, "": 0, "\ud800": 1 },
     new Map<unknown, unknown>([["a", 1], [{ k: 1 }, new Map([[1, new Set([1, "b", [new Set()]])]])]]), // biome-ignore format: table
-    [new Date(0), new Date(123), new Secret("s"), new Secret("")],
+    [new Date(0), new Date(123), new Secret("s"), new Secret(""), new URL("http://a/b")],
     short(Object.assign(new Error("outer", { cause }), { code: "E", errno: -2, path: ["p", { q: 1 }] })),
     [
       short(new AggregateError([1, short(new Error("a")), () => 0], "many")),

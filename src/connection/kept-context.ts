@@ -1,0 +1,276 @@
+import { type BoundCalls, type Streamable } from "../core/bound-calls.ts";
+import type { AnyCallable } from "../core/call-request.ts";
+import { Context } from "../core/context.ts";
+import type { Callable } from "../core/function-ref.ts";
+import { getLogger } from "../core/log.ts";
+import {
+  callback,
+  duration,
+  flag,
+  instanceOf,
+  oneOf,
+  retryCount,
+  WAIT_OPTIONS,
+} from "../core/option-types.ts";
+import { isOptionCode, type OptionTable, readOptions, takeOption } from "../core/options.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { awaitWithin, startTimer, type WaitOptions } from "../core/wait.ts";
+import { ChannelError } from "../errors.ts";
+import { headOf, messageOf, read } from "../wire/thrown.ts";
+
+/** How a {@link KeptContext} connects again. */
+export interface KeepOptions {
+  /** How often a connect that failed is tried again before those who wait for it are told; 5 by default, `Infinity` for ever. */
+  readonly retries?: number;
+  /** Milliseconds before the first of these tries; twice as many before each further one. 1,000 by default. */
+  readonly backoffMs?: number;
+  /** The longest of these pauses in milliseconds; 30,000 by default. */
+  readonly maxBackoffMs?: number;
+  /** What a call does while there is no connection: `"wait"` for one (the default), or `"fail"` with a ChannelError at once. */
+  readonly whileDown?: "wait" | "fail";
+}
+
+/** Bounds of a call of a {@link KeptContext}; the wait for a connection counts. */
+export interface KeptCallOptions extends WaitOptions {
+  /** Whether a call is made again if the context is lost while it runs: its function may then run twice. False by default. */
+  readonly repeat?: boolean;
+}
+
+/** The calls of a {@link KeptContext}. */
+export type KeptCalls = Pick<BoundCalls, "call" | "stream">;
+
+type AnyFunction = (...args: never[]) => unknown;
+
+const KEEP_OPTIONS: OptionTable<KeepOptions> = {
+  retries: retryCount,
+  backoffMs: duration,
+  maxBackoffMs: duration,
+  whileDown: oneOf("wait", "fail"),
+};
+const CALL_OPTIONS: OptionTable<KeptCallOptions> = { ...WAIT_OPTIONS, repeat: flag };
+const CONTEXT = instanceOf(Context, "a Context");
+
+/** Another try would end in the same way, or do harm: accounts are locked after wrong passwords. */
+const FINAL_CODES: ReadonlySet<unknown> = new Set(["ERR_PASSWORD", "ERR_HOST_KEY", "ERR_CANCELLED"]);
+
+const log = getLogger("mitogen.keep");
+
+/**
+ * A context that is connected again when it is lost. Made by `router.keep()`. It connects when it is first used; after a loss at once. Each
+ * connection is a new process: what the lost one had in memory is gone, and so are functions that ran there.
+ *
+ * ```ts
+ * await using web = router.keep(() => router.ssh({ hostname: "web1" }), { retries: 10 });
+ * console.log(await web.call(os.uptime));
+ * ```
+ */
+export class KeptContext {
+  /** Like `Context.call`; waits for a connection, or fails, as `whileDown` says. Rejects with the error of the last connect when all tries failed. */
+  readonly call: BoundCalls["call"];
+  /** Like `Context.stream`; waits like {@link call}. A stream does not go on in the next context. */
+  readonly stream: BoundCalls["stream"];
+  readonly #router: CoreRouter;
+  readonly #connect: () => Promise<Context>;
+  readonly #options: Required<KeepOptions>;
+  readonly #connectListeners: Set<(context: Context) => unknown> = new Set();
+  readonly #lossListeners: Set<(reason: string) => unknown> = new Set();
+  #context: Context | undefined;
+  #connecting: Promise<Context> | undefined;
+  #lastFailure = "it has not been connected yet";
+  #isEnded = false;
+  #endPause: (() => void) | undefined;
+
+  constructor(router: CoreRouter, connect: () => Promise<Context>, given: KeepOptions = {}) {
+    const what = "keep a context";
+    const defaults = { retries: 5, backoffMs: 1000, maxBackoffMs: 30_000, whileDown: "wait" } as const;
+    this.#router = router;
+    this.#connect = takeOption(what, "the first argument", connect, callback);
+    this.#options = { ...defaults, ...readOptions(what, given, KEEP_OPTIONS) };
+    ({ call: this.call, stream: this.stream } = this.#calls({}));
+  }
+
+  /** The context in use; undefined while there is none. */
+  get context(): Context | undefined {
+    return this.isConnected ? this.#context : undefined;
+  }
+
+  get isConnected(): boolean {
+    return this.#context?.isConnected === true;
+  }
+
+  /** The context, connected if need be, whatever `whileDown` says. Rejects with the error of the last connect when all tries failed. */
+  async ready(options: WaitOptions = {}): Promise<Context> {
+    return await this.#ready(readOptions("connect a kept context", options, WAIT_OPTIONS));
+  }
+
+  /** The same calls with bounds, in which the wait for a connection counts. */
+  with(options: KeptCallOptions): KeptCalls {
+    return this.#calls(readOptions("call", options, CALL_OPTIONS));
+  }
+
+  /** Calls `fn` with each new context, before any call is made there. Returns a function that takes this back. What `fn` throws is logged. */
+  onConnect(fn: (context: Context) => void): () => void {
+    this.#connectListeners.add(takeOption("watch a kept context", "the first argument", fn, callback));
+    return () => this.#connectListeners.delete(fn);
+  }
+
+  /** Calls `fn` with the reason each time a context is lost. Returns a function that takes this back. What `fn` throws is logged. */
+  onDisconnect(fn: (reason: string) => void): () => void {
+    this.#lossListeners.add(takeOption("watch a kept context", "the first argument", fn, callback));
+    return () => this.#lossListeners.delete(fn);
+  }
+
+  /** Ends the context and connects no more; a connect under way ends by itself, and what it connects is shut down. Never rejects. */
+  async shutdown(): Promise<void> {
+    this.#isEnded = true;
+    this.#endPause?.();
+    await this.#context?.shutdown();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  #calls(options: KeptCallOptions): KeptCalls {
+    const { repeat, ...bounds } = options;
+    const call = (fn: never, ...args: never[]): never => {
+      const { context } = this;
+      return context === undefined || repeat === true
+        ? (this.#callWhenReady(fn, args, options) as never)
+        : (this.#router.requireFeatures().call(context, fn, args, call as AnyFunction, bounds) as never);
+    };
+    const stream = (fn: never, ...args: never[]): never => {
+      const features = this.#router.requireFeatures();
+      const { context } = this;
+      return context === undefined
+        ? (this.#streamWhenReady(fn, args, bounds) as never)
+        : (features.stream(context, fn, args, bounds, stream as AnyFunction) as never);
+    };
+    return { call: call as BoundCalls["call"], stream: stream as BoundCalls["stream"] };
+  }
+
+  async #callWhenReady(
+    fn: AnyCallable,
+    args: readonly unknown[],
+    { repeat = false, timeoutMs, signal }: KeptCallOptions,
+  ): Promise<unknown> {
+    const end = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
+    const bounds = (): WaitOptions => ({
+      signal,
+      ...(end !== undefined && { timeoutMs: Math.max(0, end - Date.now()) }),
+    });
+    for (;;) {
+      const context = await this.#readyForCall(fn, bounds());
+      try {
+        return await this.#router.requireFeatures().call(context, fn, args, this.call, bounds());
+      } catch (error) {
+        const isLost = error instanceof ChannelError && !context.isConnected;
+        if (!repeat || !isLost || this.#isEnded) throw error;
+      }
+    }
+  }
+
+  async *#streamWhenReady(
+    fn: Callable<readonly unknown[], Streamable<unknown>>,
+    args: readonly unknown[],
+    bounds: WaitOptions,
+  ): AsyncIterableIterator<unknown> {
+    const context = await this.#readyForCall(fn, bounds);
+    yield* this.#router.requireFeatures().stream(context, fn, args, bounds, this.stream);
+  }
+
+  async #readyForCall(fn: AnyCallable, bounds: WaitOptions): Promise<Context> {
+    // One that cannot be called is told at once, connected or not.
+    if (typeof fn === "function") this.#router.functions.nameOf(fn as AnyFunction);
+    const ready = this.#ready(bounds);
+    if (this.#options.whileDown === "wait" || this.isConnected || this.#isEnded) return await ready;
+    // It goes on without this call.
+    ready.catch(() => undefined);
+    throw new ChannelError(
+      `Cannot call: the kept context is not connected, and calls were told to fail: ${this.#lastFailure}`,
+    );
+  }
+
+  async #ready(bounds: WaitOptions): Promise<Context> {
+    if (this.#isEnded) throw new ChannelError("The kept context was shut down");
+    const { context } = this;
+    if (context !== undefined) return context;
+    return await awaitWithin<Context>(
+      this.#router.broker,
+      bounds,
+      () => `reach the kept context (${this.#lastFailure})`,
+      (resolve, reject) => void this.#connectOnce().then(resolve, reject),
+      () => undefined,
+    );
+  }
+
+  /** One connect at a time, for all who want it. */
+  #connectOnce(): Promise<Context> {
+    this.#connecting ??= this.#connectWithRetries().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  async #connectWithRetries(): Promise<Context> {
+    const { retries, backoffMs, maxBackoffMs } = this.#options;
+    for (let failures = 0; ; failures++) {
+      if (this.#isEnded) throw new ChannelError("The kept context was shut down");
+      try {
+        return this.#use(await this.#connect());
+      } catch (error) {
+        this.#lastFailure = messageOf(error);
+        if (failures >= retries || isFinal(error) || this.#isEnded) throw error;
+        const pauseMs = Math.min(backoffMs * 2 ** failures, maxBackoffMs);
+        log.warning(`Cannot connect, the next try is in ${pauseMs} ms: ${headOf(error)}`);
+        await this.#pause(pauseMs);
+      }
+    }
+  }
+
+  /** Keeps nothing alive: who waits for the connection does. */
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = startTimer(ms, resolve)?.unref();
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#endPause = undefined;
+  }
+
+  #use(given: Context): Context {
+    const context = takeOption("keep a context", "what the function returned", given, CONTEXT);
+    if (context.goneReason !== undefined) throw new ChannelError(context.goneReason);
+    if (this.#isEnded) {
+      void context.shutdown();
+      throw new ChannelError("The kept context was shut down");
+    }
+    this.#context = context;
+    tell(this.#connectListeners, context);
+    context.onDisconnect((reason) => this.#noteLoss(reason));
+    return context;
+  }
+
+  #noteLoss(reason: string): void {
+    this.#lastFailure = reason;
+    tell(this.#lossListeners, reason);
+    if (this.#isEnded) return;
+    log.info(`Connecting again: ${reason}`);
+    // Its failure is told to those who wait, if there are any.
+    this.#connectOnce().catch(() => undefined);
+  }
+}
+
+function isFinal(error: unknown): boolean {
+  const code = read(Object(error), "code");
+  return isOptionCode(code) || FINAL_CODES.has(code);
+}
+
+function tell<T>(listeners: ReadonlySet<(value: T) => unknown>, value: T): void {
+  for (const listener of [...listeners]) {
+    const told = (async () => await listener(value))();
+    told.catch((error) => log.error(`A listener of a kept context failed: ${headOf(error)}`));
+  }
+}
