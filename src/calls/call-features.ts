@@ -6,6 +6,7 @@ import { ChannelError } from "../errors.ts";
 import { Chains } from "./chains.ts";
 import { CurrentCalls, currentCall, type RunningCall, runningCall } from "./current-call.ts";
 import type { Dispatcher, FunctionLoader } from "./dispatcher.ts";
+import type { Builtin } from "./interruptible.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { runStream } from "./run-stream.ts";
 
@@ -14,6 +15,7 @@ export function callFeatures(
   router: CoreRouter,
   dispatcher: Dispatcher,
   loader: FunctionLoader,
+  builtin: Builtin,
 ): Record<string, unknown> {
   const chains = new Chains();
   const calls = new CurrentCalls();
@@ -37,8 +39,8 @@ export function callFeatures(
     Select,
     currentCall,
     moduleFunctions: (id: string) => moduleFunctions(loader, id),
-    runStream: (...request: Parameters<typeof runStream>[2]) =>
-      runStream(loader, runningCall() as RunningCall, request),
+    runStream: (...request: Parameters<typeof runStream>[3]) =>
+      runStream(loader, builtin, runningCall() as RunningCall, request),
     openChain: (id: number) => chains.open(sourceId(), id),
     closeChain: (id: number) => chains.close(sourceId(), id),
   };

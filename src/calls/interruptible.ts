@@ -1,8 +1,10 @@
-import { builtinExports } from "../loader/builtins.ts";
-import { read } from "../wire/thrown.ts";
+import { attempt, read } from "../wire/thrown.ts";
 import { type RunningCall, runningCall } from "./current-call.ts";
 
 type MakeIterator = (this: object) => AsyncIterator<unknown>;
+
+/** What `require` gives of one of Node's modules. */
+export type Builtin = (id: string) => unknown;
 
 /** A stream, or readline's Interface. */
 interface Source {
@@ -17,8 +19,9 @@ let isInstalled = false;
  * From now on the call can be ended where it waits in `for await` for a stream of Node's or for lines of readline: `end` closes what it waits
  * for, as leaving that loop would do. A generator itself cannot be interrupted while it waits.
  */
-export function makeInterruptible(call: RunningCall): { end(): void; forget(): void } {
-  if (!isInstalled) install();
+export function makeInterruptible(call: RunningCall, builtin: Builtin): { end(): void; forget(): void } {
+  // Where user code has frozen what it would change, nothing can be noted.
+  if (!isInstalled) attempt(() => install(builtin));
   isInstalled = true;
   const waits = new Set<() => void>();
   call.waits = waits;
@@ -35,9 +38,9 @@ export function makeInterruptible(call: RunningCall): { end(): void; forget(): v
 }
 
 /** Notes whatever calls iterate; other code gets what it would get anyway. */
-function install(): void {
-  const { Readable } = builtinExports("stream") as { Readable: { prototype: object } };
-  const { Interface } = builtinExports("readline") as { Interface: { prototype: object } };
+function install(builtin: Builtin): void {
+  const { Readable } = builtin("stream") as { Readable: { prototype: object } };
+  const { Interface } = builtin("readline") as { Interface: { prototype: object } };
   noteIterationOf(Readable.prototype, (stream, reason) => stream.destroy?.(reason));
   noteIterationOf(Interface.prototype, (lines) => lines.close?.());
 }

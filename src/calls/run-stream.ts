@@ -1,7 +1,7 @@
 import type { Sender } from "../core/sender.ts";
 import type { RunningCall } from "./current-call.ts";
 import type { FunctionLoader } from "./dispatcher.ts";
-import { makeInterruptible } from "./interruptible.ts";
+import { type Builtin, makeInterruptible } from "./interruptible.ts";
 
 /**
  * Runs a generator for a reader elsewhere, who gets its values as they come and holds it back as it reads. Left by its reader, or given
@@ -9,12 +9,13 @@ import { makeInterruptible } from "./interruptible.ts";
  */
 export async function runStream(
   loader: FunctionLoader,
+  builtin: Builtin,
   call: RunningCall,
   [module, path, args, sender]: [string, string[], unknown[], Sender],
 ): Promise<void> {
   const { signal } = call;
   const { fn, receiver } = loader.lookUp({ module, path }) ?? (await loader.load({ module, path }));
-  const waits = makeInterruptible(call);
+  const waits = makeInterruptible(call, builtin);
   const iterator = iteratorOf(await fn.apply(receiver, args), path);
   const stop = async (): Promise<void> => {
     try {

@@ -14,7 +14,7 @@ type Target = ReturnType<typeof findFunction>;
  */
 export function acceptCalls(router: CoreRouter): void {
   const loader = new LocalFunctions();
-  loader.library = callFeatures(router, new Dispatcher(router, loader), loader);
+  loader.library = callFeatures(router, new Dispatcher(router, loader), loader, ownRequire());
 }
 
 /** Functions of this program itself. */

@@ -1,6 +1,7 @@
 import { callFeatures } from "../calls/call-features.ts";
 import type { Dispatcher } from "../calls/dispatcher.ts";
 import { commandsInChild } from "../commands/in-child.ts";
+import { KeptContext } from "../connection/kept-context.ts";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
@@ -14,6 +15,7 @@ import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
 import * as errors from "../errors.ts";
 import { filesInChild } from "../files/in-child.ts";
+import { builtinExports } from "../loader/builtins.ts";
 import type { Importer } from "../loader/importer.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { servicesInChild } from "../service/in-child.ts";
@@ -59,7 +61,7 @@ export function mitogenModule(host: Host): Record<string, unknown> {
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher, importer),
+    ...callFeatures(router, dispatcher, importer, builtinExports),
     ...externalContext(host),
     ...debugging(router, dispatcher, config),
     ...sshCommands(router),
@@ -70,6 +72,7 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     Broker,
     Context,
     FunctionRef,
+    KeptContext,
     Message,
     Receiver,
     Secret,

@@ -100,7 +100,7 @@ test("Message.reply sends nothing where nobody asked, and nothing to a dead mess
 test("Message.reply throws a TypeError for a value that cannot travel, and sends nothing", () => {
   const { master, wire } = masterAndChild();
   const message = new Message(master, fromChild({ replyTo: 1500 }));
-  assert.throws(() => message.reply({ a: [() => 1] }), { name: "TypeError", message: /a\[0\]: function/ });
+  assert.throws(() => message.reply({ a: [() => 1] }), { name: "TypeError", message: /a\[0\]: a function/ });
   assert.deepEqual(wire.left.sent, []);
 });
 

@@ -7,8 +7,7 @@ import type { Importer } from "../../src/loader/importer.ts";
 import { FakeFunctions } from "./fake-functions.ts";
 import { type FakeRouter, masterAndChild, type Pair } from "./fake-tree.ts";
 
-// As in a payload, whose code finds Node's modules by it.
-Object.assign(globalThis, { require: createRequire(import.meta.url) });
+const require = createRequire(import.meta.url);
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -58,7 +57,7 @@ export function dispatching(
   };
   const dispatcher = new Dispatcher(router, importer as unknown as Importer);
   if (hasLibrary)
-    library = callFeatures(router, dispatcher, importer as never) as Record<string, AnyFunction>;
+    library = callFeatures(router, dispatcher, importer as never, require) as Record<string, AnyFunction>;
   return {
     dispatcher,
     library,
