@@ -62,6 +62,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ],
     // What the program's router and a context's have in common.
     ...["connection/connecting-router.ts", "connection/connector.ts", "connection/debug-context.ts"],
+    "connection/kept-context.ts",
     ...["core", "wire", "errors.ts", "bootstrap/ready.ts"],
   ],
   "index.ts": [
