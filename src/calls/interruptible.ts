@@ -32,7 +32,8 @@ export function makeInterruptible(call: RunningCall, builtin: Builtin): { end():
     forget,
     end() {
       forget();
-      for (const end of waits) end();
+      // What closing it throws is its own business.
+      for (const end of waits) attempt(end);
     },
   };
 }

@@ -124,6 +124,12 @@ describe("Router.keep", () => {
     const call = kept.call(never);
     await kept.context?.shutdown();
     await assert.rejects(call, { name: "ChannelError" });
+    const lostLater = keeping().kept;
+    const next = connected(lostLater);
+    const early = lostLater.call(never);
+    await (await next).shutdown();
+    await assert.rejects(early, { name: "ChannelError" });
+    await lostLater.shutdown();
     const first = await kept.call(pid);
     const again = await kept.with({ repeat: true }).call(dieOnce, first);
     assert.notEqual(again, first);
@@ -173,7 +179,7 @@ describe("Router.keep", () => {
     await assert.rejects(call, /was shut down/);
     await context.disconnected;
 
-    const pausing = keeping({ backoffMs: 1e9 }, 9).kept;
+    const pausing = keeping({ backoffMs: 1e9, maxBackoffMs: 1e9 }, 9).kept;
     const waiting = pausing.call(pid);
     waiting.catch(() => undefined);
     await new Promise((resolve) => setImmediate(resolve));
