@@ -33,5 +33,7 @@ function dropped({ level, message, mitogenContext, mitogenName, logger }: LogRec
   const isOutput = mitogenContext !== undefined && (mitogenName === "stdout" || mitogenName === "stderr");
   if (isOutput) return `output of ${oneLine(logger.replace("mitogen.ctx.", ""))} was dropped`;
   // A failed callNoReply() is one, there or here.
-  return level === "error" ? `an error was not shown (${oneLine(message.split("\n", 1)[0] ?? "").slice(0, MAX_SHOWN)})` : undefined;
+  return level === "error"
+    ? `an error was not shown (${oneLine(message.split("\n", 1)[0] ?? "").slice(0, MAX_SHOWN)})`
+    : undefined;
 }
