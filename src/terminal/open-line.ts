@@ -24,8 +24,9 @@ export class OpenLine {
     if (TO_OTHER_LINES.test(rest)) this.#isKnown = false;
     const line = (this.#text + rest.replace(TO_BEGINNING, "\r")).slice(-MAX_CHARACTERS);
     // What is written over is forgotten. At the end of the text the return is part of what is shown.
-    const shown = line.replace(/\r+$/, "");
-    this.#text = line.slice(shown.lastIndexOf("\r") + 1);
+    let end = line.length;
+    while (line[end - 1] === "\r") end -= 1;
+    this.#text = line.slice(line.slice(0, end).lastIndexOf("\r") + 1);
   }
 
   /** What to write in place of complete lines, so that the open line stays below them. */
