@@ -55,7 +55,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   readonly #method: ConnectionMethod<O>;
   readonly #options: O;
   readonly #nonce: string = randomBytes(8).toString("hex");
-  readonly #history: History = new History();
+  #history: History = new History();
   readonly #outcome: Deferred<Connected> = new Deferred();
   readonly #startedAt: number;
   readonly #wasSilent: boolean;
@@ -63,6 +63,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #handshake: Handshake;
   #conversation: Conversation | undefined;
   #firstBytes: readonly Uint8Array[] = [];
+  #hasSentThem = false;
   #stage: ConnectStage = "spawn";
   #system: { platform?: string; arch?: string } = {};
   /** The end of what came that may be the beginning of an echo. */
@@ -146,6 +147,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       return;
     }
     this.#tool = tool;
+    this.#hasSentThem = false;
     tool.exited.catch((error) => this.fail(notStarted(error)));
     if (tool.pid === undefined) return;
     this.#stage = "transport";
@@ -168,8 +170,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private sendFirstBytes(): void {
+    if (this.#hasSentThem) return;
+    this.#hasSentThem = true;
     for (const piece of this.#firstBytes) this.#tool?.stdin.write(piece);
-    this.#firstBytes = [];
   }
 
   private readonly onStdout = (chunk: Buffer): void => {
@@ -262,6 +265,13 @@ export class ConnectAttempt<O extends ConnectOptions> {
       return;
     }
     const lines = this.#history.lines();
+    if (this.#method.startsAgain?.(lines, this.#argv) === true) {
+      this.#handshake = this.newHandshake();
+      this.#history = new History();
+      void tool.end(0);
+      this.start(terminal);
+      return;
+    }
     const [command = ""] = this.#argv;
     const isMissing = terminal !== undefined && lines.some((line) => isNotFound(line, command));
     if (isMissing && this.#stage === "transport") this.#stage = "spawn";

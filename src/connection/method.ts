@@ -106,6 +106,11 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
   argv(options: O, boot: BootLine): string[];
   /** How the tool's questions are recognised; a tool that asks none has none, and is sent the payload at once. */
   dialogue?(options: O, boot: BootLine): Dialogue;
+  /**
+   * Whether the tool is too old for an argument that this method adds by itself, by the complete lines that came: it is started again at
+   * once, with an argv that has to do without.
+   */
+  startsAgain?(lines: readonly string[], argv: readonly string[]): boolean;
   /** Whether the other side was too busy to listen, by the complete lines that came: the connect is tried again. */
   wasTurnedAway?(lines: readonly string[], exitCode: number | null): boolean;
   /** Looks for a verdict in the complete lines that came; undefined when they say nothing special. */

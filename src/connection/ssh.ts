@@ -21,12 +21,13 @@ export interface SshOptions extends PasswordOptions {
   readonly port?: number | undefined;
   /** The client; `ssh` by default. */
   readonly sshPath?: string | undefined;
-  /** More arguments, behind ours and in front of the host name. */
+  /** More arguments, in front of the host name. */
   readonly sshArgs?: readonly string[] | undefined;
   /**
-   * `enforce` (default): only a known key is accepted. `accept`: a new key is recorded, a changed one refused (without `password` this
+   * `enforce`: only a known key is accepted. `accept`: a new key is recorded, a changed one refused (without `password` this
    * takes OpenSSH 7.6).
-   * `ignore`: any key, and the known-hosts files are not touched.
+   * `ignore`: any key, and the known-hosts files are not touched. Without a value ssh_config decides; unless it says otherwise, only a
+   * known key is accepted.
    */
   readonly checkHostKeys?: "enforce" | "accept" | "ignore" | undefined;
   /** A private key; without it the agent and ssh's own defaults are asked. */
@@ -57,6 +58,22 @@ const HOST_KEY_ARGS = {
     ...["-o", "GlobalKnownHostsFile=/dev/null"],
   ],
 };
+
+/**
+ * ssh_config may change what a session is: what it runs, whether it has our input, whether it stays. These set it back, as scp does for its
+ * own sessions. Each row is what one release brought, the oldest first: an older ssh ends at once if the command line has such an
+ * option, and has not read it in ssh_config either.
+ */
+const SESSION_OPTIONS: readonly (readonly string[])[] = [
+  ["RemoteCommand=none"], // 7.6
+  ["SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"], // 8.7
+];
+/** How many of these rows a client knows, by its path, if it does not know all. */
+const knownRows: Map<string, number> = new Map();
+
+/** Arguments that forward something. The option of a `-o` may be a word of its own. */
+const FORWARD_FLAG = /^-[LRDw]/;
+const FORWARD_OPTION = /^(?:-o)?\s*(?:LocalForward|RemoteForward|DynamicForward|Tunnel)\b/i;
 
 /** Every release knows this one; the question is answered with yes. */
 const ASK = ["-o", "StrictHostKeyChecking=ask"];
@@ -99,8 +116,8 @@ export const sshMethod: LibraryMethod<SshOptions> = {
   contextName: ({ hostname, port }) =>
     `ssh.${hostname}${port === undefined || port === 22 ? "" : `:${port}`}`,
   argv(options, boot) {
-    const { checkHostKeys = "enforce", sshDebugLevel = 0 } = options;
-    const argv = [options.sshPath ?? "ssh"];
+    const { checkHostKeys, sshDebugLevel = 0, sshPath = "ssh", sshArgs = [] } = options;
+    const argv = [sshPath];
     if (sshDebugLevel > 0) argv.push(...Array(sshDebugLevel).fill("-v"));
     // Banners go to stderr at INFO: they are not our diagnostics. But much of why ssh ends is told at that level alone.
     else argv.push("-o", `LogLevel=${boot.wasSilent === true && !boot.hasTerminal ? "INFO" : "ERROR"}`);
@@ -123,7 +140,13 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     }
     if (!boot.hasTerminal) argv.push("-o", "BatchMode=yes");
     const canAnswer = boot.hasTerminal && checkHostKeys === "accept";
-    argv.push(...(canAnswer ? ASK : HOST_KEY_ARGS[checkHostKeys]), ...(options.sshArgs ?? []));
+    if (checkHostKeys !== undefined) argv.push(...(canAnswer ? ASK : HOST_KEY_ARGS[checkHostKeys]));
+    // For ssh the first of two contrary options counts: the caller can undo what follows.
+    argv.push(...sshArgs, "-T", "-o", "PermitLocalCommand=no", "-o", "ControlMaster=no");
+    const hasForward = sshArgs.some((word) => FORWARD_FLAG.test(word) || FORWARD_OPTION.test(word));
+    if (!hasForward) argv.push("-o", "ClearAllForwardings=yes");
+    const rows = SESSION_OPTIONS.slice(0, knownRows.get(sshPath));
+    for (const option of rows.flat()) argv.push("-o", option);
     return [...argv, options.hostname, boot.shellLine];
   },
   dialogue(options): Dialogue {
@@ -143,6 +166,18 @@ export const sshMethod: LibraryMethod<SshOptions> = {
       isRefusal: (line) => DENIED_ONCE.test(line) || offersPassword(DENIED.exec(line)?.[1] ?? ""),
     };
   },
+  // 7.4: "command-line: line 0: Bad configuration option: remotecommand".
+  startsAgain(lines, argv) {
+    for (const line of lines) {
+      const refused = BAD_OPTION.exec(line)?.[1]?.toLowerCase();
+      const isRefused = (option: string): boolean => option.toLowerCase().startsWith(`${refused}=`);
+      const row = SESSION_OPTIONS.findIndex((options) => options.some(isRefused));
+      if (row < 0 || !argv.some(isRefused)) continue;
+      knownRows.set(argv[0] as string, row);
+      return true;
+    }
+    return false;
+  },
   // sshd drops connections at random while many are being authenticated: sshd_config(5), MaxStartups. Depending on
   // how far it came, ssh says that at a level we do not ask for, and all there is is its exit status.
   wasTurnedAway(lines, exitCode) {
@@ -152,20 +187,23 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     return lines.some((line) => TURNED_AWAY.test(line));
   },
   diagnose: (lines, options) => {
+    let hasChanged = false;
     for (const line of lines) {
-      const verdict = hostKeyVerdict(line, options) ?? deniedVerdict(line, options);
+      hasChanged ||= CHANGED_KEY.test(line);
+      const verdict = UNVERIFIED.test(line)
+        ? hostKeyVerdict(hasChanged, options)
+        : deniedVerdict(line, hasChanged, options);
       if (verdict !== undefined) return verdict;
     }
     return undefined;
   },
 };
 
-function hostKeyVerdict(
-  line: string,
-  { hostname, checkHostKeys = "enforce" }: SshOptions,
-): Verdict | undefined {
-  const hasChanged = /^@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! +@/.test(line);
-  if (!hasChanged && !/^Host key verification failed\./.test(line)) return undefined;
+/** By itself only a warning: ssh_config may accept any key. */
+const CHANGED_KEY = /^@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! +@/;
+const UNVERIFIED = /^Host key verification failed\./;
+
+function hostKeyVerdict(hasChanged: boolean, { hostname, checkHostKeys = "enforce" }: SshOptions): Verdict {
   return {
     type: HostKeyError,
     message: hasChanged
@@ -179,6 +217,8 @@ function hostKeyVerdict(
   };
 }
 
+const BAD_OPTION = /^command[ -]line: line 0: Bad configuration option: "?(\w+)/;
+
 /** What `-v` prints names passwords, and comes in pieces as everything does. */
 const DEBUG = /^debug[1-3]: /;
 const TURNED_AWAY =
@@ -187,15 +227,14 @@ const HOST_KEY_QUESTION = /continue connecting \(yes\/no[^()]*\)\? *$/;
 const PASSPHRASE_QUESTION = /^Enter passphrase for (key )?['"]?.*: *$/;
 const DENIED_ONCE = /^(?:[^\s:@]+@\S+: )?Permission denied, please try again/i;
 
-function answerTo(
-  text: string,
-  { checkHostKeys = "enforce", hostname }: SshOptions,
-): string | Verdict | undefined {
+function answerTo(text: string, options: SshOptions): string | Verdict | undefined {
+  const { checkHostKeys, hostname } = options;
   // Without the phrase ssh goes on to the next key, as it does where there is nobody to ask.
   if (PASSPHRASE_QUESTION.test(text)) return "";
   if (!HOST_KEY_QUESTION.test(text)) return undefined;
   // In full: ssh takes no "y".
   if (checkHostKeys === "accept") return "yes";
+  if (checkHostKeys === undefined) return hostKeyVerdict(false, options);
   return {
     type: HostKeyError,
     message: `ssh asks whether to accept the host key of ${hostname}, which checkHostKeys: "${checkHostKeys}" should have settled`,
@@ -206,9 +245,11 @@ function answerTo(
 // At the start of a line, or behind `user@host: ` (OpenSSH 7.5): a shell says "sh: file: Permission denied" too.
 const DENIED = /^(?:[^\s:@]+@\S+: )?Permission denied \(([^)]*)\)/i;
 
-function deniedVerdict(line: string, options: SshOptions): Verdict | undefined {
+function deniedVerdict(line: string, hasChanged: boolean, options: SshOptions): Verdict | undefined {
   const methods = DENIED.exec(line)?.[1];
   if (methods === undefined) return undefined;
+  // ssh_config accepts any key, but ssh sends no password to a host whose key has changed.
+  if (hasChanged && options.password !== undefined) return hostKeyVerdict(hasChanged, options);
   const user = options.username === undefined ? "" : ` as ${options.username}`;
   // One that was typed and refused has been reported before: this one was never asked for.
   const wantsPassword = offersPassword(methods) && options.password === undefined;

@@ -19,10 +19,16 @@ const QUIET = ["-o", "LogLevel=ERROR"];
 const ALIVE = ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"];
 const ENFORCE = ["-o", "StrictHostKeyChecking=yes"];
 const BATCH = ["-o", "BatchMode=yes"];
-const TAIL = ["web1", BOOT.shellLine];
+const CLEAR = ["-o", "ClearAllForwardings=yes"];
+const SESSION = [
+  ...["-o", "RemoteCommand=none", "-o", "SessionType=default"],
+  ...["-o", "StdinNull=no", "-o", "ForkAfterAuthentication=no"],
+];
+const TARGET = ["web1", BOOT.shellLine];
+const TAIL = ["-T", "-o", "PermitLocalCommand=no", "-o", "ControlMaster=no", ...CLEAR, ...SESSION, ...TARGET];
 
-test("sshMethod.argv by default: quiet, kept alive, nothing asked, known hosts only", () => {
-  assert.deepEqual(argv(), ["ssh", ...QUIET, ...ALIVE, ...BATCH, ...ENFORCE, ...TAIL]);
+test("sshMethod.argv by default: quiet, kept alive, nothing asked, and a session as we need it", () => {
+  assert.deepEqual(argv(), ["ssh", ...QUIET, ...ALIVE, ...BATCH, ...TAIL]);
 });
 
 test("sshMethod.argv puts every option in its place (SSH-02)", () => {
@@ -54,22 +60,15 @@ test("sshMethod.argv shows what ssh says at sshDebugLevel 1 to 3", () => {
     [2, ["-v", "-v"]],
     [3, ["-v", "-v", "-v"]],
   ] as [number, string[]][]) {
-    assert.deepEqual(argv({ sshDebugLevel: level }), [
-      "ssh",
-      ...flags,
-      ...ALIVE,
-      ...BATCH,
-      ...ENFORCE,
-      ...TAIL,
-    ]);
+    assert.deepEqual(argv({ sshDebugLevel: level }), ["ssh", ...flags, ...ALIVE, ...BATCH, ...TAIL]);
   }
 });
 
 test("sshMethod.argv says how host keys are checked, and touches no known_hosts for ignore", () => {
   const keys = (checkHostKeys: SshOptions["checkHostKeys"]) =>
-    argv({ checkHostKeys, keepaliveEnabled: false }).slice(5, -2);
+    argv({ checkHostKeys, keepaliveEnabled: false }).slice(5, -TAIL.length);
   assert.deepEqual(keys("enforce"), ENFORCE);
-  assert.deepEqual(keys(undefined), ENFORCE);
+  assert.deepEqual(keys(undefined), []);
   assert.deepEqual(keys("accept"), ["-o", "StrictHostKeyChecking=accept-new"]);
   assert.deepEqual(keys("ignore"), [
     ...["-o", "StrictHostKeyChecking=no"],
@@ -99,8 +98,9 @@ test("sshMethod.argv names identities, keepalive and compression only where they
 
 test("sshMethod.argv with a terminal may be asked: no BatchMode, and a host key question for accept alone", () => {
   const asked = (checkHostKeys?: SshOptions["checkHostKeys"]) =>
-    argv({ checkHostKeys, keepaliveEnabled: false }, { ...BOOT, hasTerminal: true }).slice(3, -2);
-  assert.deepEqual(asked(), ENFORCE);
+    argv({ checkHostKeys, keepaliveEnabled: false }, { ...BOOT, hasTerminal: true }).slice(3, -TAIL.length);
+  assert.deepEqual(asked(), []);
+  assert.deepEqual(asked("enforce"), ENFORCE);
   assert.deepEqual(asked("accept"), ["-o", "StrictHostKeyChecking=ask"]);
   assert.deepEqual(asked("ignore").slice(0, 2), ["-o", "StrictHostKeyChecking=no"]);
 });
@@ -133,6 +133,7 @@ test("sshMethod.dialogue answers the host key question in full for accept, old f
       const verdict = answer(mode);
       assert.ok(typeof verdict === "object");
       assert.equal(verdict.type, HostKeyError);
+      assert.match(verdict.message, mode === undefined ? /is not known$/ : /which checkHostKeys: "/);
     }
   }
 });
@@ -154,7 +155,43 @@ test("sshMethod.dialogue hears that the password was wrong at the first denial, 
 });
 
 test("sshMethod.argv gives the remote command as one word, the last", () => {
-  assert.deepEqual(argv({ sshArgs: ["-4"] }).slice(-3), ["-4", "web1", BOOT.shellLine]);
+  assert.deepEqual(argv({ sshArgs: ["-4"] }).slice(-TAIL.length - 1), ["-4", ...TAIL]);
+});
+
+test("sshMethod.argv lets sshArgs undo what it says of the session, and keeps the forwards that are in them", () => {
+  for (const forward of [
+    ["-L", "1:x:1"],
+    ["-R1:x:1"],
+    ["-D9"],
+    ["-w", "any"],
+    ["-o", "LocalForward 1 x:1"],
+  ]) {
+    const words = argv({ sshArgs: forward });
+    assert.ok(!words.includes("ClearAllForwardings=yes"), forward.join(" "));
+    assert.deepEqual(words.slice(-SESSION.length - 2), [...SESSION, ...TARGET]);
+  }
+  for (const other of [["-oLogLevel=ERROR"], ["-lDora"], ["-i", "x"], ["-o", "ForwardAgent=yes"]]) {
+    assert.ok(argv({ sshArgs: other }).includes("ClearAllForwardings=yes"), other.join(" "));
+  }
+});
+
+test("sshMethod.startsAgain leaves out what one client does not know, and what came later", () => {
+  const refusal = (option: string) => [`command-line: line 0: Bad configuration option: ${option}`];
+  const startsAgain = (option: string, words: readonly string[]) =>
+    sshMethod.startsAgain?.(refusal(option), words);
+  const old = () => argv({ sshPath: "/old/ssh" });
+  const older = () => argv({ sshPath: "/older/ssh" });
+  const refused = old();
+  assert.equal(startsAgain("stdinnull", refused), true);
+  assert.deepEqual(old().slice(-4), ["-o", "RemoteCommand=none", ...TARGET]);
+  // Another connect that was under way.
+  assert.equal(startsAgain("stdinnull", refused), true);
+  assert.equal(startsAgain("stdinnull", old()), false);
+  assert.equal(startsAgain("remotecommand", older()), true);
+  assert.deepEqual(older().slice(-4), [...CLEAR, ...TARGET]);
+  assert.equal(startsAgain("proxyjump", argv()), false);
+  assert.equal(sshMethod.startsAgain?.(["Welcome", "Bad configuration option: stdinnull"], argv()), false);
+  assert.deepEqual(argv().slice(-TAIL.length), TAIL);
 });
 
 test("sshMethod.argv refuses a host or a user that ssh would read as an option", () => {
@@ -232,6 +269,13 @@ test("sshMethod.diagnose: a changed host key is not taken for an unknown one", (
     assert.equal(verdict?.message, "the host key of web1 has changed");
     assert.match(verdict?.hint ?? "", /ssh-keygen -R/);
   }
+});
+
+test("sshMethod.diagnose: a changed key that ssh_config accepts is a reason only for a password that was not sent", () => {
+  const lines = [...CHANGED.slice(0, -1), "deploy@web1: Permission denied (publickey,password)."];
+  assert.equal(diagnose(lines)?.type, PasswordError);
+  assert.equal(diagnose(lines, { password: "hunter2" })?.message, "the host key of web1 has changed");
+  assert.equal(diagnose(CHANGED.slice(0, -1)), undefined);
 });
 
 test("sshMethod.diagnose: Permission denied at the start of a line, or behind user@host (SSH-10)", () => {
