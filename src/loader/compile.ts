@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
 import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
 import { LIBRARY_FILE } from "../library.ts";
+import { importLate } from "../core/late-import.ts";
 import { parseDataUrl } from "./data-url.ts";
 import type { Draft, DraftCache } from "./draft-cache.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";
@@ -16,6 +16,7 @@ import type { ModuleFormat } from "./module-record.ts";
 import { ownRequire } from "./own-require.ts";
 import { isInstalled } from "./package-scope.ts";
 import { loadParser } from "./parser.ts";
+import { readSource, sourceText } from "./source-text.ts";
 import { StackMapper } from "./stack-mapper.ts";
 import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
 import { mayHoldTests, withoutTests } from "./test-file.ts";
@@ -178,7 +179,7 @@ export class Compiler {
   read(id: string): Promise<string> {
     let text = this.#texts.get(id);
     if (text === undefined) {
-      text = this.#readText(id).then((content) => content.replace(/^\uFEFF/, ""));
+      text = this.#readText(id).then(sourceText);
       this.#texts.set(id, text);
     }
     return text;
@@ -328,12 +329,4 @@ function compileError(id: string, target: string, failure: TransformFailure, map
     : "";
   const message = `Cannot compile ${where} for Node ${target}: ${text}${line}${cure}`;
   return new ModuleError("ERR_MODULE_COMPILE", message, { cause: failure });
-}
-
-async function readSource(id: string): Promise<string> {
-  try {
-    return await readFile(fileURLToPath(id), "utf8");
-  } catch (error) {
-    throw nameLimit(error);
-  }
 }

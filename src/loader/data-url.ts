@@ -1,4 +1,5 @@
 import type { ModuleFormat } from "./module-record.ts";
+import { sourceText } from "./source-text.ts";
 
 /**
  * What a `data:` URL holds, as Node reads it: base64 or percent-encoded, up to the fragment. Throws Node's own error
@@ -16,7 +17,7 @@ export function parseDataUrl(url: string): { format: ModuleFormat; text: string 
   }
   const decoded = decodeURIComponent(body);
   const isBase64 = /;base64$/i.test(parameters);
-  return { format, text: isBase64 ? Buffer.from(decoded, "base64").toString() : decoded };
+  return { format, text: sourceText(isBase64 ? Buffer.from(decoded, "base64").toString() : decoded) };
 }
 
 function formatOf(type: string | undefined): ModuleFormat | undefined {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { libraryUrl } from "../library.ts";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
@@ -22,6 +22,7 @@ import {
 import type { AnyFunction, FunctionReference } from "./module-record.ts";
 import { ownRequire } from "./own-require.ts";
 import { exportedAt, moduleScope, runnerModule } from "./runner-module.ts";
+import { readSourceNow } from "./source-text.ts";
 
 /** How many functions deep a wrapper's captured variables are followed to the module that made it. */
 const MAX_WRAPPERS = 3;
@@ -246,16 +247,14 @@ function isES(exported: LocalExports | undefined): exported is LocalExports {
 
 /** Read once: what the program runs does not change with the file. */
 function exportsOf(id: string): LocalExports | undefined {
-  if (!exportsById.has(id)) exportsById.set(id, localExports(readSource(id)));
-  return exportsById.get(id);
-}
-
-function readSource(id: string): string {
-  try {
-    return readFileSync(fileURLToPath(id), "utf8");
-  } catch {
-    return "";
+  if (!exportsById.has(id)) {
+    try {
+      exportsById.set(id, localExports(readSourceNow(id)));
+    } catch {
+      return undefined; // V8 has the text too
+    }
   }
+  return exportsById.get(id);
 }
 
 /** The path to a function in an exported object: `call` takes no such function, but a `ref()` to it. */

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
+import { readSourceNow } from "./source-text.ts";
 
 /** The package a file belongs to, as its nearest package.json tells. */
 export interface PackageScope {
@@ -50,7 +50,7 @@ function outerScope(directory: string): PackageScope | undefined {
 function readScope(root: string): PackageScope | undefined {
   let fields: { type?: unknown; name?: unknown; version?: unknown } | null;
   try {
-    fields = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    fields = JSON.parse(readSourceNow(join(root, "package.json")));
   } catch {
     return undefined;
   }

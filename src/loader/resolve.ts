@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -16,6 +15,7 @@ import {
   typeScriptFirst,
   typeScriptLast,
 } from "./typescript-rules.ts";
+import { readSourceNow } from "./source-text.ts";
 
 /** What a specifier stands for: a file that may travel, or something that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };
@@ -79,7 +79,7 @@ function oneOfCommonJs(id: string): string {
   if (!id.startsWith("file:") || !/[?#]/.test(id)) return id;
   const file = fileURLToPath(id);
   const format =
-    declaredFormat(id) ?? (extname(file) === ".js" ? detectedFormat(readFileSync(file, "utf8")) : undefined);
+    declaredFormat(id) ?? (extname(file) === ".js" ? detectedFormat(readSourceNow(file)) : undefined);
   return format === "commonjs" && !file.endsWith(".json") ? pathToFileURL(file).href : id;
 }
 

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { TsconfigRaw } from "esbuild";
 import { isFile } from "./is-file.ts";
 import { isInstalled } from "./package-scope.ts";
+import { readSourceNow } from "./source-text.ts";
 
 type CompilerOptions = NonNullable<TsconfigRaw["compilerOptions"]>;
 
@@ -113,7 +113,7 @@ type Options = Record<string, unknown> & { [PATHS_BASE]?: string };
 
 /** The compiler options of a file over those of the files it extends; `above` are the files that extend it. */
 function readOptions(file: string, above: ReadonlySet<string>): Options {
-  const config = above.has(file) ? undefined : parseWithComments(readFileSync(file, "utf8"));
+  const config = above.has(file) ? undefined : parseWithComments(readSourceNow(file));
   if (config === undefined) return {};
   const bases = [config.extends ?? []].flat().filter((base) => typeof base === "string");
   const inherited = bases.map((base) => extendedFile(base, file)).filter((base) => base !== undefined);
@@ -159,12 +159,7 @@ function parseWithComments(text: string): Record<string, unknown> | undefined {
   const comment = /("(?:[^"\\]|\\[\s\S])*"?)|\/\/[^\n]*|\/\*[^*]*(?:\*+[^*/][^*]*)*(?:\*+\/)?/g;
   const trailingComma = /("(?:[^"\\]|\\[\s\S])*"?)|,(\s*[\]}])/g;
   try {
-    return JSON.parse(
-      text
-        .replace(/^\uFEFF/, "")
-        .replace(comment, "$1")
-        .replace(trailingComma, "$1$2"),
-    );
+    return JSON.parse(text.replace(comment, "$1").replace(trailingComma, "$1$2"));
   } catch {
     return undefined;
   }
