@@ -1,6 +1,6 @@
 import { hostname, userInfo } from "node:os";
-import { callSite, placedAt } from "../core/call-site.ts";
 import { newAbortEnd } from "../core/abort-end.ts";
+import { callSite, placedAt } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
 import { oneLine } from "../core/harmless.ts";

@@ -1,7 +1,7 @@
 import { ProtocolError } from "../errors.ts";
 import { read, textOf } from "../wire/thrown.ts";
-import { callSite, isOwnError, placedAt } from "./call-site.ts";
 import type { Arrived } from "./arrived.ts";
+import { callSite, isOwnError, placedAt } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import { WAIT_OPTIONS } from "./option-types.ts";

@@ -1,9 +1,8 @@
 import { dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Loader, TransformFailure, TransformOptions } from "esbuild";
-import { checkDescriptors, nameLimit } from "../core/system-limits.ts";
+import { checkDescriptors } from "../core/system-limits.ts";
 import { LIBRARY_FILE } from "../library.ts";
-import { importLate } from "../core/late-import.ts";
 import { parseDataUrl } from "./data-url.ts";
 import type { Draft, DraftCache } from "./draft-cache.ts";
 import { isEntryModule, neutralizeEntryModule } from "./entry-guard.ts";

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { libraryUrl } from "../library.ts";
+import { attempt } from "../wire/thrown.ts";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
 import { unnamedDefaultPath } from "./default-export.ts";
 import { exportCure, nextRefusal, otherRuntime, placeWithoutFile } from "./environment.ts";
@@ -294,7 +295,8 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
     (topLevel && Object.getOwnPropertyNames(scope.bindings).every((name) => topLevel.has(name)));
   const outer = origin.scopes.filter(isOuter);
   for (const { bindings } of outer) {
-    if (pathsTo(fn, bindings).length > 0) return refuse(fn, id, "not exported", exportCure(readSource(id)));
+    if (pathsTo(fn, bindings).length > 0)
+      return refuse(fn, id, "not exported", exportCure(attempt(() => readSourceNow(id)) ?? ""));
   }
   const owner = outer.map(({ bindings }) => ownerOfMethod(fn, bindings)).find(Boolean);
   if (owner !== undefined) return refuse(fn, id, `an instance method, of '${owner}'`, METHOD_CURE);
@@ -321,7 +323,7 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
     const cure = "export a function of the module and pass it these as arguments";
     return refuse(fn, id, what, refCure === undefined ? cure : `${cure}, or ${refCure}`);
   }
-  return refuse(fn, id, "not exported", exportCure(readSource(id)));
+  return refuse(fn, id, "not exported", exportCure(attempt(() => readSourceNow(id)) ?? ""));
 }
 
 /** The module whose function a wrapper of a package, or of this library, has captured: what the wrapper made is its business. */

@@ -8,6 +8,7 @@ import { isFile } from "./is-file.ts";
 import { declaredFormat, detectedFormat } from "./module-format.ts";
 import type { ImportKind } from "./module-record.ts";
 import { packageScope } from "./package-scope.ts";
+import { readSourceNow } from "./source-text.ts";
 import {
   isPath,
   isTypeScript,
@@ -15,7 +16,6 @@ import {
   typeScriptFirst,
   typeScriptLast,
 } from "./typescript-rules.ts";
-import { readSourceNow } from "./source-text.ts";
 
 /** What a specifier stands for: a file that may travel, or something that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };

@@ -181,7 +181,7 @@ class Decoder extends CborReader {
 
   private readUrl(): URL {
     const text = this.readText(this.readHead(3));
-    return (text.length <= MAX_URL && attempt(() => new URL(text))) || this.failAt("not a URL");
+    return (text.length <= MAX_URL && attempt(() => new URL(text))) || this.failAt("bad URL");
   }
 
   private readBigint(): bigint {

@@ -165,7 +165,6 @@ exec ssh "$@"
     ] as [string, string[]][]) {
       const sshPath = olderSsh(name, unknown);
       const tries = (): number => readFileSync(join(folder, `${name}.tries`), "utf8").length;
-      await using router = new Router();
       await Promise.all([1, 2, 3].map(() => checkConnects(configured([], { sshPath }))));
       const before = tries();
       assert.ok(before <= 6, String(before));

@@ -190,9 +190,9 @@ test("encodeValue sends a URL as a URL, and none that a receiver would refuse", 
   const long = (length: number) => new URL(`http://a/${"x".repeat(length - 9)}`);
   assert.equal((roundTrip(long(8192)) as URL).href.length, 8192);
   refuses(long(8193), "value: an instance of class URL is not serialisable; pass its href");
-  assert.throws(() => decodeValue(Buffer.from("d820636e6f70", "hex")), /not a URL/);
+  assert.throws(() => decodeValue(Buffer.from("d820636e6f70", "hex")), /bad URL/);
   const tooLong = Buffer.concat([Buffer.from("d820792001", "hex"), Buffer.from(long(8193).href)]);
-  assert.throws(() => decodeValue(tooLong), /not a URL/);
+  assert.throws(() => decodeValue(tooLong), /bad URL/);
 });
 
 test("encodeValue refuses cycles wherever they close", () => {
