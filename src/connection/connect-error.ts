@@ -126,5 +126,5 @@ function bounded(text: string): string {
 }
 
 function isConnectCode(code: unknown): code is ConnectCode {
-  return typeof code === "string" && Object.hasOwn(CODES, code);
+  return typeof code === "string" && Object.keys(CODES).includes(code);
 }

@@ -389,7 +389,7 @@ const SAYINGS: Readonly<Record<string, readonly Saying[]>> = {
 
 /** What the first line means that means anything; undefined where a tool has said nothing known. */
 export function readWords(method: string, lines: readonly string[]): Verdict | undefined {
-  const sayings = Object.hasOwn(SAYINGS, method) ? (SAYINGS[method] ?? []) : [];
+  const sayings = Object.entries(SAYINGS).find(([name]) => name === method)?.[1] ?? [];
   for (const line of lines) {
     for (const { words, code, type = EofError, says, cure } of sayings) {
       const match = words.exec(line);

@@ -54,22 +54,16 @@ export function isOwnError(error: unknown): boolean {
 }
 
 /**
- * The same for an asynchronous function of this library, which throws what this resolves with: the lines are those of whoever awaits that
+ * The same for an asynchronous function of this library, which throws it then: the lines are those of whoever awaits that
  * function. `skip` counts the functions of ours that await one another.
  */
-export async function placedAtWaiter(error: unknown, skip = 1, again = false): Promise<unknown> {
-  if (!isOwnError(error)) return error;
+export async function placedAtWaiter(error: unknown, skip = 1, again = false): Promise<void> {
+  if (!isOwnError(error)) return;
   // V8 looks for who awaits this one, once it has been awaited.
   await undefined;
   const lines = callSite(placedAtWaiter)().split("\n");
-  return placedAt(
-    error,
-    lines
-      .filter((line) => /^ *at async /.test(line))
-      .slice(skip)
-      .join("\n"),
-    again,
-  );
+  const awaiting = lines.filter((line) => /^ *at async /.test(line)).slice(skip);
+  placedAt(error, awaiting.join("\n"), again);
 }
 
 /**

@@ -79,7 +79,8 @@ export class Window {
         () => this.#waiting.delete(waiting as Waiting) && this.advance(),
       );
     } catch (error) {
-      throw await placedAtWaiter(error, BETWEEN);
+      await placedAtWaiter(error, BETWEEN);
+      throw error;
     }
   }
 

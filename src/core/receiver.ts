@@ -107,7 +107,8 @@ export class Receiver<T = unknown> {
       if (message.isDead && options.throwDead !== false) throw new ChannelError(deadReason(message));
       return message;
     } catch (error) {
-      throw await placedAtWaiter(error);
+      await placedAtWaiter(error);
+      throw error;
     }
   }
 

@@ -88,7 +88,8 @@ export class Select<T = unknown> {
       }
       return values;
     } catch (error) {
-      throw await placedAtWaiter(error);
+      await placedAtWaiter(error);
+      throw error;
     } finally {
       select.close();
     }
@@ -129,7 +130,8 @@ export class Select<T = unknown> {
     try {
       return (await this.nextEvent(options)).data;
     } catch (error) {
-      throw await placedAtWaiter(error);
+      await placedAtWaiter(error);
+      throw error;
     }
   }
 
@@ -138,7 +140,8 @@ export class Select<T = unknown> {
     try {
       return await this.nextEvent(options);
     } catch (error) {
-      throw await placedAtWaiter(error);
+      await placedAtWaiter(error);
+      throw error;
     }
   }
 

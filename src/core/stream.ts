@@ -65,7 +65,10 @@ async function* values(
   try {
     for (;;) yield (await next()).decode();
   } catch (error) {
-    if (error !== END) throw await placedAtWaiter(error, 1, true);
+    if (error !== END) {
+      await placedAtWaiter(error, 1, true);
+      throw error;
+    }
   } finally {
     unwatch?.();
     end.abort(reason);

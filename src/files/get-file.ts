@@ -63,7 +63,8 @@ export async function getFile(
   checkRemotePath(remotePath, context);
   const options = readOptions("get a file", given, GET_FILE_OPTIONS);
   const { signal, timeoutMs, onProgress } = options;
-  signal?.throwIfAborted();
+  // Node before 17.3 has no throwIfAborted().
+  if (signal?.aborted === true) throw signal.reason;
   const opened = await openSink(sink, options);
   const receiver = new Receiver<unknown>(context.router, { respondent: context });
   try {

@@ -40,7 +40,8 @@ export async function putFile(
   checkRemotePath(remotePath, context);
   const checked = readOptions("put a file", options, TRANSFER_OPTIONS);
   const { signal, timeoutMs, onProgress, mode, owner, times, resume, sync } = checked;
-  signal?.throwIfAborted();
+  // Node before 17.3 has no throwIfAborted().
+  if (signal?.aborted === true) throw signal.reason;
   const opened = await openSource(source);
   const control = new Receiver<Ready>(context.router, { respondent: context });
   const giveUp = newAbortEnd();

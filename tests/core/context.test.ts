@@ -34,7 +34,7 @@ test("Context.request gives up after timeoutMs; the answer that comes later is d
   t.mock.timers.tick(50);
   await assert.rejects(
     wait,
-    (error) => error instanceof TimeoutError && /handle 2000 of child.1/.test(error.message),
+    (error) => error instanceof TimeoutError && /Cannot reach child.1: no answer/.test(error.message),
   );
   (await requests.get()).reply("late");
   assert.equal(master.fakeBroker.holds, 0);

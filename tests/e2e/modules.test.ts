@@ -152,7 +152,9 @@ it("what was forwarded is there when it is called: nothing more crosses the link
 
 it("two modules with the same text are both there: in a process, a thread, and a thread behind a process", async () => {
   const text = "let calls = 0;\nexport const count = () => ++calls;\n";
-  const counts = ["same-a.js", "same-b.js"].map((name) => ref<() => number>(new URL(write(name, text)), "count"));
+  const counts = ["same-a.js", "same-b.js"].map((name) =>
+    ref<() => number>(new URL(write(name, text)), "count"),
+  );
   await using router = new Router();
   const local = await router.local();
   for (const context of [local, await router.thread(), await router.thread({ via: local })]) {

@@ -29,7 +29,7 @@ describe("a password function", { skip: skipReason(), concurrency: false }, () =
     assert.equal(error.code, "ERR_STREAM");
     assert.match(
       error.message,
-      /Cannot connect with sudo\(\): the password was not given: the vault is shut;/,
+      /Cannot connect with sudo\(\): the password was not given: the vault is shut$/m,
     );
     assert.equal(error.cause, reason);
   });
