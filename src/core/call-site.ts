@@ -1,6 +1,6 @@
 import { MitogenError } from "../errors.ts";
 import { hide, isCallError } from "../wire/error-value.ts";
-import { headOf, read } from "../wire/thrown.ts";
+import { attempt, headOf, read } from "../wire/thrown.ts";
 import type { Context } from "./context.ts";
 
 /** Deeper causes keep their stacks as they came. */
@@ -50,7 +50,8 @@ export function placedAt(error: unknown, lines: string, again = false): unknown 
 
 /** Whether it is an error of this library that did not come from another context. */
 export function isOwnError(error: unknown): boolean {
-  return error instanceof MitogenError && !isCallError(error);
+  // Asking may throw: it may be a proxy.
+  return attempt(() => error instanceof MitogenError) === true && !isCallError(error);
 }
 
 /**

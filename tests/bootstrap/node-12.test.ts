@@ -9,7 +9,7 @@ import { payloadBytes } from "../../src/bootstrap/payload.ts";
 import { SHORT_WAY_PART } from "../../src/bootstrap/short-way.generated.ts";
 
 const TOO_NEW =
-  /Object\.(?:hasOwn|groupBy)\b|\bstructuredClone\b|\.(?:replaceAll|findLast|findLastIndex|toSorted|toReversed|throwIfAborted)\(|AbortSignal\.(?:any|timeout)\b|Promise\.(?:any|withResolvers)\b|Error\.cause\b|timers\/promises/;
+  /Object\.(?:hasOwn|groupBy)\b|\bstructuredClone\(|\.(?:replaceAll|findLast|findLastIndex|toSorted|toReversed|throwIfAborted)\(|AbortSignal\.(?:any|timeout)\b|Promise\.(?:any|withResolvers)\b|Error\.cause\b|timers\/promises/;
 
 const part = (packed: string): string => inflateRawSync(Buffer.from(packed, "base64")).toString();
 const texts: Readonly<Record<string, string>> = {
