@@ -2,8 +2,8 @@
  * Stage 0 and stage 1: the one line that turns any node a target has into a child. docs/bootstrap.md tells it as a story.
  *
  * Stage 0 is POSIX sh. It stands in single quotes on the command line of an unknown login shell (dash, bash, zsh, fish,
- * tcsh, restricted or not), so it holds no single quote, exclamation mark, newline or backtick; `$0` is the nonce, `$1` the payload's
- * length, the rest is the command that starts node, or nothing: then it is looked for.
+ * tcsh, restricted or not), so it holds no single quote, exclamation mark, newline or backtick; `$0` is the nonce, `$1` how many
+ * bytes stage 1 reads, the rest is the command that starts node, or nothing: then it is looked for.
  */
 
 /** Where node is looked for when the caller names none; the first that exists is taken. */
@@ -13,20 +13,30 @@ export const NODE_CANDIDATES: readonly string[] = ["node", "nodejs", "/usr/local
 export const MARK_SHELL = ":0";
 /** No node among the candidates; `uname -sm` follows. */
 export const MARK_NO_NODE = ":N";
+/** Another shell than ours reads what comes behind the command line, for commands. */
+export const MARK_OTHER_SHELL = ":S";
 /** Node runs but is too old, or is Bun; its version follows. */
 export const MARK_OLD_NODE = ":V";
 
 /**
- * Reads exactly the payload from descriptor 3, and calls what it is with `require`, its source, itself and the nonce. A pipe that is empty for now
- * (EAGAIN) is looked at again every 2 ms; Bun, whose versions begin with 1, is no node; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are
+ * What goes ahead of the payload, and stage 1 drops. A login script may have started another shell in place of ours, which takes the
+ * payload for commands: this is the first of them, and the last.
+ */
+export function guardLine(nonce: string): string {
+  return `echo ${nonce}${MARK_OTHER_SHELL};exit\n`;
+}
+const GUARD_BYTES = guardLine("0123456789abcdef").length;
+
+/**
+ * Reads exactly the guard line and the payload from descriptor 3, and calls what it is with `require`, its source, itself and the nonce. A pipe that is empty for now
+ * (EAGAIN) is looked at again every millisecond; Bun, whose versions begin with 1, is no node; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are
  * globals. The block keeps its variables from being globals of the user's code. It stands in double quotes in stage 0.
  */
 const STAGE_1 = `
-{let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,r,f=_=>{
+{let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,f=r=>{
 try{for(;o<n;o+=r)if(1>(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short"}
-catch(e){if(/EAG/.test(e))return setTimeout(f,2);throw e}
-r=zlib.brotliDecompressSync(b)+[];
-(0,eval)(r)(require,r,b,m)};
+catch(e){if(/EAG/.test(e))return setTimeout(f);throw e}
+(0,eval)(r=zlib.brotliDecompressSync(b=b.slice(${GUARD_BYTES}))+[])(require,r,b,m)};
 parseInt(w)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+w+"\\n"):f()}`;
 
 /** A function: waits for node, which was started in the background, ends what it leaves, and exits as it did. */
@@ -39,8 +49,7 @@ const WAIT = [
   // Not waited for, and without the transport: the parent learns of the end, and of the exit code, at once.
   "exec >&- 2>&- 3>&- 4>&-",
   // The group that bears node's pid is node's own, or, where there is no setsid, there is none.
-  "kill -15 -$p&&{ (sleep 1;kill -9 -$p)& }",
-  "exit $r;}",
+  "kill -15 -$p&&sleep 1&&kill -9 -$p&exit $r;}",
 ].join(";");
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
@@ -48,7 +57,7 @@ export const STAGE_0: string = makeStage0();
 
 /** Everything that precedes the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… */
 export function bootWords(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string[] {
-  return ["sh", "-c", STAGE_0, nonce, String(payloadBytes), ...nodeCommand];
+  return ["sh", "-c", STAGE_0, nonce, String(GUARD_BYTES + payloadBytes), ...nodeCommand];
 }
 
 /**
@@ -82,9 +91,8 @@ function makeStage0(): string {
     `echo $0${MARK_SHELL}>&4`,
     "l=$1",
     "shift",
-    "s=",
-    "command -v setsid>/dev/null&&s=setsid",
-    `set $s "$@" --experimental-vm-modules -e "${script}" $0 $l`,
+    // NODE_OPTIONS may say that what stands behind -e is an ES module.
+    `set $(command -v setsid) "$@" --input-type=commonjs --experimental-vm-modules -e "${script}" $0 $l`,
     WAIT,
     // Two pipes of which only the read end is open. In dash, busybox and bash a small here-document is one, without a process; IFS has the
     // line feed, which is read away again. `command`: a shell that cannot make a file of it goes on.

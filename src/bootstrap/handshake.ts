@@ -1,4 +1,4 @@
-import { MARK_NO_NODE, MARK_OLD_NODE, MARK_SHELL } from "./command.ts";
+import { MARK_NO_NODE, MARK_OLD_NODE, MARK_OTHER_SHELL, MARK_SHELL } from "./command.ts";
 import { parseReady, type Ready } from "./ready.ts";
 
 /** A marker and what it says fit in this; anything longer is noise. */
@@ -8,6 +8,7 @@ const LINE_FEED = 0x0a;
 /** What has been heard from a starting child. */
 export type HandshakeEvent =
   | { readonly kind: "shell" }
+  | { readonly kind: "otherShell" }
   | { readonly kind: "noNode"; readonly system: string }
   | { readonly kind: "oldNode"; readonly version: string }
   | { readonly kind: "ready"; readonly ready: Ready; readonly rest: Buffer };
@@ -74,6 +75,7 @@ export class Handshake {
     // It ends up in errors and terminals.
     const text = said.replace(/[^\x20-\x7e]/g, "?");
     if (text === MARK_SHELL) return { kind: "shell" };
+    if (text === MARK_OTHER_SHELL) return { kind: "otherShell" };
     if (text.startsWith(`${MARK_NO_NODE} `)) return { kind: "noNode", system: text.slice(3) };
     if (text.startsWith(`${MARK_OLD_NODE} `)) return { kind: "oldNode", version: text.slice(3) };
     const ready = text.startsWith(":ready ") ? parseReady(text.slice(7)) : undefined;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { bootCommand, bootWords } from "../bootstrap/command.ts";
+import { bootCommand, bootWords, guardLine, MARK_SHELL } from "../bootstrap/command.ts";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../bootstrap/handshake.ts";
 import { History } from "../bootstrap/history.ts";
@@ -17,12 +17,15 @@ import { Conversation } from "./conversation.ts";
 import { Countdown } from "./countdown.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
 import type { PasswordOptions } from "./dialogue.ts";
+import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
 import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
-import { ToolProcess } from "./tool-process.ts";
+import { printExit, ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */
 const MIN_NODE: readonly [number, number] = [12, 22];
+/** When the time is up: how long a program that reads all its input may take to end once there is no more. */
+const LAST_INPUT_MS = 500;
 /** A connect that failed is not waited for: its process is told to end at once. */
 const FAILED_GRACE_MS = 50;
 /** So much of the payload is nobody's words but our own, coming back. */
@@ -70,6 +73,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #heard: Buffer = Buffer.alloc(0);
   #tool: ToolProcess | undefined;
   #timer: Countdown | undefined;
+  /** What it means that the process ends, once the time is up. */
+  #whyEnded: ((end: string) => Failure) | undefined;
   #isOver = false;
   #reaped: Promise<void> = Promise.resolve();
 
@@ -88,12 +93,18 @@ export class ConnectAttempt<O extends ConnectOptions> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
     // Those of all tries together.
     const leftMs = Math.max(1, timeoutMs - (Date.now() - this.#startedAt));
-    this.#timer = new Countdown(leftMs, () => {
-      const isSilent = this.#history.toString() === "";
+    const fail = (): void => {
       const question = this.#conversation?.openText ?? "";
-      this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, question, isSilent));
+      this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, question, this.#history.toString()));
+    };
+    this.#timer = new Countdown(leftMs, () => {
+      if (!this.endInput(timeoutMs, fail)) fail();
     });
-    this.#firstBytes = [payloadBytes(), ...encodeFrame(configFrame(config))];
+    this.#firstBytes = [
+      Buffer.from(guardLine(this.#nonce)),
+      payloadBytes(),
+      ...encodeFrame(configFrame(config)),
+    ];
     this.guard(() => {
       const { terminal = "never" } = this.#method.dialogue?.(this.#options, this.bootLine(false)) ?? {};
       if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
@@ -169,6 +180,18 @@ export class ConnectAttempt<O extends ConnectOptions> {
     );
   }
 
+  /** Sees who has read the payload, where no shell has answered: that one ends now. False where it was not sent. */
+  private endInput(timeoutMs: number, otherwise: () => void): boolean {
+    const tool = this.#tool;
+    const isWaiting = this.#stage === "transport" || this.#stage === "shell";
+    if (!isWaiting || tool === undefined || !this.#hasSentThem) return false;
+    if (this.#conversation?.openText) return false;
+    this.#timer = new Countdown(LAST_INPUT_MS, otherwise);
+    this.#whyEnded = (end) => readsAllInput(timeoutMs, end);
+    tool.stdin.end();
+    return true;
+  }
+
   private sendFirstBytes(): void {
     if (this.#hasSentThem) return;
     this.#hasSentThem = true;
@@ -187,7 +210,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
 
   private readonly onPromptOut = (chunk: Buffer): void => {
     // Kept first: the answer may be an error that quotes it.
-    this.onNoise("stderr", chunk);
+    const lines = this.onNoise("stderr", chunk);
+    if (lines.includes(`${this.#nonce}${MARK_SHELL}`)) this.fail(outputElsewhere());
     this.guard(() => this.#conversation?.push("stderr", chunk));
   };
 
@@ -204,12 +228,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
     return all.includes(payloadBytes().subarray(0, ECHO_BYTES));
   }
 
-  private onNoise(stream: string, bytes: Buffer): void {
+  private onNoise(stream: string, bytes: Buffer): readonly string[] {
     const lines = this.#history.push(stream, bytes);
-    if (!log.isEnabled("debug")) return;
-    for (const line of lines) {
-      log.debug(`${this.#method.name}: ${stream}: ${this.masked(line)}`);
+    if (log.isEnabled("debug")) {
+      for (const line of lines) log.debug(`${this.#method.name}: ${stream}: ${this.masked(line)}`);
     }
+    return lines;
   }
 
   private onEvent(event: HandshakeEvent): void {
@@ -218,6 +242,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
         this.#stage = "node";
         this.#conversation?.end();
         this.sendFirstBytes();
+        return;
+      case "otherShell":
+        this.fail(otherShell());
         return;
       case "noNode":
         this.#stage = "node";
@@ -235,6 +262,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private onReady(ready: Ready, rest: Buffer): void {
     this.#stage = "ready";
     this.#system = { platform: ready.platform, arch: ready.arch };
+    // It came too late: its input has ended.
+    if (this.#whyEnded !== undefined) return;
     const [major, minor] = ready.nodeVersion.split(".").map(Number) as [number, number];
     if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1])) {
       this.fail(nodeTooOld(ready.nodeVersion, MIN_NODE.join(".")));
@@ -258,6 +287,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#handshake.end();
     this.#conversation?.endOfText();
     if (this.#isOver) return;
+    const exit = tool.exit ?? { code: null, signal: null };
+    if (this.#whyEnded !== undefined) {
+      this.fail(this.#whyEnded(printExit(exit)));
+      return;
+    }
     if (this.#conversation?.wantsTerminal === true && terminal === undefined) {
       this.#handshake = this.newHandshake();
       void tool.end(0);
@@ -276,7 +310,6 @@ export class ConnectAttempt<O extends ConnectOptions> {
     const isMissing = terminal !== undefined && lines.some((line) => isNotFound(line, command));
     if (isMissing && this.#stage === "transport") this.#stage = "spawn";
     const verdict = this.#method.diagnose?.(lines, this.#options);
-    const exit = tool.exit ?? { code: null, signal: null };
     const { nodePath } = this.#options;
     const [node] = nodePath === undefined ? this.#method.nodeCommand : [nodePath].flat();
     this.fail(

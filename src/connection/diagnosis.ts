@@ -1,7 +1,7 @@
 import { limitHint } from "../core/system-limits.ts";
 import { type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
 import type { Failure } from "./connect-failure.ts";
-import { crashHint, SILENT_NODE_HINT } from "./exit-hint.ts";
+import { crashHint, UNSET_OPTIONS, waitingHint } from "./exit-hint.ts";
 import type { ConnectionMethod } from "./method.ts";
 import type { Terminal } from "./terminal.ts";
 import { type Exit, printExit } from "./tool-process.ts";
@@ -134,7 +134,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
   const option = /: (\S+) is not allowed in NODE_OPTIONS/.exec(text)?.[1];
   if (option !== undefined) {
     const message = `node does not start there, because NODE_OPTIONS holds ${option}`;
-    return { type: EofError, message, hint: "take it out of the target's environment" };
+    return { type: EofError, message, hint: UNSET_OPTIONS };
   }
   if (/bad option: --experimental-vm-modules/.test(text)) {
     return {
@@ -211,13 +211,13 @@ export function timedOut(
   stage: ConnectStage,
   timeoutMs: number,
   question: string,
-  isSilent: boolean,
+  said: string,
 ): Failure {
   const asks = stage === "transport" && question !== "";
   const hint = asks
     ? `it may be waiting for an answer to ${JSON.stringify(question)}`
-    : stage === "node" && isSilent
-      ? SILENT_NODE_HINT
+    : stage === "node"
+      ? waitingHint(said)
       : "";
   const message = `connection timed out after ${timeoutMs} ms, waiting ${WAITS[stage](method)}`;
   return { type: TimeoutError, message, hint };

@@ -1,8 +1,23 @@
+export const UNSET_OPTIONS =
+  'see NODE_OPTIONS there, or have it ignored: nodePath: ["env", "NODE_OPTIONS=", "node"]';
+/** Of stage 1, which node repeats where it fails. */
+const OWN_WORDS = /^\{let\{versions:.*$/gm;
+
 /** What the last words of a node that could not start mean, as far as its machine is the reason. */
 const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
   [
     /unexpected argument '--experimental-vm-modules'/,
     "what was started there is Deno, and contexts run only on Node: install node there, or pass the path of one as nodePath",
+  ],
+  [
+    /payload cut short|Decompression failed/,
+    "its input was read or closed by something else there: see what login scripts, or the command of nodePath, do with it",
+  ],
+  [/EvalError: Code generation/, `it may not make code of text there: ${UNSET_OPTIONS}`],
+  [/Access to this API has been restricted/, `it may not do what a context needs there: ${UNSET_OPTIONS}`],
+  [
+    /NODE_OPTIONS|internal\/preload|Cannot (?:find|load) module|ERR_MODULE_NOT_FOUND|ERR_REQUIRE_ESM|--watch/,
+    `node does not start as it is set up there: ${UNSET_OPTIONS}`,
   ],
   [/\buv_cwd\b/, "the directory it was started in no longer exists there: start it in one that does"],
   [
@@ -21,13 +36,20 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
 /** SIGILL, SIGTRAP, SIGABRT, SIGBUS and SIGSEGV as a shell tells them: how node ends where it lacks something from the start. */
 const CRASHES: ReadonlySet<number> = new Set([132, 133, 134, 135, 139]);
 
-/** Of a connect that timed out while node was starting: without threads Node waits for itself for ever, and says nothing. */
-export const SILENT_NODE_HINT =
+/** Without threads Node waits for itself for ever, and says nothing. */
+const SILENT_NODE_HINT =
   "node was started there and says nothing: see whether processes, threads or memory are limited (ulimit -u, ulimit -v)";
+
+/** Of a connect that timed out while node was starting. */
+export function waitingHint(text: string): string {
+  if (text === "") return SILENT_NODE_HINT;
+  return /^Debugger listening on /m.test(text) ? `it waits for a debugger there: ${UNSET_OPTIONS}` : "";
+}
 
 /** What to look at on the target when its node has ended before it was ready; empty if nothing is known. */
 export function crashHint(text: string, code: number | null): string {
-  const known = LAST_WORDS.find(([words]) => words.test(text));
+  const said = text.replace(OWN_WORDS, "");
+  const known = LAST_WORDS.find(([words]) => words.test(said));
   if (known !== undefined) return known[1];
   if (code === null || !CRASHES.has(code)) return "";
   return "node crashed there: see whether its descriptors (ulimit -n) or its memory (ulimit -v) are limited";

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { realpathSync } from "node:fs";
 import { Socket } from "node:net";
 import { endTree } from "../core/end-tree.ts";
 import { getLogger } from "../core/log.ts";
@@ -190,11 +191,25 @@ function startTool(
     return spawn(command, args, {
       stdio: terminal === undefined ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "ignore", "pipe", "pipe"],
       env: terminal?.env() ?? process.env,
+      cwd: startFolder(),
       detached: true,
     });
   } catch (error) {
     onRefused();
     throw error;
+  }
+}
+
+/** Where it is started: a node cannot start in a directory that no longer exists. */
+function startFolder(): string | undefined {
+  try {
+    // process.cwd() may remember what is no longer so.
+    realpathSync.native(".");
+    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") return undefined;
+    log.warning("The working directory of this process no longer exists; what it starts begins in /");
+    return "/";
   }
 }
 

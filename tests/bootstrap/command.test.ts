@@ -20,6 +20,7 @@ import { brotliCompressSync } from "node:zlib";
 import {
   bootCommand,
   bootWords,
+  guardLine,
   NODE_CANDIDATES,
   quoteForAnyShell,
   STAGE_0,
@@ -94,7 +95,8 @@ function assertBooted({ stdout, stderr, status }: ReturnType<typeof run>, shells
   assert.deepEqual([rest, status, stderr], ["", 0, ""]);
 }
 
-const input = Buffer.concat([PAYLOAD, Buffer.from("MJ frames")]);
+const behindGuard = (...parts: Buffer[]) => Buffer.concat([Buffer.from(guardLine(NONCE)), ...parts]);
+const input = behindGuard(PAYLOAD, Buffer.from("MJ frames"));
 const words = (nodeCommand: readonly string[], length = PAYLOAD.length) =>
   bootWords(NONCE, length, nodeCommand);
 
@@ -113,11 +115,14 @@ test("payloadBytes is the same buffer every time", () => {
   assert.equal(payloadBytes(), payloadBytes());
 });
 
+/** Of 42 bytes and what goes ahead of them. */
+const LENGTH = String(42 + guardLine(NONCE).length);
+
 test("bootWords are sh, -c, stage 0, nonce, length and the node command", () => {
-  assert.deepEqual(bootWords("abc", 42, []), ["sh", "-c", STAGE_0, "abc", "42"]);
+  assert.deepEqual(bootWords("abc", 42, []), ["sh", "-c", STAGE_0, "abc", LENGTH]);
   assert.deepEqual(bootWords("abc", 42, ["env", "A=b", "node"]).slice(3), [
     "abc",
-    "42",
+    LENGTH,
     "env",
     "A=b",
     "node",
@@ -125,10 +130,10 @@ test("bootWords are sh, -c, stage 0, nonce, length and the node command", () => 
 });
 
 test("bootCommand is the words as one line, quoted where it matters", () => {
-  assert.equal(bootCommand("abc", 42, []), `sh -c '${STAGE_0}' abc 42`);
+  assert.equal(bootCommand("abc", 42, []), `sh -c '${STAGE_0}' abc ${LENGTH}`);
   assert.equal(
     bootCommand("abc", 42, ["/opt/my node/bin/node", "--flag=$HOME"]),
-    `sh -c '${STAGE_0}' abc 42 '/opt/my node/bin/node' '--flag=$HOME'`,
+    `sh -c '${STAGE_0}' abc ${LENGTH} '/opt/my node/bin/node' '--flag=$HOME'`,
   );
 });
 
@@ -282,7 +287,7 @@ for (const shell of ["dash", "bash"]) {
     writeFileSync(join(path, "sleep"), `#!/bin/sh\nread line < "${pause}"\n`, { mode: 0o755 });
     const { stdout, status } = run(
       [`/bin/${shell}`, ...words([process.execPath], killed.length).slice(1)],
-      killed,
+      behindGuard(killed),
       {
         PATH: `${path}:${process.env.PATH}`,
       },
@@ -307,7 +312,7 @@ test("Stage 1 on a node that is too old says its version and ends", () => {
 
 test("Stage 1 ends at once when the payload is cut short or broken, having said only that the shell runs", () => {
   for (const broken of [PAYLOAD.subarray(0, -1), Buffer.alloc(0), Buffer.alloc(PAYLOAD.length, "junk")]) {
-    const { stdout, stderr, status, signal } = run(words([process.execPath]), broken);
+    const { stdout, stderr, status, signal } = run(words([process.execPath]), behindGuard(broken));
     assert.deepEqual([stdout, status, signal], [`${NONCE}:0\n`, 1, null]);
     assert.notEqual(stderr, "");
   }
@@ -328,7 +333,7 @@ test("Stage 1 reads a payload that comes byte by byte through a non-blocking std
     stderr += text;
   });
   const closed = once(child, "close");
-  for (const byte of PAYLOAD) {
+  for (const byte of behindGuard(PAYLOAD)) {
     writeSync(fd, Buffer.from([byte]));
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -336,6 +341,19 @@ test("Stage 1 reads a payload that comes byte by byte through a non-blocking std
   const [status, signal] = await closed;
   closeSync(fd);
   assertBooted({ stdout, stderr, status, signal } as ReturnType<typeof run>);
+});
+
+test("guardLine ends any shell that reads it, before it reads anything else", () => {
+  const bytes = behindGuard(payloadBytes());
+  for (const [shell, args] of [
+    ...loginShells,
+    ["/bin/bash", []],
+    ["/bin/bash", ["--posix"]],
+  ] as typeof loginShells) {
+    if (!existsSync(shell) || shell.endsWith("fish")) continue;
+    const { stdout, stderr, status } = run([shell, ...args.filter((word) => word !== "-c")], bytes);
+    assert.deepEqual([stdout, stderr, status], [`${NONCE}:S\n`, "", 0], shell);
+  }
 });
 
 test("The payload that is shipped is an expression made of ASCII", () => {

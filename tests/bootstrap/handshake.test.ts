@@ -35,6 +35,11 @@ test("Handshake hears shell and ready, and hands over what follows", () => {
   assert.equal(all, "\n");
 });
 
+test("Handshake hears that another shell reads the guard line, and takes its echo for noise", () => {
+  assert.deepEqual(hear([`motd\n${NONCE}:S\n`]).events, [{ kind: "otherShell" }]);
+  assert.deepEqual(hear([`echo ${NONCE}:S;exit\n`]).events, []);
+});
+
 test("Handshake hears the same wherever the stream is cut, and noise in front is all told", () => {
   const motd = `Welcome to web1!\r\n\x1b[1mPassword: x\x1b[0m \xff\xfe\0${NONCE.slice(0, 9)} \n${OTHER}:0\nprompt> `;
   const text = `${motd}${NONCE}:0\nmore${READY}rest\n${NONCE}:0\n`;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { crashHint } from "../../src/connection/exit-hint.ts";
+import { STAGE_0 } from "../../src/bootstrap/command.ts";
+import { crashHint, waitingHint } from "../../src/connection/exit-hint.ts";
 
 test("crashHint tells from node's last words what its machine lacks", () => {
   const cases: [text: string, code: number | null, hint: RegExp][] = [
@@ -10,9 +11,27 @@ test("crashHint tells from node's last words what its machine lacks", () => {
     ["Assertion failed: (0) == (uv_thread_create(t.get(), start_thread, this))", 134, /threads .*ulimit -u/],
     ["6a27e85fd73bdac5: 1: Cannot fork", 2, /processes .*ulimit -u/],
     ["Fatal process OOM in Failed to reserve virtual memory for CodeRange", 133, /memory .*ulimit -v/],
+    ["mitogen: payload cut short", 1, /input was read or closed/],
+    ["Error: Cannot find module '/x.js'\nRequire stack:\n- internal/preload", 1, /NODE_OPTIONS/],
+    ["/usr/bin/node: --nope is not allowed in NODE_OPTIONS", 9, /NODE_OPTIONS/],
     ["Segmentation fault", 139, /node crashed/],
     ["", null, /^$/],
     ["permission denied", 1, /^$/],
   ];
   for (const [text, code, hint] of cases) assert.match(crashHint(text, code), hint);
+});
+
+test("crashHint takes nothing that stage 1 itself says for a reason", () => {
+  const stage1 = /"(\{let\{versions.*)" \$0 \$l/.exec(STAGE_0)?.[1] as string;
+  assert.match(stage1, /EAG/);
+  assert.equal(crashHint(`[eval]:1\n${stage1.replace(/\\"/g, '"')}\n    ^\nTypeError: x`, 1), "");
+});
+
+test("waitingHint tells what a node waits for", () => {
+  assert.match(waitingHint(""), /says nothing: .*ulimit/);
+  assert.match(
+    waitingHint("Debugger listening on ws://127.0.0.1:9229/x\nFor help"),
+    /debugger .*NODE_OPTIONS=/,
+  );
+  assert.equal(waitingHint("something else"), "");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { describe, it } from "node:test";
-import { bootWords } from "../../src/bootstrap/command.ts";
+import { bootWords, guardLine } from "../../src/bootstrap/command.ts";
 import { payloadBytes } from "../../src/bootstrap/payload.ts";
 import {
   CancelledError,
@@ -158,6 +158,7 @@ describe("stage 1", () => {
         if (/:ready .*\n/.test(text)) resolve(text);
       });
     });
+    child.stdin.write(guardLine("0123456789abcdef"));
     for (const byte of payload) {
       if (!child.stdin.write(Buffer.of(byte)))
         await new Promise((resolve) => child.stdin.once("drain", resolve));
@@ -176,7 +177,7 @@ describe("stage 1", () => {
     child.stderr.on("data", (chunk) => {
       stderr += chunk;
     });
-    child.stdin.end("too short");
+    child.stdin.end(`${guardLine("0123456789abcdef")}too short`);
     const [code] = await new Promise<[number | null]>((resolve) =>
       child.once("close", (exit) => resolve([exit])),
     );

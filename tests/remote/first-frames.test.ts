@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
-import { bootWords } from "../../src/bootstrap/command.ts";
+import { bootWords, guardLine } from "../../src/bootstrap/command.ts";
 import { configFrame } from "../../src/bootstrap/config-frame.ts";
 import { payloadBytes } from "../../src/bootstrap/payload.ts";
 import { newThreadState, Word } from "../../src/core/thread-state.ts";
@@ -202,6 +202,7 @@ class BareChild {
         this.#wake();
       });
     });
+    this.process.stdin.write(guardLine(NONCE));
     this.process.stdin.write(payloadBytes());
   }
 
