@@ -2,6 +2,7 @@ import { limitHint } from "../core/system-limits.ts";
 import { type ConnectStage, EofError, StreamError, TimeoutError } from "../errors.ts";
 import type { Failure } from "./connect-failure.ts";
 import { crashHint, UNSET_OPTIONS, waitingHint } from "./exit-hint.ts";
+import { readableWords } from "./last-words.ts";
 import type { ConnectionMethod } from "./method.ts";
 import type { Terminal } from "./terminal.ts";
 import { type Exit, printExit } from "./tool-process.ts";
@@ -102,7 +103,7 @@ export function echoed(method: Pick<ConnectionMethod, "ownExitCode">): Failure {
 
 /** What node, or the shell that starts it, says. */
 function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefined {
-  const text = lines.join("\n");
+  const text = readableWords(lines.join("\n"));
   const glibc = /version .(GLIBC(?:XX)?_[\d.]+)' not found/.exec(text)?.[1];
   if (glibc !== undefined) {
     return {
@@ -165,7 +166,11 @@ function saysNoSuch(line: string, command: string): boolean {
 
 function nodeEnded({ exit, lines, method }: Ended): Failure {
   const message = `the process ${printExit(exit)} before the context was ready`;
-  return { type: EofError, message, hint: crashHint(lines.join("\n"), exit.code) || (method.hint ?? "") };
+  return {
+    type: EofError,
+    message,
+    hint: crashHint(readableWords(lines.join("\n")), exit.code) || (method.hint ?? ""),
+  };
 }
 
 /** `system` is what `uname -sm` says. */

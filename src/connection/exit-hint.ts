@@ -1,7 +1,5 @@
 export const UNSET_OPTIONS =
   'see NODE_OPTIONS there, or have it ignored: nodePath: ["env", "NODE_OPTIONS=", "node"]';
-/** Of stage 1, which node repeats where it fails. */
-const OWN_WORDS = /^\{let\{versions:.*$/gm;
 
 /** What the last words of a node that could not start mean, as far as its machine is the reason. */
 const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
@@ -10,7 +8,7 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
     "what was started there is Deno, and contexts run only on Node: install node there, or pass the path of one as nodePath",
   ],
   [
-    /payload cut short|Decompression failed/,
+    /Decompression failed/,
     "its input was read or closed by something else there: see what login scripts, or the command of nodePath, do with it",
   ],
   [/EvalError: Code generation/, `it may not make code of text there: ${UNSET_OPTIONS}`],
@@ -48,8 +46,7 @@ export function waitingHint(text: string): string {
 
 /** What to look at on the target when its node has ended before it was ready; empty if nothing is known. */
 export function crashHint(text: string, code: number | null): string {
-  const said = text.replace(OWN_WORDS, "");
-  const known = LAST_WORDS.find(([words]) => words.test(said));
+  const known = LAST_WORDS.find(([words]) => words.test(text));
   if (known !== undefined) return known[1];
   if (code === null || !CRASHES.has(code)) return "";
   return "node crashed there: see whether its descriptors (ulimit -n) or its memory (ulimit -v) are limited";

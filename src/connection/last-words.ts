@@ -20,9 +20,10 @@ export function readableWords(said: string): string {
   return lines.filter((line, index) => line !== lines[index - 1]).join("\n");
 }
 
-/** The end of such words, for a message. */
+/** The end of such words, for a message: without the lines of a stack, which would push out what it is about. */
 export function lastWords(words: string): string {
-  return words.split("\n").slice(-MAX_LINES).join("\n");
+  const lines = words.split("\n").filter((line) => !/^ {4}at /.test(line));
+  return lines.slice(-MAX_LINES).join("\n");
 }
 
 function readable(line: string): string {

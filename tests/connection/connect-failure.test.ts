@@ -77,7 +77,7 @@ test("readableWords leaves out our scripts and what is no text; lastWords is the
   const boot = bootCommand("0123456789abcdef", 19000, ["/opt/node"]);
   assert.equal(
     readableWords(`Sorry: ${boot} as root`),
-    "Sorry: sh -c '…0123456789abcdef 19000 /opt/node as root",
+    "Sorry: sh -c '…0123456789abcdef 19029 /opt/node as root",
   );
   const broken = "\ufffd";
   assert.equal(

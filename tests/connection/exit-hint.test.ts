@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STAGE_0 } from "../../src/bootstrap/command.ts";
 import { crashHint, waitingHint } from "../../src/connection/exit-hint.ts";
+import { readableWords } from "../../src/connection/last-words.ts";
 
 test("crashHint tells from node's last words what its machine lacks", () => {
   const cases: [text: string, code: number | null, hint: RegExp][] = [
@@ -11,7 +12,7 @@ test("crashHint tells from node's last words what its machine lacks", () => {
     ["Assertion failed: (0) == (uv_thread_create(t.get(), start_thread, this))", 134, /threads .*ulimit -u/],
     ["6a27e85fd73bdac5: 1: Cannot fork", 2, /processes .*ulimit -u/],
     ["Fatal process OOM in Failed to reserve virtual memory for CodeRange", 133, /memory .*ulimit -v/],
-    ["mitogen: payload cut short", 1, /input was read or closed/],
+    ["Error: Decompression failed", 1, /input was read or closed/],
     ["Error: Cannot find module '/x.js'\nRequire stack:\n- internal/preload", 1, /NODE_OPTIONS/],
     ["/usr/bin/node: --nope is not allowed in NODE_OPTIONS", 9, /NODE_OPTIONS/],
     ["Segmentation fault", 139, /node crashed/],
@@ -21,10 +22,11 @@ test("crashHint tells from node's last words what its machine lacks", () => {
   for (const [text, code, hint] of cases) assert.match(crashHint(text, code), hint);
 });
 
-test("crashHint takes nothing that stage 1 itself says for a reason", () => {
+test("what stage 1 itself says is no reason", () => {
   const stage1 = /"(\{let\{versions.*)" \$0 \$l/.exec(STAGE_0)?.[1] as string;
   assert.match(stage1, /EAG/);
-  assert.equal(crashHint(`[eval]:1\n${stage1.replace(/\\"/g, '"')}\n    ^\nTypeError: x`, 1), "");
+  const said = `[eval]:1\n${stage1.replace(/\\"/g, '"')}\n    ^\nTypeError: x`;
+  assert.equal(crashHint(readableWords(said), 1), "");
 });
 
 test("waitingHint tells what a node waits for", () => {

@@ -434,7 +434,7 @@ describe("what stands in the error of a node that fails", () => {
   it("is what the command printed, without our script, when it repeats its arguments", async () => {
     const error = await fails(["echo", "said"]);
     assertNothingOfOurs(error);
-    assert.match(error.message, /^said --experimental-vm-modules -e … ?/m);
+    assert.match(error.message, /^said --input-type=commonjs --experimental-vm-modules -e … ?/m);
   });
 });
 
