@@ -137,11 +137,12 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
     const message = `node does not start there, because NODE_OPTIONS holds ${option}`;
     return { type: EofError, message, hint: UNSET_OPTIONS };
   }
-  if (/bad option: --experimental-vm-modules/.test(text)) {
+  const unknown = /bad option: (--(?:input-type|experimental-vm-modules))/.exec(text)?.[1];
+  if (unknown !== undefined) {
     return {
       type: StreamError,
       code: "ERR_NODE_VERSION",
-      message: `${node} on the target is too old: it does not know --experimental-vm-modules`,
+      message: `${node} on the target is too old: it does not know ${unknown}`,
       hint: "pass nodePath for a newer one",
     };
   }

@@ -4,7 +4,7 @@ export const UNSET_OPTIONS =
 /** What the last words of a node that could not start mean, as far as its machine is the reason. */
 const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
   [
-    /unexpected argument '--experimental-vm-modules'/,
+    /unexpected argument '--(?:input-type|experimental-vm-modules)/,
     "what was started there is Deno, and contexts run only on Node: install node there, or pass the path of one as nodePath",
   ],
   [
