@@ -4,6 +4,7 @@
  */
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,7 @@ import { type Context, currentCall, type Router, runWithRouter } from "mitogen";
 export async function* tail(path: string): AsyncGenerator<string> {
   const { signal } = currentCall();
   const child = spawn("tail", ["-n", "10", "-F", path], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "close");
   // It may be waiting for a line that never comes.
   const end = (): unknown => child.kill();
   signal.addEventListener("abort", end);
@@ -22,6 +24,7 @@ export async function* tail(path: string): AsyncGenerator<string> {
   } finally {
     signal.removeEventListener("abort", end);
     end();
+    await ended;
   }
 }
 

@@ -245,8 +245,9 @@ describe("what is made for one context takes nothing from another that knows its
       });
       assert.ok((await intrudeFrom(hostile, handles)) >= 2 * 4, "the stream's handle and its call's");
       assert.equal(next, undefined);
+      const failed = assert.rejects(reading, { name: "ChannelError" });
       await honest.shutdown();
-      await assert.rejects(reading, { name: "ChannelError" });
+      await failed;
       ended.close();
     });
   }
