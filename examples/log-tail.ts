@@ -4,7 +4,6 @@
  */
 
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +14,6 @@ import { type Context, currentCall, type Router, runWithRouter } from "mitogen";
 export async function* tail(path: string): AsyncGenerator<string> {
   const { signal } = currentCall();
   const child = spawn("tail", ["-n", "10", "-F", path], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "close");
   // It may be waiting for a line that never comes.
   const end = (): unknown => child.kill();
   signal.addEventListener("abort", end);
@@ -24,7 +22,6 @@ export async function* tail(path: string): AsyncGenerator<string> {
   } finally {
     signal.removeEventListener("abort", end);
     end();
-    await ended;
   }
 }
 
@@ -48,11 +45,9 @@ async function main(router: Router, path?: string, ...hosts: string[]): Promise<
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), "log-tail-"));
-  try {
-    await Promise.all(["red", "blue"].map((name) => followOwn(router, name, join(folder, name))));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  // Not before: tail complains about a file that goes.
+  process.once("exit", () => rmSync(folder, { recursive: true }));
+  await Promise.all(["red", "blue"].map((name) => followOwn(router, name, join(folder, name))));
 }
 
 /** One line is there already, two come later. */
