@@ -122,13 +122,15 @@ describe("Router.keep", () => {
     const { kept } = keeping();
     await kept.ready();
     const call = kept.call(never);
+    const failed = assert.rejects(call, { name: "ChannelError" });
     await kept.context?.shutdown();
-    await assert.rejects(call, { name: "ChannelError" });
+    await failed;
     const lostLater = keeping().kept;
     const next = connected(lostLater);
     const early = lostLater.call(never);
+    const failedEarly = assert.rejects(early, { name: "ChannelError" });
     await (await next).shutdown();
-    await assert.rejects(early, { name: "ChannelError" });
+    await failedEarly;
     await lostLater.shutdown();
     const first = await kept.call(pid);
     const again = await kept.with({ repeat: true }).call(dieOnce, first);
