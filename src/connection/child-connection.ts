@@ -26,6 +26,8 @@ import { printExit, ToolProcess } from "./tool-process.ts";
 const MIN_NODE: readonly [number, number] = [12, 22];
 /** When the time is up: how long a program that reads all its input may take to end once there is no more. */
 const LAST_INPUT_MS = 500;
+/** How long our own command may take that begins only then. */
+const LAST_WORDS_MS = 10_000;
 /** A connect that failed is not waited for: its process is told to end at once. */
 const FAILED_GRACE_MS = 50;
 /** So much of the payload is nobody's words but our own, coming back. */
@@ -75,6 +77,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #timer: Countdown | undefined;
   /** What it means that the process ends, once the time is up. */
   #whyEnded: ((end: string) => Failure) | undefined;
+  #extend: (() => void) | undefined;
   #isOver = false;
   #reaped: Promise<void> = Promise.resolve();
 
@@ -187,6 +190,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (!isWaiting || tool === undefined || !this.#hasSentThem) return false;
     if (this.#conversation?.openText) return false;
     this.#timer = new Countdown(LAST_INPUT_MS, otherwise);
+    this.#extend = () => {
+      this.#timer?.stop();
+      this.#timer = new Countdown(LAST_WORDS_MS, otherwise);
+    };
     this.#whyEnded = (end) => readsAllInput(timeoutMs, end);
     tool.stdin.end();
     return true;
@@ -239,6 +246,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private onEvent(event: HandshakeEvent): void {
     switch (event.kind) {
       case "shell":
+        // It runs now that what has read all input has ended, and node ends soon, for it finds none.
+        this.#extend?.();
         this.#stage = "node";
         this.#conversation?.end();
         this.sendFirstBytes();
