@@ -3,7 +3,8 @@
 export { type CurrentCall, currentCall } from "./calls/current-call.ts";
 export type { Command } from "./commands/command.ts";
 export { CommandError } from "./commands/command-error.ts";
-export { type Run, type RunResult, run } from "./commands/run.ts";
+export type { RunResult } from "./commands/command-run.ts";
+export { type Run, run } from "./commands/run.ts";
 export type { CommandOptions, LinesOptions, RunOptions } from "./commands/run-options.ts";
 export type { CommandInput } from "./commands/running.ts";
 export type { BuildahOptions } from "./connection/buildah.ts";

@@ -10,9 +10,20 @@ import type { ParsedCommand } from "./command.ts";
 import { CommandError, type CommandFailure, lastLines, shortCommand, withOutput } from "./command-error.ts";
 import type { CommandExit, CommandRequest } from "./far-side.ts";
 import { OutputTail } from "./output-tail.ts";
-import type { RunResult } from "./run.ts";
 import type { CommandOptions } from "./run-options.ts";
 import { type Chunk, runIn } from "./running.ts";
+
+/** How a command ended, and what it printed. */
+export interface RunResult<T extends string | Uint8Array = string> {
+  /** Null if a signal ended it. */
+  readonly exitCode: number | null;
+  /** `SIGTERM`; null if it ended by itself. */
+  readonly signal: string | null;
+  readonly stdout: T;
+  readonly stderr: T;
+  /** By the clock of the context's machine. */
+  readonly durationMs: number;
+}
 
 /** What is kept of a command's output. */
 export interface Keeping {

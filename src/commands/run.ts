@@ -4,20 +4,8 @@ import { LineSplitter } from "../core/line-splitter.ts";
 import { instanceOf } from "../core/option-types.ts";
 import { readOptions, takeOption } from "../core/options.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { CommandRun } from "./command-run.ts";
+import { CommandRun, type RunResult } from "./command-run.ts";
 import { LINES_OPTIONS, type LinesOptions, RUN_OPTIONS, type RunOptions } from "./run-options.ts";
-
-/** How a command ended, and what it printed. */
-export interface RunResult<T extends string | Uint8Array = string> {
-  /** Null if a signal ended it. */
-  readonly exitCode: number | null;
-  /** `SIGTERM`; null if it ended by itself. */
-  readonly signal: string | null;
-  readonly stdout: T;
-  readonly stderr: T;
-  /** By the clock of the context's machine. */
-  readonly durationMs: number;
-}
 
 export interface Run {
   /**
