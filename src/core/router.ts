@@ -109,7 +109,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
       maxMessageBytes: Math.max(this.maxMessageBytes, DEFAULT_LIMITS.maxMessageBytes),
     };
     this.#decoding = { reviver: this, limits: this.limits };
-    this.onContextsLost = (contextIds, reason) => this.forgetContexts(contextIds, reason);
+    this.lossListeners.push((contextIds, reason) => this.forgetContexts(contextIds, reason));
   }
 
   /** The contexts that are known and have a place in the tree, but for this one. */
