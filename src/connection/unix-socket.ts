@@ -84,19 +84,20 @@ export function listenPrivately(server: Server): { path: string; remove(): void 
   const own = process.env.XDG_RUNTIME_DIR || tmpdir();
   const folder = attempt(() => privateFolder(resolve(own, "s"))) ?? privateFolder(resolve(tmpdir(), "s"));
   const path = join(folder, "s");
-  try {
-    makeSocket(server, path, path);
-  } catch (error) {
-    // It may listen already.
-    server.close();
-    removeFolder(folder, path);
-    throw error;
-  }
+  // At once: what is made before the reaper knows of it stays if the program is killed.
   const forget = reaper.add(folder);
   const remove = (): void => {
     removeFolder(folder, path);
     forget();
   };
+  try {
+    makeSocket(server, path, path);
+  } catch (error) {
+    // It may listen already.
+    server.close();
+    remove();
+    throw error;
+  }
   return { path, remove };
 }
 

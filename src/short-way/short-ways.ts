@@ -137,6 +137,7 @@ export class ShortWays {
 
   private takeFence(fence: Frame, from: Peer): boolean {
     const way = this.#ways.get(fence.srcId);
+    // Its number says how much is read, and what waits: a context elsewhere must not say that for this one.
     const isReal = fence.dstId === this.#router.contextId && from === this.#router.peerOf(fence.srcId);
     if (!isReal || way?.isAdmitted !== true) return false;
     way.takeFence(fence);
