@@ -130,10 +130,10 @@ describe("the socket of a program's short ways", () => {
     }
   });
 
-  it("can be asked for by as many contexts at once as may have one, though the program is busy", async () => {
+  it("can be asked for by many contexts at once, though the program is busy", async () => {
     await using router = new Router();
-    const [path] = await offerTo(await router.local(), false);
-    assert.deepEqual(crowd(path, 256), []);
+    const [path] = await offerTo(await router.local(), true);
+    assert.deepEqual(crowd(path, 200), []);
   });
 
   it("tells nobody its secrets", async () => {
