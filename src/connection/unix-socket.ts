@@ -23,7 +23,10 @@ import { reaper } from "./reaper.ts";
 
 /** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
 const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
-const BACKLOG = 100;
+/** So many may connect at once while the program is busy. The system refuses the next one with EAGAIN, and a context does not ask again. */
+const BACKLOG = 256;
+/** `mkdtemp` adds six characters. */
+const PRIVATE_PREFIX = ".mitogen_";
 /** How often a path that others fight for is tried. */
 const MAX_TRIES = 5;
 const PROBE_TIMEOUT_MS = 5000;
@@ -81,17 +84,20 @@ export function listenPrivately(server: Server): { path: string; remove(): void 
   const own = process.env.XDG_RUNTIME_DIR || tmpdir();
   const folder = attempt(() => privateFolder(resolve(own, "s"))) ?? privateFolder(resolve(tmpdir(), "s"));
   const path = join(folder, "s");
-  try {
-    makeSocket(server, path, path);
-  } catch (error) {
-    removeFolder(folder, path);
-    throw error;
-  }
+  // At once: what is made before the reaper knows of it stays if the program is killed.
   const forget = reaper.add(folder);
   const remove = (): void => {
     removeFolder(folder, path);
     forget();
   };
+  try {
+    makeSocket(server, path, path);
+  } catch (error) {
+    // It may listen already.
+    server.close();
+    remove();
+    throw error;
+  }
   return { path, remove };
 }
 
@@ -163,27 +169,44 @@ function checkPath(path: string, verb: string): void {
   }
 }
 
-/** Beside the path, for a link does not reach another file system; anywhere if the name would get too long. */
+/** Beside the path, because a link does not reach another file system. In the folder for temporary files if the name would get too long. */
 function privateFolder(path: string): string {
   const parent = dirname(path);
+  const folder = hasRoom(parent) ? parent : resolve(tmpdir());
   try {
-    const { mode, uid } = statSync(parent);
-    if (isForeign(uid)) {
+    checkFolder(parent, path);
+    if (folder !== parent) checkFolder(folder, path);
+    // Node 20 and 22 cut a path that is too long. The socket would lie outside the private folder, under another name.
+    if (!hasRoom(folder)) {
       throw socketError(
-        `Cannot listen at ${path}: ${parent} belongs to user ${uid}, who may replace what is in it; use a folder of your own`,
+        `Cannot listen at ${path}: ${folder} is too long for a folder of sockets; set TMPDIR to a shorter one`,
       );
     }
-    if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
-      throw socketError(
-        `Cannot listen at ${path}: others may write to ${parent} and replace what is in it; use a folder of your own`,
-      );
-    }
-    const isShort = Buffer.byteLength(join(parent, ".mitogen_123456/s")) <= MAX_PATH_BYTES;
-    return mkdtempSync(join(isShort ? parent : tmpdir(), ".mitogen_"));
+    return mkdtempSync(join(folder, PRIVATE_PREFIX));
   } catch (error) {
     throw error instanceof StreamError
       ? error
       : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  }
+}
+
+/** Whether a socket in a private folder in it has a path that the system takes. */
+function hasRoom(folder: string): boolean {
+  return Buffer.byteLength(join(folder, `${PRIVATE_PREFIX}123456/s`)) <= MAX_PATH_BYTES;
+}
+
+/** Refuses a folder in which somebody else can put another folder in the place of ours. Throws a StreamError, or the system's error. */
+function checkFolder(folder: string, path: string): void {
+  const { mode, uid } = statSync(folder);
+  if (isForeign(uid)) {
+    throw socketError(
+      `Cannot listen at ${path}: ${folder} belongs to user ${uid}, who may replace what is in it; use a folder of your own`,
+    );
+  }
+  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
+    throw socketError(
+      `Cannot listen at ${path}: others may write to ${folder} and replace what is in it; use a folder of your own`,
+    );
   }
 }
 

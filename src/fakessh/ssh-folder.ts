@@ -8,8 +8,8 @@ import { OWN_NODE } from "../connection/own-node.ts";
 import { quoteForSh } from "../connection/shell-quote.ts";
 import { MitogenError } from "../errors.ts";
 
-/** What the kernel allows the path of a socket, without its end. */
-const MAX_SOCKET_PATH = 103;
+/** What the kernel allows the path of a socket, in bytes, without its end. */
+const MAX_SOCKET_PATH_BYTES = 103;
 /** With the pid of the program that it belongs to. */
 const NAME = /^mitogen-ssh-(\d+)-\w{6}$/;
 
@@ -27,7 +27,7 @@ export function makeSshFolder(): SshFolder {
   const path = mkdtempSync(join(tmpdir(), `mitogen-ssh-${process.pid}-`)); // mode 0700
   const socketPath = join(path, "socket");
   try {
-    if (socketPath.length > MAX_SOCKET_PATH || path.includes(":")) {
+    if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES || path.includes(":")) {
       const reason = path.includes(":") ? "it has a colon, which PATH cannot hold" : "it is too long";
       throw new MitogenError(`Cannot use ${path} to run a tool: ${reason}; set TMPDIR to another folder`);
     }

@@ -42,7 +42,7 @@ export class BrokerLink implements Link {
     port.on("message", (bytes: Uint8Array) => this.receive(bytes));
   }
 
-  /** From now on frames to these, which all leave by the descriptor to the parent, may take the short way. */
+  /** From now on this thread may itself write frames to these, which all leave by the descriptor to the parent. */
   writeDirectlyTo(parentIds: readonly number[]): void {
     this.#parentIds = new Set(parentIds);
   }

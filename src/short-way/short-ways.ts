@@ -61,6 +61,8 @@ export class ShortWays {
   readonly #ways: Map<number, ShortWay> = new Map();
   /** Not read while the link to the context is backed up: who asks has to take the answers. */
   readonly #stopped: Set<ShortWay> = new Set();
+  /** Connections that have not said who they are. */
+  readonly #strangers: Set<Socket> = new Set();
   #longFrames = 0;
   #server: Server | undefined;
   #path = "";
@@ -112,6 +114,8 @@ export class ShortWays {
   close(): void {
     this.#isClosed = true;
     this.#server?.close();
+    // The folder of the socket stays until the last connection has ended.
+    for (const socket of this.#strangers) socket.destroy();
   }
 
   /** What went over that of a context, if it has one. */
@@ -133,6 +137,7 @@ export class ShortWays {
 
   private takeFence(fence: Frame, from: Peer): boolean {
     const way = this.#ways.get(fence.srcId);
+    // Its number says how much is read, and what waits: a context elsewhere must not say that for this one.
     const isReal = fence.dstId === this.#router.contextId && from === this.#router.peerOf(fence.srcId);
     if (!isReal || way?.isAdmitted !== true) return false;
     way.takeFence(fence);
@@ -165,10 +170,18 @@ export class ShortWays {
   /** Somebody has connected: a process of this user, or of root. */
   private greet(socket: Socket): void {
     let hello = Buffer.alloc(0);
+    this.#strangers.add(socket);
+    // The time limit of a socket begins anew with each byte: who says one now and then would stay for minutes.
+    const timer = setTimeout(() => socket.destroy(), HELLO_MS).unref();
+    const leave = (): void => {
+      clearTimeout(timer);
+      this.#strangers.delete(socket);
+    };
     const onData = (chunk: Buffer): void => {
       hello = Buffer.concat([hello, chunk]);
       if (hello.length < HELLO_BYTES) return;
-      socket.off("data", onData).setTimeout(0);
+      socket.off("data", onData);
+      leave();
       const way = this.#ways.get(hello.readUInt32BE(0));
       if (way?.hello?.length === hello.length && timingSafeEqual(way.hello, hello)) this.admit(socket, way);
       else {
@@ -177,7 +190,7 @@ export class ShortWays {
       }
     };
     socket.unref().on("error", (error) => log.debug(error.message));
-    socket.setTimeout(HELLO_MS, () => socket.destroy()).on("data", onData);
+    socket.on("close", leave).on("data", onData);
   }
 
   private admit(socket: Socket, way: ShortWay): void {

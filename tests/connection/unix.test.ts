@@ -37,6 +37,7 @@ import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
+import { crowd } from "../support/short-way.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -161,6 +162,35 @@ describe("listen", () => {
     await client.shutdown();
     await listener.close();
     rmSync(deep, { recursive: true });
+  });
+  it("makes no socket under a name that would be cut, or in a folder for temporary files that others may write to", async () => {
+    await using router = new Router();
+    const { TMPDIR } = process.env;
+    const deep = join(folder, "d".repeat(96 - folder.length));
+    const open = join(folder, "open");
+    for (const each of [deep, open]) mkdirSync(each);
+    chmodSync(open, 0o777);
+    try {
+      for (const [temporary, reason] of [
+        [deep, /is too long for a folder of sockets; set TMPDIR to a shorter one/],
+        [open, /others may write to .*open and replace/],
+      ] as const) {
+        process.env["TMPDIR"] = temporary;
+        const { message } = await failureOf(() => listen(router, { path: join(deep, "123456789") }));
+        assert.match(message, reason);
+        assert.deepEqual(readdirSync(temporary), []);
+      }
+    } finally {
+      if (TMPDIR === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = TMPDIR;
+      for (const each of [deep, open]) rmSync(each, { recursive: true });
+    }
+  });
+  it("refuses nobody of many who connect at once while the program is busy", async () => {
+    await using router = new Router();
+    const listener = listen(router, { path });
+    assert.deepEqual(crowd(path, 200), []);
+    await listener.close();
   });
 });
 

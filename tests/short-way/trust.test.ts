@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Context, type LogRecord, Router } from "../../src/index.ts";
@@ -18,7 +19,7 @@ import { skipReason } from "../support/lab.ts";
 import { labMethods } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
-import { hasShortWay, impostor, nest, offerTo, stranger, useShortWay } from "../support/short-way.ts";
+import { crowd, hasShortWay, impostor, nest, offerTo, stranger, useShortWay } from "../support/short-way.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -44,8 +45,11 @@ describe("the socket of a program's short ways", () => {
     assert.deepEqual([mode & 0o777, uid], [0o700, process.getuid?.()]);
     assert.ok(statSync(path).isSocket());
     assert.ok(Buffer.byteLength(path) <= 103);
+    // A connection that stays does not keep the folder.
+    const silent = await stranger(path);
     await router.shutdown();
     assert.equal(existsSync(folder), false);
+    await silent.ended;
   });
 
   it("is gone when the program is killed", async () => {
@@ -76,7 +80,8 @@ describe("the socket of a program's short ways", () => {
     const [path, hello] = await offerTo(own, false);
     const [, otherHello] = await offerTo(other, true);
     await useShortWay(own);
-    const silent = await stranger(path);
+    const [silent, slow] = [await stranger(path), await stranger(path)];
+    const trickle = setInterval(() => slow.socket.write("x"), 1500);
     const wrong = [
       hello,
       Buffer.concat([hello.subarray(0, 4), otherHello.subarray(4)]),
@@ -93,27 +98,42 @@ describe("the socket of a program's short ways", () => {
     assert.equal(logs.records.length, wrong.length);
     assert.equal(await own.call(remote.add, 1, 2), 3);
     const since = Date.now();
-    await silent.ended;
+    await Promise.all([silent.ended, slow.ended]);
+    clearInterval(trickle);
     assert.ok(Date.now() - since < HELLO_MS + PATIENCE_MS);
-    assert.equal(silent.heard().length, 0);
+    assert.deepEqual([silent.heard().length, slow.heard().length], [0, 0]);
     logs.stop();
   });
 
-  it("is not needed: one that cannot be made leaves all as it is", async () => {
+  it("is not needed: one that cannot be made leaves all as it is, and nothing behind", async () => {
     const { TMPDIR, XDG_RUNTIME_DIR } = process.env;
+    const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
+    // An older Node would make the socket under a shorter name, outside of the private folder.
+    const deep = join(folder, "d".repeat(96 - folder.length));
+    mkdirSync(deep);
     try {
-      process.env["TMPDIR"] = "/nowhere";
-      delete process.env["XDG_RUNTIME_DIR"];
-      await using router = new Router();
-      const context = await router.local();
-      for (let calls = 0; calls < 100; calls++) await context.call(remote.add, 1, 2);
-      assert.equal(hasShortWay(context), false);
+      for (const temporary of ["/nowhere", deep]) {
+        process.env["TMPDIR"] = temporary;
+        delete process.env["XDG_RUNTIME_DIR"];
+        await using router = new Router();
+        const context = await router.local();
+        for (let calls = 0; calls < 100; calls++) await context.call(remote.add, 1, 2);
+        assert.equal(hasShortWay(context), false);
+        assert.deepEqual(readdirSync(deep), []);
+      }
     } finally {
       for (const [name, value] of Object.entries({ TMPDIR, XDG_RUNTIME_DIR })) {
         if (value === undefined) delete process.env[name];
         else process.env[name] = value;
       }
+      rmSync(folder, { recursive: true });
     }
+  });
+
+  it("can be asked for by many contexts at once, though the program is busy", async () => {
+    await using router = new Router();
+    const [path] = await offerTo(await router.local(), true);
+    assert.deepEqual(crowd(path, 200), []);
   });
 
   it("tells nobody its secrets", async () => {

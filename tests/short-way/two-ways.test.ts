@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type NetConnectOpts, type Socket } from "node:net";
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { connect, createServer, type NetConnectOpts, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -190,6 +191,35 @@ describe("TwoWays", () => {
     program.release();
     await until(() => context.came.length === count);
     assert.deepEqual(context.came, upTo(count));
+    close();
+  });
+
+  it("goes the long way for good once the system has taken a part of a frame, in order", async () => {
+    const { program, context, close } = await pair();
+    program.ways.socket?.destroy();
+    // Unlike a socket of Linux, a pipe takes what it has room for.
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const input = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    program.ways.socket = new Socket({
+      fd: openSync(pipe, constants.O_WRONLY),
+      readable: false,
+      writable: true,
+    });
+    let count = 0;
+    while (count < 100) program.send(count++, { bytes: 7000 });
+    const memory = Buffer.alloc(1024 * 1024);
+    const taken = readSync(input, memory, 0, memory.length, null);
+    assert.ok(
+      program.ways.bytesSent > 0 && program.ways.bytesSent < taken,
+      `${program.ways.bytesSent} of ${taken}`,
+    );
+    for (let more = 0; more < 200; more++) assert.equal(program.send(count++), false);
+    context.ways.receive(memory.subarray(0, taken));
+    program.release();
+    assert.deepEqual(context.came, upTo(count));
+    assert.deepEqual([program.broken, context.broken], [undefined, undefined]);
+    closeSync(input);
     close();
   });
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { Context, Router } from "../../src/index.ts";
@@ -55,6 +56,18 @@ export async function offerTo(context: Context, isKept: boolean): Promise<Offer>
   return offer;
 }
 
+/** How so many connections at once fare while this program does nothing else: what went wrong, by code. */
+export function crowd(path: string, count: number): string[] {
+  const script = `const net = require("net");
+let left = ${count};
+const done = (what) => { console.log(what); if (--left === 0) process.exit(); };
+for (let i = 0; i < ${count}; i++) net.connect(process.argv[1], () => done("")).on("error", ({ code }) => done(code));`;
+  const { stdout } = spawnSync(process.execPath, ["-e", script, path], { encoding: "utf8" });
+  const said = stdout.split("\n").slice(0, -1);
+  assert.equal(said.length, count);
+  return said.filter((each) => each !== "");
+}
+
 export interface Stranger {
   readonly socket: Socket;
   heard(): Buffer;
@@ -69,7 +82,7 @@ export async function stranger(path: string): Promise<Stranger> {
     heard = Buffer.concat([heard, chunk]);
   });
   socket.on("error", () => undefined);
-  const ended = once(socket, "close");
+  const ended = new Promise((resolve) => socket.on("close", resolve));
   await once(socket, "connect");
   return { socket, heard: () => heard, ended };
 }
