@@ -39,6 +39,7 @@ export class CommandError extends MitogenError {
   declare readonly stderr: string;
   readonly durationMs: number;
 
+  /** @internal */
   constructor(command: string, contextName: string, failure: CommandFailure) {
     const { why, cure, exitCode, signal, stdout, stderr, durationMs, cause } = failure;
     const summary = `Cannot run ${shortCommand(command)} in ${contextName}: ${why}`;

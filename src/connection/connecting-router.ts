@@ -27,6 +27,7 @@ const HANDLER_OPTIONS: OptionTable<HandlerOptions> = { ...RECEIVER_OPTIONS, serv
 
 /** A router with connection methods: what the program's router and those of its contexts have in common. */
 export abstract class ConnectingRouter extends CoreRouter {
+  /** @internal */
   protected abstract readonly connector: Connector;
 
   /** Starts a context as a child process of this one, or of the context given as `via`. */
@@ -115,6 +116,7 @@ export abstract class ConnectingRouter extends CoreRouter {
     return new KeptContext(this, connect, options);
   }
 
+  /** @internal */
   override addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
     const what = "add a handler";
     return super.addHandler(
@@ -130,6 +132,7 @@ export abstract class ConnectingRouter extends CoreRouter {
     await this.shutdown();
   }
 
+  /** @internal */
   override async shutdownContext(context: Context, wait: boolean): Promise<void> {
     if (context.goneReason !== undefined) return;
     const ended = this.endContext(context);
@@ -139,20 +142,20 @@ export abstract class ConnectingRouter extends CoreRouter {
     this.broker.release();
   }
 
-  /** Ends it, hung or not; resolves when it is gone. Never rejects. */
+  /** Ends it, hung or not; resolves when it is gone. Never rejects. @internal */
   protected abstract endContext(context: Context): Promise<void>;
 
-  /** Its process is its parent's: only that can end it if it hangs, and knows when it is reaped. */
+  /** Its process is its parent's: only that can end it if it hangs, and knows when it is reaped. @internal */
   protected async endThrough(parent: Context, context: Context): Promise<void> {
     await this.connector.endBehind(parent, context.contextId);
   }
 
-  /** What `super.shutdownContext` does, for subclasses' methods. */
+  /** What `super.shutdownContext` does, for subclasses' methods. @internal */
   protected endByMessage(context: Context): Promise<void> {
     return super.shutdownContext(context, true);
   }
 
-  /** Whether one is the other or above it, as far as this router knows the tree. */
+  /** Whether one is the other or above it, as far as this router knows the tree. @internal */
   protected isAtOrAbove(contextId: number, belowId: number): boolean {
     let context: Context | undefined = this.contextById(belowId);
     while (context !== undefined && context.contextId !== contextId) context = context.via;

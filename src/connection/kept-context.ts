@@ -80,6 +80,7 @@ export class KeptContext {
   #isEnded = false;
   #endPause: (() => void) | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter, connect: () => Promise<Context>, given: KeepOptions = {}) {
     const what = "keep a context";
     const defaults = { retries: 5, backoffMs: 1000, maxBackoffMs: 30_000, whileDown: "wait" } as const;

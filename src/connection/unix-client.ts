@@ -57,6 +57,7 @@ export class ClientRouter extends CoreRouter {
   readonly #link: TracedLink;
   readonly #context: Context;
 
+  /** @internal */
   constructor(link: TracedLink, config: ClientConfig) {
     super(new Broker(), config);
     this.#link = link;
@@ -86,7 +87,7 @@ export class ClientRouter extends CoreRouter {
     this.attach(link, config.parentIds[0] as number, "parent");
   }
 
-  /** The listening program. */
+  /** The listening program. @internal */
   get listener(): Context {
     return this.#context;
   }

@@ -63,7 +63,7 @@ export class UnixListener {
   readonly #undo: (() => void)[];
   #closed: Promise<void> | undefined;
 
-  /** See {@link listen}. */
+  /** See {@link listen}. @internal */
   constructor(router: Router, path: string) {
     this.path = path;
     this.#router = router;

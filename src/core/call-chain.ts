@@ -42,6 +42,7 @@ export class CallChain implements BoundCalls {
   #isOpen = false;
   #link: ChainLink;
 
+  /** @internal */
   constructor(context: Context) {
     this.context = context;
     this.#link = this.newLink();

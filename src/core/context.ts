@@ -28,13 +28,14 @@ export class Context {
   readonly name: string;
   readonly router: CoreRouter;
   readonly via?: Context;
-  /** Why it can no longer be reached, once it cannot. */
+  /** Why it can no longer be reached, once it cannot. @internal */
   goneReason: string | undefined;
-  /** The turn of the last call that had to wait for its modules; calls leave in order. */
+  /** The turn of the last call that had to wait for its modules; calls leave in order. @internal */
   outbox: Promise<void> | undefined;
-  /** Told why, once: src/core/disconnect.ts. */
+  /** Told why, once: src/core/disconnect.ts. @internal */
   goneListeners: Set<(reason: string) => void> | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter, contextId: number, name: string, via?: Context) {
     this.router = router;
     this.contextId = contextId;
@@ -221,12 +222,12 @@ export class Context {
     return this.features.onDisconnect(this, fn);
   }
 
-  /** Sends a value to a handle there and waits for its answer. */
+  /** Sends a value to a handle there and waits for its answer. @internal */
   request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown> {
     return this.features.request(this, handle, value, options);
   }
 
-  /** Called by the router when it is gone. */
+  /** Called by the router when it is gone. @internal */
   markGone(reason: string): void {
     if (this.goneReason !== undefined) return;
     this.goneReason = reason;

@@ -70,6 +70,7 @@ export class ContextDescription {
   /** Calls of this process that wait for it, oldest first. */
   readonly calls: readonly CallInFlight[];
 
+  /** @internal */
   constructor(context: Context) {
     this.contextId = context.contextId;
     this.name = context.name;

@@ -12,6 +12,7 @@ export class FunctionRef<A extends readonly unknown[] = readonly unknown[], R = 
   /** Only for the compiler. */
   declare readonly signature: (...args: A) => R;
 
+  /** @internal */
   constructor(module: string, path: readonly string[]) {
     this.module = module;
     this.path = path;

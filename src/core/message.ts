@@ -18,18 +18,22 @@ const REASON_CHARACTERS = 4096;
  * router.addHandler((message) => message.reply("pong"), { handle: 2000 });
  * ```
  */
-export class Message<T = unknown> implements Frame {
+export class Message<T = unknown> {
+  /** @internal */
   readonly encoding: Encoding;
   readonly dstId: number;
   readonly srcId: number;
   readonly authId: number;
   readonly handle: number;
   readonly replyTo: number;
+  /** @internal */
   readonly body: readonly Uint8Array[];
+  /** @internal */
   readonly router: CoreRouter;
   /** The receiver it came through; inside a Select, the source that was traversed. */
   receiver?: Receiver<T> | Select<T>;
 
+  /** @internal */
   constructor(router: CoreRouter, frame: Frame) {
     this.encoding = frame.encoding;
     this.dstId = frame.dstId;

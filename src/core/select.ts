@@ -40,7 +40,7 @@ const keepAlive = new KeepAlive();
  * ```
  */
 export class Select<T = unknown> {
-  /** Called when something may have arrived, or it was closed: for the Select it is a source of. */
+  /** Called when something may have arrived, or it was closed: for the Select it is a source of. @internal */
   readonly watchers: Set<() => void> = new Set();
   readonly #isOneShot: boolean;
   readonly #members: Map<SelectSource<T>, Member> = new Map();
@@ -154,7 +154,7 @@ export class Select<T = unknown> {
     );
   }
 
-  /** The next message if there is one. For the Select this one is a source of. Throws the error a source ended with; dead messages are returned. */
+  /** The next message if there is one. For the Select this one is a source of. Throws the error a source ended with; dead messages are returned. @internal */
   tryGet(): Message<T> | undefined {
     return this.take({ throwDead: false })?.data;
   }
@@ -178,12 +178,12 @@ export class Select<T = unknown> {
     return this.#members.size === 0;
   }
 
-  /** True after `close`. */
+  /** True after `close`. @internal */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Why nothing more can come of it. */
+  /** Why nothing more can come of it. @internal */
   get endError(): unknown {
     return this.#isClosed ? new SelectError("The select was closed") : undefined;
   }

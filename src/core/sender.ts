@@ -12,9 +12,11 @@ import type { WaitOptions } from "./wait.ts";
 export class Sender<T = unknown> {
   readonly contextId: number;
   readonly handle: number;
+  /** @internal */
   readonly router: CoreRouter;
   #window: Window | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter, contextId: number, handle: number) {
     this.router = router;
     this.contextId = contextId;

@@ -59,8 +59,11 @@ const log = getLogger("mitogen.files");
  * ```
  */
 export class FileService extends Service {
+  /** @internal */
   static override serviceName = "mitogen.FileService";
+  /** @internal */
   static override invoker: new () => Invoker = TransferTurns;
+  /** @internal */
   static override exposed: Readonly<Record<string, Exposed>> = {
     register: { allow: AllowParents, args: { path: "string" } },
     registerPrefix: { allow: AllowParents, args: { path: "string" } },
@@ -93,7 +96,7 @@ export class FileService extends Service {
     this.#prefixes.add(folder.endsWith(sep) ? folder : folder + sep);
   }
 
-  /** Answers a file's metadata, then sends its bytes, then closes. The sender must be the requester's own. */
+  /** Answers a file's metadata, then sends its bytes, then closes. The sender must be the requester's own. @internal */
   async fetch(
     { path, sender }: { path: string; sender: Sender<unknown> },
     message: Message,
@@ -118,7 +121,7 @@ export class FileService extends Service {
     }
   }
 
-  /** Ends all transfers; whoever receives sees that too few bytes came. */
+  /** Ends all transfers; whoever receives sees that too few bytes came. @internal */
   override onShutdown(): void {
     for (const transfer of this.#transfers) transfer.end("The file service has ended");
   }

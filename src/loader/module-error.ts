@@ -26,6 +26,7 @@ export class ModuleError extends MitogenError {
   /** The modules that lead to it, by their imports: from the one that was to be sent to the one that cannot be. */
   declare readonly chain?: readonly string[];
 
+  /** @internal */
   constructor(
     code: ModuleErrorCode,
     message: string,

@@ -41,6 +41,7 @@ export class ModuleExplanation {
   /** What contexts were told that asked for it in vain; only the last refusals are remembered. */
   readonly refusals: readonly (ModuleReader & { readonly reason: string })[];
 
+  /** @internal */
   constructor(
     id: string,
     state: ModuleState,

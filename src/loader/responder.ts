@@ -73,7 +73,7 @@ const HASH_CHARACTERS = 22;
  * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
  * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/modules.md
  */
-export class ModuleResponder implements Functions {
+export class ModuleResponder {
   readonly #router: CoreRouter;
   readonly #targets: ServedContexts = new ServedContexts();
   readonly #forwarder: ModuleForwarder;
@@ -88,6 +88,7 @@ export class ModuleResponder implements Functions {
   /** Made anew after a change of the rules. */
   #graph: ModuleGraph | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter) {
     this.#router = router;
     this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash)?.deref());
@@ -185,23 +186,24 @@ export class ModuleResponder implements Functions {
     this.#graph = undefined;
   }
 
-  /** A context that modules may be sent to, from now until {@link forget}. */
+  /** A context that modules may be sent to, from now until {@link forget}. @internal */
   addTarget(contextId: number, nodeVersion: string): void {
     this.#targets.add(contextId, nodeVersion);
   }
 
+  /** @internal */
   forget(contextId: number): void {
     this.#targets.forget(contextId);
     this.#desk.forget(contextId);
   }
 
-  /** Makes a context able to have children: sends its broker thread what leaves do without. */
+  /** Makes a context able to have children: sends its broker thread what leaves do without. @internal */
   sendParentRole(contextId: number): void {
     const target = this.#targets.get(contextId);
     if (target !== undefined) this.sendParts(contextId, target, [PARENT_ROLE]);
   }
 
-  /** Does now, while a child is starting anyway, what the first call would have to wait for. */
+  /** Does now, while a child is starting anyway, what the first call would have to wait for. @internal */
   warmUp(): void {
     if (isWarm) return;
     isWarm = true;
@@ -212,10 +214,12 @@ export class ModuleResponder implements Functions {
     );
   }
 
+  /** @internal */
   nameOf(fn: (...args: never[]) => unknown, isClass = false): FunctionName {
     return isClass ? referenceClass(fn) : referenceFunction(fn);
   }
 
+  /** @internal */
   prepare(context: Context, { module }: FunctionName): Promise<void> | undefined {
     const { contextId } = context;
     if (this.#targets.peek(contextId)?.complete.has(module) || module === "global" || isBuiltin(module)) {
@@ -230,12 +234,14 @@ export class ModuleResponder implements Functions {
     return this.push(contextId, target, module, "called");
   }
 
+  /** @internal */
   originalStack(stack: string, context: Context): string {
     return graphs === undefined
       ? stack
       : graphs.compiler.originalStack(stack, this.#targets.versionOf(context.contextId));
   }
 
+  /** @internal */
   importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
     return importModule(...args);
   }

@@ -64,6 +64,7 @@ const log = getLogger("mitogen.service");
  * Throws a RangeError when the router has a pool, unless `overwrite` is given. It ends with its router, or by {@link stop}.
  */
 export class Pool {
+  /** @internal */
   readonly router: CoreRouter;
   readonly #state: RouterServices;
   readonly #slots: Slots;
@@ -98,6 +99,7 @@ export class Pool {
     this.#state.pool = this;
   }
 
+  /** @internal */
   get isStopped(): boolean {
     return this.#stopped !== undefined;
   }
@@ -139,7 +141,7 @@ export class Pool {
     await this.stop();
   }
 
-  /** Takes one request. */
+  /** Takes one request. @internal */
   accept(message: Message): void {
     const pending: Pending = { message, isStarted: false, isOver: false };
     if (this.isStopped) {

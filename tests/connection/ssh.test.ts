@@ -40,7 +40,7 @@ test("sshMethod.argv puts every option in its place (SSH-02)", () => {
       identityFile: "/home/me/.ssh/id",
       compression: true,
       keepaliveCount: 5,
-      keepaliveInterval: 7,
+      keepaliveIntervalSeconds: 7,
       checkHostKeys: "accept",
       sshArgs: ["-F", "/dev/null", "-o", "ProxyJump=gate"],
     }),
