@@ -95,6 +95,7 @@ export class KeptContext {
     return this.isConnected ? this.#context : undefined;
   }
 
+  /** Whether there is a context now that can be reached, as far as this process knows. */
   get isConnected(): boolean {
     return this.#context?.isConnected === true;
   }
@@ -128,6 +129,7 @@ export class KeptContext {
     await this.#context?.shutdown();
   }
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }

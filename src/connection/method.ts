@@ -59,6 +59,7 @@ export interface BootLine {
 
 /** What went wrong, read from the tool's own words. */
 export interface Verdict {
+  /** The class of the error to throw. */
   readonly type: typeof StreamError | typeof PasswordError | typeof HostKeyError;
   /** The error's `code`, in place of that of its class. */
   readonly code?: ConnectCode | undefined;

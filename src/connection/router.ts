@@ -32,6 +32,7 @@ import { reaper } from "./reaper.ts";
 import type { RouterStats } from "./stats.ts";
 import { NO_TRAFFIC } from "./traffic.ts";
 
+/** Options of a {@link Router}. */
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
   readonly maxMessageBytes?: number;

@@ -23,6 +23,7 @@ import { TracedLink } from "./traced-link.ts";
 import { formatHello } from "./unix-handshake.ts";
 import { checkSocket, socketError, textOf } from "./unix-socket.ts";
 
+/** Options of {@link connect}. */
 export interface UnixConnectOptions {
   /** How long the listener may take to answer, in milliseconds; 10,000 by default. */
   readonly timeoutMs?: number | undefined;
@@ -30,6 +31,7 @@ export interface UnixConnectOptions {
 
 /** What {@link connect} gives. */
 export interface UnixConnection {
+  /** This program's router in the tree of the listener; its `shutdown` ends the connection. */
   readonly router: ClientRouter;
   /** The listening program. */
   readonly context: Context;
@@ -97,6 +99,7 @@ export class ClientRouter extends CoreRouter {
     return this.broker.shutdown();
   }
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }

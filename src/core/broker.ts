@@ -29,6 +29,7 @@ export class Broker {
     return this.#shutdown;
   }
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }

@@ -28,6 +28,7 @@ let lastId = 0;
  * ```
  */
 export class CallChain implements BoundCalls {
+  /** The context that runs the calls. */
   readonly context: Context;
   /** Like `Context.call`, in its turn. */
   readonly call: BoundCalls["call"];

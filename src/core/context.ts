@@ -24,9 +24,13 @@ import type { WaitOptions } from "./wait.ts";
  * result, and is the same object again when it comes home.
  */
 export class Context {
+  /** Its id, the same everywhere in the tree. The program itself is 0. */
   readonly contextId: number;
+  /** Made of the method and the target, `ssh.web1`, unless the connect was given a `name`. */
   readonly name: string;
+  /** The router of this process that reaches it. */
   readonly router: CoreRouter;
+  /** The context that it was started from; absent for a child of this process. */
   readonly via?: Context;
   /** Why it can no longer be reached, once it cannot. @internal */
   goneReason: string | undefined;
@@ -238,6 +242,7 @@ export class Context {
     return this.router.requireFeatures();
   }
 
+  /** `Context(1, 'ssh.web1')`. */
   toString(): string {
     return `Context(${this.contextId}, '${this.name}')`;
   }

@@ -5,6 +5,7 @@ import type { FunctionName } from "./router.ts";
 export interface CallInFlight {
   /** `Disk.freeBytes` */
   readonly function: string;
+  /** The module's id: a `file:` URL, `node:fs`, or `global`. */
   readonly module: string;
   /** Milliseconds since it was made. */
   readonly forMs: number;

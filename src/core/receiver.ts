@@ -21,6 +21,7 @@ const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
 /** What a message takes beside its body. */
 const MESSAGE_COST = 512;
 
+/** Options of a {@link Receiver}. */
 export interface ReceiverOptions {
   /** The number wanted, below 939,524,096 (2³⁰ − 2²⁷); one that nobody can guess if absent. */
   handle?: number;
@@ -28,10 +29,13 @@ export interface ReceiverOptions {
   persist?: boolean;
   /** The only context that may send here; its end closes the receiver. */
   respondent?: Context;
+  /** Messages for which it does not return true are refused, and answered by a dead message. */
   policy?: Policy;
+  /** Whether to replace a handler that has this handle. */
   overwrite?: boolean;
 }
 
+/** Options of a wait for a message. */
 export interface GetOptions extends WaitOptions {
   /** False: a dead message is returned instead of thrown; `message.isDead` tells. */
   readonly throwDead?: boolean;
@@ -63,6 +67,7 @@ interface Waiter<T> {
  * ```
  */
 export class Receiver<T = unknown> {
+  /** The number that senders to this receiver use. */
   readonly handle: number;
   /** @internal */
   readonly router: CoreRouter;
@@ -177,6 +182,7 @@ export class Receiver<T = unknown> {
     this.end(() => reason);
   }
 
+  /** The same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }

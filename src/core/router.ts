@@ -68,15 +68,19 @@ export interface Features {
   newCredits(): Credits;
 }
 
+/** Options of `Router.addHandler`. */
 export interface HandlerOptions {
+  /** The number wanted, from 1; a free one by default, which without a `respondent` is hard to guess. */
   handle?: number;
   /** False: removed before the single call. */
   persist?: boolean;
+  /** Messages for which it does not return true are refused, and answered by a dead message. */
   policy?: Policy;
   /** Messages of any other context are refused; its end is told by one dead message. */
   respondent?: Context;
   /** It serves requests and waits for nothing: dead messages are dropped in front of it. @internal */
   service?: boolean;
+  /** Whether to replace a handler that has this handle. The old one is told by a dead message. */
   overwrite?: boolean;
 }
 
@@ -85,7 +89,7 @@ export interface HandlerOptions {
  * `Router` of the master adds the connection methods.
  */
 export class CoreRouter extends FrameRouter {
-  /** Given, or made with the features: nobody waits without them. */
+  /** Does the input and output of this router. */
   broker!: Broker;
   /** What a value may be, to be sent or received. @internal */
   readonly limits: Limits;

@@ -7,11 +7,14 @@ import { misuse, type OptionTable, readOptions, show } from "./options.ts";
 import { GET_OPTIONS, type GetOptions, type Receiver } from "./receiver.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
 
+/** What a {@link Select} reads from. */
 export type SelectSource<T = unknown> = Receiver<T> | Select<T>;
 
 /** One message, and which source of the Select it came from. */
 export interface SelectEvent<T = unknown> {
+  /** The receiver or Select that it came from. */
   readonly source: SelectSource<T>;
+  /** The message. */
   readonly data: Message<T>;
 }
 
@@ -203,6 +206,7 @@ export class Select<T = unknown> {
     this.changed();
   }
 
+  /** The same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }

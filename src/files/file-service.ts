@@ -28,6 +28,7 @@ import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 export interface ServedMetadata extends FileMetadata {
   /** Null for an id without a name on the serving machine. */
   readonly owner: string | null;
+  /** Null for an id without a name on the serving machine. */
   readonly group: string | null;
 }
 
@@ -35,9 +36,11 @@ export interface ServedMetadata extends FileMetadata {
 export interface Fetched {
   /** False when fewer or more bytes came than announced. */
   readonly ok: boolean;
+  /** What the service said of the file before it sent the bytes. */
   readonly metadata: ServedMetadata;
 }
 
+/** Options of a {@link FileService}. */
 export interface FileServiceOptions {
   /** A transfer ends when its reader has taken nothing for so long; 300,000 by default. */
   readonly stallMs?: number | undefined;

@@ -21,6 +21,7 @@ export type FileSource =
   | AsyncIterable<Uint8Array | string>
   | Iterable<Uint8Array | string>;
 
+/** Options of {@link putFile}. */
 export type PutFileOptions = TransferOptions;
 
 /**

@@ -41,7 +41,9 @@ export interface ModuleStats {
   compileMs: number;
   /** Requests by children, how many were refused, and how many had been answered before. */
   requestCount: number;
+  /** Requests that were refused. */
   refusedCount: number;
+  /** Requests for a module that the context had been sent already. */
   duplicateCount: number;
 }
 

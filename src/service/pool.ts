@@ -27,6 +27,7 @@ const DEFAULT_SIZE = 16;
 
 const STOPPED = "The service pool was stopped";
 
+/** Options of a {@link Pool}. */
 export interface PoolOptions {
   /** How many methods, of all services together, may be under way at once; 16 by default. */
   readonly size?: number;
@@ -137,6 +138,7 @@ export class Pool {
     return this.#stopped.then(() => clearTimeout(timer));
   }
 
+  /** The same as {@link stop}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
