@@ -2,7 +2,8 @@
  * `npm run api`: compares the published declarations (dist/) with the API reports in api/, one for each entry point of
  * package.json. With --update it writes the reports. A change of a report is a change of the public API: review it as one.
  */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
@@ -23,6 +24,7 @@ export function entryPoints() {
  */
 export function checkReport({ name, types }, update = false) {
   const problems = [];
+  const reportTempFolder = mkdtempSync(join(tmpdir(), "mitogen-api-"));
   const config = ExtractorConfig.prepare({
     configObjectFullPath: undefined,
     packageJsonFullPath: join(ROOT, "package.json"),
@@ -34,7 +36,7 @@ export function checkReport({ name, types }, update = false) {
       apiReport: {
         enabled: true,
         reportFolder: join(ROOT, "api"),
-        reportTempFolder: join(ROOT, "api/temp"),
+        reportTempFolder,
         reportFileName: name,
         includeForgottenExports: true,
       },
@@ -49,16 +51,24 @@ export function checkReport({ name, types }, update = false) {
       localBuild: update,
       messageCallback(message) {
         message.handled = true;
-        const place = message.sourceFilePath === undefined ? "" : ` (${message.sourceFilePath}:${message.sourceFileLine})`;
-        if (message.logLevel === "error" || message.logLevel === "warning") problems.push(message.text + place);
+        // Told below, in our words.
+        if (message.messageId === "console-api-report-not-copied") return;
+        const place =
+          message.sourceFilePath === undefined
+            ? ""
+            : ` (${message.sourceFilePath}:${message.sourceFileLine})`;
+        if (message.logLevel === "error" || message.logLevel === "warning")
+          problems.push(message.text + place);
       },
     });
     if (result.apiReportChanged && !update) {
-      problems.push(`api/${name}.api.md differs from what dist/ declares; review the change, then run npm run api -- --update`);
+      problems.push(
+        `api/${name}.api.md differs from what dist/ declares; review the change, then run npm run api -- --update`,
+      );
     }
     problems.push(...undocumented(readFileSync(config.reportTempFilePath, "utf8")));
   } finally {
-    rmSync(join(ROOT, "api/temp"), { recursive: true, force: true });
+    rmSync(reportTempFolder, { recursive: true });
   }
   return problems;
 }
@@ -122,7 +132,8 @@ const MESSAGES = {
 };
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  if (!existsSync(join(ROOT, "dist/index.d.ts"))) throw new Error("There is no dist/: run npm run build first");
+  if (!existsSync(join(ROOT, "dist/index.d.ts")))
+    throw new Error("There is no dist/: run npm run build first");
   const update = process.argv.includes("--update");
   for (const entryPoint of entryPoints()) {
     for (const problem of checkReport(entryPoint, update)) {

@@ -56,7 +56,7 @@ export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
 export type { ConnectionFacts, ContextDescription, LinkState } from "./core/describe.ts";
-export { type Callable, FunctionRef } from "./core/function-ref.ts";
+export type { Callable, FunctionRef } from "./core/function-ref.ts";
 export type { CallInFlight } from "./core/in-flight.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";

@@ -5,7 +5,6 @@ import { KeptContext } from "../connection/kept-context.ts";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
-import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
@@ -71,7 +70,6 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     Blob,
     Broker,
     Context,
-    FunctionRef,
     KeptContext,
     Message,
     Receiver,
