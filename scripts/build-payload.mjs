@@ -111,7 +111,7 @@ const INTERNAL_NAMES = [
     "hasHandler",
     "isAbove",
   ],
-  ...["isPersistent", "isService", "isStuck", "onBackedUp", "onContextsLost", "onForwarded", "onParentLost"],
+  ...["isPersistent", "isService", "isStuck", "onBackedUp", "lossListeners", "onForwarded", "onParentLost"],
   ...["peerOf", "respondentId", "respondentIds", "routeFrame", "routedIds", "unlisten"],
   // Links.
   ...["directBytes", "flushBeforeExit", "hasOutput", "isLeft", "noteRead", "onBytes", "onClosed"],

@@ -13,20 +13,20 @@ const MESSAGE = Buffer.alloc(90, 7); // As long as the call of a no-op.
 
 /** A side of `count` round trips through `depth` processes, each started by the one before it; `around` goes before every command. */
 export function bareChain(count, depth, around = []) {
-  return side(count, ["hop", depth, ...around], around);
+  return side(count, "plain", depth, around);
 }
 
-/** A side of `count` round trips to a process in which a Worker reads and the main thread answers. */
-export function bareThreads(count) {
-  return side(count, ["threads"], []);
+/** The same through processes in which a Worker reads and passes on; in the last one the main thread answers. */
+export function bareThreads(count, depth = 1, around = []) {
+  return side(count, "threads", depth, around);
 }
 
-async function side(count, role, around) {
+async function side(count, kind, depth, around) {
   let onAnswer;
   const ready = new Promise((resolve) => {
     onAnswer = resolve;
   });
-  const { child, send, end } = await startNext(role, around, () => onAnswer());
+  const { child, send, end } = await startNext(kind, depth, around, () => onAnswer());
   const ended = once(child, "close");
   await ready;
   const run = async () => {
@@ -46,9 +46,9 @@ async function side(count, role, around) {
   return { run, close };
 }
 
-async function startNext(role, around, onBytes) {
+async function startNext(kind, depth, around, onBytes) {
   const [ours, theirs] = await socketPair(onBytes);
-  const [command, ...args] = [...around, process.execPath, self, ...role.map(String)];
+  const [command, ...args] = [...around, process.execPath, self, kind, String(depth), ...around];
   const child = spawn(command, args, { stdio: [theirs, theirs, "inherit"] });
   theirs.destroy();
   return { child, send: (bytes) => writeNow(ours, bytes), end: () => ours.end() };
@@ -64,17 +64,22 @@ function readParent(onBytes) {
 
 const answer = (bytes) => writeSync(1, bytes);
 
-if (!isMainThread) {
-  readParent((bytes) => parentPort.postMessage(Uint8Array.from(bytes)));
-  parentPort.postMessage(MESSAGE);
-} else if (process.argv[1] === self) {
-  const [role, depth, ...around] = process.argv.slice(2);
-  if (role === "threads") new Worker(self).on("message", answer).on("exit", () => process.exit());
-  else if (Number(depth) > 1) {
-    const next = await startNext(["hop", depth - 1, ...around], around, answer);
-    readParent(next.send);
-  } else {
-    readParent(answer);
-    answer(MESSAGE); // All of the chain is there.
-  }
+/** Starts the next process, and passes on what comes from either side. */
+async function passOn([kind, depth, ...around]) {
+  const next = await startNext(kind, depth - 1, around, answer);
+  readParent(next.send);
+}
+
+const role = process.argv.slice(2);
+const [kind, depth] = role;
+if (isMainThread && process.argv[1] !== self) {
+  // Imported by a bench.
+} else if (isMainThread && kind === "threads") {
+  new Worker(self, { argv: role }).on("message", answer).on("exit", () => process.exit());
+} else if (Number(depth) > 1) {
+  await passOn(role);
+} else {
+  const reply = isMainThread ? answer : (bytes) => parentPort.postMessage(Uint8Array.from(bytes));
+  readParent(reply);
+  reply(MESSAGE); // All of the chain is there.
 }

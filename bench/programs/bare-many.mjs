@@ -1,9 +1,10 @@
-// So many bare Node children, each started by a shell, sent as much as a context is and asked for an answer; then one message to each and
-// back. What that costs this process in CPU milliseconds per child.
+// So many bare Node children, each started by a shell here or by `ssh` with the words given, sent as much as a context is and asked for
+// an answer; then one message to each and back. What that costs this process in CPU milliseconds per child.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
 const count = Number(process.argv[2]);
+const ssh = process.argv.slice(3);
 const PAYLOAD = Buffer.alloc(20_000, 7);
 const MESSAGE = Buffer.alloc(90, 7);
 const ECHO = `let left = ${PAYLOAD.length};
@@ -14,10 +15,12 @@ process.stdin.on("data", ({ length }) => {
   process.stdout.write("!");
 });`;
 
+// What a shell runs in the background has an empty stdin, unless it is named.
+const here = ["sh", "-c", 'exec 3<&0; "$0" -e "$1" <&3 & wait', process.execPath, ECHO];
+const [command, ...args] = ssh.length > 0 ? [...ssh, `node -e '${ECHO}'`] : here;
+
 async function one() {
-  // What a shell runs in the background has an empty stdin, unless it is named.
-  const command = ["-c", 'exec 3<&0; "$0" -e "$1" <&3 & wait', process.execPath, ECHO];
-  const child = spawn("sh", command, { stdio: ["pipe", "pipe", "pipe"], detached: true });
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
   child.stdin.write(PAYLOAD);
   await once(child.stdout, "data");
   return child;

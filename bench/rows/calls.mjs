@@ -83,6 +83,10 @@ export const rows = [
         goal: { ratioAtMost: 1.5 },
         start: () => bareChain(NESTED, DEPTH, THROUGH_PROXY),
       },
+      {
+        name: "floor: the same, each reads in a Worker",
+        start: () => bareThreads(NESTED, DEPTH, THROUGH_PROXY),
+      },
     ],
   },
 ];

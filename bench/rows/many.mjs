@@ -29,7 +29,17 @@ export const rows = [
       const { options } = await labSsh();
       return many(library, "connect", [STARTED, JSON.stringify(options)]);
     },
-    peers: [{ name: "–", goal: { atMost: 6 } }],
+    peers: [
+      { name: "–", goal: { atMost: 6 } },
+      {
+        name: "floor: bare Node over ssh, a message each",
+        start: async () => {
+          const { args, account } = await labSsh();
+          const words = [String(STARTED), "ssh", ...args, account.name];
+          return youngBare("bare-many.mjs", { args: words, pick: ({ connect }) => connect });
+        },
+      },
+    ],
   },
   {
     what: `the program's CPU per call, one to each of ${CALLED} contexts`,

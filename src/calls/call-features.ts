@@ -25,13 +25,11 @@ export function callFeatures(
     calls.abort(call);
     chains.onCancelled(call);
   };
-  const forget = router.onContextsLost;
-  router.onContextsLost = (contextIds, reason) => {
-    forget?.(contextIds, reason);
+  router.lossListeners.push((contextIds, reason) => {
     const lost = new Set(contextIds);
     dispatcher.cancel(({ message }) => lost.has(message.srcId), new ChannelError(reason));
     chains.closeAll(lost);
-  };
+  });
   const sourceId = (): number => currentCall().source.contextId;
   return {
     CallChain,

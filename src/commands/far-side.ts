@@ -1,7 +1,8 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { userInfo } from "node:os";
 import { currentCall } from "../calls/current-call.ts";
-import { FunctionRef } from "../core/function-ref.ts";
+import { apiRef } from "../core/api-ref.ts";
+import type { FunctionRef } from "../core/function-ref.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 import { nameLimit } from "../core/system-limits.ts";
@@ -28,10 +29,8 @@ export type UserMethod = "none" | "sudo" | "su";
 
 /** Functions of the part `mitogen:api`, called by `run`. */
 export const RUN_COMMAND: FunctionRef<[request: CommandRequest, output: Sender<unknown>], CommandExit> =
-  new FunctionRef("mitogen:api", ["runCommand"]);
-export const USER_METHOD: FunctionRef<[user: string], UserMethod> = new FunctionRef("mitogen:api", [
-  "userMethod",
-]);
+  apiRef("runCommand");
+export const USER_METHOD: FunctionRef<[user: string], UserMethod> = apiRef("userMethod");
 
 /** What a background process holds of the output of a command that has ended is given up after this. */
 const SILENCE_MS = 1000;

@@ -16,7 +16,7 @@ import { connectFailure, type Failure, printCommand } from "./connect-failure.ts
 import { Conversation } from "./conversation.ts";
 import { Countdown } from "./countdown.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
-import type { PasswordOptions } from "./dialogue.ts";
+import type { Dialogue, PasswordOptions } from "./dialogue.ts";
 import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
 import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
@@ -64,6 +64,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
   readonly #outcome: Deferred<Connected> = new Deferred();
   readonly #startedAt: number;
   readonly #wasSilent: boolean;
+  /** Of a start without a terminal. */
+  readonly #boot: BootLine;
+  #dialogue: Dialogue | undefined;
   #argv: string[];
   #handshake: Handshake;
   #conversation: Conversation | undefined;
@@ -87,7 +90,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#options = options;
     this.#startedAt = earlier?.startedAt ?? Date.now();
     this.#wasSilent = earlier?.wasSilent === true;
-    this.#argv = this.argvFor(this.bootLine(false));
+    this.#boot = this.bootLine(false);
+    this.#argv = this.argvFor(this.#boot);
     this.#handshake = this.newHandshake();
   }
 
@@ -109,7 +113,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
       ...encodeFrame(configFrame(config)),
     ];
     this.guard(() => {
-      const { terminal = "never" } = this.#method.dialogue?.(this.#options, this.bootLine(false)) ?? {};
+      this.#dialogue = this.#method.dialogue?.(this.#options, this.#boot);
+      const { terminal = "never" } = this.#dialogue ?? {};
       if (terminal === "always" || terminal === "preferred") void this.startOnTerminal(terminal === "always");
       else this.start(undefined);
     });
@@ -148,9 +153,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private start(terminal: Terminal | undefined): void {
-    const boot = this.bootLine(terminal !== undefined);
-    this.#argv = this.argvFor(boot);
-    const dialogue = this.#method.dialogue?.(this.#options, boot);
+    if (terminal !== undefined) {
+      const boot = this.bootLine(true);
+      this.#argv = this.argvFor(boot);
+      this.#dialogue = this.#method.dialogue?.(this.#options, boot);
+    }
+    const dialogue = this.#dialogue;
     const using = terminal === undefined ? "" : ` on a terminal of ${terminal.name}`;
     log.debug(`Starting ${printCommand(this.#argv)}${using}`);
     let tool: ToolProcess;

@@ -4,7 +4,7 @@ import type { LinkState } from "../core/describe.ts";
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { getLogger } from "../core/log.ts";
 import { CancelledError, type ConnectDetails } from "../errors.ts";
-import { Encoding, type Frame } from "../wire/frame.ts";
+import { type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
@@ -66,9 +66,7 @@ export class Children {
     this.#keepalive = new Keepalive(router, this.#links, this.#keepaliveMs);
     this.#router = router;
     this.#graceMs = graceMs;
-    const forget = router.onContextsLost;
-    router.onContextsLost = (contextIds, reason) => {
-      forget?.(contextIds, reason);
+    router.lossListeners.push((contextIds) => {
       for (const id of contextIds) {
         this.#past = sumOf(this.#past, this.trafficOf(id));
         const link = this.#links.get(id);
@@ -76,7 +74,7 @@ export class Children {
         if (link instanceof ChildLink) this.awaitReaped(link);
       }
       if (this.#links.size === 0) this.#keepalive.stop();
-    };
+    });
   }
 
   /** Starts one; rejects as `Router` methods do. `onConnected` runs when it is routed, before anything of it is delivered. */
@@ -220,13 +218,15 @@ export class Children {
     return { ...state, queuedBytes: link.queuedBytes, lastHeardAt: new Date(link.lastHeardAt) };
   }
 
-  /** A child says why it is about to go. */
+  /** A child says why it is about to go, and waits for the end of the link. */
   noteFarewell(contextId: number, reason: string): void {
     const link = this.#links.get(contextId);
     if (link === undefined) return;
     link.farewell = reason.slice(0, FAREWELL_CHARACTERS);
+    if (!(link instanceof ChildLink)) return;
     // The last word of one that was let go.
-    if (link instanceof ChildLink && link.isDetached) link.abort(reason);
+    if (link.isDetached) link.abort(reason);
+    else link.close();
   }
 
   /** A child asks to be let go: from its farewell on it lives without us. docs/protocol.md#detaching */
@@ -279,16 +279,7 @@ export class Children {
 
   /** An empty message. */
   private send(dstId: number, handle: number, replyTo: number): void {
-    const { contextId } = this.#router;
-    this.#router.routeFrame({
-      encoding: Encoding.RAW,
-      dstId,
-      srcId: contextId,
-      authId: contextId,
-      handle,
-      replyTo,
-      body: [],
-    });
+    this.#router.routeFrame(this.#router.frame(dstId, handle, [], replyTo));
   }
 
   private trafficOf(contextId: number): Traffic {

@@ -104,14 +104,12 @@ export class Connector {
     this.#router = router;
     this.#host = host;
     this.#connects = new Semaphore(host.concurrency);
-    const forget = router.onContextsLost;
-    router.onContextsLost = (contextIds, reason) => {
-      forget?.(contextIds, reason);
+    router.lossListeners.push((contextIds) => {
       for (const id of contextIds) {
         this.#started.delete(id);
         this.#threads.delete(id);
       }
-    };
+    });
   }
 
   /** The contexts that were started through here and can be reached. */

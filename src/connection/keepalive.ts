@@ -1,5 +1,4 @@
 import type { FrameRouter } from "../core/frame-router.ts";
-import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import type { ChildLink } from "./child-link.ts";
 import { ThreadChild } from "./thread.ts";
@@ -60,14 +59,6 @@ export class Keepalive {
   private ping(contextId: number): void {
     const router = this.#router;
     if (this.#pongHandle === 0) this.#pongHandle = router.listen(() => undefined, { isService: true });
-    router.routeFrame({
-      encoding: Encoding.RAW,
-      dstId: contextId,
-      srcId: router.contextId,
-      authId: router.contextId,
-      handle: Handle.PING,
-      replyTo: this.#pongHandle,
-      body: [],
-    });
+    router.routeFrame(router.frame(contextId, Handle.PING, [], this.#pongHandle));
   }
 }

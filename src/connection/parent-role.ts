@@ -9,7 +9,7 @@ import { TimeoutError } from "../errors.ts";
 import { ModuleForwarder } from "../loader/module-forwarder.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { Secret } from "../wire/secret.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
@@ -248,26 +248,13 @@ export class ParentRole {
   }
 
   private send(dstId: number, handle: number, replyTo: number, value: unknown): void {
-    this.#router.routeFrame(this.frame(dstId, handle, replyTo, value));
+    this.#router.routeFrame(this.#router.frame(dstId, handle, encodeValue(value), replyTo));
   }
 
   /** Past this thread's own handlers, which are for what comes from children. */
   private tellMain(handle: number, value: unknown): void {
     // What those above are told of it goes first: the main thread may write to the parent itself, and speak of the context.
     this.#parent.flush();
-    this.#main.send(this.frame(this.#router.contextId, handle, 0, value));
-  }
-
-  private frame(dstId: number, handle: number, replyTo: number, value: unknown): Frame {
-    const { contextId } = this.#router;
-    return {
-      encoding: Encoding.CBOR,
-      dstId,
-      srcId: contextId,
-      authId: contextId,
-      handle,
-      replyTo,
-      body: encodeValue(value),
-    };
+    this.#main.send(this.#router.frame(this.#router.contextId, handle, encodeValue(value)));
   }
 }

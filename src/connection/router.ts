@@ -110,14 +110,12 @@ export class Router extends ConnectingRouter {
     this.functions = this.modules;
     installFeatures(this, serviceCallsOf);
     receiveLogs(this);
-    const forget = this.onContextsLost;
-    this.onContextsLost = (contextIds, reason) => {
-      forget?.(contextIds, reason);
+    this.lossListeners.push((contextIds) => {
       for (const id of contextIds) {
         this.modules.forget(id);
         this.#ids.forget(id);
       }
-    };
+    });
     new Pressure(this);
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
     this.#keepaliveMs = options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS;

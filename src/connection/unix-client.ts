@@ -83,7 +83,7 @@ export class ClientRouter extends CoreRouter {
     const disown = this.broker.own({ shutdown: () => this.close() });
     this.onParentLost = (reason) => {
       disown();
-      this.onContextsLost?.(config.parentIds, reason);
+      this.tellLost(config.parentIds, reason);
       this.endHandlers(reason);
     };
     this.attach(link, config.parentIds[0] as number, "parent");

@@ -1,14 +1,14 @@
+import { apiRef } from "./api-ref.ts";
 import type { BoundCalls } from "./bound-calls.ts";
 import type { Context } from "./context.ts";
-import { FunctionRef } from "./function-ref.ts";
 import { WAIT_OPTIONS } from "./option-types.ts";
 import { readOptions } from "./options.ts";
 import type { ChainLink } from "./outbox.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** Functions of the part `mitogen:api` in the target: src/calls/chains.ts. */
-const OPEN = new FunctionRef<[id: number], void>("mitogen:api", ["openChain"]);
-const CLOSE = new FunctionRef<[id: number], void>("mitogen:api", ["closeChain"]);
+const OPEN = apiRef<[id: number], void>("openChain");
+const CLOSE = apiRef<[id: number], void>("closeChain");
 
 /** Never given twice by this process: two chains of one context must not meet. */
 let lastId = 0;

@@ -1,8 +1,9 @@
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, type Frame } from "../wire/frame.ts";
+import { type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
 import { textOf } from "../wire/thrown.ts";
+import { apiRef } from "./api-ref.ts";
 import { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import type { ChainLink } from "./outbox.ts";
@@ -11,7 +12,7 @@ import { Sender } from "./sender.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** The part of this library that contexts and senders take, src/core/features.ts. */
-const FEATURES: FunctionName = { module: "mitogen:api", path: [] };
+const FEATURES: FunctionName = apiRef();
 
 export type AnyCallable = Callable<readonly unknown[], unknown>;
 
@@ -88,14 +89,5 @@ function describeInnerArgument([first = 0, , ...path]: Path): string {
 }
 
 export function callFrame(context: Context, body: readonly Uint8Array[], replyTo: number): Frame {
-  const { contextId } = context.router;
-  return {
-    encoding: Encoding.CBOR,
-    dstId: context.contextId,
-    srcId: contextId,
-    authId: contextId,
-    handle: Handle.CALL_FUNCTION,
-    replyTo,
-    body,
-  };
+  return context.router.frame(context.contextId, Handle.CALL_FUNCTION, body, replyTo);
 }

@@ -1,6 +1,7 @@
 import { errorFromThrown, isCallError } from "../wire/error-value.ts";
 import { Handle } from "../wire/handles.ts";
 import { headOf } from "../wire/thrown.ts";
+import { requestAsync } from "./async-request.ts";
 import {
   type AnyCallable,
   type CallOptions,
@@ -13,15 +14,13 @@ import { callSite, isOwnError, placedAt, withAwaitingSite, withCallSite } from "
 import type { Context } from "./context.ts";
 import type { CallRecord } from "./in-flight.ts";
 import { Message } from "./message.ts";
-import { answerLocally, type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
+import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 import { PendingRequest } from "./pending-request.ts";
-import { Receiver } from "./receiver.ts";
+import type { Receiver } from "./receiver.ts";
 import type { FunctionName } from "./router.ts";
 import { isStreamLeft } from "./stream-left.ts";
-import { watchBounds } from "./wait.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
-type Cancellable = Outgoing & { isSent: boolean; givenUp?: Outgoing["givenUp"] };
 
 const NO_OPTIONS: CallOptions = {};
 /** So many calls in flight of one context know where they were made: docs/errors.md#stacks. */
@@ -51,11 +50,11 @@ export function call(
 }
 
 /** One call, from being made to its end. It is what `Context.describe` shows of it, too. */
-class PendingCall extends PendingRequest implements CallRecord, Cancellable {
+class PendingCall extends PendingRequest implements CallRecord, Outgoing {
   readonly name: FunctionName;
   readonly since: number = Date.now();
   isSent = false;
-  givenUp: Cancellable["givenUp"];
+  givenUp: Outgoing["givenUp"];
   private readonly chain: ChainLink | undefined;
   private readonly site: (() => string) | undefined;
 
@@ -104,33 +103,19 @@ export function callAsync(
   options: CallOptions = NO_OPTIONS,
   isQuiet = false,
 ): Receiver<unknown> {
-  const { router } = context;
   const { chain } = options;
   const name = nameOf(context, fn);
-  const body = encodeCall(context, name, args, options, isQuiet);
-  const record = { name, since: Date.now() };
-  const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, record);
-  const { handle, watchers } = receiver;
-  const outgoing: Cancellable & { isOver: boolean } = {
-    isOver: false,
-    isSent: false,
-    fail: (error: unknown): void => {
-      if (isQuiet) logFailure(context, name, error, chain);
-      answerLocally(context, handle, error);
-    },
-  };
-  if (!receiver.isClosed) {
-    const giveUp = (reason: unknown): void => {
-      outgoing.isOver = true;
-      cancel(context, handle, reason, chain, outgoing);
-      receiver.abort(reason);
-    };
-    if (options.timeoutMs !== undefined || options.signal !== undefined) {
-      watchers.add(watchBounds(options, () => `call ${printCall(name, context)}`, giveUp));
-    }
-  }
-  sendPrepared(context, name, callFrame(context, body, handle), chain, outgoing);
-  return receiver;
+  return requestAsync(context, {
+    handle: Handle.CALL_FUNCTION,
+    needed: name,
+    body: encodeCall(context, name, args, options, isQuiet),
+    options,
+    chain,
+    record: { name, since: Date.now() },
+    what: () => `call ${printCall(name, context)}`,
+    onUnsent: isQuiet ? (error) => logFailure(context, name, error, chain) : undefined,
+    onGivenUp: (callId, reason, call) => cancel(context, callId, reason, chain, call),
+  });
 }
 
 /** Starts a call nobody waits for; the target logs its failure. */
@@ -158,7 +143,7 @@ function cancel(
   callId: number,
   reason: unknown,
   chain: ChainLink | undefined,
-  call: Cancellable,
+  call: Outgoing,
 ): void {
   const { router } = context;
   if (!isStreamLeft(reason)) call.givenUp = { error: reason };

@@ -1,3 +1,4 @@
+import { encodeValue } from "../wire/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { callSite, withCallSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
@@ -17,9 +18,9 @@ export function request(
 ): Promise<unknown> {
   const { router, contextId: dstId } = context;
   return new Promise((resolve, reject) => {
-    const message = Message.to(router, { dstId, handle }, { value });
+    const body = encodeValue(value, { limits: router.limits, router });
     const replyTo = new PendingRequest(context, handle, resolve, reject).begin(options);
-    router.routeFrame({ ...message, replyTo });
+    router.routeFrame(router.frame(dstId, handle, body, replyTo));
   });
 }
 

@@ -47,8 +47,8 @@ export class FrameRouter {
   readonly maxMessageBytes: number;
   /** @internal */
   readonly unidirectional: boolean;
-  /** Called when contexts become unreachable, after their waiting handlers were told. @internal */
-  onContextsLost: ((contextIds: readonly number[], reason: string) => void) | undefined;
+  /** Called, in this order, when contexts become unreachable, after their waiting handlers were told. @internal */
+  readonly lossListeners: ((contextIds: readonly number[], reason: string) => void)[] = [];
   /** Called when the link to the parent has ended. @internal */
   onParentLost: ((reason: string) => void) | undefined;
   /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. @internal */
@@ -167,7 +167,12 @@ export class FrameRouter {
       this.#routes.delete(contextId);
     }
     this.endRespondents(contextIds, reason);
-    this.onContextsLost?.(contextIds, reason);
+    this.tellLost(contextIds, reason);
+  }
+
+  /** @internal */
+  protected tellLost(contextIds: readonly number[], reason: string): void {
+    for (const tell of this.lossListeners) tell(contextIds, reason);
   }
 
   /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. @internal */
@@ -294,16 +299,20 @@ export class FrameRouter {
   }
 
   /** A dead message from this context: whoever waits at `handle` stops waiting. @internal */
-  deadFrame(dstId: number, handle: number, reason: string, srcId: number = this.contextId): Frame {
-    return {
-      encoding: Encoding.CBOR,
-      dstId,
-      srcId,
-      authId: this.contextId,
-      handle,
-      replyTo: Handle.IS_DEAD,
-      body: encodeValue(reason),
-    };
+  deadFrame(dstId: number, handle: number, reason: string, srcId?: number): Frame {
+    return this.frame(dstId, handle, encodeValue(reason), Handle.IS_DEAD, srcId);
+  }
+
+  /** Of a frame with this context's authority, from it unless another source is given: `body` is an encoded value, or empty. @internal */
+  frame(
+    dstId: number,
+    handle: number,
+    body: readonly Uint8Array[],
+    replyTo: number = 0,
+    srcId: number = this.contextId,
+  ): Frame {
+    const encoding = body.length > 0 ? Encoding.CBOR : Encoding.RAW;
+    return { encoding, dstId, srcId, authId: this.contextId, handle, replyTo, body };
   }
 
   /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. @internal */

@@ -1,5 +1,6 @@
 import { ProtocolError } from "../errors.ts";
 import { read, textOf } from "../wire/thrown.ts";
+import { apiRef } from "./api-ref.ts";
 import type { Arrived } from "./arrived.ts";
 import { callSite, isOwnError, placedAt } from "./call-site.ts";
 import type { Context } from "./context.ts";
@@ -41,7 +42,7 @@ export type ModuleHandle<M> = RemoteFunctions<M> & {
 };
 
 /** A function in the target that evaluates a module and answers the paths of its functions: src/calls/module-functions.ts. */
-const MODULE_FUNCTIONS = new FunctionRef<[module: string], unknown>("mitogen:api", ["moduleFunctions"]);
+const MODULE_FUNCTIONS = apiRef<[module: string], unknown>("moduleFunctions");
 const MAX_NAMES_SHOWN = 20;
 const MAX_DEPTH = 8;
 

@@ -1,7 +1,5 @@
 import type { Frame } from "../wire/frame.ts";
-import { callErrorFrom } from "./call-error.ts";
 import type { Context } from "./context.ts";
-import { Message } from "./message.ts";
 import type { FunctionName } from "./router.ts";
 
 /** What a chain's calls share between two resets; src/core/call-chain.ts. */
@@ -19,7 +17,7 @@ export interface Outgoing {
   /** Set when it leaves. */
   isSent?: boolean;
   /** Why its caller has given it up before it left, if that is a failure of its chain. */
-  readonly givenUp?: { readonly error: unknown } | undefined;
+  givenUp?: { readonly error: unknown } | undefined;
   /** It will not be sent. */
   fail(error: unknown): void;
 }
@@ -86,10 +84,4 @@ function sendInTurn(
   void turn.then(() => {
     if (context.outbox === turn) context.outbox = undefined;
   });
-}
-
-/** Delivers a failure that happened before anything was sent as if it were the reply. */
-export function answerLocally(context: Context, handle: number, error: unknown): void {
-  const { router } = context;
-  router.route(Message.to(router, { dstId: router.contextId, handle }, { value: callErrorFrom(error) }));
 }

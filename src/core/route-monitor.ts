@@ -1,6 +1,6 @@
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { DEFAULT_LIMITS } from "../wire/limits.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
@@ -51,15 +51,13 @@ export class RouteMonitor {
       // Whoever is above a context dies after it.
       if (kind === "child" && !router.hasAuthority(dstId)) this.#addressees.note(dstId, contextId);
     };
-    const forget = router.onContextsLost;
-    router.onContextsLost = (contextIds, reason) => {
-      forget?.(contextIds, reason);
+    router.lossListeners.push((contextIds, reason) => {
       for (const contextId of contextIds) {
         this.#addressees.forgetChild(contextId);
         this.#full.delete(contextId);
       }
       for (const contextId of contextIds) this.announceLoss(contextId, reason);
-    };
+    });
     router.listen((frame) => this.onAddRoute(frame), {
       handle: Handle.ADD_ROUTE,
       policy: ({ srcId }) => router.isImmediateChild(srcId),
@@ -173,16 +171,7 @@ export class RouteMonitor {
   }
 
   private frame(dstId: number, handle: number, value: unknown): Frame {
-    const { contextId } = this.#router;
-    return {
-      encoding: Encoding.CBOR,
-      dstId,
-      srcId: contextId,
-      authId: contextId,
-      handle,
-      replyTo: 0,
-      body: encodeValue(value),
-    };
+    return this.#router.frame(dstId, handle, encodeValue(value));
   }
 }
 

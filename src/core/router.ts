@@ -22,7 +22,10 @@ import type { ServiceClient } from "./service-call.ts";
 import type { stream } from "./stream.ts";
 import type { WaitOptions } from "./wait.ts";
 
-/** A function by module and path, as it is named on the wire. */
+/**
+ * A function by module and path, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or `global` for the global
+ * object. `path` are the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
+ */
 export interface FunctionName {
   readonly module: string;
   readonly path: readonly string[];
@@ -115,7 +118,7 @@ export class CoreRouter extends FrameRouter {
       maxMessageBytes: Math.max(this.maxMessageBytes, DEFAULT_LIMITS.maxMessageBytes),
     };
     this.#decoding = { reviver: this, limits: this.limits };
-    this.onContextsLost = (contextIds, reason) => this.forgetContexts(contextIds, reason);
+    this.lossListeners.push((contextIds, reason) => this.forgetContexts(contextIds, reason));
   }
 
   /** The contexts that are known and have a place in the tree, but for this one. @internal */

@@ -24,8 +24,8 @@ const BATCH_BYTES = 16 * 1024;
 /** So much bulk is handed to the operating system at once; what may overtake it waits no longer than for that. */
 const BULK_WATER_BYTES = 128 * 1024;
 
-/** How long a peer that reads no more may go on writing. */
-const EPIPE_GRACE_MS = 1000;
+/** How long a peer that no longer reads may go on writing. */
+const UNREAD_GRACE_MS = 1000;
 
 const log = getLogger("mitogen.link");
 
@@ -83,10 +83,10 @@ export class StreamLink implements Link {
       this.pumpBulk(BULK_WATER_BYTES);
       if (this.queuedBytes < HIGH_WATER_BYTES) this.#events?.onDrained?.();
     });
-    this.#writable.on("error", (error: NodeJS.ErrnoException) => {
+    this.#writable.on("error", (error) => {
       // What the peer said before it went is still to be read; its EOF ends the link, which must not wait for it for ever.
-      if (error.code !== "EPIPE" || this.#readable.destroyed) failed(error);
-      else setTimeout(failed, EPIPE_GRACE_MS, error).unref();
+      if (this.#readable.destroyed) failed(error);
+      else setTimeout(failed, UNREAD_GRACE_MS, error).unref();
     });
   }
 

@@ -1,16 +1,17 @@
 import { newAbortEnd } from "./abort-end.ts";
+import { apiRef } from "./api-ref.ts";
 import { call } from "./call.ts";
 import { type CallOptions, nameOf, printCall } from "./call-request.ts";
 import { callSite, placedAtWaiter } from "./call-site.ts";
 import type { Context } from "./context.ts";
-import { type Callable, FunctionRef } from "./function-ref.ts";
+import type { Callable } from "./function-ref.ts";
 import type { Message } from "./message.ts";
 import { Receiver } from "./receiver.ts";
 import { STREAM_LEFT } from "./stream-left.ts";
 import { onAbort, watchBounds } from "./wait.ts";
 
 /** In the target: src/calls/run-stream.ts. */
-const RUN = new FunctionRef("mitogen:api", ["runStream"]);
+const RUN = apiRef("runStream");
 /** Stands in for an error where there was none. */
 const END = new Error("The stream has ended");
 

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
+import { apiRef } from "../core/api-ref.ts";
 import type { Context } from "../core/context.ts";
-import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Receiver } from "../core/receiver.ts";
 import { release } from "../core/release.ts";
@@ -11,9 +11,7 @@ import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
 /** src/remote/ssh-command.ts. */
-const RUN = new FunctionRef<[command: string, isSubsystem: boolean, output: Sender], number>("mitogen:api", [
-  "runSshCommand",
-]);
+const RUN = apiRef<[command: string, isSubsystem: boolean, output: Sender], number>("runSshCommand");
 /** ssh's own code for whatever is not the command's. */
 const FAILURE = 255;
 

@@ -1,4 +1,5 @@
-import { FunctionRef } from "../core/function-ref.ts";
+import { apiRef } from "../core/api-ref.ts";
+import type { FunctionRef } from "../core/function-ref.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
@@ -11,9 +12,9 @@ export type Ready = readonly [sender: Sender<unknown>, offer: Offer];
 
 /** Functions of the part `mitogen:api`, called by `getFile` and `putFile`. */
 export const READ_FILE: FunctionRef<[path: string, sender: Sender<unknown>, offer: Offer], void> =
-  new FunctionRef("mitogen:api", ["readFileTo"]);
+  apiRef("readFileTo");
 export const WRITE_FILE: FunctionRef<[path: string, control: Sender<Ready>, options: SinkOptions], Transfer> =
-  new FunctionRef("mitogen:api", ["writeFileFrom"]);
+  apiRef("writeFileFrom");
 
 /** The other end of transfers, as it runs in a child. Both end when the near end closes its receiver or sender, or is gone. */
 export function farSideOf(router: CoreRouter): Record<string, (...args: never[]) => unknown> {

@@ -1,7 +1,6 @@
 import type { FrameRouter, Peer } from "../core/frame-router.ts";
 import { ThreadLink } from "../core/thread-link.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 
 /** What an entry takes beside id (in UTF-8) and bytes, at most; its share of the frame included. */
@@ -61,14 +60,7 @@ export class ModuleForwarder {
   }
 
   private send(neighbourId: number, targetId: number, entries: readonly ModuleEntry[]): void {
-    this.#router.routeFrame({
-      encoding: Encoding.CBOR,
-      dstId: neighbourId,
-      srcId: this.#router.contextId,
-      authId: this.#router.contextId,
-      handle: Handle.LOAD_MODULE,
-      replyTo: 0,
-      body: encodeValue([targetId, entries]),
-    });
+    const body = encodeValue([targetId, entries]);
+    this.#router.routeFrame(this.#router.frame(neighbourId, Handle.LOAD_MODULE, body));
   }
 }

@@ -8,7 +8,7 @@ import { type ControlMessage, raise, Word } from "../core/thread-state.ts";
 import { PARENT_ROLE } from "../loader/builtins.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
+import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import type { FirstFrames } from "./first-frames.ts";
 import { evaluatePart } from "./library-parts.ts";
@@ -145,16 +145,7 @@ export class BrokerThread {
   }
 
   private sendEmpty(dstId: number, handle: number, replyTo: number): void {
-    const { contextId } = this.#config;
-    this.#router.routeFrame({
-      encoding: Encoding.RAW,
-      dstId,
-      srcId: contextId,
-      authId: contextId,
-      handle,
-      replyTo,
-      body: [],
-    });
+    this.#router.routeFrame(this.#router.frame(dstId, handle, [], replyTo));
   }
 
   /** [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. What passes is kept. */
@@ -231,16 +222,7 @@ export class BrokerThread {
   }
 
   private sendUp(dstId: number, handle: number, value: unknown): boolean {
-    const { contextId } = this.#config;
-    return this.#parent.send({
-      encoding: Encoding.CBOR,
-      dstId,
-      srcId: contextId,
-      authId: contextId,
-      handle,
-      replyTo: 0,
-      body: encodeValue(value),
-    });
+    return this.#parent.send(this.#router.frame(dstId, handle, encodeValue(value)));
   }
 
   /** User code ends the process: tell the parent why, then let the main thread go on exiting. */
@@ -248,16 +230,13 @@ export class BrokerThread {
     this.flushTaps();
     const lastOutput = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
     this.sayFarewell(reason + lastOutput);
+    const letMainExit = (): void => raise(this.#data.words, Word.FLUSHED);
+    // The parent closes the link when it has read this. A tool in between may end as soon as this process does, whatever it still holds.
+    this.#router.onParentLost = letMainExit;
     // After a detach there is nobody to tell.
     const { output } = this.#parent;
-    if (output.destroyed) this.letMainExit();
-    output.on("close", () => this.letMainExit());
-    this.#parent.close();
-    output.on("finish", () => this.letMainExit());
-  }
-
-  private letMainExit(): void {
-    raise(this.#data.words, Word.FLUSHED);
+    output.on("close", letMainExit);
+    if (output.destroyed) letMainExit();
   }
 
   private flushTaps(): void {

@@ -1,19 +1,21 @@
+import { apiRef } from "../core/api-ref.ts";
+import { requestAsync } from "../core/async-request.ts";
 import { callSite, withCallSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
-import { answerLocally, sendPrepared } from "../core/outbox.ts";
+import { sendPrepared } from "../core/outbox.ts";
 import { PendingRequest } from "../core/pending-request.ts";
-import { Receiver } from "../core/receiver.ts";
+import type { Receiver } from "../core/receiver.ts";
 import type { FunctionName } from "../core/router.ts";
 import type { ServiceCalls, ServiceClass } from "../core/service-call.ts";
-import { type WaitOptions, watchBounds } from "../core/wait.ts";
+import type { WaitOptions } from "../core/wait.ts";
 import { Handle } from "../wire/handles.ts";
 import { textOf } from "../wire/thrown.ts";
-import { identityOf, requestFrame, type ServiceIdentity } from "./request.ts";
+import { encodeRequest, identityOf, type ServiceIdentity } from "./request.ts";
 import { servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
 
 /** What a child must have to take requests: the part this file is in. */
-const SERVICES: FunctionName = { module: "mitogen:api", path: [] };
+const SERVICES: FunctionName = apiRef();
 
 type Caller = (...args: never[]) => unknown;
 
@@ -50,8 +52,7 @@ async function callService(
   // Where the call was made, for the error's stack.
   const site = callSite(caller);
   const identity = identify(context, service, method);
-  const { contextId: dstId } = context;
-  const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
+  const body = encodeRequest(router, identity, method, args);
   return new Promise((resolve, reject) => {
     const pending = new PendingServiceCall(
       context,
@@ -62,7 +63,8 @@ async function callService(
     );
     try {
       const replyTo = pending.begin(options);
-      sendPrepared(context, needed(identity), { ...frame, replyTo }, undefined, pending);
+      const frame = router.frame(context.contextId, Handle.CALL_SERVICE, body, replyTo);
+      sendPrepared(context, needed(identity), frame, undefined, pending);
     } catch (error) {
       throw withCallSite(error, context, site);
     }
@@ -101,21 +103,14 @@ function callServiceAsync(
   args: object | undefined,
   options: WaitOptions,
 ): Receiver<unknown> {
-  const { router, contextId: dstId } = context;
   const identity = identify(context, service, method);
-  const frame = requestFrame(router, { dstId, replyTo: 0 }, identity, method, args);
-  const receiver = new Receiver<unknown>(router, { persist: false, respondent: context });
-  const { handle } = receiver;
-  const outgoing = { isOver: false, fail: (error: unknown): void => answerLocally(context, handle, error) };
-  if (!receiver.isClosed) {
-    const giveUp = (reason: unknown): void => {
-      outgoing.isOver = true;
-      receiver.abort(reason);
-    };
-    receiver.watchers.add(watchBounds(options, () => describe(context, identity, method), giveUp));
-  }
-  sendPrepared(context, needed(identity), { ...frame, replyTo: handle }, undefined, outgoing);
-  return receiver;
+  return requestAsync(context, {
+    handle: Handle.CALL_SERVICE,
+    needed: needed(identity),
+    body: encodeRequest(context.router, identity, method, args),
+    options,
+    what: () => describe(context, identity, method),
+  });
 }
 
 /** The name of a service; a class that a context calls on itself is remembered, for its pool need not look for it. */

@@ -1,9 +1,8 @@
+import { apiRef } from "../core/api-ref.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError } from "../errors.ts";
 import { encodeValue } from "../wire/encoder.ts";
-import { Encoding, type Frame } from "../wire/frame.ts";
-import { Handle } from "../wire/handles.ts";
 import { formatPath, type Path } from "../wire/path.ts";
 import { messageOf } from "../wire/thrown.ts";
 import type { Service } from "./service.ts";
@@ -55,7 +54,7 @@ export function identityOf(router: CoreRouter, type: typeof Service): ServiceIde
   let reference: FunctionName | undefined;
   const libraryName = libraryNames.get(type);
   try {
-    if (libraryName !== undefined) reference = { module: "mitogen:api", path: [libraryName] };
+    if (libraryName !== undefined) reference = apiRef(libraryName);
     else reference = router.functions.nameOf(type as never, true);
   } catch (error) {
     if (own === undefined) {
@@ -68,29 +67,21 @@ export function identityOf(router: CoreRouter, type: typeof Service): ServiceIde
   return { name, reference };
 }
 
-/** The request's frame; the arguments are read now. Throws a TypeError for arguments that are not named, or cannot travel. */
-export function requestFrame(
+/** The request's body; the arguments are read now. Throws a TypeError for arguments that are not named, or cannot travel. */
+export function encodeRequest(
   router: CoreRouter,
-  to: { dstId: number; replyTo: number },
   { name, reference }: ServiceIdentity,
   method: string,
   args: unknown,
-): Frame {
+): readonly Uint8Array[] {
   if (args !== undefined && !isNamed(args)) {
     throw new TypeError(
       `Cannot call ${method} of service ${name}: its arguments must be an object of named values`,
     );
   }
-  const { contextId, limits } = router;
   const place = reference === undefined ? null : [reference.module, reference.path];
-  return {
-    encoding: Encoding.CBOR,
-    srcId: contextId,
-    authId: contextId,
-    handle: Handle.CALL_SERVICE,
-    body: encodeValue([name, place, method, args ?? {}], { what: describeArgument, limits, router }),
-    ...to,
-  };
+  const options = { what: describeArgument, limits: router.limits, router };
+  return encodeValue([name, place, method, args ?? {}], options);
 }
 
 /** Reads a request; throws a refusal for anything else. What a context sends is hostile until checked. */

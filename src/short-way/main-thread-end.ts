@@ -56,13 +56,11 @@ function openShortWay(host: Host, path: string, hello: Uint8Array, proof: Uint8A
     abort: () => ways.close(),
   };
   router.attach(link, contextId, "outer");
-  const forget = router.onContextsLost;
-  router.onContextsLost = (contextIds, reason) => {
-    forget?.(contextIds, reason);
+  router.lossListeners.push((contextIds) => {
     if (!contextIds.includes(MASTER)) return;
     isLeaving = true;
     socket.destroy();
-  };
+  });
 
   let heard = Buffer.alloc(0);
   const callback = (length: number, memory: Uint8Array): boolean => {

@@ -180,9 +180,10 @@ test("FrameRouter wakes exactly the handlers that wait for contexts behind a lin
     listen(router, { respondentId: 1, isPersistent: false }),
   ];
   const others = [listen(router, { respondentId: 2 }), listen(router), listen(router, { respondentId: 77 })];
-  router.onContextsLost = (ids, reason) =>
+  router.lossListeners.push((ids, reason) =>
     // They were told before.
-    lost.push([ids, reason, waitingForOne.map(({ frames }) => frames.length)]);
+    lost.push([ids, reason, waitingForOne.map(({ frames }) => frames.length)]),
+  );
   one.end("one died");
   for (const { frames, handle } of waitingForOne) {
     assert.equal(frames.length, 1);
@@ -229,7 +230,7 @@ test("FrameRouter.attach: the link to the parent tells onParentLost, once", () =
   const { router, parent } = middle();
   const reasons: string[] = [];
   router.onParentLost = (reason) => reasons.push(reason);
-  router.onContextsLost = () => reasons.push("contexts");
+  router.lossListeners.push(() => reasons.push("contexts"));
   parent.end("master died");
   assert.deepEqual(reasons, ["master died"]);
   // There is no way up any more: requests end here.

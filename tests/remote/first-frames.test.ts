@@ -80,6 +80,20 @@ describe("the first call of a context", () => {
     assert.match(message, /the process exited with code 3; last output:\nlast words/);
   });
 
+  it("may end the process: its last words pass a tool that ends with it and loses what it still holds", async () => {
+    await using router = new Router();
+    const relay = join(repoRoot, "tests", "support", "hasty-relay.mjs");
+    const options = { command: [process.execPath, relay], nodePath: process.execPath };
+    const hop = await router.exec(options);
+    for (const via of [undefined, hop]) {
+      const context = await router.exec({ ...options, via });
+      const answered = context.call(remote.add, 1, 2);
+      const { message } = await failureOf(context.call(remote.exitWith, 3, "last words"));
+      assert.match(message, /the process exited with code 3; last output:\nlast words/);
+      assert.equal(await answered, 3);
+    }
+  });
+
   it("is in order with those behind it, and with their modules", async () => {
     await using router = new Router();
     const context = await router.local();

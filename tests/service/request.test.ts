@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Message } from "../../src/core/message.ts";
 import { CallError } from "../../src/errors.ts";
 import { Pool } from "../../src/service/pool.ts";
-import { parseRequest, requestFrame } from "../../src/service/request.ts";
+import { encodeRequest, parseRequest } from "../../src/service/request.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { captureLogs } from "../support/fake-log-sink.ts";
@@ -11,13 +11,12 @@ import { failureOf, servicePair } from "../support/service-pair.ts";
 
 const IDENTITY = { name: "files", reference: { module: "file:///srv/files.ts", path: ["Files"] } };
 
-test("requestFrame and parseRequest are each other's inverse", () => {
+test("encodeRequest and parseRequest are each other's inverse", () => {
   const { master } = servicePair();
-  const frame = requestFrame(master, { dstId: 1, replyTo: 7 }, IDENTITY, "put", { name: "a" });
-  assert.deepEqual([frame.dstId, frame.handle, frame.replyTo, frame.authId], [1, Handle.CALL_SERVICE, 7, 0]);
+  const body = encodeRequest(master, IDENTITY, "put", { name: "a" });
   const place = ["file:///srv/files.ts", ["Files"]];
-  assert.deepEqual(decodeValue(Buffer.concat(frame.body)), ["files", place, "put", { name: "a" }]);
-  assert.deepEqual(parseRequest(new Message(master, frame)), {
+  assert.deepEqual(decodeValue(Buffer.concat(body)), ["files", place, "put", { name: "a" }]);
+  assert.deepEqual(parseRequest(new Message(master, master.frame(1, Handle.CALL_SERVICE, body, 7))), {
     service: "files",
     reference: IDENTITY.reference,
     method: "put",
@@ -25,9 +24,9 @@ test("requestFrame and parseRequest are each other's inverse", () => {
   });
 });
 
-test("requestFrame refuses arguments without names, and names those that cannot travel", () => {
+test("encodeRequest refuses arguments without names, and names those that cannot travel", () => {
   const { master } = servicePair();
-  const make = (args: unknown) => requestFrame(master, { dstId: 1, replyTo: 0 }, IDENTITY, "put", args);
+  const make = (args: unknown) => encodeRequest(master, IDENTITY, "put", args);
   for (const args of [["a"], "a", 1, null, new Date(), new Map()]) {
     assert.throws(
       () => make(args),
