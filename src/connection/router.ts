@@ -221,7 +221,7 @@ export class Router extends ConnectingRouter {
   admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
     const contextId = this.#ids.allocate(this.contextId);
     // It has its link; nobody is to claim it.
-    this.#ids.release(contextId);
+    this.#ids.giveBack(contextId);
     const context = new Context(this, contextId, name);
     this.adopt(context);
     link.send(greet(contextId));
@@ -249,7 +249,7 @@ export class Router extends ConnectingRouter {
         this.modules.sendParentRole(parentId);
         return this.#ids.allocate(parentId);
       },
-      releaseId: (contextId) => this.#ids.release(contextId),
+      giveBackId: (contextId) => this.#ids.giveBack(contextId),
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);

@@ -12,7 +12,7 @@ import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter, type FunctionName, type Functions } from "../core/router.ts";
 import { watchBounds } from "../core/wait.ts";
 import { StreamError } from "../errors.ts";
-import { referenceClass, referenceFunction } from "../loader/function-reference.ts";
+import { nameClass, nameFunction } from "../loader/function-reference.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
@@ -178,7 +178,7 @@ function routerOf(frame: Frame, link: TracedLink): ClientRouter {
 /** Functions are looked up where they are called, in the same files. */
 const localFunctions: Functions = {
   nameOf(fn, isClass): FunctionName {
-    const name = isClass === true ? referenceClass(fn) : referenceFunction(fn);
+    const name = isClass === true ? nameClass(fn) : nameFunction(fn);
     if (name.module.startsWith("file:") && isMain({ filename: fileURLToPath(name.module) })) {
       throw new TypeError(
         `Cannot call function '${fn.name}' in the listening program: it is in this program's entry script, which would run there; move it into a module of its own`,

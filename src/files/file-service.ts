@@ -21,7 +21,7 @@ import { fileFault } from "./file-error.ts";
 import { type FileSinkTarget, openSink } from "./get-file.ts";
 import { type FileMetadata, isMetadata } from "./metadata.ts";
 import { Outgoing } from "./outgoing.ts";
-import { type FileSource, openFile } from "./source.ts";
+import { type OpenedFile, openFile } from "./source.ts";
 import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 
 /** What a requester learns of a file before its bytes. */
@@ -130,7 +130,7 @@ export class FileService extends Service {
   }
 
   /** The file as it really is: neither `..` nor links lead out of what is registered. */
-  private async openFor(path: string, message: Message): Promise<FileSource> {
+  private async openFor(path: string, message: Message): Promise<OpenedFile> {
     if (hasParentAuthority(message)) return await openFile(path);
     const real = await fs.realpath(path).catch(() => undefined);
     // Whether there is such a file is nobody's business either.
@@ -142,7 +142,7 @@ export class FileService extends Service {
     return this.#paths.has(real) || [...this.#prefixes].some((prefix) => real.startsWith(prefix));
   }
 
-  private async serve(source: FileSource, sender: Sender<unknown>, path: string): Promise<void> {
+  private async serve(source: OpenedFile, sender: Sender<unknown>, path: string): Promise<void> {
     const transfer = new Outgoing(sender, this.#stallMs);
     this.#transfers.add(transfer);
     try {

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
-import { release } from "../core/release.ts";
+import { freeMemory } from "../core/release.ts";
 import { attempt, fileFault } from "./file-error.ts";
 import type { Start } from "./metadata.ts";
 import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file.ts";
@@ -86,7 +86,7 @@ export class FileSink implements Sink {
       done += bytesWritten;
       this.#position += bytesWritten;
     }
-    release(chunk);
+    freeMemory(chunk);
     this.#unsynced += done;
     if (this.#options.sync !== false && this.#unsynced >= SYNC_BYTES) this.syncMeanwhile();
   }

@@ -28,7 +28,7 @@ export interface Source {
 }
 
 /** Opens a regular file; symbolic links are followed. Rejects with the system's code, `EISDIR`, or `ERR_FILE_TYPE`. */
-export async function openFile(path: string): Promise<FileSource> {
+export async function openFile(path: string): Promise<OpenedFile> {
   // A pipe without a writer, or a terminal, must not hold up a thread of the pool.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   const handle = await attempt("open", path, "source", () => fs.open(path, flags));
@@ -39,7 +39,7 @@ export async function openFile(path: string): Promise<FileSource> {
     if (!stats.isFile()) {
       throw fileFault("ERR_FILE_TYPE", `Cannot read ${path}: it is no regular file`, path, "source");
     }
-    return new FileSource(path, handle, metadataOf(stats));
+    return new OpenedFile(path, handle, metadataOf(stats));
   } catch (error) {
     await handle.close();
     throw error;
@@ -47,7 +47,7 @@ export async function openFile(path: string): Promise<FileSource> {
 }
 
 /** A file, as long as it was when it was opened. */
-export class FileSource implements Source {
+export class OpenedFile implements Source {
   readonly metadata: FileMetadata;
   readonly #path: string;
   readonly #handle: fs.FileHandle;

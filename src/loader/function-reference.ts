@@ -44,7 +44,7 @@ const exportsById = new Map<string, LocalExports | undefined>();
  * the module is still running its top level. Throws a TypeError with the cure for anything that cannot be named;
  * the answer for a function does not change, so it is kept.
  */
-export function referenceFunction(fn: AnyFunction): FunctionName {
+export function nameFunction(fn: AnyFunction): FunctionName {
   if (typeof fn !== "function")
     throw new TypeError(`Cannot call ${typeof fn} in another process: it is no function`);
   let reference = known.get(fn);
@@ -56,7 +56,7 @@ export function referenceFunction(fn: AnyFunction): FunctionName {
 }
 
 /** Names a class in the same way, for another process that makes objects of it. Throws a TypeError with the cure. */
-export function referenceClass(type: AnyFunction): FunctionName {
+export function nameClass(type: AnyFunction): FunctionName {
   let reference = knownClasses.get(type);
   if (reference === undefined) {
     rememberReplaceable();
@@ -76,7 +76,7 @@ export function referenceClass(type: AnyFunction): FunctionName {
 }
 
 /** Does in advance most of what the first look-up of a process costs. For a time when the program waits anyway; never throws. */
-export function warmUpReferences(): void {
+export function warmUpNames(): void {
   try {
     rememberReplaceable();
     // One of Node's: it sees fewer variables than one of ours.

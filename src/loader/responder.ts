@@ -14,7 +14,7 @@ import { messageOf, textOf } from "../wire/thrown.ts";
 import { API, EVALUATOR, isBuiltin, PARENT_ROLE, SHORT_WAY } from "./builtins.ts";
 import { BusyTime } from "./busy-time.ts";
 import { explainModule, type RootReason } from "./explain.ts";
-import { referenceClass, referenceFunction, warmUpReferences } from "./function-reference.ts";
+import { nameClass, nameFunction, warmUpNames } from "./function-reference.ts";
 import type { ModuleGraph } from "./graph.ts";
 import { ModuleError } from "./module-error.ts";
 import { ModuleExplanation } from "./module-explanation.ts";
@@ -209,7 +209,7 @@ export class ModuleResponder {
   warmUp(): void {
     if (isWarm) return;
     isWarm = true;
-    warmUpReferences();
+    warmUpNames();
     loadGraphs().then(
       ({ warmUp }) => warmUp(),
       () => undefined, // the call that needs it says what is wrong
@@ -218,7 +218,7 @@ export class ModuleResponder {
 
   /** @internal */
   nameOf(fn: (...args: never[]) => unknown, isClass = false): FunctionName {
-    return isClass ? referenceClass(fn) : referenceFunction(fn);
+    return isClass ? nameClass(fn) : nameFunction(fn);
   }
 
   /** @internal */

@@ -1,4 +1,4 @@
-import { callFeatures } from "../calls/call-features.ts";
+import { callsInChild } from "../calls/call-features.ts";
 import type { Dispatcher } from "../calls/dispatcher.ts";
 import { commandsInChild } from "../commands/in-child.ts";
 import { KeptContext } from "../connection/kept-context.ts";
@@ -24,7 +24,7 @@ import { Secret } from "../wire/secret.ts";
 import type { BrokerLink } from "./broker-link.ts";
 import { childFunctions } from "./child-functions.ts";
 import { debugging } from "./debugging.ts";
-import { externalContext } from "./external-context.ts";
+import { econtextInChild } from "./external-context.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
 import { sshCommands } from "./ssh-command.ts";
@@ -60,8 +60,8 @@ export function mitogenModule(host: Host): Record<string, unknown> {
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher, importer, builtinExports),
-    ...externalContext(host),
+    ...callsInChild(router, dispatcher, importer, builtinExports),
+    ...econtextInChild(host),
     ...debugging(router, dispatcher, config),
     ...sshCommands(router),
     ...commandsInChild(router),
