@@ -1,6 +1,6 @@
 /**
- * A chain of connections: `bastion-chain.ts [user@]bastion [user@]host … [root] [docker:container]`. Each step starts from the one before:
- * this program needs to reach the first host only. Without arguments it prints what it would connect.
+ * A chain of connections: `bastion-chain.ts [user@]bastion [user@]host … [root] [docker:container]`. Each step starts from the
+ * step before, so this program needs to reach only the first host. Without arguments it prints the chain and connects nothing.
  */
 
 import { hostname, userInfo } from "node:os";
@@ -8,7 +8,7 @@ import { type Context, logToFile, type Router, runWithRouter } from "mitogen";
 
 const SAMPLE = ["ada@bastion.example.com", "deploy@docker1", "root", "docker:web"];
 
-/** One hop: what it is called, and how it is made. */
+/** One hop: its label, and the connect that makes it. */
 interface Hop {
   readonly title: string;
   connect(router: Router, via: Context | undefined): Promise<Context>;

@@ -1,8 +1,8 @@
 /**
- * Installs a small application on many machines at once, from this one file: `install-app.ts [user@]host …`. Without a host it does so twice
- * on local contexts, in a folder that it removes again.
+ * Installs a small application on many machines at once, from this one file: `install-app.ts [user@]host …`. Without a host it
+ * does so twice on local contexts, in a folder that it removes again.
  *
- * The steps change only what is not as it should be, so a second run changes nothing.
+ * A step writes a file only if the file differs, so a second run changes nothing.
  */
 
 import { execFileSync } from "node:child_process";
@@ -12,18 +12,18 @@ import { dirname, join } from "node:path";
 import { type Context, logToFile, type Router, runWithRouter } from "mitogen";
 
 export interface Settings {
-  /** Where it goes; the home directory of the account if absent. */
+  /** The folder to install into; the account's home directory by default. */
   root?: string;
   greeting: string;
 }
 
 export interface Installed {
   changed: string[];
-  /** What the application said when it was started. */
+  /** The output of the application. */
   answer: string;
 }
 
-/** Runs on the target. Nothing has to be there but Node. */
+/** Runs on the target, which needs only Node. */
 export function install({ root = homedir(), greeting }: Settings): Installed {
   const folder = join(root, "greeter");
   const program = join(folder, "bin", "greet");
@@ -72,7 +72,7 @@ async function main(router: Router, hosts: readonly string[]): Promise<void> {
     }
     return;
   }
-  // Every host on its own: one that fails does not keep the others from being done.
+  // Each host has its own try: a failure does not stop the other hosts.
   const outcomes = await Promise.allSettled(
     hosts.map(async (host) => report(await login(router, host), { greeting: "Hello" })),
   );

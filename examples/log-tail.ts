@@ -10,11 +10,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type Context, currentCall, type Router, runWithRouter } from "mitogen";
 
-/** The last ten lines of a file, then those that are added to it. Ends when its reader leaves the loop. */
+/** Yields the last ten lines of a file, then each line that is added. Ends when its reader leaves the loop. */
 export async function* tail(path: string): AsyncGenerator<string> {
   const { signal } = currentCall();
   const child = spawn("tail", ["-n", "10", "-F", path], { stdio: ["ignore", "pipe", "inherit"] });
-  // It may be waiting for a line that never comes.
+  // Ends tail as soon as the reader is gone, even while no line comes.
   const end = (): unknown => child.kill();
   signal.addEventListener("abort", end);
   try {
@@ -45,12 +45,12 @@ async function main(router: Router, path?: string, ...hosts: string[]): Promise<
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), "log-tail-"));
-  // Not before: tail complains about a file that goes.
+  // Only now, because tail complains when its file disappears.
   process.once("exit", () => rmSync(folder, { recursive: true }));
   await Promise.all(["red", "blue"].map((name) => followOwn(router, name, join(folder, name))));
 }
 
-/** One line is there already, two come later. */
+/** Writes one line now and two later. */
 async function followOwn(router: Router, name: string, path: string): Promise<void> {
   writeFileSync(path, "first\n");
   const following = follow(await router.local({ remoteName: name }), name, path, 3);

@@ -1,10 +1,10 @@
-/** Ten contexts, each a child of the one before. The last one is called like the first; when one goes, what is below it goes too. */
+/** Starts ten contexts, each a child of the one before. A call to the last is the same as to the first. If one ends, all below it end. */
 
 import { type Context, econtext, type Router, runWithRouter } from "mitogen";
 
 const DEPTH = 10;
 
-/** How many contexts are above the one this runs in, the program included. */
+/** Returns how many contexts are above this one, the program included. */
 export function depth(): number {
   return econtext().parentIds.length;
 }

@@ -1,19 +1,19 @@
 /**
- * Two siblings count to thirty, each saying the number after the one it heard. They have exchanged Senders, so the numbers go from
- * one to the other; this program only starts the game and reads the score.
+ * Two siblings count to thirty: each sends the number after the one it received. They have exchanged Senders, so the numbers do not
+ * pass through this program's code. The program only starts the game and reads the score.
  */
 
 import { econtext, Receiver, type Router, runWithRouter, type Sender } from "mitogen";
 
 let table: Receiver<number> | undefined;
 
-/** Makes this player's end, and returns what the other one hits. */
+/** Makes this player's receiver, and returns the Sender for the other player. */
 export function takePlace(): Sender<number> {
   table = new Receiver<number>(econtext().router);
   return table.toSender();
 }
 
-/** Plays until `last` was said; returns what this player said. `first` begins with that number. */
+/** Plays until `last` was sent, and returns the numbers that this player sent. With `first`, this player begins with that number. */
 export async function play(opponent: Sender<number>, last: number, first?: number): Promise<number[]> {
   if (table === undefined) throw new Error("takePlace() comes first");
   const said: number[] = [];

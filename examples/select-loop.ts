@@ -1,4 +1,4 @@
-/** One loop that waits for everything: progress of several jobs, their results, and, when nothing comes for a while, its own clock. */
+/** One loop waits for everything: the progress of several jobs, their results, and a timeout when nothing arrives for a while. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Receiver, type Router, runWithRouter, Select, type Sender, TimeoutError } from "mitogen";
@@ -11,7 +11,7 @@ export interface Progress {
   percent: number;
 }
 
-/** Works in four steps of `stepMs`, and tells how far it is. */
+/** Works in four steps of `stepMs`, and sends its progress. */
 export async function work(job: string, stepMs: number, progress: Sender<Progress>): Promise<string> {
   for (const percent of [25, 50, 75, 100]) {
     await sleep(stepMs);
@@ -27,7 +27,7 @@ async function main(router: Router): Promise<void> {
   const calls = contexts.map((context, index) =>
     context.callAsync(work, JOBS[index] as string, 150 * (index + 1), progress.toSender()),
   );
-  // Each call gives one message and leaves its Select; the Select of calls stays a source of the outer one.
+  // Each call gives one message and then leaves its Select. The Select of calls stays a source of the outer Select.
   const results = new Select<string>(calls);
   const all = new Select<string | Progress>([results, progress], { oneshot: false });
 
@@ -51,7 +51,7 @@ async function main(router: Router): Promise<void> {
   progress.close();
 }
 
-/** A timeout is one of the things the loop waits for; anything else is an error. */
+/** Returns undefined for a timeout, which the loop expects. Throws every other error. */
 function whenQuiet(error: unknown): undefined {
   if (!(error instanceof TimeoutError)) throw error;
 }

@@ -1,4 +1,4 @@
-/** A service in one file: it runs in this program, and contexts call it from wherever they are. */
+/** A service in one file. It runs in this program, and contexts on any machine can call it. */
 
 import {
   AllowAny,
@@ -11,9 +11,9 @@ import {
   Service,
 } from "mitogen";
 
-/** Hands out numbers, each only once. Contexts have no other way to agree on one. */
+/** Gives out numbers, each only once, for contexts that must not use the same number. */
 export class Tickets extends Service {
-  /** What others may call, and with which arguments. Decorators can say it too. */
+  /** The methods that other contexts may call, with their arguments. Decorators can say the same. */
   static override exposed: Record<string, Exposed> = {
     take: { allow: AllowAny, args: { purpose: "string" } },
   };
@@ -21,19 +21,19 @@ export class Tickets extends Service {
   readonly #owners: string[] = [];
 
   take({ purpose }: { purpose: string }, message: Message): number {
-    // The purpose is what the context claims. Who it is, is known: frames are checked on their way.
+    // The purpose is the context's claim. message.context is certain, because every frame is checked on its way.
     this.#last += 1;
     this.#owners.push(`${this.#last}: ${purpose}, for ${message.context.name}`);
     return this.#last;
   }
 
-  /** Not exposed: no context can call it. */
+  /** Not exposed, so no context can call it. */
   get owners(): readonly string[] {
     return this.#owners;
   }
 }
 
-/** Runs in a context, and asks the program for a ticket. */
+/** Runs in a context and asks the program for a ticket. */
 export async function workWithTicket(purpose: string): Promise<string> {
   const master = econtext().router.contextById(0);
   const ticket = await master.callService(Tickets, "take", { purpose });

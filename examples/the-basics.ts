@@ -1,4 +1,4 @@
-/** The basics: a child, Node's functions and our own, the bytes of a file, a file streamed there and back, a child of the child, and one shutdown for all. */
+/** The basics: a child, Node's functions and our own, bytes, a file copied there and back, a child of the child, one shutdown for all. */
 
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -45,13 +45,13 @@ async function main(router: Router): Promise<void> {
     console.log(`error: ${error.code}`);
   }
 
-  // The contents of a file come here, and go there.
+  // Bytes of a file are a result, and then an argument.
   const own = fileURLToPath(import.meta.url);
   const bytes = await child.call(readBytes, own);
   console.log(`this file: ${bytes}`.replace(/\d+/, "…"));
   console.log(`same bytes: ${(await child.call(checksum, bytes)) === checksum(readFileSync(own))}`);
 
-  // A file of any size is streamed, there and back.
+  // A file of any size is streamed to the context and back.
   const folder = mkdtempSync(join(tmpdir(), "the-basics-"));
   const [there, back] = [join(folder, "there"), join(folder, "back")];
   await putFile(child, there, own);
@@ -59,12 +59,12 @@ async function main(router: Router): Promise<void> {
   console.log(`there and back: ${readFileSync(back).equals(readFileSync(own)) && size === bytes.length}`);
   rmSync(folder, { recursive: true });
 
-  // A child of the child. It is called like any other.
+  // A child of the child is called in the same way.
   const grandchild = await router.local({ via: child });
   const deeper = await grandchild.call(describeProcess);
   console.log(`three processes: ${new Set([process.pid, pid, deeper.pid]).size === 3}`);
 
-  // One shutdown ends all of them. runWithRouter would do it as well.
+  // One shutdown ends all contexts. runWithRouter would do this too.
   await router.shutdown();
   await Promise.all([child.disconnected, grandchild.disconnected]);
   console.log("all ended");

@@ -1,6 +1,6 @@
 /**
  * A live `top` over many machines: `top.ts [--refreshes N] [host …]`. Without a host it watches four local contexts. A machine that does
- * not answer in time has an empty line, and the table goes on; Ctrl-C ends it, and everything on the machines with it.
+ * not answer in time has an empty line, and the table continues. Ctrl-C ends the program and everything that it started on the machines.
  */
 
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
@@ -14,14 +14,14 @@ const ANSWER_MS = 3_000;
 export interface Sample {
   hostname: string;
   load: number;
-  /** Since the sample before, or since the machine started. */
+  /** Since the last sample, or since the machine started. */
   busyPercent: number;
   usedPercent: number;
   /** Resident memory of the context itself, in MiB. */
   ownMib: number;
 }
 
-/** What the context remembers from one sample to the next. */
+/** The context keeps this from one sample to the next. */
 let last = { busy: 0, total: 0 };
 
 export function sample(): Sample {

@@ -1,4 +1,4 @@
-/** `npm start`: what the library does, on local contexts, in a few seconds. Needs no network and no root. */
+/** `npm start`: shows the library on local contexts in a few seconds. Needs no network and no root. */
 
 import { execFileSync } from "node:child_process";
 import { availableParallelism, hostname } from "node:os";
@@ -60,7 +60,7 @@ async function main(router: Router): Promise<void> {
   );
 }
 
-/** This program and its contexts, as the system's own tool shows them; the shells between them wait for their exit. */
+/** Lists this program and its contexts by the system's own tool. The shells between them wait for the contexts to end. */
 function processTree(): string {
   try {
     const [title, ...lines] = execFileSync("ps", ["-eo", "pid,ppid,pcpu,args", "--forest"], {
@@ -69,7 +69,7 @@ function processTree(): string {
     const own = new Set([process.pid]);
     const ownLines = lines.filter((line) => {
       const [pid, parentPid] = line.trim().split(/\s+/, 2).map(Number) as [number, number];
-      // Parents come before their children.
+      // Parents are listed before their children.
       if (own.has(parentPid)) own.add(pid);
       return own.has(pid) && !/ps -eo|esbuild/.test(line);
     });

@@ -1,4 +1,4 @@
-/** What the demonstration calls in other processes: ordinary TypeScript, with an npm dependency. */
+/** The functions that the demo calls in other processes: ordinary TypeScript with an npm dependency. */
 
 import { readFileSync } from "node:fs";
 import { parse } from "acorn";
@@ -18,7 +18,7 @@ export interface Report {
 
 const log = getLogger("demo.tasks");
 
-/** Parses JavaScript with acorn, which has travelled here with this module. */
+/** Parses JavaScript with acorn, which travels together with this module. */
 export function countStatements(source: string): Report {
   const { body } = parse(source, { ecmaVersion: "latest", sourceType: "module" });
   log.info(`parsed ${source.length} characters`);
@@ -27,7 +27,7 @@ export function countStatements(source: string): Report {
   return { pid: process.pid, node: process.version, statements: body.length, size };
 }
 
-/** Fails with a system error, in the middle of some TypeScript. */
+/** Fails with a system error, so that the error shows a TypeScript line. */
 export function readSettings(path: string): string {
   const options: { encoding: BufferEncoding } = { encoding: "utf8" };
   return readFileSync(path, options);

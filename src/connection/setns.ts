@@ -15,9 +15,9 @@ export interface SetnsOptions extends ConnectOptions {
   readonly dockerPath?: string | undefined;
   /** The client; `podman` by default. */
   readonly podmanPath?: string | undefined;
-  /** LXD's client. */
+  /** LXD's client; `lxc` by default. */
   readonly lxcPath?: string | undefined;
-  /** Of classic LXC. */
+  /** lxc-info(1) of classic LXC; `lxc-info` by default. */
   readonly lxcInfoPath?: string | undefined;
   /** The client; `incus` by default. */
   readonly incusPath?: string | undefined;
