@@ -29,7 +29,7 @@ const PARTS = [
     entryPoint: "src/connection/parent-role.ts",
     mayTravel: [
       ...MAY_TRAVEL,
-      /^src\/connection\/(?!router|run-with-router|semaphore|connect(ing-router|or)|external-context|local-|unix-)/,
+      /^src\/connection\/(?!router|run-with-router|connect(ing-router|or)|external-context|local-|unix-)/,
       /^src\/loader\/module-forwarder\.ts$/,
       /^src\/bootstrap\/(command|config-frame|handshake|history|thread\.generated)\.ts$/,
       /^shared:/,
@@ -51,7 +51,7 @@ const PARTS = [
       ...MAY_TRAVEL,
       /^src\/(service|files|commands)\//,
       // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|countdown|debug-context|kept-context|method|semaphore|shell-quote)\.ts$/,
+      /^src\/connection\/(connecting-router|connector|connect-error|countdown|debug-context|kept-context|method|shell-quote)\.ts$/,
       /^src\/loader\/builtin-functions\.ts$/,
       /^shared:/,
     ],

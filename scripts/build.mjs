@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildLibrary } from "./build-library.mjs";
 import { buildPayload } from "./build-payload.mjs";
+import { pruneDeclarations } from "./prune-declarations.mjs";
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const log = process.argv.includes("--quiet") ? () => undefined : console.log;
@@ -12,6 +13,7 @@ const log = process.argv.includes("--quiet") ? () => undefined : console.log;
 await buildPayload(log);
 rmSync("dist", { recursive: true, force: true });
 compile("tsconfig.build.json");
+pruneDeclarations(log);
 await buildLibrary(log);
 if (process.argv.includes("--tests")) {
   rmSync("build", { recursive: true, force: true });

@@ -15,10 +15,13 @@ export interface ConnectDetails {
   argv: readonly string[];
   /** The same as one line for a POSIX shell, whole. Does not print by itself either. */
   command: string;
+  /** The exit code of the tool that was started; null if a signal ended it, if it still ran, or if it did not start. */
   exitCode: number | null;
+  /** The signal that ended that tool, `SIGTERM`; null if none did. */
   signal: string | null;
   /** The last lines of diagnostics that came back, oldest first. */
   stderr: string;
+  /** Milliseconds from the start of the connect to its failure. */
   durationMs: number;
   /** What to try, or an empty string. */
   hint: string;
@@ -51,6 +54,7 @@ export type ConnectStage = "spawn" | "transport" | "shell" | "node" | "ready";
 
 /** The base of all errors of this library. */
 export class MitogenError extends Error {
+  /** What to match on; docs/errors.md lists the codes. */
   readonly code: string = "ERR_MITOGEN";
 
   constructor(message: string, options?: { cause?: unknown }) {
@@ -67,22 +71,27 @@ export class MitogenError extends Error {
  * (`errno`, `syscall`, …) are copied, `code` included, and `cause` is the remote error rebuilt.
  */
 export class CallError extends MitogenError {
+  /** `ERR_CALL`, or the code of the remote error. */
   override readonly code: string = "ERR_CALL";
 }
 
 /** The far end, or the way to it, is gone: dead message, refused message, closed receiver. */
 export class ChannelError extends MitogenError {
+  /** `ERR_CHANNEL`. */
   override readonly code: string = "ERR_CHANNEL";
 }
 
 /** A peer broke the rules of docs/protocol.md; the link it came over is closed. */
 export class ProtocolError extends MitogenError {
+  /** `ERR_PROTOCOL`. */
   override readonly code: string = "ERR_PROTOCOL";
 }
 
 /** The caller's time ran out. On a connect it carries the details of {@link StreamError}. */
 export class TimeoutError extends MitogenError {
+  /** `ERR_TIMEOUT`. */
   override readonly code: string = "ERR_TIMEOUT";
+  /** Of a connect: how far it came, and what the tool said. */
   declare readonly details?: ConnectDetails;
   /** Of a connect: the first sentence of the message. */
   declare readonly summary?: string;
@@ -90,7 +99,9 @@ export class TimeoutError extends MitogenError {
 
 /** A context could not be started, or a link broke while starting it. Its `code` may be a {@link ConnectCode}. */
 export class StreamError extends MitogenError {
+  /** `ERR_STREAM`, or a {@link ConnectCode}. */
   override readonly code: string = "ERR_STREAM";
+  /** How far the connect came, and what the tool said. Absent for an error that is not about a connect. */
   declare readonly details?: ConnectDetails;
   /** Of a connect: one sentence, what failed, because of what, and what to do. The message goes on with what the tool said. */
   declare readonly summary?: string;
@@ -98,26 +109,31 @@ export class StreamError extends MitogenError {
 
 /** The process ended, or closed its output, before the context was ready. */
 export class EofError extends StreamError {
+  /** `ERR_EOF`. */
   override readonly code: string = "ERR_EOF";
 }
 
 /** The connect was given up because its router or broker was shut down. */
 export class CancelledError extends StreamError {
+  /** `ERR_CANCELLED`. */
   override readonly code: string = "ERR_CANCELLED";
 }
 
 /** A password was required and none given, or the one given was not accepted. */
 export class PasswordError extends StreamError {
+  /** `ERR_PASSWORD`. */
   override readonly code: string = "ERR_PASSWORD";
 }
 
 /** The target's host key is unknown or has changed. */
 export class HostKeyError extends StreamError {
+  /** `ERR_HOST_KEY`. */
   override readonly code: string = "ERR_HOST_KEY";
 }
 
 /** Misuse of a Select: empty, closed, or a source it does not hold. */
 export class SelectError extends MitogenError {
+  /** `ERR_SELECT`. */
   override readonly code: string = "ERR_SELECT";
 }
 

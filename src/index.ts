@@ -50,13 +50,13 @@ export {
 } from "./connection/unix-client.ts";
 export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
 export type { Arrived, FileData, FileLike } from "./core/arrived.ts";
-export type { BoundCalls } from "./core/bound-calls.ts";
+export type { BoundCalls, Streamable } from "./core/bound-calls.ts";
 export { Broker } from "./core/broker.ts";
 export { CallChain } from "./core/call-chain.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
 export type { ConnectionFacts, ContextDescription, LinkState } from "./core/describe.ts";
-export { type Callable, FunctionRef } from "./core/function-ref.ts";
+export type { Callable, FunctionRef } from "./core/function-ref.ts";
 export type { CallInFlight } from "./core/in-flight.ts";
 export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
 export { Message } from "./core/message.ts";
@@ -81,6 +81,7 @@ export {
   CallError,
   CancelledError,
   ChannelError,
+  type ConnectCode,
   type ConnectDetails,
   type ConnectStage,
   EofError,
@@ -100,11 +101,11 @@ export {
   type FileServiceOptions,
   type ServedMetadata,
 } from "./files/file-service.ts";
-export { type GetFileOptions, getFile } from "./files/get-file.ts";
+export { type FileSinkTarget, type GetFileOptions, getFile } from "./files/get-file.ts";
 export { PushFileService } from "./files/push-file-service.ts";
-export { type PutFileOptions, putFile } from "./files/put-file.ts";
+export { type FileSource, type PutFileOptions, putFile } from "./files/put-file.ts";
 export type { Progress, Transfer } from "./files/transfer.ts";
-export { ModuleError } from "./loader/module-error.ts";
+export { ModuleError, type ModuleErrorCode } from "./loader/module-error.ts";
 export type { ModuleExplanation, ModuleReader, ModuleState } from "./loader/module-explanation.ts";
 export type { ModuleName } from "./loader/module-name.ts";
 export type { ModulePattern } from "./loader/module-pattern.ts";

@@ -11,7 +11,7 @@ import { moduleFunctions } from "./module-functions.ts";
 import { runStream } from "./run-stream.ts";
 
 /** Adds chains and `currentCall()` to calls; answers what `import "mitogen"` gives of them in a child, and what callers' chains, streams and imports call. */
-export function callFeatures(
+export function callsInChild(
   router: CoreRouter,
   dispatcher: Dispatcher,
   loader: FunctionLoader,

@@ -2,6 +2,7 @@ import { callErrorFrom } from "../core/call-error.ts";
 import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
+import { printFunction } from "../core/print-function.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { type CallError, MitogenError, ProtocolError } from "../errors.ts";
 import { API } from "../loader/builtins.ts";
@@ -31,7 +32,7 @@ export type Perform = (refusal?: unknown) => Outcome | Promise<Outcome>;
 interface Target {
   readonly fn: AnyFunction;
   /** What `this` is inside. */
-  readonly receiver: unknown;
+  readonly owner: unknown;
 }
 
 /** Finds the functions that calls name. */
@@ -46,7 +47,7 @@ export interface FunctionLoader {
 
 const log = getLogger("mitogen.calls");
 /** A part of this library, by something that it exports. */
-const FEATURES: FunctionName = { module: API, path: ["econtext"] };
+const API_PART: FunctionName = { module: API, path: ["econtext"] };
 const MALFORMED: FunctionName = { module: "a malformed message", path: ["?"] };
 
 /**
@@ -123,7 +124,7 @@ export class Dispatcher {
     }
     this.#isLoading = true;
     const loader = this.#loader;
-    const ready = lacksFeatures ? loader.load(FEATURES) : Promise.resolve();
+    const ready = lacksFeatures ? loader.load(API_PART) : Promise.resolve();
     void ready
       .then(() => target ?? loader.load(call.name))
       .catch(failing)
@@ -150,7 +151,7 @@ export class Dispatcher {
     let value: unknown;
     try {
       if (refusal !== undefined) throw refusal;
-      value = target.fn.apply(target.receiver, call.args);
+      value = target.fn.apply(target.owner, call.args);
       if (!isThenable(value)) return this.answerCall(call, value);
     } catch (error) {
       return this.failCall(call, error);
@@ -171,7 +172,7 @@ export class Dispatcher {
       // Unless there is data that stands for it: src/wire/plain-form.ts.
       return this.#router.features
         ? fail()
-        : this.#loader.load(FEATURES).then(() => this.answerCall(call, value), fail);
+        : this.#loader.load(API_PART).then(() => this.answerCall(call, value), fail);
     }
     this.calls.delete(call);
     return undefined;
@@ -182,7 +183,8 @@ export class Dispatcher {
     const failure = callErrorFrom(error);
     const isQuiet = call.isQuiet || call.message.replyTo === 0;
     // That of a chain surfaces from its next call.
-    if (isQuiet && call.chain === null) log.error(`Call of ${printName(call.name)} failed: ${failure.stack}`);
+    if (isQuiet && call.chain === null)
+      log.error(`Call of ${printFunction(call.name)} failed: ${failure.stack}`);
     call.message.reply(isQuiet ? null : failure);
     return failure;
   }
@@ -197,7 +199,7 @@ function failing(error: unknown): Target {
     fn() {
       throw error;
     },
-    receiver: undefined,
+    owner: undefined,
   };
 }
 
@@ -218,8 +220,4 @@ function parseCall(message: Message): Call {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null && "then" in value;
-}
-
-function printName(name: FunctionName): string {
-  return `${name.path.join(".") || "default"} of ${name.module}`;
 }

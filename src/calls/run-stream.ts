@@ -1,3 +1,4 @@
+import { printPath } from "../core/print-function.ts";
 import type { Sender } from "../core/sender.ts";
 import type { RunningCall } from "./current-call.ts";
 import type { FunctionLoader } from "./dispatcher.ts";
@@ -14,9 +15,9 @@ export async function runStream(
   [module, path, args, sender]: [string, string[], unknown[], Sender],
 ): Promise<void> {
   const { signal } = call;
-  const { fn, receiver } = loader.lookUp({ module, path }) ?? (await loader.load({ module, path }));
+  const { fn, owner } = loader.lookUp({ module, path }) ?? (await loader.load({ module, path }));
   const waits = makeInterruptible(call, builtin);
-  const iterator = iteratorOf(await fn.apply(receiver, args), path);
+  const iterator = iteratorOf(await fn.apply(owner, args), path);
   const stop = async (): Promise<void> => {
     try {
       await iterator.return?.();
@@ -50,6 +51,6 @@ function iteratorOf(value: unknown, path: readonly string[]): Iterator<unknown> 
   const { [Symbol.asyncIterator]: makeAsync, [Symbol.iterator]: makeSync } = Object(value);
   const make = makeAsync ?? makeSync;
   if (typeof make === "function" && typeof value !== "string") return make.call(value);
-  const name = path.join(".") || "default";
+  const name = printPath(path);
   throw new TypeError(`Cannot stream ${name}: it returned nothing that can be iterated; use call()`);
 }

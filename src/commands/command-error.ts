@@ -26,6 +26,7 @@ export interface CommandFailure {
  * The message ends with the last lines of stderr, or of stdout if there is no stderr.
  */
 export class CommandError extends MitogenError {
+  /** `ERR_COMMAND`. */
   override readonly code: string = "ERR_COMMAND";
   /** The first sentence of the message: what failed, and why. */
   declare readonly summary: string;
@@ -33,12 +34,16 @@ export class CommandError extends MitogenError {
   declare readonly command: string;
   /** Null if a signal ended the command, or if it did not start. */
   readonly exitCode: number | null;
+  /** The signal that ended the command, `SIGTERM`; null if it ended by itself or did not start. */
   readonly signal: string | null;
   /** What the command printed, as text. It does not print with the error. */
   declare readonly stdout: string;
+  /** What the command wrote to stderr, as far as it was kept. Does not print by itself, and is not part of JSON. */
   declare readonly stderr: string;
+  /** Milliseconds from the start of the command to its end, by the clock of the context's machine. */
   readonly durationMs: number;
 
+  /** @internal */
   constructor(command: string, contextName: string, failure: CommandFailure) {
     const { why, cure, exitCode, signal, stdout, stderr, durationMs, cause } = failure;
     const summary = `Cannot run ${shortCommand(command)} in ${contextName}: ${why}`;

@@ -19,7 +19,9 @@ export interface RunResult<T extends string | Uint8Array = string> {
   readonly exitCode: number | null;
   /** `SIGTERM`; null if it ended by itself. */
   readonly signal: string | null;
+  /** What the command wrote to stdout. */
   readonly stdout: T;
+  /** What the command wrote to stderr. */
   readonly stderr: T;
   /** By the clock of the context's machine. */
   readonly durationMs: number;

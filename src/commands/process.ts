@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import type { CurrentCall } from "../calls/current-call.ts";
-import { endTree } from "../core/end-tree.ts";
-import { listProcesses } from "../core/process-tree.ts";
+import { endTree, killTrees } from "../core/end-tree.ts";
 import { Receiver } from "../core/receiver.ts";
-import { release } from "../core/release.ts";
+import { freeMemory } from "../core/release.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 
@@ -93,21 +92,6 @@ function killAtExit(child: ChildProcess): void {
   child.once("exit", () => running.delete(child.pid as number));
 }
 
-function killTrees(pids: ReadonlySet<number>): void {
-  if (pids.size === 0) return;
-  const all = listProcesses();
-  const found = all.filter(({ pid }) => pids.has(pid));
-  // Grows while it is walked.
-  for (const { pid } of found) found.push(...all.filter(({ parentPid }) => parentPid === pid));
-  for (const { pid } of found) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended, or is another user's.
-    }
-  }
-}
-
 /** What has become of a process's output. */
 interface Progress {
   chunks: number;
@@ -146,7 +130,7 @@ async function forward(stream: Readable, fd: 1 | 2, output: Sender, progress: Pr
       progress.sending += 1;
       await output.send([fd, bytes]);
       progress.sending -= 1;
-      release(bytes); // it was copied when it was sent
+      freeMemory(bytes); // it was copied when it was sent
     }
   } catch (error) {
     // Newer Nodes throw when the stream is destroyed.
@@ -162,7 +146,7 @@ async function feed(from: Receiver<Uint8Array>, stdin: Writable, closed: Promise
       // Node 12 forgets the callbacks of a stream that is destroyed.
       const written = new Promise<void>((resolve) => {
         stdin.write(bytes, () => {
-          release(bytes);
+          freeMemory(bytes);
           resolve();
         });
       });

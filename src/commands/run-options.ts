@@ -34,6 +34,7 @@ export interface RunOptions extends CommandOptions {
   /** Called with output as it comes: text, or bytes with `encoding: "buffer"`. The command waits for a promise that it returns. */
   // biome-ignore lint/suspicious/noExplicitAny: text or bytes
   readonly onStdout?: ((chunk: any) => unknown) | undefined;
+  /** The same for stderr. */
   // biome-ignore lint/suspicious/noExplicitAny: text or bytes
   readonly onStderr?: ((chunk: any) => unknown) | undefined;
   /**

@@ -7,6 +7,7 @@ import { type Command, parseCommand } from "./command.ts";
 import { CommandRun, type RunResult } from "./command-run.ts";
 import { LINES_OPTIONS, type LinesOptions, RUN_OPTIONS, type RunOptions } from "./run-options.ts";
 
+/** The type of {@link run}. */
 export interface Run {
   /**
    * Runs a command in `context` and waits for its end. `command` is a list of the program and its arguments, or a string that is split at spaces.
@@ -132,4 +133,5 @@ async function* linesOf(started: CommandRun, from: "stdout" | "stderr" | "all"):
   yield* take();
 }
 
+/** Runs commands in contexts: docs/commands.md. The type {@link Run} has the details. */
 export const run: Run = Object.assign(runCommand as never as Run, { lines });

@@ -6,6 +6,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 export interface BuildahOptions extends ConnectOptions {
   /** A working container: what `buildah from` answered. */
   readonly container: string;
+  /** The user or `user:group` in the container, `--user` of buildah-run(1); as the image says by default. */
   readonly username?: string | undefined;
   /** The client; `buildah` by default. */
   readonly buildahPath?: string | undefined;

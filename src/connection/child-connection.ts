@@ -12,7 +12,7 @@ import { show, takeOption } from "../core/options.ts";
 import { CancelledError, type ConnectStage, StreamError } from "../errors.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { messageOf } from "../wire/thrown.ts";
-import { connectFailure, type Failure, printCommand } from "./connect-failure.ts";
+import { type Failure, newConnectError, printCommand } from "./connect-failure.ts";
 import { Conversation } from "./conversation.ts";
 import { Countdown } from "./countdown.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
@@ -179,7 +179,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       new Conversation(dialogue, password, {
         type: (text) => tool.promptIn.write(`${text}\n`),
         fail: (verdict, cause) => this.fail({ ...verdict, cause }),
-        onAsking: (isAsking) => (isAsking ? this.#timer?.hold() : this.#timer?.release()),
+        onAsking: (isAsking) => (isAsking ? this.#timer?.pause() : this.#timer?.resume()),
       });
     tool.stdout.on("data", this.onStdout);
     tool.promptOut.on("data", this.onPromptOut);
@@ -347,7 +347,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (!this.finish()) return;
     this.#conversation?.end();
     const exit = this.#tool?.exit;
-    const error = connectFailure(failure, {
+    const error = newConnectError(failure, {
       stage: this.#stage,
       method: this.#method.name,
       argv: this.#argv,

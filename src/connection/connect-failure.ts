@@ -14,7 +14,7 @@ export interface Failure {
 }
 
 /** The error of a failed connect: one sentence with the reason and the cure, then the tool's last words. */
-export function connectFailure(
+export function newConnectError(
   { type, code, message, hint, cause }: Failure,
   known: Omit<ConnectDetails, "command">,
 ): Error {

@@ -25,80 +25,97 @@ import type { ThreadOptions } from "./thread.ts";
 
 const HANDLER_OPTIONS: OptionTable<HandlerOptions> = { ...RECEIVER_OPTIONS, service: flag };
 
-/** A router with connection methods: what the program's router and those of its contexts have in common. */
+/**
+ * A router with connection methods: what the program's router and those of its contexts have in common.
+ *
+ * A connection method resolves with the new context once that can be called. The context ends by its `shutdown()`, with the router, and
+ * with the context given as `via`. A method rejects with a TypeError or RangeError for wrong options, before anything is started; with a
+ * {@link StreamError} or one of its subclasses (PasswordError, HostKeyError, EofError) whose `details` say how far the connect came; with
+ * a TimeoutError after `timeoutMs` (30,000 by default); with a CancelledError if the router is shut down meanwhile.
+ */
 export abstract class ConnectingRouter extends CoreRouter {
+  /** @internal */
   protected abstract readonly connector: Connector;
 
-  /** Starts a context as a child process of this one, or of the context given as `via`. */
+  /** Starts a context as a child process of this one, or of the context given as `via`, as the same user: docs/connections.md#local */
   local(options: LocalOptions = {}): Promise<Context> {
     return this.connector.start("local", options);
   }
 
-  /** Starts a context on another machine with the real `ssh`, `~/.ssh/config` included. */
+  /** Starts a context on another machine with the real ssh(1), `~/.ssh/config` included: docs/connections.md#ssh */
   ssh(options: SshOptions): Promise<Context> {
     return this.connector.start("ssh", options);
   }
 
-  /** Becomes another user with sudo. */
+  /** Starts a context as another user with sudo(8): docs/connections.md#sudo */
   sudo(options: SudoOptions = {}): Promise<Context> {
     return this.connector.start("sudo", options);
   }
 
-  /** Becomes another user with su. */
+  /** Starts a context as another user with su(1): docs/connections.md#su */
   su(options: SuOptions = {}): Promise<Context> {
     return this.connector.start("su", options);
   }
 
-  /** Becomes another user with doas. */
+  /** Starts a context as another user with doas(1): docs/connections.md#doas */
   doas(options: DoasOptions = {}): Promise<Context> {
     return this.connector.start("doas", options);
   }
 
-  /** Enters a running Docker container, or runs one of an image for as long as the context lives. */
+  /**
+   * Starts a context in a running Docker container with docker-exec(1), or, given an `image`, in a new container that docker-run(1) removes
+   * when the context ends: docs/connections.md#docker
+   */
   docker(options: DockerOptions): Promise<Context> {
     return this.connector.start("docker", options);
   }
 
+  /** The same as {@link docker} with podman-exec(1) and podman-run(1): docs/connections.md#podman */
   podman(options: PodmanOptions): Promise<Context> {
     return this.connector.start("podman", options);
   }
 
+  /** Starts a context in a working container, one that `buildah from` has made, with buildah-run(1). */
   buildah(options: BuildahOptions): Promise<Context> {
     return this.connector.start("buildah", options);
   }
 
+  /** Starts a context in a container of a Kubernetes pod with `kubectl exec`. The kubeconfig of this user says which cluster. */
   kubectl(options: KubectlOptions): Promise<Context> {
     return this.connector.start("kubectl", options);
   }
 
+  /** Starts a context in a running container of classic LXC with lxc-attach(1). */
   lxc(options: LxcOptions): Promise<Context> {
     return this.connector.start("lxc", options);
   }
 
+  /** Starts a context in a running LXD instance with `lxc exec`, LXD's own client. */
   lxd(options: LxdOptions): Promise<Context> {
     return this.connector.start("lxd", options);
   }
 
+  /** Starts a context in a running Incus instance with `incus exec`. */
   incus(options: IncusOptions): Promise<Context> {
     return this.connector.start("incus", options);
   }
 
-  /** Enters a FreeBSD jail. */
+  /** Starts a context in a FreeBSD jail with jexec(8). */
   jail(options: JailOptions): Promise<Context> {
     return this.connector.start("jail", options);
   }
 
-  /** Enters the namespaces of a container with nsenter, whatever manages it. */
+  /** Starts a context in the namespaces of a container with nsenter(1), for tools that cannot run commands themselves. Needs root. */
   setns(options: SetnsOptions): Promise<Context> {
     return this.connector.start("setns", options);
   }
 
-  /** Starts a context with any command line. */
+  /** Starts a context with any command that runs its further arguments: docs/connections.md#exec */
   exec(options: ExecOptions): Promise<Context> {
     return this.connector.start("exec", options);
   }
 
-  /** Starts a context as a thread of this process, or of the process of the context given as `via`. */
+  /** Starts a context as a worker thread of this process, or of the process of the context given as `via`: docs/connections.md#thread */
   thread(options: ThreadOptions = {}): Promise<Context> {
     return this.connector.start("thread", options);
   }
@@ -115,6 +132,7 @@ export abstract class ConnectingRouter extends CoreRouter {
     return new KeptContext(this, connect, options);
   }
 
+  /** @internal */
   override addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
     const what = "add a handler";
     return super.addHandler(
@@ -126,10 +144,12 @@ export abstract class ConnectingRouter extends CoreRouter {
   /** Ends the contexts started through this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
   abstract shutdown(): Promise<void>;
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
 
+  /** @internal */
   override async shutdownContext(context: Context, wait: boolean): Promise<void> {
     if (context.goneReason !== undefined) return;
     const ended = this.endContext(context);
@@ -139,20 +159,20 @@ export abstract class ConnectingRouter extends CoreRouter {
     this.broker.release();
   }
 
-  /** Ends it, hung or not; resolves when it is gone. Never rejects. */
+  /** Ends it, hung or not; resolves when it is gone. Never rejects. @internal */
   protected abstract endContext(context: Context): Promise<void>;
 
-  /** Its process is its parent's: only that can end it if it hangs, and knows when it is reaped. */
+  /** Its process is its parent's: only that can end it if it hangs, and knows when it is reaped. @internal */
   protected async endThrough(parent: Context, context: Context): Promise<void> {
     await this.connector.endBehind(parent, context.contextId);
   }
 
-  /** What `super.shutdownContext` does, for subclasses' methods. */
+  /** What `super.shutdownContext` does, for subclasses' methods. @internal */
   protected endByMessage(context: Context): Promise<void> {
     return super.shutdownContext(context, true);
   }
 
-  /** Whether one is the other or above it, as far as this router knows the tree. */
+  /** Whether one is the other or above it, as far as this router knows the tree. @internal */
   protected isAtOrAbove(contextId: number, belowId: number): boolean {
     let context: Context | undefined = this.contextById(belowId);
     while (context !== undefined && context.contextId !== contextId) context = context.via;

@@ -10,6 +10,7 @@ import { secret } from "../core/option-types.ts";
 import { misuse, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { CancelledError, ProtocolError, StreamError, TimeoutError } from "../errors.ts";
+import { Slots } from "../service/slots.ts";
 import { encodeValue } from "../wire/encoder.ts";
 import { hide } from "../wire/error-value.ts";
 import { Handle } from "../wire/handles.ts";
@@ -27,7 +28,6 @@ import {
   readConnectOptions,
 } from "./method.ts";
 import type { ConnectRequest } from "./parent-role.ts";
-import { Semaphore } from "./semaphore.ts";
 
 /** What differs between the router of the program and that of a context. */
 export interface ConnectorHost {
@@ -43,7 +43,7 @@ export interface ConnectorHost {
   /** An id for a child of the context `parentId`, which from then on may be asked to start it. */
   allocateId(parentId: number): number | Promise<number>;
   /** The connect is over, either way: from now on nobody can claim the id. */
-  releaseId?(contextId: number): void;
+  giveBackId?(contextId: number): void;
   /** Starts a child of this process; absent in a context, whose broker thread is asked like any other context. */
   startHere?(
     method: string | ConnectionMethod,
@@ -95,7 +95,7 @@ interface Pending {
 export class Connector {
   readonly #router: CoreRouter;
   readonly #host: ConnectorHost;
-  readonly #connects: Semaphore;
+  readonly #connects: Slots;
   readonly #pending: Map<number, Pending> = new Map();
   readonly #started: Map<number, Context> = new Map();
   readonly #threads: Set<number> = new Set();
@@ -103,7 +103,7 @@ export class Connector {
   constructor(router: CoreRouter, host: ConnectorHost) {
     this.#router = router;
     this.#host = host;
-    this.#connects = new Semaphore(host.concurrency);
+    this.#connects = new Slots(host.concurrency);
     router.lossListeners.push((contextIds) => {
       for (const id of contextIds) {
         this.#started.delete(id);
@@ -184,7 +184,7 @@ export class Connector {
     if (method === "thread") this.#threads.add(contextId);
     const forget = (): void => {
       this.#pending.delete(contextId);
-      this.#host.releaseId?.(contextId);
+      this.#host.giveBackId?.(contextId);
     };
     const { startHere } = this.#host;
     const isHere = via === undefined && startHere !== undefined;
@@ -283,13 +283,13 @@ export class Connector {
     };
     const handle = this.#router.addHandler(
       (message) => {
-        time.hold();
+        time.pause();
         answer(message)
           .catch((cause) => {
             offer.failure = { cause };
             this.#router.answerDead(message, oneLine(messageOf(cause)));
           })
-          .finally(() => time.release());
+          .finally(() => time.resume());
       },
       { respondent: parent, service: true },
     );

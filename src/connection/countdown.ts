@@ -1,7 +1,7 @@
 import { startTimer } from "../core/wait.ts";
 
 /** How long a countdown stands still at most: a person may take so long to type a password. */
-const MAX_HOLD_MS = 10 * 60_000;
+const MAX_PAUSE_MS = 10 * 60_000;
 
 /** The time of a connect. It stands still while the program gets a password, which may be a person who types it. */
 export class Countdown {
@@ -9,25 +9,25 @@ export class Countdown {
   #leftMs: number;
   #startedAt = Date.now();
   #timer: NodeJS.Timeout | undefined;
-  #holds = 0;
+  #pauses = 0;
   #isOver = false;
 
-  /** Calls `onTime` once, after `ms` that were not held, or when it is held for too long. */
+  /** Calls `onTime` once, after `ms` in which it did not stand still, or when it stands still for too long. */
   constructor(ms: number, onTime: () => void) {
     this.#leftMs = ms;
     this.#onTime = onTime;
     this.start(ms);
   }
 
-  /** Stands still from now on, until it is released as often as it is held. */
-  hold(): void {
-    if (++this.#holds > 1) return;
+  /** Stands still from now on, until {@link resume} was called as often as this. */
+  pause(): void {
+    if (++this.#pauses > 1) return;
     this.#leftMs = Math.max(0, this.#leftMs - (Date.now() - this.#startedAt));
-    this.start(MAX_HOLD_MS);
+    this.start(MAX_PAUSE_MS);
   }
 
-  release(): void {
-    if (--this.#holds === 0) this.start(this.#leftMs);
+  resume(): void {
+    if (--this.#pauses === 0) this.start(this.#leftMs);
   }
 
   stop(): void {

@@ -7,9 +7,9 @@ import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.doas()`. */
 export interface DoasOptions extends PasswordOptions {
-  /** Who to become; `root` by default. */
+  /** The user to become, doas(1); `root` by default. */
   readonly username?: string | undefined;
-  /** `doas` by default. */
+  /** The tool; `doas` by default. */
   readonly doasPath?: string | undefined;
   /** The end of its question, whatever its case; by default a colon behind "password" in one of many languages. */
   readonly passwordPrompt?: string | undefined;

@@ -4,6 +4,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.docker()`: a running container, or an image to start one of. */
 export interface DockerOptions extends ConnectOptions {
+  /** The name or id of a running container. Give this or `image`, not both. */
   readonly container?: string | undefined;
   /** A container is made of it, which is removed when the context ends. */
   readonly image?: string | undefined;

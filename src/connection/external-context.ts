@@ -14,6 +14,7 @@ export interface ExternalContext {
   readonly router: Router;
   /** The context this code runs in. */
   readonly context: Context;
+  /** The context that started this one. */
   readonly parent: Context;
   /** Nearest first, ending with the master, 0. */
   readonly parentIds: readonly number[];

@@ -3,6 +3,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.incus()`. */
 export interface IncusOptions extends ConnectOptions {
+  /** The name of a running instance. */
   readonly container: string;
   /** The client; `incus` by default. */
   readonly incusPath?: string | undefined;

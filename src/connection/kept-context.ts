@@ -80,6 +80,7 @@ export class KeptContext {
   #isEnded = false;
   #endPause: (() => void) | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter, connect: () => Promise<Context>, given: KeepOptions = {}) {
     const what = "keep a context";
     const defaults = { retries: 5, backoffMs: 1000, maxBackoffMs: 30_000, whileDown: "wait" } as const;
@@ -94,6 +95,7 @@ export class KeptContext {
     return this.isConnected ? this.#context : undefined;
   }
 
+  /** Whether there is a context now that can be reached, as far as this process knows. */
   get isConnected(): boolean {
     return this.#context?.isConnected === true;
   }
@@ -127,6 +129,7 @@ export class KeptContext {
     await this.#context?.shutdown();
   }
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { callFeatures } from "../calls/call-features.ts";
+import { callsInChild } from "../calls/call-features.ts";
 import { Dispatcher, type FunctionLoader } from "../calls/dispatcher.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { API, isBuiltin } from "../loader/builtins.ts";
@@ -14,7 +14,7 @@ type Target = ReturnType<typeof findFunction>;
  */
 export function acceptCalls(router: CoreRouter): void {
   const loader = new LocalFunctions();
-  loader.library = callFeatures(router, new Dispatcher(router, loader), loader, ownRequire());
+  loader.library = callsInChild(router, new Dispatcher(router, loader), loader, ownRequire());
 }
 
 /** Functions of this program itself. */

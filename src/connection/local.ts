@@ -1,6 +1,7 @@
 import type { ConnectOptions, LibraryMethod } from "./method.ts";
 import { OWN_NODE } from "./own-node.ts";
 
+/** Options of `router.local()`: those of every method. */
 export type LocalOptions = ConnectOptions;
 
 /** A child process on this machine, as this user, with this process's environment and working directory. */

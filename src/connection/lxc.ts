@@ -3,6 +3,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.lxc()`. */
 export interface LxcOptions extends ConnectOptions {
+  /** The name of a running container. */
   readonly container: string;
   /** The client; `lxc-attach` by default. */
   readonly lxcAttachPath?: string | undefined;

@@ -3,6 +3,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.lxd()`. */
 export interface LxdOptions extends ConnectOptions {
+  /** The name of a running container. */
   readonly container: string;
   /** The client; `lxc` by default. */
   readonly lxcPath?: string | undefined;

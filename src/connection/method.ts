@@ -53,12 +53,13 @@ export interface BootLine {
   readonly nonce: string;
   /** The tool will have a controlling terminal, with its diagnostics and its questions on it; stdin and stdout stay pipes. */
   readonly hasTerminal: boolean;
-  /** The tool has failed before and said nothing: it may be asked to say more. */
+  /** The tool has failed before and said nothing: it may be asked to say more. @internal */
   readonly wasSilent?: boolean;
 }
 
 /** What went wrong, read from the tool's own words. */
 export interface Verdict {
+  /** The class of the error to throw. */
   readonly type: typeof StreamError | typeof PasswordError | typeof HostKeyError;
   /** The error's `code`, in place of that of its class. */
   readonly code?: ConnectCode | undefined;
@@ -109,6 +110,7 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
   /**
    * Whether the tool is too old for an argument that this method adds by itself, by the complete lines that came: it is started again at
    * once, with an argv that has to do without.
+   * @internal
    */
   startsAgain?(lines: readonly string[], argv: readonly string[]): boolean;
   /** Whether the other side was too busy to listen, by the complete lines that came: the connect is tried again. */

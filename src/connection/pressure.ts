@@ -26,7 +26,7 @@ export class Pressure {
   constructor(router: FrameRouter, holdMs: number = MAX_HOLD_MS) {
     this.#holdMs = holdMs;
     router.onBackedUp = (out, from) => this.note(out, from?.kind === "child" ? from : out);
-    router.onDrained = (peer) => this.release(peer);
+    router.onDrained = (peer) => this.letAllGo(peer);
   }
 
   private note(out: Peer, filler: Peer): void {
@@ -55,7 +55,7 @@ export class Pressure {
     for (const filler of this.#held.get(out) ?? []) if (filler !== out) this.letGo(filler, out);
   }
 
-  private release(out: Peer): void {
+  private letAllGo(out: Peer): void {
     const held = this.#held.get(out);
     if (held === undefined) return;
     clearTimeout(this.#timers.get(out));

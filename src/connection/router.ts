@@ -32,6 +32,7 @@ import { reaper } from "./reaper.ts";
 import type { RouterStats } from "./stats.ts";
 import { NO_TRAFFIC } from "./traffic.ts";
 
+/** Options of a {@link Router}. */
 export interface RouterOptions {
   /** The largest message in bytes; 128 MiB by default. Inherited by every context. */
   readonly maxMessageBytes?: number;
@@ -83,6 +84,7 @@ let startHere: StartHere | undefined;
 export class Router extends ConnectingRouter {
   /** Serves this program's modules to its contexts. */
   readonly modules: ModuleResponder;
+  /** @internal */
   protected override readonly connector: Connector;
   readonly #ownsBroker: boolean;
   readonly #keepaliveMs: number;
@@ -189,16 +191,18 @@ export class Router extends ConnectingRouter {
     return this.#ownsBroker ? this.broker.shutdown() : this.closeAll();
   }
 
+  /** @internal */
   override routeFrame(frame: Frame, from?: Peer): void {
     if (this.#shortWays?.takeFrame(frame, from) !== true) super.routeFrame(frame, from);
   }
 
+  /** @internal */
   override delRoutes(contextIds: readonly number[], reason: string): void {
     this.#shortWays?.forget(contextIds);
     super.delRoutes(contextIds, reason);
   }
 
-  /** For listeners: what its shutdown closes first. Returns what forgets it. Throws a CancelledError after the shutdown. */
+  /** For listeners: what its shutdown closes first. Returns what forgets it. Throws a CancelledError after the shutdown. @internal */
   own(closable: Closable, what: string): () => void {
     if (this.#shutdown !== undefined) {
       throw new CancelledError(`Cannot ${what}: the router has been shut down`);
@@ -207,17 +211,17 @@ export class Router extends ConnectingRouter {
     return () => this.#owned.delete(closable);
   }
 
-  /** For listeners: has this program take calls, by `start`, from now on. */
+  /** For listeners: has this program take calls, by `start`, from now on. @internal */
   takeCalls(start: () => void): void {
     if (!this.#takesCalls) start();
     this.#takesCalls = true;
   }
 
-  /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. */
+  /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. @internal */
   admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
     const contextId = this.#ids.allocate(this.contextId);
     // It has its link; nobody is to claim it.
-    this.#ids.release(contextId);
+    this.#ids.giveBack(contextId);
     const context = new Context(this, contextId, name);
     this.adopt(context);
     link.send(greet(contextId));
@@ -225,6 +229,7 @@ export class Router extends ConnectingRouter {
     return context;
   }
 
+  /** @internal */
   protected override async endContext(context: Context): Promise<void> {
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect(context);
     if (this.#children?.has(context.contextId)) await this.#children.end(context.contextId);
@@ -244,7 +249,7 @@ export class Router extends ConnectingRouter {
         this.modules.sendParentRole(parentId);
         return this.#ids.allocate(parentId);
       },
-      releaseId: (contextId) => this.#ids.release(contextId),
+      giveBackId: (contextId) => this.#ids.giveBack(contextId),
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);

@@ -5,19 +5,25 @@ import { quoteForSh } from "./shell-quote.ts";
 
 /** Options of `router.setns()`. */
 export interface SetnsOptions extends ConnectOptions {
+  /** The name or id of a running container, as its `kind` knows it. */
   readonly container: string;
   /** Who runs the container, and so knows its process. */
   readonly kind: "docker" | "podman" | "lxc" | "lxd" | "incus" | "machinectl";
   /** A user of the container, `root` by default. Its supplementary groups are not set. */
   readonly username?: string | undefined;
+  /** The client; `docker` by default. */
   readonly dockerPath?: string | undefined;
+  /** The client; `podman` by default. */
   readonly podmanPath?: string | undefined;
-  /** LXD's client. */
+  /** LXD's client; `lxc` by default. */
   readonly lxcPath?: string | undefined;
-  /** Of classic LXC. */
+  /** lxc-info(1) of classic LXC; `lxc-info` by default. */
   readonly lxcInfoPath?: string | undefined;
+  /** The client; `incus` by default. */
   readonly incusPath?: string | undefined;
+  /** machinectl(1); `machinectl` by default. */
   readonly machinectlPath?: string | undefined;
+  /** nsenter(1); `nsenter` by default. */
   readonly nsenterPath?: string | undefined;
 }
 

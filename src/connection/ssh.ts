@@ -4,6 +4,7 @@ import {
   integer,
   oneOf,
   password,
+  renamed,
   required,
   target,
   text,
@@ -16,8 +17,11 @@ import { isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.ssh()`. Whatever is not given is as ssh_config(5) says, for the real `ssh` is used. */
 export interface SshOptions extends PasswordOptions {
+  /** A name, an address, or a `Host` of ssh_config(5). */
   readonly hostname: string;
+  /** The account there, ssh(1) `-l`; as ssh_config says by default. */
   readonly username?: string | undefined;
+  /** The TCP port, 1 to 65535, ssh(1) `-p`; as ssh_config says by default. */
   readonly port?: number | undefined;
   /** The client; `ssh` by default. */
   readonly sshPath?: string | undefined;
@@ -36,13 +40,19 @@ export interface SshOptions extends PasswordOptions {
   readonly identitiesOnly?: boolean | undefined;
   /** Off by default: payload and modules are compressed already. */
   readonly compression?: boolean | undefined;
-  /** Short for the three below: false turns it off, an object changes its figures. */
+  /** Short for the three options below: false turns keepalive off, an object changes its figures. */
   readonly keepalive?: boolean | { readonly count?: number; readonly intervalSeconds?: number } | undefined;
-  /** Notice a dead peer; true by default. False leaves it to ssh_config. */
+  /** Whether ssh itself probes the peer; true by default. False leaves that to ssh_config. */
   readonly keepaliveEnabled?: boolean | undefined;
-  /** How many probes may stay unanswered; 3 by default. */
+  /** How many probes may stay unanswered, `ServerAliveCountMax` of ssh_config(5); 3 by default. */
   readonly keepaliveCount?: number | undefined;
-  /** Seconds between them; 15 by default. */
+  /** Whole seconds between two probes, `ServerAliveInterval` of ssh_config(5); 15 by default, 0 sends none. */
+  readonly keepaliveIntervalSeconds?: number | undefined;
+  /**
+   * The old name of `keepaliveIntervalSeconds`. It still works, with one process warning (`MITOGEN_DEP0001`).
+   *
+   * @deprecated Use `keepaliveIntervalSeconds`.
+   */
   readonly keepaliveInterval?: number | undefined;
   /** 1 to 3: `-v` that often; its lines are logged at DEBUG. */
   readonly sshDebugLevel?: number | undefined;
@@ -108,7 +118,8 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     keepalive,
     keepaliveEnabled: flag,
     keepaliveCount: count,
-    keepaliveInterval: seconds,
+    keepaliveIntervalSeconds: seconds,
+    keepaliveInterval: renamed(seconds, "keepaliveIntervalSeconds"),
     sshDebugLevel: integer(0, 3),
   },
   nodeCommand: [],
@@ -130,10 +141,10 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     const { keepalive = true } = options;
     if (options.keepaliveEnabled ?? keepalive !== false) {
       const { count = 3, intervalSeconds = 15 } = typeof keepalive === "object" ? keepalive : {};
-      const { keepaliveCount = count, keepaliveInterval = intervalSeconds } = options;
+      const { keepaliveCount = count, keepaliveIntervalSeconds = intervalSeconds } = options;
       argv.push(
         "-o",
-        `ServerAliveInterval=${keepaliveInterval}`,
+        `ServerAliveInterval=${keepaliveIntervalSeconds}`,
         "-o",
         `ServerAliveCountMax=${keepaliveCount}`,
       );

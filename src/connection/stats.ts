@@ -6,14 +6,19 @@ export interface RouterStats extends ModuleStats {
   uptimeMs: number;
   /** Children of this process connected now, and in all. */
   contextCount: number;
+  /** Children of this process that were ever connected. */
   connectCount: number;
   /** Connects that failed, and milliseconds in which connects were under way, wherever in the tree. */
   failedConnectCount: number;
+  /** Milliseconds in which connects were under way, wherever in the tree. */
   connectMs: number;
   /** Over the links to children of this process; bytes with the bootstrap. Links to threads are not counted. */
   messagesSent: number;
+  /** Messages from children of this process. Those of threads are not counted. */
   messagesReceived: number;
+  /** Bytes to children of this process, with the bootstrap. Those of threads are not counted. */
   bytesSent: number;
+  /** Bytes from children of this process. Those of threads are not counted. */
   bytesReceived: number;
 }
 

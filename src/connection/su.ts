@@ -6,9 +6,9 @@ import { endsWithPrompt, isPasswordPrompt } from "./password-prompt.ts";
 
 /** Options of `router.su()`. */
 export interface SuOptions extends PasswordOptions {
-  /** Who to become; `root` by default. */
+  /** The user to become, su(1); `root` by default. */
   readonly username?: string | undefined;
-  /** `su` by default. */
+  /** The tool; `su` by default. */
   readonly suPath?: string | undefined;
   /** The end of su's question, whatever its case; by default a colon behind "password" in one of many languages. */
   readonly passwordPrompt?: string | undefined;

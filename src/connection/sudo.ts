@@ -8,23 +8,23 @@ import { parseSudoArgs } from "./sudo-args.ts";
 
 /** What can be said as an option, and in `sudoArgs`. */
 export interface SudoFlags {
-  /** Who to become; `root` by default. */
+  /** The user to become, sudo(8) `-u`; `root` by default. */
   readonly username?: string | undefined;
-  /** `-E`: keep this environment. */
+  /** Whether the target gets the environment of the context that runs sudo, `-E`; false by default. */
   readonly preserveEnv?: boolean | undefined;
-  /** `-H`: HOME is the target user's. */
+  /** Whether HOME becomes the target user's home, `-H`; false by default. */
   readonly setHome?: boolean | undefined;
-  /** `-i`: through the target user's login shell, with its profile. */
+  /** Whether node is started through the target user's login shell and its profile, `-i`; false by default. */
   readonly login?: boolean | undefined;
-  /** `-r` */
+  /** The SELinux role of the new process, `-r`. */
   readonly selinuxRole?: string | undefined;
-  /** `-t` */
+  /** The SELinux type of the new process, `-t`. */
   readonly selinuxType?: string | undefined;
 }
 
 /** Options of `router.sudo()`. */
 export interface SudoOptions extends SudoFlags, PasswordOptions {
-  /** `sudo` by default. */
+  /** The tool; `sudo` by default. */
   readonly sudoPath?: string | undefined;
   /** The end of a PAM module's own question, whatever its case; sudo's question is always known. */
   readonly passwordPrompt?: string | undefined;

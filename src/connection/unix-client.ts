@@ -12,7 +12,7 @@ import { hasParentAuthority } from "../core/policy.ts";
 import { CoreRouter, type FunctionName, type Functions } from "../core/router.ts";
 import { watchBounds } from "../core/wait.ts";
 import { StreamError } from "../errors.ts";
-import { referenceClass, referenceFunction } from "../loader/function-reference.ts";
+import { nameClass, nameFunction } from "../loader/function-reference.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { decodeValue } from "../wire/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
@@ -23,6 +23,7 @@ import { TracedLink } from "./traced-link.ts";
 import { formatHello } from "./unix-handshake.ts";
 import { checkSocket, socketError, textOf } from "./unix-socket.ts";
 
+/** Options of {@link connect}. */
 export interface UnixConnectOptions {
   /** How long the listener may take to answer, in milliseconds; 10,000 by default. */
   readonly timeoutMs?: number | undefined;
@@ -30,6 +31,7 @@ export interface UnixConnectOptions {
 
 /** What {@link connect} gives. */
 export interface UnixConnection {
+  /** This program's router in the tree of the listener; its `shutdown` ends the connection. */
   readonly router: ClientRouter;
   /** The listening program. */
   readonly context: Context;
@@ -57,6 +59,7 @@ export class ClientRouter extends CoreRouter {
   readonly #link: TracedLink;
   readonly #context: Context;
 
+  /** @internal */
   constructor(link: TracedLink, config: ClientConfig) {
     super(new Broker(), config);
     this.#link = link;
@@ -86,7 +89,7 @@ export class ClientRouter extends CoreRouter {
     this.attach(link, config.parentIds[0] as number, "parent");
   }
 
-  /** The listening program. */
+  /** The listening program. @internal */
   get listener(): Context {
     return this.#context;
   }
@@ -96,6 +99,7 @@ export class ClientRouter extends CoreRouter {
     return this.broker.shutdown();
   }
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
@@ -174,7 +178,7 @@ function routerOf(frame: Frame, link: TracedLink): ClientRouter {
 /** Functions are looked up where they are called, in the same files. */
 const localFunctions: Functions = {
   nameOf(fn, isClass): FunctionName {
-    const name = isClass === true ? referenceClass(fn) : referenceFunction(fn);
+    const name = isClass === true ? nameClass(fn) : nameFunction(fn);
     if (name.module.startsWith("file:") && isMain({ filename: fileURLToPath(name.module) })) {
       throw new TypeError(
         `Cannot call function '${fn.name}' in the listening program: it is in this program's entry script, which would run there; move it into a module of its own`,

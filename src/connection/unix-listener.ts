@@ -13,6 +13,7 @@ import { TracedLink } from "./traced-link.ts";
 import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts";
 import { listenAt, temporarySocketPath } from "./unix-socket.ts";
 
+/** Options of {@link listen}. */
 export interface ListenOptions {
   /** Where the socket is made; a new name in the folder for temporary files by default. */
   readonly path?: string | undefined;
@@ -54,7 +55,9 @@ export function listen(router: Router, options: ListenOptions = {}): UnixListene
   return new UnixListener(router, path);
 }
 
+/** A Unix socket at which other programs of this user may {@link connect}. Made by {@link listen}. */
 export class UnixListener {
+  /** The path of the socket. */
   readonly path: string;
   readonly #router: Router;
   readonly #server: Server;
@@ -63,7 +66,7 @@ export class UnixListener {
   readonly #undo: (() => void)[];
   #closed: Promise<void> | undefined;
 
-  /** See {@link listen}. */
+  /** See {@link listen}. @internal */
   constructor(router: Router, path: string) {
     this.path = path;
     this.#router = router;
@@ -85,6 +88,7 @@ export class UnixListener {
     return this.#closed;
   }
 
+  /** The same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -2,9 +2,13 @@
 
 /** What `fs.Stats`, `fs.BigIntStats` and `fs.Dirent` have in common. */
 export interface FileLike {
+  /** As in `fs.Stats`. */
   isFile(): boolean;
+  /** As in `fs.Stats`. */
   isDirectory(): boolean;
+  /** As in `fs.Stats`. */
   isSymbolicLink(): boolean;
+  /** As in `fs.Stats`. */
   isFIFO(): boolean;
 }
 

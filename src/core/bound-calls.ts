@@ -9,6 +9,7 @@ import { stream } from "./stream.ts";
 
 /** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
 export interface BoundCalls {
+  /** Like `Context.call`, within the bounds. */
   call<F extends FileFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
@@ -18,6 +19,7 @@ export interface BoundCalls {
     ...args: A
   ): Promise<Awaited<ResultOf<F, A>>>;
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
+  /** Like `Context.callAsync`. When a bound is reached, the receiver ends with a TimeoutError or the signal's reason. */
   callAsync<F extends FileFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
@@ -27,8 +29,10 @@ export interface BoundCalls {
     ...args: A
   ): Receiver<Awaited<ResultOf<F, A>>>;
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
+  /** Like `Context.callNoReply`. A call that has not started when a bound is reached never does. */
   callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
+  /** Like `Context.stream`. `timeoutMs` bounds the wait for each value, `signal` the whole stream. */
   stream<A extends readonly unknown[], T extends FileLike>(
     fn: Callable<A, Streamable<T>>,
     ...args: A

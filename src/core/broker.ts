@@ -18,7 +18,7 @@ export class Broker {
   readonly #closables: Set<Closable> = new Set();
   #shutdown: Promise<void> | undefined;
 
-  /** True once shutdown was asked for; nothing new is started from then on. */
+  /** True once shutdown was asked for; nothing new is started from then on. @internal */
   get isShutDown(): boolean {
     return this.#shutdown !== undefined;
   }
@@ -29,21 +29,23 @@ export class Broker {
     return this.#shutdown;
   }
 
+  /** The same as {@link shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
 
-  /** Registers what shutdown must end; returns the function that forgets it. */
+  /** Registers what shutdown must end; returns the function that forgets it. @internal */
   own(closable: Closable): () => void {
     this.#closables.add(closable);
     return () => this.#closables.delete(closable);
   }
 
-  /** Keeps the program alive until the matching {@link release}: somebody waits. */
+  /** Keeps the program alive until the matching {@link release}: somebody waits. @internal */
   hold(): void {
     this.#keepAlive.hold();
   }
 
+  /** @internal */
   release(): void {
     this.#keepAlive.release();
   }

@@ -28,6 +28,7 @@ let lastId = 0;
  * ```
  */
 export class CallChain implements BoundCalls {
+  /** The context that runs the calls. */
   readonly context: Context;
   /** Like `Context.call`, in its turn. */
   readonly call: BoundCalls["call"];
@@ -42,6 +43,7 @@ export class CallChain implements BoundCalls {
   #isOpen = false;
   #link: ChainLink;
 
+  /** @internal */
   constructor(context: Context) {
     this.context = context;
     this.#link = this.newLink();

@@ -7,12 +7,13 @@ import { apiRef } from "./api-ref.ts";
 import { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import type { ChainLink } from "./outbox.ts";
+import { printFunction } from "./print-function.ts";
 import type { FunctionName } from "./router.ts";
 import { Sender } from "./sender.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** The part of this library that contexts and senders take, src/core/features.ts. */
-const FEATURES: FunctionName = apiRef();
+const API_PART: FunctionName = apiRef();
 
 export type AnyCallable = Callable<readonly unknown[], unknown>;
 
@@ -34,8 +35,8 @@ export function nameOf(context: Context, fn: AnyCallable): FunctionName {
   return context.router.functions.nameOf(fn as (...args: never[]) => unknown);
 }
 
-export function printCall({ module, path }: FunctionName, context: Context): string {
-  return `${path.join(".") || "default"} of ${module} in ${context.name}`;
+export function printCall(name: FunctionName, context: Context): string {
+  return `${printFunction(name)} in ${context.name}`;
 }
 
 /** [chain, module, path, arguments, quiet?]; the arguments are read now, later changes to them do not travel. */
@@ -50,7 +51,7 @@ export function encodeCall(
   const { router } = context;
   const { functions, limits } = router;
   // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
-  if (args.some(isReference)) void functions.prepare(context, FEATURES);
+  if (args.some(isReference)) void functions.prepare(context, API_PART);
   if (chain === undefined && !isQuiet) {
     return encodeValue(args, { what, limits, router, head: headOf(name) });
   }

@@ -6,6 +6,7 @@ import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
 import type { WaitOptions } from "./wait.ts";
 
+/** Options of a {@link Channel}. */
 export interface ChannelOptions extends ReceiverOptions {
   /** Where to send to. */
   readonly context: Context;
@@ -30,6 +31,7 @@ const CHANNEL_OPTIONS: OptionTable<ChannelOptions> = {
  * ```
  */
 export class Channel<T = unknown> extends Receiver<T> {
+  /** The sending end, to the other channel's handle. */
   readonly sender: Sender<T>;
 
   constructor(router: CoreRouter, given: ChannelOptions) {

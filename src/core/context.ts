@@ -24,17 +24,22 @@ import type { WaitOptions } from "./wait.ts";
  * result, and is the same object again when it comes home.
  */
 export class Context {
+  /** Its id, the same everywhere in the tree. The program itself is 0. */
   readonly contextId: number;
+  /** Made of the method and the target, `ssh.web1`, unless the connect was given a `name`. */
   readonly name: string;
+  /** The router of this process that reaches it. */
   readonly router: CoreRouter;
+  /** The context that it was started from; absent for a child of this process. */
   readonly via?: Context;
-  /** Why it can no longer be reached, once it cannot. */
+  /** Why it can no longer be reached, once it cannot. @internal */
   goneReason: string | undefined;
-  /** The turn of the last call that had to wait for its modules; calls leave in order. */
+  /** The turn of the last call that had to wait for its modules; calls leave in order. @internal */
   outbox: Promise<void> | undefined;
-  /** Told why, once: src/core/disconnect.ts. */
+  /** Told why, once: src/core/disconnect.ts. @internal */
   goneListeners: Set<(reason: string) => void> | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter, contextId: number, name: string, via?: Context) {
     this.router = router;
     this.contextId = contextId;
@@ -221,12 +226,12 @@ export class Context {
     return this.features.onDisconnect(this, fn);
   }
 
-  /** Sends a value to a handle there and waits for its answer. */
+  /** Sends a value to a handle there and waits for its answer. @internal */
   request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown> {
     return this.features.request(this, handle, value, options);
   }
 
-  /** Called by the router when it is gone. */
+  /** Called by the router when it is gone. @internal */
   markGone(reason: string): void {
     if (this.goneReason !== undefined) return;
     this.goneReason = reason;
@@ -237,6 +242,7 @@ export class Context {
     return this.router.requireFeatures();
   }
 
+  /** `Context(1, 'ssh.web1')`. */
   toString(): string {
     return `Context(${this.contextId}, '${this.name}')`;
   }

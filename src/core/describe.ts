@@ -10,9 +10,13 @@ export interface LinkState {
   readonly peer: string;
   /** Accepted for it and not yet taken by the operating system; absent for a thread. */
   readonly queuedBytes?: number | undefined;
+  /** Bytes sent over the link; the bootstrap counts. */
   readonly bytesSent: number;
+  /** Bytes that came over the link. */
   readonly bytesReceived: number;
+  /** Messages sent over the link. */
   readonly messagesSent: number;
+  /** Messages that came over the link. */
   readonly messagesReceived: number;
   /** When anything last arrived over it; absent for a thread. */
   readonly lastHeardAt?: Date | undefined;
@@ -28,10 +32,15 @@ export interface ConnectionFacts {
   readonly options: Readonly<Record<string, unknown>>;
   /** The command as it was run; empty for a thread. */
   readonly argv: readonly string[];
+  /** The process id there. */
   readonly pid: number;
+  /** The version of its Node. */
   readonly nodeVersion: string;
+  /** `process.platform` there: `linux`. */
   readonly platform: string;
+  /** `process.arch` there: `x64`. */
   readonly arch: string;
+  /** When the connect ended, by this process's clock. */
   readonly connectedAt: Date;
   /** The path there of its debug log, if it writes one. */
   debugFile?: string;
@@ -58,7 +67,9 @@ export function connectionOf(context: Context): ConnectionFacts | undefined {
 
 /** What this process knows of a context, at one moment; prints as text. */
 export class ContextDescription {
+  /** The context's id. */
   readonly contextId: number;
+  /** The context's name. */
   readonly name: string;
   /** The name of the context it was started from; absent for children of this process. */
   readonly via: string | undefined;
@@ -66,10 +77,12 @@ export class ContextDescription {
   readonly goneReason: string | undefined;
   /** Absent where another process made it. */
   readonly connection: ConnectionFacts | undefined;
+  /** The link over which it is reached; absent when it is gone, and where this process has no figures. */
   readonly link: LinkState | undefined;
   /** Calls of this process that wait for it, oldest first. */
   readonly calls: readonly CallInFlight[];
 
+  /** @internal */
   constructor(context: Context) {
     this.contextId = context.contextId;
     this.name = context.name;
@@ -81,6 +94,7 @@ export class ContextDescription {
     this.calls = callsInFlight(context);
   }
 
+  /** Several lines for people. No secret is in them, and no control character. */
   toString(): string {
     const { connection, link } = this;
     const lines = [

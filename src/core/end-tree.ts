@@ -1,5 +1,5 @@
 import { nextProcessList, type ProcessList } from "./process-list.ts";
-import type { ProcessInfo } from "./process-tree.ts";
+import { listProcesses, type ProcessInfo } from "./process-tree.ts";
 
 /** How long the first signal may take before SIGKILL, and how long that is repeated for what was started meanwhile. */
 const GRACE_MS = 1000;
@@ -28,6 +28,16 @@ export async function endTree(
     if (now >= killAt + GRACE_MS) return;
     next = now >= killAt ? "SIGKILL" : undefined;
   }
+}
+
+/** Kills processes of ours, and what they have started, at once: for the end of this process, which can wait for nothing. */
+export function killTrees(pids: ReadonlySet<number>): void {
+  if (pids.size === 0) return;
+  const all = listProcesses();
+  const found = all.filter(({ pid }) => pids.has(pid));
+  // Grows while it is walked.
+  for (const { pid } of found) found.push(...all.filter(({ parentPid }) => parentPid === pid));
+  for (const { pid } of found) send(pid, "SIGKILL");
 }
 
 /** A process and what it started, looked up anew for every signal: a shell that traps SIGTERM starts something afterwards. */

@@ -58,7 +58,7 @@ export class Window {
       return Promise.reject(placedAt(error, callSite(this.send, BETWEEN)()));
     }
     if (this.#waiting.size === 0 && this.mayLeave(frame)) {
-      this.release(frame);
+      this.dispatch(frame);
       return undefined;
     }
     return this.wait(frame, options);
@@ -91,7 +91,7 @@ export class Window {
     return this.#unread <= STEP_BYTES || this.#unread + costOf(frame) <= WINDOW_BYTES;
   }
 
-  private release(frame: Frame): void {
+  private dispatch(frame: Frame): void {
     const cost = costOf(frame);
     this.#free -= cost;
     if (this.#free >= 0 || frame.replyTo !== 0) {
@@ -130,7 +130,7 @@ export class Window {
     for (const next of this.#waiting) {
       if (!this.mayLeave(next.frame)) return;
       this.#waiting.delete(next);
-      this.release(next.frame);
+      this.dispatch(next.frame);
       next.resolve();
     }
   }

@@ -39,25 +39,29 @@ export interface Peer {
  * the rest. Rules: docs/protocol.md#routing.
  */
 export class FrameRouter {
+  /** @internal */
   readonly contextId: number;
-  /** Nearest first, ending with the master, 0; empty in the master. */
+  /** Nearest first, ending with the master, 0; empty in the master. @internal */
   readonly parentIds: readonly number[];
+  /** @internal */
   readonly maxMessageBytes: number;
+  /** @internal */
   readonly unidirectional: boolean;
-  /** Called, in this order, when contexts become unreachable, after their waiting handlers were told. */
+  /** Called, in this order, when contexts become unreachable, after their waiting handlers were told. @internal */
   readonly lossListeners: ((contextIds: readonly number[], reason: string) => void)[] = [];
-  /** Called when the link to the parent has ended. */
+  /** Called when the link to the parent has ended. @internal */
   onParentLost: ((reason: string) => void) | undefined;
-  /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. */
+  /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. @internal */
   onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
-  /** Called for what adds to the backlog of `out`; `from` as in {@link routeFrame}. */
+  /** Called for what adds to the backlog of `out`; `from` as in {@link routeFrame}. @internal */
   onBackedUp: ((out: Peer, from: Peer | undefined) => void) | undefined;
-  /** Called when the link of a neighbour is not backed up, or has ended. */
+  /** Called when the link of a neighbour is not backed up, or has ended. @internal */
   onDrained: ((peer: Peer) => void) | undefined;
 
-  /** Whether one context is above another, as far as it is known here: the master knows the whole tree. */
+  /** Whether one context is above another, as far as it is known here: the master knows the whole tree. @internal */
   isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
 
+  /** @internal */
   readonly handlers: HandlerTable;
   readonly #routes: Map<number, Peer> = new Map();
   #parent: Peer | undefined;
@@ -68,6 +72,7 @@ export class FrameRouter {
   readonly #nextHandles: Map<number, number> = new Map();
   #endReason: string | undefined;
 
+  /** @internal */
   constructor(options: {
     contextId: number;
     parentIds?: readonly number[];
@@ -84,12 +89,12 @@ export class FrameRouter {
     this.unidirectional = options.unidirectional ?? false;
   }
 
-  /** The contexts that have a route. */
+  /** The contexts that have a route. @internal */
   get routedIds(): ReadonlyMap<number, unknown> {
     return this.#routes;
   }
 
-  /** Registers `onFrame` and returns its handle; `options` becomes the handler. Throws a RangeError when the handle is taken. */
+  /** Registers `onFrame` and returns its handle; `options` becomes the handler. Throws a RangeError when the handle is taken. @internal */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
     const { handle } = options;
     const earlier = this.handlers.get(handle as number);
@@ -103,14 +108,14 @@ export class FrameRouter {
     return this.expect(Object.assign(options, { onFrame }), handle);
   }
 
-  /** The same for an object that is a handler already, at a free handle unless it is given one. */
+  /** The same for an object that is a handler already, at a free handle unless it is given one. @internal */
   expect(handler: FrameHandler, handle: number = this.freeHandle(this.#firstHandle)): number {
     this.handlers.add(handler, handle);
     if (this.#endReason !== undefined) this.endHandler(handler, this.#endReason);
     return handle;
   }
 
-  /** Forgets a handler; a message to its handle is answered dead from now on. */
+  /** Forgets a handler; a message to its handle is answered dead from now on. @internal */
   unlisten(handle: number): void {
     const handler = this.handlers.get(handle);
     const respondentId = handler && this.handlers.remove(handler);
@@ -118,11 +123,12 @@ export class FrameRouter {
     if (respondentId !== undefined && !this.#routes.has(respondentId)) this.handlers.forget(respondentId);
   }
 
+  /** @internal */
   hasHandler(handle: number): boolean {
     return this.handlers.get(handle) !== undefined;
   }
 
-  /** Makes `link` the way to a neighbour and starts delivery from it. */
+  /** Makes `link` the way to a neighbour and starts delivery from it. @internal */
   attach(link: Link, contextId: number, kind: Peer["kind"], stamp: Pick<Peer, "authId"> = {}): Peer {
     const peer: Peer = { contextId, link, kind, backlog: 0, contexts: new Set(), ...stamp };
     if (kind === "parent" || kind === "outer") this.#parent = peer;
@@ -141,7 +147,7 @@ export class FrameRouter {
     return peer;
   }
 
-  /** Makes `contextId` reachable through a neighbour. False when there is another way already, which stays. */
+  /** Makes `contextId` reachable through a neighbour. False when there is another way already, which stays. @internal */
   addRoute(contextId: number, peer: Peer): boolean {
     const known = this.#routes.get(contextId);
     if (known !== undefined || contextId === this.contextId) return known === peer;
@@ -154,7 +160,7 @@ export class FrameRouter {
     peer.contexts.add(contextId);
   }
 
-  /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. */
+  /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. @internal */
   delRoutes(contextIds: readonly number[], reason: string): void {
     for (const contextId of contextIds) {
       this.#routes.get(contextId)?.contexts.delete(contextId);
@@ -164,21 +170,22 @@ export class FrameRouter {
     this.tellLost(contextIds, reason);
   }
 
+  /** @internal */
   protected tellLost(contextIds: readonly number[], reason: string): void {
     for (const tell of this.lossListeners) tell(contextIds, reason);
   }
 
-  /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. */
+  /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. @internal */
   peerOf(contextId: number): Peer | undefined {
     return contextId !== this.contextId ? this.#routes.get(contextId) : this.#inner;
   }
 
-  /** True for the context at the other end of one of this router's own links to children. */
+  /** True for the context at the other end of one of this router's own links to children. @internal */
   isImmediateChild(contextId: number): boolean {
     return this.#routes.get(contextId)?.contextId === contextId;
   }
 
-  /** True for this context and those above it. */
+  /** True for this context and those above it. @internal */
   hasAuthority(authId: number): boolean {
     return authId === this.contextId || this.parentIds.includes(authId);
   }
@@ -186,6 +193,7 @@ export class FrameRouter {
   /**
    * Takes a frame to its handler or one hop closer. Never throws and never loses a request: what cannot be
    * delivered is answered by a dead message. `from` is the peer it arrived by, absent for this context's own.
+   * @internal
    */
   routeFrame(frame: Frame, from?: Peer): void {
     // A peer with this context's own id is the other thread of this process: its words are ours.
@@ -281,7 +289,7 @@ export class FrameRouter {
     return true;
   }
 
-  /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. */
+  /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. @internal */
   answerDead(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo === 0 || isDead(frame)) {
       log.debug(`Dropped message: ${reason}`);
@@ -290,12 +298,12 @@ export class FrameRouter {
     this.routeFrame(this.deadFrame(frame.srcId, frame.replyTo, reason, srcId));
   }
 
-  /** A dead message from this context: whoever waits at `handle` stops waiting. */
+  /** A dead message from this context: whoever waits at `handle` stops waiting. @internal */
   deadFrame(dstId: number, handle: number, reason: string, srcId?: number): Frame {
     return this.frame(dstId, handle, encodeValue(reason), Handle.IS_DEAD, srcId);
   }
 
-  /** Of a frame with this context's authority, from it unless another source is given: `body` is an encoded value, or empty. */
+  /** Of a frame with this context's authority, from it unless another source is given: `body` is an encoded value, or empty. @internal */
   frame(
     dstId: number,
     handle: number,
@@ -307,13 +315,13 @@ export class FrameRouter {
     return { encoding, dstId, srcId, authId: this.contextId, handle, replyTo, body };
   }
 
-  /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. */
+  /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. @internal */
   endHandlers(reason: string): void {
     this.#endReason = reason;
     for (const handler of this.handlers.all()) this.endHandler(handler, reason);
   }
 
-  /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. */
+  /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. @internal */
   detach(peer: Peer, reason: string): void {
     this.noteDrained(peer);
     if (peer === this.#parent) {
@@ -324,7 +332,7 @@ export class FrameRouter {
     this.delRoutes([...peer.contexts], reason);
   }
 
-  /** Wakes the handlers that only these contexts could have answered. */
+  /** Wakes the handlers that only these contexts could have answered. @internal */
   endRespondents(contextIds: Iterable<number>, reason: string): void {
     for (const contextId of contextIds) {
       // Not those that they make when they are told.
@@ -426,7 +434,7 @@ export class FrameRouter {
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
 
-  /** The next handle that nobody has, of those that begin with `first`. */
+  /** The next handle that nobody has, of those that begin with `first`. @internal */
   protected freeHandle(first: number): number {
     for (;;) {
       const handle = this.#nextHandles.get(first) ?? first;

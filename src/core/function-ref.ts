@@ -8,10 +8,12 @@
 export class FunctionRef<A extends readonly unknown[] = readonly unknown[], R = unknown> {
   /** Module id: a `file:` URL, `node:os`, or `global`. */
   readonly module: string;
+  /** The names from the module's exports to the function: `["Tasks", "backup"]`. */
   readonly path: readonly string[];
   /** Only for the compiler. */
   declare readonly signature: (...args: A) => R;
 
+  /** @internal */
   constructor(module: string, path: readonly string[]) {
     this.module = module;
     this.path = path;

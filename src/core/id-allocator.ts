@@ -47,7 +47,7 @@ export class IdAllocator {
     this.#next = firstId;
   }
 
-  /** One id, for a child of `ownerId` that this program asked for. {@link release} it when the connect has failed. */
+  /** One id, for a child of `ownerId` that this program asked for. {@link giveBack} it when the connect has failed. */
   allocate(ownerId: number): number {
     const id = this.take(1, MAX_ID);
     this.#owners.set(id, ownerId);
@@ -93,7 +93,7 @@ export class IdAllocator {
   }
 
   /** Forgets a single id; nobody can claim it any more. */
-  release(id: number): void {
+  giveBack(id: number): void {
     this.#owners.delete(id);
   }
 

@@ -1,10 +1,12 @@
 import type { Context } from "./context.ts";
+import { printPath } from "./print-function.ts";
 import type { FunctionName } from "./router.ts";
 
 /** A call that this process has made and that is not over. */
 export interface CallInFlight {
   /** `Disk.freeBytes` */
   readonly function: string;
+  /** The module's id: a `file:` URL, `node:fs`, or `global`. */
   readonly module: string;
   /** Milliseconds since it was made. */
   readonly forMs: number;
@@ -23,7 +25,7 @@ export function callsInFlight({ router, contextId }: Context): CallInFlight[] {
   for (const { call } of router.handlers.waitingFor(contextId)) {
     if (call === undefined) continue;
     const { module, path } = call.name;
-    calls.push({ function: path.join(".") || "default", module, forMs: now - call.since });
+    calls.push({ function: printPath(path), module, forMs: now - call.since });
   }
   return calls;
 }

@@ -7,14 +7,18 @@ import { textOf } from "../wire/thrown.ts";
 /** Severities, the smaller the more important. `io` is debug with every frame traced. */
 export const LogLevel = { none: 0, error: 1, warning: 2, info: 3, debug: 4, io: 5 } as const;
 export type LogLevel = (typeof LogLevel)[keyof typeof LogLevel];
+/** Severities from the most to the least important. `none` as a threshold logs nothing, `io` traces every message. */
 export type LogLevelName = keyof typeof LogLevel;
 
+/** One log record, of this process or forwarded from a context. */
 export interface LogRecord {
   /** Milliseconds since the epoch, by the clock of the process that logged. */
   readonly time: number;
+  /** How important it is. */
   readonly level: Exclude<LogLevelName, "none">;
   /** `mitogen.ctx.local.32466` for a forwarded record. */
   readonly logger: string;
+  /** The text, without a line end. For a forwarded record the logger's name over there stands in front. */
   readonly message: string;
   /** The context it came from; only on forwarded records, as are the next two. */
   readonly mitogenContext?: unknown;
@@ -28,10 +32,15 @@ export type LogSink = (record: LogRecord) => void;
 
 /** A named source of records. Messages are strings; format before logging. */
 export interface Logger {
+  /** The name that records are marked with. */
   readonly name: string;
+  /** Logs what has failed. */
   error(message: string): void;
+  /** Logs what went wrong and was dealt with. */
   warning(message: string): void;
+  /** Logs what people want to see in normal operation; the default of `logToFile`. */
   info(message: string): void;
+  /** Logs what helps to find a fault. */
   debug(message: string): void;
   /** Frame tracing; only shown at level `io`. */
   io(message: string): void;

@@ -18,18 +18,27 @@ const REASON_CHARACTERS = 4096;
  * router.addHandler((message) => message.reply("pong"), { handle: 2000 });
  * ```
  */
-export class Message<T = unknown> implements Frame {
+export class Message<T = unknown> {
+  /** @internal */
   readonly encoding: Encoding;
+  /** The id of the context it is for. */
   readonly dstId: number;
+  /** The id of the context that sent it; checked at every hop. */
   readonly srcId: number;
+  /** The id of the context whose authority it carries, the sender or one above the sender; checked at every hop. */
   readonly authId: number;
+  /** The number of the handler it is for. */
   readonly handle: number;
+  /** The handle that waits for an answer in the sending context; 0 if none does. */
   readonly replyTo: number;
+  /** @internal */
   readonly body: readonly Uint8Array[];
+  /** @internal */
   readonly router: CoreRouter;
   /** The receiver it came through; inside a Select, the source that was traversed. */
   receiver?: Receiver<T> | Select<T>;
 
+  /** @internal */
   constructor(router: CoreRouter, frame: Frame) {
     this.encoding = frame.encoding;
     this.dstId = frame.dstId;
@@ -82,6 +91,7 @@ export class Message<T = unknown> implements Frame {
     this.router.route(Message.to(this.router, { dstId: this.srcId, handle: this.replyTo }, { value }));
   }
 
+  /** Addresses and size. The body is not shown: it may hold secrets. */
   toString(): string {
     // Bodies are not shown: they may hold secrets.
     return `Message(${this.srcId}:${this.replyTo} -> ${this.dstId}:${this.handle}, auth ${this.authId}, ${bodyLength(this)} bytes)`;

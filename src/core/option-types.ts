@@ -15,6 +15,11 @@ export function required<T>(type: OptionType<T>): OptionType<T> {
   return { ...type, isRequired: true };
 }
 
+/** The same under an old name, for options that have got a better one. */
+export function renamed<T>(type: OptionType<T>, renamedTo: string): OptionType<T> {
+  return { ...type, renamedTo };
+}
+
 export const flag: OptionType<boolean> = {
   wanted: "true or false",
   take(value, refuse) {

@@ -20,6 +20,8 @@ export interface OptionType<T> {
   readonly wanted: string;
   /** Whether it has to be there. */
   readonly isRequired?: boolean;
+  /** For an old name of an option: the name that replaces it, under which the value is taken. */
+  readonly renamedTo?: string;
   /** The value as it is used from now on, a copy of what its owner could change. Throws what `refuse` makes. */
   take(value: unknown, refuse: Refuse): T;
 }
@@ -35,12 +37,18 @@ const MAX_SHOWN = 60;
 /** Options of methods that are not ours may be named so. */
 const SECRET_NAME = /pass(word|phrase)|secret|token|credential/i;
 
+/** The code of the process warning about the old name of an option. */
+export const RENAMED_OPTION = "MITOGEN_DEP0001";
+
 const ours = new WeakSet<object>();
+/** Old names that this process has warned of. */
+const warnedNames = new Set<string>();
 
 /**
  * The options that were given, checked by their table: a plain object that nobody else has. `undefined` means absent. Throws a TypeError or
  * RangeError with an {@link OptionCode} that names the option, what was given (secrets never), and what it must be. `what` completes
- * "Cannot"; with `more`, options that are not in the table are taken as they are.
+ * "Cannot"; with `more`, options that are not in the table are taken as they are. The first use of an old name emits a process warning; if both
+ * names are given, the new one counts.
  */
 export function readOptions<O extends object>(
   what: string,
@@ -60,7 +68,7 @@ export function readOptions<O extends object>(
   const taken: Record<string, unknown> = {};
   for (const name of guarded(what, "the options", () => namesIn(options, known))) {
     if (!known(name) && !more) {
-      const names = all.join(", ") || "none";
+      const names = all.filter((each) => types[each]?.renamedTo === undefined).join(", ") || "none";
       throw misuse(
         "ERR_INVALID_ARG_VALUE",
         `Cannot ${what}: it has no option ${show(name)}; it has ${names}`,
@@ -69,9 +77,15 @@ export function readOptions<O extends object>(
     guarded(what, name, () => {
       const value = (options as Record<string, unknown>)[name];
       if (value === undefined) return;
+      const type = known(name) ? types[name] : undefined;
+      const used = type === undefined ? value : takeOption(what, name, value, type);
+      const newName = type?.renamedTo;
+      if (newName !== undefined) {
+        warnOfOldName(what, name, newName);
+        if (newName in taken) return;
+      }
       // Not by assignment: the name may be `__proto__`.
-      const used = known(name) ? takeOption(what, name, value, types[name] as OptionType<unknown>) : value;
-      Object.defineProperty(taken, name, {
+      Object.defineProperty(taken, newName ?? name, {
         value: used,
         enumerable: true,
         configurable: true,
@@ -131,6 +145,13 @@ function kindOf(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
   return value == null ? String(value) : `a ${typeof value}`;
+}
+
+function warnOfOldName(what: string, oldName: string, newName: string): void {
+  if (warnedNames.has(oldName)) return;
+  warnedNames.add(oldName);
+  const message = `Option ${oldName} of "${what}" has a new name: write ${newName}. A later version drops the old name.`;
+  process.emitWarning(message, "DeprecationWarning", RENAMED_OPTION);
 }
 
 /** Own names, and inherited ones that mean something here. */

@@ -21,6 +21,7 @@ const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
 /** What a message takes beside its body. */
 const MESSAGE_COST = 512;
 
+/** Options of a {@link Receiver}. */
 export interface ReceiverOptions {
   /** The number wanted, below 939,524,096 (2³⁰ − 2²⁷); one that nobody can guess if absent. */
   handle?: number;
@@ -28,10 +29,13 @@ export interface ReceiverOptions {
   persist?: boolean;
   /** The only context that may send here; its end closes the receiver. */
   respondent?: Context;
+  /** Messages for which it does not return true are refused, and answered by a dead message. */
   policy?: Policy;
+  /** Whether to replace a handler that has this handle. */
   overwrite?: boolean;
 }
 
+/** Options of a wait for a message. */
 export interface GetOptions extends WaitOptions {
   /** False: a dead message is returned instead of thrown; `message.isDead` tells. */
   readonly throwDead?: boolean;
@@ -63,7 +67,9 @@ interface Waiter<T> {
  * ```
  */
 export class Receiver<T = unknown> {
+  /** The number that senders to this receiver use. */
   readonly handle: number;
+  /** @internal */
   readonly router: CoreRouter;
   readonly #isOneShot: boolean;
   readonly #queue: Queue<Message<T>> = new Queue();
@@ -71,12 +77,18 @@ export class Receiver<T = unknown> {
   readonly #waiters: Set<Waiter<T>> = new Set();
   /** Bytes in the queue, by whom they are from. */
   readonly #unread: Map<number, number> = new Map();
-  /** Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. */
+  /** Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. @internal */
   readonly watchers: Set<() => void> = new Set();
   /** Set once nothing can arrive any more: makes the error of a `get` that would wait in vain. */
   #end: (() => unknown) | undefined;
 
-  /** `call` is what it is for, if it is for the answer of one: then it is made here, and its options are as they must be. */
+  /**
+   * Registers a handle of this context. Throws a TypeError for an option of the wrong type, a RangeError for a handle that is taken
+   * (unless `overwrite` is set) or out of range. The caller closes it; the end of `respondent` and of the router close it as well.
+   */
+  constructor(router: CoreRouter, options?: ReceiverOptions);
+  /** `call` is the call that it waits for. Only the library passes it, with options that need no check. @internal */
+  constructor(router: CoreRouter, options: ReceiverOptions, call: CallRecord | undefined);
   constructor(router: CoreRouter, given: ReceiverOptions = {}, call?: CallRecord) {
     checkRouter("make a receiver", router);
     const options = call === undefined ? readOptions("make a receiver", given, RECEIVER_OPTIONS) : given;
@@ -112,7 +124,7 @@ export class Receiver<T = unknown> {
     }
   }
 
-  /** The oldest queued message, dead ones included; undefined when none is queued. Never waits or throws. */
+  /** The oldest queued message, dead ones included; undefined when none is queued. Never waits or throws. @internal */
   tryGet(): Message<T> | undefined {
     const queued = this.#queue.shift();
     if (queued === undefined) return undefined;
@@ -121,12 +133,12 @@ export class Receiver<T = unknown> {
     return queued;
   }
 
-  /** True once nothing more can arrive; what is queued can still be read. */
+  /** True once nothing more can arrive; what is queued can still be read. @internal */
   get isClosed(): boolean {
     return this.#end !== undefined;
   }
 
-  /** Why nothing more can arrive. Undefined before that, and when it was for one message and has delivered it. */
+  /** Why nothing more can arrive. Undefined before that, and when it was for one message and has delivered it. @internal */
   get endError(): unknown {
     return this.#end === delivered ? undefined : this.#end?.();
   }
@@ -165,11 +177,12 @@ export class Receiver<T = unknown> {
     this.#end = closed;
   }
 
-  /** Ends it: everyone who waits, and every `get` once the queue is empty, rejects with `reason`. Without effect on one that has ended. */
+  /** Ends it: everyone who waits, and every `get` once the queue is empty, rejects with `reason`. Without effect on one that has ended. @internal */
   abort(reason: unknown): void {
     this.end(() => reason);
   }
 
+  /** The same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }

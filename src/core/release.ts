@@ -14,7 +14,7 @@ let closed: MessageChannel["port1"] | undefined;
  * up. Only where nothing else is in that memory, for a message that arrived together with it, however small, may not have been read yet;
  * and nobody uses it any more.
  */
-export function release({ buffer, byteOffset, length }: Uint8Array): void {
+export function freeMemory({ buffer, byteOffset, length }: Uint8Array): void {
   const isAlone = byteOffset <= MAX_HEAD_BYTES && byteOffset + length === buffer.byteLength;
   if (!(buffer instanceof ArrayBuffer) || !isAlone || length === 0) return;
   if (closed === undefined) {

@@ -16,7 +16,9 @@ export type ResourceOwner = { readonly url: string } | { readonly filename: stri
  * ```
  */
 export interface ReadResource {
+  /** Resolves with the bytes, a copy of the caller's own. */
   (owner: ResourceOwner, path: string): Promise<Buffer>;
+  /** Resolves with the text. */
   (owner: ResourceOwner, path: string, options: { readonly encoding: BufferEncoding }): Promise<string>;
 }
 

@@ -3,7 +3,6 @@ import { type DecodeOptions, decodeValue } from "../wire/decoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
-import type { Reviver } from "../wire/references.ts";
 import type { bindCalls } from "./bound-calls.ts";
 import type { Broker } from "./broker.ts";
 import type { call, callAsync, callNoReply } from "./call.ts";
@@ -23,7 +22,10 @@ import type { ServiceClient } from "./service-call.ts";
 import type { stream } from "./stream.ts";
 import type { WaitOptions } from "./wait.ts";
 
-/** A function by module and path, as it is named on the wire. */
+/**
+ * A function by module and path, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or `global` for the global
+ * object. `path` are the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
+ */
 export interface FunctionName {
   readonly module: string;
   readonly path: readonly string[];
@@ -69,15 +71,19 @@ export interface Features {
   newCredits(): Credits;
 }
 
+/** Options of `Router.addHandler`. */
 export interface HandlerOptions {
+  /** The number wanted, from 1; a free one by default, which without a `respondent` is hard to guess. */
   handle?: number;
   /** False: removed before the single call. */
   persist?: boolean;
+  /** Messages for which it does not return true are refused, and answered by a dead message. */
   policy?: Policy;
   /** Messages of any other context are refused; its end is told by one dead message. */
   respondent?: Context;
-  /** It serves requests and waits for nothing: dead messages are dropped in front of it. */
+  /** It serves requests and waits for nothing: dead messages are dropped in front of it. @internal */
   service?: boolean;
+  /** Whether to replace a handler that has this handle. The old one is told by a dead message. */
   overwrite?: boolean;
 }
 
@@ -85,21 +91,24 @@ export interface HandlerOptions {
  * The router of a context: what {@link FrameRouter} does, with messages, contexts and values. The public
  * `Router` of the master adds the connection methods.
  */
-export class CoreRouter extends FrameRouter implements Reviver {
-  /** Given, or made with the features: nobody waits without them. */
+export class CoreRouter extends FrameRouter {
+  /** Does the input and output of this router. */
   broker!: Broker;
-  /** What a value may be, to be sent or received. */
+  /** What a value may be, to be sent or received. @internal */
   readonly limits: Limits;
+  /** @internal */
   readonly log: Logger = getLogger("mitogen.router");
+  /** @internal */
   functions: Functions = noFunctions;
-  /** Set where the code for it is: in the master, and with the part `mitogen:api`. */
+  /** Set where the code for it is: in the master, and with the part `mitogen:api`. @internal */
   features: Features | undefined;
-  /** Set when a value with a context or a sender in it was received: what it takes to use them is needed. */
+  /** Set when a value with a context or a sender in it was received: what it takes to use them is needed. @internal */
   hasReferences = false;
   readonly #decoding: DecodeOptions;
   readonly #contexts: Map<number, Context> = new Map();
   #self: Context | undefined;
 
+  /** @internal */
   constructor(broker: Broker | undefined, options: ConstructorParameters<typeof FrameRouter>[0]) {
     super(options);
     if (broker !== undefined) this.broker = broker;
@@ -112,7 +121,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     this.lossListeners.push((contextIds, reason) => this.forgetContexts(contextIds, reason));
   }
 
-  /** The contexts that are known and have a place in the tree, but for this one. */
+  /** The contexts that are known and have a place in the tree, but for this one. @internal */
   get contexts(): ReadonlyMap<number, Context> {
     return this.#contexts;
   }
@@ -134,7 +143,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     return context;
   }
 
-  /** Makes a context of this router known before it is connected. */
+  /** Makes a context of this router known before it is connected. @internal */
   protected adopt(context: Context): void {
     this.#contexts.set(context.contextId, context);
   }
@@ -159,7 +168,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     });
   }
 
-  /** Throws a MitogenError where the code for it is not. */
+  /** Throws a MitogenError where the code for it is not. @internal */
   requireFeatures(): Features {
     if (this.features !== undefined) return this.features;
     throw new MitogenError(
@@ -167,7 +176,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     );
   }
 
-  /** A handle that asks for credit: src/core/flow-control.ts. */
+  /** A handle that asks for credit: src/core/flow-control.ts. @internal */
   freeCreditHandle(): number {
     return this.freeHandle(FIRST_CREDIT_HANDLE);
   }
@@ -182,7 +191,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     this.routeFrame(message);
   }
 
-  /** See `Message.decode`. */
+  /** See `Message.decode`. @internal */
   decode(frame: Frame): unknown {
     if (frame.replyTo === Handle.IS_DEAD) throw new ChannelError(deadReason(frame));
     const bytes = joinBody(frame);
@@ -192,16 +201,18 @@ export class CoreRouter extends FrameRouter implements Reviver {
     return value;
   }
 
+  /** @internal */
   framePolicy(policy: Policy | undefined): ((frame: Message | Frame) => boolean) | undefined {
     return policy && ((frame) => policy(new Message(this, frame)));
   }
 
-  /** See `Context.shutdown`. */
+  /** See `Context.shutdown`. @internal */
   shutdownContext(context: Context, wait: boolean): Promise<void> {
     return this.requireFeatures().shutdownContext(context, wait);
   }
 
   // Reviver: what the decoder calls for references inside values.
+  /** @internal */
   context(contextId: number, name: string): Context {
     this.hasReferences = true;
     // A name in a message is its sender's word: it is not remembered for others.
@@ -211,6 +222,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
     );
   }
 
+  /** @internal */
   sender(contextId: number, handle: number): Sender {
     this.hasReferences = true;
     // Sending to it carries our authority, and our srcId: a child must not have us call a function, end a context, or answer another's call for it.

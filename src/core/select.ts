@@ -7,11 +7,14 @@ import { misuse, type OptionTable, readOptions, show } from "./options.ts";
 import { GET_OPTIONS, type GetOptions, type Receiver } from "./receiver.ts";
 import { awaitWithin, type WaitOptions } from "./wait.ts";
 
+/** What a {@link Select} reads from. */
 export type SelectSource<T = unknown> = Receiver<T> | Select<T>;
 
 /** One message, and which source of the Select it came from. */
 export interface SelectEvent<T = unknown> {
+  /** The receiver or Select that it came from. */
   readonly source: SelectSource<T>;
+  /** The message. */
   readonly data: Message<T>;
 }
 
@@ -40,7 +43,7 @@ const keepAlive = new KeepAlive();
  * ```
  */
 export class Select<T = unknown> {
-  /** Called when something may have arrived, or it was closed: for the Select it is a source of. */
+  /** Called when something may have arrived, or it was closed: for the Select it is a source of. @internal */
   readonly watchers: Set<() => void> = new Set();
   readonly #isOneShot: boolean;
   readonly #members: Map<SelectSource<T>, Member> = new Map();
@@ -154,7 +157,7 @@ export class Select<T = unknown> {
     );
   }
 
-  /** The next message if there is one. For the Select this one is a source of. Throws the error a source ended with; dead messages are returned. */
+  /** The next message if there is one. For the Select this one is a source of. Throws the error a source ended with; dead messages are returned. @internal */
   tryGet(): Message<T> | undefined {
     return this.take({ throwDead: false })?.data;
   }
@@ -178,12 +181,12 @@ export class Select<T = unknown> {
     return this.#members.size === 0;
   }
 
-  /** True after `close`. */
+  /** True after `close`. @internal */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Why nothing more can come of it. */
+  /** Why nothing more can come of it. @internal */
   get endError(): unknown {
     return this.#isClosed ? new SelectError("The select was closed") : undefined;
   }
@@ -203,6 +206,7 @@ export class Select<T = unknown> {
     this.changed();
   }
 
+  /** The same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }

@@ -10,11 +10,15 @@ import type { WaitOptions } from "./wait.ts";
  * The sending end of a {@link Receiver}, usable from any context: pass it as an argument or return it.
  */
 export class Sender<T = unknown> {
+  /** The context that receives. */
   readonly contextId: number;
+  /** The handle of the receiver there. */
   readonly handle: number;
+  /** @internal */
   readonly router: CoreRouter;
   #window: Window | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter, contextId: number, handle: number) {
     this.router = router;
     this.contextId = contextId;
@@ -44,6 +48,7 @@ export class Sender<T = unknown> {
     return this.#window.send(frame, options);
   }
 
+  /** `Sender(1:12)`: context and handle. */
   toString(): string {
     return `Sender(${this.contextId}:${this.handle})`;
   }

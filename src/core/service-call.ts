@@ -48,18 +48,21 @@ export type ServiceProxy<S extends ServiceClass> = {
 
 /** The ways to call services of one context. */
 export interface ServiceCalls {
+  /** Like `Context.callService`, within the bounds. */
   callService<S extends ServiceClass, M extends ServiceMethod<S>>(
     service: S,
     method: M,
     ...args: ServiceArguments<S, M>
   ): Promise<ServiceValue<S, M>>;
   callService(service: string, method: string, args?: object): Promise<unknown>;
+  /** Like `Context.callServiceAsync`, within the bounds. */
   callServiceAsync<S extends ServiceClass, M extends ServiceMethod<S>>(
     service: S,
     method: M,
     ...args: ServiceArguments<S, M>
   ): Receiver<ServiceValue<S, M>>;
   callServiceAsync(service: string, method: string, args?: object): Receiver<unknown>;
+  /** Like `Context.service`, within the bounds. */
   service<S extends ServiceClass>(service: S): ServiceProxy<S>;
 }
 

@@ -9,7 +9,7 @@ import { isLender } from "./input-socket.ts";
 import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { getLogger } from "./log.ts";
-import { release } from "./release.ts";
+import { freeMemory } from "./release.ts";
 import { writeNow } from "./write-now.ts";
 
 /** Above this much queued, `send` answers false. */
@@ -76,7 +76,7 @@ export class StreamLink implements Link {
     this.#readable.on("data", (chunk: Buffer) => {
       const isDone = this.receive(chunk);
       // What another kind of stream yields may be somebody's.
-      if (isDone && this.#readable instanceof Socket && !this.#isLent) release(chunk);
+      if (isDone && this.#readable instanceof Socket && !this.#isLent) freeMemory(chunk);
     });
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
     this.#writable.on("drain", () => {
@@ -243,7 +243,7 @@ export class StreamLink implements Link {
     this.#writable.cork();
     for (const chunk of chunks) this.#writable.write(chunk);
     this.#writable.write(last, () => {
-      if (this.#isLastOwner) spent.forEach(release);
+      if (this.#isLastOwner) spent.forEach(freeMemory);
       this.noteWritten();
     });
     this.#writable.uncork();

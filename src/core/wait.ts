@@ -16,6 +16,8 @@ const MAX_TIMER_MS = 0x7fffffff;
  * One wait with everything that can end it. `start` gets the two ways to settle, `stop` is called exactly once, when
  * the wait has ended for any reason, `start` throwing included, and must make sure that neither is called later to any effect. While it lasts the
  * program stays alive.
+ *
+ * @internal
  */
 export function awaitWithin<T>(
   broker: Pick<Broker, "hold" | "release">,

@@ -13,6 +13,7 @@ import { MitogenError } from "../errors.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
 
+/** Options of {@link runSsh}. */
 export interface RunSshOptions extends WaitOptions {
   /** Where the tool is started; where the program is, by default. */
   readonly cwd?: string;
@@ -26,9 +27,11 @@ export interface RunSshOptions extends WaitOptions {
 export interface ToolResult {
   /** Null if it was ended by a signal. */
   readonly code: number | null;
+  /** The signal that ended the tool; null if it ended by itself. */
   readonly signal: NodeJS.Signals | null;
   /** With `stdio: "collect"` what it printed, the last MiB of each; else empty. */
   readonly stdout: string;
+  /** As `stdout`. */
   readonly stderr: string;
 }
 

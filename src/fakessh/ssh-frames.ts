@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { release } from "../core/release.ts";
+import { freeMemory } from "../core/release.ts";
 
 /** What the stand-in for ssh and the program say to each other: type, length of the body (4 bytes), body. */
 export const SshFrame = {
@@ -37,7 +37,7 @@ export function writeSshFrame(stream: Writable, type: number, body: Uint8Array):
     stream.write(sshHeader(type, body.length));
     stream.write(body, (error) => {
       if (error) return reject(error);
-      release(body);
+      freeMemory(body);
       resolve();
     });
     stream.uncork();
@@ -82,6 +82,6 @@ export async function* decodeSshFrames(
       body = undefined;
     }
     // What another kind of stream yields may be somebody's.
-    if (socket instanceof Socket) release(chunk);
+    if (socket instanceof Socket) freeMemory(chunk);
   }
 }

@@ -3,7 +3,7 @@ import { apiRef } from "../core/api-ref.ts";
 import type { Context } from "../core/context.ts";
 import { getLogger } from "../core/log.ts";
 import { Receiver } from "../core/receiver.ts";
-import { release } from "../core/release.ts";
+import { freeMemory } from "../core/release.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
 import { messageOf } from "../wire/thrown.ts";
@@ -130,7 +130,7 @@ async function feed(
       const [type, body] = next.value;
       if (type === SshFrame.STDIN_END) end();
       else if (isOpen) await stdin.send(body, { signal }).catch(() => (isOpen = false));
-      release(body); // it was copied when it was sent
+      freeMemory(body); // it was copied when it was sent
     }
   } catch {
     // The connection broke; whoever serves it notices.

@@ -8,13 +8,15 @@ import { type Offer, openFile } from "./source.ts";
 import { receive, send, type Transfer } from "./transfer.ts";
 
 /** What the writing end tells the other before it begins: where to send, and what it has. */
-export type Ready = readonly [sender: Sender<unknown>, offer: Offer];
+export type SinkReady = readonly [sender: Sender<unknown>, offer: Offer];
 
 /** Functions of the part `mitogen:api`, called by `getFile` and `putFile`. */
 export const READ_FILE: FunctionRef<[path: string, sender: Sender<unknown>, offer: Offer], void> =
   apiRef("readFileTo");
-export const WRITE_FILE: FunctionRef<[path: string, control: Sender<Ready>, options: SinkOptions], Transfer> =
-  apiRef("writeFileFrom");
+export const WRITE_FILE: FunctionRef<
+  [path: string, control: Sender<SinkReady>, options: SinkOptions],
+  Transfer
+> = apiRef("writeFileFrom");
 
 /** The other end of transfers, as it runs in a child. Both end when the near end closes its receiver or sender, or is gone. */
 export function farSideOf(router: CoreRouter): Record<string, (...args: never[]) => unknown> {
@@ -27,7 +29,7 @@ export function farSideOf(router: CoreRouter): Record<string, (...args: never[])
         await source.close();
       }
     },
-    async writeFileFrom(path: string, control: Sender<Ready>, options: SinkOptions): Promise<Transfer> {
+    async writeFileFrom(path: string, control: Sender<SinkReady>, options: SinkOptions): Promise<Transfer> {
       const sink = await openFileSink(path, options);
       const receiver = new Receiver<unknown>(router, { respondent: router.contextById(control.contextId) });
       try {

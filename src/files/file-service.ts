@@ -21,13 +21,14 @@ import { fileFault } from "./file-error.ts";
 import { type FileSinkTarget, openSink } from "./get-file.ts";
 import { type FileMetadata, isMetadata } from "./metadata.ts";
 import { Outgoing } from "./outgoing.ts";
-import { type FileSource, openFile } from "./source.ts";
+import { type OpenedFile, openFile } from "./source.ts";
 import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 
 /** What a requester learns of a file before its bytes. */
 export interface ServedMetadata extends FileMetadata {
   /** Null for an id without a name on the serving machine. */
   readonly owner: string | null;
+  /** Null for an id without a name on the serving machine. */
   readonly group: string | null;
 }
 
@@ -35,9 +36,11 @@ export interface ServedMetadata extends FileMetadata {
 export interface Fetched {
   /** False when fewer or more bytes came than announced. */
   readonly ok: boolean;
+  /** What the service said of the file before it sent the bytes. */
   readonly metadata: ServedMetadata;
 }
 
+/** Options of a {@link FileService}. */
 export interface FileServiceOptions {
   /** A transfer ends when its reader has taken nothing for so long; 300,000 by default. */
   readonly stallMs?: number | undefined;
@@ -59,8 +62,11 @@ const log = getLogger("mitogen.files");
  * ```
  */
 export class FileService extends Service {
+  /** @internal */
   static override serviceName = "mitogen.FileService";
+  /** @internal */
   static override invoker: new () => Invoker = TransferTurns;
+  /** @internal */
   static override exposed: Readonly<Record<string, Exposed>> = {
     register: { allow: AllowParents, args: { path: "string" } },
     registerPrefix: { allow: AllowParents, args: { path: "string" } },
@@ -93,7 +99,7 @@ export class FileService extends Service {
     this.#prefixes.add(folder.endsWith(sep) ? folder : folder + sep);
   }
 
-  /** Answers a file's metadata, then sends its bytes, then closes. The sender must be the requester's own. */
+  /** Answers a file's metadata, then sends its bytes, then closes. The sender must be the requester's own. @internal */
   async fetch(
     { path, sender }: { path: string; sender: Sender<unknown> },
     message: Message,
@@ -118,13 +124,13 @@ export class FileService extends Service {
     }
   }
 
-  /** Ends all transfers; whoever receives sees that too few bytes came. */
+  /** Ends all transfers; whoever receives sees that too few bytes came. @internal */
   override onShutdown(): void {
     for (const transfer of this.#transfers) transfer.end("The file service has ended");
   }
 
   /** The file as it really is: neither `..` nor links lead out of what is registered. */
-  private async openFor(path: string, message: Message): Promise<FileSource> {
+  private async openFor(path: string, message: Message): Promise<OpenedFile> {
     if (hasParentAuthority(message)) return await openFile(path);
     const real = await fs.realpath(path).catch(() => undefined);
     // Whether there is such a file is nobody's business either.
@@ -136,7 +142,7 @@ export class FileService extends Service {
     return this.#paths.has(real) || [...this.#prefixes].some((prefix) => real.startsWith(prefix));
   }
 
-  private async serve(source: FileSource, sender: Sender<unknown>, path: string): Promise<void> {
+  private async serve(source: OpenedFile, sender: Sender<unknown>, path: string): Promise<void> {
     const transfer = new Outgoing(sender, this.#stallMs);
     this.#transfers.add(transfer);
     try {

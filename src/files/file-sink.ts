@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
-import { release } from "../core/release.ts";
+import { freeMemory } from "../core/release.ts";
 import { attempt, fileFault } from "./file-error.ts";
 import type { Start } from "./metadata.ts";
 import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file.ts";
@@ -33,20 +33,20 @@ export async function openFileSink(path: string, options: SinkOptions): Promise<
   const stats = await fs.stat(path).catch(() => undefined);
   if (stats?.isDirectory())
     throw fileFault("EISDIR", `Cannot write ${path}: it is a directory`, path, "sink");
-  const part = await attempt("write", path, "sink", () => openPart(path, options.resume !== false));
+  const partFile = await attempt("write", path, "sink", () => openPart(path, options.resume !== false));
   try {
     const hash = createHash("sha256");
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (let at = 0; at < part.size; ) {
-      const { bytesRead } = await part.handle.read(buffer, 0, buffer.length, at);
+    for (let at = 0; at < partFile.size; ) {
+      const { bytesRead } = await partFile.file.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) break;
       at += bytesRead;
       hash.update(buffer.subarray(0, bytesRead));
     }
-    return new FileSink(path, options, part, hash);
+    return new FileSink(path, options, partFile, hash);
   } catch (error) {
-    await part.handle.close();
-    leavePart(part);
+    await partFile.file.close();
+    leavePart(partFile);
     throw error;
   }
 }
@@ -57,36 +57,36 @@ export class FileSink implements Sink {
   readonly offer: Offer;
   readonly hash: Hash;
   readonly #options: SinkOptions;
-  readonly #part: PartFile;
+  readonly #partFile: PartFile;
   #start: Start | undefined;
   #position = 0;
   #unsynced = 0;
   #syncing: Promise<void> | undefined;
 
-  constructor(path: string, options: SinkOptions, part: PartFile, hash: Hash) {
+  constructor(path: string, options: SinkOptions, partFile: PartFile, hash: Hash) {
     this.path = path;
     this.#options = options;
-    this.#part = part;
+    this.#partFile = partFile;
     this.hash = hash;
-    this.offer = { bytes: part.size, sha256: hash.copy().digest("hex") };
+    this.offer = { bytes: partFile.size, sha256: hash.copy().digest("hex") };
   }
 
   async begin(start: Start): Promise<void> {
     this.#start = start;
     this.#position = start.at;
-    await this.attempt(() => this.#part.handle.truncate(start.at));
+    await this.attempt(() => this.#partFile.file.truncate(start.at));
   }
 
   async write(chunk: Uint8Array): Promise<void> {
     let done = 0;
     while (done < chunk.length) {
       const { bytesWritten } = await this.attempt(() =>
-        this.#part.handle.write(chunk, done, chunk.length - done, this.#position),
+        this.#partFile.file.write(chunk, done, chunk.length - done, this.#position),
       );
       done += bytesWritten;
       this.#position += bytesWritten;
     }
-    release(chunk);
+    freeMemory(chunk);
     this.#unsynced += done;
     if (this.#options.sync !== false && this.#unsynced >= SYNC_BYTES) this.syncMeanwhile();
   }
@@ -96,37 +96,37 @@ export class FileSink implements Sink {
     if (this.#syncing !== undefined) return;
     this.#unsynced = 0;
     // The system tells of a failure only once: it is kept for `commit`.
-    this.#syncing = this.#part.handle.datasync().then(() => {
+    this.#syncing = this.#partFile.file.datasync().then(() => {
       this.#syncing = undefined;
     });
     this.#syncing.catch(() => undefined);
   }
 
   async commit(): Promise<void> {
-    const { handle, path } = this.#part;
+    const { file, path } = this.#partFile;
     await this.attempt(async () => {
       await this.#syncing;
       await this.applyMetadata();
-      if (this.#options.sync !== false) await handle.sync();
-      await handle.close();
+      if (this.#options.sync !== false) await file.sync();
+      await file.close();
       await fs.rename(path, this.path);
     });
-    leavePart(this.#part);
+    leavePart(this.#partFile);
     if (this.#options.sync !== false) await syncFolder(dirname(this.path));
     await removeLeftParts(this.path);
   }
 
   async abandon(error: unknown): Promise<void> {
     await this.#syncing?.catch(() => undefined);
-    await this.#part.handle.close().catch(() => undefined);
+    await this.#partFile.file.close().catch(() => undefined);
     const { code } = (error ?? {}) as { code?: unknown };
     // A full disk is not left full, and what was wrong once stays so.
     const isUseless = code === "ENOSPC" || code === "EDQUOT" || code === "ERR_FILE_DIGEST";
     const written = this.#start === undefined ? this.offer.bytes : this.#position;
     if (isUseless || written === 0 || this.#options.resume === false) {
-      await fs.unlink(this.#part.path).catch(() => undefined);
+      await fs.unlink(this.#partFile.path).catch(() => undefined);
     }
-    leavePart(this.#part);
+    leavePart(this.#partFile);
   }
 
   interrupt(): void {
@@ -134,16 +134,16 @@ export class FileSink implements Sink {
   }
 
   private async applyMetadata(): Promise<void> {
-    const { handle } = this.#part;
+    const { file } = this.#partFile;
     const { mode, owner = true, times = true } = this.#options;
     const metadata = this.#start?.metadata;
     const ids = typeof owner === "object" ? owner : metadata;
     if (owner !== false && ids !== undefined && (typeof owner === "object" || process.geteuid?.() === 0)) {
-      await handle.chown(ids.uid, ids.gid);
+      await file.chown(ids.uid, ids.gid);
     }
     // The source is a child's word, and what runs with its owner's rights is made by nobody's word.
-    await handle.chmod(mode ?? (metadata === undefined ? 0o666 & ~process.umask() : metadata.mode & 0o777));
-    if (times && metadata !== undefined) await handle.utimes(metadata.atimeMs / 1e3, metadata.mtimeMs / 1e3);
+    await file.chmod(mode ?? (metadata === undefined ? 0o666 & ~process.umask() : metadata.mode & 0o777));
+    if (times && metadata !== undefined) await file.utimes(metadata.atimeMs / 1e3, metadata.mtimeMs / 1e3);
   }
 
   private attempt<T>(operation: () => Promise<T>): Promise<T> {
@@ -153,7 +153,7 @@ export class FileSink implements Sink {
 
 /** So that the new name survives a power failure; some file systems do not know that. */
 async function syncFolder(path: string): Promise<void> {
-  const handle = await fs.open(path, "r").catch(() => undefined);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
+  const file = await fs.open(path, "r").catch(() => undefined);
+  await file?.sync().catch(() => undefined);
+  await file?.close();
 }

@@ -19,6 +19,7 @@ export interface TransferOptions extends WaitOptions, SinkOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+/** Options of {@link getFile}. */
 export interface GetFileOptions extends TransferOptions {
   /** False: a stream is not ended. */
   readonly end?: boolean | undefined;

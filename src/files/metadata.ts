@@ -7,10 +7,13 @@ export interface FileMetadata {
   readonly size: number;
   /** Permissions: 0o7777 of them. */
   readonly mode: number;
+  /** The owner's id on the machine of the file. */
   readonly uid: number;
+  /** The group's id on the machine of the file. */
   readonly gid: number;
   /** Milliseconds since 1970. */
   readonly mtimeMs: number;
+  /** Milliseconds since 1970. */
   readonly atimeMs: number;
 }
 

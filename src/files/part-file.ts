@@ -14,7 +14,7 @@ let count = 0;
 /** A file that a transfer writes to until it is complete, beside its final name. */
 export interface PartFile {
   readonly path: string;
-  readonly handle: fs.FileHandle;
+  readonly file: fs.FileHandle;
   /** How much of it an earlier attempt has written. */
   readonly size: number;
 }
@@ -47,7 +47,7 @@ export async function removeLeftParts(finalPath: string): Promise<void> {
 
 async function create(path: string): Promise<PartFile> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  return { path, handle: await fs.open(path, flags, 0o600), size: 0 };
+  return { path, file: await fs.open(path, flags, 0o600), size: 0 };
 }
 
 /** Renaming is what makes it ours: of several that try, one succeeds. */
@@ -58,10 +58,10 @@ async function claim(finalPath: string, path: string): Promise<PartFile | undefi
     } catch {
       continue; // somebody else was faster
     }
-    const handle = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW);
-    const stats = await handle.stat();
-    if (isOurs(stats)) return { path, handle, size: stats.size };
-    await handle.close();
+    const file = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    const stats = await file.stat();
+    if (isOurs(stats)) return { path, file, size: stats.size };
+    await file.close();
     await fs.unlink(path);
   }
   return undefined;

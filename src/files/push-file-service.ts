@@ -31,7 +31,9 @@ const states = new WeakMap<CoreRouter, Pushed>();
  * ```
  */
 export class PushFileService extends Service {
+  /** @internal */
   static override serviceName = "mitogen.PushFileService";
+  /** @internal */
   static override exposed: Readonly<Record<string, Exposed>> = {
     push: { allow: AllowParents, args: { path: "string", route: "array" } },
   };
@@ -72,7 +74,7 @@ export class PushFileService extends Service {
     );
   }
 
-  /** Called by the context above: takes a file, unless it is here already, and passes it on. */
+  /** Called by the context above: takes a file, unless it is here already, and passes it on. @internal */
   async push({
     path,
     route,

@@ -6,7 +6,7 @@ import { misuse, readOptions, show } from "../core/options.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
-import { type Ready, WRITE_FILE } from "./far-side.ts";
+import { type SinkReady, WRITE_FILE } from "./far-side.ts";
 import { checkRemotePath, TRANSFER_OPTIONS, type TransferOptions, unfinished } from "./get-file.ts";
 import { isCount } from "./metadata.ts";
 import { openFile, type Source, StreamSource } from "./source.ts";
@@ -21,6 +21,7 @@ export type FileSource =
   | AsyncIterable<Uint8Array | string>
   | Iterable<Uint8Array | string>;
 
+/** Options of {@link putFile}. */
 export type PutFileOptions = TransferOptions;
 
 /**
@@ -43,7 +44,7 @@ export async function putFile(
   // Node before 17.3 has no throwIfAborted().
   if (signal?.aborted === true) throw signal.reason;
   const opened = await openSource(source);
-  const control = new Receiver<Ready>(context.router, { respondent: context });
+  const control = new Receiver<SinkReady>(context.router, { respondent: context });
   const giveUp = newAbortEnd();
   let sender: Sender<unknown> | undefined;
   let isSent = false;
@@ -56,7 +57,7 @@ export async function putFile(
       throw unfinished(context);
     });
     failed.catch((error) => control.abort(error));
-    const ready = checkReady((await control.get()).decode(), context);
+    const ready = checkSinkReady((await control.get()).decode(), context);
     [sender] = ready;
     sending = send(opened, sender, ready[1], onProgress, giveUp.signal);
     // A target that hangs takes nothing; its end, or ours, is told by the call.
@@ -81,8 +82,8 @@ export async function putFile(
 }
 
 /** A child says where to send to: nowhere but to itself, for nobody else is meant to get the file. */
-function checkReady(value: unknown, context: Context): Ready {
-  const [sender, offer] = (Array.isArray(value) ? value : []) as unknown as Partial<Ready>;
+function checkSinkReady(value: unknown, context: Context): SinkReady {
+  const [sender, offer] = (Array.isArray(value) ? value : []) as unknown as Partial<SinkReady>;
   if (
     sender instanceof Sender &&
     sender.contextId === context.contextId &&

@@ -28,33 +28,33 @@ export interface Source {
 }
 
 /** Opens a regular file; symbolic links are followed. Rejects with the system's code, `EISDIR`, or `ERR_FILE_TYPE`. */
-export async function openFile(path: string): Promise<FileSource> {
+export async function openFile(path: string): Promise<OpenedFile> {
   // A pipe without a writer, or a terminal, must not hold up a thread of the pool.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const handle = await attempt("open", path, "source", () => fs.open(path, flags));
+  const file = await attempt("open", path, "source", () => fs.open(path, flags));
   try {
-    const stats = await attempt("read", path, "source", () => handle.stat());
+    const stats = await attempt("read", path, "source", () => file.stat());
     if (stats.isDirectory())
       throw fileFault("EISDIR", `Cannot read ${path}: it is a directory`, path, "source");
     if (!stats.isFile()) {
       throw fileFault("ERR_FILE_TYPE", `Cannot read ${path}: it is no regular file`, path, "source");
     }
-    return new FileSource(path, handle, metadataOf(stats));
+    return new OpenedFile(path, file, metadataOf(stats));
   } catch (error) {
-    await handle.close();
+    await file.close();
     throw error;
   }
 }
 
 /** A file, as long as it was when it was opened. */
-export class FileSource implements Source {
+export class OpenedFile implements Source {
   readonly metadata: FileMetadata;
   readonly #path: string;
-  readonly #handle: fs.FileHandle;
+  readonly #file: fs.FileHandle;
 
-  constructor(path: string, handle: fs.FileHandle, metadata: FileMetadata) {
+  constructor(path: string, file: fs.FileHandle, metadata: FileMetadata) {
     this.#path = path;
-    this.#handle = handle;
+    this.#file = file;
     this.metadata = metadata;
   }
 
@@ -79,7 +79,7 @@ export class FileSource implements Source {
   }
 
   close(): Promise<void> {
-    return this.#handle.close();
+    return this.#file.close();
   }
 
   /** Reads one chunk ahead: while one is hashed and sent, the disk is not waited for. */
@@ -100,7 +100,7 @@ export class FileSource implements Source {
         yield chunk;
       }
     } finally {
-      // The handle is closed next.
+      // The file is closed next.
       await reading.catch(() => undefined);
     }
   }
@@ -110,7 +110,7 @@ export class FileSource implements Source {
     const wanted = Math.min(buffer.length, to - at);
     if (wanted <= 0) return 0;
     const { bytesRead } = await attempt("read", this.#path, "source", () =>
-      this.#handle.read(buffer, 0, wanted, at),
+      this.#file.read(buffer, 0, wanted, at),
     );
     if (bytesRead > 0 || to === Number.POSITIVE_INFINITY) return bytesRead;
     throw fileFault(

@@ -10,7 +10,9 @@ import type { Offer, Source } from "./source.ts";
 
 /** How far a transfer is; `totalBytes` is undefined while nobody knows. */
 export interface Progress {
+  /** Bytes that have arrived, those of an earlier, interrupted transfer included. */
   readonly bytes: number;
+  /** Bytes of the whole; undefined if the source does not know. */
   readonly totalBytes: number | undefined;
 }
 

@@ -1,5 +1,6 @@
 import { builtinModules } from "node:module";
-import type { AnyFunction, FunctionReference } from "./module-record.ts";
+import type { FunctionName } from "../core/router.ts";
+import type { AnyFunction } from "./module-record.ts";
 
 const GLOBALS = [
   ...words(
@@ -35,7 +36,7 @@ const MAX_DEPTH = 3;
  * Loading worker_threads, which the inspector does too, puts another function into the place of `process.chdir` and
  * `process.cwd`. Both of each are known: a caller may hold the old one.
  */
-const replaceable = new Map<unknown, FunctionReference>();
+const replaceable = new Map<unknown, FunctionName>();
 let loadedNames: readonly string[] = [];
 let loadedCount = -1;
 
@@ -55,7 +56,7 @@ interface Root {
  * A caller who holds a function of a module has loaded that module, so only loaded modules are looked through and no
  * look-up loads one. The shortest public name wins.
  */
-export function findBuiltin(fn: AnyFunction, load: Load): FunctionReference | undefined {
+export function findBuiltin(fn: AnyFunction, load: Load): FunctionName | undefined {
   rememberReplaceable();
   // Most functions are called what they are exported as; looking at all there are takes some milliseconds.
   return (
@@ -74,7 +75,7 @@ export function rememberReplaceable(): void {
 
 type PathFinder = (fn: AnyFunction, value: unknown, path: readonly string[]) => readonly string[] | undefined;
 
-function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionReference | undefined {
+function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionName | undefined {
   for (const { value, module, path } of roots(load)) {
     const found = value === fn ? path : pathTo(fn, value, path);
     if (found !== undefined) return knownEverywhere({ module, path: found });
@@ -83,7 +84,7 @@ function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionRef
 }
 
 /** Targets as old as Node 12 know these submodules only as properties of their modules. */
-function knownEverywhere({ module, path }: FunctionReference): FunctionReference {
+function knownEverywhere({ module, path }: FunctionName): FunctionName {
   const [, parent, property] = /^(node:(?:assert|dns|fs|path|util))\/(\w+)$/.exec(module) ?? [];
   if (parent === undefined || property === undefined) return { module, path };
   return { module: parent, path: [property, ...path] };

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { FunctionName } from "../core/router.ts";
 import { libraryUrl } from "../library.ts";
 import { attempt } from "../wire/thrown.ts";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";
@@ -20,7 +21,7 @@ import {
   originUrl,
   scriptSource,
 } from "./function-origin.ts";
-import type { AnyFunction, FunctionReference } from "./module-record.ts";
+import type { AnyFunction } from "./module-record.ts";
 import { ownRequire } from "./own-require.ts";
 import { exportedAt, moduleScope, runnerModule } from "./runner-module.ts";
 import { readSourceNow } from "./source-text.ts";
@@ -32,8 +33,8 @@ const METHOD_CURE = "export a function, or a static method, that takes the objec
 
 const NATIVE = /\{\s*\[native code\]\s*\}$/;
 
-const known = new WeakMap<AnyFunction, FunctionReference>();
-const knownClasses = new WeakMap<AnyFunction, FunctionReference>();
+const known = new WeakMap<AnyFunction, FunctionName>();
+const knownClasses = new WeakMap<AnyFunction, FunctionName>();
 const exportsById = new Map<string, LocalExports | undefined>();
 
 /**
@@ -43,7 +44,7 @@ const exportsById = new Map<string, LocalExports | undefined>();
  * the module is still running its top level. Throws a TypeError with the cure for anything that cannot be named;
  * the answer for a function does not change, so it is kept.
  */
-export function referenceFunction(fn: AnyFunction): FunctionReference {
+export function nameFunction(fn: AnyFunction): FunctionName {
   if (typeof fn !== "function")
     throw new TypeError(`Cannot call ${typeof fn} in another process: it is no function`);
   let reference = known.get(fn);
@@ -55,7 +56,7 @@ export function referenceFunction(fn: AnyFunction): FunctionReference {
 }
 
 /** Names a class in the same way, for another process that makes objects of it. Throws a TypeError with the cure. */
-export function referenceClass(type: AnyFunction): FunctionReference {
+export function nameClass(type: AnyFunction): FunctionName {
   let reference = knownClasses.get(type);
   if (reference === undefined) {
     rememberReplaceable();
@@ -75,7 +76,7 @@ export function referenceClass(type: AnyFunction): FunctionReference {
 }
 
 /** Does in advance most of what the first look-up of a process costs. For a time when the program waits anyway; never throws. */
-export function warmUpReferences(): void {
+export function warmUpNames(): void {
   try {
     rememberReplaceable();
     // One of Node's: it sees fewer variables than one of ours.
@@ -86,7 +87,7 @@ export function warmUpReferences(): void {
   }
 }
 
-function find(fn: AnyFunction): FunctionReference {
+function find(fn: AnyFunction): FunctionName {
   // Looking through what Node offers takes longer than asking V8, so functions that have a file are spared it.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
   const builtin = isNative ? findBuiltin(fn, ownRequire()) : undefined;
@@ -121,11 +122,7 @@ function find(fn: AnyFunction): FunctionReference {
 }
 
 /** Looks for `fn` among the exports of the module that `origin` lies in. */
-function findInModule(
-  fn: AnyFunction,
-  origin: FunctionOrigin,
-  isWrapped: boolean,
-): FunctionReference | undefined {
+function findInModule(fn: AnyFunction, origin: FunctionOrigin, isWrapped: boolean): FunctionName | undefined {
   if (origin.scriptId === undefined) return undefined;
   const url = originUrl(origin);
   const id = moduleId(url);
@@ -166,7 +163,7 @@ function findByWrapped(
   origin: FunctionOrigin,
   depth: number,
   seen: Set<AnyFunction>,
-): FunctionReference | undefined {
+): FunctionName | undefined {
   const captured = origin.scopes
     .filter((scope) => !scope.isModule)
     .flatMap((scope) => Object.values(Object.getOwnPropertyDescriptors(scope.bindings)))
@@ -195,7 +192,7 @@ function findByWrapped(
 }
 
 /** A package's main file often exports what other files of it define. */
-function findInAnyCommonJs(fn: AnyFunction): FunctionReference | undefined {
+function findInAnyCommonJs(fn: AnyFunction): FunctionName | undefined {
   for (const [key, loaded] of Object.entries(ownRequire().cache)) {
     const id = moduleId(key.startsWith("data:") ? key : pathToFileURL(key).href);
     const path = id && !id.endsWith(".node") && loaded && exportsPath(fn, loaded.exports, { getters: false });
@@ -205,7 +202,7 @@ function findInAnyCommonJs(fn: AnyFunction): FunctionReference | undefined {
 }
 
 /** Without an inspector. */
-function findByIdentity(fn: AnyFunction): FunctionReference | undefined {
+function findByIdentity(fn: AnyFunction): FunctionName | undefined {
   return findBuiltin(fn, ownRequire()) ?? findInAnyCommonJs(fn);
 }
 

@@ -1,5 +1,6 @@
 import { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
+import { printFunction } from "../core/print-function.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { Handle } from "../wire/handles.ts";
 import { API, builtinExports, EVALUATOR, isBuiltin } from "./builtins.ts";
@@ -42,8 +43,8 @@ export class Importer implements ModuleSource {
     });
   }
 
-  /** The function, if its module has been evaluated; `receiver` is what `this` is inside. */
-  lookUp(name: FunctionName): { fn: AnyFunction; receiver: unknown } | undefined {
+  /** The function, if its module has been evaluated; `owner` is what `this` is inside. */
+  lookUp(name: FunctionName): { fn: AnyFunction; owner: unknown } | undefined {
     const { module } = name;
     if (module === "global") return findFunction(globalThis, name);
     if (isBuiltin(module)) return findFunction(builtinExports(module), name);
@@ -54,7 +55,7 @@ export class Importer implements ModuleSource {
   }
 
   /** The function, after evaluating its module. Rejects with what the evaluation throws, and a TypeError when there is no such function. */
-  async load(name: FunctionName): Promise<{ fn: AnyFunction; receiver: unknown }> {
+  async load(name: FunctionName): Promise<{ fn: AnyFunction; owner: unknown }> {
     const { module } = name;
     // Called by a context that is not the master, which would have sent it ahead.
     if (!this.has(module)) await this.fetch(module, "", "import");
@@ -130,18 +131,18 @@ const MASTER = 0;
 const EMPTY = new Uint8Array(0);
 
 /** What a name stands for in the exports of its module. Throws a TypeError when that is no function. */
-export function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; receiver: unknown } {
-  let receiver: unknown;
+export function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; owner: unknown } {
+  let owner: unknown;
   let value = root;
   for (const key of name.path) {
     // As if it had been imported by its name: an ES module's function has no `this`.
-    receiver = Object.prototype.toString.call(value) === "[object Module]" ? undefined : value;
+    owner = Object.prototype.toString.call(value) === "[object Module]" ? undefined : value;
     value = (value as Record<string, unknown> | undefined | null)?.[key];
   }
   if (typeof value !== "function") {
     throw new TypeError(
-      `Cannot call ${name.path.join(".")} of ${name.module}: it is ${value === undefined ? "not exported there" : `no function but ${typeof value}`}`,
+      `Cannot call ${printFunction(name)}: it is ${value === undefined ? "not exported there" : `no function but ${typeof value}`}`,
     );
   }
-  return { fn: value as AnyFunction, receiver };
+  return { fn: value as AnyFunction, owner };
 }

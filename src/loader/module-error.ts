@@ -1,5 +1,6 @@
 import { MitogenError } from "../errors.ts";
 
+/** Why a module cannot be sent; docs/errors.md says what to do about each. */
 export type ModuleErrorCode =
   | "ERR_MODULE_NOT_FOUND"
   | "ERR_MODULE_COMPILE"
@@ -22,10 +23,12 @@ export class ModuleError extends MitogenError {
       configurable: true,
     });
   }
+  /** Why it cannot be sent. */
   override readonly code: ModuleErrorCode;
   /** The modules that lead to it, by their imports: from the one that was to be sent to the one that cannot be. */
   declare readonly chain?: readonly string[];
 
+  /** @internal */
   constructor(
     code: ModuleErrorCode,
     message: string,

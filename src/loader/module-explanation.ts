@@ -18,7 +18,9 @@ export type ModuleState =
 
 /** A context, by what it is called. */
 export interface ModuleReader {
+  /** The context's id. */
   readonly contextId: number;
+  /** The context's name. */
   readonly name: string;
 }
 
@@ -26,11 +28,13 @@ export interface ModuleReader {
 export class ModuleExplanation {
   /** What was asked about, as an id where it is one. */
   readonly id: string;
+  /** What is or would be done about the module. */
   readonly state: ModuleState;
   /** One sentence. */
   readonly reason: string;
   /** The file, of a module that has one. */
   readonly path: string | undefined;
+  /** Absent for a module that was not compiled. */
   readonly format: ModuleFormat | undefined;
   /** Ids from the module that was called, or asked for, to this one, each importing the next. Empty where nothing led to it. */
   readonly chain: readonly string[];
@@ -41,6 +45,7 @@ export class ModuleExplanation {
   /** What contexts were told that asked for it in vain; only the last refusals are remembered. */
   readonly refusals: readonly (ModuleReader & { readonly reason: string })[];
 
+  /** @internal */
   constructor(
     id: string,
     state: ModuleState,
@@ -58,6 +63,7 @@ export class ModuleExplanation {
     this.refusals = more.refusals ?? [];
   }
 
+  /** Several lines for people. */
   toString(): string {
     const lines = [`${this.id}: ${this.state}: ${this.reason}`];
     if (this.path !== undefined) lines.push(`  file: ${this.path}`);

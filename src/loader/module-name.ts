@@ -2,7 +2,7 @@ import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Callable, FunctionRef } from "../core/function-ref.ts";
 import { isBuiltin } from "./builtins.ts";
-import { referenceFunction } from "./function-reference.ts";
+import { nameFunction } from "./function-reference.ts";
 import { realUrl } from "./module-pattern.ts";
 
 /** A module: its id, the path of its file, or a function of it. */
@@ -10,7 +10,7 @@ export type ModuleName = string | URL | Callable<never[], unknown>;
 
 /** The id of a module. Throws a TypeError for what names none. */
 export function moduleId(module: ModuleName): string {
-  if (typeof module === "function") return referenceFunction(module).module;
+  if (typeof module === "function") return nameFunction(module).module;
   if (module instanceof FunctionRef) return module.module;
   const text = String(module);
   if (text === "global" || isBuiltin(text)) return text;

@@ -35,12 +35,3 @@ export interface ModuleRecord {
 
 /** Any function at all. */
 export type AnyFunction = (...args: never[]) => unknown;
-
-/**
- * Where a function is, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or
- * `global` for the global object; `path` are the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
- */
-export interface FunctionReference {
-  readonly module: string;
-  readonly path: readonly string[];
-}

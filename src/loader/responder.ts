@@ -14,7 +14,7 @@ import { messageOf, textOf } from "../wire/thrown.ts";
 import { API, EVALUATOR, isBuiltin, PARENT_ROLE, SHORT_WAY } from "./builtins.ts";
 import { BusyTime } from "./busy-time.ts";
 import { explainModule, type RootReason } from "./explain.ts";
-import { referenceClass, referenceFunction, warmUpReferences } from "./function-reference.ts";
+import { nameClass, nameFunction, warmUpNames } from "./function-reference.ts";
 import type { ModuleGraph } from "./graph.ts";
 import { ModuleError } from "./module-error.ts";
 import { ModuleExplanation } from "./module-explanation.ts";
@@ -41,7 +41,9 @@ export interface ModuleStats {
   compileMs: number;
   /** Requests by children, how many were refused, and how many had been answered before. */
   requestCount: number;
+  /** Requests that were refused. */
   refusedCount: number;
+  /** Requests for a module that the context had been sent already. */
   duplicateCount: number;
 }
 
@@ -73,7 +75,7 @@ const HASH_CHARACTERS = 22;
  * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
  * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/modules.md
  */
-export class ModuleResponder implements Functions {
+export class ModuleResponder {
   readonly #router: CoreRouter;
   readonly #targets: ServedContexts = new ServedContexts();
   readonly #forwarder: ModuleForwarder;
@@ -88,6 +90,7 @@ export class ModuleResponder implements Functions {
   /** Made anew after a change of the rules. */
   #graph: ModuleGraph | undefined;
 
+  /** @internal */
   constructor(router: CoreRouter) {
     this.#router = router;
     this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash)?.deref());
@@ -185,37 +188,40 @@ export class ModuleResponder implements Functions {
     this.#graph = undefined;
   }
 
-  /** A context that modules may be sent to, from now until {@link forget}. */
+  /** A context that modules may be sent to, from now until {@link forget}. @internal */
   addTarget(contextId: number, nodeVersion: string): void {
     this.#targets.add(contextId, nodeVersion);
   }
 
+  /** @internal */
   forget(contextId: number): void {
     this.#targets.forget(contextId);
     this.#desk.forget(contextId);
   }
 
-  /** Makes a context able to have children: sends its broker thread what leaves do without. */
+  /** Makes a context able to have children: sends its broker thread what leaves do without. @internal */
   sendParentRole(contextId: number): void {
     const target = this.#targets.get(contextId);
     if (target !== undefined) this.sendParts(contextId, target, [PARENT_ROLE]);
   }
 
-  /** Does now, while a child is starting anyway, what the first call would have to wait for. */
+  /** Does now, while a child is starting anyway, what the first call would have to wait for. @internal */
   warmUp(): void {
     if (isWarm) return;
     isWarm = true;
-    warmUpReferences();
+    warmUpNames();
     loadGraphs().then(
       ({ warmUp }) => warmUp(),
       () => undefined, // the call that needs it says what is wrong
     );
   }
 
+  /** @internal */
   nameOf(fn: (...args: never[]) => unknown, isClass = false): FunctionName {
-    return isClass ? referenceClass(fn) : referenceFunction(fn);
+    return isClass ? nameClass(fn) : nameFunction(fn);
   }
 
+  /** @internal */
   prepare(context: Context, { module }: FunctionName): Promise<void> | undefined {
     const { contextId } = context;
     if (this.#targets.peek(contextId)?.complete.has(module) || module === "global" || isBuiltin(module)) {
@@ -230,12 +236,14 @@ export class ModuleResponder implements Functions {
     return this.push(contextId, target, module, "called");
   }
 
+  /** @internal */
   originalStack(stack: string, context: Context): string {
     return graphs === undefined
       ? stack
       : graphs.compiler.originalStack(stack, this.#targets.versionOf(context.contextId));
   }
 
+  /** @internal */
   importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
     return importModule(...args);
   }

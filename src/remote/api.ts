@@ -1,11 +1,10 @@
-import { callFeatures } from "../calls/call-features.ts";
+import { callsInChild } from "../calls/call-features.ts";
 import type { Dispatcher } from "../calls/dispatcher.ts";
 import { commandsInChild } from "../commands/in-child.ts";
 import { KeptContext } from "../connection/kept-context.ts";
 import { Broker } from "../core/broker.ts";
 import { Context } from "../core/context.ts";
 import { installFeatures } from "../core/features.ts";
-import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
@@ -25,7 +24,7 @@ import { Secret } from "../wire/secret.ts";
 import type { BrokerLink } from "./broker-link.ts";
 import { childFunctions } from "./child-functions.ts";
 import { debugging } from "./debugging.ts";
-import { externalContext } from "./external-context.ts";
+import { econtextInChild } from "./external-context.ts";
 import { remoteResources } from "./resource.ts";
 import type { ChildConfig } from "./shared-state.ts";
 import { sshCommands } from "./ssh-command.ts";
@@ -61,8 +60,8 @@ export function mitogenModule(host: Host): Record<string, unknown> {
   return {
     ...errors,
     ...servicesInChild(router, importer),
-    ...callFeatures(router, dispatcher, importer, builtinExports),
-    ...externalContext(host),
+    ...callsInChild(router, dispatcher, importer, builtinExports),
+    ...econtextInChild(host),
     ...debugging(router, dispatcher, config),
     ...sshCommands(router),
     ...commandsInChild(router),
@@ -71,7 +70,6 @@ export function mitogenModule(host: Host): Record<string, unknown> {
     Blob,
     Broker,
     Context,
-    FunctionRef,
     KeptContext,
     Message,
     Receiver,

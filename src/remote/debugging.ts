@@ -3,6 +3,7 @@ import { CpuProfile } from "../core/cpu-profile.ts";
 import { DebugFile } from "../core/debug-file.ts";
 import { dumpOnSignal, dumpProcess } from "../core/dump.ts";
 import { getLogger } from "../core/log.ts";
+import { printFunction } from "../core/print-function.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { API, builtinExports } from "../loader/builtins.ts";
 import { printServices } from "../service/router-services.ts";
@@ -63,7 +64,7 @@ function traceCalls(dispatcher: Dispatcher): void {
   const { around } = dispatcher;
   dispatcher.around = (call, perform) =>
     around(call, (refusal) => {
-      const name = `${printCall(call)} for context ${call.message.srcId}`;
+      const name = `${printRunning(call)} for context ${call.message.srcId}`;
       const started = Date.now();
       const trace = (outcome: Outcome): Outcome => {
         const how = outcome === undefined ? "returned" : `failed with ${outcome.code}`;
@@ -81,12 +82,11 @@ function dump(router: CoreRouter, { calls }: Dispatcher): string {
     ...dumpProcess(router),
     printServices(router),
     `calls under way here: ${calls.size}`,
-    ...[...calls].map((call) => `  ${printCall(call)} for context ${call.message.srcId}`),
+    ...[...calls].map((call) => `  ${printRunning(call)} for context ${call.message.srcId}`),
   ].join("\n");
 }
 
-function printCall({ name, args }: Call): string {
+function printRunning({ name, args }: Call): string {
   const isStream = name.module === API && name.path[0] === "runStream";
-  const [module, path] = isStream ? (args as [string, string[]]) : [name.module, name.path];
-  return `${path.join(".") || "default"} of ${module}`;
+  return printFunction(isStream ? { module: args[0] as string, path: args[1] as string[] } : name);
 }

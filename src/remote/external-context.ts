@@ -6,7 +6,7 @@ import { detach } from "./detach.ts";
 type AnyFunction = (...args: unknown[]) => unknown;
 
 /** What `import "mitogen"` has in a child of where it runs: `econtext()` and the functions that are given it. */
-export function externalContext({ router, config, link, nonce }: Host): Record<string, unknown> {
+export function econtextInChild({ router, config, link, nonce }: Host): Record<string, unknown> {
   const own = ChildRouter.adopt(router, config);
   let detached: Promise<void> | undefined;
   const external = {

@@ -16,8 +16,11 @@ export const AllowParents: Policy = (message) => hasParentAuthority(message);
 export type Exposed = Policy | readonly Policy[] | FullEntry;
 
 interface FullEntry {
+  /** Who may call the method: all of these policies must agree. */
   readonly allow: Policy | readonly Policy[];
+  /** As {@link argSpec} says. */
   readonly args?: ArgSpec;
+  /** As {@link noReply} says. */
   readonly noReply?: boolean;
 }
 
@@ -26,7 +29,9 @@ type AnyMethod = (...args: any[]) => unknown;
 
 /** Works as a decorator, standard or legacy, and as a function of a prototype and a method's name. */
 export interface MethodMark {
+  /** As a standard decorator. */
   (method: AnyMethod, context: ClassMethodDecoratorContext): void;
+  /** As a legacy decorator, or called with a prototype and the method's name. */
   // biome-ignore lint/suspicious/noExplicitAny: any method at all
   (prototype: object, name: string | symbol, descriptor?: TypedPropertyDescriptor<any>): void;
 }

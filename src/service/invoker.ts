@@ -4,7 +4,9 @@ import { encodeValue } from "../wire/encoder.ts";
 
 /** One request that has passed its policies. */
 export interface ServiceCall {
+  /** The method's name. */
   readonly method: string;
+  /** The named arguments; checked by `argSpec`. */
   readonly args: Readonly<Record<string, unknown>>;
   /** The request; its `srcId` is who has sent it. */
   readonly message: Message;
@@ -27,6 +29,7 @@ export class Invoker {
 export class SerializedInvoker extends Invoker {
   #last: Promise<unknown> = Promise.resolve();
 
+  /** The result of `call.run()`, which begins when the request before has ended. */
   override invoke(call: ServiceCall): Promise<unknown> {
     const turn = this.#last.then(() => call.run());
     this.#last = turn.catch(() => undefined);
@@ -44,6 +47,7 @@ export const MAX_RESULTS = 10_000;
 export class DeduplicatingInvoker extends Invoker {
   readonly #results: Map<string, Promise<unknown>> = new Map();
 
+  /** The result of an earlier request with the same method and arguments, or that of `call.run()`. */
   override invoke(call: ServiceCall): Promise<unknown> {
     // A hash: whoever may call makes arguments of any length.
     const hash = createHash("sha256");

@@ -27,6 +27,7 @@ const DEFAULT_SIZE = 16;
 
 const STOPPED = "The service pool was stopped";
 
+/** Options of a {@link Pool}. */
 export interface PoolOptions {
   /** How many methods, of all services together, may be under way at once; 16 by default. */
   readonly size?: number;
@@ -64,6 +65,7 @@ const log = getLogger("mitogen.service");
  * Throws a RangeError when the router has a pool, unless `overwrite` is given. It ends with its router, or by {@link stop}.
  */
 export class Pool {
+  /** @internal */
   readonly router: CoreRouter;
   readonly #state: RouterServices;
   readonly #slots: Slots;
@@ -98,6 +100,7 @@ export class Pool {
     this.#state.pool = this;
   }
 
+  /** @internal */
   get isStopped(): boolean {
     return this.#stopped !== undefined;
   }
@@ -135,11 +138,12 @@ export class Pool {
     return this.#stopped.then(() => clearTimeout(timer));
   }
 
+  /** The same as {@link stop}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 
-  /** Takes one request. */
+  /** Takes one request. @internal */
   accept(message: Message): void {
     const pending: Pending = { message, isStarted: false, isOver: false };
     if (this.isStopped) {

@@ -27,6 +27,7 @@ export class Service {
   /** How requests become calls: `Invoker` (the default), `SerializedInvoker`, `DeduplicatingInvoker`. */
   static invoker?: new () => Invoker;
 
+  /** The router of the context that the service runs in. */
   readonly router: CoreRouter;
 
   constructor(router: CoreRouter) {

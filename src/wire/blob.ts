@@ -14,6 +14,7 @@ export class Blob extends Uint8Array {
     super((typeof source === "string" ? Buffer.from(source) : source) as ArrayBuffer, byteOffset, length);
   }
 
+  /** The size alone, `Blob(12 bytes)`. */
   override toString(): string {
     return `Blob(${this.length} bytes)`;
   }

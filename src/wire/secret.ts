@@ -19,22 +19,27 @@ export class Secret {
     this.#text = text;
   }
 
+  /** The text itself. */
   reveal(): string {
     return this.#text;
   }
 
+  /** The mask `[secret]`. */
   toString(): string {
     return MASK;
   }
 
+  /** The mask `[secret]`. */
   toJSON(): string {
     return MASK;
   }
 
+  /** The mask `[secret]`. */
   valueOf(): string {
     return MASK;
   }
 
+  /** The mask `[secret]`. */
   [Symbol.toPrimitive](): string {
     return MASK;
   }

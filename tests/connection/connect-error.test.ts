@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectErrorOf, recordOfConnectError } from "../../src/connection/connect-error.ts";
-import { connectFailure } from "../../src/connection/connect-failure.ts";
+import { newConnectError } from "../../src/connection/connect-failure.ts";
 import {
   CancelledError,
   type ConnectDetails,
@@ -32,7 +32,7 @@ const NO_TEXT = { toString: 1, valueOf: 2 };
 
 test("connectErrorOf gives an error of a hop its class, its text and its details back (BEC-13)", () => {
   for (const type of [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError]) {
-    const sent = connectFailure({ type, message: "it failed", hint: "mend it" }, KNOWN);
+    const sent = newConnectError({ type, message: "it failed", hint: "mend it" }, KNOWN);
     const error = connectErrorOf(recordOfConnectError(sent), "ssh.web1") as Failed;
     assert.equal(error.constructor, type);
     assert.equal(error.code, (sent as Failed).code);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { bootCommand } from "../../src/bootstrap/command.ts";
-import { connectFailure, printCommand } from "../../src/connection/connect-failure.ts";
+import { newConnectError, printCommand } from "../../src/connection/connect-failure.ts";
 import { lastWords, readableWords } from "../../src/connection/last-words.ts";
 import { quoteForSh } from "../../src/connection/shell-quote.ts";
 import { type ConnectDetails, PasswordError } from "../../src/errors.ts";
@@ -45,7 +45,7 @@ test("printCommand shows long words cut, and on one line", () => {
   assert.match(shown, /^sh -c 'exec x+…'$/);
 });
 
-test("connectFailure says in one sentence what happened and the cure, then the tool's words, and keeps the cause", () => {
+test("newConnectError says in one sentence what happened and the cure, then the tool's words, and keeps the cause", () => {
   const known = {
     stage: "transport" as const,
     method: "sudo",
@@ -58,7 +58,7 @@ test("connectFailure says in one sentence what happened and the cure, then the t
   };
   const cause = new Error("the vault is shut");
   const failure = { type: PasswordError, message: "it is wrong", hint: "try another", cause };
-  const error = connectFailure(failure, known) as PasswordError & { details: ConnectDetails };
+  const error = newConnectError(failure, known) as PasswordError & { details: ConnectDetails };
   assert.ok(error instanceof PasswordError);
   assert.equal(error.code, "ERR_PASSWORD");
   assert.equal(error.summary, "Cannot connect with sudo(): it is wrong; try another");
@@ -68,7 +68,7 @@ test("connectFailure says in one sentence what happened and the cure, then the t
   assert.deepEqual({ ...error.details }, { ...printed, hint: "try another" });
   assert.deepEqual(error.details.argv, argv);
   assert.equal(error.details.command, "sudo -u 'a b'");
-  const short = connectFailure({ ...failure, code: "ERR_POLICY", hint: "" }, { ...known, stderr: "" });
+  const short = newConnectError({ ...failure, code: "ERR_POLICY", hint: "" }, { ...known, stderr: "" });
   assert.equal(short.message, "Cannot connect with sudo(): it is wrong");
   assert.equal((short as PasswordError).code, "ERR_POLICY");
 });

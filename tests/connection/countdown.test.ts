@@ -7,18 +7,18 @@ test("Countdown stands still while it is held, by several at once", (t) => {
   const onTime = t.mock.fn();
   const countdown = new Countdown(1000, onTime);
   t.mock.timers.tick(600);
-  countdown.hold();
+  countdown.pause();
   t.mock.timers.tick(5000);
-  countdown.hold();
-  countdown.release();
+  countdown.pause();
+  countdown.resume();
   t.mock.timers.tick(5000);
-  countdown.release();
+  countdown.resume();
   t.mock.timers.tick(399);
   assert.equal(onTime.mock.callCount(), 0);
   t.mock.timers.tick(1);
   assert.equal(onTime.mock.callCount(), 1);
-  countdown.hold();
-  countdown.release();
+  countdown.pause();
+  countdown.resume();
   t.mock.timers.tick(3_600_000);
   assert.equal(onTime.mock.callCount(), 1, "it ends once");
 });
@@ -26,7 +26,7 @@ test("Countdown stands still while it is held, by several at once", (t) => {
 test("Countdown ends when it is held for ten minutes", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const onTime = t.mock.fn();
-  new Countdown(1000, onTime).hold();
+  new Countdown(1000, onTime).pause();
   t.mock.timers.tick(599_999);
   assert.equal(onTime.mock.callCount(), 0);
   t.mock.timers.tick(1);
@@ -37,9 +37,9 @@ test("Countdown does nothing once it is stopped, also when it was held", (t) => 
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const onTime = t.mock.fn();
   const countdown = new Countdown(1000, onTime);
-  countdown.hold();
+  countdown.pause();
   countdown.stop();
-  countdown.release();
+  countdown.resume();
   t.mock.timers.tick(3_600_000);
   assert.equal(onTime.mock.callCount(), 0);
 });

@@ -40,7 +40,7 @@ test("sshMethod.argv puts every option in its place (SSH-02)", () => {
       identityFile: "/home/me/.ssh/id",
       compression: true,
       keepaliveCount: 5,
-      keepaliveInterval: 7,
+      keepaliveIntervalSeconds: 7,
       checkHostKeys: "accept",
       sshArgs: ["-F", "/dev/null", "-o", "ProxyJump=gate"],
     }),
@@ -342,4 +342,15 @@ test("sshMethod.diagnose takes look-alikes for nothing (SSH-10)", () => {
 test("sshMethod.diagnose takes the first verdict among other lines", () => {
   const verdict = diagnose(["Welcome!", "debug1: Authentications that can continue", ...UNKNOWN, ...CHANGED]);
   assert.equal(verdict?.message, "the host key of web1 is not known");
+});
+
+test("sshMethod takes keepaliveInterval, the old name of keepaliveIntervalSeconds", () => {
+  const options = readConnectOptions<SshOptions>(
+    "ssh",
+    { hostname: "web1", keepaliveInterval: 7 },
+    sshMethod.options,
+  );
+  assert.equal(options.keepaliveIntervalSeconds, 7);
+  assert.equal("keepaliveInterval" in options, false);
+  assert.ok(argv(options).includes("ServerAliveInterval=7"));
 });

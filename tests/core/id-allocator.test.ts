@@ -12,7 +12,7 @@ test("IdAllocator gives single ids from 1 and remembers whom it gave them to unt
   const ids = new IdAllocator();
   assert.deepEqual([ids.allocate(0), ids.allocate(7)], [1, 2]);
   assert.deepEqual([ids.ownerOf(1), ids.ownerOf(2), ids.ownerOf(3)], [0, 7, undefined]);
-  ids.release(2);
+  ids.giveBack(2);
   assert.equal(ids.ownerOf(2), undefined);
   assert.equal(ids.allocate(0), 3, "ids are never used again");
 });

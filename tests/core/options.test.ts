@@ -7,11 +7,19 @@ import {
   integer,
   listOf,
   oneOf,
+  renamed,
   required,
   secret,
   text,
 } from "../../src/core/option-types.ts";
-import { misuse, type OptionTable, readOptions, show, takeOption } from "../../src/core/options.ts";
+import {
+  misuse,
+  type OptionTable,
+  RENAMED_OPTION,
+  readOptions,
+  show,
+  takeOption,
+} from "../../src/core/options.ts";
 import { Secret } from "../../src/wire/secret.ts";
 
 interface Options {
@@ -162,4 +170,41 @@ describe("show", () => {
 it("misuse makes the class that the code stands for", () => {
   assert.ok(misuse("ERR_OUT_OF_RANGE", "x") instanceof RangeError);
   assert.ok(misuse("ERR_INVALID_ARG_VALUE", "x") instanceof TypeError);
+});
+
+describe("An option with an old name", () => {
+  interface Renamed {
+    pauseMs?: number | undefined;
+    pause?: number | undefined;
+  }
+  const table: OptionTable<Renamed> = { pauseMs: duration, pause: renamed(duration, "pauseMs") };
+  const take = (options: object): Renamed => readOptions<Renamed>("try", options, table);
+
+  it("is taken under the new name, with one process warning", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", note);
+    try {
+      assert.deepEqual(take({ pause: 5 }), { pauseMs: 5 });
+      assert.deepEqual(take({ pause: 6 }), { pauseMs: 6 });
+      // Warnings are emitted on the next tick.
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off("warning", note);
+    }
+    assert.equal(warnings.length, 1);
+    const [{ name, code, message }] = warnings as [NodeJS.ErrnoException];
+    assert.deepEqual([name, code], ["DeprecationWarning", RENAMED_OPTION]);
+    assert.match(message, /^Option pause of "try" has a new name: write pauseMs/);
+  });
+
+  it("gives way to the new name, in any order", () => {
+    assert.deepEqual(take({ pause: 5, pauseMs: 7 }), { pauseMs: 7 });
+    assert.deepEqual(take({ pauseMs: 7, pause: 5 }), { pauseMs: 7 });
+  });
+
+  it("is checked, and not offered", () => {
+    assert.throws(() => take({ pause: "5" }), /pause must be a number of milliseconds/);
+    assert.throws(() => take({ paws: 5 }), /it has no option "paws"; it has pauseMs$/);
+  });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { release } from "../../src/core/release.ts";
+import { freeMemory } from "../../src/core/release.ts";
 import { decodeValue } from "../../src/wire/decoder.ts";
 import { encodeValue } from "../../src/wire/encoder.ts";
 import { Encoding, encodeFrame, type Frame, joinBody } from "../../src/wire/frame.ts";
@@ -29,27 +29,27 @@ function arriving(values: readonly unknown[], cuts: readonly number[] = []): Fra
 const decoded = (frame: Frame): unknown => decodeValue(joinBody(frame));
 const SIZES = [1, 5, 100, 1000, 70_000, 128 * 1024];
 
-test("release frees a chunk that arrived alone, whole or in pieces", () => {
+test("freeMemory frees a chunk that arrived alone, whole or in pieces", () => {
   for (const size of SIZES) {
     for (const cuts of [[], [10], [26], [27]]) {
       const [frame] = arriving([new Uint8Array(size).fill(1)], cuts) as [Frame];
       const chunk = decoded(frame) as Uint8Array;
       assert.equal(chunk.length, size);
-      release(chunk);
+      freeMemory(chunk);
       // Short ones may have been copied.
       if (size >= 1000) assert.equal(chunk.length, 0, `${size} bytes, cut at ${cuts}`);
     }
   }
 });
 
-test("release leaves alone what arrived together with the chunk, before or behind it", () => {
+test("freeMemory leaves alone what arrived together with the chunk, before or behind it", () => {
   for (const size of SIZES) {
     for (const small of [null, 7, "", "abc", Uint8Array.of(1, 2, 3, 4, 5)]) {
       for (const at of [0, 1]) {
         const values: unknown[] = [small];
         values.splice(at, 0, new Uint8Array(size).fill(1));
         const frames = arriving(values);
-        release(decoded(frames[at] as Frame) as Uint8Array);
+        freeMemory(decoded(frames[at] as Frame) as Uint8Array);
         const left = decoded(frames[1 - at] as Frame);
         assert.deepEqual(
           left instanceof Uint8Array ? Uint8Array.from(left) : left,

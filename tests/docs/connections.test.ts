@@ -192,7 +192,9 @@ function optionInterfaces(): Map<string, { bases: string; own: string[] }> {
     const source = readFileSync(join(folder, file), "utf8");
     for (const match of source.matchAll(/^export interface (\w+)(?: extends (.+))? \{\n([\s\S]*?)^\}/gm)) {
       const [, name = "", bases = "", body = ""] = match;
-      const own = [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, option = ""]) => option);
+      // An old name stands beside the new one.
+      const current = body.replace(/@deprecated[^\n]*\n {3}\*\/\n {2}readonly \w+/g, "");
+      const own = [...current.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, option = ""]) => option);
       found.set(name, { bases, own });
     }
   }

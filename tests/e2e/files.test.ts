@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { FileSource } from "../../src/files/source.ts";
+import { OpenedFile } from "../../src/files/source.ts";
 import { type Context, getFile, putFile, Router, TimeoutError } from "../../src/index.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -260,8 +260,8 @@ describe("files", { skip: skipReason() }, () => {
     await using router = new Router();
     const context = await router.local();
     const { path } = made("original", MIB);
-    const { chunks } = FileSource.prototype;
-    FileSource.prototype.chunks = async function* (from) {
+    const { chunks } = OpenedFile.prototype;
+    OpenedFile.prototype.chunks = async function* (from) {
       for await (const chunk of chunks.call(this, from)) {
         yield chunk;
         // Behind the hash and the sending of it: as if the file's end were cut off on the way.
@@ -272,7 +272,7 @@ describe("files", { skip: skipReason() }, () => {
       const { code, side } = await failureOf(putFile(context, at("cut"), path));
       assert.deepEqual([code, side], ["ERR_FILE_DIGEST", "sink"]);
     } finally {
-      FileSource.prototype.chunks = chunks;
+      OpenedFile.prototype.chunks = chunks;
     }
     assert.equal(fs.existsSync(at("cut")), false);
     assert.deepEqual(partsOf("cut"), []);

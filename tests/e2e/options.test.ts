@@ -66,6 +66,7 @@ const methods: Readonly<Record<string, Table>> = {
       keepalive: (value) => flag(value) || isEmpty(value),
       keepaliveEnabled: flag,
       keepaliveCount: count,
+      keepaliveIntervalSeconds: seconds,
       keepaliveInterval: seconds,
       sshDebugLevel: oneOf(0, 1, 2, 3),
     },

@@ -148,7 +148,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
       sshTo("mitogen-dash", {
         compression: true,
         keepaliveCount: 2,
-        keepaliveInterval: 5,
+        keepaliveIntervalSeconds: 5,
         sshDebugLevel: 1,
       }),
     );

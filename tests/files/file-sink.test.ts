@@ -21,17 +21,17 @@ async function fullSink(t: TestContext, sync?: boolean) {
   const part = await openPart(path, false);
   const asked: string[] = [];
   const synced = new Deferred<void>();
-  const disk = new Proxy(part.handle, {
-    get(handle, name) {
-      const method = handle[name as keyof FileHandle];
+  const disk = new Proxy(part.file, {
+    get(file, name) {
+      const method = file[name as keyof FileHandle];
       if (typeof method !== "function") return method;
       return (...args: unknown[]) => {
         asked.push(String(name));
-        return name === "datasync" ? synced.promise : Reflect.apply(method, handle, args);
+        return name === "datasync" ? synced.promise : Reflect.apply(method, file, args);
       };
     },
   });
-  const sink = new FileSink(path, { sync }, { ...part, handle: disk }, createHash("sha256"));
+  const sink = new FileSink(path, { sync }, { ...part, file: disk }, createHash("sha256"));
   await sink.begin({ at: 0, size: 32 * MIB, metadata: undefined });
   for (let written = 0; written < 32 * MIB; written += MIB) await sink.write(Buffer.alloc(MIB, "x"));
   return { sink, path, folder, asked, synced };

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CHUNK_BYTES, openFile } from "../../src/files/source.ts";
 
-test("FileSource gives a file as long as it was when it was opened: what is added does not count, what is cut off is an error", async (t) => {
+test("OpenedFile gives a file as long as it was when it was opened: what is added does not count, what is cut off is an error", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-source-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "log");
@@ -25,7 +25,7 @@ test("FileSource gives a file as long as it was when it was opened: what is adde
   await assert.rejects(read(), { code: "ERR_FILE_CHANGED", side: "source", path });
 });
 
-test("FileSource reads ahead, and gives every byte in its place, also to who asks late", async (t) => {
+test("OpenedFile reads ahead, and gives every byte in its place, also to who asks late", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-source-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "file");

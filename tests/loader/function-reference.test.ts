@@ -118,7 +118,7 @@ const runs = [
 ];
 
 for (const { name, args } of runs) {
-  test(`referenceFunction and referenceClass name or refuse every kind of function and class ${name}`, () => {
+  test(`nameFunction and nameClass name or refuse every kind of function and class ${name}`, () => {
     const { stdout, stderr } = run("main.ts", args, {});
     const shown = JSON.parse(stdout || "{}");
     const expected = { ...CLASSES, ...TASKS, ...DEFAULTS, ...COMMONJS, ...BUILTINS, ...REFUSED };
@@ -134,24 +134,24 @@ for (const [fn, module, ...path] of [
   ["fs.promises.readFile", "node:fs", "promises", "readFile"],
   ["util.types.isDate", "node:util", "types", "isDate"], // not by the old name that only old Nodes have
 ]) {
-  test(`referenceFunction names ${fn} when it is the first function of a process to be looked up`, () => {
+  test(`nameFunction names ${fn} when it is the first function of a process to be looked up`, () => {
     const program = `
       import fs from "fs"; import os from "os"; import util from "util";
-      const { referenceFunction } = await import("${LOADER}function-reference.js");
-      console.log(JSON.stringify(referenceFunction(${fn})));`;
+      const { nameFunction } = await import("${LOADER}function-reference.js");
+      console.log(JSON.stringify(nameFunction(${fn})));`;
     const args = ["--input-type=module", "-e", program];
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
     assert.deepEqual(JSON.parse(stdout || "{}"), { module, path }, stderr);
   });
 }
 
-test("warmUpReferences does nothing that can be seen, and leaves less to the first look-up", () => {
+test("warmUpNames does nothing that can be seen, and leaves less to the first look-up", () => {
   const { status, stdout, stderr } = run("warm.mjs", [], {});
   assert.equal(stdout.trim(), '{"module":"warm.mjs","path":["work"]}', stderr);
   assert.equal(status, 0);
 });
 
-test("referenceFunction leaves block coverage on when NODE_V8_COVERAGE asks for it", () => {
+test("nameFunction leaves block coverage on when NODE_V8_COVERAGE asks for it", () => {
   const directory = mkdtempSync(join(tmpdir(), "mitogen-coverage-"));
   try {
     const { status, stderr } = run("coverage.mjs", [], { NODE_V8_COVERAGE: directory });
@@ -166,13 +166,13 @@ test("referenceFunction leaves block coverage on when NODE_V8_COVERAGE asks for 
   }
 });
 
-test("referenceFunction keeps neither the process running nor the functions it looked at alive", () => {
+test("nameFunction keeps neither the process running nor the functions it looked at alive", () => {
   const { status, stdout, stderr } = run("idle.mjs", ["--expose-gc"], {});
   assert.equal(stdout.trim(), "collected", stderr);
   assert.equal(status, 0);
 });
 
-test("referenceFunction says what is missing when the inspector cannot be had", () => {
+test("nameFunction says what is missing when the inspector cannot be had", () => {
   const { stdout } = run("no-inspector.mjs", [], {});
   assert.equal(
     stdout.trim(),

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { callFeatures } from "../../src/calls/call-features.ts";
+import { callsInChild } from "../../src/calls/call-features.ts";
 import { Dispatcher } from "../../src/calls/dispatcher.ts";
 import { Deferred } from "../../src/core/deferred.ts";
 import type { FunctionName } from "../../src/core/router.ts";
@@ -42,11 +42,11 @@ export function dispatching(
 ): Pick<FakeChild, "dispatcher" | "holdModule" | "library"> {
   const held = new Map<string, Deferred<void>>();
   let library: Record<string, AnyFunction> = {};
-  const find = ({ module, path }: FunctionName): { fn: AnyFunction; receiver: unknown } => {
+  const find = ({ module, path }: FunctionName): { fn: AnyFunction; owner: unknown } => {
     const name = path.join(".");
     const fn = (module === "mitogen:api" ? library : functions)[name];
     if (fn === undefined) throw new TypeError(`no function ${name}`);
-    return { fn, receiver: undefined };
+    return { fn, owner: undefined };
   };
   const importer = {
     lookUp: (name: FunctionName) => (held.has(name.path.join(".")) ? undefined : find(name)),
@@ -57,7 +57,7 @@ export function dispatching(
   };
   const dispatcher = new Dispatcher(router, importer as unknown as Importer);
   if (hasLibrary)
-    library = callFeatures(router, dispatcher, importer as never, require) as Record<string, AnyFunction>;
+    library = callsInChild(router, dispatcher, importer as never, require) as Record<string, AnyFunction>;
   return {
     dispatcher,
     library,

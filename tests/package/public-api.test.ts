@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { repoRoot } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { npmEnv } from "../support/npm-env.ts";
+import { runProgram } from "../support/run-program.ts";
+
+checkLeaks();
+
+describe("The public API, in the packed package", { timeout: 300_000 }, () => {
+  let folder: string;
+  const execute = (command: string, args: readonly string[]): string => {
+    const { status, stdout, stderr } = spawnSync(command, args, {
+      cwd: folder,
+      env: npmEnv(),
+      encoding: "utf8",
+    });
+    assert.equal(status, 0, stdout + stderr);
+    return stdout;
+  };
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "mitogen-public-api-"));
+    const modules = join(folder, "node_modules");
+    mkdirSync(join(modules, "mitogen"), { recursive: true });
+    const packed = execute("npm", ["pack", repoRoot, "--ignore-scripts", "--json", "--loglevel=error"]);
+    const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+    execute("tar", ["-xzf", filename, "-C", join(modules, "mitogen"), "--strip-components=1"]);
+    // Its dependencies, and what a TypeScript program has; no registry is asked.
+    for (const name of ["acorn", "esbuild", "@types", "undici-types", "tsx"]) {
+      symlinkSync(join(repoRoot, "node_modules", name), join(modules, name));
+    }
+    writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }');
+    const program = join(repoRoot, "tests/fixtures/programs/package/public-api.ts");
+    copyFileSync(program, join(folder, "public-api.ts"));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  for (const [module, moduleResolution] of [
+    ["nodenext", "nodenext"],
+    ["preserve", "bundler"],
+  ] as const) {
+    it(`compiles with moduleResolution ${moduleResolution}, its declarations checked as well`, () => {
+      const compilerOptions = {
+        ...{ strict: true, noEmit: true, skipLibCheck: false, exactOptionalPropertyTypes: true },
+        ...{
+          module,
+          moduleResolution,
+          target: "es2023",
+          lib: ["es2023", "esnext.disposable"],
+          types: ["node"],
+        },
+      };
+      writeFileSync(
+        join(folder, "tsconfig.json"),
+        JSON.stringify({ compilerOptions, include: ["public-api.ts"] }),
+      );
+      execute(process.execPath, [join(repoRoot, "node_modules/typescript/bin/tsc"), "-p", folder]);
+    });
+  }
+
+  it("runs", async () => {
+    const program = runProgram(join(folder, "public-api.ts"), { nodeArgs: ["--import", "tsx"], cwd: folder });
+    const { code, stdout, stderr } = await program.ended;
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout, "every name is there\n");
+  });
+});
