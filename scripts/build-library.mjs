@@ -18,6 +18,7 @@ export async function buildLibrary(log = console.log) {
     platform: "node",
     target: "node20",
     external: EXTERNAL,
+    inject: ["scripts/own-timers.mjs"],
     plugins: [keepTogether, loadBuiltinsLate],
     // No source map: stacks show these files, in which nothing is shortened, and no sources, which are not shipped.
     legalComments: "none",

@@ -8,6 +8,8 @@ export interface MitogenNames {
   readonly whole: Set<string>;
   /** Local names of what `withRouter(…)` returned. */
   readonly wrapped: Set<string>;
+  /** Local names of what defines exports in a bundle: esbuild's `__export`, which minified has any name. */
+  readonly helpers: Set<string>;
 }
 
 /** They do nothing in a child. */
@@ -16,7 +18,7 @@ const ACTIVE = new Set(["Router", "Broker"]);
 
 /** Collects them from the top level of a parsed program. `aliases` are specifiers that lead to this library beside its name. */
 export function mitogenNames(program: Ast, aliases: readonly string[]): MitogenNames {
-  const names: MitogenNames = { named: new Map(), whole: new Set(), wrapped: new Set() };
+  const names: MitogenNames = { named: new Map(), whole: new Set(), wrapped: new Set(), helpers: new Set() };
   for (const statement of program.body) {
     if (statement.type === "ImportDeclaration" && isMitogen(statement.source.value, aliases)) {
       for (const specifier of statement.specifiers) {
@@ -29,6 +31,7 @@ export function mitogenNames(program: Ast, aliases: readonly string[]): MitogenN
     for (const { id: pattern, init } of declaration.declarations) {
       if (init == null) continue;
       if (loadsMitogen(init, aliases)) addPattern(pattern, names);
+      else if (definesExports(init)) names.helpers.add(pattern.name);
       else if (init.type === "CallExpression" && exportedName(plainCallee(init), names) === "withRouter") {
         if (pattern.type === "Identifier") names.wrapped.add(pattern.name);
       }
@@ -125,11 +128,18 @@ function loadsMitogen(init: Ast, aliases: readonly string[]): boolean {
   const [argument] = init.arguments;
   if (init.callee.name === "require")
     return argument?.type === "Literal" && isMitogen(argument.value, aliases);
-  return (
-    /^__toESM$|^_?interop/i.test(init.callee.name ?? "") &&
-    argument !== undefined &&
-    loadsMitogen(argument, aliases)
-  );
+  // An interop helper, which minified has any name.
+  return init.callee.type === "Identifier" && argument !== undefined && loadsMitogen(argument, aliases);
+}
+
+/** `(target, all) => { for (var name in all) defineProperty(target, name, { get: all[name], enumerable: true }); }` */
+function definesExports({ type, params, body }: Ast): boolean {
+  if (!/^(?:Arrow)?FunctionExpression$/.test(type) || params.length !== 2) return false;
+  const [loop, ...others] = body.body ?? [];
+  if (loop?.type !== "ForInStatement" || others.length > 0) return false;
+  const { expression } = loop.body.type === "BlockStatement" ? (loop.body.body[0] ?? {}) : loop.body;
+  const descriptor = expression?.type === "CallExpression" ? expression.arguments[2] : undefined;
+  return descriptor?.properties?.[0]?.key?.name === "get";
 }
 
 function isMitogenImport(node: Ast): boolean {

@@ -146,7 +146,8 @@ function isHarmless(expression: Ast, names: MitogenNames): boolean {
       return expression.left.type === "Literal" && !expression.left.value;
     case "CallExpression": {
       const callee = plainCallee(expression);
-      if (callee.type === "Identifier") return COMPILER_HELPERS.has(callee.name);
+      if (callee.type === "Identifier")
+        return COMPILER_HELPERS.has(callee.name) || names.helpers.has(callee.name);
       const isDefine = callee.type === "MemberExpression" && callee.property.name === "defineProperty";
       return isDefine && callee.object.name === "Object" && isExports(expression.arguments[0]);
     }
@@ -174,8 +175,8 @@ function refuse(id: string, what: string, cause?: unknown): ModuleError {
 /** What guards its work has the names that a bundler gave it. */
 function refuseBundle(id: string): ModuleError {
   const cure =
-    "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work by `import.meta.main` or " +
-    "`require.main === module`, or move the functions that are called remotely into a file of their own";
+    "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work by `import.meta.main` (Node 24.2 " +
+    "or newer) or `require.main === module`, or move the functions that are called remotely into a file of their own";
   const message = `Cannot send ${id}, the script this program was started with: it is a bundle that mitogen is part of; ${cure}`;
   return new ModuleError("ERR_MODULE_ENTRY", message);
 }

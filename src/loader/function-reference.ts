@@ -268,6 +268,9 @@ function pathInExportedObject(fn: AnyFunction, origin: FunctionOrigin, id: strin
 }
 
 function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeError {
+  if (isMock(fn)) {
+    return refuse(fn, "", "a mock, which is in this process only", "pass the function that it stands for");
+  }
   if (origin.scriptId === undefined) {
     return refuse(
       fn,
@@ -351,6 +354,12 @@ function raise(error: Error): never {
 
 function isClass(fn: AnyFunction): boolean {
   return /^class\b/.test(Function.prototype.toString.call(fn));
+}
+
+/** What test runners put in place of a function: Vitest, Jest, `node:test`, sinon. */
+function isMock(fn: AnyFunction): boolean {
+  const marks = fn as { _isMockFunction?: unknown; isSinonProxy?: unknown; mock?: { calls?: unknown } };
+  return marks._isMockFunction === true || marks.isSinonProxy === true || Array.isArray(marks.mock?.calls);
 }
 
 /** Shorthand methods have no `prototype` and a name before their parentheses. */

@@ -18,39 +18,86 @@ const NAMES = [...GLOBALS].join("|");
 const CALL = new RegExp(`^[\\t ]*(?:${NAMES})[.(]`, "m");
 const IMPORT = /["'](?:vitest|node:test|mocha|@jest\/globals|bun:test)["']/;
 
+/**
+ * A test function that is a variable of the file, such as one made by `test.extend()`. Another file may import it to register its tests: calling
+ * it does nothing.
+ */
+const NO_TESTS =
+  '((s) => (s = new Proxy(() => {}, { get: (_, k) => (k === "then" ? void 0 : s), apply: () => s })))()';
+
 /** Whether a text is worth parsing for {@link withoutTests}. */
 export function mayHoldTests(text: string): boolean {
   return CALL.test(text) || IMPORT.test(text);
 }
 
 /**
- * Takes out of a module the calls that register tests at its top level, and the imports of test runners: a context that imports the
- * module for one function has no tests to run. All that is left keeps its line and column. A text that cannot be parsed stays as it is.
+ * Takes out of a module the calls that register tests at its top level, what its variables hold of test runners, and the imports of these:
+ * a context that imports the module for one function has no tests to run. All that is left keeps its line and column. A text that cannot be parsed stays as it is.
  */
 export function withoutTests(source: string, format: ModuleFormat): string {
   const program = parse(source, format);
   if (program === undefined) return source;
   const declared = new Set<string>();
   const runners = new Set<string>();
-  const blanks: { start: number; end: number }[] = [];
+  const blanks: Blank[] = [];
+  const isRunner = (name: string): boolean => runners.has(name) || (GLOBALS.has(name) && !declared.has(name));
   for (const statement of program.body) {
     const names = declaredNames(statement);
     for (const name of names) declared.add(name);
     if (!loadsRunner(statement)) continue;
     for (const name of names) runners.add(name);
-    blanks.push(statement);
+    blanks.push({ ...statement, text: ";" });
   }
-  const isRunner = (name: string): boolean => runners.has(name) || (GLOBALS.has(name) && !declared.has(name));
+  for (const statement of program.body) {
+    if (loadsRunner(statement)) continue;
+    for (const { id, init } of (statement.declaration ?? statement).declarations ?? []) {
+      if (!mentions(init, isRunner)) continue;
+      for (const name of patternNames(id)) runners.add(name);
+      blanks.push({ ...init, text: isTestFunction(init) ? NO_TESTS : (NOTHING[id.type] ?? "void 0") });
+    }
+  }
   visit(program.body, (statement) => {
-    if (isRunner(rootOf(statement.expression))) blanks.push(statement);
+    if (isRunner(rootOf(statement.expression))) blanks.push({ ...statement, text: ";" });
   });
   let result = "";
   let from = 0;
-  for (const { start, end } of blanks.sort((a, b) => a.start - b.start)) {
-    result += `${source.slice(from, start)};${source.slice(start + 1, end).replace(/[^\r\n\u2028\u2029]/g, " ")}`;
+  for (const { start, end, text } of blanks.sort((a, b) => a.start - b.start)) {
+    result += source.slice(from, start) + blanked(source.slice(start, end), text);
     from = end;
   }
   return result + source.slice(from);
+}
+
+interface Blank {
+  readonly start: number;
+  readonly end: number;
+  /** What stands in its place. */
+  readonly text: string;
+}
+
+/** What a pattern is given in place of what a test runner made, such as a mock. */
+const NOTHING: Record<string, string> = { ObjectPattern: "{}", ArrayPattern: "[]" };
+
+/** What follows keeps its line; its column too, if the first line has room for `text`. */
+function blanked(source: string, text: string): string {
+  const spaces = source.replace(/[^\r\n\u2028\u2029]/g, " ");
+  const firstLine = spaces.search(/[^ ]/);
+  return text + spaces.slice(firstLine < 0 ? text.length : Math.min(text.length, firstLine));
+}
+
+/** `base.extend({ … })`, `isLinux ? it : it.skip`: not a mock, which only code of a test would use. */
+function isTestFunction({ type, callee }: Ast): boolean {
+  if (type !== "CallExpression") return /^(?:Conditional|Member)Expression$|^Identifier$/.test(type);
+  return callee.type === "MemberExpression" && callee.property.name === "extend";
+}
+
+/** Whether evaluating an expression reads one of these variables. */
+function mentions(node: Ast, isWanted: (name: string) => boolean): boolean {
+  if (typeof node !== "object" || node === null) return false;
+  if (node.type === "Identifier") return isWanted(node.name);
+  if (typeof node.type === "string" && isDefinition(node)) return false;
+  const isKey = (name: string) => (name === "property" || name === "key") && !node.computed;
+  return Object.entries(node).some(([name, child]) => !isKey(name) && mentions(child, isWanted));
 }
 
 function declaredNames(statement: Ast): string[] {

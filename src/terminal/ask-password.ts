@@ -20,7 +20,7 @@ let lastQuestion: Promise<unknown> = Promise.resolve();
  * Makes a function that asks for a password on the program's terminal, without echo. The function is to be passed as `password`: it asks when the
  * password is first needed, once for all connects that use it. The time that the answer takes is not part of the `timeoutMs` of a connect.
  *
- * The question is asked on `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal or the
+ * A prompt that does not end in a colon, a question mark or `>` gets a colon. The question is asked on `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal or the
  * question is given up (Ctrl-D), with a TimeoutError after `timeoutMs` (ten minutes by default), and with the signal's reason. Ctrl-C is
  * SIGINT, as always.
  *
@@ -31,12 +31,12 @@ let lastQuestion: Promise<unknown> = Promise.resolve();
  */
 export function askPassword(prompt: string, options: WaitOptions = {}): () => Promise<Secret> {
   const what = "ask for a password";
-  const question = `${oneLine(takeOption(what, "the prompt", prompt, text))}: `;
+  const asks = oneLine(takeOption(what, "the prompt", prompt, text)).trimEnd();
   const bounds = readOptions(what, options, WAIT_OPTIONS);
   let answer: Promise<Secret> | undefined;
   return () => {
     if (answer !== undefined) return answer;
-    const asked = lastQuestion.then(() => ask(question, bounds));
+    const asked = lastQuestion.then(() => ask(asks, bounds));
     lastQuestion = asked.catch(() => {
       answer = undefined; // whoever needs it next may ask again
     });
@@ -45,8 +45,9 @@ export function askPassword(prompt: string, options: WaitOptions = {}): () => Pr
   };
 }
 
-function ask(question: string, { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WaitOptions): Promise<Secret> {
-  const what = `ask ${JSON.stringify(question.slice(0, -2))}`;
+function ask(prompt: string, { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WaitOptions): Promise<Secret> {
+  const question = `${prompt}${/[:?>]$/.test(prompt) ? "" : ":"} `;
+  const what = `ask ${JSON.stringify(prompt.replace(/:$/, ""))}`;
   return new Promise((resolve, reject) => {
     const input = openTerminal(what);
     const lines = createInterface({ input, output: nowhere(), terminal: true, historySize: 0 });
@@ -73,6 +74,11 @@ function ask(question: string, { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WaitO
     lines.once("SIGINT", () => {
       end(() => reject(new MitogenError(`Cannot ${what}: the question was interrupted`)));
       process.kill(process.pid, "SIGINT");
+    });
+    // After Ctrl-Z and fg: readline waits to be told to go on, and the shell has written over the question.
+    lines.on("SIGCONT", () => {
+      lines.resume();
+      write(question);
     });
     write(question);
   });

@@ -74,7 +74,7 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
 
   it("Vitest: functions of modules and of the test file are called", async () => {
     const output = await succeeds(node("vitest", [installed("vitest/vitest.mjs"), "run"]));
-    assert.match(output, /Tests +5 passed/);
+    assert.match(output, /Tests +8 passed/);
   });
 
   it("Jest with ES modules", async () => {

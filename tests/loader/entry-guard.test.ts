@@ -34,6 +34,12 @@ const safe: [name: string, source: string, format?: "module" | "commonjs"][] = [
     "commonjs",
   ],
   [
+    "what esbuild puts around CommonJS, minified",
+    `var h=Object.defineProperty;var y=(e,t)=>{for(var o in t)h(e,o,{get:t[o],enumerable:!0})};` +
+      `var C={};y(C,{f:()=>f});module.exports=x(C);var r=I(require("mitogen"));(0,r.runWithRouter)(main);`,
+    "commonjs",
+  ],
+  [
     "CommonJS exports",
     `"use strict"; exports.f = function () {}; Object.defineProperty(exports, "__esModule", { value: true });`,
     "commonjs",

@@ -42,6 +42,28 @@ test("withoutTests leaves functions alone that a file has of its own", () => {
   assert.equal(withoutTests("no ( javascript", "module"), "no ( javascript");
 });
 
+test("withoutTests leaves nothing in variables that comes from a test runner", async () => {
+  const source = `import { test as base, vi } from "vitest";
+export const test = base.extend({
+  n: async ({}, use) => use(1) }); export const line = new Error().stack.split("\\n")[1];
+const onLinux = process.platform === "linux" ? base : base.skip;
+const read = vi.fn(); read.mockReturnValue(1);
+const { a } = vi.hoisted(() => ({ a: 1 })), [b] = vi.importActual("b"), mocks = { read: vi.fn() };
+test("c", () => 1); test.describe("d", () => 1); onLinux.each([1])("e", () => 1);
+export const see = async () => [test.each([1])("x") === test, (await onLinux("y")) === onLinux, read, a, b, mocks];
+export const own = { test: 1, vi: () => vi.fn() };`;
+  const left = withoutTests(source, "module");
+  const module = await import(`data:text/javascript,${encodeURIComponent(left)}`);
+  assert.deepEqual(await module.see(), [true, true, undefined, undefined, undefined, undefined]);
+  assert.equal(module.own.test, 1);
+  assert.match(module.line, /:3:\d+\)?$/);
+});
+
+test("withoutTests keeps variables that a function of the file has made", () => {
+  const source = `const a = setup(); function setup() {}`;
+  assert.equal(withoutTests(source, "module"), source);
+});
+
 test("mayHoldTests is false for most files", () => {
   assert.ok(mayHoldTests('describe("a", () => {'));
   assert.ok(mayHoldTests('  test.each([1])("a", () => {'));

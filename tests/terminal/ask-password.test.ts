@@ -13,6 +13,7 @@ import { sshTo } from "../support/ssh-options.ts";
 const PROGRAM = "asks-password.mjs";
 const CTRL_C = "\x03";
 const CTRL_D = "\x04";
+const CTRL_Z = "\x1a";
 const BACKSPACE = "\x7f";
 
 /** Runs the program on a pseudo-terminal of its own; answers what appears there. */
@@ -35,8 +36,8 @@ class OnTerminal {
     this.ended = once(this.#script, "close");
   }
 
-  async shows(text: string): Promise<void> {
-    while (!this.screen.includes(text)) {
+  async shows(text: string, times = 1): Promise<void> {
+    while (this.screen.split(text).length <= times) {
       const more = once(this.#script.stdout, "data");
       const over = this.ended.then(() =>
         Promise.reject(new Error(`It ended without ${text}: ${this.screen}`)),
@@ -85,6 +86,18 @@ test("askPassword rejects when the question is given up, and Ctrl-C is SIGINT", 
     if (key === CTRL_C) await terminal.shows("SIGINT");
     await terminal.ended;
   }
+});
+
+test("askPassword goes on with its question after Ctrl-Z and fg", async () => {
+  const terminal = new OnTerminal("stop");
+  await terminal.shows("mine? ");
+  terminal.type(CTRL_Z);
+  await terminal.shows("stopped");
+  await terminal.shows("mine? ", 2);
+  terminal.type("hunter2\n");
+  await terminal.shows("got 7");
+  await terminal.ended;
+  assert.ok(!terminal.screen.includes("?:"), terminal.screen);
 });
 
 test("askPassword gives up after timeoutMs, and gives the terminal back", async () => {
