@@ -301,8 +301,8 @@ const takeFromPayload = {
     build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
       contents:
         SHARED[path].length > 0
-          ? `export const { ${SHARED[path].join(", ")} } = shared[${JSON.stringify(path)}];`
-          : `module.exports = shared[${JSON.stringify(path)}];`,
+          ? `export const { ${SHARED[path].join(", ")} } = shared;`
+          : "module.exports = shared;",
     }));
   },
 };

@@ -176,7 +176,7 @@ export class BrokerThread {
 
   /** Evaluates what only contexts with children need, which the master sends ahead of the first request for one. */
   private becomeParent(packed: Uint8Array): void {
-    const part = evaluatePart(packed, { "bootstrap/payload": { payloadBytes: () => this.#data.payload } });
+    const part = evaluatePart(packed, { payloadBytes: () => this.#data.payload });
     const { ParentRole: Role } = part as { ParentRole: typeof ParentRole };
     const parent = {
       flush: () => this.#parent.flush(),

@@ -16,27 +16,27 @@ import { Secret } from "../wire/secret.ts";
 
 /**
  * What the parts that travel later take from the payload instead of bringing their own: what is large, and what must be the same
- * object on both sides. The table in scripts/build-payload.mjs names the same modules and exports.
+ * object on both sides. The table in scripts/build-payload.mjs names the same exports.
  */
-const SHARED: Readonly<Record<string, object>> = {
-  "core/call-error": { callErrorFrom },
-  "core/context": { Context },
-  "core/function-ref": { FunctionRef },
-  "core/log": { addLogSink, getLogger, LogLevel },
-  "core/message": { deadReason, Message },
-  "core/router": { CoreRouter },
-  "core/sender": { Sender },
-  "core/stream-link": { StreamLink },
-  errors: ERRORS,
-  "loader/builtins": { API, builtinExports, isBuiltin, MITOGEN },
-  "wire/blob": { Blob },
-  "wire/decoder": { decodeValue },
-  "wire/encoder": { encodeValue, setPlainForm },
-  "wire/secret": { Secret },
+const SHARED: object = {
+  ...{
+    callErrorFrom,
+    Context,
+    FunctionRef,
+    addLogSink,
+    getLogger,
+    LogLevel,
+    deadReason,
+    Message,
+    CoreRouter,
+  },
+  ...{ Sender, StreamLink, API, builtinExports, isBuiltin, MITOGEN, Blob, decodeValue, encodeValue },
+  ...{ setPlainForm, Secret },
+  ...ERRORS,
 };
 
 /** Evaluates one of them, as packed by the master, and answers what it exports. `more` is shared with it beside the above. */
-export function evaluatePart(packed: Uint8Array, more?: Readonly<Record<string, object>>): object {
+export function evaluatePart(packed: Uint8Array, more?: object): object {
   // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
   const evaluate = eval;
   const load = evaluate(inflateRawSync(packed).toString()) as (require: unknown, shared: object) => object;
