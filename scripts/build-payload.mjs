@@ -1,95 +1,14 @@
-/** Bundles what travels, the payload and the parts that follow it, checks it, and writes src/bootstrap/*.generated.ts. */
+/** Bundles what travels, the payload and the parts that follow it, as src/layers.json has them, checks it, and writes *.generated.ts. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
 import { minify } from "terser";
+import { manifest, mayTravel, sharedModule, sharedStub } from "./layers.mjs";
 
 /** design.md section 4. */
 export const PAYLOAD_BUDGET_BYTES = 19_107;
 export const COMMAND_BUDGET_BYTES = 960;
-
-/** What may travel; a stray import must not ship controller code to a target host. */
-const MAY_TRAVEL = [
-  /^src\/errors\.ts$/,
-  /^src\/(wire|core|calls|remote)\//,
-  /^src\/loader\/(importer|builtins|module-record|read-answer)\.ts$/,
-  /^src\/bootstrap\/ready\.ts$/,
-];
-
-/** What travels later, when it is first needed: docs/architecture.md#parts-that-travel-later. */
-const PARTS = [
-  {
-    name: "thread",
-    entryPoint: "src/remote/thread-context.ts",
-    mayTravel: [...MAY_TRAVEL, /^shared:/],
-  },
-  {
-    name: "parent-role",
-    entryPoint: "src/connection/parent-role.ts",
-    mayTravel: [
-      ...MAY_TRAVEL,
-      /^src\/connection\/(?!router|run-with-router|connect(ing-router|or)|external-context|local-|unix-)/,
-      /^src\/loader\/module-forwarder\.ts$/,
-      /^src\/bootstrap\/(command|config-frame|handshake|history|thread\.generated)\.ts$/,
-      /^shared:/,
-    ],
-  },
-  {
-    name: "evaluator",
-    entryPoint: "src/loader/evaluator.ts",
-    mayTravel: [
-      /^src\/loader\/(evaluator|commonjs|es-module-requires|fetch-sync|hide-command-line|module-record|read-answer|unpack-module)\.ts$/,
-      /^src\/wire\/(handles|thrown)\.ts$/,
-      /^shared:/,
-    ],
-  },
-  {
-    name: "api",
-    entryPoint: "src/remote/api.ts",
-    mayTravel: [
-      ...MAY_TRAVEL,
-      /^src\/(service|files|commands)\//,
-      // What the program's router and a context's have in common.
-      /^src\/connection\/(connecting-router|connector|connect-error|countdown|debug-context|kept-context|method|shell-quote)\.ts$/,
-      /^src\/loader\/builtin-functions\.ts$/,
-      /^shared:/,
-    ],
-  },
-  {
-    name: "short-way",
-    entryPoint: "src/short-way/main-thread-end.ts",
-    mayTravel: [
-      /^src\/(short-way\/(main-thread-end|two-ways)|core\/write-now|wire\/(frame|frame-decoder|handles|thrown))\.ts$/,
-      /^shared:/,
-    ],
-  },
-];
-
-/** What runs as a program of its own beside this one, on the program's Node: src/fakessh/ssh-folder.ts. */
-const SSH_PROGRAM = {
-  entryPoint: "src/fakessh/ssh-program.ts",
-  mayTravel: [/^src\/(fakessh\/ssh-(program|frames)|core\/release|wire\/frame)\.ts$/],
-};
-
-/** What these find in the payload: src/remote/library-parts.ts. An empty list stands for everything. */
-const SHARED = {
-  "core/call-error": ["callErrorFrom"],
-  "core/context": ["Context"],
-  "core/function-ref": ["FunctionRef"],
-  "core/log": ["addLogSink", "getLogger", "LogLevel"],
-  "core/message": ["deadReason", "Message"],
-  "core/router": ["CoreRouter"],
-  "core/sender": ["Sender"],
-  "core/stream-link": ["StreamLink"],
-  "wire/decoder": ["decodeValue"],
-  "wire/encoder": ["encodeValue", "setPlainForm"],
-  "wire/blob": ["Blob"],
-  "wire/secret": ["Secret"],
-  errors: [],
-  "loader/builtins": ["API", "builtinExports", "isBuiltin", "MITOGEN"],
-  "bootstrap/payload": ["payloadBytes"],
-};
 
 /** For `await using` before Node 18.18: compiled code looks for this symbol, and classes name a method by it. */
 const DISPOSE_SYMBOL =
@@ -178,7 +97,8 @@ function privateNames() {
 }
 
 export async function buildPayload(log = console.log) {
-  const payload = await bundle("src/remote/main.ts", MAY_TRAVEL, {
+  writeGenerated("remote/shared", sharedModule("remote"));
+  const payload = await bundle(manifest.payload, {
     // An expression that stage 1 and the broker thread evaluate and call: docs/bootstrap.md.
     before: `(function(require,source,payload,nonce){${DISPOSE_SYMBOL};`,
     after: "})\n//# sourceURL=mitogen:payload",
@@ -198,22 +118,24 @@ export async function buildPayload(log = console.log) {
   write("payload", "PAYLOAD", compressed.toString("base64"));
   await checkCommand(compressed.length, log);
 
-  for (const { name, entryPoint, mayTravel } of PARTS) {
-    const part = await bundle(entryPoint, mayTravel, {
+  for (const [name, part] of Object.entries(manifest.parts)) {
+    const bundled = await bundle(part, {
       before: "(function(require,shared){var module={exports:{}};",
       after: `;return module.exports})\n//# sourceURL=mitogen:${name}`,
       plugins: [takeFromPayload],
     });
-    const packed = deflateRawSync(part.text, { level: 9 });
-    log(`${name}: ${part.text.length} bytes, ${packed.length} compressed`);
+    const packed = deflateRawSync(bundled.text, { level: 9 });
+    log(`${name}: ${bundled.text.length} bytes, ${packed.length} compressed`);
     write(name, `${name.toUpperCase().replace("-", "_")}_PART`, packed.toString("base64"));
   }
 
-  const program = await bundle(SSH_PROGRAM.entryPoint, SSH_PROGRAM.mayTravel, {
-    before: "(function(require){var module={exports:{}};",
-    after: ";return module.exports})",
-  });
-  write("ssh-program", "SSH_PROGRAM_SOURCE", program.text);
+  for (const [name, program] of Object.entries(manifest.programs)) {
+    const { text } = await bundle(program, {
+      before: "(function(require){var module={exports:{}};",
+      after: ";return module.exports})",
+    });
+    write(name, `${name.toUpperCase().replace("-", "_")}_SOURCE`, text);
+  }
 }
 
 /** The command line depends on the length of the payload. */
@@ -227,7 +149,8 @@ async function checkCommand(payloadBytes, log) {
   if (length > COMMAND_BUDGET_BYTES) throw new Error("The command line is over its budget");
 }
 
-async function bundle(entryPoint, mayTravel, { before, after, plugins = [] }) {
+async function bundle({ entry, takes }, { before, after, plugins = [] }) {
+  const entryPoint = `src/${entry}`;
   const options = { ...OPTIONS, entryPoints: [entryPoint], mangleCache: shortNames };
   const uses = await build({ ...options, plugins, format: "esm" });
   const result = await build({ ...options, plugins: [...plugins, requireOnce(uses.outputFiles[0].text)] });
@@ -251,8 +174,8 @@ async function bundle(entryPoint, mayTravel, { before, after, plugins = [] }) {
   const inputs = Object.entries(Object.values(result.metafile.outputs)[0].inputs);
   const strays = inputs
     .map(([path]) => path)
-    .filter((path) => !path.startsWith("once:"))
-    .filter((path) => !mayTravel.some((rule) => rule.test(path)));
+    .filter((path) => !/^(once|shared):/.test(path))
+    .filter((path) => !mayTravel(takes)(path));
   if (strays.length > 0) throw new Error(`${entryPoint} may not bring ${strays.join(", ")}`);
   // It is written into a string and compared byte for byte; anything else than ASCII would depend on locales.
   if (/[^\n\t\x20-\x7e]/.test(text)) throw new Error(`The bundle of ${entryPoint} is not plain ASCII`);
@@ -295,21 +218,17 @@ const takeFromPayload = {
   name: "take-from-payload",
   setup(build) {
     build.onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
-      const key = relative(resolve("src"), resolve(resolveDir, path)).replace(/\.ts$/, "");
-      return Object.hasOwn(SHARED, key) ? { path: key, namespace: "shared" } : undefined;
+      const file = relative(resolve("src"), resolve(resolveDir, path)).replaceAll("\\", "/");
+      return sharedStub(file) === undefined ? undefined : { path: file, namespace: "shared" };
     });
-    build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({
-      contents:
-        SHARED[path].length > 0
-          ? `export const { ${SHARED[path].join(", ")} } = shared;`
-          : "module.exports = shared;",
-    }));
+    build.onLoad({ filter: /.*/, namespace: "shared" }, ({ path }) => ({ contents: sharedStub(path) }));
   },
 };
 
 function write(name, constant, text) {
-  writeFileSync(
-    `src/bootstrap/${name}.generated.ts`,
-    `// Generated by scripts/build-payload.mjs.\nexport const ${constant}: string =\n  ${JSON.stringify(text)};\n`,
-  );
+  writeGenerated(`bootstrap/${name}`, `export const ${constant}: string =\n  ${JSON.stringify(text)};\n`);
+}
+
+function writeGenerated(path, text) {
+  writeFileSync(`src/${path}.generated.ts`, `// Generated by scripts/build-payload.mjs.\n${text}`);
 }

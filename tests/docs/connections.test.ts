@@ -188,7 +188,8 @@ function routerMethods(): [method: string, options: string][] {
 function optionInterfaces(): Map<string, { bases: string; own: string[] }> {
   const folder = join(repoRoot, "src/connection");
   const found = new Map<string, { bases: string; own: string[] }>();
-  for (const file of readdirSync(folder).filter((name) => name.endsWith(".ts"))) {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  for (const file of files.filter((name) => name.endsWith(".ts"))) {
     const source = readFileSync(join(folder, file), "utf8");
     for (const match of source.matchAll(/^export interface (\w+)(?: extends (.+))? \{\n([\s\S]*?)^\}/gm)) {
       const [, name = "", bases = "", body = ""] = match;
