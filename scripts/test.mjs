@@ -30,7 +30,7 @@ const FIRST = [
   "e2e/examples",
   "e2e/tree",
   "e2e/trust",
-  "connection/child-connection",
+  "connection/children/child-connection",
   "e2e/bulk",
 ];
 /**

@@ -1,73 +1,8 @@
 /** The public API. */
 
-export { type CurrentCall, currentCall } from "./calls/current-call.ts";
-export type { Command } from "./commands/command.ts";
-export { CommandError } from "./commands/command-error.ts";
-export type { RunResult } from "./commands/command-run.ts";
-export { type Run, run } from "./commands/run.ts";
-export type { CommandOptions, LinesOptions, RunOptions } from "./commands/run-options.ts";
-export type { CommandInput } from "./commands/running.ts";
-export type { BuildahOptions } from "./connection/buildah.ts";
-export type { Dialogue, Password, PasswordOptions } from "./connection/dialogue.ts";
-export type { DoasOptions } from "./connection/doas.ts";
-export type { DockerOptions } from "./connection/docker.ts";
-export type { ExecOptions } from "./connection/exec.ts";
-export { type ExternalContext, econtext, takesEcontext, takesRouter } from "./connection/external-context.ts";
-export type { IncusOptions } from "./connection/incus.ts";
-export type { JailOptions } from "./connection/jail.ts";
-export {
-  type KeepOptions,
-  type KeptCallOptions,
-  type KeptCalls,
-  KeptContext,
-} from "./connection/kept-context.ts";
-export type { KubectlOptions } from "./connection/kubectl.ts";
-export type { LocalOptions } from "./connection/local.ts";
-export type { LxcOptions } from "./connection/lxc.ts";
-export type { LxdOptions } from "./connection/lxd.ts";
-export {
-  type BootLine,
-  type ConnectionMethod,
-  type ConnectOptions,
-  checkOptions,
-  checkTarget,
-  type Verdict,
-} from "./connection/method.ts";
-export type { PodmanOptions } from "./connection/podman.ts";
-export { Router, type RouterOptions } from "./connection/router.ts";
-export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
-export type { SetnsOptions } from "./connection/setns.ts";
-export type { SshOptions } from "./connection/ssh.ts";
-export type { RouterStats } from "./connection/stats.ts";
-export type { SuOptions } from "./connection/su.ts";
-export type { SudoOptions } from "./connection/sudo.ts";
-export type { ThreadOptions } from "./connection/thread.ts";
-export {
-  type ClientRouter,
-  connect,
-  type UnixConnection,
-  type UnixConnectOptions,
-} from "./connection/unix-client.ts";
-export { type ListenOptions, listen, type UnixListener } from "./connection/unix-listener.ts";
-export type { Arrived, FileData, FileLike } from "./core/arrived.ts";
-export type { BoundCalls, Streamable } from "./core/bound-calls.ts";
-export { Broker } from "./core/broker.ts";
-export { CallChain } from "./core/call-chain.ts";
-export { Channel, type ChannelOptions } from "./core/channel.ts";
-export { Context } from "./core/context.ts";
-export type { ConnectionFacts, ContextDescription, LinkState } from "./core/describe.ts";
-export type { Callable, FunctionRef } from "./core/function-ref.ts";
-export type { CallInFlight } from "./core/in-flight.ts";
-export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./core/log.ts";
-export { Message } from "./core/message.ts";
-export type { ModuleHandle, RemoteFunctions } from "./core/module-handle.ts";
-export { hasParentAuthority, isImmediateChild, type Policy } from "./core/policy.ts";
-export { type GetOptions, Receiver, type ReceiverOptions } from "./core/receiver.ts";
-export { ref } from "./core/ref.ts";
-export type { ReadResource, ResourceOwner } from "./core/resource.ts";
-export type { HandlerOptions } from "./core/router.ts";
-export { Select, type SelectEvent, type SelectSource } from "./core/select.ts";
-export { Sender } from "./core/sender.ts";
+export type { BoundCalls, Streamable } from "./calls/caller/bound-calls.ts";
+export { CallChain } from "./calls/caller/call-chain.ts";
+export type { ModuleHandle, RemoteFunctions } from "./calls/caller/module-handle.ts";
 export type {
   ServiceArguments,
   ServiceCalls,
@@ -75,8 +10,59 @@ export type {
   ServiceMethod,
   ServiceProxy,
   ServiceValue,
-} from "./core/service-call.ts";
-export type { WaitOptions } from "./core/wait.ts";
+} from "./calls/caller/service-call.ts";
+export { type CurrentCall, currentCall } from "./calls/target/current-call.ts";
+export type { Command } from "./commands/command.ts";
+export { CommandError } from "./commands/command-error.ts";
+export type { RunResult } from "./commands/command-run.ts";
+export { type Run, run } from "./commands/run.ts";
+export type { CommandOptions, LinesOptions, RunOptions } from "./commands/run-options.ts";
+export type { CommandInput } from "./commands/running.ts";
+export { type ExternalContext, econtext, takesEcontext, takesRouter } from "./connection/external-context.ts";
+export {
+  type KeepOptions,
+  type KeptCallOptions,
+  type KeptCalls,
+  KeptContext,
+} from "./connection/kept-context.ts";
+export type { BuildahOptions } from "./connection/methods/buildah.ts";
+export type { DoasOptions } from "./connection/methods/doas.ts";
+export type { DockerOptions } from "./connection/methods/docker.ts";
+export type { ExecOptions } from "./connection/methods/exec.ts";
+export type { IncusOptions } from "./connection/methods/incus.ts";
+export type { JailOptions } from "./connection/methods/jail.ts";
+export type { KubectlOptions } from "./connection/methods/kubectl.ts";
+export type { LocalOptions } from "./connection/methods/local.ts";
+export type { LxcOptions } from "./connection/methods/lxc.ts";
+export type { LxdOptions } from "./connection/methods/lxd.ts";
+export {
+  type BootLine,
+  type ConnectionMethod,
+  type ConnectOptions,
+  checkOptions,
+  checkTarget,
+  type Verdict,
+} from "./connection/methods/method.ts";
+export type { PodmanOptions } from "./connection/methods/podman.ts";
+export type { SetnsOptions } from "./connection/methods/setns.ts";
+export type { SshOptions } from "./connection/methods/ssh.ts";
+export type { SuOptions } from "./connection/methods/su.ts";
+export type { SudoOptions } from "./connection/methods/sudo.ts";
+export type { ThreadOptions } from "./connection/methods/thread.ts";
+export type { Dialogue, Password, PasswordOptions } from "./connection/prompts/dialogue.ts";
+export { Router, type RouterOptions } from "./connection/router.ts";
+export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
+export { Channel, type ChannelOptions } from "./core/channel.ts";
+export { Context } from "./core/context.ts";
+export type { ConnectionFacts, ContextDescription, LinkState } from "./core/describe.ts";
+export { Message } from "./core/message.ts";
+export { hasParentAuthority, isImmediateChild, type Policy } from "./core/policy.ts";
+export { type GetOptions, Receiver, type ReceiverOptions } from "./core/receiver.ts";
+export type { ReadResource, ResourceOwner } from "./core/resource.ts";
+export type { HandlerOptions } from "./core/router.ts";
+export { Select, type SelectEvent, type SelectSource } from "./core/select.ts";
+export { Sender } from "./core/sender.ts";
+export type { RouterStats } from "./diagnostics/stats.ts";
 export {
   CallError,
   CancelledError,
@@ -105,15 +91,20 @@ export { type FileSinkTarget, type GetFileOptions, getFile } from "./files/get-f
 export { PushFileService } from "./files/push-file-service.ts";
 export { type FileSource, type PutFileOptions, putFile } from "./files/put-file.ts";
 export type { Progress, Transfer } from "./files/transfer.ts";
+export type { Arrived, FileData, FileLike } from "./functions/arrived.ts";
+export type { Callable, FunctionRef } from "./functions/function-ref.ts";
+export { ref } from "./functions/ref.ts";
+export type { ModuleOverride, SourceModifier } from "./loader/compile/module-rules.ts";
 export { ModuleError, type ModuleErrorCode } from "./loader/module-error.ts";
-export type { ModuleExplanation, ModuleReader, ModuleState } from "./loader/module-explanation.ts";
-export type { ModuleName } from "./loader/module-name.ts";
-export type { ModulePattern } from "./loader/module-pattern.ts";
 export type { ModuleFormat } from "./loader/module-record.ts";
-export type { ModuleOverride, SourceModifier } from "./loader/module-rules.ts";
-export { resource } from "./loader/resources.ts";
-export type { ModuleResponder, ModuleStats } from "./loader/responder.ts";
+export type { ModuleName } from "./loader/naming/module-name.ts";
+export type { ModulePattern } from "./loader/resolve/module-pattern.ts";
+export type { ModuleExplanation, ModuleReader, ModuleState } from "./loader/serve/module-explanation.ts";
+export { resource } from "./loader/serve/resources.ts";
+export type { ModuleResponder, ModuleStats } from "./loader/serve/responder.ts";
+export { getLogger, type Logger, type LogLevelName, type LogRecord } from "./logging/log.ts";
 export { logToFile, onLog } from "./logging/log-to-file.ts";
+export type { CallInFlight } from "./routing/in-flight.ts";
 export type { ArgSpec, ArgType } from "./service/arg-spec.ts";
 export {
   AllowAny,
@@ -128,6 +119,15 @@ export { DeduplicatingInvoker, Invoker, SerializedInvoker, type ServiceCall } fr
 export { NO_REPLY, Pool, type PoolOptions } from "./service/pool.ts";
 export { Service } from "./service/service.ts";
 export { askPassword } from "./terminal/ask-password.ts";
-export { Blob } from "./wire/blob.ts";
-export { cast } from "./wire/cast.ts";
-export { Secret } from "./wire/secret.ts";
+export {
+  type ClientRouter,
+  connect,
+  type UnixConnection,
+  type UnixConnectOptions,
+} from "./unix/unix-client.ts";
+export { type ListenOptions, listen, type UnixListener } from "./unix/unix-listener.ts";
+export { Broker } from "./waiting/broker.ts";
+export type { WaitOptions } from "./waiting/wait.ts";
+export { Blob } from "./wire/values/blob.ts";
+export { cast } from "./wire/values/cast.ts";
+export { Secret } from "./wire/values/secret.ts";

@@ -1,4 +1,4 @@
-import { encodeValue } from "../wire/encoder.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 
 /** The first frame a child receives: who it is, and what it may. docs/protocol.md#configuration */

@@ -1,4 +1,4 @@
-import { withoutControls } from "../core/harmless.ts";
+import { withoutControls } from "../text/harmless.ts";
 
 const MAX_LINES = 100;
 const MAX_LINE_CHARACTERS = 2000;

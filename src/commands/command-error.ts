@@ -1,5 +1,5 @@
-import { showControls } from "../core/harmless.ts";
 import { MitogenError } from "../errors.ts";
+import { showControls } from "../text/harmless.ts";
 
 /** What the message shows of the output, from its end. */
 const MAX_SHOWN_LINES = 20;

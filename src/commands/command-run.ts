@@ -1,10 +1,10 @@
-import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
-import { watchBounds } from "../core/wait.ts";
 import { CallError, MitogenError, TimeoutError } from "../errors.ts";
+import { newAbortEnd } from "../waiting/abort-end.ts";
+import { watchBounds } from "../waiting/wait.ts";
 import { Handle } from "../wire/handles.ts";
-import { Secret } from "../wire/secret.ts";
-import { messageOf } from "../wire/thrown.ts";
+import { Secret } from "../wire/values/secret.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 import { contextAs } from "./as-user.ts";
 import type { ParsedCommand } from "./command.ts";
 import { CommandError, type CommandFailure, lastLines, shortCommand, withOutput } from "./command-error.ts";

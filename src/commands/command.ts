@@ -1,6 +1,6 @@
-import { quoteForSh } from "../connection/shell-quote.ts";
-import { argument, listOf, text } from "../core/option-types.ts";
-import { misuse, show, takeOption } from "../core/options.ts";
+import { argument, listOf, text } from "../options/option-types.ts";
+import { misuse, show, takeOption } from "../options/options.ts";
+import { quoteForSh } from "../text/shell-quote.ts";
 
 /** A command: a program with its arguments, or one string. See `run()`. */
 export type Command = string | readonly string[];

@@ -1,12 +1,12 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { userInfo } from "node:os";
-import { currentCall } from "../calls/current-call.ts";
-import { apiRef } from "../core/api-ref.ts";
-import type { FunctionRef } from "../core/function-ref.ts";
+import { currentCall } from "../calls/target/current-call.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
-import { nameLimit } from "../core/system-limits.ts";
-import { Secret } from "../wire/secret.ts";
+import { apiRef } from "../functions/api-ref.ts";
+import type { FunctionRef } from "../functions/function-ref.ts";
+import { nameLimit } from "../process/system-limits.ts";
+import { Secret } from "../wire/values/secret.ts";
 import { findProgram } from "./find-program.ts";
 import { type ProcessSpec, runProcess } from "./process.ts";
 

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import type { CurrentCall } from "../calls/current-call.ts";
-import { endTree, killTrees } from "../core/end-tree.ts";
+import type { CurrentCall } from "../calls/target/current-call.ts";
 import { Receiver } from "../core/receiver.ts";
-import { freeMemory } from "../core/release.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
+import { freeMemory } from "../links/release.ts";
+import { endTree, killTrees } from "../process/end-tree.ts";
 
 /** A process to start for a context elsewhere. */
 export interface ProcessSpec {

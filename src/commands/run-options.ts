@@ -7,10 +7,10 @@ import {
   target,
   text,
   WAIT_OPTIONS,
-} from "../core/option-types.ts";
-import type { OptionTable, OptionType } from "../core/options.ts";
-import type { WaitOptions } from "../core/wait.ts";
-import { Secret } from "../wire/secret.ts";
+} from "../options/option-types.ts";
+import type { OptionTable, OptionType } from "../options/options.ts";
+import type { WaitOptions } from "../waiting/wait.ts";
+import { Secret } from "../wire/values/secret.ts";
 import type { CommandInput } from "./running.ts";
 
 /** Options of `run()` and `run.lines()`. The command ends with `timeoutMs` and `signal`. */

@@ -1,8 +1,8 @@
 import { StringDecoder } from "node:string_decoder";
 import { Context } from "../core/context.ts";
-import { LineSplitter } from "../core/line-splitter.ts";
-import { instanceOf } from "../core/option-types.ts";
-import { readOptions, takeOption } from "../core/options.ts";
+import { instanceOf } from "../options/option-types.ts";
+import { readOptions, takeOption } from "../options/options.ts";
+import { LineSplitter } from "../text/line-splitter.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { CommandRun, type RunResult } from "./command-run.ts";
 import { LINES_OPTIONS, type LinesOptions, RUN_OPTIONS, type RunOptions } from "./run-options.ts";

@@ -1,9 +1,9 @@
-import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
-import { StreamSource } from "../files/source.ts";
+import { StreamSource } from "../files/ends/source.ts";
+import { newAbortEnd } from "../waiting/abort-end.ts";
 import { type CommandExit, type CommandRequest, RUN_COMMAND } from "./far-side.ts";
 
 /** What is written to a command's stdin. */

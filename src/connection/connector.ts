@@ -1,33 +1,33 @@
 import { hostname, userInfo } from "node:os";
-import { newAbortEnd } from "../core/abort-end.ts";
 import { callSite, placedAt } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
-import { oneLine } from "../core/harmless.ts";
-import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
-import { secret } from "../core/option-types.ts";
-import { misuse, show, takeOption } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { CancelledError, ProtocolError, StreamError, TimeoutError } from "../errors.ts";
+import { getLogger } from "../logging/log.ts";
+import { secret } from "../options/option-types.ts";
+import { misuse, show, takeOption } from "../options/options.ts";
 import { Slots } from "../service/slots.ts";
-import { encodeValue } from "../wire/encoder.ts";
-import { hide } from "../wire/error-value.ts";
+import { oneLine } from "../text/harmless.ts";
+import { newAbortEnd } from "../waiting/abort-end.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { MAX_CONTEXT_NAME } from "../wire/references.ts";
-import { Secret } from "../wire/secret.ts";
-import { messageOf } from "../wire/thrown.ts";
-import type { ChildIdentity, StartedChild } from "./children.ts";
-import { connectErrorOf, describeFailure } from "./connect-error.ts";
-import { Countdown } from "./countdown.ts";
+import { hide } from "../wire/values/error-value.ts";
+import { MAX_CONTEXT_NAME } from "../wire/values/references.ts";
+import { Secret } from "../wire/values/secret.ts";
+import { messageOf } from "../wire/values/thrown.ts";
+import type { ChildIdentity, StartedChild } from "./children/children.ts";
+import { connectErrorOf, describeFailure } from "./children/connect-error.ts";
+import type { ConnectRequest } from "./children/parent-role.ts";
 import {
   type ConnectionMethod,
   type ConnectOptions,
   DEFAULT_CONNECT_MS,
   type LibraryMethod,
   readConnectOptions,
-} from "./method.ts";
-import type { ConnectRequest } from "./parent-role.ts";
+} from "./methods/method.ts";
+import { Countdown } from "./prompts/countdown.ts";
 
 /** What differs between the router of the program and that of a context. */
 export interface ConnectorHost {

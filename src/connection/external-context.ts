@@ -1,7 +1,7 @@
 import type { Context } from "../core/context.ts";
-import { callback } from "../core/option-types.ts";
-import { takeOption } from "../core/options.ts";
 import { MitogenError } from "../errors.ts";
+import { callback } from "../options/option-types.ts";
+import { takeOption } from "../options/options.ts";
 import { localRouters } from "./local-routers.ts";
 import type { Router } from "./router.ts";
 
@@ -76,7 +76,7 @@ export function takesRouter<A extends readonly unknown[], R>(
   return filledIn("router", fn, onlyRouter);
 }
 
-/** The reference of such a function is found by way of `fn`, which it captures: src/loader/function-reference.ts. */
+/** The reference of such a function is found by way of `fn`, which it captures: src/loader/naming/function-reference.ts. */
 function filledIn<T, A extends readonly unknown[], R>(
   name: string,
   fn: (first: T, ...args: A) => R,

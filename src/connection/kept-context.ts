@@ -1,8 +1,10 @@
-import { type BoundCalls, type Streamable } from "../core/bound-calls.ts";
-import type { AnyCallable } from "../core/call-request.ts";
+import { type BoundCalls, type Streamable } from "../calls/caller/bound-calls.ts";
+import type { AnyCallable } from "../calls/caller/call-request.ts";
 import { Context } from "../core/context.ts";
-import type { Callable } from "../core/function-ref.ts";
-import { getLogger } from "../core/log.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { ChannelError } from "../errors.ts";
+import type { Callable } from "../functions/function-ref.ts";
+import { getLogger } from "../logging/log.ts";
 import {
   callback,
   duration,
@@ -11,12 +13,10 @@ import {
   oneOf,
   retryCount,
   WAIT_OPTIONS,
-} from "../core/option-types.ts";
-import { isOptionCode, type OptionTable, readOptions, takeOption } from "../core/options.ts";
-import type { CoreRouter } from "../core/router.ts";
-import { awaitWithin, startTimer, type WaitOptions } from "../core/wait.ts";
-import { ChannelError } from "../errors.ts";
-import { headOf, messageOf, read } from "../wire/thrown.ts";
+} from "../options/option-types.ts";
+import { isOptionCode, type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { awaitWithin, startTimer, type WaitOptions } from "../waiting/wait.ts";
+import { headOf, messageOf, read } from "../wire/values/thrown.ts";
 
 /** How a {@link KeptContext} connects again. */
 export interface KeepOptions {

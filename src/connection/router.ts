@@ -1,36 +1,41 @@
-import { Broker, type Closable } from "../core/broker.ts";
+import { installFeatures } from "../calls/caller/features.ts";
 import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
-import { installFeatures } from "../core/features.ts";
-import type { Peer } from "../core/frame-router.ts";
-import { IdAllocator } from "../core/id-allocator.ts";
-import { importLate } from "../core/late-import.ts";
-import type { Link } from "../core/link.ts";
-import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
-import { flag, instanceOf, integer, interval, limit } from "../core/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
-import { refusalOfRoute } from "../core/route-bounds.ts";
-import { RouteMonitor } from "../core/route-monitor.ts";
+import { Diagnostics } from "../diagnostics/diagnostics.ts";
+import { receiveLogs } from "../diagnostics/log-receiver.ts";
+import type { RouterStats } from "../diagnostics/stats.ts";
 import { CancelledError, StreamError } from "../errors.ts";
-import { ModuleResponder } from "../loader/responder.ts";
-import { receiveLogs } from "../logging/log-receiver.ts";
+import type { Link } from "../links/link.ts";
+import { NO_TRAFFIC } from "../links/traffic.ts";
+import { ModuleResponder } from "../loader/serve/responder.ts";
+import { getLogger, logLevel } from "../logging/log.ts";
+import { flag, instanceOf, integer, interval, limit } from "../options/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { importLate } from "../process/late-import.ts";
+import { reaper } from "../process/reaper.ts";
+import type { Peer } from "../routing/frame-router.ts";
+import { IdAllocator } from "../routing/id-allocator.ts";
+import { Pressure } from "../routing/pressure.ts";
+import { refusalOfRoute } from "../routing/route-bounds.ts";
+import { RouteMonitor } from "../routing/route-monitor.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
 import type { ShortWays } from "../short-way/short-ways.ts";
+import { Broker, type Closable } from "../waiting/broker.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { messageOf } from "../wire/thrown.ts";
-import type { ChildIdentity, Children, StartedChild } from "./children.ts";
+import { messageOf } from "../wire/values/thrown.ts";
+import type { ChildIdentity, Children, StartedChild } from "./children/children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
-import { Diagnostics } from "./diagnostics.ts";
 import { localRouters } from "./local-routers.ts";
-import { type ConnectionMethod, type ConnectOptions, checkMethod, readConnectOptions } from "./method.ts";
-import { Pressure } from "./pressure.ts";
-import { reaper } from "./reaper.ts";
-import type { RouterStats } from "./stats.ts";
-import { NO_TRAFFIC } from "./traffic.ts";
+import {
+  type ConnectionMethod,
+  type ConnectOptions,
+  checkMethod,
+  readConnectOptions,
+} from "./methods/method.ts";
 
 /** Options of a {@link Router}. */
 export interface RouterOptions {

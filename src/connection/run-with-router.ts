@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { callback } from "../core/option-types.ts";
-import { misuse, show, takeOption } from "../core/options.ts";
+import { callback } from "../options/option-types.ts";
+import { misuse, show, takeOption } from "../options/options.ts";
 import { Router } from "./router.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { CallError } from "../errors.ts";
-import { define, errorFromThrown, isCallError, RESERVED } from "../wire/error-value.ts";
-import { attempt, headOf, messageOf, read, stackOf } from "../wire/thrown.ts";
+import { define, errorFromThrown, isCallError, RESERVED } from "../wire/values/error-value.ts";
+import { attempt, headOf, messageOf, read, stackOf } from "../wire/values/thrown.ts";
 
 /**
  * The {@link CallError} that tells a caller what a function threw; `cause` is the thrown error itself. Of one that is a CallError itself

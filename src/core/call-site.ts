@@ -1,6 +1,6 @@
 import { MitogenError } from "../errors.ts";
-import { hide, isCallError } from "../wire/error-value.ts";
-import { attempt, headOf, read } from "../wire/thrown.ts";
+import { hide, isCallError } from "../wire/values/error-value.ts";
+import { attempt, headOf, read } from "../wire/values/thrown.ts";
 import type { Context } from "./context.ts";
 
 /** Deeper causes keep their stacks as they came. */

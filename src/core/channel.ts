@@ -1,10 +1,10 @@
+import { handleNumber, instanceOf, required } from "../options/option-types.ts";
+import { type OptionTable, readOptions } from "../options/options.ts";
+import type { WaitOptions } from "../waiting/wait.ts";
 import { Context } from "./context.ts";
-import { handleNumber, instanceOf, required } from "./option-types.ts";
-import { type OptionTable, readOptions } from "./options.ts";
 import { RECEIVER_OPTIONS, Receiver, type ReceiverOptions } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
-import type { WaitOptions } from "./wait.ts";
 
 /** Options of a {@link Channel}. */
 export interface ChannelOptions extends ReceiverOptions {

@@ -1,14 +1,6 @@
-import { printAsText } from "../wire/inspectable.ts";
-import { travelsAs } from "../wire/references.ts";
-import type { Arrived, FileData, FileFunction, FileLike } from "./arrived.ts";
-import type { BoundCalls, Streamable } from "./bound-calls.ts";
-import type { CallChain } from "./call-chain.ts";
-import type { ContextDescription } from "./describe.ts";
-import type { Callable } from "./function-ref.ts";
-import type { AnyModule, ModuleHandle } from "./module-handle.ts";
-import type { AnyFunction, ArgumentsOf, ResultOf } from "./overloads.ts";
-import type { Receiver } from "./receiver.ts";
-import type { CoreRouter, Features } from "./router.ts";
+import type { BoundCalls, Streamable } from "../calls/caller/bound-calls.ts";
+import type { CallChain } from "../calls/caller/call-chain.ts";
+import type { AnyModule, ModuleHandle } from "../calls/caller/module-handle.ts";
 import type {
   ServiceArguments,
   ServiceCalls,
@@ -16,8 +8,16 @@ import type {
   ServiceMethod,
   ServiceProxy,
   ServiceValue,
-} from "./service-call.ts";
-import type { WaitOptions } from "./wait.ts";
+} from "../calls/caller/service-call.ts";
+import type { Arrived, FileData, FileFunction, FileLike } from "../functions/arrived.ts";
+import type { Callable } from "../functions/function-ref.ts";
+import type { AnyFunction, ArgumentsOf, ResultOf } from "../functions/overloads.ts";
+import type { WaitOptions } from "../waiting/wait.ts";
+import { printAsText } from "../wire/values/inspectable.ts";
+import { travelsAs } from "../wire/values/references.ts";
+import type { ContextDescription } from "./describe.ts";
+import type { Receiver } from "./receiver.ts";
+import type { CoreRouter, Features } from "./router.ts";
 
 /**
  * A process of this program's tree, this one included. Made by the connection methods of a Router; travels as an argument or a
@@ -36,7 +36,7 @@ export class Context {
   goneReason: string | undefined;
   /** The turn of the last call that had to wait for its modules; calls leave in order. @internal */
   outbox: Promise<void> | undefined;
-  /** Told why, once: src/core/disconnect.ts. @internal */
+  /** Told why, once: src/calls/caller/disconnect.ts. @internal */
   goneListeners: Set<(reason: string) => void> | undefined;
 
   /** @internal */

@@ -1,7 +1,7 @@
-import { printAsText } from "../wire/inspectable.ts";
+import { type CallInFlight, callsInFlight } from "../routing/in-flight.ts";
+import { oneLine } from "../text/harmless.ts";
+import { printAsText } from "../wire/values/inspectable.ts";
 import type { Context } from "./context.ts";
-import { oneLine } from "./harmless.ts";
-import { type CallInFlight, callsInFlight } from "./in-flight.ts";
 import type { CoreRouter } from "./router.ts";
 
 /** The link over which a context is reached, as seen from this process. */

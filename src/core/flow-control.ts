@@ -1,12 +1,12 @@
 import { ChannelError } from "../errors.ts";
-import { decodeValue } from "../wire/decoder.ts";
+import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
+import { decodeValue } from "../wire/cbor/decoder.ts";
+import { isCreditHandle } from "../wire/credit-handles.ts";
 import { bodyLength, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { callSite, placedAt, placedAtWaiter } from "./call-site.ts";
-import { isCreditHandle } from "./credit-handles.ts";
 import { deadReason, Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
-import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 /** What one sender may have on its way to one receiver, unread: docs/protocol.md#flow-control. */
 export const WINDOW_BYTES: number = 1024 * 1024;

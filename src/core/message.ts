@@ -1,8 +1,8 @@
-import { decodeValue } from "../wire/decoder.ts";
-import { encodeValue } from "../wire/encoder.ts";
+import { decodeValue } from "../wire/cbor/decoder.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
 import { bodyLength, Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { printAsText } from "../wire/inspectable.ts";
+import { printAsText } from "../wire/values/inspectable.ts";
 import type { Context } from "./context.ts";
 import type { Receiver } from "./receiver.ts";
 import type { CoreRouter } from "./router.ts";

@@ -1,20 +1,20 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
+import { getLogger } from "../logging/log.ts";
+import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "../options/option-types.ts";
+import { checkRouter, type OptionTable, readOptions } from "../options/options.ts";
+import type { CallRecord } from "../routing/in-flight.ts";
+import { randomHandle } from "../routing/random-handle.ts";
+import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
 import { bodyLength, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { placedAtWaiter } from "./call-site.ts";
 import { Context } from "./context.ts";
 import { Credits } from "./flow-control.ts";
-import type { CallRecord } from "./in-flight.ts";
-import { getLogger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
-import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "./option-types.ts";
-import { checkRouter, type OptionTable, readOptions } from "./options.ts";
 import type { Policy } from "./policy.ts";
 import { Queue } from "./queue.ts";
-import { randomHandle } from "./random-handle.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
-import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 /** So much of one context may be unread. It takes more than a hundred senders that wait for credit, or one that does not. */
 const MAX_UNREAD_BYTES = 128 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { pathToFileURL } from "node:url";
 
-import { anyText } from "./option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "./options.ts";
+import { anyText } from "../options/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
 
 /** A module that has resources beside it: its `import.meta`, or its `module`. */
 export type ResourceOwner = { readonly url: string } | { readonly filename: string };

@@ -1,26 +1,26 @@
+import type { bindCalls } from "../calls/caller/bound-calls.ts";
+import type { call, callAsync, callNoReply } from "../calls/caller/call.ts";
+import type { CallChain } from "../calls/caller/call-chain.ts";
+import type { ping, request, shutdownContext } from "../calls/caller/context-requests.ts";
+import type { disconnected, onDisconnect } from "../calls/caller/disconnect.ts";
+import type { ServiceClient } from "../calls/caller/service-call.ts";
+import type { stream } from "../calls/caller/stream.ts";
 import { CallError, ChannelError, MitogenError, ProtocolError } from "../errors.ts";
-import { type DecodeOptions, decodeValue } from "../wire/decoder.ts";
+import { getLogger, type Logger } from "../logging/log.ts";
+import { FrameRouter } from "../routing/frame-router.ts";
+import type { Broker } from "../waiting/broker.ts";
+import type { WaitOptions } from "../waiting/wait.ts";
+import { type DecodeOptions, decodeValue } from "../wire/cbor/decoder.ts";
+import { DEFAULT_LIMITS, type Limits } from "../wire/cbor/limits.ts";
+import { FIRST_CREDIT_HANDLE } from "../wire/credit-handles.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { DEFAULT_LIMITS, type Limits } from "../wire/limits.ts";
-import type { bindCalls } from "./bound-calls.ts";
-import type { Broker } from "./broker.ts";
-import type { call, callAsync, callNoReply } from "./call.ts";
-import type { CallChain } from "./call-chain.ts";
 import { Context } from "./context.ts";
-import type { ping, request, shutdownContext } from "./context-requests.ts";
-import { FIRST_CREDIT_HANDLE } from "./credit-handles.ts";
 import type { ContextDescription } from "./describe.ts";
-import type { disconnected, onDisconnect } from "./disconnect.ts";
 import type { Credits, Window } from "./flow-control.ts";
-import { FrameRouter } from "./frame-router.ts";
-import { getLogger, type Logger } from "./log.ts";
 import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import { Sender } from "./sender.ts";
-import type { ServiceClient } from "./service-call.ts";
-import type { stream } from "./stream.ts";
-import type { WaitOptions } from "./wait.ts";
 
 /**
  * A function by module and path, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or `global` for the global
@@ -43,7 +43,7 @@ export interface Functions {
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
-/** What user code does with contexts and senders: src/core/features.ts. */
+/** What user code does with contexts and senders: src/calls/caller/features.ts. */
 export interface Features {
   readonly call: typeof call;
   readonly callAsync: typeof callAsync;

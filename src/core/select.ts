@@ -1,11 +1,11 @@
 import { SelectError, TimeoutError } from "../errors.ts";
+import { flag, WAIT_OPTIONS } from "../options/option-types.ts";
+import { misuse, type OptionTable, readOptions, show } from "../options/options.ts";
+import { KeepAlive } from "../waiting/keep-alive.ts";
+import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
 import { placedAtWaiter } from "./call-site.ts";
-import { KeepAlive } from "./keep-alive.ts";
 import type { Message } from "./message.ts";
-import { flag, WAIT_OPTIONS } from "./option-types.ts";
-import { misuse, type OptionTable, readOptions, show } from "./options.ts";
 import { GET_OPTIONS, type GetOptions, type Receiver } from "./receiver.ts";
-import { awaitWithin, type WaitOptions } from "./wait.ts";
 
 /** What a {@link Select} reads from. */
 export type SelectSource<T = unknown> = Receiver<T> | Select<T>;

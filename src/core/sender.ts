@@ -1,10 +1,10 @@
+import type { WaitOptions } from "../waiting/wait.ts";
 import type { Frame } from "../wire/frame.ts";
-import { printAsText } from "../wire/inspectable.ts";
-import { travelsAs } from "../wire/references.ts";
+import { printAsText } from "../wire/values/inspectable.ts";
+import { travelsAs } from "../wire/values/references.ts";
 import type { Window } from "./flow-control.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
-import type { WaitOptions } from "./wait.ts";
 
 /**
  * The sending end of a {@link Receiver}, usable from any context: pass it as an argument or return it.

@@ -1,9 +1,9 @@
 import { Context } from "../core/context.ts";
-import { importLate } from "../core/late-import.ts";
-import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../core/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
 import { ChannelError, MitogenError } from "../errors.ts";
-import { messageOf } from "../wire/thrown.ts";
+import { commandLine, environment, instanceOf, oneOf, text, WAIT_OPTIONS } from "../options/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { importLate } from "../process/late-import.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 import type { RunSshOptions, ToolResult } from "./run-tool.ts";
 
 const OPTIONS: OptionTable<RunSshOptions> = {

@@ -3,13 +3,13 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
-import { reaper } from "../connection/reaper.ts";
 import type { Context } from "../core/context.ts";
-import { endTree } from "../core/end-tree.ts";
-import { getLogger } from "../core/log.ts";
-import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
-import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { MitogenError } from "../errors.ts";
+import { getLogger } from "../logging/log.ts";
+import { endTree } from "../process/end-tree.ts";
+import { reaper } from "../process/reaper.ts";
+import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../process/system-limits.ts";
+import { type WaitOptions, watchBounds } from "../waiting/wait.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
 

@@ -4,9 +4,9 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SSH_PROGRAM_SOURCE } from "../bootstrap/ssh-program.generated.ts";
-import { OWN_NODE } from "../connection/own-node.ts";
-import { quoteForSh } from "../connection/shell-quote.ts";
 import { MitogenError } from "../errors.ts";
+import { OWN_NODE } from "../process/own-node.ts";
+import { quoteForSh } from "../text/shell-quote.ts";
 
 /** What the kernel allows the path of a socket, in bytes, without its end. */
 const MAX_SOCKET_PATH_BYTES = 103;

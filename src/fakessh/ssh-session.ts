@@ -1,16 +1,16 @@
 import type { Socket } from "node:net";
-import { apiRef } from "../core/api-ref.ts";
 import type { Context } from "../core/context.ts";
-import { getLogger } from "../core/log.ts";
 import { Receiver } from "../core/receiver.ts";
-import { freeMemory } from "../core/release.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
-import { messageOf } from "../wire/thrown.ts";
+import { apiRef } from "../functions/api-ref.ts";
+import { freeMemory } from "../links/release.ts";
+import { getLogger } from "../logging/log.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
-/** src/remote/ssh-command.ts. */
+/** src/remote/api/ssh-command.ts. */
 const RUN = apiRef<[command: string, isSubsystem: boolean, output: Sender], number>("runSshCommand");
 /** ssh's own code for whatever is not the command's. */
 const FAILURE = 255;

@@ -1,10 +1,10 @@
-import { apiRef } from "../core/api-ref.ts";
-import type { FunctionRef } from "../core/function-ref.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
-import { openFileSink, type SinkOptions } from "./file-sink.ts";
-import { type Offer, openFile } from "./source.ts";
+import { apiRef } from "../functions/api-ref.ts";
+import type { FunctionRef } from "../functions/function-ref.ts";
+import { openFileSink, type SinkOptions } from "./ends/file-sink.ts";
+import { type Offer, openFile } from "./ends/source.ts";
 import { receive, send, type Transfer } from "./transfer.ts";
 
 /** What the writing end tells the other before it begins: where to send, and what it has. */

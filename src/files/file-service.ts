@@ -1,27 +1,27 @@
 import { promises as fs } from "node:fs";
 import { sep } from "node:path";
 import type { Context } from "../core/context.ts";
-import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
-import { text, WAIT_OPTIONS } from "../core/option-types.ts";
-import { checkRouter, readOptions, takeOption } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { Sender } from "../core/sender.ts";
-import type { WaitOptions } from "../core/wait.ts";
 import { ProtocolError } from "../errors.ts";
+import { getLogger } from "../logging/log.ts";
+import { text, WAIT_OPTIONS } from "../options/option-types.ts";
+import { checkRouter, readOptions, takeOption } from "../options/options.ts";
 import { AllowAny, AllowParents, type Exposed } from "../service/exposed.ts";
 import type { Invoker } from "../service/invoker.ts";
 import { ofLibrary } from "../service/request.ts";
 import { Service } from "../service/service.ts";
-import { messageOf } from "../wire/thrown.ts";
+import type { WaitOptions } from "../waiting/wait.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 import { accountNames } from "./account-names.ts";
-import { fileFault } from "./file-error.ts";
+import { fileFault } from "./ends/file-error.ts";
+import { type FileMetadata, isMetadata } from "./ends/metadata.ts";
+import { type OpenedFile, openFile } from "./ends/source.ts";
 import { type FileSinkTarget, openSink } from "./get-file.ts";
-import { type FileMetadata, isMetadata } from "./metadata.ts";
 import { Outgoing } from "./outgoing.ts";
-import { type OpenedFile, openFile } from "./source.ts";
 import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 
 /** What a requester learns of a file before its bytes. */

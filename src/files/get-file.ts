@@ -1,14 +1,29 @@
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { Context } from "../core/context.ts";
-import { callback, flag, instanceOf, integer, required, text, WAIT_OPTIONS } from "../core/option-types.ts";
-import { misuse, type OptionTable, type OptionType, readOptions, show, takeOption } from "../core/options.ts";
 import { Receiver } from "../core/receiver.ts";
-import type { WaitOptions } from "../core/wait.ts";
 import { ProtocolError } from "../errors.ts";
+import {
+  callback,
+  flag,
+  instanceOf,
+  integer,
+  required,
+  text,
+  WAIT_OPTIONS,
+} from "../options/option-types.ts";
+import {
+  misuse,
+  type OptionTable,
+  type OptionType,
+  readOptions,
+  show,
+  takeOption,
+} from "../options/options.ts";
+import type { WaitOptions } from "../waiting/wait.ts";
+import { openFileSink, type SinkOptions } from "./ends/file-sink.ts";
+import { type Sink, StreamSink } from "./ends/sink.ts";
 import { READ_FILE } from "./far-side.ts";
-import { openFileSink, type SinkOptions } from "./file-sink.ts";
-import { type Sink, StreamSink } from "./sink.ts";
 import { type OnProgress, receive, type Transfer } from "./transfer.ts";
 
 /** A path, `~` is not known; a `file:` URL; or a stream, which is ended, and destroyed when the transfer fails. */

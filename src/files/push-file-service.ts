@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import type { Context } from "../core/context.ts";
-import { WAIT_OPTIONS } from "../core/option-types.ts";
-import { readOptions } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { awaitWithin, type WaitOptions } from "../core/wait.ts";
+import { WAIT_OPTIONS } from "../options/option-types.ts";
+import { readOptions } from "../options/options.ts";
 import { AllowParents, type Exposed } from "../service/exposed.ts";
 import { ofLibrary } from "../service/request.ts";
 import { Service } from "../service/service.ts";
-import { fileFault } from "./file-error.ts";
+import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
+import { fileFault } from "./ends/file-error.ts";
 
 /** What has been pushed to one context, whichever object of the service looks at it. */
 interface Pushed {

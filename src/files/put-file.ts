@@ -1,15 +1,15 @@
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
-import { misuse, readOptions, show } from "../core/options.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
+import { misuse, readOptions, show } from "../options/options.ts";
+import { newAbortEnd } from "../waiting/abort-end.ts";
+import { isCount } from "./ends/metadata.ts";
+import { openFile, type Source, StreamSource } from "./ends/source.ts";
 import { type SinkReady, WRITE_FILE } from "./far-side.ts";
 import { checkRemotePath, TRANSFER_OPTIONS, type TransferOptions, unfinished } from "./get-file.ts";
-import { isCount } from "./metadata.ts";
-import { openFile, type Source, StreamSource } from "./source.ts";
 import { send, type Transfer } from "./transfer.ts";
 
 /** A path, a `file:` URL, bytes, a stream, or whatever yields bytes or strings. */

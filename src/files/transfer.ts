@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import type { Receiver } from "../core/receiver.ts";
 import type { Sender } from "../core/sender.ts";
 import { ProtocolError } from "../errors.ts";
-import { textOf } from "../wire/thrown.ts";
-import { fileFault } from "./file-error.ts";
-import { checkStart, type Start } from "./metadata.ts";
-import type { Sink } from "./sink.ts";
-import type { Offer, Source } from "./source.ts";
+import { textOf } from "../wire/values/thrown.ts";
+import { fileFault } from "./ends/file-error.ts";
+import { checkStart, type Start } from "./ends/metadata.ts";
+import type { Sink } from "./ends/sink.ts";
+import type { Offer, Source } from "./ends/source.ts";
 
 /** How far a transfer is; `totalBytes` is undefined while nobody knows. */
 export interface Progress {

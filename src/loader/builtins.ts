@@ -9,7 +9,7 @@ export const MITOGEN = "mitogen";
  */
 export const PARENT_ROLE = "mitogen:parent-role";
 export const EVALUATOR = "mitogen:evaluator";
-export { API } from "../core/api-ref.ts";
+export { API } from "../functions/api-ref.ts";
 export const SHORT_WAY = "mitogen:short-way";
 
 const names: ReadonlySet<string> = new Set(builtinModules);

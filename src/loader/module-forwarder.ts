@@ -1,6 +1,6 @@
-import type { FrameRouter, Peer } from "../core/frame-router.ts";
-import { ThreadLink } from "../core/thread-link.ts";
-import { encodeValue } from "../wire/encoder.ts";
+import { ThreadLink } from "../links/thread-link.ts";
+import type { FrameRouter, Peer } from "../routing/frame-router.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 
 /** What an entry takes beside id (in UTF-8) and bytes, at most; its share of the frame included. */

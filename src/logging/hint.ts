@@ -1,5 +1,5 @@
-import { oneLine } from "../core/harmless.ts";
-import { addLogSink, LogLevel, type LogRecord } from "../core/log.ts";
+import { oneLine } from "../text/harmless.ts";
+import { addLogSink, LogLevel, type LogRecord } from "./log.ts";
 
 const MAX_SHOWN = 200;
 

@@ -1,10 +1,10 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../core/log.ts";
-import { formatRecord } from "../core/log-line.ts";
-import { callback, flag, text } from "../core/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
+import { callback, flag, text } from "../options/option-types.ts";
+import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import { aboveOpenLine, watchOpenLine } from "../terminal/open-line.ts";
 import { endHints } from "./hint.ts";
+import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "./log.ts";
+import { formatRecord } from "./log-line.ts";
 
 const LOG_OPTIONS: OptionTable<{ level?: LogLevelName }> = {
   level: {

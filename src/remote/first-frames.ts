@@ -1,6 +1,6 @@
 import type { Worker } from "node:worker_threads";
-import { openInput } from "../core/input-socket.ts";
-import { ownBytes } from "../core/thread-link.ts";
+import { openInput } from "../links/input-socket.ts";
+import { ownBytes } from "../links/thread-link.ts";
 import { bodyLength, Encoding, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";

@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { formatReady } from "../bootstrap/ready.ts";
-import { newThreadState, raise, Word } from "../core/thread-state.ts";
+import { newThreadState, raise, Word } from "../links/thread-state.ts";
 import { checkResources, replaceStdio } from "./boot.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { BrokerThread } from "./broker-thread.ts";

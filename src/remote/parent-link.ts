@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
-import { openInput } from "../core/input-socket.ts";
-import { StreamLink } from "../core/stream-link.ts";
-import { Word, Writer } from "../core/thread-state.ts";
+import { openInput } from "../links/input-socket.ts";
+import { StreamLink } from "../links/stream-link.ts";
+import { Word, Writer } from "../links/thread-state.ts";
 import { TRANSPORT_IN, TRANSPORT_OUT } from "./shared-state.ts";
 
 /** How long one look at a lock held by the main thread may sleep; it is held for one write(2). */

@@ -1,6 +1,6 @@
-import type { LogLevel } from "../core/log.ts";
+import type { LogLevel } from "../logging/log.ts";
 
-/** What the two threads of a child agree on beside src/core/thread-state.ts. */
+/** What the two threads of a child agree on beside src/links/thread-state.ts. */
 
 /** The transport to the parent, where the shell put it: docs/bootstrap.md. */
 export const TRANSPORT_IN = 3;

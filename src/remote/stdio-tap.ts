@@ -1,6 +1,6 @@
 import { readSync } from "node:fs";
 import { Socket } from "node:net";
-import { LineSplitter } from "../core/line-splitter.ts";
+import { LineSplitter } from "../text/line-splitter.ts";
 
 /** The most one {@link StdioTap.drain} reads: a subprocess that never stops writing must not hold it up. */
 const MAX_DRAIN_BYTES = 1024 * 1024;

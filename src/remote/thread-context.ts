@@ -1,7 +1,7 @@
-import { LineSplitter } from "../core/line-splitter.ts";
-import { LogLevel } from "../core/log.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
+import { LogLevel } from "../logging/log.ts";
+import { LineSplitter } from "../text/line-splitter.ts";
 import { Handle } from "../wire/handles.ts";
 import { OUTPUT_NAMES, replaceOutput } from "./output.ts";
 

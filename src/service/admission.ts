@@ -1,6 +1,6 @@
-import { getLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import { hasParentAuthority } from "../core/policy.ts";
+import { getLogger } from "../logging/log.ts";
 import { bodyLength } from "../wire/frame.ts";
 import { refusal } from "./request.ts";
 

@@ -1,8 +1,8 @@
 import { Context } from "../core/context.ts";
-import { misuse, show } from "../core/options.ts";
 import { Sender } from "../core/sender.ts";
-import { Blob } from "../wire/blob.ts";
-import { Secret } from "../wire/secret.ts";
+import { misuse, show } from "../options/options.ts";
+import { Blob } from "../wire/values/blob.ts";
+import { Secret } from "../wire/values/secret.ts";
 import { refusal } from "./request.ts";
 
 const TYPES = ["string", "number", "boolean", "bigint", "object", "array", "any"] as const;

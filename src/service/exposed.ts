@@ -1,7 +1,7 @@
 import type { Message } from "../core/message.ts";
-import { misuse } from "../core/options.ts";
 import { hasParentAuthority, type Policy } from "../core/policy.ts";
-import { textOf } from "../wire/thrown.ts";
+import { misuse } from "../options/options.ts";
+import { textOf } from "../wire/values/thrown.ts";
 import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";
 import { refusal, type ServiceRequest } from "./request.ts";
 import { Service } from "./service.ts";

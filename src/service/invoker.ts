@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Message } from "../core/message.ts";
-import { encodeValue } from "../wire/encoder.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
 
 /** One request that has passed its policies. */
 export interface ServiceCall {

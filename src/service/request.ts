@@ -1,10 +1,10 @@
-import { apiRef } from "../core/api-ref.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError } from "../errors.ts";
-import { encodeValue } from "../wire/encoder.ts";
-import { formatPath, type Path } from "../wire/path.ts";
-import { messageOf } from "../wire/thrown.ts";
+import { apiRef } from "../functions/api-ref.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
+import { formatPath, type Path } from "../wire/values/path.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 import type { Service } from "./service.ts";
 
 /** Names are logged and sent back: those of a hostile context must not fill the log, or begin a new line of it. */

@@ -1,9 +1,9 @@
 import { timingSafeEqual } from "node:crypto";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
-import type { Link, LinkEvents } from "../core/link.ts";
-import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
-import type { Host } from "../remote/api.ts";
+import type { Link, LinkEvents } from "../links/link.ts";
+import { getLogger } from "../logging/log.ts";
+import type { Host } from "../remote/api/api.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { isFence, TwoWays } from "./two-ways.ts";

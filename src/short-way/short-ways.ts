@@ -1,14 +1,14 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
-import { isCreditHandle } from "../core/credit-handles.ts";
-import type { Peer } from "../core/frame-router.ts";
-import { FunctionRef } from "../core/function-ref.ts";
-import { getLogger } from "../core/log.ts";
 import type { CoreRouter } from "../core/router.ts";
+import { FunctionRef } from "../functions/function-ref.ts";
 import { SHORT_WAY } from "../loader/builtins.ts";
+import { getLogger } from "../logging/log.ts";
+import type { Peer } from "../routing/frame-router.ts";
+import { isCreditHandle } from "../wire/credit-handles.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import { messageOf } from "../wire/thrown.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 import { isFence, TwoWays } from "./two-ways.ts";
 
 const OPEN = new FunctionRef<[path: string, hello: Uint8Array, proof: Uint8Array], void>(SHORT_WAY, ["open"]);

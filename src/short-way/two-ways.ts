@@ -1,10 +1,10 @@
 import { readSync } from "node:fs";
 import type { Socket } from "node:net";
-import { writeNow } from "../core/write-now.ts";
+import { writeNow } from "../links/write-now.ts";
 import { bodyLength, Encoding, type Frame, frameLength, readUint32, writeFrame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { messageOf } from "../wire/thrown.ts";
+import { messageOf } from "../wire/values/thrown.ts";
 
 /** Larger bodies go the long way, where bulk takes turns. */
 const SHORT_BODY_BYTES = 16 * 1024;

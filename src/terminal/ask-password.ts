@@ -2,12 +2,12 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { ReadStream } from "node:tty";
-import { oneLine } from "../core/harmless.ts";
-import { text, WAIT_OPTIONS } from "../core/option-types.ts";
-import { readOptions, takeOption } from "../core/options.ts";
-import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { MitogenError } from "../errors.ts";
-import { Secret } from "../wire/secret.ts";
+import { text, WAIT_OPTIONS } from "../options/option-types.ts";
+import { readOptions, takeOption } from "../options/options.ts";
+import { oneLine } from "../text/harmless.ts";
+import { type WaitOptions, watchBounds } from "../waiting/wait.ts";
+import { Secret } from "../wire/values/secret.ts";
 
 /** How long a question waits for its answer unless `timeoutMs` says otherwise. */
 const DEFAULT_TIMEOUT_MS = 10 * 60_000;

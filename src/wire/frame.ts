@@ -6,7 +6,7 @@ export const Encoding = {
   CBOR: 0x4d4a,
   /** Bytes as they are. */
   RAW: 0x4d4b,
-  /** A part of a larger frame, of one link only: src/core/lanes.ts. */
+  /** A part of a larger frame, of one link only: src/links/lanes.ts. */
   PART: 0x4d4c,
 } as const;
 export type Encoding = (typeof Encoding)[keyof typeof Encoding];

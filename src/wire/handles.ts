@@ -25,7 +25,7 @@ export const Handle = {
   LAST_RESERVED: 199,
   /** Not a handle: the `replyTo` of a dead message. */
   IS_DEAD: 999,
-  /** The first number that a handler may have for itself: chosen, or by chance (src/core/random-handle.ts). */
+  /** The first number that a handler may have for itself: chosen, or by chance (src/routing/random-handle.ts). */
   FIRST_DYNAMIC: 1000,
   /** From here on handles are made for the answers of one peer: no Sender may name them either. */
   FIRST_REPLY: 0x38000000,

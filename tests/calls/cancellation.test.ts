@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { Deferred } from "../../src/core/deferred.ts";
-import type { Peer } from "../../src/core/frame-router.ts";
 import { Message } from "../../src/core/message.ts";
-import { ref } from "../../src/core/ref.ts";
 import { TimeoutError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
+import { ref } from "../../src/functions/ref.ts";
+import type { Peer } from "../../src/routing/frame-router.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import type { Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { dispatching, fakeChild } from "../support/fake-child.ts";

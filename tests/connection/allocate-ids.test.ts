@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ID_BLOCK_SIZE } from "../../src/core/id-allocator.ts";
 import { Router } from "../../src/index.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { ID_BLOCK_SIZE } from "../../src/routing/id-allocator.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { collectLogs } from "../support/collect-logs.ts";

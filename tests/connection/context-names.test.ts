@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { nameBelow } from "../../src/connection/connector.ts";
 import type { Context } from "../../src/core/context.ts";
 import { ProtocolError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 
 const FORGED = "web1\n19:11:32 E mitogen.ctx.db: disk full\x1b[2K\x9b2J\u202e";
 

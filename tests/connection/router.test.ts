@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { deadReason } from "../../src/core/message.ts";
 import { Broker, Router } from "../../src/index.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { add } from "../fixtures/remote/functions.ts";

@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 import { deadReason, Message } from "../../src/core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../../src/core/policy.ts";
 import { CallError, ProtocolError } from "../../src/errors.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { masterAndChild } from "../support/fake-tree.ts";

@@ -5,10 +5,10 @@ import { Context } from "../../src/core/context.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { Sender } from "../../src/core/sender.ts";
 import { ProtocolError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
-import { MAX_CONTEXT_NAME, travelsAs, type WireReference } from "../../src/wire/references.ts";
+import { MAX_CONTEXT_NAME, travelsAs, type WireReference } from "../../src/wire/values/references.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
 /** Of replies, of credit, and of replies to a broker thread. */

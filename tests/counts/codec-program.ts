@@ -2,10 +2,11 @@
  * node … codec-program.js [rounds]: encodes, decodes and routes, and prints what each operation allocates, by name. With `rounds` it does
  * each of them that often and prints nothing.
  */
-import { FrameRouter } from "../../src/core/frame-router.ts";
-import type { Link, LinkEvents } from "../../src/core/link.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+
+import type { Link, LinkEvents } from "../../src/links/link.ts";
+import { FrameRouter } from "../../src/routing/frame-router.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { inflateRawSync } from "node:zlib";
 import { PROTOCOL_VERSION } from "../../src/bootstrap/ready.ts";
-import { DEFAULT_MAX_MESSAGE_BYTES } from "../../src/core/frame-router.ts";
 import { CallError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../../src/routing/frame-router.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import {
   bodyLength,
   Encoding,

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { OpenedFile } from "../../src/files/source.ts";
+import { OpenedFile } from "../../src/files/ends/source.ts";
 import { type Context, getFile, putFile, Router, TimeoutError } from "../../src/index.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Deferred } from "../../src/core/deferred.ts";
 import type { Message } from "../../src/core/message.ts";
 import {
   MAX_TRANSFERS,
@@ -8,6 +7,7 @@ import {
   noteTransfer,
   TransferTurns,
 } from "../../src/files/transfer-turns.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { Deferred } from "../../src/core/deferred.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { Sender } from "../../src/core/sender.ts";
-import { NOTHING, type Sink } from "../../src/files/sink.ts";
+import { NOTHING, type Sink } from "../../src/files/ends/sink.ts";
 import { type Progress, receive } from "../../src/files/transfer.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 import { failureOf, stateOf } from "../support/service-pair.ts";
 

@@ -1,11 +1,11 @@
 /** Text and bytes that no link carries yet, against what reads them: greeting, prompts, values, frames. */
 import assert from "node:assert/strict";
 import { Handshake, type HandshakeEvent } from "../../src/bootstrap/handshake.ts";
-import { Conversation } from "../../src/connection/conversation.ts";
-import type { BootLine } from "../../src/connection/method.ts";
-import { methods } from "../../src/connection/methods.ts";
+import type { BootLine } from "../../src/connection/methods/method.ts";
+import { methods } from "../../src/connection/methods/methods.ts";
+import { Conversation } from "../../src/connection/prompts/conversation.ts";
 import { ProtocolError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 import { ownCpuMs } from "../support/process-watch.ts";
 import type { Random } from "../support/random.ts";

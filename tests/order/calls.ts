@@ -1,6 +1,6 @@
 /** One call of a round: how it is made and given up, and what becomes of it. */
 import { isDeepStrictEqual } from "node:util";
-import type { BoundCalls } from "../../src/core/bound-calls.ts";
+import type { BoundCalls } from "../../src/calls/caller/bound-calls.ts";
 import { type Context, Receiver } from "../../src/index.ts";
 import { bytesOf, type Result, type Work } from "./functions.ts";
 import type { CallEvent } from "./plan.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
-import { newThreadState } from "../../src/core/thread-state.ts";
+import { newThreadState } from "../../src/links/thread-state.ts";
 import { BrokerLink } from "../../src/remote/broker-link.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 

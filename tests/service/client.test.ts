@@ -4,7 +4,7 @@ import { CallError, ChannelError, MitogenError, TimeoutError } from "../../src/e
 import { AllowAny, type Exposed } from "../../src/service/exposed.ts";
 import { Pool } from "../../src/service/pool.ts";
 import { Service } from "../../src/service/service.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import type { Frame } from "../../src/wire/frame.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 import { failureOf, servicePair, stateOf } from "../support/service-pair.ts";

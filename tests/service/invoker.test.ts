@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Deferred } from "../../src/core/deferred.ts";
 import type { Message } from "../../src/core/message.ts";
 import { DeduplicatingInvoker, Invoker, MAX_RESULTS, SerializedInvoker } from "../../src/service/invoker.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 import { stateOf } from "../support/service-pair.ts";
 
 /** These invokers do not look at it. */

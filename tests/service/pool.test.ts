@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Deferred } from "../../src/core/deferred.ts";
 import { Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import type { FunctionName } from "../../src/core/router.ts";
@@ -11,6 +10,7 @@ import { DeduplicatingInvoker, type Invoker, SerializedInvoker } from "../../src
 import { NO_REPLY, Pool } from "../../src/service/pool.ts";
 import { stopServices } from "../../src/service/router-services.ts";
 import { Service } from "../../src/service/service.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { connect, FakeRouter } from "../support/fake-tree.ts";
 import { activatingPair, failureOf, servicePair, stateOf } from "../support/service-pair.ts";

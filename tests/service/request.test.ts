@@ -4,7 +4,7 @@ import { Message } from "../../src/core/message.ts";
 import { CallError } from "../../src/errors.ts";
 import { Pool } from "../../src/service/pool.ts";
 import { encodeRequest, parseRequest } from "../../src/service/request.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { captureLogs } from "../support/fake-log-sink.ts";
 import { failureOf, servicePair } from "../support/service-pair.ts";

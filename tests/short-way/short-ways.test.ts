@@ -8,7 +8,7 @@ import { after, describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { CoreRouter } from "../../src/core/router.ts";
 import { ShortWays } from "../../src/short-way/short-ways.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { FakeLink } from "../support/fake-link.ts";

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Context, type LogRecord, Router } from "../../src/index.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";

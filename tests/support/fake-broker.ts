@@ -1,4 +1,4 @@
-import { Broker } from "../../src/core/broker.ts";
+import { Broker } from "../../src/waiting/broker.ts";
 
 /** A broker that counts who waits, and keeps nothing alive. */
 export class FakeBroker extends Broker {

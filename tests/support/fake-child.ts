@@ -1,9 +1,9 @@
 import { createRequire } from "node:module";
-import { callsInChild } from "../../src/calls/call-features.ts";
-import { Dispatcher } from "../../src/calls/dispatcher.ts";
-import { Deferred } from "../../src/core/deferred.ts";
+import { callsInChild } from "../../src/calls/target/call-features.ts";
+import { Dispatcher } from "../../src/calls/target/dispatcher.ts";
 import type { FunctionName } from "../../src/core/router.ts";
-import type { Importer } from "../../src/loader/importer.ts";
+import type { Importer } from "../../src/loader/evaluate/importer.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 import { FakeFunctions } from "./fake-functions.ts";
 import { type FakeRouter, masterAndChild, type Pair } from "./fake-tree.ts";
 

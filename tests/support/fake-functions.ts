@@ -1,9 +1,9 @@
+import { importModule } from "../../src/calls/caller/module-handle.ts";
 import { callErrorFrom } from "../../src/core/call-error.ts";
 import type { Context } from "../../src/core/context.ts";
-import { Deferred } from "../../src/core/deferred.ts";
-import { importModule } from "../../src/core/module-handle.ts";
 import { hasParentAuthority } from "../../src/core/policy.ts";
 import type { CoreRouter, FunctionName, Functions } from "../../src/core/router.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 import { Handle } from "../../src/wire/handles.ts";
 
 type AnyFunction = (...args: never[]) => unknown;

@@ -1,4 +1,4 @@
-import type { Link, LinkEvents } from "../../src/core/link.ts";
+import type { Link, LinkEvents } from "../../src/links/link.ts";
 import type { Frame } from "../../src/wire/frame.ts";
 
 /** A link whose far end is the test: it sees every frame sent, and says what arrives. */

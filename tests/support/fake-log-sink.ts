@@ -1,5 +1,5 @@
 import type { TestContext } from "node:test";
-import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../../src/core/log.ts";
+import { addLogSink, LogLevel, type LogLevelName, type LogRecord } from "../../src/logging/log.ts";
 
 /** The records of one test, from now to its end. */
 export function captureLogs(t: TestContext, level: LogLevelName = "debug"): LogRecord[] {

@@ -1,5 +1,5 @@
+import { installFeatures } from "../../src/calls/caller/features.ts";
 import { Context } from "../../src/core/context.ts";
-import { installFeatures } from "../../src/core/features.ts";
 import { CoreRouter } from "../../src/core/router.ts";
 import { serviceCallsOf } from "../../src/service/client.ts";
 import { FakeBroker } from "./fake-broker.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { FrameRouter } from "../../src/core/frame-router.ts";
-import type { FrameHandlerOptions } from "../../src/core/handler-table.ts";
 import { deadReason } from "../../src/core/message.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { FrameRouter } from "../../src/routing/frame-router.ts";
+import type { FrameHandlerOptions } from "../../src/routing/handler-table.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { FakeLink } from "../support/fake-link.ts";

@@ -126,7 +126,7 @@ export function commandOf(pid: number): string {
   return readOrEmpty(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 200);
 }
 
-/** Whether it is a reaper of this library: src/connection/reaper.ts. They come with the first tool, and go when none is left. */
+/** Whether it is a reaper of this library: src/process/reaper.ts. They come with the first tool, and go when none is left. */
 export function isReaper(pid: number): boolean {
   return commandOf(pid).startsWith('sh -c trap "" 1 2 3 15');
 }

@@ -1,4 +1,4 @@
-import type { Link, LinkEvents } from "../../src/core/link.ts";
+import type { Link, LinkEvents } from "../../src/links/link.ts";
 import { encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 

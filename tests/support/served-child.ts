@@ -1,8 +1,8 @@
 import { inflateRawSync } from "node:zlib";
 import { Message } from "../../src/core/message.ts";
 import type { ImportKind } from "../../src/loader/module-record.ts";
-import { ModuleResponder } from "../../src/loader/responder.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
+import { ModuleResponder } from "../../src/loader/serve/responder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { masterAndChild, type Pair } from "./fake-tree.ts";
 

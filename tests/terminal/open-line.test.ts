@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
-import { quoteForSh } from "../../src/connection/shell-quote.ts";
 import { OpenLine } from "../../src/terminal/open-line.ts";
+import { quoteForSh } from "../../src/text/shell-quote.ts";
 import { repoRoot } from "../support/lab.ts";
 
 /** What a terminal of `columns` shows: lines without the spaces at their ends. */

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CallError } from "../../src/errors.ts";
-import { Blob } from "../../src/wire/blob.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
-import { DEFAULT_LIMITS } from "../../src/wire/limits.ts";
-import { Secret } from "../../src/wire/secret.ts";
-import { Tag } from "../../src/wire/tags.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
+import { DEFAULT_LIMITS } from "../../src/wire/cbor/limits.ts";
+import { Tag } from "../../src/wire/cbor/tags.ts";
+import { Blob } from "../../src/wire/values/blob.ts";
+import { Secret } from "../../src/wire/values/secret.ts";
 import { fakeReviver } from "./fake-reference.ts";
 
 const page = readPage();

@@ -1,4 +1,4 @@
-import { type Reviver, travelsAs, type WireReference } from "../../src/wire/references.ts";
+import { type Reviver, travelsAs, type WireReference } from "../../src/wire/values/references.ts";
 
 /** Stands in for core's Context and Sender. */
 export class FakeReference {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProtocolError } from "../../src/errors.ts";
-import { Blob } from "../../src/wire/blob.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
+import { Blob } from "../../src/wire/values/blob.ts";
 import { fakeReviver } from "./fake-reference.ts";
 import { sampleValues } from "./sample-values.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProtocolError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
-import { DEFAULT_LIMITS } from "../../src/wire/limits.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
+import { DEFAULT_LIMITS } from "../../src/wire/cbor/limits.ts";
 
 const MEBI = 1024 * 1024;
 const hex = (text: string) => Buffer.from(text.replace(/ /g, ""), "hex");

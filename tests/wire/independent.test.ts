@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import * as cborg from "cborg";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 
 // Two implementations by other people, for the types all three share.
 const cbor = createRequire(import.meta.url)("cbor") as {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProtocolError } from "../../src/errors.ts";
-import { decodeValue } from "../../src/wire/decoder.ts";
-import { encodeValue } from "../../src/wire/encoder.ts";
+import { decodeValue } from "../../src/wire/cbor/decoder.ts";
+import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 
 /** Appendix A of RFC 8949, in its order: what travels here, with its value. */
 const TRAVELS: [hex: string, value: unknown][] = [

@@ -1,6 +1,6 @@
 import { CallError } from "../../src/errors.ts";
-import { Blob } from "../../src/wire/blob.ts";
-import { Secret } from "../../src/wire/secret.ts";
+import { Blob } from "../../src/wire/values/blob.ts";
+import { Secret } from "../../src/wire/values/secret.ts";
 import { FakeReference } from "./fake-reference.ts";
 
 /** A value of every type, small enough to try something at each byte. */

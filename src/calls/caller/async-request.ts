@@ -1,0 +1,55 @@
+import { callErrorFrom } from "../../core/call-error.ts";
+import type { Context } from "../../core/context.ts";
+import { Message } from "../../core/message.ts";
+import { Receiver } from "../../core/receiver.ts";
+import type { FunctionName } from "../../core/router.ts";
+import type { CallRecord } from "../../routing/in-flight.ts";
+import { type WaitOptions, watchBounds } from "../../waiting/wait.ts";
+import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
+
+/** A request whose answer a receiver gets. */
+export interface AsyncRequest {
+  /** The handle there that it is for. */
+  readonly handle: number;
+  /** What the context must have before it. */
+  readonly needed: FunctionName;
+  readonly body: readonly Uint8Array[];
+  readonly options: WaitOptions;
+  readonly chain?: ChainLink | undefined;
+  readonly record?: CallRecord;
+  /** Completes "Cannot". */
+  what(): string;
+  /** It could not be sent. */
+  readonly onUnsent?: ((error: unknown) => void) | undefined;
+  /** A bound was reached; `replyTo` names it there. */
+  onGivenUp?(replyTo: number, reason: unknown, outgoing: Outgoing): void;
+}
+
+/** Starts a request; its one reply, or whatever makes it pointless to wait for one, arrives at the receiver. */
+export function requestAsync(context: Context, request: AsyncRequest): Receiver<unknown> {
+  const { router } = context;
+  const { options, chain } = request;
+  const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, request.record);
+  const { handle: replyTo } = receiver;
+  const outgoing = {
+    isOver: false,
+    isSent: false,
+    fail: (error: unknown): void => {
+      request.onUnsent?.(error);
+      // As if it were the reply.
+      const to = { dstId: router.contextId, handle: replyTo };
+      router.route(Message.to(router, to, { value: callErrorFrom(error) }));
+    },
+  };
+  if (!receiver.isClosed && (options.timeoutMs !== undefined || options.signal !== undefined)) {
+    const giveUp = (reason: unknown): void => {
+      outgoing.isOver = true;
+      request.onGivenUp?.(replyTo, reason, outgoing);
+      receiver.abort(reason);
+    };
+    receiver.watchers.add(watchBounds(options, () => request.what(), giveUp));
+  }
+  const frame = router.frame(context.contextId, request.handle, request.body, replyTo);
+  sendPrepared(context, request.needed, frame, chain, outgoing);
+  return receiver;
+}

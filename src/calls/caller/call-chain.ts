@@ -1,0 +1,91 @@
+import type { Context } from "../../core/context.ts";
+import { apiRef } from "../../functions/api-ref.ts";
+import { WAIT_OPTIONS } from "../../options/option-types.ts";
+import { readOptions } from "../../options/options.ts";
+import type { WaitOptions } from "../../waiting/wait.ts";
+import type { BoundCalls } from "./bound-calls.ts";
+import type { ChainLink } from "./outbox.ts";
+
+/** Functions of the part `mitogen:api` in the target: src/calls/target/chains.ts. */
+const OPEN = apiRef<[id: number], void>("openChain");
+const CLOSE = apiRef<[id: number], void>("closeChain");
+
+/** Never given twice by this process: two chains of one context must not meet. */
+let lastId = 0;
+
+/**
+ * Calls to one context, strictly one after the other: the next begins when the one before has settled. Once one fails, all
+ * later ones fail with the same error, unexecuted, those under way too, until `reset()`. Made by `Context.chain()`.
+ *
+ * They are sent at once, so that a chain costs one round trip, whatever its length. A failure of `callNoReply` is not logged: it is what the next
+ * call fails with. A module that cannot be loaded, a value that cannot travel, and a call given up by `with()` count as
+ * failures; an argument or function refused before anything is sent does not, nor a stream that is left. Each chain takes a little memory in the target, until it is disposed of.
+ *
+ * ```ts
+ * await using chain = context.chain();
+ * chain.callNoReply(fs.mkdirSync, "/srv/app");
+ * await chain.call(fs.writeFileSync, "/srv/app/version", "7");
+ * ```
+ */
+export class CallChain implements BoundCalls {
+  /** The context that runs the calls. */
+  readonly context: Context;
+  /** Like `Context.call`, in its turn. */
+  readonly call: BoundCalls["call"];
+  /** Like `Context.callAsync`, in its turn. */
+  readonly callAsync: BoundCalls["callAsync"];
+  /** Like `Context.callNoReply`, in its turn. */
+  readonly callNoReply: BoundCalls["callNoReply"];
+  /** Like `Context.stream`, in its turn. */
+  readonly stream: BoundCalls["stream"];
+  readonly #id: number = ++lastId;
+  /** Whether the target has been told of it. */
+  #isOpen = false;
+  #link: ChainLink;
+
+  /** @internal */
+  constructor(context: Context) {
+    this.context = context;
+    this.#link = this.newLink();
+    ({
+      call: this.call,
+      callAsync: this.callAsync,
+      callNoReply: this.callNoReply,
+      stream: this.stream,
+    } = this.with({}));
+  }
+
+  /** The call methods with a bound, see `Context.with`. A call given up is a failure of the chain. */
+  with(options: WaitOptions): BoundCalls {
+    const currentLink = (): ChainLink => this.#link;
+    return this.context.router.requireFeatures().bindCalls(this.context, {
+      ...readOptions("call", options, WAIT_OPTIONS),
+      get chain() {
+        return currentLink();
+      },
+    });
+  }
+
+  /** Forgets the failure, in its turn: calls made before still fail, those made from now on run. */
+  reset(): void {
+    this.#link = this.newLink();
+    if (this.#isOpen) this.context.callNoReply(OPEN, this.#id);
+  }
+
+  /** Has the target forget the chain, in its turn. Waits for nothing; a later call begins anew. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#link = this.newLink();
+    if (this.#isOpen) this.context.callNoReply(CLOSE, this.#id);
+    this.#isOpen = false;
+  }
+
+  private newLink(): ChainLink {
+    return { enter: () => this.open(), failure: undefined };
+  }
+
+  private open(): number {
+    if (!this.#isOpen) this.context.callNoReply(OPEN, this.#id);
+    this.#isOpen = true;
+    return this.#id;
+  }
+}

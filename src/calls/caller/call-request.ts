@@ -1,0 +1,94 @@
+import { Context } from "../../core/context.ts";
+import type { FunctionName } from "../../core/router.ts";
+import { Sender } from "../../core/sender.ts";
+import { apiRef } from "../../functions/api-ref.ts";
+import { type Callable, FunctionRef } from "../../functions/function-ref.ts";
+import { printFunction } from "../../functions/print-function.ts";
+import type { WaitOptions } from "../../waiting/wait.ts";
+import { encodeValue } from "../../wire/cbor/encoder.ts";
+import { type Frame } from "../../wire/frame.ts";
+import { Handle } from "../../wire/handles.ts";
+import { formatPath, type Path } from "../../wire/values/path.ts";
+import { textOf } from "../../wire/values/thrown.ts";
+import type { ChainLink } from "./outbox.ts";
+
+/** The part of this library that contexts and senders take, src/calls/caller/features.ts. */
+const API_PART: FunctionName = apiRef();
+
+export type AnyCallable = Callable<readonly unknown[], unknown>;
+
+export interface CallOptions extends WaitOptions {
+  /** A CallChain's own. */
+  readonly chain?: ChainLink;
+  /** The function of the user's that the one called runs, with arguments inside its own: it is sent ahead, and errors name it. */
+  readonly about?: FunctionName;
+  /** Where the call was made, if not where it is sent. */
+  readonly site?: () => string;
+}
+
+/** Throws a TypeError for what is no function, or has no name by which the target could find it. */
+export function nameOf(context: Context, fn: AnyCallable): FunctionName {
+  if (fn instanceof FunctionRef) return fn;
+  if (typeof fn !== "function") {
+    throw new TypeError(`Cannot call ${textOf(fn)} in ${context.name}: it is not a function`);
+  }
+  return context.router.functions.nameOf(fn as (...args: never[]) => unknown);
+}
+
+export function printCall(name: FunctionName, context: Context): string {
+  return `${printFunction(name)} in ${context.name}`;
+}
+
+/** [chain, module, path, arguments, quiet?]; the arguments are read now, later changes to them do not travel. */
+export function encodeCall(
+  context: Context,
+  name: FunctionName,
+  args: readonly unknown[],
+  { chain, about }: CallOptions,
+  isQuiet = false,
+): readonly Uint8Array[] {
+  const what = about === undefined ? describeArgument : describeInnerArgument;
+  const { router } = context;
+  const { functions, limits } = router;
+  // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
+  if (args.some(isReference)) void functions.prepare(context, API_PART);
+  if (chain === undefined && !isQuiet) {
+    return encodeValue(args, { what, limits, router, head: headOf(name) });
+  }
+  const request: unknown[] = [chain === undefined ? null : chain.enter(), name.module, name.path, args];
+  if (isQuiet) request.push(true);
+  return encodeValue(request, { what, limits, router });
+}
+
+function isReference(argument: unknown): boolean {
+  return argument instanceof Context || argument instanceof Sender;
+}
+
+const heads = new WeakMap<FunctionName, Buffer>();
+
+/** A call of the function, without a chain, up to its arguments: most functions are called more than once. */
+function headOf(name: FunctionName): Buffer {
+  let head = heads.get(name);
+  if (head === undefined) {
+    head = Buffer.concat(encodeValue([null, name.module, name.path]));
+    // A list of four.
+    head[0] = 0x84;
+    heads.set(name, head);
+  }
+  return head;
+}
+
+function describeArgument(path: Path): string {
+  // The first element is the place in the request, the second the argument's number.
+  const [, index, ...rest] = path;
+  return formatPath(rest, `argument ${index}`);
+}
+
+/** Of a call that is about another function: its arguments are in a list of their own. */
+function describeInnerArgument([first = 0, , ...path]: Path): string {
+  return describeArgument([first, ...path]);
+}
+
+export function callFrame(context: Context, body: readonly Uint8Array[], replyTo: number): Frame {
+  return context.router.frame(context.contextId, Handle.CALL_FUNCTION, body, replyTo);
+}

@@ -1,0 +1,92 @@
+import type { Context } from "../../core/context.ts";
+import { ChannelError } from "../../errors.ts";
+import type { FrameHandler } from "../../routing/handler-table.ts";
+import { type WaitOptions, watchBounds } from "../../waiting/wait.ts";
+import type { Frame } from "../../wire/frame.ts";
+
+/**
+ * A request from being made to its end: its answer, or whatever makes it pointless to wait for one. It is the handler of its
+ * answer. While it lasts the program stays alive.
+ */
+export class PendingRequest implements FrameHandler {
+  readonly context: Context;
+  /** The handle there that it is for. */
+  readonly to: number;
+  readonly respondentId: number;
+  /** Settled exactly once. */
+  protected readonly resolve: (value: unknown) => void;
+  protected readonly reject: (error: unknown) => void;
+  isOver = false;
+  // The table's.
+  handle = 0;
+  next: FrameHandler["next"];
+  previous: FrameHandler["previous"];
+  private stopWatching: (() => void) | undefined;
+
+  constructor(
+    context: Context,
+    to: number,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.context = context;
+    this.to = to;
+    this.respondentId = context.contextId;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Begins the wait, and answers the handle for `replyTo`. Throws, and nothing has begun, where it would be in vain. */
+  begin(options: WaitOptions): number {
+    const { signal, timeoutMs } = options;
+    const { goneReason, router } = this.context;
+    if (signal?.aborted === true) throw signal.reason;
+    if (goneReason !== undefined) throw new ChannelError(goneReason);
+    router.broker.hold();
+    if (signal !== undefined || timeoutMs !== undefined) {
+      this.stopWatching = watchBounds(
+        options,
+        () => this.what(),
+        (reason) => this.giveUp(reason),
+      );
+    }
+    return router.expect(this);
+  }
+
+  onFrame(frame: Frame): void {
+    let value: unknown;
+    try {
+      value = this.context.router.decode(frame);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.end()) this.resolve(value);
+  }
+
+  /** Ends it without an answer. Without effect on one that is over. */
+  fail(error: unknown): void {
+    if (this.end()) this.reject(error);
+  }
+
+  /** A bound was reached. */
+  protected giveUp(reason: unknown): void {
+    this.fail(reason);
+  }
+
+  /** Completes "Cannot". */
+  protected what(): string {
+    return `reach ${this.context.name}`;
+  }
+
+  /** False when it was over. */
+  protected end(): boolean {
+    if (this.isOver) return false;
+    this.isOver = true;
+    const { router } = this.context;
+    this.stopWatching?.();
+    router.broker.release();
+    router.unlisten(this.handle);
+    return true;
+  }
+}

@@ -1,0 +1,80 @@
+import { callSite, placedAtWaiter } from "../../core/call-site.ts";
+import type { Context } from "../../core/context.ts";
+import type { Message } from "../../core/message.ts";
+import { Receiver } from "../../core/receiver.ts";
+import { apiRef } from "../../functions/api-ref.ts";
+import type { Callable } from "../../functions/function-ref.ts";
+import { newAbortEnd } from "../../waiting/abort-end.ts";
+import { onAbort, watchBounds } from "../../waiting/wait.ts";
+import { call } from "./call.ts";
+import { type CallOptions, nameOf, printCall } from "./call-request.ts";
+import { STREAM_LEFT } from "./stream-left.ts";
+
+/** In the target: src/calls/target/run-stream.ts. */
+const RUN = apiRef("runStream");
+/** Stands in for an error where there was none. */
+const END = new Error("The stream has ended");
+
+type Begin = (receiver: Receiver<unknown>, signal: AbortSignal) => Promise<unknown>;
+
+/** The values that a generator yields in `context`; see `Context.stream`. */
+export function stream(
+  context: Context,
+  fn: Callable<readonly unknown[], unknown>,
+  args: readonly unknown[],
+  { timeoutMs, ...options }: CallOptions,
+  caller: (...args: never[]) => unknown,
+): AsyncIterableIterator<unknown> {
+  // A function that cannot be named is refused here, not at the first value.
+  const about = nameOf(context, fn);
+  const site = callSite(caller);
+  const begin: Begin = (receiver, signal) => {
+    const request = [about.module, about.path, args, receiver.toSender()];
+    return call(context, RUN, request, caller, { ...options, signal, about, site });
+  };
+  return values(context, { ...options, timeoutMs, about }, begin);
+}
+
+async function* values(
+  context: Context,
+  { signal, timeoutMs, about }: CallOptions & Required<Pick<CallOptions, "about">>,
+  begin: Begin,
+): AsyncIterableIterator<unknown> {
+  const receiver = new Receiver<unknown>(context.router, { respondent: context });
+  const end = newAbortEnd();
+  const unwatch = signal && onAbort(signal, () => end.abort(signal.reason));
+  let reason: unknown = STREAM_LEFT;
+  // The answer follows the values: what is queued is still read.
+  const running = begin(receiver, end.signal).then(
+    () => receiver.abort(END),
+    (error) => receiver.abort(error),
+  );
+  const giveUp = (timeout: unknown): void => {
+    reason = timeout;
+    receiver.abort(timeout);
+  };
+  /** The time between values is what `timeoutMs` bounds, not that of their reader. */
+  const next = async (): Promise<Message<unknown>> => {
+    if (timeoutMs === undefined || receiver.size() > 0) return await receiver.get();
+    const stop = watchBounds({ timeoutMs }, () => `stream ${printCall(about, context)}`, giveUp, "value");
+    try {
+      return await receiver.get();
+    } finally {
+      stop();
+    }
+  };
+  try {
+    for (;;) yield (await next()).decode();
+  } catch (error) {
+    if (error !== END) {
+      await placedAtWaiter(error, 1, true);
+      throw error;
+    }
+  } finally {
+    unwatch?.();
+    end.abort(reason);
+    // The generator is told before it can notice: what it has to say then is no failure.
+    await running;
+    receiver.close();
+  }
+}

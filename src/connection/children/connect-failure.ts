@@ -1,0 +1,37 @@
+import type { ConnectCode, ConnectDetails, StreamError, TimeoutError } from "../../errors.ts";
+import { quoteForSh } from "../../text/shell-quote.ts";
+import { describeFailure } from "./connect-error.ts";
+import { lastWords, readableWords } from "./last-words.ts";
+
+/** Why a connect failed, in one sentence without a full stop, and what to try. */
+export interface Failure {
+  readonly type: typeof StreamError | typeof TimeoutError;
+  /** In place of the code of its class. */
+  readonly code?: ConnectCode | undefined;
+  readonly message: string;
+  readonly hint: string;
+  readonly cause?: unknown;
+}
+
+/** The error of a failed connect: one sentence with the reason and the cure, then the tool's last words. */
+export function newConnectError(
+  { type, code, message, hint, cause }: Failure,
+  known: Omit<ConnectDetails, "command">,
+): Error {
+  const cure = hint === "" ? "" : `; ${hint}`;
+  const summary = `Cannot connect with ${known.method}(): ${message}${cure}`;
+  const stderr = readableWords(known.stderr);
+  const said = lastWords(stderr);
+  const error = new type(said === "" ? summary : `${summary}\n${said}`, cause === undefined ? {} : { cause });
+  return describeFailure(error, { code, summary, details: { ...known, stderr, hint } });
+}
+
+/** For a log: long arguments, which are the first stage, are cut. */
+export function printCommand(argv: readonly string[]): string {
+  return argv.map(quoteForLog).join(" ");
+}
+
+function quoteForLog(word: string): string {
+  const line = word.replace(/\s+/g, " ");
+  return quoteForSh(line.length > 120 ? `${line.slice(0, 60)}…` : line);
+}

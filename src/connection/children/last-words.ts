@@ -1,0 +1,41 @@
+import { STAGE_0 } from "../../bootstrap/command.ts";
+
+/** So many lines stand in the message of a failed connect; `details.stderr` has them all. */
+const MAX_LINES = 10;
+/** Where our own script begins in what a tool, a shell or node repeats of it: stage 0, stage 0 as su gets it, stage 1. */
+const SCRIPT_STARTS: readonly string[] = [STAGE_0.slice(0, 14), '[ "$2" ]||for n in', "{let{versions:"];
+/** The nonce and the payload's length: what follows the script on the command line. */
+const SCRIPT_END = /[0-9a-f]{16} \d/;
+/** A line with more of these is no text: what was no UTF-8. */
+const MAX_BROKEN_CHARACTERS = 5;
+const BROKEN = "\ufffd";
+
+/** What a tool said, without what it repeated of our own and without what is no text. */
+export function readableWords(said: string): string {
+  const lines = said
+    .split("\n")
+    .map(readable)
+    // What node points at is in our script.
+    .filter((line) => !/^[ ^]*$/.test(line));
+  return lines.filter((line, index) => line !== lines[index - 1]).join("\n");
+}
+
+/** The end of such words, for a message: without the lines of a stack, which would push out what it is about. */
+export function lastWords(words: string): string {
+  const lines = words.split("\n").filter((line) => !/^ {4}at /.test(line));
+  return lines.slice(-MAX_LINES).join("\n");
+}
+
+function readable(line: string): string {
+  const parts = line.split(BROKEN);
+  if (parts.length > MAX_BROKEN_CHARACTERS) return "(binary data)";
+  return withoutScript(parts.join("?"));
+}
+
+function withoutScript(line: string): string {
+  const starts = SCRIPT_STARTS.map((text) => line.indexOf(text)).filter((at) => at >= 0);
+  if (starts.length === 0) return line;
+  const start = Math.min(...starts);
+  const end = SCRIPT_END.exec(line.slice(start))?.index;
+  return `${line.slice(0, start)}…${end === undefined ? "" : line.slice(start + end)}`;
+}

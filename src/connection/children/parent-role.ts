@@ -1,0 +1,260 @@
+import { deadReason } from "../../core/message.ts";
+import { TimeoutError } from "../../errors.ts";
+import type { Link } from "../../links/link.ts";
+import { ModuleForwarder } from "../../loader/module-forwarder.ts";
+import { misuse } from "../../options/options.ts";
+import type { FrameRouter } from "../../routing/frame-router.ts";
+import { IdGrants } from "../../routing/id-grants.ts";
+import { Pressure } from "../../routing/pressure.ts";
+import { refusalOfRoute } from "../../routing/route-bounds.ts";
+import { RouteMonitor } from "../../routing/route-monitor.ts";
+import { decodeValue } from "../../wire/cbor/decoder.ts";
+import { encodeValue } from "../../wire/cbor/encoder.ts";
+import { type Frame, joinBody } from "../../wire/frame.ts";
+import { Handle } from "../../wire/handles.ts";
+import { Secret } from "../../wire/values/secret.ts";
+import { type ConnectOptions, readConnectOptions } from "../methods/method.ts";
+import { methods } from "../methods/methods.ts";
+import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
+import { recordOfConnectError } from "./connect-error.ts";
+
+/** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
+const SECRET_TIMEOUT_MS = 10 * 60_000;
+
+/** How long what is queued for the parent may take to get there, before a detached context leaves without it. */
+const DETACH_MS = 2000;
+/** A context has three seconds in all, design.md section 10: those below it must be gone before. */
+const CHILD_GRACE_MS = 1200;
+/** Connects of the main thread under way; it has at most 32 at once. */
+const MAX_EXPECTED = 10_000;
+
+/** How much is shown of why there is no password. */
+const MAX_REASON_CHARACTERS = 1000;
+
+/** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
+export type ConnectRequest = readonly [
+  method: string,
+  options: Readonly<Record<string, unknown>>,
+  identity: ChildIdentity,
+  passwordHandle: number,
+];
+
+/** The broker thread's link to the parent. */
+export interface ParentEnd {
+  /** Hands what is queued to the operating system. */
+  flush(): void;
+  abort(reason: string): void;
+  /** Reads what this process has printed, and sends it. */
+  flushOutput(): void;
+  /** Of the program's `Router`. */
+  readonly keepaliveMs: number;
+}
+
+/**
+ * What the broker thread of a child does once the child has children: starts and ends them, keeps their routes, forwards modules. Evaluated
+ * there the first time it is needed; leaves do without. docs/architecture.md#parents
+ */
+export class ParentRole {
+  readonly #router: FrameRouter;
+  readonly #main: Link;
+  readonly #parent: ParentEnd;
+  readonly #grants: IdGrants;
+  /** Contexts that the main thread has asked for, here or below, and that have not started yet. */
+  readonly #ofMain: Set<number> = new Set();
+  readonly #children: Children;
+  readonly #monitor: RouteMonitor;
+  readonly #forwarder: ModuleForwarder;
+
+  /** `main` leads to the main thread, `parent` to the parent; `findModule` gives the packed bytes that have passed through this process, by hash. */
+  constructor(
+    router: FrameRouter,
+    main: Link,
+    parent: ParentEnd,
+    findModule: (hash: string) => Uint8Array | undefined,
+  ) {
+    this.#router = router;
+    this.#main = main;
+    this.#parent = parent;
+    new Pressure(router);
+    this.#children = new Children(router, CHILD_GRACE_MS, parent.keepaliveMs);
+    this.#forwarder = new ModuleForwarder(router, findModule);
+    this.#grants = new IdGrants(router);
+    this.#monitor = new RouteMonitor(router, {
+      // The master has the last word; but what it refuses must not be believed here until then.
+      mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
+      onRouteAdded: (contextId, ...rest) => {
+        if (this.#ofMain.delete(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
+      },
+      onFarewell: (contextId, reason) => this.#children.noteFarewell(contextId, reason),
+      onLostAbove: (contextId, reason) => this.tellChildren(contextId, reason),
+      beforeMainThread: () => this.#parent.flush(),
+    });
+    this.watch(router);
+    router.listen((frame) => void this.onDetaching(frame), { handle: Handle.DETACHING, isService: true });
+    const policy = ({ authId }: Frame): boolean => router.hasAuthority(authId);
+    router.listen((frame) => void this.connect(frame), {
+      handle: Handle.CONNECT_CHILD,
+      policy,
+      isService: true,
+    });
+    router.listen((frame) => void this.endChild(frame), {
+      handle: Handle.END_CHILD,
+      policy,
+      isService: true,
+    });
+  }
+
+  /** Notes who may claim what, and which contexts the main thread has asked for. */
+  private watch(router: FrameRouter): void {
+    const { onForwarded } = router;
+    router.onForwarded = (frame, from) => {
+      onForwarded?.(frame, from);
+      const granted = this.#grants.note(frame, from);
+      if (granted !== undefined && from.kind === "inner") this.expectForMain(granted);
+    };
+  }
+
+  private expectForMain(contextId: number): void {
+    this.#ofMain.add(contextId);
+    // Of a connect that failed below nobody tells.
+    if (this.#ofMain.size > MAX_EXPECTED) this.#ofMain.delete(this.#ofMain.values().next().value as number);
+  }
+
+  /** Passes modules on to the context they are for. */
+  forwardModules(targetId: number, modules: readonly (readonly [string, string])[]): void {
+    this.#forwarder.forward(targetId, modules);
+  }
+
+  /** Ends every child; resolves when they are reaped. */
+  endChildren(): Promise<void> {
+    return this.#children.endAll();
+  }
+
+  /** Answers {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
+  private async connect(frame: Frame): Promise<void> {
+    try {
+      const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const tooMany = refusalOfRoute(this.#router, undefined);
+      if (tooMany !== undefined) throw new RangeError(`Cannot start a context: ${tooMany}`);
+      if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
+      const onConnected = (started: StartedChild): void => {
+        this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
+      };
+      if (name === "thread") {
+        const checked = readConnectOptions("thread", options);
+        this.answerStarted(frame, await this.#children.startThreadChild(checked, identity, onConnected));
+        return;
+      }
+      const method = methods[name];
+      if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
+      const complete: ConnectOptions & { password?: unknown } = { ...options };
+      if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
+      // Once more, whoever has checked them before: nothing in this thread may fail because of an option.
+      const checked = readConnectOptions(name, complete, method.options);
+      this.answerStarted(frame, await this.#children.start(method, checked, identity, onConnected));
+    } catch (error) {
+      this.answer(frame, { failed: recordOfConnectError(error) });
+    }
+  }
+
+  private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {
+    this.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
+  }
+
+  /** [context id]: answers when it is reaped. */
+  private async endChild(frame: Frame): Promise<void> {
+    const [contextId] = decodeValue(joinBody(frame)) as [number];
+    await this.#children.end(contextId);
+    this.answer(frame, null);
+  }
+
+  /** A child of this context asks to be let go, or its main thread, that this context be. */
+  private async onDetaching(frame: Frame): Promise<void> {
+    if (frame.srcId !== this.#router.contextId) {
+      this.#children.detaching(frame);
+      return;
+    }
+    const refusal = await this.askParentToLetGo();
+    if (refusal !== undefined) {
+      this.#router.answerDead(frame, refusal);
+      return;
+    }
+    await this.leaveParent();
+    this.answer(frame, [...this.#router.routedIds.keys()]);
+  }
+
+  /** Why it does not; a parent that is lost meanwhile ends this process, as ever. */
+  private askParentToLetGo(): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const parentId = this.#router.parentIds[0] as number;
+      const replyTo = this.#router.listen(
+        (reply) => resolve(reply.replyTo === Handle.IS_DEAD ? deadReason(reply) : undefined),
+        { isPersistent: false, respondentId: parentId },
+      );
+      this.send(parentId, Handle.DETACHING, replyTo, null);
+    });
+  }
+
+  /** Says farewell, which the parent answers by closing the link, and from then on has nobody above. */
+  private async leaveParent(): Promise<void> {
+    const router = this.#router;
+    const parentIds = router.parentIds as number[];
+    const reason = `Context ${router.contextId} was detached`;
+    const closed = new Promise<void>((resolve) => {
+      router.onParentLost = () => resolve();
+    });
+    this.#parent.flushOutput();
+    this.send(parentIds[0] as number, Handle.DEL_ROUTE, 0, [router.contextId, "was detached"]);
+    const timer = setTimeout(() => this.#parent.abort(reason), DETACH_MS);
+    await closed;
+    clearTimeout(timer);
+    for (const id of parentIds) this.tellChildren(id, reason);
+    parentIds.length = 0;
+    this.#monitor.forgetAbove(reason);
+    const lost = [...router.handlers.respondentIds].filter((id) => router.peerOf(id) === undefined);
+    router.endRespondents(lost, reason);
+    // What was not read because the parent was slow: now it goes nowhere, and nobody has to wait.
+    this.#parent.flushOutput();
+  }
+
+  private tellChildren(goneId: number, reason: string): void {
+    for (const id of this.#router.routedIds.keys()) {
+      if (this.#router.isImmediateChild(id)) this.send(id, Handle.DEL_ROUTE, 0, [goneId, reason]);
+    }
+  }
+
+  /** The requester keeps its passwords until they are asked for. */
+  private askPassword(contextId: number, handle: number): Promise<Secret> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#router.unlisten(replyTo);
+        reject(new TimeoutError(`Cannot connect: no password within ${SECRET_TIMEOUT_MS} ms`));
+      }, SECRET_TIMEOUT_MS);
+      const replyTo = this.#router.listen(
+        (reply) => {
+          clearTimeout(timer);
+          const value = decodeValue(joinBody(reply));
+          if (value instanceof Secret) resolve(value);
+          else reject(misuse("ERR_INVALID_ARG_VALUE", String(value).slice(0, MAX_REASON_CHARACTERS)));
+        },
+        { isPersistent: false, respondentId: contextId },
+      );
+      this.send(contextId, handle, replyTo, null);
+    });
+  }
+
+  private answer(frame: Frame, value: unknown): void {
+    if (frame.replyTo !== 0) this.send(frame.srcId, frame.replyTo, 0, value);
+  }
+
+  private send(dstId: number, handle: number, replyTo: number, value: unknown): void {
+    this.#router.routeFrame(this.#router.frame(dstId, handle, encodeValue(value), replyTo));
+  }
+
+  /** Past this thread's own handlers, which are for what comes from children. */
+  private tellMain(handle: number, value: unknown): void {
+    // What those above are told of it goes first: the main thread may write to the parent itself, and speak of the context.
+    this.#parent.flush();
+    this.#main.send(this.#router.frame(this.#router.contextId, handle, encodeValue(value)));
+  }
+}

@@ -1,0 +1,62 @@
+import { PasswordError } from "../../errors.ts";
+import { argumentList, password, target, text } from "../../options/option-types.ts";
+import { OWN_NODE } from "../../process/own-node.ts";
+import type { Dialogue, PasswordOptions } from "../prompts/dialogue.ts";
+import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
+import type { LibraryMethod } from "./method.ts";
+
+/** Options of `router.doas()`. */
+export interface DoasOptions extends PasswordOptions {
+  /** The user to become, doas(1); `root` by default. */
+  readonly username?: string | undefined;
+  /** The tool; `doas` by default. */
+  readonly doasPath?: string | undefined;
+  /** The end of its question, whatever its case; by default a colon behind "password" in one of many languages. */
+  readonly passwordPrompt?: string | undefined;
+  /** What a line of it holds, whatever its case, when the password was wrong. */
+  readonly incorrectPrompts?: readonly string[] | undefined;
+}
+
+/** slicer69's port, OpenBSD, opendoas with PAM. */
+const INCORRECT = ["doas: authentication failed", "doas: authorization failed"];
+
+/** Another user of this machine, through doas. */
+export const doasMethod: LibraryMethod<DoasOptions> = {
+  name: "doas",
+  isLocal: true,
+  options: {
+    username: target,
+    doasPath: text,
+    password,
+    passwordPrompt: text,
+    incorrectPrompts: argumentList,
+  },
+  nodeCommand: OWN_NODE,
+  contextName: ({ username = "root" }) => `doas.${username}`,
+  argv(options, boot) {
+    const { username = "root", doasPath = "doas" } = options;
+    return [doasPath, "-u", username, "--", ...boot.words];
+  },
+  dialogue({ username = "root", password, passwordPrompt, incorrectPrompts = INCORRECT }): Dialogue {
+    const wrong = incorrectPrompts.map((text) => text.toLowerCase());
+    return {
+      // It asks nowhere else, but whether it asks at all is up to doas.conf.
+      terminal: password === undefined ? "preferred" : "always",
+      payloadWaits: true,
+      purpose: `to become ${username}`,
+      isPasswordPrompt: (text) =>
+        passwordPrompt === undefined ? isPasswordPrompt(text) : endsWithPrompt(text, passwordPrompt),
+      isRefusal: (line) => wrong.some((text) => line.toLowerCase().includes(text)),
+    };
+  },
+  // Without a terminal it can only say that it could not ask.
+  diagnose: (lines, { password }) =>
+    password === undefined &&
+    lines.some((line) =>
+      /^doas: (a tty is required|authentication (failed|required)|authorization (failed|required))/i.test(
+        line,
+      ),
+    )
+      ? { type: PasswordError, message: "a password is required", hint: "pass password" }
+      : undefined,
+};

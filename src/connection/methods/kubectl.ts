@@ -1,0 +1,30 @@
+import { argumentList, required, target, text } from "../../options/option-types.ts";
+import type { ConnectOptions, LibraryMethod } from "./method.ts";
+
+/** Options of `router.kubectl()`. */
+export interface KubectlOptions extends ConnectOptions {
+  /** A name, or `deployment/name`. */
+  readonly pod: string;
+  /** One of the pod's containers; by default kubectl picks it. */
+  readonly container?: string | undefined;
+  /** The client; `kubectl` by default. */
+  readonly kubectlPath?: string | undefined;
+  /** Arguments in front of `exec`: `["--namespace", "prod"]`. */
+  readonly kubectlArgs?: readonly string[] | undefined;
+}
+
+/** A container of a pod. */
+export const kubectlMethod: LibraryMethod<KubectlOptions> = {
+  name: "kubectl",
+  options: { pod: required(target), container: target, kubectlPath: text, kubectlArgs: argumentList },
+  nodeCommand: [],
+  // The arguments tell pods of one name apart: they hold the namespace and the cluster.
+  contextName: ({ pod, kubectlArgs = [] }) =>
+    `kubectl.${pod}${kubectlArgs.length === 0 ? "" : `[${kubectlArgs.join(" ")}]`}`,
+  argv(options, boot) {
+    const { pod, container, kubectlPath = "kubectl", kubectlArgs = [] } = options;
+    const argv = [kubectlPath, ...kubectlArgs, "exec", "-i", pod];
+    if (container !== undefined) argv.push(`--container=${container}`);
+    return [...argv, "--", ...boot.words];
+  },
+};

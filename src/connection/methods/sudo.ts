@@ -1,0 +1,134 @@
+import { PasswordError } from "../../errors.ts";
+import { argumentList, flag, password, target, text } from "../../options/option-types.ts";
+import { OWN_NODE } from "../../process/own-node.ts";
+import type { Dialogue, PasswordOptions } from "../prompts/dialogue.ts";
+import { endsWithPrompt } from "../prompts/password-prompt.ts";
+import { type BootLine, checkTarget, type LibraryMethod } from "./method.ts";
+import { parseSudoArgs } from "./sudo-args.ts";
+
+/** What can be said as an option, and in `sudoArgs`. */
+export interface SudoFlags {
+  /** The user to become, sudo(8) `-u`; `root` by default. */
+  readonly username?: string | undefined;
+  /** Whether the target gets the environment of the context that runs sudo, `-E`; false by default. */
+  readonly preserveEnv?: boolean | undefined;
+  /** Whether HOME becomes the target user's home, `-H`; false by default. */
+  readonly setHome?: boolean | undefined;
+  /** Whether node is started through the target user's login shell and its profile, `-i`; false by default. */
+  readonly login?: boolean | undefined;
+  /** The SELinux role of the new process, `-r`. */
+  readonly selinuxRole?: string | undefined;
+  /** The SELinux type of the new process, `-t`. */
+  readonly selinuxType?: string | undefined;
+}
+
+/** Options of `router.sudo()`. */
+export interface SudoOptions extends SudoFlags, PasswordOptions {
+  /** The tool; `sudo` by default. */
+  readonly sudoPath?: string | undefined;
+  /** The end of a PAM module's own question, whatever its case; sudo's question is always known. */
+  readonly passwordPrompt?: string | undefined;
+  /** The flags above as sudo's own arguments: `["-H", "-u", "www-data"]`. Options count more. */
+  readonly sudoArgs?: readonly string[] | undefined;
+}
+
+/** Where stage 0 is among the boot line's words: `sh -c <script> …`. */
+const SCRIPT_INDEX = 2;
+
+/** Another user of this machine, through sudo. */
+export const sudoMethod: LibraryMethod<SudoOptions> = {
+  name: "sudo",
+  isLocal: true,
+  options: {
+    username: target,
+    sudoPath: text,
+    password,
+    passwordPrompt: text,
+    preserveEnv: flag,
+    setHome: flag,
+    login: flag,
+    selinuxRole: target,
+    selinuxType: target,
+    sudoArgs: argumentList,
+  },
+  nodeCommand: OWN_NODE,
+  contextName: (options) => `sudo.${flagsOf(options).username ?? "root"}`,
+  argv(options, boot) {
+    const flags = flagsOf(options);
+    // Short options only: old releases know no others.
+    const argv = [options.sudoPath ?? "sudo", ...(boot.hasTerminal ? [] : ["-S"]), "-p", prompt(boot)];
+    argv.push("-u", checkTarget("sudo", "username", flags.username ?? "root"));
+    if (flags.preserveEnv === true) argv.push("-E");
+    if (flags.setHome === true) argv.push("-H");
+    if (flags.login === true) argv.push("-i");
+    if (flags.selinuxRole !== undefined) argv.push("-r", flags.selinuxRole);
+    if (flags.selinuxType !== undefined) argv.push("-t", flags.selinuxType);
+    return [...argv, "--", ...(flags.login === true ? withoutDollars(boot.words) : boot.words)];
+  },
+  dialogue(options, boot): Dialogue {
+    const token = prompt(boot);
+    const { passwordPrompt } = options;
+    return {
+      terminal: "onDemand",
+      payloadWaits: true,
+      purpose: `to become ${flagsOf(options).username ?? "root"}`,
+      isPasswordPrompt: (text) =>
+        isSudoPrompt(text, token) || (passwordPrompt !== undefined && endsWithPrompt(text, passwordPrompt)),
+      isRefusal,
+      isTerminalDemand: (line) => /^sudo\b.*(\btty\b|terminal|终端|終端|端末)/i.test(line),
+    };
+  },
+  diagnose: (lines) =>
+    lines.some((line) => /^sudo(-rs)?: .*(a password|authentication) is required/.test(line))
+      ? { type: PasswordError, message: "a password is required", hint: "pass password" }
+      : undefined,
+};
+
+/** Options beat `sudoArgs`. */
+function flagsOf(options: SudoOptions): SudoFlags {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...parseSudoArgs(options.sudoArgs ?? []), ...Object.fromEntries(given) };
+}
+
+/** What a PAM module may print behind the token, in characters. */
+const MAX_PAM_PROMPT = 52;
+
+/** Ours and of this connect alone, so that nothing else on the stream can look like it. */
+function prompt({ nonce }: BootLine): string {
+  return `mitogen-sudo-${nonce.slice(0, 8)}:`;
+}
+
+/**
+ * The token itself; or as sudo-rs and a PAM module in any language print it: `[sudo: <token>] Mot de passe : `. Asterisks are feedback
+ * on what is being typed.
+ */
+export function isSudoPrompt(text: string, token: string): boolean {
+  const at = text.lastIndexOf(token);
+  if (at < 0) return false;
+  const rest = text.slice(at + token.length);
+  return text.slice(0, at).endsWith("[sudo: ")
+    ? rest.length <= MAX_PAM_PROMPT && /^\] [^*\n]+$/.test(rest)
+    : rest === "";
+}
+
+/** The count that a line of sudo begins with when attempts were wrong, in every language. */
+function isRefusal(line: string): boolean {
+  return /^sudo(-rs)?\s?: \d+ |^sorry, try again|^sudo(-rs)?: authentication failed/i.test(line);
+}
+
+/**
+ * In front of a login shell sudo puts a backslash before every special character but `$`, which would be the shell's. So the script
+ * travels without one.
+ */
+function withoutDollars(words: readonly string[]): string[] {
+  return words.map((word, index) => {
+    if (!word.includes("$")) return word;
+    if (index !== SCRIPT_INDEX) {
+      throw new RangeError(
+        `Cannot pass ${JSON.stringify(word)} to a login shell through sudo: it holds a "$"`,
+      );
+    }
+    const octal = (char: string): string => `\\0${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
+    return `eval "\`printf %b '${word.replace(/[\\$"'`]/g, octal)}'\`"`;
+  });
+}

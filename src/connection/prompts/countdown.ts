@@ -1,0 +1,47 @@
+import { startTimer } from "../../waiting/wait.ts";
+
+/** How long a countdown stands still at most: a person may take so long to type a password. */
+const MAX_PAUSE_MS = 10 * 60_000;
+
+/** The time of a connect. It stands still while the program gets a password, which may be a person who types it. */
+export class Countdown {
+  readonly #onTime: () => void;
+  #leftMs: number;
+  #startedAt = Date.now();
+  #timer: NodeJS.Timeout | undefined;
+  #pauses = 0;
+  #isOver = false;
+
+  /** Calls `onTime` once, after `ms` in which it did not stand still, or when it stands still for too long. */
+  constructor(ms: number, onTime: () => void) {
+    this.#leftMs = ms;
+    this.#onTime = onTime;
+    this.start(ms);
+  }
+
+  /** Stands still from now on, until {@link resume} was called as often as this. */
+  pause(): void {
+    if (++this.#pauses > 1) return;
+    this.#leftMs = Math.max(0, this.#leftMs - (Date.now() - this.#startedAt));
+    this.start(MAX_PAUSE_MS);
+  }
+
+  resume(): void {
+    if (--this.#pauses === 0) this.start(this.#leftMs);
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+  }
+
+  private start(ms: number): void {
+    clearTimeout(this.#timer);
+    if (this.#isOver) return;
+    this.#startedAt = Date.now();
+    this.#timer = startTimer(ms, () => {
+      this.#isOver = true;
+      this.#onTime();
+    });
+  }
+}

@@ -1,9 +1,0 @@
-import { FunctionRef } from "./function-ref.ts";
-
-/** The part of this library that travels to a context once something of it is needed there: what `import "mitogen"` gives, and what serves it. */
-export const API = "mitogen:api";
-
-/** A function of that part, src/remote/api.ts; without a name the part itself. */
-export function apiRef<A extends readonly unknown[], R>(name?: string): FunctionRef<A, R> {
-  return new FunctionRef(API, name === undefined ? [] : [name]);
-}

@@ -1,0 +1,59 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { addLogSink, LogLevel } from "../logging/log.ts";
+import { formatText } from "../logging/log-line.ts";
+
+/** How many names are tried: two threads of one process may ask in the same second. */
+const MAX_NAMES = 100;
+
+/**
+ * A file with every log record of this thread, frames included, from now until {@link close}:
+ * `<tmp>/mitogen.<pid>.<YYYYmmdd_HHMMSS>.log`, for its owner's eyes. Its first lines tell the parent and `stack`, the place that led
+ * to it. Throws what opening a file throws.
+ */
+export class DebugFile {
+  readonly path: string;
+  readonly #fd: number;
+  readonly #detach: () => void;
+
+  constructor(parentPid: number, stack: string) {
+    const { fd, path } = openNew(join(tmpdir(), `mitogen.${process.pid}.${timestamp(new Date())}`));
+    this.#fd = fd;
+    this.path = path;
+    this.write(
+      `Process ${process.pid}, node ${process.version}, ${process.platform} ${process.arch}\nParent PID: ${parentPid}\nCreated by:\n${stack}\n`,
+    );
+    this.#detach = addLogSink((record) => {
+      this.write(`${new Date(record.time).toISOString()} ${formatText(record)}`);
+    }, LogLevel.io);
+  }
+
+  close(): void {
+    this.#detach();
+    closeSync(this.#fd);
+  }
+
+  private write(line: string): void {
+    writeSync(this.#fd, `${line}\n`);
+  }
+}
+
+/** A file that was not there: a link that somebody put into a folder of everybody's is not followed. */
+function openNew(start: string): { fd: number; path: string } {
+  for (let turn = 0; ; turn++) {
+    const path = `${start}${turn === 0 ? "" : `.${turn}`}.log`;
+    try {
+      return { fd: openSync(path, "wx", 0o600), path };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || turn >= MAX_NAMES) throw error;
+    }
+  }
+}
+
+function timestamp(date: Date): string {
+  const parts = [date.getFullYear(), date.getMonth() + 1, date.getDate()];
+  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()];
+  const digits = (numbers: number[]): string => numbers.map((part) => String(part).padStart(2, "0")).join("");
+  return `${digits(parts)}_${digits(clock)}`;
+}

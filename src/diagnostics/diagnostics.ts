@@ -1,0 +1,148 @@
+import type { Context } from "../core/context.ts";
+import { type ConnectionFacts, type LinkState, noteConnection, noteLinks } from "../core/describe.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { CancelledError } from "../errors.ts";
+import { BusyTime } from "../loader/busy-time.ts";
+import { getLogger, isLogEnabled, LogLevel } from "../logging/log.ts";
+import { printServices } from "../service/router-services.ts";
+import { debugContext } from "./debug-context.ts";
+import { DebugFile } from "./debug-file.ts";
+import { dumpOnSignal, dumpProcess } from "./dump.ts";
+import { maskOptions } from "./mask-options.ts";
+import { Profiles } from "./profiles.ts";
+import { printStats, type RouterStats } from "./stats.ts";
+
+/** Of more contexts a dump has the number only. */
+const MAX_DUMPED = 1000;
+
+const log = getLogger("mitogen.debug");
+
+/** One file per process, however many routers ask for it; closed with the last of them. */
+let ownFile: DebugFile | undefined;
+let ownFileUsers = 0;
+
+/** What a router knows of itself and its contexts for the sake of people: debug logs, dumps, profiles, counters. docs/debugging.md */
+export class Diagnostics {
+  readonly #router: CoreRouter & { getStats(): RouterStats };
+  readonly #profiles: Profiles | undefined = Profiles.fromEnvironment();
+  readonly #startedAt: number = Date.now();
+  readonly #connecting: BusyTime = new BusyTime();
+  #failedConnectCount = 0;
+  #isDebugging = false;
+  #removeSignal: (() => void) | undefined;
+  #isOver = false;
+
+  constructor(
+    router: CoreRouter & { getStats(): RouterStats },
+    linkState: (peerId: number, contextId: number) => LinkState | undefined,
+  ) {
+    this.#router = router;
+    noteLinks(router, (contextId) => {
+      const peer = router.peerOf(contextId);
+      return peer === undefined ? undefined : linkState(peer.contextId, contextId);
+    });
+  }
+
+  get stats(): Pick<RouterStats, "uptimeMs" | "failedConnectCount" | "connectMs"> {
+    return {
+      uptimeMs: Date.now() - this.#startedAt,
+      failedConnectCount: this.#failedConnectCount,
+      connectMs: Math.round(this.#connecting.totalMs),
+    };
+  }
+
+  /** See `Router.enableDebug`. */
+  enableDebug(stack: string): string {
+    if (this.#isOver) throw new CancelledError("Cannot write a debug log: the router has been shut down");
+    ownFile ??= new DebugFile(process.ppid, stack);
+    if (!this.#isDebugging) {
+      ownFileUsers += 1;
+      this.#isDebugging = true;
+      this.installSignal();
+      log.info(`Writing a debug log to ${ownFile.path}`);
+    }
+    return ownFile.path;
+  }
+
+  /** See `Router.installDiagnostics`. */
+  installSignal(): () => void {
+    this.#removeSignal ??= dumpOnSignal(() => {
+      const text = this.dump();
+      if (isLogEnabled(LogLevel.warning)) log.warning(text);
+      else process.stderr.write(`${text}\n`);
+    });
+    return () => {
+      this.#removeSignal?.();
+      this.#removeSignal = undefined;
+    };
+  }
+
+  /** See `Router.dump`. */
+  dump(): string {
+    const contexts = [...this.#router.contexts.values()];
+    return [
+      ...dumpProcess(this.#router),
+      printServices(this.#router),
+      `totals: ${printStats(this.#router.getStats())}`,
+      ...(this.#isDebugging && ownFile !== undefined ? [`debug log: ${ownFile.path}`] : []),
+      `contexts: ${contexts.length}`,
+      ...contexts.slice(0, MAX_DUMPED).map((context) => context.describe().toString()),
+      ...(contexts.length > MAX_DUMPED ? [`… and ${contexts.length - MAX_DUMPED} more`] : []),
+    ].join("\n");
+  }
+
+  /** Watches a connect: `isDebugged` by its own option, `stack` is where the program asked for it. */
+  async during(connect: Promise<Context>, isDebugged: boolean, stack: () => string): Promise<Context> {
+    try {
+      const context = await this.#connecting.during(connect);
+      if (isDebugged || this.#isDebugging) void debugContext(context, stack());
+      return context;
+    } catch (error) {
+      this.#failedConnectCount += 1;
+      throw error;
+    }
+  }
+
+  /** Notes a context that runs this program's code; `isOurs` if this program has asked for it, and not a context. */
+  started(context: Context, isOurs: boolean): void {
+    this.#profiles?.begin(context);
+    if (this.#isDebugging && !isOurs) void debugContext(context, "");
+  }
+
+  /** Notes how a context was made, before it is used. */
+  connected(
+    context: Context,
+    options: object,
+    facts: Omit<ConnectionFacts, "options" | "connectedAt">,
+  ): void {
+    noteConnection(context, { ...facts, options: maskOptions(options), connectedAt: new Date() });
+  }
+
+  /** Whether {@link collect} has anything to do. */
+  get isProfiling(): boolean {
+    return this.#profiles !== undefined;
+  }
+
+  /** Before contexts are ended: their profiles. Without an argument those of all. */
+  async collect(ending?: Context): Promise<void> {
+    await this.#profiles?.collect((context) => {
+      let at: Context | undefined = ending === undefined ? undefined : context;
+      while (at !== undefined && at !== ending) at = at.via;
+      return at === ending;
+    });
+  }
+
+  /** When the router has ended. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#profiles?.end();
+    log.debug(`Totals: ${printStats(this.#router.getStats())}`);
+    this.#removeSignal?.();
+    if (!this.#isDebugging) return;
+    ownFileUsers -= 1;
+    if (ownFileUsers > 0) return;
+    ownFile?.close();
+    ownFile = undefined;
+  }
+}

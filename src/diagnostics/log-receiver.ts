@@ -1,0 +1,66 @@
+import { readableStack } from "../core/call-site.ts";
+import type { Message } from "../core/message.ts";
+import type { CoreRouter } from "../core/router.ts";
+import { ProtocolError } from "../errors.ts";
+import { hintAtDropped } from "../logging/hint.ts";
+import { emitRecord, isLogEnabled, LogLevel, type LogLevelName } from "../logging/log.ts";
+import { writeTogether } from "../logging/log-to-file.ts";
+import { oneLine } from "../text/harmless.ts";
+import { decodeValue } from "../wire/cbor/decoder.ts";
+import { Encoding, joinBody } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+
+const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
+/** A batch is worked off in one turn of the event loop; children cut theirs: text/line-splitter.ts. */
+const MAX_RECORDS = 1000;
+const FIELDS = 4;
+/** A logger's name from a child is cut to this: it becomes part of every line. */
+const MAX_NAME_CHARACTERS = 200;
+
+/** Makes the records that contexts send to this router records of this process. */
+export function receiveLogs(router: CoreRouter): void {
+  hintAtDropped();
+  router.addHandler((message) => forward(message), { handle: Handle.FORWARD_LOG, service: true });
+}
+
+/** [[logger, level, message, time], …], docs/protocol.md#forward_log. What follows a malformed record is dropped. */
+function forward(message: Message): void {
+  // Refused by its first bytes if there are more.
+  const limits = { ...message.router.limits, maxItems: MAX_RECORDS * (1 + FIELDS) };
+  const records = message.encoding === Encoding.CBOR && decodeValue(joinBody(message), { limits });
+  if (!Array.isArray(records) || records.length > MAX_RECORDS) {
+    throw new ProtocolError(`a log batch must be an array of at most ${MAX_RECORDS} records`);
+  }
+  writeTogether(() => {
+    for (const record of records) forwardOne(message, record);
+  });
+}
+
+function forwardOne(message: Message, record: unknown): void {
+  const [name, level, text, time] = Array.isArray(record) ? record : [];
+  const levelName = LEVEL_NAMES.find((each) => LogLevel[each] === level);
+  // What a child sends is hostile until checked; levels a child may not use (none, io) are unknown here.
+  if (
+    typeof name !== "string" ||
+    typeof text !== "string" ||
+    typeof time !== "number" ||
+    levelName === undefined ||
+    levelName === "none" ||
+    levelName === "io"
+  ) {
+    throw new ProtocolError("a log record must be [logger, level, message, time]");
+  }
+  if (!isLogEnabled(LogLevel[levelName])) return;
+  // What a failure logged over there is read here: in the lines its author wrote.
+  const shownText = text.includes("\n    at ") ? readableStack(message.context, text) : text;
+  const shownName = oneLine(name.slice(0, MAX_NAME_CHARACTERS), " ");
+  emitRecord({
+    time,
+    level: levelName,
+    logger: `mitogen.ctx.${message.context.name}`,
+    message: `${shownName}: ${shownText}`,
+    mitogenContext: message.context,
+    mitogenName: shownName,
+    mitogenMsg: shownText,
+  });
+}

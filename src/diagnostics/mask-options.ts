@@ -1,0 +1,22 @@
+import { Secret } from "../wire/values/secret.ts";
+
+const MASK = "[secret]";
+/** Options of methods that are not ours may be named so. */
+const SECRET_NAME = /pass(word|phrase)|secret|token|credential/i;
+
+/** The options of a connect as they may be shown. `via` is told elsewhere. */
+export function maskOptions(options: object): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(options)) {
+    if (key === "via" || value === undefined) continue;
+    shown[key] = SECRET_NAME.test(key) || value instanceof Secret ? MASK : showValue(value);
+  }
+  return shown;
+}
+
+function showValue(value: unknown): unknown {
+  if (typeof value === "function") return "[function]";
+  if (Array.isArray(value)) return value.map(showValue);
+  if (value instanceof Secret) return MASK;
+  return typeof value === "object" && value !== null ? maskOptions(value) : value;
+}

@@ -1,0 +1,123 @@
+import { lstatSync, mkdirSync, writeFileSync } from "node:fs";
+import type { Session } from "node:inspector";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Context } from "../core/context.ts";
+import { connectionOf } from "../core/describe.ts";
+import { FunctionRef } from "../functions/function-ref.ts";
+import { API } from "../loader/builtins.ts";
+import { ownRequire } from "../loader/own-require.ts";
+import { getLogger } from "../logging/log.ts";
+import { headOf } from "../wire/values/thrown.ts";
+import { CpuProfile } from "./cpu-profile.ts";
+
+/** How long contexts may take to send their profiles when they are to end. A hung one sends none. */
+const COLLECT_MS = 3000;
+/** How long one may take to begin. */
+const START_MS = 30_000;
+const START = new FunctionRef<readonly [], void>(API, ["startProfile"]);
+const STOP = new FunctionRef<readonly [], string>(API, ["stopProfile"]);
+const EXTENSION = "cpuprofile";
+
+const log = getLogger("mitogen.profile");
+
+/** One thread, one profile: routers of a process share it, and the last to end writes it. */
+let own: CpuProfile | undefined;
+let users = 0;
+
+/**
+ * CPU profiles of this process and of all contexts of one router, as `.cpuprofile` files of this machine. Those of contexts are fetched
+ * before they are ended; what dies otherwise leaves none. docs/debugging.md#profiles
+ */
+export class Profiles {
+  readonly #template: string;
+  readonly #pending: Map<Context, Promise<void>> = new Map();
+
+  /** Undefined unless the environment asks for profiles. */
+  static fromEnvironment(): Profiles | undefined {
+    const { MITOGEN_PROFILING, MITOGEN_PROFILE_FMT } = process.env;
+    return MITOGEN_PROFILING ? new Profiles(MITOGEN_PROFILE_FMT || undefined) : undefined;
+  }
+
+  private constructor(template: string | undefined) {
+    this.#template = template ?? join(ownFolder(), "{identity}.{pid}.{now}.{ext}");
+    users += 1;
+    if (own !== undefined) return;
+    const inspector = ownRequire()("node:inspector") as { Session: new () => Session };
+    own = new CpuProfile(inspector);
+  }
+
+  /** Begins with a context that has just been connected. */
+  begin(context: Context): void {
+    const started = context.with({ timeoutMs: START_MS }).call(START);
+    const known = started.catch((error) => {
+      log.warning(`${context.name} is not profiled: ${headOf(error)}`);
+      this.#pending.delete(context);
+    });
+    this.#pending.set(context, known);
+    void context.disconnected.then(() => this.#pending.delete(context));
+  }
+
+  /** Fetches and writes those of contexts that are about to end, each once. Takes three seconds at most, never rejects. */
+  async collect(isMeant: (context: Context) => boolean): Promise<void> {
+    const contexts = [...this.#pending.keys()].filter(isMeant);
+    await Promise.all(contexts.map((context) => this.fetch(context)));
+  }
+
+  /** Writes this process's own. */
+  end(): void {
+    users -= 1;
+    if (users > 0 || own === undefined) return;
+    const text = own.stop();
+    own = undefined;
+    this.write("master", process.pid, text);
+  }
+
+  private async fetch(context: Context): Promise<void> {
+    this.#pending.delete(context);
+    if (context.goneReason !== undefined) return;
+    try {
+      const text = await context.with({ timeoutMs: COLLECT_MS }).call(STOP);
+      if (text === "") return;
+      // What a child sends is hostile until checked: only what tools can load is written, under a name of ours.
+      const { nodes } = JSON.parse(text) as { nodes?: unknown };
+      if (!Array.isArray(nodes)) throw new TypeError("what it sent is no profile");
+      this.write(context.name, connectionOf(context)?.pid ?? context.contextId, text);
+    } catch (error) {
+      log.warning(`No profile of ${context.name}: ${headOf(error)}`);
+    }
+  }
+
+  private write(identity: string, pid: number, text: string): void {
+    const values: Record<string, string> = {
+      identity: identity.replace(/[^\w.@-]/g, "_"),
+      pid: String(pid),
+      now: String(Date.now()),
+      ext: EXTENSION,
+    };
+    // `%(pid)s` is how Mitogen for Python writes it.
+    const path = this.#template.replace(
+      /%\((\w+)\)s|\{(\w+)\}/g,
+      (all, one, other) => values[one ?? other] ?? all,
+    );
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text, { mode: 0o600 });
+      log.info(`Wrote ${path}`);
+    } catch (error) {
+      log.error(`Cannot write profile: ${headOf(error)}`);
+    }
+  }
+}
+
+/** Made by this process, or by an earlier router of it: others may write to the temporary folder too. */
+function ownFolder(): string {
+  const folder = join(tmpdir(), `mitogen-profiles-${process.pid}`);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    const found = lstatSync(folder);
+    if (!found.isDirectory() || found.uid !== process.getuid?.()) throw error;
+  }
+  return folder;
+}

@@ -1,0 +1,36 @@
+import { nameLimit } from "../../process/system-limits.ts";
+
+/** Which end of a transfer failed. */
+export type Side = "source" | "sink";
+
+interface SystemError extends Error {
+  readonly code?: string;
+  readonly errno?: number;
+  readonly syscall?: string;
+}
+
+/** An error of the file system as one of a transfer: it says what was attempted and at which end; `code`, `path` and `side` are its own. */
+export function fileError(cause: unknown, doing: string, path: string, side: Side): Error {
+  const { message, code, errno, syscall } = nameLimit(cause) as SystemError;
+  const error = new Error(`Cannot ${doing} ${path}: ${message}`);
+  return Object.assign(error, { code, errno, syscall, path, side });
+}
+
+/** The same for what this library found out itself. */
+export function fileFault(code: string, message: string, path: string, side: Side): Error {
+  return Object.assign(new Error(message), { code, path, side });
+}
+
+/** Runs an operation of the file system, with its errors said as {@link fileError} does. */
+export async function attempt<T>(
+  doing: string,
+  path: string,
+  side: Side,
+  operation: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    throw fileError(error, doing, path, side);
+  }
+}

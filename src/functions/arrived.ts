@@ -1,0 +1,40 @@
+/** How the results of calls are typed where plain data stands for them: src/wire/values/plain-form.ts. */
+
+/** What `fs.Stats`, `fs.BigIntStats` and `fs.Dirent` have in common. */
+export interface FileLike {
+  /** As in `fs.Stats`. */
+  isFile(): boolean;
+  /** As in `fs.Stats`. */
+  isDirectory(): boolean;
+  /** As in `fs.Stats`. */
+  isSymbolicLink(): boolean;
+  /** As in `fs.Stats`. */
+  isFIFO(): boolean;
+}
+
+/**
+ * What arrives of a `Stats` or a `Dirent`: its data, and what its methods answered there: `isFile`, `isDirectory` and the others are
+ * `true` or `false`. (`path` of old Dirents is called `parentPath`.)
+ *
+ * ```ts
+ * const entries: FileData<Dirent>[] = await context.call(fs.promises.readdir, "/srv", { withFileTypes: true });
+ * console.log(entries.filter((entry) => entry.isDirectory));
+ * ```
+ */
+export type FileData<T extends FileLike> = {
+  [K in keyof T as Exclude<K, "path">]: T[K] extends () => boolean ? boolean : T[K];
+};
+
+/** What arrives of a result. */
+export type Arrived<T> = 0 extends 1 & T
+  ? T
+  : T extends FileLike
+    ? FileData<T>
+    : T extends readonly FileLike[]
+      ? { [K in keyof T]: T[K] extends FileLike ? FileData<T[K]> : T[K] }
+      : T;
+
+type Files = FileLike | readonly FileLike[] | null | undefined;
+
+/** A function that returns some, by one of its signatures at least. */
+export type FileFunction = (...args: never[]) => Files | Promise<Files>;

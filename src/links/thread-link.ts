@@ -1,0 +1,191 @@
+import type { MessagePort } from "node:worker_threads";
+import { Message } from "../core/message.ts";
+import { bodyLength, encodeFrame, type Frame, frameLength, HEADER_BYTES, writeFrame } from "../wire/frame.ts";
+import { FrameDecoder } from "../wire/frame-decoder.ts";
+import type { Link, LinkEvents } from "./link.ts";
+import { MOVE_BYTES } from "./release.ts";
+import { SharedBatch } from "./shared-batch.ts";
+import { Word } from "./thread-state.ts";
+
+/** So much may be unread, in the unit of {@link costOf}, before `send` answers false. */
+export const HIGH_WATER = 1024;
+
+/** Memory for small frames that are posted together. */
+const BATCH_BYTES = 64 * 1024;
+/** How long what the main thread has made may lie there, if it hangs. */
+const LOOK_MS = 5;
+
+/**
+ * The broker thread's link to the main thread of its own process. Frames that arrive together are posted together.
+ */
+export class ThreadLink implements Link {
+  readonly name: string;
+  readonly #port: MessagePort;
+  readonly #words: Int32Array;
+  readonly #decoder: FrameDecoder = new FrameDecoder(0xffffffff);
+  readonly answers: SharedBatch;
+  /** Called, until it is taken, for what the main thread has made and had no time to send. */
+  onLeft!: () => void;
+  #events: LinkEvents | undefined;
+  /** Small frames for the next post. */
+  readonly #batch: Uint8Array = new Uint8Array(BATCH_BYTES);
+  #batchEnd = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #isFlushScheduled = false;
+  #isClosed = false;
+
+  constructor(port: MessagePort, words: Int32Array, name = "main thread") {
+    this.name = name;
+    this.#port = port;
+    this.#words = words;
+    this.answers = new SharedBatch(words);
+  }
+
+  open(events: LinkEvents): void {
+    this.#events = events;
+  }
+
+  /** Routes the whole frames of one posted message. */
+  receive(bytes: Uint8Array): void {
+    this.#decoder.push(asBuffer(bytes), (frame) => this.#events?.onFrame(frame));
+  }
+
+  send(frame: Frame): boolean {
+    if (this.#isClosed) return true;
+    const unread = Atomics.add(this.#words, Word.UNREAD, costOf(bodyLength(frame)));
+    const bytes = frameLength(frame);
+    if (bytes < MOVE_BYTES) this.#batchEnd = writeFrame(this.#batch, this.roomFor(bytes), frame, bytes);
+    else {
+      this.postBatch();
+      hand(ownPieces(frame), (posted, moved) => this.#port.postMessage(posted, moved));
+      this.scheduleWake();
+    }
+    return unread < HIGH_WATER;
+  }
+
+  sendBytes(bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    if (length >= MOVE_BYTES || Atomics.load(this.#words, Word.UNREAD) >= HIGH_WATER) return false;
+    if (this.#isClosed) return true;
+    Atomics.add(this.#words, Word.UNREAD, costOf(length - HEADER_BYTES));
+    const at = this.roomFor(length);
+    this.#batchEnd = at + bytes.copy(this.#batch, at, start, end);
+    return true;
+  }
+
+  /** Room for so many bytes, which are posted at the end of this turn. */
+  private roomFor(bytes: number): number {
+    if (this.#batchEnd + bytes > BATCH_BYTES) this.postBatch();
+    this.scheduleWake();
+    return this.#batchEnd;
+  }
+
+  private scheduleWake(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    process.nextTick(() => this.wakeReader());
+  }
+
+  get queuedBytes(): number {
+    return Atomics.load(this.#words, Word.UNREAD) * 1024;
+  }
+
+  /** The other thread has posted something: that less is unread, that it wants to be watched, or anything else. */
+  noteRead(): void {
+    if (Atomics.load(this.#words, Word.WATCH) !== 0)
+      this.#watch ??= setInterval(() => this.lookAfter(), LOOK_MS).unref();
+    if (Atomics.load(this.#words, Word.UNREAD) < HIGH_WATER) this.#events?.onDrained?.();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#watch);
+  }
+
+  abort(): void {
+    this.close();
+  }
+
+  private wakeReader(): void {
+    this.#isFlushScheduled = false;
+    this.postBatch();
+    Atomics.add(this.#words, Word.WAKE, 1);
+    Atomics.notify(this.#words, Word.WAKE);
+  }
+
+  private postBatch(): void {
+    if (this.#batchEnd === 0) return;
+    const bytes = this.#batch.slice(0, this.#batchEnd);
+    this.#batchEnd = 0;
+    this.#port.postMessage(bytes, bytes.length < MOVE_BYTES ? [] : [bytes.buffer]);
+  }
+
+  private lookAfter(): void {
+    const words = this.#words;
+    // The main thread looks whether it is watched when it has added something, so one of the two sees it.
+    Atomics.store(words, Word.WATCH, 0);
+    if (!this.answers.isLeft) {
+      clearInterval(this.#watch);
+      this.#watch = undefined;
+      return;
+    }
+    Atomics.store(words, Word.WATCH, 1);
+    this.onLeft();
+  }
+}
+
+/** What a frame with such a body counts for while it is unread, in KiB: one of the smallest takes nearly as much. */
+export function costOf(bodyBytes: number): number {
+  return 1 + (bodyBytes >> 10);
+}
+
+/** The encoded frame in memory that may be given away. A {@link Message} is somebody's, who may use it again: it is copied. */
+export function ownPieces(frame: Frame): Uint8Array[] {
+  const pieces = encodeFrame(frame);
+  return frame instanceof Message ? [ownBytes(pieces)] : pieces;
+}
+
+/**
+ * Posts pieces to another thread, in order. What is large moves there: a copy would double it, and what is copied from stays until
+ * V8 collects it, which it does late.
+ */
+export function hand(
+  pieces: readonly Uint8Array[],
+  post: (bytes: Uint8Array, moved: ArrayBuffer[]) => void,
+): void {
+  let small: Uint8Array[] = [];
+  const flush = (): void => {
+    if (small.length > 0) move(ownBytes(small));
+    small = [];
+  };
+  const move = (bytes: Uint8Array): void => {
+    post(bytes, bytes.length < MOVE_BYTES ? [] : [bytes.buffer as ArrayBuffer]);
+  };
+  for (const piece of pieces) {
+    // A view would take its neighbours with it.
+    if (piece.length < MOVE_BYTES || piece.length < piece.buffer.byteLength) small.push(piece);
+    else {
+      flush();
+      move(piece);
+    }
+  }
+  flush();
+}
+
+/** A view the other side can read without copying. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The pieces in a buffer of their own: posting a view of a pool would copy the whole pool. */
+export function ownBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  let total = 0;
+  for (const piece of pieces) total += piece.length;
+  const bytes = new Uint8Array(total);
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return bytes;
+}

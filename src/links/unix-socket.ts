@@ -1,0 +1,279 @@
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  renameSync,
+  rmdirSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import type { Server } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { StreamError } from "../errors.ts";
+import { anyText } from "../options/option-types.ts";
+import { misuse, takeOption } from "../options/options.ts";
+import { OWN_NODE } from "../process/own-node.ts";
+import { reaper } from "../process/reaper.ts";
+import { checkDescriptors, nameLimit } from "../process/system-limits.ts";
+import { attempt } from "../wire/values/thrown.ts";
+
+/** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
+const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+/** So many may connect at once while the program is busy. The system refuses the next one with EAGAIN, and a context does not ask again. */
+const BACKLOG = 256;
+/** `mkdtemp` adds six characters. */
+const PRIVATE_PREFIX = ".mitogen_";
+/** How often a path that others fight for is tried. */
+const MAX_TRIES = 5;
+const PROBE_TIMEOUT_MS = 5000;
+/** Prints what connecting to the path gave: `live`, or an error's code. */
+const PROBE = `const socket = require("net").connect(process.argv[1]);
+const tell = (what) => { console.log(what); process.exit(); };
+socket.on("connect", () => tell("live")).on("error", ({ code }) => tell(code));`;
+
+/** An error of the file system or the network, in our words; Node's is the `cause`, and its `errno` and `syscall` are kept. */
+export function socketError(message: string, cause?: unknown): StreamError {
+  const { errno, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  return Object.assign(new StreamError(message, { cause }), { errno, syscall });
+}
+
+/** A free path for a socket, in the folder for temporary files. */
+export function temporarySocketPath(): string {
+  return join(tmpdir(), `mitogen_unix_${process.pid}_${Math.random().toString(36).slice(2, 10)}.sock`);
+}
+
+/**
+ * Makes `server` listen at `path`, for this user only. Nobody ever sees the socket without its mode, or before it answers: it is made in a folder of our
+ * own and then linked to its place, which fails if something is there. Throws a StreamError; a dead socket is replaced, a
+ * live one or another file never is. Returns what takes it away again.
+ */
+export function listenAt(server: Server, path: string): () => void {
+  checkPath(path, "listen at");
+  try {
+    // The socket's own, and one to take the folder away by.
+    checkDescriptors(2);
+  } catch (error) {
+    throw socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  }
+  const folder = privateFolder(path);
+  const made = join(folder, "s");
+  try {
+    makeSocket(server, made, path);
+    const own = lstatSync(made);
+    place(made, path);
+    return () => removeIfSame(path, own);
+  } catch (error) {
+    server.close();
+    throw error instanceof StreamError
+      ? error
+      : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  } finally {
+    removeFolder(folder, made);
+  }
+}
+
+/**
+ * Makes `server` listen in a new folder that nobody but this user can enter, until that is removed; if the program is killed the reaper does so.
+ * Throws a StreamError.
+ */
+export function listenPrivately(server: Server): { path: string; remove(): void } {
+  const own = process.env.XDG_RUNTIME_DIR || tmpdir();
+  const folder = attempt(() => privateFolder(resolve(own, "s"))) ?? privateFolder(resolve(tmpdir(), "s"));
+  const path = join(folder, "s");
+  // At once: what is made before the reaper knows of it stays if the program is killed.
+  const forget = reaper.add(folder);
+  const remove = (): void => {
+    removeFolder(folder, path);
+    forget();
+  };
+  try {
+    makeSocket(server, path, path);
+  } catch (error) {
+    // It may listen already.
+    server.close();
+    remove();
+    throw error;
+  }
+  return { path, remove };
+}
+
+function makeSocket(server: Server, made: string, path: string): void {
+  // `exclusive`: in a worker of a cluster, too, it is this process that listens; so it is done when this returns.
+  server.listen({ path: made, backlog: BACKLOG, exclusive: true });
+  if (!server.listening) checkDescriptors(1);
+  if (!server.listening) throw socketError(`Cannot listen at ${path}: the socket could not be made`);
+  chmodSync(made, 0o600);
+}
+
+/** By its names: to list it takes a descriptor, and there may be none. Never throws, for that would hide why it is removed. */
+function removeFolder(folder: string, socket: string): void {
+  for (const remove of [() => unlinkSync(socket), () => rmdirSync(folder)]) {
+    try {
+      remove();
+    } catch {
+      // There is none, or it is somebody else's business by now.
+    }
+  }
+}
+
+/** Refuses a socket that another user may have put there. Throws a StreamError. */
+export function checkSocket(path: string): void {
+  checkPath(path, "connect to");
+  let found: Stats;
+  let isSocket: boolean;
+  try {
+    found = lstatSync(path);
+    isSocket = statSync(path).isSocket();
+  } catch (error) {
+    throw socketError(`Cannot connect to ${path}: ${textOf(error)}`, error);
+  }
+  // The system would say that nobody listens there.
+  if (!isSocket) throw socketError(`Cannot connect to ${path}: it is not a socket`);
+  if (isForeign(found.uid)) {
+    throw socketError(
+      `Cannot connect to ${path}: it belongs to user ${found.uid}, not to ${process.getuid?.()}; connect as that user`,
+    );
+  }
+}
+
+/** Whether somebody else than root may act in its owner's name. */
+function isForeign(uid: number): boolean {
+  const own = process.getuid?.();
+  return own !== undefined && uid !== own && uid !== 0;
+}
+
+export function textOf(error: unknown): string {
+  const { code, message } = nameLimit(error) as NodeJS.ErrnoException;
+  return code === undefined ? message : `${TEXTS[code] ?? message} (${code})`;
+}
+
+const TEXTS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  ECONNREFUSED: "nobody listens there",
+  EACCES: "permission denied",
+  ENOTDIR: "a part of the path is no folder",
+};
+
+function checkPath(path: string, verb: string): void {
+  takeOption(`${verb} a socket`, "its path", path, anyText);
+  const bytes = Buffer.byteLength(path);
+  if (bytes === 0 || path.includes("\0") || bytes > MAX_PATH_BYTES) {
+    throw misuse(
+      "ERR_OUT_OF_RANGE",
+      `Cannot ${verb} ${JSON.stringify(path)}: the path of a socket has 1 to ${MAX_PATH_BYTES} bytes, and no NUL`,
+    );
+  }
+}
+
+/** Beside the path, because a link does not reach another file system. In the folder for temporary files if the name would get too long. */
+function privateFolder(path: string): string {
+  const parent = dirname(path);
+  const folder = hasRoom(parent) ? parent : resolve(tmpdir());
+  try {
+    checkFolder(parent, path);
+    if (folder !== parent) checkFolder(folder, path);
+    // Node 20 and 22 cut a path that is too long. The socket would lie outside the private folder, under another name.
+    if (!hasRoom(folder)) {
+      throw socketError(
+        `Cannot listen at ${path}: ${folder} is too long for a folder of sockets; set TMPDIR to a shorter one`,
+      );
+    }
+    return mkdtempSync(join(folder, PRIVATE_PREFIX));
+  } catch (error) {
+    throw error instanceof StreamError
+      ? error
+      : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+  }
+}
+
+/** Whether a socket in a private folder in it has a path that the system takes. */
+function hasRoom(folder: string): boolean {
+  return Buffer.byteLength(join(folder, `${PRIVATE_PREFIX}123456/s`)) <= MAX_PATH_BYTES;
+}
+
+/** Refuses a folder in which somebody else can put another folder in the place of ours. Throws a StreamError, or the system's error. */
+function checkFolder(folder: string, path: string): void {
+  const { mode, uid } = statSync(folder);
+  if (isForeign(uid)) {
+    throw socketError(
+      `Cannot listen at ${path}: ${folder} belongs to user ${uid}, who may replace what is in it; use a folder of your own`,
+    );
+  }
+  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) {
+    throw socketError(
+      `Cannot listen at ${path}: others may write to ${folder} and replace what is in it; use a folder of your own`,
+    );
+  }
+}
+
+function place(made: string, path: string): void {
+  for (let turn = 1; ; turn++) {
+    try {
+      linkSync(made, path);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EEXIST" && turn < MAX_TRIES) removeDead(path);
+      else if (code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP") {
+        // A file system without links between sockets (macOS): nobody should be there, but it cannot be made sure.
+        removeDead(path);
+        renameSync(made, path);
+        return;
+      } else throw error;
+    }
+  }
+}
+
+/** Takes away a socket that nobody listens at; throws for anything else that is there. */
+function removeDead(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw socketError(
+      `Cannot listen at ${path}: there is a file that is no socket; choose another path`,
+      exists(path),
+    );
+  }
+  const state = probe(path);
+  if (state === "ECONNREFUSED") removeIfSame(path, found);
+  else if (state !== "ENOENT") {
+    const what =
+      state === "live"
+        ? "somebody listens there already; choose another path, or connect to it"
+        : `it cannot be told who listens there: ${state}`;
+    throw socketError(`Cannot listen at ${path}: ${what}`, exists(path));
+  }
+}
+
+/** What becomes of a connection: asked by another process, for `listen` does not wait. */
+function probe(path: string): string {
+  const env = { ...process.env, NODE_OPTIONS: "" };
+  const { stdout, error } = spawnSync(OWN_NODE[0] ?? "node", ["-e", PROBE, path], {
+    env,
+    encoding: "utf8",
+    timeout: PROBE_TIMEOUT_MS,
+  });
+  return (stdout ?? "").trim() || (error === undefined ? "no answer" : nameLimit(error).message);
+}
+
+function exists(path: string): Error {
+  return Object.assign(new Error(`listen EADDRINUSE: address already in use ${path}`), {
+    code: "EADDRINUSE",
+    syscall: "listen",
+    address: path,
+  });
+}
+
+/** Never throws; what has taken its place meanwhile stays. */
+function removeIfSame(path: string, own: Stats): void {
+  try {
+    const found = lstatSync(path);
+    if (found.ino === own.ino && found.dev === own.dev) unlinkSync(path);
+  } catch {
+    // It is gone already, or the folder is no longer ours to write to.
+  }
+}

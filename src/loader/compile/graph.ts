@@ -1,0 +1,301 @@
+import { MITOGEN } from "../builtins.ts";
+import { ModuleError } from "../module-error.ts";
+import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "../module-record.ts";
+import { packageNames } from "../resolve/module-pattern.ts";
+import type { Destination } from "../resolve/resolve.ts";
+import { printChain } from "../short-name.ts";
+import type { ImportType } from "../syntax/import-attributes.ts";
+import { type ScannedImport, scanModule } from "../syntax/scan.ts";
+import type { CompiledModule } from "./compile.ts";
+import { checkImport, importError } from "./import-rules.ts";
+import { versionClass } from "./target-version.ts";
+
+/** How specifiers are resolved and files compiled, and what may never travel. */
+export interface GraphRules {
+  /** Throws Node's own error when there is no such module. */
+  resolve(specifier: string, parentId: string, kind: ImportKind): Destination;
+  compile(id: string, target: string): Promise<CompiledModule>;
+  /** The rule that keeps a module from travelling, or undefined. */
+  denial(id: string): string | undefined;
+  /** Whether the program has given a text of its own: nothing about the file counts then. */
+  hasOverride(id: string): boolean;
+}
+
+/** A module and what its text leads to. */
+interface GraphNode {
+  readonly record: ModuleRecord;
+  /** What must be there before it runs, in source order. */
+  readonly edges: readonly Edge[];
+  /** Modules whose exports it hands on; CommonJS only. */
+  readonly reexports: readonly string[];
+}
+
+interface Edge {
+  readonly id: string;
+  /** It stands in a `try` block: a failure behind it is left for the child to find. */
+  readonly isOptional: boolean;
+}
+
+/** A Map or a WeakMap. */
+interface Cache<K, V> {
+  get(key: K): V | undefined;
+  set(key: K, value: V): unknown;
+  delete(key: K): boolean;
+}
+
+const MAX_CONCURRENT_LOADS = 32;
+
+/**
+ * The modules that functions called remotely need, found by reading imports. Everything is loaded once per class of
+ * Node versions; a second request for the same graph touches no file.
+ */
+export class ModuleGraph {
+  readonly #rules: GraphRules;
+  readonly #nodes = new Map<string, Promise<GraphNode>>();
+  /** Of those whose exports are not all their own. */
+  #records = new WeakMap<GraphNode, Promise<ModuleRecord>>();
+  readonly #orders = new Map<string, Promise<GraphNode[]>>();
+  #loading = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(rules: GraphRules) {
+    this.#rules = rules;
+  }
+
+  /** Forgets a module, or all of them, for those who ask from now on; what it imports is found out anew. */
+  invalidate(id?: string): void {
+    for (const key of this.#nodes.keys()) {
+      if (id === undefined || key.endsWith(` ${id}`)) this.#nodes.delete(key);
+    }
+    this.#records = new WeakMap();
+    this.#orders.clear();
+  }
+
+  /** One module for a context of Node version `target`. Its specifiers are resolved, nothing behind them is loaded. */
+  async record(id: string, target: string): Promise<ModuleRecord> {
+    return this.#recordOf(await this.#node(id, target), target);
+  }
+
+  /**
+   * What a context needs to import `id`, dependencies first, without the modules it `has`. Modules behind `import()`
+   * are not among them. Rejects when something it cannot do without is missing, native or does not compile.
+   */
+  async closure(id: string, target: string, has: (id: string) => boolean): Promise<ModuleRecord[]> {
+    const order = await remember(this.#orders, `${versionClass(target)} ${id}`, () =>
+      this.#order(id, target),
+    );
+    const missing = order.filter(({ record }) => !has(record.id));
+    return Promise.all(missing.map((node) => this.#recordOf(node, target)));
+  }
+
+  #recordOf(node: GraphNode, target: string): Promise<ModuleRecord> | ModuleRecord {
+    if (node.reexports.length === 0) return node.record;
+    return remember(this.#records, node, async () => {
+      const exports = new Set<string>();
+      await this.#collectExports(node, target, exports, new Set([node.record.id]));
+      return { ...node.record, exports: [...exports] };
+    });
+  }
+
+  #node(id: string, target: string): Promise<GraphNode> {
+    return remember(this.#nodes, `${versionClass(target)} ${id}`, () => this.#load(id, target));
+  }
+
+  async #load(id: string, target: string): Promise<GraphNode> {
+    const denial = this.#rules.denial(id);
+    if (denial !== undefined) throw new Untravelable((chain) => deniedError(chain, denial));
+    if (isNative(id)) throw new Untravelable(nativeError);
+    await this.#enter();
+    try {
+      const { format, source, types } = await this.#rules.compile(id, target);
+      const scanned = scanModule(source, format, id);
+      const found: Record<ImportKind, Map<string, string>> = { import: new Map(), require: new Map() };
+      const edges: Edge[] = [];
+      const broken = new Map<string, Error>();
+      let usesLibrary = false;
+      for (const entry of scanned.imports) {
+        const { specifier, kind, isDynamic, isOptional } = entry;
+        const resolution = this.#resolve(entry, id, types.get(specifier));
+        if (resolution instanceof Error) {
+          broken.set(`${kind} ${specifier}`, resolution);
+          found[kind].set(specifier, missingValue(resolution));
+          continue;
+        }
+        if ("provided" in resolution) {
+          found[kind].set(specifier, PROVIDED + resolution.provided);
+          continue;
+        }
+        if ("builtin" in resolution) {
+          const { builtin } = resolution;
+          usesLibrary ||= builtin === MITOGEN;
+          if (!isNameOf(specifier, builtin)) found[kind].set(specifier, builtin);
+          continue;
+        }
+        if (!isDynamic) edges.push({ id: resolution.id, isOptional });
+        if (isNative(resolution.id)) continue;
+        found[kind].set(specifier, resolution.id);
+      }
+      const reexports = scanned.reexports
+        .map((specifier) => found.require.get(specifier))
+        .filter((one) => one !== undefined);
+      const imports = Object.fromEntries(found.import);
+      const requires = Object.fromEntries(found.require);
+      const exports = format === "commonjs" ? scanned.exports : [];
+      const record = { id, format, source, imports, requires, exports, usesLibrary, broken };
+      return { record, edges, reexports };
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** What a specifier stands for, or Node's error where it may be missing and is: the child asks when it comes there. */
+  #resolve(
+    { specifier, kind, isDynamic }: ScannedImport,
+    id: string,
+    type: ImportType | undefined,
+  ): Destination | Error {
+    try {
+      const resolution = this.#rules.resolve(specifier, id, kind);
+      if (kind === "import" && "id" in resolution && !this.#rules.hasOverride(resolution.id))
+        checkImport(resolution.id, id, type);
+      return resolution;
+    } catch (cause) {
+      // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
+      if (kind === "require" || isDynamic) return cause as Error;
+      throw importError(specifier, id, cause as Error);
+    }
+  }
+
+  async #collectExports(
+    node: GraphNode,
+    target: string,
+    into: Set<string>,
+    seen: Set<string>,
+  ): Promise<void> {
+    for (const name of node.record.exports) into.add(name);
+    for (const id of node.reexports) {
+      if (seen.has(id)) continue;
+      seen.add(id);
+      const other = await this.#node(id, target).catch(() => undefined);
+      if (other !== undefined) await this.#collectExports(other, target, into, seen);
+    }
+  }
+
+  async #order(root: string, target: string): Promise<GraphNode[]> {
+    const loaded = new Map<string, GraphNode | Error>();
+    const load = async (id: string): Promise<void> => {
+      const node = await this.#node(id, target).catch((error: Error) => error);
+      loaded.set(id, node);
+      if (node instanceof Error) return;
+      const next = node.edges.filter((edge) => !loaded.has(edge.id));
+      for (const edge of next) loaded.set(edge.id, PENDING);
+      await Promise.all(next.map((edge) => load(edge.id)));
+    };
+    await load(root);
+    throwFirstFailure(root, loaded);
+    return dependenciesFirst(root, loaded);
+  }
+
+  /** Bounds what is read and compiled at once; the rest waits in the order it came. */
+  async #enter(): Promise<void> {
+    if (this.#loading >= MAX_CONCURRENT_LOADS)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#loading++;
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#loading--;
+    else next();
+  }
+}
+
+/** A module that may not be sent; the error is made where the imports that lead there are known. */
+class Untravelable extends Error {
+  readonly explain: (chain: readonly string[]) => ModuleError;
+
+  constructor(explain: (chain: readonly string[]) => ModuleError) {
+    super("it does not travel");
+    this.explain = explain;
+  }
+}
+
+const PENDING = new Error("still loading");
+
+/** Told with the module: whether it is there need not be asked for. */
+function missingValue(error: Error): string {
+  return `${MISSING}${(error as { code?: string }).code ?? "MODULE_NOT_FOUND"} ${error.message}`;
+}
+
+/** Whether a child knows by a specifier alone which of its own modules is meant. */
+function isNameOf(specifier: string, builtin: string): boolean {
+  return specifier === builtin || `node:${specifier}` === builtin;
+}
+
+/** Looks at what the root cannot do without; what is behind a `try` may fail. */
+function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): void {
+  const parents = new Map<string, string | undefined>([[root, undefined]]);
+  for (const [id] of parents) {
+    const node = loaded.get(id);
+    if (node === undefined) continue;
+    if (node instanceof Untravelable) throw node.explain(chainTo(id, parents));
+    if (node instanceof Error) throw node;
+    for (const edge of node.edges) if (!edge.isOptional && !parents.has(edge.id)) parents.set(edge.id, id);
+  }
+}
+
+/** Iterative: a chain of imports may be longer than the stack is deep. */
+function dependenciesFirst(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): GraphNode[] {
+  const order: GraphNode[] = [];
+  const seen = new Set([root]);
+  const open: { node: GraphNode; next: number }[] = [];
+  const enter = (id: string): void => {
+    const node = loaded.get(id);
+    if (node !== undefined && !(node instanceof Error)) open.push({ node, next: 0 });
+  };
+  enter(root);
+  for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+    const edge = top.node.edges[top.next++];
+    if (edge === undefined) {
+      order.push(top.node);
+      open.pop();
+    } else if (!seen.has(edge.id)) {
+      seen.add(edge.id);
+      enter(edge.id);
+    }
+  }
+  return order;
+}
+
+function chainTo(id: string, parents: ReadonlyMap<string, string | undefined>): string[] {
+  const chain: string[] = [];
+  for (let at: string | undefined = id; at !== undefined; at = parents.get(at)) chain.unshift(at);
+  return chain;
+}
+
+function nativeError(chain: readonly string[]): ModuleError {
+  const owner = packageNames(chain.at(-1) ?? "").at(-1) ?? "name";
+  const message = `Cannot send native addon ${chain.at(-1)} to another context: ${printChain(chain)}; import it only where it is installed, or mark its package as provided by the target: router.modules.provided("${owner}")`;
+  return new ModuleError("ERR_MODULE_NATIVE", message, { chain });
+}
+
+function deniedError(chain: readonly string[], rule: string): ModuleError {
+  const message = `Cannot send module ${chain.at(-1)} to another context: the program has said ${rule}: ${printChain(chain)}`;
+  return new ModuleError("ERR_MODULE_DENIED", message, { chain });
+}
+
+function isNative(id: string): boolean {
+  return id.endsWith(".node");
+}
+
+/** Joins requests under way and keeps successes; a failure is tried again the next time. */
+function remember<K, T>(cache: Cache<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  cache.set(key, made);
+  made.catch(() => {
+    if (cache.get(key) === made) cache.delete(key);
+  });
+  return made;
+}

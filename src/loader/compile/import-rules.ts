@@ -1,0 +1,58 @@
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ModuleError, type ModuleErrorCode } from "../module-error.ts";
+import { isTypeScript, runsUnderLoader } from "../resolve/typescript-rules.ts";
+import { COMPUTED, type ImportType } from "../syntax/import-attributes.ts";
+
+/** What Node evaluates, and what this library compiles or refuses by a clearer error; the rest `import` does not know. */
+const KNOWN = /^(?:|\.[cm]?[jt]s|\.[jt]sx|\.json|\.node)$/;
+
+/** Errors that are passed on under their own code. */
+const IMPORT_CODES = new Set([
+  "ERR_UNKNOWN_FILE_EXTENSION",
+  "ERR_UNKNOWN_MODULE_FORMAT",
+  "ERR_IMPORT_ATTRIBUTE_MISSING",
+  "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE",
+]);
+
+/**
+ * Checks what Node checks once it has found the file an `import` means: that its extension stands for a format, and
+ * that JSON is asked for as JSON. Throws Node's own error. TypeScript and programs under a loader may import JSON
+ * without an attribute, as tsx lets them.
+ */
+export function checkImport(id: string, parentId: string, type: ImportType | undefined): void {
+  const extension = id.startsWith("file:") ? extname(fileURLToPath(id)) : "";
+  if (!KNOWN.test(extension)) {
+    const text = `Unknown file extension "${extension}" for ${fileURLToPath(id)}`;
+    throw nodeError("ERR_UNKNOWN_FILE_EXTENSION", text);
+  }
+  const isJson = extension === ".json" || id.startsWith("data:application/json");
+  if (isJson && type === undefined && !isTypeScript(parentId) && !runsUnderLoader()) {
+    const text = `Module "${id}" needs an import attribute of "type: json"`;
+    throw nodeError("ERR_IMPORT_ATTRIBUTE_MISSING", text);
+  }
+  if (!isJson && type !== undefined && type !== COMPUTED) {
+    const text = `Module "${id}" is not of type "${type}"`;
+    throw nodeError("ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE", text);
+  }
+}
+
+/** The error of an import without which the importing module cannot be. */
+export function importError(
+  specifier: string,
+  id: string,
+  cause: { code?: string; message: string },
+): ModuleError {
+  if (IMPORT_CODES.has(cause.code ?? "")) {
+    const text = `Cannot import '${specifier}' in ${id}: ${cause.message}`;
+    return new ModuleError(cause.code as ModuleErrorCode, text, { cause });
+  }
+  const isMissing = cause.code === "ERR_MODULE_NOT_FOUND" || cause.code === "ERR_UNSUPPORTED_DIR_IMPORT";
+  const detail = isMissing ? "" : `: ${cause.message}`;
+  const text = `Cannot find module '${specifier}' imported from ${id}${detail}`;
+  return new ModuleError("ERR_MODULE_NOT_FOUND", text, { cause });
+}
+
+function nodeError(code: string, message: string): TypeError {
+  return Object.assign(new TypeError(message), { code });
+}

@@ -1,0 +1,109 @@
+import { findSourceMap, SourceMap } from "node:module";
+import { fileURLToPath } from "node:url";
+import { isInstalled } from "../resolve/package-scope.ts";
+import { isTypeScript } from "../resolve/typescript-rules.ts";
+
+/** A stack is a message for people: beyond this it is passed on as it is. */
+const MAX_STACK_CHARS = 100_000;
+
+/** Where a place may begin. */
+const PLACE = /file:\/\/|(?<=[ (])\//g;
+
+/** The map of a module as text, and once it was needed parsed; `text` is empty while lines are those of the file. */
+interface Entry {
+  readonly text: string;
+  map?: SourceMap;
+}
+
+/** Turns positions in compiled modules back into positions in their sources. */
+export class StackMapper {
+  /** By module, then by the class of Node versions it was compiled for; the newest is last. */
+  readonly #entries = new Map<string, Map<string, Entry>>();
+
+  /** By path: CommonJS is known by its file. */
+  readonly #ids = new Map<string, string>();
+
+  /** `map` leads from the text for `versionClass` to the file; empty where that is the file's own text. */
+  add(id: string, versionClass: string, map: string): void {
+    const entries = this.#entries.get(id) ?? new Map<string, Entry>();
+    this.#entries.set(id, entries);
+    entries.delete(versionClass);
+    entries.set(versionClass, { text: map });
+    if (id.startsWith("file:///")) this.#ids.set(fileURLToPath(id), id);
+  }
+
+  /**
+   * The stack with places of modules in lines of their files. It comes from a child: one pass, no pattern that could
+   * backtrack. Without a class, or where the module was not compiled for it, the newest map counts.
+   */
+  originalStack(stack: string, versionClass?: string): string {
+    if (stack.length > MAX_STACK_CHARS) return stack;
+    let result = "";
+    let from = 0;
+    for (const { index } of stack.matchAll(PLACE)) {
+      if (index < from) continue;
+      const end = endOfPlace(stack, index);
+      result += stack.slice(from, index) + this.#originalPlace(stack.slice(index, end), versionClass);
+      from = end;
+    }
+    return result + stack.slice(from);
+  }
+
+  /** `file:///a.ts:10:5`, or `/a.cjs:10:5`: CommonJS is known by its path. */
+  #originalPlace(place: string, versionClass: string | undefined): string {
+    const beforeColumn = place.lastIndexOf(":");
+    const beforeLine = place.lastIndexOf(":", beforeColumn - 1);
+    const name = place.slice(0, beforeLine);
+    const isPath = name.startsWith("/");
+    // Looked up, not computed: a stack may hold as many places that are nowhere as fit in its length.
+    const id = isPath ? this.#ids.get(name) : name;
+    if (id === undefined || !this.#entries.has(id)) return place;
+    const line = toNumber(place.slice(beforeLine + 1, beforeColumn));
+    const column = toNumber(place.slice(beforeColumn + 1));
+    if (line === 0 || column === 0) return place;
+    const entry = this.#map(id, versionClass)?.findEntry(line - 1, column - 1);
+    const isMapped = entry !== undefined && "originalLine" in entry;
+    const [originalLine, originalColumn] = isMapped
+      ? [entry.originalLine + 1, entry.originalColumn + 1]
+      : [line, column];
+    const found = authoredPlace(id, originalLine, originalColumn);
+    return isPath ? found.replace(id, name) : found;
+  }
+
+  #map(id: string, versionClass: string | undefined): SourceMap | undefined {
+    const entries = this.#entries.get(id);
+    const entry = entries?.get(versionClass ?? "") ?? [...(entries?.values() ?? [])].at(-1);
+    if (entry === undefined || entry.text === "") return undefined;
+    entry.map ??= new SourceMap(JSON.parse(entry.text));
+    return entry.map;
+  }
+}
+
+/**
+ * The place in what JavaScript of the program was compiled from, if the program runs with source maps enabled; a
+ * package's files are what is installed.
+ */
+function authoredPlace(id: string, line: number, column: number): string {
+  const place = `${id}:${line}:${column}`;
+  if (isTypeScript(id) || !URL.canParse(id) || new URL(id).host !== "") return place;
+  const file = fileURLToPath(id);
+  if (isInstalled(file)) return place;
+  const entry = findSourceMap(file)?.findEntry(line - 1, column - 1);
+  if (entry === undefined || !("originalLine" in entry)) return place;
+  const source = entry.originalSource.replace(/\?[\s\S]*/, "");
+  return source === id || source === file
+    ? place
+    : `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
+}
+
+/** Ids are URLs: they hold no white space. A parenthesis at the end belongs to the frame. */
+function endOfPlace(stack: string, start: number): number {
+  let end = start;
+  while (end < stack.length && stack.charCodeAt(end) > 32 && stack[end] !== ",") end++;
+  while (stack[end - 1] === ")") end--;
+  return end;
+}
+
+function toNumber(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : 0;
+}

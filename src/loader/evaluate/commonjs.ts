@@ -1,0 +1,177 @@
+import Module from "node:module";
+import { dirname } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import * as vm from "node:vm";
+import type { ImportKind, ModuleRecord } from "../module-record.ts";
+
+/** Node's own module object; these members are not in its types. */
+interface CommonJsModule extends NodeJS.Module {
+  exports: unknown;
+  filename: string;
+  path: string;
+}
+
+type ModuleConstructor = new (id: string, parent?: NodeJS.Module) => CommonJsModule;
+
+/** What CommonJS needs of the evaluator around it. */
+export interface CommonJsHost {
+  record(id: string): ModuleRecord;
+  /** The id of a module that resolves as the file `id` would, if the program has one. */
+  neighbourOf(id: string): string | undefined;
+  /** The id of what a specifier means; blocks while the master is asked. */
+  resolveSync(parentId: string, specifier: string, kind: ImportKind): string;
+  importDynamically(parentId: string, specifier: string): Promise<unknown>;
+  /** The exports of what is no file: a builtin, this library, something that the target provides. */
+  external(id: string): { exports: unknown } | undefined;
+  requireEsModule(id: string): unknown;
+}
+
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
+
+const Constructor = Module as unknown as ModuleConstructor & {
+  _nodeModulePaths(directory: string): string[];
+  _extensions: object;
+  _load(request: string, parent: unknown, isMain: boolean): unknown;
+  _resolveFilename(request: string, parent: unknown, ...rest: unknown[]): string;
+};
+
+/** CommonJS as Node has it: `require`, its cache, `module`, in a sloppy function called on `module.exports`. */
+export class CommonJs {
+  /** `require.cache`: by file name; what user code deletes here is evaluated anew by the next `require`. */
+  readonly #cache: Record<string, CommonJsModule> = Object.create(null);
+  readonly #host: CommonJsHost;
+  /** The `require` of each module that was evaluated here. */
+  readonly #requires: WeakMap<object, NodeJS.Require> = new WeakMap();
+  readonly #native: typeof Module.createRequire;
+
+  constructor(host: CommonJsHost) {
+    this.#host = host;
+    // For the program's files it must lead to the program's modules, not to the target's disk.
+    const ofNode = Module.createRequire;
+    this.#native = ofNode;
+    Module.createRequire = (from) => {
+      const isPath = typeof from === "string" && !from.startsWith("file:");
+      const id = isPath ? pathToFileURL(from).href : String(from);
+      const neighbour = id.startsWith("file:") ? host.neighbourOf(id) : undefined;
+      return neighbour === undefined ? ofNode(from) : this.requireFor(neighbour, undefined, id);
+    };
+    const { _load, _resolveFilename } = Constructor;
+    const ownOf = (parent: unknown): NodeJS.Require | undefined => this.#requires.get(parent as object);
+    Constructor._load = (request, parent, isMain) => {
+      const own = ownOf(parent);
+      return own === undefined ? _load.call(Constructor, request, parent, isMain) : own(request);
+    };
+    Constructor._resolveFilename = (request, parent, ...rest) => {
+      const own = ownOf(parent);
+      return own === undefined
+        ? _resolveFilename.call(Constructor, request, parent, ...rest)
+        : own.resolve(request);
+    };
+  }
+
+  /** `module.exports` of a module that is here. */
+  require(id: string, parent?: CommonJsModule): unknown {
+    const external = this.#host.external(id);
+    if (external !== undefined) return external.exports;
+    const filename = fileURLToPath(id);
+    const known = this.#cache[filename];
+    if (known !== undefined) {
+      if (parent !== undefined && !parent.children.includes(known)) parent.children.push(known);
+      return known.exports;
+    }
+    const record = this.#host.record(id);
+    if (record.format === "module") return this.#host.requireEsModule(id);
+    const module = this.create(filename, parent);
+    this.#cache[filename] = module;
+    try {
+      if (record.format === "json") module.exports = parseJson(record, filename);
+      else this.run(record, module);
+    } catch (error) {
+      // As in Node: a module that failed is tried anew by the next require.
+      delete this.#cache[filename];
+      if (parent !== undefined) parent.children.splice(parent.children.indexOf(module), 1);
+      throw error;
+    }
+    module.loaded = true;
+    return module.exports;
+  }
+
+  private create(filename: string, parent?: CommonJsModule): CommonJsModule {
+    const module = new Constructor(filename, parent);
+    module.filename = filename;
+    module.path = dirname(filename);
+    module.paths = Constructor._nodeModulePaths(module.path);
+    return module;
+  }
+
+  private run(record: ModuleRecord, module: CommonJsModule): void {
+    const require = this.requireFor(record.id, module);
+    this.#requires.set(module, require);
+    Object.defineProperty(module, "require", { value: require, configurable: true, writable: true });
+    const compiled = compile(record.source.replace(/^#!/, "//"), {
+      filename: module.filename,
+      importModuleDynamically: ((specifier: string) =>
+        this.#host.importDynamically(record.id, specifier)) as never,
+    });
+    compiled.call(module.exports, module.exports, require, module, module.filename, module.path);
+  }
+
+  /** Where it resolves from is the module `id`, or a file beside it that is no module. */
+  private requireFor(id: string, module?: CommonJsModule, from = id): NodeJS.Require {
+    const resolved = (specifier: string): string => {
+      if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
+      const isRelative = from !== id && /^\.{1,2}(?:\/|$)/.test(specifier);
+      return this.#host.resolveSync(id, isRelative ? new URL(specifier, from).href : specifier, "require");
+    };
+    const require = (specifier: string): unknown => this.require(resolved(specifier), module);
+    const resolve = (specifier: string, options?: { paths?: string[] }): string => {
+      if (options?.paths !== undefined) {
+        throw notFound(
+          `Cannot find module '${specifier}': require.resolve with paths does not work in a context`,
+        );
+      }
+      const found = resolved(specifier);
+      return found.startsWith("file:") ? fileURLToPath(found) : found;
+    };
+    return Object.assign(require, {
+      resolve: Object.assign(resolve, { paths: this.#native(fileURLToPath(id)).resolve.paths }),
+      main: undefined,
+      extensions: Constructor._extensions,
+      cache: this.#cache,
+    }) as unknown as NodeJS.Require;
+  }
+}
+
+const PARAMETERS = ["exports", "require", "module", "__filename", "__dirname"];
+const HEAD = `(function(${PARAMETERS.join(",")}){`;
+
+type Hooks = { filename: string; importModuleDynamically: never };
+
+function compile(source: string, options: Hooks): (...args: unknown[]) => unknown {
+  if (NODE_MAJOR >= 16) return vm.compileFunction(source, PARAMETERS, options) as never;
+  // There a compiled function cannot import().
+  const script = new vm.Script(`${HEAD}${source}\n})`, { ...options, columnOffset: -HEAD.length });
+  return script.runInThisContext() as never;
+}
+
+function invalidSpecifier(specifier: unknown): TypeError {
+  const message =
+    specifier === ""
+      ? "The argument 'id' must be a non-empty string. Received ''"
+      : `The "id" argument must be of type string. Received ${specifier === null ? "null" : typeof specifier}`;
+  const code = specifier === "" ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE";
+  return Object.assign(new TypeError(message), { code });
+}
+
+function notFound(message: string): Error {
+  return Object.assign(new Error(message), { code: "MODULE_NOT_FOUND" });
+}
+
+function parseJson(record: ModuleRecord, filename: string): unknown {
+  try {
+    return JSON.parse(record.source.replace(/^\uFEFF/, ""));
+  } catch (error) {
+    (error as Error).message = `${filename}: ${(error as Error).message}`;
+    throw error;
+  }
+}

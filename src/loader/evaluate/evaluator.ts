@@ -1,0 +1,357 @@
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as vm from "node:vm";
+import { messageOf, read } from "../../wire/values/thrown.ts";
+import { API, builtinExports, isBuiltin, MITOGEN } from "../builtins.ts";
+import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "../module-record.ts";
+import { CommonJs } from "./commonjs.ts";
+import { EsModuleRequires } from "./es-module-requires.ts";
+import { fetchSync, type ModuleAsker } from "./fetch-sync.ts";
+import { hideCommandLine } from "./hide-command-line.ts";
+import { unpackModule } from "./unpack-module.ts";
+
+/** Where modules come from. */
+export interface ModuleSource extends ModuleAsker {
+  /** A module that is here and was not taken before, packed. */
+  take(id: string): Uint8Array | undefined;
+  /** Asks for what the resolution maps do not name; the answer is its id, and it has arrived by then. */
+  fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string>;
+  /** Whether it has been sent here; also of parts of this library. */
+  has(id: string): boolean;
+  /** What `import "mitogen"` gives, once that part is here. */
+  library(): Record<string, unknown>;
+}
+
+/** Before the error of a synthetic module was its importers', it was an unhandled rejection too, which ends the process. */
+const CHECKED = "import.meta.check(); export * from 'checked'; export { default } from 'checked';";
+
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
+
+/**
+ * Evaluates modules with Node's semantics: ES modules through `vm.SourceTextModule`, CommonJS through {@link CommonJs}. Each is
+ * evaluated once, from memory; nothing is read from the target's disk. Modules are never unloaded.
+ */
+export class Evaluator {
+  readonly #source: ModuleSource;
+  readonly #commonJs: CommonJs;
+  readonly #requires: EsModuleRequires;
+  readonly #records: Map<string, ModuleRecord> = new Map();
+  readonly #modules: Map<string, vm.Module> = new Map();
+  /** What stands behind a module of ours: the only import that it has. */
+  readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
+  /** What functions have been called in: by id, as their references name it. */
+  readonly #evaluated: Map<string, { value: unknown }> = new Map();
+  /** What the master has said of specifiers that the maps do not name. */
+  readonly #answers: Map<string, string> = new Map();
+  readonly #builtins: Map<string, { exports: unknown }> = new Map();
+  /** Linking is done one graph at a time: two that share modules would otherwise link them twice. */
+  #linking: Promise<unknown> = Promise.resolve();
+
+  constructor(source: ModuleSource) {
+    hideCommandLine();
+    this.#source = source;
+    this.#commonJs = new CommonJs(this);
+    this.#requires = new EsModuleRequires({
+      moduleFor: (id) => this.moduleFor(id),
+      record: (id) => this.record(id),
+      isSent: (id) => /^(?:file|data):/.test(id) && this.isHere(id),
+      resolveImport: (parentId, specifier) => this.resolveSync(parentId, specifier, "import"),
+      link: (id) => this.linkInTurn(id),
+    });
+  }
+
+  /** The exports of a module that has been evaluated for a call. */
+  evaluated(id: string): { value: unknown } | undefined {
+    return this.#evaluated.get(id);
+  }
+
+  /** Where a function stands in what has been evaluated here, by identity: where it is written, not where it is exported once more. */
+  find(fn: unknown): { module: string; path: string[] } | undefined {
+    const candidates: [string, unknown][] = [];
+    for (const [id, { value }] of this.#evaluated) candidates.push([id, value]);
+    for (const [id, { status, namespace }] of this.#modules)
+      if (status === "evaluated") candidates.push([id, namespace]);
+    for (const [id, { exports }] of this.#builtins) candidates.push([id, exports]);
+    candidates.push(["global", globalThis]);
+    const found = new Map<string, string[]>();
+    for (const [module, exports] of candidates) {
+      const path = found.has(module) ? undefined : pathTo(fn, exports);
+      if (path !== undefined) found.set(module, path);
+    }
+    const takesFromAnother = (id: string): boolean => {
+      const { imports = {}, requires = {} } = this.#records.get(id) ?? {};
+      const taken = [...Object.values(imports), ...Object.values(requires)];
+      return taken.some((each) => each !== id && found.has(each));
+    };
+    const ids = [...found.keys()];
+    const module = ids.find((id) => !takesFromAnother(id)) ?? ids[0];
+    return module === undefined ? undefined : { module, path: found.get(module) as string[] };
+  }
+
+  /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. Boxed: one that exports `then` is no promise. */
+  async evaluate(id: string): Promise<{ value: unknown }> {
+    const isCommonJs = this.record(id).format === "commonjs";
+    if (this.#requires.needsPreparation) await this.#requires.prepare(id);
+    const value = isCommonJs ? this.#commonJs.require(id) : (await this.run(id)).namespace;
+    const box = { value };
+    this.#evaluated.set(id, box);
+    return box;
+  }
+
+  // What CommonJS needs.
+
+  record(id: string): ModuleRecord {
+    let record = this.#records.get(id);
+    if (record === undefined) {
+      const packed = this.#source.take(id);
+      if (packed === undefined) {
+        throw Object.assign(new Error(`Cannot find module '${id}': it was not sent to this context`), {
+          code: "ERR_MODULE_NOT_FOUND",
+        });
+      }
+      record = unpackModule(id, packed);
+      this.#records.set(id, record);
+    }
+    return record;
+  }
+
+  /** The module itself, or one whose folder the file is in. */
+  neighbourOf(id: string): string | undefined {
+    if (this.#records.has(id)) return id;
+    const folderOf = (each: string): string => each.slice(0, each.lastIndexOf("/") + 1);
+    const neighbours = [...this.#records.keys()].filter((each) => id.startsWith(folderOf(each)));
+    return neighbours.sort((a, b) => folderOf(b).length - folderOf(a).length)[0];
+  }
+
+  resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
+    const known = this.resolveKnown(parentId, specifier, kind);
+    if (known !== undefined && this.isHere(known)) return known;
+    return this.remember(parentId, specifier, kind, fetchSync(this.#source, parentId, specifier, kind));
+  }
+
+  async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {
+    const id = await this.resolve(parentId, String(specifier));
+    if (this.#requires.needsPreparation) await this.#requires.prepare(id);
+    return (await this.run(id)).namespace;
+  }
+
+  requireEsModule(id: string): unknown {
+    return this.#requires.require(id);
+  }
+
+  external(id: string): { exports: unknown } | undefined {
+    if (id === MITOGEN) return { exports: this.#source.library() };
+    if (id.startsWith(PROVIDED)) return { exports: provided(id.slice(PROVIDED.length)) };
+    if (!isBuiltin(id)) return undefined;
+    let builtin = this.#builtins.get(id);
+    if (builtin === undefined) {
+      builtin = { exports: builtinExports(id) };
+      this.#builtins.set(id, builtin);
+    }
+    return builtin;
+  }
+
+  /** Links and evaluates a module and what it depends on. */
+  private async run(id: string): Promise<vm.Module> {
+    await this.linkInTurn(id);
+    const module = this.moduleFor(id);
+    await module.evaluate();
+    return module;
+  }
+
+  private async linkInTurn(id: string): Promise<void> {
+    if (!isUnlinked(this.moduleFor(id))) return;
+    // Looked up again when its turn comes: a link that failed has forgotten it.
+    const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
+    this.#linking = turn.catch(() => undefined);
+    await turn;
+  }
+
+  private async link(module: vm.Module): Promise<void> {
+    if (module.status !== "unlinked") return;
+    try {
+      await module.link(async (specifier, referrer) => {
+        const behind = this.#behind.get(referrer);
+        const found = behind ?? this.moduleFor(await this.resolve(referrer.identifier, specifier));
+        if (found.status === "errored") throw found.error;
+        return found;
+      });
+    } catch (error) {
+      // Nothing of it has run: the next import starts anew, and fails with its own error.
+      for (const [id, { status }] of this.#modules) {
+        if (isUnlinked({ status })) this.#modules.delete(id);
+      }
+      throw error;
+    }
+  }
+
+  private moduleFor(id: string): vm.Module {
+    let module = this.#modules.get(id);
+    if (module === undefined) {
+      module = this.createModule(id);
+      this.#modules.set(id, module);
+    }
+    return module;
+  }
+
+  private createModule(id: string): vm.Module {
+    const external = this.external(id);
+    if (external !== undefined) {
+      const { exports } = external;
+      const values = exports as Record<string, unknown>;
+      if (id === MITOGEN) return synthetic(id, Object.keys(values), () => values);
+      const names = Object.keys(values).filter((name) => name !== "default");
+      return synthetic(id, ["default", ...names], () => ({ ...values, default: values }));
+    }
+    const record = this.record(id);
+    if (record.format === "json")
+      return synthetic(id, ["default"], () => ({ default: this.#commonJs.require(id) }));
+    if (record.format === "commonjs") return this.facadeOfCommonJs(id, record.exports);
+    return new vm.SourceTextModule(record.source, {
+      identifier: id,
+      initializeImportMeta: (meta: ImportMeta) => this.fillMeta(meta, id),
+      importModuleDynamically: ((specifier: string) => this.importDynamically(id, specifier)) as never,
+    });
+  }
+
+  private facadeOfCommonJs(id: string, exportNames: readonly string[]): vm.Module {
+    const always = NODE_MAJOR >= 23 ? ["default", "module.exports"] : ["default"];
+    const names = [...new Set([...always, ...exportNames])];
+    const evaluate = (): Record<string, unknown> => {
+      const exports = this.#commonJs.require(id);
+      const values: Record<string, unknown> = {};
+      for (const name of exportNames) values[name] = ownValue(exports, name);
+      for (const name of always) values[name] = exports;
+      return values;
+    };
+    if (NODE_MAJOR < 14 || NODE_MAJOR > 20) return synthetic(id, names, evaluate);
+    let failure: { error: unknown } | undefined;
+    const inner = synthetic(id, names, () => {
+      try {
+        return evaluate();
+      } catch (error) {
+        failure = { error };
+        return {};
+      }
+    });
+    const check = (): void => {
+      if (failure !== undefined) throw failure.error;
+    };
+    const outer = new vm.SourceTextModule(CHECKED, {
+      identifier: id,
+      initializeImportMeta: (meta: object) => Object.assign(meta, { check }),
+    });
+    this.#behind.set(outer, inner);
+    return outer;
+  }
+
+  private fillMeta(meta: ImportMeta, id: string): void {
+    const resolve = (specifier: string): string => {
+      // As in Node, what is named by its place need not be there.
+      const isPlace = /^(?:\.{0,2}\/|[a-z][a-z\d+.-]*:)/i.test(specifier) && !isBuiltin(specifier);
+      const known = this.resolveKnown(id, specifier, "import");
+      const found =
+        known ?? (isPlace ? new URL(specifier, id).href : this.resolveSync(id, specifier, "import"));
+      return isBuiltin(found) && !found.startsWith("node:") ? `node:${found}` : found;
+    };
+    if (!id.startsWith("file:")) {
+      Object.assign(meta, { resolve, url: id });
+      return;
+    }
+    const filename = fileURLToPath(id);
+    Object.assign(meta, { dirname: dirname(filename), filename, main: false, resolve, url: id });
+  }
+
+  private async resolve(parentId: string, specifier: string): Promise<string> {
+    const known = this.resolveKnown(parentId, specifier, "import");
+    if (known !== undefined && this.isHere(known)) return known;
+    return this.remember(
+      parentId,
+      specifier,
+      "import",
+      await this.#source.fetch(parentId, specifier, "import"),
+    );
+  }
+
+  private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
+    if (isBuiltin(specifier)) return specifier;
+    // A specifier that was computed: the master has not seen it, and did not send the library ahead.
+    if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
+    const { imports, requires } = this.record(parentId);
+    const map = kind === "import" ? imports : requires;
+    const named: string | undefined = Object.getOwnPropertyDescriptor(map, specifier)?.value;
+    if (named?.startsWith(MISSING) !== true)
+      return named ?? this.#answers.get(`${kind} ${parentId} ${specifier}`);
+    const [code = "", ...words] = named.slice(MISSING.length).split(" ");
+    throw coded(code, words.join(" "));
+  }
+
+  private remember(parentId: string, specifier: string, kind: ImportKind, id: string): string {
+    this.#answers.set(`${kind} ${parentId} ${specifier}`, id);
+    return id;
+  }
+
+  /** What is behind `import()`, or a `require` in a `try`, is known by name but may not have been sent. */
+  private isHere(id: string): boolean {
+    return this.#records.has(id) || this.#source.has(id) || !/^(?:file|data):/.test(id);
+  }
+}
+
+function isUnlinked({ status }: { status: vm.ModuleStatus }): boolean {
+  return status === "unlinked" || status === "linking";
+}
+
+function synthetic(id: string, names: string[], evaluate: () => Record<string, unknown>): vm.Module {
+  return new vm.SyntheticModule(
+    names,
+    function (this: vm.SyntheticModule) {
+      const values = evaluate();
+      for (const name of names) this.setExport(name, values[name]);
+    },
+    { identifier: id },
+  );
+}
+
+/** What a CommonJS module exports under a name that was found in its text; as in Node, undefined if it does not. */
+function ownValue(exports: unknown, name: string): unknown {
+  if (exports === null || exports === undefined) return undefined;
+  if (Object.getOwnPropertyDescriptor(exports, name) === undefined) return undefined;
+  try {
+    return (exports as Record<string, unknown>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A package that the target has itself, as the program's directory there leads to it. */
+function provided(name: string): unknown {
+  try {
+    return createRequire(join(process.cwd(), "noop.js"))(name);
+  } catch (cause) {
+    const message = `Cannot load '${name}', which is marked as provided by the target, from ${process.cwd()}`;
+    throw Object.assign(new Error(`${message}: ${messageOf(cause)}`), {
+      code: read(cause as object, "code") ?? "MODULE_NOT_FOUND",
+      cause,
+    });
+  }
+}
+
+function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** The path to a function in a module's exports: itself, an export, or a static member of one. */
+function pathTo(fn: unknown, exports: unknown): string[] | undefined {
+  if (exports === fn) return [];
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(exports ?? {}))) {
+    const { value } = descriptor;
+    if (value === fn) return [name];
+    const isContainer = typeof value === "function" || (name === "promises" && typeof value === "object");
+    if (!isContainer || value === null) continue;
+    for (const key of Object.getOwnPropertyNames(value)) {
+      if (Object.getOwnPropertyDescriptor(value, key)?.value === fn) return [name, key];
+    }
+  }
+  return undefined;
+}

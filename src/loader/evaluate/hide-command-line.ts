@@ -1,0 +1,15 @@
+import { builtinModules } from "node:module";
+import { builtinExports } from "../builtins.ts";
+
+/** A program on a command line has globals that no other has; a module that looks for them would take itself for CommonJS. */
+export function hideCommandLine(): void {
+  for (const name of ["require", "exports", "__filename", "__dirname", ...builtinModules]) {
+    const found = Object.getOwnPropertyDescriptor(globalThis, name);
+    if (found === undefined || name === "process" || name === "console") continue;
+    Reflect.deleteProperty(globalThis, name);
+    // The Web Crypto API is everybody's, where it was hidden behind the module of that name.
+    if (name !== "crypto" || found.enumerable !== true) continue;
+    const get = (): unknown => (builtinExports(name) as { webcrypto: unknown }).webcrypto;
+    Object.defineProperty(globalThis, name, { get, configurable: true, enumerable: true });
+  }
+}

@@ -1,0 +1,15 @@
+import { inflateRawSync } from "node:zlib";
+import { decodeValue } from "../../wire/cbor/decoder.ts";
+import type { ModuleFormat, ModuleRecord } from "../module-record.ts";
+
+/** A module as it crosses links: [format, source, imports, requires, exports], deflated. */
+export function unpackModule(id: string, packed: Uint8Array): ModuleRecord {
+  const [format, source, imports, requires, exports] = decodeValue(inflateRawSync(packed)) as [
+    ModuleFormat,
+    string,
+    Record<string, string>,
+    Record<string, string>,
+    string[],
+  ];
+  return { id, format, source, imports, requires, exports, usesLibrary: false };
+}

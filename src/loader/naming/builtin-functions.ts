@@ -1,0 +1,225 @@
+import { builtinModules } from "node:module";
+import type { FunctionName } from "../../core/router.ts";
+import type { AnyFunction } from "../module-record.ts";
+
+const GLOBALS = [
+  ...words(
+    "process console performance Buffer Date Math JSON Object Array String Number Boolean BigInt Symbol",
+  ),
+  ...words("RegExp Reflect Promise Proxy Map Set WeakMap WeakSet WeakRef Error Intl Atomics WebAssembly"),
+  ...words("ArrayBuffer SharedArrayBuffer Uint8Array URL URLSearchParams AbortSignal AbortController Blob"),
+  ...words(
+    "TextEncoder TextDecoder fetch structuredClone queueMicrotask setTimeout setInterval setImmediate",
+  ),
+  ...words("clearTimeout clearInterval clearImmediate atob btoa isNaN isFinite parseInt parseFloat"),
+  ...words("encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape"),
+];
+
+/** Objects below a module or global that hold functions of their own; others (`process.env`, constants) are data. */
+const CONTAINERS = new Set(["promises", "posix", "win32", "types", "strict", "webcrypto", "subtle"]);
+
+/** The lazy properties worth forcing. Any other getter may warn about its deprecation or load half of Node. */
+const GETTERS = new Set([
+  ...["promises", "webcrypto", "subtle", "getRandomValues", "opendir", "opendirSync"],
+  ...["parseArgs", "aborted", "resolveObjectURL"],
+]);
+
+/** Singletons whose functions are on their prototype. */
+const INHERITING = new Set(["performance", "crypto", "webcrypto", "subtle"]);
+
+/** Loaded only by programs that ask for them, and then found in the list of what is loaded; some warn on load. */
+const UNUSUAL = /^_|^(punycode|sys|domain|constants|trace_events|wasi|inspector|repl)\b/;
+
+const MAX_DEPTH = 3;
+
+/**
+ * Loading worker_threads, which the inspector does too, puts another function into the place of `process.chdir` and
+ * `process.cwd`. Both of each are known: a caller may hold the old one.
+ */
+const replaceable = new Map<unknown, FunctionName>();
+let loadedNames: readonly string[] = [];
+let loadedCount = -1;
+
+type Load = (id: string) => unknown;
+
+/** An object with public functions, and where it is. */
+interface Root {
+  readonly value: unknown;
+  readonly module: string;
+  readonly path: readonly string[];
+}
+
+/**
+ * Names a function of Node or of the language by identity: `fs.promises.readFile`, `Date.now`, `process.chdir`. `load` gives the
+ * exports of a builtin by its id.
+ *
+ * A caller who holds a function of a module has loaded that module, so only loaded modules are looked through and no
+ * look-up loads one. The shortest public name wins.
+ */
+export function findBuiltin(fn: AnyFunction, load: Load): FunctionName | undefined {
+  rememberReplaceable();
+  // Most functions are called what they are exported as; looking at all there are takes some milliseconds.
+  return (
+    replaceable.get(fn) ??
+    findUnder(fn, load, pathByName) ??
+    findUnder(fn, load, directPath) ??
+    findUnder(fn, load, deepPath)
+  );
+}
+
+/** To be called before anything that may replace them. */
+export function rememberReplaceable(): void {
+  for (const name of ["chdir", "cwd"] as const)
+    replaceable.set(process[name], { module: "global", path: ["process", name] });
+}
+
+type PathFinder = (fn: AnyFunction, value: unknown, path: readonly string[]) => readonly string[] | undefined;
+
+function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionName | undefined {
+  for (const { value, module, path } of roots(load)) {
+    const found = value === fn ? path : pathTo(fn, value, path);
+    if (found !== undefined) return knownEverywhere({ module, path: found });
+  }
+  return undefined;
+}
+
+/** Targets as old as Node 12 know these submodules only as properties of their modules. */
+function knownEverywhere({ module, path }: FunctionName): FunctionName {
+  const [, parent, property] = /^(node:(?:assert|dns|fs|path|util))\/(\w+)$/.exec(module) ?? [];
+  if (parent === undefined || property === undefined) return { module, path };
+  return { module: parent, path: [property, ...path] };
+}
+
+function* roots(load: Load): Generator<Root> {
+  const scope = globalThis as unknown as Record<string, unknown>;
+  for (const name of GLOBALS) yield { value: scope[name], module: "global", path: [name] };
+  // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
+  if (isLoaded("internal/crypto/webcrypto")) {
+    yield { value: globalThis.crypto, module: "global", path: ["crypto"] };
+  }
+  for (const name of loadedBuiltins()) {
+    const module = `node:${name}`;
+    yield { value: exportsOf(module, load), module, path: [] };
+  }
+}
+
+function pathByName(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
+  if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
+  const { name } = fn;
+  if (isPublic(name) && member(value, path, name) === fn) {
+    // `util.isDate` is an old name of `util.types.isDate`, which new Nodes do not have.
+    const inner = member(value, path, "types");
+    return isOwner(inner) && member(inner, path, name) === fn ? [...path, "types", name] : [...path, name];
+  }
+  if (path.length > 0 && !INHERITING.has(path[path.length - 1] as string)) return undefined;
+  for (const key of CONTAINERS) {
+    const inner = member(value, path, key);
+    const found = inner === value ? undefined : pathByName(fn, inner, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function directPath(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
+  const found = members(value, path).find(([, inner]) => inner === fn);
+  return found && [...path, found[0]];
+}
+
+function deepPath(fn: AnyFunction, value: unknown, path: readonly string[]): readonly string[] | undefined {
+  if (path.length + 1 >= MAX_DEPTH) return undefined;
+  for (const [key, inner] of members(value, path)) {
+    const isContainer = typeof inner === "function" ? hasStatics(inner) : CONTAINERS.has(key);
+    if (!isContainer || inner === value) continue;
+    const at = [...path, key];
+    const found = directPath(fn, inner, at) ?? deepPath(fn, inner, at);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function members(value: unknown, path: readonly string[]): [key: string, value: unknown][] {
+  if (!isOwner(value)) return [];
+  return owners(value, path).flatMap((owner) =>
+    Object.entries(Object.getOwnPropertyDescriptors(owner))
+      .filter(([key]) => isPublic(key))
+      .map(([key, property]): [string, unknown] => [key, memberValue(owner, key, property)]),
+  );
+}
+
+function member(value: object, path: readonly string[], key: string): unknown {
+  for (const owner of owners(value, path)) {
+    const property = Object.getOwnPropertyDescriptor(owner, key);
+    if (property !== undefined) return memberValue(owner, key, property);
+  }
+  return undefined;
+}
+
+/** Runs no code but that of getters which are known to be harmless. */
+function memberValue(owner: object, key: string, property: PropertyDescriptor): unknown {
+  return property.get !== undefined && GETTERS.has(key) ? read(owner, key) : property.value;
+}
+
+function owners(value: object, path: readonly string[]): object[] {
+  const prototype = INHERITING.has(path[path.length - 1] ?? "") ? Object.getPrototypeOf(value) : null;
+  return prototype === null ? [value] : [value, prototype];
+}
+
+function isOwner(value: unknown): value is object {
+  return typeof value === "function" || (typeof value === "object" && value !== null);
+}
+
+function isPublic(key: unknown): key is string {
+  if (typeof key !== "string" || key === "" || key.startsWith("_")) return false;
+  return key !== "prototype" && key !== "constructor";
+}
+
+function hasStatics(fn: object): boolean {
+  return Object.getOwnPropertyNames(fn).length > 2;
+}
+
+function read(owner: object, key: string): unknown {
+  try {
+    return (owner as Record<string, unknown>)[key];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Public names of what is loaded, parents before their submodules. */
+function loadedBuiltins(): readonly string[] {
+  const loaded = loadList();
+  if (loaded?.length === loadedCount) return loadedNames;
+  loadedCount = loaded?.length ?? -1;
+  const names = builtinModules.map((name) => name.replace(/^node:/, ""));
+  loadedNames = names
+    .filter((name) => (loaded === undefined ? !UNUSUAL.test(name) : !name.startsWith("_") && isLoaded(name)))
+    .sort((a, b) => Number(UNUSUAL.test(a)) - Number(UNUSUAL.test(b)) || depth(a) - depth(b));
+  return loadedNames;
+}
+
+function isLoaded(name: string): boolean {
+  return loadList()?.includes(`NativeModule ${name}`) ?? true;
+}
+
+/** Undefined outside of Node. */
+function loadList(): string[] | undefined {
+  const { moduleLoadList } = process as unknown as { moduleLoadList?: string[] };
+  return moduleLoadList?.length ? moduleLoadList : undefined;
+}
+
+function exportsOf(module: string, load: Load): unknown {
+  try {
+    return load(module);
+  } catch {
+    // Listed but not to be had in this build or under this permission model.
+    return undefined;
+  }
+}
+
+function depth(name: string): number {
+  return name.split("/").length;
+}
+
+function words(text: string): string[] {
+  return text.split(" ");
+}

@@ -1,0 +1,210 @@
+import type { Session } from "node:inspector";
+import type { AnyFunction } from "../module-record.ts";
+import { ownRequire } from "../own-require.ts";
+
+/** Where V8 says a function was written, and what it can see. */
+export interface FunctionOrigin {
+  /** Absent for native and bound functions and for proxies. */
+  readonly scriptId: string | undefined;
+  /** Zero-based, in the source V8 compiled. */
+  readonly line: number;
+  readonly column: number;
+  readonly isBound: boolean;
+  /** Innermost first, without the global scope. */
+  readonly scopes: readonly FunctionScope[];
+}
+
+export interface FunctionScope {
+  readonly isModule: boolean;
+  /** A copy of the variables as they are now; those not initialised yet are missing or undefined. */
+  readonly bindings: Readonly<Record<string, unknown>>;
+}
+
+/** The protocol's answers are as its documentation says; each use takes out the one field it asked for. */
+// biome-ignore lint/suspicious/noExplicitAny: said above
+type Answer = any;
+type Post = (method: string, params?: object) => Answer;
+
+interface RemoteProperty {
+  readonly name: string;
+  readonly value?: { readonly value?: Answer; readonly objectId?: string; readonly description?: string };
+}
+
+const HOLDER = Symbol.for("mitogen.function-origin");
+const urls = new Map<string, string>();
+const uncounted = new Set<string>();
+let lastSource: { readonly scriptId: string; readonly text: string } | undefined;
+
+/** Asks V8's inspector, in process: every answer comes before `post` returns. */
+export function functionOrigin(fn: AnyFunction): FunctionOrigin {
+  return withSession((post, session) => {
+    const holder: { fn: AnyFunction; scopes: unknown[] } = { fn, scopes: [] };
+    const holderId = remoteObject(post, session, holder);
+    const target = post("Runtime.callFunctionOn", {
+      objectId: holderId,
+      functionDeclaration: "function () { return this.fn; }",
+    }).result;
+    const { internalProperties = [] }: { internalProperties?: RemoteProperty[] } = post(
+      "Runtime.getProperties",
+      {
+        objectId: target.objectId,
+        ownProperties: true,
+      },
+    );
+    const internal = (name: string) => internalProperties.find((property) => property.name === name)?.value;
+    const location = internal("[[FunctionLocation]]")?.value;
+    const kinds: boolean[] = [];
+    const scopesId = internal("[[Scopes]]")?.objectId;
+    if (scopesId !== undefined) {
+      const entries: RemoteProperty[] = post("Runtime.getProperties", {
+        objectId: scopesId,
+        ownProperties: true,
+      }).result;
+      const wanted = entries.filter((entry) => entry.value?.objectId && entry.value.description !== "Global");
+      for (const entry of wanted) kinds.push(entry.value?.description === "Module");
+      // The scope objects themselves come over, so that everything else is ordinary code on ordinary objects.
+      post("Runtime.callFunctionOn", {
+        objectId: holderId,
+        functionDeclaration: "function (...scopes) { this.scopes = scopes.map((scope) => scope.object); }",
+        arguments: wanted.map((entry) => ({ objectId: entry.value?.objectId })),
+      });
+    }
+    return {
+      scriptId: location?.scriptId,
+      line: location?.lineNumber ?? 0,
+      column: location?.columnNumber ?? 0,
+      isBound: internal("[[TargetFunction]]") !== undefined,
+      scopes: kinds.map((isModule, i) => ({
+        isModule,
+        bindings: (holder.scopes[i] ?? {}) as Record<string, unknown>,
+      })),
+    };
+  });
+}
+
+/** The URL of the script a function is in; empty for code that has none and for what is no script. */
+export function originUrl(origin: FunctionOrigin): string {
+  if (origin.scriptId === undefined) return "";
+  const likely = likelyUrl(origin);
+  if (likely !== undefined) return likely;
+  learnAllUrls();
+  const url = urls.get(origin.scriptId) ?? "";
+  urls.set(origin.scriptId, url);
+  return url;
+}
+
+/** The same, but undefined where only something much slower can tell: for scripts none of whose functions V8 counts. */
+export function likelyUrl({ scriptId }: FunctionOrigin): string | undefined {
+  if (scriptId === undefined) return "";
+  if (urls.has(scriptId) || uncounted.has(scriptId)) return urls.get(scriptId);
+  learnUrlsOnStack();
+  if (!urls.has(scriptId)) learnLoadedUrls();
+  if (!urls.has(scriptId)) uncounted.add(scriptId);
+  return urls.get(scriptId);
+}
+
+/** Learns where all that is loaded so far came from: a few milliseconds, more in a large heap. */
+function learnLoadedUrls(): void {
+  // Switching the profiler off again would end the block coverage that c8 or `node --test` collect through it.
+  if (collectsCoverage()) return;
+  withSession((post) => {
+    post("Profiler.enable");
+    try {
+      for (const script of post("Profiler.getBestEffortCoverage").result)
+        urls.set(script.scriptId, script.url);
+    } finally {
+      post("Profiler.disable");
+    }
+  });
+}
+
+/** The text V8 compiled, which under tsx is on no disk. Tens of milliseconds: for what nothing cheaper can settle. */
+export function scriptSource(scriptId: string): string {
+  if (lastSource?.scriptId === scriptId) return lastSource.text;
+  const text: string = withSession((post) => {
+    post("Debugger.enable");
+    try {
+      return post("Debugger.getScriptSource", { scriptId }).scriptSource;
+    } finally {
+      post("Debugger.disable");
+    }
+  });
+  lastSource = { scriptId, text };
+  return text;
+}
+
+/** A function is often called by the file it is in, which then is on the stack: that costs a fraction of a millisecond. */
+export function learnUrlsOnStack(): void {
+  withSession((post) => {
+    post("Runtime.enable");
+    const { exceptionDetails } = post("Runtime.evaluate", { expression: "throw 0", silent: true });
+    for (const { scriptId, url } of exceptionDetails?.stackTrace?.callFrames ?? []) urls.set(scriptId, url);
+  });
+}
+
+/** Switching the debugger on takes ten times as long as {@link learnLoadedUrls}. */
+function learnAllUrls(): void {
+  withSession((post, session) => {
+    session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+    post("Debugger.enable");
+    post("Debugger.disable");
+  });
+}
+
+function collectsCoverage(): boolean {
+  return Boolean(process.env.NODE_V8_COVERAGE) || process.execArgv.includes("--experimental-test-coverage");
+}
+
+/** The inspector names objects only by way of an expression; the property is gone before any other code runs. */
+function remoteObject(post: Post, session: Session, value: object): string {
+  Object.defineProperty(globalThis, HOLDER, { value, configurable: true });
+  try {
+    const expression = `globalThis[Symbol.for(${JSON.stringify(HOLDER.description)})]`;
+    const evaluate = (context?: object): string | undefined =>
+      post("Runtime.evaluate", { expression, ...context }).result.objectId;
+    return evaluate() ?? otherContexts(post, session).map(evaluate).find(Boolean) ?? raiseUnseen();
+  } finally {
+    delete (globalThis as Record<symbol, unknown>)[HOLDER];
+  }
+}
+
+/** Jest runs programs, and so this library, in a vm context: its `globalThis` is not the one that expressions see. */
+function otherContexts(post: Post, session: Session): { contextId: number }[] {
+  const found: { contextId: number }[] = [];
+  session.on("Runtime.executionContextCreated", ({ params }) => found.push({ contextId: params.context.id }));
+  post("Runtime.enable");
+  return found;
+}
+
+function raiseUnseen(): never {
+  throw new Error("Cannot find the module of a function: the inspector does not see the program's globals");
+}
+
+/** One session per look-up: ending it frees every remote object it made, and nothing stays enabled. */
+function withSession<T>(use: (post: Post, session: Session) => T): T {
+  let session: Session;
+  try {
+    const inspector: typeof import("node:inspector") = ownRequire()("node:inspector");
+    session = new inspector.Session();
+    session.connect();
+  } catch (cause) {
+    const message =
+      "Cannot find the module of a function: this node was built or started without its inspector";
+    throw new Error(message, { cause });
+  }
+  const post: Post = (method, params) => {
+    let answer: Answer;
+    let failure: Error | null | undefined;
+    session.post(method, params, (error: Error | null, result?: object) => {
+      failure = error;
+      answer = result;
+    });
+    if (failure) throw new Error(`Inspector refused ${method}: ${failure.message}`, { cause: failure });
+    return answer;
+  };
+  try {
+    return use(post, session);
+  } finally {
+    session.disconnect();
+  }
+}

@@ -1,0 +1,22 @@
+import { isAbsolute } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Callable, FunctionRef } from "../../functions/function-ref.ts";
+import { isBuiltin } from "../builtins.ts";
+import { realUrl } from "../resolve/module-pattern.ts";
+import { nameFunction } from "./function-reference.ts";
+
+/** A module: its id, the path of its file, or a function of it. */
+export type ModuleName = string | URL | Callable<never[], unknown>;
+
+/** The id of a module. Throws a TypeError for what names none. */
+export function moduleId(module: ModuleName): string {
+  if (typeof module === "function") return nameFunction(module).module;
+  if (module instanceof FunctionRef) return module.module;
+  const text = String(module);
+  if (text === "global" || isBuiltin(text)) return text;
+  const url = isAbsolute(text) ? pathToFileURL(text) : URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "file:") return realUrl(url).href;
+  throw new TypeError(
+    `Cannot name a module by ${JSON.stringify(text)}: it must be a file: URL, an absolute path or a function; use new URL("./x.ts", import.meta.url)`,
+  );
+}

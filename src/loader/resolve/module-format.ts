@@ -1,0 +1,52 @@
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
+import { parse as lex } from "es-module-lexer";
+import { parseProgram } from "../syntax/parser.ts";
+import { packageScope } from "./package-scope.ts";
+
+/** The format that extension and package.json fix; undefined leaves it to the syntax, as Node does. */
+export function declaredFormat(id: string): "module" | "commonjs" | undefined {
+  const file = fileURLToPath(id);
+  const extension = extname(file);
+  if (extension === ".mjs" || extension === ".mts") return "module";
+  if (extension === ".cjs" || extension === ".cts") return "commonjs";
+  return packageScope(file)?.type;
+}
+
+/** The format that the syntax of JavaScript shows: a module if only a module may hold it. */
+export function detectedFormat(source: string): "module" | "commonjs" {
+  try {
+    if (lex(source)[3]) return "module";
+  } catch {
+    return "commonjs";
+  }
+  // V8 looks for early errors alone: far cheaper than the parser, and most files end here.
+  if (!source.includes("await") || isCommonJs(source)) return "commonjs";
+  return parses(source, "module") && !parses(source, "script") ? "module" : "commonjs";
+}
+
+function isCommonJs(source: string): boolean {
+  try {
+    const names = ["exports", "require", "module", "__filename", "__dirname"];
+    compileFunction(source.replace(/^#!/, "//"), names);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parses(source: string, sourceType: "script" | "module"): boolean {
+  try {
+    parseProgram(source, {
+      ecmaVersion: "latest",
+      sourceType,
+      allowHashBang: true,
+      allowReturnOutsideFunction: sourceType === "script",
+      allowAwaitOutsideFunction: sourceType === "module",
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}

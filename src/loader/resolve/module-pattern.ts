@@ -1,0 +1,123 @@
+import { realpathSync } from "node:fs";
+import { sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { inspect } from "node:util";
+import { misuse } from "../../options/options.ts";
+import { isBuiltin } from "../builtins.ts";
+import { isInstalled, packageRoot, packageScope } from "./package-scope.ts";
+
+/**
+ * Which modules a rule is about: the `file:` URL of one, a `file:` URL ending in a slash for all below it, a package's name
+ * (`"lodash"`, `"@scope/name"`, `"@scope/*"`), or a RegExp that is tested against ids.
+ */
+export type ModulePattern = string | URL | RegExp;
+
+type Kind = "id" | "prefix" | "package" | "regexp";
+
+const PACKAGE = /^(?:@[a-z0-9~._-]+\/(?:\*|[a-z0-9~._-]+)|[a-z0-9~_-][a-z0-9~._-]*)$/i;
+
+/** A pattern, checked once. */
+export class ModuleMatcher {
+  readonly kind: Kind;
+  /** As it is shown to a reader: `"lodash"`, `/\.test\.ts$/`. */
+  readonly text: string;
+  readonly #pattern: string;
+  readonly #regexp: RegExp | undefined;
+
+  /** `what` tells in the error which call was wrong. Throws a TypeError for what is no pattern. */
+  constructor(pattern: ModulePattern, what: string) {
+    if (pattern instanceof RegExp) {
+      this.kind = "regexp";
+      this.text = String(pattern);
+      this.#pattern = "";
+      // Without its memory of the last match.
+      this.#regexp = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
+      return;
+    }
+    const url = patternUrl(pattern);
+    const text = url?.href ?? pattern;
+    if (typeof text !== "string" || (url === undefined && (isBuiltin(text) || !PACKAGE.test(text)))) {
+      throw misuse(
+        "ERR_INVALID_ARG_VALUE",
+        `Cannot ${what} ${inspect(pattern)}: it must be a package's name ("lodash", "@scope/*"), a file: URL (with a slash at its end for all below it) or a RegExp${pathCure(pattern)}`,
+      );
+    }
+    this.kind = url === undefined ? "package" : text.endsWith("/") ? "prefix" : "id";
+    this.text = JSON.stringify(text);
+    this.#pattern = text;
+  }
+
+  /** Whether a module that exists is meant. */
+  matches(id: string): boolean {
+    switch (this.kind) {
+      case "id":
+        return id === this.#pattern;
+      case "prefix":
+        return id.startsWith(this.#pattern);
+      case "regexp":
+        return this.#regexp?.test(id) === true;
+      case "package":
+        return packageNames(id).some((name) => this.matchesPackage(name));
+    }
+  }
+
+  /** Whether a package of this name is meant; a RegExp is tested against the name. */
+  matchesPackage(name: string): boolean {
+    if (this.kind === "regexp") return this.#regexp?.test(name) === true;
+    if (this.kind !== "package") return false;
+    return this.#pattern.endsWith("/*")
+      ? name.startsWith(this.#pattern.slice(0, -1))
+      : name === this.#pattern;
+  }
+
+  /** The directory that the pattern is about, for a module it matches; undefined where it names no directory. */
+  rootFor(id: string): string | undefined {
+    if (this.kind === "prefix") return fileURLToPath(this.#pattern);
+    return this.kind === "package" ? packageRoot(fileURLToPath(id)) : undefined;
+  }
+}
+
+/** The package that a bare specifier names: `lodash` of `lodash/fp`. Undefined for paths, URLs and `#imports`. */
+export function packageOfSpecifier(specifier: string): string | undefined {
+  if (isPath(specifier) || /^#|^[a-z][a-z0-9+.-]*:/i.test(specifier)) return undefined;
+  const [first, second] = specifier.split("/");
+  return first?.startsWith("@") ? `${first}/${second ?? ""}` : first;
+}
+
+export function isPath(specifier: string): boolean {
+  return /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
+}
+
+/** By the folder it is installed in, which is what others import it as, and by its package.json. */
+export function packageNames(id: string): string[] {
+  if (!id.startsWith("file:")) return [];
+  const file = fileURLToPath(id);
+  const root = packageRoot(file);
+  if (root === undefined) return [];
+  const names = [packageScope(`${root}${sep}package.json`)?.name];
+  if (isInstalled(file)) names.push(root.slice(root.lastIndexOf("node_modules") + 13).replaceAll(sep, "/"));
+  return names.filter((name) => name !== undefined);
+}
+
+/** The URL of a file as ids have it: links are followed. What is not there is left as it is. */
+export function realUrl(url: URL): URL {
+  try {
+    const real = pathToFileURL(realpathSync(fileURLToPath(url)) + (url.pathname.endsWith("/") ? sep : ""));
+    return new URL(url.search + url.hash, real);
+  } catch {
+    return url;
+  }
+}
+
+function patternUrl(pattern: string | URL): URL | undefined {
+  const isUrl = pattern instanceof URL || (typeof pattern === "string" && pattern.startsWith("file:"));
+  if (!isUrl || !URL.canParse(String(pattern))) return undefined;
+  const url = new URL(pattern);
+  return url.protocol === "file:" ? realUrl(url) : undefined;
+}
+
+function pathCure(pattern: unknown): string {
+  return typeof pattern === "string" && /^\.{0,2}\//.test(pattern)
+    ? `; for a path use new URL(${JSON.stringify(pattern)}, import.meta.url)`
+    : "";
+}

@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { nameLimit } from "../../process/system-limits.ts";
+
+/**
+ * The text of a source as Node reads it: UTF-8 without a byte order mark. Behind one, scanners of imports and exports do not see the first
+ * statement.
+ */
+export function sourceText(content: string): string {
+  return content.replace(/^\uFEFF/, "");
+}
+
+/** The text of the file behind a module's id. Rejects with the system's error. */
+export async function readSource(id: string): Promise<string> {
+  try {
+    return sourceText(await readFile(fileURLToPath(id), "utf8"));
+  } catch (error) {
+    throw nameLimit(error);
+  }
+}
+
+/** The same at once, by id or path, for whoever cannot wait. Throws the system's error. */
+export function readSourceNow(file: string): string {
+  try {
+    return sourceText(readFileSync(file.startsWith("file:") ? fileURLToPath(file) : file, "utf8"));
+  } catch (error) {
+    throw nameLimit(error);
+  }
+}

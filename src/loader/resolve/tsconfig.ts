@@ -1,0 +1,166 @@
+import { createRequire } from "node:module";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import type { TsconfigRaw } from "esbuild";
+import { isFile } from "../is-file.ts";
+import { isInstalled } from "./package-scope.ts";
+import { readSourceNow } from "./source-text.ts";
+
+type CompilerOptions = NonNullable<TsconfigRaw["compilerOptions"]>;
+
+/** What a tsconfig.json, with all it extends, says about running the files below it. */
+interface Tsconfig {
+  /** The options that change what JavaScript a module becomes. */
+  readonly forEsbuild: CompilerOptions;
+  readonly allowJs: boolean;
+  /** `paths`: pattern, and the absolute paths it may stand for. */
+  readonly paths: readonly (readonly [pattern: string, targets: readonly string[]])[];
+  readonly baseUrl: string | undefined;
+}
+
+/** All other options are for the type checker. */
+const RELEVANT = [
+  ...["experimentalDecorators", "useDefineForClassFields", "verbatimModuleSyntax", "alwaysStrict", "strict"],
+  ...[
+    "jsx",
+    "jsxFactory",
+    "jsxFragmentFactory",
+    "jsxImportSource",
+    "importsNotUsedAsValues",
+    "preserveValueImports",
+  ],
+] as const;
+
+const NONE: Tsconfig = { forEsbuild: {}, allowJs: false, paths: [], baseUrl: undefined };
+
+const byDirectory = new Map<string, Tsconfig>();
+
+/** The options for esbuild that the tsconfig.json of a file gives; read once per process. */
+export function compilerOptions(file: string): CompilerOptions {
+  return tsconfigOf(file).forEsbuild;
+}
+
+/** Whether its tsconfig.json makes JavaScript part of the TypeScript program. */
+export function allowsJavaScript(file: string): boolean {
+  return tsconfigOf(file).allowJs;
+}
+
+/** The paths that `paths` and `baseUrl` let a bare specifier stand for, in the order to try them. */
+export function mappedPaths(specifier: string, file: string): string[] {
+  const { paths, baseUrl } = tsconfigOf(file);
+  let best: { targets: readonly string[]; star: string; length: number } | undefined;
+  for (const [pattern, targets] of paths) {
+    const [prefix = "", suffix] = pattern.split("*");
+    if (suffix === undefined) {
+      if (pattern === specifier) return [...targets];
+    } else if (specifier.startsWith(prefix) && specifier.slice(prefix.length).endsWith(suffix)) {
+      const star = specifier.slice(prefix.length, specifier.length - suffix.length);
+      if (best === undefined || prefix.length > best.length) best = { targets, star, length: prefix.length };
+    }
+  }
+  if (best !== undefined) {
+    const { targets, star } = best;
+    return targets.map((target) => target.replace("*", () => star));
+  }
+  return baseUrl === undefined ? [] : [join(baseUrl, specifier)];
+}
+
+/** The nearest one; what is installed was made elsewhere, with other options. */
+function tsconfigOf(file: string): Tsconfig {
+  if (isInstalled(file)) return NONE;
+  // `tsx --tsconfig …`
+  const named = process.env.TSX_TSCONFIG_PATH;
+  return named === undefined ? nearest(dirname(file)) : remember(resolve(named), () => read(resolve(named)));
+}
+
+function nearest(directory: string): Tsconfig {
+  return remember(directory, () => {
+    const file = join(directory, "tsconfig.json");
+    const parent = dirname(directory);
+    if (isFile(file)) return read(file);
+    return parent === directory ? NONE : nearest(parent);
+  });
+}
+
+function remember(key: string, make: () => Tsconfig): Tsconfig {
+  let config = byDirectory.get(key);
+  if (config === undefined) {
+    config = make();
+    byDirectory.set(key, config);
+  }
+  return config;
+}
+
+function read(file: string): Tsconfig {
+  const options = readOptions(file, new Set());
+  const absolute = (path: unknown, base: string): string =>
+    resolve(
+      base,
+      String(path).replace(CONFIG_DIR, () => dirname(file)),
+    );
+  const baseUrl = options.baseUrl === undefined ? undefined : absolute(options.baseUrl, dirname(file));
+  const base = baseUrl ?? String(options[PATHS_BASE]);
+  const paths = Object.entries(options.paths ?? {}).map(
+    ([pattern, targets]) => [pattern, [targets].flat().map((target) => absolute(target, base))] as const,
+  );
+  return { forEsbuild: forEsbuild(options), allowJs: options.allowJs === true, paths, baseUrl };
+}
+
+/** Where `paths` without a `baseUrl` start: the directory of the file they stand in. */
+const PATHS_BASE = Symbol("paths base");
+const CONFIG_DIR = /^\$\{configDir\}/;
+
+type Options = Record<string, unknown> & { [PATHS_BASE]?: string };
+
+/** The compiler options of a file over those of the files it extends; `above` are the files that extend it. */
+function readOptions(file: string, above: ReadonlySet<string>): Options {
+  const config = above.has(file) ? undefined : parseWithComments(readSourceNow(file));
+  if (config === undefined) return {};
+  const bases = [config.extends ?? []].flat().filter((base) => typeof base === "string");
+  const inherited = bases.map((base) => extendedFile(base, file)).filter((base) => base !== undefined);
+  const chain = new Set([...above, file]);
+  const own: Options = { ...(config.compilerOptions as object | undefined) };
+  if (own.paths !== undefined) own[PATHS_BASE] = dirname(file);
+  if (typeof own.baseUrl === "string" && !CONFIG_DIR.test(own.baseUrl))
+    own.baseUrl = resolve(dirname(file), own.baseUrl);
+  return Object.assign({}, ...inherited.map((base) => readOptions(base, chain)), own);
+}
+
+function extendedFile(base: string, from: string): string | undefined {
+  if (base.startsWith(".") || isAbsolute(base)) {
+    const path = resolve(dirname(from), base);
+    return [path, `${path}.json`, join(path, "tsconfig.json")].find((candidate) => isFile(candidate));
+  }
+  const require = createRequire(from);
+  for (const candidate of [base, `${base}.json`, `${base}/tsconfig.json`]) {
+    try {
+      const found = require.resolve(candidate);
+      if (found.endsWith(".json")) return found;
+    } catch {
+      // The next spelling; a base that is nowhere changes nothing, the type checker reports it.
+    }
+  }
+  return undefined;
+}
+
+function forEsbuild(all: Record<string, unknown>): CompilerOptions {
+  const options: Record<string, unknown> = {};
+  for (const name of RELEVANT) if (all[name] !== undefined) options[name] = all[name];
+  // `target` itself is the other side's Node; but TypeScript lets it decide what a class field means.
+  const isOld = /^es(?:[3567]|20(?:1\d|2[01]))$/i.test(String(all.target ?? "esnext"));
+  if (isOld) options.useDefineForClassFields ??= false;
+  // JSX left for a bundler would be a syntax error in a child.
+  if (/^(?:preserve|react-native)$/i.test(String(options.jsx ?? ""))) options.jsx = "react-jsx";
+  return options;
+}
+
+/** JSON with comments and trailing commas. A file that is not even that changes nothing: the type checker reports it. */
+function parseWithComments(text: string): Record<string, unknown> | undefined {
+  // Each has a way to end at the end of the text, so that none is looked for again and again.
+  const comment = /("(?:[^"\\]|\\[\s\S])*"?)|\/\/[^\n]*|\/\*[^*]*(?:\*+[^*/][^*]*)*(?:\*+\/)?/g;
+  const trailingComma = /("(?:[^"\\]|\\[\s\S])*"?)|,(\s*[\]}])/g;
+  try {
+    return JSON.parse(text.replace(comment, "$1").replace(trailingComma, "$1$2"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,87 @@
+import { fileURLToPath } from "node:url";
+import { printAsText } from "../../wire/values/inspectable.ts";
+import type { ModuleFormat } from "../module-record.ts";
+import { shortName } from "../short-name.ts";
+
+/** What is or would be done about a module. */
+export type ModuleState =
+  /** Contexts have it. */
+  | "sent"
+  /** Not sent so far, and nothing is against it. */
+  | "available"
+  /** It will not be sent, or could not be. */
+  | "refused"
+  /** It is Node's, or this library; every context has its own. */
+  | "builtin"
+  /** Taken from the target's disk. */
+  | "provided";
+
+/** A context, by what it is called. */
+export interface ModuleReader {
+  /** The context's id. */
+  readonly contextId: number;
+  /** The context's name. */
+  readonly name: string;
+}
+
+/** Why a module was or was not sent; prints as text. */
+export class ModuleExplanation {
+  /** What was asked about, as an id where it is one. */
+  readonly id: string;
+  /** What is or would be done about the module. */
+  readonly state: ModuleState;
+  /** One sentence. */
+  readonly reason: string;
+  /** The file, of a module that has one. */
+  readonly path: string | undefined;
+  /** Absent for a module that was not compiled. */
+  readonly format: ModuleFormat | undefined;
+  /** Ids from the module that was called, or asked for, to this one, each importing the next. Empty where nothing led to it. */
+  readonly chain: readonly string[];
+  /** The contexts that have it now. */
+  readonly sentTo: readonly ModuleReader[];
+  /** Rules of the program that have a say: `deny("lodash")`, `modify(/\.ts$/)`. */
+  readonly rules: readonly string[];
+  /** What contexts were told that asked for it in vain; only the last refusals are remembered. */
+  readonly refusals: readonly (ModuleReader & { readonly reason: string })[];
+
+  /** @internal */
+  constructor(
+    id: string,
+    state: ModuleState,
+    reason: string,
+    more: Partial<Pick<ModuleExplanation, "format" | "chain" | "sentTo" | "rules" | "refusals">> = {},
+  ) {
+    this.id = id;
+    this.state = state;
+    this.reason = reason;
+    this.path = pathOf(id);
+    this.format = more.format;
+    this.chain = more.chain ?? [];
+    this.sentTo = more.sentTo ?? [];
+    this.rules = more.rules ?? [];
+    this.refusals = more.refusals ?? [];
+  }
+
+  /** Several lines for people. */
+  toString(): string {
+    const lines = [`${this.id}: ${this.state}: ${this.reason}`];
+    if (this.path !== undefined) lines.push(`  file: ${this.path}`);
+    if (this.format !== undefined) lines.push(`  format: ${this.format}`);
+    if (this.chain.length > 1) lines.push(`  imported by: ${this.chain.map(shortName).join(" → ")}`);
+    if (this.rules.length > 0) lines.push(`  rules: ${this.rules.join(", ")}`);
+    if (this.sentTo.length > 0) lines.push(`  sent to: ${this.sentTo.map(({ name }) => name).join(", ")}`);
+    for (const { name, reason } of this.refusals) lines.push(`  refused to ${name}: ${reason}`);
+    return lines.join("\n");
+  }
+}
+
+printAsText(ModuleExplanation);
+
+function pathOf(id: string): string | undefined {
+  try {
+    return id.startsWith("file:") ? fileURLToPath(id) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,50 @@
+import type { Message } from "../../core/message.ts";
+import { ProtocolError } from "../../errors.ts";
+import { bodyLength } from "../../wire/frame.ts";
+import { ModuleError } from "../module-error.ts";
+import type { ImportKind } from "../module-record.ts";
+
+/** A question of a context: what does this specifier mean in that module? docs/protocol.md#get_module */
+export interface ModuleRequest {
+  readonly parentId: string;
+  /** Empty: the module `parentId` itself is wanted. */
+  readonly specifier: string;
+  readonly kind: ImportKind;
+}
+
+/** A specifier, and the id of the module that asks; either may be a `data:` URL. More is not even decoded. */
+const MAX_REQUEST_BYTES = 256 * 1024;
+const MAX_QUOTED_CHARS = 1_000;
+
+/** Throws for what is no such request; the message comes from a child. */
+export function parseRequest(message: Message): ModuleRequest {
+  if (bodyLength(message) > MAX_REQUEST_BYTES) {
+    throw new ProtocolError(`a module request of ${bodyLength(message)} bytes is too long`);
+  }
+  const value = message.decode();
+  const [parentId, specifier, kind] = Array.isArray(value) ? value : [];
+  if (
+    typeof parentId === "string" &&
+    typeof specifier === "string" &&
+    (kind === "import" || kind === "require")
+  ) {
+    return { parentId, specifier, kind };
+  }
+  throw new ProtocolError("a module request must be [parent id, specifier, kind]");
+}
+
+/** The beginning of the error that the child throws; Node's own words. */
+export function describeRequest({ parentId, specifier }: ModuleRequest): string {
+  const [quoted, from] = [specifier, parentId].map((text) => {
+    return text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text;
+  });
+  return specifier === ""
+    ? `Cannot find module '${from}'`
+    : `Cannot find module '${quoted}' imported from ${from}`;
+}
+
+/** The code of the error that the child throws. */
+export function refusalCode(kind: ImportKind, error?: unknown): string {
+  const code = error instanceof ModuleError ? error.code : "ERR_MODULE_NOT_FOUND";
+  return code === "ERR_MODULE_NOT_FOUND" && kind === "require" ? "MODULE_NOT_FOUND" : code;
+}

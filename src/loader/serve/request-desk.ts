@@ -1,0 +1,140 @@
+import type { Context } from "../../core/context.ts";
+import type { Message } from "../../core/message.ts";
+import type { CoreRouter } from "../../core/router.ts";
+import { ProtocolError } from "../../errors.ts";
+import { getLogger } from "../../logging/log.ts";
+import { Handle } from "../../wire/handles.ts";
+import { messageOf } from "../../wire/values/thrown.ts";
+import { API, MITOGEN } from "../builtins.ts";
+import type { ModuleRules } from "../compile/module-rules.ts";
+import { type ImportKind, PROVIDED } from "../module-record.ts";
+import type { Destination } from "../resolve/resolve.ts";
+import { describeRequest, type ModuleRequest, parseRequest, refusalCode } from "./module-request.ts";
+import { type NotedRequest, RequestLog } from "./request-log.ts";
+import { decideRequest, type Refusal, type Resolve, saidSo } from "./serve-policy.ts";
+import type { ServedContext, ServedContexts } from "./served-context.ts";
+
+/** Sends the part of a module's graph that a context lacks. */
+export type Push = (contextId: number, target: ServedContext, id: string) => Promise<void>;
+
+const log = getLogger("mitogen.responder");
+
+/** Of one context: more are not waited for. A module that imports hundreds of others at once is served. */
+export const MAX_PENDING_REQUESTS = 1_000;
+/** Of all contexts together. */
+export const MAX_ALL_PENDING_REQUESTS = 65_536;
+
+/** Answers what contexts ask for while they evaluate: docs/protocol.md#get_module. All of it is hostile until checked. */
+export class RequestDesk {
+  requestCount = 0;
+  refusedCount = 0;
+  /** Had been answered before. */
+  duplicateCount = 0;
+  readonly #targets: ServedContexts;
+  readonly #rules: ModuleRules;
+  readonly #resolve: Resolve;
+  readonly #push: Push;
+  #pendingCount = 0;
+  readonly #refusals: RequestLog = new RequestLog("Refused a module to");
+  readonly #duplicates: RequestLog = new RequestLog("Answered again what was answered before to");
+
+  constructor(router: CoreRouter, targets: ServedContexts, rules: ModuleRules, resolve: Resolve, push: Push) {
+    this.#targets = targets;
+    this.#rules = rules;
+    this.#resolve = resolve;
+    this.#push = push;
+    router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
+  }
+
+  /** The last that were refused. */
+  get refusals(): readonly NotedRequest[] {
+    return this.#refusals.noted;
+  }
+
+  /** Nothing more will come of this context. */
+  forget(contextId: number): void {
+    this.#refusals.end(contextId);
+    this.#duplicates.end(contextId);
+  }
+
+  /** A child asks what a specifier means that its maps do not name. Everything in the request is hostile until checked. */
+  private async answer(message: Message): Promise<void> {
+    this.requestCount += 1;
+    let kind: ImportKind = "import";
+    try {
+      const request = parseRequest(message);
+      kind = request.kind;
+      const target = this.#targets.get(message.srcId);
+      if (target === undefined) throw new ProtocolError(`context ${message.srcId} is not served modules`);
+      const found = this.decide(message.context, target, request);
+      if ("refused" in found && found.error !== undefined) {
+        this.refusedCount += 1;
+        log.debug(`No module for ${message.context.name}: ${found.error.message}`);
+        message.reply([found.error.message, found.error.code]);
+        return;
+      }
+      if ("refused" in found) {
+        this.refuse(message, `${describeRequest(request)}: ${found.refused}`, refusalCode(kind), found.id);
+        return;
+      }
+      if (target.wasAnswered(request)) this.noteDuplicate(message, request);
+      const id = neededId(found);
+      if (id !== undefined) await this.pushRequested(message.srcId, target, id);
+      target.noteAnswer(request);
+      message.reply(answerText(found));
+    } catch (error) {
+      this.refuse(message, messageOf(error), refusalCode(kind, error));
+    }
+  }
+
+  private decide(context: Context, target: ServedContext, request: ModuleRequest): Destination | Refusal {
+    if (target.pendingCount >= MAX_PENDING_REQUESTS || this.#pendingCount >= MAX_ALL_PENDING_REQUESTS)
+      return { refused: "too many requests at once" };
+    if (request.specifier === "" && request.parentId === API) return { id: API };
+    if (request.specifier !== "") return decideRequest(request, target, this.#rules, this.#resolve);
+    // A module by its id: a context above, which cannot push, has called a function of it; or what it was sent names it.
+    let isNamed = this.#rules.isNamed(request.parentId);
+    for (let at: Context | undefined = context; at !== undefined && !isNamed; at = at.via) {
+      isNamed = this.#targets.peek(at.contextId)?.names(request.parentId) === true;
+    }
+    if (!isNamed) return { refused: "no module sent to this context, or to one above it, names it" };
+    const denial = this.#rules.denial(request.parentId);
+    return denial === undefined
+      ? { id: request.parentId }
+      : { refused: saidSo(denial), id: request.parentId };
+  }
+
+  /** What a child may have under way at once is bounded: see {@link decide}. */
+  private async pushRequested(contextId: number, target: ServedContext, id: string): Promise<void> {
+    target.pendingCount += 1;
+    this.#pendingCount += 1;
+    try {
+      await this.#push(contextId, target, id);
+    } finally {
+      target.pendingCount -= 1;
+      this.#pendingCount -= 1;
+    }
+  }
+
+  private refuse(message: Message, reason: string, code: string, id?: string): void {
+    this.refusedCount += 1;
+    this.#refusals.add(message.srcId, message.context.name, reason, id);
+    message.reply([reason, code]);
+  }
+
+  private noteDuplicate(message: Message, { specifier, parentId }: ModuleRequest): void {
+    this.duplicateCount += 1;
+    this.#duplicates.add(message.srcId, message.context.name, `'${specifier}' imported from ${parentId}`);
+  }
+}
+
+/** What has to be sent before the answer; builtins are there, but for this library. */
+function neededId(found: Destination): string | undefined {
+  if ("builtin" in found) return found.builtin === MITOGEN ? API : undefined;
+  return "id" in found ? found.id : undefined;
+}
+
+function answerText(found: Destination): string {
+  if ("provided" in found) return PROVIDED + found.provided;
+  return "id" in found ? found.id : found.builtin;
+}

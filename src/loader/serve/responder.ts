@@ -1,0 +1,408 @@
+import { createHash } from "node:crypto";
+import { deflateRaw, deflateRawSync } from "node:zlib";
+import { API_PART } from "../../bootstrap/api.generated.ts";
+import { EVALUATOR_PART } from "../../bootstrap/evaluator.generated.ts";
+import { PARENT_ROLE_PART } from "../../bootstrap/parent-role.generated.ts";
+import { SHORT_WAY_PART } from "../../bootstrap/short-way.generated.ts";
+import { importModule } from "../../calls/caller/module-handle.ts";
+import type { Context } from "../../core/context.ts";
+import type { CoreRouter, FunctionName, Functions } from "../../core/router.ts";
+import { getLogger } from "../../logging/log.ts";
+import { importLate } from "../../process/late-import.ts";
+import { encodeValue } from "../../wire/cbor/encoder.ts";
+import { messageOf, textOf } from "../../wire/values/thrown.ts";
+import { API, EVALUATOR, isBuiltin, PARENT_ROLE, SHORT_WAY } from "../builtins.ts";
+import { BusyTime } from "../busy-time.ts";
+import type { ModuleGraph } from "../compile/graph.ts";
+import { type ModuleOverride, ModuleRules, type SourceModifier } from "../compile/module-rules.ts";
+import { ModuleError } from "../module-error.ts";
+import { ENTRY_BYTES, ModuleForwarder } from "../module-forwarder.ts";
+import type { ModuleRecord } from "../module-record.ts";
+import { nameClass, nameFunction, warmUpNames } from "../naming/function-reference.ts";
+import { type ModuleName, moduleId } from "../naming/module-name.ts";
+import type { ModulePattern } from "../resolve/module-pattern.ts";
+import type { Destination } from "../resolve/resolve.ts";
+import { explainModule, type RootReason } from "./explain.ts";
+import { ModuleExplanation } from "./module-explanation.ts";
+import { RequestDesk } from "./request-desk.ts";
+import { ResourceServer } from "./resources.ts";
+import type { Resolve } from "./serve-policy.ts";
+import { type ServedContext, ServedContexts } from "./served-context.ts";
+
+/** What serving modules has cost so far. */
+export interface ModuleStats {
+  /** Modules sent, pushed ahead or asked for. */
+  moduleCount: number;
+  /** Their compressed bytes; those that a hop had already are counted too, and not sent again. */
+  moduleBytes: number;
+  /** Batches they were sent in. */
+  batchCount: number;
+  /** Milliseconds in which modules were being read, compiled and compressed. */
+  compileMs: number;
+  /** Requests by children, how many were refused, and how many had been answered before. */
+  requestCount: number;
+  /** Requests that were refused. */
+  refusedCount: number;
+  /** Requests for a module that the context had been sent already. */
+  duplicateCount: number;
+}
+
+interface Packed {
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What reads and compiles modules. */
+type Graphs = typeof import("../compile/graphs.ts");
+
+const log = getLogger("mitogen.responder");
+
+/** Loaded with the first module that is to be sent, or while the first context starts. */
+let graphs: Graphs | undefined;
+/** Shared by all routers of this process: a module is compressed once, not once per target. */
+const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
+/** Held by the records they were made of, which an {@link ModuleResponder.invalidate} may let go. */
+const byHash = new Map<string, WeakRef<Uint8Array>>();
+const letGo = new FinalizationRegistry<string>((hash) => {
+  if (byHash.get(hash)?.deref() === undefined) byHash.delete(hash);
+});
+/** What is no larger is compressed in a fraction of a millisecond. */
+const SMALL_BYTES = 4096;
+/** 132 bits: enough to never collide by chance; only the master's own modules are hashed. */
+const HASH_CHARACTERS = 22;
+
+/**
+ * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
+ * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/modules.md
+ */
+export class ModuleResponder {
+  readonly #router: CoreRouter;
+  readonly #targets: ServedContexts = new ServedContexts();
+  readonly #forwarder: ModuleForwarder;
+  readonly #rules: ModuleRules = new ModuleRules();
+  readonly #desk: RequestDesk;
+  readonly #busy: BusyTime = new BusyTime();
+  readonly #sent = { moduleCount: 0, moduleBytes: 0, batchCount: 0 };
+  // To explain; by modules of this program, never by what a child says.
+  readonly #roots: Map<string, RootReason> = new Map();
+  readonly #failures: Map<string, Error> = new Map();
+  readonly #records: Map<string, ModuleRecord> = new Map();
+  /** Made anew after a change of the rules. */
+  #graph: ModuleGraph | undefined;
+
+  /** @internal */
+  constructor(router: CoreRouter) {
+    this.#router = router;
+    this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash)?.deref());
+    this.#desk = new RequestDesk(
+      router,
+      this.#targets,
+      this.#rules,
+      (...request) => this.resolve(...request),
+      (contextId, target, id) => this.push(contextId, target, id, "asked for"),
+    );
+    new ResourceServer(router, (contextId, moduleId) => this.wasSent(contextId, moduleId));
+  }
+
+  /** Counters since this router was made. */
+  get stats(): Readonly<ModuleStats> {
+    const { requestCount, refusedCount, duplicateCount } = this.#desk;
+    return {
+      ...this.#sent,
+      ...{ compileMs: Math.round(this.#busy.totalMs), requestCount, refusedCount, duplicateCount },
+    };
+  }
+
+  /**
+   * Lets contexts ask for modules that nothing they were sent leads to: of a package (`"lodash"`, `"@scope/*"`), one file (its
+   * `file:` URL), all below a folder (a URL ending in a slash), or by a RegExp that is tested against URLs.
+   */
+  allow(...patterns: ModulePattern[]): this {
+    this.#rules.allow(patterns);
+    return this;
+  }
+
+  /** Keeps modules from being sent to any context, whatever needs or allows them; a call whose graph has one rejects. */
+  deny(...patterns: ModulePattern[]): this {
+    return this.change(() => this.#rules.deny(patterns));
+  }
+
+  /** Has packages taken from the target's own disk: `"sharp"`, `"@img/*"`. docs/modules.md#packages-of-the-target */
+  provided(...names: (string | RegExp)[]): this {
+    return this.change(() => this.#rules.provide(names));
+  }
+
+  /** Gives a module's text, in place of what its file has; there need be no file. */
+  override(id: string | URL, source: ModuleOverride): this {
+    return this.change(() => this.#rules.override(moduleId(id), source));
+  }
+
+  /** Passes the text of files through a function before they are compiled. Several apply in the order they were given. */
+  modify(pattern: ModulePattern, modifier: SourceModifier): this {
+    return this.change(() => this.#rules.modify(pattern, modifier));
+  }
+
+  /**
+   * Sends modules, with all they import, ahead of need. Resolves when they are on their way; rejects with a ModuleError for one
+   * that cannot be sent. A context that is gone, or another router's, needs nothing.
+   */
+  async forward(context: Context, modules: ModuleName | readonly ModuleName[]): Promise<void> {
+    const ids = [modules].flat().map((each) => moduleId(each as ModuleName));
+    const target = context.router === this.#router ? this.#targets.get(context.contextId) : undefined;
+    if (target === undefined) {
+      log.debug(
+        `Dropped ${ids.length} modules for ${context.name}: ${context.goneReason ?? "no such context"}`,
+      );
+      return;
+    }
+    const files = ids.filter((id) => id !== "global" && !isBuiltin(id) && !target.complete.has(id));
+    await Promise.all(files.map((id) => this.push(context.contextId, target, id, "forwarded")));
+  }
+
+  /** Why a module was or was not sent: an object that prints as text. Takes an id, a path, a package's name or a function. */
+  explain(module: ModuleName): ModuleExplanation {
+    let name: string;
+    try {
+      name = typeof module === "string" ? module : moduleId(module);
+    } catch (error) {
+      const what = typeof module === "function" ? textOf(module.name || "(anonymous)") : textOf(module);
+      return new ModuleExplanation(what, "refused", messageOf(error));
+    }
+    const contexts = [...this.#targets].map(([contextId, served]) => {
+      return { reader: { contextId, name: this.#router.contextById(contextId).name }, served };
+    });
+    return explainModule(name, {
+      ...{ rules: this.#rules, contexts, records: this.#records, refusals: this.#desk.refusals },
+      ...{ roots: this.#roots, failures: this.#failures },
+    });
+  }
+
+  /**
+   * Has a module, or without an argument every module, read and compiled anew for contexts that have not been sent it; those that have it
+   * keep what they have. Of other routers in this process those follow that have no rules of their own.
+   */
+  invalidate(module?: ModuleName): void {
+    const file = module === undefined ? undefined : moduleId(module);
+    graphs?.compiler.invalidate(file);
+    graphs?.plainGraph.invalidate(file);
+    this.#graph = undefined;
+  }
+
+  /** A context that modules may be sent to, from now until {@link forget}. @internal */
+  addTarget(contextId: number, nodeVersion: string): void {
+    this.#targets.add(contextId, nodeVersion);
+  }
+
+  /** @internal */
+  forget(contextId: number): void {
+    this.#targets.forget(contextId);
+    this.#desk.forget(contextId);
+  }
+
+  /** Makes a context able to have children: sends its broker thread what leaves do without. @internal */
+  sendParentRole(contextId: number): void {
+    const target = this.#targets.get(contextId);
+    if (target !== undefined) this.sendParts(contextId, target, [PARENT_ROLE]);
+  }
+
+  /** Does now, while a child is starting anyway, what the first call would have to wait for. @internal */
+  warmUp(): void {
+    if (isWarm) return;
+    isWarm = true;
+    warmUpNames();
+    loadGraphs().then(
+      ({ warmUp }) => warmUp(),
+      () => undefined, // the call that needs it says what is wrong
+    );
+  }
+
+  /** @internal */
+  nameOf(fn: (...args: never[]) => unknown, isClass = false): FunctionName {
+    return isClass ? nameClass(fn) : nameFunction(fn);
+  }
+
+  /** @internal */
+  prepare(context: Context, { module }: FunctionName): Promise<void> | undefined {
+    const { contextId } = context;
+    if (this.#targets.peek(contextId)?.complete.has(module) || module === "global" || isBuiltin(module)) {
+      return undefined;
+    }
+    const target = this.#targets.get(contextId);
+    if (target === undefined) return undefined;
+    if (module === API || module === SHORT_WAY) {
+      this.sendParts(contextId, target, [module]);
+      return undefined;
+    }
+    return this.push(contextId, target, module, "called");
+  }
+
+  /** @internal */
+  originalStack(stack: string, context: Context): string {
+    return graphs === undefined
+      ? stack
+      : graphs.compiler.originalStack(stack, this.#targets.versionOf(context.contextId));
+  }
+
+  /** @internal */
+  importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
+    return importModule(...args);
+  }
+
+  private wasSent(contextId: number, moduleId: string): boolean {
+    return this.#targets.peek(contextId)?.sent.has(moduleId) === true;
+  }
+
+  /** Sends the part of the graph of `id` that the target lacks; joins one that is under way. */
+  private push(contextId: number, target: ServedContext, id: string, why: RootReason): Promise<void> {
+    if (id === API) {
+      this.sendParts(contextId, target, [API]);
+      return Promise.resolve();
+    }
+    if (why === "called" || !this.#roots.has(id)) this.#roots.set(id, why);
+    let pushing = target.pushing.get(id);
+    if (pushing === undefined) {
+      pushing = this.#busy.during(this.pushGraph(contextId, target, id));
+      target.pushing.set(id, pushing);
+      const done = (error?: Error): void => {
+        target.pushing.delete(id);
+        if (error === undefined) this.#failures.delete(id);
+        else this.#failures.set(id, error);
+      };
+      pushing.then(() => done(), done);
+    }
+    return pushing;
+  }
+
+  /** For requests of contexts that have been sent modules. */
+  private resolve(...request: Parameters<Resolve>): Destination {
+    if (graphs === undefined) throw new Error("no module has been sent to anybody");
+    return graphs.resolveByRules(this.#rules, ...request);
+  }
+
+  private async pushGraph(contextId: number, target: ServedContext, id: string): Promise<void> {
+    // Without a wait once it is loaded: rules that the program gives after the call do not count for it.
+    const { graphFor } = graphs ?? (await loadGraphs());
+    this.#graph ??= graphFor(this.#rules);
+    const records = await this.#graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
+    await this.send(contextId, target, records);
+    target.complete.add(id);
+  }
+
+  private async send(
+    contextId: number,
+    target: ServedContext,
+    records: readonly ModuleRecord[],
+  ): Promise<void> {
+    const modules = await Promise.all(
+      records.map(async (record) => [record.id, await pack(record)] as const),
+    );
+    for (const [id, { bytes }] of modules) checkSize(id, bytes.length, this.#router.maxMessageBytes);
+    for (const record of records) {
+      target.note(record);
+      this.#records.set(record.id, record);
+    }
+    const parts = records.some((record) => record.usesLibrary) ? [EVALUATOR, API] : [EVALUATOR];
+    this.sendPacked(contextId, target, [...parts.map(partEntry), ...modules]);
+  }
+
+  /** Sends parts of this library, once each. */
+  private sendParts(contextId: number, target: ServedContext, ids: readonly string[]): void {
+    this.sendPacked(contextId, target, ids.map(partEntry));
+  }
+
+  private sendPacked(
+    contextId: number,
+    target: ServedContext,
+    modules: readonly (readonly [string, Packed])[],
+  ): void {
+    // Another push may have sent some of them while these were compressed.
+    const missing = modules.filter(([id]) => !target.sent.has(id));
+    if (missing.length === 0) return;
+    for (const [id, { bytes }] of missing) {
+      target.sent.add(id);
+      if (id in PARTS) continue;
+      this.#sent.moduleCount += 1;
+      this.#sent.moduleBytes += bytes.length;
+    }
+    log.debug(
+      `Sending ${missing.length} modules to context ${contextId}: ${missing.map(([id]) => id).join(", ")}`,
+    );
+    this.#sent.batchCount += this.#forwarder.forward(
+      contextId,
+      missing.map(([id, { hash }]) => [id, hash]),
+    );
+  }
+
+  /** Makes a rule; what is sent from now on is read by it. */
+  private change(rule: () => void): this {
+    rule();
+    this.#graph = undefined;
+    return this;
+  }
+}
+
+/** A record as it crosses links: compressed once, whoever it is sent to. */
+function pack(record: ModuleRecord): Promise<Packed> {
+  let done = packed.get(record);
+  if (done === undefined) {
+    const { format, source, imports, requires, exports } = record;
+    const plain = Buffer.concat(encodeValue([format, source, imports, requires, exports]));
+    done = compress(plain).then(keep);
+    packed.set(record, done);
+  }
+  return done;
+}
+
+/** Elsewhere, unless that takes longer than the work. */
+async function compress(bytes: Uint8Array): Promise<Buffer> {
+  if (bytes.length <= SMALL_BYTES) return deflateRawSync(bytes);
+  return new Promise((resolve, reject) => {
+    deflateRaw(bytes, (error, result) => (error === null ? resolve(result) : reject(error)));
+  });
+}
+
+/** Hops tell modules apart by content: the same file is another module for another Node. */
+function keep(bytes: Uint8Array): Packed {
+  const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, HASH_CHARACTERS);
+  // Records of equal content share their bytes: they are there for as long as one of them is.
+  const known = byHash.get(hash)?.deref();
+  if (known !== undefined) return { hash, bytes: known };
+  byHash.set(hash, new WeakRef(bytes));
+  letGo.register(bytes, hash);
+  return { hash, bytes };
+}
+
+let isWarm = false;
+
+async function loadGraphs(): Promise<Graphs> {
+  graphs ??= await importLate(() => import("../compile/graphs.ts"));
+  return graphs;
+}
+
+/** Compressed, in base64. */
+const PARTS: Readonly<Record<string, string>> = {
+  [PARENT_ROLE]: PARENT_ROLE_PART,
+  [EVALUATOR]: EVALUATOR_PART,
+  [API]: API_PART,
+  [SHORT_WAY]: SHORT_WAY_PART,
+};
+const packedParts = new Map<string, Packed>();
+
+function partEntry(id: string): readonly [string, Packed] {
+  let part = packedParts.get(id);
+  if (part === undefined) {
+    part = keep(Buffer.from(PARTS[id] as string, "base64"));
+    packedParts.set(id, part);
+  }
+  return [id, part];
+}
+
+/** Before anything of a batch is sent: what is too large would be dropped on the way. */
+function checkSize(id: string, bytes: number, maxMessageBytes: number): void {
+  const needed = bytes + id.length * 3 + ENTRY_BYTES;
+  if (needed <= maxMessageBytes) return;
+  throw new ModuleError(
+    "ERR_MODULE_TOO_LARGE",
+    `Cannot send module ${id}: ${bytes} bytes compressed exceed maxMessageBytes ${maxMessageBytes}; raise that, or send what is large as an argument or a file`,
+  );
+}

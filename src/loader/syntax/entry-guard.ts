@@ -1,0 +1,193 @@
+import { realpathSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { LIBRARY_FILE } from "../../library.ts";
+import { isFile } from "../is-file.ts";
+import { ModuleError } from "../module-error.ts";
+import type { ModuleFormat } from "../module-record.ts";
+import type { Ast } from "./ast.ts";
+import { blankWork } from "./entry-blanks.ts";
+import {
+  isGuard,
+  isInertCall,
+  type MitogenNames,
+  mitogenNames,
+  plainCallee,
+  restless,
+} from "./entry-expressions.ts";
+import { parseProgram } from "./parser.ts";
+
+/** Helpers that esbuild puts at the top of what it turned into CommonJS; they only define what belongs to classes and exports. */
+const COMPILER_HELPERS = new Set([
+  "__export",
+  "__reExport",
+  "__copyProps",
+  "__name",
+  "__publicField",
+  "__decorateClass",
+  "__decorateElement",
+  "__decoratorMetadata",
+  "__privateAdd",
+  "__runInitializers",
+]);
+
+/** The script this program was started with; undefined where there is none. */
+export const ENTRY_MODULE: string | undefined = entryId(process.argv[1]);
+
+/** Whether a module is {@link ENTRY_MODULE}. */
+export function isEntryModule(id: string): boolean {
+  return id === ENTRY_MODULE;
+}
+
+/**
+ * The entry script as a child may import it for one function without running the program again; throws where that
+ * cannot be had. It can for a script with a top-level guard (`isMain`, `import.meta.main`, `require.main === module`),
+ * or one whose top-level work is all done by functions of this library that do nothing in a child. That work is
+ * blanked: what is left has the lines and columns of `source`. `aliases` are specifiers that lead to this library beside its name.
+ */
+export function neutralizeEntryModule(
+  id: string,
+  source: string,
+  format: ModuleFormat,
+  aliases: readonly string[] = [],
+): string {
+  if (format === "json") return source;
+  try {
+    const program = parseScript(source, format);
+    const names = mitogenNames(program, aliases);
+    const isSafe = program.body.some((statement: Ast) => isGuarded(statement, names));
+    const culprit = isSafe ? undefined : firstWork(program.body, names);
+    if (culprit === undefined) return blankWork(source, program, names);
+    const line = source.slice(culprit.start, culprit.end).split("\n", 1)[0]?.trim().slice(0, 120);
+    throw refuse(id, `importing it there would run '${line}' again`);
+  } catch (cause) {
+    throw cause instanceof ModuleError ? cause : refuse(id, `it cannot be read: ${String(cause)}`, cause);
+  }
+}
+
+function parseScript(source: string, format: ModuleFormat): Ast {
+  return parseProgram(source, {
+    ecmaVersion: "latest",
+    sourceType: format === "module" ? "module" : "script",
+    allowAwaitOutsideFunction: true,
+    allowReturnOutsideFunction: true,
+    allowHashBang: true,
+  });
+}
+
+function isGuarded(statement: Ast, names: MitogenNames): boolean {
+  if (statement.type === "IfStatement") return isGuard(statement.test, names);
+  if (statement.type !== "ExpressionStatement" || statement.expression.type !== "LogicalExpression")
+    return false;
+  return statement.expression.operator === "&&" && isGuard(statement.expression.left, names);
+}
+
+/** The part of a top-level statement that does something in a child, or undefined. */
+function work(statement: Ast, names: MitogenNames): Ast {
+  switch (statement.type) {
+    case "ExpressionStatement":
+      return isHarmless(statement.expression, names) || statement.directive !== undefined
+        ? undefined
+        : statement;
+    case "VariableDeclaration":
+      return statement.declarations.some((one: Ast) => restless(one.init, names)) ? statement : undefined;
+    case "ExportNamedDeclaration":
+    case "ExportDefaultDeclaration":
+      if (statement.declaration == null) return undefined;
+      return /Declaration$/.test(statement.declaration.type)
+        ? work(statement.declaration, names)
+        : restless(statement.declaration, names) && statement;
+    case "ImportDeclaration":
+    case "ExportAllDeclaration":
+    case "FunctionDeclaration":
+    case "ClassDeclaration":
+    case "EmptyStatement":
+      return undefined;
+    case "BlockStatement":
+      return firstWork(statement.body, names);
+    case "TryStatement":
+      // What is in `catch` runs only if something failed.
+      return firstWork([statement.block, statement.finalizer], names);
+    case "IfStatement":
+      return restless(statement.test, names)
+        ? statement
+        : firstWork([statement.consequent, statement.alternate], names);
+    default:
+      return statement;
+  }
+}
+
+function firstWork(statements: Ast[], names: MitogenNames): Ast {
+  for (const statement of statements) {
+    const culprit = statement && work(statement, names);
+    if (culprit) return culprit;
+  }
+  return undefined;
+}
+
+function isHarmless(expression: Ast, names: MitogenNames): boolean {
+  if (isInertCall(expression, names)) return true;
+  switch (expression.type) {
+    case "Literal":
+    case "Identifier":
+      return true;
+    case "SequenceExpression":
+      return expression.expressions.every((each: Ast) => isHarmless(each, names));
+    case "AssignmentExpression":
+      return (
+        isInertCall(expression.right, names) ||
+        // As with the value of a declaration: what esbuild makes of decorators is full of these.
+        ((expression.left.type === "Identifier" || isExports(expression.left)) &&
+          !restless(expression.right, names))
+      );
+    case "LogicalExpression":
+      // `0 && (module.exports = …)`: never runs, it is there for tools that look for names.
+      return expression.left.type === "Literal" && !expression.left.value;
+    case "CallExpression": {
+      const callee = plainCallee(expression);
+      if (callee.type === "Identifier")
+        return COMPILER_HELPERS.has(callee.name) || names.helpers.has(callee.name);
+      const isDefine = callee.type === "MemberExpression" && callee.property.name === "defineProperty";
+      return isDefine && callee.object.name === "Object" && isExports(expression.arguments[0]);
+    }
+    default:
+      return false;
+  }
+}
+
+/** `exports`, `module.exports`, and members of them. */
+function isExports(node: Ast): boolean {
+  if (node?.type === "Identifier") return node.name === "exports";
+  if (node?.type !== "MemberExpression") return false;
+  return (node.object.name === "module" && node.property.name === "exports") || isExports(node.object);
+}
+
+function refuse(id: string, what: string, cause?: unknown): ModuleError {
+  if (id === LIBRARY_FILE) return refuseBundle(id);
+  const cure =
+    "put the work into a function and run it with `await runWithRouter(main)` or under `if (isMain(import.meta))`, " +
+    "or move the functions that are called remotely into a module of their own";
+  const message = `Cannot send ${id}, the script this program was started with: ${what}; ${cure}`;
+  return new ModuleError("ERR_MODULE_ENTRY", message, cause === undefined ? undefined : { cause });
+}
+
+/** What guards its work has the names that a bundler gave it. */
+function refuseBundle(id: string): ModuleError {
+  const cure =
+    "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work by `import.meta.main` (Node 24.2 " +
+    "or newer) or `require.main === module`, or move the functions that are called remotely into a file of their own";
+  const message = `Cannot send ${id}, the script this program was started with: it is a bundle that mitogen is part of; ${cure}`;
+  return new ModuleError("ERR_MODULE_ENTRY", message);
+}
+
+function entryId(script: string | undefined): string | undefined {
+  if (script === undefined) return undefined;
+  if (isFile(script)) return pathToFileURL(realpathSync(script)).href;
+  try {
+    const path = createRequire(join(process.cwd(), "noop.js")).resolve(script);
+    return pathToFileURL(realpathSync(path)).href;
+  } catch {
+    return pathToFileURL(script).href;
+  }
+}

@@ -1,0 +1,59 @@
+import { parse as parseCommonJs } from "cjs-module-lexer";
+import { parse as parseModule } from "es-module-lexer";
+import type { ImportKind, ModuleFormat } from "../module-record.ts";
+import { scanRequires } from "./require-scanner.ts";
+
+/** One specifier in a module's text. */
+export interface ScannedImport {
+  readonly specifier: string;
+  readonly kind: ImportKind;
+  /** `import()`: mapped, but evaluated only when the program comes there. */
+  readonly isDynamic: boolean;
+  /** A `require` in a `try` block, or one that only may be one. */
+  readonly isOptional: boolean;
+}
+
+export interface ScannedModule {
+  readonly imports: readonly ScannedImport[];
+  /** Names other modules can import from it. */
+  readonly exports: readonly string[];
+  /** Specifiers whose exports a CommonJS module hands on as its own. */
+  readonly reexports: readonly string[];
+}
+
+/** Reads imports and exports off the text of a compiled module. */
+export function scanModule(source: string, format: ModuleFormat, id: string): ScannedModule {
+  if (format === "json") return { imports: [], exports: [], reexports: [] };
+  return format === "module" ? scanEsModule(source, id) : scanCommonJs(source);
+}
+
+function scanEsModule(source: string, id: string): ScannedModule {
+  const [imports, exports] = parseModule(source, id);
+  const found: ScannedImport[] = [];
+  for (const entry of imports) {
+    if (entry.type === "import-meta" || entry.specifier === undefined) continue;
+    if (entry.type === "dynamic" && entry.glob) continue;
+    const isDynamic = entry.type === "dynamic";
+    found.push({ specifier: entry.specifier, kind: "import", isDynamic, isOptional: isDynamic });
+  }
+  // `const require = createRequire(import.meta.url)`
+  if (source.includes("createRequire")) {
+    for (const { specifier, kind } of scanRequires(source)) {
+      if (kind === "require") found.push({ specifier, kind, isDynamic: false, isOptional: true });
+    }
+  }
+  return { imports: found, exports: exports.flatMap((e) => ("name" in e ? [e.name] : [])), reexports: [] };
+}
+
+function scanCommonJs(source: string): ScannedModule {
+  const imports = scanRequires(source).map(({ specifier, kind, isOptional }) => {
+    const isDynamic = kind === "import";
+    return { specifier, kind, isDynamic, isOptional: isOptional || isDynamic };
+  });
+  try {
+    return { imports, ...parseCommonJs(source) };
+  } catch {
+    // Not JavaScript as the lexer knows it: it still has its default export.
+    return { imports, exports: [], reexports: [] };
+  }
+}

@@ -1,0 +1,39 @@
+import { oneLine, showControls } from "../text/harmless.ts";
+import type { LogRecord } from "./log.ts";
+
+/** What a record's further lines begin with, so that they cannot pass for other records. */
+const LINE_END = "\n    ";
+
+/** One line per record; the further lines of a message are indented. `isRaw` leaves control sequences as they are. */
+export function formatRecord(record: LogRecord, isRaw = false): string {
+  return `${clockAt(Math.floor(record.time / 1000))} ${formatText(record, isRaw)}`;
+}
+
+/** The same without the time. */
+export function formatText({ level, logger, message }: LogRecord, isRaw = false): string {
+  const text = isRaw ? message.replace(/\r\n?|\n/g, LINE_END) : showControls(message, LINE_END);
+  return `${level.charAt(0).toUpperCase()} ${shown(logger)}: ${text}`;
+}
+
+// Most records have the time and the logger of the one before.
+let knownSecond = Number.NaN;
+let knownClock = "";
+let knownLogger = "";
+let shownLogger = "";
+
+function clockAt(second: number): string {
+  if (second === knownSecond) return knownClock;
+  const date = new Date(Math.abs(second) < 8.64e12 ? second * 1000 : 0);
+  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()];
+  knownClock = parts.map((part) => String(part).padStart(2, "0")).join(":");
+  knownSecond = second;
+  return knownClock;
+}
+
+function shown(logger: string): string {
+  if (logger !== knownLogger) {
+    shownLogger = oneLine(logger);
+    knownLogger = logger;
+  }
+  return shownLogger;
+}

@@ -1,0 +1,195 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import { getLogger } from "../logging/log.ts";
+import { checkDescriptors, SPAWN_DESCRIPTORS } from "./system-limits.ts";
+
+/** How long it stays when there is nothing left that it could end: programs connect again and again. */
+const LINGER_MS = 500;
+/** How long its own end may take when there is nothing left to end. */
+const SETTLE_MS = 1000;
+
+/**
+ * What the reaper runs. Reads lines, `3 -4711` (an entry and its number) or `3` (it is forgotten), until the program is gone: then it
+ * removes the files, gives the processes a second to end by themselves, as most do when their input ends, sends SIGTERM, and SIGKILL
+ * after the time that a context may take to end. A process that has got the pid of one that was told of is
+ * known by when it started, a file by its inode. `ps` stands in where there is no /proc. A word, `3 =ab12`, stands for a process that
+ * is being started: it is looked for in the command lines, with a pattern that does not match itself.
+ */
+const SCRIPT = `
+trap "" 1 2 3 15
+m=0
+tag() {
+  case $1 in
+  =*) b=;;
+  /*) set -- $(ls -di -- "$1"); b=$1;;
+  *)
+    b=
+    if [ -r /proc/self/stat ]; then
+      read -r b </proc/\${1#-}/stat || return
+      set -- \${b##*") "}
+      b=\${20}
+    else b=$(ps -o lstart= -p \${1#-})
+    fi
+  esac
+}
+left() {
+  f=1 i=0
+  while [ $i -lt $m ]; do
+    i=$((i+1))
+    eval "e=\\$e$i t=\\$t$i"
+    case $e in ""|[=/]*) continue; esac
+    tag $e
+    [ "$b" ] && [ "$b" != "$t" ] && continue
+    kill -$1 $e && f=0
+  done
+  return $f
+}
+ends() {
+  n=$1
+  while left 0; do
+    [ $((n-=1)) -ge 0 ] || return
+    sleep .1 || sleep 1
+  done
+  exit
+}
+while IFS= read -r e; do
+  i=\${e%% *}
+  case $e in
+  *" "*)
+    e=\${e#* }
+    tag "$e"
+    eval "e$i=\\$e t$i=\\$b"
+    [ $i -le $m ] || m=$i;;
+  *) unset e$i
+  esac
+done
+i=0
+while [ $i -lt $m ]; do
+  i=$((i+1))
+  eval "e=\\$e$i t=\\$t$i"
+  case $e in
+  /*) tag "$e"; [ "$b" = "$t" ] && rm -rf -- "$e";;
+  =*)
+    e=\${e#=}
+    for f in $(grep -l "[\${e%\${e#?}}]\${e#?}" /proc/[0-9]*/cmdline); do
+      f=\${f#/proc/}
+      m=$((m+1))
+      tag -\${f%/*}
+      eval "e$m=-\${f%/*} t$m=\\$b"
+    done
+  esac
+done
+ends 10
+left 15
+ends 25
+left 9`.trim();
+
+const log = getLogger("mitogen.connect");
+
+/**
+ * One small process beside the program that outlives it by a moment, however it ends, and ends and removes what the program
+ * was told to leave nobody. It runs only while there is such a thing. docs/connections.md#what-ends-what
+ */
+class Reaper {
+  /** What it knows, by number minus one; the numbers are used again. */
+  readonly #entries: (string | undefined)[] = [];
+  #process: ChildProcess | undefined;
+  /** The same, or one that has been told to end. */
+  #latest: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #linger: NodeJS.Timeout | undefined;
+
+  /**
+   * `-4711` is a process group, `4711` a process, `/run/x` a file or folder, `=ab12` the process groups whose leaders have this word of
+   * letters and digits in their command lines. Returns what has it forgotten again.
+   */
+  add(entry: string): () => void {
+    // It could not be told; a path with a line end is nothing that anybody uses.
+    if (entry.includes("\n")) return () => undefined;
+    if (this.#process === undefined) this.spawn();
+    clearTimeout(this.#linger);
+    const free = this.#entries.indexOf(undefined);
+    const index = free < 0 ? this.#entries.length : free;
+    this.#entries[index] = entry;
+    this.tell(`${index + 1} ${entry}`);
+    return () => {
+      if (this.#entries[index] !== entry) return;
+      this.#entries[index] = undefined;
+      this.tell(`${index + 1}`);
+      this.linger();
+    };
+  }
+
+  /** Resolves when it has ended, if there is nothing that it is needed for. Never rejects. */
+  async settle(): Promise<void> {
+    if (!this.isIdle) return;
+    clearTimeout(this.#linger);
+    this.stop();
+    // It has nothing to do any more, and ends at once unless somebody has stopped it.
+    const timer = setTimeout(() => this.#latest?.kill("SIGKILL"), SETTLE_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  private get isIdle(): boolean {
+    return this.#entries.every((entry) => entry === undefined);
+  }
+
+  private linger(): void {
+    clearTimeout(this.#linger);
+    if (this.isIdle) this.#linger = setTimeout(() => this.stop(), LINGER_MS).unref();
+  }
+
+  private spawn(): void {
+    const failed = (error: Error): void =>
+      log.warning(`What this program starts may outlive it: sh could not be started: ${error.message}`);
+    try {
+      checkDescriptors(SPAWN_DESCRIPTORS);
+    } catch (error) {
+      failed(error as Error);
+      return;
+    }
+    const child = spawn("sh", ["-c", SCRIPT, "mitogen-reaper"], {
+      // Nobody's terminal, folder or output is held by it.
+      detached: true,
+      cwd: "/",
+      env: { PATH: process.env.PATH },
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    this.#process = child;
+    this.#latest = child;
+    // First of all: where there are no descriptors left this event is all there is, and no stream.
+    this.#exited = new Promise((resolve) => {
+      const onEnd = (): void => {
+        if (this.#process === child) this.#process = undefined; // somebody has ended it: the next start tells another
+        resolve();
+      };
+      child.once("exit", onEnd);
+      child.once("error", (error) => {
+        failed(error);
+        onEnd();
+      });
+    });
+    child.unref();
+    const input = child.stdin as Socket | undefined;
+    // Bun's has none.
+    input?.unref?.();
+    input?.on("error", () => undefined);
+    this.#entries.forEach((entry, index) => {
+      if (entry !== undefined) this.tell(`${index + 1} ${entry}`);
+    });
+  }
+
+  private stop(): void {
+    const child = this.#process;
+    this.#process = undefined;
+    child?.stdin?.end();
+  }
+
+  private tell(line: string): void {
+    this.#process?.stdin?.write(`${line}\n`);
+  }
+}
+
+/** That of this program. */
+export const reaper: Reaper = new Reaper();

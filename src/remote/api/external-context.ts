@@ -1,0 +1,47 @@
+import { MitogenError } from "../../errors.ts";
+import type { Host } from "./api.ts";
+import { ChildRouter } from "./child-router.ts";
+import { detach } from "./detach.ts";
+
+type AnyFunction = (...args: unknown[]) => unknown;
+
+/** What `import "mitogen"` has in a child of where it runs: `econtext()` and the functions that are given it. */
+export function econtextInChild({ router, config, link, nonce }: Host): Record<string, unknown> {
+  const own = ChildRouter.adopt(router, config);
+  let detached: Promise<void> | undefined;
+  const external = {
+    router: own,
+    context: own.myself(),
+    parent: own.contextById(own.parentIds[0] as number),
+    parentIds: own.parentIds,
+    detach: () => {
+      // A second call is no other; one that was refused may be made again.
+      detached ??= detach(own, link, nonce).catch((error) => {
+        detached = undefined;
+        throw error;
+      });
+      return detached;
+    },
+  };
+  const takes =
+    (first: unknown) =>
+    (fn: AnyFunction): AnyFunction => {
+      const wrapped = (...args: unknown[]): unknown => fn(first, ...args);
+      Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+      return wrapped;
+    };
+  return {
+    Router: ChildRouter,
+    connect: onlyInProgram("connect to a listener"),
+    econtext: () => external,
+    listen: onlyInProgram("listen"),
+    takesEcontext: takes(external),
+    takesRouter: takes(own),
+  };
+}
+
+function onlyInProgram(what: string): () => never {
+  return () => {
+    throw new MitogenError(`Cannot ${what} in a context: only the program can`);
+  };
+}

@@ -1,0 +1,55 @@
+import { type ReadResource, readResourceWith, resourceError } from "../../core/resource.ts";
+import type { CoreRouter } from "../../core/router.ts";
+import { Handle } from "../../wire/handles.ts";
+
+/** What is kept of what was read here, in bytes; the oldest goes first. */
+const MAX_KEPT_BYTES = 32 * 1024 * 1024;
+const MASTER = 0;
+
+interface Kept {
+  readonly bytes: Promise<Buffer>;
+  size: number;
+}
+
+/** `resource()` in a child: asks the master, once for every file, and keeps what it answered. Requests at the same time are joined. */
+export function remoteResources(router: CoreRouter): ReadResource {
+  const kept = new Map<string, Kept>();
+  let keptBytes = 0;
+
+  const read = async (id: string, path: string): Promise<Buffer> => {
+    const key = `${id}\0${path}`;
+    const known = kept.get(key);
+    if (known !== undefined) return await known.bytes;
+    const entry = { bytes: ask(router, id, path), size: 0 };
+    kept.set(key, entry);
+    try {
+      const bytes = await entry.bytes;
+      entry.size = bytes.length;
+      keptBytes += bytes.length;
+      evict();
+      return bytes;
+    } catch (error) {
+      kept.delete(key);
+      throw error;
+    }
+  };
+
+  const evict = (): void => {
+    for (const [key, { size }] of kept) {
+      if (keptBytes <= MAX_KEPT_BYTES) return;
+      if (size === 0) continue; // empty, or still on its way
+      kept.delete(key);
+      keptBytes -= size;
+    }
+  };
+
+  return readResourceWith(read);
+}
+
+/** The answer is the bytes, or why there are none: [message, code]. */
+async function ask(router: CoreRouter, id: string, path: string): Promise<Buffer> {
+  const answer = await router.contextById(MASTER).request(Handle.GET_RESOURCE, [id, path]);
+  if (Buffer.isBuffer(answer)) return answer;
+  const [message, code] = answer as [string, string];
+  throw resourceError(message, code);
+}

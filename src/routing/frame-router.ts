@@ -1,0 +1,462 @@
+import type { Link } from "../links/link.ts";
+import { getLogger } from "../logging/log.ts";
+import { encodeValue } from "../wire/cbor/encoder.ts";
+import { isCreditHandle } from "../wire/credit-handles.ts";
+import { bodyLength, Encoding, type Frame, readUint32 } from "../wire/frame.ts";
+import { Handle } from "../wire/handles.ts";
+import { stackOf } from "../wire/values/thrown.ts";
+import { type FrameHandler, type FrameHandlerOptions, HANDLE_RANGE, HandlerTable } from "./handler-table.ts";
+
+const log = getLogger("mitogen.router", true);
+
+/** Default for `maxMessageBytes`, the largest body that crosses a link. */
+export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
+
+/** With so much waiting for a neighbour, nothing more is taken for it of others whom nobody can stop: docs/protocol.md#pressure. */
+export const MAX_BACKLOG_BYTES: number = DEFAULT_MAX_MESSAGE_BYTES;
+/** What a frame takes in a queue beside its body. */
+const FRAME_COST = 256;
+
+/** A neighbour and the link that leads to it. */
+export interface Peer {
+  readonly contextId: number;
+  readonly link: Link;
+  /** `outer` is the broker thread of this process, as its main thread sees it: the way to all others, and this context too. */
+  readonly kind: "parent" | "child" | "inner" | "outer";
+  /** Stamped on all that arrives from it: whoever may open this link speaks with that authority. */
+  readonly authId?: number;
+  /** Bytes sent to it, answers and what others sent, since its link was last not backed up. */
+  backlog: number;
+  /** Its link has been backed up for so long that those who send to it are stopped no more, but refused. */
+  isStuck?: boolean;
+  /** Those with a route over this link: what its end costs. */
+  readonly contexts: Set<number>;
+}
+
+/**
+ * Moves frames between links and local handlers, and refuses what may not pass. It knows nothing of
+ * values, functions or processes: the broker thread of a child runs it as it is, {@link CoreRouter} adds
+ * the rest. Rules: docs/protocol.md#routing.
+ */
+export class FrameRouter {
+  /** @internal */
+  readonly contextId: number;
+  /** Nearest first, ending with the master, 0; empty in the master. @internal */
+  readonly parentIds: readonly number[];
+  /** @internal */
+  readonly maxMessageBytes: number;
+  /** @internal */
+  readonly unidirectional: boolean;
+  /** Called, in this order, when contexts become unreachable, after their waiting handlers were told. @internal */
+  readonly lossListeners: ((contextIds: readonly number[], reason: string) => void)[] = [];
+  /** Called when the link to the parent has ended. @internal */
+  onParentLost: ((reason: string) => void) | undefined;
+  /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. @internal */
+  onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
+  /** Called for what adds to the backlog of `out`; `from` as in {@link routeFrame}. @internal */
+  onBackedUp: ((out: Peer, from: Peer | undefined) => void) | undefined;
+  /** Called when the link of a neighbour is not backed up, or has ended. @internal */
+  onDrained: ((peer: Peer) => void) | undefined;
+
+  /** Whether one context is above another, as far as it is known here: the master knows the whole tree. @internal */
+  isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
+
+  /** @internal */
+  readonly handlers: HandlerTable;
+  readonly #routes: Map<number, Peer> = new Map();
+  #parent: Peer | undefined;
+  /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
+  #inner: Peer | undefined;
+  readonly #firstHandle: number;
+  /** By where the range begins. */
+  readonly #nextHandles: Map<number, number> = new Map();
+  #endReason: string | undefined;
+
+  /** @internal */
+  constructor(options: {
+    contextId: number;
+    parentIds?: readonly number[];
+    maxMessageBytes?: number | undefined;
+    unidirectional?: boolean | undefined;
+    /** Where handles that nobody chose begin: the two threads of a child share an id, and must not share a handle. */
+    firstHandle?: number | undefined;
+  }) {
+    this.#firstHandle = options.firstHandle ?? Handle.FIRST_REPLY;
+    this.handlers = new HandlerTable(this.#firstHandle);
+    this.contextId = options.contextId;
+    this.parentIds = options.parentIds ?? [];
+    this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
+    this.unidirectional = options.unidirectional ?? false;
+  }
+
+  /** The contexts that have a route. @internal */
+  get routedIds(): ReadonlyMap<number, unknown> {
+    return this.#routes;
+  }
+
+  /** Registers `onFrame` and returns its handle; `options` becomes the handler. Throws a RangeError when the handle is taken. @internal */
+  listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
+    const { handle } = options;
+    const earlier = this.handlers.get(handle as number);
+    if (earlier !== undefined) {
+      if (options.overwrite !== true) {
+        throw new RangeError(`Cannot add handler: handle ${handle} is taken; pass overwrite to replace it`);
+      }
+      this.endHandler(earlier, `Another handler took handle ${handle} over`);
+    }
+    // A copy with more members would be a dictionary, ten times as large.
+    return this.expect(Object.assign(options, { onFrame }), handle);
+  }
+
+  /** The same for an object that is a handler already, at a free handle unless it is given one. @internal */
+  expect(handler: FrameHandler, handle: number = this.freeHandle(this.#firstHandle)): number {
+    this.handlers.add(handler, handle);
+    if (this.#endReason !== undefined) this.endHandler(handler, this.#endReason);
+    return handle;
+  }
+
+  /** Forgets a handler; a message to its handle is answered dead from now on. @internal */
+  unlisten(handle: number): void {
+    const handler = this.handlers.get(handle);
+    const respondentId = handler && this.handlers.remove(handler);
+    // That of a context with a route is kept for the next request.
+    if (respondentId !== undefined && !this.#routes.has(respondentId)) this.handlers.forget(respondentId);
+  }
+
+  /** @internal */
+  hasHandler(handle: number): boolean {
+    return this.handlers.get(handle) !== undefined;
+  }
+
+  /** Makes `link` the way to a neighbour and starts delivery from it. @internal */
+  attach(link: Link, contextId: number, kind: Peer["kind"], stamp: Pick<Peer, "authId"> = {}): Peer {
+    const peer: Peer = { contextId, link, kind, backlog: 0, contexts: new Set(), ...stamp };
+    if (kind === "parent" || kind === "outer") this.#parent = peer;
+    else if (kind === "inner") this.#inner = peer;
+    else this.setRoute(contextId, peer);
+    link.open({
+      onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
+      // Between its children a master has to look at everything.
+      onBytes:
+        this.parentIds.length > 0 && stamp.authId === undefined && !this.unidirectional
+          ? (bytes, start, end) => this.passBytes(bytes, start, end, peer)
+          : undefined,
+      onClosed: (reason) => this.detach(peer, reason),
+      onDrained: () => this.noteDrained(peer),
+    });
+    return peer;
+  }
+
+  /** Makes `contextId` reachable through a neighbour. False when there is another way already, which stays. @internal */
+  addRoute(contextId: number, peer: Peer): boolean {
+    const known = this.#routes.get(contextId);
+    if (known !== undefined || contextId === this.contextId) return known === peer;
+    this.setRoute(contextId, peer);
+    return true;
+  }
+
+  private setRoute(contextId: number, peer: Peer): void {
+    this.#routes.set(contextId, peer);
+    peer.contexts.add(contextId);
+  }
+
+  /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. @internal */
+  delRoutes(contextIds: readonly number[], reason: string): void {
+    for (const contextId of contextIds) {
+      this.#routes.get(contextId)?.contexts.delete(contextId);
+      this.#routes.delete(contextId);
+    }
+    this.endRespondents(contextIds, reason);
+    this.tellLost(contextIds, reason);
+  }
+
+  /** @internal */
+  protected tellLost(contextIds: readonly number[], reason: string): void {
+    for (const tell of this.lossListeners) tell(contextIds, reason);
+  }
+
+  /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. @internal */
+  peerOf(contextId: number): Peer | undefined {
+    return contextId !== this.contextId ? this.#routes.get(contextId) : this.#inner;
+  }
+
+  /** True for the context at the other end of one of this router's own links to children. @internal */
+  isImmediateChild(contextId: number): boolean {
+    return this.#routes.get(contextId)?.contextId === contextId;
+  }
+
+  /** True for this context and those above it. @internal */
+  hasAuthority(authId: number): boolean {
+    return authId === this.contextId || this.parentIds.includes(authId);
+  }
+
+  /**
+   * Takes a frame to its handler or one hop closer. Never throws and never loses a request: what cannot be
+   * delivered is answered by a dead message. `from` is the peer it arrived by, absent for this context's own.
+   * @internal
+   */
+  routeFrame(frame: Frame, from?: Peer): void {
+    // A peer with this context's own id is the other thread of this process: its words are ours.
+    if (from !== undefined && from.contextId !== this.contextId && !this.isPlausible(frame, from)) return;
+    if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
+      this.refuseFrame(
+        frame,
+        `Cannot send message of ${bodyLength(frame)} bytes to context ${frame.dstId}: exceeds maxMessageBytes ${this.maxMessageBytes}`,
+      );
+      return;
+    }
+    if (frame.dstId === this.contextId) {
+      this.deliverFrame(frame, from);
+      return;
+    }
+    let out = this.#routes.get(frame.dstId);
+    // From the parent and not for us: it is mistaken about who is here. Back up it would bounce for ever.
+    if (out === undefined && from?.kind !== "parent") out = this.#parent;
+    if (out === undefined) {
+      this.answerDead(
+        frame,
+        `Cannot route message to context ${frame.dstId}: no route from context ${this.contextId}`,
+      );
+      return;
+    }
+    if (this.unidirectional && !this.hasAuthority(frame.authId) && !this.hasAuthority(frame.dstId)) {
+      const reason = `Cannot route message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`;
+      log.debug(reason);
+      // In the name of the one it was for: a sender elsewhere in the tree believes nobody else about it.
+      this.answerDead(frame, reason, frame.dstId);
+      return;
+    }
+    if (from !== undefined) this.onForwarded?.(frame, from);
+    this.forwardFrame(frame, out, from);
+  }
+
+  /**
+   * The short cut of {@link routeFrame} for a call or an answer that only passes: from the parent to a context below or to the main thread,
+   * or from below to a context above. False for whatever somebody here has to look at.
+   */
+  private passBytes(bytes: Buffer, start: number, end: number, from: Peer): boolean {
+    const dstId = readUint32(bytes, start + 2);
+    const handle = readUint32(bytes, start + 14);
+    let out: Peer | undefined;
+    if (from.kind !== "parent") out = this.parentIds.includes(dstId) ? this.#parent : undefined;
+    else if (dstId !== this.contextId) out = this.#routes.get(dstId);
+    else if (!this.hasHandler(handle)) out = this.#inner;
+    return (
+      out?.backlog === 0 &&
+      // A part means something to one link only; its second byte says so.
+      bytes[start + 1] !== (Encoding.PART & 0xff) &&
+      // Modules and routes are everybody's business, and so are ids: src/routing/id-grants.ts.
+      (handle > Handle.LAST_RESERVED || handle === Handle.CALL_FUNCTION) &&
+      readUint32(bytes, start + 18) !== Handle.ALLOCATE_ID &&
+      // As in isPlausible.
+      this.isReachedBy(readUint32(bytes, start + 6), from) &&
+      this.isReachedBy(readUint32(bytes, start + 10), from) &&
+      out.link.sendBytes?.(bytes, start, end) === true
+    );
+  }
+
+  private forwardFrame(frame: Frame, out: Peer, from: Peer | undefined): void {
+    if (out.backlog > MAX_BACKLOG_BYTES && this.mustRefuse(frame, out, from)) return;
+    if (out.link.send(frame)) return;
+    // What those above ask of a context is theirs to bound.
+    if (frame.handle <= Handle.LAST_RESERVED && this.hasAuthority(frame.authId)) return;
+    out.backlog += bodyLength(frame) + FRAME_COST;
+    this.onBackedUp?.(out, from);
+  }
+
+  private noteDrained(peer: Peer): void {
+    peer.backlog = 0;
+    this.onDrained?.(peer);
+  }
+
+  /**
+   * A neighbour that does not read must not fill this process's memory with what comes for it from elsewhere. A child that sends it is
+   * stopped, at first; the parent never is, for it brings everybody's messages. Whoever waits is told.
+   */
+  private mustRefuse(frame: Frame, out: Peer, from: Peer | undefined): boolean {
+    if (from === undefined || (from.kind !== "parent" && out.isStuck !== true)) return false;
+    if ((out.link.queuedBytes ?? 0) < MAX_BACKLOG_BYTES) return false;
+    const { handle, replyTo } = frame;
+    // Credit bounds what those above send, and a main thread has asked for it.
+    const isBounded = handle <= Handle.LAST_RESERVED || isCreditHandle(replyTo) || out.kind === "inner";
+    if (this.hasAuthority(frame.authId) && (isBounded || isDead(frame))) return false;
+    // Dead messages are small; what still floods is dropped.
+    if (out.backlog > 2 * MAX_BACKLOG_BYTES) return true;
+    if (isDead(frame)) return false;
+    const reason = `Cannot send message to context ${frame.dstId}: ${out.link.name} does not read what was sent before`;
+    // In the name of the one it was for, as above.
+    this.refuseFrame(frame, reason, frame.dstId);
+    return true;
+  }
+
+  /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. @internal */
+  answerDead(frame: Frame, reason: string, srcId?: number): void {
+    if (frame.replyTo === 0 || isDead(frame)) {
+      log.debug(`Dropped message: ${reason}`);
+      return;
+    }
+    this.routeFrame(this.deadFrame(frame.srcId, frame.replyTo, reason, srcId));
+  }
+
+  /** A dead message from this context: whoever waits at `handle` stops waiting. @internal */
+  deadFrame(dstId: number, handle: number, reason: string, srcId?: number): Frame {
+    return this.frame(dstId, handle, encodeValue(reason), Handle.IS_DEAD, srcId);
+  }
+
+  /** Of a frame with this context's authority, from it unless another source is given: `body` is an encoded value, or empty. @internal */
+  frame(
+    dstId: number,
+    handle: number,
+    body: readonly Uint8Array[],
+    replyTo: number = 0,
+    srcId: number = this.contextId,
+  ): Frame {
+    const encoding = body.length > 0 ? Encoding.CBOR : Encoding.RAW;
+    return { encoding, dstId, srcId, authId: this.contextId, handle, replyTo, body };
+  }
+
+  /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. @internal */
+  endHandlers(reason: string): void {
+    this.#endReason = reason;
+    for (const handler of this.handlers.all()) this.endHandler(handler, reason);
+  }
+
+  /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. @internal */
+  detach(peer: Peer, reason: string): void {
+    this.noteDrained(peer);
+    if (peer === this.#parent) {
+      this.#parent = undefined;
+      this.onParentLost?.(reason);
+      return;
+    }
+    this.delRoutes([...peer.contexts], reason);
+  }
+
+  /** Wakes the handlers that only these contexts could have answered. @internal */
+  endRespondents(contextIds: Iterable<number>, reason: string): void {
+    for (const contextId of contextIds) {
+      // Not those that they make when they are told.
+      for (const handler of this.handlers.waitingFor(contextId)) this.endHandler(handler, reason);
+      if (this.handlers.countFor(contextId) === 0) this.handlers.forget(contextId);
+    }
+  }
+
+  private endHandler(handler: FrameHandler, reason: string): void {
+    const handle = handler.handle as number;
+    // An earlier one may have ended it.
+    if (this.handlers.get(handle) !== handler) return;
+    this.unlisten(handle);
+    if (handler.isService !== true)
+      this.invokeHandler(handler, this.deadFrame(this.contextId, handle, reason));
+  }
+
+  /**
+   * Source verification: a child may only speak for itself and for what is behind it. Without this check a
+   * compromised child could send with its parent's authority, or answer another context's calls.
+   */
+  private isPlausible(frame: Frame, from: Peer): boolean {
+    const field =
+      from.authId === undefined && !this.isReachedBy(frame.authId, from)
+        ? "authId"
+        : !this.isReachedBy(frame.srcId, from)
+          ? "srcId"
+          : undefined;
+    if (field === undefined) return true;
+    log.error(
+      `Dropped message from ${from.link.name}: bad ${field} ${frame[field]}, not reachable over that link (to ${frame.dstId}:${frame.handle})`,
+    );
+    return false;
+  }
+
+  private isReachedBy(id: number, from: Peer): boolean {
+    return id !== this.contextId && (this.#routes.get(id) ?? this.#parent) === from;
+  }
+
+  private deliverFrame(frame: Frame, from: Peer | undefined): void {
+    const handler = this.handlers.get(frame.handle);
+    if (handler === undefined) {
+      if (this.#inner !== undefined && from !== this.#inner) this.forwardFrame(frame, this.#inner, from);
+      else if (this.#parent?.kind === "outer" && from === undefined) this.#parent.link.send(frame);
+      else {
+        this.answerDead(
+          frame,
+          `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: no such handle`,
+        );
+      }
+      return;
+    }
+    if (handler.isService === true && isDead(frame)) return;
+    // A local dead message concerns the handler whoever it expected to hear from.
+    const isOwn = frame.srcId === this.contextId;
+    let isVerdict = isOwn && isDead(frame);
+    if (handler.respondentId !== undefined && handler.respondentId !== frame.srcId && !isOwn) {
+      const reason = `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: reply from unexpected context ${frame.srcId}`;
+      // A dead answer from a hop on the way is the answer: that hop knows the respondent cannot be reached.
+      isVerdict = isDead(frame) && this.isOnTheWay(handler.respondentId, frame.srcId);
+      if (!isVerdict) {
+        log.error(reason);
+        this.answerDead(frame, reason);
+        return;
+      }
+    }
+    if (handler.policy !== undefined && !isVerdict && !isAllowed(handler, frame)) {
+      log.debug(`Refused message from context ${frame.srcId} to handle ${frame.handle}: policy`);
+      this.answerDead(
+        frame,
+        `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: refused by policy`,
+      );
+      return;
+    }
+    if (handler.isPersistent === false) this.unlisten(frame.handle);
+    this.invokeHandler(handler, frame);
+  }
+
+  /** Whether messages to `contextId` pass `hopId`. A cousin behind the same neighbour must not end calls that are not its own. */
+  private isOnTheWay(contextId: number, hopId: number): boolean {
+    const peer = this.#routes.get(contextId);
+    const isNext = peer === undefined ? this.hasAuthority(hopId) : hopId === peer.contextId;
+    return isNext || this.isAbove?.(hopId, contextId) === true;
+  }
+
+  private invokeHandler(handler: FrameHandler, frame: Frame): void {
+    try {
+      const result: unknown = handler.onFrame(frame);
+      // Unhandled it would end the process.
+      if (result instanceof Promise) result.catch((error) => handlerFailed(frame, error));
+    } catch (error) {
+      handlerFailed(frame, error);
+    }
+  }
+
+  /** A request's sender is told; an answer that may not pass must still wake whoever waits for it. */
+  private refuseFrame(frame: Frame, reason: string, srcId?: number): void {
+    if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
+    else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
+  }
+
+  /** The next handle that nobody has, of those that begin with `first`. @internal */
+  protected freeHandle(first: number): number {
+    for (;;) {
+      const handle = this.#nextHandles.get(first) ?? first;
+      this.#nextHandles.set(first, handle >= first + HANDLE_RANGE ? first : handle + 1);
+      if (!this.hasHandler(handle)) return handle;
+    }
+  }
+}
+
+function handlerFailed({ handle }: Frame, error: unknown): void {
+  log.error(`Handler for ${handle} failed: ${stackOf(error)}`);
+}
+
+function isDead(frame: Frame): boolean {
+  return frame.replyTo === Handle.IS_DEAD;
+}
+
+function isAllowed(handler: FrameHandler, frame: Frame): boolean {
+  try {
+    return handler.policy?.(frame) === true;
+  } catch {
+    // A policy that cannot decide does not allow.
+    return false;
+  }
+}

@@ -1,0 +1,77 @@
+import { getLogger } from "../logging/log.ts";
+import type { FrameRouter, Peer } from "./frame-router.ts";
+
+/** So much of others may be added to the backlog of a neighbour before those who send it are stopped. */
+const MAX_FORWARDED_BYTES = 8 * 1024 * 1024;
+/** So much may be unread of what a child has asked for, or has sent to itself, before nothing more is heard of it. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+/** How long a child may be stopped because another one does not read. */
+const MAX_HOLD_MS = 30_000;
+
+const log = getLogger("mitogen.router", true);
+
+/**
+ * Stops the reading of children that fill a link faster than it drains: their own, by what they ask for and do not read, or the
+ * link of somebody else. docs/protocol.md#pressure
+ *
+ * Nobody waits in a circle. The parent is never stopped, for it carries everybody's messages, and an honest child goes on reading
+ * whatever becomes of what it writes: so links down the tree drain, and those up the tree when those higher up do.
+ */
+export class Pressure {
+  readonly #holdMs: number;
+  /** Who is stopped, by whose link they have filled. */
+  readonly #held: Map<Peer, Set<Peer>> = new Map();
+  readonly #timers: Map<Peer, NodeJS.Timeout> = new Map();
+
+  constructor(router: FrameRouter, holdMs: number = MAX_HOLD_MS) {
+    this.#holdMs = holdMs;
+    router.onBackedUp = (out, from) => this.note(out, from?.kind === "child" ? from : out);
+    router.onDrained = (peer) => this.letAllGo(peer);
+  }
+
+  private note(out: Peer, filler: Peer): void {
+    // Others than children are not stopped; what they send is bounded where it comes from, or refused.
+    if (filler.kind !== "child" || filler.link.pause === undefined) return;
+    const isOther = filler !== out;
+    if (out.backlog < (isOther ? MAX_FORWARDED_BYTES : MAX_ANSWER_BYTES)) return;
+    if (isOther && out.isStuck === true) return;
+    const held = this.#held.get(out) ?? new Set();
+    if (held.has(filler)) return;
+    if (!this.isHeld(filler)) filler.link.pause();
+    this.#held.set(out, held.add(filler));
+    log.debug(`${filler.link.name} is not read until ${out.link.name} has read more`);
+    // Those above read in the end.
+    if (isOther && out.kind !== "parent" && !this.#timers.has(out)) {
+      this.#timers.set(out, setTimeout(() => this.giveUp(out), this.#holdMs).unref());
+    }
+  }
+
+  /** One that does not read must not silence the others. */
+  private giveUp(out: Peer): void {
+    log.warning(
+      `${out.link.name} reads too slowly: ${out.link.queuedBytes} bytes have waited for ${this.#holdMs} ms; what more others send there may be refused`,
+    );
+    out.isStuck = true;
+    for (const filler of this.#held.get(out) ?? []) if (filler !== out) this.letGo(filler, out);
+  }
+
+  private letAllGo(out: Peer): void {
+    const held = this.#held.get(out);
+    if (held === undefined) return;
+    clearTimeout(this.#timers.get(out));
+    this.#timers.delete(out);
+    out.isStuck = false;
+    for (const filler of held) this.letGo(filler, out);
+    this.#held.delete(out);
+  }
+
+  private letGo(filler: Peer, out: Peer): void {
+    this.#held.get(out)?.delete(filler);
+    if (!this.isHeld(filler)) filler.link.resume?.();
+  }
+
+  private isHeld(filler: Peer): boolean {
+    for (const held of this.#held.values()) if (held.has(filler)) return true;
+    return false;
+  }
+}

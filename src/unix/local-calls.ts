@@ -1,0 +1,43 @@
+import { fileURLToPath } from "node:url";
+import { callsInChild } from "../calls/target/call-features.ts";
+import { Dispatcher, type FunctionLoader } from "../calls/target/dispatcher.ts";
+import type { CoreRouter, FunctionName } from "../core/router.ts";
+import { API, isBuiltin } from "../loader/builtins.ts";
+import { findFunction } from "../loader/evaluate/importer.ts";
+import { ownRequire } from "../loader/own-require.ts";
+
+type Target = ReturnType<typeof findFunction>;
+
+/**
+ * Runs functions of this program for those who have its own authority: programs that have connected to a listener. They name modules by
+ * file, of this machine, and could run them themselves.
+ */
+export function acceptCalls(router: CoreRouter): void {
+  const loader = new LocalFunctions();
+  loader.library = callsInChild(router, new Dispatcher(router, loader), loader, ownRequire());
+}
+
+/** Functions of this program itself. */
+class LocalFunctions implements FunctionLoader {
+  /** What callers' chains, streams and imports call. */
+  library: Record<string, unknown> = {};
+
+  lookUp(name: FunctionName): Target | undefined {
+    const { module } = name;
+    if (module === "global") return findFunction(globalThis, name);
+    if (module === API) return findFunction(this.library, name);
+    return isBuiltin(module) ? findFunction(ownRequire()(module), name) : undefined;
+  }
+
+  async load(name: FunctionName): Promise<Target> {
+    return this.lookUp(name) ?? findFunction((await this.evaluate(name.module)).value, name);
+  }
+
+  async evaluate(id: string): Promise<{ value: unknown }> {
+    if (!id.startsWith("file:")) throw new TypeError(`Cannot call a function of ${id}: it is no file`);
+    const namespace: unknown = await import(id);
+    // The path to a function of CommonJS starts at `module.exports`.
+    const loaded = ownRequire().cache[fileURLToPath(id)];
+    return { value: loaded === undefined ? namespace : loaded.exports };
+  }
+}

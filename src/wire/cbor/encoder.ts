@@ -1,0 +1,306 @@
+/** Values → CBOR, as docs/encoding.md says. Refuses, with the path, whatever would not arrive as it is. */
+import { Blob } from "../values/blob.ts";
+import { hide, isCallError, recordOfError } from "../values/error-value.ts";
+import { formatPath, type Path } from "../values/path.ts";
+import { MAX_CONTEXT_NAME, type WireReference, wireForm } from "../values/references.ts";
+import { Secret } from "../values/secret.ts";
+import { isError, messageOf } from "../values/thrown.ts";
+import { bytesOf, typedArrayBy } from "../values/typed-array.ts";
+import { CborWriter, Refusal } from "./cbor-writer.ts";
+import { DEFAULT_LIMITS, type Limits, MAX_URL } from "./limits.ts";
+import { Tag } from "./tags.ts";
+
+export interface EncodeOptions {
+  /** Names the value at `path` in errors, after "Cannot send"; `value.users[3]` unless told otherwise. */
+  readonly what?: (path: Path) => string;
+  readonly limits?: Limits;
+  /** The router that the message is for: the ids of another one mean other contexts there. */
+  readonly router?: object | undefined;
+  /** A list that is encoded already but for its last item, which is the value. Only with `what`: the first of its path means nothing. */
+  readonly head?: Buffer | undefined;
+}
+
+/** Gives the plain data that stands for an object, or a function, which is no data itself. Throws a Refusal where there is none. */
+export type PlainForm = (value: unknown, refusal: typeof Refusal) => unknown;
+
+const MAX_ERROR_DEPTH = 16;
+
+let plainForm: PlainForm = (_, refusal) => {
+  throw new refusal("it is not serialisable");
+};
+
+/** To know them takes more than a child needs for its first call: src/wire/values/plain-form.ts comes with the features. */
+export function setPlainForm(form: PlainForm): void {
+  plainForm = form;
+}
+
+// Taken while in use: a getter may encode something itself.
+let spare: Encoder | undefined;
+
+/**
+ * The chunks of one CBOR item. Bytes are copied, so the value may change as soon as this returns.
+ * Throws TypeError for what cannot travel and RangeError for what is over a limit; both name the path.
+ */
+export function encodeValue(value: unknown, options: EncodeOptions = {}): Uint8Array[] {
+  const encoder = spare || new Encoder();
+  spare = undefined;
+  try {
+    const chunks = encoder.encode(value, options);
+    // One that has failed is given up, with all it holds.
+    spare = encoder;
+    return chunks;
+  } catch (error) {
+    throw explain(error, (options.what || formatPath)(encoder.where()));
+  }
+}
+
+class Encoder extends CborWriter {
+  private router: object | undefined;
+  private depth = 0;
+  private errorDepth = 0;
+  /** The containers being encoded, and where in each of them: valid below `depth`. */
+  private readonly ancestors: unknown[] = [];
+  private readonly path: (string | number)[] = [];
+
+  encode(value: unknown, { limits = DEFAULT_LIMITS, router, head }: EncodeOptions): Buffer[] {
+    this.limits = limits;
+    this.router = router;
+    if (head) {
+      // It has more bytes than items.
+      this.enterContainer(head, head.length);
+      this.writeRaw(head, head.length);
+    }
+    this.value(value);
+    this.depth = 0;
+    // Nothing of the value stays.
+    this.ancestors.fill(0);
+    return this.finishItem();
+  }
+
+  where(): Path {
+    return this.path.slice(0, this.depth);
+  }
+
+  value(value: unknown): void {
+    switch (typeof value) {
+      case "string":
+        this.writeText(value);
+        break;
+      case "number":
+        this.writeNumber(value);
+        break;
+      case "boolean":
+        this.writeHead(0xe0, value ? 21 : 20);
+        break;
+      case "undefined":
+        this.writeHead(0xe0, 23);
+        break;
+      case "bigint":
+        this.writeBigint(value);
+        break;
+      case "object":
+        if (value === null) this.writeHead(0xe0, 22);
+        else this.writeObject(value);
+        break;
+      default:
+        this.value(plainForm(value, Refusal));
+    }
+  }
+
+  private writeObject(object: object): void {
+    const prototype = Object.getPrototypeOf(object);
+    if (prototype === Object.prototype || prototype === null)
+      this.writePlain(object as Record<string, unknown>);
+    else if (prototype === Array.prototype && Array.isArray(object)) this.writeList(object, object);
+    else this.writeSpecial(object);
+  }
+
+  private writePlain(object: Record<string, unknown>): void {
+    const keys = Object.keys(object);
+    for (const symbol of Object.getOwnPropertySymbols(object)) {
+      if (Object.prototype.propertyIsEnumerable.call(object, symbol)) {
+        throw new Refusal(`the key ${String(symbol)} is not serialisable; use a string`);
+      }
+    }
+    this.enterContainer(object, keys.length * 2);
+    this.writeHead(0xa0, keys.length);
+    const at = this.depth - 1;
+    for (const key of keys) {
+      this.path[at] = key;
+      if (key === "__proto__") throw new Refusal("a key of this name is not allowed");
+      this.writeText(key);
+      this.value(object[key]);
+    }
+    this.depth--;
+  }
+
+  private writeList(list: ArrayLike<unknown>, container: object): void {
+    const length = list.length >>> 0;
+    this.enterContainer(container, length);
+    this.writeHead(0x80, length);
+    const at = this.depth - 1;
+    for (let i = 0; i < length; i++) {
+      this.path[at] = i;
+      this.value(list[i]);
+    }
+    this.depth--;
+  }
+
+  private writeMap(map: Map<unknown, unknown>): void {
+    // A copy: a getter may change the map after its size was written.
+    const entries = Array.from(map);
+    this.writeTag(Tag.map);
+    this.enterContainer(map, entries.length * 2);
+    this.writeHead(0xa0, entries.length);
+    let i = 0;
+    for (const [key, value] of entries) {
+      this.path[this.depth - 1] = typeof key === "string" ? key : i;
+      i++;
+      this.value(key);
+      this.value(value);
+    }
+    this.depth--;
+  }
+
+  /** Everything but plain objects and arrays of this realm. Errors come before what asks a hostile one for properties. */
+  private writeSpecial(object: object): void {
+    if (Buffer.isBuffer(object)) this.writeBytes(object);
+    else if (object instanceof Blob) this.writeBytes(bytesOf(object), Tag.blob);
+    else if (object instanceof Secret) {
+      this.writeTag(Tag.secret);
+      this.writeText(object.reveal());
+    } else if (isError(object)) this.writeError(object);
+    else {
+      const form = (object as { [wireForm]?: unknown })[wireForm];
+      if (typeof form === "function") this.writeReference(form.call(object));
+      else this.writeBuiltin(object, brandOf(object));
+    }
+  }
+
+  /** By brand and not by prototype, so that values of other realms (vm contexts, jest) pass. */
+  private writeBuiltin(object: object, brand: string): void {
+    const row = typedArrayBy(brand.replace(" 3", ""));
+    if (row) this.writeBytes(bytesOf(object as ArrayBufferView), row[0]);
+    else if (brand === "Object 1") this.writePlain(object as Record<string, unknown>);
+    else if (brand === "Array 2") this.writeList(object as unknown[], object);
+    else if (brand === "Map 2") this.writeMap(object as Map<unknown, unknown>);
+    else if (brand === "Set 2") {
+      this.writeTag(Tag.set);
+      this.writeList(Array.from(object as Set<unknown>), object);
+    } else if (brand === "Date 2") {
+      this.writeTag(Tag.date);
+      this.writeNumber((object as Date).getTime() / 1000);
+    } else if (brand === "URL 2" && (object as URL).href.length <= MAX_URL) {
+      this.writeTag(Tag.url);
+      this.writeText((object as URL).href);
+    } else this.value(plainForm(object, Refusal));
+  }
+
+  /** Whatever of an error does not travel is left out: a report with holes beats none. */
+  private writeError(error: Error): void {
+    if (this.errorDepth === MAX_ERROR_DEPTH) throw new Refusal("too many errors inside errors", RangeError);
+    const [name, message, stack, properties, errors, causes] = recordOfError(error);
+    this.writeTag(isCallError(error) ? Tag.callError : Tag.error);
+    // Paid in advance, so that whatever the rest may cost, the record can be completed.
+    this.enterContainer(error, 6 + causes.length);
+    this.enterContainer(causes, 0);
+    this.errorDepth++;
+    this.writeHead(0x80, 6);
+    this.writeText(name);
+    this.writeText(message);
+    this.value(stack);
+
+    // How many survive is known afterwards; a flush in between leaves the count at its place, in the next chunk.
+    this.writeHead(0xa0, 0);
+    const chunk = this.chunks.length;
+    const place = this.used - 1;
+    let count = 0;
+    for (const [key, value] of properties) {
+      if (this.tryTo(() => this.writeProperty(key, value))) count++;
+    }
+    (this.chunks[chunk] || this.scratch)[place] = 0xa0 + count;
+    if (errors === null || !this.tryTo(() => this.writeMembers(errors))) this.value(null);
+    if (causes.length === 0 || !this.tryTo(() => this.writeCause(causes[0]))) this.writeHead(0x80, 0);
+    this.depth -= 2;
+    this.errorDepth--;
+  }
+
+  private writeProperty(key: string, value: unknown): void {
+    this.chargeItems(2);
+    this.writeText(key);
+    this.value(value);
+  }
+
+  private writeMembers(errors: readonly unknown[]): void {
+    const length = errors.length >>> 0;
+    this.chargeItems(length);
+    this.writeHead(0x80, length);
+    for (let i = 0; i < length; i++) this.tryTo(() => this.value(errors[i])) || this.value(undefined);
+  }
+
+  private writeCause(cause: unknown): void {
+    this.writeHead(0x80, 1);
+    this.value(cause);
+  }
+
+  /**
+   * Does all that `encode` does or nothing of it. Only the items stay counted: otherwise errors that refer to
+   * errors several times would be tried again and again, without end in practice.
+   */
+  private tryTo(encode: () => void): boolean {
+    const { used, flushed, depth, errorDepth } = this;
+    const chunk = this.chunks.length;
+    try {
+      encode();
+      return true;
+    } catch {
+      const { chunks } = this;
+      // What scratch held went into the first chunk since.
+      if (chunks.length > chunk) chunks[chunk]!.copy(this.scratch, 0, 0, used);
+      chunks.length = chunk;
+      Object.assign(this, { used, flushed, depth, errorDepth });
+      return false;
+    }
+  }
+
+  private writeReference(form: WireReference): void {
+    if (this.router !== undefined && form.router !== undefined && form.router !== this.router) {
+      throw new Refusal(`a ${form.kind} of another Router means nothing here; use one of this Router`);
+    }
+    this.writeTag(form.kind === "context" ? Tag.context : Tag.sender);
+    this.writeHead(0x80, 2);
+    this.writeHead(0, form.contextId);
+    if (form.kind === "sender") this.writeHead(0, form.handle);
+    else if (form.name.length < MAX_CONTEXT_NAME) this.writeText(form.name);
+    else throw new Refusal("the name of the context is too long", RangeError);
+  }
+
+  private enterContainer(container: object, items: number): void {
+    const { ancestors, depth } = this;
+    for (let i = 0; i < depth; i++) {
+      if (ancestors[i] === container) throw new Refusal("a cycle is not serialisable; it is inside itself");
+    }
+    const max = this.limits.maxDepth;
+    if (depth === max) throw new Refusal(`it is nested deeper than ${max} levels`, RangeError);
+    this.chargeItems(items);
+    ancestors[depth] = container;
+    this.depth = depth + 1;
+  }
+}
+
+function explain(error: unknown, what: string): Error {
+  if (error instanceof Refusal) return new error.type(`Cannot send ${what}: ${error.reason}`);
+  // A getter or a proxy threw.
+  const wrapper = new TypeError(`Cannot send ${what}: reading it failed: ${messageOf(error)}`);
+  hide(wrapper, "cause", error);
+  return wrapper;
+}
+
+/** "Map 2": the builtin's name and the length of the prototype chain, which is longer for a class that extends it. */
+function brandOf(object: object): string {
+  let rank = 0;
+  // Capped: the chain of a proxy may be endless.
+  for (let at = Object.getPrototypeOf(object); at !== null && rank < 9; at = Object.getPrototypeOf(at))
+    rank++;
+  return `${Object.prototype.toString.call(object).slice(8, -1)} ${rank}`;
+}

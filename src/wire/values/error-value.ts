@@ -1,0 +1,128 @@
+/** Errors ⇄ records, in one place, both ways. What is thrown is read as src/wire/values/thrown.ts does. */
+import { CallError } from "../../errors.ts";
+import { attempt, isError, messageOf, read } from "./thrown.ts";
+
+const MAX_MESSAGE = 16 * 1024;
+const MAX_STACK = 64 * 1024;
+/** Their count fits the head's first byte, so that the encoder can fill it in afterwards. */
+const MAX_PROPERTIES = 23;
+
+/** Never copied on either side: they have a field of their own, or would change how the error behaves. */
+export const RESERVED: RegExp =
+  /^(name|message|stack|cause|__proto__|constructor|to(Locale)?String|valueOf|toJSON|then)$/;
+
+/** Any other class arrives as an Error of that name, as does AggregateError before Node 15. */
+const STANDARD = /^(Type|Range|Syntax|Reference|Eval|URI|Aggregate)Error$/;
+
+/** What travels of an error; the unknown values have yet to prove serialisable. */
+export type ErrorRecord = readonly [
+  name: string,
+  message: string,
+  stack: string | null,
+  properties: readonly (readonly [key: string, value: unknown])[],
+  /** Of an AggregateError. */
+  errors: readonly unknown[] | null,
+  /** None or one: an error may have the cause `undefined`. */
+  causes: readonly unknown[],
+];
+
+/** What `catch` caught as an Error: errors are returned as they are, anything else becomes a `NonError` caused by it. */
+export function errorFromThrown(value: unknown): Error {
+  if (isError(value)) return value;
+  const error = new Error(cut(`Non-error thrown: ${messageOf(value)}`, MAX_MESSAGE));
+  hide(error, "name", "NonError");
+  // The real one would show where it was wrapped, not where it was thrown.
+  hide(error, "stack", `NonError: ${error.message}`);
+  hide(error, "cause", value);
+  return error;
+}
+
+export function isCallError(value: unknown): value is CallError {
+  return attempt(() => value instanceof CallError) === true;
+}
+
+export function recordOfError(error: object): ErrorRecord {
+  const name = read(error, "name");
+  const message = read(error, "message");
+  const stack = read(error, "stack");
+  const properties: [string, unknown][] = [];
+  for (const key of new Set(["code", "errno", "syscall"].concat(attempt(() => Object.keys(error)) || []))) {
+    const value = RESERVED.test(key) ? undefined : read(error, key);
+    if (value !== undefined && properties.length < MAX_PROPERTIES) properties.push([key, value]);
+  }
+  const errors = attempt(() => {
+    const { enumerable, value } = Object.getOwnPropertyDescriptor(error, "errors") as PropertyDescriptor;
+    // Enumerable ones are among the properties.
+    return !enumerable && Array.isArray(value) ? value : undefined;
+  });
+  return [
+    typeof name === "string" ? cut(name, MAX_MESSAGE) : "Error",
+    typeof message === "string" ? cut(message, MAX_MESSAGE) : "",
+    typeof stack === "string" ? cut(stack, MAX_STACK) : null,
+    properties,
+    errors || null,
+    attempt(() => "cause" in error) ? [read(error, "cause")] : [],
+  ];
+}
+
+/** The error of a decoded record, or undefined unless every field has its type. */
+export function errorOfRecord(fields: readonly unknown[], isCallError: boolean): Error | undefined {
+  const [name, message, stack, properties, errors, causes] = fields;
+  if (
+    fields.length !== 6 ||
+    typeof name !== "string" ||
+    typeof message !== "string" ||
+    (stack !== null && typeof stack !== "string") ||
+    Object.prototype.toString.call(properties) !== "[object Object]" ||
+    (errors !== null && !Array.isArray(errors)) ||
+    !Array.isArray(causes) ||
+    causes.length > 1
+  ) {
+    return undefined;
+  }
+  const error = create(name, message, isCallError);
+  if (error.name !== name) hide(error, "name", name);
+  hide(error, "stack", stack === null ? `${name}: ${message}` : stack);
+  if (errors !== null) hide(error, "errors", errors);
+  if (causes.length > 0) hide(error, "cause", causes[0]);
+  for (const key of Object.keys(properties as object)) {
+    // Defined: what it inherits under that name may be frozen.
+    if (!RESERVED.test(key)) define(error, key, (properties as Fields)[key], true);
+  }
+  return error;
+}
+
+/** A property as `super("…", { cause })` would make it, for Nodes that do not know the option. */
+export function hide(error: Error, key: string, value: unknown): void {
+  define(error, key, value, false);
+}
+
+/** An assignment would fail where user code has frozen what the object inherits. */
+export function define(object: object, key: string, value: unknown, enumerable: boolean): void {
+  // To define over a stack V8 makes it first, by what user code has put into `Error.prepareStackTrace`.
+  delete (object as Fields)[key];
+  Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable });
+}
+
+type Fields = Record<string, unknown>;
+
+function create(name: string, message: string, isCallError: boolean): Error {
+  // Collecting a stack that is thrown away costs more than all the rest, in time and memory.
+  const limit = read(Error, "stackTraceLimit");
+  limitStacks(0);
+  const error = isCallError ? new CallError(message) : new Error(message);
+  limitStacks(limit);
+  const type = STANDARD.test(name) && (globalThis as unknown as Record<string, { prototype: object }>)[name];
+  return type && !isCallError ? Object.setPrototypeOf(error, type.prototype) : error;
+}
+
+/** Without effect where user code has frozen it. */
+function limitStacks(limit: unknown): void {
+  attempt(() => {
+    Error.stackTraceLimit = limit as number;
+  });
+}
+
+function cut(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max)}… [${text.length - max} characters more]` : text;
+}

@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { whyEnded } from "../../../src/connection/children/diagnosis.ts";
+
+test("whyEnded takes a node that does not know our options for too old", () => {
+  for (const option of ["--input-type=commonjs", "--experimental-vm-modules"]) {
+    const failure = whyEnded({
+      ...{ method: { name: "ssh", ownExitCode: 255 }, tool: "ssh", node: undefined, stage: "node" },
+      ...{ exit: { code: 9, signal: null }, lines: [`node: bad option: ${option}`], terminal: undefined },
+    });
+    assert.equal(failure.code, "ERR_NODE_VERSION");
+    assert.ok(
+      failure.message.endsWith(`it does not know ${option.replace("=commonjs", "")}`),
+      failure.message,
+    );
+  }
+});

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { scanRequires } from "../../../src/loader/syntax/require-scanner.ts";
+import { scanModule } from "../../../src/loader/syntax/scan.ts";
+
+const found: [source: string, specifiers: string[]][] = [
+  [`require("a"); require('b'); require(\`c\`)`, ["a", "b", "c"]],
+  [`const { x } = require ( "a" ) , y = [...require("b")]`, ["a", "b"]],
+  [`// require("a")\n/* require("b") */ require("c")`, ["c"]],
+  [`"require('a')"; 'require("b")'; \`require("c")\`; require("d")`, ["d"]],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of a module
+  ["`${require('a')} ${`${require('b')}`} require('c')`", ["a", "b"]],
+  [`x = /require("a")/; y = a / require("b") / 2`, ["b"]],
+  [`return /['"\`]/.test(s) ? require("a") : 1`, ["a"]],
+  [`x = /[/"]/g; require("a")`, ["a"]],
+  [`module.require("a"); foo.require("b"); foo\n  .require("c"); xrequire("d"); require("e")`, ["e"]],
+  [`require(name); require("a" + name); require("b\\n"); require()`, []],
+  [`require("a", "b")`, ["a"]],
+  [`#!/usr/bin/env node it's\nrequire("a")`, ["a"]],
+  [`"unterminated\nrequire("a")`, ["a"]],
+  [`{ let a = b } / 2; require("a")`, ["a"]],
+  [`import("a").then(() => require("b"))`, ["a", "b"]],
+];
+
+for (const [source, specifiers] of found) {
+  test(`scanRequires finds ${specifiers.join(", ") || "nothing"} in ${JSON.stringify(source)}`, () => {
+    assert.deepEqual(
+      scanRequires(source).map(({ specifier }) => specifier),
+      specifiers,
+    );
+  });
+}
+
+test("scanRequires marks what stands in a try block as optional, and only that", () => {
+  const source = `require("a"); try { if (x) { require("b") } } catch { require("c") } finally { require("d") } require("e")`;
+  const optional = scanRequires(source).filter(({ isOptional }) => isOptional);
+  assert.deepEqual(
+    optional.map(({ specifier }) => specifier),
+    ["b"],
+  );
+});
+
+test("scanRequires takes time in proportion to the text, whatever the text", () => {
+  const time = (source: string): number => {
+    const start = performance.now();
+    scanRequires(source);
+    return performance.now() - start;
+  };
+  for (const piece of ["require(", "`${", "/*", 'require("', "/[", "{", "require   (   "]) {
+    time(`require${piece.repeat(1_000)}`);
+    assert.ok(time(`require${piece.repeat(100_000)}`) < 1_000, piece);
+  }
+});
+
+test("scanModule tells static, dynamic and re-exporting imports of an ES module apart", () => {
+  const source = `import a from "a"; export { b } from "b"; export * from "c"; import("d"); import(e); import(\`f\${g}\`); import.meta.url`;
+  assert.deepEqual(
+    scanModule(source, "module", "file:///x.js").imports.map(({ specifier, isDynamic }) => [
+      specifier,
+      isDynamic,
+    ]),
+    [
+      ["a", false],
+      ["b", false],
+      ["c", false],
+      ["d", true],
+    ],
+  );
+});
+
+test("scanModule takes requires of an ES module that made its own require, but not as a duty", () => {
+  const source = `import { createRequire } from "module"; const require = createRequire(import.meta.url); require("a")`;
+  assert.deepEqual(scanModule(source, "module", "file:///x.js").imports.at(-1), {
+    specifier: "a",
+    kind: "require",
+    isDynamic: false,
+    isOptional: true,
+  });
+});
+
+test("scanModule lists the names and re-exports of CommonJS", () => {
+  const scanned = scanModule(
+    `exports.a = 1; module.exports.b = 2; __exportStar(require("c"), exports)`,
+    "commonjs",
+    "x",
+  );
+  assert.deepEqual(scanned.exports, ["a", "b"]);
+  assert.deepEqual(scanned.reexports, ["c"]);
+});
