@@ -41,7 +41,7 @@ export {
   type ConnectOptions,
   checkOptions,
   checkTarget,
-  type Verdict,
+  type PasswordOptions,
 } from "./connection/methods/method.ts";
 export type { PodmanOptions } from "./connection/methods/podman.ts";
 export type { SetnsOptions } from "./connection/methods/setns.ts";
@@ -49,7 +49,7 @@ export type { SshOptions } from "./connection/methods/ssh.ts";
 export type { SuOptions } from "./connection/methods/su.ts";
 export type { SudoOptions } from "./connection/methods/sudo.ts";
 export type { ThreadOptions } from "./connection/methods/thread.ts";
-export type { Dialogue, Password, PasswordOptions } from "./connection/prompts/dialogue.ts";
+export type { Dialogue, Password, Verdict } from "./connection/prompts/dialogue.ts";
 export { Router, type RouterOptions } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
@@ -110,14 +110,13 @@ export {
   AllowAny,
   AllowParents,
   argSpec,
-  type Exposed,
   expose,
   type MethodMark,
   noReply,
 } from "./service/exposed.ts";
 export { DeduplicatingInvoker, Invoker, SerializedInvoker, type ServiceCall } from "./service/invoker.ts";
 export { NO_REPLY, Pool, type PoolOptions } from "./service/pool.ts";
-export { Service } from "./service/service.ts";
+export { type Exposed, Service } from "./service/service.ts";
 export { askPassword } from "./terminal/ask-password.ts";
 export {
   type ClientRouter,

@@ -67,6 +67,11 @@ export class Message<T = unknown> {
     });
   }
 
+  /** Whoever has it may use it again, after it was sent too. */
+  get isKept(): boolean {
+    return true;
+  }
+
   /** True when it says that there will be no message: the other end is gone, or refused. */
   get isDead(): boolean {
     return this.replyTo === Handle.IS_DEAD;

@@ -4,9 +4,9 @@ import type { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { WAIT_OPTIONS } from "../options/option-types.ts";
 import { readOptions } from "../options/options.ts";
-import { AllowParents, type Exposed } from "../service/exposed.ts";
+import { AllowParents } from "../service/exposed.ts";
 import { ofLibrary } from "../service/request.ts";
-import { Service } from "../service/service.ts";
+import { type Exposed, Service } from "../service/service.ts";
 import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
 import { fileFault } from "./ends/file-error.ts";
 

@@ -1,4 +1,3 @@
-import { Message } from "../core/message.ts";
 import { ProtocolError } from "../errors.ts";
 import { isCreditHandle } from "../wire/credit-handles.ts";
 import { Encoding, encodeFrame, type Frame, HEADER_BYTES, PART_BYTES } from "../wire/frame.ts";
@@ -60,8 +59,7 @@ export class Lanes {
     const pieces = encodeFrame(frame);
     const parts = isLarge ? inParts(frame, pieces, bytes) : [pieces];
     for (const part of parts) this.bytes += lengthOf(part) + PART_COST;
-    // A message is somebody's, who may use it again.
-    const memory = frame instanceof Message ? [] : pieces.filter(({ length }) => length >= MOVE_BYTES);
+    const memory = frame.isKept ? [] : pieces.filter(({ length }) => length >= MOVE_BYTES);
     const load: Load = { parts, total: isLarge ? bytes : 0, memory, isOpen: false };
     if (lane === undefined) this.#lanes.set(key, { first: load, last: load });
     else {

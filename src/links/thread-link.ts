@@ -1,5 +1,4 @@
 import type { MessagePort } from "node:worker_threads";
-import { Message } from "../core/message.ts";
 import { bodyLength, encodeFrame, type Frame, frameLength, HEADER_BYTES, writeFrame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import type { Link, LinkEvents } from "./link.ts";
@@ -139,10 +138,10 @@ export function costOf(bodyBytes: number): number {
   return 1 + (bodyBytes >> 10);
 }
 
-/** The encoded frame in memory that may be given away. A {@link Message} is somebody's, who may use it again: it is copied. */
+/** The encoded frame in memory that may be given away. */
 export function ownPieces(frame: Frame): Uint8Array[] {
   const pieces = encodeFrame(frame);
-  return frame instanceof Message ? [ownBytes(pieces)] : pieces;
+  return frame.isKept ? [ownBytes(pieces)] : pieces;
 }
 
 /**

@@ -4,25 +4,13 @@ import { misuse } from "../options/options.ts";
 import { textOf } from "../wire/values/thrown.ts";
 import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";
 import { refusal, type ServiceRequest } from "./request.ts";
-import { Service } from "./service.ts";
+import { type Exposed, type FullEntry, Service } from "./service.ts";
 
 /** Lets every context of the tree call the method. */
 export const AllowAny: Policy = () => true;
 
 /** Lets this context and those above it. */
 export const AllowParents: Policy = (message) => hasParentAuthority(message);
-
-/** An entry of `static exposed`: who may call a method, all policies together; and what the other decorators say. */
-export type Exposed = Policy | readonly Policy[] | FullEntry;
-
-interface FullEntry {
-  /** Who may call the method: all of these policies must agree. */
-  readonly allow: Policy | readonly Policy[];
-  /** As {@link argSpec} says. */
-  readonly args?: ArgSpec;
-  /** As {@link noReply} says. */
-  readonly noReply?: boolean;
-}
 
 // biome-ignore lint/suspicious/noExplicitAny: any method at all
 type AnyMethod = (...args: any[]) => unknown;

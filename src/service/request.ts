@@ -1,3 +1,4 @@
+import type { ServiceClass } from "../calls/caller/service-call.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
 import { CallError } from "../errors.ts";
@@ -5,7 +6,6 @@ import { apiRef } from "../functions/api-ref.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { formatPath, type Path } from "../wire/values/path.ts";
 import { messageOf } from "../wire/values/thrown.ts";
-import type { Service } from "./service.ts";
 
 /** Names are logged and sent back: those of a hostile context must not fill the log, or begin a new line of it. */
 const NAME = /^[^\0-\x1f\x7f]+$/;
@@ -41,15 +41,15 @@ export function refusal(code: RefusalCode, message: string): CallError {
   return Object.assign(new CallError(message), { code });
 }
 
-const libraryNames = new WeakMap<typeof Service, string>();
+const libraryNames = new WeakMap<ServiceClass, string>();
 
 /** Says that a service is this library's own: contexts have it in the part `mitogen:api`, by that name. */
-export function ofLibrary(type: typeof Service, name: string): void {
+export function ofLibrary(type: ServiceClass, name: string): void {
   libraryNames.set(type, name);
 }
 
 /** Names a class: by its own `serviceName`, else by module and export. Throws a TypeError with the cure when it has neither. */
-export function identityOf(router: CoreRouter, type: typeof Service): ServiceIdentity {
+export function identityOf(router: CoreRouter, type: ServiceClass): ServiceIdentity {
   const own = Object.getOwnPropertyDescriptor(type, "serviceName")?.value as string | undefined;
   let reference: FunctionName | undefined;
   const libraryName = libraryNames.get(type);

@@ -1,11 +1,18 @@
+import type { Message } from "../core/message.ts";
 import type { CoreRouter, FunctionName } from "../core/router.ts";
-import type { Pool } from "./pool.ts";
 import type { Service } from "./service.ts";
+
+/** The pool of a router, as others than the program see it. */
+export interface RequestPool {
+  readonly isStopped: boolean;
+  accept(message: Message): void;
+  stop(options?: { timeoutMs?: number }): Promise<void>;
+}
 
 /** What services of one router share. */
 export interface RouterServices {
   /** The pool that takes its requests; the last one, if it has stopped. */
-  pool?: Pool;
+  pool?: RequestPool;
   /** Finds a class by its place, evaluating its module if need be; only in a child. */
   load?: (reference: FunctionName) => Promise<unknown>;
   /** Classes that this context has called on itself, by service name: they are here, and need not be loaded. */

@@ -1,7 +1,21 @@
+import type { Policy } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
-import type { Exposed } from "./exposed.ts";
+import type { ArgSpec } from "./arg-spec.ts";
 import type { Invoker } from "./invoker.ts";
 import { identityOf } from "./request.ts";
+
+/** An entry of `static exposed`: who may call a method, all policies together; and what the other decorators say. */
+export type Exposed = Policy | readonly Policy[] | FullEntry;
+
+/** The same, spelled out. */
+export interface FullEntry {
+  /** Who may call the method: all of these policies must agree. */
+  readonly allow: Policy | readonly Policy[];
+  /** As {@link argSpec} says. */
+  readonly args?: ArgSpec;
+  /** As {@link noReply} says. */
+  readonly noReply?: boolean;
+}
 
 /**
  * A group of methods that other contexts may call by name, where their policies let them. Subclass it, export the class, and

@@ -1,9 +1,9 @@
 import { timingSafeEqual } from "node:crypto";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { Message } from "../core/message.ts";
+import type { CoreRouter } from "../core/router.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import { getLogger } from "../logging/log.ts";
-import type { Host } from "../remote/api/api.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { isFence, TwoWays } from "./two-ways.ts";
@@ -13,16 +13,24 @@ const READ_BYTES = 64 * 1024;
 /** How long a context lives without its short way if the program does not end it. One that was detached knows that within two seconds. */
 const LOST_MS = 5000;
 
+/** The child that this part is loaded into. */
+interface Child {
+  readonly router: CoreRouter;
+  /** To its broker thread. */
+  readonly link: Link & { readonly hasOutput: boolean };
+  readonly config: { readonly contextId: number; readonly parentIds: readonly number[] };
+}
+
 /** The part `mitogen:short-way`: the end of a short way in the main thread of a context. */
-export function mitogenModule(host: Host): object {
+export function mitogenModule(child: Child): object {
   return {
     /** Says `hello` at `path`, and believes who answers `proof`. If that fails, nothing changes. */
-    open: (path: string, hello: Uint8Array, proof: Uint8Array) => openShortWay(host, path, hello, proof),
+    open: (path: string, hello: Uint8Array, proof: Uint8Array) => openShortWay(child, path, hello, proof),
   };
 }
 
-function openShortWay(host: Host, path: string, hello: Uint8Array, proof: Uint8Array): void {
-  const { router, link: long, config } = host;
+function openShortWay(child: Child, path: string, hello: Uint8Array, proof: Uint8Array): void {
+  const { router, link: long, config } = child;
   const { contextId, parentIds } = config;
   /** The program is gone, or has been asked to let this context go: then the socket is to end. */
   let isLeaving = false;

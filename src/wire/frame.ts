@@ -23,6 +23,8 @@ export interface Frame {
   readonly replyTo: number;
   /** The body in pieces; a received frame has exactly one. */
   readonly body: readonly Uint8Array[];
+  /** Somebody may use it again: its body is copied, never given away. */
+  readonly isKept?: boolean;
 }
 
 export const HEADER_BYTES = 26;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CallError, ChannelError, MitogenError, TimeoutError } from "../../src/errors.ts";
-import { AllowAny, type Exposed } from "../../src/service/exposed.ts";
+import { AllowAny } from "../../src/service/exposed.ts";
 import { Pool } from "../../src/service/pool.ts";
-import { Service } from "../../src/service/service.ts";
+import { type Exposed, Service } from "../../src/service/service.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import type { Frame } from "../../src/wire/frame.ts";
 import { masterAndChild } from "../support/fake-tree.ts";

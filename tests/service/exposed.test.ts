@@ -3,16 +3,9 @@ import { test } from "node:test";
 import type { Message } from "../../src/core/message.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { CallError } from "../../src/errors.ts";
-import {
-  AllowAny,
-  AllowParents,
-  argSpec,
-  type Exposed,
-  expose,
-  methodFor,
-} from "../../src/service/exposed.ts";
+import { AllowAny, AllowParents, argSpec, expose, methodFor } from "../../src/service/exposed.ts";
 import { Pool } from "../../src/service/pool.ts";
-import { Service } from "../../src/service/service.ts";
+import { type Exposed, Service } from "../../src/service/service.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { failureOf, servicePair } from "../support/service-pair.ts";
 

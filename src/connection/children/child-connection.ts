@@ -17,10 +17,11 @@ import {
   type ConnectionMethod,
   type ConnectOptions,
   DEFAULT_CONNECT_MS,
+  type PasswordOptions,
 } from "../methods/method.ts";
 import { Conversation } from "../prompts/conversation.ts";
 import { Countdown } from "../prompts/countdown.ts";
-import type { Dialogue, PasswordOptions } from "../prompts/dialogue.ts";
+import type { Dialogue } from "../prompts/dialogue.ts";
 import { findTerminal, type Terminal } from "../prompts/terminal.ts";
 import { type Failure, newConnectError, printCommand } from "./connect-failure.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";

@@ -1,5 +1,5 @@
 import { type ConnectCode, EofError, PasswordError } from "../../errors.ts";
-import type { Verdict } from "../methods/method.ts";
+import type { Verdict } from "../prompts/dialogue.ts";
 
 /** One thing that a tool says when it fails: how it is recognised, and what it means. Groups of `words` stand in `says` as $1, $2. */
 interface Saying {

@@ -1,5 +1,4 @@
 import { Context } from "../../core/context.ts";
-import type { ConnectCode, HostKeyError, PasswordError, StreamError } from "../../errors.ts";
 import {
   argumentList,
   callback,
@@ -20,7 +19,7 @@ import {
   takeOption,
 } from "../../options/options.ts";
 import { MAX_CONTEXT_NAME } from "../../wire/values/references.ts";
-import type { Dialogue } from "../prompts/dialogue.ts";
+import type { Dialogue, Password, Verdict } from "../prompts/dialogue.ts";
 
 /** How long a connect may take unless `timeoutMs` says otherwise. */
 export const DEFAULT_CONNECT_MS = 30_000;
@@ -43,6 +42,12 @@ export interface ConnectOptions {
   readonly debug?: boolean | undefined;
 }
 
+/** Options of methods whose tool may ask for a password. */
+export interface PasswordOptions extends ConnectOptions {
+  /** Typed once, when the tool asks; a second question means that it was wrong. In no argv, environment, log or error. */
+  readonly password?: Password | undefined;
+}
+
 /** What the first stage needs of a method's command line: docs/bootstrap.md. */
 export interface BootLine {
   /** For a method that starts a program directly. */
@@ -55,18 +60,6 @@ export interface BootLine {
   readonly hasTerminal: boolean;
   /** The tool has failed before and said nothing: it may be asked to say more. @internal */
   readonly wasSilent?: boolean;
-}
-
-/** What went wrong, read from the tool's own words. */
-export interface Verdict {
-  /** The class of the error to throw. */
-  readonly type: typeof StreamError | typeof PasswordError | typeof HostKeyError;
-  /** The error's `code`, in place of that of its class. */
-  readonly code?: ConnectCode | undefined;
-  /** What happened, without a full stop. */
-  readonly message: string;
-  /** What to do, or an empty string. */
-  readonly hint: string;
 }
 
 /**

@@ -11,9 +11,9 @@ import {
   text,
 } from "../../options/option-types.ts";
 import { type OptionType, readOptions } from "../../options/options.ts";
-import type { Dialogue, PasswordOptions } from "../prompts/dialogue.ts";
+import type { Dialogue, Verdict } from "../prompts/dialogue.ts";
 import { isPasswordPrompt } from "../prompts/password-prompt.ts";
-import type { LibraryMethod, Verdict } from "./method.ts";
+import type { LibraryMethod, PasswordOptions } from "./method.ts";
 
 /** Options of `router.ssh()`. Whatever is not given is as ssh_config(5) says, for the real `ssh` is used. */
 export interface SshOptions extends PasswordOptions {

@@ -1,8 +1,8 @@
 import { argumentList, password, target, text } from "../../options/option-types.ts";
 import { OWN_NODE } from "../../process/own-node.ts";
-import type { Dialogue, PasswordOptions } from "../prompts/dialogue.ts";
+import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
-import type { LibraryMethod } from "./method.ts";
+import type { LibraryMethod, PasswordOptions } from "./method.ts";
 
 /** Options of `router.su()`. */
 export interface SuOptions extends PasswordOptions {

@@ -1,5 +1,20 @@
 import { StreamError } from "../../errors.ts";
-import type { SudoFlags } from "./sudo.ts";
+
+/** What can be said as an option, and in `sudoArgs`. */
+export interface SudoFlags {
+  /** The user to become, sudo(8) `-u`; `root` by default. */
+  readonly username?: string | undefined;
+  /** Whether the target gets the environment of the context that runs sudo, `-E`; false by default. */
+  readonly preserveEnv?: boolean | undefined;
+  /** Whether HOME becomes the target user's home, `-H`; false by default. */
+  readonly setHome?: boolean | undefined;
+  /** Whether node is started through the target user's login shell and its profile, `-i`; false by default. */
+  readonly login?: boolean | undefined;
+  /** The SELinux role of the new process, `-r`. */
+  readonly selinuxRole?: string | undefined;
+  /** The SELinux type of the new process, `-t`. */
+  readonly selinuxType?: string | undefined;
+}
 
 type Flag = keyof SudoFlags;
 

@@ -1,26 +1,10 @@
 import { PasswordError } from "../../errors.ts";
 import { argumentList, flag, password, target, text } from "../../options/option-types.ts";
 import { OWN_NODE } from "../../process/own-node.ts";
-import type { Dialogue, PasswordOptions } from "../prompts/dialogue.ts";
+import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt } from "../prompts/password-prompt.ts";
-import { type BootLine, checkTarget, type LibraryMethod } from "./method.ts";
-import { parseSudoArgs } from "./sudo-args.ts";
-
-/** What can be said as an option, and in `sudoArgs`. */
-export interface SudoFlags {
-  /** The user to become, sudo(8) `-u`; `root` by default. */
-  readonly username?: string | undefined;
-  /** Whether the target gets the environment of the context that runs sudo, `-E`; false by default. */
-  readonly preserveEnv?: boolean | undefined;
-  /** Whether HOME becomes the target user's home, `-H`; false by default. */
-  readonly setHome?: boolean | undefined;
-  /** Whether node is started through the target user's login shell and its profile, `-i`; false by default. */
-  readonly login?: boolean | undefined;
-  /** The SELinux role of the new process, `-r`. */
-  readonly selinuxRole?: string | undefined;
-  /** The SELinux type of the new process, `-t`. */
-  readonly selinuxType?: string | undefined;
-}
+import { type BootLine, checkTarget, type LibraryMethod, type PasswordOptions } from "./method.ts";
+import { parseSudoArgs, type SudoFlags } from "./sudo-args.ts";
 
 /** Options of `router.sudo()`. */
 export interface SudoOptions extends SudoFlags, PasswordOptions {

@@ -5,8 +5,7 @@ import { takeOption } from "../../options/options.ts";
 import { oneLine, withoutControls } from "../../text/harmless.ts";
 import { Secret } from "../../wire/values/secret.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
-import type { Verdict } from "../methods/method.ts";
-import type { Dialogue, Password } from "./dialogue.ts";
+import type { Dialogue, Password, Verdict } from "./dialogue.ts";
 
 /** Longer text without a line end is no question; its end is kept. */
 const MAX_OPEN_CHARACTERS = 2000;

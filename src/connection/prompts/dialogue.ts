@@ -1,13 +1,19 @@
+import type { ConnectCode, HostKeyError, PasswordError, StreamError } from "../../errors.ts";
 import type { Secret } from "../../wire/values/secret.ts";
-import type { ConnectOptions, Verdict } from "../methods/method.ts";
 
 /** A password, or what gives it. A function is called when the tool asks, at most once in a connect. */
 export type Password = string | Secret | (() => string | Secret | Promise<string | Secret>);
 
-/** Options of methods whose tool may ask for a password. */
-export interface PasswordOptions extends ConnectOptions {
-  /** Typed once, when the tool asks; a second question means that it was wrong. In no argv, environment, log or error. */
-  readonly password?: Password | undefined;
+/** What went wrong, read from the tool's own words. */
+export interface Verdict {
+  /** The class of the error to throw. */
+  readonly type: typeof StreamError | typeof PasswordError | typeof HostKeyError;
+  /** The error's `code`, in place of that of its class. */
+  readonly code?: ConnectCode | undefined;
+  /** What happened, without a full stop. */
+  readonly message: string;
+  /** What to do, or an empty string. */
+  readonly hint: string;
 }
 
 /**

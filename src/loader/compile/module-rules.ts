@@ -2,7 +2,15 @@ import { anyText, callback, oneOf, required } from "../../options/option-types.t
 import { type OptionType, readOptions, takeOption } from "../../options/options.ts";
 import type { ModuleFormat } from "../module-record.ts";
 import { ModuleMatcher, type ModulePattern, packageOfSpecifier } from "../resolve/module-pattern.ts";
-import type { ServeRules } from "../serve/serve-policy.ts";
+
+/** What the program has said about modules, as far as requests are concerned. */
+export interface ServeRules {
+  /** The rule that keeps a module from travelling, or undefined: `deny("lodash")`. */
+  denial(id: string): string | undefined;
+  readonly allowed: readonly ModuleMatcher[];
+  /** Whether the program has named this very module, with a text of its own or to allow it. */
+  isNamed(id: string): boolean;
+}
 
 /** Text in place of a file: as the file would have it, or JavaScript or JSON of a given format. */
 export type ModuleOverride = string | { readonly source: string; readonly format: ModuleFormat };

@@ -1,8 +1,9 @@
 import { realpathSync, statSync } from "node:fs";
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { ServeRules } from "../compile/module-rules.ts";
 import type { ImportKind } from "../module-record.ts";
-import { isPath, type ModuleMatcher, packageOfSpecifier } from "../resolve/module-pattern.ts";
+import { isPath, packageOfSpecifier } from "../resolve/module-pattern.ts";
 import { isInstalled, packageRoot, packageScope } from "../resolve/package-scope.ts";
 import type { Destination } from "../resolve/resolve.ts";
 import type { ModuleRequest } from "./module-request.ts";
@@ -17,15 +18,6 @@ export interface Vouched {
   failure(request: ModuleRequest): Error | undefined;
   /** Root directories of the packages that its modules belong to. */
   packageRoots(): ReadonlySet<string>;
-}
-
-/** What the program has said about modules, as far as requests are concerned. */
-export interface ServeRules {
-  /** The rule that keeps a module from travelling, or undefined: `deny("lodash")`. */
-  denial(id: string): string | undefined;
-  readonly allowed: readonly ModuleMatcher[];
-  /** Whether the program has named this very module, with a text of its own or to allow it. */
-  isNamed(id: string): boolean;
 }
 
 /** What a specifier stands for; throws Node's error when there is no such module. */

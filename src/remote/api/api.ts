@@ -1,19 +1,16 @@
 import { installFeatures } from "../../calls/caller/features.ts";
 import { callsInChild } from "../../calls/target/call-features.ts";
-import type { Dispatcher } from "../../calls/target/dispatcher.ts";
 import { commandsInChild } from "../../commands/in-child.ts";
 import { KeptContext } from "../../connection/kept-context.ts";
 import { Context } from "../../core/context.ts";
 import { Message } from "../../core/message.ts";
 import { hasParentAuthority, isImmediateChild } from "../../core/policy.ts";
 import { Receiver } from "../../core/receiver.ts";
-import type { CoreRouter } from "../../core/router.ts";
 import { Sender } from "../../core/sender.ts";
 import * as errors from "../../errors.ts";
 import { filesInChild } from "../../files/in-child.ts";
 import { ref } from "../../functions/ref.ts";
 import { builtinExports } from "../../loader/builtins.ts";
-import type { Importer } from "../../loader/evaluate/importer.ts";
 import { getLogger } from "../../logging/log.ts";
 import { serviceCallsOf } from "../../service/client.ts";
 import { servicesInChild } from "../../service/in-child.ts";
@@ -21,11 +18,10 @@ import { Broker } from "../../waiting/broker.ts";
 import { Blob } from "../../wire/values/blob.ts";
 import { cast } from "../../wire/values/cast.ts";
 import { Secret } from "../../wire/values/secret.ts";
-import type { BrokerLink } from "../broker-link.ts";
-import type { ChildConfig } from "../shared-state.ts";
 import { childFunctions } from "./child-functions.ts";
 import { debugging } from "./debugging.ts";
 import { econtextInChild } from "./external-context.ts";
+import type { Host } from "./host.ts";
 import { remoteResources } from "./resource.ts";
 import { sshCommands } from "./ssh-command.ts";
 
@@ -37,17 +33,6 @@ const programOnly = {
     );
   },
 };
-
-/** The child it is part of. */
-export interface Host {
-  readonly router: CoreRouter;
-  readonly importer: Importer;
-  readonly dispatcher: Dispatcher;
-  readonly config: ChildConfig;
-  readonly link: BrokerLink;
-  /** Of the connection to the parent; a thread has none. */
-  readonly nonce: string | undefined;
-}
 
 /**
  * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does

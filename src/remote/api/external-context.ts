@@ -1,7 +1,7 @@
 import { MitogenError } from "../../errors.ts";
-import type { Host } from "./api.ts";
 import { ChildRouter } from "./child-router.ts";
 import { detach } from "./detach.ts";
+import type { Host } from "./host.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 

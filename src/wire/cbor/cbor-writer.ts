@@ -1,4 +1,6 @@
 /** The byte side of the encoder: CBOR heads, numbers, text and byte strings into as few chunks and copies as possible. */
+
+import { Refusal } from "../values/refusal.ts";
 import { DEFAULT_LIMITS, HEAVY_ITEMS, type Limits } from "./limits.ts";
 import { Tag } from "./tags.ts";
 import { encodeWtf8, LONE_SURROGATE } from "./wtf8.ts";
@@ -8,17 +10,6 @@ const SCRATCH_BYTES = 64 * 1024;
 const CHUNK_BYTES = 8 * 1024;
 /** Shorter strings are written by hand, if ASCII: crossing into C++ takes longer. */
 const SHORT_TEXT = 24;
-
-/** Thrown inside the encoder only. Who catches it adds the path and makes an Error of `type`. */
-export class Refusal {
-  readonly reason: string;
-  readonly type: ErrorConstructor;
-
-  constructor(reason: string, type: ErrorConstructor = TypeError) {
-    this.reason = reason;
-    this.type = type;
-  }
-}
 
 export class CborWriter {
   protected limits: Limits = DEFAULT_LIMITS;

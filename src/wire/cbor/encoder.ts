@@ -3,10 +3,11 @@ import { Blob } from "../values/blob.ts";
 import { hide, isCallError, recordOfError } from "../values/error-value.ts";
 import { formatPath, type Path } from "../values/path.ts";
 import { MAX_CONTEXT_NAME, type WireReference, wireForm } from "../values/references.ts";
+import { type PlainForm, Refusal } from "../values/refusal.ts";
 import { Secret } from "../values/secret.ts";
 import { isError, messageOf } from "../values/thrown.ts";
 import { bytesOf, typedArrayBy } from "../values/typed-array.ts";
-import { CborWriter, Refusal } from "./cbor-writer.ts";
+import { CborWriter } from "./cbor-writer.ts";
 import { DEFAULT_LIMITS, type Limits, MAX_URL } from "./limits.ts";
 import { Tag } from "./tags.ts";
 
@@ -19,9 +20,6 @@ export interface EncodeOptions {
   /** A list that is encoded already but for its last item, which is the value. Only with `what`: the first of its path means nothing. */
   readonly head?: Buffer | undefined;
 }
-
-/** Gives the plain data that stands for an object, or a function, which is no data itself. Throws a Refusal where there is none. */
-export type PlainForm = (value: unknown, refusal: typeof Refusal) => unknown;
 
 const MAX_ERROR_DEPTH = 16;
 

@@ -1,6 +1,6 @@
 /** What stands for objects of Node's that are no plain data, and what to do about those for which nothing can: docs/encoding.md#what-stands-for-it. */
 import { EventEmitter } from "node:events";
-import type { PlainForm } from "../cbor/encoder.ts";
+import type { PlainForm } from "./refusal.ts";
 import { attempt } from "./thrown.ts";
 
 type AnyFunction = (...args: never[]) => unknown;

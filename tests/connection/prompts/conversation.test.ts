@@ -2,15 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
-import type {
-  BootLine,
-  ConnectionMethod,
-  ConnectOptions,
-  Verdict,
-} from "../../../src/connection/methods/method.ts";
+import type { BootLine, ConnectionMethod, ConnectOptions } from "../../../src/connection/methods/method.ts";
 import { methods } from "../../../src/connection/methods/methods.ts";
 import { Conversation } from "../../../src/connection/prompts/conversation.ts";
-import type { Password } from "../../../src/connection/prompts/dialogue.ts";
+import type { Password, Verdict } from "../../../src/connection/prompts/dialogue.ts";
 import { HostKeyError, PasswordError, StreamError } from "../../../src/errors.ts";
 import { Secret } from "../../../src/wire/values/secret.ts";
 

@@ -1,0 +1,16 @@
+import type { Dispatcher } from "../../calls/target/dispatcher.ts";
+import type { CoreRouter } from "../../core/router.ts";
+import type { Importer } from "../../loader/evaluate/importer.ts";
+import type { BrokerLink } from "../broker-link.ts";
+import type { ChildConfig } from "../shared-state.ts";
+
+/** The child that this library is part of. */
+export interface Host {
+  readonly router: CoreRouter;
+  readonly importer: Importer;
+  readonly dispatcher: Dispatcher;
+  readonly config: ChildConfig;
+  readonly link: BrokerLink;
+  /** Of the connection to the parent; a thread has none. */
+  readonly nonce: string | undefined;
+}
