@@ -2,6 +2,7 @@
 
 export type { BoundCalls, Streamable } from "./calls/caller/bound-calls.ts";
 export { CallChain } from "./calls/caller/call-chain.ts";
+export type { ContextCalls } from "./calls/caller/context-calls.ts";
 export type { ModuleHandle, RemoteFunctions } from "./calls/caller/module-handle.ts";
 export type {
   ServiceArguments,

@@ -1,5 +1,7 @@
 import { type BoundCalls, type Streamable } from "../calls/caller/bound-calls.ts";
+import { call as callIn } from "../calls/caller/call.ts";
 import type { AnyCallable } from "../calls/caller/call-request.ts";
+import { stream as streamFrom } from "../calls/caller/stream.ts";
 import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
@@ -140,14 +142,13 @@ export class KeptContext {
       const { context } = this;
       return context === undefined || repeat === true
         ? (this.#callWhenReady(fn, args, options) as never)
-        : (this.#router.requireFeatures().call(context, fn, args, call as AnyFunction, bounds) as never);
+        : (callIn(context, fn, args, call as AnyFunction, bounds) as never);
     };
     const stream = (fn: never, ...args: never[]): never => {
-      const features = this.#router.requireFeatures();
       const { context } = this;
       return context === undefined
         ? (this.#streamWhenReady(fn, args, bounds) as never)
-        : (features.stream(context, fn, args, bounds, stream as AnyFunction) as never);
+        : (streamFrom(context, fn, args, bounds, stream as AnyFunction) as never);
     };
     return { call: call as BoundCalls["call"], stream: stream as BoundCalls["stream"] };
   }
@@ -165,7 +166,7 @@ export class KeptContext {
     for (;;) {
       const context = await this.#readyForCall(fn, bounds());
       try {
-        return await this.#router.requireFeatures().call(context, fn, args, this.call, bounds());
+        return await callIn(context, fn, args, this.call, bounds());
       } catch (error) {
         const isLost = error instanceof ChannelError && !context.isConnected;
         if (!repeat || !isLost || this.#isEnded) throw error;
@@ -179,7 +180,7 @@ export class KeptContext {
     bounds: WaitOptions,
   ): AsyncIterableIterator<unknown> {
     const context = await this.#readyForCall(fn, bounds);
-    yield* this.#router.requireFeatures().stream(context, fn, args, bounds, this.stream);
+    yield* streamFrom(context, fn, args, bounds, this.stream);
   }
 
   async #readyForCall(fn: AnyCallable, bounds: WaitOptions): Promise<Context> {

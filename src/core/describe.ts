@@ -91,7 +91,7 @@ export class ContextDescription {
     this.connection = connectionOf(context);
     const isThere = context.goneReason === undefined;
     this.link = isThere ? links.get(context.router)?.(context.contextId) : undefined;
-    this.calls = callsInFlight(context);
+    this.calls = callsInFlight(context.router.handlers, context.contextId);
   }
 
   /** Several lines for people. No secret is in them, and no control character. */

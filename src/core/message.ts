@@ -3,10 +3,7 @@ import { encodeValue } from "../wire/cbor/encoder.ts";
 import { bodyLength, Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { printAsText } from "../wire/values/inspectable.ts";
-import type { Context } from "./context.ts";
-import type { Receiver } from "./receiver.ts";
-import type { CoreRouter } from "./router.ts";
-import type { Select } from "./select.ts";
+import type { Context, ContextRouter } from "./context.ts";
 
 /** How many bytes of a long reason are shown. */
 const REASON_CHARACTERS = 4096;
@@ -34,12 +31,10 @@ export class Message<T = unknown> {
   /** @internal */
   readonly body: readonly Uint8Array[];
   /** @internal */
-  readonly router: CoreRouter;
-  /** The receiver it came through; inside a Select, the source that was traversed. */
-  receiver?: Receiver<T> | Select<T>;
+  readonly router: ContextRouter;
 
   /** @internal */
-  constructor(router: CoreRouter, frame: Frame) {
+  constructor(router: ContextRouter, frame: Frame) {
     this.encoding = frame.encoding;
     this.dstId = frame.dstId;
     this.srcId = frame.srcId;
@@ -52,7 +47,7 @@ export class Message<T = unknown> {
 
   /** A message from this context. A `Uint8Array` given as `raw` travels as it is, a `value` as CBOR. */
   static to(
-    router: CoreRouter,
+    router: ContextRouter,
     to: { dstId: number; handle: number; replyTo?: number },
     content: { value: unknown } | { raw: Uint8Array },
   ): Message {

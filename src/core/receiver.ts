@@ -2,7 +2,7 @@ import { ChannelError, TimeoutError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "../options/option-types.ts";
 import { checkRouter, type OptionTable, readOptions } from "../options/options.ts";
-import type { CallRecord } from "../routing/in-flight.ts";
+import type { CallRecord } from "../routing/handler-table.ts";
 import { randomHandle } from "../routing/random-handle.ts";
 import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
 import { bodyLength, type Frame } from "../wire/frame.ts";

@@ -1,11 +1,5 @@
-import type { bindCalls } from "../calls/caller/bound-calls.ts";
-import type { call, callAsync, callNoReply } from "../calls/caller/call.ts";
-import type { CallChain } from "../calls/caller/call-chain.ts";
-import type { ping, request, shutdownContext } from "../calls/caller/context-requests.ts";
-import type { disconnected, onDisconnect } from "../calls/caller/disconnect.ts";
-import type { ServiceClient } from "../calls/caller/service-call.ts";
-import type { stream } from "../calls/caller/stream.ts";
 import { CallError, ChannelError, MitogenError, ProtocolError } from "../errors.ts";
+import type { FunctionName } from "../functions/function-name.ts";
 import { getLogger, type Logger } from "../logging/log.ts";
 import { FrameRouter } from "../routing/frame-router.ts";
 import type { Broker } from "../waiting/broker.ts";
@@ -16,20 +10,9 @@ import { FIRST_CREDIT_HANDLE } from "../wire/credit-handles.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { Context } from "./context.ts";
-import type { ContextDescription } from "./describe.ts";
-import type { Credits, Window } from "./flow-control.ts";
 import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
-import { Sender } from "./sender.ts";
-
-/**
- * A function by module and path, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or `global` for the global
- * object. `path` are the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
- */
-export interface FunctionName {
-  readonly module: string;
-  readonly path: readonly string[];
-}
+import { Sender, type SendWindow } from "./sender.ts";
 
 /** How this process finds the name of a function, and gets to a context what the function needs. */
 export interface Functions {
@@ -43,32 +26,19 @@ export interface Functions {
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
-/** What user code does with contexts and senders: src/calls/caller/features.ts. */
+/** What it takes to use contexts and senders: src/calls/caller/features.ts. */
 export interface Features {
-  readonly call: typeof call;
-  readonly callAsync: typeof callAsync;
-  readonly callNoReply: typeof callNoReply;
-  readonly stream: typeof stream;
-  readonly bindCalls: typeof bindCalls;
-  readonly request: typeof request;
-  readonly ping: typeof ping;
-  readonly disconnected: typeof disconnected;
-  readonly onDisconnect: typeof onDisconnect;
-  readonly shutdownContext: typeof shutdownContext;
-  readonly services: ServiceClient;
-  /** Bounds that the program gave, checked; `what` completes "Cannot" in the error. */
-  bounds(what: string, options: WaitOptions): WaitOptions;
-  /** The same for the options of `Context.shutdown`: whether it waits. */
-  waits(options: { wait?: boolean }): boolean;
-  newChain(context: Context): CallChain;
-  describe(context: Context): ContextDescription;
+  shutdownContext(context: Context, wait: boolean): Promise<void>;
+  /** The ways to call services of a context, within bounds. Stacks begin above `caller`. */
+  services(context: Context, options: WaitOptions, caller?: (...args: never[]) => unknown): object;
   /**
    * For a handler of everybody, one that is hard to guess; for one of a `respondent` none, that is the next of those for answers. Answers never take a
    * short way: the main thread may wait for one without its event loop.
    */
   newHandle(options: HandlerOptions): number | undefined;
-  newWindow(contextId: number): Window;
-  newCredits(): Credits;
+  newWindow(contextId: number): SendWindow;
+  /** Tells the senders of a handler what it has read. */
+  newCredits(): { consumed(frame: Frame): void };
 }
 
 /** Options of `Router.addHandler`. */
@@ -251,3 +221,7 @@ const noFunctions: Functions = {
   prepare: () => undefined,
   originalStack: (stack) => stack,
 };
+
+declare module "./context.ts" {
+  interface ContextRouter extends CoreRouter {}
+}

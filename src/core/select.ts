@@ -325,3 +325,10 @@ export class Select<T = unknown> {
     return (source instanceof Select ? source.#ready.length : source.size()) + (source.isClosed ? 1 : 0);
   }
 }
+
+declare module "./message.ts" {
+  interface Message<T = unknown> {
+    /** The receiver it came through; inside a Select, the source that was traversed. */
+    receiver?: Receiver<T> | Select<T>;
+  }
+}

@@ -2,9 +2,16 @@ import type { WaitOptions } from "../waiting/wait.ts";
 import type { Frame } from "../wire/frame.ts";
 import { printAsText } from "../wire/values/inspectable.ts";
 import { travelsAs } from "../wire/values/references.ts";
-import type { Window } from "./flow-control.ts";
+import type { ContextRouter } from "./context.ts";
 import { Message } from "./message.ts";
-import type { CoreRouter } from "./router.ts";
+
+/** Holds back what is sent to a receiver that does not read. */
+export interface SendWindow {
+  /** Resolves when the frame has left; undefined if it has already. */
+  send(frame: Frame, options?: WaitOptions): Promise<void> | undefined;
+  /** Nothing is sent any more, nor is what waits: that rejects with a ChannelError. */
+  end(reason: string): void;
+}
 
 /**
  * The sending end of a {@link Receiver}, usable from any context: pass it as an argument or return it.
@@ -15,11 +22,11 @@ export class Sender<T = unknown> {
   /** The handle of the receiver there. */
   readonly handle: number;
   /** @internal */
-  readonly router: CoreRouter;
-  #window: Window | undefined;
+  readonly router: ContextRouter;
+  #window: SendWindow | undefined;
 
   /** @internal */
-  constructor(router: CoreRouter, contextId: number, handle: number) {
+  constructor(router: ContextRouter, contextId: number, handle: number) {
     this.router = router;
     this.contextId = contextId;
     this.handle = handle;

@@ -1,6 +1,5 @@
-import type { Window } from "../core/flow-control.ts";
 import { Message } from "../core/message.ts";
-import type { Sender } from "../core/sender.ts";
+import type { Sender, SendWindow } from "../core/sender.ts";
 
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 0x7fffffff;
@@ -8,7 +7,7 @@ const MAX_TIMER_MS = 0x7fffffff;
 /** The chunks of one file on their way to a reader who may be hostile: one that does not read, or has gone, ends it. */
 export class Outgoing {
   readonly #sender: Sender<unknown>;
-  readonly #window: Window;
+  readonly #window: SendWindow;
   readonly #timer: NodeJS.Timeout;
   #isOver = false;
 

@@ -1,11 +1,17 @@
+import type { FunctionName } from "../functions/function-name.ts";
 import type { Frame } from "../wire/frame.ts";
-import type { CallRecord } from "./in-flight.ts";
 
 /** A power of two. */
 const SLOTS = 8192;
 
 /** How many handles are given out before the first are used again. */
 export const HANDLE_RANGE = 0x7ffffff;
+
+/** What the handler of its answer knows of a call. */
+export interface CallRecord {
+  readonly name: FunctionName;
+  readonly since: number;
+}
 
 export interface FrameHandlerOptions {
   /** The number wanted; if absent the next free one of those for replies, which anybody can guess: only with `respondentId`. */

@@ -1,6 +1,5 @@
-import type { Context } from "../core/context.ts";
-import type { FunctionName } from "../core/router.ts";
 import { printPath } from "../functions/print-function.ts";
+import type { HandlerTable } from "./handler-table.ts";
 
 /** A call that this process has made and that is not over. */
 export interface CallInFlight {
@@ -12,17 +11,11 @@ export interface CallInFlight {
   readonly forMs: number;
 }
 
-/** What the handler of its answer knows of one. */
-export interface CallRecord {
-  readonly name: FunctionName;
-  readonly since: number;
-}
-
-/** Oldest first; for `Context.describe`. */
-export function callsInFlight({ router, contextId }: Context): CallInFlight[] {
+/** The calls to a context, oldest first; for `Context.describe`. */
+export function callsInFlight(handlers: HandlerTable, contextId: number): CallInFlight[] {
   const now = Date.now();
   const calls: CallInFlight[] = [];
-  for (const { call } of router.handlers.waitingFor(contextId)) {
+  for (const { call } of handlers.waitingFor(contextId)) {
     if (call === undefined) continue;
     const { module, path } = call.name;
     calls.push({ function: printPath(path), module, forMs: now - call.since });

@@ -5,8 +5,8 @@ import type { ServiceCalls, ServiceClass } from "../calls/caller/service-call.ts
 import { callSite, withCallSite } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
 import type { Receiver } from "../core/receiver.ts";
-import type { FunctionName } from "../core/router.ts";
 import { apiRef } from "../functions/api-ref.ts";
+import type { FunctionName } from "../functions/function-name.ts";
 import type { WaitOptions } from "../waiting/wait.ts";
 import { Handle } from "../wire/handles.ts";
 import { textOf } from "../wire/values/thrown.ts";

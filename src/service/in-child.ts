@@ -1,5 +1,6 @@
 import type { Message } from "../core/message.ts";
-import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
+import type { FunctionName } from "../functions/function-name.ts";
 import { AllowAny, AllowParents, argSpec, expose, noReply } from "./exposed.ts";
 import { DeduplicatingInvoker, Invoker, SerializedInvoker } from "./invoker.ts";
 import { NO_REPLY, Pool } from "./pool.ts";

@@ -1,8 +1,9 @@
 import type { ServiceClass } from "../calls/caller/service-call.ts";
 import type { Message } from "../core/message.ts";
-import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
 import { CallError } from "../errors.ts";
 import { apiRef } from "../functions/api-ref.ts";
+import type { FunctionName } from "../functions/function-name.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { formatPath, type Path } from "../wire/values/path.ts";
 import { messageOf } from "../wire/values/thrown.ts";

@@ -1,5 +1,6 @@
 import type { Message } from "../core/message.ts";
-import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
+import type { FunctionName } from "../functions/function-name.ts";
 import type { Service } from "./service.ts";
 
 /** The pool of a router, as others than the program see it. */

@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { callsInChild } from "../calls/target/call-features.ts";
 import { Dispatcher, type FunctionLoader } from "../calls/target/dispatcher.ts";
-import type { CoreRouter, FunctionName } from "../core/router.ts";
+import type { CoreRouter } from "../core/router.ts";
+import type { FunctionName } from "../functions/function-name.ts";
 import { API, isBuiltin } from "../loader/builtins.ts";
 import { findFunction } from "../loader/evaluate/importer.ts";
 import { ownRequire } from "../loader/own-require.ts";

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { callsInChild } from "../../src/calls/target/call-features.ts";
 import { Dispatcher } from "../../src/calls/target/dispatcher.ts";
-import type { FunctionName } from "../../src/core/router.ts";
+import type { FunctionName } from "../../src/functions/function-name.ts";
 import type { Importer } from "../../src/loader/evaluate/importer.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
 import { FakeFunctions } from "./fake-functions.ts";

@@ -2,7 +2,8 @@ import { importModule } from "../../src/calls/caller/module-handle.ts";
 import { callErrorFrom } from "../../src/core/call-error.ts";
 import type { Context } from "../../src/core/context.ts";
 import { hasParentAuthority } from "../../src/core/policy.ts";
-import type { CoreRouter, FunctionName, Functions } from "../../src/core/router.ts";
+import type { CoreRouter, Functions } from "../../src/core/router.ts";
+import type { FunctionName } from "../../src/functions/function-name.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
 import { Handle } from "../../src/wire/handles.ts";
 

@@ -1,4 +1,4 @@
-import type { FunctionName } from "../../src/core/router.ts";
+import type { FunctionName } from "../../src/functions/function-name.ts";
 import { servicesInChild } from "../../src/service/in-child.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { FakeFunctions } from "./fake-functions.ts";

@@ -2,8 +2,8 @@ import { callErrorFrom } from "../../core/call-error.ts";
 import type { Context } from "../../core/context.ts";
 import { Message } from "../../core/message.ts";
 import { Receiver } from "../../core/receiver.ts";
-import type { FunctionName } from "../../core/router.ts";
-import type { CallRecord } from "../../routing/in-flight.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
+import type { CallRecord } from "../../routing/handler-table.ts";
 import { type WaitOptions, watchBounds } from "../../waiting/wait.ts";
 import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 

@@ -3,7 +3,7 @@ import { apiRef } from "../../functions/api-ref.ts";
 import { WAIT_OPTIONS } from "../../options/option-types.ts";
 import { readOptions } from "../../options/options.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";
-import type { BoundCalls } from "./bound-calls.ts";
+import { type BoundCalls, bindCalls } from "./bound-calls.ts";
 import type { ChainLink } from "./outbox.ts";
 
 /** Functions of the part `mitogen:api` in the target: src/calls/target/chains.ts. */
@@ -58,7 +58,7 @@ export class CallChain implements BoundCalls {
   /** The call methods with a bound, see `Context.with`. A call given up is a failure of the chain. */
   with(options: WaitOptions): BoundCalls {
     const currentLink = (): ChainLink => this.#link;
-    return this.context.router.requireFeatures().bindCalls(this.context, {
+    return bindCalls(this.context, {
       ...readOptions("call", options, WAIT_OPTIONS),
       get chain() {
         return currentLink();

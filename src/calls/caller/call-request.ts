@@ -1,7 +1,7 @@
 import { Context } from "../../core/context.ts";
-import type { FunctionName } from "../../core/router.ts";
 import { Sender } from "../../core/sender.ts";
 import { apiRef } from "../../functions/api-ref.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import { type Callable, FunctionRef } from "../../functions/function-ref.ts";
 import { printFunction } from "../../functions/print-function.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";

@@ -2,8 +2,8 @@ import { callSite, isOwnError, placedAt, withAwaitingSite, withCallSite } from "
 import type { Context } from "../../core/context.ts";
 import { Message } from "../../core/message.ts";
 import type { Receiver } from "../../core/receiver.ts";
-import type { FunctionName } from "../../core/router.ts";
-import type { CallRecord } from "../../routing/in-flight.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
+import type { CallRecord } from "../../routing/handler-table.ts";
 import { Handle } from "../../wire/handles.ts";
 import { errorFromThrown, isCallError } from "../../wire/values/error-value.ts";
 import { headOf } from "../../wire/values/thrown.ts";

@@ -1,5 +1,5 @@
 import type { Context } from "../../core/context.ts";
-import type { FunctionName } from "../../core/router.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import type { Frame } from "../../wire/frame.ts";
 
 /** What a chain's calls share between two resets; src/calls/caller/call-chain.ts. */

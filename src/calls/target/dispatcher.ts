@@ -1,8 +1,9 @@
 import { callErrorFrom } from "../../core/call-error.ts";
 import type { Message } from "../../core/message.ts";
 import { hasParentAuthority } from "../../core/policy.ts";
-import type { CoreRouter, FunctionName } from "../../core/router.ts";
+import type { CoreRouter } from "../../core/router.ts";
 import { type CallError, MitogenError, ProtocolError } from "../../errors.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import { printFunction } from "../../functions/print-function.ts";
 import { API } from "../../loader/builtins.ts";
 import { getLogger } from "../../logging/log.ts";

@@ -1,6 +1,7 @@
 import { Message } from "../../core/message.ts";
 import { hasParentAuthority } from "../../core/policy.ts";
-import type { CoreRouter, FunctionName } from "../../core/router.ts";
+import type { CoreRouter } from "../../core/router.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import { printFunction } from "../../functions/print-function.ts";
 import { Handle } from "../../wire/handles.ts";
 import { API, builtinExports, EVALUATOR, isBuiltin } from "../builtins.ts";

@@ -1,5 +1,5 @@
 import { builtinModules } from "node:module";
-import type { FunctionName } from "../../core/router.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import type { AnyFunction } from "../module-record.ts";
 
 const GLOBALS = [

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { FunctionName } from "../../core/router.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import { libraryUrl } from "../../library.ts";
 import { attempt } from "../../wire/values/thrown.ts";
 import type { AnyFunction } from "../module-record.ts";

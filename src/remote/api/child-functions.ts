@@ -1,5 +1,6 @@
 import { importModule } from "../../calls/caller/module-handle.ts";
-import type { FunctionName, Functions } from "../../core/router.ts";
+import type { Functions } from "../../core/router.ts";
+import type { FunctionName } from "../../functions/function-name.ts";
 import { builtinExports } from "../../loader/builtins.ts";
 import type { Importer } from "../../loader/evaluate/importer.ts";
 import { findBuiltin } from "../../loader/naming/builtin-functions.ts";

@@ -1,0 +1,257 @@
+import { Context } from "../../core/context.ts";
+import { ContextDescription } from "../../core/describe.ts";
+import type { Receiver } from "../../core/receiver.ts";
+import type { Arrived, FileData, FileFunction, FileLike } from "../../functions/arrived.ts";
+import type { Callable } from "../../functions/function-ref.ts";
+import type { AnyFunction, ArgumentsOf, ResultOf } from "../../functions/overloads.ts";
+import { flag, WAIT_OPTIONS } from "../../options/option-types.ts";
+import { type OptionTable, readOptions } from "../../options/options.ts";
+import type { WaitOptions } from "../../waiting/wait.ts";
+import { type BoundCalls, bindCalls, type Streamable } from "./bound-calls.ts";
+import { call, callAsync, callNoReply } from "./call.ts";
+import { CallChain } from "./call-chain.ts";
+import { ping, request } from "./context-requests.ts";
+import { disconnected, onDisconnect } from "./disconnect.ts";
+import type { AnyModule, ModuleHandle } from "./module-handle.ts";
+import type {
+  ServiceArguments,
+  ServiceCalls,
+  ServiceClass,
+  ServiceMethod,
+  ServiceProxy,
+  ServiceValue,
+} from "./service-call.ts";
+import { stream } from "./stream.ts";
+
+/** What a program does with a {@link Context}. The features of a router add it: a child that only takes calls does without. */
+export interface ContextCalls {
+  /**
+   * Runs `fn` there and returns its value. Rejects with a CallError when `fn` throws, a ChannelError when the context is or goes away,
+   * a TypeError, before anything is sent, for a function or an argument that cannot travel. Calls start in the order made.
+   *
+   * ```ts
+   * const hostname = await context.call(os.hostname);
+   * ```
+   */
+  call<F extends FileFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Promise<Arrived<Awaited<ResultOf<F, A>>>>;
+  call<F extends AnyFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Promise<Awaited<ResultOf<F, A>>>;
+  call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
+
+  /** Like {@link call}, but returns at once; the receiver gets one message. It may be discarded unread. Throws a TypeError like `call` rejects. */
+  callAsync<F extends FileFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Receiver<Arrived<Awaited<ResultOf<F, A>>>>;
+  callAsync<F extends AnyFunction, const A extends ArgumentsOf<F>>(
+    fn: F,
+    ...args: A
+  ): Receiver<Awaited<ResultOf<F, A>>>;
+  callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
+
+  /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR. */
+  callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
+  callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
+
+  /**
+   * Runs a generator there, or a function that returns something iterable, and gives its values as they come. The generator runs ahead of the
+   * reader by about 1 MiB, no further. Leaving the loop ends it where it stands, its `finally` included, also where it waits for a Node stream
+   * or for lines of `readline`; one that waits for something else ends at its next value, or by the signal of its `currentCall()`. What it
+   * throws, and the end of the context, are thrown here behind the values that came before. It begins with the first value asked for. A
+   * `timeoutMs` of {@link with} bounds the wait for each value, the signal all of it. Throws a TypeError like `call` rejects.
+   *
+   * ```ts
+   * for await (const line of context.stream(tail, "/var/log/syslog")) console.log(line);
+   * ```
+   */
+  stream<A extends readonly unknown[], T extends FileLike>(
+    fn: Callable<A, Streamable<T>>,
+    ...args: A
+  ): AsyncIterableIterator<FileData<T>>;
+  stream<A extends readonly unknown[], T>(
+    fn: Callable<A, Streamable<T>>,
+    ...args: A
+  ): AsyncIterableIterator<Awaited<T>>;
+
+  /**
+   * Calls a method of a service of that context with named arguments: docs/services.md. A class is started there if need be, by those
+   * above that context; a service named by a string must be in its pool. Rejects like {@link call}; a refusal is a CallError with a code.
+   *
+   * ```ts
+   * const files = await context.callService(Inventory, "list", { kind: "disk" });
+   * ```
+   */
+  callService<S extends ServiceClass, M extends ServiceMethod<S>>(
+    service: S,
+    method: M,
+    ...args: ServiceArguments<S, M>
+  ): Promise<ServiceValue<S, M>>;
+  callService(service: string, method: string, args?: object): Promise<unknown>;
+
+  /** Like {@link callService}, but returns at once; the receiver gets one message. */
+  callServiceAsync<S extends ServiceClass, M extends ServiceMethod<S>>(
+    service: S,
+    method: M,
+    ...args: ServiceArguments<S, M>
+  ): Receiver<ServiceValue<S, M>>;
+  callServiceAsync(service: string, method: string, args?: object): Receiver<unknown>;
+
+  /** The methods of a service, typed: `await context.service(Inventory).list({ kind: "disk" })`. */
+  service<S extends ServiceClass>(service: S): ServiceProxy<S>;
+
+  /**
+   * The call methods with a bound on how long the caller waits: `call` rejects, and the receiver of `callAsync` ends, with a
+   * TimeoutError or the signal's reason. The function is told by the signal of its `currentCall()`; one that does not look at
+   * it goes on, one that has not started never will.
+   *
+   * ```ts
+   * await context.with({ timeoutMs: 5000 }).call(fs.promises.rm, "/srv/cache", { recursive: true });
+   * ```
+   */
+  with(options: WaitOptions): BoundCalls & ServiceCalls;
+
+  /**
+   * A new {@link CallChain} of this context.
+   *
+   * ```ts
+   * await using chain = context.chain();
+   * chain.callNoReply(fs.mkdirSync, "/srv/app");
+   * chain.callNoReply(fs.writeFileSync, "/srv/app/version", "7");
+   * await chain.call(process.chdir, "/srv/app");
+   * ```
+   */
+  chain(): CallChain;
+
+  /**
+   * Ends it: its functions are not waited for, a hung one neither. With `wait` (the default) resolves when it is
+   * disconnected and, for a process of ours, reaped; without, when the request is sent. Never rejects; a context already gone is no error. One
+   * behind another that does not answer is given up after ten seconds; a program that has connected to a listener is waited for no longer.
+   */
+  shutdown(options?: { wait?: boolean }): Promise<void>;
+
+  /**
+   * Evaluates a module there, without importing it here, and gives its functions: `(await context.import<typeof import("./tasks.ts")>(url)).backup("/srv")`.
+   * `moduleUrl` is an absolute `file:` URL. Rejects with a TypeError for anything else, a ModuleError when the module cannot be sent, and
+   * like {@link call} when its evaluation throws. docs/modules.md#module-handles
+   */
+  import<M = AnyModule>(moduleUrl: string | URL, options?: WaitOptions): Promise<ModuleHandle<M>>;
+
+  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Without bounds it waits for as long as the context lives. Rejects like {@link call}. */
+  ping(options?: WaitOptions): Promise<number>;
+
+  /** How it was made, what waits for it, how its link does: for people, and safe to log. docs/debugging.md */
+  describe(): ContextDescription;
+
+  /** Resolves once it can no longer be reached; never rejects. Waiting for it does not keep the program alive. */
+  readonly disconnected: Promise<void>;
+
+  /**
+   * Calls `fn` with the reason when it can no longer be reached, soon if that is so already. Returns a function that takes this back. What
+   * `fn` throws, or rejects with, is logged. It does not keep the program alive.
+   *
+   * ```ts
+   * const stop = context.onDisconnect((reason) => console.warn(reason));
+   * ```
+   */
+  onDisconnect(fn: (reason: string) => void): () => void;
+
+  /** Sends a value to a handle there and waits for its answer. @internal */
+  request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown>;
+}
+
+declare module "../../core/context.ts" {
+  interface Context extends ContextCalls {}
+}
+
+const SHUTDOWN_OPTIONS: OptionTable<{ wait?: boolean }> = { wait: flag };
+
+class CallableContext extends Context implements ContextCalls {
+  override call(fn: never, ...args: never[]): never {
+    return call(this, fn, args, this.call) as never;
+  }
+
+  override callAsync(fn: never, ...args: never[]): never {
+    return callAsync(this, fn, args) as never;
+  }
+
+  override callNoReply(fn: never, ...args: never[]): void {
+    callNoReply(this, fn, args);
+  }
+
+  override stream(fn: never, ...args: never[]): never {
+    return stream(this, fn, args, {}, this.stream) as never;
+  }
+
+  override callService(...request: never[]): never {
+    const { callService } = servicesOf(this, {}, this.callService);
+    return callService(...(request as [never, never])) as never;
+  }
+
+  override callServiceAsync(...request: never[]): never {
+    return servicesOf(this, {}).callServiceAsync(...(request as [never, never])) as never;
+  }
+
+  override service<S extends ServiceClass>(service: S): ServiceProxy<S> {
+    return servicesOf(this, {}).service(service);
+  }
+
+  override with(options: WaitOptions): BoundCalls & ServiceCalls {
+    const bounds = readOptions("call", options, WAIT_OPTIONS);
+    return { ...bindCalls(this, bounds), ...servicesOf(this, bounds) };
+  }
+
+  override chain(): CallChain {
+    return new CallChain(this);
+  }
+
+  override async shutdown(options: { wait?: boolean } = {}): Promise<void> {
+    const { wait } = readOptions("shut down a context", options, SHUTDOWN_OPTIONS);
+    await this.router.shutdownContext(this, wait ?? true);
+  }
+
+  override import<M = AnyModule>(
+    moduleUrl: string | URL,
+    options: WaitOptions = {},
+  ): Promise<ModuleHandle<M>> {
+    return this.router.functions.importModule(this, moduleUrl, options) as Promise<ModuleHandle<M>>;
+  }
+
+  override async ping(options: WaitOptions = {}): Promise<number> {
+    return ping(this, readOptions("ping", options, WAIT_OPTIONS));
+  }
+
+  override describe(): ContextDescription {
+    return new ContextDescription(this);
+  }
+
+  override get disconnected(): Promise<void> {
+    return disconnected(this);
+  }
+
+  override onDisconnect(fn: (reason: string) => void): () => void {
+    return onDisconnect(this, fn);
+  }
+
+  override request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown> {
+    return request(this, handle, value, options);
+  }
+}
+
+function servicesOf(
+  context: Context,
+  bounds: WaitOptions,
+  caller?: (...args: never[]) => unknown,
+): ServiceCalls {
+  return context.router.requireFeatures().services(context, bounds, caller) as ServiceCalls;
+}
+
+/** Gives every context these methods. */
+export function addContextCalls(): void {
+  const { constructor: _, ...methods } = Object.getOwnPropertyDescriptors(CallableContext.prototype);
+  Object.defineProperties(Context.prototype, methods);
+}
