@@ -1,4 +1,4 @@
-/** `npm run check`: format, lint, types and the run time of regular expressions. The import table is a test: tests/imports.test.ts. */
+/** `npm run check`: format, lint, types, layers and the run time of regular expressions. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
@@ -14,6 +14,7 @@ const biome = spawnSync("npx", ["--yes", "@biomejs/biome@2.6.8", "check", "--err
 });
 if (biome.status !== 0) process.exitCode = 1;
 run(bin("typescript/bin/tsc"), ["-p", "tsconfig.json", "--noEmit"]);
+run("scripts/layers.mjs", []);
 // Not a dependency, for the same reason.
 const recheck = ["--yes", "--package=recheck@4.5.0", "--", process.execPath, "scripts/check-regexps.mjs"];
 if (spawnSync("npx", recheck, { stdio: "inherit" }).status !== 0) process.exitCode = 1;

@@ -1,6 +1,6 @@
 /**
- * What src/layers.json says of src/: the rooms and the one direction of imports between them, what travels to a context, what the parts share
- * with the payload. `node scripts/layers.mjs` checks src/ and the tables of docs/architecture.md against it, `--write` makes these tables anew.
+ * Reads src/layers.json: the rooms of src/ and the direction of imports between them, what travels to a context, and what its parts share with
+ * the payload. `node scripts/layers.mjs` checks src/ and the tables of docs/architecture.md against it. `--write` updates these tables.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { posix } from "node:path";
@@ -35,13 +35,13 @@ export function roomOf(file) {
   return file.includes("/") ? posix.dirname(file) : file;
 }
 
-/** What a file imports, types included: for each the specifier, and the path in src/ if it is one of ours. */
+/** What a file imports, types included, and what it adds to: for each the specifier, and the path in src/ if it is one of ours. */
 export function importsOf(file, text = readFileSync(`${root}src/${file}`, "utf8")) {
   const found = text.matchAll(
-    /^(?:import|export)\s+(?:type\s+)?(?:[\w*{][^;"'=()]*?\sfrom\s+)?["']([^"'\n]+)["'];$|^(?! *\*).*\bimport\(["']([^"']+)["']\)/gm,
+    /^(?:import|export)\s+(?:type\s+)?(?:[\w*{][^;"'=()]*?\sfrom\s+)?["']([^"'\n]+)["'];$|^declare module ["']([^"'\n]+)["']|^(?! *\*).*\bimport\(["']([^"']+)["']\)/gm,
   );
-  return [...found].map(([, fromStatic, fromCall]) => {
-    const specifier = fromStatic ?? fromCall;
+  return [...found].map(([, fromStatic, added, fromCall]) => {
+    const specifier = fromStatic ?? added ?? fromCall;
     const target = specifier.startsWith(".")
       ? posix.join(posix.dirname(file), specifier).replace(/^\.\//, "")
       : undefined;
@@ -62,17 +62,12 @@ export function objection({ file, specifier, target }) {
   return from === to || levels.get(to) < levels.get(from) ? undefined : `${file} imports ${target}`;
 }
 
-/** Imports that go up, or to a room beside. Those of `exceptions` must be there. */
+/** Imports that go up, or to a room beside. */
 export function objections() {
-  const found = sources()
+  return sources()
     .flatMap((file) => importsOf(file))
     .map(objection)
     .filter((each) => each !== undefined);
-  const { exceptions } = manifest;
-  return [
-    ...found.filter((each) => !exceptions.includes(each)),
-    ...exceptions.filter((each) => !found.includes(each)).map((each) => `no longer an exception: ${each}`),
-  ];
 }
 
 /** Sets of files that import each other, whatever they import. */
@@ -169,9 +164,11 @@ function tables() {
       aheadOf,
       `\`${entry}\`${holds === undefined ? "" : `: ${holds}`}`,
     ]);
+  const loadedRows = Object.entries(manifest.loaded).map(([file, row]) => [file, row.with, row.holds]);
   const fileRows = Object.entries(manifest.files).map(([file, holds]) => [`\`src/${file}\``, holds]);
   return {
     layers: table(["layer", "room", "holds"], roomRows),
+    loaded: table(["file", "is loaded with", "holds"], loadedRows),
     parts: table(["part", "thread", "sent ahead of", "holds"], partRows),
     files: table(["file", "holds"], fileRows),
   };

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-const COMMENT = /\/\*[^]*?\*\//g;
+const COMMENT = /\/\*[\s\S]*?\*\//g;
 const IMPORT = /\b(?:from |import\()"(\.[^"]+)\.ts"/g;
 
 export function pruneDeclarations(log = console.log) {
