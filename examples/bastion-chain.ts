@@ -1,6 +1,7 @@
 /**
- * A chain of connections: `bastion-chain.ts [user@]bastion [user@]host … [root] [docker:container]`. Each step starts from the one before:
- * this program needs to reach the first host only. Without arguments it prints what it would connect.
+ * A chain of connections: `bastion-chain.ts [user@]bastion [user@]host … [root] [docker:container]`. Each
+ * step starts from the one before: this program needs to reach the first host only. Without arguments it
+ * prints what it would connect.
  */
 
 import { hostname, userInfo } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * Installs a small application on many machines at once, from this one file: `install-app.ts [user@]host …`. Without a host it does so twice
- * on local contexts, in a folder that it removes again.
+ * Installs a small application on many machines at once, from this one file: `install-app.ts [user@]host …`.
+ * Without a host it does so twice on local contexts, in a folder that it removes again.
  *
  * The steps change only what is not as it should be, so a second run changes nothing.
  */

@@ -1,4 +1,7 @@
-/** Ten contexts, each a child of the one before. The last one is called like the first; when one goes, what is below it goes too. */
+/**
+ * Ten contexts, each a child of the one before. The last one is called like the first; when one goes, what is
+ * below it goes too.
+ */
 
 import { type Context, econtext, type Router, runWithRouter } from "mitogen";
 

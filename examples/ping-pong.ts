@@ -1,6 +1,6 @@
 /**
- * Two siblings count to thirty, each saying the number after the one it heard. They have exchanged Senders, so the numbers go from
- * one to the other; this program only starts the game and reads the score.
+ * Two siblings count to thirty, each saying the number after the one it heard. They have exchanged Senders,
+ * so the numbers go from one to the other; this program only starts the game and reads the score.
  */
 
 import { econtext, Receiver, type Router, runWithRouter, type Sender } from "mitogen";

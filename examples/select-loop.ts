@@ -1,4 +1,7 @@
-/** One loop that waits for everything: progress of several jobs, their results, and, when nothing comes for a while, its own clock. */
+/**
+ * One loop that waits for everything: progress of several jobs, their results, and, when nothing comes for a
+ * while, its own clock.
+ */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Receiver, type Router, runWithRouter, Select, type Sender, TimeoutError } from "mitogen";

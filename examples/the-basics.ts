@@ -1,4 +1,7 @@
-/** The basics: a child, Node's functions and our own, the bytes of a file, a file streamed there and back, a child of the child, and one shutdown for all. */
+/**
+ * The basics: a child, Node's functions and our own, the bytes of a file, a file streamed there and back, a
+ * child of the child, and one shutdown for all.
+ */
 
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * A live `top` over many machines: `top.ts [--refreshes N] [host …]`. Without a host it watches four local contexts. A machine that does
- * not answer in time has an empty line, and the table goes on; Ctrl-C ends it, and everything on the machines with it.
+ * A live `top` over many machines: `top.ts [--refreshes N] [host …]`. Without a host it watches four local
+ * contexts. A machine that does not answer in time has an empty line, and the table goes on; Ctrl-C ends it,
+ * and everything on the machines with it.
  */
 
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";

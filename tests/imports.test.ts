@@ -6,7 +6,10 @@ import { repoRoot } from "./support/lab.ts";
 
 const SRC = join(repoRoot, "src");
 
-/** What each part of src/ may import beside itself: style.md, "Folder layout". A file's own row wins over its folder's. */
+/**
+ * What each part of src/ may import beside itself: style.md, "Folder layout". A file's own row wins over its
+ * folder's.
+ */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   "errors.ts": [],
   "library.ts": [],

@@ -1,5 +1,5 @@
-// So many bare Node children, each started by a shell, sent as much as a context is and asked for an answer; then one message to each and
-// back. What that costs this process in CPU milliseconds per child.
+// So many bare Node children, each started by a shell, sent as much as a context is and asked for an answer;
+// then one message to each and back. What that costs this process in CPU milliseconds per child.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 

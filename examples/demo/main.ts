@@ -60,7 +60,10 @@ async function main(router: Router): Promise<void> {
   );
 }
 
-/** This program and its contexts, as the system's own tool shows them; the shells between them wait for their exit. */
+/**
+ * This program and its contexts, as the system's own tool shows them; the shells between them wait for their
+ * exit.
+ */
 function processTree(): string {
   try {
     const [title, ...lines] = execFileSync("ps", ["-eo", "pid,ppid,pcpu,args", "--forest"], {
