@@ -3,7 +3,7 @@
 //   --no-build    runs what the last build has left
 //   --watch       runs again whenever a file of src/ or tests/ changes
 //   --masters     runs what depends on the master's Node on the lab's other Nodes too; CI always does
-//   --test-…=…    options of node:test, such as --test-name-pattern=…
+//   --test-…=…    options of node:test: name-pattern, skip-pattern, only, reporter, concurrency, timeout
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, watch } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -63,7 +63,7 @@ process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const isCi = process.env.CI === "true";
 const words = process.argv.slice(2);
 const ownOptions = ["--no-build", "--watch", "--masters"];
-/** Node takes them where it takes its own, and the runner hands them to each file's process. */
+/** See run-files.mjs for those there are. */
 const nodeOptions = words.filter((word) => word.startsWith("--test-"));
 const unknown = words.filter(
   (word) => word.startsWith("-") && ![...ownOptions, ...nodeOptions].includes(word),
@@ -156,14 +156,8 @@ function runTests(node, major, files, limitMs, changes = {}) {
   if (NODE_EXTRA_CA_CERTS !== undefined) env.MITOGEN_NPM_CA_CERTS = NODE_EXTRA_CA_CERTS;
   Object.assign(env, changes);
   env.PATH = [dirname(node), env.PATH].join(delimiter);
-  const args = [
-    `--import=${end.href}`,
-    ...nodeOptions,
-    fileURLToPath(runner),
-    CONCURRENCY,
-    timeout,
-    ...files,
-  ];
+  const options = JSON.stringify(nodeOptions);
+  const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, options, ...files];
   const child = spawn(node, args, {
     env,
     stdio: ["ignore", "pipe", "inherit"],
