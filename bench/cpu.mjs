@@ -4,8 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 const TICK_MS = 10; // USER_HZ is 100 on every Linux.
 
 /**
- * Milliseconds of CPU that this process, its living descendants and all the processes they have waited for have used.
- * NaN where there is no /proc. Not counted are processes that nobody in the tree waited for, and those of an sshd.
+ * Milliseconds of CPU that this process, its living descendants and all the processes they have waited for
+ * have used. NaN where there is no /proc. Not counted are processes that nobody in the tree waited for, and
+ * those of an sshd.
  */
 export function treeCpuMs() {
   const { user, system } = process.cpuUsage(); // In microseconds: /proc counts in ticks.

@@ -1,7 +1,10 @@
 // The lab's sshd, for the rows that need one.
 let up;
 
-/** What `.lab/lab.json` says of ssh, and `account`, with one option list for ssh itself and one for `router.ssh`. */
+/**
+ * What `.lab/lab.json` says of ssh, and `account`, with one option list for ssh itself and one for
+ * `router.ssh`.
+ */
 export async function labSsh() {
   up ??= import("../scripts/lab.mjs").then(({ labUp }) => labUp({ methods: false }));
   const { ssh } = await up;

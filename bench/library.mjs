@@ -7,7 +7,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 export const here = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * `api` is what `import "mitogen"` gives, `root` the checkout, `manifest` its package.json. Throws if it is not built.
+ * `api` is what `import "mitogen"` gives, `root` the checkout, `manifest` its package.json. Throws if it is
+ * not built.
  */
 export async function loadLibrary(root) {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));

@@ -20,8 +20,8 @@ const isTime = (unit) => unit === "ms" || unit === "µs";
 
 /**
  * Starts each of `starts`, runs them by turns and closes them.
- * Answers a list per side of `{ value, cpu }` in rounds: `value` is in the row's unit; `cpu` is that of the process tree
- * during the run, see `cpuUnit`. A side that failed is an Error instead of a list.
+ * Answers a list per side of `{ value, cpu }` in rounds: `value` is in the row's unit; `cpu` is that of the
+ * process tree during the run, see `cpuUnit`. A side that failed is an Error instead of a list.
  */
 export async function measure({ unit, per = 1, pairs = PAIRS }, starts) {
   const sides = [];

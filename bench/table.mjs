@@ -23,8 +23,8 @@ export const AGAINST_HEADER = header(
 );
 
 /**
- * Medians of two sides that ran by turns, and of their ratios and differences pair by pair; `theirs` may be missing.
- * Throws the error of a side that failed.
+ * Medians of two sides that ran by turns, and of their ratios and differences pair by pair; `theirs` may be
+ * missing. Throws the error of a side that failed.
  */
 export function compare(ours, theirs) {
   for (const side of [ours, theirs]) if (side instanceof Error) throw side;

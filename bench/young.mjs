@@ -13,8 +13,8 @@ const CPU = fileURLToPath(new URL("cpu.mjs", import.meta.url));
 const MEASURED = fileURLToPath(new URL("measured.py", import.meta.url));
 
 /**
- * A side that runs a script of `programs/` with `library`. It answers what `pick` makes of the JSON that the script prints
- * on its last line; without `pick`, wall and CPU time of the whole run.
+ * A side that runs a script of `programs/` with `library`. It answers what `pick` makes of the JSON that the
+ * script prints on its last line; without `pick`, wall and CPU time of the whole run.
  */
 export function youngProgram(library, script, { args = [], env = {}, pick } = {}) {
   const folder = scratchFolder();

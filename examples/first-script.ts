@@ -1,4 +1,7 @@
-/** The first script: a function of this file runs in another process. What it prints comes back as a log record. */
+/**
+ * The first script: a function of this file runs in another process. What it prints comes back as a log
+ * record.
+ */
 
 import { logToFile, type Router, runWithRouter } from "mitogen";
 

@@ -1,6 +1,6 @@
 /**
- * Follows a file on many machines: `log-tail.ts /var/log/syslog host …`. Without arguments it follows two files of its own on
- * local contexts until it has seen three lines of each.
+ * Follows a file on many machines: `log-tail.ts /var/log/syslog host …`. Without arguments it follows two
+ * files of its own on local contexts until it has seen three lines of each.
  */
 
 import { spawn } from "node:child_process";

@@ -1,4 +1,7 @@
-/** Bundles src/ into the few files of dist/: what `import "mitogen"` loads, and what is loaded when it is needed. */
+/**
+ * Bundles src/ into the few files of dist/: what `import "mitogen"` loads, and what is loaded when it is
+ * needed.
+ */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { build } from "esbuild";
@@ -20,7 +23,8 @@ export async function buildLibrary(log = console.log) {
     external: EXTERNAL,
     inject: ["scripts/own-timers.mjs"],
     plugins: [keepTogether, loadBuiltinsLate],
-    // No source map: stacks show these files, in which nothing is shortened, and no sources, which are not shipped.
+    // No source map: stacks show these files, in which nothing is shortened, and no sources, which are not
+    // shipped.
     legalComments: "none",
     logOverride: { "ignored-bare-import": "silent" },
     metafile: true,
@@ -44,8 +48,8 @@ function withClassNames(text) {
 }
 
 /**
- * Has all that the import needs in one file: each takes time. By itself esbuild makes one for every set of modules that two others share. What is
- * loaded later shares all of it here.
+ * Has all that the import needs in one file: each takes time. By itself esbuild makes one for every set of
+ * modules that two others share. What is loaded later shares all of it here.
  */
 const keepTogether = {
   name: "keep-together",
@@ -63,8 +67,9 @@ const keepTogether = {
 };
 
 /**
- * Has Node's modules loaded when something of them is first used. Loading them all takes about as long as loading this library, and an `import` of one reads
- * whatever it exports: that of `process` opens the program's stdin.
+ * Has Node's modules loaded when something of them is first used. Loading them all takes about as long as
+ * loading this library, and an `import` of one reads whatever it exports: that of `process` opens the
+ * program's stdin.
  */
 const loadBuiltinsLate = {
   name: "load-builtins-late",
@@ -78,8 +83,9 @@ const loadBuiltinsLate = {
 };
 
 /**
- * Of an object esbuild copies the own properties for each module that imports it; these are on its prototype. Each is taken when it is first
- * used and kept, as an `import` would: what the program's tests put in its place later is theirs.
+ * Of an object esbuild copies the own properties for each module that imports it; these are on its prototype.
+ * Each is taken when it is first used and kept, as an `import` would: what the program's tests put in its
+ * place later is theirs.
  */
 function lateBuiltin(path) {
   if (path === "node:assert") return ASSERT;

@@ -15,8 +15,8 @@ const DISPOSE_SYMBOL =
   'Symbol.asyncDispose||Reflect.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
 
 /**
- * Members of what is ours alone, by which the payload and its parts know each other's objects: user code never sees them, nothing is looked
- * up by them, and none is a key of what travels.
+ * Members of what is ours alone, by which the payload and its parts know each other's objects: user code
+ * never sees them, nothing is looked up by them, and none is a key of what travels.
  */
 const INTERNAL_NAMES = [
   // What moves frames.
@@ -73,13 +73,17 @@ const OPTIONS = {
   write: false,
   metafile: true,
   legalComments: "none",
-  // The compiler's `private` does not shorten names; #private methods would, but lowered to Node 12 they are slow and large.
+  // The compiler's `private` does not shorten names; #private methods would, but lowered to Node 12 they are
+  // slow and large.
   mangleProps: privateNames(),
 };
 /** What the payload, which is built first, calls them; its parts do the same. */
 let shortNames = {};
 
-/** Private and protected members, where the name cannot be anything else: camelCase, and only ever written `this.name`. */
+/**
+ * Private and protected members, where the name cannot be anything else: camelCase, and only ever written
+ * `this.name`.
+ */
 function privateNames() {
   const sources = readdirSync("src", { recursive: true })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))
@@ -187,7 +191,10 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
   return { text, largest };
 }
 
-/** Takes from Node's modules once what `text` imports of them. esbuild writes `(0, fs1.openSync)()`, and requires them once for each importer. */
+/**
+ * Takes from Node's modules once what `text` imports of them. esbuild writes `(0, fs1.openSync)()`, and
+ * requires them once for each importer.
+ */
 function requireOnce(text) {
   const names = new Map();
   const whole = new Set([...text.matchAll(/\bimport ?[^{"][^"]*from"(node:\w+)"/g)].map(([, path]) => path));
@@ -213,7 +220,9 @@ function requireOnce(text) {
   };
 }
 
-/** Replaces the shared modules by what the payload hands over; an import it does not share fails the build. */
+/**
+ * Replaces the shared modules by what the payload hands over; an import it does not share fails the build.
+ */
 const takeFromPayload = {
   name: "take-from-payload",
   setup(build) {

@@ -1,7 +1,8 @@
 /**
- * `npm run check`: proves that every regular expression in src/ takes time in proportion to the text it sees, for much of that
- * text comes from contexts and from tools. The proof is recheck's (https://makenowjust-labs.github.io/recheck/); what it cannot
- * prove is written differently: no back-references, no counted repetitions of more than a few, no look-aheads. check.mjs runs this with
+ * `npm run check`: proves that every regular expression in src/ takes time in proportion to the text it sees,
+ * for much of that text comes from contexts and from tools. The proof is recheck's
+ * (https://makenowjust-labs.github.io/recheck/); what it cannot prove is written differently: no
+ * back-references, no counted repetitions of more than a few, no look-aheads. check.mjs runs this with
  * recheck beside npx, so it is found by PATH.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -13,7 +14,10 @@ import { transformSync } from "esbuild";
 /** Of one expression, in milliseconds; most take 50. */
 const TIMEOUT_MS = 60_000;
 
-/** Expressions of earlier versions, on which this must fail: one is quadratic by what it repeats, one by where it begins. */
+/**
+ * Expressions of earlier versions, on which this must fail: one is quadratic by what it repeats, one by where
+ * it begins.
+ */
 const KNOWN_BAD = [
   "^(?:[^\\s:]+@[^\\s]+: )?Permission denied",
   "continue connecting \\(yes\\/no[^)]*\\)\\? *$",

@@ -7,17 +7,16 @@ import { fileURLToPath } from "node:url";
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const bin = (path) => fileURLToPath(new URL(`../node_modules/${path}`, import.meta.url));
 
-if (!existsSync("src/bootstrap/payload.generated.ts")) run("scripts/build.mjs", ["--quiet"]);
-// Not a dependency: its package for every platform would have to be in the lock file, and not every registry has them all.
-const biome = spawnSync("npx", ["--yes", "@biomejs/biome@2.6.8", "check", "--error-on-warnings", "."], {
-  stdio: "inherit",
-});
-if (biome.status !== 0) process.exitCode = 1;
+if (!existsSync("src/bootstrap/payload.generated.ts") || !existsSync("dist/index.js"))
+  run("scripts/build.mjs", ["--quiet"]);
+run(bin("@biomejs/biome/bin/biome"), ["check", "--error-on-warnings", "."]);
 run(bin("typescript/bin/tsc"), ["-p", "tsconfig.json", "--noEmit"]);
 run("scripts/layers.mjs", []);
-// Not a dependency, for the same reason.
+// Not a dependency: its package for every platform would have to be in the lock file, and not every registry
+// has them all.
 const recheck = ["--yes", "--package=recheck@4.5.0", "--", process.execPath, "scripts/check-regexps.mjs"];
 if (spawnSync("npx", recheck, { stdio: "inherit" }).status !== 0) process.exitCode = 1;
+run("scripts/check-package.mjs", []);
 
 function run(script, args) {
   const { status } = spawnSync(process.execPath, [script, ...args], { stdio: "inherit" });

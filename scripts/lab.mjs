@@ -1,5 +1,5 @@
-// The test lab: real sshd, accounts with every common login shell, every supported Node, and what every connection
-// method needs.
+// The test lab: real sshd, accounts with every common login shell, every supported Node, and what every
+// connection method needs.
 //   node scripts/lab.mjs [up [--peers] [--no-methods]]    as root on Debian; does only what is not done yet
 //   node scripts/lab.mjs down      ends what it started; accounts, images and files stay
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +18,8 @@ import { startSshd, stopSshd } from "./lab/sshd.mjs";
 
 /**
  * Brings the lab up, or what of it is missing, and answers what `.lab/lab.json` then holds.
- * `peers` adds what only the benchmarks compare against. Without `methods` there is ssh to loopback and nothing else new.
+ * `peers` adds what only the benchmarks compare against. Without `methods` there is ssh to loopback and
+ * nothing else new.
  */
 export async function labUp({ peers = process.env.MITOGEN_LAB_PEERS === "1", methods = true } = {}) {
   if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {

@@ -1,10 +1,14 @@
-// npm test [-- filters… --masters]: builds, then runs the compiled tests.
-//   filters     parts of file names, as in `npm test -- tests/wire`
-//   --masters   runs what depends on the master's Node on the lab's other Nodes too; CI always does
+// npm test [-- filters… options…]: builds, then runs the compiled tests.
+//   filters       parts of file names, as in `npm test -- tests/wire`
+//   --no-build    runs what the last build has left
+//   --watch       runs again whenever a file of src/ or tests/ changes
+//   --masters     runs what depends on the master's Node on the lab's other Nodes too; CI always does
+//   --test-…=…    options of node:test: name-pattern, skip-pattern, only, reporter, concurrency, timeout
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, watch } from "node:fs";
 import { availableParallelism } from "node:os";
 import { delimiter, dirname, join, relative } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const TEST_LIMIT_MS = 300_000; // of suites too: the longest takes a minute here, more on a busy machine
@@ -16,6 +20,8 @@ const MASTER_ENV = { MITOGEN_SOAK_CONTEXTS: "100", MITOGEN_FLOW_MIB: "512", MITO
 const MASTERS = ["20", "22", "24", "26"];
 /** The longest files, the longest first: begun last they would be alone at the end. */
 const FIRST = [
+  "short-way/ends",
+  "bench/bench",
   "environments/environments",
   "chaos/chaos",
   "hostile/hostile",
@@ -27,15 +33,23 @@ const FIRST = [
   "e2e/fakessh",
   "e2e/modules",
   "docs/snippets",
+  "e2e/left-behind",
+  "e2e/silent-contexts",
+  "e2e/pressure",
+  "e2e/dead-parents",
+  "counts/counts",
   "e2e/examples",
+  "e2e/connect-failures",
+  "short-way/trust",
+  "short-way/order",
   "e2e/tree",
   "e2e/trust",
   "connection/children/child-connection",
   "e2e/bulk",
 ];
 /**
- * Files wait for processes and timeouts as long as they compute: with twice as many as there are cores, and one, those are busy. In CI
- * the lab's servers compute as well.
+ * Files wait for processes and timeouts as long as they compute: with twice as many as there are cores, and
+ * one, those are busy. In CI the lab's servers compute as well.
  */
 const CONCURRENCY = Math.max(2, availableParallelism()) * (process.env.CI === "true" ? 1 : 2) + 1;
 const MASTER_FOLDERS = /[/\\](conformance|counts|e2e|loader|order)[/\\]/;
@@ -48,11 +62,22 @@ const SUMMARY = /^(ℹ|#) (tests|suites|pass|fail|cancelled|skipped|todo|duratio
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const isCi = process.env.CI === "true";
 const words = process.argv.slice(2);
+const ownOptions = ["--no-build", "--watch", "--masters"];
+/** See run-files.mjs for those there are. */
+const nodeOptions = words.filter((word) => word.startsWith("--test-"));
+const unknown = words.filter(
+  (word) => word.startsWith("-") && ![...ownOptions, ...nodeOptions].includes(word),
+);
+if (unknown.length > 0)
+  throw new Error(`Unknown: ${unknown.join(" ")}. Options are ${ownOptions.join(", ")} and --test-…=…`);
+if (words.includes("--watch")) await runAtEachChange();
 const filters = words.filter((word) => !word.startsWith("-")).map((word) => word.replace(/\.ts$/, ".js"));
 const wantsMasters = words.includes("--masters") || (isCi && filters.length === 0);
 
-const built = spawnSync(process.execPath, ["scripts/build.mjs", "--tests"], { stdio: "inherit" });
-if (built.status !== 0) process.exit(built.status ?? 1);
+if (!words.includes("--no-build")) {
+  const built = spawnSync(process.execPath, ["scripts/build.mjs", "--tests"], { stdio: "inherit" });
+  if (built.status !== 0) process.exit(built.status ?? 1);
+}
 const lab = await bringLabUp();
 
 const files = readdirSync("build/tests", { recursive: true })
@@ -80,6 +105,25 @@ for (const { run, problems } of failures) {
   process.exitCode = 1;
 }
 if (failures.length > 0 || !own.endsWithSummary) console.log(own.summary.join("\n"));
+
+/** Does not return: Ctrl-C ends it. */
+async function runAtEachChange() {
+  let changes = 0;
+  for (const folder of ["src", "tests"]) {
+    // The build itself writes generated files.
+    watch(folder, { recursive: true }, (_, name) => /\.generated\./.test(name ?? "") || changes++);
+  }
+  const args = [fileURLToPath(import.meta.url), ...words.filter((word) => word !== "--watch")];
+  for (;;) {
+    const seen = changes;
+    await new Promise((resolve) =>
+      spawn(process.execPath, args, { stdio: "inherit" }).once("close", resolve),
+    );
+    if (changes === seen) console.log("\nWaiting for a change of src/ or tests/");
+    while (changes === seen) await pause(200);
+    await pause(200); // Editors write several files.
+  }
+}
 
 function rank(path) {
   const at = FIRST.findIndex((name) => path.endsWith(`${name}.test.js`));
@@ -112,7 +156,8 @@ function runTests(node, major, files, limitMs, changes = {}) {
   if (NODE_EXTRA_CA_CERTS !== undefined) env.MITOGEN_NPM_CA_CERTS = NODE_EXTRA_CA_CERTS;
   Object.assign(env, changes);
   env.PATH = [dirname(node), env.PATH].join(delimiter);
-  const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, ...files];
+  const options = JSON.stringify(nodeOptions);
+  const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, options, ...files];
   const child = spawn(node, args, {
     env,
     stdio: ["ignore", "pipe", "inherit"],
@@ -138,7 +183,7 @@ function runTests(node, major, files, limitMs, changes = {}) {
     child.on("close", (code) => {
       const summary = lines.filter((line) => SUMMARY.test(line)).slice(-8);
       const problems = code === 0 ? [] : [`The test runner ended with ${code ?? "a signal"}`];
-      if (summary.length === 0)
+      if (summary.length === 0 && !nodeOptions.some((word) => word.startsWith("--test-reporter")))
         problems.push(`No summary: ended by its limit of ${limitMs / 60_000} min, or broken`);
       if (isCi && summary.some((line) => / skipped [1-9]/.test(line))) {
         problems.push(
@@ -157,7 +202,10 @@ function runTests(node, major, files, limitMs, changes = {}) {
   });
 }
 
-/** What the reporter lists after its summary, with their messages; the marks of a run that was cut off before that. */
+/**
+ * What the reporter lists after its summary, with their messages; the marks of a run that was cut off before
+ * that.
+ */
 function failingTests(lines) {
   const start = lines.findLastIndex((line) => FAILING_TESTS.test(line));
   return start < 0 ? lines.filter((line) => FAILED_TEST.test(line)) : lines.slice(start + 1);

@@ -1,5 +1,5 @@
-// The least a round trip takes in Node: bare processes that echo a small message or pass it on, without any protocol.
-// Run as a child, this file is such a process: its parent is on descriptors 0 and 1.
+// The least a round trip takes in Node: bare processes that echo a small message or pass it on, without any
+// protocol. Run as a child, this file is such a process: its parent is on descriptors 0 and 1.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeSync } from "node:fs";
@@ -11,7 +11,10 @@ import { intoOneBuffer, socketPair, writeNow } from "./socket-pair.mjs";
 const self = fileURLToPath(import.meta.url);
 const MESSAGE = Buffer.alloc(90, 7); // As long as the call of a no-op.
 
-/** A side of `count` round trips through `depth` processes, each started by the one before it; `around` goes before every command. */
+/**
+ * A side of `count` round trips through `depth` processes, each started by the one before it; `around` goes
+ * before every command.
+ */
 export function bareChain(count, depth, around = []) {
   return side(count, "plain", depth, around);
 }

@@ -1,4 +1,5 @@
-// The least a verified copy takes in Node: a file through a pipe, with SHA-256 at both ends. Run as a child, this file writes it.
+// The least a verified copy takes in Node: a file through a pipe, with SHA-256 at both ends. Run as a child,
+// this file writes it.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";

@@ -39,7 +39,10 @@ const onread = { buffer: Buffer.alloc(1 << 20), callback };
 const socket = new (require("net").Socket)({ fd: 0, readable: true, writable: false, onread });
 socket.on("end", () => process.exit()).resume();`;
 
-/** A side that copies a Buffer of so many MiB, as whoever sends what its owner may change must, and sends that to a child that keeps it. */
+/**
+ * A side that copies a Buffer of so many MiB, as whoever sends what its owner may change must, and sends that
+ * to a child that keeps it.
+ */
 export function barePipeOfCopies(mebibytes) {
   const data = Buffer.alloc(mebibytes << 20);
   return pipeTo(COLLECTOR(mebibytes), mebibytes, () => {

@@ -1,5 +1,5 @@
-// The least that pipelined calls take in Node: a promise per call, messages as long as those of a no-op, one write a turn.
-// Run as a child, this file is what answers.
+// The least that pipelined calls take in Node: a promise per call, messages as long as those of a no-op, one
+// write a turn. Run as a child, this file is what answers.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Socket } from "node:net";

@@ -30,7 +30,9 @@ export function intoOneBuffer(onBytes) {
   return { buffer: Buffer.allocUnsafeSlow(64 * 1024), callback };
 }
 
-/** Writes without waiting for the event loop if the kernel takes the bytes now; the socket queues the others. */
+/**
+ * Writes without waiting for the event loop if the kernel takes the bytes now; the socket queues the others.
+ */
 export function writeNow(socket, bytes) {
   const fd = socket._handle?.fd; // Not public: without it the socket does all.
   let done = 0;

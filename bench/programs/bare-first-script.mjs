@@ -1,4 +1,5 @@
-// What the first script does, without a library: starts another Node, sends it a message, gets an answer, ends.
+// What the first script does, without a library: starts another Node, sends it a message, gets an answer,
+// ends.
 import { spawn } from "node:child_process";
 
 const ECHO = 'process.stdin.on("data", (bytes) => process.stdout.write(bytes))';

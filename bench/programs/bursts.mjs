@@ -1,4 +1,5 @@
-// Bursts of pipelined calls to a local child after some sequential ones: milliseconds and CPU of the process tree of each.
+// Bursts of pipelined calls to a local child after some sequential ones: milliseconds and CPU of the process
+// tree of each.
 import { runWithRouter } from "mitogen";
 import { treeCpuMs } from "./cpu.mjs";
 

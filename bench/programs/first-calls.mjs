@@ -1,5 +1,5 @@
-// The first call in each of some contexts, one context after the other: milliseconds and CPU of the process tree of the first,
-// and of the later ones together.
+// The first call in each of some contexts, one context after the other: milliseconds and CPU of the process
+// tree of the first, and of the later ones together.
 import { runWithRouter } from "mitogen";
 import { treeCpuMs } from "./cpu.mjs";
 

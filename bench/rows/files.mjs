@@ -1,4 +1,5 @@
-// A file to a local child, and over ssh. It holds zeros: of random bytes Mitogen sends a fifth as many, the others as many.
+// A file to a local child, and over ssh. It holds zeros: of random bytes Mitogen sends a fifth as many, the
+// others as many.
 
 import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

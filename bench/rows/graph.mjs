@@ -44,7 +44,10 @@ export const rows = [
   },
 ];
 
-/** Answers the path of the first. A tree: each module imports two others and exports how many there are below it, itself included. */
+/**
+ * Answers the path of the first. A tree: each module imports two others and exports how many there are below
+ * it, itself included.
+ */
 function makeModules() {
   const folder = scratchFolder();
   const nameOf = (at) => `module-${at}.mjs`;

@@ -1,4 +1,5 @@
-// From nothing to the first answer on this machine: one context and many at once; and from there to nothing again.
+// From nothing to the first answer on this machine: one context and many at once; and from there to nothing
+// again.
 import { Ours, timed } from "../ours.mjs";
 import { timeCommand } from "../peers/command.mjs";
 import { IdleNode } from "../peers/idle.mjs";

@@ -47,7 +47,8 @@ export async function becomePasswordHash() {
 }
 
 async function writeSudoers(path) {
-  // No remembered passwords, so that every run meets the same prompts; node must be on secure_path, for root's sudo too.
+  // No remembered passwords, so that every run meets the same prompts; node must be on secure_path, for
+  // root's sudo too.
   const text = `# Written by the mitogen test lab.
 User_Alias MITOGEN_LAB = mitogen-sudo-nopw, mitogen-sudo-pw, mitogen-sudo-tty, mitogen-sudo-pty, mitogen-sudo-denied
 Defaults:MITOGEN_LAB timestamp_timeout=0, lecture=never, !mail_badpass, !mail_no_user

@@ -1,4 +1,5 @@
-// Processes that outlive the lab script. Each is remembered by pid, start time and command line, so that nothing else is ever signalled.
+// Processes that outlive the lab script. Each is remembered by pid, start time and command line, so that
+// nothing else is ever signalled.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,6 @@
-// Docker without a network: a daemon with its own socket and storage, an image made from the lab's rootfs, a container.
-// It runs in a network namespace of its own, where it may set what it likes and finds no registry to ask.
+// Docker without a network: a daemon with its own socket and storage, an image made from the lab's rootfs, a
+// container. It runs in a network namespace of its own, where it may set what it likes and finds no registry
+// to ask.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon, stopDaemon } from "./daemon.mjs";

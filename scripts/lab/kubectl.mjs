@@ -1,4 +1,5 @@
-// kubectl against a test API server: no cluster, but the real client, its protocols and a pod that is a container.
+// kubectl against a test API server: no cluster, but the real client, its protocols and a pod that is a
+// container.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -50,7 +51,10 @@ export async function tearDownKubectl() {
   return notes.join(", ");
 }
 
-/** Debian's, which speaks SPDY, unpacked because it may clash with another; then the machine's own if it is newer. */
+/**
+ * Debian's, which speaks SPDY, unpacked because it may clash with another; then the machine's own if it is
+ * newer.
+ */
 async function findClients() {
   const debian = join(FOLDER, "debian/usr/bin/kubectl");
   if (!existsSync(debian)) await unpack(join(FOLDER, "debian"));

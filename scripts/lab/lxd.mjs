@@ -1,4 +1,5 @@
-// LXD: its daemon in a network namespace of its own (it would ask for images), one container from an image made by hand.
+// LXD: its daemon in a network namespace of its own (it would ask for images), one container from an image
+// made by hand.
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon, stopDaemon } from "./daemon.mjs";

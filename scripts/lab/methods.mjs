@@ -1,4 +1,5 @@
-// What the connection methods beyond ssh need. Each part stands alone: one that cannot run here says why in lab.json.
+// What the connection methods beyond ssh need. Each part stands alone: one that cannot run here says why in
+// lab.json.
 import { readFileSync } from "node:fs";
 import { bringUpBastion, tearDownBastion } from "./bastion.mjs";
 import { becomePasswordHash, setUpBecome } from "./become.mjs";
@@ -119,7 +120,10 @@ async function bringUp(name, part, context) {
   return result;
 }
 
-/** What a lab that was killed left behind may be in the way of this one, so the second try starts from nothing. */
+/**
+ * What a lab that was killed left behind may be in the way of this one, so the second try starts from
+ * nothing.
+ */
 async function attempt({ up, down, through }, context) {
   const once = async () => {
     const about = await up(context);

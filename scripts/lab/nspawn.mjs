@@ -1,4 +1,5 @@
-// systemd-nspawn without systemd: a container known to nobody but its parent, entered by the pid of its first process.
+// systemd-nspawn without systemd: a container known to nobody but its parent, entered by the pid of its first
+// process.
 import { join } from "node:path";
 import { childrenOf, runningPid, startDaemon, stopDaemon } from "./daemon.mjs";
 import { stateFolder } from "./places.mjs";

@@ -9,7 +9,8 @@ const NAME = "mitogen-lab";
 const BUILDAH_NAME = `${NAME}-buildah`;
 const STORAGE = join(stateFolder, "containers");
 
-// crun refuses hybrid cgroups, and the default limits are above what a machine without CAP_SYS_RESOURCE may set.
+// crun refuses hybrid cgroups, and the default limits are above what a machine without CAP_SYS_RESOURCE may
+// set.
 const CONTAINERS_CONF = `[containers]
 netns = "none"
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -90,7 +91,8 @@ async function leaderOf(podman, image) {
   const found = await run(podman, ["inspect", "--type=container", "-f", format, NAME]).catch(() => "");
   const [running, pid, from] = found.trim().split(" ");
   if (running !== "true" || from !== image) return undefined;
-  // Where the container was killed together with the monitor that would have noted it, it still counts as running.
+  // Where the container was killed together with the monitor that would have noted it, it still counts as
+  // running.
   return (await succeeds(podman, ["exec", NAME, "/bin/true"])) ? Number(pid) : undefined;
 }
 

@@ -1,4 +1,5 @@
-// The file system of every container: busybox, a node, a real su and sudo, rsync, scp, sftp-server and git, and the accounts root and app.
+// The file system of every container: busybox, a node, a real su and sudo, rsync, scp, sftp-server and git,
+// and the accounts root and app.
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -67,7 +68,9 @@ const FILES = {
     "auth required pam_deny.so\naccount required pam_deny.so\nsession required pam_deny.so\n",
 };
 
-/** Builds it unless the same one is there; `stamp` names its contents. `passwordHash` is that of root and app. */
+/**
+ * Builds it unless the same one is there; `stamp` names its contents. `passwordHash` is that of root and app.
+ */
 export async function buildRootfs({ node, passwordHash }) {
   const source = readFileSync(fileURLToPath(import.meta.url));
   const version = await run(node, ["--version"]);

@@ -1,4 +1,5 @@
-// sshds of our own. On loopback: one as known_hosts expects it, one ("other") with another host key. More in bastion.mjs.
+// sshds of our own. On loopback: one as known_hosts expects it, one ("other") with another host key. More in
+// bastion.mjs.
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { childrenOf } from "./daemon.mjs";
@@ -7,7 +8,10 @@ import { labFolder, run, waitFor, writeIfChanged } from "./run.mjs";
 
 const FOLDER = join(labFolder, "ssh");
 const SSHD = "/usr/sbin/sshd";
-/** `enter` is put before every command that must run on the host itself; a host with a fixed `port` is no loopback. */
+/**
+ * `enter` is put before every command that must run on the host itself; a host with a fixed `port` is no
+ * loopback.
+ */
 const LOOPBACK = { host: HOST, folder: FOLDER, enter: [] };
 
 const LOGINS = {

@@ -199,14 +199,17 @@ for (const [shell, args] of loginShells) {
     assertBooted(
       run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, ["env", "A=b c", process.execPath])], input),
     );
-    // What a version manager asks for: something is sourced first (SSH-14).
+    // What a version manager asks for: something is sourced first.
     writeFileSync(join(folder, "env.sh"), `node=${process.execPath}`);
     const sourcing = ["sh", "-c", `. "${folder}/env.sh" && exec $node "$@"`, "sh"];
     assertBooted(run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, sourcing)], input));
   });
 }
 
-/** And how many of it wait for node. Bash made files of here-documents before 5.1, and does so where it is asked to be like that. */
+/**
+ * And how many of it wait for node. Bash made files of here-documents before 5.1, and does so where it is
+ * asked to be like that.
+ */
 const posixShells: [shell: string[], waiting?: number, env?: Record<string, string>][] = [
   [["/bin/sh"]],
   [["/bin/dash"], 1],
@@ -318,7 +321,7 @@ test("Stage 1 ends at once when the payload is cut short or broken, having said 
   }
 });
 
-test("Stage 1 reads a payload that comes byte by byte through a non-blocking stdin (T10)", async () => {
+test("Stage 1 reads a payload that comes byte by byte through a non-blocking stdin", async () => {
   const fifo = join(folder, "fifo");
   execFileSync("mkfifo", [fifo]);
   const fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);

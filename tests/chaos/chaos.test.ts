@@ -1,4 +1,7 @@
-/** What happens when any process of a tree is killed or stopped, or a link is cut. `npm run chaos` does it for as long as wanted. */
+/**
+ * What happens when any process of a tree is killed or stopped, or a link is cut. `npm run chaos` does it for
+ * as long as wanted.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { before, describe, it } from "node:test";

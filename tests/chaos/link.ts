@@ -1,6 +1,6 @@
 /**
- * Stands between a context and the command behind it, as ssh, the network and sshd do: link.js <control file> command…
- * SIGUSR2 makes it do what stands in the control file.
+ * Stands between a context and the command behind it, as ssh, the network and sshd do: link.js <control file>
+ * command… SIGUSR2 makes it do what stands in the control file.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";

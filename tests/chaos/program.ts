@@ -1,4 +1,7 @@
-/** The program under test: a hop, a target behind it, and one operation. Prints a line of JSON for each thing that happens. */
+/**
+ * The program under test: a hop, a target behind it, and one operation. Prints a line of JSON for each thing
+ * that happens.
+ */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {

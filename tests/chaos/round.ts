@@ -1,4 +1,7 @@
-/** One round: a program at work, one thing that happens to one of its processes, and what is to be seen afterwards. */
+/**
+ * One round: a program at work, one thing that happens to one of its processes, and what is to be seen
+ * afterwards.
+ */
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +16,10 @@ import { left, parentOf, processesWith, signal } from "./table.ts";
 const MIB = 1024 * 1024;
 /** What every wait in the program is given. */
 const TIMEOUT_MS = 8_000;
-/** What the end of a process, once it can be seen, may take to reach who waits; a second, and what a busy machine needs. */
+/**
+ * What the end of a process, once it can be seen, may take to reach who waits; a second, and what a busy
+ * machine needs.
+ */
 const NOTICE_MS = 1_000 + 5_000;
 /** When nothing may be left: five seconds, and what a busy machine needs. */
 const LEFT_MS = 5_000 + 3_000;
@@ -66,7 +72,10 @@ export async function playRound(plan: Plan, nonce: string): Promise<string[]> {
   }
 }
 
-/** What the program says became of its waits. A death that can be seen since `at` ended them, and not their own timeouts. */
+/**
+ * What the program says became of its waits. A death that can be seen since `at` ended them, and not their
+ * own timeouts.
+ */
 function judge(program: Program, at: number | undefined): string[] {
   const ended = program.events.find((event) => event.event === "ended");
   if (ended?.event !== "ended") return [`the program has not told how its waits ended: ${program.said}`];

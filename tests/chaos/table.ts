@@ -10,14 +10,18 @@ export interface Row {
   readonly command: string;
 }
 
-/** Processes that have `word` in their environment, which children inherit; with no word, all but this one and those above it. */
+/**
+ * Processes that have `word` in their environment, which children inherit; with no word, all but this one and
+ * those above it.
+ */
 export function processesWith(word?: string): Row[] {
   const rows: Row[] = [];
   const above = word === undefined ? ancestors() : new Set<number>();
   for (const name of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     const [pid, stat] = [Number(name), read(`/proc/${name}/stat`)];
     const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // A zombie is its parent's business: here that of the namespace's first process, or of a program that has been stopped.
+    // A zombie is its parent's business: here that of the namespace's first process, or of a program that has
+    // been stopped.
     if (state === undefined || state === "Z" || state === "X" || above.has(pid)) continue;
     if (word !== undefined && !read(`/proc/${name}/environ`).includes(word)) continue;
     const command = read(`/proc/${name}/cmdline`).replaceAll("\0", " ").slice(0, 150);

@@ -23,7 +23,10 @@ export interface ConformanceOptions {
   remoteUser?: string;
   /** The major version of the child's node. */
   major?: number | "any";
-  /** Whether the child runs on this machine in this process's pid namespace, so that its processes can be looked for. */
+  /**
+   * Whether the child runs on this machine in this process's pid namespace, so that its processes can be
+   * looked for.
+   */
   isLocal?: boolean;
   /** A thread of this process: what concerns a process of its own does not apply. */
   isThread?: boolean;

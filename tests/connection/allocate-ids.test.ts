@@ -45,7 +45,7 @@ function allocate(link: FakeLink, srcId: number, wanted: unknown): [replyTo: num
 }
 
 describe("Router, asked for ids by a context (ALLOCATE_ID)", () => {
-  it("gives blocks that overlap nothing, and later ids behind them (WIRE-08)", async () => {
+  it("gives blocks that overlap nothing, and later ids behind them", async () => {
     const { router, left, right } = programWithTwo();
     const first = 1;
     assert.deepEqual(allocate(left, LEFT, null), [Handle.ALLOCATE_ID, [first, first + ID_BLOCK_SIZE]]);

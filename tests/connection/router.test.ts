@@ -1,4 +1,7 @@
-/** The master's router, with stand-ins for its children; what it does with real ones is in e2e/ and conformance/. */
+/**
+ * The master's router, with stand-ins for its children; what it does with real ones is in e2e/ and
+ * conformance/.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
@@ -27,7 +30,7 @@ function withChild(router: Router): FakeLink {
   return link;
 }
 
-test("Router makes a broker of its own, which ends with it (RTR-01)", async () => {
+test("Router makes a broker of its own, which ends with it", async () => {
   const [one, two] = [new Router(), new Router()];
   assert.notEqual(one.broker, two.broker);
   await one.shutdown();
@@ -35,7 +38,7 @@ test("Router makes a broker of its own, which ends with it (RTR-01)", async () =
   await two.shutdown();
 });
 
-test("Router with a given broker leaves it to others, and ends when it does (RTR-01)", async () => {
+test("Router with a given broker leaves it to others, and ends when it does", async () => {
   const broker = new Broker();
   const [one, two] = [new Router(broker), new Router(broker)];
   assert.equal(one.broker, broker);
@@ -48,7 +51,7 @@ test("Router with a given broker leaves it to others, and ends when it does (RTR
   await assert.rejects(two.local(), { code: "ERR_CANCELLED" });
 });
 
-test("Router takes messages of 128 MiB, or as many bytes as it is told, but not too few (RTR-16)", () => {
+test("Router takes messages of 128 MiB, or as many bytes as it is told, but not too few", () => {
   assert.equal(new Router().maxMessageBytes, 128 * MIB);
   assert.equal(new Router(undefined, { maxMessageBytes: MIB }).maxMessageBytes, MIB);
   assert.throws(() => new Router(undefined, { maxMessageBytes: 1000 }), {
@@ -57,7 +60,7 @@ test("Router takes messages of 128 MiB, or as many bytes as it is told, but not 
   });
 });
 
-test("Router.getStats counts contexts, bytes and modules (RTR-22)", async () => {
+test("Router.getStats counts contexts, bytes and modules", async () => {
   await using router = new Router();
   const counted = (): number[] => {
     const stats = router.getStats();
@@ -82,7 +85,7 @@ test("Router.getStats counts contexts, bytes and modules (RTR-22)", async () => 
   assert.ok(router.getStats().bytesSent >= called.bytesSent, "what is gone counts");
 });
 
-test("Router counts connects that fail, and logs all of it at its end (RTR-22)", async (t) => {
+test("Router counts connects that fail, and logs all of it at its end", async (t) => {
   const records = captureLogs(t);
   const router = new Router();
   await assert.rejects(router.exec({ command: ["/nonexistent/tool"] }), { code: "ERR_STREAM" });
@@ -96,7 +99,8 @@ test("Router counts connects that fail, and logs all of it at its end (RTR-22)",
   );
 });
 
-// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this signal.
+// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this
+// signal.
 if (process.report !== undefined) process.report.reportOnSignal = false;
 
 test("Router.dump tells what there is, and installDiagnostics has it written at SIGUSR2", async (t) => {
@@ -112,7 +116,7 @@ test("Router.dump tells what there is, and installDiagnostics has it written at 
   assert.equal(process.listenerCount("SIGUSR2"), 0);
 });
 
-test("Router counts what it refuses to send (RTR-22)", async (t) => {
+test("Router counts what it refuses to send", async (t) => {
   captureLogs(t);
   await using router = new Router();
   const link = withChild(router);
@@ -122,7 +126,7 @@ test("Router counts what it refuses to send (RTR-22)", async (t) => {
   assert.deepEqual([requestCount, refusedCount, moduleCount], [1, 1, 0]);
 });
 
-test("Router gives each context blocks of ids, and tells one that had too many (WIRE-08, SEC-04)", async () => {
+test("Router gives each context blocks of ids, and tells one that had too many", async () => {
   await using router = new Router();
   const link = withChild(router);
   const ask = fromChild(Handle.ALLOCATE_ID, encodeValue(null), { replyTo: 1500 });
@@ -135,7 +139,7 @@ test("Router gives each context blocks of ids, and tells one that had too many (
   assert.match(deadReason(refusal), /contexts behind context 1 have had 4000 blocks already/);
 });
 
-test("Router refuses a route to an id that it gave to nobody, or to a context elsewhere (RTR-09)", async (t) => {
+test("Router refuses a route to an id that it gave to nobody, or to a context elsewhere", async (t) => {
   const records = captureLogs(t, "error");
   await using router = new Router();
   const [one, two] = [withChild(router), new FakeLink("other")];
@@ -149,7 +153,7 @@ test("Router refuses a route to an id that it gave to nobody, or to a context el
   assert.equal(records.length, 5);
 });
 
-test("Router survives whatever a child says at any handle, and answers it at most once (SEC-03)", async (t) => {
+test("Router survives whatever a child says at any handle, and answers it at most once", async (t) => {
   captureLogs(t, "error");
   await using router = new Router();
   const link = withChild(router);

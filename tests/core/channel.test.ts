@@ -11,7 +11,7 @@ function twoEnds() {
   return { near, far, master, context, wire };
 }
 
-test("Channel sends and receives (RCV-11)", async () => {
+test("Channel sends and receives", async () => {
   const { near, far } = twoEnds();
   await near.send("there");
   assert.equal((await far.get()).decode(), "there");
@@ -19,7 +19,7 @@ test("Channel sends and receives (RCV-11)", async () => {
   assert.equal((await near.get()).decode(), "and back");
 });
 
-test("Channel.close closes both directions, and may be called twice (RCV-11)", async () => {
+test("Channel.close closes both directions, and may be called twice", async () => {
   const { near, far } = twoEnds();
   const waits = [near.get(), far.get()];
   near.close();
@@ -29,7 +29,7 @@ test("Channel.close closes both directions, and may be called twice (RCV-11)", a
   assert.equal(far.size(), 0, "the other end was told once");
 });
 
-test("Channel refuses a handle that is none, and registers nothing (RCV-11)", () => {
+test("Channel refuses a handle that is none, and registers nothing", () => {
   const { master, context, near } = twoEnds();
   near.close();
   for (const dstHandle of [0, -1, 1.5, 2 ** 32, Number.NaN]) {

@@ -93,7 +93,7 @@ test("Receiver.get rejects with the signal's reason and takes no message with it
   await assert.rejects(receiver.get({ signal: controller.signal }), (error) => error === reason);
 });
 
-test("Receiver.close wakes all who wait, whenever they began (T22)", async () => {
+test("Receiver.close wakes all who wait, whenever they began", async () => {
   const router = lonely();
   const receiver = new Receiver(router);
   const waits = Array.from({ length: 5 }, () => receiver.get());
@@ -276,7 +276,7 @@ test("Receiver.get keeps the program alive while it waits, a discarded receiver 
   assert.equal(router.fakeBroker.holds, 0);
 });
 
-test("Receiver.get with throwDead false returns the dead message, queued or waited for (RCV-02)", async () => {
+test("Receiver.get with throwDead false returns the dead message, queued or waited for", async () => {
   const { master, child, context, wire } = masterAndChild();
   const receiver = new Receiver<number>(master, { respondent: context });
   const sender = new Sender<number>(child, 0, receiver.handle);

@@ -221,7 +221,7 @@ test("CoreRouter.addRoute changes no way there is, and none to itself", () => {
   assert.deepEqual([master.isImmediateChild(2), master.isImmediateChild(1)], [false, true]);
 });
 
-test("CoreRouter.delRoutes of contexts nobody knows is no error, and wakes who waits for them (RTR-18)", async () => {
+test("CoreRouter.delRoutes of contexts nobody knows is no error, and wakes who waits for them", async () => {
   const { master, context } = masterAndChild();
   const wait = new Receiver(master, { respondent: master.contextById(77) }).get();
   master.delRoutes([77, 78], "told so");
@@ -307,7 +307,7 @@ test("CoreRouter that is unidirectional answers a sibling's request dead", async
   });
 });
 
-test("CoreRouter: a request into a branch that is unidirectional alone is answered, and so is one out of it (RTR-20)", async () => {
+test("CoreRouter: a request into a branch that is unidirectional alone is answered, and so is one out of it", async () => {
   const master = new FakeRouter({ contextId: 0 });
   const middle = new FakeRouter({ contextId: 1, parentIds: [0], unidirectional: true });
   const leaf = new FakeRouter({ contextId: 2, parentIds: [1, 0], unidirectional: true });

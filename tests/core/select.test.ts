@@ -29,7 +29,7 @@ const stateOf = (promise: Promise<unknown>): Promise<unknown> =>
 
 const isSelectError = { name: "SelectError", code: "ERR_SELECT" };
 
-test("Select iteration yields messages as they arrive, and ends when no source is left (SEL-01)", async () => {
+test("Select iteration yields messages as they arrive, and ends when no source is left", async () => {
   const [a, b, c] = receivers(3) as [Receiver, Receiver, Receiver];
   const all = valuesOf(new Select([a, b, c]));
   await send(b, "b");
@@ -49,7 +49,7 @@ test("Select takes messages in the order they arrived across sources, queued bef
   for (const expected of [1, 2, 3, 4, 5]) assert.equal((await select.get()).decode(), expected);
 });
 
-test("Select with oneshot removes a source as it yields, without it keeps it (SEL-02)", async () => {
+test("Select with oneshot removes a source as it yields, without it keeps it", async () => {
   for (const oneshot of [true, false]) {
     const [a] = receivers(1) as [Receiver];
     const select = new Select([a], { oneshot });
@@ -63,7 +63,7 @@ test("Select with oneshot removes a source as it yields, without it keeps it (SE
   }
 });
 
-test("Select.getEvent gives source and data; the message knows the source (SEL-03)", async () => {
+test("Select.getEvent gives source and data; the message knows the source", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b]);
   await send(b, "x");
@@ -73,7 +73,7 @@ test("Select.getEvent gives source and data; the message knows the source (SEL-0
   assert.equal(event.data.receiver, b);
 });
 
-test("Select within a Select: the source is the inner one (SEL-03)", async () => {
+test("Select within a Select: the source is the inner one", async () => {
   const [a] = receivers(1) as [Receiver];
   const inner = new Select([a]);
   const outer = new Select([inner]);
@@ -106,7 +106,7 @@ test("Select that waits for a nested one goes on when that one gets a source", a
   assert.equal((await wait).decode(), 1);
 });
 
-test("Select.get on an empty one rejects at once, whatever the timeout (SEL-04)", async () => {
+test("Select.get on an empty one rejects at once, whatever the timeout", async () => {
   await assert.rejects(new Select().get(), {
     ...isSelectError,
     message: "Cannot get from select: it has no sources",
@@ -115,7 +115,7 @@ test("Select.get on an empty one rejects at once, whatever the timeout (SEL-04)"
   await assert.rejects(new Select().get({ timeoutMs: 0 }), isSelectError);
 });
 
-test("Select.get with timeoutMs 0 never waits but takes what is there (SEL-04, LAT-03)", async () => {
+test("Select.get with timeoutMs 0 never waits but takes what is there", async () => {
   const [a] = receivers(1) as [Receiver];
   const select = new Select([a]);
   await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
@@ -124,7 +124,7 @@ test("Select.get with timeoutMs 0 never waits but takes what is there (SEL-04, L
   assert.equal((await select.get({ timeoutMs: 0 })).decode(), 1);
 });
 
-test("Select.get that gives up swallows nothing (T22, LAT-04)", async (t) => {
+test("Select.get that gives up swallows nothing", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const [a] = receivers(1) as [Receiver];
   const select = new Select([a]);
@@ -140,7 +140,7 @@ test("Select.get that gives up swallows nothing (T22, LAT-04)", async (t) => {
   assert.equal((await patient).decode(), 1);
 });
 
-test("Select.get serves waiters in the order they began to wait (LAT-01)", async () => {
+test("Select.get serves waiters in the order they began to wait", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b]);
   const waits = [select.get(), select.get()];
@@ -163,7 +163,7 @@ test("Select.get that waits when its last source is removed rejects, and an iter
   assert.deepEqual(await iteration, []);
 });
 
-test("Select.all gives the values in the order they arrive (SEL-05)", async () => {
+test("Select.all gives the values in the order they arrive", async () => {
   const [a, b, c] = oneShots(3) as [Receiver, Receiver, Receiver];
   const all = Select.all([a, b, c]);
   await send(c, 3);
@@ -173,7 +173,7 @@ test("Select.all gives the values in the order they arrive (SEL-05)", async () =
   assert.deepEqual(await Select.all([]), []);
 });
 
-test("Select.all rejects with the first CallError or dead one, and releases the receivers (SEL-05)", async () => {
+test("Select.all rejects with the first CallError or dead one, and releases the receivers", async () => {
   const [a, b] = oneShots(2) as [Receiver, Receiver];
   const failing = Select.all([a, b]);
   await send(b, new CallError("Error: no"));
@@ -208,7 +208,7 @@ test("Select.all within its time or not at all, for all together", async (t) => 
   assert.ok((await stateOf(both)) instanceof TimeoutError);
 });
 
-test("Select.add refuses a source that belongs to a Select, this one too (SEL-06)", async () => {
+test("Select.add refuses a source that belongs to a Select, this one too", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a]);
   const owned = { ...isSelectError, message: /belongs to a select already/ };
@@ -222,7 +222,7 @@ test("Select.add refuses a source that belongs to a Select, this one too (SEL-06
   assert.throws(() => new Select([inner]), owned);
 });
 
-test("Select.add refuses cycles, direct and indirect (SEL-06)", () => {
+test("Select.add refuses cycles, direct and indirect", () => {
   const [a, b, c] = [new Select(), new Select(), new Select()];
   const cyclic = { ...isSelectError, message: /would contain itself/ };
   assert.throws(() => a.add(a), cyclic);
@@ -232,7 +232,7 @@ test("Select.add refuses cycles, direct and indirect (SEL-06)", () => {
   assert.throws(() => b.add(a), cyclic);
 });
 
-test("Select delivers everything that was queued before add, several messages of one source too (SEL-06)", async () => {
+test("Select delivers everything that was queued before add, several messages of one source too", async () => {
   const [a] = receivers(1) as [Receiver];
   await send(a, 1, 2, 3);
   const select = new Select<unknown>([new Select([a], { oneshot: false })], { oneshot: false });
@@ -242,7 +242,7 @@ test("Select delivers everything that was queued before add, several messages of
   await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
 });
 
-test("Select.remove refuses what is no source of it, and yields nothing of it any more (SEL-07)", async () => {
+test("Select.remove refuses what is no source of it, and yields nothing of it any more", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a]);
   assert.throws(() => select.remove(b), {
@@ -258,7 +258,7 @@ test("Select.remove refuses what is no source of it, and yields nothing of it an
   new Select([a]).close();
 });
 
-test("Select.close wakes all who wait and releases its sources; inner ones stay as they are (SEL-08, T22)", async () => {
+test("Select.close wakes all who wait and releases its sources; inner ones stay as they are", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const inner = new Select([a]);
   const select = new Select([inner, b]);
@@ -296,7 +296,7 @@ test("Select whose nested one is closed says so once, and goes on without it", a
   assert.equal((await select.get()).decode(), 1);
 });
 
-test("Select.size sums what is queued, isEmpty tells whether there are sources (SEL-09)", async () => {
+test("Select.size sums what is queued, isEmpty tells whether there are sources", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select<unknown>([a, new Select([b])]);
   assert.deepEqual([select.size(), select.isEmpty, new Select().isEmpty], [0, false, true]);
@@ -305,7 +305,7 @@ test("Select.size sums what is queued, isEmpty tells whether there are sources (
   assert.equal(select.size(), 3);
 });
 
-test("Select skips what was read elsewhere (SEL-09)", async () => {
+test("Select skips what was read elsewhere", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const inner = new Select([a], { oneshot: false });
   const select = new Select<unknown>([inner, b], { oneshot: false });
@@ -340,7 +340,7 @@ test("Select skips a one-shot receiver whose message was read elsewhere, and end
   assert.deepEqual(await iteration, [2]);
 });
 
-test("Select.iterEvents yields events (SEL-10)", async () => {
+test("Select.iterEvents yields events", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b]);
   await send(b, 1);
@@ -353,7 +353,7 @@ test("Select.iterEvents yields events (SEL-10)", async () => {
   ]);
 });
 
-test("Select over a dead peer rejects with its ChannelError, once, and goes on with the others (T21, SHD-05)", async () => {
+test("Select over a dead peer rejects with its ChannelError, once, and goes on with the others", async () => {
   for (const oneshot of [true, false]) {
     const { master, child, context, wire } = masterAndChild();
     const dying = new Receiver<unknown>(master, { respondent: context });

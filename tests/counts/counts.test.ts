@@ -1,4 +1,7 @@
-/** What a call costs, counted in what does not depend on the machine, does not grow unnoticed. See bench/README.md. */
+/**
+ * What a call costs, counted in what does not depend on the machine, does not grow unnoticed. See
+ * bench/README.md.
+ */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { checkLeaks } from "../support/leak-check.ts";

@@ -1,4 +1,7 @@
-/** What the measured program calls in its contexts. The file is copied to another folder, so it must not import anything. */
+/**
+ * What the measured program calls in its contexts. The file is copied to another folder, so it must not
+ * import anything.
+ */
 import type { Kind, Probe, Reading } from "./probe.cts";
 
 export function noop(): void {}

@@ -7,7 +7,10 @@ import { NODE_FLAGS, programPath, run } from "./run.ts";
 const FEW = 100;
 const MANY = 600;
 
-/** Answers instructions per round of codec-program.ts, or why there are none. The difference of two runs leaves out the start. */
+/**
+ * Answers instructions per round of codec-program.ts, or why there are none. The difference of two runs
+ * leaves out the start.
+ */
 export async function countInstructions(node: string, folder: string): Promise<number | string> {
   const output = join(folder, "perf");
   const perf = ["perf", "stat", "-x", ",", "-e", "instructions:u", "-o", output];

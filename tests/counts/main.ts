@@ -1,4 +1,7 @@
-/** npm run counts [-- --record --repeat N]: prints counts beside the recorded ones, for every Node of the lab in CI. See bench/README.md. */
+/**
+ * npm run counts [-- --record --repeat N]: prints counts beside the recorded ones, for every Node of the lab
+ * in CI. See bench/README.md.
+ */
 import { parseArgs } from "node:util";
 import { nodes } from "../support/lab.ts";
 import { type Counts, compare, readRecord, writeRecord } from "./counts.ts";

@@ -1,6 +1,7 @@
 /**
- * Counts what its thread allocates and how many promises it creates. `--require` loads it into every thread of the measured
- * processes: the program's, and both threads of a context. Nobody can call a broker thread, so the main thread beside it asks it.
+ * Counts what its thread allocates and how many promises it creates. `--require` loads it into every thread
+ * of the measured processes: the program's, and both threads of a context. Nobody can call a broker thread,
+ * so the main thread beside it asks it.
  */
 import type { AsyncHook } from "node:async_hooks";
 import type { GCProfiler } from "node:v8";
@@ -66,7 +67,10 @@ function countAllocations(): () => Reading {
   };
 }
 
-/** Small Buffers are slices of a pool. Its free rest is left out: otherwise a count would be off by up to a whole pool. */
+/**
+ * Small Buffers are slices of a pool. Its free rest is left out: otherwise a count would be off by up to a
+ * whole pool.
+ */
 function used(): { heap: number; buffers: number } {
   const { used_heap_size: heap, external_memory: external } = v8.getHeapStatistics();
   const { buffer, byteOffset } = Buffer.allocUnsafe(1);

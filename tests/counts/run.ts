@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url";
 const LIMIT_MS = 240_000;
 
 /**
- * Flags of every measured Node: the program's and those of its contexts. Nothing is optimised, since V8 does that at a time of its own
- * choosing, and optimised code allocates less. What V8 keeps of a function is allocated when the function first runs, and stays.
+ * Flags of every measured Node: the program's and those of its contexts. Nothing is optimised, since V8 does
+ * that at a time of its own choosing, and optimised code allocates less. What V8 keeps of a function is
+ * allocated when the function first runs, and stays.
  */
 export const NODE_FLAGS: readonly string[] = [
   ...["--no-opt", "--no-maglev", "--no-sparkplug", "--no-lazy-feedback-allocation", "--no-flush-bytecode"],
@@ -23,8 +24,8 @@ export const NODE_FLAGS: readonly string[] = [
 export const programPath = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
 
 /**
- * The same command on one processor, where a thread runs until it waits, if this system has the tools. How much one read finds would
- * else depend on which threads run at the same time, or interrupt one another.
+ * The same command on one processor, where a thread runs until it waits, if this system has the tools. How
+ * much one read finds would else depend on which threads run at the same time, or interrupt one another.
  */
 export function byTurns(argv: readonly string[]): readonly string[] {
   const turns = ["chrt", "--batch", "0", "taskset", "--cpu-list", firstProcessor()];

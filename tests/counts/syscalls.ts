@@ -8,13 +8,16 @@ import { perOperation } from "./windows.ts";
 /** What V8 does for itself: memory, locks between its threads, and random numbers. */
 const LEFT_OUT = "trace=!%memory,%signal,futex,sched_yield,getpid";
 /**
- * Waits for the next event, and what wakes a thread that waits, are apart: how many are needed depends on which events come together.
- * `system calls` are all others, and `writes`, to pipes and sockets, are some of these.
+ * Waits for the next event, and what wakes a thread that waits, are apart: how many are needed depends on
+ * which events come together. `system calls` are all others, and `writes`, to pipes and sockets, are some of
+ * these.
  */
 export const KINDS = ["writes", "system calls", "waits and wake-ups"] as const;
 type Kind = (typeof KINDS)[number];
 
-/** A line of strace: the thread, the system call, the file behind its descriptor, and the mark of a window. */
+/**
+ * A line of strace: the thread, the system call, the file behind its descriptor, and the mark of a window.
+ */
 const LINE = /^(\d+) +(\w+)\((?:\d+<([^>]*)>?)?(?:[^"]*"\/mitogen-counts\/(begin|end)\/([^"]*)")?/;
 
 function straced(argv: readonly string[], output: string): string[] {

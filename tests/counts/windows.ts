@@ -1,4 +1,7 @@
-/** How often each count is taken, and over how many operations: what else happens meanwhile is a small part of them. */
+/**
+ * How often each count is taken, and over how many operations: what else happens meanwhile is a small part of
+ * them.
+ */
 export const WINDOWS = 3;
 export const OPERATIONS = 200;
 

@@ -6,7 +6,7 @@ import { DebugFile } from "../../src/diagnostics/debug-file.ts";
 import { getLogger } from "../../src/logging/log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-test("DebugFile holds its origin and every record until it is closed (DBG-01)", (t) => {
+test("DebugFile holds its origin and every record until it is closed", (t) => {
   const folder = temporaryFolder(t);
   const log = getLogger("app");
   const file = new DebugFile(4711, "    at main (app.ts:3:1)");

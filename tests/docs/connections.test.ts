@@ -11,8 +11,8 @@ const page = readFileSync(join(repoRoot, "docs/connections.md"), "utf8");
 const quote = JSON.stringify;
 
 /**
- * What stands in the examples, and what the lab has in its place; by the name behind `runs:`. What replaces a literal may bring further
- * options along.
+ * What stands in the examples, and what the lab has in its place; by the name behind `runs:`. What replaces a
+ * literal may bring further options along.
  */
 const replacements: Readonly<Record<string, () => Record<string, string>>> = {
   local: () => ({}),
@@ -94,7 +94,9 @@ const PROLOGUE = 'import { Router as RouterOfTheTest } from "mitogen"; const rou
 /** Methods that no lab of ours can run. */
 const NOT_RUN = ["incus", "jail"];
 
-/** A host name, and behind it what `ssh` needs to go there and to know nothing of this machine's own settings. */
+/**
+ * A host name, and behind it what `ssh` needs to go there and to know nothing of this machine's own settings.
+ */
 function sshd(server: LabHost & { knownHosts: string } = lab()?.ssh as Lab["ssh"]): string {
   const { host, port, knownHosts } = server;
   return `${quote(host)}, port: ${port}, sshArgs: ["-F", "/dev/null", "-o", "UserKnownHostsFile=${knownHosts}"]`;

@@ -106,7 +106,10 @@ describe("docs/protocol.md", () => {
   });
 });
 
-/** ```hex blocks: a line `# dst=… src=… auth=… handle=… replyTo=… value=…` (or `raw="hex"`, `part="hex"`), then one frame in hex. */
+/**
+ * ```hex blocks: a line `# dst=… src=… auth=… handle=… replyTo=… value=…` (or `raw="hex"`, `part="hex"`),
+ * then one frame in hex.
+ */
 function examples(): { line: string; bytes: Buffer }[] {
   return [...page.matchAll(/```hex\n# (.+)\n([\da-f\s]+)```/g)].map(([, line = "", hex = ""]) => ({
     line,

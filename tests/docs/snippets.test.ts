@@ -102,7 +102,10 @@ interface Place {
   readonly firstLine: number;
 }
 
-/** Writes a document's snippets as modules of a folder of its own, where those that have names can be imported by the others. */
+/**
+ * Writes a document's snippets as modules of a folder of its own, where those that have names can be imported
+ * by the others.
+ */
 function writeSnippets(folder: string): (document: string) => [file: string, place: Place][] {
   return (document) => {
     const own = basename(document, ".md");

@@ -76,7 +76,7 @@ describe("become", { skip: skipReason() }, () => {
     ["sudo with login", "sudo", "mitogen-sudo-nopw", () => ({ username: target, login: true })],
     ["sudo, whose password nobody needs", "sudo", "mitogen-sudo-nopw", right],
     ["sudo with a password", "sudo", "mitogen-sudo-pw", right],
-    ["sudo with requiretty (T15)", "sudo", "mitogen-sudo-tty", right],
+    ["sudo with requiretty", "sudo", "mitogen-sudo-tty", right],
     ["sudo with use_pty, pwfeedback and a lecture", "sudo", "mitogen-sudo-pty", right],
     ["su with a password", "su", "mitogen-sudo-denied", right],
     ["doas without a password", "doas", "mitogen-doas-nopw", () => ({ username: target })],
@@ -112,7 +112,7 @@ describe("become", { skip: skipReason() }, () => {
       assert.equal(error.details.stage, "transport");
     });
 
-    it(`${method} of ${account} with a wrong password: it is incorrect, and shown nowhere (T14)`, async () => {
+    it(`${method} of ${account} with a wrong password: it is incorrect, and shown nowhere`, async () => {
       const error = await failure(method, account, { username: target, password: WRONG });
       assert.ok(error instanceof PasswordError, String(error));
       assert.match(error.message, /the password to become mitogen-target is incorrect/);
@@ -120,7 +120,7 @@ describe("become", { skip: skipReason() }, () => {
     });
   }
 
-  it("fails with the tool's own words where nothing may be done about it (BEC-07)", async () => {
+  it("fails with the tool's own words where nothing may be done about it", async () => {
     const cases: [Method, account: string, Options, said: RegExp][] = [
       ["sudo", "mitogen-sudo-denied", right(), /not in the sudoers file/],
       ["sudo", "mitogen-sudo-nopw", { username: "nosuch" }, /unknown user:? nosuch/],
@@ -134,7 +134,7 @@ describe("become", { skip: skipReason() }, () => {
     }
   });
 
-  it("fails with the shell's words for an account that may not log in (BEC-10)", async () => {
+  it("fails with the shell's words for an account that may not log in", async () => {
     await using router = new Router();
     await assert.rejects(router.su({ username: "mitogen-nologin" }), {
       code: "ERR_NO_SHELL",
@@ -155,7 +155,7 @@ describe("become", { skip: skipReason() }, () => {
     ["its parent is shut down", (login: Context) => login.shutdown()],
     ["it hangs and is shut down", (_login: Context, root: Context) => root.shutdown()],
   ] as const) {
-    it(`a root process, which its parent may not signal, ends when ${what} (BEC-14)`, async () => {
+    it(`a root process, which its parent may not signal, ends when ${what}`, async () => {
       await using router = new Router();
       const login = await router.ssh(sshTo("mitogen-sudo-nopw"));
       const root = await router.sudo({ via: login });

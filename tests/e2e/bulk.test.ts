@@ -19,11 +19,13 @@ const MIB = 1024 * 1024;
 /** What each process may grow by, in MiB. */
 const MAX_GROWTH = 64;
 /**
- * What a reader drops is V8's to collect: from Node 24 on it lets 64 MiB die before it looks for the first time, with or
- * without us (see the last test).
+ * What a reader drops is V8's to collect: from Node 24 on it lets 64 MiB die before it looks for the first
+ * time, with or without us (see the last test).
  */
 const atProgram = Number.parseInt(process.versions.node, 10) < 24 ? MAX_GROWTH : 1.5 * MAX_GROWTH;
-/** Where a ping takes less than this many milliseconds, how much longer others take is the machine's business. */
+/**
+ * Where a ping takes less than this many milliseconds, how much longer others take is the machine's business.
+ */
 const SHORT_PING = 2;
 /** As much as Node's own streams of files yield at once. */
 const CHUNK_BYTES = 64 * 1024;
@@ -138,7 +140,10 @@ async function chain(
   return { target, pids: [process.pid, ...infos.map(([pid]) => pid)] };
 }
 
-/** Reads so many bytes of a producer in `target`, and how many came; `rest` is called, and awaited, for every 64 MiB. */
+/**
+ * Reads so many bytes of a producer in `target`, and how many came; `rest` is called, and awaited, for every
+ * 64 MiB.
+ */
 async function readAll(
   router: Router,
   target: Context,

@@ -5,25 +5,15 @@ import * as calls from "../fixtures/remote/calls.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { count } from "../fixtures/remote/streams.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { nodes, skipReason } from "../support/lab.ts";
+import { skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { placesOn } from "../support/places.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const patience = { timeoutMs: 20_000 };
-const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
 
-const places: [string, (router: Router) => Promise<Context>][] = [
-  ["a context on Node 12", (router) => router.local(node(12))],
-  ["a context on Node 16", (router) => router.local(node(16))],
-  ["a context on Node 20", (router) => router.local(node(20))],
-  ["a context on Node 26", (router) => router.local(node(26))],
-  [
-    "a context behind another, Node 12 behind 26",
-    async (router) => router.local({ ...node(12), via: await router.local(node(26)) }),
-  ],
-  ["a thread", (router) => router.thread()],
-];
+const places = placesOn([12, 16, 20, 26]);
 
 for (const [place, connect] of places) {
   describe(`giving up calls of ${place}`, { skip: skipReason(), concurrency: false }, () => {

@@ -6,21 +6,14 @@ import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { placesOn } from "../support/places.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const patience = { timeoutMs: 20_000 };
 const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
 
-const places: [string, (router: Router) => Promise<Context>][] = [
-  ["a context on Node 12", (router) => router.local(node(12))],
-  ["a context on Node 20", (router) => router.local(node(20))],
-  ["a context on Node 26", (router) => router.local(node(26))],
-  [
-    "a context behind another, Node 12 behind 26",
-    async (router) => router.local({ ...node(12), via: await router.local(node(26)) }),
-  ],
-];
+const places = placesOn([12, 20, 26], { thread: false });
 
 for (const [place, connect] of places) {
   describe(`chains to ${place}`, { skip: skipReason(), concurrency: false }, () => {
@@ -32,7 +25,7 @@ for (const [place, connect] of places) {
     });
     after(() => router.shutdown());
 
-    it("run one after the other, then fail with the first error, until reset (CHN-01)", async () => {
+    it("run one after the other, then fail with the first error, until reset", async () => {
       await using chain = context.chain();
       chain.callNoReply(calls.step, "a");
       chain.callNoReply(calls.step, "b");
@@ -57,7 +50,7 @@ for (const [place, connect] of places) {
       assert.deepEqual(await chain.call(calls.step, "f"), ["f begins", "f ends"]);
       await context.call(calls.takeSteps);
     });
-    it("log no failure of callNoReply: it surfaces from the next call (CHN-02)", async () => {
+    it("log no failure of callNoReply: it surfaces from the next call", async () => {
       const logs = collectLogs();
       await using chain = context.chain();
       chain.callNoReply(remote.fail, "unseen");
@@ -70,13 +63,13 @@ for (const [place, connect] of places) {
       );
       logs.stop();
     });
-    it("fail with what cannot be looked up, and run nothing behind it (CHN-05)", async () => {
+    it("fail with what cannot be looked up, and run nothing behind it", async () => {
       await using chain = context.chain();
       chain.callNoReply(ref(new URL("../fixtures/remote/calls.js", import.meta.url), "missing"));
       await assert.rejects(chain.call(calls.step, "never"), /missing .*not exported there/);
       assert.deepEqual(await context.call(calls.takeSteps), []);
     });
-    it("are selects' sources by their receivers; replies come behind what was sent before (RCV-12)", async () => {
+    it("are selects' sources by their receivers; replies come behind what was sent before", async () => {
       const progress = new Receiver<number>(router);
       const reply = context.callAsync(calls.sendThenReturn, progress.toSender(), 50);
       const select = new Select<number | string>([progress, reply], {
@@ -121,7 +114,7 @@ describe("Select over contexts", { skip: skipReason() }, () => {
     ["a hop on the way", 0],
     ["a grandchild", 1],
   ] as const) {
-    it(`rejects when ${victim} is killed, and goes on with the others (T21, SHD-05)`, async () => {
+    it(`rejects when ${victim} is killed, and goes on with the others`, async () => {
       await using router = new Router();
       const levels = [await router.local()];
       if (victim !== "a child") levels.push(await router.local({ via: levels[0] as Context }));

@@ -1,4 +1,6 @@
-/** Programs and contexts in which what all errors share has been changed: a remote failure stays that failure. */
+/**
+ * Programs and contexts in which what all errors share has been changed: a remote failure stays that failure.
+ */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";

@@ -26,15 +26,16 @@ const groupAndSession = (pid: number): string[] => {
 };
 
 describe("a local child", () => {
-  it("shares directory and environment, and has a session and a process group of its own (BOOT-17)", async () => {
+  it("shares directory and environment, and has a session and a process group of its own", async () => {
     await using router = new Router();
     const context = await router.local();
     const pid = await context.call(remote.pid);
     assert.equal((await context.call(remote.describeProcess)).cwd, process.cwd());
-    // What is sent to the group of the program, by Ctrl-C say, is the program's to answer; and the group tells what the context has left.
+    // What is sent to the group of the program, by Ctrl-C say, is the program's to answer; and the group
+    // tells what the context has left.
     assert.deepEqual(groupAndSession(pid), [`${pid}`, `${pid}`]);
   });
-  it("is named local.<pid>, and shows remoteName in the process list (LOC-01, BOOT-07)", async () => {
+  it("is named local.<pid>, and shows remoteName in the process list", async () => {
     await using router = new Router();
     const context = await router.local({ remoteName: "i-have-a-name" });
     const pid = await context.call(remote.pid);
@@ -45,7 +46,7 @@ describe("a local child", () => {
     const title = readFileSync(`/proc/${await named.call(remote.pid)}/cmdline`, "latin1");
     assert.ok(title.startsWith(`mitogen:${os.userInfo().username}@${os.hostname()}:${process.pid}`), title);
   });
-  it("may be started by a wrapper that talks (LOC-03)", async () => {
+  it("may be started by a wrapper that talks", async () => {
     await using router = new Router();
     const nodePath = ["sh", "-c", `echo wrapped >&2; exec ${process.execPath} "$@"`, "sh"];
     const context = await router.local({ nodePath });
@@ -69,7 +70,7 @@ describe("a local child", () => {
       assert.equal(await context.call(remote.linkOf, `/proc/self/fd/${fd}`), pipe);
     }
   });
-  it("starts where descriptors 0 to 2 are closed, in the program or in the child (BOOT-12)", async () => {
+  it("starts where descriptors 0 to 2 are closed, in the program or in the child", async () => {
     const program = spawn(
       "sh",
       ["-c", `exec "$0" tests/fixtures/programs/e2e/closed-stdio.mjs <&- >&- 2>&-`, process.execPath],
@@ -88,7 +89,7 @@ describe("a local child", () => {
 });
 
 describe("a link", () => {
-  it("with junk in it ends with one error that shows a sample, and only its own waiters wake (T08)", async () => {
+  it("with junk in it ends with one error that shows a sample, and only its own waiters wake", async () => {
     await using router = new Router();
     const logs = collectLogs("error");
     const [bad, good] = await Promise.all([router.local(), router.local()]);
@@ -103,7 +104,7 @@ describe("a link", () => {
     assert.match(errors[0]?.message ?? "", /this is no frame/);
     logs.stop();
   });
-  it("that is closed wakes callers, receivers and iterations at once (CALL-09, SHD-05)", async () => {
+  it("that is closed wakes callers, receivers and iterations at once", async () => {
     await using router = new Router();
     const context = await router.local();
     const receiver = context.callAsync(remote.echoLater, 1, 100_000);
@@ -117,7 +118,7 @@ describe("a link", () => {
 });
 
 describe("router.disconnect", () => {
-  it("cuts one child off: it is reaped, its callers are told, the others go on (RTR-19)", async () => {
+  it("cuts one child off: it is reaped, its callers are told, the others go on", async () => {
     await using router = new Router();
     const [cut, other] = await Promise.all([router.local(), router.local()]);
     const pid = await cut.call(remote.pid);
@@ -132,7 +133,7 @@ describe("router.disconnect", () => {
 });
 
 describe("log levels", () => {
-  it("are copied at connect; what nobody listens to is not sent (LOG-05)", async () => {
+  it("are copied at connect; what nobody listens to is not sent", async () => {
     await using router = new Router();
     const quiet = await router.local();
     const logs = collectLogs("info");

@@ -171,7 +171,7 @@ describe("contexts that contexts have started", () => {
     assert.match((await hop.call(parents.waitForEnd, "child")) ?? "", /was shut down/);
   });
 
-  it("reach only those above them in a unidirectional program (RTR-21)", async () => {
+  it("reach only those above them in a unidirectional program", async () => {
     await using router = new Router(undefined, { unidirectional: true });
     const hop = await router.local();
     const [left, right] = [

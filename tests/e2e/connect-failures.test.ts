@@ -43,7 +43,7 @@ async function failure(
 
 const sh = (script: string): string[] => ["sh", "-c", script];
 
-describe("a connect fails with EofError, at once and with all that was said (T03, T04, T05)", () => {
+describe("a connect fails with EofError, at once and with all that was said", () => {
   const cases: [title: string, nodePath: string | string[], said: RegExp][] = [
     ["to `true`", "true", /exited with code 0/],
     ["to `echo`, whose output is kept", "echo", /--experimental-vm-modules/],
@@ -97,7 +97,7 @@ describe("a connect", () => {
     assert.equal(error.details.stage, "node");
     assert.deepEqual(await processesGone(pids, 3000), []);
   });
-  it("is cancelled by shutdown at once (LIF-15)", async () => {
+  it("is cancelled by shutdown at once", async () => {
     const router = new Router();
     const connecting = router.local({ nodePath: sh("sleep 30") });
     const outcome = connecting.then(unexpected, (reason) => reason as Error);
@@ -107,7 +107,7 @@ describe("a connect", () => {
     assert.ok(Date.now() - started < 3000);
     await assert.rejects(router.local(), CancelledError);
   });
-  it("refuses unknown options, slashes in remoteName and bad values before anything starts (CON-01)", async () => {
+  it("refuses unknown options, slashes in remoteName and bad values before anything starts", async () => {
     await using router = new Router();
     await assert.rejects(router.local({ nodepath: "x" } as never), /local\(\): it has no option "nodepath"/);
     const noNode = /thread\(\): it has no option "nodePath"; it has name, unidirectional, via, debug$/;
@@ -129,7 +129,7 @@ describe("a connect", () => {
     assert.match(error.message, /\/nonexistent\/ssh/);
     assert.equal(error.details.stage, "spawn");
   });
-  it("survives noise of every kind before the greeting (T06)", async () => {
+  it("survives noise of every kind before the greeting", async () => {
     await using router = new Router();
     const noise = [
       "printf 'Welcome!\\r\\nPassword: x\\033[31m red \\033[0m\\n'",
@@ -144,7 +144,7 @@ describe("a connect", () => {
 });
 
 describe("stage 1", () => {
-  it("boots from a payload that comes one byte at a time (T10)", async () => {
+  it("boots from a payload that comes one byte at a time", async () => {
     const payload = payloadBytes();
     const [command, ...args] = bootWords("0123456789abcdef", payload.length, [process.execPath]) as [
       string,
@@ -167,7 +167,7 @@ describe("stage 1", () => {
     child.stdin.end();
     await new Promise((resolve) => child.once("exit", resolve));
   });
-  it("ends at once, and says why, when the payload is cut short (BOOT-06)", async () => {
+  it("ends at once, and says why, when the payload is cut short", async () => {
     const [command, ...args] = bootWords("0123456789abcdef", 1000, [process.execPath]) as [
       string,
       ...string[],
@@ -197,7 +197,7 @@ describe("50 cycles of", () => {
     ["EOF", (router) => router.local({ nodePath: "true" }).catch(() => undefined)],
   ];
   for (const [title, cycle] of cycles) {
-    it(`${title} leave no descriptor and no process (T19, T20)`, { timeout: 240_000 }, async () => {
+    it(`${title} leave no descriptor and no process`, { timeout: 240_000 }, async () => {
       const first = new Router();
       await cycle(first);
       await first.shutdown();

@@ -16,7 +16,8 @@ import { setEnvironment, temporaryFolder } from "../support/temporary-folder.ts"
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this signal.
+// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this
+// signal.
 if (process.report !== undefined) process.report.reportOnSignal = false;
 
 const SECRET = "correct-horse-battery";
@@ -43,7 +44,7 @@ for (const major of ["12", "20", "26"]) {
     const start = (router: Router, options: { via?: Context; debug?: boolean } = {}): Promise<Context> =>
       router.local({ nodePath: nodes[major], ...options });
 
-    it("enableDebug makes this process and all later contexts write logs, without what is secret (DBG-01)", async (t) => {
+    it("enableDebug makes this process and all later contexts write logs, without what is secret", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const early = await start(router);
@@ -110,7 +111,7 @@ for (const major of ["12", "20", "26"]) {
       assert.ok(router.dump().includes(`'${near.name}': connected`));
     });
 
-    it("debug: true does it for one context (DBG-01)", async (t) => {
+    it("debug: true does it for one context", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const plain = await start(router);
@@ -120,7 +121,7 @@ for (const major of ["12", "20", "26"]) {
       assert.match(readFileSync(path, "utf8"), / D mitogen\.debug: add of /);
     });
 
-    it("contexts that contexts start are part of it (DBG-01)", async (t) => {
+    it("contexts that contexts start are part of it", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const plain = await start(router);
@@ -212,7 +213,7 @@ for (const major of ["12", "20", "26"]) {
       await waiting;
     });
 
-    it("MITOGEN_PROFILING gathers profiles of this process and of all contexts (ENV-02)", async (t) => {
+    it("MITOGEN_PROFILING gathers profiles of this process and of all contexts", async (t) => {
       const folder = temporaryFolder(t);
       setEnvironment(t, { MITOGEN_PROFILING: "1" });
       await using router = new Router();

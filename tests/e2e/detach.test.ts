@@ -87,7 +87,7 @@ if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
 
 for (const [version, nodePath] of targets) {
   describe(`detach(), ${version}`, () => {
-    it("lets the context live on when the program's router is shut down (DET-01, DET-02, DET-04)", async () => {
+    it("lets the context live on when the program's router is shut down", async () => {
       const router = new Router();
       const context = await router.local({ name: "free", nodePath });
       const pid = await letGo(context);
@@ -180,7 +180,7 @@ for (const [version, nodePath] of targets) {
 }
 
 describe("the parent of a detached context", () => {
-  it("lets go only its own child processes, and each once (DET-03)", async () => {
+  it("lets go only its own child processes, and each once", async () => {
     await using router = new Router();
     const logs = collectLogs();
     const thread = await router.thread();
@@ -210,7 +210,7 @@ describe("the parent of a detached context", () => {
     assert.deepEqual(await processesGone(pids, 5000), []);
   });
 
-  it("may be a context: a grandchild outlives both (DET-02)", async () => {
+  it("may be a context: a grandchild outlives both", async () => {
     const router = new Router();
     const hop = await router.local({ name: "hop" });
     const free = await hop.call(parents.startLocal, { name: "free" });

@@ -1,4 +1,7 @@
-/** Functions that wait for contexts elsewhere in the tree; what the program itself waits for is in tree.test.ts. */
+/**
+ * Functions that wait for contexts elsewhere in the tree; what the program itself waits for is in
+ * tree.test.ts.
+ */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Context, Router } from "../../src/index.ts";
@@ -66,7 +69,7 @@ function assertTold(ends: readonly string[], victim: string): void {
 
 describe("a function that waits is told of the end of", () => {
   for (const [title, waiter, target, victim] of cases) {
-    it(`${title} (RTR-11, T21)`, async () => {
+    it(`${title}`, async () => {
       await using router = new Router();
       const contexts = await grow(router, [waiter, target, victim]);
       const of = (name: Name): Context => contexts.get(name) as Context;
@@ -92,7 +95,7 @@ describe("a function that waits is told of the end of", () => {
 });
 
 describe("a request to nobody", () => {
-  it("is answered by the context that notices: no such handle, no such context (RTR-05, RTR-06)", async () => {
+  it("is answered by the context that notices: no such handle, no such context", async () => {
     await using router = new Router();
     const contexts = await grow(router, ["left2", "right1"]);
     const [left1, left2, right1] = ["left1", "left2", "right1"].map((name) => contexts.get(name as Name)) as [
@@ -114,7 +117,7 @@ describe("a request to nobody", () => {
 });
 
 describe("siblings behind a context that hangs", () => {
-  it("exchange messages, and nothing of it comes to the program (RTR-08)", async () => {
+  it("exchange messages, and nothing of it comes to the program", async () => {
     await using router = new Router();
     const hub = await router.local();
     const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);

@@ -1,4 +1,7 @@
-/** Every error leads to the line of the program that waited, and shows no line of this library that says nothing to it. */
+/**
+ * Every error leads to the line of the program that waited, and shows no line of this library that says
+ * nothing to it.
+ */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,7 +1,7 @@
 /** Runs every program of examples/ as a reader would, with local contexts. */
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
 import { repoRoot } from "../support/lab.ts";
@@ -89,7 +89,12 @@ const EXAMPLES: Record<string, Example> = {
 };
 
 it("every example is run by a test", () => {
-  const names = readdirSync(join(repoRoot, "examples")).map((name) => name.replace(/\.ts$/, ""));
+  const names = readdirSync(join(repoRoot, "examples"))
+    .filter((name) => name !== "README.md")
+    .map((name) => name.replace(/\.ts$/, ""));
+  const index = readFileSync(join(repoRoot, "examples/README.md"), "utf8");
+  for (const name of names)
+    assert.ok(index.includes(`[${name}](${name}`), `examples/README.md has no ${name}`);
   assert.deepEqual(names.sort(), Object.keys(EXAMPLES).sort());
 });
 

@@ -207,7 +207,10 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.match(stderr, /mitogen ssh/);
     await assert.rejects(run(other, ["ssh", "any", "true"]), ChannelError);
   });
-  /** Kills a program in the middle of a run, and its reaper before that if it is to. Its folder is left, or gone. */
+  /**
+   * Kills a program in the middle of a run, and its reaper before that if it is to. Its folder is left, or
+   * gone.
+   */
   async function killProgram(alsoReaper: boolean): Promise<void> {
     const script = join(folder, "killed.mjs");
     const index = JSON.stringify(join(repoRoot, "dist/index.js"));

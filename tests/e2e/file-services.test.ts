@@ -54,7 +54,7 @@ for (const major of [12, 20, 26]) {
     });
     after(() => router.shutdown());
 
-    it("serves what is registered, with metadata, to children and grandchildren (SVC-14, SVC-15, SVC-16, BAD-06)", async () => {
+    it("serves what is registered, with metadata, to children and grandchildren", async () => {
       const path = at("registered");
       fs.writeFileSync(path, randomBytes(2 * MIB + 5), { mode: 0o640 });
       fs.chownSync(path, 1, 2);
@@ -71,7 +71,7 @@ for (const major of [12, 20, 26]) {
         assert.equal(sha256(at("got")), sha256(path));
       }
     });
-    it("serves what is below a registered folder, and nothing that leads out of it (SVC-14)", async () => {
+    it("serves what is below a registered folder, and nothing that leads out of it", async () => {
       fs.writeFileSync(at("secret"), "secret");
       fs.writeFileSync(at("open/deep/file"), "inside");
       fs.rmSync(at("open/link"), { force: true });
@@ -92,7 +92,7 @@ for (const major of [12, 20, 26]) {
         assert.equal((outcome as string[])[0], "ERR_FILE_REFUSED", name);
       }
     });
-    it("refuses foreign senders, registrations by children, and what is no file (SVC-14, SVC-17)", async () => {
+    it("refuses foreign senders, registrations by children, and what is no file", async () => {
       fs.writeFileSync(at("open/file"), "x");
       await files.registerPrefix({ path: at("open") });
       assert.equal(await child.call(remote.fetchFor, program, at("open/file"), leaf), "ERR_FILE_REFUSED");
@@ -123,7 +123,7 @@ for (const major of [12, 20, 26]) {
   });
 
   describe(`PushFileService, with Node ${major}`, { skip: skipReason() }, () => {
-    it("pushes to two grandchildren under one intermediary, which each get it (SVC-19)", async () => {
+    it("pushes to two grandchildren under one intermediary, which each get it", async () => {
       await using router = new Router();
       const middle = await router.local(node);
       const leaves = await Promise.all([1, 2].map(() => router.local({ ...node, via: middle })));
@@ -138,7 +138,7 @@ for (const major of [12, 20, 26]) {
       assert.equal((await push.get(at("pushed"))).toString(), "replaced");
       await assert.rejects(push.get("/never", { timeoutMs: 20 }), TimeoutError);
     });
-    it("sends a file over each link once (SVC-19)", async () => {
+    it("sends a file over each link once", async () => {
       await using router = new Router();
       const middle = await router.local(node);
       const leaves = await Promise.all([1, 2, 3].map(() => router.local({ ...node, via: middle })));
@@ -159,7 +159,7 @@ for (const major of [12, 20, 26]) {
 }
 
 describe("FileService", { skip: skipReason() }, () => {
-  it("says and logs it when fewer bytes come than announced, and ends transfers when its pool stops (SVC-16, SVC-18)", async () => {
+  it("says and logs it when fewer bytes come than announced, and ends transfers when its pool stops", async () => {
     const logs = collectLogs();
     try {
       await using router = new Router();
@@ -181,7 +181,7 @@ describe("FileService", { skip: skipReason() }, () => {
       logs.stop();
     }
   });
-  it("can be asked by hand: metadata first, then bytes, then the end (SVC-15)", async () => {
+  it("can be asked by hand: metadata first, then bytes, then the end", async () => {
     await using router = new Router();
     const child = await router.local();
     await child.service(FileService).register({ path: process.execPath });

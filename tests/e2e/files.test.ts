@@ -11,6 +11,7 @@ import { OpenedFile } from "../../src/files/ends/source.ts";
 import { type Context, getFile, putFile, Router, TimeoutError } from "../../src/index.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { placesOn } from "../support/places.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -39,17 +40,7 @@ function made(name: string, size: number): { path: string; bytes: Buffer } {
 }
 const partsOf = (name: string): string[] =>
   fs.readdirSync(folder).filter((each) => each.startsWith(`.${name}.mitogen-`));
-const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
-const places: [string, (router: Router) => Promise<Context>][] = [
-  ["a context on Node 12", (router) => router.local(node(12))],
-  ["a context on Node 20", (router) => router.local(node(20))],
-  ["a context on Node 26", (router) => router.local(node(26))],
-  [
-    "a context behind another, Node 12 behind 26",
-    async (router) => router.local({ ...node(12), via: await router.local(node(26)) }),
-  ],
-  ["a thread", (router) => router.thread()],
-];
+const places = placesOn([12, 20, 26]);
 
 for (const [place, connect] of places) {
   describe(`files of ${place}`, { skip: skipReason(), concurrency: false }, () => {

@@ -210,7 +210,8 @@ describe("the process of a context that is killed", () => {
       await assertCleared(await router.ssh(sshTo(`mitogen-${user}`)), "SIGKILL");
     });
   }
-  // A container that is made for a context ends with it, and so does what was set apart in there: "docker image" is not among these.
+  // A container that is made for a context ends with it, and so does what was set apart in there: "docker
+  // image" is not among these.
   for (const name of ["sudo", "su", "ssh → sudo where a terminal is required", "docker", "lxc"]) {
     it(`leaves none by ${name}`, { skip: skipReason() }, async () => {
       await using router = new Router();

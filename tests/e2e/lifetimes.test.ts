@@ -10,7 +10,7 @@ checkLeaks();
 const pidsOf = (line: string): number[] => line.trim().split(" ").map(Number);
 
 describe("a program", () => {
-  it("that returns without cleanup, one of its contexts hung, ends with status 0 and leaves nobody (T01)", async () => {
+  it("that returns without cleanup, one of its contexts hung, ends with status 0 and leaves nobody", async () => {
     const started = Date.now();
     const { code, stdout, stderr } = await runProgram("e2e/natural-exit.mjs").ended;
     assert.equal(code, 0, stderr);
@@ -19,7 +19,7 @@ describe("a program", () => {
   });
 
   for (const signal of ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    it(`ended by ${signal} leaves nobody, hung contexts neither (T02, LIF-07)`, async () => {
+    it(`ended by ${signal} leaves nobody, hung contexts neither`, async () => {
       const program = runProgram("e2e/wait-for-signal.mjs");
       const pids = pidsOf(await program.line());
       program.process.kill(signal);
@@ -28,7 +28,7 @@ describe("a program", () => {
     });
   }
 
-  it("ended by Ctrl-C prints nothing and leaves nobody (SHD-04)", async () => {
+  it("ended by Ctrl-C prints nothing and leaves nobody", async () => {
     const program = runProgram("e2e/wait-for-signal.mjs", { ownGroup: true });
     const pids = pidsOf(await program.line());
     process.kill(-(program.process.pid as number), "SIGINT");
@@ -37,7 +37,7 @@ describe("a program", () => {
     assert.deepEqual(await processesGone(pids, 3000), []);
   });
 
-  it("that handles Ctrl-C itself has its contexts until it ends them, quietly (SHD-04)", async () => {
+  it("that handles Ctrl-C itself has its contexts until it ends them, quietly", async () => {
     const program = runProgram("e2e/handle-interrupt.mjs", { ownGroup: true });
     const pids = pidsOf(await program.line());
     process.kill(-(program.process.pid as number), "SIGINT");
@@ -48,7 +48,7 @@ describe("a program", () => {
     assert.deepEqual(await processesGone(pids, 3000), []);
   });
 
-  it("whose main throws under runWithRouter fails with that error, its contexts gone (LIF-04, LIF-06)", async () => {
+  it("whose main throws under runWithRouter fails with that error, its contexts gone", async () => {
     const { code, stdout, stderr } = await runProgram("e2e/failing-main.mjs").ended;
     assert.equal(code, 1);
     assert.match(stderr, /Error: main failed/);
@@ -60,14 +60,14 @@ describe("a program", () => {
     assert.deepEqual([code, stdout], [0, "done\n"]);
   });
 
-  it("that is an unguarded entry script is refused at once, named, and never run in a child (T24)", async () => {
+  it("that is an unguarded entry script is refused at once, named, and never run in a child", async () => {
     const { code, stdout } = await runProgram("e2e/unguarded.mjs").ended;
     assert.equal(code, 0);
     assert.equal(stdout.match(/^started/gm)?.length, 1);
     assert.match(stdout, /refused: .*unguarded\.mjs/);
   });
 
-  it("that is a guarded entry script is served, and its guarded part not run (T24)", async () => {
+  it("that is a guarded entry script is served, and its guarded part not run", async () => {
     const { stdout } = await runProgram("e2e/guarded.mjs").ended;
     assert.deepEqual(stdout.trim().split("\n"), ["evaluated true", "4"]);
   });

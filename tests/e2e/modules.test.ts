@@ -25,7 +25,10 @@ function write(name: string, text: string): string {
 
 write("package.json", `{ "type": "module" }`);
 
-/** A function whose module leads to 600 others, level by level, none of which compresses to much less than 1 KiB. */
+/**
+ * A function whose module leads to 600 others, level by level, none of which compresses to much less than 1
+ * KiB.
+ */
 function largeGraph(): FunctionRef<[], number> {
   for (let i = 0; i < MODULES; i++) {
     const children = [2 * i + 1, 2 * i + 2].filter((child) => child < MODULES);
@@ -138,7 +141,7 @@ it("rules of the program count in contexts: override, modify, deny, and for what
   }
 });
 
-it("what was forwarded is there when it is called: nothing more crosses the link (MOD-14)", async () => {
+it("what was forwarded is there when it is called: nothing more crosses the link", async () => {
   await using router = new Router();
   const context = await router.local();
   await router.modules.forward(context, remote.add);

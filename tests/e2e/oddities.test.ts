@@ -1,4 +1,7 @@
-/** Functions that throw, or return, what nobody expects, where all errors are changed too: their callers get an error, and nobody else anything. */
+/**
+ * Functions that throw, or return, what nobody expects, where all errors are changed too: their callers get
+ * an error, and nobody else anything.
+ */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -12,7 +12,10 @@ import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const MIB = 1024 * 1024;
-/** What may wait for a child that does not read: what it may be sent before it is stopped, and what was on its way. */
+/**
+ * What may wait for a child that does not read: what it may be sent before it is stopped, and what was on its
+ * way.
+ */
 const MAX_QUEUED = 64 * MIB;
 /** The same, in the memory of a process that has other things to do. In MiB. */
 const MAX_GROWTH = 192;

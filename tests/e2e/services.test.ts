@@ -34,7 +34,7 @@ for (const major of ["12", "20", "26"]) {
     const start = (router: Router, via?: Context): Promise<Context> =>
       router.local({ via, nodePath: nodes[major] });
 
-    it("are started by the first request from above, once (SVC-08, SVC-09)", async () => {
+    it("are started by the first request from above, once", async () => {
       await using router = new Router();
       const context = await start(router);
       const answers = await Promise.all([
@@ -50,7 +50,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(await context.service(remote.Greeter).constructedCount(), 1);
     });
 
-    it("work two levels down, for the master and for the context between (SVC-09)", async () => {
+    it("work two levels down, for the master and for the context between", async () => {
       await using router = new Router();
       const middle = await start(router);
       const leaf = await start(router, middle);
@@ -60,7 +60,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(await other.service(remote.Greeter).greet({ name: "other" }), "Hello, other");
     });
 
-    it("refuse siblings before they are started, and by policy afterwards (SVC-03, SVC-08)", async () => {
+    it("refuse siblings before they are started, and by policy afterwards", async () => {
       await using router = new Router();
       const [left, right] = await Promise.all([start(router), start(router)]);
       // Nothing of services is there yet: not even the library.
@@ -74,7 +74,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(inactive.code, "ERR_SERVICE_INACTIVE");
     });
 
-    it("can be called by their own context (BAD-07, T23)", async () => {
+    it("can be called by their own context", async () => {
       await using router = new Router();
       const context = await start(router);
       const [answer, srcId, authId] = await context.call(remote.callMyself);
@@ -83,7 +83,7 @@ for (const major of ["12", "20", "26"]) {
       assert.ok((await context.call(remote.pingMyself)) >= 0);
     });
 
-    it("answer while a function runs, and behind one that blocks (T23)", async () => {
+    it("answer while a function runs, and behind one that blocks", async () => {
       await using router = new Router();
       const context = await start(router);
       const running = context.call(remote.hold);
@@ -95,7 +95,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(await blocked, "done");
     });
 
-    it("that stopped answer dead (SVC-13)", async () => {
+    it("that stopped answer dead", async () => {
       await using router = new Router();
       const context = await start(router);
       await context.call(remote.makePool);
@@ -106,7 +106,7 @@ for (const major of ["12", "20", "26"]) {
       await assert.rejects(context.service(remote.Greeter).ping(), ChannelError);
     });
 
-    it("run one at a time, or once, as their class says (SVC-10)", async () => {
+    it("run one at a time, or once, as their class says", async () => {
       await using router = new Router();
       const context = await start(router);
       const steps = await Promise.all(
@@ -121,7 +121,7 @@ for (const major of ["12", "20", "26"]) {
 }
 
 describe("services", () => {
-  it("of the program are called from its contexts (SVC-01, SVC-03)", async () => {
+  it("of the program are called from its contexts", async () => {
     await using router = new Router();
     new Pool(router, [new remote.Greeter(router), new remote.Named(router)]);
     const context = await router.local();
@@ -150,7 +150,7 @@ describe("services", () => {
     assert.deepEqual([srcId, authId], [thread.contextId, thread.contextId]);
   });
 
-  it("are not started for a name alone, and nobody hangs for it (SVC-09)", async () => {
+  it("are not started for a name alone, and nobody hangs for it", async () => {
     await using router = new Router();
     const middle = await router.local();
     const leaf = await router.local({ via: middle });
@@ -162,7 +162,7 @@ describe("services", () => {
     assert.equal(await middle.call(remote.pingNamed, leaf), "pong");
   });
 
-  it("of the program end before its contexts do (SVC-06)", async () => {
+  it("of the program end before its contexts do", async () => {
     const router = new Router();
     const context = await router.local();
     const events: string[] = [];
@@ -203,7 +203,7 @@ describe("services", () => {
     assert.ok((await request) instanceof ChannelError);
   });
 
-  it("may be called while a module of the same context is evaluated (T23)", async () => {
+  it("may be called while a module of the same context is evaluated", async () => {
     await using router = new Router();
     new Pool(router, [new remote.Named(router)]);
     const context = await router.local();
@@ -213,7 +213,7 @@ describe("services", () => {
     assert.deepEqual(await call, ["Hello, self", "pong", "pong while loading"]);
   });
 
-  it("tell the caller and the log of their host what went wrong (SVC-12)", async () => {
+  it("tell the caller and the log of their host what went wrong", async () => {
     const logs = collectLogs();
     await using router = new Router();
     const context = await router.local({ name: "host" });
@@ -238,7 +238,7 @@ describe("services", () => {
     assert.match(second?.message ?? "", /ping of service nothing/);
   });
 
-  it("answer by themselves or not at all (SVC-05)", async () => {
+  it("answer by themselves or not at all", async () => {
     await using router = new Router();
     const context = await router.local();
     const greeter = context.service(remote.Greeter);
@@ -268,7 +268,7 @@ describe("services", () => {
     await running;
   });
 
-  it("of a context that goes wake who waits (SHD-05)", async () => {
+  it("of a context that goes wake who waits", async () => {
     await using router = new Router();
     const context = await router.local();
     await context.service(remote.Greeter).ping();

@@ -21,7 +21,7 @@ async function timed(work: Promise<unknown>): Promise<number> {
 }
 
 describe("shutdown of a context", () => {
-  it("ends those below it first: their last words arrive (SHD-01)", async () => {
+  it("ends those below it first: their last words arrive", async () => {
     const logs = collectLogs("info");
     await using router = new Router();
     const top = await router.local();
@@ -38,7 +38,7 @@ describe("shutdown of a context", () => {
     logs.stop();
   });
 
-  it("answers the calls that wait below it (SHD-03)", async () => {
+  it("answers the calls that wait below it", async () => {
     await using router = new Router();
     const top = await router.local();
     const bottom = await router.local({ via: top });
@@ -57,7 +57,7 @@ describe("shutdown of a router", () => {
     ["has a shell around it that ignores SIGTERM", (router) => router.local({ nodePath: wrapped })],
   ];
   for (const [title, connect] of stubborn) {
-    it(`ends a child that ignores SIGTERM and ${title}, within its grace (SHD-02)`, async () => {
+    it(`ends a child that ignores SIGTERM and ${title}, within its grace`, async () => {
       const router = new Router();
       const context = await connect(router);
       const pid = await pidOf(context);
@@ -84,7 +84,7 @@ describe("shutdown of a router that starts a thread", () => {
 });
 
 describe("router.disconnect", () => {
-  it("does nothing for a context behind another (RTR-19)", async () => {
+  it("does nothing for a context behind another", async () => {
     await using router = new Router();
     const grandchild = await router.local({ via: await router.local() });
     await router.disconnect(grandchild);

@@ -1,4 +1,7 @@
-/** What ssh_config says of sessions: none of it may change what a connect needs, with the ssh of this machine and with older ones. */
+/**
+ * What ssh_config says of sessions: none of it may change what a connect needs, with the ssh of this machine
+ * and with older ones.
+ */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -42,14 +42,14 @@ async function failure(options: SshOptions): Promise<ConnectError> {
 }
 
 describe("ssh's password", { skip: skipReason() }, () => {
-  it("that is wrong is an error at the first refusal, and shown nowhere (SSH-09)", async () => {
+  it("that is wrong is an error at the first refusal, and shown nowhere", async () => {
     const error = await failure(withPassword({ password: WRONG }));
     assert.match(error.message, /the password to log in to 127\.0\.0\.1 as mitogen-password is incorrect/);
     assert.equal(error.details.stderr.match(/Permission denied/g)?.length, 1, error.details.stderr);
     assert.ok(!inspect(error, { depth: 9 }).includes(WRONG));
   });
 
-  it("that is needed and not given is required, also where ssh could ask (SSH-09, SSH-18)", async () => {
+  it("that is needed and not given is required, also where ssh could ask", async () => {
     for (const checkHostKeys of ["enforce", "accept"] as const) {
       const error = await failure(withPassword({ checkHostKeys }));
       assert.match(
@@ -59,7 +59,7 @@ describe("ssh's password", { skip: skipReason() }, () => {
     }
   });
 
-  it("is not asked for by an account that takes keys alone: the error says what it takes (SSH-09)", async () => {
+  it("is not asked for by an account that takes keys alone: the error says what it takes", async () => {
     const { identityFile: _, ...options } = sshTo("mitogen-dash", { password: WRONG });
     const error = await failure(options);
     assert.match(error.message, /did not accept the login as mitogen-dash; it offers publickey/);
@@ -75,12 +75,12 @@ describe("a key with a phrase", { skip: skipReason() }, () => {
     execFileSync("ssh-keygen", ["-q", "-p", "-N", "a phrase", "-f", identityFile]);
   });
 
-  it("is skipped where ssh has nobody to ask (SSH-17)", async () => {
+  it("is skipped where ssh has nobody to ask", async () => {
     const error = await failure(sshTo("mitogen-dash", { identityFile }));
     assert.match(error.message, /did not accept the login/);
   });
 
-  it("is skipped where it does ask: the password is next, and nothing hangs (SSH-17)", async () => {
+  it("is skipped where it does ask: the password is next, and nothing hangs", async () => {
     const logs = collectLogs();
     await using router = new Router();
     const context = await router.ssh(sshTo("mitogen-sudo-pw", { identityFile, password: password() }));
@@ -115,7 +115,7 @@ describe("a banner that asks like ssh", { skip: skipReason() }, () => {
   });
 
   for (const sshDebugLevel of [0, 1]) {
-    it(`is not answered at sshDebugLevel ${sshDebugLevel}; the real question is (SSH-13)`, async () => {
+    it(`is not answered at sshDebugLevel ${sshDebugLevel}; the real question is`, async () => {
       const logs = collectLogs();
       await using router = new Router();
       let askedCount = 0;
@@ -135,7 +135,7 @@ describe("a banner that asks like ssh", { skip: skipReason() }, () => {
     });
   }
 
-  it("is no error either (SSH-10)", async () => {
+  it("is no error either", async () => {
     await using router = new Router();
     const context = await router.ssh(
       sshTo("mitogen-dash", { checkHostKeys: "ignore", sshDebugLevel: 1, sshArgs }),

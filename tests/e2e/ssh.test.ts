@@ -37,7 +37,7 @@ async function failure(options: SshOptions): Promise<ConnectError> {
 }
 
 describe("router.ssh", { skip: skipReason() }, () => {
-  it("names the context after host and port (SSH-15)", async () => {
+  it("names the context after host and port", async () => {
     await using router = new Router();
     const options = sshTo("mitogen-dash");
     const context = await router.ssh(options);
@@ -53,7 +53,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("rejects with PasswordError when no key is accepted, with ssh's own words (SSH-09)", async () => {
+  it("rejects with PasswordError when no key is accepted, with ssh's own words", async () => {
     const error = await failure(sshTo("mitogen-dash", { identityFile: lab()?.ssh.strangerFile }));
     assert.ok(error instanceof PasswordError, String(error));
     assert.equal(error.code, "ERR_PASSWORD");
@@ -63,7 +63,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(error.details.stage, "transport");
   });
 
-  it("rejects with HostKeyError for a changed key under every mode but ignore (SSH-04)", async () => {
+  it("rejects with HostKeyError for a changed key under every mode but ignore", async () => {
     const port = lab()?.ssh.otherPort as number;
     for (const checkHostKeys of ["enforce", "accept"] as const) {
       const error = await failure(sshTo("mitogen-dash", { port, checkHostKeys }));
@@ -74,7 +74,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("rejects an unknown key under enforce; accept records it; ignore writes nothing (SSH-03, SSH-04)", async () => {
+  it("rejects an unknown key under enforce; accept records it; ignore writes nothing", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mitogen-known-hosts-"));
     try {
       const knownHosts = join(folder, "known_hosts");
@@ -96,7 +96,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     }
   });
 
-  it("rejects with EofError and ssh's words for a refused port and an unknown host (SSH-11)", async () => {
+  it("rejects with EofError and ssh's words for a refused port and an unknown host", async () => {
     const refused = await failure(sshTo("mitogen-dash", { port: 1 }));
     assert.ok(refused instanceof EofError);
     assert.match(refused.message, /Connection refused/);
@@ -113,7 +113,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal((error as unknown as ConnectError).details.stage, "transport");
   });
 
-  it("rejects with EofError and the account's message for nologin (T16)", async () => {
+  it("rejects with EofError and the account's message for nologin", async () => {
     const error = await failure(sshTo("mitogen-nologin"));
     assert.ok(error instanceof EofError);
     assert.match(error.message, /account is currently not available/i);
@@ -155,7 +155,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("wakes callers at once when the client dies, and ends the far side (SSH-16)", async () => {
+  it("wakes callers at once when the client dies, and ends the far side", async () => {
     await using router = new Router();
     const context = await router.ssh(sshTo("mitogen-dash"));
     const far = await context.call(remote.pid);

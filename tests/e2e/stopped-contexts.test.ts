@@ -1,4 +1,6 @@
-/** What is asked of a context that does not read waits for it, and is done in its order when it reads again. */
+/**
+ * What is asked of a context that does not read waits for it, and is done in its order when it reads again.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
@@ -19,7 +21,9 @@ const LARGE_BYTES = 200 * 1024;
 const CALL_BYTES = 300;
 const MESSAGES = 40;
 const MESSAGE_BYTES = 64 * 1024;
-/** What a sender has on its way, docs/protocol.md#flow-control: before it asks for credit, and then unread. */
+/**
+ * What a sender has on its way, docs/protocol.md#flow-control: before it asks for credit, and then unread.
+ */
 const WINDOW_BYTES = 64 * 1024 + 1024 * 1024;
 
 const targets: [string, string | undefined][] = [["this Node", undefined]];

@@ -26,7 +26,7 @@ const failureOf = (promise: Promise<unknown>): Promise<Error> =>
 
 describe("kill -9 of a hop in a tree of five levels", () => {
   for (const victim of [0, 1, 2, 3, 4]) {
-    it(`at level ${victim + 1} wakes who waited behind it, naming the hop, and nobody else (T21)`, async () => {
+    it(`at level ${victim + 1} wakes who waited behind it, naming the hop, and nobody else`, async () => {
       await using router = new Router();
       const levels = await chain(router, 5);
       const [beside] = await chain(router, 1);
@@ -59,7 +59,7 @@ describe("kill -9 of a hop in a tree of five levels", () => {
 });
 
 describe("contexts of one tree", () => {
-  it("exchange messages without the program's part: siblings and cousins (RTR-08)", async () => {
+  it("exchange messages without the program's part: siblings and cousins", async () => {
     await using router = new Router();
     const [left] = await chain(router, 1);
     const right = await chain(router, 2);
@@ -73,7 +73,7 @@ describe("contexts of one tree", () => {
       );
     }
   });
-  it("may not call functions of each other (CALL-16, SEC-02)", async () => {
+  it("may not call functions of each other", async () => {
     await using router = new Router();
     const [left] = await chain(router, 1);
     const [right] = await chain(router, 1);
@@ -81,7 +81,7 @@ describe("contexts of one tree", () => {
     assert.ok(error instanceof CallError);
     assert.match(error.message, /refused by policy/);
   });
-  it("under unidirectional may reach only those above them (RTR-20, RTR-21)", async () => {
+  it("under unidirectional may reach only those above them", async () => {
     await using router = new Router(undefined, { unidirectional: true });
     const [left] = await chain(router, 1);
     const right = await chain(router, 2);
@@ -92,7 +92,7 @@ describe("contexts of one tree", () => {
     }
     assert.equal(await (right[1] as Context).call(remote.add, 1, 1), 2);
   });
-  it("of an explicitly unidirectional child are restricted too, however they were made (BAD-11, RTR-21)", async () => {
+  it("of an explicitly unidirectional child are restricted too, however they were made", async () => {
     await using router = new Router();
     const hub = await router.local({ unidirectional: true });
     const [left] = await chain(router, 1, hub);
@@ -101,7 +101,7 @@ describe("contexts of one tree", () => {
     await (right as Context).call(withMitogen.sendNumbers, opened, 3);
     assert.equal(await (left as Context).call(withMitogen.readNow), 0);
   });
-  it("are named after the way to them, and come down with their parent (CALL-18)", async () => {
+  it("are named after the way to them, and come down with their parent", async () => {
     await using router = new Router();
     const levels = await chain(router, 3);
     assert.deepEqual(
@@ -120,7 +120,7 @@ describe("contexts of one tree", () => {
     for (const context of levels) context.callAsync(remote.hang);
     for (const context of levels) assert.ok((await context.ping({ timeoutMs: 5000 })) >= 0);
   });
-  it("a connect that fails behind a hop tells the hop, the stage and the tool's words (CALL-19)", async () => {
+  it("a connect that fails behind a hop tells the hop, the stage and the tool's words", async () => {
     await using router = new Router();
     const [hop] = await chain(router, 1);
     const error = (await failureOf(
@@ -131,7 +131,7 @@ describe("contexts of one tree", () => {
     assert.deepEqual([error.details.stage, error.details.exitCode], ["node", 3]);
     assert.equal(await (hop as Context).call(remote.add, 1, 1), 2);
   });
-  it("on the same machine run the node of their parent (CON-02)", { skip: skipReason() }, async () => {
+  it("on the same machine run the node of their parent", { skip: skipReason() }, async () => {
     await using router = new Router();
     const major = process.versions.node.startsWith("22.") ? "24" : "22";
     const hop = await router.local({ nodePath: nodes[major] });

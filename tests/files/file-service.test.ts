@@ -43,7 +43,7 @@ function folderOf(t: TestContext): string {
   return folder;
 }
 
-test("FileService.get is ok if all bytes came that were announced, and no more (SVC-16)", async (t) => {
+test("FileService.get is ok if all bytes came that were announced, and no more", async (t) => {
   const records = captureLogs(t, "warning");
   const folder = folderOf(t);
   const cases: [chunks: unknown[], ok: boolean, count: number][] = [
@@ -86,7 +86,7 @@ test("FileService.get refuses an answer that is no metadata", async () => {
   }
 });
 
-test("FileService.get of a context without the service, or gone, does not wait (SVC-17)", async () => {
+test("FileService.get of a context without the service, or gone, does not wait", async () => {
   const { master, wire } = servicePair();
   const get = () => FileService.get(master.contextById(1), "/srv/file", new PassThrough());
   await assert.rejects(get(), { name: "ChannelError", message: /no such handle/ });

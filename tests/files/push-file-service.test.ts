@@ -11,7 +11,7 @@ function pushing() {
   return { ...pair, above, below };
 }
 
-test("PushFileService.get waits for the file, and hands out copies (SVC-19)", async () => {
+test("PushFileService.get waits for the file, and hands out copies", async () => {
   const { child, context, above, below } = pushing();
   new Pool(child, [below]);
   const waits = [below.get("/f"), below.get("/f")];
@@ -26,7 +26,7 @@ test("PushFileService.get waits for the file, and hands out copies (SVC-19)", as
   assert.equal(child.fakeBroker.holds, 0);
 });
 
-test("PushFileService.get given up takes nothing with it (T22)", async () => {
+test("PushFileService.get given up takes nothing with it", async () => {
   const { child, context, above, below } = pushing();
   new Pool(child, [below]);
   const abort = new AbortController();

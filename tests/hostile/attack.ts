@@ -25,7 +25,9 @@ import { Random } from "../support/random.ts";
 import type { Came, Plan } from "./child.ts";
 
 const MIB = 1024 * 1024;
-/** CPU time for which what others want may wait: as much as a large module takes, and for each MiB that came. */
+/**
+ * CPU time for which what others want may wait: as much as a large module takes, and for each MiB that came.
+ */
 const STALL_FLOOR_MS = 400;
 const STALL_MS_PER_MIB = 50;
 /** Of the hop only whole pings can be timed, and its CPU time counts both threads. */
@@ -282,7 +284,9 @@ class Closed extends Service {
 }
 expose(AllowParents)(Closed.prototype, "answer");
 
-/** An honest sibling: calls both ways of data, a stream from it, and one to it. All of it goes on to be right. */
+/**
+ * An honest sibling: calls both ways of data, a stream from it, and one to it. All of it goes on to be right.
+ */
 class Honest {
   readonly #router: Router;
   readonly #sibling: Context;

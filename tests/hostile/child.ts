@@ -1,6 +1,7 @@
 /**
- * The process of a hostile child: it greets as a genuine one does (docs/bootstrap.md), and then sends what `HostileFrames` makes of
- * its seed. Its arguments are a plan as JSON, and what the connection method puts behind that.
+ * The process of a hostile child: it greets as a genuine one does (docs/bootstrap.md), and then sends what
+ * `HostileFrames` makes of its seed. Its arguments are a plan as JSON, and what the connection method puts
+ * behind that.
  */
 import { once } from "node:events";
 import { renameSync, writeFileSync } from "node:fs";

@@ -1,4 +1,7 @@
-/** What a hostile child sends: every handle of docs/protocol.md, right and wrong, and what is no message at all. */
+/**
+ * What a hostile child sends: every handle of docs/protocol.md, right and wrong, and what is no message at
+ * all.
+ */
 
 import type { Random } from "../support/random.ts";
 import { bytes, error, head, list, map, NULL, number, tag, text } from "./cbor.ts";
@@ -99,7 +102,10 @@ export class HostileFrames {
     }
   }
 
-  /** What no peer can read on after: bad magic, a length over the limit, parts that lie, a frame that does not end. */
+  /**
+   * What no peer can read on after: bad magic, a length over the limit, parts that lie, a frame that does not
+   * end.
+   */
   last(): Buffer {
     const random = this.#random;
     const [header, body] = this.message();

@@ -1,4 +1,7 @@
-/** What a hostile child, or what is taken for one, may not do. `npm run fuzz` is the same for as long as wanted. */
+/**
+ * What a hostile child, or what is taken for one, may not do. `npm run fuzz` is the same for as long as
+ * wanted.
+ */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { Encoding } from "../../src/wire/frame.ts";

@@ -104,7 +104,10 @@ function markBytes(event: HandshakeEvent): number {
   return event.kind === "ready" ? Number.POSITIVE_INFINITY : 40;
 }
 
-/** Each tool's questions: the password goes out once, where it was asked for, and nothing else but few answers. */
+/**
+ * Each tool's questions: the password goes out once, where it was asked for, and nothing else but few
+ * answers.
+ */
 function prompts(random: Random): void {
   const [name, options] = random.pick([
     ["sudo", {}],

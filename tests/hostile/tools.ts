@@ -1,4 +1,6 @@
-/** Tools that ask what no tool asks, in any order: real processes, on a terminal where the real one has one. */
+/**
+ * Tools that ask what no tool asks, in any order: real processes, on a terminal where the real one has one.
+ */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +25,10 @@ const TOOLS = [
   ["ssh", "sshPath", { hostname: "web1", checkHostKeys: "accept" }],
 ] as const;
 
-/** Connects through so many; throws an AssertionError for one whose connect does not end as promised, or learns too much. */
+/**
+ * Connects through so many; throws an AssertionError for one whose connect does not end as promised, or
+ * learns too much.
+ */
 export async function tryTools(random: Random, count: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-hostile-tools-"));
   const router = new Router();

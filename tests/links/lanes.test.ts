@@ -21,7 +21,9 @@ const big = (change: Partial<Frame> = {}): Frame =>
   frame({ body: [Buffer.alloc(5 * PART_BYTES, 7)], ...change });
 const credited = (change: Partial<Frame> = {}): Frame => frame({ replyTo: FIRST_CREDIT_HANDLE, ...change });
 
-/** Sends frames as a link would, with nothing leaving until all are there, and answers what arrives, in order. */
+/**
+ * Sends frames as a link would, with nothing leaving until all are there, and answers what arrives, in order.
+ */
 function cross(frames: readonly Frame[]): string[] {
   const lanes = new Lanes();
   const wire: Uint8Array[] = [];
@@ -169,7 +171,10 @@ test("Assembler has room again for what is finished", () => {
   }
 });
 
-/** What crosses a link, in the order in which it begins and ends to: `+2` is the first part of context 2, `-2` its last. */
+/**
+ * What crosses a link, in the order in which it begins and ends to: `+2` is the first part of context 2, `-2`
+ * its last.
+ */
 function* beginsAndEnds(lanes: Lanes): Iterable<string> {
   const assembler = new Assembler(128 * MIB);
   const begun = new Set<number>();

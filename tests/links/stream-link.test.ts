@@ -165,7 +165,7 @@ test("StreamLink.pause takes nothing until resume, and loses nothing", async () 
   );
 });
 
-test("StreamLink drops the link at junk: one error with a sample, one onClosed, streams destroyed (T08)", async (t) => {
+test("StreamLink drops the link at junk: one error with a sample, one onClosed, streams destroyed", async (t) => {
   const records = captureLogs(t);
   const { link: stream, readable, writable, frames, closed } = link();
   readable.write(bytesOf(frame()));
@@ -196,7 +196,7 @@ test("StreamLink drops the link at a message over its limit", async (t) => {
   assert.equal(records.length, 1);
 });
 
-test("StreamLink: junk on one link wakes its waiters and leaves other links alone (T08)", async (t) => {
+test("StreamLink: junk on one link wakes its waiters and leaves other links alone", async (t) => {
   const records = captureLogs(t, "error");
   const router = new FrameRouter({ contextId: 0 });
   const [bad, good] = [
@@ -312,7 +312,7 @@ for (const code of ["EPIPE", "ECONNRESET", "EIO"]) {
   });
 }
 
-test("StreamLink whose peer stopped reading (EPIPE) and never ends is given up after a second (SHD-03)", async (t) => {
+test("StreamLink whose peer stopped reading (EPIPE) and never ends is given up after a second", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { writable, frames, readable, closed } = link();
   writable.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));

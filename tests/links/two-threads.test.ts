@@ -59,7 +59,7 @@ test("A child's request to itself for a handle that neither thread has is answer
   });
 });
 
-test("A child answers a request for a handle that neither thread has dead, once (RTR-05)", () => {
+test("A child answers a request for a handle that neither thread has dead, once", () => {
   const { parent } = child();
   parent.receive(fromParent({ handle: 4711, replyTo: 1500 }));
   assert.deepEqual(
@@ -68,7 +68,7 @@ test("A child answers a request for a handle that neither thread has dead, once 
   );
 });
 
-test("A child's request is answered by its broker thread when there is no way out any more (RTR-06)", async () => {
+test("A child's request is answered by its broker thread when there is no way out any more", async () => {
   const { main, parent } = child();
   parent.end("the master died");
   await assert.rejects(main.contextById(7).request(2000, null), {
@@ -94,7 +94,7 @@ test("A child's main thread is told by its broker thread who is gone, whomever i
   await assert.rejects(wait, { name: "ChannelError", message: "it died" });
 });
 
-test("A child's broker thread hands on nothing that claims to come from the child itself (RTR-13)", (t) => {
+test("A child's broker thread hands on nothing that claims to come from the child itself", (t) => {
   const records = captureLogs(t, "error");
   const { main, parent } = child();
   const seen: Frame[] = [];

@@ -5,8 +5,9 @@ import { after } from "node:test";
 import { pathToFileURL } from "node:url";
 
 /**
- * Writes files for one test file and removes them after it; a text `→ target` makes a symbolic link. Returns the
- * URL of a path in the tree. Not under tests/fixtures, because packages in node_modules would be ignored by git.
+ * Writes files for one test file and removes them after it; a text `→ target` makes a symbolic link. Returns
+ * the URL of a path in the tree. Not under tests/fixtures, because packages in node_modules would be ignored
+ * by git.
  */
 export function temporaryTree(files: Record<string, string>): (path: string) => string {
   const root = realpathSync(mkdtempSync(join(tmpdir(), "mitogen-loader-")));

@@ -102,7 +102,7 @@ test("emitRecord: a sink that throws keeps neither the others nor later records 
   assert.deepEqual(printed(records), ["info: one", "info: two"]);
 });
 
-test("emitRecord: a record logged by a sink arrives after the current one, and no loop begins (T25)", (t) => {
+test("emitRecord: a record logged by a sink arrives after the current one, and no loop begins", (t) => {
   const seen: string[] = [];
   t.after(
     addLogSink(({ message }) => {

@@ -1,4 +1,7 @@
-/** What rounds call in their contexts, and what is noted there of what began and arrived. Runs on every Node from 12.22 on. */
+/**
+ * What rounds call in their contexts, and what is noted there of what began and arrived. Runs on every Node
+ * from 12.22 on.
+ */
 import { econtext, Receiver, type Sender } from "../../src/index.ts";
 
 /** What one call does, in this order: it prints, sends, and answers or throws. */

@@ -1,4 +1,7 @@
-/** In what order calls begin, and what belongs to them arrives. `npm run order` is the same for as long as wanted, under load. */
+/**
+ * In what order calls begin, and what belongs to them arrives. `npm run order` is the same for as long as
+ * wanted, under load.
+ */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { nodes } from "../support/lab.ts";

@@ -9,7 +9,10 @@ export interface Place {
   connect(router: Router, nodePath: string): Promise<Context>;
 }
 
-/** Bytes arrive later, and cut in other places than they were written; and the context counts as one of another machine. */
+/**
+ * Bytes arrive later, and cut in other places than they were written; and the context counts as one of
+ * another machine.
+ */
 const DELAY_MS = 2;
 const PROXY = join(repoRoot, "tests/support/delay-proxy.mjs");
 const DELAYED = [process.execPath, PROXY, "--delay-ms", `${DELAY_MS}`, "--"];

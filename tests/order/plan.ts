@@ -10,8 +10,8 @@ const MEDIUM_BYTES = 20 * 1024;
 export const CHAINS = 2;
 
 /**
- * Where the called function is: in the module that is there; in a new one with another below it; in a new one that imports, or
- * requires, another when it is called; or in one that is there and requires a new one.
+ * Where the called function is: in the module that is there; in a new one with another below it; in a new one
+ * that imports, or requires, another when it is called; or in one that is there and requires a new one.
  */
 export const MODULES = ["own", "graph", "late import", "late require", "require"] as const;
 
@@ -41,7 +41,10 @@ export type Event =
   /** The program lets others run: for a turn, until one of its calls is over, or until all are. */
   | { readonly kind: "turn"; readonly until: "turn" | "answer" | "answers" }
   | { readonly kind: "reset"; readonly chain: number }
-  /** Something holds calls up: a module that is being evaluated, or the call before in their chain. Meanwhile some are given up. */
+  /**
+   * Something holds calls up: a module that is being evaluated, or the call before in their chain. Meanwhile
+   * some are given up.
+   */
   | {
       readonly kind: "gate";
       readonly by: "module" | "chain";

@@ -1,4 +1,7 @@
-/** Plays one round in a context: makes its calls, gives some up, sends, and looks at what comes back, and when. */
+/**
+ * Plays one round in a context: makes its calls, gives some up, sends, and looks at what comes back, and
+ * when.
+ */
 import { setImmediate as turn } from "node:timers/promises";
 import { type CallChain, type Context, Receiver, type Sender } from "../../src/index.ts";
 import { Arrivals } from "./arrivals.ts";

@@ -9,8 +9,9 @@ export interface WayChange {
 }
 
 /**
- * A round takes one of these now and then. Whatever decides by itself when to take another way, because a context is called often, is
- * made to decide by these; a new way that can be opened, or left, adds how that is done.
+ * A round takes one of these now and then. Whatever decides by itself when to take another way, because a
+ * context is called often, is made to decide by these; a new way that can be opened, or left, adds how that
+ * is done.
  */
 export const WAY_CHANGES: readonly WayChange[] = [
   {

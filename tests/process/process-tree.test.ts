@@ -19,7 +19,10 @@ const hasLists = fs.existsSync(`/proc/self/task/${process.pid}/children`);
 /** Of no process: beyond the largest there can be. */
 const GONE_PID = 2 ** 22 + 1;
 
-/** Runs a shell script that prints a line and then stays; answers its pid and those below it. Killed after the test. */
+/**
+ * Runs a shell script that prints a line and then stays; answers its pid and those below it. Killed after the
+ * test.
+ */
 async function start(t: TestContext, script: string, options: SpawnOptions = {}): Promise<number[]> {
   const shell = spawn("sh", ["-c", script], { ...options, stdio: ["ignore", "pipe", "inherit"] });
   await once(shell.stdout as Readable, "data");
@@ -140,7 +143,8 @@ describe("subprocesses in a process table of its own", {
 }, () => {
   it("finds those of the first thread, whatever order the numbers of threads are listed in", async () => {
     const program = join(repoRoot, "tests/fixtures/programs/core/thread-numbers.mjs");
-    // Its first thread has a number of four digits, the others have five: in the order of text those come first.
+    // Its first thread has a number of four digits, the others have five: in the order of text those come
+    // first.
     const script = `echo 9900 > ${NS_LAST_PID}; "$0" "$1" "$2"; exit $?`;
     const module = new URL("../../src/process/process-tree.js", import.meta.url).href;
     const namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];

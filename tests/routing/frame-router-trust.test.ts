@@ -55,7 +55,7 @@ test("FrameRouter drops a parent's message that claims to come from here or from
   assert.deepEqual([own.frames.length, records.length], [2, 6]);
 });
 
-test("FrameRouter stamps a link's own authority on all that arrives by it, whatever it claims (RTR-14)", () => {
+test("FrameRouter stamps a link's own authority on all that arrives by it, whatever it claims", () => {
   const { router } = top();
   const link = new FakeLink("listener");
   router.attach(link, 9, "child", { authId: 0 });
@@ -75,7 +75,7 @@ test("FrameRouter believes nobody about an id once the link to it is gone", (t) 
   assert.deepEqual([own.frames.length, records.length], [0, 1]);
 });
 
-test("FrameRouter of a main thread takes what its broker thread sends in their own context's name (BAD-07)", (t) => {
+test("FrameRouter of a main thread takes what its broker thread sends in their own context's name", (t) => {
   const records = captureLogs(t);
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
   const outer = new FakeLink("broker thread");

@@ -17,7 +17,7 @@ test("IdAllocator gives single ids from 1 and remembers whom it gave them to unt
   assert.equal(ids.allocate(0), 3, "ids are never used again");
 });
 
-test("IdAllocator gives blocks [start, end) that overlap nothing (WIRE-08)", () => {
+test("IdAllocator gives blocks [start, end) that overlap nothing", () => {
   const ids = new IdAllocator();
   assert.equal(ids.allocate(0), 1);
   assert.deepEqual(ids.allocateBlock(5, 5), [2, 2 + ID_BLOCK_SIZE]);

@@ -69,7 +69,7 @@ function waitFor(router: FrameRouter, respondentId: number): { handle: number; r
 
 // Routes that come.
 
-test("RouteMonitor leads to a context that a child announces, and tells its parent (RTR-09)", () => {
+test("RouteMonitor leads to a context that a child announces, and tells its parent", () => {
   const seen: unknown[] = [];
   const { router, parent, six } = hop({
     onRouteAdded: (...added) => seen.push(added),
@@ -83,7 +83,7 @@ test("RouteMonitor leads to a context that a child announces, and tells its pare
   assert.equal(six.sent.length, 1);
 });
 
-test("RouteMonitor refuses a second way to a context as an error, and keeps the first (RTR-09)", (t) => {
+test("RouteMonitor refuses a second way to a context as an error, and keeps the first", (t) => {
   const { router, parent, six, seven } = hop();
   six.receive(added(6, 5, 8));
   taken(parent);
@@ -97,7 +97,7 @@ test("RouteMonitor refuses a second way to a context as an error, and keeps the 
   assert.deepEqual([reaches(router, 8), reaches(router, 6), taken(parent)], ["six", "six", []]);
 });
 
-test("RouteMonitor refuses a route to itself or to a context above, whoever vouches for it (SEC-02)", (t) => {
+test("RouteMonitor refuses a route to itself or to a context above, whoever vouches for it", (t) => {
   const records = captureLogs(t, "error");
   const { router, parent, six } = hop();
   const called: Frame[] = [];
@@ -140,7 +140,7 @@ test("RouteMonitor refuses an id that its listener refuses, and a name or a vers
   ]);
 });
 
-test("RouteMonitor takes routes from its immediate children alone (RTR-12)", (t) => {
+test("RouteMonitor takes routes from its immediate children alone", (t) => {
   captureLogs(t);
   const { router, parent, six, mainThread } = hop();
   six.receive(added(6, 5, 8));
@@ -156,7 +156,7 @@ test("RouteMonitor takes routes from its immediate children alone (RTR-12)", (t)
   assert.deepEqual(taken(parent), []);
 });
 
-test("RouteMonitor drops what is no route message, with an error (SEC-03)", (t) => {
+test("RouteMonitor drops what is no route message, with an error", (t) => {
   const records = captureLogs(t, "error");
   const { router, parent, six } = hop();
   const malformed: unknown[] = [
@@ -186,7 +186,7 @@ test("RouteMonitor drops what is no route message, with an error (SEC-03)", (t) 
 
 // Contexts that go.
 
-test("RouteMonitor tells its parent of every context behind a link that ends, once (RTR-10)", () => {
+test("RouteMonitor tells its parent of every context behind a link that ends, once", () => {
   const { router, parent, six } = hop();
   for (const id of [8, 9]) six.receive(added(6, 5, id));
   taken(parent);
@@ -202,7 +202,7 @@ test("RouteMonitor tells its parent of every context behind a link that ends, on
   );
 });
 
-test("RouteMonitor tells each child that ever sent to a context of its end, once, and no other (RTR-10)", () => {
+test("RouteMonitor tells each child that ever sent to a context of its end, once, and no other", () => {
   const { one, two, router } = top();
   const three = new FakeLink("three");
   router.attach(three, 3, "child");
@@ -250,7 +250,8 @@ test("RouteMonitor tells a child that makes ids up of every end, and keeps a bou
 
 test("RouteMonitor refuses one context too many behind a link, ends it, and says so once", (t) => {
   const { router, parent, six, seven } = hop();
-  // The child itself is one of them; all below this context, its other child included, are behind one link of its parent's.
+  // The child itself is one of them; all below this context, its other child included, are behind one link of
+  // its parent's.
   for (let id = 1000; id < 1000 + MAX_CONTEXTS_PER_LINK - 3; id++) six.receive(added(6, 5, id));
   taken(parent);
   const records = captureLogs(t, "error");
@@ -318,7 +319,7 @@ test("RouteMonitor drops no route of its own because its parent says so", () => 
   assert.deepEqual([reaches(router, 6), own.reasons, taken(six)], ["six", [], []]);
 });
 
-test("RouteMonitor takes ends from its immediate children and its parent alone (RTR-12)", (t) => {
+test("RouteMonitor takes ends from its immediate children and its parent alone", (t) => {
   const { router, parent, six, seven } = hop();
   six.receive(added(6, 5, 8));
   const own = waitFor(router, 8);
@@ -414,7 +415,7 @@ test("RouteMonitor lets what is on its way up leave before the main thread is to
 
 // Waiting for a context deeper than a child.
 
-test("RouteMonitor wakes who waits in a hop for a context deeper than its child, by the end it is told (RTR-11)", () => {
+test("RouteMonitor wakes who waits in a hop for a context deeper than its child, by the end it is told", () => {
   const { router, six } = hop();
   for (const id of [8, 9]) six.receive(added(6, 5, id));
   const [forNine, forEight] = [waitFor(router, 9), waitFor(router, 8)];
@@ -424,7 +425,7 @@ test("RouteMonitor wakes who waits in a hop for a context deeper than its child,
   assert.deepEqual(forEight.reasons, ["six died"]);
 });
 
-test("A hop believes its child about a context deeper than that, and nobody else there (RTR-04)", (t) => {
+test("A hop believes its child about a context deeper than that, and nobody else there", (t) => {
   captureLogs(t);
   const { router, six } = hop();
   for (const id of [8, 9, 10]) six.receive(added(6, 5, id));

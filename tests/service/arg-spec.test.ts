@@ -20,14 +20,14 @@ const missing = (name: string, expected: string): string =>
 const wrong = (name: string, got: string, expected: string): string =>
   `Cannot call put of service files: argument "${name}" is of the wrong type, got ${got}, expected ${expected}`;
 
-test("checkArguments looks at required arguments only (SVC-04)", () => {
+test("checkArguments looks at required arguments only", () => {
   const spec = { name: "string", count: "number" } as const;
   assert.equal(outcome(spec, { name: "a", count: 1 }), "passes");
   assert.equal(outcome(spec, { name: "a", count: 1, other: () => 1 }), "passes");
   assert.equal(outcome({}, { anything: 1 }), "passes");
 });
 
-test("checkArguments names what is missing, and what was expected (SVC-04)", () => {
+test("checkArguments names what is missing, and what was expected", () => {
   const spec = { name: "string", data: Uint8Array } as const;
   assert.equal(outcome(spec, {}), missing("name", "string"));
   assert.equal(outcome(spec, { name: "a", data: undefined }), missing("data", "Uint8Array"));
@@ -35,7 +35,7 @@ test("checkArguments names what is missing, and what was expected (SVC-04)", () 
   assert.equal(outcome({ toString: "any" } as never, {}), missing("toString", "any"));
 });
 
-test("checkArguments names what is of another type, what it got and what it expected (SVC-04)", () => {
+test("checkArguments names what is of another type, what it got and what it expected", () => {
   const cases: [unknown, ArgSpec[string], string, string][] = [
     [1, "string", "number", "string"],
     [null, "object", "null", "object"],

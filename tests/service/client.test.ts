@@ -137,7 +137,7 @@ test("the class's module goes ahead of the request, the library ahead of one by 
   assert.throws(() => message.decode(), /cannot be compiled/);
 });
 
-test("a context that goes wakes who waits for its services (SHD-05)", async () => {
+test("a context that goes wakes who waits for its services", async () => {
   const { context, wire } = filesInChild();
   wire.hold();
   const waiting = failureOf(context.callService(Files, "size", { name: "a" }));

@@ -41,7 +41,7 @@ export class Decorated extends Service {
 for (const kind of ["standard", "legacy"] as const) {
   const experimentalDecorators = kind === "legacy";
 
-  test(`expose, argSpec and noReply are ${kind} decorators, as esbuild compiles them (SVC-02)`, async () => {
+  test(`expose, argSpec and noReply are ${kind} decorators, as esbuild compiles them`, async () => {
     const folder = temporaryFolder();
     try {
       const { code } = transformSync(SOURCE.replace('"mitogen"', JSON.stringify(INDEX)), {

@@ -87,7 +87,7 @@ function fromBelow() {
   };
 }
 
-test("expose lets a request pass only if all policies of a method, stacked or listed, say so (SVC-02)", async () => {
+test("expose lets a request pass only if all policies of a method, stacked or listed, say so", async () => {
   const { ask } = fromBelow();
   assert.equal(await ask("any"), "any");
   for (const method of ["both", "stacked", "throwing", "later"]) {
@@ -97,7 +97,7 @@ test("expose lets a request pass only if all policies of a method, stacked or li
   }
 });
 
-test("a method without a policy and a method that does not exist have errors of their own (SVC-02)", async () => {
+test("a method without a policy and a method that does not exist have errors of their own", async () => {
   const { ask } = fromBelow();
   const hidden = await failureOf(ask("hidden"));
   assert.ok(hidden instanceof CallError);
@@ -127,7 +127,7 @@ test("a method may be a field of the object", async () => {
   assert.equal(await fromBelow().ask("field"), "field");
 });
 
-test("AllowParents lets this context and those above it, and no other (SVC-03)", async () => {
+test("AllowParents lets this context and those above it, and no other", async () => {
   const { ask, master, child } = fromBelow();
   assert.equal((await failureOf(ask("parents"))).code, "ERR_SERVICE_POLICY");
   assert.equal(await master.myself().callService(Shop, "parents"), "parents");
@@ -142,7 +142,7 @@ test("AllowParents lets this context and those above it, and no other (SVC-03)",
   assert.equal(AllowAny(asked(2)), true);
 });
 
-test("a context's request of itself passes policies, but reaches no method that is not exposed (SVC-11)", async () => {
+test("a context's request of itself passes policies, but reaches no method that is not exposed", async () => {
   const { master } = fromBelow();
   const self = master.myself();
   assert.equal(await self.callService("shop", "both"), "both");
@@ -163,7 +163,7 @@ test("a subclass keeps what its base exposes by table, and an override without a
   assert.equal(await context.callService("derived", "stacked"), "derived stacked");
 });
 
-test("static exposed checks arguments and takes noReply as the decorators do (SVC-04)", async () => {
+test("static exposed checks arguments and takes noReply as the decorators do", async () => {
   const { ask } = fromBelow();
   assert.equal(await ask("list", { kind: "disk", more: 1 }), "disk");
   const { code, message } = await failureOf(ask("list", { kind: 3 }));
@@ -200,7 +200,7 @@ test("expose and argSpec refuse what is none", () => {
   );
 });
 
-test("a refusal is a WARNING in the log of the host (SVC-12)", async (t) => {
+test("a refusal is a WARNING in the log of the host", async (t) => {
   const { ask } = fromBelow();
   const records = captureLogs(t, "warning");
   await failureOf(ask("parents"));

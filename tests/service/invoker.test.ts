@@ -25,7 +25,7 @@ function calls() {
   return { events, ends, call };
 }
 
-test("Invoker runs requests at once (SVC-10)", async () => {
+test("Invoker runs requests at once", async () => {
   const { events, ends, call } = calls();
   const invoker = new Invoker();
   const [a, b] = [invoker.invoke(call("a")), invoker.invoke(call("b"))];
@@ -37,7 +37,7 @@ test("Invoker runs requests at once (SVC-10)", async () => {
   assert.equal(await a, 1);
 });
 
-test("SerializedInvoker runs one at a time, in order, and goes on after an error (SVC-10)", async () => {
+test("SerializedInvoker runs one at a time, in order, and goes on after an error", async () => {
   const { events, ends, call } = calls();
   const invoker = new SerializedInvoker();
   const [a, b, c] = ["a", "b", "c"].map((label) => invoker.invoke(call(label))) as [
@@ -59,7 +59,7 @@ test("SerializedInvoker runs one at a time, in order, and goes on after an error
   assert.deepEqual(events, ["a", "b", "c"]);
 });
 
-test("DeduplicatingInvoker runs identical requests once, and gives the value to all, for ever (SVC-10)", async () => {
+test("DeduplicatingInvoker runs identical requests once, and gives the value to all, for ever", async () => {
   const { events, ends, call } = calls();
   const invoker = new DeduplicatingInvoker();
   const first = invoker.invoke(call("first", "m", { a: 1, b: { c: 2, d: 3 } }));
@@ -82,7 +82,7 @@ test("DeduplicatingInvoker runs identical requests once, and gives the value to 
   await Promise.all(others);
 });
 
-test("DeduplicatingInvoker keeps errors too (SVC-10)", async () => {
+test("DeduplicatingInvoker keeps errors too", async () => {
   const { events, ends, call } = calls();
   const invoker = new DeduplicatingInvoker();
   const first = invoker.invoke(call("first"));

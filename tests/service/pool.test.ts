@@ -68,7 +68,7 @@ function slowPool(size?: number) {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("Pool runs methods at once, as many as its size says, those of all services together (SVC-06, SVC-10)", async () => {
+test("Pool runs methods at once, as many as its size says, those of all services together", async () => {
   const { master, service, work, pool, context } = slowPool(2);
   class Other extends Slow {
     static override serviceName = "other";
@@ -97,7 +97,7 @@ test("Pool starts requests in the order they came", async () => {
   assert.deepEqual(await Promise.all(calls), ["a", "b", "c"]);
 });
 
-test("Pool.add refuses a second service of the same name (SVC-07)", () => {
+test("Pool.add refuses a second service of the same name", () => {
   const { master, pool } = slowPool();
   assert.throws(
     () => pool.add(new Slow(master)),
@@ -105,7 +105,7 @@ test("Pool.add refuses a second service of the same name (SVC-07)", () => {
   );
 });
 
-test("Pool refuses to be the second of a router, and a size that is none (SVC-06)", async () => {
+test("Pool refuses to be the second of a router, and a size that is none", async () => {
   const { master, pool, service, context } = slowPool();
   assert.throws(() => new Pool(master), /^RangeError: Cannot make pool: this router has one/);
   for (const size of [0, -1, Number.NaN])
@@ -122,7 +122,7 @@ test("Pool refuses to be the second of a router, and a size that is none (SVC-06
   await new Pool(master).stop();
 });
 
-test("Pool.defer runs a function within the pool's size, and passes its outcome on (SVC-07)", async () => {
+test("Pool.defer runs a function within the pool's size, and passes its outcome on", async () => {
   const { pool, service, work } = slowPool(1);
   const call = work("a");
   const events: string[] = [];
@@ -148,7 +148,7 @@ test("Pool.defer runs a function within the pool's size, and passes its outcome 
   );
 });
 
-test("Pool.stop waits for what runs, then calls onShutdown in order (SVC-06)", async () => {
+test("Pool.stop waits for what runs, then calls onShutdown in order", async () => {
   const { pool, service, work, master } = slowPool();
   const order: string[] = [];
   const last = (name: string) =>
@@ -176,7 +176,7 @@ test("Pool.stop waits for what runs, then calls onShutdown in order (SVC-06)", a
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("Pool.stop answers queued and new requests dead, serialised and shared ones too (SVC-13, T23)", async () => {
+test("Pool.stop answers queued and new requests dead, serialised and shared ones too", async () => {
   const { pool, service, work, context, master } = slowPool(1);
   class Serialized extends Slow {
     static override serviceName = "serialized";
@@ -241,7 +241,7 @@ test("stopServices has nothing to do for a router without a pool", async () => {
   await stopServices(servicePair().master, 60_000);
 });
 
-test("Pool logs a CallError of a method as WARNING, anything else as ERROR with its stack, and answers both (SVC-12)", async (t) => {
+test("Pool logs a CallError of a method as WARNING, anything else as ERROR with its stack, and answers both", async (t) => {
   const { context } = slowPool();
   const records = captureLogs(t, "warning");
   const thrown = await failureOf(context.callService(Slow, "fail", { isCallError: true }));
@@ -261,7 +261,7 @@ test("Pool logs a CallError of a method as WARNING, anything else as ERROR with 
   assert.equal(records.length, 3);
 });
 
-test("Pool sends nothing for a noReply method, and logs what it throws (SVC-05)", async (t) => {
+test("Pool sends nothing for a noReply method, and logs what it throws", async (t) => {
   const { context, service, wire } = slowPool();
   const records = captureLogs(t, "warning");
   const answers = [
@@ -279,7 +279,7 @@ test("Pool sends nothing for a noReply method, and logs what it throws (SVC-05)"
   for (const answer of answers) answer.close();
 });
 
-test("a method gets the request, and may answer it itself (SVC-05)", async () => {
+test("a method gets the request, and may answer it itself", async () => {
   class Answering extends Service {
     static override serviceName = "answering";
     static override exposed: Record<string, Exposed> = { ask: { allow: AllowAny, noReply: true } };
@@ -307,7 +307,7 @@ class Lazy extends Service {
   }
 }
 
-test("a child starts a service by its class for those above, once (SVC-08, SVC-09)", async () => {
+test("a child starts a service by its class for those above, once", async () => {
   constructed = 0;
   const loaded: FunctionName[] = [];
   const arrives = new Deferred<{ fn: unknown }>();
@@ -344,7 +344,7 @@ test("a child starts a service by its class for those above, once (SVC-08, SVC-0
   receiver.close();
 });
 
-test("a child starts nothing for others: the request is refused with what to do (SVC-09)", async () => {
+test("a child starts nothing for others: the request is refused with what to do", async () => {
   let loads = 0;
   const { child } = activatingPair(async () => {
     loads += 1;
@@ -372,7 +372,7 @@ test("a child starts nothing for others: the request is refused with what to do 
   assert.equal(loads, 0);
 });
 
-test("the master starts nothing: what is not in its pool is not active (SVC-09)", async () => {
+test("the master starts nothing: what is not in its pool is not active", async () => {
   const { master, child } = servicePair();
   new Pool(master);
   const { code, message } = await failureOf(child.contextById(0).callService(Lazy, "ping"));
@@ -412,14 +412,14 @@ test("a class that loads while the pool stops is not started", async () => {
   assert.equal(constructed, 0);
 });
 
-test("a context that calls its own service needs nothing loaded (BAD-07)", async () => {
+test("a context that calls its own service needs nothing loaded", async () => {
   const { child, master } = activatingPair(() => assert.fail("nothing is to be loaded"));
   assert.equal(await child.myself().callService(Lazy, "ping"), "pong");
   new Pool(master);
   assert.equal(await master.myself().callService(Lazy, "ping"), "pong");
 });
 
-test("Pool refuses one request too many of a context, runs those it has taken, and takes others' (SEC-04)", async (t) => {
+test("Pool refuses one request too many of a context, runs those it has taken, and takes others'", async (t) => {
   const records = captureLogs(t, "warning");
   const { master, service, work, child } = slowPool(1);
   const calls = [...Array(MAX_REQUESTS_PER_CONTEXT).keys()].map((at) => work(`w${at}`));

@@ -36,7 +36,7 @@ test("encodeRequest refuses arguments without names, and names those that cannot
   assert.throws(() => make({ files: [{ read: () => 1 }] }), /argument files\[0\]\.read: function/);
 });
 
-test("a malformed request gets a CallError, and a WARNING in the log (SVC-12)", async (t) => {
+test("a malformed request gets a CallError, and a WARNING in the log", async (t) => {
   const { master, child } = servicePair();
   new Pool(master, []);
   const records = captureLogs(t, "warning");

@@ -10,14 +10,14 @@ const GREETER = new URL("../fixtures/remote/services.js#Greeter", import.meta.ur
 class Unexported extends Service {}
 class InheritsName extends Named {}
 
-test("Service.name is module and export of its class, or its serviceName (SVC-01)", async () => {
+test("Service.name is module and export of its class, or its serviceName", async () => {
   await using router = new Router();
   assert.equal(new Greeter(router).name(), GREETER);
   assert.equal(new Named(router).name(), "named");
   assert.equal(new Greeter(router).router, router);
 });
 
-test("Service.name can be overridden, and a serviceName is not inherited (SVC-01)", async () => {
+test("Service.name can be overridden, and a serviceName is not inherited", async () => {
   const { master } = servicePair();
   assert.equal(new InheritsName(master).name(), "file:///fake.js#InheritsName");
   class Own extends Service {

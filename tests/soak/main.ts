@@ -1,4 +1,6 @@
-/** npm run soak [-- --scale N --minutes N --only words]: a million calls, and ten thousand of everything else. */
+/**
+ * npm run soak [-- --scale N --minutes N --only words]: a million calls, and ten thousand of everything else.
+ */
 import { parseArgs } from "node:util";
 import { KINDS } from "./kinds.ts";
 import { soak } from "./soak.ts";

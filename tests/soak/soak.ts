@@ -16,11 +16,16 @@ const gc = vm.runInNewContext("gc") as () => void;
 
 /** How often it is looked at; a short form does with fewer. The first third warms what is meant to stay. */
 const SAMPLES = 12;
-/** What one of something may leave, on average: less than the least object, or one place in a table, takes. */
+/**
+ * What one of something may leave, on average: less than the least object, or one place in a table, takes.
+ */
 const HEAP_BYTES_EACH = 4;
 /** What the heap grows by whatever is done: code that is compiled anew, and the like. */
 const HEAP_NOISE_BYTES = 1024 * 1024;
-/** What a process may take beside its heap, or more of the machine: other threads, what the allocator keeps, and when it gives back. */
+/**
+ * What a process may take beside its heap, or more of the machine: other threads, what the allocator keeps,
+ * and when it gives back.
+ */
 const MEMORY_NOISE_BYTES = 32 * 1024 * 1024;
 /** A slope is one if it is so many times its own standard error. */
 const CLEARLY = 3;

@@ -1,6 +1,8 @@
 /** What people, and other programs, pass as options that are none. */
 
-/** Whether a value is right for one option. Written apart from the tables of src/, by docs/: they must agree. */
+/**
+ * Whether a value is right for one option. Written apart from the tables of src/, by docs/: they must agree.
+ */
 export type Accepts = (value: unknown) => boolean;
 
 const isText = (value: unknown): value is string =>

@@ -1,4 +1,7 @@
-/** Keys of a Set or a Map that V8, which hashes numbers without a seed, puts into one bucket: its hash functions, inverted. */
+/**
+ * Keys of a Set or a Map that V8, which hashes numbers without a seed, puts into one bucket: its hash
+ * functions, inverted.
+ */
 
 const MASK_64 = 2n ** 64n - 1n;
 

@@ -1,5 +1,6 @@
-// What ssh, a network and sshd are to a context: runs the command that follows in a group of its own, and forwards between it and stdio. From
-// SIGUSR1 on it forwards nothing, reads nothing, and closes nothing: a network that was cut.
+// What ssh, a network and sshd are to a context: runs the command that follows in a group of its own, and
+// forwards between it and stdio. From SIGUSR1 on it forwards nothing, reads nothing, and closes nothing: a
+// network that was cut.
 //   node cut-network.mjs <file for the pids of this process and the command's> command args…
 import { spawn } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";

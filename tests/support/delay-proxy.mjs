@@ -25,7 +25,10 @@ process.stderr.on("error", () => {});
 if (isCommand) wrapCommand(positionals);
 else bridge(positionals);
 
-/** Timers of one length fire in the order they were made in, so nothing is reordered; up to 1 ms early by another's clock. */
+/**
+ * Timers of one length fire in the order they were made in, so nothing is reordered; up to 1 ms early by
+ * another's clock.
+ */
 function later(action) {
   if (delayMs === 0) action();
   else setTimeout(action, delayMs + 1);
@@ -36,7 +39,9 @@ function relay(from, to) {
   from.on("end", () => later(() => (to === process.stdout ? endOutput() : to.end())));
 }
 
-/** Resolves when all output is written. Ending the stream alone would leave its reader without an end of file. */
+/**
+ * Resolves when all output is written. Ending the stream alone would leave its reader without an end of file.
+ */
 function endOutput() {
   outputEnded ??= new Promise((resolve) => {
     process.stdout.end(() => {

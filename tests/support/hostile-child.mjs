@@ -1,5 +1,6 @@
-// A child of the tests' own: it greets as a genuine one does (docs/bootstrap.md), and from then on says what a test wants it to say. Started by
-// hostileChild() of hostile-child.ts as `node <a script that imports this> [words…] <boot words…>`.
+// A child of the tests' own: it greets as a genuine one does (docs/bootstrap.md), and from then on says what
+// a test wants it to say. Started by hostileChild() of hostile-child.ts as `node <a script that imports this>
+// [words…] <boot words…>`.
 import { once } from "node:events";
 
 export const Encoding = { CBOR: 0x4d4a, RAW: 0x4d4b };
@@ -67,7 +68,10 @@ export async function greet() {
     async write(bytes) {
       if (!process.stdout.write(bytes)) await once(process.stdout, "drain");
     },
-    /** The next frame that was sent here, `{ encoding, dst, src, auth, handle, replyTo, body }`; undefined at the end. */
+    /**
+     * The next frame that was sent here, `{ encoding, dst, src, auth, handle, replyTo, body }`; undefined at
+     * the end.
+     */
     frame: () => reader.frame(),
     /** Reads all that comes and answers nothing; the process ends when its parent closes the pipe. */
     async swallow() {

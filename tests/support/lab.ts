@@ -28,9 +28,14 @@ export interface LabHost {
   port: number;
 }
 
-/** A container with `sh`, `node` on PATH, real `su` and `sudo`, root and `app`; both have the password of `become`. */
+/**
+ * A container with `sh`, `node` on PATH, real `su` and `sudo`, root and `app`; both have the password of
+ * `become`.
+ */
 export interface LabContainer {
-  /** A program to be used as the tool's path: it brings the lab's own daemon, storage and settings with it. */
+  /**
+   * A program to be used as the tool's path: it brings the lab's own daemon, storage and settings with it.
+   */
   path: string;
   container: string;
   /** Of its first process, as this machine counts: for nsenter. */

@@ -14,8 +14,8 @@ export interface LeakCheckOptions {
 }
 
 /**
- * Fails the test file it is called in if, after its last test, this process has children (zombies too), more or
- * fewer descriptors than before the first, or anything new that keeps its event loop alive.
+ * Fails the test file it is called in if, after its last test, this process has children (zombies too), more
+ * or fewer descriptors than before the first, or anything new that keeps its event loop alive.
  *
  * Call it once, at the top level of the file. Children that are found are ended, so that they disturb nobody.
  */
@@ -24,7 +24,8 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
   let resourcesBefore: string[] = [];
   before(() => {
     openSignalPipe();
-    // A module that imports `node:process` opens them, which one of the loader does here, and in dist/ does not.
+    // A module that imports `node:process` opens them, which one of the loader does here, and in dist/ does
+    // not.
     for (const stream of [process.stdin, process.stdout, process.stderr]) assert.ok(stream !== undefined);
     fdsBefore = fdCount();
     resourcesBefore = process.getActiveResourcesInfo();
@@ -47,8 +48,8 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
 }
 
 /**
- * Waits until none of `pids` lives; answers those that still do after `withinMs`. A zombie lives for as long as a
- * process of ours should have reaped it: one that waits for the machine's init does not count.
+ * Waits until none of `pids` lives; answers those that still do after `withinMs`. A zombie lives for as long
+ * as a process of ours should have reaped it: one that waits for the machine's init does not count.
  */
 export async function processesGone(pids: number[], withinMs: number): Promise<number[]> {
   const inits = ancestors();
@@ -69,7 +70,10 @@ export function descendants(pid: number): number[] {
   return found.slice(1);
 }
 
-/** Open descriptors of this process, once they are about as many as `before`: closing is done by the event loop, a little later. */
+/**
+ * Open descriptors of this process, once they are about as many as `before`: closing is done by the event
+ * loop, a little later.
+ */
 export async function settledFdCount(before: number, withinMs: number = 2000): Promise<number> {
   await until(() => (Math.abs(fdCount() - before) > FD_TOLERANCE ? ["too many"] : []), withinMs);
   return fdCount();

@@ -3,8 +3,8 @@ import { encodeFrame, type Frame } from "../../src/wire/frame.ts";
 import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 
 /**
- * Two links that are each other's far end. Frames cross as bytes, in order, before `send` returns; after `hold` they pile up
- * until `release`, so a race can be staged.
+ * Two links that are each other's far end. Frames cross as bytes, in order, before `send` returns; after
+ * `hold` they pile up until `release`, so a race can be staged.
  */
 export class LinkPair {
   readonly left: MemoryLink;

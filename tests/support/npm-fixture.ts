@@ -14,8 +14,9 @@ const INSTALL_LIMIT_MS = 600_000;
 export type NpmFixture = { readonly folder: string } | { readonly skip: string };
 
 /**
- * Installs a fixture, by default that of the npm packages, unless that has been done for this very lock file. `own` are folders that lock
- * file says nothing of; `local` is one among them that packages are installed from. In CI it throws where it otherwise skips.
+ * Installs a fixture, by default that of the npm packages, unless that has been done for this very lock file.
+ * `own` are folders that lock file says nothing of; `local` is one among them that packages are installed
+ * from. In CI it throws where it otherwise skips.
  */
 export async function npmFixture(
   name = "npm",
@@ -31,8 +32,8 @@ export async function npmFixture(
 }
 
 /**
- * A command line that runs `node` where `folder` is empty, as it would be on another machine; undefined where this
- * process may not make mount namespaces. In CI it throws instead.
+ * A command line that runs `node` where `folder` is empty, as it would be on another machine; undefined where
+ * this process may not make mount namespaces. In CI it throws instead.
  */
 export function nodeWithout(folder: string, node: string): string[] | undefined {
   const unshare =

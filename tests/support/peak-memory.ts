@@ -6,7 +6,10 @@ const KIB_PER_MIB = 1024;
 export const noPeakMemory: string | false =
   !existsSync("/proc/self/clear_refs") && "Needs Linux, which keeps the peak of a process's memory";
 
-/** By how much processes grow, as the kernel counts: their largest resident size since, less that at the start. */
+/**
+ * By how much processes grow, as the kernel counts: their largest resident size since, less that at the
+ * start.
+ */
 export class PeakMemory {
   readonly #pids: readonly number[];
   readonly #before: readonly number[];

@@ -18,8 +18,8 @@ interface Outcome {
 }
 
 /**
- * Runs a program that calls every export of its module `cases` twice, itself and in a context of each target, and
- * makes one test of each comparison. `loader` is what the program runs under, if anything: `"tsx"`.
+ * Runs a program that calls every export of its module `cases` twice, itself and in a context of each target,
+ * and makes one test of each comparison. `loader` is what the program runs under, if anything: `"tsx"`.
  */
 export function plainAndRemote(
   title: string,

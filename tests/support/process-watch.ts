@@ -1,4 +1,6 @@
-/** What a peer costs a process: measured in its own CPU time, which other load of the machine does not change. */
+/**
+ * What a peer costs a process: measured in its own CPU time, which other load of the machine does not change.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 
 const TICK_MS = 10;

@@ -5,7 +5,10 @@ import { connect, type Socket } from "node:net";
 import type { Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 
-/** More calls than a context gets before it is offered a short way, and than follow one that had to go the long way. */
+/**
+ * More calls than a context gets before it is offered a short way, and than follow one that had to go the
+ * long way.
+ */
 const WARM_CALLS = 30;
 /** A machine that is busy may take so long. */
 const PATIENCE_MS = 15_000;

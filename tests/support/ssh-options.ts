@@ -1,7 +1,10 @@
 import type { SshOptions } from "../../src/index.ts";
 import { lab } from "./lab.ts";
 
-/** How to reach an account of the lab's sshd, with its key and its known_hosts and nothing of this machine's own. */
+/**
+ * How to reach an account of the lab's sshd, with its key and its known_hosts and nothing of this machine's
+ * own.
+ */
 export function sshTo(username: string, changes: Partial<SshOptions> = {}): SshOptions {
   const found = lab();
   if (found === undefined) throw new Error("There is no lab");

@@ -1,4 +1,7 @@
-/** What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or behind. */
+/**
+ * What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or
+ * behind.
+ */
 import assert from "node:assert/strict";
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect as openSocket, Socket } from "node:net";
@@ -25,7 +28,9 @@ beforeEach(() => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-/** A program that says something to a listener and then neither reads the end of the connection nor makes one. */
+/**
+ * A program that says something to a listener and then neither reads the end of the connection nor makes one.
+ */
 async function clingTo(at: string, text: string): Promise<Socket> {
   const socket = new Socket({ allowHalfOpen: true });
   socket.on("error", () => undefined);
@@ -117,7 +122,7 @@ describe("listen", () => {
     });
     assert.deepEqual(readdirSync(theirs), []);
   });
-  it("takes many programs at the same moment (UNX-01)", async () => {
+  it("takes many programs at the same moment", async () => {
     await using router = new Router();
     listen(router, { path });
     const connections = await Promise.all(Array.from({ length: 90 }, () => connect(path)));
@@ -181,7 +186,7 @@ describe("listen", () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
     await client.shutdown();
   });
-  it("lets contexts of the program call nothing: only programs that connect do (SEC-02, UNX-03)", async () => {
+  it("lets contexts of the program call nothing: only programs that connect do", async () => {
     await using router = new Router();
     listen(router, { path });
     const child = await router.local();

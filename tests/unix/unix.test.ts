@@ -78,7 +78,7 @@ function say(at: string, text: string, isEnd = false): Promise<void> {
 export function inTheEntryScript(): void {}
 
 describe("listen", () => {
-  it("makes a socket for this user only, at the path given, and takes it away (UNX-01, UNX-05)", async () => {
+  it("makes a socket for this user only, at the path given, and takes it away", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     assert.equal(listener.path, path);
@@ -195,7 +195,7 @@ describe("listen", () => {
 });
 
 describe("connect", () => {
-  it("gives a context of the listening program, which has its authority (UNX-03)", async () => {
+  it("gives a context of the listening program, which has its authority", async () => {
     await using router = new Router();
     listen(router, { path });
     const seen: Message[] = [];
@@ -216,7 +216,7 @@ describe("connect", () => {
     assert.ok((await message.context.ping()) >= 0);
     await client.shutdown();
   });
-  it("keeps identities apart, of one program too (UNX-04)", async () => {
+  it("keeps identities apart, of one program too", async () => {
     await using router = new Router();
     listen(router, { path });
     const connections = await Promise.all([connect(path), connect(path), connect(path)]);
@@ -314,7 +314,7 @@ describe("connect", () => {
     }
     await client.shutdown();
   });
-  it("rejects where nobody listens, and keeps what the system said (UNX-05)", async () => {
+  it("rejects where nobody listens, and keeps what the system said", async () => {
     const missing = await failureOf(() => connect(path));
     assert.ok(missing instanceof StreamError);
     assert.match(missing.message, /^Cannot connect to .*: there is no such file or folder \(ENOENT\)$/);
@@ -373,7 +373,7 @@ describe("the end of a connection", () => {
       await router.shutdown();
     }
   });
-  it("harms nobody else: clients that vanish, talk nonsense or another version (UNX-05)", async () => {
+  it("harms nobody else: clients that vanish, talk nonsense or another version", async () => {
     await using router = new Router();
     listen(router, { path });
     const logs = collectLogs();

@@ -122,7 +122,8 @@ test("decodeValue takes time in proportion to its input", () => {
   const small = inputs(count / 16);
   const best = (message: Buffer): number => Math.min(...Array.from({ length: 5 }, () => msFor(message)));
   for (const [name, message] of Object.entries(inputs(count))) {
-    // Sixteen times the input: a quadratic decoder would take 256 times as long. A busy machine makes it some 50.
+    // Sixteen times the input: a quadratic decoder would take 256 times as long. A busy machine makes it some
+    // 50.
     const once = Math.max(best(small[name]!), 2);
     assert.ok(best(message) < once * 130, name);
   }

@@ -1,5 +1,5 @@
-// A Kubernetes API server as far as `kubectl exec` needs one. Its pod is a process of this machine in namespaces of its own.
-// A secret path stands in for credentials, which kubectl sends over TLS only.
+// A Kubernetes API server as far as `kubectl exec` needs one. Its pod is a process of this machine in
+// namespaces of its own. A secret path stands in for credentials, which kubectl sends over TLS only.
 //   MITOGEN_LAB_TOKEN=… node api.mjs PORT LEADER-PID
 import { createServer } from "node:http";
 import { execInPod } from "./exec.mjs";

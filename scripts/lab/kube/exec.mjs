@@ -5,9 +5,10 @@ import { constants } from "node:os";
 const SUCCESS = { metadata: {}, status: "Success" };
 
 /**
- * Runs `command` inside the namespaces of process `leader`. A session has `names`, the channels that were asked for,
- * `send(name, bytes)` → promise, `finish(status)`, and calls `onInput(bytes | undefined)` set here; undefined ends the input.
- * As in a real cluster the process is not ended with the session; its input is.
+ * Runs `command` inside the namespaces of process `leader`. A session has `names`, the channels that were
+ * asked for, `send(name, bytes)` → promise, `finish(status)`, and calls `onInput(bytes | undefined)` set
+ * here; undefined ends the input. As in a real cluster the process is not ended with the session; its input
+ * is.
  */
 export function execInPod(leader, command, session) {
   const child = spawn("nsenter", ["-t", String(leader), "-a", "-r", "-w", "--", ...command], {

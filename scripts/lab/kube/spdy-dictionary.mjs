@@ -1,5 +1,5 @@
-// The text that SPDY/3 header compression starts from (draft-mbelshe-httpbis-spdy-00, 2.6.10.1): names and values
-// behind their lengths, then some text without.
+// The text that SPDY/3 header compression starts from (draft-mbelshe-httpbis-spdy-00, 2.6.10.1): names and
+// values behind their lengths, then some text without.
 const WORDS = [
   "options,head,post,put,delete,trace,accept,accept-charset,accept-encoding,accept-language",
   "accept-ranges,age,allow,authorization,cache-control,connection,content-base,content-encoding",

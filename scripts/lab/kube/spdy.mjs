@@ -1,4 +1,5 @@
-// The server's side of SPDY/3.1 as far as `kubectl exec` before 1.30 uses it: one stream per channel, no flow control.
+// The server's side of SPDY/3.1 as far as `kubectl exec` before 1.30 uses it: one stream per channel, no flow
+// control.
 import { once } from "node:events";
 import { constants, createDeflate, createInflate } from "node:zlib";
 import { DICTIONARY } from "./spdy-dictionary.mjs";
@@ -12,7 +13,10 @@ const PING = 6;
 const GOAWAY = 7;
 const FIN = 1;
 
-/** Answers the upgrade; a session for `execInPod` once the client has opened all of `names` and the error stream. */
+/**
+ * Answers the upgrade; a session for `execInPod` once the client has opened all of `names` and the error
+ * stream.
+ */
 export function acceptSpdy(request, socket, head, names, onSession) {
   const offered = String(request.headers["x-stream-protocol-version"] ?? "");
   if (!offered.includes(PROTOCOL)) return socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");

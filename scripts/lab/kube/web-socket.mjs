@@ -1,4 +1,5 @@
-// The server's side of RFC 6455 with Kubernetes' channels in it: each binary message starts with the channel's number.
+// The server's side of RFC 6455 with Kubernetes' channels in it: each binary message starts with the
+// channel's number.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 
@@ -57,7 +58,10 @@ export function acceptWebSocket(request, socket, head, names) {
   return session;
 }
 
-/** A whole frame at the start of `bytes`, or undefined. kubectl cuts no message in pieces that matter: each names its channel or continues. */
+/**
+ * A whole frame at the start of `bytes`, or undefined. kubectl cuts no message in pieces that matter: each
+ * names its channel or continues.
+ */
 function parse(bytes) {
   if (bytes.length < 6) return undefined;
   const short = bytes[1] & 0x7f;

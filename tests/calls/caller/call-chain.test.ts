@@ -74,7 +74,7 @@ test("CallChain sends [chain, module, path, arguments] behind one call that open
   ]);
 });
 
-test("CallChain: four calls, the last awaited, cross the wire once (CHN-06)", async () => {
+test("CallChain: four calls, the last awaited, cross the wire once", async () => {
   const { chain, wire, ran } = chained();
   wire.hold();
   for (const name of ["a", "b", "c"]) chain.callNoReply(note, name);
@@ -102,7 +102,7 @@ test("CallChain begins a call when the one before has settled; other calls do no
   assert.deepEqual(ran, ["a begins", "outside", "a ends", "b begins", "b ends", "c"]);
 });
 
-test("CallChain: after a failure all later calls, those in flight too, fail with it and do not run (CHN-01)", async () => {
+test("CallChain: after a failure all later calls, those in flight too, fail with it and do not run", async () => {
   const { chain, context, ran, wire } = chained();
   wire.hold();
   const calls = [chain.call(note, "a"), chain.call(fail, "no"), chain.call(note, "b"), chain.call(fail, "c")];
@@ -127,7 +127,7 @@ test("CallChain: an async failure counts too", async () => {
   assert.deepEqual(ran, ["a begins"]);
 });
 
-test("CallChain: a failed callNoReply is not logged but surfaces from the next call (CHN-02)", async (t) => {
+test("CallChain: a failed callNoReply is not logged but surfaces from the next call", async (t) => {
   const records = captureLogs(t, "warning");
   const { chain, context, ran } = chained();
   chain.callNoReply(fail, "no");
@@ -139,7 +139,7 @@ test("CallChain: a failed callNoReply is not logged but surfaces from the next c
   assert.match(printed(records)[0] ?? "", /^error: Call of fail of file:\/\/\/fake\.js failed: /);
 });
 
-test("CallChain: two chains to one context do not affect each other, nor plain calls (CHN-03)", async () => {
+test("CallChain: two chains to one context do not affect each other, nor plain calls", async () => {
   const { chain, context, gates } = chained();
   const other = new CallChain(context);
   chain.callNoReply(fail, "no");
@@ -153,7 +153,7 @@ test("CallChain: two chains to one context do not affect each other, nor plain c
   await assert.rejects(chain.call(note, "c"), isFailure("no"));
 });
 
-test("CallChain.reset forgets the failure, behind the calls made before (CHN-04)", async () => {
+test("CallChain.reset forgets the failure, behind the calls made before", async () => {
   const { chain, ran, gates, wire } = chained();
   chain.reset();
   assert.equal(wire.left.sent.length, 0, "there is nothing to forget yet");
@@ -168,7 +168,7 @@ test("CallChain.reset forgets the failure, behind the calls made before (CHN-04)
   assert.deepEqual(ran, ["a begins", "c"]);
 });
 
-test("CallChain disposed of is forgotten by the target; used again it begins anew (CHN-04)", async () => {
+test("CallChain disposed of is forgotten by the target; used again it begins anew", async () => {
   const { chain, wire, library } = chained();
   chain.callNoReply(fail, "no");
   await chain[Symbol.asyncDispose]();
@@ -181,7 +181,7 @@ test("CallChain disposed of is forgotten by the target; used again it begins ane
   assert.equal(await chain.call(note, "a"), "a");
 });
 
-test("CallChain: a module that does not load, or a value that does not travel, is a failure of the chain (CHN-05)", async () => {
+test("CallChain: a module that does not load, or a value that does not travel, is a failure of the chain", async () => {
   const unknown = () => undefined;
   for (const failing of [unknown, notTravelling]) {
     const { chain, ran } = chained();
@@ -193,7 +193,7 @@ test("CallChain: a module that does not load, or a value that does not travel, i
   }
 });
 
-test("CallChain: a function or argument refused before anything is sent is no failure of the chain (CHN-05)", async () => {
+test("CallChain: a function or argument refused before anything is sent is no failure of the chain", async () => {
   const { chain } = chained();
   await assert.rejects(chain.call(note, (() => 1) as never), TypeError);
   assert.throws(() => chain.callNoReply((() => 1) as never), TypeError);

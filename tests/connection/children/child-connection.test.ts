@@ -20,7 +20,8 @@ import { makeFakeTool, type Step } from "../../support/fake-tool.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { setEnvironment } from "../../support/temporary-folder.ts";
 
-// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks at timers too.
+// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks
+// at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -140,7 +141,7 @@ describe("a tool that asks one byte at a time", () => {
     });
   }
 
-  it("and finds no terminal left: the error names the limit (ERR-10)", async (t) => {
+  it("and finds no terminal left: the error names the limit", async (t) => {
     const bin = mkdtempSync(join(folder, "bin-"));
     const script = `#!/bin/sh
 [ "$1" = --version ] && exec echo "script from util-linux 2.39"
@@ -156,7 +157,8 @@ echo "script: failed to create pseudo-terminal: No space left on device" >&2; ex
 
   it("needs a password: the error says so at once, whoever asks", async () => {
     for (const [method, path, prompt, options] of tools) {
-      // Without a password ssh is told not to ask, and has no terminal; its stdin is the payload's, which it never reads.
+      // Without a password ssh is told not to ask, and has no terminal; its stdin is the payload's, which it
+      // never reads.
       const onTerminal = method === "doas";
       const listens: Step = method === "ssh" ? { wait: true } : { expect: SECRET };
       const tool = fake([{ say: prompt }, listens], { onTerminal, pauseMs: 1 });
@@ -187,7 +189,8 @@ echo "script: failed to create pseudo-terminal: No space left on device" >&2; ex
     const steps: Step[] = [{ say: "%p" }, { expect: SECRET }, { run: true }];
     const needTerminal = "sudo: sorry, you must have a tty to run sudo\n";
     const tool = fake([{ needTerminal }, ...steps]);
-    // The stand-in asks on stderr, which is the terminal then, but reads its stdin: only that it was started again is seen.
+    // The stand-in asks on stderr, which is the terminal then, but reads its stdin: only that it was started
+    // again is seen.
     const error = await failure("sudo", { sudoPath: tool.path, password: SECRET, timeoutMs: 2000 });
     assert.equal(tool.runs(), 2);
     assert.ok(error instanceof TimeoutError);
@@ -257,7 +260,7 @@ describe("a connect through a tool that asks", () => {
     await failed;
   });
 
-  it("survives what the tool says on its terminal afterwards (T15)", async () => {
+  it("survives what the tool says on its terminal afterwards", async () => {
     const tool = fake([{ say: "Password: " }, { expect: SECRET }, { run: true }], { onTerminal: true });
     const connected = await attempt("doas", { doasPath: tool.path, password: SECRET }).run(CONFIG);
     connected.tool.promptOut.resume();

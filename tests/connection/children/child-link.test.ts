@@ -21,7 +21,10 @@ checkLeaks();
 const MIB = 1024 * 1024;
 const MAX_BYTES = 8 * MIB;
 
-/** A link to a child that does not read until it gets SIGCONT, with more sent to it than a link likes to queue. */
+/**
+ * A link to a child that does not read until it gets SIGCONT, with more sent to it than a link likes to
+ * queue.
+ */
 function fullLink(): { link: ChildLink; tool: ToolProcess } {
   // Its output stays open, as descriptor 3: the end of that is the link's.
   const tool = new ToolProcess(["sh", "-c", "exec cat 3>&1 > /dev/null"]);

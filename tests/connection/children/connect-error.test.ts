@@ -30,7 +30,7 @@ const KNOWN = {
 /** Decoded, it is what a hop may send. */
 const NO_TEXT = { toString: 1, valueOf: 2 };
 
-test("connectErrorOf gives an error of a hop its class, its text and its details back (BEC-13)", () => {
+test("connectErrorOf gives an error of a hop its class, its text and its details back", () => {
   for (const type of [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError]) {
     const sent = newConnectError({ type, message: "it failed", hint: "mend it" }, KNOWN);
     const error = connectErrorOf(recordOfConnectError(sent), "ssh.web1") as Failed;

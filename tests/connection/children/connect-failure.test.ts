@@ -27,7 +27,7 @@ const SPECIAL = [
   "",
 ];
 
-test("printCommand and quoteForSh quote what a shell would not leave alone, and only that (CON-10)", () => {
+test("printCommand and quoteForSh quote what a shell would not leave alone, and only that", () => {
   assert.equal(printCommand(PLAIN), PLAIN.join(" "));
   assert.equal(PLAIN.map(quoteForSh).join(" "), PLAIN.join(" "));
   for (const word of SPECIAL) {

@@ -1,4 +1,7 @@
-/** In which order the broker thread of a context that detaches says and does things; e2e/detach.test.ts shows what comes of it. */
+/**
+ * In which order the broker thread of a context that detaches says and does things; e2e/detach.test.ts shows
+ * what comes of it.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ParentRole } from "../../../src/connection/children/parent-role.ts";
@@ -79,7 +82,7 @@ function letGo({ above, main }: ReturnType<typeof parent>): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-test("ParentRole tells the main thread of a context behind what those above are told (DET-01)", () => {
+test("ParentRole tells the main thread of a context behind what those above are told", () => {
   const { log, main, six } = parent();
   main.receive(frame({ dstId: 6, handle: Handle.CONNECT_CHILD }, request(7)));
   log.length = 0;
@@ -98,7 +101,7 @@ test("ParentRole tells the main thread of a context behind what those above are 
   assert.deepEqual(log, []);
 });
 
-test("ParentRole that is let go sends what was printed, says farewell, and has nobody above (DET-01)", async () => {
+test("ParentRole that is let go sends what was printed, says farewell, and has nobody above", async () => {
   const role = parent();
   const { router, log, above, main, six } = role;
   // 6 has sent to a context elsewhere, and may wait for it.
@@ -122,7 +125,7 @@ test("ParentRole that is let go sends what was printed, says farewell, and has n
   assert.equal(main.sent.length, 1);
 });
 
-test("ParentRole does not wait longer than two seconds for a parent that does not close the link (DET-01)", async (t) => {
+test("ParentRole does not wait longer than two seconds for a parent that does not close the link", async (t) => {
   const role = parent();
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await letGo(role);

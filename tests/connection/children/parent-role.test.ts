@@ -1,4 +1,7 @@
-/** What the broker thread of a context with children believes of them; what it does for them is in e2e/tree.test.ts. */
+/**
+ * What the broker thread of a context with children believes of them; what it does for them is in
+ * e2e/tree.test.ts.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ParentRole } from "../../../src/connection/children/parent-role.ts";
@@ -60,7 +63,7 @@ test("ParentRole leads to a context that one of its children was asked to start,
   );
 });
 
-test("ParentRole leads to no context that nobody was asked to start, or somebody else was (SEC-02)", (t) => {
+test("ParentRole leads to no context that nobody was asked to start, or somebody else was", (t) => {
   const records = captureLogs(t, "error");
   const { router, above, six, seven } = parent();
   six.receive(claim(6, 8));

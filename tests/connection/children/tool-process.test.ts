@@ -7,7 +7,8 @@ import { ToolProcess } from "../../../src/connection/children/tool-process.ts";
 import { collectLogs } from "../../support/collect-logs.ts";
 import { checkLeaks, descendants, processesGone } from "../../support/leak-check.ts";
 
-// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks at timers too.
+// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks
+// at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -19,7 +20,10 @@ checkLeaks();
 const SIGTERM_MS = 1000;
 const CLOCK_SLACK_MS = 20;
 
-/** Starts a shell script that says `ready` as often as given; answers what it says behind that, once it has ended. */
+/**
+ * Starts a shell script that says `ready` as often as given; answers what it says behind that, once it has
+ * ended.
+ */
 async function start(
   script: string,
   readyCount = 1,
@@ -39,7 +43,7 @@ async function start(
   ];
 }
 
-describe("ToolProcess.end (CON-06)", () => {
+describe("ToolProcess.end", () => {
   it("sends no signal to what ends by itself within the grace", async () => {
     const [tool, said] = await start("trap 'echo SIGTERM' TERM; echo ready; read line; sleep 0.3; echo bye");
     tool.hangUp();
@@ -121,7 +125,7 @@ describe("ToolProcess.end (CON-06)", () => {
     assert.equal(text, "ready\n");
   });
 
-  it("gives up, with a warning, what it may not signal, which ends with its pipes (BEC-14)", async (t) => {
+  it("gives up, with a warning, what it may not signal, which ends with its pipes", async (t) => {
     const logs = collectLogs("warning");
     const [tool] = await start("echo ready; exec cat");
     const kill = t.mock.method(process, "kill", () => {

@@ -68,7 +68,7 @@ const PIPES = ["pipe", "pipe", "pipe"];
 /** For questions and complaints; data goes over pipes all the same. */
 const TERMINAL = ["pipe", "pipe", "terminal", "tty"];
 
-describe("the streams of a tool (CON-03, CON-04, SSH-07, CTR-06)", () => {
+describe("the streams of a tool", () => {
   const rows: [method: string, options: object, streams: string[]][] = [
     ["ssh", {}, PIPES],
     ["ssh", { checkHostKeys: "ignore" }, PIPES],
@@ -103,7 +103,7 @@ describe("a container tool that fails", () => {
   const hidesErrors = ["lxc", "lxd", "incus"];
   for (const method of ["docker", "podman", "buildah", "kubectl", "lxc", "lxd", "incus", "jail"]) {
     const hint = hidesErrors.includes(method) ? "where to look, for it hides errors" : "nothing else";
-    it(`${method}: the error has its words and exit code, and says ${hint} (CTR-04, CTR-06)`, async () => {
+    it(`${method}: the error has its words and exit code, and says ${hint}`, async () => {
       await using router = new Router();
       const error: ConnectError = await connect(router, method, {}, failing).then(
         () => assert.fail("it connected"),
@@ -135,7 +135,7 @@ echo "Killed by signal 15." >&2
 `,
   );
 
-  it("is logged at DEBUG during the connect, at INFO after it but for debug lines, at DEBUG in the end (SSH-12, LOC-02)", async () => {
+  it("is logged at DEBUG during the connect, at INFO after it but for debug lines, at DEBUG in the end", async () => {
     const logs = collectLogs();
     const levelOf = (text: string): string | undefined =>
       logs.records.find(({ message }) => message.includes(text))?.level;

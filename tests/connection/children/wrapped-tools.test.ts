@@ -1,4 +1,7 @@
-/** Methods whose command line is a small program of its own, run for real with stand-ins for the tools they call. */
+/**
+ * Methods whose command line is a small program of its own, run for real with stand-ins for the tools they
+ * call.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -51,7 +54,8 @@ async function connects(method: string, options: { [option: string]: unknown }):
 }
 
 describe("sudo with login", () => {
-  // What sudo and sudo-rs do with -i: everything but these gets a backslash, and the login shell reads the result.
+  // What sudo and sudo-rs do with -i: everything but these gets a backslash, and the login shell reads the
+  // result.
   const sudo = program(
     "sudo",
     `#!${process.execPath}

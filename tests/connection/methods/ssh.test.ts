@@ -31,7 +31,7 @@ test("sshMethod.argv by default: quiet, kept alive, nothing asked, and a session
   assert.deepEqual(argv(), ["ssh", ...QUIET, ...ALIVE, ...BATCH, ...TAIL]);
 });
 
-test("sshMethod.argv puts every option in its place (SSH-02)", () => {
+test("sshMethod.argv puts every option in its place", () => {
   assert.deepEqual(
     argv({
       sshPath: "/opt/ssh",
@@ -112,7 +112,7 @@ test("sshMethod.argv shows no password, whatever the options", () => {
   }
 });
 
-test("sshMethod.dialogue takes a terminal only where there is an answer to give (SSH-07)", () => {
+test("sshMethod.dialogue takes a terminal only where there is an answer to give", () => {
   const terminal = (options: Partial<SshOptions>) =>
     sshMethod.dialogue?.({ hostname: "web1", ...options }, BOOT).terminal;
   for (const checkHostKeys of [undefined, "enforce", "ignore"] as const) {
@@ -146,7 +146,7 @@ test("sshMethod.dialogue gives no phrase for a key, and takes no other text for 
   }
 });
 
-test("sshMethod.dialogue hears that the password was wrong at the first denial, at the start of a line (T14)", () => {
+test("sshMethod.dialogue hears that the password was wrong at the first denial, at the start of a line", () => {
   const { isRefusal } = sshMethod.dialogue?.({ hostname: "web1" }, BOOT) ?? {};
   assert.equal(isRefusal?.("Permission denied, please try again."), true);
   assert.equal(isRefusal?.("me@web1: Permission denied, please try again."), true);
@@ -278,7 +278,7 @@ test("sshMethod.diagnose: a changed key that ssh_config accepts is a reason only
   assert.equal(diagnose(CHANGED.slice(0, -1)), undefined);
 });
 
-test("sshMethod.diagnose: Permission denied at the start of a line, or behind user@host (SSH-10)", () => {
+test("sshMethod.diagnose: Permission denied at the start of a line, or behind user@host", () => {
   for (const line of [
     "Permission denied (publickey).",
     "deploy@web1: Permission denied (publickey,gssapi-keyex).",
@@ -295,7 +295,7 @@ test("sshMethod.diagnose: Permission denied at the start of a line, or behind us
   assert.match(verdict?.hint ?? "", /whether \/k is among the account's authorized_keys/);
 });
 
-test("sshMethod.diagnose: a host that wants a password says so (SSH-09)", () => {
+test("sshMethod.diagnose: a host that wants a password says so", () => {
   for (const methods of [
     "publickey,password",
     "password",
@@ -308,7 +308,7 @@ test("sshMethod.diagnose: a host that wants a password says so (SSH-09)", () => 
   }
 });
 
-test("sshMethod.diagnose asks for no password where one was given and not asked for (SSH-09)", () => {
+test("sshMethod.diagnose asks for no password where one was given and not asked for", () => {
   for (const methods of ["publickey", "publickey,password"]) {
     const verdict = diagnose([`me@web1: Permission denied (${methods}).`], { password: "hunter2" });
     assert.equal(verdict?.type, PasswordError);
@@ -317,7 +317,7 @@ test("sshMethod.diagnose asks for no password where one was given and not asked 
   }
 });
 
-test("sshMethod.diagnose takes look-alikes for nothing (SSH-10)", () => {
+test("sshMethod.diagnose takes look-alikes for nothing", () => {
   for (const line of [
     "sh: 1: /usr/bin/node: Permission denied",
     "bash: /root/.profile: Permission denied (publickey).",

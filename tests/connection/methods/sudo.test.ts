@@ -4,7 +4,7 @@ import { isSudoPrompt } from "../../../src/connection/methods/sudo.ts";
 
 const TOKEN = "mitogen-sudo-01234567:";
 
-test("isSudoPrompt knows its own prompt at the very end of the text (BEC-04)", () => {
+test("isSudoPrompt knows its own prompt at the very end of the text", () => {
   assert.ok(isSudoPrompt(TOKEN, TOKEN));
   assert.ok(isSudoPrompt(`lecture without a line end ${TOKEN}`, TOKEN));
   for (const text of [
@@ -19,7 +19,7 @@ test("isSudoPrompt knows its own prompt at the very end of the text (BEC-04)", (
   }
 });
 
-test("isSudoPrompt knows the form of sudo-rs: 1 to 50 characters behind it, in any language (BEC-04)", () => {
+test("isSudoPrompt knows the form of sudo-rs: 1 to 50 characters behind it, in any language", () => {
   for (const words of ["P", "Password: ", "Mot de passe\u00a0: ", "パスワード：", "x".repeat(50)]) {
     assert.ok(isSudoPrompt(`[sudo: ${TOKEN}] ${words}`, TOKEN), words);
   }

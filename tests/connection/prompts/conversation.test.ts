@@ -152,7 +152,7 @@ describe("a wrong password", () => {
     });
   }
 
-  it("is known when the line is complete, not before (CON-05)", async () => {
+  it("is known when the line is complete, not before", async () => {
     const outcome = converse("su", { password: "wrong" });
     const verdictAfter = (said: string): Verdict["type"] | undefined => {
       outcome.conversation.push("stderr", Buffer.from(said));
@@ -195,7 +195,7 @@ describe("a look-alike", () => {
     assert.deepEqual([typed, verdict], [[SECRET], undefined]);
   });
 
-  it("of su: what the shell says of its start-up files once the password was right (T12)", async () => {
+  it("of su: what the shell says of its start-up files once the password was right", async () => {
     for (const complaint of [
       "-bash: /root/.profile: Permission denied",
       "/home/ada/.zshenv:3: permission denied: /opt/tool",

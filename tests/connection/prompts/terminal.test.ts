@@ -13,7 +13,8 @@ import {
 } from "../../../src/connection/prompts/terminal.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
-// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks at timers too.
+// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks
+// at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -71,7 +72,7 @@ for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by
       }
     });
 
-    it("does not hang up on the tool because nobody types any more (T15)", async () => {
+    it("does not hang up on the tool because nobody types any more", async () => {
       const tool = new ToolProcess(["sh", "-c", "read line; sleep 0.2; echo alive"], { terminal });
       const [line] = await Promise.all([
         once(tool.stdout, "data"),

@@ -39,7 +39,7 @@ async function records(root: string, by: ModuleRules) {
   return new Map(found.map((record) => [record.id.replace(at(""), ""), record]));
 }
 
-test("ModuleRules.deny makes a graph fail with the chain that leads to the module (MOD-12)", async () => {
+test("ModuleRules.deny makes a graph fail with the chain that leads to the module", async () => {
   const denied = rules();
   denied.deny(["left-pad"]);
   const pad = at("node_modules/left-pad/index.js");
@@ -63,7 +63,7 @@ test("ModuleRules.deny leaves a module out where a try block or an import() is p
   assert.deepEqual([...(await records("lazy.js", denied)).keys()], ["lazy.js"]);
 });
 
-test("ModuleRules.override replaces a file's text, compiled as the file would be (MOD-13)", async () => {
+test("ModuleRules.override replaces a file's text, compiled as the file would be", async () => {
   const by = rules();
   by.override(at("helper.ts"), `import "./more.ts"; export const helper: number = 2;`);
   by.override(at("more.ts"), "export enum More { one = 1 }");
@@ -94,7 +94,7 @@ test("ModuleRules.override takes a format, which then counts in place of the ext
   );
 });
 
-test("ModuleRules.modify passes texts through functions, in order, before they are compiled (MOD-13)", async () => {
+test("ModuleRules.modify passes texts through functions, in order, before they are compiled", async () => {
   const by = rules();
   const seen: string[] = [];
   by.modify(/\.ts$/, (source, id) => {

@@ -54,13 +54,13 @@ test("ModuleResponder sends a graph in one batch, each module once, and nothing 
   assert.deepEqual(short(served.sent()), ["shared.ts", "top.ts", "other.ts"]);
 });
 
-test("ModuleResponder joins calls that need the same modules at once (MOD-08)", async () => {
+test("ModuleResponder joins calls that need the same modules at once", async () => {
   const served = servedChild();
   await Promise.all([TOP, TOP, at("other.ts"), TOP].map(served.prepare));
   assert.deepEqual(short(served.sent()).sort(), ["other.ts", "shared.ts", "top.ts"]);
 });
 
-test("ModuleResponder answers concurrent equal requests each, and sends what they need once (MOD-08)", async (t) => {
+test("ModuleResponder answers concurrent equal requests each, and sends what they need once", async (t) => {
   const records = captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(TOP);
@@ -70,7 +70,7 @@ test("ModuleResponder answers concurrent equal requests each, and sends what the
   assert.deepEqual(printed(records), []);
 });
 
-test("ModuleResponder answers a request that it has answered before, with a WARNING (MOD-07)", async (t) => {
+test("ModuleResponder answers a request that it has answered before, with a WARNING", async (t) => {
   const records = captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(TOP);
@@ -139,7 +139,7 @@ test("ModuleResponder passes on why a module that was asked for cannot be sent, 
   assert.equal(await code("./changing.js"), "ERR_MODULE_DENIED");
 });
 
-test("ModuleResponder sends to a second context behind a hop nothing the hop already has (MOD-07, MOD-08)", async () => {
+test("ModuleResponder sends to a second context behind a hop nothing the hop already has", async () => {
   const served = servedChild();
   const { context } = addGrandchild(served);
   await served.prepare(TOP);
@@ -188,7 +188,7 @@ test("ModuleResponder refuses, before anything is sent, a module that is too lar
   assert.deepEqual(served.batches, []);
 });
 
-test("ModuleResponder.forward sends modules and what they import ahead of need (MOD-14)", async () => {
+test("ModuleResponder.forward sends modules and what they import ahead of need", async () => {
   const served = servedChild();
   await served.responder.forward(served.context, [TOP, new URL(at("plugin.js")), ref(at("lazy.ts"), "x")]);
   const expected = ["shared.ts", "top.ts", "plugin.js", "behind.ts", "lazy.ts"];
@@ -211,7 +211,7 @@ test("ModuleResponder.forward takes a single function, and rejects what cannot b
   });
 });
 
-test("ModuleResponder.forward to a context that is gone or unknown is dropped with a DEBUG line (MOD-14)", async (t) => {
+test("ModuleResponder.forward to a context that is gone or unknown is dropped with a DEBUG line", async (t) => {
   const records = captureLogs(t);
   const served = servedChild();
   const foreign = servedChild();
@@ -288,7 +288,7 @@ test("ModuleResponder answers with the name of a package that is provided by the
   assert.equal(await served.ask(TOP, "sharp/lib/x.js"), "provided:sharp/lib/x.js");
 });
 
-test("ModuleResponder refuses hostile requests of every sort, and lives on (SEC-01)", async (t) => {
+test("ModuleResponder refuses hostile requests of every sort, and lives on", async (t) => {
   const records = captureLogs(t, "warning");
   // All are one burst, however slow the machine is.
   t.mock.timers.enable({ apis: ["setTimeout"] });

@@ -232,7 +232,7 @@ for (const [pattern, specifier, expected] of allowances) {
   });
 }
 
-test("decideRequest lets deny win over allow, over what is named and over the own package (MOD-12)", async () => {
+test("decideRequest lets deny win over allow, over what is named and over the own package", async () => {
   const cases: [pattern: string | RegExp, specifier: string][] = [
     ["unused", "unused"],
     ["dual", "dual"],

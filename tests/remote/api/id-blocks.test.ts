@@ -4,7 +4,10 @@ import type { CoreRouter } from "../../../src/core/router.ts";
 import { IdBlocks } from "../../../src/remote/api/id-blocks.ts";
 import { Handle } from "../../../src/wire/handles.ts";
 
-/** The router of context 7; `requests` are what it asks the master for, answered in order when `answer` is called. */
+/**
+ * The router of context 7; `requests` are what it asks the master for, answered in order when `answer` is
+ * called.
+ */
 function contextSeven() {
   const requests: unknown[] = [];
   const waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];

@@ -1,0 +1,18 @@
+import type { Context, Router } from "../../src/index.ts";
+import { nodes } from "./lab.ts";
+
+/** Where tests have their contexts: a title, and a function that connects one. */
+export type Place = readonly [title: string, connect: (router: Router) => Promise<Context>];
+
+/** A context of Node 12 behind one of Node 26, and, unless they are not asked for, threads. */
+export function placesOn(majors: readonly number[], { thread = true }: { thread?: boolean } = {}): Place[] {
+  const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
+  return [
+    ...majors.map((major): Place => [`a context on Node ${major}`, (router) => router.local(node(major))]),
+    [
+      "a context behind another, Node 12 behind 26",
+      async (router) => router.local({ ...node(12), via: await router.local(node(26)) }),
+    ],
+    ...(thread ? [["a thread", (router) => router.thread()] satisfies Place] : []),
+  ];
+}
