@@ -2,6 +2,7 @@ import type { Context } from "../core/context.ts";
 import { callback } from "../core/option-types.ts";
 import { takeOption } from "../core/options.ts";
 import { MitogenError } from "../errors.ts";
+import { read, textOf } from "../wire/thrown.ts";
 import { localRouters } from "./local-routers.ts";
 import type { Router } from "./router.ts";
 
@@ -83,7 +84,7 @@ function filledIn<T, A extends readonly unknown[], R>(
 ): (...args: A) => R {
   takeOption(`make a function that takes the ${name}`, "the first argument", fn, callback);
   const wrapped = (...args: A): R => fn(first(), ...args);
-  Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+  Object.defineProperty(wrapped, "name", { value: textOf(read(fn, "name")), configurable: true });
   return wrapped;
 }
 

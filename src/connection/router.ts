@@ -9,7 +9,7 @@ import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { flag, instanceOf, integer, interval, limit } from "../core/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
+import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../core/options.ts";
 import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
 import { CancelledError, StreamError } from "../errors.ts";
@@ -157,6 +157,7 @@ export class Router extends ConnectingRouter {
    * calls fail, no route leads there. For a context behind another, or one that is gone, it does nothing.
    */
   async disconnect(context: Context): Promise<void> {
+    checkMadeBy(Context, "disconnect a context", "the first argument", "a Context", context);
     this.broker.hold();
     await this.#children?.disconnect(context.contextId);
     this.broker.release();

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { anyText } from "../core/option-types.ts";
-import { type OptionTable, readOptions } from "../core/options.ts";
+import { isMadeBy, type OptionTable, readOptions } from "../core/options.ts";
 import { nameLimit } from "../core/system-limits.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { acceptCalls } from "./local-calls.ts";
@@ -45,7 +45,7 @@ const log = getLogger("mitogen.unix");
  * ```
  */
 export function listen(router: Router, options: ListenOptions = {}): UnixListener {
-  if (!(router instanceof Router)) {
+  if (!isMadeBy(Router, router)) {
     throw new TypeError(
       "Cannot listen: only the Router of a program can, not one that has connected to a listener",
     );

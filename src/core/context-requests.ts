@@ -2,6 +2,8 @@ import { Handle } from "../wire/handles.ts";
 import { callSite, withCallSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { Message } from "./message.ts";
+import { handleNumber, WAIT_OPTIONS } from "./option-types.ts";
+import { readOptions, takeOption } from "./options.ts";
 import { PendingRequest } from "./pending-request.ts";
 import type { WaitOptions } from "./wait.ts";
 
@@ -9,13 +11,16 @@ import type { WaitOptions } from "./wait.ts";
 const SHUTDOWN_MS = 10_000;
 
 /** See `Context.request`. */
-export function request(
+export async function request(
   context: Context,
   handle: number,
   value: unknown,
-  options: WaitOptions = {},
+  given: WaitOptions = {},
 ): Promise<unknown> {
   const { router, contextId: dstId } = context;
+  const what = `send a request to ${context.name}`;
+  takeOption(what, "the handle", handle, handleNumber);
+  const options = readOptions(what, given, WAIT_OPTIONS);
   return new Promise((resolve, reject) => {
     const message = Message.to(router, { dstId, handle }, { value });
     const replyTo = new PendingRequest(context, handle, resolve, reject).begin(options);

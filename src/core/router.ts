@@ -161,10 +161,7 @@ export class CoreRouter extends FrameRouter implements Reviver {
 
   /** Throws a MitogenError where the code for it is not. */
   requireFeatures(): Features {
-    if (this.features !== undefined) return this.features;
-    throw new MitogenError(
-      'Cannot use contexts and senders here: no module of this context imports "mitogen"',
-    );
+    return this.features ?? refuse();
   }
 
   /** A handle that asks for credit: src/core/flow-control.ts. */
@@ -229,13 +226,13 @@ export class CoreRouter extends FrameRouter implements Reviver {
   }
 }
 
-function refuseToName(): never {
-  throw new MitogenError("Cannot call functions from this context: it has no way to name them");
+function refuse(): never {
+  throw new MitogenError('Cannot use contexts and senders: no module of this context imports "mitogen"');
 }
 
 const noFunctions: Functions = {
-  nameOf: refuseToName,
-  importModule: refuseToName,
+  nameOf: refuse,
+  importModule: refuse,
   prepare: () => undefined,
   originalStack: (stack) => stack,
 };

@@ -1,6 +1,6 @@
 import type { Frame } from "../wire/frame.ts";
 import { printAsText } from "../wire/inspectable.ts";
-import { travelsAs } from "../wire/references.ts";
+import { checkNumber, travelsAs } from "../wire/references.ts";
 import type { Window } from "./flow-control.ts";
 import { Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
@@ -16,6 +16,7 @@ export class Sender<T = unknown> {
   #window: Window | undefined;
 
   constructor(router: CoreRouter, contextId: number, handle: number) {
+    checkNumber("Sender", handle, "toSender()");
     this.router = router;
     this.contextId = contextId;
     this.handle = handle;

@@ -2,10 +2,11 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { newAbortEnd } from "../core/abort-end.ts";
 import type { Context } from "../core/context.ts";
-import { misuse, readOptions, show } from "../core/options.ts";
+import { isMadeBy, misuse, readOptions, show } from "../core/options.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
+import { attempt } from "../wire/thrown.ts";
 import { type Ready, WRITE_FILE } from "./far-side.ts";
 import { checkRemotePath, TRANSFER_OPTIONS, type TransferOptions, unfinished } from "./get-file.ts";
 import { isCount } from "./metadata.ts";
@@ -96,13 +97,15 @@ function checkReady(value: unknown, context: Context): Ready {
 
 async function openSource(source: FileSource): Promise<Source> {
   if (typeof source === "string") return await openFile(source);
-  if (source instanceof URL) return await openFile(fileURLToPath(source));
-  if (source instanceof Uint8Array) return new StreamSource([source], source.length);
-  const isIterable =
-    typeof source === "object" &&
-    source !== null &&
-    (Symbol.asyncIterator in source || Symbol.iterator in source);
-  if (isIterable) return new StreamSource(source);
+  if (isMadeBy(URL, source)) return await openFile(fileURLToPath(source));
+  if (isMadeBy(Uint8Array, source)) return new StreamSource([source], source.length);
+  const isIterable = attempt(
+    () =>
+      typeof source === "object" &&
+      source !== null &&
+      (Symbol.asyncIterator in source || Symbol.iterator in source),
+  );
+  if (isIterable === true) return new StreamSource(source);
   throw misuse(
     "ERR_INVALID_ARG_TYPE",
     `Cannot read a file from ${show(source)}: a path, a file: URL, bytes or a stream was expected`,

@@ -8,7 +8,7 @@ import { installFeatures } from "../core/features.ts";
 import { FunctionRef } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
-import { hasParentAuthority, isImmediateChild } from "../core/policy.ts";
+import { hasParentAuthority, isImmediateChild } from "../core/policies.ts";
 import { Receiver } from "../core/receiver.ts";
 import { ref } from "../core/ref.ts";
 import type { CoreRouter } from "../core/router.ts";

@@ -1,6 +1,7 @@
 import type { Message } from "../core/message.ts";
 import { misuse } from "../core/options.ts";
-import { hasParentAuthority, type Policy } from "../core/policy.ts";
+import { hasParentAuthority } from "../core/policies.ts";
+import type { Policy } from "../core/policy.ts";
 import { textOf } from "../wire/thrown.ts";
 import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";
 import { refusal, type ServiceRequest } from "./request.ts";

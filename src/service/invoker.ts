@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Message } from "../core/message.ts";
+import { misuse, show } from "../core/options.ts";
 import { encodeValue } from "../wire/encoder.ts";
+import { read } from "../wire/thrown.ts";
 
 /** One request that has passed its policies. */
 export interface ServiceCall {
@@ -19,6 +21,7 @@ export interface ServiceCall {
 export class Invoker {
   /** Resolves with what the caller gets. */
   invoke(call: ServiceCall): Promise<unknown> {
+    checkCall(call);
     return call.run();
   }
 }
@@ -28,6 +31,7 @@ export class SerializedInvoker extends Invoker {
   #last: Promise<unknown> = Promise.resolve();
 
   override invoke(call: ServiceCall): Promise<unknown> {
+    checkCall(call);
     const turn = this.#last.then(() => call.run());
     this.#last = turn.catch(() => undefined);
     return turn;
@@ -45,6 +49,7 @@ export class DeduplicatingInvoker extends Invoker {
   readonly #results: Map<string, Promise<unknown>> = new Map();
 
   override invoke(call: ServiceCall): Promise<unknown> {
+    checkCall(call);
     // A hash: whoever may call makes arguments of any length.
     const hash = createHash("sha256");
     for (const piece of encodeValue([call.method, sorted(call.args)])) hash.update(piece);
@@ -56,6 +61,15 @@ export class DeduplicatingInvoker extends Invoker {
     if (this.#results.size > MAX_RESULTS) this.#results.delete(this.#results.keys().next().value as string);
     return result;
   }
+}
+
+/** Throws a TypeError for what no pool has made. */
+function checkCall(call: unknown): void {
+  if (typeof read(call as object, "run") === "function") return;
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot invoke: the call must be a ServiceCall of a Pool, got ${show(call)}`,
+  );
 }
 
 /** The same value for the same names in any order. */

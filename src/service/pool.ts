@@ -2,7 +2,7 @@ import { callErrorFrom } from "../core/call-error.ts";
 import { getLogger } from "../core/log.ts";
 import { Message } from "../core/message.ts";
 import { duration, flag, limit } from "../core/option-types.ts";
-import { checkRouter, type OptionTable, readOptions } from "../core/options.ts";
+import { checkMadeBy, checkRouter, type OptionTable, readList, readOptions } from "../core/options.ts";
 import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { startTimer } from "../core/wait.ts";
@@ -78,6 +78,7 @@ export class Pool {
 
   constructor(router: CoreRouter, services: Iterable<Service> = [], options: PoolOptions = {}) {
     checkRouter("make a pool", router);
+    const given = readList("make a pool", "the services", "a list of Services", services);
     const { size = DEFAULT_SIZE, overwrite = false } = readOptions("make a pool", options, POOL_OPTIONS);
     this.router = router;
     this.#slots = new Slots(size);
@@ -88,7 +89,7 @@ export class Pool {
         throw new RangeError("Cannot make pool: this router has one; pass overwrite to replace it");
       void earlier.stop();
     }
-    for (const service of services) this.add(service);
+    for (const service of given) this.add(service);
     router.listen((frame) => this.accept(new Message(router, ownBody(frame))), {
       handle: Handle.CALL_SERVICE,
       isService: true,
@@ -111,6 +112,7 @@ export class Pool {
 
   /** Makes a service reachable, by its name. Throws a RangeError when the pool has one of that name. */
   add(service: Service): void {
+    checkMadeBy(Service, "add a service", "the first argument", "a Service", service);
     const name = service.name();
     if (this.#active.has(name)) {
       throw new RangeError(`Cannot add service ${name}: the pool has one of that name`);

@@ -1,3 +1,4 @@
+import { checkRouter } from "../core/options.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Exposed } from "./exposed.ts";
 import type { Invoker } from "./invoker.ts";
@@ -30,6 +31,7 @@ export class Service {
   readonly router: CoreRouter;
 
   constructor(router: CoreRouter) {
+    checkRouter("make a service", router);
     this.router = router;
   }
 
