@@ -1,8 +1,8 @@
 import type { BoundCalls } from "./bound-calls.ts";
-import type { Context } from "./context.ts";
+import { Context } from "./context.ts";
 import { FunctionRef } from "./function-ref.ts";
 import { WAIT_OPTIONS } from "./option-types.ts";
-import { readOptions } from "./options.ts";
+import { checkMadeBy, readOptions } from "./options.ts";
 import type { ChainLink } from "./outbox.ts";
 import type { WaitOptions } from "./wait.ts";
 
@@ -43,6 +43,7 @@ export class CallChain implements BoundCalls {
   #link: ChainLink;
 
   constructor(context: Context) {
+    checkMadeBy(Context, "make a chain", "the first argument", "a Context", context);
     this.context = context;
     this.#link = this.newLink();
     ({
@@ -67,13 +68,13 @@ export class CallChain implements BoundCalls {
   /** Forgets the failure, in its turn: calls made before still fail, those made from now on run. */
   reset(): void {
     this.#link = this.newLink();
-    if (this.#isOpen) this.context.callNoReply(OPEN, this.#id);
+    if (this.#isOpen) this.tell(OPEN);
   }
 
   /** Has the target forget the chain, in its turn. Waits for nothing; a later call begins anew. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#link = this.newLink();
-    if (this.#isOpen) this.context.callNoReply(CLOSE, this.#id);
+    if (this.#isOpen) this.tell(CLOSE);
     this.#isOpen = false;
   }
 
@@ -82,8 +83,13 @@ export class CallChain implements BoundCalls {
   }
 
   private open(): number {
-    if (!this.#isOpen) this.context.callNoReply(OPEN, this.#id);
+    if (!this.#isOpen) this.tell(OPEN);
     this.#isOpen = true;
     return this.#id;
+  }
+
+  /** A target that is gone has no chains, and nobody misses them. */
+  private tell(what: typeof OPEN): void {
+    if (this.context.isConnected) this.context.callNoReply(what, this.#id);
   }
 }

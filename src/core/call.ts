@@ -1,3 +1,4 @@
+import { ChannelError } from "../errors.ts";
 import { errorFromThrown, isCallError } from "../wire/error-value.ts";
 import { Handle } from "../wire/handles.ts";
 import { headOf } from "../wire/thrown.ts";
@@ -111,6 +112,7 @@ export function callAsync(
   const record = { name, since: Date.now() };
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, record);
   const { handle, watchers } = receiver;
+  if (isQuiet && receiver.isClosed) logFailure(context, name, receiver.endError, chain);
   const outgoing: Cancellable & { isOver: boolean } = {
     isOver: false,
     isSent: false,
@@ -149,6 +151,10 @@ export function callNoReply(
   const name = nameOf(context, fn);
   const frame = callFrame(context, encodeCall(context, name, args, options), 0);
   const fail = (error: unknown): void => logFailure(context, name, error, chain);
+  if (context.goneReason !== undefined) {
+    fail(new ChannelError(context.goneReason));
+    return;
+  }
   sendPrepared(context, name, frame, chain, { isOver: false, fail });
 }
 

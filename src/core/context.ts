@@ -1,5 +1,5 @@
 import { printAsText } from "../wire/inspectable.ts";
-import { travelsAs } from "../wire/references.ts";
+import { checkNumber, travelsAs } from "../wire/references.ts";
 import type { Arrived, FileData, FileFunction, FileLike } from "./arrived.ts";
 import type { BoundCalls, Streamable } from "./bound-calls.ts";
 import type { CallChain } from "./call-chain.ts";
@@ -36,6 +36,7 @@ export class Context {
   goneListeners: Set<(reason: string) => void> | undefined;
 
   constructor(router: CoreRouter, contextId: number, name: string, via?: Context) {
+    checkNumber("Context", contextId, "contextById()");
     this.router = router;
     this.contextId = contextId;
     this.name = name;
@@ -77,7 +78,7 @@ export class Context {
     return this.features.callAsync(this, fn, args) as never;
   }
 
-  /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR. */
+  /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR; that the context is gone, here. */
   callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
   callNoReply(fn: never, ...args: never[]): void {
