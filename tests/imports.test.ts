@@ -44,6 +44,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "connection/own-node.ts",
     "connection/reaper.ts",
     "connection/shell-quote.ts",
+    // The tool may have the program's terminal.
+    "terminal/open-line.ts",
     "core",
     "errors.ts",
     "wire/thrown.ts",

@@ -10,6 +10,7 @@ import { getLogger } from "../core/log.ts";
 import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../core/system-limits.ts";
 import { type WaitOptions, watchBounds } from "../core/wait.ts";
 import { MitogenError } from "../errors.ts";
+import { shareTerminal } from "../terminal/open-line.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
 
@@ -93,6 +94,7 @@ async function runWith(
     env: toolEnvironment(folder.path, options.env),
     stdio: stdio === "collect" ? ["ignore", "pipe", "pipe"] : stdio,
   });
+  const unshare = stdio === "inherit" ? shareTerminal() : undefined;
   const ended = exitOf(child, tool, cwd);
   track(folder.path, child);
   const forget = child.pid === undefined ? undefined : reaper.add(`${child.pid}`);
@@ -125,6 +127,7 @@ async function runWith(
     return { ...exit, stdout: stdout(), stderr: stderr() };
   } finally {
     forget?.();
+    unshare?.();
     unwatch();
     disown();
     child.stdout?.destroy();
