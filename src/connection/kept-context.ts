@@ -1,5 +1,6 @@
 import { type BoundCalls, type Streamable } from "../core/bound-calls.ts";
 import type { AnyCallable } from "../core/call-request.ts";
+import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
 import type { Callable } from "../core/function-ref.ts";
 import { getLogger } from "../core/log.ts";
@@ -136,14 +137,14 @@ export class KeptContext {
     const call = (fn: never, ...args: never[]): never => {
       const { context } = this;
       return context === undefined || repeat === true
-        ? (this.#callWhenReady(fn, args, options) as never)
+        ? (this.#callWhenReady(fn, args, options, callSite(call as AnyFunction)) as never)
         : (this.#router.requireFeatures().call(context, fn, args, call as AnyFunction, bounds) as never);
     };
     const stream = (fn: never, ...args: never[]): never => {
       const features = this.#router.requireFeatures();
       const { context } = this;
       return context === undefined
-        ? (this.#streamWhenReady(fn, args, bounds) as never)
+        ? (this.#streamWhenReady(fn, args, bounds, callSite(stream as AnyFunction)) as never)
         : (features.stream(context, fn, args, bounds, stream as AnyFunction) as never);
     };
     return { call: call as BoundCalls["call"], stream: stream as BoundCalls["stream"] };
@@ -153,6 +154,7 @@ export class KeptContext {
     fn: AnyCallable,
     args: readonly unknown[],
     { repeat = false, timeoutMs, signal }: KeptCallOptions,
+    site: () => string,
   ): Promise<unknown> {
     const end = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
     const bounds = (): WaitOptions => ({
@@ -162,7 +164,7 @@ export class KeptContext {
     for (;;) {
       const context = await this.#readyForCall(fn, bounds());
       try {
-        return await this.#router.requireFeatures().call(context, fn, args, this.call, bounds());
+        return await this.#router.requireFeatures().call(context, fn, args, this.call, { ...bounds(), site });
       } catch (error) {
         const isLost = error instanceof ChannelError && !context.isConnected;
         if (!repeat || !isLost || this.#isEnded) throw error;
@@ -174,9 +176,10 @@ export class KeptContext {
     fn: Callable<readonly unknown[], Streamable<unknown>>,
     args: readonly unknown[],
     bounds: WaitOptions,
+    site: () => string,
   ): AsyncIterableIterator<unknown> {
     const context = await this.#readyForCall(fn, bounds);
-    yield* this.#router.requireFeatures().stream(context, fn, args, bounds, this.stream);
+    yield* this.#router.requireFeatures().stream(context, fn, args, { ...bounds, site }, this.stream);
   }
 
   async #readyForCall(fn: AnyCallable, bounds: WaitOptions): Promise<Context> {

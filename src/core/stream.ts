@@ -1,7 +1,7 @@
 import { newAbortEnd } from "./abort-end.ts";
 import { call } from "./call.ts";
 import { type CallOptions, nameOf, printCall } from "./call-request.ts";
-import { callSite, placedAtWaiter } from "./call-site.ts";
+import { callSite, placedAtWaiter, withReaderSite } from "./call-site.ts";
 import type { Context } from "./context.ts";
 import { type Callable, FunctionRef } from "./function-ref.ts";
 import type { Message } from "./message.ts";
@@ -26,7 +26,7 @@ export function stream(
 ): AsyncIterableIterator<unknown> {
   // A function that cannot be named is refused here, not at the first value.
   const about = nameOf(context, fn);
-  const site = callSite(caller);
+  const site = options.site ?? callSite(caller);
   const begin: Begin = (receiver, signal) => {
     const request = [about.module, about.path, args, receiver.toSender()];
     return call(context, RUN, request, caller, { ...options, signal, about, site });
@@ -67,6 +67,7 @@ async function* values(
   } catch (error) {
     if (error !== END) {
       await placedAtWaiter(error, 1, true);
+      await withReaderSite(error);
       throw error;
     }
   } finally {
