@@ -22,7 +22,7 @@ export async function buildLibrary(log = console.log) {
     target: "node20",
     external: EXTERNAL,
     inject: ["scripts/own-timers.mjs"],
-    plugins: [keepTogether, loadBuiltinsLate],
+    plugins: [keepTogether, loadBuiltinsLate, readMarkedJson],
     // No source map: stacks show these files, in which nothing is shortened, and no sources, which are not
     // shipped.
     legalComments: "none",
@@ -63,6 +63,19 @@ const keepTogether = {
       return { contents: `${readFileSync(path, "utf8")}\nimport "everything";\n`, loader: "ts" };
     });
     build.onResolve({ filter: /^everything$/ }, () => ({ path: resolve("src/index.ts") }));
+  },
+};
+
+/** Has import-meta-resolve read a package.json that begins with a byte order mark, as Node does. */
+const readMarkedJson = {
+  name: "read-marked-json",
+  setup(build) {
+    build.onLoad({ filter: /import-meta-resolve\/lib\/package-json-reader\.js$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const contents = text.replace("JSON.parse(string)", 'JSON.parse(string.replace(/^\\uFEFF/, ""))');
+      if (contents === text) throw new Error(`${path} does not parse JSON where it did`);
+      return { contents };
+    });
   },
 };
 

@@ -1,4 +1,6 @@
 import { MitogenError } from "../errors.ts";
+import { anyText } from "../options/option-types.ts";
+import { isOptions, type OptionType, takeOption } from "../options/options.ts";
 import { showControls } from "../text/harmless.ts";
 
 /** What the message shows of the output, from its end. */
@@ -20,6 +22,16 @@ export interface CommandFailure {
   readonly durationMs: number;
   readonly cause?: unknown;
 }
+
+const MAKE = "make a CommandError";
+const FAILURE: OptionType<CommandFailure> = {
+  wanted: "an object with why, stdout and stderr",
+  take(value, refuse) {
+    const { why, stdout, stderr } = (isOptions(value) ? value : {}) as Partial<CommandFailure>;
+    if ([why, stdout, stderr].some((each) => typeof each !== "string")) throw refuse("ERR_INVALID_ARG_TYPE");
+    return value as CommandFailure;
+  },
+};
 
 /**
  * A command of `run()` failed: it could not be started, it ended with another exit code than 0 or by a signal, or it printed too much.
@@ -45,6 +57,9 @@ export class CommandError extends MitogenError {
 
   /** @internal */
   constructor(command: string, contextName: string, failure: CommandFailure) {
+    takeOption(MAKE, "the first argument, the command,", command, anyText);
+    takeOption(MAKE, "the second argument, the context's name,", contextName, anyText);
+    takeOption(MAKE, "the third argument", failure, FAILURE);
     const { why, cure, exitCode, signal, stdout, stderr, durationMs, cause } = failure;
     const summary = `Cannot run ${shortCommand(command)} in ${contextName}: ${why}`;
     const shown = lastLines(stderr) || lastLines(stdout);

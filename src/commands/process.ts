@@ -17,7 +17,7 @@ export interface ProcessSpec {
   readonly hasInput: boolean;
   /** What ends it, and everything it started, once the call is given up; SIGKILL follows. */
   readonly endSignal: NodeJS.Signals;
-  /** Once it has ended, its output is given up after so long a silence: a background process may hold it for ever. */
+  /** Once it has ended, its output is given up after so long a silence, or after five such times: a background process may hold it for ever. */
   readonly silenceMs?: number;
 }
 
@@ -25,6 +25,11 @@ export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
+
+/** How many times `silenceMs` a background process may go on printing after the end of the command. */
+const MAX_NOISY_TIMES = 5;
+/** More than the pipes and streams between the command and its reader hold: who has read so much has read all of the command's own output. */
+const MAX_HELD_BYTES = 2 * 1024 * 1024;
 
 const running = new Set<number>();
 let isWatchingExit = false;
@@ -50,7 +55,7 @@ export async function runProcess(
   const { stdin, stdout, stderr } = child;
   // With no descriptors left there are no streams, only an error to come.
   if (!stdout || !stderr) return await closed;
-  const progress: Progress = { chunks: 0, sending: 0, isLeft: false };
+  const progress: Progress = { bytes: 0, sending: 0, isLeft: false };
   let hasEnded = false;
   // A thread that exits leaves its process, and with it the processes below, running.
   killAtExit(child);
@@ -62,7 +67,9 @@ export async function runProcess(
   };
   child.once("exit", () => {
     hasEnded = true;
-    if (spec.silenceMs !== undefined) watch = watchSilence(progress, spec.silenceMs, leave);
+    const isRead = (): boolean =>
+      progress.sending === 0 && stdout.readableLength === 0 && stderr.readableLength === 0;
+    if (spec.silenceMs !== undefined) watch = watchSilence(progress, spec.silenceMs, isRead, leave);
   });
   const input = stdin === null ? undefined : new Receiver<Uint8Array>(router, { respondent: source });
   const work: Promise<unknown>[] = [];
@@ -94,7 +101,7 @@ function killAtExit(child: ChildProcess): void {
 
 /** What has become of a process's output. */
 interface Progress {
-  chunks: number;
+  bytes: number;
   sending: number;
   isLeft: boolean;
 }
@@ -107,11 +114,26 @@ function closeOf(child: ChildProcess): Promise<ProcessExit> {
   });
 }
 
-function watchSilence(progress: Progress, silenceMs: number, leave: () => void): NodeJS.Timeout {
-  let seen = progress.chunks;
+/**
+ * Leaves the output of a command that has ended once it is silent, or once others alone have been printing for long enough. A slow reader gets all
+ * that the command itself has printed.
+ */
+function watchSilence(
+  progress: Progress,
+  silenceMs: number,
+  isRead: () => boolean,
+  leave: () => void,
+): NodeJS.Timeout {
+  const first = progress.bytes;
+  let seen = first;
+  let times = 0;
+  let isComplete = false;
   return setInterval(() => {
-    if (progress.chunks === seen && progress.sending === 0) leave();
-    seen = progress.chunks;
+    times += 1;
+    isComplete ||= isRead() || progress.bytes - first > MAX_HELD_BYTES;
+    const isSilent = progress.bytes === seen && progress.sending === 0;
+    if (isSilent || (isComplete && times >= MAX_NOISY_TIMES)) leave();
+    seen = progress.bytes;
   }, silenceMs);
 }
 
@@ -126,7 +148,7 @@ function abortOf(signal: AbortSignal): Promise<never> {
 async function forward(stream: Readable, fd: 1 | 2, output: Sender, progress: Progress): Promise<void> {
   try {
     for await (const bytes of stream) {
-      progress.chunks += 1;
+      progress.bytes += (bytes as Buffer).length;
       progress.sending += 1;
       await output.send([fd, bytes]);
       progress.sending -= 1;

@@ -1,9 +1,9 @@
 import type { Context } from "../core/context.ts";
-import type { Message } from "../core/message.ts";
+import { Message } from "../core/message.ts";
 import { RECEIVER_OPTIONS } from "../core/receiver.ts";
 import { CoreRouter, type HandlerOptions } from "../core/router.ts";
-import { callback, flag } from "../options/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { anyText, callback, flag, handleNumber, integer } from "../options/option-types.ts";
+import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import type { Connector } from "./connector.ts";
 import { type KeepOptions, KeptContext } from "./kept-context.ts";
 import type { BuildahOptions } from "./methods/buildah.ts";
@@ -24,6 +24,7 @@ import type { SudoOptions } from "./methods/sudo.ts";
 import type { ThreadOptions } from "./methods/thread.ts";
 
 const HANDLER_OPTIONS: OptionTable<HandlerOptions> = { ...RECEIVER_OPTIONS, service: flag };
+const CONTEXT_ID = integer(0, 0xffffffff);
 
 /**
  * A router with connection methods: what the program's router and those of its contexts have in common.
@@ -139,6 +140,24 @@ export abstract class ConnectingRouter extends CoreRouter {
       takeOption(what, "the first argument", fn, callback),
       readOptions(what, options, HANDLER_OPTIONS),
     );
+  }
+
+  override contextById(id: number, name?: string): Context {
+    const known = this.contexts.get(id);
+    if (known !== undefined) return known;
+    const what = "find a context by its id";
+    takeOption(what, "the id", id, CONTEXT_ID);
+    if (name !== undefined) takeOption(what, "the name", name, anyText);
+    return super.contextById(id, name);
+  }
+
+  override delHandler(handle: number): void {
+    super.delHandler(takeOption("remove a handler", "the handle", handle, handleNumber));
+  }
+
+  override route(message: Message): void {
+    checkMadeBy(Message, "route a message", "the first argument", "a Message", message);
+    super.route(message);
   }
 
   /** Ends the contexts started through this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */

@@ -2,6 +2,7 @@ import type { Context } from "../core/context.ts";
 import { MitogenError } from "../errors.ts";
 import { callback } from "../options/option-types.ts";
 import { takeOption } from "../options/options.ts";
+import { read, textOf } from "../wire/values/thrown.ts";
 import { localRouters } from "./local-routers.ts";
 import type { Router } from "./router.ts";
 
@@ -84,7 +85,7 @@ function filledIn<T, A extends readonly unknown[], R>(
 ): (...args: A) => R {
   takeOption(`make a function that takes the ${name}`, "the first argument", fn, callback);
   const wrapped = (...args: A): R => fn(first(), ...args);
-  Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+  Object.defineProperty(wrapped, "name", { value: textOf(read(fn, "name")), configurable: true });
   return wrapped;
 }
 

@@ -2,6 +2,7 @@ import { type BoundCalls, type Streamable } from "../calls/caller/bound-calls.ts
 import { call as callIn } from "../calls/caller/call.ts";
 import type { AnyCallable } from "../calls/caller/call-request.ts";
 import { stream as streamFrom } from "../calls/caller/stream.ts";
+import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
@@ -141,13 +142,13 @@ export class KeptContext {
     const call = (fn: never, ...args: never[]): never => {
       const { context } = this;
       return context === undefined || repeat === true
-        ? (this.#callWhenReady(fn, args, options) as never)
+        ? (this.#callWhenReady(fn, args, options, callSite(call as AnyFunction)) as never)
         : (callIn(context, fn, args, call as AnyFunction, bounds) as never);
     };
     const stream = (fn: never, ...args: never[]): never => {
       const { context } = this;
       return context === undefined
-        ? (this.#streamWhenReady(fn, args, bounds) as never)
+        ? (this.#streamWhenReady(fn, args, bounds, callSite(stream as AnyFunction)) as never)
         : (streamFrom(context, fn, args, bounds, stream as AnyFunction) as never);
     };
     return { call: call as BoundCalls["call"], stream: stream as BoundCalls["stream"] };
@@ -157,6 +158,7 @@ export class KeptContext {
     fn: AnyCallable,
     args: readonly unknown[],
     { repeat = false, timeoutMs, signal }: KeptCallOptions,
+    site: () => string,
   ): Promise<unknown> {
     const end = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
     const bounds = (): WaitOptions => ({
@@ -166,7 +168,7 @@ export class KeptContext {
     for (;;) {
       const context = await this.#readyForCall(fn, bounds());
       try {
-        return await callIn(context, fn, args, this.call, bounds());
+        return await callIn(context, fn, args, this.call, { ...bounds(), site });
       } catch (error) {
         const isLost = error instanceof ChannelError && !context.isConnected;
         if (!repeat || !isLost || this.#isEnded) throw error;
@@ -178,9 +180,10 @@ export class KeptContext {
     fn: Callable<readonly unknown[], Streamable<unknown>>,
     args: readonly unknown[],
     bounds: WaitOptions,
+    site: () => string,
   ): AsyncIterableIterator<unknown> {
     const context = await this.#readyForCall(fn, bounds);
-    yield* streamFrom(context, fn, args, bounds, this.stream);
+    yield* streamFrom(context, fn, args, { ...bounds, site }, this.stream);
   }
 
   async #readyForCall(fn: AnyCallable, bounds: WaitOptions): Promise<Context> {

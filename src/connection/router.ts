@@ -11,7 +11,7 @@ import { NO_TRAFFIC } from "../links/traffic.ts";
 import { ModuleResponder } from "../loader/serve/responder.ts";
 import { getLogger, logLevel } from "../logging/log.ts";
 import { flag, instanceOf, integer, interval, limit } from "../options/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import { importLate } from "../process/late-import.ts";
 import { reaper } from "../process/reaper.ts";
 import type { Peer } from "../routing/frame-router.ts";
@@ -162,6 +162,7 @@ export class Router extends ConnectingRouter {
    * calls fail, no route leads there. For a context behind another, or one that is gone, it does nothing.
    */
   async disconnect(context: Context): Promise<void> {
+    checkMadeBy(Context, "disconnect a context", "the first argument", "a Context", context);
     this.broker.hold();
     await this.#children?.disconnect(context.contextId);
     this.broker.release();

@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { callback } from "../options/option-types.ts";
 import { misuse, show, takeOption } from "../options/options.ts";
+import { read, textOf } from "../wire/values/thrown.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -27,7 +28,7 @@ export function withRouter<A extends readonly unknown[], R>(
 ): (...args: A) => Promise<Awaited<R>> {
   takeOption("run with a router", "the first argument", fn, callback);
   const wrapped = (...args: A): Promise<Awaited<R>> => runWithRouter(fn, ...args);
-  Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+  Object.defineProperty(wrapped, "name", { value: textOf(read(fn, "name")), configurable: true });
   return wrapped;
 }
 
@@ -42,9 +43,10 @@ export function isMain(module: ImportMeta | { readonly filename: string }): bool
     const message = `Cannot tell whether this is the program's entry script: isMain() takes import.meta, or module, got ${show(module)}`;
     throw misuse("ERR_INVALID_ARG_TYPE", message);
   }
-  const own = "url" in module ? fromUrl(module.url) : module.filename;
+  const url = read(module, "url");
+  const own = typeof url === "string" ? fromUrl(url) : read(module, "filename");
   try {
-    return own !== undefined && realpathSync(own) === realpathSync(entry);
+    return typeof own === "string" && realpathSync(own) === realpathSync(entry);
   } catch {
     return false;
   }

@@ -68,6 +68,34 @@ export async function placedAtWaiter(error: unknown, skip = 1, again = false): P
 }
 
 /**
+ * Adds to the error of a stream, whose stack leads to where the stream was made, the functions that read it, where those are others. For an
+ * asynchronous generator of this library, which throws the error then.
+ */
+export async function withReaderSite(error: unknown): Promise<void> {
+  if (!isCallError(error)) return;
+  // V8 looks for who awaits this one, once it has been awaited.
+  await undefined;
+  const reading = callSite(withReaderSite)()
+    .split("\n")
+    .filter((line) => /^ *at async /.test(line))
+    .slice(1);
+  const { stack = "" } = error as Error;
+  // In one function both are lines of it, often the same one.
+  if (reading[0] === undefined || stack.includes(placeOf(reading[0]))) return;
+  const missing = reading.filter((line) => !stack.includes(placeOf(line)));
+  try {
+    hide(error, "stack", `${stack.trimEnd()}\n${missing.join("\n")}`);
+  } catch {
+    // One that the program has frozen.
+  }
+}
+
+/** The file and line of a frame, without the column. */
+function placeOf(frame: string): string {
+  return frame.replace(/^ *at async (?:.*\()?/, "").replace(/:\d+\)?$/, ":");
+}
+
+/**
  * The same of a call that has no place of its own, for calls are many at times and places cost more than all the rest: in it are the
  * functions that await the call, as V8 knows them. Rejects.
  */

@@ -1,5 +1,5 @@
 import { printAsText } from "../wire/values/inspectable.ts";
-import { travelsAs } from "../wire/values/references.ts";
+import { checkNumber, travelsAs } from "../wire/values/references.ts";
 
 /** The router that a context belongs to; src/core/router.ts says what it is. */
 // biome-ignore lint/suspicious/noEmptyInterface: routers are made of contexts, and declared above them
@@ -27,6 +27,7 @@ export class Context {
 
   /** @internal */
   constructor(router: ContextRouter, contextId: number, name: string, via?: Context) {
+    checkNumber("Context", contextId, "contextById()");
     this.router = router;
     this.contextId = contextId;
     this.name = name;

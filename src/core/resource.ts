@@ -1,7 +1,7 @@
 import { pathToFileURL } from "node:url";
-
 import { anyText } from "../options/option-types.ts";
-import { type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { misuse, type OptionTable, readOptions, show, takeOption } from "../options/options.ts";
+import { read } from "../wire/values/thrown.ts";
 
 /** A module that has resources beside it: its `import.meta`, or its `module`. */
 export type ResourceOwner = { readonly url: string } | { readonly filename: string };
@@ -34,7 +34,7 @@ const RESOURCE_OPTIONS: OptionTable<{ encoding?: BufferEncoding }> = {
 };
 
 /** Makes `resource()` of a way to read bytes, which may hand out the same buffer twice. */
-export function readResourceWith(read: (id: string, path: string) => Promise<Buffer>): ReadResource {
+export function readResourceWith(fetch: (id: string, path: string) => Promise<Buffer>): ReadResource {
   const readResource = async (
     owner: ResourceOwner,
     path: string,
@@ -44,7 +44,7 @@ export function readResourceWith(read: (id: string, path: string) => Promise<Buf
     const what = `read a resource of ${id}`;
     takeOption(what, "the path", path, anyText);
     const { encoding } = options === undefined ? {} : readOptions(what, options, RESOURCE_OPTIONS);
-    const bytes = await read(id, path);
+    const bytes = await fetch(id, path);
     return encoding === undefined ? Buffer.from(bytes) : bytes.toString(encoding);
   };
   return readResource as ReadResource;
@@ -56,8 +56,12 @@ export function resourceError(message: string, code: string): Error {
 }
 
 function idOf(owner: ResourceOwner): string {
-  const { url, filename } = (owner ?? {}) as { url?: unknown; filename?: unknown };
+  const url = read(owner, "url");
   if (typeof url === "string") return url;
+  const filename = read(owner, "filename");
   if (typeof filename === "string") return pathToFileURL(filename).href;
-  throw new TypeError("Cannot read a resource: the first argument must be import.meta or module");
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot read a resource: the first argument must be import.meta or module, got ${show(owner)}`,
+  );
 }

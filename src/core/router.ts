@@ -140,10 +140,7 @@ export class CoreRouter extends FrameRouter {
 
   /** Throws a MitogenError where the code for it is not. @internal */
   requireFeatures(): Features {
-    if (this.features !== undefined) return this.features;
-    throw new MitogenError(
-      'Cannot use contexts and senders here: no module of this context imports "mitogen"',
-    );
+    return this.features ?? refuse();
   }
 
   /** A handle that asks for credit: src/core/flow-control.ts. @internal */
@@ -211,13 +208,13 @@ export class CoreRouter extends FrameRouter {
   }
 }
 
-function refuseToName(): never {
-  throw new MitogenError("Cannot call functions from this context: it has no way to name them");
+function refuse(): never {
+  throw new MitogenError('Cannot use contexts and senders: no module of this context imports "mitogen"');
 }
 
 const noFunctions: Functions = {
-  nameOf: refuseToName,
-  importModule: refuseToName,
+  nameOf: refuse,
+  importModule: refuse,
   prepare: () => undefined,
   originalStack: (stack) => stack,
 };

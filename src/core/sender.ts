@@ -1,7 +1,7 @@
 import type { WaitOptions } from "../waiting/wait.ts";
 import type { Frame } from "../wire/frame.ts";
 import { printAsText } from "../wire/values/inspectable.ts";
-import { travelsAs } from "../wire/values/references.ts";
+import { checkNumber, travelsAs } from "../wire/values/references.ts";
 import type { ContextRouter } from "./context.ts";
 import { Message } from "./message.ts";
 
@@ -27,6 +27,7 @@ export class Sender<T = unknown> {
 
   /** @internal */
   constructor(router: ContextRouter, contextId: number, handle: number) {
+    checkNumber("Sender", handle, "toSender()");
     this.router = router;
     this.contextId = contextId;
     this.handle = handle;

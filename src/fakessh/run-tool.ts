@@ -9,6 +9,7 @@ import { getLogger } from "../logging/log.ts";
 import { endTree } from "../process/end-tree.ts";
 import { reaper } from "../process/reaper.ts";
 import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../process/system-limits.ts";
+import { shareTerminal } from "../terminal/open-line.ts";
 import { type WaitOptions, watchBounds } from "../waiting/wait.ts";
 import { makeSshFolder, removeFolder, removeStaleFolders, type SshFolder } from "./ssh-folder.ts";
 import { serveSsh } from "./ssh-session.ts";
@@ -96,6 +97,7 @@ async function runWith(
     env: toolEnvironment(folder.path, options.env),
     stdio: stdio === "collect" ? ["ignore", "pipe", "pipe"] : stdio,
   });
+  const unshare = stdio === "inherit" ? shareTerminal() : undefined;
   const ended = exitOf(child, tool, cwd);
   track(folder.path, child);
   const forget = child.pid === undefined ? undefined : reaper.add(`${child.pid}`);
@@ -128,6 +130,7 @@ async function runWith(
     return { ...exit, stdout: stdout(), stderr: stderr() };
   } finally {
     forget?.();
+    unshare?.();
     unwatch();
     disown();
     child.stdout?.destroy();

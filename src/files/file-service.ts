@@ -9,7 +9,7 @@ import { Sender } from "../core/sender.ts";
 import { ProtocolError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { text, WAIT_OPTIONS } from "../options/option-types.ts";
-import { checkRouter, readOptions, takeOption } from "../options/options.ts";
+import { checkRouter, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import { AllowAny, AllowParents } from "../service/exposed.ts";
 import type { Invoker } from "../service/invoker.ts";
 import { ofLibrary } from "../service/request.ts";
@@ -48,6 +48,16 @@ export interface FileServiceOptions {
 
 /** A reader that takes 512 KiB in this time, over a link it shares with others, is slow and not dead. */
 const DEFAULT_STALL_MS = 300_000;
+const FILE_SERVICE_OPTIONS: OptionTable<FileServiceOptions> = {
+  stallMs: {
+    wanted: "a number of milliseconds, more than 0",
+    take(value, refuse) {
+      if (typeof value !== "number") throw refuse("ERR_INVALID_ARG_TYPE");
+      if (!(value > 0)) throw refuse("ERR_OUT_OF_RANGE");
+      return value;
+    },
+  },
+};
 
 const log = getLogger("mitogen.files");
 
@@ -79,13 +89,11 @@ export class FileService extends Service {
   readonly #stallMs: number;
 
   /** Throws a RangeError for a `stallMs` that is not more than 0. */
-  constructor(router: CoreRouter, { stallMs = DEFAULT_STALL_MS }: FileServiceOptions = {}) {
-    checkRouter("make a FileService", router);
+  constructor(router: CoreRouter, options: FileServiceOptions = {}) {
+    const what = "make a FileService";
+    checkRouter(what, router);
     super(router);
-    if (!(stallMs > 0)) {
-      throw new RangeError(`Cannot make FileService: stallMs must be more than 0, got ${stallMs}`);
-    }
-    this.#stallMs = stallMs;
+    this.#stallMs = readOptions(what, options, FILE_SERVICE_OPTIONS).stallMs ?? DEFAULT_STALL_MS;
   }
 
   /** Lets everybody fetch a file. Rejects with the system's code when it is not there. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
-import type { Context } from "../core/context.ts";
+import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { WAIT_OPTIONS } from "../options/option-types.ts";
-import { readOptions } from "../options/options.ts";
+import { instanceOf, text, WAIT_OPTIONS } from "../options/option-types.ts";
+import { type OptionType, readOptions, takeOption } from "../options/options.ts";
 import { AllowParents } from "../service/exposed.ts";
 import { ofLibrary } from "../service/request.ts";
 import { type Exposed, Service } from "../service/service.ts";
@@ -18,6 +18,14 @@ interface Pushed {
   readonly sent: WeakMap<Context, Map<string, string>>;
 }
 
+const CONTEXT = instanceOf(Context, "a Context");
+const DATA: OptionType<Uint8Array | string> = {
+  wanted: "a string or a Uint8Array",
+  take(value, refuse) {
+    if (typeof value !== "string" && !(value instanceof Uint8Array)) throw refuse("ERR_INVALID_ARG_TYPE");
+    return value;
+  },
+};
 const states = new WeakMap<CoreRouter, Pushed>();
 
 /**
@@ -48,13 +56,19 @@ export class PushFileService extends Service {
     data?: Uint8Array | string,
     options: WaitOptions = {},
   ): Promise<void> {
-    if (data !== undefined) this.keep(path, Buffer.from(data as Uint8Array));
+    const what = "push a file";
+    takeOption(what, "the context", context, CONTEXT);
+    takeOption(what, "the path", path, text);
+    const bounds = readOptions(what, options, WAIT_OPTIONS);
+    if (data !== undefined)
+      this.keep(path, Buffer.from(takeOption(what, "the data", data, DATA) as Uint8Array));
     else if (!this.state.files.has(path)) this.keep(path, await fs.readFile(path));
-    await this.forward(path, routeTo(context), options);
+    await this.forward(path, routeTo(context), bounds);
   }
 
   /** The file; waits until it arrives. Rejects with a TimeoutError or the signal's reason. */
   async get(path: string, given: WaitOptions = {}): Promise<Buffer> {
+    takeOption("get a file", "the path", path, text);
     const options = readOptions(`get the file ${path}`, given, WAIT_OPTIONS);
     const { files, waiting } = this.state;
     const here = files.get(path);

@@ -4,8 +4,9 @@ import type { Context } from "../core/context.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
-import { misuse, readOptions, show } from "../options/options.ts";
+import { isMadeBy, misuse, readOptions, show } from "../options/options.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
+import { attempt } from "../wire/values/thrown.ts";
 import { isCount } from "./ends/metadata.ts";
 import { openFile, type Source, StreamSource } from "./ends/source.ts";
 import { type SinkReady, WRITE_FILE } from "./far-side.ts";
@@ -97,13 +98,15 @@ function checkSinkReady(value: unknown, context: Context): SinkReady {
 
 async function openSource(source: FileSource): Promise<Source> {
   if (typeof source === "string") return await openFile(source);
-  if (source instanceof URL) return await openFile(fileURLToPath(source));
-  if (source instanceof Uint8Array) return new StreamSource([source], source.length);
-  const isIterable =
-    typeof source === "object" &&
-    source !== null &&
-    (Symbol.asyncIterator in source || Symbol.iterator in source);
-  if (isIterable) return new StreamSource(source);
+  if (isMadeBy(URL, source)) return await openFile(fileURLToPath(source));
+  if (isMadeBy(Uint8Array, source)) return new StreamSource([source], source.length);
+  const isIterable = attempt(
+    () =>
+      typeof source === "object" &&
+      source !== null &&
+      (Symbol.asyncIterator in source || Symbol.iterator in source),
+  );
+  if (isIterable === true) return new StreamSource(source);
   throw misuse(
     "ERR_INVALID_ARG_TYPE",
     `Cannot read a file from ${show(source)}: a path, a file: URL, bytes or a stream was expected`,

@@ -118,8 +118,32 @@ export function takeOption<T>(what: string, name: string, value: unknown, type: 
 
 /** Throws a TypeError for what is no router, before anything of it is asked. */
 export function checkRouter(what: string, router: unknown): void {
-  if (typeof (router as { listen?: unknown } | null | undefined)?.listen === "function") return;
+  if (typeof read(router as object, "listen") === "function") return;
   throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: the router must be a Router, got ${show(router)}`);
+}
+
+/** `instanceof` that no proxy can make throw. */
+export function isMadeBy<T>(type: abstract new (...args: never[]) => T, value: unknown): value is T {
+  return attempt(() => value instanceof type) === true;
+}
+
+/** Throws a TypeError for what no class of ours has made, before anything of it is asked. `name` and `wanted` complete "the … must be …". */
+export function checkMadeBy(
+  type: abstract new (...args: never[]) => unknown,
+  what: string,
+  name: string,
+  wanted: string,
+  value: unknown,
+): void {
+  if (isMadeBy(type, value)) return;
+  throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: ${name} must be ${wanted}, got ${show(value)}`);
+}
+
+/** What a list of the caller's holds. Throws a TypeError for what is no list. `name` and `wanted` complete "… must be …". */
+export function readList<T>(what: string, name: string, wanted: string, given: Iterable<T>): T[] {
+  const isList = attempt(() => typeof given === "object" && typeof given[Symbol.iterator] === "function");
+  if (isList === true) return guarded(what, name, () => Array.from(given));
+  throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: ${name} must be ${wanted}, got ${show(given)}`);
 }
 
 /** An error of misuse, of the class that its code stands for. */
@@ -141,10 +165,12 @@ export function show(value: unknown): string {
 }
 
 function kindOf(value: unknown): string {
-  if (value instanceof Secret) return "a Secret";
+  // The traps of a proxy may throw, also those that `instanceof` and `Array.isArray` run.
+  if (isMadeBy(Secret, value)) return "a Secret";
   if (typeof value === "function") return "a function";
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return value == null ? String(value) : `a ${typeof value}`;
+  if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
+  if (value === null) return "null";
+  return attempt(() => Array.isArray(value)) === true ? "an array" : "an object";
 }
 
 function warnOfOldName(what: string, oldName: string, newName: string): void {

@@ -3,6 +3,7 @@ import { Sender } from "../core/sender.ts";
 import { misuse, show } from "../options/options.ts";
 import { Blob } from "../wire/values/blob.ts";
 import { Secret } from "../wire/values/secret.ts";
+import { attempt } from "../wire/values/thrown.ts";
 import { refusal } from "./request.ts";
 
 const TYPES = ["string", "number", "boolean", "bigint", "object", "array", "any"] as const;
@@ -35,7 +36,14 @@ export function checkSpec(spec: ArgSpec): ArgSpec {
       `Cannot expect arguments: the spec must be an object, got ${show(spec)}`,
     );
   }
-  for (const [name, type] of Object.entries(spec)) checkType(name, type);
+  const types = attempt(() => Object.entries(spec));
+  if (types === undefined) {
+    throw misuse(
+      "ERR_INVALID_ARG_VALUE",
+      "Cannot expect arguments: the spec cannot be read, it threw an error",
+    );
+  }
+  for (const [name, type] of types) checkType(name, type);
   return spec;
 }
 

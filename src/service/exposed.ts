@@ -1,5 +1,6 @@
 import type { Message } from "../core/message.ts";
-import { hasParentAuthority, type Policy } from "../core/policy.ts";
+import { hasParentAuthority } from "../core/policies.ts";
+import type { Policy } from "../core/policy.ts";
 import { misuse } from "../options/options.ts";
 import { textOf } from "../wire/values/thrown.ts";
 import { type ArgSpec, checkArguments, checkSpec } from "./arg-spec.ts";

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Message } from "../core/message.ts";
+import { misuse, show } from "../options/options.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
+import { read } from "../wire/values/thrown.ts";
 
 /** One request that has passed its policies. */
 export interface ServiceCall {
@@ -21,6 +23,7 @@ export interface ServiceCall {
 export class Invoker {
   /** Resolves with what the caller gets. */
   invoke(call: ServiceCall): Promise<unknown> {
+    checkCall(call);
     return call.run();
   }
 }
@@ -31,6 +34,7 @@ export class SerializedInvoker extends Invoker {
 
   /** The result of `call.run()`, which begins when the request before has ended. */
   override invoke(call: ServiceCall): Promise<unknown> {
+    checkCall(call);
     const turn = this.#last.then(() => call.run());
     this.#last = turn.catch(() => undefined);
     return turn;
@@ -49,6 +53,7 @@ export class DeduplicatingInvoker extends Invoker {
 
   /** The result of an earlier request with the same method and arguments, or that of `call.run()`. */
   override invoke(call: ServiceCall): Promise<unknown> {
+    checkCall(call);
     // A hash: whoever may call makes arguments of any length.
     const hash = createHash("sha256");
     for (const piece of encodeValue([call.method, sorted(call.args)])) hash.update(piece);
@@ -60,6 +65,15 @@ export class DeduplicatingInvoker extends Invoker {
     if (this.#results.size > MAX_RESULTS) this.#results.delete(this.#results.keys().next().value as string);
     return result;
   }
+}
+
+/** Throws a TypeError for what no pool has made. */
+function checkCall(call: unknown): void {
+  if (typeof read(call as object, "run") === "function") return;
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot invoke: the call must be a ServiceCall of a Pool, got ${show(call)}`,
+  );
 }
 
 /** The same value for the same names in any order. */

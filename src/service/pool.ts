@@ -5,7 +5,7 @@ import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { duration, flag, limit } from "../options/option-types.ts";
-import { checkRouter, type OptionTable, readOptions } from "../options/options.ts";
+import { checkMadeBy, checkRouter, type OptionTable, readList, readOptions } from "../options/options.ts";
 import { startTimer } from "../waiting/wait.ts";
 import { joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -80,6 +80,7 @@ export class Pool {
 
   constructor(router: CoreRouter, services: Iterable<Service> = [], options: PoolOptions = {}) {
     checkRouter("make a pool", router);
+    const given = readList("make a pool", "the services", "a list of Services", services);
     const { size = DEFAULT_SIZE, overwrite = false } = readOptions("make a pool", options, POOL_OPTIONS);
     this.router = router;
     this.#slots = new Slots(size);
@@ -90,7 +91,7 @@ export class Pool {
         throw new RangeError("Cannot make pool: this router has one; pass overwrite to replace it");
       void earlier.stop();
     }
-    for (const service of services) this.add(service);
+    for (const service of given) this.add(service);
     router.listen((frame) => this.accept(new Message(router, ownBody(frame))), {
       handle: Handle.CALL_SERVICE,
       isService: true,
@@ -114,6 +115,7 @@ export class Pool {
 
   /** Makes a service reachable, by its name. Throws a RangeError when the pool has one of that name. */
   add(service: Service): void {
+    checkMadeBy(Service, "add a service", "the first argument", "a Service", service);
     const name = service.name();
     if (this.#active.has(name)) {
       throw new RangeError(`Cannot add service ${name}: the pool has one of that name`);

@@ -1,5 +1,6 @@
 import type { Policy } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
+import { checkRouter } from "../options/options.ts";
 import type { ArgSpec } from "./arg-spec.ts";
 import type { Invoker } from "./invoker.ts";
 import { identityOf } from "./request.ts";
@@ -45,6 +46,7 @@ export class Service {
   readonly router: CoreRouter;
 
   constructor(router: CoreRouter) {
+    checkRouter("make a service", router);
     this.router = router;
   }
 

@@ -8,13 +8,23 @@ const CONTROL_SEQUENCE = /\x1b\[[\d;?]*[ -/]*[@-~]/g;
 /** Up to the end of the screen. */
 const CLEAR = "\x1b[J";
 
+/** What a display of several lines begins with to be drawn anew: the cursor goes back to its first line. */
+const BACK_UP = /^(?:\r|\x1b\[[\d;?]*[A-Za-z])*/;
+/** More lines than a terminal has are not written again. */
+const MAX_LOGGED_CHARACTERS = 65_536;
+
 /** The unfinished last line of a terminal, such as a progress display or a question, and how to write lines above it. */
 export class OpenLine {
   #text = "";
   #isKnown = true;
+  /** What was written by {@link above} since the last {@link note}. */
+  #logged = "";
+  /** A tool writes to the terminal, or has done so: nobody knows where the cursor is. */
+  #isShared = false;
 
   /** What was written to the terminal. */
   note(text: string): void {
+    this.#logged = "";
     const lastEnd = text.lastIndexOf("\n");
     if (lastEnd >= 0) {
       this.#text = "";
@@ -31,11 +41,42 @@ export class OpenLine {
 
   /** What to write in place of complete lines, so that the open line stays below them. */
   above(lines: string, columns: number | undefined): string {
+    if (this.#logged.length < MAX_LOGGED_CHARACTERS) this.#logged += lines;
+    // So many spaces end in the next line, unless the cursor is at the beginning of its own.
+    if (this.#isShared) return `${" ".repeat(Math.max(0, (columns ?? 1) - 1))}\r${CLEAR}${lines}`;
     const width = this.#text.replace(CONTROL_SEQUENCE, "").replace(/\r/g, "").length;
     if (width === 0 || !this.#isKnown) return lines;
     const rowsAbove = columns === undefined ? 0 : Math.floor((width - 1) / columns);
     const up = rowsAbove > 0 ? `\x1b[${rowsAbove}A` : "";
     return `\r${up}${CLEAR}${lines}${this.#text}`;
+  }
+
+  /**
+   * What to write ahead of `text`. If that goes back to the first line of a display of several lines, but lines were logged below the display, they
+   * are moved above it.
+   */
+  ahead(text: string, columns: number = 80, rows: number = Number.POSITIVE_INFINITY): string {
+    const moves = (BACK_UP.exec(text)?.[0] ?? "").matchAll(/\x1b\[(\d*)[AF]/g);
+    let height = 0;
+    for (const [, count] of moves) height += Number(count || 1);
+    if (height === 0 || this.#logged === "") return "";
+    const below = "\n".repeat(height);
+    const lines = this.#logged.replace(CONTROL_SEQUENCE, "").split("\n").slice(0, -1);
+    const logged = lines.reduce((sum, { length }) => sum + Math.max(1, Math.ceil(length / columns)), 0);
+    // What has left the screen can no longer be moved: the display is drawn once more below.
+    if (height + logged >= rows) return below;
+    return `\r\x1b[${height + logged}A${CLEAR}${this.#logged}${below}`;
+  }
+
+  /** Somebody else writes to the terminal from now on. */
+  share(): void {
+    this.#text = "";
+    this.#isShared = true;
+  }
+
+  /** Nobody else does any more: where the cursor is shows with the next line end that the program writes. */
+  unshare(): void {
+    this.#isShared = false;
   }
 }
 
@@ -50,10 +91,25 @@ export function watchOpenLine(): void {
     if (!stream.isTTY) continue;
     const write = stream.write;
     stream.write = function (this: unknown, chunk: unknown, ...rest: unknown[]): boolean {
-      openLine.note(typeof chunk === "string" ? chunk : Buffer.from(chunk as Uint8Array).toString());
+      const text = typeof chunk === "string" ? chunk : Buffer.from(chunk as Uint8Array).toString();
+      const ahead = openLine.ahead(text, stream.columns || undefined, stream.rows || undefined);
+      if (ahead !== "") write.call(stream, ahead);
+      openLine.note(text);
       return write.apply(stream, [chunk, ...rest] as never);
     } as typeof stream.write;
   }
+}
+
+let sharers = 0;
+
+/** A tool of this program's writes to its terminal, too; returns what is to be called at its end. */
+export function shareTerminal(): () => void {
+  sharers += 1;
+  openLine.share();
+  return () => {
+    sharers -= 1;
+    if (sharers === 0) openLine.unshare();
+  };
 }
 
 /** Complete lines for stderr, as they are to be written so that the open line stays. */

@@ -6,7 +6,7 @@ import { TracedLink } from "../links/traced-link.ts";
 import { listenAt, temporarySocketPath } from "../links/unix-socket.ts";
 import { getLogger, logLevel } from "../logging/log.ts";
 import { anyText } from "../options/option-types.ts";
-import { type OptionTable, readOptions } from "../options/options.ts";
+import { isMadeBy, type OptionTable, readOptions } from "../options/options.ts";
 import { reaper } from "../process/reaper.ts";
 import { nameLimit } from "../process/system-limits.ts";
 import { encodeFrame } from "../wire/frame.ts";
@@ -46,7 +46,7 @@ const log = getLogger("mitogen.unix");
  * ```
  */
 export function listen(router: Router, options: ListenOptions = {}): UnixListener {
-  if (!(router instanceof Router)) {
+  if (!isMadeBy(Router, router)) {
     throw new TypeError(
       "Cannot listen: only the Router of a program can, not one that has connected to a listener",
     );

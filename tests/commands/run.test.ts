@@ -295,6 +295,71 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     }
   });
 
+  describe("a background process that goes on printing", () => {
+    /** Starts it, and answers its process id and what becomes of `run`. */
+    async function startNoisy(
+      where: Context,
+      script: string,
+      options: RunOptions = {},
+    ): Promise<{ pid: number; settled: Promise<unknown> }> {
+      let tell: (pid: number) => void = () => undefined;
+      const told = new Promise<number>((resolve) => {
+        tell = resolve;
+      });
+      const onStdout = (text: string): void => tell(Number.parseInt(text, 10));
+      const running = run(where, script, { shell: true, ...options, encoding: "utf8", onStdout });
+      const settled = running.catch((error) => error);
+      return { pid: await Promise.race([told, running.then(() => -1)]), settled };
+    }
+    // The number first: it tells which process prints.
+    const fast = "(sleep 0.3; exec yes) & echo $!";
+
+    it("ends with the call's time and signal", async () => {
+      const late = await startNoisy(context, fast, { timeoutMs: 1200 });
+      assert.equal(((await late.settled) as MitogenError).code, "ERR_TIMEOUT");
+      assert.deepEqual(await processesGone([late.pid], 10_000), []);
+      const abort = new AbortController();
+      const aborted = await startNoisy(context, fast, { signal: abort.signal });
+      abort.abort(new Error("enough"));
+      assert.equal(((await aborted.settled) as Error).message, "enough");
+      assert.deepEqual(await processesGone([aborted.pid], 10_000), []);
+    });
+
+    it("ends with the context", async () => {
+      const own = await router.local();
+      const { pid, settled } = await startNoisy(own, fast);
+      await own.shutdown();
+      assert.equal(((await settled) as MitogenError).code, "ERR_CHANNEL");
+      assert.deepEqual(await processesGone([pid], 10_000), []);
+    });
+
+    it("does not keep run() from its result, fast or slow, whose own output is complete", async () => {
+      const slow = 'while echo tick; do sleep 0.1; done & echo "$!"';
+      for (const script of [fast, slow]) {
+        const own = "head -c 300000 /dev/zero | tr '\\0' x; echo; ";
+        const { pid, settled } = await startNoisy(context, `${script}; ${own}`);
+        const { exitCode, stdout } = (await settled) as { exitCode: number; stdout: string };
+        assert.equal(exitCode, 0);
+        assert.ok(stdout.length > 0);
+        assert.deepEqual(await processesGone([pid], 10_000), [], "the next write ends it");
+      }
+    });
+
+    it("does not take output from a reader that is slow", async () => {
+      const bytes = 3_000_000;
+      let taken = 0;
+      const { exitCode } = await run(context, `head -c ${bytes} /dev/zero; sleep 0.5 &`, {
+        shell: true,
+        encoding: "buffer",
+        onStdout: async (chunk) => {
+          taken += chunk.length;
+          if (taken < bytes / 2) await pause(200);
+        },
+      });
+      assert.deepEqual([exitCode, taken], [0, bytes]);
+    });
+  });
+
   it("ends the process tree with a thread", async () => {
     const thread = await router.thread();
     const { pids, failure } = await startTree(thread);

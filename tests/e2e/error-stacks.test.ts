@@ -165,6 +165,90 @@ describe("the stack of", () => {
   }
 });
 
+describe("the stack of a CallError", () => {
+  let router: Router;
+  let context: Context;
+  before(async () => {
+    router = new Router();
+    context = await router.local();
+  });
+  after(() => router.shutdown());
+
+  const cases: [title: string, wait: () => Promise<unknown>][] = [
+    ["of a stream", async () => await readAll(context.stream(streams.failing))],
+    [
+      "of a bound stream",
+      async () => await readAll(context.with({ timeoutMs: 60_000 }).stream(streams.failing)),
+    ],
+    ["of a stream of a chain", async () => await readAll(context.chain().stream(streams.failing))],
+    [
+      "of a kept context that is connected for a stream",
+      async () => {
+        await using kept = router.keep(() => router.local());
+        await readAll(kept.stream(streams.failing));
+      },
+    ],
+    [
+      "of a kept context that is connected",
+      async () => {
+        await using kept = router.keep(() => router.local());
+        await kept.ready();
+        await readAll(kept.stream(streams.failing));
+      },
+    ],
+    [
+      "of a kept context that is connected for a call",
+      async () => {
+        await using kept = router.keep(() => router.local());
+        await kept.call(remote.fail, "no more");
+      },
+    ],
+  ];
+  for (const [title, wait] of cases) {
+    it(`${title} has the remote lines, the context and who waited`, async () => {
+      const error = await theProgram(wait).then(
+        () => assert.fail("it did not fail"),
+        (reason) => reason as Error,
+      );
+      const [above = "", below = ""] = (error.stack ?? "").split(/\n {4}at \[.*\]\n/);
+      assert.match(above, /no more[\s\S]*fixtures.remote.(streams|functions)\./, error.stack);
+      assert.match(below, /error-stacks\.test\.[jt]s/, error.stack);
+      assert.match(below, /theProgram/, error.stack);
+    });
+  }
+
+  it("of a stream that another function reads has both, and no line twice", async () => {
+    const made = makeStream(context);
+    const error = await theProgram(() => readAll(made)).then(
+      () => assert.fail("it did not fail"),
+      (reason) => reason as Error,
+    );
+    const lines = (error.stack ?? "").split("\n");
+    assert.ok(
+      lines.some((line) => line.includes("makeStream")),
+      error.stack,
+    );
+    assert.ok(
+      lines.some((line) => line.includes("readAll")),
+      error.stack,
+    );
+    assert.ok(
+      lines.some((line) => line.includes("theProgram")),
+      error.stack,
+    );
+    assert.equal(new Set(lines).size, lines.length, error.stack);
+    assert.ok(!(error.stack ?? "").includes(OURS), error.stack);
+  });
+});
+
+function makeStream(context: Context): AsyncIterable<unknown> {
+  return context.stream(streams.failing);
+}
+
+async function readAll(values: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of values);
+}
+
 /** Not directly: a program has functions of its own. */
 async function theProgram(wait: () => Promise<unknown>): Promise<void> {
   await sleep(1);

@@ -2,16 +2,29 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import {
-  type Context,
+  AllowParents,
+  CallChain,
+  CommandError,
+  Context,
+  checkOptions,
   FileService,
+  hasParentAuthority,
+  Invoker,
+  isImmediateChild,
   isMain,
   Pool,
+  PushFileService,
   Receiver,
   Router,
+  resource,
   Select,
+  Sender,
+  Service,
   takesEcontext,
   takesRouter,
 } from "../../src/index.ts";
+import { pid } from "../fixtures/remote/functions.ts";
+import { collectLogs } from "../support/collect-logs.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -29,7 +42,7 @@ describe("misuse", () => {
   after(() => router.shutdown());
 
   const object = "the options must be an object";
-  const cases: [title: string, misuse: () => unknown, message: string][] = [
+  const cases: [title: string, misuse: () => unknown, message: string | (() => string)][] = [
     [
       "ssh with a name",
       () => (router as Loose).ssh("web1"),
@@ -107,6 +120,107 @@ describe("misuse", () => {
       "Cannot make a function that takes the router: the first argument must be a function, got undefined",
     ],
     [
+      "contextById of a name",
+      () => (router as Loose).contextById("x"),
+      'Cannot find a context by its id: the id must be an integer from 0 to 4294967295, got "x"',
+    ],
+    [
+      "delHandler of nothing",
+      () => (router as Loose).delHandler(),
+      "Cannot remove a handler: the handle must be an integer from 1 to 4294967295, got undefined",
+    ],
+    [
+      "route of nothing",
+      () => (router as Loose).route(),
+      "Cannot route a message: the first argument must be a Message, got undefined",
+    ],
+    [
+      "disconnect of nothing",
+      () => (router as Loose).disconnect(),
+      "Cannot disconnect a context: the first argument must be a Context, got undefined",
+    ],
+    [
+      "a request to no handle",
+      () => (context as Loose).request(),
+      () =>
+        `Cannot send a request to ${context.name}: the handle must be an integer from 1 to 4294967295, got undefined`,
+    ],
+    [
+      "checkOptions of nothing",
+      () => (checkOptions as Loose)(),
+      "Cannot check options: the first argument, the method's name, must be a string with 1 or more characters, none of them NUL, got undefined",
+    ],
+    [
+      "checkOptions without names",
+      () => (checkOptions as Loose)("chroot", {}),
+      "Cannot connect with chroot(): the names of the options must be a list of strings without NUL, got undefined",
+    ],
+    [
+      "checkOptions of a name",
+      () => (checkOptions as Loose)("chroot", "x", []),
+      `Cannot connect with chroot(): ${object}, got "x"`,
+    ],
+    [
+      "hasParentAuthority of nothing",
+      () => (hasParentAuthority as Loose)(),
+      "Cannot apply a policy: the first argument must be a Message, got undefined",
+    ],
+    [
+      "isImmediateChild of an object",
+      () => (isImmediateChild as Loose)({}),
+      "Cannot apply a policy: the first argument must be a Message, got an object",
+    ],
+    [
+      "AllowParents of nothing",
+      () => (AllowParents as Loose)(),
+      "Cannot apply a policy: the first argument must be a Message, got undefined",
+    ],
+    [
+      "PushFileService.get of nothing",
+      () => (new PushFileService(router) as Loose).get(),
+      "Cannot get a file: the path must be a string with 1 or more characters, none of them NUL, got undefined",
+    ],
+    [
+      "propagateTo nothing",
+      () => (new PushFileService(router) as Loose).propagateTo(),
+      "Cannot push a file: the context must be a Context, got undefined",
+    ],
+    [
+      "a CallChain of nothing",
+      () => new (CallChain as Loose)(),
+      "Cannot make a chain: the first argument must be a Context, got undefined",
+    ],
+    [
+      "a Service of nothing",
+      () => new (Service as Loose)(),
+      "Cannot make a service: the router must be a Router, got undefined",
+    ],
+    [
+      "a Pool of a number",
+      () => new (Pool as Loose)(router, 5),
+      "Cannot make a pool: the services must be a list of Services, got 5",
+    ],
+    [
+      "a Pool of strangers",
+      () => new (Pool as Loose)(router, [5]),
+      "Cannot add a service: the first argument must be a Service, got 5",
+    ],
+    [
+      "invoke nothing",
+      () => (new Invoker() as Loose).invoke(),
+      "Cannot invoke: the call must be a ServiceCall of a Pool, got undefined",
+    ],
+    [
+      "a CommandError of nothing",
+      () => new (CommandError as Loose)(),
+      "Cannot make a CommandError: the first argument, the command, must be a string, got undefined",
+    ],
+    [
+      "a resource of nothing",
+      () => (resource as Loose)(),
+      "Cannot read a resource: the first argument must be import.meta or module, got undefined",
+    ],
+    [
       "isMain of nothing",
       () => (isMain as Loose)(),
       "Cannot tell whether this is the program's entry script: isMain() takes import.meta, or module, got undefined",
@@ -117,10 +231,43 @@ describe("misuse", () => {
       await assert.rejects(async () => await misuse(), {
         name: "TypeError",
         code: "ERR_INVALID_ARG_TYPE",
-        message,
+        message: typeof message === "string" ? message : message(),
       });
     });
   }
+
+  it("a Sender and a Context that are made up say where to take one from", () => {
+    assert.throws(() => new (Sender as Loose)(), {
+      name: "TypeError",
+      message: "Cannot make Sender, got undefined; use toSender()",
+    });
+    assert.throws(() => new (Context as Loose)(router, "web1"), {
+      name: "TypeError",
+      message: "Cannot make Context, got web1; use contextById()",
+    });
+  });
+
+  it("a callNoReply to a context that is gone is logged as ERROR, also with bounds, but not the end of a chain", async () => {
+    const past = await router.local();
+    const chain = past.chain();
+    chain.callNoReply(pid);
+    await past.shutdown();
+    const logs = collectLogs("error");
+    try {
+      past.callNoReply(pid);
+      past.with({ timeoutMs: 1000 }).callNoReply(pid);
+      assert.deepEqual(
+        logs.records.map(({ message }) =>
+          message.replace(/ of \S+ in /, " in ").replace(/ChannelError: .*/, "…"),
+        ),
+        [`Call of pid in ${past.name} failed: …`, `Call of pid in ${past.name} failed: …`],
+      );
+      await chain[Symbol.asyncDispose]();
+      assert.equal(logs.records.length, 2);
+    } finally {
+      logs.stop();
+    }
+  });
 
   it("a ping that times out names the context, and no number of ours", async () => {
     await assert.rejects(context.ping({ timeoutMs: 0 }), {

@@ -24,6 +24,16 @@ test("A program that listens to nothing is told once that a call without an answ
   assert.equal(text.split("\n").length, 2, text);
 });
 
+test("A program that listens to nothing is told once that a context was gone for a call without an answer", async () => {
+  const text = await said(["gone"]);
+  assert.match(
+    text,
+    /^mitogen: an error was not shown \(Call of .*now.* failed: ChannelError: .*\), because/,
+  );
+  assert.ok(text.endsWith(ENDING));
+  assert.equal(text.split("\n").length, 2, text);
+});
+
 test("Nobody is told who listens, has chosen not to, or has nothing to miss", async () => {
   assert.equal(await said(["output", "onLog"]), "");
   assert.equal(await said(["failure", "none"]), "");

@@ -91,9 +91,10 @@ test("OpenLine changes nothing where no line is open, or where it cannot be know
   assert.ok(line.above("a\n", undefined).length < 5000, "it is bounded");
 });
 
-test("logToFile leaves a progress display on the terminal as it is", async () => {
-  const program = join(repoRoot, "tests/fixtures/programs/logs-beside-progress.mjs");
-  const line = [process.execPath, program].map(quoteForSh).join(" ");
+/** What a terminal of 200 columns shows of a program, with the names of contexts left out. */
+async function shownBy(name: string, ...args: string[]): Promise<{ shown: string[]; written: string }> {
+  const program = join(repoRoot, "tests/fixtures/programs", name);
+  const line = [process.execPath, program, ...args].map(quoteForSh).join(" ");
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const script = spawn("script", ["-qefc", `stty cols 200; ${line}`, "/dev/null"], {
     env: { ...env, SHELL: "/bin/sh" },
@@ -105,5 +106,23 @@ test("logToFile leaves a progress display on the terminal as it is", async () =>
   });
   await once(script, "close");
   const shown = screenOf(written, 200).map((each) => each.replace(/^\S+ I mitogen\.ctx\.local\.\d+: /, ""));
+  return { shown, written };
+}
+
+test("logToFile leaves a progress display on the terminal as it is", async () => {
+  const { shown, written } = await shownBy("logs-beside-progress.mjs");
   assert.deepEqual(shown, ["stdout: step 1", "stdout: step 2", "stdout: step 3", "3 of 3"], written);
+});
+
+test("logToFile keeps displays of several lines below what is logged", async () => {
+  const { shown, written } = await shownBy("logs-beside-displays.mjs", "display");
+  const expected = ["stdout: step 1", "stdout: step 2", "a: 3 of 3", "b: 3 of 3", "stdout: step 3"];
+  assert.deepEqual(shown.filter(Boolean), expected, written);
+});
+
+test("logToFile writes whole lines beside a tool of runSsh() that has the terminal", async () => {
+  const { shown, written } = await shownBy("logs-beside-displays.mjs", "tool");
+  for (const line of ["stdout: before", "tool 2", "exit 3", "stdout: after"]) {
+    assert.ok(shown.includes(line), `${line} in ${JSON.stringify(written)}`);
+  }
 });

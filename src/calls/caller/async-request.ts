@@ -31,6 +31,7 @@ export function requestAsync(context: Context, request: AsyncRequest): Receiver<
   const { options, chain } = request;
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, request.record);
   const { handle: replyTo } = receiver;
+  if (receiver.isClosed) request.onUnsent?.(receiver.endError);
   const outgoing = {
     isOver: false,
     isSent: false,

@@ -1,7 +1,7 @@
-import type { Context } from "../../core/context.ts";
+import { Context } from "../../core/context.ts";
 import { apiRef } from "../../functions/api-ref.ts";
 import { WAIT_OPTIONS } from "../../options/option-types.ts";
-import { readOptions } from "../../options/options.ts";
+import { checkMadeBy, readOptions } from "../../options/options.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";
 import { type BoundCalls, bindCalls } from "./bound-calls.ts";
 import type { ChainLink } from "./outbox.ts";
@@ -45,6 +45,7 @@ export class CallChain implements BoundCalls {
 
   /** @internal */
   constructor(context: Context) {
+    checkMadeBy(Context, "make a chain", "the first argument", "a Context", context);
     this.context = context;
     this.#link = this.newLink();
     ({
@@ -69,13 +70,13 @@ export class CallChain implements BoundCalls {
   /** Forgets the failure, in its turn: calls made before still fail, those made from now on run. */
   reset(): void {
     this.#link = this.newLink();
-    if (this.#isOpen) this.context.callNoReply(OPEN, this.#id);
+    if (this.#isOpen) this.tell(OPEN);
   }
 
   /** Has the target forget the chain, in its turn. Waits for nothing; a later call begins anew. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#link = this.newLink();
-    if (this.#isOpen) this.context.callNoReply(CLOSE, this.#id);
+    if (this.#isOpen) this.tell(CLOSE);
     this.#isOpen = false;
   }
 
@@ -84,8 +85,13 @@ export class CallChain implements BoundCalls {
   }
 
   private open(): number {
-    if (!this.#isOpen) this.context.callNoReply(OPEN, this.#id);
+    if (!this.#isOpen) this.tell(OPEN);
     this.#isOpen = true;
     return this.#id;
+  }
+
+  /** A target that is gone has no chains, and nobody misses them. */
+  private tell(what: typeof OPEN): void {
+    if (this.context.isConnected) this.context.callNoReply(what, this.#id);
   }
 }

@@ -2,6 +2,7 @@ import { callSite, isOwnError, placedAt, withAwaitingSite, withCallSite } from "
 import type { Context } from "../../core/context.ts";
 import { Message } from "../../core/message.ts";
 import type { Receiver } from "../../core/receiver.ts";
+import { ChannelError } from "../../errors.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import type { CallRecord } from "../../routing/handler-table.ts";
 import { Handle } from "../../wire/handles.ts";
@@ -134,6 +135,10 @@ export function callNoReply(
   const name = nameOf(context, fn);
   const frame = callFrame(context, encodeCall(context, name, args, options), 0);
   const fail = (error: unknown): void => logFailure(context, name, error, chain);
+  if (context.goneReason !== undefined) {
+    fail(new ChannelError(context.goneReason));
+    return;
+  }
   sendPrepared(context, name, frame, chain, { isOver: false, fail });
 }
 

@@ -54,7 +54,7 @@ export interface ContextCalls {
   ): Receiver<Awaited<ResultOf<F, A>>>;
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
 
-  /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR. */
+  /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR; that the context is gone, here. */
   callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
 

@@ -1,6 +1,8 @@
 import { callSite, withCallSite } from "../../core/call-site.ts";
 import type { Context } from "../../core/context.ts";
 import { Message } from "../../core/message.ts";
+import { handleNumber, WAIT_OPTIONS } from "../../options/option-types.ts";
+import { readOptions, takeOption } from "../../options/options.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";
 import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { Handle } from "../../wire/handles.ts";
@@ -10,13 +12,16 @@ import { PendingRequest } from "./pending-request.ts";
 const SHUTDOWN_MS = 10_000;
 
 /** See `Context.request`. */
-export function request(
+export async function request(
   context: Context,
   handle: number,
   value: unknown,
-  options: WaitOptions = {},
+  given: WaitOptions = {},
 ): Promise<unknown> {
   const { router, contextId: dstId } = context;
+  const what = `send a request to ${context.name}`;
+  takeOption(what, "the handle", handle, handleNumber);
+  const options = readOptions(what, given, WAIT_OPTIONS);
   return new Promise((resolve, reject) => {
     const body = encodeValue(value, { limits: router.limits, router });
     const replyTo = new PendingRequest(context, handle, resolve, reject).begin(options);

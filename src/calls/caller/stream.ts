@@ -1,4 +1,4 @@
-import { callSite, placedAtWaiter } from "../../core/call-site.ts";
+import { callSite, placedAtWaiter, withReaderSite } from "../../core/call-site.ts";
 import type { Context } from "../../core/context.ts";
 import type { Message } from "../../core/message.ts";
 import { Receiver } from "../../core/receiver.ts";
@@ -27,7 +27,7 @@ export function stream(
 ): AsyncIterableIterator<unknown> {
   // A function that cannot be named is refused here, not at the first value.
   const about = nameOf(context, fn);
-  const site = callSite(caller);
+  const site = options.site ?? callSite(caller);
   const begin: Begin = (receiver, signal) => {
     const request = [about.module, about.path, args, receiver.toSender()];
     return call(context, RUN, request, caller, { ...options, signal, about, site });
@@ -68,6 +68,7 @@ async function* values(
   } catch (error) {
     if (error !== END) {
       await placedAtWaiter(error, 1, true);
+      await withReaderSite(error);
       throw error;
     }
   } finally {

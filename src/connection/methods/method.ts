@@ -152,6 +152,9 @@ const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   debug: flag,
 };
 
+/** An option that is checked where it is used. */
+const anything: OptionType<unknown> = { wanted: "anything", take: (value) => value };
+
 /** What a method of the program's own must have. */
 const METHOD: OptionType<ConnectionMethod> = {
   wanted: "an object with a name, a nodeCommand, argv() and contextName()",
@@ -213,16 +216,19 @@ export function checkMethod(method: unknown): void {
  * not be ignored.
  */
 export function checkOptions(method: string, options: object, known: readonly string[]): void {
-  const all = [...Object.keys(COMMON_OPTIONS), ...known];
-  const unknown = Object.keys(options).find((key) => !all.includes(key));
-  if (unknown === undefined) return;
-  throw misuse(
-    "ERR_INVALID_ARG_VALUE",
-    `Cannot connect with ${method}(): it has no option ${show(unknown)}; it has ${all.join(", ")}`,
-  );
+  const what = connectWith("check options", method);
+  const own = takeOption(what, "the names of the options", known, argumentList);
+  const table = Object.fromEntries([...Object.keys(COMMON_OPTIONS), ...own].map((name) => [name, anything]));
+  readOptions(what, options, table as OptionTable<object>);
 }
 
 /** The same for the name of a user, container or host, which must not be taken for an option of the tool. Returns it. */
 export function checkTarget(method: string, option: string, value: unknown): string {
-  return takeOption(`connect with ${method}()`, option, value, target);
+  const name = takeOption("check a target", "the second argument, the option's name,", option, text);
+  return takeOption(connectWith("check a target", method), name, value, target);
+}
+
+/** What an error of a connect says is impossible. */
+function connectWith(what: string, method: unknown): string {
+  return `connect with ${takeOption(what, "the first argument, the method's name,", method, text)}()`;
 }

@@ -4,7 +4,7 @@ import { commandsInChild } from "../../commands/in-child.ts";
 import { KeptContext } from "../../connection/kept-context.ts";
 import { Context } from "../../core/context.ts";
 import { Message } from "../../core/message.ts";
-import { hasParentAuthority, isImmediateChild } from "../../core/policy.ts";
+import { hasParentAuthority, isImmediateChild } from "../../core/policies.ts";
 import { Receiver } from "../../core/receiver.ts";
 import { Sender } from "../../core/sender.ts";
 import * as errors from "../../errors.ts";

@@ -1,0 +1,26 @@
+import { misuse, show } from "../options/options.ts";
+import { read } from "../wire/values/thrown.ts";
+import type { Message } from "./message.ts";
+import * as policy from "./policy.ts";
+
+/** The policies that programs name, which may be called with anything: src/core/policy.ts has the rules themselves. */
+
+/** True when the message carries the authority of this context or of one above it. Guards everything that runs code. */
+export function hasParentAuthority(message: Message): boolean {
+  return policy.hasParentAuthority(checked(message));
+}
+
+/** True when the message was sent by a context at the other end of one of this router's own links. */
+export function isImmediateChild(message: Message): boolean {
+  return policy.isImmediateChild(checked(message));
+}
+
+function checked(message: Message): Message {
+  // By what it can do: tests of services make messages of their own.
+  const router = read(message, "router");
+  if (typeof read(router as object, "hasAuthority") === "function") return message;
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot apply a policy: the first argument must be a Message, got ${show(message)}`,
+  );
+}
