@@ -142,6 +142,10 @@ export abstract class ConnectingRouter extends CoreRouter {
     );
   }
 
+  /**
+   * The context of that id; the same object every time while it is reachable. `name` is what an unknown one is shown as. Throws a TypeError or
+   * RangeError for what is no id.
+   */
   override contextById(id: number, name?: string): Context {
     const known = this.contexts.get(id);
     if (known !== undefined) return known;
@@ -151,10 +155,15 @@ export abstract class ConnectingRouter extends CoreRouter {
     return super.contextById(id, name);
   }
 
+  /** Removes a handler; unknown handles are ignored. Throws a TypeError or RangeError for what is no handle. */
   override delHandler(handle: number): void {
     super.delHandler(takeOption("remove a handler", "the handle", handle, handleNumber));
   }
 
+  /**
+   * Sends a message on its way. A message that cannot be delivered is answered by a dead message. Throws a TypeError for anything but a
+   * {@link Message}.
+   */
   override route(message: Message): void {
     checkMadeBy(Message, "route a message", "the first argument", "a Message", message);
     super.route(message);

@@ -62,7 +62,7 @@ export class Message<T = unknown> {
     });
   }
 
-  /** Whoever has it may use it again, after it was sent too. */
+  /** Whoever has it may use it again, after it was sent too. @internal */
   get isKept(): boolean {
     return true;
   }

@@ -18,7 +18,7 @@ export function isImmediateChild(message: Message): boolean {
 function checked(message: Message): Message {
   // By what it can do: tests of services make messages of their own.
   const router = read(message, "router");
-  if (typeof read(router as object, "hasAuthority") === "function") return message;
+  if (typeof read(router as object, "contextId") === "number") return message;
   throw misuse(
     "ERR_INVALID_ARG_TYPE",
     `Cannot apply a policy: the first argument must be a Message, got ${show(message)}`,

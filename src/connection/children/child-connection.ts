@@ -32,7 +32,7 @@ import { printExit, ToolProcess } from "./tool-process.ts";
 const MIN_NODE: readonly [number, number] = [12, 22];
 /** When the time is up: how long a program that reads all its input may take to end once there is no more. */
 const LAST_INPUT_MS = 500;
-/** How long our own command may take that begins only then. */
+/** How long our own command may take that begins only then; never longer than the whole connect was given. */
 const LAST_WORDS_MS = 10_000;
 /** A connect that failed is not waited for: its process is told to end at once. */
 const FAILED_GRACE_MS = 50;
@@ -206,7 +206,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#timer = new Countdown(LAST_INPUT_MS, otherwise);
     this.#extend = () => {
       this.#timer?.stop();
-      this.#timer = new Countdown(LAST_WORDS_MS, otherwise);
+      this.#timer = new Countdown(Math.min(LAST_WORDS_MS, timeoutMs), otherwise);
     };
     this.#whyEnded = (end) => readsAllInput(timeoutMs, end);
     tool.stdin.end();
@@ -267,7 +267,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
         this.sendFirstBytes();
         return;
       case "otherShell":
-        this.fail(otherShell());
+        // A shell that reads all input first (fish) runs the guard line only now that the input has ended, if it can parse the payload.
+        this.fail(this.#whyEnded?.("ran it as its own commands") ?? otherShell());
         return;
       case "noNode":
         this.#stage = "node";
