@@ -94,7 +94,7 @@ export { PushFileService } from "./files/push-file-service.ts";
 export { type FileSource, type PutFileOptions, putFile } from "./files/put-file.ts";
 export type { Progress, Transfer } from "./files/transfer.ts";
 export type { Arrived, FileData, FileLike } from "./functions/arrived.ts";
-export type { Callable, FunctionRef } from "./functions/function-ref.ts";
+export type { Callable, FunctionRef } from "./functions/callable.ts";
 export { ref } from "./functions/ref.ts";
 export type { ModuleOverride, SourceModifier } from "./loader/compile/module-rules.ts";
 export { ModuleError, type ModuleErrorCode } from "./loader/module-error.ts";

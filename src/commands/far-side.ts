@@ -4,7 +4,7 @@ import { currentCall } from "../calls/target/current-call.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 import { apiRef } from "../functions/api-ref.ts";
-import type { FunctionRef } from "../functions/function-ref.ts";
+import type { FunctionRef } from "../functions/callable.ts";
 import { nameLimit } from "../process/system-limits.ts";
 import { Secret } from "../wire/values/secret.ts";
 import { findProgram } from "./find-program.ts";

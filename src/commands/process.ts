@@ -4,7 +4,7 @@ import type { CurrentCall } from "../calls/target/current-call.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
-import { freeMemory } from "../links/release.ts";
+import { freeMemory } from "../links/free-memory.ts";
 import { endTree, killTrees } from "../process/end-tree.ts";
 
 /** A process to start for a context elsewhere. */

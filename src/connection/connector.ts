@@ -8,9 +8,9 @@ import { CancelledError, ProtocolError, StreamError, TimeoutError } from "../err
 import { getLogger } from "../logging/log.ts";
 import { secret } from "../options/option-types.ts";
 import { misuse, show, takeOption } from "../options/options.ts";
-import { Slots } from "../service/slots.ts";
 import { oneLine } from "../text/harmless.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
+import { Slots } from "../waiting/slots.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { hide } from "../wire/values/error-value.ts";
@@ -18,7 +18,7 @@ import { MAX_CONTEXT_NAME } from "../wire/values/references.ts";
 import { Secret } from "../wire/values/secret.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children/children.ts";
-import { connectErrorOf, describeFailure } from "./children/connect-error.ts";
+import { connectErrorOf, describeFailure } from "./children/connect-error-record.ts";
 import type { ConnectRequest } from "./children/parent-role.ts";
 import {
   type ConnectionMethod,

@@ -77,7 +77,7 @@ export function takesRouter<A extends readonly unknown[], R>(
   return filledIn("router", fn, onlyRouter);
 }
 
-/** The reference of such a function is found by way of `fn`, which it captures: src/loader/naming/function-reference.ts. */
+/** The reference of such a function is found by way of `fn`, which it captures: src/loader/naming/name-function.ts. */
 function filledIn<T, A extends readonly unknown[], R>(
   name: string,
   fn: (first: T, ...args: A) => R,

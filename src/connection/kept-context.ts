@@ -1,12 +1,12 @@
 import { type BoundCalls, type Streamable } from "../calls/caller/bound-calls.ts";
 import { call as callIn } from "../calls/caller/call.ts";
 import type { AnyCallable } from "../calls/caller/call-request.ts";
-import { stream as streamFrom } from "../calls/caller/stream.ts";
+import { stream as streamFrom } from "../calls/caller/call-stream.ts";
 import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
-import type { Callable } from "../functions/function-ref.ts";
+import type { Callable } from "../functions/callable.ts";
 import { getLogger } from "../logging/log.ts";
 import {
   callback,

@@ -1,4 +1,4 @@
-import { installFeatures } from "../calls/caller/features.ts";
+import { installFeatures } from "../calls/caller/router-features.ts";
 import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
 import { Message } from "../core/message.ts";

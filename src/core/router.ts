@@ -26,7 +26,7 @@ export interface Functions {
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
-/** What it takes to use contexts and senders: src/calls/caller/features.ts. */
+/** What it takes to use contexts and senders: src/calls/caller/router-features.ts. */
 export interface Features {
   shutdownContext(context: Context, wait: boolean): Promise<void>;
   /** The ways to call services of a context, within bounds. Stacks begin above `caller`. */

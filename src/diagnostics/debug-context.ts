@@ -1,6 +1,6 @@
 import type { Context } from "../core/context.ts";
 import { connectionOf } from "../core/describe.ts";
-import { FunctionRef } from "../functions/function-ref.ts";
+import { FunctionRef } from "../functions/callable.ts";
 import { API } from "../loader/builtins.ts";
 import { getLogger } from "../logging/log.ts";
 import { headOf, textOf } from "../wire/values/thrown.ts";

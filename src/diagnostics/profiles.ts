@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Context } from "../core/context.ts";
 import { connectionOf } from "../core/describe.ts";
-import { FunctionRef } from "../functions/function-ref.ts";
+import { FunctionRef } from "../functions/callable.ts";
 import { API } from "../loader/builtins.ts";
 import { ownRequire } from "../loader/own-require.ts";
 import { getLogger } from "../logging/log.ts";

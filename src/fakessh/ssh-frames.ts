@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { freeMemory } from "../links/release.ts";
+import { freeMemory } from "../links/free-memory.ts";
 
 /** What the stand-in for ssh and the program say to each other: type, length of the body (4 bytes), body. */
 export const SshFrame = {
@@ -30,7 +30,7 @@ export function encodeSshFrame(type: number, body: Uint8Array | string = ""): Bu
   return Buffer.concat([sshHeader(type, bytes.length), bytes]);
 }
 
-/** Writes a frame; resolves when it was taken, and with that the memory of `body` given back: docs of links/release.ts. */
+/** Writes a frame; resolves when it was taken, and with that the memory of `body` given back: docs of links/free-memory.ts. */
 export function writeSshFrame(stream: Writable, type: number, body: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.cork();

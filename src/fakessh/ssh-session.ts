@@ -4,7 +4,7 @@ import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
 import { apiRef } from "../functions/api-ref.ts";
-import { freeMemory } from "../links/release.ts";
+import { freeMemory } from "../links/free-memory.ts";
 import { getLogger } from "../logging/log.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";

@@ -2,7 +2,7 @@ import { Receiver } from "../core/receiver.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 import { apiRef } from "../functions/api-ref.ts";
-import type { FunctionRef } from "../functions/function-ref.ts";
+import type { FunctionRef } from "../functions/callable.ts";
 import { openFileSink, type SinkOptions } from "./ends/file-sink.ts";
 import { type Offer, openFile } from "./ends/source.ts";
 import { receive, send, type Transfer } from "./transfer.ts";

@@ -1,4 +1,4 @@
-import { FunctionRef } from "./function-ref.ts";
+import { FunctionRef } from "./callable.ts";
 
 /** The part of this library that travels to a context once something of it is needed there: what `import "mitogen"` gives, and what serves it. */
 export const API = "mitogen:api";

@@ -1,7 +1,7 @@
 import { anyText } from "../options/option-types.ts";
 import { takeOption } from "../options/options.ts";
 import { textOf } from "../wire/values/thrown.ts";
-import { FunctionRef } from "./function-ref.ts";
+import { FunctionRef } from "./callable.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any function at all
 type AnyFunction = (...args: any[]) => unknown;

@@ -3,7 +3,7 @@ import { isCreditHandle } from "../wire/credit-handles.ts";
 import { Encoding, encodeFrame, type Frame, HEADER_BYTES, PART_BYTES } from "../wire/frame.ts";
 import { checkHeader, makeFrame } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { MOVE_BYTES } from "./release.ts";
+import { MOVE_BYTES } from "./free-memory.ts";
 
 /** How many large frames may be on their way over one link at once. */
 const MAX_OPEN = 64;

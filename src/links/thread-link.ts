@@ -1,8 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { bodyLength, encodeFrame, type Frame, frameLength, HEADER_BYTES, writeFrame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
+import { MOVE_BYTES } from "./free-memory.ts";
 import type { Link, LinkEvents } from "./link.ts";
-import { MOVE_BYTES } from "./release.ts";
 import { SharedBatch } from "./shared-batch.ts";
 import { Word } from "./thread-state.ts";
 

@@ -6,6 +6,7 @@ import { ChannelError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { duration, flag, limit } from "../options/option-types.ts";
 import { checkMadeBy, checkRouter, type OptionTable, readList, readOptions } from "../options/options.ts";
+import { Slots } from "../waiting/slots.ts";
 import { startTimer } from "../waiting/wait.ts";
 import { joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -17,7 +18,6 @@ import { Invoker } from "./invoker.ts";
 import { parseRequest, refusal, type ServiceRequest } from "./request.ts";
 import { type RouterServices, servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
-import { Slots } from "./slots.ts";
 
 /** What a method returns that answers by itself, with `message.reply()`, or not at all. */
 export const NO_REPLY: unique symbol = Symbol.for("mitogen.NO_REPLY");

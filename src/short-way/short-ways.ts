@@ -1,7 +1,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import type { CoreRouter } from "../core/router.ts";
-import { FunctionRef } from "../functions/function-ref.ts";
+import { FunctionRef } from "../functions/callable.ts";
 import { SHORT_WAY } from "../loader/builtins.ts";
 import { getLogger } from "../logging/log.ts";
 import type { Peer } from "../routing/frame-router.ts";

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { callsInChild } from "../calls/target/call-features.ts";
+import { callsInChild } from "../calls/target/calls-in-child.ts";
 import { Dispatcher, type FunctionLoader } from "../calls/target/dispatcher.ts";
 import type { CoreRouter } from "../core/router.ts";
 import type { FunctionName } from "../functions/function-name.ts";

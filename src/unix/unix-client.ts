@@ -1,7 +1,7 @@
 import { connect as openSocket, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { installFeatures } from "../calls/caller/features.ts";
 import { importModule } from "../calls/caller/module-handle.ts";
+import { installFeatures } from "../calls/caller/router-features.ts";
 import { isMain } from "../connection/run-with-router.ts";
 import { callSite, placedAt } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
@@ -12,7 +12,7 @@ import { StreamError } from "../errors.ts";
 import type { FunctionName } from "../functions/function-name.ts";
 import { TracedLink } from "../links/traced-link.ts";
 import { checkSocket, socketError, textOf } from "../links/unix-socket.ts";
-import { nameClass, nameFunction } from "../loader/naming/function-reference.ts";
+import { nameClass, nameFunction } from "../loader/naming/name-function.ts";
 import { duration } from "../options/option-types.ts";
 import { type OptionTable, readOptions } from "../options/options.ts";
 import { serviceCallsOf } from "../service/client.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
-import { FunctionRef } from "../../src/functions/function-ref.ts";
+import { FunctionRef } from "../../src/functions/callable.ts";
 import { ChannelError, type Context, Router } from "../../src/index.ts";
 import { SHORT_WAY } from "../../src/loader/builtins.ts";
 import * as daemon from "../fixtures/remote/daemon.ts";

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { callsInChild } from "../../src/calls/target/call-features.ts";
+import { callsInChild } from "../../src/calls/target/calls-in-child.ts";
 import { Dispatcher } from "../../src/calls/target/dispatcher.ts";
 import type { FunctionName } from "../../src/functions/function-name.ts";
 import type { Importer } from "../../src/loader/evaluate/importer.ts";

@@ -1,4 +1,4 @@
-import { installFeatures } from "../../src/calls/caller/features.ts";
+import { installFeatures } from "../../src/calls/caller/router-features.ts";
 import { Context } from "../../src/core/context.ts";
 import { CoreRouter } from "../../src/core/router.ts";
 import { serviceCallsOf } from "../../src/service/client.ts";

@@ -1,5 +1,5 @@
 import type { FunctionName } from "../../src/functions/function-name.ts";
-import { servicesInChild } from "../../src/service/in-child.ts";
+import { servicesInChild } from "../../src/service/services-in-child.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { FakeFunctions } from "./fake-functions.ts";
 import { masterAndChild, type Pair } from "./fake-tree.ts";

@@ -15,7 +15,7 @@ function run(program: string): { stdout: string; stderr: string; status: number 
     import { Broker } from "${new URL("waiting/broker.js", core)}";
     import { CoreRouter } from "${new URL("core/router.js", core)}";
     import { Receiver } from "${new URL("core/receiver.js", core)}";
-    import { installFeatures } from "${new URL("calls/caller/features.js", core)}";
+    import { installFeatures } from "${new URL("calls/caller/router-features.js", core)}";
     const later = (fn) => setTimeout(fn, 30).unref();
     const muchLater = (fn) => setTimeout(fn, 5000).unref();
     ${program}`;

@@ -1,11 +1,11 @@
 import type { Context } from "../../core/context.ts";
 import type { Receiver } from "../../core/receiver.ts";
 import type { Arrived, FileData, FileFunction, FileLike } from "../../functions/arrived.ts";
-import type { Callable } from "../../functions/function-ref.ts";
+import type { Callable } from "../../functions/callable.ts";
 import type { AnyFunction, ArgumentsOf, ResultOf } from "../../functions/overloads.ts";
 import { call, callAsync, callNoReply } from "./call.ts";
 import type { CallOptions } from "./call-request.ts";
-import { stream } from "./stream.ts";
+import { stream } from "./call-stream.ts";
 
 /** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
 export interface BoundCalls {

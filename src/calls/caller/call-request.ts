@@ -1,8 +1,8 @@
 import { Context } from "../../core/context.ts";
 import { Sender } from "../../core/sender.ts";
 import { apiRef } from "../../functions/api-ref.ts";
+import { type Callable, FunctionRef } from "../../functions/callable.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
-import { type Callable, FunctionRef } from "../../functions/function-ref.ts";
 import { printFunction } from "../../functions/print-function.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";
 import { encodeValue } from "../../wire/cbor/encoder.ts";
@@ -12,7 +12,7 @@ import { formatPath, type Path } from "../../wire/values/path.ts";
 import { textOf } from "../../wire/values/thrown.ts";
 import type { ChainLink } from "./outbox.ts";
 
-/** The part of this library that contexts and senders take, src/calls/caller/features.ts. */
+/** The part of this library that contexts and senders take, src/calls/caller/router-features.ts. */
 const API_PART: FunctionName = apiRef();
 
 export type AnyCallable = Callable<readonly unknown[], unknown>;

@@ -19,7 +19,7 @@ import {
 } from "./call-request.ts";
 import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 import { PendingRequest } from "./pending-request.ts";
-import { isStreamLeft } from "./stream-left.ts";
+import { isStreamLeft } from "./reader-left.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 

@@ -2,7 +2,7 @@ import { Context } from "../../core/context.ts";
 import { ContextDescription } from "../../core/describe.ts";
 import type { Receiver } from "../../core/receiver.ts";
 import type { Arrived, FileData, FileFunction, FileLike } from "../../functions/arrived.ts";
-import type { Callable } from "../../functions/function-ref.ts";
+import type { Callable } from "../../functions/callable.ts";
 import type { AnyFunction, ArgumentsOf, ResultOf } from "../../functions/overloads.ts";
 import { flag, WAIT_OPTIONS } from "../../options/option-types.ts";
 import { type OptionTable, readOptions } from "../../options/options.ts";
@@ -10,6 +10,7 @@ import type { WaitOptions } from "../../waiting/wait.ts";
 import { type BoundCalls, bindCalls, type Streamable } from "./bound-calls.ts";
 import { call, callAsync, callNoReply } from "./call.ts";
 import { CallChain } from "./call-chain.ts";
+import { stream } from "./call-stream.ts";
 import { ping, request } from "./context-requests.ts";
 import { disconnected, onDisconnect } from "./disconnect.ts";
 import type { AnyModule, ModuleHandle } from "./module-handle.ts";
@@ -21,7 +22,6 @@ import type {
   ServiceProxy,
   ServiceValue,
 } from "./service-call.ts";
-import { stream } from "./stream.ts";
 
 /** What a program does with a {@link Context}. The features of a router add it: a child that only takes calls does without. */
 export interface ContextCalls {

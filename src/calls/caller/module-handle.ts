@@ -3,7 +3,7 @@ import type { Context } from "../../core/context.ts";
 import { ProtocolError } from "../../errors.ts";
 import { apiRef } from "../../functions/api-ref.ts";
 import type { Arrived } from "../../functions/arrived.ts";
-import { FunctionRef } from "../../functions/function-ref.ts";
+import { FunctionRef } from "../../functions/callable.ts";
 import { WAIT_OPTIONS } from "../../options/option-types.ts";
 import { readOptions } from "../../options/options.ts";
 import { awaitWithin, type WaitOptions } from "../../waiting/wait.ts";

@@ -1,6 +1,6 @@
 import { callErrorFrom } from "../../core/call-error.ts";
 import { type CallError, MitogenError } from "../../errors.ts";
-import { isStreamLeft } from "../caller/stream-left.ts";
+import { isStreamLeft } from "../caller/reader-left.ts";
 import type { Call, Outcome, Perform } from "./dispatcher.ts";
 
 /** Programs that never dispose of their chains must not fill this context; beyond, the one longest unused is forgotten. */

@@ -23,9 +23,9 @@ import { Conversation } from "../prompts/conversation.ts";
 import { Countdown } from "../prompts/countdown.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { findTerminal, type Terminal } from "../prompts/terminal.ts";
-import { type Failure, newConnectError, printCommand } from "./connect-failure.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
 import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
+import { type Failure, newConnectError, printCommand } from "./new-connect-error.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */

@@ -2,9 +2,9 @@ import { type ConnectStage, EofError, StreamError, TimeoutError } from "../../er
 import { limitHint } from "../../process/system-limits.ts";
 import type { ConnectionMethod } from "../methods/method.ts";
 import type { Terminal } from "../prompts/terminal.ts";
-import type { Failure } from "./connect-failure.ts";
 import { crashHint, UNSET_OPTIONS, waitingHint } from "./exit-hint.ts";
 import { readableWords } from "./last-words.ts";
+import type { Failure } from "./new-connect-error.ts";
 import { type Exit, printExit } from "./tool-process.ts";
 import { readWords } from "./tool-words.ts";
 

@@ -1,5 +1,5 @@
 import { EofError, TimeoutError } from "../../errors.ts";
-import type { Failure } from "./connect-failure.ts";
+import type { Failure } from "./new-connect-error.ts";
 
 /** What login scripts do to a connect, as far as it can be told from here. */
 

@@ -16,7 +16,7 @@ import { Secret } from "../../wire/values/secret.ts";
 import { type ConnectOptions, readConnectOptions } from "../methods/method.ts";
 import { methods } from "../methods/methods.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
-import { recordOfConnectError } from "./connect-error.ts";
+import { recordOfConnectError } from "./connect-error-record.ts";
 
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
 const SECRET_TIMEOUT_MS = 10 * 60_000;

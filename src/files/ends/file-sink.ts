@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
-import { freeMemory } from "../../links/release.ts";
+import { freeMemory } from "../../links/free-memory.ts";
 import { attempt, fileFault } from "./file-error.ts";
 import type { Start } from "./metadata.ts";
 import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file.ts";

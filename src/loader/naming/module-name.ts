@@ -1,9 +1,9 @@
 import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Callable, FunctionRef } from "../../functions/function-ref.ts";
+import { type Callable, FunctionRef } from "../../functions/callable.ts";
 import { isBuiltin } from "../builtins.ts";
 import { realUrl } from "../resolve/module-pattern.ts";
-import { nameFunction } from "./function-reference.ts";
+import { nameFunction } from "./name-function.ts";
 
 /** A module: its id, the path of its file, or a function of it. */
 export type ModuleName = string | URL | Callable<never[], unknown>;

@@ -19,11 +19,11 @@ import { type ModuleOverride, ModuleRules, type SourceModifier } from "../compil
 import { ModuleError } from "../module-error.ts";
 import { ENTRY_BYTES, ModuleForwarder } from "../module-forwarder.ts";
 import type { ModuleRecord } from "../module-record.ts";
-import { nameClass, nameFunction, warmUpNames } from "../naming/function-reference.ts";
 import { type ModuleName, moduleId } from "../naming/module-name.ts";
+import { nameClass, nameFunction, warmUpNames } from "../naming/name-function.ts";
 import type { ModulePattern } from "../resolve/module-pattern.ts";
 import type { Destination } from "../resolve/resolve.ts";
-import { explainModule, type RootReason } from "./explain.ts";
+import { explainModule, type RootReason } from "./explain-module.ts";
 import { ModuleExplanation } from "./module-explanation.ts";
 import { RequestDesk } from "./request-desk.ts";
 import { ResourceServer } from "./resources.ts";

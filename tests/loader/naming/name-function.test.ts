@@ -137,7 +137,7 @@ for (const [fn, module, ...path] of [
   test(`nameFunction names ${fn} when it is the first function of a process to be looked up`, () => {
     const program = `
       import fs from "fs"; import os from "os"; import util from "util";
-      const { nameFunction } = await import("${LOADER}function-reference.js");
+      const { nameFunction } = await import("${LOADER}name-function.js");
       console.log(JSON.stringify(nameFunction(${fn})));`;
     const args = ["--input-type=module", "-e", program];
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });

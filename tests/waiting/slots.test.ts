@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ChannelError } from "../../src/errors.ts";
-import { Slots } from "../../src/service/slots.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
+import { Slots } from "../../src/waiting/slots.ts";
 import { stateOf } from "../support/service-pair.ts";
 
 test("Slots bounds what runs, and starts the rest in order", async () => {

@@ -1,6 +1,6 @@
 import type { ConnectCode, ConnectDetails, StreamError, TimeoutError } from "../../errors.ts";
 import { quoteForSh } from "../../text/shell-quote.ts";
-import { describeFailure } from "./connect-error.ts";
+import { describeFailure } from "./connect-error-record.ts";
 import { lastWords, readableWords } from "./last-words.ts";
 
 /** Why a connect failed, in one sentence without a full stop, and what to try. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freeMemory } from "../../src/links/release.ts";
+import { freeMemory } from "../../src/links/free-memory.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, encodeFrame, type Frame, joinBody } from "../../src/wire/frame.ts";

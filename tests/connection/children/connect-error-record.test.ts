@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectErrorOf, recordOfConnectError } from "../../../src/connection/children/connect-error.ts";
-import { newConnectError } from "../../../src/connection/children/connect-failure.ts";
+import {
+  connectErrorOf,
+  recordOfConnectError,
+} from "../../../src/connection/children/connect-error-record.ts";
+import { newConnectError } from "../../../src/connection/children/new-connect-error.ts";
 import {
   CancelledError,
   type ConnectDetails,

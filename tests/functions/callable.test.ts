@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FunctionRef } from "../../src/functions/function-ref.ts";
+import { FunctionRef } from "../../src/functions/callable.ts";
 import { ref } from "../../src/functions/ref.ts";
 
 test("ref names a function by the URL of its module and its path in the exports", () => {

@@ -3,12 +3,12 @@ import type { Context } from "../../core/context.ts";
 import type { Message } from "../../core/message.ts";
 import { Receiver } from "../../core/receiver.ts";
 import { apiRef } from "../../functions/api-ref.ts";
-import type { Callable } from "../../functions/function-ref.ts";
+import type { Callable } from "../../functions/callable.ts";
 import { newAbortEnd } from "../../waiting/abort-end.ts";
 import { onAbort, watchBounds } from "../../waiting/wait.ts";
 import { call } from "./call.ts";
 import { type CallOptions, nameOf, printCall } from "./call-request.ts";
-import { STREAM_LEFT } from "./stream-left.ts";
+import { STREAM_LEFT } from "./reader-left.ts";
 
 /** In the target: src/calls/target/run-stream.ts. */
 const RUN = apiRef("runStream");
