@@ -1,37 +1,37 @@
 /**
  * Every error a caller can catch. Match on `code`; `instanceof` is a convenience.
  *
- * Misuse by the caller is a plain TypeError or RangeError, a cancelled wait rejects with the
- * AbortSignal's own reason; neither is listed here. The list of codes is docs/errors.md.
+ * Misuse by the caller is a plain TypeError or RangeError. A cancelled wait rejects with the AbortSignal's
+ * own reason. Neither is listed here. docs/errors.md lists the codes.
  */
 
-/** What is known about a connect that failed; every field is best effort and free of secrets. */
+/** The facts of a failed connect. Every field is best effort and free of secrets. */
 export interface ConnectDetails {
-  /** How far it came. */
+  /** How far the connect came. */
   stage: ConnectStage;
   /** The connection method, `"ssh"`. */
   method: string;
-  /** What was started, secrets masked. Does not print by itself, and is not part of JSON. */
+  /** The command that was started, with secrets masked. Not printed with the error, and not part of JSON. */
   argv: readonly string[];
-  /** The same as one line for a POSIX shell, whole. Does not print by itself either. */
+  /** The same as one line for a POSIX shell, uncut. Not printed with the error either. */
   command: string;
   /** The exit code of the tool that was started; null if a signal ended it, if it still ran, or if it did not start. */
   exitCode: number | null;
   /** The signal that ended that tool, `SIGTERM`; null if none did. */
   signal: string | null;
-  /** The last lines of diagnostics that came back, oldest first. */
+  /** The last lines of output, oldest first. */
   stderr: string;
   /** Milliseconds from the start of the connect to its failure. */
   durationMs: number;
   /** What to try, or an empty string. */
   hint: string;
-  /** The target's, in Node's words, if it has said: `linux`. */
+  /** The target's platform, in Node's words, if it is known: `linux`. */
   platform?: string;
-  /** `x64`, `arm64`. */
+  /** The target's architecture: `x64`, `arm64`. */
   arch?: string;
 }
 
-/** What a connect may fail of, beside what the classes stand for: `code` of a {@link StreamError}. */
+/** The reasons for a failed connect that have no class of their own: `code` of a {@link StreamError}. */
 export type ConnectCode =
   | "ERR_NO_NODE"
   | "ERR_NODE_VERSION"
@@ -46,9 +46,14 @@ export type ConnectCode =
   | "ERR_POLICY";
 
 /**
- * What a connect was waiting for: `spawn`, the tool to start; `transport`, the tool to get there and its questions to be answered; `shell`, after a
- * login, a shell that runs our command (ssh only: other tools do not tell the two apart); `node`, node to be found and to evaluate the payload;
- * `ready`, the greeting to be accepted.
+ * What a connect waited for:
+ *
+ * - `spawn`: the tool to start.
+ * - `transport`: the tool to reach the target, and its questions to be answered.
+ * - `shell`: after a login, a shell that runs our command. Only ssh: with other tools it cannot be
+ *   distinguished from `transport`.
+ * - `node`: node to be found and to evaluate the payload.
+ * - `ready`: the greeting to be accepted.
  */
 export type ConnectStage = "spawn" | "transport" | "shell" | "node" | "ready";
 
@@ -59,7 +64,7 @@ export class MitogenError extends Error {
 
   constructor(message: string, options?: { cause?: unknown }) {
     super(message);
-    // Not through super(): Node before 16.9 does not know `cause`.
+    // Not passed to super(), because Node before 16.9 does not know `cause`.
     if (options !== undefined && "cause" in options) {
       Object.defineProperty(this, "cause", { value: options.cause, writable: true, configurable: true });
     }
@@ -67,21 +72,21 @@ export class MitogenError extends Error {
 }
 
 /**
- * A remote function threw. `message` is the remote error's name and message; its own plain properties
- * (`errno`, `syscall`, …) are copied, `code` included, and `cause` is the remote error rebuilt.
+ * A remote function threw. `message` is the remote error's name and message. `cause` is the remote error,
+ * rebuilt. The remote error's own plain properties (`errno`, `syscall`, …) are copied, `code` included.
  */
 export class CallError extends MitogenError {
   /** `ERR_CALL`, or the code of the remote error. */
   override readonly code: string = "ERR_CALL";
 }
 
-/** The far end, or the way to it, is gone: dead message, refused message, closed receiver. */
+/** The other context, or the way to it, is gone: a dead message, a refused message, or a closed receiver. */
 export class ChannelError extends MitogenError {
   /** `ERR_CHANNEL`. */
   override readonly code: string = "ERR_CHANNEL";
 }
 
-/** A peer broke the rules of docs/protocol.md; the link it came over is closed. */
+/** A peer broke the rules of docs/protocol.md. The link to it is closed. */
 export class ProtocolError extends MitogenError {
   /** `ERR_PROTOCOL`. */
   override readonly code: string = "ERR_PROTOCOL";
@@ -93,7 +98,7 @@ export class TimeoutError extends MitogenError {
   override readonly code: string = "ERR_TIMEOUT";
   /** Of a connect: how far it came, and what the tool said. */
   declare readonly details?: ConnectDetails;
-  /** Of a connect: the first sentence of the message. */
+  /** For a connect: the first sentence of the message. */
   declare readonly summary?: string;
 }
 
@@ -103,7 +108,10 @@ export class StreamError extends MitogenError {
   override readonly code: string = "ERR_STREAM";
   /** How far the connect came, and what the tool said. Absent for an error that is not about a connect. */
   declare readonly details?: ConnectDetails;
-  /** Of a connect: one sentence, what failed, because of what, and what to do. The message goes on with what the tool said. */
+  /**
+   * For a connect: one sentence with the failure, the reason and the cure. The message continues with the
+   * tool's output.
+   */
   declare readonly summary?: string;
 }
 
@@ -113,13 +121,13 @@ export class EofError extends StreamError {
   override readonly code: string = "ERR_EOF";
 }
 
-/** The connect was given up because its router or broker was shut down. */
+/** The connect was cancelled because its router or broker was shut down. */
 export class CancelledError extends StreamError {
   /** `ERR_CANCELLED`. */
   override readonly code: string = "ERR_CANCELLED";
 }
 
-/** A password was required and none given, or the one given was not accepted. */
+/** A password was required and not given, or the given one was not accepted. */
 export class PasswordError extends StreamError {
   /** `ERR_PASSWORD`. */
   override readonly code: string = "ERR_PASSWORD";
@@ -137,7 +145,7 @@ export class SelectError extends MitogenError {
   override readonly code: string = "ERR_SELECT";
 }
 
-/** All of them, by their names. */
+/** All error classes, by name. */
 export const ERRORS: Readonly<Record<string, new (...args: never[]) => MitogenError>> = {
   MitogenError,
   CallError,
@@ -152,7 +160,7 @@ export const ERRORS: Readonly<Record<string, new (...args: never[]) => MitogenEr
   SelectError,
 };
 
-// Literals on the prototypes: not own properties, and they survive the minifier's renaming of classes.
+// Literals on the prototypes: they are no own properties, and the minifier renames classes.
 for (const [name, type] of Object.entries(ERRORS)) {
   Object.defineProperty(type.prototype, "name", { value: name, writable: true, configurable: true });
 }

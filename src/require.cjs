@@ -1,6 +1,6 @@
 /**
- * What `require("mitogen")` loads. The library is an ES module, which Node's `require` takes from 20.19 and 22.12 on; it is asked even under
- * Jest, whose own takes none on most Nodes.
+ * The file that `require("mitogen")` loads. The library is an ES module, which Node's `require` takes from 20.19
+ * and 22.12 on. Node's own `require` is used even under Jest, because Jest's takes no ES modules on most Nodes.
  */
 const { createRequire } = (nodeProcess().getBuiltinModule ?? require)("node:module");
 
@@ -12,7 +12,7 @@ try {
   throw Object.assign(new Error(message, { cause }), { code: cause.code });
 }
 
-/** In Jest `process` is a copy that gives Jest's modules. Its functions are Node's, and so is what they are made with. */
+/** In Jest, `process` is a copy that returns Jest's modules. But its functions are Node's, and lead to Node's own. */
 function nodeProcess() {
   if (process.env.JEST_WORKER_ID === undefined) return process;
   try {

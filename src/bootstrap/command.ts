@@ -1,26 +1,28 @@
 /**
- * Stage 0 and stage 1: the one line that turns any node a target has into a child. docs/bootstrap.md tells it as a story.
+ * Stage 0 and stage 1: the line that turns any node on a target into a child. docs/bootstrap.md describes it
+ * step by step.
  *
- * Stage 0 is POSIX sh. It stands in single quotes on the command line of an unknown login shell (dash, bash, zsh, fish,
- * tcsh, restricted or not), so it holds no single quote, exclamation mark, newline or backtick; `$0` is the nonce, `$1` how many
- * bytes stage 1 reads, the rest is the command that starts node, or nothing: then it is looked for.
+ * Stage 0 is POSIX sh. It stands in single quotes on the command line of an unknown login shell (dash, bash,
+ * zsh, fish, tcsh, restricted or not). So it holds no single quote, exclamation mark, newline or backtick.
+ * `$0` is the nonce, `$1` the number of bytes that stage 1 reads. The rest is the command that starts node;
+ * if it is empty, node is looked for.
  */
 
-/** Where node is looked for when the caller names none; the first that exists is taken. */
+/** The programs to try if the caller gives no node. The first that exists is used. */
 export const NODE_CANDIDATES: readonly string[] = ["node", "nodejs", "/usr/local/bin/node"];
 
-/** The marker behind the nonce: the shell runs and has moved the transport. */
+/** The marker after the nonce: the shell runs and has moved the transport. */
 export const MARK_SHELL = ":0";
-/** No node among the candidates; `uname -sm` follows. */
+/** None of the candidates is there. `uname -sm` follows. */
 export const MARK_NO_NODE = ":N";
-/** Another shell than ours reads what comes behind the command line, for commands. */
+/** A shell that is not ours reads the input after the command line as commands. */
 export const MARK_OTHER_SHELL = ":S";
-/** Node runs but is too old, or is Bun; its version follows. */
+/** Node is too old, or is Bun. Its version follows. */
 export const MARK_OLD_NODE = ":V";
 
 /**
- * What goes ahead of the payload, and stage 1 drops. A login script may have started another shell in place of ours, which takes the
- * payload for commands: this is the first of them, and the last.
+ * The line before the payload, which stage 1 skips. A login script may have started another shell instead of
+ * ours, and that shell reads the payload as commands. This line is the first of them, and ends it.
  */
 export function guardLine(nonce: string): string {
   return `echo ${nonce}${MARK_OTHER_SHELL};exit\n`;
@@ -28,9 +30,11 @@ export function guardLine(nonce: string): string {
 const GUARD_BYTES = guardLine("0123456789abcdef").length;
 
 /**
- * Reads exactly the guard line and the payload from descriptor 3, and calls what it is with `require`, its source, itself and the nonce. A pipe that is empty for now
- * (EAGAIN) is looked at again every millisecond; Bun, whose versions begin with 1, is no node; an early end or a broken payload ends the process at once. In `node -e`, builtin modules are
- * globals. The block keeps its variables from being globals of the user's code. It stands in double quotes in stage 0.
+ * Reads exactly the guard line and the payload from descriptor 3, and calls the payload's function with
+ * `require`, its source, the payload and the nonce. If the pipe is empty (EAGAIN), it tries again every
+ * millisecond. Bun, whose versions begin with 1, is refused. An early end or a broken payload ends the
+ * process at once. In `node -e`, builtin modules are globals. The block keeps its variables from becoming
+ * globals of user code. It stands in double quotes in stage 0.
  */
 const STAGE_1 = `
 {let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,f=r=>{
@@ -39,39 +43,43 @@ catch(e){if(/EAG/.test(e))return setTimeout(f);throw e}
 (0,eval)(r=zlib.brotliDecompressSync(b=b.slice(${GUARD_BYTES}))+[])(require,r,b,m)};
 parseInt(w)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+w+"\\n"):f()}`;
 
-/** A function: waits for node, which was started in the background, ends what it leaves, and exits as it did. */
+/**
+ * A shell function. It waits for node, which was started in the background, ends the processes that node
+ * leaves, and exits with node's exit code.
+ */
 const WAIT = [
-  // What stands for the pid of a background process has a character that csh would expand.
+  // The parameter for the pid of a background process has a character that csh would expand.
   'w(){ p=$(printf "\\41" 2>&-)&&eval p=\\$$p',
   'trap "" 1 2 15',
   "wait $p",
   "r=$?",
-  // Not waited for, and without the transport: the parent learns of the end, and of the exit code, at once.
+  // Run in the background without the transport, so that the parent learns of the end, and of the exit code,
+  // at once.
   "exec >&- 2>&- 3>&- 4>&-",
-  // The group that bears node's pid is node's own, or, where there is no setsid, there is none.
+  // The group with node's pid is node's own. Without setsid there is no such group.
   "kill -15 -$p&&sleep 1&&kill -9 -$p&exit $r;}",
 ].join(";");
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
 export const STAGE_0: string = makeStage0();
 
-/** Everything that precedes the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… */
+/** Everything before the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… */
 export function bootWords(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string[] {
   return ["sh", "-c", STAGE_0, nonce, String(GUARD_BYTES + payloadBytes), ...nodeCommand];
 }
 
 /**
- * The same as one line for a login shell. Throws a RangeError for a node path with a character that not every shell leaves alone
- * between single quotes.
+ * The same as one line for a login shell. Throws a RangeError for a node path with a character that some
+ * shells change between single quotes.
  */
 export function bootCommand(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string {
   const words = bootWords(nonce, payloadBytes, nodeCommand);
   return words.map((word, index) => (index < 2 ? word : quoteForAnyShell(word))).join(" ");
 }
 
-/** A word as csh, fish and POSIX shells all read it. */
+/** Quotes a word so that csh, fish and POSIX shells all read it unchanged. */
 export function quoteForAnyShell(word: string): string {
-  // A leading "=" is expanded by zsh.
+  // zsh expands a leading "=".
   if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
   if (/['!\n\r`\\\0]/.test(word.replace(STAGE_0, ""))) {
     throw new RangeError(
@@ -84,22 +92,24 @@ export function quoteForAnyShell(word: string): string {
 function makeStage0(): string {
   const script = STAGE_1.replace(/\n/g, "").replace(/"/g, '\\"');
   return [
-    "exec 3<&0 4>&1", // ksh closes what exec opened when it starts a command: it is named again there
+    // ksh closes descriptors that exec opened when it starts a command, so they are named again there
+    "exec 3<&0 4>&1",
 
     `[ "$2" ]||for n in ${[...NODE_CANDIDATES].reverse().join(" ")};do command -v $n>/dev/null&&set $1 $n;done`,
     `[ "$2" ]||{ echo $0${MARK_NO_NODE} $(uname -sm)>&4;exit 127;}`,
     `echo $0${MARK_SHELL}>&4`,
     "l=$1",
     "shift",
-    // NODE_OPTIONS may say that what stands behind -e is an ES module.
+    // NODE_OPTIONS may say that the text after -e is an ES module.
     `set $(command -v setsid) "$@" --input-type=commonjs --experimental-vm-modules -e "${script}" $0 $l`,
     WAIT,
-    // Two pipes of which only the read end is open. In dash, busybox and bash a small here-document is one, without a process; IFS has the
-    // line feed, which is read away again. `command`: a shell that cannot make a file of it goes on.
+    // Two pipes of which only the read end is open. In dash, busybox and bash a small here-document is such a
+    // pipe, without a process. IFS holds the line feed, which is then read from the pipe. `command` lets a
+    // shell continue that cannot create a file for it.
     `n=\${IFS#??}`,
     'eval "command exec 5<<. 6<<.$n$n.$n$n."',
     '[ -p /dev/fd/6 ]&&{ read n<&5;read n<&6;"$@" 3<&3 4>&4 5<&5 6<&6&w;}',
-    // Elsewhere it is a file, or there is no /dev/fd. A `:` that has ended leaves such a pipe as well.
+    // In other shells it is a file, or there is no /dev/fd. A `:` that has ended leaves such a pipe as well.
     ':|{ exec 5<&0;:|exec "$@" 3<&3 4>&4 5<&5 6<&0&w;}',
   ].join(";");
 }

@@ -1,7 +1,7 @@
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 
-/** The first frame a child receives: who it is, and what it may. docs/protocol.md#configuration */
+/** Makes the first frame that a child receives: its id and its rights. docs/protocol.md#configuration */
 export function configFrame(config: Readonly<Record<string, unknown>>): Frame {
   return {
     encoding: Encoding.CBOR,

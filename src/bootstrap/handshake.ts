@@ -1,11 +1,11 @@
 import { MARK_NO_NODE, MARK_OLD_NODE, MARK_OTHER_SHELL, MARK_SHELL } from "./command.ts";
 import { parseReady, type Ready } from "./ready.ts";
 
-/** A marker and what it says fit in this; anything longer is noise. */
+/** The longest marker with its text. Anything longer is noise. */
 const MAX_MARK_BYTES = 300;
 const LINE_FEED = 0x0a;
 
-/** What has been heard from a starting child. */
+/** An event in the output of a starting child. */
 export type HandshakeEvent =
   | { readonly kind: "shell" }
   | { readonly kind: "otherShell" }
@@ -14,8 +14,9 @@ export type HandshakeEvent =
   | { readonly kind: "ready"; readonly ready: Ready; readonly rest: Buffer };
 
 /**
- * Finds the markers of one connection in whatever its stdout carries: motd, prompts, binary noise, CRLF, unterminated text in
- * front of them. Only text behind this connection's nonce counts, so noise cannot fake one. Holds at most one marker's length.
+ * Finds the markers of one connection in its stdout, whatever else that carries: motd, prompts, binary noise,
+ * CRLF, unterminated text before them. Only text after this connection's nonce counts, so noise cannot fake a
+ * marker. Holds at most one marker's length.
  */
 export class Handshake {
   readonly #mark: Buffer;
@@ -27,14 +28,17 @@ export class Handshake {
     this.#onNoise = onNoise;
   }
 
-  /** What `chunk` completes. After a `ready` event the reader is done: the bytes behind it are the event's `rest`. */
+  /**
+   * Returns the events that `chunk` completes. After a `ready` event the reader is done: the bytes after it
+   * are the event's `rest`.
+   */
   push(chunk: Buffer): HandshakeEvent[] {
     const events: HandshakeEvent[] = [];
     let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     for (;;) {
       const start = bytes.indexOf(this.#mark);
       if (start < 0) {
-        // A marker may have been cut anywhere; all before its possible start is noise.
+        // A marker may have been cut anywhere. Everything before its possible start is noise.
         const kept = this.cutMark(bytes);
         this.noise(bytes.subarray(0, bytes.length - kept));
         this.#pending = Buffer.from(bytes.subarray(bytes.length - kept));
@@ -50,7 +54,7 @@ export class Handshake {
       const event = length < MAX_MARK_BYTES ? this.parse(bytes, start, end) : undefined;
       this.noise(bytes.subarray(0, start));
       if (event === undefined) {
-        // The nonce, but no marker: an echo of the command line. Go on behind it.
+        // The nonce without a marker is an echo of the command line. Continues after it.
         this.noise(bytes.subarray(start, start + this.#mark.length));
         bytes = bytes.subarray(start + this.#mark.length);
         continue;
@@ -64,7 +68,7 @@ export class Handshake {
     }
   }
 
-  /** What is held back at the end of the stream: it was noise after all. */
+  /** Call this at the end of the stream: the bytes held back were noise after all. */
   end(): void {
     this.noise(this.#pending);
     this.#pending = Buffer.alloc(0);
@@ -72,18 +76,18 @@ export class Handshake {
 
   private parse(bytes: Buffer, start: number, end: number): HandshakeEvent | undefined {
     const said = bytes.toString("latin1", start + this.#mark.length - 1, end).replace(/\r$/, "");
-    // It ends up in errors and terminals.
+    // The text appears in errors and on terminals.
     const text = said.replace(/[^\x20-\x7e]/g, "?");
     if (text === MARK_SHELL) return { kind: "shell" };
     if (text === MARK_OTHER_SHELL) return { kind: "otherShell" };
     if (text.startsWith(`${MARK_NO_NODE} `)) return { kind: "noNode", system: text.slice(3) };
     if (text.startsWith(`${MARK_OLD_NODE} `)) return { kind: "oldNode", version: text.slice(3) };
     const ready = text.startsWith(":ready ") ? parseReady(text.slice(7)) : undefined;
-    // A copy: the chunk's memory may be the stream's.
+    // A copy, because the chunk's memory may belong to the stream.
     return ready && { kind: "ready", ready, rest: Buffer.from(bytes.subarray(end + 1)) };
   }
 
-  /** How many bytes at the end may be the beginning of a marker. */
+  /** The number of bytes at the end that may be the beginning of a marker. */
   private cutMark(bytes: Buffer): number {
     let kept = Math.min(bytes.length, this.#mark.length - 1);
     while (kept > 0 && !bytes.subarray(-kept).equals(this.#mark.subarray(0, kept))) kept -= 1;

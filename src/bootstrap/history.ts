@@ -2,24 +2,25 @@ import { withoutControls } from "../text/harmless.ts";
 
 const MAX_LINES = 100;
 const MAX_LINE_CHARACTERS = 2000;
-/** No character of UTF-8 takes more than three bytes per UTF-16 unit. */
+/** A character of UTF-8 takes at most three bytes per UTF-16 unit. */
 const MAX_OPEN_BYTES = 3 * MAX_LINE_CHARACTERS;
 const LINE_FEED = 0x0a;
 
 /**
- * The last lines of diagnostics of a process that is starting, from all its streams in the order they came. Memory is bounded whatever
- * arrives; bytes that are no UTF-8, and control characters, are made harmless: this text ends up in errors and terminals.
+ * The last lines of output of a starting process, from all its streams, in the order in which they came. Its
+ * memory is bounded. Bytes that are not UTF-8, and control characters, are made harmless, because the text
+ * appears in errors and on terminals.
  */
 export class History {
   readonly #lines: string[] = [];
-  /** Of each stream what is behind its last line end; bytes, for a character may be cut. */
+  /** The unfinished line of each stream. Bytes, because a character may be cut. */
   readonly #open: Map<string, Buffer> = new Map();
 
-  /** Takes bytes of one stream; returns the lines they completed. */
+  /** Takes bytes of one stream. Returns the lines that they completed. */
   push(stream: string, bytes: Buffer): string[] {
     const all = Buffer.concat([this.#open.get(stream) ?? Buffer.alloc(0), bytes]);
     const end = all.lastIndexOf(LINE_FEED) + 1;
-    // What does not fit in a line is dropped, not kept for later. A copy: the view would keep the rest alive.
+    // Bytes that do not fit in a line are dropped. A copy, because a view would keep the rest alive.
     this.#open.set(stream, Buffer.from(all.subarray(end, end + MAX_OPEN_BYTES)));
     const lines =
       end === 0

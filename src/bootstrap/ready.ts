@@ -1,12 +1,12 @@
 /** The greeting: the last marker of the handshake, after which frames follow. docs/bootstrap.md#markers */
 
-/** Raised whenever a parent and a child of different versions would misunderstand each other. */
+/** Increased whenever a parent and a child of different versions would misunderstand each other. */
 export const PROTOCOL_VERSION = 1;
 
-/** Of each field. */
+/** The longest texts of the fields. */
 const MAX_CHARACTERS = [9, 46, 20, 20, 10];
 
-/** What a child says of itself. A claim: nothing privileged may depend on it. */
+/** The claims of a child about itself. Nothing privileged may depend on them. */
 export interface Ready {
   readonly protocolVersion: number;
   readonly nodeVersion: string;
@@ -15,13 +15,13 @@ export interface Ready {
   readonly pid: number;
 }
 
-/** The marker a child writes once it can be sent frames. */
+/** The marker that a child writes when it is ready for frames. */
 export function formatReady(nonce: string): string {
   const { versions, platform, arch, pid } = process;
   return `\n${nonce}:ready ${PROTOCOL_VERSION} ${versions.node} ${platform} ${arch} ${pid}\n`;
 }
 
-/** Reads what follows `<nonce>:ready `; undefined when it is not what {@link formatReady} writes. */
+/** Reads the text after `<nonce>:ready `. Undefined if {@link formatReady} cannot have written it. */
 export function parseReady(text: string): Ready | undefined {
   const match = /^(\d+) (\d+\.\d+\.\d[\w.+-]*) (\w+) (\w+) (\d+)$/.exec(text);
   const fields = match?.slice(1) as [string, string, string, string, string] | undefined;

@@ -3,12 +3,12 @@ import type { Context } from "../core/context.ts";
 import { MitogenError } from "../errors.ts";
 import { USER_METHOD } from "./far-side.ts";
 
-/** The contexts of other users, by the context they were started from. They last as long as that one. */
+/** The contexts of other users, by the context that started them. They last as long as that one. */
 const contexts: WeakMap<Context, Map<string, Promise<Context>>> = new WeakMap();
 
 /**
- * The context in which the commands of another user run: only that user may end them. Made by sudo, or by su where root has no sudo, the
- * first time; kept for later commands.
+ * The context in which the commands of another user run, because only that user may end them. The first
+ * command makes it with sudo, or with su if root has no sudo. Later commands use it again.
  */
 export async function contextAs(context: Context, user: string): Promise<Context> {
   const known = contexts.get(context) ?? new Map<string, Promise<Context>>();

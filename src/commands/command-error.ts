@@ -3,17 +3,17 @@ import { anyText } from "../options/option-types.ts";
 import { isOptions, type OptionType, takeOption } from "../options/options.ts";
 import { showControls } from "../text/harmless.ts";
 
-/** What the message shows of the output, from its end. */
+/** How much of the output, from its end, the message shows. */
 const MAX_SHOWN_LINES = 20;
 const MAX_SHOWN_CHARACTERS = 2000;
-/** What the message shows of the command; `command` has all of it. */
+/** How much of the command the message shows. `command` has all of it. */
 const MAX_SHOWN_COMMAND = 200;
 
-/** What is known of a command that failed. */
+/** The facts of a failed command. */
 export interface CommandFailure {
   /** Completes "Cannot run … in …:". */
   readonly why: string;
-  /** What to do about it; without it the message ends with the last lines of output. */
+  /** The cure. Without it, the message ends with the last lines of output. */
   readonly cure?: string;
   readonly exitCode: number | null;
   readonly signal: string | null;
@@ -75,7 +75,7 @@ export class CommandError extends MitogenError {
   }
 }
 
-// A literal on the prototype: it survives the minifier's renaming of classes.
+// A literal on the prototype, because the minifier renames classes.
 Object.defineProperty(CommandError.prototype, "name", {
   value: "CommandError",
   writable: true,
@@ -87,13 +87,13 @@ export function shortCommand(command: string): string {
   return line.length > MAX_SHOWN_COMMAND ? `${line.slice(0, MAX_SHOWN_COMMAND)}…` : line;
 }
 
-/** One line stands behind the sentence, more of them below it. */
+/** Appends the lines to a sentence: one line on the same line, more lines below it. */
 export function withOutput(sentence: string, lines: string): string {
   if (lines === "") return sentence;
   return lines.includes("\n") ? `${sentence}:\n${lines}` : `${sentence}: ${lines}`;
 }
 
-/** The end of what a command printed, harmless to a terminal. */
+/** The end of a command's output, harmless to a terminal. */
 export function lastLines(output: string): string {
   const text = output.slice(-MAX_SHOWN_CHARACTERS);
   const lines = text.trim().split(/\r?\n/).slice(-MAX_SHOWN_LINES);

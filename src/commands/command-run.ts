@@ -13,27 +13,27 @@ import { OutputTail } from "./output-tail.ts";
 import type { CommandOptions } from "./run-options.ts";
 import { type Chunk, runIn } from "./running.ts";
 
-/** How a command ended, and what it printed. */
+/** The result of a command. */
 export interface RunResult<T extends string | Uint8Array = string> {
   /** Null if a signal ended it. */
   readonly exitCode: number | null;
-  /** `SIGTERM`; null if it ended by itself. */
+  /** The signal that ended it, such as `SIGTERM`; null if it ended by itself. */
   readonly signal: string | null;
   /** What the command wrote to stdout. */
   readonly stdout: T;
   /** What the command wrote to stderr. */
   readonly stderr: T;
-  /** By the clock of the context's machine. */
+  /** Measured by the clock of the context's machine. */
   readonly durationMs: number;
 }
 
-/** What is kept of a command's output. */
+/** How a command's output is kept. */
 export interface Keeping {
-  /** How much of each stream. */
+  /** The most bytes of each stream. */
   readonly maxBytes: number;
-  /** Whether more is an error: of stdout, of stderr. */
+  /** Whether more bytes are an error, for stdout and for stderr. */
   readonly isBounded: readonly boolean[];
-  /** What is kept, as it is returned. */
+  /** Turns the kept bytes into the returned value. */
   show(bytes: Buffer): string | Uint8Array;
 }
 
@@ -58,15 +58,15 @@ export class CommandRun {
     this.#givenUp = new Promise((_resolve, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
-    this.#givenUp.catch(() => undefined); // it is looked at by those who wait
+    this.#givenUp.catch(() => undefined); // within() handles the rejection
   }
 
-  /** Waits for something else than the command, no longer than for the command. */
+  /** Waits for something other than the command, but no longer than the command may take. */
   within<T>(promise: T): Promise<Awaited<T>> {
     return Promise.race([promise, this.#givenUp]) as Promise<Awaited<T>>;
   }
 
-  /** Runs it and yields what it prints. Throws what `run` rejects with. */
+  /** Runs the command and yields its output. Throws the errors of `run`. */
   async *output(): AsyncGenerator<Chunk, RunResult<string | Uint8Array>> {
     const { signal, timeoutMs, user } = this.#options;
     const unwatch = watchBounds(
@@ -78,7 +78,7 @@ export class CommandRun {
       },
     );
     try {
-      // It may have been aborted before: then nothing is started.
+      // The signal may have been aborted before. Then nothing is started.
       await this.within(undefined);
       this.checkPlace();
       const context = user === undefined ? this.#context : await this.within(this.contextAs(user));
@@ -91,7 +91,7 @@ export class CommandRun {
     }
   }
 
-  /** A program runs no functions of others, so there is nothing that could start the command. */
+  /** A program runs no functions for others, so nothing in it could start the command. */
   private checkPlace(): void {
     const { contextId, router } = this.#context;
     if (contextId !== router.contextId || router.hasHandler(Handle.CALL_FUNCTION)) return;

@@ -5,7 +5,7 @@ import { quoteForSh } from "../text/shell-quote.ts";
 /** A command: a program with its arguments, or one string. See `run()`. */
 export type Command = string | readonly string[];
 
-/** A command as it is started, and as errors show it. */
+/** A command in the form in which it is started, and in the form in which errors show it. */
 export interface ParsedCommand {
   readonly argv: readonly [file: string, ...args: string[]];
   readonly text: string;
@@ -13,13 +13,14 @@ export interface ParsedCommand {
 
 const WHAT = "run a command";
 const DEFAULT_SHELL = "/bin/sh";
-/** What only a shell gives a meaning to. */
+/** Characters that only a shell interprets. */
 const SHELL_SYNTAX = /["'\\`$|&;<>()*?[\]\r\n]|(?:^|\s)[~#]/;
 const words = listOf(argument, "a string, or a list of 1 or more strings, without NUL", 1);
 
 /**
- * The program and arguments of a command. Without a shell, a string is split at spaces; one with shell syntax is refused, for nobody would
- * interpret it. With a shell, the string, or the first string of a list, is a script, and the other strings are its `$1`, `$2` ….
+ * Parses a command into program and arguments. Without a shell, a string is split at spaces; a string with
+ * shell syntax is refused, because nothing would interpret it. With a shell, the string, or the first string
+ * of a list, is a script, and the other strings are its `$1`, `$2` ….
  */
 export function parseCommand(command: unknown, shell: boolean | string = false): ParsedCommand {
   const given = typeof command === "string" ? [takeOption(WHAT, "the command", command, text)] : command;

@@ -3,7 +3,10 @@ import { CommandError } from "./command-error.ts";
 import { farSideOf } from "./far-side.ts";
 import { run } from "./run.ts";
 
-/** What `import "mitogen"` has of commands in a child, and what the other ends of commands call. */
+/**
+ * The exports of `import "mitogen"` for commands in a child, and the functions that the other ends of
+ * commands call.
+ */
 export function commandsInChild(router: CoreRouter): Record<string, unknown> {
   return { ...farSideOf(router), CommandError, run };
 }

@@ -10,13 +10,13 @@ import { Secret } from "../wire/values/secret.ts";
 import { findProgram } from "./find-program.ts";
 import { type ProcessSpec, runProcess } from "./process.ts";
 
-/** A command as it travels; it is checked where it was given. */
+/** A command as it travels. It was checked in the context where it was given. */
 export interface CommandRequest extends Pick<ProcessSpec, "argv" | "cwd" | "hasInput"> {
-  /** What is changed in the environment; undefined removes a variable. */
+  /** Changes to the environment. Undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | Secret | undefined>> | undefined;
 }
 
-/** How a command ended. With `failure` it was not even started. */
+/** How a command ended. `failure` means that it was not even started. */
 export interface CommandExit {
   readonly exitCode: number | null;
   readonly signal: string | null;
@@ -27,15 +27,18 @@ export interface CommandExit {
 /** How a context becomes another user. */
 export type UserMethod = "none" | "sudo" | "su";
 
-/** Functions of the part `mitogen:api`, called by `run`. */
+/** Functions of the part `mitogen:api` that `run` calls. */
 export const RUN_COMMAND: FunctionRef<[request: CommandRequest, output: Sender<unknown>], CommandExit> =
   apiRef("runCommand");
 export const USER_METHOD: FunctionRef<[user: string], UserMethod> = apiRef("userMethod");
 
-/** What a background process holds of the output of a command that has ended is given up after this. */
+/**
+ * How long a background process may be silent before the rest of its output is given up, once the command has
+ * ended.
+ */
 const SILENCE_MS = 1000;
 
-/** The other end of `run`, as it works in a context. */
+/** The other end of `run`, in a context. */
 export function farSideOf(router: CoreRouter): Record<string, (...args: never[]) => unknown> {
   return {
     async runCommand(request: CommandRequest, output: Sender<unknown>): Promise<CommandExit> {
@@ -56,7 +59,7 @@ export function farSideOf(router: CoreRouter): Record<string, (...args: never[])
     },
     userMethod(user: string): UserMethod {
       if (userName() === user) return "none";
-      // Root needs no password for either, and small systems have no sudo.
+      // Root needs no password for either of them, and small systems have no sudo.
       return process.geteuid?.() === 0 && findProgram("sudo") === undefined ? "su" : "sudo";
     },
   };
@@ -71,7 +74,7 @@ function environment(changes: CommandRequest["env"] = {}): NodeJS.ProcessEnv {
   return env;
 }
 
-/** Why a process was not started, in words; undefined for an error of something else. */
+/** Why a process was not started, in words. Undefined for an error with another cause. */
 function startFailure(error: unknown, { argv, cwd, env }: ProcessSpec): CommandExit["failure"] {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall?.startsWith("spawn") !== true) return undefined;
@@ -80,7 +83,7 @@ function startFailure(error: unknown, { argv, cwd, env }: ProcessSpec): CommandE
   return { code, message: message ?? (nameLimit(error) as Error).message };
 }
 
-/** The system has one code for a program and a folder that are not there. */
+/** Whether the folder is missing: the system has the same code for a missing program and a missing folder. */
 function folderFault(cwd: string | undefined): string | undefined {
   const name =
     cwd === undefined ? "the working directory of the context" : `the folder ${JSON.stringify(cwd)}`;

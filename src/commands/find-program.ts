@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** The path of a program, looked for in the folders given and then in PATH; undefined if it is in none. */
+/** Finds a program in the given folders and then in PATH. Undefined if it is in none. */
 export function findProgram(name: string, folders: readonly string[] = []): string | undefined {
   const all = [...folders, ...(process.env["PATH"] ?? "").split(delimiter)];
   return all.map((folder) => join(folder, name)).find(isExecutable);

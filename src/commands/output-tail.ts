@@ -1,9 +1,9 @@
-/** The last bytes of a stream, in one piece of memory however small the chunks are. */
+/** Keeps the last bytes of a stream, in one piece of memory, however small the chunks are. */
 export class OutputTail {
   readonly #maxBytes: number;
   #buffer: Buffer = Buffer.alloc(0);
   #length = 0;
-  /** Bytes that came, kept or not. */
+  /** All bytes that came, kept or not. */
   total = 0;
 
   constructor(maxBytes: number) {
@@ -14,14 +14,14 @@ export class OutputTail {
   push(chunk: Uint8Array): void {
     this.total += chunk.length;
     const kept = chunk.length > this.#maxBytes ? chunk.subarray(chunk.length - this.#maxBytes) : chunk;
-    // Twice as much as is wanted, so that what is kept is moved once for each time that it is replaced.
+    // The memory is twice as large as needed, so that a kept byte is moved at most once.
     if (this.#length + kept.length > 2 * this.#maxBytes) this.keepEnd(this.#maxBytes - kept.length);
     this.grow(this.#length + kept.length);
     this.#buffer.set(kept, this.#length);
     this.#length += kept.length;
   }
 
-  /** What is kept; valid until the next chunk. */
+  /** The kept bytes. Valid until the next chunk. */
   get bytes(): Buffer {
     return this.#buffer.subarray(Math.max(0, this.#length - this.#maxBytes), this.#length);
   }

@@ -7,15 +7,15 @@ import type { Sender } from "../core/sender.ts";
 import { freeMemory } from "../links/free-memory.ts";
 import { endTree, killTrees } from "../process/end-tree.ts";
 
-/** A process to start for a context elsewhere. */
+/** A process to start for another context. */
 export interface ProcessSpec {
   readonly argv: readonly [file: string, ...args: string[]];
   readonly cwd?: string | undefined;
-  /** The whole environment; that of this process by default. */
+  /** The whole environment. By default that of this process. */
   readonly env?: NodeJS.ProcessEnv | undefined;
-  /** Whether its stdin comes from the caller; otherwise it is empty. */
+  /** Whether its stdin comes from the caller. Otherwise it is empty. */
   readonly hasInput: boolean;
-  /** What ends it, and everything it started, once the call is given up; SIGKILL follows. */
+  /** The signal that ends it, and everything it started, when the call is given up. SIGKILL follows. */
   readonly endSignal: NodeJS.Signals;
   /** Once it has ended, its output is given up after so long a silence, or after five such times: a background process may hold it for ever. */
   readonly silenceMs?: number;
@@ -35,9 +35,10 @@ const running = new Set<number>();
 let isWatchingExit = false;
 
 /**
- * Runs a process in this one's process group, so that it ends with this process. `output` gets the Sender of its stdin first, if it has
- * input, then [1 or 2, bytes] of its stdout or stderr, only as fast as the reader reads. Rejects with the error of one that cannot be
- * started, or with the reason once the call is given up.
+ * Runs a process in this one's process group, so that it ends with this process. `output` first gets the
+ * Sender of its stdin, if it has input, then [1 or 2, bytes] of its stdout or stderr, no faster than the
+ * reader reads. Rejects with an error if the process cannot be started, or with the reason if the call is
+ * given up.
  */
 export async function runProcess(
   router: CoreRouter,
@@ -53,11 +54,11 @@ export async function runProcess(
   });
   const closed = closeOf(child);
   const { stdin, stdout, stderr } = child;
-  // With no descriptors left there are no streams, only an error to come.
+  // If there are no descriptors left, there are no streams, and the error is still to come.
   if (!stdout || !stderr) return await closed;
   const progress: Progress = { bytes: 0, sending: 0, isLeft: false };
   let hasEnded = false;
-  // A thread that exits leaves its process, and with it the processes below, running.
+  // A thread that exits leaves its process running, and the processes below.
   killAtExit(child);
   let watch: NodeJS.Timeout | undefined;
   const leave = (): void => {
@@ -90,7 +91,7 @@ export async function runProcess(
   }
 }
 
-/** Has a process killed when this thread exits, unless it has ended by then. */
+/** Kills a process when this thread exits, unless it has ended by then. */
 function killAtExit(child: ChildProcess): void {
   if (child.pid === undefined) return;
   if (!isWatchingExit) process.once("exit", () => killTrees(running));
@@ -99,14 +100,14 @@ function killAtExit(child: ChildProcess): void {
   child.once("exit", () => running.delete(child.pid as number));
 }
 
-/** What has become of a process's output. */
+/** The state of a process's output. */
 interface Progress {
   bytes: number;
   sending: number;
   isLeft: boolean;
 }
 
-/** Once it has ended and nobody holds its output any more. */
+/** Resolves when the process has ended and nobody holds its output any more. */
 function closeOf(child: ChildProcess): Promise<ProcessExit> {
   return new Promise((resolve, reject) => {
     child.on("error", reject);
@@ -144,7 +145,7 @@ function abortOf(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Reads on only as the other side reads: what waits in between is bounded. */
+/** Forwards a stream. Reads only as fast as the other side reads, so the bytes in between are bounded. */
 async function forward(stream: Readable, fd: 1 | 2, output: Sender, progress: Progress): Promise<void> {
   try {
     for await (const bytes of stream) {
@@ -152,20 +153,20 @@ async function forward(stream: Readable, fd: 1 | 2, output: Sender, progress: Pr
       progress.sending += 1;
       await output.send([fd, bytes]);
       progress.sending -= 1;
-      freeMemory(bytes); // it was copied when it was sent
+      freeMemory(bytes); // sending has copied it
     }
   } catch (error) {
-    // Newer Nodes throw when the stream is destroyed.
+    // Newer Nodes throw if the stream is destroyed.
     if (!progress.isLeft) throw error;
   }
 }
 
 async function feed(from: Receiver<Uint8Array>, stdin: Writable, closed: Promise<unknown>): Promise<void> {
-  stdin.on("error", () => from.close()); // it reads no more; its exit tells the story
+  stdin.on("error", () => from.close()); // it reads no more; its exit gives the reason
   try {
     for await (const message of from) {
       const bytes = message.decode();
-      // Node 12 forgets the callbacks of a stream that is destroyed.
+      // Node 12 drops the callbacks of a destroyed stream.
       const written = new Promise<void>((resolve) => {
         stdin.write(bytes, () => {
           freeMemory(bytes);
@@ -175,7 +176,7 @@ async function feed(from: Receiver<Uint8Array>, stdin: Writable, closed: Promise
       await Promise.race([written, closed]);
     }
   } catch {
-    // It could not be started, or was sent no bytes: the same as an end.
+    // It could not be started, or was sent something other than bytes. Treated as an end.
   }
   stdin.end();
 }

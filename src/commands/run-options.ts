@@ -13,48 +13,51 @@ import type { WaitOptions } from "../waiting/wait.ts";
 import { Secret } from "../wire/values/secret.ts";
 import type { CommandInput } from "./running.ts";
 
-/** Options of `run()` and `run.lines()`. The command ends with `timeoutMs` and `signal`. */
+/** Options of `run()` and `run.lines()`. `timeoutMs` and `signal` end the command. */
 export interface CommandOptions extends WaitOptions {
-  /** Written to the command's stdin, which is empty otherwise. A stream is destroyed at the end. */
+  /** The input for the command's stdin, which is empty by default. A stream is destroyed at the end. */
   readonly input?: CommandInput | Secret | undefined;
-  /** The folder it runs in; by default where the context is. */
+  /** The folder in which it runs. By default the context's working directory. */
   readonly cwd?: string | undefined;
-  /** What is changed in the context's environment. `undefined` removes a variable. */
+  /** Changes to the context's environment. `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | Secret | undefined>> | undefined;
-  /** True: `/bin/sh` reads the command. Or the path of another shell. */
+  /** True lets `/bin/sh` read the command. May also be the path of another shell. */
   readonly shell?: boolean | string | undefined;
-  /** The user to run it as: docs/commands.md#another-user. */
+  /** The user that runs it: docs/commands.md#another-user. */
   readonly user?: string | undefined;
-  /** False: another exit code than 0, or a signal, is no error. */
+  /** False means that an exit code other than 0, or a signal, is no error. */
   readonly check?: boolean | undefined;
 }
 
 /** Options of `run()`. */
 export interface RunOptions extends CommandOptions {
-  /** Called with output as it comes: text, or bytes with `encoding: "buffer"`. The command waits for a promise that it returns. */
+  /**
+   * Called with output as it comes: text, or bytes with `encoding: "buffer"`. If it returns a promise, the
+   * command waits for it.
+   */
   // biome-ignore lint/suspicious/noExplicitAny: text or bytes
   readonly onStdout?: ((chunk: any) => unknown) | undefined;
   /** The same for stderr. */
   // biome-ignore lint/suspicious/noExplicitAny: text or bytes
   readonly onStderr?: ((chunk: any) => unknown) | undefined;
   /**
-   * How much of stdout, and of stderr, is kept; 16 MiB by default. More ends the command with an error, unless a callback takes that stream:
-   * then the end of it is kept.
+   * How many bytes of stdout, and of stderr, are kept; 16 MiB by default. More output ends the command with
+   * an error, unless a callback takes that stream. Then the end of it is kept.
    */
   readonly maxOutputBytes?: number | undefined;
-  /** `buffer`: output is bytes, as it came. `utf8`, the default: text. */
+  /** `buffer` returns output as bytes, unchanged. `utf8`, the default, returns text. */
   readonly encoding?: "utf8" | "buffer" | undefined;
-  /** False: the last line end of text stays. */
+  /** False keeps the last line end of text. */
   readonly stripFinalNewline?: boolean | undefined;
 }
 
 /** Options of `run.lines()`. */
 export interface LinesOptions extends CommandOptions {
-  /** Whose lines are read; `stdout` by default. */
+  /** The stream whose lines are read; `stdout` by default. */
   readonly from?: "stdout" | "stderr" | "all" | undefined;
 }
 
-/** The longest text that V8 makes. */
+/** The longest string of V8. */
 const MAX_OUTPUT_BYTES = 0x1fffffe8;
 
 const shell: OptionType<boolean | string> = {
@@ -75,7 +78,7 @@ const input: OptionType<CommandInput | Secret> = {
   },
 };
 
-/** Like the type `environment`, but variables can be removed, and kept out of sight. */
+/** Like the type `environment`, but variables can be removed, and can be secrets. */
 const env: OptionType<Readonly<Record<string, string | Secret | undefined>>> = {
   wanted: "an object of strings or Secrets without NUL, or undefined, by the names of variables",
   take(value, refuse) {
@@ -85,7 +88,7 @@ const env: OptionType<Readonly<Record<string, string | Secret | undefined>>> = {
     for (const [name, each] of Object.entries(value)) {
       if (name === "" || /[=\0]/.test(name)) throw refuse("ERR_INVALID_ARG_VALUE", "", name);
       const shown = each instanceof Secret ? each.reveal() : each;
-      // What is wrong with it is told without the value.
+      // The error does not show the value.
       if (shown !== undefined) argument.take(shown, (code) => refuse(code, `.${name}`, typeof shown));
       Object.defineProperty(variables, name, { value: each, enumerable: true });
     }

@@ -10,9 +10,10 @@ import { LINES_OPTIONS, type LinesOptions, RUN_OPTIONS, type RunOptions } from "
 /** The type of {@link run}. */
 export interface Run {
   /**
-   * Runs a command in `context` and waits for its end. `command` is a list of the program and its arguments, or a string that is split at spaces.
-   * No shell is involved unless `shell` asks for one. The command, with all it has started, ends with `timeoutMs`, with `signal` and with the
-   * context. Rejects with a CommandError for an exit code other than 0, for a signal and for a command that cannot be started; with a
+   * Runs a command in `context` and waits for its end. `command` is a list of the program and its arguments,
+   * or a string, which is split at spaces. No shell is used unless `shell` asks for one. The command, and
+   * everything it has started, ends after `timeoutMs`, with `signal` and with the context. Rejects with a
+   * CommandError for an exit code other than 0, for a signal and for a command that cannot be started; with a
    * TimeoutError, the signal's reason, or a ChannelError: docs/commands.md.
    *
    * ```ts
@@ -39,8 +40,9 @@ export interface Run {
   ): Promise<RunResult>;
 
   /**
-   * The same, but gives the lines of stdout as they come, without their ends. The command runs ahead of the reader by about 1 MiB, and leaving the
-   * loop ends it. Behind the last line it throws what `run` rejects with. It begins with the first line asked for.
+   * Runs a command like `run`, but yields the lines of stdout as they come, without their line ends. The
+   * command starts when the first line is requested. It runs ahead of the reader by about 1 MiB. Leaving the
+   * loop ends it. After the last line, throws the errors of `run`.
    *
    * ```ts
    * for await (const line of run.lines(context, ["tail", "-F", "/var/log/syslog"])) console.log(line);
@@ -51,7 +53,7 @@ export interface Run {
 
 const CONTEXT = instanceOf(Context, "a Context");
 const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
-/** What is kept for an error's message of output that is not returned. */
+/** How much output is kept for an error's message if output is not returned. */
 const TAIL_BYTES = 64 * 1024;
 
 type Callback = ((chunk: unknown) => unknown) | undefined;
@@ -89,7 +91,10 @@ async function runCommand(
   }
 }
 
-/** Calls a callback with what a stream yields; without an argument, with the rest at its end. */
+/**
+ * Calls a callback with the output of a stream. A call without an argument passes on the rest at the stream's
+ * end.
+ */
 function takerFor(callback: Callback, encoding: string): ((bytes?: Uint8Array) => unknown) | undefined {
   if (callback === undefined || encoding === "buffer") {
     return callback && ((bytes) => bytes && callback(bytes));

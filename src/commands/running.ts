@@ -6,7 +6,7 @@ import { StreamSource } from "../files/ends/source.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
 import { type CommandExit, type CommandRequest, RUN_COMMAND } from "./far-side.ts";
 
-/** What is written to a command's stdin. */
+/** The input for a command's stdin. */
 export type CommandInput =
   | string
   | Uint8Array
@@ -16,12 +16,12 @@ export type CommandInput =
 /** A piece of a command's stdout or stderr. */
 export type Chunk = readonly [fd: 1 | 2, bytes: Uint8Array];
 
-/** Stands in for an error where there was none. */
+/** Marks an end without an error. */
 const END = new Error("The command has ended");
 
 /**
- * Runs a command in `context` and yields what it prints; returns how it ended. A reader that leaves ends the command, and so does
- * `signal`, whose reason is thrown.
+ * Runs a command in `context` and yields its output. Returns how it ended. A reader that leaves ends the
+ * command. So does `signal`, whose reason is thrown.
  */
 export async function* runIn(
   context: Context,
@@ -36,7 +36,7 @@ export async function* runIn(
   if (signal.aborted) giveUp();
   signal.addEventListener("abort", giveUp);
   const call = context.with({ signal: end.signal }).call(RUN_COMMAND, request, receiver.toSender());
-  // The answer follows the output: what is queued is still read.
+  // The answer comes after the output, so queued output is still read.
   call.then(
     () => receiver.abort(END),
     (error) => receiver.abort(error),
@@ -52,7 +52,7 @@ export async function* runIn(
       }
     }
   } catch (error) {
-    // A context that closes the way back says with its answer what happened.
+    // If a context closes the way back, its answer says what happened.
     if (error !== END && !(error instanceof ChannelError)) throw error;
     return exitOf(await call, context);
   } finally {
@@ -67,7 +67,10 @@ function sourceOf(input: CommandInput): StreamSource {
   return new StreamSource(typeof input === "string" || input instanceof Uint8Array ? [input] : input);
 }
 
-/** Passes on the input only as fast as the command reads. A command that reads no more is no failure; a source that throws is one. */
+/**
+ * Passes the input on, no faster than the command reads. A command that stops reading is no failure; a source
+ * that throws is one.
+ */
 async function feed(source: StreamSource, stdin: Sender<unknown>, signal: AbortSignal): Promise<void> {
   try {
     for await (const chunk of source.chunks()) {
@@ -83,7 +86,7 @@ async function feed(source: StreamSource, stdin: Sender<unknown>, signal: AbortS
   }
 }
 
-/** What the command reads is for that context, not for one that it names. */
+/** Checks the sender for the input: it must lead to that context, not to another one that it names. */
 function stdinOf(value: unknown, context: Context): Sender<unknown> {
   if (value instanceof Sender && value.contextId === context.contextId) return value;
   throw nonsense(context);
@@ -110,5 +113,7 @@ function exitOf(value: unknown, context: Context): CommandExit {
 }
 
 function nonsense(context: Context): ProtocolError {
-  return new ProtocolError(`Cannot run a command in ${context.name}: it answered something else than output`);
+  return new ProtocolError(
+    `Cannot run a command in ${context.name}: it answered with something other than output`,
+  );
 }

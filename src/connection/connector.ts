@@ -29,59 +29,79 @@ import {
 } from "./methods/method.ts";
 import { Countdown } from "./prompts/countdown.ts";
 
-/** What differs between the router of the program and that of a context. */
+/** What differs between the program's router and the router of a context. */
 export interface ConnectorHost {
-  /** How many connects may be under way at once. */
+  /** How many connects may run at once. */
   readonly concurrency: number;
-  /** The least important level that a new context forwards: a `LogLevel`. */
+  /** The lowest level that a new context forwards: a `LogLevel`. */
   logLevel(): number;
   isShutDown(): boolean;
-  /** Loads what it takes to start a child of this process, for a connect with the method of that name; undefined once that is there. */
+  /**
+   * Loads the code that starts a child of this process with that method. Returns undefined if the code is
+   * already loaded.
+   */
   load?(methodName: string): Promise<void> | undefined;
-  /** What the options of a method may be, where that is known; a context asks its broker thread, or another context, which checks them. */
+  /**
+   * The option table of a method, if this process has it. A context does not: its broker thread, or another
+   * context, checks the options.
+   */
   tableOf?(method: string | ConnectionMethod): LibraryMethod["options"] | undefined;
-  /** An id for a child of the context `parentId`, which from then on may be asked to start it. */
+  /**
+   * Allocates an id for a child of the context `parentId`. From then on that context may be asked to start
+   * the child.
+   */
   allocateId(parentId: number): number | Promise<number>;
-  /** The connect is over, either way: from now on nobody can claim the id. */
+  /** Called when the connect has succeeded or failed: from now on nobody can claim the id. */
   giveBackId?(contextId: number): void;
-  /** Starts a child of this process; absent in a context, whose broker thread is asked like any other context. */
+  /**
+   * Starts a child of this process. Absent in a context: a context asks its broker thread in the same way as
+   * another context.
+   */
   startHere?(
     method: string | ConnectionMethod,
     options: ConnectOptions,
     identity: ChildIdentity,
   ): Promise<StartedFacts>;
-  /** Watches a connect; `stack` is where it was asked for. */
+  /** Watches a connect. `stack` returns the stack of the code that asked for it. */
   during?(connect: Promise<Context>, options: ConnectOptions, stack: () => string): Promise<Context>;
-  /** How a context was made, before anybody has it. */
+  /** Told how a context was made, before the caller has the context. */
   onStarted?(context: Context, options: ConnectOptions, facts: MethodFacts): void;
 }
 
-/** What a new context, or the one that started it, says of it: claims. */
+/**
+ * What a new context, or the context that started it, says of it. These are claims: nothing has checked them.
+ */
 export type StartedFacts = Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv">;
 export type MethodFacts = StartedFacts & Pick<ConnectionFacts, "method" | "nodeVersion">;
 
 /**
- * How much longer than `timeoutMs` a context may take to tell how a connect that it was asked for has ended: as long again, within these
- * bounds. It keeps the time itself, and its error says more; one that is hostile or stopped says nothing.
+ * How much longer than `timeoutMs` a context may take to say how a connect ended: as long again, within these
+ * bounds. The context keeps the time itself, and its error says more than ours. A hostile or stopped context
+ * says nothing.
  */
 const MIN_ANSWER_GRACE_MS = 1000;
 const MAX_ANSWER_GRACE_MS = 5000;
-/** How long a context may take to tell that a child of its own has ended. It needs about three seconds at most. */
+/**
+ * How long a context may take to say that a child of its own has ended. It needs about three seconds at most.
+ */
 const END_CHILD_MS = 10_000;
 
 const log = getLogger("mitogen.connect");
 
-/** Of what a context tells of a child that it has started: words of the command, characters of each and of the other facts. */
+/**
+ * Limits on what a context says of a child that it has started: words in the command, and characters in each
+ * word and in each other fact.
+ */
 const MAX_ARGV = 1000;
 const MAX_FACT_CHARACTERS = 4096;
 
-/** Where a hop may ask for a password, and why it got none. */
+/** The handle at which a hop may ask for a password, and why it got none. */
 interface PasswordOffer {
   readonly handle: number;
   failure: { readonly cause: unknown } | undefined;
 }
 
-/** A connect under way. */
+/** A connect that has not ended yet. */
 interface Pending {
   readonly via: Context | undefined;
   context?: Context;
@@ -89,8 +109,8 @@ interface Pending {
 }
 
 /**
- * Starts contexts for a router, the program's or that of a context: checks what is wanted, takes an id, and has this process or another
- * one do it.
+ * Starts contexts for a router, the program's or that of a context. It checks the options, takes an id, and
+ * has this process or another one start the context.
  */
 export class Connector {
   readonly #router: CoreRouter;
@@ -112,22 +132,22 @@ export class Connector {
     });
   }
 
-  /** The contexts that were started through here and can be reached. */
+  /** The contexts that this connector has started and that can be reached. */
   get started(): ReadonlyMap<number, Context> {
     return this.#started;
   }
 
-  /** Whether it is a thread, which can have no children. */
+  /** Whether the context is a thread. Threads can have no children. */
   isThread(contextId: number): boolean {
     return this.#threads.has(contextId);
   }
 
-  /** The connect under way that an id was taken for. */
+  /** The running connect for which the id was taken. */
   pending(contextId: number): { readonly via: Context | undefined } | undefined {
     return this.#pending.get(contextId);
   }
 
-  /** To be called when the route to a context comes, before anything of that context is delivered. */
+  /** Call this when the route to a context is added, before any message of that context is delivered. */
   noteStarted(context: Context, nodeVersion: string): void {
     const pending = this.#pending.get(context.contextId);
     if (pending === undefined) return;
@@ -136,15 +156,15 @@ export class Connector {
     this.#started.set(context.contextId, context);
   }
 
-  /** `method` is a name of the table, which every context has, or a method of the program's own. */
+  /** `method` is either a name from the table, which every context has, or a method of the program's own. */
   async start(method: string | ConnectionMethod, options: ConnectOptions): Promise<Context> {
     const methodName = typeof method === "string" ? method : method.name;
-    // The router's method is between here and the caller.
+    // One frame deeper: the router's method is between this function and the caller.
     const site = callSite(this.start, 1);
     this.#router.broker.hold();
     try {
       const loading = this.#host.load?.(methodName);
-      // The caller may use the object again while we wait.
+      // A copy: the caller may change the object while this function waits.
       const given = loading !== undefined && isObject(options) ? { ...options } : options;
       if (loading !== undefined) await loading;
       const checked = readConnectOptions(methodName, given, this.#host.tableOf?.(method));
@@ -175,7 +195,8 @@ export class Connector {
       );
     }
     const allocated = this.#host.allocateId(via?.contextId ?? ownId);
-    // The process of the program's own is started before this returns.
+    // No await when the id is known at once: then a child of this process is spawned before `startOne`
+    // returns.
     const contextId = typeof allocated === "number" ? allocated : await allocated;
     const pending: Pending = { via, nodeVersion: "" };
     this.#pending.set(contextId, pending);
@@ -202,7 +223,8 @@ export class Connector {
       return context;
     } catch (error) {
       this.#threads.delete(contextId);
-      // It may be there all the same, or come late: it would be nobody's. Until it is gone the id stays taken.
+      // The context may exist all the same, or start late, and would then belong to nobody. Its id stays
+      // taken until the context is gone.
       if (!isHere && (error instanceof TimeoutError || pending.context !== undefined)) {
         cleared = this.endBehind(via ?? this.#router.myself(), contextId);
       }
@@ -214,8 +236,9 @@ export class Connector {
   }
 
   /**
-   * Has `parent` end a child of its own, or give up the connect for one. If it does not say in time that this is done, the child and all behind
-   * it are given up here: who waits for them is told. Never rejects.
+   * Asks `parent` to end a child of its own, or to cancel the connect for one. If `parent` does not confirm
+   * in time, this router gives up the child and everything behind it, and pending calls to them fail. Never
+   * rejects.
    */
   async endBehind(parent: Context, contextId: number): Promise<void> {
     const router = this.#router;
@@ -224,9 +247,9 @@ export class Connector {
     try {
       await parent.request(Handle.END_CHILD, [contextId], { timeoutMs: END_CHILD_MS });
     } catch (error) {
-      // Else it is gone itself.
+      // Any other error means that `parent` itself is gone.
       if (error instanceof TimeoutError) {
-        reason = `${name}: was given up, ${parent.name} did not tell within ${END_CHILD_MS} ms that it has ended`;
+        reason = `${name}: was given up: ${parent.name} did not say within ${END_CHILD_MS} ms that it has ended`;
         log.warning(reason);
       }
     }
@@ -236,7 +259,10 @@ export class Connector {
     router.delRoutes([...lost].filter(isBehind), reason);
   }
 
-  /** Has another context, or the broker thread of this one, start it. The answer comes behind the route. */
+  /**
+   * Asks another context, or the broker thread of this one, to start the context. The answer arrives after
+   * the route.
+   */
   private async request(
     via: Context | undefined,
     methodName: string,
@@ -256,17 +282,17 @@ export class Connector {
       const answer: unknown = await parent
         .request(Handle.CONNECT_CHILD, request, { signal: end.signal })
         .catch((error) => unanswered(parent, methodName, timeoutMs, error));
-      // A hop's word: it may be anything.
+      // The answer comes from a hop, so it may hold anything.
       const { failed, connected } = Object(answer) as Record<string, unknown>;
       if (failed !== undefined) {
         const error = connectErrorOf(failed, via?.name);
-        // What has failed here stays here: the hop has only been told the message.
+        // The original error stays in this process. The hop was only told its message.
         if (offer?.failure !== undefined) hide(error, "cause", offer.failure.cause);
         throw error;
       }
       if (Array.isArray(connected)) return readFacts(connected);
       throw new ProtocolError(
-        `Cannot connect with ${methodName}() via ${parent.name}: its answer says neither that it has, nor why it has not`,
+        `Cannot connect with ${methodName}() via ${parent.name}: its answer says neither that it connected nor why it did not`,
       );
     } finally {
       time.stop();
@@ -274,7 +300,7 @@ export class Connector {
     }
   }
 
-  /** A handle at which `parent`, and nobody else, may ask for the password when its prompt appears. */
+  /** Opens a handle at which only `parent` may ask for the password when the prompt appears. */
   private offerPassword(parent: Context, password: unknown, time: Countdown): PasswordOffer {
     const answer = async (message: Message): Promise<void> => {
       const given: unknown = typeof password === "function" ? await password() : password;
@@ -298,7 +324,9 @@ export class Connector {
   }
 }
 
-/** Every failed connect has one; what has no details has said all in its message. */
+/**
+ * Every error of a failed connect has a `summary`. If the error has no details, its message is the summary.
+ */
 function withSummary(error: unknown): unknown {
   const isFailure = error instanceof StreamError || error instanceof TimeoutError;
   return isFailure && error.summary === undefined
@@ -306,9 +334,12 @@ function withSummary(error: unknown): unknown {
     : error;
 }
 
-/** The name of a context started from `via`. Names travel, and are part of every log line: the end of a long one tells most. */
+/**
+ * The name of a context started from `via`. Names travel and are part of every log line, so they are bounded.
+ * A long name keeps its end, which says the most.
+ */
 export function nameBelow(via: Context | undefined, name: string): string {
-  // A name that a context has announced is its word.
+  // The name may be one that a context has announced, so it may hold anything.
   const full = oneLine(via === undefined ? name : `${via.name}.${name}`, "?");
   return full.length < MAX_CONTEXT_NAME ? full : `…${full.slice(-(MAX_CONTEXT_NAME - 2))}`;
 }
@@ -317,7 +348,7 @@ export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild):
   return { pid, platform, arch, argv };
 }
 
-/** What it means that a request to connect got no answer, or a dead one. */
+/** Throws the error for a connect request that got no answer, or a dead message. */
 function unanswered(parent: Context, method: string, timeoutMs: number, error: Error): never {
   const place = `Cannot connect with ${method}() via ${parent.name}`;
   if (error instanceof TimeoutError) {
@@ -329,14 +360,18 @@ function unanswered(parent: Context, method: string, timeoutMs: number, error: E
       { ...known, method, durationMs: timeoutMs, hint },
     ]);
   }
-  // A context that does not know the request is none that can have children: a thread, which only the one who started it knows to be one.
+  // A context that does not know the request cannot have children. It is a thread, and only the context that
+  // started it knew that.
   if (!error.message.endsWith(": no such handle")) throw error;
   throw new TypeError(
-    `${place}: it can have no children, being a thread or a program that has connected; use the context it belongs to`,
+    `${place}: it is a thread or a program that has connected, and can have no children; use the context it belongs to`,
   );
 }
 
-/** [pid, platform, architecture, argv] of a child of another context: claims, of which anything may be wrong. */
+/**
+ * Reads [pid, platform, architecture, argv] of another context's child. These are claims: any of them may be
+ * wrong.
+ */
 function readFacts([pid, platform, arch, argv]: readonly unknown[]): StartedFacts {
   return {
     pid: typeof pid === "number" ? pid : Number.NaN,
@@ -350,7 +385,7 @@ function fact(claim: unknown): string {
   return typeof claim === "string" ? claim.slice(0, MAX_FACT_CHARACTERS) : "unknown";
 }
 
-/** An option that only the other side can check has to get there first. */
+/** Throws if an option cannot travel to the context that will check it. */
 function checkTravel(method: string, options: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(options)) {
     try {
@@ -371,11 +406,11 @@ function userName(): string {
   try {
     return userInfo().username;
   } catch {
-    return String(process.getuid?.() ?? "user"); // an id without an account
+    return String(process.getuid?.() ?? "user"); // this user id has no account
   }
 }
 
-/** Options are whatever the caller gave. */
+/** The options come from the caller unchecked. */
 function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null;
 }

@@ -53,7 +53,10 @@ const KEEP_OPTIONS: OptionTable<KeepOptions> = {
 const CALL_OPTIONS: OptionTable<KeptCallOptions> = { ...WAIT_OPTIONS, repeat: flag };
 const CONTEXT = instanceOf(Context, "a Context");
 
-/** Another try would end in the same way, or do harm: accounts are locked after wrong passwords. */
+/**
+ * Errors after which another try would fail in the same way or do harm: some systems lock accounts after
+ * wrong passwords.
+ */
 const FINAL_CODES: ReadonlySet<unknown> = new Set(["ERR_PASSWORD", "ERR_HOST_KEY", "ERR_CANCELLED"]);
 
 const log = getLogger("mitogen.keep");
@@ -187,14 +190,14 @@ export class KeptContext {
   }
 
   async #readyForCall(fn: AnyCallable, bounds: WaitOptions): Promise<Context> {
-    // One that cannot be called is told at once, connected or not.
+    // Throws at once if the function cannot be called, connected or not.
     if (typeof fn === "function") this.#router.functions.nameOf(fn as AnyFunction);
     const ready = this.#ready(bounds);
     if (this.#options.whileDown === "wait" || this.isConnected || this.#isEnded) return await ready;
-    // It goes on without this call.
+    // The connect continues, although this call does not wait for it.
     ready.catch(() => undefined);
     throw new ChannelError(
-      `Cannot call: the kept context is not connected, and calls were told to fail: ${this.#lastFailure}`,
+      `Cannot call: the kept context is not connected, and whileDown is "fail": ${this.#lastFailure}`,
     );
   }
 
@@ -211,7 +214,7 @@ export class KeptContext {
     );
   }
 
-  /** One connect at a time, for all who want it. */
+  /** Starts a connect, or joins the one that is running. */
   #connectOnce(): Promise<Context> {
     this.#connecting ??= this.#connectWithRetries().finally(() => {
       this.#connecting = undefined;
@@ -229,13 +232,13 @@ export class KeptContext {
         this.#lastFailure = messageOf(error);
         if (failures >= retries || isFinal(error) || this.#isEnded) throw error;
         const pauseMs = Math.min(backoffMs * 2 ** failures, maxBackoffMs);
-        log.warning(`Cannot connect, the next try is in ${pauseMs} ms: ${headOf(error)}`);
+        log.warning(`Cannot connect; trying again in ${pauseMs} ms: ${headOf(error)}`);
         await this.#pause(pauseMs);
       }
     }
   }
 
-  /** Keeps nothing alive: who waits for the connection does. */
+  /** The timer is unreferenced. Calls that wait for the connection keep the program alive. */
   async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = startTimer(ms, resolve)?.unref();
@@ -265,7 +268,7 @@ export class KeptContext {
     tell(this.#lossListeners, reason);
     if (this.#isEnded) return;
     log.info(`Connecting again: ${reason}`);
-    // Its failure is told to those who wait, if there are any.
+    // Calls that wait for the connection get its failure; without such calls nobody needs it.
     this.#connectOnce().catch(() => undefined);
   }
 }

@@ -52,13 +52,13 @@ export interface RouterOptions {
   readonly keepaliveMs?: number;
 }
 
-/** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
+/** A context may take five seconds to end. The rest of them is for SIGTERM and SIGKILL. */
 const CHILD_GRACE_MS = 3500;
-/** How long methods of services that are under way, and `onShutdown`, are waited for before that. */
+/** How long the shutdown waits for running service methods and `onShutdown`, before it ends contexts. */
 const SERVICES_GRACE_MS = 500;
-/** The library's own messages, reasons and configuration among them, must fit. */
+/** The library's own messages, such as the configuration and dead messages, must fit. */
 const MIN_MESSAGE_BYTES = 64 * 1024;
-/** Of a frame's length: docs/protocol.md#frames. */
+/** The limit of the length field: docs/protocol.md#frames. */
 const MAX_MESSAGE_BYTES = 0xffffffff;
 const ROUTER_OPTIONS: OptionTable<RouterOptions> = {
   maxMessageBytes: integer(MIN_MESSAGE_BYTES, MAX_MESSAGE_BYTES),
@@ -70,7 +70,7 @@ const BROKER = instanceOf(Broker, "a Broker");
 const DEFAULT_KEEPALIVE_MS = 15_000;
 const DEFAULT_CONNECT_CONCURRENCY = 32;
 
-/** How this process starts contexts; loaded with the first. */
+/** The code that starts contexts. It is loaded with the first context. */
 type StartHere = typeof import("./start-here.ts");
 
 const log = getLogger("mitogen.router");
@@ -93,14 +93,14 @@ export class Router extends ConnectingRouter {
   protected override readonly connector: Connector;
   readonly #ownsBroker: boolean;
   readonly #keepaliveMs: number;
-  /** Absent until the first context is to be started here. */
+  /** Undefined until this process starts its first context. */
   #children: Children | undefined;
-  /** Absent until there is a context that may have one. */
+  /** Undefined until a context may have a short way. */
   #shortWays: ShortWays | undefined;
   readonly #diagnostics: Diagnostics;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
-  /** What is to be closed with it: listeners. */
+  /** Listeners, which the router closes when it shuts down. */
   readonly #owned: Set<Closable> = new Set();
   #takesCalls = false;
   #shutdown: Promise<void> | undefined;
@@ -136,7 +136,7 @@ export class Router extends ConnectingRouter {
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.listen((frame) => this.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
-    // Contexts ask whether this program is there, as it asks them.
+    // Contexts check with a PING that this program is alive, as it checks them.
     this.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
     this.#disown = this.broker.own({ shutdown: () => this.closeAll() });
     localRouters.add(this);
@@ -226,7 +226,7 @@ export class Router extends ConnectingRouter {
   /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. @internal */
   admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
     const contextId = this.#ids.allocate(this.contextId);
-    // It has its link; nobody is to claim it.
+    // The context has its link already, so nobody may claim the id.
     this.#ids.giveBack(contextId);
     const context = new Context(this, contextId, name);
     this.adopt(context);
@@ -265,7 +265,7 @@ export class Router extends ConnectingRouter {
     });
   }
 
-  /** What goes to a context often is to take a short way, if there may be one. */
+  /** Lets frequent calls to a context take a short way, if one is possible. */
   private addShortWay({ contextId }: Context, via: Context | undefined): void {
     if (process.env.MITOGEN_SHORT_WAY === "off") return;
     const { ShortWays, listenPrivately } = startHere as StartHere;
@@ -278,7 +278,7 @@ export class Router extends ConnectingRouter {
     this.#shortWays.add(contextId, via?.contextId ?? this.contextId);
   }
 
-  /** Ends a context that is of no use any more. */
+  /** Ends a context that can no longer be used. */
   private giveUp(context: Context, reason: string): void {
     const why = `${context.name}: ${reason}`;
     log.error(why);
@@ -312,7 +312,7 @@ export class Router extends ConnectingRouter {
     else this.answerDead(frame, `Cannot detach context ${frame.srcId}: this process has started none`);
   }
 
-  /** A context that this process, or one below, has started. */
+  /** Registers a context that this process, or a context below it, has started. */
   private noteContext(context: Context, nodeVersion: string): void {
     this.adopt(context);
     this.modules.addTarget(context.contextId, nodeVersion);
@@ -320,7 +320,7 @@ export class Router extends ConnectingRouter {
     this.connector.noteStarted(context, nodeVersion);
   }
 
-  /** Throws a RangeError when `parentId` can have no child, for there are too many contexts. */
+  /** Throws a RangeError if there are too many contexts for `parentId` to have another child. */
   private checkRoom(parentId: number): void {
     const why = refusalOfRoute(this, this.peerOf(parentId));
     if (why !== undefined) throw new RangeError(`Cannot start a context: ${why}`);
@@ -332,23 +332,24 @@ export class Router extends ConnectingRouter {
   }
 
   private onRouteAdded(contextId: number, name: string, nodeVersion: string): void {
-    // Claimed, and so given to somebody.
+    // The id was claimed, so it has an owner.
     const via = this.contextById(this.#ids.ownerOf(contextId) as number);
     this.noteContext(new Context(this, contextId, nameBelow(via, name), via), nodeVersion);
   }
 
   /**
-   * Answers [start, end): ids for the contexts that a context starts on its own, and makes it able to. It may ask for one below it
-   * instead, from which it is about to start a context.
+   * Replies with [start, end): ids for the contexts that a context starts on its own. Also sends that context
+   * the code of the parent role. A context may ask on behalf of one below it, from which it is about to start
+   * a context.
    */
   private allocateIds(message: Message): void {
     const { srcId } = message;
-    // Ids that nobody is told of would be lost.
+    // Without a reply handle nobody would learn the ids, and they would be lost.
     if (message.replyTo === 0) return;
     try {
       const wanted = message.decode() ?? srcId;
       const linkId = this.peerOf(srcId)?.contextId ?? srcId;
-      // Else a child could have ids given to a context elsewhere.
+      // Otherwise a child could have ids allocated to a context elsewhere in the tree.
       if (typeof wanted !== "number" || !this.isAtOrAbove(srcId, wanted)) {
         throw new RangeError(
           `Cannot allocate ids for ${typeof wanted === "number" ? `context ${wanted}` : typeof wanted}: it is not below context ${srcId}`,
@@ -375,12 +376,12 @@ export class Router extends ConnectingRouter {
   private async closeContexts(): Promise<void> {
     localRouters.delete(this);
     this.broker.hold();
-    // First, while the methods that run can still reach the contexts they work with.
+    // Services stop first, while their running methods can still reach the contexts they work with.
     await stopServices(this, SERVICES_GRACE_MS);
     await Promise.all([...this.#owned].map((closable) => closable.shutdown()));
     if (this.#diagnostics.isProfiling) await this.#diagnostics.collect();
     this.#shortWays?.close();
-    // Listeners need it, too.
+    // Even without children: listeners use the reaper, too.
     await (this.#children?.endAll() ?? reaper.settle());
     this.endHandlers("The router was shut down");
     this.#diagnostics.end();

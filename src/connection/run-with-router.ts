@@ -6,8 +6,8 @@ import { read, textOf } from "../wire/values/thrown.ts";
 import { Router } from "./router.ts";
 
 /**
- * Runs `main` with a router, shuts everything down whatever happens, and passes the value or the error through. In a child
- * it does nothing, so it may stand at the top level of a program whose functions are called there.
+ * Runs `main` with a new router, shuts the router down in any case, and passes the value or the error on. In
+ * a child it does nothing, so it may be at the top level of a program whose functions are called there.
  */
 export async function runWithRouter<A extends readonly unknown[], R>(
   main: (router: Router, ...args: A) => R,
@@ -33,8 +33,8 @@ export function withRouter<A extends readonly unknown[], R>(
 }
 
 /**
- * Whether the module that asks is the program's entry script; false in a child, whatever is imported there.
- * Takes `import.meta`, or `module` in CommonJS.
+ * Whether the calling module is the program's entry script. Always false in a child. Takes `import.meta`, or
+ * `module` in CommonJS.
  */
 export function isMain(module: ImportMeta | { readonly filename: string }): boolean {
   const entry = process.argv[1];

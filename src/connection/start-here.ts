@@ -1,4 +1,4 @@
-/** What a program loads with its first context: how this process starts contexts, and ends them. */
+/** The code that a program loads with its first context: it starts and ends contexts. */
 
 export { listenPrivately } from "../links/unix-socket.ts";
 export { ShortWays } from "../short-way/short-ways.ts";

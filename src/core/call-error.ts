@@ -3,8 +3,9 @@ import { define, errorFromThrown, isCallError, RESERVED } from "../wire/values/e
 import { attempt, headOf, messageOf, read, stackOf } from "../wire/values/thrown.ts";
 
 /**
- * The {@link CallError} that tells a caller what a function threw; `cause` is the thrown error itself. Of one that is a CallError itself
- * it is a copy: whatever was thrown, what this answers can be read, sent and awaited. Never throws.
+ * Makes the {@link CallError} that reports what a function threw. Its `cause` is the thrown error itself. If
+ * that is a CallError, the result is a copy. Whatever was thrown, the result can be read, sent and awaited.
+ * Never throws.
  */
 export function callErrorFrom(thrown: unknown): CallError {
   const error = errorFromThrown(thrown);
@@ -14,7 +15,7 @@ export function callErrorFrom(thrown: unknown): CallError {
     isOne && !attempt(() => "cause" in error) ? undefined : { cause: isOne ? read(error, "cause") : error },
   );
   for (const key of attempt(() => Object.keys(error)) || []) {
-    // A `then` would make a promise of it.
+    // Not `then`, which would make a promise of it.
     if (!RESERVED.test(key)) define(callError, key, read(error, key), true);
   }
   define(callError, "stack", (isOne ? "" : "CallError: ") + stackOf(error), false);

@@ -3,24 +3,25 @@ import { hide, isCallError } from "../wire/values/error-value.ts";
 import { attempt, headOf, read } from "../wire/values/thrown.ts";
 import type { Context } from "./context.ts";
 
-/** Deeper causes keep their stacks as they came. */
+/** How many causes get readable stacks. Deeper causes keep their stacks as they came. */
 const MAX_CAUSES = 16;
-/** A line of a stack that says how a function came to be called, and nothing of the function. */
+/** Matches stack lines that show how this library called a function, and nothing of the function itself. */
 const OUR_FRAME = /(\(|at (async )?)(mitogen:|(node:)?(async_hooks|internal\/async_local_storage))/;
 
-/** Errors that have got the lines of whoever waited for them. */
+/** Errors whose stacks already begin with the lines of a waiter. */
 const placed = new WeakSet<object>();
 
 /**
- * Makes the lines of the stack above `caller`, without the first `skip`; only the frames are captured now. None where user code has changed what a
- * stack is (`Error.prepareStackTrace`, `Error.captureStackTrace`).
+ * Returns a function that prints the stack above `caller`, without the first `skip` lines. Only the frames
+ * are captured now. The result is empty if user code has changed what a stack is (`Error.prepareStackTrace`,
+ * `Error.captureStackTrace`).
  */
 export function callSite(caller: (...args: never[]) => unknown, skip = 0): () => string {
   const site: { stack?: string } = {};
   try {
     Error.captureStackTrace(site, caller);
   } catch {
-    // Then nobody knows.
+    // The call site stays unknown.
   }
   return () => {
     const stack = read(site, "stack");
@@ -34,8 +35,9 @@ export function callSite(caller: (...args: never[]) => unknown, skip = 0): () =>
 }
 
 /**
- * Gives an error of this library a stack that begins with `lines`, the caller's: how it came about in here is of no use to them. The first who
- * waits counts, or, with `again`, this one. Returns the error, whatever it is; never throws.
+ * Gives an error of this library a stack that begins with `lines`, the caller's, because the library's own
+ * frames do not help callers. The first waiter's lines stay, unless `again` is true. Returns the error,
+ * whatever it is. Never throws.
  */
 export function placedAt(error: unknown, lines: string, again = false): unknown {
   if (!(error instanceof Error) || (placed.has(error) && !again)) return error;
@@ -43,24 +45,25 @@ export function placedAt(error: unknown, lines: string, again = false): unknown 
   try {
     hide(error, "stack", lines === "" ? headOf(error) : `${headOf(error)}\n${lines}`);
   } catch {
-    // One that the program has frozen.
+    // The program has frozen the error.
   }
   return error;
 }
 
-/** Whether it is an error of this library that did not come from another context. */
+/** Whether the value is an error of this library that did not come from another context. */
 export function isOwnError(error: unknown): boolean {
-  // Asking may throw: it may be a proxy.
+  // The value may be a proxy, so `instanceof` may throw.
   return attempt(() => error instanceof MitogenError) === true && !isCallError(error);
 }
 
 /**
- * The same for an asynchronous function of this library, which throws it then: the lines are those of whoever awaits that
- * function. `skip` counts the functions of ours that await one another.
+ * The same for an asynchronous function of this library, which then throws the error. The lines are those of
+ * the code that awaits that function. `skip` is the number of this library's functions that await one
+ * another.
  */
 export async function placedAtWaiter(error: unknown, skip = 1, again = false): Promise<void> {
   if (!isOwnError(error)) return;
-  // V8 looks for who awaits this one, once it has been awaited.
+  // V8 knows the awaiting functions only after this function has been awaited.
   await undefined;
   const lines = callSite(placedAtWaiter)().split("\n");
   const awaiting = lines.filter((line) => /^ *at async /.test(line)).slice(skip);
@@ -73,7 +76,7 @@ export async function placedAtWaiter(error: unknown, skip = 1, again = false): P
  */
 export async function withReaderSite(error: unknown): Promise<void> {
   if (!isCallError(error)) return;
-  // V8 looks for who awaits this one, once it has been awaited.
+  // V8 knows the awaiting functions only after this function has been awaited.
   await undefined;
   const reading = callSite(withReaderSite)()
     .split("\n")
@@ -86,7 +89,7 @@ export async function withReaderSite(error: unknown): Promise<void> {
   try {
     hide(error, "stack", `${stack.trimEnd()}\n${missing.join("\n")}`);
   } catch {
-    // One that the program has frozen.
+    // The program has frozen the error.
   }
 }
 
@@ -96,32 +99,36 @@ function placeOf(frame: string): string {
 }
 
 /**
- * The same of a call that has no place of its own, for calls are many at times and places cost more than all the rest: in it are the
- * functions that await the call, as V8 knows them. Rejects.
+ * The same for a call without a captured call site: there may be many calls, and capturing costs more than
+ * the rest of a call. The lines are the functions that await the call, as V8 knows them. Rejects.
  */
 export async function withAwaitingSite(error: unknown, context: Context): Promise<never> {
-  // V8 looks for who awaits this one. The promise of the call, which is resolved with it, does so from the second turn on.
+  // V8 looks for the functions that await this one. The promise of the call, which is resolved with this one,
+  // awaits it from the second turn on.
   await undefined;
   await undefined;
   const lines = callSite(withAwaitingSite)().split("\n");
-  // Beside them is only who runs the microtasks.
+  // The other lines are only those that run the microtasks.
   const awaiting = lines.filter((line) => /^ *at async /.test(line)).join("\n");
   throw withCallSite(error, context, () => awaiting);
 }
 
-/** The remote stack in the lines its author wrote, then where the call was made. Never throws: the error may be any abort reason. */
+/**
+ * Puts the remote stack into the author's lines, followed by the call site. Never throws: the error may be
+ * any abort reason.
+ */
 export function withCallSite(error: unknown, context: Context, site: () => string): unknown {
   if (!isCallError(error)) return isOwnError(error) ? placedAt(error, site()) : error;
   try {
     showOriginalStacks(error, context, 0);
     hide(error, "stack", `${error.stack}\n    at [${context.name}]\n${site()}`);
   } catch {
-    // One of the program's own, with a stack of its own.
+    // The error is the program's own, with a stack that cannot be changed.
   }
   return error;
 }
 
-/** The same for the errors inside it; as deep as they can be nested on the wire. */
+/** The same for the causes, down to the depth that the wire format allows. */
 function showOriginalStacks(error: Error, context: Context, depth: number): void {
   if (typeof error.stack === "string") {
     hide(error, "stack", readableStack(context, error.stack));
@@ -132,7 +139,7 @@ function showOriginalStacks(error: Error, context: Context, depth: number): void
   }
 }
 
-/** A stack in the lines its author wrote. The frames of this library's part in the target say nothing to them and are left out. */
+/** A stack in its author's lines, without the frames of this library in the target. */
 export function readableStack(context: Context, stack: string): string {
   const lines = context.router.functions.originalStack(stack, context).split("\n");
   return lines.filter((line) => !OUR_FRAME.test(line)).join("\n");

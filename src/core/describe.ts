@@ -6,9 +6,9 @@ import type { CoreRouter } from "./router.ts";
 
 /** The link over which a context is reached, as seen from this process. */
 export interface LinkState {
-  /** The context at its other end: the one described, or the first hop to it. */
+  /** The context at the other end of the link: the one described, or the first hop to it. */
   readonly peer: string;
-  /** Accepted for it and not yet taken by the operating system; absent for a thread. */
+  /** Bytes that the operating system has not taken yet. Absent for a thread. */
   readonly queuedBytes?: number | undefined;
   /** Bytes sent over the link; the bootstrap counts. */
   readonly bytesSent: number;
@@ -18,19 +18,22 @@ export interface LinkState {
   readonly messagesSent: number;
   /** Messages that came over the link. */
   readonly messagesReceived: number;
-  /** When anything last arrived over it; absent for a thread. */
+  /** When the last bytes arrived over the link. Absent for a thread. */
   readonly lastHeardAt?: Date | undefined;
-  /** What went past it, straight to the context's main thread; absent where there is no such way. docs/protocol.md#short-way */
+  /**
+   * The bytes that bypassed the link on the short way to the context's main thread. Absent if there is no
+   * short way. docs/protocol.md#short-way
+   */
   readonly shortWay?: { readonly bytesSent: number; readonly bytesReceived: number } | undefined;
 }
 
-/** How a context was made. What the context, or the hop that started it, says of itself is a claim. */
+/** How a context was made. Facts from the context itself, or from the hop that started it, are claims. */
 export interface ConnectionFacts {
-  /** `ssh` */
+  /** The connection method: `ssh`. */
   readonly method: string;
-  /** Those the program gave; secrets are masked. */
+  /** The options that the program gave. Secrets are masked. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** The command as it was run; empty for a thread. */
+  /** The command that was run. Empty for a thread. */
   readonly argv: readonly string[];
   /** The process id there. */
   readonly pid: number;
@@ -42,21 +45,21 @@ export interface ConnectionFacts {
   readonly arch: string;
   /** When the connect ended, by this process's clock. */
   readonly connectedAt: Date;
-  /** The path there of its debug log, if it writes one. */
+  /** The path of the context's debug log on its own machine, if it writes one. */
   debugFile?: string;
 }
 
-// For as long as there is the context.
+// Entries live as long as their contexts.
 const connections = new WeakMap<Context, ConnectionFacts>();
-/** By router: nothing is kept of each context. */
+/** One entry for each router; nothing is kept for each context. */
 const links = new WeakMap<CoreRouter, (contextId: number) => LinkState | undefined>();
 
-/** Keeps how a context was made. */
+/** Stores how a context was made. */
 export function noteConnection(context: Context, facts: ConnectionFacts): void {
   connections.set(context, facts);
 }
 
-/** Keeps whom to ask about the links to contexts of a router. */
+/** Stores the function that returns the links to contexts of a router. */
 export function noteLinks(router: CoreRouter, linkTo: (contextId: number) => LinkState | undefined): void {
   links.set(router, linkTo);
 }
@@ -65,21 +68,21 @@ export function connectionOf(context: Context): ConnectionFacts | undefined {
   return connections.get(context);
 }
 
-/** What this process knows of a context, at one moment; prints as text. */
+/** What this process knows of a context at this moment. Prints as text. */
 export class ContextDescription {
   /** The context's id. */
   readonly contextId: number;
   /** The context's name. */
   readonly name: string;
-  /** The name of the context it was started from; absent for children of this process. */
+  /** The name of the context that started it. Absent for children of this process. */
   readonly via: string | undefined;
-  /** Why it cannot be reached any more; absent while it can. */
+  /** Why the context can no longer be reached. Absent while it can. */
   readonly goneReason: string | undefined;
-  /** Absent where another process made it. */
+  /** Absent if another process made the context. */
   readonly connection: ConnectionFacts | undefined;
   /** The link over which it is reached; absent when it is gone, and where this process has no figures. */
   readonly link: LinkState | undefined;
-  /** Calls of this process that wait for it, oldest first. */
+  /** This process's pending calls to the context, oldest first. */
   readonly calls: readonly CallInFlight[];
 
   /** @internal */
@@ -105,7 +108,7 @@ export class ContextDescription {
     if (link !== undefined) lines.push(printLink(link));
     lines.push(`calls in flight: ${this.calls.length}`);
     for (const call of this.calls) lines.push(`  ${call.function} of ${call.module}, for ${call.forMs} ms`);
-    // Names and more are a context's word.
+    // Names and other texts come from the context unchecked.
     return lines.map((line) => oneLine(line)).join("\n  ");
   }
 }
@@ -115,7 +118,7 @@ printAsText(ContextDescription);
 function printConnection(facts: ConnectionFacts): string[] {
   const options = Object.keys(facts.options).map((key) => `${key}: ${JSON.stringify(facts.options[key])}`);
   const lines = [`method: ${facts.method}(${options.length === 0 ? "" : `{ ${options.join(", ")} }`})`];
-  // The first stage is one long word: its beginning is enough to know it.
+  // The first stage is one long word, whose beginning is enough to recognise it.
   const argv = facts.argv.map((word) => JSON.stringify(word.length > 120 ? `${word.slice(0, 60)}…` : word));
   if (argv.length > 0) lines.push(`command: ${argv.join(" ")}`);
   lines.push(`process: pid ${facts.pid}, node ${facts.nodeVersion}, ${facts.platform} ${facts.arch}`);

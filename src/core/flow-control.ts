@@ -8,17 +8,25 @@ import { callSite, placedAt, placedAtWaiter } from "./call-site.ts";
 import { deadReason, Message } from "./message.ts";
 import type { CoreRouter } from "./router.ts";
 
-/** What one sender may have on its way to one receiver, unread: docs/protocol.md#flow-control. */
+/**
+ * The most bytes that one sender may have sent to one receiver and that are unread:
+ * docs/protocol.md#flow-control.
+ */
 export const WINDOW_BYTES: number = 1024 * 1024;
-/** So much is told at once to have been read. */
+/** The receiver reports its reading in steps of this size. */
 const STEP_BYTES = WINDOW_BYTES / 4;
-/** A sender counts only after this much: most never send as much, and then there is nothing to undo. */
+/**
+ * A sender asks for credit only after it has sent this much. Most senders never do, and then there is nothing
+ * to clean up.
+ */
 const FREE_BYTES = 64 * 1024;
-/** What a message costs beside its body. */
+/** The cost of a message besides its body. */
 const FRAME_COST = 64;
-/** How long a few bytes may wait until they are told to have been read. */
+/** How long a few read bytes may stay unreported. */
 const SETTLE_MS = 1000;
-/** Of how many senders is kept what was read and not told. A hostile one may give each message another handle. */
+/**
+ * For how many senders unreported reading is kept. A hostile sender may use another handle for each message.
+ */
 const MAX_DUE = 1000;
 
 function costOf(frame: Frame): number {
@@ -31,7 +39,7 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** How many functions of ours are between here and whoever sends: of `Sender`. */
+/** How many functions of this library are between here and the caller of `Sender`. */
 const BETWEEN = 2;
 
 /** The sending side: holds messages back while the receiver has too much to read. */
@@ -40,7 +48,7 @@ export class Window {
   readonly #contextId: number;
   #free = FREE_BYTES;
   #unread = 0;
-  /** Where the receiver tells what it has read; 0 while nothing is unread. */
+  /** The handle at which the receiver reports its reading. 0 while nothing is unread. */
   #creditHandle = 0;
   #endReason: string | undefined;
   readonly #waiting: Set<Waiting> = new Set();
@@ -50,7 +58,10 @@ export class Window {
     this.#contextId = contextId;
   }
 
-  /** Resolves when the message has left; rejects with a ChannelError once the receiver is gone, and when a bound ends the wait. In order. */
+  /**
+   * Sends a message. Messages leave in order. Resolves when the message has left. Rejects with a ChannelError
+   * once the receiver is gone, and when a bound ends the wait.
+   */
   send(frame: Frame, options: WaitOptions = {}): Promise<void> | undefined {
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     if (this.#endReason !== undefined) {
@@ -75,7 +86,8 @@ export class Window {
           waiting = { frame, resolve, reject };
           this.#waiting.add(waiting);
         },
-        // Given up: what waits behind it, the close above all, need not wait for a receiver that reads nothing.
+        // The wait has ended. The messages after it, above all the close, need not wait for a receiver that
+        // reads nothing.
         () => this.#waiting.delete(waiting as Waiting) && this.advance(),
       );
     } catch (error) {
@@ -85,9 +97,9 @@ export class Window {
   }
 
   private mayLeave(frame: Frame): boolean {
-    // A close has nothing to be held back for.
+    // A close need not be held back.
     if (frame.replyTo === Handle.IS_DEAD) return true;
-    // What the receiver has read may be untold up to a step: that must never be what a message waits for.
+    // The receiver may leave up to a step unreported, and no message may wait for that.
     return this.#unread <= STEP_BYTES || this.#unread + costOf(frame) <= WINDOW_BYTES;
   }
 
@@ -105,11 +117,14 @@ export class Window {
         respondentId: this.#contextId,
       });
     }
-    // Not the message itself: this one is the link's, which may move its body instead of copying it.
+    // A copy of the header, because the link owns its frame and may move the body instead of copying it.
     this.#router.routeFrame({ ...frame, replyTo: this.#creditHandle });
   }
 
-  /** The number of bytes read, from a receiver that may lie; it must not make this process send what is not read. */
+  /**
+   * Receives the number of bytes read. The receiver may lie, but it must not make this process send more than
+   * it reads.
+   */
   private onCredit(answer: Frame): void {
     const { replyTo } = answer;
     const read = replyTo === Handle.IS_DEAD ? Number.NaN : Number(decodeValue(joinBody(answer)));
@@ -118,7 +133,7 @@ export class Window {
       return;
     }
     if (read > this.#unread) {
-      this.end(`The receiver in context ${this.#contextId} says to have read more than it was sent`);
+      this.end(`The receiver in context ${this.#contextId} claims to have read more than it was sent`);
       return;
     }
     this.#unread -= read;
@@ -135,7 +150,7 @@ export class Window {
     }
   }
 
-  /** Nothing is sent any more, nor is what waits: that rejects with a ChannelError. */
+  /** Ends the sending. Waiting messages are not sent; they reject with a ChannelError. */
   end(reason: string): void {
     this.#endReason = reason;
     this.forget();
@@ -156,10 +171,10 @@ interface Due {
   bytes: number;
 }
 
-/** The receiving side: tells senders what has been read. */
+/** The receiving side: reports to senders what has been read. */
 export class Credits {
   readonly #router: CoreRouter;
-  /** Made when somebody asks for credit: for most receivers nobody does. */
+  /** Made when a sender first asks for credit. At most receivers none does. */
   #due: Map<string, Due> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -167,7 +182,7 @@ export class Credits {
     this.#router = router;
   }
 
-  /** A message has been taken out of the queue. */
+  /** Called when a message has been taken from the queue. */
   consumed(frame: Frame): void {
     const { srcId, replyTo } = frame;
     if (!isCreditHandle(replyTo)) return;
@@ -184,7 +199,7 @@ export class Credits {
     else this.#timer ??= setTimeout(() => this.settle(), SETTLE_MS).unref();
   }
 
-  /** Nothing will be read any more: whoever sent `frames` need not wait. */
+  /** Called when nothing more will be read: the senders of `frames` need not wait. */
   refuse(frames: Iterable<Frame>, reason: string): void {
     this.settle();
     for (const { srcId, replyTo } of frames) {

@@ -5,7 +5,7 @@ import { Handle } from "../wire/handles.ts";
 import { printAsText } from "../wire/values/inspectable.ts";
 import type { Context, ContextRouter } from "./context.ts";
 
-/** How many bytes of a long reason are shown. */
+/** The most characters that are shown of a reason. */
 const REASON_CHARACTERS = 4096;
 
 /**
@@ -93,20 +93,20 @@ export class Message<T = unknown> {
 
   /** Addresses and size. The body is not shown: it may hold secrets. */
   toString(): string {
-    // Bodies are not shown: they may hold secrets.
+    // Bodies are not shown, because they may hold secrets.
     return `Message(${this.srcId}:${this.replyTo} -> ${this.dstId}:${this.handle}, auth ${this.authId}, ${bodyLength(this)} bytes)`;
   }
 }
 
 printAsText(Message);
 
-/** The sentence inside a dead message; what a child sends is checked and cut. */
+/** The reason inside a dead message. A child may have sent it, so it is checked and cut. */
 export function deadReason(frame: Frame): string {
   try {
     const reason = decodeValue(joinBody(frame));
     if (typeof reason === "string" && reason !== "") return reason.slice(0, REASON_CHARACTERS);
   } catch {
-    // A dead message without a readable reason is dead all the same.
+    // Without a readable reason it is still a dead message.
   }
   return `Context ${frame.srcId} closed the channel`;
 }

@@ -5,12 +5,15 @@ import * as policy from "./policy.ts";
 
 /** The policies that programs name, which may be called with anything: src/core/policy.ts has the rules themselves. */
 
-/** True when the message carries the authority of this context or of one above it. Guards everything that runs code. */
+/**
+ * True if the message carries the authority of this context or of one above it. Protects everything that runs
+ * code.
+ */
 export function hasParentAuthority(message: Message): boolean {
   return policy.hasParentAuthority(checked(message));
 }
 
-/** True when the message was sent by a context at the other end of one of this router's own links. */
+/** True if the message was sent by a context at the other end of one of this router's own links. */
 export function isImmediateChild(message: Message): boolean {
   return policy.isImmediateChild(checked(message));
 }

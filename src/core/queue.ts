@@ -1,7 +1,10 @@
-/** So much may be left of what was taken. */
+/** The most empty entries at the beginning of the array. */
 const MAX_GAP = 1024;
 
-/** First in, first out. Taking costs the same however many wait, where `shift()` of a long array moves all that are left. */
+/**
+ * A queue: first in, first out. Taking an item costs the same for any length, whereas `shift()` of a long
+ * array moves all items that are left.
+ */
 export class Queue<T> {
   #items: T[] = [];
   #taken = 0;
@@ -10,7 +13,7 @@ export class Queue<T> {
     return this.#items.length - this.#taken;
   }
 
-  /** The next to be taken; undefined if there is none. */
+  /** The next item. Undefined if the queue is empty. */
   get first(): T | undefined {
     return this.#items[this.#taken];
   }
@@ -22,7 +25,7 @@ export class Queue<T> {
   shift(): T | undefined {
     const { first } = this;
     if (this.length === 0) return first;
-    // Nothing here holds what was taken.
+    // Cleared, so that the queue does not keep the item alive.
     this.#items[this.#taken++] = undefined as unknown as T;
     if (this.length === 0 || (this.#taken > MAX_GAP && this.#taken > this.length)) {
       this.#items = this.#items.slice(this.#taken);

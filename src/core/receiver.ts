@@ -16,9 +16,12 @@ import { Queue } from "./queue.ts";
 import type { CoreRouter } from "./router.ts";
 import { Sender } from "./sender.ts";
 
-/** So much of one context may be unread. It takes more than a hundred senders that wait for credit, or one that does not. */
+/**
+ * The most unread bytes from one context. More than a hundred senders that wait for credit, or one that does
+ * not, can reach it.
+ */
 const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
-/** What a message takes beside its body. */
+/** The memory that a message takes besides its body. */
 const MESSAGE_COST = 512;
 
 /** Options of a {@link Receiver}. */
@@ -75,11 +78,11 @@ export class Receiver<T = unknown> {
   readonly #queue: Queue<Message<T>> = new Queue();
   readonly #credits: Credits;
   readonly #waiters: Set<Waiter<T>> = new Set();
-  /** Bytes in the queue, by whom they are from. */
+  /** Bytes in the queue, by the sending context. */
   readonly #unread: Map<number, number> = new Map();
   /** Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. @internal */
   readonly watchers: Set<() => void> = new Set();
-  /** Set once nothing can arrive any more: makes the error of a `get` that would wait in vain. */
+  /** Set once nothing can arrive any more. Makes the error of a `get` that would wait in vain. */
   #end: (() => unknown) | undefined;
 
   /**
@@ -221,7 +224,7 @@ export class Receiver<T = unknown> {
       this.count(frame, 1);
       this.#queue.push(message);
     }
-    // This context's own router says so when the respondent is gone; a one-shot receiver has had its message.
+    // This context's own router reports that the respondent is gone. A one-shot receiver has had its message.
     const isVerdict = message.isDead && frame.srcId === this.router.contextId;
     if (isVerdict) this.end(channelError(deadReason(message)));
     else if (this.#isOneShot) this.end(delivered);
@@ -235,7 +238,7 @@ export class Receiver<T = unknown> {
     else this.#unread.delete(srcId);
   }
 
-  /** A sender that does not wait for credit must not fill this process's memory. */
+  /** Ends the receiver: a sender that does not wait for credit must not fill this process's memory. */
   private refuse(frame: Frame, unread: number): void {
     const reason = `Cannot deliver message to handle ${this.handle} of context ${this.router.contextId}: ${unread} bytes of context ${frame.srcId} are unread`;
     log.error(reason);
@@ -245,7 +248,7 @@ export class Receiver<T = unknown> {
   private end(error: () => unknown): void {
     if (this.#end !== undefined) return;
     this.#end = error;
-    // Once only: later the handle may be another's.
+    // Only now: later the handle may belong to another handler.
     this.router.unlisten(this.handle);
     for (const waiter of this.#waiters) waiter.reject(error());
     this.#waiters.clear();
@@ -257,7 +260,7 @@ export class Receiver<T = unknown> {
   }
 }
 
-/** Beyond are handles that no Sender may name: other contexts would refuse it. */
+/** Checks the handle. Other contexts refuse a Sender with a higher one. */
 function checkHandle(handle: number | undefined): number | undefined {
   if (handle === undefined || handle < Handle.FIRST_REPLY) return handle;
   throw new RangeError(`Cannot make receiver: handle must be below ${Handle.FIRST_REPLY}, got ${handle}`);

@@ -7,9 +7,10 @@ import { read } from "../wire/values/thrown.ts";
 export type ResourceOwner = { readonly url: string } | { readonly filename: string };
 
 /**
- * Reads a file that belongs to a module, `path` being relative to it: in the program from the disk, in a context through the program. Only
- * files of the module's own package; see docs/modules.md#resources-and-addons. Rejects with code `ENOENT` for what is no
- * file, `ERR_RESOURCE_REFUSED` for what is not given away, `ERR_RESOURCE_TOO_LARGE`.
+ * Reads a file beside a module. `path` is relative to the module. The program reads from the disk, a context
+ * through the program. Only files of the module's own package can be read:
+ * docs/modules.md#resources-and-addons. Rejects with code `ENOENT` if there is no such file,
+ * `ERR_RESOURCE_REFUSED` if contexts may not have it, and `ERR_RESOURCE_TOO_LARGE`.
  *
  * ```ts
  * const template = await resource(import.meta, "./motd.txt", { encoding: "utf8" });
@@ -33,7 +34,7 @@ const RESOURCE_OPTIONS: OptionTable<{ encoding?: BufferEncoding }> = {
   },
 };
 
-/** Makes `resource()` of a way to read bytes, which may hand out the same buffer twice. */
+/** Makes `resource()` from a function that reads bytes. That function may return the same buffer twice. */
 export function readResourceWith(fetch: (id: string, path: string) => Promise<Buffer>): ReadResource {
   const readResource = async (
     owner: ResourceOwner,
@@ -50,7 +51,7 @@ export function readResourceWith(fetch: (id: string, path: string) => Promise<Bu
   return readResource as ReadResource;
 }
 
-/** The error of a resource that cannot be read, the same wherever it was asked for. */
+/** The error for a resource that cannot be read. It is the same in every context. */
 export function resourceError(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }

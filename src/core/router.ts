@@ -14,13 +14,19 @@ import { deadReason, Message } from "./message.ts";
 import type { Policy } from "./policy.ts";
 import { Sender, type SendWindow } from "./sender.ts";
 
-/** How this process finds the name of a function, and gets to a context what the function needs. */
+/** Names functions, and gets the modules that they need to a context. */
 export interface Functions {
-  /** Throws a TypeError, with the cure, for a function that cannot be called elsewhere; for a class unless `isClass`. */
+  /**
+   * Names a function. Throws a TypeError with the cure if it cannot be called elsewhere. Throws for a class
+   * unless `isClass`.
+   */
   nameOf(fn: (...args: never[]) => unknown, isClass?: boolean): FunctionName;
-  /** Undefined when the target has everything; otherwise resolves when it has been sent ahead. */
+  /**
+   * Sends the modules that the function needs. Undefined if the target has them all; otherwise resolves when
+   * they have been sent.
+   */
   prepare(context: Context, name: FunctionName): Promise<void> | undefined;
-  /** A stack that comes from a context, in the lines the author wrote. */
+  /** Puts a stack from a context into its author's lines. */
   originalStack(stack: string, context: Context): string;
   /** See `Context.import`. */
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
@@ -32,7 +38,8 @@ export interface Features {
   /** The ways to call services of a context, within bounds. Stacks begin above `caller`. */
   services(context: Context, options: WaitOptions, caller?: (...args: never[]) => unknown): object;
   /**
-   * For a handler of everybody, one that is hard to guess; for one of a `respondent` none, that is the next of those for answers. Answers never take a
+   * Returns a handle that is hard to guess for a handler that takes messages from everybody. Returns
+   * undefined for a handler with a `respondent`, which gets the next handle for answers. Answers never take a
    * short way: the main thread may wait for one without its event loop.
    */
   newHandle(options: HandlerOptions): number | undefined;
@@ -82,7 +89,7 @@ export class CoreRouter extends FrameRouter {
   constructor(broker: Broker | undefined, options: ConstructorParameters<typeof FrameRouter>[0]) {
     super(options);
     if (broker !== undefined) this.broker = broker;
-    // A value over the limit is refused as a message, with an answer to whoever waits.
+    // A value over the limit is refused as a message, so that a waiting caller gets an answer.
     this.limits = {
       ...DEFAULT_LIMITS,
       maxMessageBytes: Math.max(this.maxMessageBytes, DEFAULT_LIMITS.maxMessageBytes),
@@ -108,7 +115,8 @@ export class CoreRouter extends FrameRouter {
     const known = this.#contexts.get(id);
     if (known !== undefined) return known;
     const context = new Context(this, id, name ?? `context.${id}`);
-    // Only what has a place in the tree is kept: ids made up by a child must not fill the master's memory.
+    // Only contexts with a place in the tree are kept: ids that a child makes up must not fill the master's
+    // memory.
     if (this.peerOf(id) !== undefined || this.parentIds.includes(id)) this.#contexts.set(id, context);
     return context;
   }
@@ -178,11 +186,11 @@ export class CoreRouter extends FrameRouter {
     return this.requireFeatures().shutdownContext(context, wait);
   }
 
-  // Reviver: what the decoder calls for references inside values.
+  // The methods of Reviver, which the decoder calls for references inside values.
   /** @internal */
   context(contextId: number, name: string): Context {
     this.hasReferences = true;
-    // A name in a message is its sender's word: it is not remembered for others.
+    // The name in a message is its sender's claim, so it is not stored for other messages.
     return (
       this.#contexts.get(contextId) ??
       (contextId === this.contextId ? this.myself() : new Context(this, contextId, name))
@@ -192,7 +200,8 @@ export class CoreRouter extends FrameRouter {
   /** @internal */
   sender(contextId: number, handle: number): Sender {
     this.hasReferences = true;
-    // Sending to it carries our authority, and our srcId: a child must not have us call a function, end a context, or answer another's call for it.
+    // Messages to this sender carry our authority and our srcId. A child must not make us call a function,
+    // end a context, or answer another context's call.
     if ((handle >= Handle.GET_MODULE && handle <= Handle.LAST_RESERVED) || handle >= Handle.FIRST_REPLY) {
       throw new ProtocolError(`Cannot decode sender: handle ${handle} is reserved`);
     }

@@ -22,11 +22,11 @@ const SELECT_OPTIONS: OptionTable<{ oneshot?: boolean }> = { oneshot: flag };
 
 interface Member {
   readonly watcher: () => void;
-  /** How often it stands among the ready ones. */
+  /** How many entries it has in the ready list. */
   pending: number;
 }
 
-/** Which Select each source belongs to. */
+/** The Select to which each source belongs. */
 const owners = new WeakMap<object, object>();
 const keepAlive = new KeepAlive();
 
@@ -47,9 +47,12 @@ export class Select<T = unknown> {
   readonly watchers: Set<() => void> = new Set();
   readonly #isOneShot: boolean;
   readonly #members: Map<SelectSource<T>, Member> = new Map();
-  /** A source for each of its messages, and one for its end; what was read elsewhere shows when its turn comes. */
+  /**
+   * Holds a source once for each of its messages, and once for its end. If another reader took the message,
+   * that is noticed when the entry's turn comes.
+   */
   #ready: SelectSource<T>[] = [];
-  /** In the order they began to wait. Each answers whether it has got what it waits for. */
+  /** In the order in which they began to wait. Each returns whether it has got its message. */
   readonly #waiters: Set<() => boolean> = new Set();
   #isPumping = false;
   #isClosed = false;
@@ -211,7 +214,7 @@ export class Select<T = unknown> {
     this.close();
   }
 
-  /** The next event; undefined once closed, or when `isOver` says that none will come. */
+  /** The next event. Undefined if the select is closed, or if `isOver` says that none will come. */
   private async next(options: GetOptions, isOver: () => boolean): Promise<SelectEvent<T> | undefined> {
     const event = this.take(options);
     if (event !== undefined || this.#isClosed || isOver()) return event;
@@ -251,7 +254,7 @@ export class Select<T = unknown> {
         throw error;
       }
       if (data === undefined) {
-        // It was read elsewhere, or this is its end.
+        // The message was read elsewhere, or this entry is the source's end.
         const error = source.endError;
         if (source.isClosed) this.drop(source);
         if (error !== undefined) throw error;
@@ -265,7 +268,7 @@ export class Select<T = unknown> {
     return undefined;
   }
 
-  /** Removes a source that has nothing more to give: `isDead` if it has just told its end. */
+  /** Removes a source that can give nothing more. `isDead` if it has just reported its end. */
   private afterYield(source: SelectSource<T>, isDead: boolean): void {
     const isDone = this.#isOneShot
       ? !(source instanceof Select && source.#isOneShot && !source.isEmpty)
@@ -283,11 +286,11 @@ export class Select<T = unknown> {
     this.changed();
   }
 
-  /** A source has something new to read, or has ended. */
+  /** Called when a source has a new message, or has ended. */
   private notify(source: SelectSource<T>): void {
     const member = this.#members.get(source) as Member;
     if (member.pending > 0 && member.pending >= this.dueOf(source)) {
-      // Its oldest place stands for a message that another reader took: without this they would pile up.
+      // Its oldest entry stands for a message that another reader took. Such entries would otherwise pile up.
       this.#ready.splice(this.#ready.indexOf(source), 1);
       member.pending -= 1;
     }
@@ -305,7 +308,7 @@ export class Select<T = unknown> {
     for (const watcher of this.watchers) watcher();
   }
 
-  /** Whether any source is left that is no Select itself. */
+  /** Whether any source is left that is no Select, in nested Selects too. */
   private hasSource(): boolean {
     for (const source of this.#members.keys()) {
       if (!(source instanceof Select) || source.hasSource()) return true;
@@ -320,7 +323,7 @@ export class Select<T = unknown> {
     return false;
   }
 
-  /** How many places among the ready ones a source may have: its messages, and its end. */
+  /** How many entries a source may have in the ready list: its messages, and its end. */
   private dueOf(source: SelectSource<T>): number {
     return (source instanceof Select ? source.#ready.length : source.size()) + (source.isClosed ? 1 : 0);
   }

@@ -9,7 +9,7 @@ import { Message } from "./message.ts";
 export interface SendWindow {
   /** Resolves when the frame has left; undefined if it has already. */
   send(frame: Frame, options?: WaitOptions): Promise<void> | undefined;
-  /** Nothing is sent any more, nor is what waits: that rejects with a ChannelError. */
+  /** Ends the sending. Waiting messages are not sent; they reject with a ChannelError. */
   end(reason: string): void;
 }
 
@@ -47,7 +47,7 @@ export class Sender<T = unknown> {
   /** Tells the receiver that nothing more will come; its iteration ends. */
   close(): void {
     const reason = `The sender in context ${this.router.contextId} was closed`;
-    // Behind what still waits; if the receiver is gone it knows.
+    // Sent after the waiting messages. A receiver that is gone needs no close.
     this.dispatch(this.router.deadFrame(this.contextId, this.handle, reason))?.catch(() => undefined);
   }
 

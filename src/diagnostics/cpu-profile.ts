@@ -1,10 +1,12 @@
 import type { Session } from "node:inspector";
 
-/** A CPU profile of this thread, from its making until {@link stop}. Throws where Node has no inspector. */
+/**
+ * A CPU profile of this thread, from its construction until {@link stop}. Throws if Node has no inspector.
+ */
 export class CpuProfile {
   readonly #session: Session;
 
-  /** `inspector` is the module, which is loaded only where somebody profiles. */
+  /** `inspector` is the module, which is loaded only if somebody profiles. */
   constructor(inspector: { Session: new () => Session }) {
     this.#session = new inspector.Session();
     this.#session.connect();
@@ -12,7 +14,10 @@ export class CpuProfile {
     this.#session.post("Profiler.start");
   }
 
-  /** What a `.cpuprofile` file holds. In process the inspector answers before `post` returns. */
+  /**
+   * Returns the content of a `.cpuprofile` file. In this process, the inspector answers before `post`
+   * returns.
+   */
   stop(): string {
     let text = "";
     this.#session.post("Profiler.stop", (error, answer) => {

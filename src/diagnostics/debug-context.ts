@@ -11,7 +11,10 @@ const ENABLE = new FunctionRef<readonly [stack: string], string>(API, ["enableDe
 
 const log = getLogger("mitogen.debug");
 
-/** Has a context write a debug log; `stack` is where it was asked for. Logs what fails, never rejects. docs/debugging.md */
+/**
+ * Makes a context write a debug log. `stack` is the code that asked for it. Logs failures; never rejects.
+ * docs/debugging.md
+ */
 export async function debugContext(context: Context, stack: string): Promise<void> {
   try {
     const path = await context.with({ timeoutMs: ENABLE_MS }).call(ENABLE, stack);

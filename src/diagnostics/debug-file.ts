@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { addLogSink, LogLevel } from "../logging/log.ts";
 import { formatText } from "../logging/log-line.ts";
 
-/** How many names are tried: two threads of one process may ask in the same second. */
+/** How many names to try: two threads of one process may ask in the same second. */
 const MAX_NAMES = 100;
 
 /**
- * A file with every log record of this thread, frames included, from now until {@link close}:
- * `<tmp>/mitogen.<pid>.<YYYYmmdd_HHMMSS>.log`, for its owner's eyes. Its first lines tell the parent and `stack`, the place that led
- * to it. Throws what opening a file throws.
+ * A file with every log record of this thread, including those about frames, until {@link close}:
+ * `<tmp>/mitogen.<pid>.<YYYYmmdd_HHMMSS>.log`. Only its owner can read it. Its first lines name the parent
+ * process, and `stack`, the place that led to it. Throws the errors of opening a file.
  */
 export class DebugFile {
   readonly path: string;
@@ -39,7 +39,7 @@ export class DebugFile {
   }
 }
 
-/** A file that was not there: a link that somebody put into a folder of everybody's is not followed. */
+/** Opens a new file. Does not follow a link that somebody has put into the shared folder. */
 function openNew(start: string): { fd: number; path: string } {
   for (let turn = 0; ; turn++) {
     const path = `${start}${turn === 0 ? "" : `.${turn}`}.log`;

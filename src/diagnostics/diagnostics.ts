@@ -12,16 +12,19 @@ import { maskOptions } from "./mask-options.ts";
 import { Profiles } from "./profiles.ts";
 import { printStats, type RouterStats } from "./stats.ts";
 
-/** Of more contexts a dump has the number only. */
+/** The most contexts that a dump describes. Of the others it gives only the number. */
 const MAX_DUMPED = 1000;
 
 const log = getLogger("mitogen.debug");
 
-/** One file per process, however many routers ask for it; closed with the last of them. */
+/** One file per process, however many routers ask for it. Closed with the last of them. */
 let ownFile: DebugFile | undefined;
 let ownFileUsers = 0;
 
-/** What a router knows of itself and its contexts for the sake of people: debug logs, dumps, profiles, counters. docs/debugging.md */
+/**
+ * What a router tells people about itself and its contexts: debug logs, dumps, profiles, counters.
+ * docs/debugging.md
+ */
 export class Diagnostics {
   readonly #router: CoreRouter & { getStats(): RouterStats };
   readonly #profiles: Profiles | undefined = Profiles.fromEnvironment();
@@ -91,7 +94,9 @@ export class Diagnostics {
     ].join("\n");
   }
 
-  /** Watches a connect: `isDebugged` by its own option, `stack` is where the program asked for it. */
+  /**
+   * Watches a connect. `isDebugged` is its own option; `stack` is the code of the program that asked for it.
+   */
   async during(connect: Promise<Context>, isDebugged: boolean, stack: () => string): Promise<Context> {
     try {
       const context = await this.#connecting.during(connect);
@@ -103,13 +108,16 @@ export class Diagnostics {
     }
   }
 
-  /** Notes a context that runs this program's code; `isOurs` if this program has asked for it, and not a context. */
+  /**
+   * Registers a context that runs this program's code. `isOurs` if this program, and not a context, has asked
+   * for it.
+   */
   started(context: Context, isOurs: boolean): void {
     this.#profiles?.begin(context);
     if (this.#isDebugging && !isOurs) void debugContext(context, "");
   }
 
-  /** Notes how a context was made, before it is used. */
+  /** Records how a context was made, before it is used. */
   connected(
     context: Context,
     options: object,
@@ -118,12 +126,12 @@ export class Diagnostics {
     noteConnection(context, { ...facts, options: maskOptions(options), connectedAt: new Date() });
   }
 
-  /** Whether {@link collect} has anything to do. */
+  /** Whether {@link collect} is needed. */
   get isProfiling(): boolean {
     return this.#profiles !== undefined;
   }
 
-  /** Before contexts are ended: their profiles. Without an argument those of all. */
+  /** Collects the profiles of contexts before they are ended. Without an argument, those of all. */
   async collect(ending?: Context): Promise<void> {
     await this.#profiles?.collect((context) => {
       let at: Context | undefined = ending === undefined ? undefined : context;
@@ -132,7 +140,7 @@ export class Diagnostics {
     });
   }
 
-  /** When the router has ended. */
+  /** Call this when the router has ended. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;

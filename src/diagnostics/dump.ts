@@ -2,7 +2,7 @@ import type { CoreRouter } from "../core/router.ts";
 
 const MIB = 1024 * 1024;
 
-/** What every diagnostics dump begins with: the process, its memory, and what keeps its event loop busy. */
+/** The beginning of every dump: the process, its memory, and what keeps its event loop busy. */
 export function dumpProcess(router: CoreRouter): string[] {
   const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
   const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
@@ -18,7 +18,10 @@ export function dumpProcess(router: CoreRouter): string[] {
   return lines;
 }
 
-/** Has `dump` called by SIGUSR2, beside what the program does with it; returns the function that ends that. Keeps nothing alive. */
+/**
+ * Calls `dump` at SIGUSR2, in addition to the program's own handlers. Returns a function that stops this.
+ * Keeps nothing alive.
+ */
 export function dumpOnSignal(dump: () => void): () => void {
   process.on("SIGUSR2", dump);
   return () => void process.removeListener("SIGUSR2", dump);

@@ -11,21 +11,27 @@ import { Encoding, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 
 const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
-/** A batch is worked off in one turn of the event loop; children cut theirs: text/line-splitter.ts. */
+/**
+ * The most records in a batch, because a batch is processed in one turn of the event loop. Children split
+ * theirs: text/line-splitter.ts.
+ */
 const MAX_RECORDS = 1000;
 const FIELDS = 4;
-/** A logger's name from a child is cut to this: it becomes part of every line. */
+/** The longest name of a child's logger. It becomes part of every line, so it is cut. */
 const MAX_NAME_CHARACTERS = 200;
 
-/** Makes the records that contexts send to this router records of this process. */
+/** Turns records that contexts send to this router into records of this process. */
 export function receiveLogs(router: CoreRouter): void {
   hintAtDropped();
   router.addHandler((message) => forward(message), { handle: Handle.FORWARD_LOG, service: true });
 }
 
-/** [[logger, level, message, time], …], docs/protocol.md#forward_log. What follows a malformed record is dropped. */
+/**
+ * Takes [[logger, level, message, time], …], docs/protocol.md#forward_log. Records after a malformed one are
+ * dropped.
+ */
 function forward(message: Message): void {
-  // Refused by its first bytes if there are more.
+  // If there are more, the first bytes are enough to refuse the batch.
   const limits = { ...message.router.limits, maxItems: MAX_RECORDS * (1 + FIELDS) };
   const records = message.encoding === Encoding.CBOR && decodeValue(joinBody(message), { limits });
   if (!Array.isArray(records) || records.length > MAX_RECORDS) {
@@ -39,7 +45,7 @@ function forward(message: Message): void {
 function forwardOne(message: Message, record: unknown): void {
   const [name, level, text, time] = Array.isArray(record) ? record : [];
   const levelName = LEVEL_NAMES.find((each) => LogLevel[each] === level);
-  // What a child sends is hostile until checked; levels a child may not use (none, io) are unknown here.
+  // Data from a child is hostile until checked. Levels that a child may not use (none, io) are unknown here.
   if (
     typeof name !== "string" ||
     typeof text !== "string" ||
@@ -51,7 +57,7 @@ function forwardOne(message: Message, record: unknown): void {
     throw new ProtocolError("a log record must be [logger, level, message, time]");
   }
   if (!isLogEnabled(LogLevel[levelName])) return;
-  // What a failure logged over there is read here: in the lines its author wrote.
+  // Stacks in the message are read here, so they get the lines of their author.
   const shownText = text.includes("\n    at ") ? readableStack(message.context, text) : text;
   const shownName = oneLine(name.slice(0, MAX_NAME_CHARACTERS), " ");
   emitRecord({

@@ -1,10 +1,10 @@
 import { Secret } from "../wire/values/secret.ts";
 
 const MASK = "[secret]";
-/** Options of methods that are not ours may be named so. */
+/** The names of secrets among options of methods that are not this library's. */
 const SECRET_NAME = /pass(word|phrase)|secret|token|credential/i;
 
-/** The options of a connect as they may be shown. `via` is told elsewhere. */
+/** The options of a connect in a form that may be shown. `via` is shown elsewhere. */
 export function maskOptions(options: object): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(options)) {

@@ -11,9 +11,9 @@ import { getLogger } from "../logging/log.ts";
 import { headOf } from "../wire/values/thrown.ts";
 import { CpuProfile } from "./cpu-profile.ts";
 
-/** How long contexts may take to send their profiles when they are to end. A hung one sends none. */
+/** How long ending contexts may take to send their profiles. A hung context sends none. */
 const COLLECT_MS = 3000;
-/** How long one may take to begin. */
+/** How long a context may take to begin its profile. */
 const START_MS = 30_000;
 const START = new FunctionRef<readonly [], void>(API, ["startProfile"]);
 const STOP = new FunctionRef<readonly [], string>(API, ["stopProfile"]);
@@ -21,13 +21,14 @@ const EXTENSION = "cpuprofile";
 
 const log = getLogger("mitogen.profile");
 
-/** One thread, one profile: routers of a process share it, and the last to end writes it. */
+/** A thread has one profile. The routers of a process share it, and the last to end writes it. */
 let own: CpuProfile | undefined;
 let users = 0;
 
 /**
- * CPU profiles of this process and of all contexts of one router, as `.cpuprofile` files of this machine. Those of contexts are fetched
- * before they are ended; what dies otherwise leaves none. docs/debugging.md#profiles
+ * CPU profiles of this process and of all contexts of one router, as `.cpuprofile` files on this machine. A
+ * context's profile is fetched before the context is ended; a context that dies otherwise leaves none.
+ * docs/debugging.md#profiles
  */
 export class Profiles {
   readonly #template: string;
@@ -47,7 +48,7 @@ export class Profiles {
     own = new CpuProfile(inspector);
   }
 
-  /** Begins with a context that has just been connected. */
+  /** Begins the profile of a context that has just been connected. */
   begin(context: Context): void {
     const started = context.with({ timeoutMs: START_MS }).call(START);
     const known = started.catch((error) => {
@@ -58,13 +59,16 @@ export class Profiles {
     void context.disconnected.then(() => this.#pending.delete(context));
   }
 
-  /** Fetches and writes those of contexts that are about to end, each once. Takes three seconds at most, never rejects. */
+  /**
+   * Fetches and writes the profiles of contexts that are about to end, each once. Takes at most three
+   * seconds. Never rejects.
+   */
   async collect(isMeant: (context: Context) => boolean): Promise<void> {
     const contexts = [...this.#pending.keys()].filter(isMeant);
     await Promise.all(contexts.map((context) => this.fetch(context)));
   }
 
-  /** Writes this process's own. */
+  /** Writes the profile of this process. */
   end(): void {
     users -= 1;
     if (users > 0 || own === undefined) return;
@@ -79,7 +83,8 @@ export class Profiles {
     try {
       const text = await context.with({ timeoutMs: COLLECT_MS }).call(STOP);
       if (text === "") return;
-      // What a child sends is hostile until checked: only what tools can load is written, under a name of ours.
+      // Data from a child is hostile until checked. Only a profile that tools can load is written, under a
+      // name of ours.
       const { nodes } = JSON.parse(text) as { nodes?: unknown };
       if (!Array.isArray(nodes)) throw new TypeError("what it sent is no profile");
       this.write(context.name, connectionOf(context)?.pid ?? context.contextId, text);
@@ -110,7 +115,10 @@ export class Profiles {
   }
 }
 
-/** Made by this process, or by an earlier router of it: others may write to the temporary folder too. */
+/**
+ * Makes the folder, or takes one that an earlier router of this process made. Others may also write to the
+ * temporary folder.
+ */
 function ownFolder(): string {
   const folder = join(tmpdir(), `mitogen-profiles-${process.pid}`);
   try {

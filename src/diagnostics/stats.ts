@@ -1,18 +1,21 @@
 import type { ModuleStats } from "../loader/serve/responder.ts";
 
-/** What a router has done so far. */
+/** The counters of a router. */
 export interface RouterStats extends ModuleStats {
   /** Milliseconds since the router was made. */
   uptimeMs: number;
-  /** Children of this process connected now, and in all. */
+  /** The children of this process: those connected now, and those connected in all. */
   contextCount: number;
   /** Children of this process that were ever connected. */
   connectCount: number;
-  /** Connects that failed, and milliseconds in which connects were under way, wherever in the tree. */
+  /** Connects that failed, and milliseconds during which connects ran, anywhere in the tree. */
   failedConnectCount: number;
   /** Milliseconds in which connects were under way, wherever in the tree. */
   connectMs: number;
-  /** Over the links to children of this process; bytes with the bootstrap. Links to threads are not counted. */
+  /**
+   * Traffic over the links to children of this process. Bytes include the bootstrap. Links to threads are not
+   * counted.
+   */
   messagesSent: number;
   /** Messages from children of this process. Those of threads are not counted. */
   messagesReceived: number;
@@ -22,7 +25,7 @@ export interface RouterStats extends ModuleStats {
   bytesReceived: number;
 }
 
-/** One line for the log. */
+/** Formats the counters as one line for the log. */
 export function printStats(stats: RouterStats): string {
   const { uptimeMs, connectCount, contextCount, failedConnectCount, connectMs } = stats;
   return [

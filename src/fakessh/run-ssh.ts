@@ -15,9 +15,10 @@ const OPTIONS: OptionTable<RunSshOptions> = {
 const CONTEXT = instanceOf(Context, "a Context");
 
 /**
- * Runs a local tool whose `ssh` leads to `context`: rsync, scp, sftp, git, or anything that starts `ssh`. The host is whatever: docs/fakessh.md.
- * Resolves when the tool has ended, well or not. Rejects with a MitogenError when it cannot be started, a ChannelError when the context
- * is gone before, a TimeoutError or the signal's reason once the tool has been ended for that.
+ * Runs a local tool whose `ssh` leads to `context`: rsync, scp, sftp, git, or anything that starts `ssh`. Any
+ * host name will do: docs/fakessh.md. Resolves when the tool has ended, successfully or not. Rejects with a
+ * MitogenError if the tool cannot be started, and with a ChannelError if the context is gone before that.
+ * Rejects with a TimeoutError or the signal's reason after either has ended the tool.
  *
  * ```ts
  * const { code } = await runSsh(context, ["rsync", "-a", "site/", "any:/srv/www/"]);

@@ -16,39 +16,42 @@ import { serveSsh } from "./ssh-session.ts";
 
 /** Options of {@link runSsh}. */
 export interface RunSshOptions extends WaitOptions {
-  /** Where the tool is started; where the program is, by default. */
+  /** The folder in which the tool is started. By default the program's working directory. */
   readonly cwd?: string;
-  /** Environment variables of the tool beside the program's own. */
+  /** Environment variables of the tool, added to the program's own. */
   readonly env?: Readonly<Record<string, string>>;
-  /** `inherit`, the default: the program's own streams; `ignore`: none; `collect`: the result has what the tool prints. */
+  /**
+   * `inherit`, the default, uses the program's own streams. `ignore` uses none. `collect` returns the tool's
+   * output in the result.
+   */
   readonly stdio?: "inherit" | "ignore" | "collect";
 }
 
 /** How a tool ended. */
 export interface ToolResult {
-  /** Null if it was ended by a signal. */
+  /** Null if a signal ended it. */
   readonly code: number | null;
   /** The signal that ended the tool; null if it ended by itself. */
   readonly signal: NodeJS.Signals | null;
-  /** With `stdio: "collect"` what it printed, the last MiB of each; else empty. */
+  /** The tool's output with `stdio: "collect"`, the last MiB of each stream. Otherwise empty. */
   readonly stdout: string;
   /** As `stdout`. */
   readonly stderr: string;
 }
 
 const MAX_COLLECTED_BYTES = 1024 * 1024;
-/** What the tool left running gets so long to finish. */
+/** How long processes that the tool left running have to finish. */
 const GRACE_MS = 1000;
-/** These look for ssh at a fixed path, unless they are told. */
+/** These tools look for ssh at a fixed path, unless an option names it. */
 const TOLD_BY_OPTION = ["scp", "sftp"];
 
 const log = getLogger("mitogen.ssh");
 
-/** Tools that would outlive this program, and their folders. */
+/** Tools that would outlive this program, by their folders. */
 const live = new Map<string, ChildProcess>();
 let isWatchingExit = false;
 
-/** Does what `runSsh` promises; the options are checked. */
+/** Implements `runSsh`. The options have been checked. */
 export async function runTool(
   context: Context,
   tool: string,
@@ -122,7 +125,7 @@ async function runWith(
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   try {
     const exit = await ended;
-    // A tool that ends by itself has seen its ssh end, but for one that it left in the background.
+    // A tool that ends by itself has seen its ssh end, except one that it left in the background.
     if (exit.signal === null) await within(sessions.ended(), GRACE_MS);
     sessions.close();
     if (stdio === "collect") await within(closeOf(child), GRACE_MS);
@@ -146,7 +149,7 @@ function exitOf(
   return new Promise((resolve, reject) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
     child.on("error", (cause: NodeJS.ErrnoException) => {
-      if (child.pid !== undefined) return; // it runs; a signal did not reach it
+      if (child.pid !== undefined) return; // it runs; the error is that of a signal
       const cure = cwd === undefined ? "is it installed?" : `is it installed, and is there ${cwd}?`;
       const why = cause.code === "ENOENT" ? `${cause.message}: ${cure}` : nameLimit(cause).message;
       reject(new MitogenError(`Cannot run ${JSON.stringify(tool)}: ${why}`, { cause }));
@@ -154,22 +157,22 @@ function exitOf(
   });
 }
 
-/** Everything by which tools are told what ssh is. */
+/** The environment that tells tools which ssh to use. */
 function toolEnvironment(folder: string, own: RunSshOptions["env"]): NodeJS.ProcessEnv {
   const env = { ...process.env, ...own };
   return {
     ...env,
     PATH: `${folder}:${env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"}`,
     SSH_PATH: join(folder, "ssh"),
-    // By its name, for they split at spaces.
+    // By name, because these tools split the value at spaces.
     RSYNC_RSH: "ssh",
     GIT_SSH_COMMAND: "ssh",
-    // Else git asks it what it is.
+    // Otherwise git runs it to find out its kind.
     GIT_SSH_VARIANT: "ssh",
   };
 }
 
-/** The `ssh`s of one tool. */
+/** The `ssh` connections of one tool. */
 class Sessions {
   readonly #server: Server;
   readonly #open: Map<Socket, Promise<void>> = new Map();
@@ -180,7 +183,7 @@ class Sessions {
       this.#open.set(socket, session);
       void session.then(() => this.#open.delete(socket));
     });
-    // Also of a connection that there is no descriptor for: its ssh sees that it was closed.
+    // Also covers a connection for which there is no descriptor: its ssh sees that it was closed.
     this.#server.on("error", (error) =>
       log.warning(`${tool}: its ssh cannot connect: ${nameLimit(error).message}`),
     );
@@ -191,19 +194,19 @@ class Sessions {
     await once(this.#server, "listening");
   }
 
-  /** Resolves when those that there are have ended. */
+  /** Resolves when the open ones have ended. */
   async ended(): Promise<void> {
     await Promise.all(this.#open.values());
   }
 
-  /** Ends what is left, and with that the commands. */
+  /** Ends the remaining connections, and thereby their commands. */
   close(): void {
     this.#server.close();
     for (const socket of this.#open.keys()) socket.destroy();
   }
 }
 
-/** Answers what reads it so far. */
+/** Collects a stream. Returns a function that returns its text so far. */
 function collect(stream: Readable | null): () => string {
   let chunks: Buffer[] = [];
   let size = 0;
@@ -235,7 +238,7 @@ async function within(promise: Promise<unknown>, ms: number): Promise<void> {
   clearTimeout(timer);
 }
 
-/** However this program ends but for a signal, neither tool nor folder stays. */
+/** Neither tool nor folder outlives this program, unless a signal ends it. */
 function track(folder: string, child: ChildProcess): void {
   live.set(folder, child);
   if (isWatchingExit) return;

@@ -1,27 +1,27 @@
-/** What a tool wants of ssh. */
+/** What a tool asks of ssh. */
 export interface SshRequest {
-  /** For a shell; the subsystem's name if `isSubsystem`. */
+  /** A command for a shell, or the subsystem's name if `isSubsystem`. */
   readonly command: string;
   readonly isSubsystem: boolean;
-  /** `-n`: as if stdin were empty. */
+  /** Whether `-n` was given, which makes stdin empty. */
   readonly hasNoStdin: boolean;
 }
 
 /** ssh(1): options that take a value. */
 const WITH_VALUE = "BbcDEeFIiJLlmOoPpQRSWw";
-/** Those that make it do something else than run a command. */
+/** Options that make ssh do something other than run a command. */
 const OTHER_WORK = "GNOQVW";
 
 /**
- * Reads the arguments of an ssh: options, which say how to connect and so mean nothing here, the host, which is the context whatever
- * it is called, and the command. Throws a RangeError for what cannot be done.
+ * Reads the arguments of an ssh: options, which say how to connect and so mean nothing here, the host, which
+ * is the context whatever its name, and the command. Throws a RangeError for anything that is not possible.
  */
 export function parseSshArgv(argv: readonly string[]): SshRequest {
   const seen = new Set<string>();
   const hostAt = skipOptions(argv, 0, seen);
   const host = argv[hostAt];
   if (host === undefined) throw new RangeError("no host was given; any name will do");
-  const commandAt = skipOptions(argv, hostAt + 1, seen); // ssh takes options there, too
+  const commandAt = skipOptions(argv, hostAt + 1, seen); // ssh also takes options after the host
   const other = [...OTHER_WORK].find((letter) => seen.has(letter));
   if (other !== undefined) throw new RangeError(`-${other} is not possible: it only runs commands`);
   const command = argv.slice(commandAt).join(" ");
@@ -29,7 +29,7 @@ export function parseSshArgv(argv: readonly string[]): SshRequest {
   return { command, isSubsystem: seen.has("s"), hasNoStdin: seen.has("n") };
 }
 
-/** Notes the letters of all options from `at` on, and answers where they end. */
+/** Collects the letters of all options from `at` on. Returns where they end. */
 function skipOptions(argv: readonly string[], at: number, seen: Set<string>): number {
   for (let word = argv[at]; word !== undefined && /^-./.test(word); word = argv[at]) {
     at += 1;

@@ -10,19 +10,19 @@ import { quoteForSh } from "../text/shell-quote.ts";
 
 /** What the kernel allows the path of a socket, in bytes, without its end. */
 const MAX_SOCKET_PATH_BYTES = 103;
-/** With the pid of the program that it belongs to. */
+/** The name of the folder, with the pid of its program. */
 const NAME = /^mitogen-ssh-(\d+)-\w{6}$/;
 
-/** A folder of this user's alone that holds an `ssh`. */
+/** A folder that only this user can enter, with an `ssh` in it. */
 export interface SshFolder {
   readonly path: string;
-  /** Where that `ssh` looks for the program. */
+  /** The socket at which that `ssh` finds the program. */
   readonly socketPath: string;
-  /** What it says first. */
+  /** The secret that it sends first. */
   readonly nonce: string;
 }
 
-/** Throws a MitogenError where the system's folder for temporary files will not do. */
+/** Makes the folder. Throws a MitogenError if the system's folder for temporary files is not suitable. */
 export function makeSshFolder(): SshFolder {
   const path = mkdtempSync(join(tmpdir(), `mitogen-ssh-${process.pid}-`)); // mode 0700
   const socketPath = join(path, "socket");
@@ -35,7 +35,7 @@ export function makeSshFolder(): SshFolder {
     const program = join(path, "ssh.cjs");
     const settings = JSON.stringify({ socketPath, nonce });
     writeFileSync(program, `${SSH_PROGRAM_SOURCE}(require).main(${settings});\n`, { mode: 0o600 });
-    // What the program's own Node is told to preload is none of its business.
+    // Preloads of the program's own Node must not apply to this one.
     const command = `exec ${quoteForSh(OWN_NODE[0] ?? "node")} ${quoteForSh(program)} "$@"`;
     writeFileSync(join(path, "ssh"), `#!/bin/sh\nunset NODE_OPTIONS NODE_V8_COVERAGE\n${command}\n`, {
       mode: 0o700,
@@ -47,22 +47,22 @@ export function makeSshFolder(): SshFolder {
   }
 }
 
-/** Never throws. */
+/** Removes the folder. Never throws. */
 export function removeFolder(path: string): void {
   try {
     rmSync(path, { recursive: true, force: true });
   } catch {
-    // Somebody else's business by now; the next run tries again.
+    // It may belong to another user by now. The next run tries again.
   }
 }
 
-/** Removes what programs left that were killed. Never rejects. */
+/** Removes the folders that killed programs have left. Never rejects. */
 export async function removeStaleFolders(): Promise<void> {
   try {
     const names = readdirSync(tmpdir()).filter((name) => NAME.test(name));
     await Promise.all(names.map((name) => removeIfStale(name)));
   } catch {
-    // A folder that cannot be read has nothing for us.
+    // A folder that cannot be read holds nothing of this user.
   }
 }
 
@@ -70,7 +70,7 @@ async function removeIfStale(name: string): Promise<void> {
   const path = join(tmpdir(), name);
   const pid = Number(NAME.exec(name)?.[1]);
   if (!isOwn(path) || isAlive(pid)) return;
-  // A container that shares this folder counts its processes from 1 as well: whoever answers lives.
+  // A container that shares this folder also counts its processes from 1. A program that answers is alive.
   if (!(await isAnswered(join(path, "socket")))) removeFolder(path);
 }
 

@@ -2,9 +2,9 @@ import { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { freeMemory } from "../links/free-memory.ts";
 
-/** What the stand-in for ssh and the program say to each other: type, length of the body (4 bytes), body. */
+/** The frames between the stand-in for ssh and the program: type, length of the body (4 bytes), body. */
 export const SshFrame = {
-  /** First, from ssh: JSON of {@link SshHello}. */
+  /** The first frame, from ssh: JSON of {@link SshHello}. */
   HELLO: 1,
   /** From ssh. */
   STDIN: 2,
@@ -12,7 +12,7 @@ export const SshFrame = {
   /** To ssh. */
   STDOUT: 4,
   STDERR: 5,
-  /** Last, to ssh: one byte, its exit code. */
+  /** The last frame, to ssh: one byte, its exit code. */
   EXIT: 6,
 } as const;
 
@@ -21,7 +21,7 @@ export interface SshHello {
   readonly argv: readonly string[];
 }
 
-/** The arguments of a process, or a piece of a stream. */
+/** The longest body: the arguments of a process, or a piece of a stream. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const HEADER_BYTES = 5;
 
@@ -51,7 +51,10 @@ function sshHeader(type: number, length: number): Buffer {
   return header;
 }
 
-/** The frames of a socket, however it was cut; bodies have memory of their own. Throws a RangeError for one that is too long. */
+/**
+ * Reads the frames of a socket, however the bytes were cut. Bodies have memory of their own. Throws a
+ * RangeError for a body that is too long.
+ */
 export async function* decodeSshFrames(
   socket: AsyncIterable<Uint8Array>,
 ): AsyncIterableIterator<[type: number, body: Buffer]> {
@@ -81,7 +84,7 @@ export async function* decodeSshFrames(
       bodyBytes = 0;
       body = undefined;
     }
-    // What another kind of stream yields may be somebody's.
+    // Other kinds of streams may still use their chunks.
     if (socket instanceof Socket) freeMemory(chunk);
   }
 }

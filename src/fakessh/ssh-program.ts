@@ -3,20 +3,20 @@ import { connect, Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
-/** ssh's own code for whatever is not the command's. */
+/** ssh's exit code for failures of its own. */
 const FAILURE = 255;
-/** How long to wait before trying again to write to somebody else's pipe that is full. */
+/** How long to wait before the next try to write to a full pipe of another process. */
 const RETRY_MS = 10;
 
 /**
- * The `ssh` that the tool starts: passes its arguments and streams to the program that listens at `socketPath`. It is bundled by
- * scripts/build-payload.mjs and written beside that socket.
+ * The `ssh` that the tool starts. It passes its arguments and streams to the program that listens at
+ * `socketPath`. scripts/build-payload.mjs bundles it, and the program writes it beside that socket.
  */
 export async function main({ socketPath, nonce }: { socketPath: string; nonce: string }): Promise<void> {
   const socket = connect(socketPath);
-  socket.on("error", () => undefined); // its end is seen below
+  socket.on("error", () => undefined); // its end is handled below
   const stdout = ownStdout();
-  // The tool reads no more: what follows would go nowhere.
+  // The tool reads no more, so further output would go nowhere.
   stdout.on("error", () => process.exit(FAILURE));
   const hello: SshHello = { nonce, argv: process.argv.slice(2) };
   socket.write(encodeSshFrame(SshFrame.HELLO, JSON.stringify(hello)));
@@ -28,7 +28,7 @@ export async function main({ socketPath, nonce }: { socketPath: string; nonce: s
       else if (type === SshFrame.EXIT) process.exit(body[0]);
     }
   } catch {
-    // As below.
+    // The connection is lost: handled below.
   }
   await writeStderr(Buffer.from("mitogen ssh: the program that runs this tool is gone\n"));
   process.exit(FAILURE);
@@ -38,12 +38,15 @@ async function sendStdin(socket: Socket): Promise<void> {
   try {
     for await (const bytes of process.stdin) await writeSshFrame(socket, SshFrame.STDIN, bytes);
   } catch {
-    // A stdin that cannot be read is an empty one.
+    // A stdin that cannot be read counts as empty.
   }
   socket.write(encodeSshFrame(SshFrame.STDIN_END));
 }
 
-/** Not `process.stdout` for pipes and sockets: this one never blocks, and stdin must be read meanwhile. */
+/**
+ * Not `process.stdout` for pipes and sockets, because this stream must never block: stdin must be read
+ * meanwhile.
+ */
 function ownStdout(): Writable {
   const stat = fstatSync(1);
   if (!stat.isFIFO() && !stat.isSocket()) return process.stdout;
@@ -56,7 +59,10 @@ function write(stream: Writable, bytes: Uint8Array): Promise<void> {
   });
 }
 
-/** By descriptor: it is the tool's too, and a stream would make it non-blocking for both. Never rejects. */
+/**
+ * Writes to the descriptor, because the tool uses it too, and a stream would make it non-blocking for both.
+ * Never rejects.
+ */
 function writeStderr(bytes: Buffer): Promise<void> {
   return new Promise((resolve) => {
     const attempt = (left: Buffer): void => {

@@ -10,19 +10,22 @@ import { messageOf } from "../wire/values/thrown.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
 
-/** src/remote/api/ssh-command.ts. */
+/** The function in the context: src/remote/api/ssh-command.ts. */
 const RUN = apiRef<[command: string, isSubsystem: boolean, output: Sender], number>("runSshCommand");
-/** ssh's own code for whatever is not the command's. */
+/** ssh's exit code for failures of its own. */
 const FAILURE = 255;
 
 type Frames = AsyncIterator<[type: number, body: Buffer]>;
 
 const log = getLogger("mitogen.ssh");
 
-/** Serves one `ssh` of the tool: its command runs in `context`. Resolves when it is over, however; never rejects. */
+/**
+ * Serves one `ssh` of the tool: runs its command in `context`. Resolves when it has ended in any way. Never
+ * rejects.
+ */
 export async function serveSsh(context: Context, socket: Socket, nonce: string): Promise<void> {
   const closed = new AbortController();
-  socket.on("error", () => undefined); // the close follows
+  socket.on("error", () => undefined); // the close event follows
   socket.once("close", () => closed.abort(new Error("the ssh was ended by its tool")));
   const frames = decodeSshFrames(socket);
   let code = FAILURE;
@@ -40,12 +43,12 @@ export async function serveSsh(context: Context, socket: Socket, nonce: string):
   }
   if (closed.signal.aborted) return;
   socket.end(encodeSshFrame(SshFrame.EXIT, Buffer.of(code)));
-  // Its last words are read, or it would be told of an error before it reads ours.
+  // Its last frames are read, because otherwise it would get an error before it reads ours.
   await drain(frames);
   socket.destroy();
 }
 
-/** Undefined for one that is none of ours: it only looks whether somebody is here. */
+/** Reads the hello. Undefined for a foreign connection, which only checks whether somebody listens. */
 async function readHello(frames: Frames, nonce: string): Promise<readonly string[] | undefined> {
   const { value, done } = await frames.next();
   if (done || value[0] !== SshFrame.HELLO) return undefined;
@@ -68,15 +71,15 @@ async function runRequest(
   try {
     const call = context.with({ signal: abort.signal }).call(RUN, command, isSubsystem, output.toSender());
     call.then(
-      // It comes behind all output; a context that does not close that must not hold the tool.
+      // The answer comes after all output. A context that does not close the output must not hold the tool.
       () => output.abort(new ChannelError("the command has ended")),
-      // What failed has no output to wait for.
+      // A failed command has no output to wait for.
       () => output.close(),
     );
     const onStdin = (stdin: Sender): void => void feed(frames, stdin, request, abort.signal);
     const delivered = deliver(context, output, socket, onStdin);
     const [code] = await Promise.all([call, delivered]);
-    // A context's word.
+    // The code comes from a context unchecked.
     return Number.isInteger(code) && code >= 0 && code < 256 ? code : FAILURE;
   } finally {
     output.close();
@@ -84,7 +87,10 @@ async function runRequest(
   }
 }
 
-/** Passes on what the command prints, only as fast as the tool reads; the first message is where its stdin goes. */
+/**
+ * Passes the command's output on, no faster than the tool reads. The first message is the sender for its
+ * stdin.
+ */
 async function deliver(
   context: Context,
   output: Receiver,
@@ -95,7 +101,7 @@ async function deliver(
   for await (const message of output) {
     const value = message.decode();
     if (!hasStdin) {
-      // What the tool says is for that context, not for one that it names.
+      // The tool's input is for that context, not for another one that it names.
       if (!(value instanceof Sender) || value.contextId !== context.contextId) throw nonsense(context);
       hasStdin = true;
       onStdin(value);
@@ -108,10 +114,12 @@ async function deliver(
 }
 
 function nonsense(context: Context): ProtocolError {
-  return new ProtocolError(`Cannot run command in ${context.name}: it answered something else than output`);
+  return new ProtocolError(
+    `Cannot run command in ${context.name}: it answered with something other than output`,
+  );
 }
 
-/** Passes on what the tool writes, only as fast as the command reads. Never rejects. */
+/** Passes the tool's output on, no faster than the command reads. Never rejects. */
 async function feed(
   frames: Frames,
   stdin: Sender,
@@ -125,15 +133,15 @@ async function feed(
   };
   if (hasNoStdin) end();
   try {
-    // Read to its end in any case: a tool may insist on writing what a command does not want.
+    // Always read to its end: a tool may insist on writing input that the command does not read.
     for (let next = await frames.next(); !next.done; next = await frames.next()) {
       const [type, body] = next.value;
       if (type === SshFrame.STDIN_END) end();
       else if (isOpen) await stdin.send(body, { signal }).catch(() => (isOpen = false));
-      freeMemory(body); // it was copied when it was sent
+      freeMemory(body); // sending has copied it
     }
   } catch {
-    // The connection broke; whoever serves it notices.
+    // The connection broke. serveSsh() notices.
   }
   end();
 }
@@ -142,6 +150,6 @@ async function drain(frames: Frames): Promise<void> {
   try {
     while (!(await frames.next()).done);
   } catch {
-    // Then there is nothing more.
+    // The connection has no more frames.
   }
 }

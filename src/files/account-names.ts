@@ -1,6 +1,6 @@
 import { promises as fs } from "node:fs";
 
-/** The names of a file's owner and group on this machine; null for an id that has none. */
+/** The names of a file's owner and group on this machine. Null for an id without a name. */
 export async function accountNames(
   uid: number,
   gid: number,

@@ -7,10 +7,10 @@ import { openFileSink, type SinkOptions } from "./ends/file-sink.ts";
 import { type Offer, openFile } from "./ends/source.ts";
 import { receive, send, type Transfer } from "./transfer.ts";
 
-/** What the writing end tells the other before it begins: where to send, and what it has. */
+/** The first message of the writing end: the sender to use, and the bytes that it already has. */
 export type SinkReady = readonly [sender: Sender<unknown>, offer: Offer];
 
-/** Functions of the part `mitogen:api`, called by `getFile` and `putFile`. */
+/** Functions of the part `mitogen:api` that `getFile` and `putFile` call. */
 export const READ_FILE: FunctionRef<[path: string, sender: Sender<unknown>, offer: Offer], void> =
   apiRef("readFileTo");
 export const WRITE_FILE: FunctionRef<
@@ -18,7 +18,10 @@ export const WRITE_FILE: FunctionRef<
   Transfer
 > = apiRef("writeFileFrom");
 
-/** The other end of transfers, as it runs in a child. Both end when the near end closes its receiver or sender, or is gone. */
+/**
+ * The other end of transfers, in a child. Both functions end when the near end closes its receiver or sender,
+ * or is gone.
+ */
 export function farSideOf(router: CoreRouter): Record<string, (...args: never[]) => unknown> {
   return {
     async readFileTo(path: string, sender: Sender<unknown>, offer: Offer): Promise<void> {

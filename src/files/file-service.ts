@@ -24,7 +24,7 @@ import { type FileSinkTarget, openSink } from "./get-file.ts";
 import { Outgoing } from "./outgoing.ts";
 import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 
-/** What a requester learns of a file before its bytes. */
+/** The metadata of a file, which a requester gets before the bytes. */
 export interface ServedMetadata extends FileMetadata {
   /** Null for an id without a name on the serving machine. */
   readonly owner: string | null;
@@ -32,7 +32,7 @@ export interface ServedMetadata extends FileMetadata {
   readonly group: string | null;
 }
 
-/** What `FileService.get` has done. */
+/** The result of `FileService.get`. */
 export interface Fetched {
   /** False when fewer or more bytes came than announced. */
   readonly ok: boolean;
@@ -46,7 +46,7 @@ export interface FileServiceOptions {
   readonly stallMs?: number | undefined;
 }
 
-/** A reader that takes 512 KiB in this time, over a link it shares with others, is slow and not dead. */
+/** A reader that takes 512 KiB in this time, over a shared link, is slow but not dead. */
 const DEFAULT_STALL_MS = 300_000;
 const FILE_SERVICE_OPTIONS: OptionTable<FileServiceOptions> = {
   stallMs: {
@@ -112,7 +112,7 @@ export class FileService extends Service {
     { path, sender }: { path: string; sender: Sender<unknown> },
     message: Message,
   ): Promise<ServedMetadata> {
-    // Nobody has files sent to others in our name.
+    // A context must not have files sent to another one.
     if (sender.contextId !== message.srcId) {
       throw refused(path, `the sender is of context ${sender.contextId}, not of context ${message.srcId}`);
     }
@@ -120,7 +120,7 @@ export class FileService extends Service {
     try {
       const { uid, gid } = source.metadata;
       const metadata = { ...source.metadata, ...(await accountNames(uid, gid)) };
-      // Behind the answer, so that a requester who is refused has nothing to clear away.
+      // After the answer, so that a refused requester has nothing to clean up.
       const over = new Promise<void>((resolve) => {
         setImmediate(() => resolve(this.serve(source, sender, path)));
       });
@@ -137,11 +137,11 @@ export class FileService extends Service {
     for (const transfer of this.#transfers) transfer.end("The file service has ended");
   }
 
-  /** The file as it really is: neither `..` nor links lead out of what is registered. */
+  /** Opens a file by its real path, so that neither `..` nor links lead out of the registered files. */
   private async openFor(path: string, message: Message): Promise<OpenedFile> {
     if (hasParentAuthority(message)) return await openFile(path);
     const real = await fs.realpath(path).catch(() => undefined);
-    // Whether there is such a file is nobody's business either.
+    // The refusal must not reveal whether the file exists.
     if (real === undefined || !this.isRegistered(real)) throw refused(path, "it is not registered");
     return await openFile(real);
   }
@@ -196,7 +196,10 @@ export class FileService extends Service {
   }
 }
 
-/** Writes what comes until the sender closes, and says how much that was: one byte more than announced stands for all. */
+/**
+ * Writes the bytes until the sender closes, and returns their number. One byte more than announced stands for
+ * any excess.
+ */
 async function drain(
   receiver: Receiver<unknown>,
   target: FileSinkTarget,

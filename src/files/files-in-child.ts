@@ -5,7 +5,10 @@ import { getFile } from "./get-file.ts";
 import { PushFileService } from "./push-file-service.ts";
 import { putFile } from "./put-file.ts";
 
-/** What `import "mitogen"` has of files in a child, and what the other ends of transfers call. */
+/**
+ * The exports of `import "mitogen"` for files in a child, and the functions that the other ends of transfers
+ * call.
+ */
 export function filesInChild(router: CoreRouter): Record<string, unknown> {
   return { ...farSideOf(router), getFile, putFile, FileService, PushFileService };
 }

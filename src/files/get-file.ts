@@ -26,17 +26,20 @@ import { type Sink, StreamSink } from "./ends/sink.ts";
 import { READ_FILE } from "./far-side.ts";
 import { type OnProgress, receive, type Transfer } from "./transfer.ts";
 
-/** A path, `~` is not known; a `file:` URL; or a stream, which is ended, and destroyed when the transfer fails. */
+/**
+ * A path (`~` is not expanded), a `file:` URL, or a stream, which is ended, and destroyed if the transfer
+ * fails.
+ */
 export type FileSinkTarget = string | URL | Writable;
 
 export interface TransferOptions extends WaitOptions, SinkOptions {
-  /** Called on this side, for about every 512 KiB. What it throws ends the transfer. */
+  /** Called in this process, about every 512 KiB. An error that it throws ends the transfer. */
   readonly onProgress?: OnProgress | undefined;
 }
 
 /** Options of {@link getFile}. */
 export interface GetFileOptions extends TransferOptions {
-  /** False: a stream is not ended. */
+  /** False leaves a stream open. */
   readonly end?: boolean | undefined;
 }
 
@@ -62,9 +65,10 @@ export const TRANSFER_OPTIONS: OptionTable<TransferOptions> = {
 const GET_FILE_OPTIONS: OptionTable<GetFileOptions> = { ...TRANSFER_OPTIONS, end: flag };
 
 /**
- * Copies a file of `context` here. Under a path nothing appears until it is complete, verified and on the disk; an interrupted one is
- * gone on with by the next call. Rejects with `code`, `path` and `side` of what failed, a ChannelError when the context goes away, a
- * TimeoutError or the signal's reason: docs/files.md.
+ * Copies a file of `context` here. Nothing appears under a path until the file is complete, verified and on
+ * the disk. The next call resumes an interrupted transfer. Rejects with an error whose `code`, `path` and
+ * `side` say what failed, with a ChannelError when the context goes away, and with a TimeoutError or the
+ * signal's reason: docs/files.md.
  *
  * ```ts
  * await getFile(context, "/var/log/syslog", "./syslog.web1");
@@ -88,7 +92,7 @@ export async function getFile(
       .with({ signal, timeoutMs })
       .call(READ_FILE, remotePath, receiver.toSender(), opened.offer);
     call.then(
-      // It comes behind all the rest. What it has not sent by then will never come.
+      // The answer comes after all the bytes. Bytes that have not been sent by then never will be.
       () => receiver.abort(unfinished(context)),
       (error) => {
         receiver.abort(error);
@@ -96,7 +100,7 @@ export async function getFile(
       },
     );
     const transfer = await receive(opened, receiver, onProgress);
-    // Until here it can be given up.
+    // Until here the transfer can be given up.
     await call;
     await opened.commit();
     return transfer;
@@ -104,19 +108,19 @@ export async function getFile(
     await opened.abandon(error);
     throw error;
   } finally {
-    // Whoever still sends is told.
+    // Tells the sender to stop, if it still sends.
     receiver.close();
   }
 }
 
-/** For a context that says it is done, and is not. */
+/** The error for a context that claims to have finished too early. */
 export function unfinished(context: Context): ProtocolError {
   return new ProtocolError(
     `Cannot transfer a file of ${context.name}: it answered before all of the file was transferred`,
   );
 }
 
-/** Throws a TypeError for what is no path. */
+/** Throws a TypeError if the argument is no path. */
 export function checkRemotePath(path: string, context: Context): void {
   takeOption("transfer a file", "the context", context, CONTEXT);
   takeOption(`transfer a file of ${context.name}`, "its path", path, text);

@@ -4,14 +4,17 @@ import type { Sender, SendWindow } from "../core/sender.ts";
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 0x7fffffff;
 
-/** The chunks of one file on their way to a reader who may be hostile: one that does not read, or has gone, ends it. */
+/**
+ * The chunks of one file that are being sent. The reader may be hostile: the transfer ends if the reader does
+ * not read or is gone.
+ */
 export class Outgoing {
   readonly #sender: Sender<unknown>;
   readonly #window: SendWindow;
   readonly #timer: NodeJS.Timeout;
   #isOver = false;
 
-  /** Ends when nothing was taken for `stallMs`. */
+  /** The transfer ends when nothing was taken for `stallMs`. */
   constructor(sender: Sender<unknown>, stallMs: number) {
     const { router, contextId } = sender;
     this.#sender = sender;
@@ -20,14 +23,20 @@ export class Outgoing {
     this.#timer = setTimeout(() => this.end(stalled), Math.min(stallMs, MAX_TIMER_MS)).unref();
   }
 
-  /** Resolves when there is room for more. Rejects with a ChannelError once it is over. */
+  /**
+   * Sends a chunk. Resolves when there is room for more. Rejects with a ChannelError once the transfer is
+   * over.
+   */
   async send(chunk: Uint8Array): Promise<void> {
     const { router, contextId, handle } = this.#sender;
     await this.#window.send(Message.to(router, { dstId: contextId, handle }, { value: chunk }));
     this.#timer.refresh();
   }
 
-  /** Tells the reader that nothing more comes; what it has not made room for is not sent. Safe to call twice. */
+  /**
+   * Tells the reader that nothing more comes. Chunks for which it has not made room are not sent. Safe to
+   * call twice.
+   */
   end(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;

@@ -10,11 +10,11 @@ import { type Exposed, Service } from "../service/service.ts";
 import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
 import { fileFault } from "./ends/file-error.ts";
 
-/** What has been pushed to one context, whichever object of the service looks at it. */
+/** The files pushed to one context, shared by all objects of the service. */
 interface Pushed {
   readonly files: Map<string, Buffer>;
   readonly waiting: Map<string, Set<(bytes: Buffer) => void>>;
-  /** The hash of what each neighbour below was sent, by path. */
+  /** The hashes of the files sent to each neighbour below, by path. */
   readonly sent: WeakMap<Context, Map<string, string>>;
 }
 
@@ -132,7 +132,7 @@ export class PushFileService extends Service {
     const sent = this.state.sent.get(context) ?? new Map<string, string>();
     this.state.sent.set(context, sent);
     const sha256 = createHash("sha256").update(data).digest("hex");
-    // Noted before it has arrived: what is sent behind it arrives behind it.
+    // Recorded before it has arrived: messages sent after it arrive after it.
     const isThere = sent.get(path) === sha256;
     sent.set(path, sha256);
     try {
@@ -148,7 +148,7 @@ export class PushFileService extends Service {
 
 ofLibrary(PushFileService, "PushFileService");
 
-/** The contexts on the way to one, and itself. */
+/** The contexts on the way to a context, and that context. */
 function routeTo(context: Context): number[] {
   const route: number[] = [];
   for (let hop: Context | undefined = context; hop !== undefined; hop = hop.via) route.unshift(hop.contextId);

@@ -13,7 +13,7 @@ import { type SinkReady, WRITE_FILE } from "./far-side.ts";
 import { checkRemotePath, TRANSFER_OPTIONS, type TransferOptions, unfinished } from "./get-file.ts";
 import { send, type Transfer } from "./transfer.ts";
 
-/** A path, a `file:` URL, bytes, a stream, or whatever yields bytes or strings. */
+/** A path, a `file:` URL, bytes, a stream, or an iterable of bytes or strings. */
 export type FileSource =
   | string
   | URL
@@ -26,8 +26,9 @@ export type FileSource =
 export type PutFileOptions = TransferOptions;
 
 /**
- * Copies a file, or what a stream yields, to `context`. Under the path nothing appears until it is complete, verified and on the
- * disk; an interrupted file is gone on with by the next call, a stream is not. Rejects like `getFile`: docs/files.md.
+ * Copies a file, or the bytes of a stream, to `context`. Nothing appears under the path until the file is
+ * complete, verified and on the disk. The next call resumes an interrupted file, but not a stream. Rejects
+ * like `getFile`: docs/files.md.
  *
  * ```ts
  * await putFile(context, "/etc/motd", Buffer.from("Hello\n"), { mode: 0o644 });
@@ -61,9 +62,9 @@ export async function putFile(
     const ready = checkSinkReady((await control.get()).decode(), context);
     [sender] = ready;
     sending = send(opened, sender, ready[1], onProgress, giveUp.signal);
-    // A target that hangs takes nothing; its end, or ours, is told by the call.
+    // A hung target takes nothing. The call reports its end, or ours.
     await Promise.race([sending, failed]).catch(async (error) => {
-      // Why it does not take any more says the call.
+      // The call gives the reason why the target takes no more.
       if (error instanceof ChannelError) await call;
       throw error;
     });
@@ -75,14 +76,17 @@ export async function putFile(
     if (!isSent) sender?.close();
     opened.interrupt();
     const close = (): Promise<void> => opened.close();
-    // Its handle is not taken away while it is being read.
+    // The source is not closed while it is being read.
     const closed = sending === undefined ? close() : sending.then(close, close);
     if (isSent || sending === undefined) await closed;
     else closed.catch(() => undefined);
   }
 }
 
-/** A child says where to send to: nowhere but to itself, for nobody else is meant to get the file. */
+/**
+ * Checks the child's answer, which names the sender to use. It must lead to the child itself, because nobody
+ * else may get the file.
+ */
 function checkSinkReady(value: unknown, context: Context): SinkReady {
   const [sender, offer] = (Array.isArray(value) ? value : []) as unknown as Partial<SinkReady>;
   if (

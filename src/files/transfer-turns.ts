@@ -1,28 +1,28 @@
 import type { Message } from "../core/message.ts";
 import { Invoker, type ServiceCall } from "../service/invoker.ts";
 
-/** Files that are sent to one context at once. */
+/** How many files are sent to one context at once. */
 export const MAX_TRANSFERS_PER_CONTEXT = 8;
-/** Files that are sent at once in all: each takes a descriptor, and up to 3 MiB of what its reader has not read. */
+/** How many files are sent at once in all. Each takes a descriptor, and up to 3 MiB for unread bytes. */
 export const MAX_TRANSFERS = 128;
 
-/** The transfers that a request has begun, until the invoker knows of them. */
+/** The transfers that requests have begun, until the invoker takes them. */
 const begun: WeakMap<Message, Promise<void>> = new WeakMap();
 
-/** Says that the turn of a request ends with `over`, which never rejects. */
+/** Registers that the turn of a request ends with `over`, which never rejects. */
 export function noteTransfer(request: Message, over: Promise<void>): void {
   begun.set(request, over);
 }
 
 /**
- * Lets fetches wait for their turn before a file is opened. Contexts take turns, so one that asks for thousands does not keep the others
- * waiting; how many may wait is the pool's business.
+ * Lets fetches wait for their turn before a file is opened. Contexts take turns, so a context that asks for
+ * thousands does not delay the others. The pool limits how many may wait.
  */
 export class TransferTurns extends Invoker {
-  /** How many are under way, by context. */
+  /** How many transfers run, by context. */
   readonly #running: Map<number, number> = new Map();
   #total = 0;
-  /** What waits, by context; the one whose turn is next is first. */
+  /** The waiting fetches, by context. The context whose turn is next is first. */
   readonly #waiting: Map<number, (() => void)[]> = new Map();
 
   override async invoke(call: ServiceCall): Promise<unknown> {
@@ -69,7 +69,7 @@ export class TransferTurns extends Invoker {
     for (const [nextId, waiting] of this.#waiting) {
       if (!this.mayBegin(nextId)) continue;
       const start = waiting.shift() as () => void;
-      // Behind the others.
+      // Moved to the end.
       this.#waiting.delete(nextId);
       if (waiting.length > 0) this.#waiting.set(nextId, waiting);
       this.begin(nextId);

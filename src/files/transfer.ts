@@ -8,7 +8,7 @@ import { checkStart, type Start } from "./ends/metadata.ts";
 import type { Sink } from "./ends/sink.ts";
 import type { Offer, Source } from "./ends/source.ts";
 
-/** How far a transfer is; `totalBytes` is undefined while nobody knows. */
+/** The progress of a transfer. `totalBytes` is undefined while it is unknown. */
 export interface Progress {
   /** Bytes that have arrived, those of an earlier, interrupted transfer included. */
   readonly bytes: number;
@@ -16,19 +16,22 @@ export interface Progress {
   readonly totalBytes: number | undefined;
 }
 
-/** What a transfer has done. */
+/** The result of a transfer. */
 export interface Transfer {
   /** The length of the file. */
   readonly bytes: number;
-  /** Of all its bytes, in hex; the same at both ends. */
+  /** The hash of all its bytes, in hex. The same at both ends. */
   readonly sha256: string;
-  /** How many of them were there from an earlier attempt. */
+  /** How many bytes an earlier attempt had left. */
   readonly resumedAt: number;
 }
 
 export type OnProgress = (progress: Progress) => void;
 
-/** The sending half: the start, the bytes, their hash. `signal` gives up what a receiver that reads nothing holds back. */
+/**
+ * The sending half: sends the start, the bytes, and their hash. `signal` ends a wait for a receiver that
+ * reads nothing.
+ */
 export async function send(
   source: Source,
   sender: Sender<unknown>,
@@ -45,7 +48,7 @@ export async function send(
   onProgress?.({ bytes, totalBytes });
   for await (const chunk of source.chunks(bytes)) {
     const sent = sender.send(chunk, bounds);
-    // Meanwhile the other side begins to take it.
+    // Hashed while the chunk is in transit.
     hash.update(chunk);
     await sent;
     bytes += chunk.length;
@@ -54,7 +57,10 @@ export async function send(
   await sender.send(hash.digest("hex"), bounds);
 }
 
-/** The receiving half. What it returns has been written and verified, not committed. The sender is hostile until checked. */
+/**
+ * The receiving half. When it returns, everything has been written and verified, but not committed. The
+ * sender is hostile until checked.
+ */
 export async function receive(
   sink: Sink,
   receiver: Receiver<unknown>,
@@ -66,13 +72,13 @@ export async function receive(
   let bytes = at;
   await sink.begin(start);
   onProgress?.({ bytes, totalBytes });
-  // One chunk is written while the next is waited for and hashed.
+  // Writes one chunk while it waits for the next and hashes it.
   let writing: Promise<void> | undefined;
   try {
     for (;;) {
       const chunk = (await receiver.get()).decode();
       const isChunk = chunk instanceof Uint8Array;
-      // More than announced would fill the disk for as long as somebody likes to send.
+      // More bytes than announced could fill the disk for as long as the sender likes.
       if (isChunk && bytes + chunk.length > (totalBytes ?? Number.POSITIVE_INFINITY)) break;
       if (isChunk) hash.update(chunk);
       if (writing !== undefined) {
@@ -81,9 +87,9 @@ export async function receive(
       }
       if (!isChunk) return verified(chunk, hash.digest("hex"), bytes, start, sink);
       bytes += chunk.length;
-      // The sink may free it.
+      // The sink may free the chunk.
       writing = sink.write(chunk);
-      // What is waited for may never come, from one who is not told.
+      // A sender that is not told of the failure may never send the next chunk.
       writing.catch((error) => receiver.abort(error));
     }
   } finally {

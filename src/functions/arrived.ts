@@ -1,6 +1,6 @@
-/** How the results of calls are typed where plain data stands for them: src/wire/values/plain-form.ts. */
+/** The types of results that arrive as plain data: src/wire/values/plain-form.ts. */
 
-/** What `fs.Stats`, `fs.BigIntStats` and `fs.Dirent` have in common. */
+/** The common members of `fs.Stats`, `fs.BigIntStats` and `fs.Dirent`. */
 export interface FileLike {
   /** As in `fs.Stats`. */
   isFile(): boolean;
@@ -13,8 +13,8 @@ export interface FileLike {
 }
 
 /**
- * What arrives of a `Stats` or a `Dirent`: its data, and what its methods answered there: `isFile`, `isDirectory` and the others are
- * `true` or `false`. (`path` of old Dirents is called `parentPath`.)
+ * A `Stats` or a `Dirent` as it arrives: its data, and the results of its methods. `isFile`, `isDirectory`
+ * and the others are `true` or `false`. (`path` of old Dirents is called `parentPath`.)
  *
  * ```ts
  * const entries: FileData<Dirent>[] = await context.call(fs.promises.readdir, "/srv", { withFileTypes: true });
@@ -25,7 +25,7 @@ export type FileData<T extends FileLike> = {
   [K in keyof T as Exclude<K, "path">]: T[K] extends () => boolean ? boolean : T[K];
 };
 
-/** What arrives of a result. */
+/** A result as it arrives. */
 export type Arrived<T> = 0 extends 1 & T
   ? T
   : T extends FileLike
@@ -36,5 +36,5 @@ export type Arrived<T> = 0 extends 1 & T
 
 type Files = FileLike | readonly FileLike[] | null | undefined;
 
-/** A function that returns some, by one of its signatures at least. */
+/** A function that returns such objects, by one of its signatures at least. */
 export type FileFunction = (...args: never[]) => Files | Promise<Files>;

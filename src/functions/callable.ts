@@ -10,7 +10,7 @@ export class FunctionRef<A extends readonly unknown[] = readonly unknown[], R = 
   readonly module: string;
   /** The names from the module's exports to the function: `["Tasks", "backup"]`. */
   readonly path: readonly string[];
-  /** Only for the compiler. */
+  /** Exists only for the compiler. */
   declare readonly signature: (...args: A) => R;
 
   /** @internal */
@@ -20,5 +20,5 @@ export class FunctionRef<A extends readonly unknown[] = readonly unknown[], R = 
   }
 }
 
-/** What `Context.call` takes. */
+/** The functions that `Context.call` takes. */
 export type Callable<A extends readonly unknown[], R> = ((...args: [...A]) => R) | FunctionRef<A, R>;

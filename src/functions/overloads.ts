@@ -2,8 +2,8 @@
 export type AnyFunction = (...args: never[]) => unknown;
 
 /**
- * The signatures of a function as [arguments, result]: of more than six the last; where there are fewer, the first stands for
- * those that are missing. Type parameters become `unknown`.
+ * The signatures of a function as [arguments, result]. If there are more than six, the last six; if there are
+ * fewer, the first is repeated. Type parameters become `unknown`.
  */
 type Signatures<F> = F extends {
   (...args: infer A1): infer R1;
@@ -17,10 +17,10 @@ type Signatures<F> = F extends {
   : // biome-ignore lint/suspicious/noExplicitAny: what is called on `any` gives `any`
     any;
 
-/** What a function may be called with, by any of its signatures. */
+/** The arguments with which a function may be called, by any of its signatures. */
 export type ArgumentsOf<F extends AnyFunction> = Signatures<F>[number][0];
 
-/** What it returns for the arguments `A`: as in a direct call, by the first signature that takes them. */
+/** The result for the arguments `A`: as in a direct call, that of the first signature that takes them. */
 export type ResultOf<F extends AnyFunction, A> =
   Signatures<F> extends [infer First, ...unknown[], infer Last]
     ? [First, Last] extends [Last, First]

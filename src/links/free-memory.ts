@@ -1,18 +1,18 @@
 import { MessageChannel } from "node:worker_threads";
 import { HEADER_BYTES } from "../wire/frame.ts";
 
-/** What is smaller is copied where it could be moved, and left to V8. */
+/** Smaller memory is copied instead of moved, and left to V8. */
 export const MOVE_BYTES: number = 16 * 1024;
 
-/** What stands in front of a chunk in memory of its own: the head of its frame, and that of the value, at most. */
+/** The most bytes before a chunk in memory of its own: the head of its frame, and that of its value. */
 const MAX_HEAD_BYTES = HEADER_BYTES + 9;
 
 let closed: MessageChannel["port1"] | undefined;
 
 /**
- * Gives the memory of a chunk back at once. It is not on V8's heap, so that V8 sees no hurry in collecting it: 32 to 64 MiB of it pile
- * up. Only where nothing else is in that memory, for a message that arrived together with it, however small, may not have been read yet;
- * and nobody uses it any more.
+ * Frees the memory of a chunk at once. The memory is outside V8's heap, so V8 does not hurry to collect it,
+ * and 32 to 64 MiB pile up. Frees only memory that holds nothing else, because even a small message that
+ * arrived with the chunk may not have been read yet. Nobody may use the chunk afterwards.
  */
 export function freeMemory({ buffer, byteOffset, length }: Uint8Array): void {
   const isAlone = byteOffset <= MAX_HEAD_BYTES && byteOffset + length === buffer.byteLength;
@@ -22,9 +22,9 @@ export function freeMemory({ buffer, byteOffset, length }: Uint8Array): void {
     closed.close();
   }
   try {
-    // What is transferred to nobody is freed.
+    // Memory that is transferred to a closed port is freed.
     closed.postMessage(0, [buffer]);
   } catch {
-    // It cannot be transferred: V8 collects it some time.
+    // It cannot be transferred. V8 will collect it.
   }
 }

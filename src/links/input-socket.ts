@@ -1,11 +1,12 @@
 import { Socket, type SocketConstructorOpts } from "node:net";
 
-/** As much as a socket of Linux gives at once. */
+/** As much as a Linux socket returns at once. */
 const READ_BYTES = 256 * 1024;
 
 /**
- * A socket that reads a descriptor. Its chunks are lent: all are in the same memory, and there until the listener of "data" returns. To
- * allocate some for each read, as Node does, takes five times as long as the reading itself. https://nodejs.org/api/net.html#new-netsocketoptions
+ * A socket that reads a descriptor. Its chunks are lent: all are in the same memory, and valid until the
+ * listener of "data" returns. Node allocates memory for each read, which takes five times as long as the
+ * reading itself. https://nodejs.org/api/net.html#new-netsocketoptions
  */
 export function openInput(fd: number): Socket {
   const callback = (length: number, memory: Uint8Array): boolean => {

@@ -5,23 +5,23 @@ import { checkHeader, makeFrame } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { MOVE_BYTES } from "./free-memory.ts";
 
-/** How many large frames may be on their way over one link at once. */
+/** The most large frames in transit over one link at once. */
 const MAX_OPEN = 64;
-/** How long they may be together; a single one may be longer. */
+/** The most bytes of these frames together. A single frame may be longer. */
 const MAX_OPEN_BYTES = 64 * 1024 * 1024;
 
-/** What a part takes here beside its bytes: somebody may send very many that are very small. */
+/** The memory that a part takes besides its bytes: a sender may send very many small ones. */
 const PART_COST = 256;
 
-/** What leaves a lane: a frame, or the parts of a large one, of which others may take their turn in between. */
+/** An entry in a lane: a frame, or the parts of a large one, between which others may have their turn. */
 interface Load {
   readonly parts: (readonly Uint8Array[])[];
-  /** Length of a frame in parts; 0 for one that leaves as it is. */
+  /** The length of a frame in parts; 0 for a frame that leaves whole. */
   readonly total: number;
-  /** What of its memory is given back when it has left. */
+  /** The memory that is released when it has left. */
   readonly memory: readonly Uint8Array[];
   isOpen: boolean;
-  /** The one behind it: there may be very many, and the `shift()` of a long array moves all that are left. */
+  /** The next entry. There may be very many, and the `shift()` of a long array moves all that are left. */
   next?: Load;
 }
 
@@ -31,27 +31,34 @@ interface Lane {
 }
 
 /**
- * What waits for its turn on a link: large frames, and what a flow-controlled sender sends, by who sends it to whom. Between
- * two contexts nothing overtakes; all others may, so that nobody waits for somebody else's bulk. docs/protocol.md#bulk
+ * Frames that wait for their turn on a link: large frames, and frames of flow-controlled senders, in lanes by
+ * sending and receiving context. Frames between two contexts stay in order. All others may overtake each
+ * other, so that no context waits for another's bulk. docs/protocol.md#bulk
  */
 export class Lanes {
-  /** What waits here takes so much. */
+  /** The bytes that wait here. */
   bytes = 0;
   readonly #lanes: Map<string, Lane> = new Map();
   readonly #open: OpenFrames = new OpenFrames();
   #spent: Uint8Array[] = [];
-  /** Found no room for its large frame: no other lane opens one before it does, or a stream of smaller ones could starve it. */
+  /**
+   * The lane that found no room for its large frame. No other lane may open one before it, because a stream
+   * of smaller ones could starve it.
+   */
   #next: string | undefined;
 
-  /** Of a frame that is `bytes` long; `bulk`: it was put here. `barrier`: it must leave behind all that is here. `plain`: it may leave at once. */
+  /**
+   * Classifies a frame of `bytes` bytes. `bulk`: it was put here. `barrier`: it must leave after everything
+   * that is here. `plain`: it may leave at once.
+   */
   add(frame: Frame, bytes: number): "bulk" | "barrier" | "plain" {
     const { handle } = frame;
     const isCall = handle === Handle.CALL_FUNCTION || handle === Handle.CALL_SERVICE;
-    // Routes and modules concern what others send: they keep their place among everything.
+    // Routes and modules concern the messages of others, so they keep their place among all frames.
     if (handle <= Handle.LAST_RESERVED && !isCall) return isUrgent(handle) ? "plain" : "barrier";
     const isLarge = bytes > PART_BYTES;
     const isBulk = isLarge || isCreditHandle(frame.replyTo);
-    // Nearly every frame ends here, and needs no key.
+    // Nearly every frame returns here, and needs no key.
     if (!isBulk && (this.bytes === 0 || isCreditHandle(handle) || bytes === HEADER_BYTES)) return "plain";
     const key = `${frame.srcId}:${frame.dstId}`;
     const lane = this.#lanes.get(key);
@@ -69,7 +76,7 @@ export class Lanes {
     return "bulk";
   }
 
-  /** The next part, from one lane after the other; only while there are `bytes`. */
+  /** Takes the next part, from one lane after the other. Only while there are `bytes`. */
   take(): readonly Uint8Array[] {
     for (const [key, lane] of this.#lanes) {
       const load = lane.first as Load;
@@ -85,18 +92,21 @@ export class Lanes {
       this.bytes -= lengthOf(part) + PART_COST;
       return part;
     }
-    // Not reached: what is open may go on, and while nothing is, anything may be opened.
+    // Never reached: open frames may continue, and if none is open, any may be opened.
     throw new Error("No lane may leave");
   }
 
-  /** The memory of the frames whose last part was taken since this was asked. Nobody needs it once those parts have left. */
+  /**
+   * Returns the memory of the frames whose last part was taken since the previous call. It is free once those
+   * parts have left.
+   */
   takeSpent(): readonly Uint8Array[] {
     const spent = this.#spent;
     this.#spent = [];
     return spent;
   }
 
-  /** For a link that has ended: what was on its way is not finished. */
+  /** For a link that has ended: frames in transit are not finished. */
   clear(): void {
     this.bytes = 0;
     this.#lanes.clear();
@@ -111,15 +121,15 @@ export class Lanes {
   }
 }
 
-/** A large frame of which some parts have come. */
+/** A large frame that has arrived in part. */
 interface Unfinished {
   readonly header: Buffer;
   readonly body: Buffer;
-  /** Of header and body together. */
+  /** The bytes of header and body that have arrived. */
   bytes: number;
 }
 
-/** Makes frames of their parts again. */
+/** Assembles frames from their parts. */
 export class Assembler {
   readonly #maxMessageBytes: number;
   readonly #open: OpenFrames = new OpenFrames();
@@ -129,14 +139,18 @@ export class Assembler {
     this.#maxMessageBytes = maxMessageBytes;
   }
 
-  /** The frame, with its last part. Throws a ProtocolError for parts that do not add up. */
+  /**
+   * Takes a part. Returns the frame with its last part. Throws a ProtocolError for parts that do not fit
+   * together.
+   */
   add({ srcId, dstId, handle: total, body: [part] }: Frame): Frame | undefined {
     const key = `${srcId}:${dstId}`;
     const length = total - HEADER_BYTES;
     let whole = this.#unfinished.get(key);
     if (whole === undefined) {
-      // Room is made for a frame when its first part comes. A hostile neighbour could begin many and finish none: what it
-      // can make us keep is what an honest one has on its way at once, or a single frame.
+      // Memory for a frame is allocated when its first part comes. A hostile neighbour could begin many
+      // frames and finish none. It can make this process keep no more than an honest one has in transit at
+      // once, or a single frame.
       if (length < 0 || length > this.#maxMessageBytes || !this.#open.begin(total))
         throw new ProtocolError(`Cannot receive message: ${total} bytes in parts are too many`);
       whole = { header: Buffer.alloc(HEADER_BYTES), body: Buffer.allocUnsafeSlow(length), bytes: 0 };
@@ -159,12 +173,15 @@ export class Assembler {
   }
 }
 
-/** The large frames of which some parts have crossed a link and some have not: both of its ends count them alike. */
+/**
+ * The large frames of which some parts have crossed a link and some have not. Both ends of the link count
+ * them in the same way.
+ */
 class OpenFrames {
   #count = 0;
   #bytes = 0;
 
-  /** False if there is no room for one more; then nothing has changed. The first always has room. */
+  /** Returns false, without any change, if there is no room for another frame. The first always has room. */
   begin(total: number): boolean {
     if (this.#count > 0 && (this.#count === MAX_OPEN || this.#bytes + total > MAX_OPEN_BYTES)) return false;
     this.#count += 1;
@@ -178,7 +195,7 @@ class OpenFrames {
   }
 }
 
-/** What concerns no order: it may overtake anything. */
+/** Messages whose order does not matter: they may overtake any other. */
 function isUrgent(handle: number): boolean {
   return handle === Handle.PING || handle === Handle.SHUTDOWN || handle === Handle.FORWARD_LOG;
 }
@@ -189,7 +206,7 @@ function lengthOf(pieces: readonly Uint8Array[]): number {
   return total;
 }
 
-/** The encoded frame in frames of their own, for this link only; `handle` is the length of it all. */
+/** Splits an encoded frame into frames for this link only. Their `handle` is the total length. */
 function inParts({ srcId, dstId }: Frame, pieces: readonly Uint8Array[], total: number): Uint8Array[][] {
   const parts: Uint8Array[][] = [];
   for (const piece of pieces) {

@@ -1,43 +1,52 @@
 import type { Frame } from "../wire/frame.ts";
 import type { PassBytes } from "../wire/frame-decoder.ts";
 
-/** Called by a link; set once, by the router that owns it, before anything can arrive. */
+/** A link calls these. The router that owns the link sets them once, before anything can arrive. */
 export interface LinkEvents {
   /** A frame arrived. Runs on the event loop; must not throw. */
   onFrame(frame: Frame): void;
-  /** Asked first, about a frame as it came: true if it was passed on like that. */
+  /** Called first, with the bytes of a frame. Returns true if it has passed them on unchanged. */
   readonly onBytes?: PassBytes | undefined;
-  /** Nothing will arrive or leave any more. Called exactly once, `reason` says why in a sentence. */
+  /** Nothing will arrive or leave any more. Called exactly once; `reason` is a sentence. */
   onClosed(reason: string): void;
-  /** `send` would answer true. Called after it has answered false, maybe more often. */
+  /** `send` would return true again. Called after it has returned false, perhaps more often. */
   onDrained?(): void;
 }
 
-/** A pipe of frames to one neighbouring context. Frames arrive in the order they were sent, or not at all. */
+/**
+ * A connection that carries frames to one neighbour. Frames arrive in the order in which they were sent, or
+ * not at all.
+ */
 export interface Link {
-  /** For logs: `ssh.web1`, `parent`. */
+  /** The name in logs: `ssh.web1`, `parent`. */
   readonly name: string;
 
-  /** Bytes accepted and not yet taken by the other side, or by the operating system. Absent where nothing queues. */
+  /**
+   * Bytes accepted and not yet taken by the other side, or by the operating system. Absent if the link has no
+   * queue.
+   */
   readonly queuedBytes?: number;
 
   /** Starts delivery. Frames that came earlier are delivered first. */
   open(events: LinkEvents): void;
 
   /**
-   * Queues a frame; always accepts. False asks the sender to wait for less to be queued. After close or
-   * abort the frame is dropped: who waits for an answer has been told by `onClosed`.
+   * Queues a frame. Always accepts it. False asks the sender to wait until less is queued. After close or
+   * abort the frame is dropped: `onClosed` has told the callers that wait for answers.
    */
   send(frame: Frame): boolean;
 
-  /** Queues a copy of an encoded frame. False, and nothing has happened, where it has to be sent as a frame. */
+  /** Queues a copy of an encoded frame. Returns false, without any effect, if it must be sent as a frame. */
   sendBytes?(bytes: Buffer, start: number, end: number): boolean;
 
-  /** Takes nothing from the other side until `resume`: what is sent to it waits there. Absent where that cannot be done. */
+  /** Stops reading from the other side until `resume`. Absent if the link cannot do that. */
   pause?(): void;
   resume?(): void;
 
-  /** Resolves when `send` would answer true, and when the link has ended. Absent where nothing queues, or nobody asks. */
+  /**
+   * Resolves when `send` would return true, and when the link has ended. Absent if the link has no queue, or
+   * if nobody needs it.
+   */
   drained?(): Promise<void>;
 
   /** Writes what is queued, then ends the sending side. Safe to call twice. */

@@ -1,15 +1,15 @@
 import { type Frame, writeFrame } from "../wire/frame.ts";
 import { BATCH_BYTES, batchOf, Word } from "./thread-state.ts";
 
-/** How long one look at the lock may sleep; it is held for a copy of some KiB. */
+/** How long one wait for the lock may last. The lock is held while some KiB are copied. */
 const LOCK_MS = 1;
 
 /**
- * Frames that the main thread makes in one turn, so that they leave in one write. They lie in shared memory: if a function hangs in that
- * turn, the broker thread takes what was made before.
+ * The frames that the main thread makes in one turn, so that they leave in one write. They are in shared
+ * memory: if a function hangs in that turn, the broker thread takes the frames made before.
  *
- * The main thread adds without a lock, and only raises MADE. Who takes holds the lock. The broker takes only while POSTED is 0, for what
- * was posted goes first.
+ * The main thread adds frames without a lock, and only raises MADE. The thread that takes frames holds the
+ * lock. The broker takes them only while POSTED is 0, because posted frames go first.
  */
 export class SharedBatch {
   readonly #words: Int32Array;
@@ -21,7 +21,7 @@ export class SharedBatch {
     this.#memory = batchOf(words);
   }
 
-  /** Main thread. False, and nothing has happened, if there is no room for so many bytes. */
+  /** Main thread: adds a frame. Returns false, without any effect, if there is no room for so many bytes. */
   add(frame: Frame, bytes: number): boolean {
     if (this.#made + bytes > BATCH_BYTES) return false;
     this.#made = writeFrame(this.#memory, this.#made, frame, bytes);
@@ -29,7 +29,9 @@ export class SharedBatch {
     return true;
   }
 
-  /** Main thread: what nobody has taken; it is there until the next is added. */
+  /**
+   * Main thread: takes the frames that nobody has taken. The memory is valid until the next frame is added.
+   */
   take(): Buffer {
     const words = this.#words;
     while (Atomics.compareExchange(words, Word.LOCK, 0, 1) !== 0) Atomics.wait(words, Word.LOCK, 1, LOCK_MS);
@@ -41,7 +43,10 @@ export class SharedBatch {
     return bytes;
   }
 
-  /** Broker thread: a copy of what the main thread has made and may not come to write; undefined if this is not the moment. */
+  /**
+   * Broker thread: copies the frames that the main thread has made and may not get to write. Undefined if
+   * this is not the moment.
+   */
   rescue(): Uint8Array | undefined {
     const words = this.#words;
     if (Atomics.compareExchange(words, Word.LOCK, 0, 1) !== 0) return undefined;
@@ -54,7 +59,7 @@ export class SharedBatch {
     return bytes;
   }
 
-  /** Broker thread: whether there is something that nobody has taken. */
+  /** Broker thread: whether there are frames that nobody has taken. */
   get isLeft(): boolean {
     return Atomics.load(this.#words, Word.MADE) > Atomics.load(this.#words, Word.TAKEN);
   }

@@ -12,16 +12,22 @@ import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
 import { writeNow } from "./write-now.ts";
 
-/** Above this much queued, `send` answers false. */
+/** If more bytes than this are queued, `send` returns false. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** With so much bulk queued it is written at once. */
+/** This much queued bulk is written at once. */
 const FLUSH_BYTES = 64 * 1024;
-/** Frames up to here are written to the same memory, one behind the other. */
+/** Frames up to this size are written to the same memory, one after the other. */
 const SMALL_BYTES = 4 * 1024;
-/** Of that memory, which each link has. More would save little: with so many bytes a write costs each frame next to nothing. */
+/**
+ * The size of that memory, which each link has. More would save little, because a write of this size costs
+ * each frame next to nothing.
+ */
 const BATCH_BYTES = 16 * 1024;
 
-/** So much bulk is handed to the operating system at once; what may overtake it waits no longer than for that. */
+/**
+ * This much bulk is given to the operating system at once. Frames that may overtake bulk wait no longer than
+ * for that.
+ */
 const BULK_WATER_BYTES = 128 * 1024;
 
 /** How long a peer that no longer reads may go on writing. */
@@ -32,24 +38,28 @@ const log = getLogger("mitogen.link");
 /** A link over a pair of byte streams, which it owns: closing the link destroys them. */
 export class StreamLink implements Link {
   readonly name: string;
-  /** So many bytes went past the stream, which does not count them. */
+  /** Bytes that bypassed the stream, which does not count them. */
   protected directBytes = 0;
   readonly #readable: Readable;
   readonly #writable: Writable;
-  /** Nobody has the bytes that `#writable` has taken. Another kind of stream may pass them on. */
+  /**
+   * Whether nobody else has the bytes that `#writable` has taken. Another kind of stream may pass them on.
+   */
   readonly #isLastOwner: boolean;
-  /** Chunks are. */
+  /** Whether the chunks are lent: see openInput. */
   readonly #isLent: boolean;
   readonly #decoder: FrameDecoder;
   readonly #lanes: Lanes = new Lanes();
   readonly #assembler: Assembler;
   #events: LinkEvents | undefined;
-  /** What leaves with the next flush: pieces, and behind them what was written to the batch since the last of them. */
+  /**
+   * The bytes of the next flush: pieces, and after them the bytes written to the batch since the last piece.
+   */
   #queue: Uint8Array[] = [];
   #batch: Buffer | undefined;
   #batchStart = 0;
   #batchEnd = 0;
-  /** Bytes of both. */
+  /** The bytes of queue and batch together. */
   #queuedBytes = 0;
   #isFlushScheduled = false;
   #isClosing = false;
@@ -65,17 +75,18 @@ export class StreamLink implements Link {
     this.#assembler = new Assembler(maxMessageBytes);
   }
 
-  /** A later call takes delivery over. */
+  /** A later call replaces the events. */
   open(events: LinkEvents): void {
     const isFirst = this.#events === undefined;
     this.#events = events;
     if (!isFirst) return;
     const ended = () => this.endLink(`${this.name}: connection closed`);
-    // EPIPE, ECONNRESET and EIO are how a peer's end looks from the writing side: the same as its EOF.
+    // EPIPE, ECONNRESET and EIO are how the writing side sees the end of a peer. They mean the same as its
+    // EOF.
     const failed = (error: Error) => this.endLink(`${this.name}: connection lost: ${error.message}`);
     this.#readable.on("data", (chunk: Buffer) => {
       const isDone = this.receive(chunk);
-      // What another kind of stream yields may be somebody's.
+      // Other kinds of streams may still use their chunks.
       if (isDone && this.#readable instanceof Socket && !this.#isLent) freeMemory(chunk);
     });
     this.#readable.on("end", ended).on("close", ended).on("error", failed);
@@ -84,13 +95,17 @@ export class StreamLink implements Link {
       if (this.queuedBytes < HIGH_WATER_BYTES) this.#events?.onDrained?.();
     });
     this.#writable.on("error", (error) => {
-      // What the peer said before it went is still to be read; its EOF ends the link, which must not wait for it for ever.
+      // The last output of the peer is still to be read. Its EOF ends the link, but the link must not wait
+      // for it for ever.
       if (this.#readable.destroyed) failed(error);
       else setTimeout(failed, UNREAD_GRACE_MS, error).unref();
     });
   }
 
-  /** Feeds bytes; those read before the link existed, too. True: all of them were copied, nobody needs the chunk any more. */
+  /**
+   * Takes bytes, including those read before the link existed. Returns true if all were copied, so that
+   * nobody needs the chunk any more.
+   */
   receive(chunk: Buffer): boolean {
     let isDone = true;
     if (this.#isClosed) return isDone;
@@ -106,7 +121,8 @@ export class StreamLink implements Link {
         this.#events?.onBytes,
       );
     } catch (error) {
-      // The one place where a decode error of this link ends: it cannot find its place in the bytes again.
+      // The only place that handles a decode error of this link. The decoder cannot find the next frame after
+      // it.
       const message = error instanceof ProtocolError ? error.message : stackOf(error);
       log.error(`${this.name}: ${message}`);
       this.abort(`${this.name}: protocol error: ${message}`);
@@ -120,7 +136,7 @@ export class StreamLink implements Link {
     const place = this.#lanes.add(frame, bytes);
     if (place === "bulk") {
       this.pumpBulk(BULK_WATER_BYTES);
-      // The other side begins to read while this one does what it has to do next.
+      // The other side can then read while this one continues.
       if (this.#queuedBytes >= FLUSH_BYTES) this.flush();
     } else {
       if (place === "barrier") this.pumpBulk(Number.POSITIVE_INFINITY);
@@ -133,7 +149,10 @@ export class StreamLink implements Link {
     return this.queuedBytes < HIGH_WATER_BYTES;
   }
 
-  /** False also while anything waits in a lane, which it might overtake, and for what belongs into one. */
+  /**
+   * Also returns false while anything waits in a lane, which the frame might overtake, and for a frame that
+   * belongs in a lane.
+   */
   sendBytes(bytes: Buffer, start: number, end: number): boolean {
     const isPlain = this.#lanes.bytes === 0 && !isCreditHandle(readUint32(bytes, start + 18));
     if (!isPlain || end - start > SMALL_BYTES || this.queuedBytes >= HIGH_WATER_BYTES) return false;
@@ -160,9 +179,12 @@ export class StreamLink implements Link {
     this.scheduleFlush();
   }
 
-  /** Room in the batch for so many bytes, which leave with the next flush: nothing is allocated for small frames. */
+  /**
+   * Makes room for so many bytes in the batch, which leave with the next flush. Nothing is allocated for
+   * small frames.
+   */
   private roomFor(bytes: number): number {
-    // What is ready goes: the other side begins while more is made here.
+    // The ready bytes leave, so that the other side can begin while more is made here.
     if (this.#batchEnd + bytes > BATCH_BYTES) this.flush();
     this.#batch ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
     this.#queuedBytes += bytes;
@@ -177,7 +199,7 @@ export class StreamLink implements Link {
     process.nextTick(() => this.flush());
   }
 
-  /** What is in the batch takes its place behind what is queued. */
+  /** Moves the bytes of the batch to the end of the queue. */
   private endBatch(): void {
     const [start, end] = [this.#batchStart, this.#batchEnd];
     if (end > start) this.#queue.push((this.#batch as Buffer).subarray(start, end));
@@ -189,7 +211,7 @@ export class StreamLink implements Link {
     this.#batchStart = this.#batchEnd = 0;
   }
 
-  /** Moves bulk on, until so much waits for the operating system. */
+  /** Queues bulk until this many bytes wait for the operating system. */
   private pumpBulk(waterBytes: number): void {
     while (this.#lanes.bytes > 0 && this.#queuedBytes + this.#writable.writableLength < waterBytes) {
       this.enqueuePieces(this.#lanes.take());
@@ -217,7 +239,7 @@ export class StreamLink implements Link {
     this.endLink(reason);
   }
 
-  /** Hands what is queued to the operating system, or to the stream's own queue, now. */
+  /** Writes the queued bytes now, to the operating system or to the stream's own queue. */
   flush(): void {
     this.#isFlushScheduled = false;
     if (this.#isClosed || this.#queuedBytes === 0) return;
@@ -231,7 +253,7 @@ export class StreamLink implements Link {
       const taken = writeNow(this.#writable, last);
       this.directBytes += taken;
       if (taken === last.length) {
-        // The memory is free again.
+        // The batch's memory can be used again.
         this.#batchStart = this.#batchEnd = 0;
         return;
       }
@@ -249,7 +271,7 @@ export class StreamLink implements Link {
     this.#writable.uncork();
   }
 
-  /** The operating system has taken what did not go at once. */
+  /** Called when the operating system has taken the bytes that did not leave at once. */
   protected noteWritten(): void {}
 
   private endLink(reason: string): void {

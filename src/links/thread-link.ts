@@ -6,12 +6,12 @@ import type { Link, LinkEvents } from "./link.ts";
 import { SharedBatch } from "./shared-batch.ts";
 import { Word } from "./thread-state.ts";
 
-/** So much may be unread, in the unit of {@link costOf}, before `send` answers false. */
+/** How much may be unread, in the unit of {@link costOf}, before `send` returns false. */
 export const HIGH_WATER = 1024;
 
 /** Memory for small frames that are posted together. */
 const BATCH_BYTES = 64 * 1024;
-/** How long what the main thread has made may lie there, if it hangs. */
+/** How long the main thread's frames may wait there if it hangs. */
 const LOOK_MS = 5;
 
 /**
@@ -23,7 +23,7 @@ export class ThreadLink implements Link {
   readonly #words: Int32Array;
   readonly #decoder: FrameDecoder = new FrameDecoder(0xffffffff);
   readonly answers: SharedBatch;
-  /** Called, until it is taken, for what the main thread has made and had no time to send. */
+  /** Called repeatedly while the main thread has made frames and had no time to send them. */
   onLeft!: () => void;
   #events: LinkEvents | undefined;
   /** Small frames for the next post. */
@@ -72,7 +72,7 @@ export class ThreadLink implements Link {
     return true;
   }
 
-  /** Room for so many bytes, which are posted at the end of this turn. */
+  /** Makes room for so many bytes, which are posted at the end of this turn. */
   private roomFor(bytes: number): number {
     if (this.#batchEnd + bytes > BATCH_BYTES) this.postBatch();
     this.scheduleWake();
@@ -89,7 +89,9 @@ export class ThreadLink implements Link {
     return Atomics.load(this.#words, Word.UNREAD) * 1024;
   }
 
-  /** The other thread has posted something: that less is unread, that it wants to be watched, or anything else. */
+  /**
+   * Call this when the other thread has posted anything: that less is unread, or that it wants to be watched.
+   */
   noteRead(): void {
     if (Atomics.load(this.#words, Word.WATCH) !== 0)
       this.#watch ??= setInterval(() => this.lookAfter(), LOOK_MS).unref();
@@ -121,7 +123,8 @@ export class ThreadLink implements Link {
 
   private lookAfter(): void {
     const words = this.#words;
-    // The main thread looks whether it is watched when it has added something, so one of the two sees it.
+    // The main thread checks this flag after it has added a frame, so one of the two threads notices the
+    // frame.
     Atomics.store(words, Word.WATCH, 0);
     if (!this.answers.isLeft) {
       clearInterval(this.#watch);
@@ -133,7 +136,7 @@ export class ThreadLink implements Link {
   }
 }
 
-/** What a frame with such a body counts for while it is unread, in KiB: one of the smallest takes nearly as much. */
+/** The cost of an unread frame with such a body, in KiB. The smallest frame takes nearly as much. */
 export function costOf(bodyBytes: number): number {
   return 1 + (bodyBytes >> 10);
 }
@@ -145,8 +148,8 @@ export function ownPieces(frame: Frame): Uint8Array[] {
 }
 
 /**
- * Posts pieces to another thread, in order. What is large moves there: a copy would double it, and what is copied from stays until
- * V8 collects it, which it does late.
+ * Posts pieces to another thread, in order. Large pieces are moved: a copy would double the memory, and V8
+ * collects the original late.
  */
 export function hand(
   pieces: readonly Uint8Array[],
@@ -161,7 +164,7 @@ export function hand(
     post(bytes, bytes.length < MOVE_BYTES ? [] : [bytes.buffer as ArrayBuffer]);
   };
   for (const piece of pieces) {
-    // A view would take its neighbours with it.
+    // Moving a view would also move the memory around it.
     if (piece.length < MOVE_BYTES || piece.length < piece.buffer.byteLength) small.push(piece);
     else {
       flush();
@@ -171,12 +174,12 @@ export function hand(
   flush();
 }
 
-/** A view the other side can read without copying. */
+/** A view that can be read as a Buffer without copying. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The pieces in a buffer of their own: posting a view of a pool would copy the whole pool. */
+/** Copies the pieces into a buffer of their own. Posting a view of a pool would copy the whole pool. */
 export function ownBytes(pieces: readonly Uint8Array[]): Uint8Array {
   let total = 0;
   for (const piece of pieces) total += piece.length;

@@ -29,7 +29,7 @@ export class TracedLink extends StreamLink {
     return !log.isEnabled("io") && super.sendBytes(bytes, start, end);
   }
 
-  /** Bodies are never shown, they may hold secrets. */
+  /** Bodies are never logged, because they may hold secrets. */
   private trace(verb: string, frame: Frame): void {
     log.io(
       `${this.name}: ${verb} ${frameLength(frame)} bytes ${frame.srcId}:${frame.replyTo} -> ${frame.dstId}:${frame.handle} auth ${frame.authId}`,

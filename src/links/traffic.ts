@@ -1,4 +1,4 @@
-/** What went over one link, or several. */
+/** The traffic of one link, or of several. */
 export interface Traffic {
   readonly bytesSent: number;
   readonly bytesReceived: number;

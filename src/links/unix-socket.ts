@@ -21,21 +21,24 @@ import { reaper } from "../process/reaper.ts";
 import { checkDescriptors, nameLimit } from "../process/system-limits.ts";
 import { attempt } from "../wire/values/thrown.ts";
 
-/** What a socket's path may have, in bytes: sockaddr_un, with the final NUL. */
+/** The longest path of a socket in bytes: that of sockaddr_un, without the final NUL. */
 const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 /** So many may connect at once while the program is busy. The system refuses the next one with EAGAIN, and a context does not ask again. */
 const BACKLOG = 256;
 /** `mkdtemp` adds six characters. */
 const PRIVATE_PREFIX = ".mitogen_";
-/** How often a path that others fight for is tried. */
+/** How often to try a path that other programs also want. */
 const MAX_TRIES = 5;
 const PROBE_TIMEOUT_MS = 5000;
-/** Prints what connecting to the path gave: `live`, or an error's code. */
+/** Prints the result of connecting to the path: `live`, or an error's code. */
 const PROBE = `const socket = require("net").connect(process.argv[1]);
 const tell = (what) => { console.log(what); process.exit(); };
 socket.on("connect", () => tell("live")).on("error", ({ code }) => tell(code));`;
 
-/** An error of the file system or the network, in our words; Node's is the `cause`, and its `errno` and `syscall` are kept. */
+/**
+ * Makes an error of the file system or the network with our message. Node's error is its `cause`, and its
+ * `errno` and `syscall` are kept.
+ */
 export function socketError(message: string, cause?: unknown): StreamError {
   const { errno, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
   return Object.assign(new StreamError(message, { cause }), { errno, syscall });
@@ -47,14 +50,15 @@ export function temporarySocketPath(): string {
 }
 
 /**
- * Makes `server` listen at `path`, for this user only. Nobody ever sees the socket without its mode, or before it answers: it is made in a folder of our
- * own and then linked to its place, which fails if something is there. Throws a StreamError; a dead socket is replaced, a
- * live one or another file never is. Returns what takes it away again.
+ * Makes `server` listen at `path`, for this user only. The socket is made in a private folder and then linked
+ * to its place, which fails if something is there. So nobody sees the socket before it has its mode and
+ * answers. A dead socket is replaced, a live one or another file never is. Throws a StreamError. Returns a
+ * function that removes the socket.
  */
 export function listenAt(server: Server, path: string): () => void {
   checkPath(path, "listen at");
   try {
-    // The socket's own, and one to take the folder away by.
+    // One for the socket, and one to remove the folder.
     checkDescriptors(2);
   } catch (error) {
     throw socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
@@ -77,8 +81,8 @@ export function listenAt(server: Server, path: string): () => void {
 }
 
 /**
- * Makes `server` listen in a new folder that nobody but this user can enter, until that is removed; if the program is killed the reaper does so.
- * Throws a StreamError.
+ * Makes `server` listen in a new folder that only this user can enter, until it is removed. If the program is
+ * killed, the reaper removes the folder. Throws a StreamError.
  */
 export function listenPrivately(server: Server): { path: string; remove(): void } {
   const own = process.env.XDG_RUNTIME_DIR || tmpdir();
@@ -102,25 +106,29 @@ export function listenPrivately(server: Server): { path: string; remove(): void 
 }
 
 function makeSocket(server: Server, made: string, path: string): void {
-  // `exclusive`: in a worker of a cluster, too, it is this process that listens; so it is done when this returns.
+  // `exclusive`: even in a worker of a cluster, this process itself listens, so it listens when this call
+  // returns.
   server.listen({ path: made, backlog: BACKLOG, exclusive: true });
   if (!server.listening) checkDescriptors(1);
   if (!server.listening) throw socketError(`Cannot listen at ${path}: the socket could not be made`);
   chmodSync(made, 0o600);
 }
 
-/** By its names: to list it takes a descriptor, and there may be none. Never throws, for that would hide why it is removed. */
+/**
+ * Removes the files by name, because listing the folder takes a descriptor, and there may be none. Never
+ * throws, because that would hide why the folder is removed.
+ */
 function removeFolder(folder: string, socket: string): void {
   for (const remove of [() => unlinkSync(socket), () => rmdirSync(folder)]) {
     try {
       remove();
     } catch {
-      // There is none, or it is somebody else's business by now.
+      // It is gone, or belongs to somebody else by now.
     }
   }
 }
 
-/** Refuses a socket that another user may have put there. Throws a StreamError. */
+/** Throws a StreamError if another user may have made the socket. */
 export function checkSocket(path: string): void {
   checkPath(path, "connect to");
   let found: Stats;
@@ -131,7 +139,7 @@ export function checkSocket(path: string): void {
   } catch (error) {
     throw socketError(`Cannot connect to ${path}: ${textOf(error)}`, error);
   }
-  // The system would say that nobody listens there.
+  // Checked here, because the system would report that nobody listens there.
   if (!isSocket) throw socketError(`Cannot connect to ${path}: it is not a socket`);
   if (isForeign(found.uid)) {
     throw socketError(
@@ -140,7 +148,7 @@ export function checkSocket(path: string): void {
   }
 }
 
-/** Whether somebody else than root may act in its owner's name. */
+/** Whether the owner is neither this user nor root. */
 function isForeign(uid: number): boolean {
   const own = process.getuid?.();
   return own !== undefined && uid !== own && uid !== 0;
@@ -219,7 +227,8 @@ function place(made: string, path: string): void {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EEXIST" && turn < MAX_TRIES) removeDead(path);
       else if (code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP") {
-        // A file system without links between sockets (macOS): nobody should be there, but it cannot be made sure.
+        // The file system has no links between sockets (macOS). Another program may have made one meanwhile;
+        // this cannot be excluded.
         removeDead(path);
         renameSync(made, path);
         return;
@@ -228,7 +237,7 @@ function place(made: string, path: string): void {
   }
 }
 
-/** Takes away a socket that nobody listens at; throws for anything else that is there. */
+/** Removes a socket at which nobody listens. Throws if anything else is there. */
 function removeDead(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
@@ -249,7 +258,7 @@ function removeDead(path: string): void {
   }
 }
 
-/** What becomes of a connection: asked by another process, for `listen` does not wait. */
+/** Finds out what a connection to the path does. Another process asks, because `listen` is synchronous. */
 function probe(path: string): string {
   const env = { ...process.env, NODE_OPTIONS: "" };
   const { stdout, error } = spawnSync(OWN_NODE[0] ?? "node", ["-e", PROBE, path], {
@@ -268,12 +277,12 @@ function exists(path: string): Error {
   });
 }
 
-/** Never throws; what has taken its place meanwhile stays. */
+/** Removes the socket, unless something else has taken its place. Never throws. */
 function removeIfSame(path: string, own: Stats): void {
   try {
     const found = lstatSync(path);
     if (found.ino === own.ino && found.dev === own.dev) unlinkSync(path);
   } catch {
-    // It is gone already, or the folder is no longer ours to write to.
+    // It is gone already, or this user may no longer write to the folder.
   }
 }

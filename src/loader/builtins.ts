@@ -1,11 +1,11 @@
 import { builtinModules } from "node:module";
 
-/** The specifier by which remote code imports this library; every context has it. */
+/** The specifier by which remote code imports this library. Every context has it. */
 export const MITOGEN = "mitogen";
 
 /**
- * Parts of this library that travel when they are first needed, under these ids: what only contexts with children need, in their broker
- * threads; how modules are evaluated; and what `import "mitogen"` gives. docs/architecture.md#parts-that-travel-later
+ * The ids of the library parts: the broker thread's code for contexts with children, the code that evaluates
+ * modules, and the exports of `import "mitogen"`. docs/architecture.md#parts-that-travel-later
  */
 export const PARENT_ROLE = "mitogen:parent-role";
 export const EVALUATOR = "mitogen:evaluator";
@@ -14,16 +14,17 @@ export const SHORT_WAY = "mitogen:short-way";
 
 const names: ReadonlySet<string> = new Set(builtinModules);
 
-/** Whether this Node provides the module, or the specifier can only mean one of Node's. */
+/** Whether this Node has the module, or the specifier can only mean a module of Node. */
 export function isBuiltin(specifier: string): boolean {
   return specifier.startsWith("node:") || names.has(specifier);
 }
 
-/** What `require` gives for a builtin. Throws an error that names this Node when it has no such module. */
+/** The exports of a builtin. Throws an error that names this Node if it has no such module. */
 export function builtinExports(id: string): Record<string, unknown> {
   const name = id.startsWith("node:") ? id.slice(5) : id;
   try {
-    // Old Nodes know no `node:` in require; modules that have no other name (node:test) are asked for as they are.
+    // Old Nodes do not know `node:` in require. Modules without another name (node:test) are required as they
+    // are.
     return require(names.has(name) ? name : id) as Record<string, unknown>;
   } catch (error) {
     throw Object.assign(

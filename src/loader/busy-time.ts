@@ -1,4 +1,4 @@
-/** Adds up the time in which at least one of several tasks was under way. */
+/** Adds up the time during which at least one of several tasks runs. */
 export class BusyTime {
   #totalMs = 0;
   #since = 0;
@@ -8,7 +8,7 @@ export class BusyTime {
     return this.#totalMs + (this.#count > 0 ? nowMs() - this.#since : 0);
   }
 
-  /** Counts until the task is settled, and hands it on. */
+  /** Counts the time until the task settles. Returns the task's result. */
   async during<T>(task: Promise<T>): Promise<T> {
     if (this.#count++ === 0) this.#since = nowMs();
     try {
@@ -19,7 +19,7 @@ export class BusyTime {
   }
 }
 
-/** `performance` has to be loaded. */
+/** Not `performance`, because Node loads that late. */
 function nowMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1e3 + nanoseconds / 1e6;

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 
-/** Whether there is a file at this path, links followed. */
+/** Whether the path leads to a file. Follows links. */
 export function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();

@@ -13,7 +13,7 @@ export type ModuleErrorCode =
   | "ERR_IMPORT_ATTRIBUTE_MISSING"
   | "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE";
 
-/** A module cannot be sent to another context; nothing of it was sent. */
+/** Thrown if a module cannot be sent to another context. Nothing of the module's graph was sent. */
 export class ModuleError extends MitogenError {
   static {
     // A literal: the minifier renames classes.
@@ -25,7 +25,10 @@ export class ModuleError extends MitogenError {
   }
   /** Why it cannot be sent. */
   override readonly code: ModuleErrorCode;
-  /** The modules that lead to it, by their imports: from the one that was to be sent to the one that cannot be. */
+  /**
+   * The modules that lead to the failed one by their imports: from the module that was to be sent to the one
+   * that cannot be.
+   */
   declare readonly chain?: readonly string[];
 
   /** @internal */

@@ -3,21 +3,25 @@ import type { FrameRouter, Peer } from "../routing/frame-router.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 
-/** What an entry takes beside id (in UTF-8) and bytes, at most; its share of the frame included. */
+/**
+ * The most bytes that an entry takes besides its id (in UTF-8) and its module. Includes its share of the
+ * frame.
+ */
 export const ENTRY_BYTES = 64;
 
-/** A module on its way: its id, the hash of its packed bytes, and the bytes unless the next hop has them already. */
+/** A module in a frame: its id, the hash of its packed bytes, and the bytes unless the next hop has them. */
 export type ModuleEntry = readonly [id: string, hash: string, packed: Uint8Array | null];
 
 /**
- * Sends modules one hop closer to the context they are for. Every hop keeps what passes and tells the next only what it lacks, so a
- * module crosses each link once. Used by the master and by every context with children. docs/protocol.md#load_module
+ * Sends modules one hop closer to the context they are for. Every hop keeps the modules that pass, and sends
+ * its next hop only those that it lacks. So a module crosses each link once. Used by the master and by every
+ * context with children. docs/protocol.md#load_module
  */
 export class ModuleForwarder {
   readonly #router: FrameRouter;
-  /** The packed bytes of a module that is here. */
+  /** Finds the packed bytes of a module in this process. */
   readonly #find: (hash: string) => Uint8Array | undefined;
-  /** What has crossed the link to a neighbour. Forgotten with it. */
+  /** The hashes of modules that have crossed the link to a neighbour. */
   readonly #crossed: WeakMap<Peer, Set<string>> = new WeakMap();
 
   constructor(router: FrameRouter, find: (hash: string) => Uint8Array | undefined) {
@@ -26,8 +30,9 @@ export class ModuleForwarder {
   }
 
   /**
-   * Frames sent to the target later arrive behind them. A target that is gone needs nothing. Returns how many frames it took: one,
-   * unless that would be larger than a message may be.
+   * Frames that are sent to the target later arrive after the modules. If the target is gone, nothing is
+   * sent. Returns the number of frames: more than one only if one frame would be larger than a message may
+   * be.
    */
   forward(targetId: number, modules: readonly (readonly [id: string, hash: string])[]): number {
     const peer = this.#router.peerOf(targetId);
@@ -37,7 +42,7 @@ export class ModuleForwarder {
       crossed = new Set();
       this.#crossed.set(peer, crossed);
     }
-    // A thread has no broker thread, which would keep what has crossed.
+    // A thread has no broker thread that would keep the modules.
     const keeps = !(peer.link instanceof ThreadLink);
     let count = 0;
     let bytes = 0;

@@ -1,19 +1,23 @@
-/** What a module is once the master has resolved and compiled it, and how it crosses a link. */
+/** A module after the master has resolved and compiled it, and how it crosses a link. */
 
-/** The beginning of ids that mean a package which the target itself has, and which the master was told not to send. */
+/** The prefix of ids of packages that the target itself has, and that the master was told not to send. */
 export const PROVIDED = "provided:";
-/** The beginning of values in the maps that mean that there is no such module; code and message of the error follow. */
+/**
+ * The prefix of values in the maps that say that there is no such module. Code and message of the error
+ * follow.
+ */
 export const MISSING = "missing:";
 
 /** How a module is evaluated. */
 export type ModuleFormat = "module" | "commonjs" | "json";
 
-/** The two resolutions Node has; they differ in export conditions and file guessing. */
+/** The two kinds of resolution in Node. They differ in export conditions and in the file names they try. */
 export type ImportKind = "import" | "require";
 
 /**
- * One module, ready to be evaluated in a child. Resolution is complete: a child never guesses.
- * Builtins and `mitogen` itself, which every context has, are in the maps only under other specifiers than their names.
+ * A module, ready to be evaluated in a child. All its specifiers are resolved: a child never guesses. Every
+ * context has the builtins and `mitogen` itself, so the maps name them only under other specifiers than their
+ * names.
  */
 export interface ModuleRecord {
   /** Absolute URL on the master: `file:///srv/app/tasks.ts`. */
@@ -25,13 +29,15 @@ export interface ModuleRecord {
   readonly imports: Readonly<Record<string, string>>;
   /** Specifier → id for literal `require()`. */
   readonly requires: Readonly<Record<string, string>>;
-  /** Names an ES module can import from it; only for CommonJS. */
+  /** The names that an ES module can import from it. Only for CommonJS. */
   readonly exports: readonly string[];
-  /** It imports this library. Does not travel. */
+  /** Whether the module imports this library. Does not travel. */
   readonly usesLibrary: boolean;
-  /** Only on the master: what Node makes of specifiers in the text that lead nowhere, by `<kind> <specifier>`. */
+  /**
+   * Only on the master: Node's errors for specifiers in the text that lead nowhere, by `<kind> <specifier>`.
+   */
   readonly broken?: ReadonlyMap<string, Error>;
 }
 
-/** Any function at all. */
+/** Any function. */
 export type AnyFunction = (...args: never[]) => unknown;

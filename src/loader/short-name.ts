@@ -1,14 +1,14 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** `tasks.ts → sharp/lib/index.js → …` */
+/** Prints a chain of imports: `tasks.ts → sharp/lib/index.js → …` */
 export function printChain(chain: readonly string[]): string {
   return chain.map(shortName).join(" → ");
 }
 
 const NODE_MODULES = "/node_modules/";
 
-/** A path as a reader thinks of it: from its package, or from where the program runs. */
+/** Shortens an id for readers: relative to its package, or to the program's working directory. */
 export function shortName(id: string): string {
   const at = id.lastIndexOf(NODE_MODULES);
   if (at >= 0) return id.slice(at + NODE_MODULES.length);

@@ -7,8 +7,8 @@ let stop: (() => void) | undefined;
 let isDone = false;
 
 /**
- * Has a program that nobody listens in told once, on stderr, that contexts have printed or logged something. Not if a sink was attached
- * before, and not with `MITOGEN_HINTS=off`.
+ * Prints a hint on stderr, once, if contexts have printed or logged something and the program does not
+ * listen. Not if a sink was attached before, and not with `MITOGEN_HINTS=off`.
  */
 export function hintAtDropped(): void {
   if (isDone || stop !== undefined || process.env["MITOGEN_HINTS"] === "off") return;
@@ -22,7 +22,7 @@ export function hintAtDropped(): void {
   }, LogLevel.info);
 }
 
-/** Somebody listens, or has been told. */
+/** Call this when the program listens, or has been told. */
 export function endHints(): void {
   isDone = true;
   stop?.();
@@ -32,7 +32,7 @@ export function endHints(): void {
 function dropped({ level, message, mitogenContext, mitogenName, logger }: LogRecord): string | undefined {
   const isOutput = mitogenContext !== undefined && (mitogenName === "stdout" || mitogenName === "stderr");
   if (isOutput) return `output of ${oneLine(logger.replace("mitogen.ctx.", ""))} was dropped`;
-  // A failed callNoReply() is one, there or here.
+  // This includes failed calls of callNoReply(), in any context.
   return level === "error"
     ? `an error was not shown (${oneLine(message.split("\n", 1)[0] ?? "").slice(0, MAX_SHOWN)})`
     : undefined;

@@ -1,21 +1,23 @@
 import { oneLine, showControls } from "../text/harmless.ts";
 import type { LogRecord } from "./log.ts";
 
-/** What a record's further lines begin with, so that they cannot pass for other records. */
+/** The indentation of a record's further lines, so that they cannot look like other records. */
 const LINE_END = "\n    ";
 
-/** One line per record; the further lines of a message are indented. `isRaw` leaves control sequences as they are. */
+/**
+ * Formats a record as one line. Further lines of the message are indented. `isRaw` keeps control sequences.
+ */
 export function formatRecord(record: LogRecord, isRaw = false): string {
   return `${clockAt(Math.floor(record.time / 1000))} ${formatText(record, isRaw)}`;
 }
 
-/** The same without the time. */
+/** Formats a record without its time. */
 export function formatText({ level, logger, message }: LogRecord, isRaw = false): string {
   const text = isRaw ? message.replace(/\r\n?|\n/g, LINE_END) : showControls(message, LINE_END);
   return `${level.charAt(0).toUpperCase()} ${shown(logger)}: ${text}`;
 }
 
-// Most records have the time and the logger of the one before.
+// Cached, because most records have the time and the logger of the one before.
 let knownSecond = Number.NaN;
 let knownClock = "";
 let knownLogger = "";

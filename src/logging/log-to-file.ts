@@ -24,14 +24,16 @@ let held: string | undefined;
 let write: (lines: string) => void = () => undefined;
 
 /**
- * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is truncated. `level` is `info`
- * by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per frame); an unknown name there means `info`.
- * Calling it again replaces the earlier file. Throws what opening the file throws.
+ * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is
+ * truncated. `level` is `info` by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per
+ * frame); an unknown name there means `info`. Calling it again replaces the earlier file. Throws what opening
+ * the file throws.
  *
- * What contexts print may move a terminal's cursor, change its title or imitate other lines. Such characters are written out
- * (`\\u001b`), colours excepted; `raw: true` writes them as they are.
+ * The output of contexts may move a terminal's cursor, change its title or imitate other lines. Such
+ * characters are escaped (`\\u001b`), except for colours; `raw: true` writes them unchanged.
  *
- * On a terminal a progress display or a question that the program has written without a line end stays below the records.
+ * On a terminal, an unfinished line of the program, such as a progress display or a question, stays below the
+ * records.
  */
 export function logToFile(path?: string, options: { level?: LogLevelName; raw?: boolean } = {}): void {
   const given = readOptions("log to a file", options, FILE_OPTIONS);
@@ -55,8 +57,9 @@ export function logToFile(path?: string, options: { level?: LogLevelName; raw?: 
 }
 
 /**
- * Hands every record of at least `level` (`info` by default) to `sink`; returns the function that stops it. For pino:
- * `onLog(({ level, logger, message }) => pino[level === "warning" ? "warn" : level]({ logger }, message))`.
+ * Passes every record of at least `level` (`info` by default) to `sink`. Returns a function that stops this.
+ * For pino: `onLog(({ level, logger, message }) => pino[level === "warning" ? "warn" : level]({ logger },
+ * message))`.
  */
 export function onLog(sink: (record: LogRecord) => void, options: { level?: LogLevelName } = {}): () => void {
   takeOption("log", "the sink", sink, callback);
@@ -64,7 +67,7 @@ export function onLog(sink: (record: LogRecord) => void, options: { level?: LogL
   return addLogSink(
     (record) => {
       const result: unknown = sink(record);
-      // Of an async one the error is dropped too; unhandled it would end the program.
+      // The error of an async sink is dropped too; unhandled, it would end the program.
       if (result instanceof Promise) result.catch(() => undefined);
     },
     parseLevel(readOptions("log", options, LOG_OPTIONS).level ?? "info"),
@@ -76,7 +79,10 @@ function parseLevel(name: string): LogLevel {
   return Object.hasOwn(LogLevel, lower) ? LogLevel[lower as LogLevelName] : LogLevel.info;
 }
 
-/** Writes what is logged meanwhile in one piece: a system call for each line costs more than all else. */
+/**
+ * Writes all lines that `log` logs in one piece, because a system call for each line would cost more than
+ * everything else.
+ */
 export function writeTogether(log: () => void): void {
   held = "";
   try {
@@ -88,7 +94,9 @@ export function writeTogether(log: () => void): void {
   }
 }
 
-/** Stderr may be a pipe that somebody made non-blocking: a full one is waited for, nothing is dropped. */
+/**
+ * Stderr may be a pipe that another process made non-blocking. If it is full, waits for it and drops nothing.
+ */
 function writeAll(fd: number, bytes: Buffer): void {
   for (let offset = 0; offset < bytes.length; ) {
     try {

@@ -1,10 +1,11 @@
 /**
- * Log records of this process: named loggers in, sinks out. In a child the only sink sends the records
- * to the master (FORWARD_LOG); in the master there is none until the program asks, with `logToFile` or `onLog`.
+ * The log records of this process, from named loggers to sinks. In a child, the only sink sends the records
+ * to the master (FORWARD_LOG). In the master there is no sink until the program adds one, with `logToFile` or
+ * `onLog`.
  */
 import { textOf } from "../wire/values/thrown.ts";
 
-/** Severities, the smaller the more important. `io` is debug with every frame traced. */
+/** The severities; a smaller number is more important. `io` is debug with a record for every frame. */
 export const LogLevel = { none: 0, error: 1, warning: 2, info: 3, debug: 4, io: 5 } as const;
 export type LogLevel = (typeof LogLevel)[keyof typeof LogLevel];
 /** Severities from the most to the least important. `none` as a threshold logs nothing, `io` traces every message. */
@@ -20,11 +21,11 @@ export interface LogRecord {
   readonly logger: string;
   /** The text, without a line end. For a forwarded record the logger's name over there stands in front. */
   readonly message: string;
-  /** The context it came from; only on forwarded records, as are the next two. */
+  /** The context of a forwarded record. Only forwarded records have it and the next two fields. */
   readonly mitogenContext?: unknown;
-  /** The logger's name over there. */
+  /** The logger's name in that context. */
   readonly mitogenName?: string;
-  /** The message over there, without the logger's name in front. */
+  /** The message in that context, without the logger's name before it. */
   readonly mitogenMsg?: string;
 }
 
@@ -42,9 +43,9 @@ export interface Logger {
   info(message: string): void;
   /** Logs what helps to find a fault. */
   debug(message: string): void;
-  /** Frame tracing; only shown at level `io`. */
+  /** A record about a frame. Only shown at level `io`. */
   io(message: string): void;
-  /** Whether a record of this level would reach anyone: guards costly formatting. */
+  /** Whether any sink wants records of this level. Use it before costly formatting. */
   isEnabled(level: LogLevelName): boolean;
 }
 
@@ -53,10 +54,10 @@ interface Attached {
   readonly level: LogLevel;
 }
 
-/** With no sink at all, what children are told to send: nobody listens, but someone may look at errors later. */
+/** The level for children if there is no sink: errors may be wanted later. */
 const DEFAULT_LEVEL: LogLevel = LogLevel.warning;
 
-/** So many in a second are told one by one. */
+/** This many records a second are logged one by one. */
 const CALM_RECORDS = 100;
 
 const sinks = new Set<Attached>();
@@ -65,9 +66,9 @@ let isEmitting = false;
 const reentrant: LogRecord[] = [];
 
 /**
- * Attaches a sink; returns the function that detaches it. A sink that throws is a bug of the sink: the
- * error is dropped, other sinks still get the record. A record logged from inside a sink is delivered after
- * the current one, so a sink that logs on every record would never end: it is given one level of depth.
+ * Attaches a sink. Returns the function that detaches it. If a sink throws, the error is dropped, and other
+ * sinks still get the record. A record that a sink itself logs is delivered after the current one. What sinks
+ * log about that record is dropped, because a sink that logs for every record would never end.
  */
 export function addLogSink(sink: LogSink, level: LogLevel = LogLevel.info): () => void {
   const attached = { sink, level };
@@ -79,7 +80,7 @@ export function addLogSink(sink: LogSink, level: LogLevel = LogLevel.info): () =
   };
 }
 
-/** The level this process listens at; copied to a child when it connects. */
+/** The level at which this process listens. A child gets it when it connects. */
 export function logLevel(): LogLevel {
   return sinks.size === 0 ? DEFAULT_LEVEL : threshold;
 }
@@ -88,7 +89,7 @@ export function isLogEnabled(level: LogLevel): boolean {
   return level <= threshold;
 }
 
-/** Hands a finished record to every sink that wants its level. Never throws. */
+/** Passes a record to every sink that wants its level. Never throws. */
 export function emitRecord(record: LogRecord): void {
   if (LogLevel[record.level] > threshold) return;
   if (isEmitting) {
@@ -97,15 +98,16 @@ export function emitRecord(record: LogRecord): void {
   }
   isEmitting = true;
   deliver(record);
-  // What the sinks logged meanwhile, once; what they log about that is dropped: no feedback loop.
+  // Delivers once what the sinks logged meanwhile. What they log about that is dropped, to avoid a loop.
   for (const nested of reentrant.splice(0)) deliver(nested);
   reentrant.length = 0;
   isEmitting = false;
 }
 
 /**
- * A logger for this process; in a remote function its records arrive at the master. `isCalm`: what others can cause at will is told
- * by its number, once it is a flood; not what is only told on request, at level debug.
+ * Returns a logger of this process. In a remote function its records arrive at the master. `isCalm` is for
+ * records that others can cause at will: a flood of them is only counted. It does not apply to level debug,
+ * which is only logged on request.
  */
 export function getLogger(name: string, isCalm = false): Logger {
   const log = (level: Exclude<LogLevelName, "none">) => {
@@ -146,7 +148,7 @@ function deliver(record: LogRecord): void {
     try {
       attached.sink(record);
     } catch {
-      // See addLogSink: there is nobody left to tell.
+      // See addLogSink: nobody is left to be told.
     }
   }
 }

@@ -2,15 +2,15 @@ import type { WaitOptions } from "../waiting/wait.ts";
 import { Secret } from "../wire/values/secret.ts";
 import type { OptionTable, OptionType } from "./options.ts";
 
-/** The types of options, to make tables of: src/options/options.ts. */
+/** The types of options, for option tables: src/options/options.ts. */
 
-/** The longest delay a timer takes, about 24 days. */
+/** The longest delay of a timer, about 24 days. */
 const MAX_TIMER_MS = 0x7fffffff;
 
-/** How long a list may be: a proxy may claim any length. */
+/** The longest list, because a proxy may claim any length. */
 const MAX_ELEMENTS = 100_000;
 
-/** The same, but it has to be there. */
+/** Makes an option required. */
 export function required<T>(type: OptionType<T>): OptionType<T> {
   return { ...type, isRequired: true };
 }
@@ -28,7 +28,7 @@ export const flag: OptionType<boolean> = {
   },
 };
 
-/** Any text at all: where it is used it is looked at more closely. */
+/** Any text. The code that uses it checks it further. */
 export const anyText: OptionType<string> = {
   wanted: "a string",
   take(value, refuse) {
@@ -37,7 +37,7 @@ export const anyText: OptionType<string> = {
   },
 };
 
-/** Any text that is not empty and can be part of a command line: a path, an argument. */
+/** Text that is not empty and can be part of a command line: a path, an argument. */
 export const text: OptionType<string> = {
   wanted: "a string with 1 or more characters, none of them NUL",
   take(value, refuse) {
@@ -47,7 +47,7 @@ export const text: OptionType<string> = {
   },
 };
 
-/** The same, but it may be empty. */
+/** Text that can be part of a command line, and may be empty. */
 export const argument: OptionType<string> = {
   wanted: "a string without NUL",
   take(value, refuse) {
@@ -57,7 +57,7 @@ export const argument: OptionType<string> = {
   },
 };
 
-/** The name of a user, a container or a host: a leading dash would make it an option of the tool. */
+/** The name of a user, a container or a host. A leading dash would make it an option of the tool. */
 export const target: OptionType<string> = {
   wanted: "a name: a string that is not empty, does not begin with a dash and has no control characters",
   take(value, refuse) {
@@ -69,14 +69,14 @@ export const target: OptionType<string> = {
   },
 };
 
-/** A list, each element of which is of a type. Gives a copy. */
+/** A list whose elements have a type. Returns a copy. */
 export function listOf<T>(type: OptionType<T>, wanted: string, min = 0): OptionType<readonly T[]> {
   return {
     wanted,
     take(value, refuse) {
       if (!Array.isArray(value)) throw refuse("ERR_INVALID_ARG_TYPE");
       if (value.length < min || value.length > MAX_ELEMENTS) throw refuse("ERR_INVALID_ARG_VALUE");
-      // Not map(): it leaves holes out.
+      // Not map(), which skips holes.
       const given = Array.from(value as unknown[]);
       return given.map((each, index) => type.take(each, (code) => refuse(code, `[${index}]`, each)));
     },
@@ -90,7 +90,7 @@ export const commandLine: OptionType<readonly string[]> = listOf(
   1,
 );
 
-/** One of a few words. */
+/** One of the given words. */
 export function oneOf<const T extends string>(...words: readonly T[]): OptionType<T> {
   return {
     wanted: `one of ${words.map((word) => `"${word}"`).join(", ")}`,
@@ -102,7 +102,7 @@ export function oneOf<const T extends string>(...words: readonly T[]): OptionTyp
   };
 }
 
-/** Variables of an environment, beside those of this process. */
+/** Environment variables, added to those of this process. */
 export const environment: OptionType<Readonly<Record<string, string>>> = {
   wanted: "an object of strings without NUL, by the names of variables",
   take(value, refuse) {
@@ -128,7 +128,7 @@ export function integer(min: number, max: number): OptionType<number> {
   };
 }
 
-/** How long something may take. Beyond 2,147,483,647 ms, what a timer takes, there is no limit either. */
+/** A time limit. Above 2,147,483,647 ms, the longest delay of a timer, there is no limit either. */
 export const duration: OptionType<number> = {
   wanted: "a number of milliseconds from 0, or Infinity for no limit",
   take(value, refuse) {
@@ -138,7 +138,7 @@ export const duration: OptionType<number> = {
   },
 };
 
-/** How often something is done; 0 and Infinity never. */
+/** The interval of a repeated action. 0 and Infinity mean never. */
 export const interval: OptionType<number> = {
   wanted: `a number of milliseconds from 1 to ${MAX_TIMER_MS}; or 0, or Infinity, for never`,
   take(value, refuse) {
@@ -159,7 +159,7 @@ export const callback: OptionType<(...args: any[]) => any> = {
   },
 };
 
-/** An object that a class has made. */
+/** An instance of a class. */
 export function instanceOf<T>(type: abstract new (...args: never[]) => T, wanted: string): OptionType<T> {
   return {
     wanted,
@@ -170,7 +170,7 @@ export function instanceOf<T>(type: abstract new (...args: never[]) => T, wanted
   };
 }
 
-/** By what it can do: Node 12 has no such class, programs may bring one. */
+/** Recognised by its methods: Node 12 has no such class, and programs may bring one. */
 export const abortSignal: OptionType<AbortSignal> = {
   wanted: "an AbortSignal",
   take(value, refuse) {
@@ -184,7 +184,10 @@ export const abortSignal: OptionType<AbortSignal> = {
   },
 };
 
-/** What can be typed at a prompt: a terminal would act on control characters, and a line end would be a second answer. */
+/**
+ * Text that can be typed at a prompt. A terminal would act on control characters, and a line end would be a
+ * second answer.
+ */
 export const secret: OptionType<string | Secret> = {
   wanted: "a string or a Secret without control characters",
   take(value, refuse) {
@@ -196,7 +199,7 @@ export const secret: OptionType<string | Secret> = {
   },
 };
 
-/** A password, or a function that will be asked for it. */
+/** A password, or a function that returns it. */
 export const password: OptionType<string | Secret | (() => string | Secret | Promise<string | Secret>)> = {
   wanted: "a string or a Secret without control characters, or a function that returns one",
   take(value, refuse) {
@@ -206,7 +209,7 @@ export const password: OptionType<string | Secret | (() => string | Secret | Pro
   },
 };
 
-/** How many at once; Infinity for no limit. */
+/** A limit on things at once. Infinity means no limit. */
 export const limit: OptionType<number> = {
   wanted: "an integer from 1, or Infinity for no limit",
   take(value, refuse) {
@@ -218,7 +221,7 @@ export const limit: OptionType<number> = {
   },
 };
 
-/** How often something may be tried again; Infinity for ever. */
+/** How often something may be tried again. Infinity means for ever. */
 export const retryCount: OptionType<number> = {
   wanted: "an integer from 0, or Infinity",
   take(value, refuse) {

@@ -1,40 +1,43 @@
 import { Secret } from "../wire/values/secret.ts";
 import { attempt, messageOf, read } from "../wire/values/thrown.ts";
 
-/** What is wrong with an option: its type (a TypeError), its value (a TypeError), or a number or length that is out of range (a RangeError). */
+/**
+ * What is wrong with an option: its type (a TypeError), its value (a TypeError), or a number or length out of
+ * range (a RangeError).
+ */
 export type OptionCode = "ERR_INVALID_ARG_TYPE" | "ERR_INVALID_ARG_VALUE" | "ERR_OUT_OF_RANGE";
 
-/** Whether an error is about an option that is not as it must be. */
+/** Whether an error code is that of an invalid option. */
 export function isOptionCode(code: unknown): code is OptionCode {
   return code === "ERR_INVALID_ARG_TYPE" || code === "ERR_INVALID_ARG_VALUE" || code === "ERR_OUT_OF_RANGE";
 }
 
-/** The message of an error about an option; undefined for whatever else was thrown. */
+/** The message of an error about an option. Undefined for any other thrown value. */
 export function refusalIn(thrown: unknown): string | undefined {
   return isOptionCode(read(thrown as object, "code")) ? messageOf(thrown) : undefined;
 }
 
-/** What one option may be. */
+/** The type of an option. */
 export interface OptionType<T> {
   /** Completes "must be": `a string`. */
   readonly wanted: string;
-  /** Whether it has to be there. */
+  /** Whether the option is required. */
   readonly isRequired?: boolean;
   /** For an old name of an option: the name that replaces it, under which the value is taken. */
   readonly renamedTo?: string;
-  /** The value as it is used from now on, a copy of what its owner could change. Throws what `refuse` makes. */
+  /** Returns the value to use, copied if its owner could change it. Throws the errors that `refuse` makes. */
   take(value: unknown, refuse: Refuse): T;
 }
 
-/** Makes the error. `part` and `given` tell which element, or member, of the value is wrong. */
+/** Makes the error. `part` and `given` say which element or member of the value is wrong. */
 export type Refuse = (code: OptionCode, part?: string, given?: unknown) => Error;
 
-/** Every option of a function, by its name. The compiler checks that none is missing. */
+/** The types of all options of a function, by name. The compiler checks that none is missing. */
 export type OptionTable<O> = { readonly [K in keyof O]-?: OptionType<Exclude<O[K], undefined>> };
 
 /** Strings longer than this are cut in errors. */
 const MAX_SHOWN = 60;
-/** Options of methods that are not ours may be named so. */
+/** The names of secrets among options of methods that are not this library's. */
 const SECRET_NAME = /pass(word|phrase)|secret|token|credential/i;
 
 /** The code of the process warning about the old name of an option. */
@@ -84,7 +87,7 @@ export function readOptions<O extends object>(
         warnOfOldName(what, name, newName);
         if (newName in taken) return;
       }
-      // Not by assignment: the name may be `__proto__`.
+      // Not assigned, because the name may be `__proto__`.
       Object.defineProperty(taken, newName ?? name, {
         value: used,
         enumerable: true,
@@ -100,12 +103,12 @@ export function readOptions<O extends object>(
   return taken as O;
 }
 
-/** Whether it is an object with members that have names. A proxy that has been revoked is one until it is read. */
+/** Whether the value is an object with named members. A revoked proxy counts as one until it is read. */
 export function isOptions(value: unknown): value is object {
   return typeof value === "object" && value !== null && attempt(() => Array.isArray(value)) !== true;
 }
 
-/** The same for one value: an argument, or what a function of the caller's has returned. `name` completes "…must be". */
+/** Checks one value: an argument, or the result of a function of the caller. `name` completes "…must be". */
 export function takeOption<T>(what: string, name: string, value: unknown, type: OptionType<T>): T {
   return guarded(what, name, () =>
     type.take(value, (code, part = "", ...others) => {
@@ -116,7 +119,7 @@ export function takeOption<T>(what: string, name: string, value: unknown, type: 
   );
 }
 
-/** Throws a TypeError for what is no router, before anything of it is asked. */
+/** Throws a TypeError if the value is no router, before anything else is done with it. */
 export function checkRouter(what: string, router: unknown): void {
   if (typeof read(router as object, "listen") === "function") return;
   throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: the router must be a Router, got ${show(router)}`);
@@ -146,7 +149,7 @@ export function readList<T>(what: string, name: string, wanted: string, given: I
   throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: ${name} must be ${wanted}, got ${show(given)}`);
 }
 
-/** An error of misuse, of the class that its code stands for. */
+/** Makes an error of misuse, of the class that belongs to its code. */
 export function misuse(code: OptionCode, message: string): Error {
   const type = code === "ERR_OUT_OF_RANGE" ? RangeError : TypeError;
   const error = Object.assign(new type(message), { code });
@@ -154,7 +157,7 @@ export function misuse(code: OptionCode, message: string): Error {
   return error;
 }
 
-/** A value as an error may show it: short, on one line, and without running any code of its owner's. */
+/** Formats a value for an error: short, on one line, and without running any code of its owner. */
 export function show(value: unknown): string {
   if (typeof value === "string") {
     return JSON.stringify(value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value);
@@ -180,14 +183,17 @@ function warnOfOldName(what: string, oldName: string, newName: string): void {
   process.emitWarning(message, "DeprecationWarning", RENAMED_OPTION);
 }
 
-/** Own names, and inherited ones that mean something here. */
+/** The own names of the options, and inherited names that are known options. */
 function namesIn(options: object, isKnown: (name: string) => boolean): string[] {
   const names = Object.keys(options);
   for (const name in options) if (isKnown(name) && !names.includes(name)) names.push(name);
   return names;
 }
 
-/** A getter, a proxy: whatever code of the caller's throws while an option is read is an option that cannot be read. */
+/**
+ * Reads an option. If code of the caller, such as a getter or a proxy, throws meanwhile, the option is
+ * reported as one that cannot be read.
+ */
 function guarded<T>(what: string, name: string, read: () => T): T {
   try {
     return read();

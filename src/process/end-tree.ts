@@ -1,16 +1,23 @@
 import { nextProcessList, type ProcessList } from "./process-list.ts";
 import { listProcesses, type ProcessInfo } from "./process-tree.ts";
 
-/** How long the first signal may take before SIGKILL, and how long that is repeated for what was started meanwhile. */
+/**
+ * How long the first signal may take before SIGKILL, and for how long SIGKILL is repeated for processes
+ * started meanwhile.
+ */
 const GRACE_MS = 1000;
-/** How often is looked for processes that are not our own children: of their end the kernel tells only their parent. */
+/**
+ * How often to check processes that are not our own children: the kernel reports their end only to their
+ * parent.
+ */
 const POLL_MS = 20;
 
 /**
- * Ends a process of ours and what it started: by `signal`, and by SIGKILL what is left a second later. Sends the first at the end of
- * this turn of the event loop; resolves when nothing is left, or what is left cannot be ended; never rejects, keeps nothing alive.
- * `hasEnded` tells whether the process has been reaped: from then on its pid may be another's. With `isLeader` it was started in a
- * process group of its own.
+ * Ends a process and everything it started: by `signal`, and a second later the rest by SIGKILL. Sends the
+ * first signal at the end of this turn of the event loop. Resolves when nothing is left, or when the rest
+ * cannot be ended. Never rejects; keeps nothing alive. `hasEnded` says whether the process has been reaped:
+ * from then on its pid may belong to another one. `isLeader` says that it was started in a process group of
+ * its own.
  */
 export async function endTree(
   pid: number,
@@ -35,22 +42,27 @@ export function killTrees(pids: ReadonlySet<number>): void {
   if (pids.size === 0) return;
   const all = listProcesses();
   const found = all.filter(({ pid }) => pids.has(pid));
-  // Grows while it is walked.
+  // The list grows during the loop.
   for (const { pid } of found) found.push(...all.filter(({ parentPid }) => parentPid === pid));
   for (const { pid } of found) send(pid, "SIGKILL");
 }
 
-/** A process and what it started, looked up anew for every signal: a shell that traps SIGTERM starts something afterwards. */
+/**
+ * A process and the processes that it started. They are looked up again for every signal, because a shell
+ * that traps SIGTERM starts others afterwards.
+ */
 class ProcessTree {
   readonly #pid: number;
   readonly #hasEnded: () => boolean;
   readonly #isLeader: boolean;
-  /** Kept, for once a shell in the middle has ended, what it started is nobody's descendant any more. */
+  /**
+   * Kept, because the children of a shell in the middle are nobody's descendants once the shell has ended.
+   */
   #known: readonly ProcessInfo[] = [];
-  /** What there is to signal, by the last list. */
+  /** The processes to signal, according to the last list. */
   #pids: readonly number[] = [];
   readonly #sent: Map<number, NodeJS.Signals> = new Map();
-  /** The process groups that these processes lead, and whether no member was found the last time. */
+  /** The process groups that these processes lead, and whether the last list had no member of the group. */
   readonly #groups: Map<number, boolean> = new Map();
 
   constructor(pid: number, hasEnded: () => boolean, isLeader: boolean) {
@@ -60,7 +72,7 @@ class ProcessTree {
     if (isLeader) this.#groups.set(pid, false);
   }
 
-  /** Sends it to all that were on the last list and have not been sent it before. */
+  /** Sends the signal to all processes on the last list that have not had it yet. */
   signal(signal: NodeJS.Signals): void {
     for (const pid of signal === "SIGKILL" ? this.withGroups(this.#pids) : this.#pids) {
       if (this.#sent.get(pid) === signal) continue;
@@ -69,13 +81,16 @@ class ProcessTree {
     }
   }
 
-  /** Looks it up. Whether there may be anything of it. */
+  /** Reads the processes again. Returns whether any may be left. */
   isIn(list: ProcessList): boolean {
     this.#pids = this.pidsIn(list);
     return this.#pids.length > 0 || this.#groups.size > 0;
   }
 
-  /** Groups as wholes, and who is in none: what starts another and ends at once is never there when its own turn comes. */
+  /**
+   * Groups as wholes, and processes in no such group. A process that starts another and ends at once is never
+   * there when its own turn comes, but its group is.
+   */
   private withGroups(pids: readonly number[]): number[] {
     const members = new Set(this.#known.filter(({ group }) => this.#groups.has(group)).map(({ pid }) => pid));
     const groups = [...this.#groups].filter(([, isEmpty]) => !isEmpty).map(([group]) => -group);
@@ -84,7 +99,7 @@ class ProcessTree {
 
   private pidsIn(list: ProcessList): number[] {
     const hasEnded = this.#hasEnded();
-    // Where there is no /proc, its group is what can be known of what it started.
+    // Without /proc, only the group of its processes is known.
     if (list.isEmpty && this.#isLeader) {
       if (send(-this.#pid, 0)) return [-this.#pid];
       this.#groups.clear();
@@ -107,21 +122,21 @@ class ProcessTree {
     }
     for (const group of this.#groups.keys()) list.inGroup(group).forEach(add);
     if (!hasEnded) add(list.get(this.#pid));
-    // Grows while it is walked.
+    // The list grows during the loop.
     for (const { pid, group } of found.values()) {
       list.childrenOf(pid).forEach(add);
       if (pid !== group) continue;
       this.#groups.set(group, false);
       list.inGroup(group).forEach(add);
     }
-    // The number of a group that has no member left may become another's. One look is not enough: a process that was started while
-    // the list was being read is not on it, and the one that started it may have ended before its turn came.
+    // The number of an empty group may be used again. One check is not enough: a process that was started
+    // while the list was being read is not on it, and its parent may have ended before its turn came.
     for (const [group, wasEmpty] of this.#groups) {
       const isEmpty = list.inGroup(group).length === 0;
       if (!isEmpty || !wasEmpty) this.#groups.set(group, isEmpty);
       else {
         this.#groups.delete(group);
-        // What always starts another and ends may never be on a list.
+        // A process that always starts another one and ends may never be on a list.
         send(-group, "SIGKILL");
       }
     }
@@ -129,7 +144,7 @@ class ProcessTree {
   }
 }
 
-/** Whether it is there and may be signalled. */
+/** Whether the process exists and may be signalled. */
 function send(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, signal);

@@ -1,11 +1,12 @@
 import { checkDescriptors } from "./system-limits.ts";
 
-/** A file, or a package's files: several are read at once. */
+/** The descriptors for an import: several files of a package are read at once. */
 const DESCRIPTORS = 8;
 
 /**
- * Imports what is not needed from the start: `importLate(() => import("./x.ts"))`. Rejects with the system's error, the limit named, when there
- * are too few descriptors. That is found out before: Node 20 never tries again to import what it could not open once.
+ * Imports code that is not needed from the start: `importLate(() => import("./x.ts"))`. If there are too few
+ * descriptors, rejects with the system's error, which names the limit. This is checked before the import,
+ * because Node 20 never retries a file that it once failed to open.
  */
 export async function importLate<T>(load: () => Promise<T>): Promise<T> {
   checkDescriptors(DESCRIPTORS);

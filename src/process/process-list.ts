@@ -1,6 +1,6 @@
 import { listProcesses, type ProcessInfo } from "./process-tree.ts";
 
-/** All processes, as `/proc` had them. Zombies have ended: they are left out. Empty where there is no `/proc`. */
+/** All processes in `/proc`, without zombies, which have ended. Empty if there is no `/proc`. */
 export class ProcessList {
   readonly #byPid: Map<number, ProcessInfo> = new Map();
   readonly #byParent: Map<number, ProcessInfo[]> = new Map();
@@ -40,8 +40,9 @@ function addTo(table: Map<number, ProcessInfo[]>, key: number, info: ProcessInfo
 let next: Promise<ProcessList> | undefined;
 
 /**
- * What there is at the end of this turn of the event loop. One list for all who ask in a turn: many trees end together, and each would read
- * all of `/proc`. It is never older than the question: what was the parent of a daemon may have ended since.
+ * Returns the list of processes at the end of this turn of the event loop. All callers of a turn share it:
+ * many trees end together, and each would read all of `/proc`. The list is never older than the call, because
+ * the parent of a daemon may have ended since.
  */
 export function nextProcessList(): Promise<ProcessList> {
   next ??= new Promise((resolve) => {

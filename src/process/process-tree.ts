@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** A process, told from a later one of the same pid by when it started. */
+/** A process. Its start time distinguishes it from a later one with the same pid. */
 export interface ProcessInfo {
   readonly pid: number;
   readonly parentPid: number;
@@ -10,13 +10,13 @@ export interface ProcessInfo {
 }
 
 /**
- * The processes below this one that share its process group: what user code started and did not set apart. Daemons, which lead
- * a group of their own, are meant to stay. Empty where there is no /proc.
+ * The processes below this one that share its process group: those that user code started and did not detach.
+ * Daemons, which lead a group of their own, are meant to stay. Empty if there is no /proc.
  */
 export function subprocesses(childrenOf: (pid: number) => ProcessInfo[] = readChildren): ProcessInfo[] {
   const found = readIfThere(`${process.pid}`);
   try {
-    // Grows while it is walked.
+    // The list grows during the loop.
     for (const { pid, group } of found)
       found.push(...childrenOf(pid).filter((child) => child.group === group));
     found.shift();
@@ -28,8 +28,9 @@ export function subprocesses(childrenOf: (pid: number) => ProcessInfo[] = readCh
 }
 
 /**
- * By the kernel's own lists, one for each thread: reading all of /proc would cost every context of a machine as much as there are processes
- * on it. Throws where the kernel has none, and when a thread or a process ends meanwhile: that may hide another, proc(5).
+ * Reads the kernel's own lists of children, one for each thread. Reading all of /proc would cost every
+ * context time for every process of the machine. Throws if the kernel has no such lists, and if a thread or a
+ * process ends meanwhile, because that may hide another: proc(5).
  */
 function readChildren(parent: number): ProcessInfo[] {
   const tasks = `/proc/${parent}/task`;
@@ -38,7 +39,7 @@ function readChildren(parent: number): ProcessInfo[] {
     .flatMap(readProcess);
 }
 
-/** Zombies have ended: they are left out. Empty where there is no /proc. */
+/** Reads /proc, without zombies, which have ended. Empty if there is no /proc. */
 export function listProcesses(): ProcessInfo[] {
   try {
     return readdirSync("/proc").filter(Number).flatMap(readIfThere);
@@ -55,7 +56,10 @@ function readIfThere(pid: string): ProcessInfo[] {
   }
 }
 
-/** Empty for a zombie: it has ended, but its parent may be too busy to notice. Throws where there is no such process. */
+/**
+ * Empty for a zombie, which has ended although its parent may be too busy to notice. Throws if there is no
+ * such process.
+ */
 function readProcess(pid: string): ProcessInfo[] {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   // pid (comm) state ppid pgrp …: comm may hold anything, even parentheses.

@@ -3,17 +3,18 @@ import type { Socket } from "node:net";
 import { getLogger } from "../logging/log.ts";
 import { checkDescriptors, SPAWN_DESCRIPTORS } from "./system-limits.ts";
 
-/** How long it stays when there is nothing left that it could end: programs connect again and again. */
+/** How long the reaper stays when it has nothing to end: programs often connect again. */
 const LINGER_MS = 500;
-/** How long its own end may take when there is nothing left to end. */
+/** How long its own end may take when it has nothing to end. */
 const SETTLE_MS = 1000;
 
 /**
- * What the reaper runs. Reads lines, `3 -4711` (an entry and its number) or `3` (it is forgotten), until the program is gone: then it
- * removes the files, gives the processes a second to end by themselves, as most do when their input ends, sends SIGTERM, and SIGKILL
- * after the time that a context may take to end. A process that has got the pid of one that was told of is
- * known by when it started, a file by its inode. `ps` stands in where there is no /proc. A word, `3 =ab12`, stands for a process that
- * is being started: it is looked for in the command lines, with a pattern that does not match itself.
+ * The script of the reaper. It reads lines until the program is gone: `3 -4711` (number and entry), or `3`
+ * (forget that entry). Then it removes the files and gives the processes a second to end by themselves, as
+ * most do when their input ends. It sends SIGTERM, and after the time that a context may take to end,
+ * SIGKILL. The start time identifies a process whose pid may be used again, and the inode identifies a file.
+ * Without /proc it uses `ps`. A word, `3 =ab12`, stands for a process that is being started. It is looked for
+ * in command lines, with a pattern that does not match itself.
  */
 const SCRIPT = `
 trap "" 1 2 3 15
@@ -87,24 +88,26 @@ left 9`.trim();
 const log = getLogger("mitogen.connect");
 
 /**
- * One small process beside the program that outlives it by a moment, however it ends, and ends and removes what the program
- * was told to leave nobody. It runs only while there is such a thing. docs/connections.md#what-ends-what
+ * A small process beside the program, which outlives the program by a moment, however that ends. It ends the
+ * processes and removes the files that the program has registered. It runs only while there are entries.
+ * docs/connections.md#what-ends-what
  */
 class Reaper {
-  /** What it knows, by number minus one; the numbers are used again. */
+  /** The entries, by their number minus one. Numbers are used again. */
   readonly #entries: (string | undefined)[] = [];
   #process: ChildProcess | undefined;
-  /** The same, or one that has been told to end. */
+  /** The current process, or one that has been told to end. */
   #latest: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #linger: NodeJS.Timeout | undefined;
 
   /**
-   * `-4711` is a process group, `4711` a process, `/run/x` a file or folder, `=ab12` the process groups whose leaders have this word of
-   * letters and digits in their command lines. Returns what has it forgotten again.
+   * Adds an entry: `-4711` is a process group, `4711` a process, `/run/x` a file or folder, `=ab12` the
+   * process groups whose leaders have this word of letters and digits in their command lines. Returns a
+   * function that removes the entry.
    */
   add(entry: string): () => void {
-    // It could not be told; a path with a line end is nothing that anybody uses.
+    // The reaper reads lines, so it cannot take such an entry. Nobody uses a path with a line end.
     if (entry.includes("\n")) return () => undefined;
     if (this.#process === undefined) this.spawn();
     clearTimeout(this.#linger);
@@ -120,12 +123,12 @@ class Reaper {
     };
   }
 
-  /** Resolves when it has ended, if there is nothing that it is needed for. Never rejects. */
+  /** Resolves when the reaper has ended, if it has no entries. Never rejects. */
   async settle(): Promise<void> {
     if (!this.isIdle) return;
     clearTimeout(this.#linger);
     this.stop();
-    // It has nothing to do any more, and ends at once unless somebody has stopped it.
+    // It has nothing to do, and ends at once unless somebody has stopped it.
     const timer = setTimeout(() => this.#latest?.kill("SIGKILL"), SETTLE_MS);
     await this.#exited;
     clearTimeout(timer);
@@ -142,7 +145,9 @@ class Reaper {
 
   private spawn(): void {
     const failed = (error: Error): void =>
-      log.warning(`What this program starts may outlive it: sh could not be started: ${error.message}`);
+      log.warning(
+        `The tools that this program starts may outlive it: sh could not be started: ${error.message}`,
+      );
     try {
       checkDescriptors(SPAWN_DESCRIPTORS);
     } catch (error) {
@@ -150,7 +155,7 @@ class Reaper {
       return;
     }
     const child = spawn("sh", ["-c", SCRIPT, "mitogen-reaper"], {
-      // Nobody's terminal, folder or output is held by it.
+      // It must hold no terminal, folder or output.
       detached: true,
       cwd: "/",
       env: { PATH: process.env.PATH },
@@ -158,10 +163,12 @@ class Reaper {
     });
     this.#process = child;
     this.#latest = child;
-    // First of all: where there are no descriptors left this event is all there is, and no stream.
+    // Registered before anything else: if there are no descriptors left, this event is all that happens, and
+    // there are no streams.
     this.#exited = new Promise((resolve) => {
       const onEnd = (): void => {
-        if (this.#process === child) this.#process = undefined; // somebody has ended it: the next start tells another
+        // something has ended it: the next start informs another
+        if (this.#process === child) this.#process = undefined;
         resolve();
       };
       child.once("exit", onEnd);
@@ -172,7 +179,7 @@ class Reaper {
     });
     child.unref();
     const input = child.stdin as Socket | undefined;
-    // Bun's has none.
+    // Bun's streams have no unref().
     input?.unref?.();
     input?.on("error", () => undefined);
     this.#entries.forEach((entry, index) => {
@@ -191,5 +198,5 @@ class Reaper {
   }
 }
 
-/** That of this program. */
+/** The reaper of this program. */
 export const reaper: Reaper = new Reaper();

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 
-/** A line of /proc/self/limits, what it is called here, and the shell's name for it. */
+/** A limit: its line in /proc/self/limits, and its text for errors. */
 interface Limit {
   readonly line: RegExp;
   readonly text: (value: string) => string;
@@ -25,7 +25,7 @@ const OPEN_FILES: Limit = {
   text: () => "the system has reached its limit on open files (sysctl fs.file-max)",
 };
 
-/** By the system's code. */
+/** The limits, by the system's error code. */
 const LIMITS: ReadonlyMap<unknown, Limit> = new Map([
   ["EMFILE", DESCRIPTORS],
   ["ENFILE", OPEN_FILES],
@@ -36,18 +36,18 @@ const CURE = "raise it, or keep fewer contexts and files open at once";
 
 let known = "";
 
-/** Reads the limits of this process while it can: with no descriptor left a file cannot be read. */
+/** Reads the limits of this process while that is possible: with no descriptor left, no file can be read. */
 export function noteLimits(): void {
   if (known === "") readLimits();
 }
 
 /**
- * Names the limit that an error of starting a process or a thread, or of opening something, tells of: which it is, its value, and what to do.
- * An empty string for any other error.
+ * Returns the hint for an error that reached a limit when it started a process or a thread, or opened a file:
+ * the limit, its value, and the cure. Empty for any other error.
  */
 export function limitHint(error: unknown): string {
   const { code, message } = (error ?? {}) as NodeJS.ErrnoException;
-  // What a Worker could not be started for stands in its message alone.
+  // The error of a Worker gives the reason only in its message.
   const name = /Worker initialization failure: (E[A-Z]+)$/.exec(String(message))?.[1] ?? code;
   const limit = LIMITS.get(name);
   if (limit === undefined) return "";
@@ -55,7 +55,10 @@ export function limitHint(error: unknown): string {
   return `${limit.text(limit.line.exec(known)?.[1] ?? "unknown")}; ${CURE}`;
 }
 
-/** Adds the hint to the message of an error that tells of a limit; any other stays as it is. Returns the error. */
+/**
+ * Adds the hint to the message of an error that reached a limit. Leaves other errors unchanged. Returns the
+ * error.
+ */
 export function nameLimit<E>(error: E): E {
   const hint = limitHint(error);
   const named = error as unknown as Error;
@@ -64,14 +67,15 @@ export function nameLimit<E>(error: E): E {
 }
 
 /**
- * Both ends of four pipes, of the reaper's, and of one by which the system tells that a command cannot be started: to be asked for before
- * anything is spawned. A spawn that finds only some of those it needs fails, and Node never closes these, nor does the program end then.
+ * The descriptors of a spawn: both ends of four pipes, those of the reaper's pipe, and of a pipe by which the
+ * system reports that a command cannot be started. Checked before anything is spawned. A spawn that gets only
+ * some of its descriptors fails, and Node never closes these, so the program would not end.
  */
 export const SPAWN_DESCRIPTORS = 12;
 
 /**
- * Throws the system's error, with the limit named, unless `count` more descriptors can be opened: for what does not survive that there are
- * none, or cannot say so.
+ * Throws the system's error, which names the limit, unless `count` more descriptors can be opened. For code
+ * that fails badly, or silently, without descriptors.
  */
 export function checkDescriptors(count: number): void {
   noteLimits();
@@ -89,6 +93,6 @@ function readLimits(): void {
   try {
     known = readFileSync("/proc/self/limits", "latin1");
   } catch {
-    // Not Linux, or no descriptor is left: what was read before still says most.
+    // Not Linux, or no descriptor is left. The limits read before are still the best answer.
   }
 }

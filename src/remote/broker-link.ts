@@ -8,25 +8,28 @@ import { bodyLength, type Frame, frameLength } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";
 
-/** Larger frames go through the broker: a pipe would not take them in one write. */
+/** Larger frames go through the broker, because a pipe would not take them in one write. */
 const DIRECT_BYTES = 16 * 1024;
 
 /**
- * The main thread's link to everything else, through its broker thread. Small frames to a parent are written to the parent
- * directly when the broker has nothing queued: that saves the way through the other thread.
+ * The main thread's link to everything else, through its broker thread. If the broker has nothing queued,
+ * small frames to a parent are written to the parent directly, without passing the broker thread.
  */
 export class BrokerLink implements Link {
   readonly name: string = "broker thread";
-  /** Set by whoever writes to this process's stdout or stderr; output then goes ahead of the next frame. */
+  /**
+   * Set when something is written to this process's stdout or stderr. That output then leaves before the next
+   * frame.
+   */
   hasOutput = false;
   readonly #port: MessagePort;
   readonly #words: Int32Array;
   #parentIds: ReadonlySet<number> = new Set();
   /** Small frames that have not left. */
   readonly #batch: SharedBatch;
-  /** All of those are for parents. */
+  /** Whether all of those are for parents. */
   #isDirect = true;
-  /** In this turn something was sent. */
+  /** Whether something was sent in this turn. */
   #isBusy = false;
   readonly #decoder: FrameDecoder = new FrameDecoder(0xffffffff);
   #events: LinkEvents | undefined;
@@ -51,20 +54,23 @@ export class BrokerLink implements Link {
     this.#events = events;
   }
 
-  /** Takes a frame that was not posted. */
+  /** Delivers a frame that was not posted. */
   take(frame: Frame): void {
     this.#events?.onFrame(frame);
   }
 
-  /** Takes one posted message: frames, or a part of a large one. */
+  /** Takes a posted message: frames, or a part of a large frame. */
   receive(bytes: Uint8Array): void {
     this.#decoder.push(asBuffer(bytes), (frame) => this.#inbox.push(frame));
-    // Not while it is decoded: a call may wait synchronously, and take further messages meanwhile.
+    // Only after decoding: a call may wait synchronously, and take further messages meanwhile.
     for (let frame = this.#inbox.shift(); frame !== undefined; frame = this.#inbox.shift())
       this.dispatchFrame(frame);
   }
 
-  /** The first frame of a turn leaves at once, the others at its end, or when the broker thread finds them. */
+  /**
+   * The first frame of a turn leaves at once. The others leave at its end, or when the broker thread finds
+   * them.
+   */
   send(frame: Frame): boolean {
     const bytes = frameLength(frame);
     if (bytes > DIRECT_BYTES) {
@@ -108,8 +114,9 @@ export class BrokerLink implements Link {
   abort(): void {}
 
   /**
-   * Blocks until `isDone`, delivering meanwhile only the frames `isUrgent` names; the others follow, in their order, when
-   * the event loop runs again. The broker ends the process if the parent, the only one who can answer, is lost.
+   * Blocks until `isDone`. Meanwhile it delivers only the frames that `isUrgent` names. The others are
+   * delivered in their order when the event loop runs again. If the parent, which alone can answer, is lost,
+   * the broker ends the process.
    */
   waitFor(isUrgent: (frame: Frame) => boolean, isDone: () => boolean): void {
     this.flushFrames();
@@ -127,7 +134,9 @@ export class BrokerLink implements Link {
     }
   }
 
-  /** Hands `reason` to the broker and blocks until everything has been sent, or `timeoutMs` has passed. */
+  /**
+   * Passes `exitReason` to the broker and blocks until everything has been sent, or `timeoutMs` has passed.
+   */
   flushBeforeExit(exitReason: string, timeoutMs: number): void {
     this.flushFrames();
     this.postControl({ exitReason });
@@ -139,7 +148,7 @@ export class BrokerLink implements Link {
     if (this.hasOutput || Atomics.load(words, Word.POSTED) !== 0) return false;
     if (Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.MAIN) !== Writer.NOBODY)
       return false;
-    // A lost parent is the broker's business: it is given what could not be written, and notices.
+    // The broker handles a lost parent: it gets the bytes that could not be written, and notices the loss.
     const written = tryWrite(TRANSPORT_OUT, bytes);
     if (written < bytes.length) {
       Atomics.store(words, Word.WRITER, Writer.BROKER);
@@ -170,14 +179,14 @@ export class BrokerLink implements Link {
   private deliverFrame(frame: Frame): void {
     const cost = costOf(bodyLength(frame));
     const unread = Atomics.sub(this.#words, Word.UNREAD, cost);
-    // It may have others wait until this thread has caught up.
+    // The broker may have stopped others until this thread has caught up.
     if (unread >= HIGH_WATER && unread - cost < HIGH_WATER) this.postControl({});
     this.#events?.onFrame(frame);
   }
 
   private deliverBacklog(): void {
     this.#isBacklogScheduled = false;
-    // One at a time from the same queue: a handler may wait synchronously and add to it.
+    // One at a time from the same queue, because a handler may wait synchronously and add to it.
     for (let frame = this.#backlog.shift(); frame !== undefined; frame = this.#backlog.shift()) {
       this.deliverFrame(frame);
     }

@@ -16,23 +16,29 @@ import { ParentLink } from "./parent-link.ts";
 import { type ChildConfig, STDERR_TAP, STDOUT_TAP, type ThreadData } from "./shared-state.ts";
 import { StdioTap } from "./stdio-tap.ts";
 
-/** Everything that ends must have ended by then: design.md section 10. */
+/** The longest time that the end of a context may take. */
 const GRACE_MS = 3000;
 /** How long a SIGTERM handler of user code may take before SIGKILL. */
 const SIGTERM_MS = 700;
-/** How often is looked whether subprocesses have ended: the kernel tells only their parent, which may hang. */
+/** How often to check whether subprocesses have ended. The kernel tells only their parent, which may hang. */
 const POLL_MS = 20;
-/** The main thread gives out handles of the same context from the other end. */
+/**
+ * The first handle of this thread. The main thread gives out handles of the same context from the other end
+ * of the range.
+ */
 const FIRST_BROKER_HANDLE = 0x80000000;
-/** How much of the last output is told with the reason when user code ends the process. */
+/** How many lines of output are sent with the reason when user code ends the process. */
 const LAST_LINES = 10;
 const LAST_LINE_CHARACTERS = 300;
-/** So many intervals without a byte of the parent's, though asked for one, and it is taken for dead: one more than it takes itself, so that its verdict comes first. */
+/**
+ * After this many intervals without a byte from the parent, though asked for one, the parent is considered
+ * dead. It is one interval more than the parent allows, so that the parent decides first.
+ */
 const MAX_SILENT_INTERVALS = 4;
 
 /**
- * The broker thread of a child: owns the link to the parent and the taps on stdout and stderr, routes, and ends the process. It
- * never waits for the main thread, so a function that hangs there stops nothing of this.
+ * The broker thread of a child. It owns the link to the parent and the taps on stdout and stderr, routes
+ * frames, and ends the process. It never waits for the main thread, so a hung function cannot stop it.
  */
 export class BrokerThread {
   readonly #data: ThreadData;
@@ -43,15 +49,15 @@ export class BrokerThread {
   #taps: readonly StdioTap[] = [];
   #config!: ChildConfig;
   #router!: FrameRouter;
-  /** Packed modules that have come here, by hash: for this context and for those behind it. */
+  /** Packed modules that have arrived, by hash: for this context and for those behind it. */
   readonly #modules: Map<string, Uint8Array> = new Map();
   #role: ParentRole | undefined;
-  /** What arrives is in the main thread already. */
+  /** Whether the main thread already has the frames that arrive. */
   #isSeen = false;
   #isEnding = false;
   #isDying = false;
 
-  /** `first` is what the main thread has read of the parent. */
+  /** `first` is what the main thread has read from the parent. */
   constructor(data: ThreadData, first: FirstFrames) {
     this.#data = data;
     this.#port = data.port as MessagePort;
@@ -62,7 +68,7 @@ export class BrokerThread {
     this.#inner = new ThreadLink(this.#port, data.words);
     this.#inner.onLeft = () => this.takeFrames(() => this.#inner.answers.rescue(), true);
     this.#parent.open({
-      // Only the first frame comes here; takeConfig() hands the link over.
+      // Only the first frame arrives here. takeConfig() then takes the link over.
       onFrame: (frame) => this.takeConfig(frame),
       onClosed: () => this.killProcess(),
     });
@@ -76,7 +82,7 @@ export class BrokerThread {
     const config = decodeValue(joinBody(frame)) as ChildConfig;
     this.#config = config;
     this.#router = new FrameRouter({ ...config, firstHandle: FIRST_BROKER_HANDLE });
-    // First: the main thread must know who it is before anything else arrives there.
+    // Sent first: the main thread must know its configuration before anything else arrives.
     if (!this.#isSeen) this.#inner.send(frame);
     this.#router.attach(this.#inner, config.contextId, "inner");
     this.#router.onParentLost = () => this.endContext();
@@ -90,7 +96,7 @@ export class BrokerThread {
       policy,
       isService: true,
     });
-    // A hung main thread does not matter: it is this thread that everything depends on.
+    // This thread answers, because the context lives even if its main thread hangs.
     this.#router.listen(({ srcId, replyTo }) => this.sendEmpty(srcId, replyTo, 0), {
       handle: Handle.PING,
       isService: true,
@@ -112,17 +118,22 @@ export class BrokerThread {
     this.#inner.noteRead();
   }
 
-  /** The main thread writes nothing itself before these have left: not from the moment on when they are taken. */
+  /**
+   * Takes frames of the main thread. From now until they have left, the main thread writes nothing itself.
+   */
   private takeFrames(take: () => Uint8Array | undefined, hasOutput: boolean): void {
     this.#parent.acquire();
     const frames = take();
-    // What was printed was printed before.
+    // The output was printed before the frames were made.
     if (hasOutput) this.drainTaps();
     if (frames !== undefined) this.#inner.receive(frames);
     process.nextTick(() => this.#parent.releaseIfIdle());
   }
 
-  /** Asks a parent that is silent for a sign of life, and ends like at the loss of the link without it: a network that is cut closes no connection. */
+  /**
+   * Asks a silent parent for a sign of life. Without one, ends as if the link were lost, because a cut
+   * network closes no connection.
+   */
   private watchParent(): void {
     const { keepaliveMs, parentIds } = this.#config;
     const replyTo = this.#router.listen(() => undefined, { isService: true });
@@ -132,13 +143,14 @@ export class BrokerThread {
       const { bytesRead } = this.#parent.input;
       intervals = bytesRead === heardBytes ? intervals + 1 : 0;
       heardBytes = bytesRead;
-      // The parent asks every other interval, so for the most part this need not. Who is detached has nobody to ask.
+      // The parent asks every other interval, so mostly this thread need not. A detached context has no
+      // parent to ask.
       if (intervals < 2 || this.#isEnding || parentIds.length === 0) return;
       if (intervals < MAX_SILENT_INTERVALS) {
         this.sendEmpty(parentIds[0] as number, Handle.PING, replyTo);
         return;
       }
-      // Read by a program that was only blocked.
+      // A program that was only blocked will read this.
       this.sayFarewell(`no sign of life from its parent for ${intervals * keepaliveMs} ms`);
       this.endContext();
     }, keepaliveMs);
@@ -148,7 +160,10 @@ export class BrokerThread {
     this.#router.routeFrame(this.#router.frame(dstId, handle, [], replyTo));
   }
 
-  /** [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. What passes is kept. */
+  /**
+   * Takes [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. Keeps
+   * modules that pass.
+   */
   private loadModules(frame: Frame): void {
     const [targetId, modules] = decodeValue(joinBody(frame)) as [
       number,
@@ -169,12 +184,15 @@ export class BrokerThread {
     if (own.length < complete.length && this.#role === undefined) {
       this.becomeParent(complete.find(([id]) => id === PARENT_ROLE)?.[2] as Uint8Array);
     }
-    // All of them, where one was not complete: what is there already stays.
+    // Sends all of them if one was incomplete. The main thread ignores modules that it already has.
     const isMissed = !this.#isSeen || modules.some(([, , packed]) => packed === null);
     if (isMissed && own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
   }
 
-  /** Evaluates what only contexts with children need, which the master sends ahead of the first request for one. */
+  /**
+   * Evaluates the code that only contexts with children need. The master sends it before the first request
+   * for a child.
+   */
   private becomeParent(packed: Uint8Array): void {
     const part = evaluatePart(packed, { payloadBytes: () => this.#data.payload });
     const { ParentRole: Role } = part as { ParentRole: typeof ParentRole };
@@ -201,12 +219,12 @@ export class BrokerThread {
     if (this.#config.logLevel < LogLevel.info) return;
     const time = Date.now();
     const isBelowMark = this.sendRecords(lines.map((line) => [name, LogLevel.info, line, time]));
-    // The parent is slow: let the pipe fill, so that the writer waits instead of our memory growing.
+    // The parent is slow. The pipe fills, so that the writer waits instead of our memory growing.
     if (!isBelowMark) for (const tap of this.#taps) tap.pause();
   }
 
   private forwardRecord(record: LogRecord): void {
-    // Records about frames would make frames.
+    // Records about frames would make more frames.
     if (record.level === "io") return;
     this.sendRecords([[record.logger, LogLevel[record.level], record.message, record.time]]);
   }
@@ -215,7 +233,7 @@ export class BrokerThread {
     return this.sendUp(0, Handle.FORWARD_LOG, records);
   }
 
-  /** Tells the parent why this context is about to go. */
+  /** Tells the parent why this context is about to end. */
   private sayFarewell(reason: string): void {
     const { contextId, parentIds } = this.#config;
     this.sendUp(parentIds[0] as number, Handle.DEL_ROUTE, [contextId, reason]);
@@ -225,7 +243,7 @@ export class BrokerThread {
     return this.#parent.send(this.#router.frame(dstId, handle, encodeValue(value)));
   }
 
-  /** User code ends the process: tell the parent why, then let the main thread go on exiting. */
+  /** User code ends the process. Tells the parent why, then lets the main thread continue its exit. */
   private sayGoodbye(reason: string): void {
     this.flushTaps();
     const lastOutput = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
@@ -233,7 +251,7 @@ export class BrokerThread {
     const letMainExit = (): void => raise(this.#data.words, Word.FLUSHED);
     // The parent closes the link when it has read this. A tool in between may end as soon as this process does, whatever it still holds.
     this.#router.onParentLost = letMainExit;
-    // After a detach there is nobody to tell.
+    // After a detach there is no parent to tell.
     const { output } = this.#parent;
     output.on("close", letMainExit);
     if (output.destroyed) letMainExit();
@@ -247,7 +265,10 @@ export class BrokerThread {
     }
   }
 
-  /** Ends the context: what is buffered is sent, then the process is killed, whatever its main thread does. */
+  /**
+   * Ends the context: sends everything that is buffered, then kills the process, whatever its main thread
+   * does.
+   */
   private endContext(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
@@ -258,15 +279,16 @@ export class BrokerThread {
       const { output } = this.#parent;
       output.on("finish", die).on("close", die);
       this.#parent.close();
-      // Nobody is there to be told, or all has been told; with the lock, for what is killed now must not be heard of as the failure of a call.
+      // Dies if the parent is gone, or has been told everything. Takes the lock first: a process that is
+      // killed now must not appear as the failure of a call.
       if (output.destroyed || (this.#parent.acquire() && this.#parent.queuedBytes === 0)) die();
     };
-    // The last words of those below travel through here.
+    // The last messages of contexts below pass through here.
     if (this.#role === undefined) close();
     else void this.#role.endChildren().then(close);
   }
 
-  /** What user code started and left running goes first, or it would outlive the program. */
+  /** Ends the processes that user code left running first, because they would outlive the program. */
   private killProcess(): void {
     if (this.#isDying) return;
     this.#isDying = true;
@@ -291,6 +313,6 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It ended by itself, or became another user's (EPERM): then it ends when its pipes do.
+    // It ended by itself, or runs as another user (EPERM). Then it ends when its pipes do.
   }
 }

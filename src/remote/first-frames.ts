@@ -7,19 +7,20 @@ import { Handle } from "../wire/handles.ts";
 import type { BrokerLink } from "./broker-link.ts";
 import { TRANSPORT_IN } from "./shared-state.ts";
 
-/** What the main thread has read of the parent. */
+/** The bytes that the main thread has read from the parent. */
 export interface FirstFrames {
-  /** The configuration and modules, which the main thread has taken too. */
+  /** The configuration and modules, which the main thread has processed too. */
   readonly seen: Uint8Array;
-  /** What is behind that, for the broker thread alone; the last frame may be incomplete. */
+  /** The bytes after those, for the broker thread alone. The last frame may be incomplete. */
   readonly rest: Uint8Array;
 }
 
 /**
- * Reads from the parent while the broker thread starts, which takes longer than everything else: what comes meanwhile does not wait for
- * it. `link` takes the configuration, modules, and one call. Before the call, which may hang, or when something comes that is not
- * for this thread, or when the broker thread runs, that is sent what was read, and reads from then on. Ends the process if the parent is
- * lost before.
+ * Reads from the parent while the broker thread starts. That start takes longer than everything else, and
+ * frames that arrive meanwhile need not wait for it. `link` takes the configuration, modules, and one call.
+ * The broker thread gets what was read, and reads from then on, as soon as it runs, before a call (which may
+ * hang), or when a frame arrives that is not for this thread. Ends the process if the parent is lost before
+ * that.
  */
 export function takeFirstFrames(broker: Worker, link: BrokerLink): void {
   const decoder = new FrameDecoder(0xffffffff);

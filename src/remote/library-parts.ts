@@ -2,8 +2,8 @@ import { inflateRawSync } from "node:zlib";
 import { SHARED } from "./shared.generated.ts";
 
 /**
- * Evaluates a part that travels later, as packed by the master, and answers what it exports. Beside `more` it takes from the payload, instead of
- * bringing its own, what is large, and what must be the same object on both sides: src/layers.json names it.
+ * Evaluates a library part, as packed by the master, and returns its exports. The part takes large code, and
+ * objects that must be the same on both sides, from the payload and from `more`: src/layers.json names them.
  */
 export function evaluatePart(packed: Uint8Array, more?: object): object {
   // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope

@@ -18,27 +18,28 @@ import { evaluatePart } from "./library-parts.ts";
 import { installOutput } from "./output.ts";
 import { type ChildConfig, type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
 
-/** How long a process that ends by itself waits for its last words to be sent. */
+/** How long a process that ends by itself waits until its last messages have been sent. */
 const EXIT_FLUSH_MS = 2000;
-/** How long its start may take, at most, on a machine that is busy. */
+/** How long its start may take on a busy machine. */
 const START_MS = 10_000;
 const MASTER = 0;
 
-/** What a context that is a process is made of. */
+/** The parts of a context that is a process. */
 export interface OwnProcess {
-  /** Of the connection. */
+  /** The nonce of the connection. */
   readonly nonce: string;
   /** The broker thread. */
   readonly worker: Worker;
 }
 
 /**
- * The main thread of a child, where user code runs: receives calls, evaluates modules, and nothing else.
+ * The main thread of a child, where user code runs. It receives calls and evaluates modules, and does nothing
+ * else.
  */
 export class MainThread {
-  /** `own` is what a context has that is a process; a thread has none. */
+  /** `own` is given for a context that is a process, not for a thread. */
   constructor(link: BrokerLink, own?: OwnProcess) {
-    // The configuration comes first; start() takes the link over.
+    // The configuration comes first. start() then takes the link over.
     link.open({ onFrame: (frame) => this.start(link, frame, own), onClosed: () => undefined });
   }
 
@@ -50,7 +51,7 @@ export class MainThread {
       router.route(Message.to(router, to, { value: records }));
     };
     forwardLogs(toMaster, config);
-    // [context id, reason]: one that something was sent to is gone.
+    // [context id, reason]: a context is gone to which this one has sent something.
     router.addHandler(
       (message) => {
         const [contextId, reason] = message.decode() as [number, string];
@@ -66,7 +67,7 @@ export class MainThread {
       link.writeDirectlyTo(config.parentIds);
       installOutput(link);
       own.worker.on("error", (error) => {
-        // Who was detached has none.
+        // A detached context has no parent.
         const to = { dstId: config.parentIds[0] || MASTER, handle: Handle.DEL_ROUTE };
         const reason = `the broker thread failed: ${stackOf(error)}`;
         router.route(Message.to(router, to, { value: [config.contextId, reason] }));
@@ -88,7 +89,10 @@ export class MainThread {
   }
 }
 
-/** Services are in the part `mitogen:api`; once needed, a pool takes the handle over. Until then only those above may have it loaded. */
+/**
+ * Accepts the first service call. The code of services is in the part `mitogen:api`; a pool then takes the
+ * handle over. Until then, only contexts above may cause it to be loaded.
+ */
 function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
   let turn = Promise.resolve();
   router.addHandler(
@@ -103,8 +107,8 @@ function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
 }
 
 /**
- * Starts the broker thread beside this one. It waits for what this one has read of the parent. Until it runs, `process.chdir` waits for
- * it: it cannot start in a directory that was deleted.
+ * Starts the broker thread. It waits for the bytes that this thread has read from the parent. Until it runs,
+ * `process.chdir` waits for it, because a thread cannot start in a deleted directory.
  */
 export function startBrokerThread(data: ThreadData, transferList: MessagePort[]): Worker {
   const { words } = data;
@@ -116,14 +120,15 @@ export function startBrokerThread(data: ThreadData, transferList: MessagePort[])
   };
   try {
     return new Worker(script, {
-      // What passes is not on V8's heap: it is collected with what little is, so that has to be often.
+      // Frames that pass are outside V8's heap, and are only freed when V8 collects the little that is on it.
+      // So V8 must collect often.
       resourceLimits: { maxYoungGenerationSizeMb: 2 },
       eval: true,
       workerData: data,
       transferList,
     });
   } catch (error) {
-    // What the parent reads as stderr is that no more.
+    // The parent no longer reads this process's stderr as such.
     writeSync(TRANSPORT_OUT, `mitogen: the broker thread failed: ${stackOf(error)}\n`);
     return process.exit(1);
   }
@@ -131,13 +136,15 @@ export function startBrokerThread(data: ThreadData, transferList: MessagePort[])
 
 function forwardLogs(toMaster: (records: unknown[]) => void, config: ChildConfig): void {
   addLogSink((record) => {
-    // Records about frames would make frames.
+    // Records about frames would make more frames.
     if (record.level !== "io")
       toMaster([[record.logger, LogLevel[record.level], record.message, record.time]]);
   }, config.logLevel);
 }
 
-/** Whatever ends this process from inside, the parent hears of it, with the reason, before the pipes close. */
+/**
+ * The parent learns why the process ended, before the pipes close. Covers every end from inside the process.
+ */
 function reportExit(link: BrokerLink): void {
   const log = getLogger("mitogen.child");
   let reason: string | undefined;
@@ -146,7 +153,7 @@ function reportExit(link: BrokerLink): void {
     reason = `uncaught exception: ${stack.split("\n", 1)[0]}`;
     log.error(`Uncaught exception: ${stack}`);
   });
-  // Before Node 15 a rejection nobody handled was only warned about; here it ends the process everywhere.
+  // Before Node 15, an unhandled rejection only caused a warning. Here it ends the process in every version.
   if (Number.parseInt(process.versions.node, 10) < 15) {
     process.on("unhandledRejection", (error) => {
       throw error;

@@ -16,12 +16,12 @@ interface ThreadContextData {
   readonly words: Int32Array;
 }
 
-/** What stage 1 hands over; absent in other threads: docs/bootstrap.md#stage-1. */
-/** The payload's JavaScript, to be evaluated again in the broker thread. */
+/** The variables that stage 1 defines; absent in other threads: docs/bootstrap.md#stage-1. */
+/** The payload's JavaScript, which is evaluated again in the broker thread. */
 declare const source: string | undefined;
-/** The same compressed, kept to boot children of this child. */
+/** The compressed payload, which is kept to start children of this child. */
 declare const payload: Uint8Array;
-/** Starts every marker of this connection. */
+/** The beginning of every marker of this connection. */
 declare const nonce: string;
 
 if (source !== undefined) bootMainThread(source);
@@ -30,14 +30,14 @@ else if ("payload" in workerData) {
   (parentPort as MessagePort).once("message", (first: FirstFrames) => new BrokerThread(workerData, first));
 } else bootThreadContext(workerData as ThreadContextData);
 
-/** A context that is a thread: its broker is the router that started it. */
+/** Starts a context that is a thread. Its broker is the router that started it. */
 function bootThreadContext({ port, words }: ThreadContextData): void {
   hideModuleWarning();
   new MainThread(new BrokerLink(port, words));
 }
 
 function bootMainThread(given: string): void {
-  // What user code sees of its command line says nothing of how it came here.
+  // User code must not see how this process was started.
   process.argv.length = 1;
   process.execArgv = [];
   hideModuleWarning();
@@ -49,11 +49,13 @@ function bootMainThread(given: string): void {
   const link = new BrokerLink(port1, words);
   new MainThread(link, { nonce, worker });
   takeFirstFrames(worker, link);
-  // The parent may send from now on.
+  // From now on the parent may send.
   writeSync(TRANSPORT_OUT, formatReady(nonce));
 }
 
-/** The warning that vm modules are experimental is about us, not about the user's code. */
+/**
+ * Hides the warning that vm modules are experimental: it is about this library, not about the user's code.
+ */
 function hideModuleWarning(): void {
   const { emitWarning } = process;
   process.emitWarning = ((warning: unknown, ...rest: unknown[]) => {

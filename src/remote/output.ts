@@ -1,13 +1,13 @@
 import { writeSync } from "node:fs";
 import { Writable } from "node:stream";
 
-/** By descriptor. */
+/** The names of the descriptors. */
 export const OUTPUT_NAMES: readonly string[] = ["stdin", "stdout", "stderr"];
 
 /**
- * Replaces `process.stdout` and `process.stderr` by streams that write synchronously. Node's own for a pipe would set O_NONBLOCK on it,
- * which subprocesses inherit and fail by (EAGAIN), and would lose what is queued at exit. The broker thread is always reading,
- * so a write waits at most for it.
+ * Replaces `process.stdout` and `process.stderr` by streams that write synchronously. Node's own stream for a
+ * pipe would set O_NONBLOCK on it, which subprocesses inherit and fail by (EAGAIN), and would lose queued
+ * bytes at exit. The broker thread always reads, so a write waits for nothing else.
  */
 export function installOutput(observer: { hasOutput: boolean }): void {
   replaceOutput((fd, chunk) => {
@@ -16,7 +16,7 @@ export function installOutput(observer: { hasOutput: boolean }): void {
   });
 }
 
-/** Has `write` called for whatever is written to one of the two. */
+/** Calls `write` for everything that is written to one of the two. */
 export function replaceOutput(write: (fd: number, chunk: Buffer) => void): void {
   for (const fd of [1, 2]) {
     let stream: Writable | undefined;
@@ -46,7 +46,7 @@ class OutputStream extends Writable {
     done();
   }
 
-  // Like the real ones: ending or destroying them does not close the descriptor.
+  // Like Node's own streams: ending or destroying them does not close the descriptor.
   override _destroy(_error: Error | null, done: (error: null) => void): void {
     done(null);
   }
@@ -58,8 +58,8 @@ function writeAll(fd: number, bytes: Buffer): void {
       offset += writeSync(fd, bytes, offset);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== "EAGAIN") return; // EPIPE: nobody reads any more, as after a detach
-      // Someone set O_NONBLOCK and the pipe is full: give its reader a moment.
+      if (code !== "EAGAIN") return; // EPIPE: nobody reads it, as after a detach
+      // Some code set O_NONBLOCK and the pipe is full. Waits a moment for its reader.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }
   }

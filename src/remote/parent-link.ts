@@ -4,12 +4,13 @@ import { StreamLink } from "../links/stream-link.ts";
 import { Word, Writer } from "../links/thread-state.ts";
 import { TRANSPORT_IN, TRANSPORT_OUT } from "./shared-state.ts";
 
-/** How long one look at a lock held by the main thread may sleep; it is held for one write(2). */
+/** How long one wait for a lock of the main thread may last. The lock is held for one write(2). */
 const LOCK_POLL_MS = 1;
 
 /**
- * The broker thread's link to the parent. The main thread writes to the same descriptor: so this takes the lock before the first byte, and
- * gives it back when nothing is queued. Bytes the main thread left over come first.
+ * The broker thread's link to the parent. The main thread writes to the same descriptor. So this link takes
+ * the lock before the first byte, and gives it back when nothing is queued. Bytes that the main thread could
+ * not write come first.
  */
 export class ParentLink extends StreamLink {
   readonly input: Socket;
@@ -27,7 +28,7 @@ export class ParentLink extends StreamLink {
     this.#words = words;
   }
 
-  /** Takes over what the main thread could not write, and the lock with it. */
+  /** Takes over the bytes that the main thread could not write, and the lock. */
   adopt(rest: Uint8Array): void {
     this.#isOwner = true;
     this.output.write(rest, () => this.releaseIfIdle());
@@ -35,14 +36,17 @@ export class ParentLink extends StreamLink {
     if (this.#isClosing) super.close();
   }
 
-  /** Makes sure that the main thread writes nothing itself until what is queued has left. False: {@link adopt} sees to that soon. */
+  /**
+   * Makes sure that the main thread writes nothing itself until the queued bytes have left. If it returns
+   * false, {@link adopt} will soon do that.
+   */
   acquire(): boolean {
     const words = this.#words;
     while (!this.#isOwner) {
       const holder = Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.BROKER);
       if (holder === Writer.NOBODY) this.#isOwner = true;
       else if (holder === Writer.BROKER)
-        return false; // a remainder is on its way
+        return false; // bytes of the main thread are about to arrive
       else Atomics.wait(words, Word.WRITER, Writer.MAIN, LOCK_POLL_MS);
     }
     return true;

@@ -2,12 +2,15 @@ import { readSync } from "node:fs";
 import { Socket } from "node:net";
 import { LineSplitter } from "../text/line-splitter.ts";
 
-/** The most one {@link StdioTap.drain} reads: a subprocess that never stops writing must not hold it up. */
+/**
+ * The most bytes that one {@link StdioTap.drain} reads: a subprocess that never stops writing must not block
+ * it.
+ */
 const MAX_DRAIN_BYTES = 1024 * 1024;
 
 /**
- * The reading end of this process's own stdout or stderr: everything written there, by user code or by its subprocesses,
- * comes out in lines. Bytes that are no UTF-8 become U+FFFD.
+ * The reading end of this process's own stdout or stderr. It delivers in lines everything that user code or
+ * its subprocesses write there. Bytes that are not UTF-8 become U+FFFD.
  */
 export class StdioTap {
   readonly #fd: number;
@@ -24,7 +27,7 @@ export class StdioTap {
     this.#socket.on("error", () => this.flush());
   }
 
-  /** Stops reading: the writers block once the pipe is full. */
+  /** Stops reading. Writers block once the pipe is full. */
   pause(): void {
     this.#socket.pause();
   }
@@ -33,7 +36,7 @@ export class StdioTap {
     this.#socket.resume();
   }
 
-  /** Reads what is in the pipe now, without waiting. */
+  /** Reads the bytes that are in the pipe now, without waiting. */
   drain(): void {
     this.#buffer ??= Buffer.allocUnsafeSlow(64 * 1024);
     for (let total = 0; total < MAX_DRAIN_BYTES; ) {
@@ -41,7 +44,7 @@ export class StdioTap {
       try {
         bytes = readSync(this.#fd, this.#buffer, 0, this.#buffer.length, null);
       } catch {
-        return; // EAGAIN: empty, but still open; anything else is as final as the end
+        return; // EAGAIN: empty, but still open; any other error is as final as the end
       }
       if (bytes === 0) return;
       this.#lines.take(Buffer.from(this.#buffer.subarray(0, bytes)));
@@ -49,7 +52,7 @@ export class StdioTap {
     }
   }
 
-  /** Delivers the last line although it was never terminated. */
+  /** Delivers the last line, even if it was not terminated. */
   flush(): void {
     this.#lines.flush();
   }

@@ -5,7 +5,10 @@ import { LineSplitter } from "../text/line-splitter.ts";
 import { Handle } from "../wire/handles.ts";
 import { OUTPUT_NAMES, replaceOutput } from "./output.ts";
 
-/** What a context that is a thread does by itself: it has no broker thread to answer, to read its output or to end it. */
+/**
+ * What a context that is a thread does itself, because it has no broker thread that answers, reads its output
+ * and ends it.
+ */
 export function startThread(
   router: CoreRouter,
   logLevel: LogLevel,
@@ -24,7 +27,10 @@ export function startThread(
   });
 }
 
-/** The descriptors of the process are not the thread's own: what it writes is handed over line by line. */
+/**
+ * Captures the thread's output, line by line, because the descriptors of the process do not belong to the
+ * thread.
+ */
 function captureOutput(onLines: (name: string, lines: string[]) => void): void {
   const splitters = OUTPUT_NAMES.map((name) => new LineSplitter((lines) => onLines(name, lines)));
   for (const lines of splitters) process.on("exit", () => lines.flush());

@@ -1,22 +1,22 @@
-/** To how many contexts one child may have sent before it is told of the end of every context. */
+/** How many contexts a child may have sent to before it is told of every end. */
 export const MAX_ADDRESSEES_PER_CHILD = 10_000;
-/** The same for all children of this process together. */
+/** The same limit for all children of this process together. */
 export const MAX_ADDRESSEES = 100_000;
 
 /**
- * Who may wait for whom: to which contexts the contexts behind each child have sent something. A child may make ids up, so what is
- * kept of it is bounded. Beyond that the child is told of every end: nobody waits for one that is gone because somebody else
- * behind the same link has filled the table.
+ * Who may wait for which contexts: the contexts to which the contexts behind each child have sent something.
+ * A child may make ids up, so the table is bounded. Beyond the limit, a child is told of every end, so no
+ * caller waits for a lost context because another context behind the same link has filled the table.
  */
 export class Addressees {
   readonly #byChild: Map<number, Set<number>> = new Map();
   /** The children that have sent to a context. */
   readonly #senders: Map<number, Set<number>> = new Map();
-  /** Children that have sent to more contexts than are kept. */
+  /** Children that have sent to more contexts than the table may hold. */
   readonly #overfull: Set<number> = new Set();
   #count = 0;
 
-  /** Something for `contextId` has passed, from `childId` or from behind it. */
+  /** Call this when a frame for `contextId` has passed, from `childId` or from a context behind it. */
   note(contextId: number, childId: number): void {
     let own = this.#byChild.get(childId);
     if (own?.has(contextId)) return;
@@ -35,7 +35,7 @@ export class Addressees {
     else senders.add(childId);
   }
 
-  /** The children to tell that a context is gone. Forgets who they are, but for those of which too much would have to be kept. */
+  /** The children to tell that a context is gone. Forgets its senders, except the overfull children. */
   takeSendersTo(contextId: number): Iterable<number> {
     const senders = this.#senders.get(contextId) ?? [];
     this.#senders.delete(contextId);
@@ -51,7 +51,7 @@ export class Addressees {
     return [...this.#senders.keys()];
   }
 
-  /** A child is gone. */
+  /** Call this when a child is gone. */
   forgetChild(childId: number): void {
     for (const contextId of this.#byChild.get(childId) ?? []) {
       const senders = this.#senders.get(contextId) as Set<number>;

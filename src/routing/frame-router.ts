@@ -12,31 +12,37 @@ const log = getLogger("mitogen.router", true);
 /** Default for `maxMessageBytes`, the largest body that crosses a link. */
 export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
 
-/** With so much waiting for a neighbour, nothing more is taken for it of others whom nobody can stop: docs/protocol.md#pressure. */
+/**
+ * When this much waits for a neighbour, frames from senders that cannot be stopped are refused:
+ * docs/protocol.md#pressure.
+ */
 export const MAX_BACKLOG_BYTES: number = DEFAULT_MAX_MESSAGE_BYTES;
-/** What a frame takes in a queue beside its body. */
+/** The memory that a frame takes in a queue besides its body. */
 const FRAME_COST = 256;
 
-/** A neighbour and the link that leads to it. */
+/** A neighbour and the link to it. */
 export interface Peer {
   readonly contextId: number;
   readonly link: Link;
-  /** `outer` is the broker thread of this process, as its main thread sees it: the way to all others, and this context too. */
+  /**
+   * `outer` is the broker thread of this process, as the main thread sees it: the way to all other contexts,
+   * and to this one too.
+   */
   readonly kind: "parent" | "child" | "inner" | "outer";
-  /** Stamped on all that arrives from it: whoever may open this link speaks with that authority. */
+  /** The authority of all frames from it: whoever may open this link speaks with that authority. */
   readonly authId?: number;
-  /** Bytes sent to it, answers and what others sent, since its link was last not backed up. */
+  /** Bytes sent to it since its link was last not backed up, both answers and frames from others. */
   backlog: number;
-  /** Its link has been backed up for so long that those who send to it are stopped no more, but refused. */
+  /** Whether its link has been backed up for so long that its senders are no longer stopped but refused. */
   isStuck?: boolean;
-  /** Those with a route over this link: what its end costs. */
+  /** The contexts with a route over this link, which its end would disconnect. */
   readonly contexts: Set<number>;
 }
 
 /**
- * Moves frames between links and local handlers, and refuses what may not pass. It knows nothing of
- * values, functions or processes: the broker thread of a child runs it as it is, {@link CoreRouter} adds
- * the rest. Rules: docs/protocol.md#routing.
+ * Moves frames between links and local handlers, and refuses frames that may not pass. It knows nothing of
+ * values, functions or processes. The broker thread of a child runs it unchanged; {@link CoreRouter} adds the
+ * rest. Rules: docs/protocol.md#routing.
  */
 export class FrameRouter {
   /** @internal */
@@ -65,10 +71,13 @@ export class FrameRouter {
   readonly handlers: HandlerTable;
   readonly #routes: Map<number, Peer> = new Map();
   #parent: Peer | undefined;
-  /** The main thread of this process, where this router runs beside it; gets what no handler here takes. */
+  /**
+   * The main thread of this process, if this router runs in the broker thread. It gets the frames that no
+   * handler here takes.
+   */
   #inner: Peer | undefined;
   readonly #firstHandle: number;
-  /** By where the range begins. */
+  /** The next free handle of each range, by the beginning of the range. */
   readonly #nextHandles: Map<number, number> = new Map();
   #endReason: string | undefined;
 
@@ -78,7 +87,10 @@ export class FrameRouter {
     parentIds?: readonly number[];
     maxMessageBytes?: number | undefined;
     unidirectional?: boolean | undefined;
-    /** Where handles that nobody chose begin: the two threads of a child share an id, and must not share a handle. */
+    /**
+     * The beginning of handles that nobody chose. The two threads of a child share an id, so they must not
+     * share a handle.
+     */
     firstHandle?: number | undefined;
   }) {
     this.#firstHandle = options.firstHandle ?? Handle.FIRST_REPLY;
@@ -104,7 +116,7 @@ export class FrameRouter {
       }
       this.endHandler(earlier, `Another handler took handle ${handle} over`);
     }
-    // A copy with more members would be a dictionary, ten times as large.
+    // Not a copy with more members: V8 would make it a dictionary, which is ten times as large.
     return this.expect(Object.assign(options, { onFrame }), handle);
   }
 
@@ -119,7 +131,7 @@ export class FrameRouter {
   unlisten(handle: number): void {
     const handler = this.handlers.get(handle);
     const respondentId = handler && this.handlers.remove(handler);
-    // That of a context with a route is kept for the next request.
+    // The entry of a context with a route is kept for the next request.
     if (respondentId !== undefined && !this.#routes.has(respondentId)) this.handlers.forget(respondentId);
   }
 
@@ -136,7 +148,7 @@ export class FrameRouter {
     else this.setRoute(contextId, peer);
     link.open({
       onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
-      // Between its children a master has to look at everything.
+      // A master must look at every frame between its children.
       onBytes:
         this.parentIds.length > 0 && stamp.authId === undefined && !this.unidirectional
           ? (bytes, start, end) => this.passBytes(bytes, start, end, peer)
@@ -196,7 +208,7 @@ export class FrameRouter {
    * @internal
    */
   routeFrame(frame: Frame, from?: Peer): void {
-    // A peer with this context's own id is the other thread of this process: its words are ours.
+    // A peer with this context's own id is the other thread of this process, which may speak for it.
     if (from !== undefined && from.contextId !== this.contextId && !this.isPlausible(frame, from)) return;
     if (from === undefined && !isDead(frame) && bodyLength(frame) > this.maxMessageBytes) {
       this.refuseFrame(
@@ -210,7 +222,8 @@ export class FrameRouter {
       return;
     }
     let out = this.#routes.get(frame.dstId);
-    // From the parent and not for us: it is mistaken about who is here. Back up it would bounce for ever.
+    // The frame came from the parent, which is wrong about who is below this context. Sent back up, it would
+    // bounce for ever.
     if (out === undefined && from?.kind !== "parent") out = this.#parent;
     if (out === undefined) {
       this.answerDead(
@@ -222,7 +235,7 @@ export class FrameRouter {
     if (this.unidirectional && !this.hasAuthority(frame.authId) && !this.hasAuthority(frame.dstId)) {
       const reason = `Cannot route message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`;
       log.debug(reason);
-      // In the name of the one it was for: a sender elsewhere in the tree believes nobody else about it.
+      // In the name of the addressee: a sender elsewhere in the tree accepts the news from nobody else.
       this.answerDead(frame, reason, frame.dstId);
       return;
     }
@@ -231,8 +244,9 @@ export class FrameRouter {
   }
 
   /**
-   * The short cut of {@link routeFrame} for a call or an answer that only passes: from the parent to a context below or to the main thread,
-   * or from below to a context above. False for whatever somebody here has to look at.
+   * A short cut of {@link routeFrame} for a call or an answer that only passes: from the parent to a context
+   * below or to the main thread, or from below to a context above. Returns false for frames that this router
+   * has to look at.
    */
   private passBytes(bytes: Buffer, start: number, end: number, from: Peer): boolean {
     const dstId = readUint32(bytes, start + 2);
@@ -243,12 +257,12 @@ export class FrameRouter {
     else if (!this.hasHandler(handle)) out = this.#inner;
     return (
       out?.backlog === 0 &&
-      // A part means something to one link only; its second byte says so.
+      // A part is valid on one link only. Its second byte marks it.
       bytes[start + 1] !== (Encoding.PART & 0xff) &&
-      // Modules and routes are everybody's business, and so are ids: src/routing/id-grants.ts.
+      // Modules and routes concern every hop, and so do ids: src/routing/id-grants.ts.
       (handle > Handle.LAST_RESERVED || handle === Handle.CALL_FUNCTION) &&
       readUint32(bytes, start + 18) !== Handle.ALLOCATE_ID &&
-      // As in isPlausible.
+      // The same check as in isPlausible.
       this.isReachedBy(readUint32(bytes, start + 6), from) &&
       this.isReachedBy(readUint32(bytes, start + 10), from) &&
       out.link.sendBytes?.(bytes, start, end) === true
@@ -258,7 +272,7 @@ export class FrameRouter {
   private forwardFrame(frame: Frame, out: Peer, from: Peer | undefined): void {
     if (out.backlog > MAX_BACKLOG_BYTES && this.mustRefuse(frame, out, from)) return;
     if (out.link.send(frame)) return;
-    // What those above ask of a context is theirs to bound.
+    // Contexts above must themselves limit what they ask of a context.
     if (frame.handle <= Handle.LAST_RESERVED && this.hasAuthority(frame.authId)) return;
     out.backlog += bodyLength(frame) + FRAME_COST;
     this.onBackedUp?.(out, from);
@@ -270,21 +284,22 @@ export class FrameRouter {
   }
 
   /**
-   * A neighbour that does not read must not fill this process's memory with what comes for it from elsewhere. A child that sends it is
-   * stopped, at first; the parent never is, for it brings everybody's messages. Whoever waits is told.
+   * A neighbour that does not read must not fill this process's memory with frames from others. A child that
+   * sends such frames is stopped at first. The parent is never stopped, because it carries the messages of
+   * all contexts. Waiting callers are told.
    */
   private mustRefuse(frame: Frame, out: Peer, from: Peer | undefined): boolean {
     if (from === undefined || (from.kind !== "parent" && out.isStuck !== true)) return false;
     if ((out.link.queuedBytes ?? 0) < MAX_BACKLOG_BYTES) return false;
     const { handle, replyTo } = frame;
-    // Credit bounds what those above send, and a main thread has asked for it.
+    // Credit limits what contexts above send, and a main thread has itself asked for its frames.
     const isBounded = handle <= Handle.LAST_RESERVED || isCreditHandle(replyTo) || out.kind === "inner";
     if (this.hasAuthority(frame.authId) && (isBounded || isDead(frame))) return false;
-    // Dead messages are small; what still floods is dropped.
+    // Dead messages are small. If even they flood the link, they are dropped.
     if (out.backlog > 2 * MAX_BACKLOG_BYTES) return true;
     if (isDead(frame)) return false;
     const reason = `Cannot send message to context ${frame.dstId}: ${out.link.name} does not read what was sent before`;
-    // In the name of the one it was for, as above.
+    // In the name of the addressee, as above.
     this.refuseFrame(frame, reason, frame.dstId);
     return true;
   }
@@ -335,7 +350,7 @@ export class FrameRouter {
   /** Wakes the handlers that only these contexts could have answered. @internal */
   endRespondents(contextIds: Iterable<number>, reason: string): void {
     for (const contextId of contextIds) {
-      // Not those that they make when they are told.
+      // A copy, without the handlers that these make when they are told.
       for (const handler of this.handlers.waitingFor(contextId)) this.endHandler(handler, reason);
       if (this.handlers.countFor(contextId) === 0) this.handlers.forget(contextId);
     }
@@ -343,7 +358,7 @@ export class FrameRouter {
 
   private endHandler(handler: FrameHandler, reason: string): void {
     const handle = handler.handle as number;
-    // An earlier one may have ended it.
+    // An earlier handler may have ended this one.
     if (this.handlers.get(handle) !== handler) return;
     this.unlisten(handle);
     if (handler.isService !== true)
@@ -386,12 +401,13 @@ export class FrameRouter {
       return;
     }
     if (handler.isService === true && isDead(frame)) return;
-    // A local dead message concerns the handler whoever it expected to hear from.
+    // A dead message of this context itself concerns the handler, whichever context it waits for.
     const isOwn = frame.srcId === this.contextId;
     let isVerdict = isOwn && isDead(frame);
     if (handler.respondentId !== undefined && handler.respondentId !== frame.srcId && !isOwn) {
       const reason = `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: reply from unexpected context ${frame.srcId}`;
-      // A dead answer from a hop on the way is the answer: that hop knows the respondent cannot be reached.
+      // A dead message from a hop on the way is an answer: that hop knows that the respondent cannot be
+      // reached.
       isVerdict = isDead(frame) && this.isOnTheWay(handler.respondentId, frame.srcId);
       if (!isVerdict) {
         log.error(reason);
@@ -411,7 +427,10 @@ export class FrameRouter {
     this.invokeHandler(handler, frame);
   }
 
-  /** Whether messages to `contextId` pass `hopId`. A cousin behind the same neighbour must not end calls that are not its own. */
+  /**
+   * Whether messages to `contextId` pass `hopId`. Another context behind the same neighbour must not end
+   * calls that are not its own.
+   */
   private isOnTheWay(contextId: number, hopId: number): boolean {
     const peer = this.#routes.get(contextId);
     const isNext = peer === undefined ? this.hasAuthority(hopId) : hopId === peer.contextId;
@@ -421,14 +440,14 @@ export class FrameRouter {
   private invokeHandler(handler: FrameHandler, frame: Frame): void {
     try {
       const result: unknown = handler.onFrame(frame);
-      // Unhandled it would end the process.
+      // An unhandled rejection would end the process.
       if (result instanceof Promise) result.catch((error) => handlerFailed(frame, error));
     } catch (error) {
       handlerFailed(frame, error);
     }
   }
 
-  /** A request's sender is told; an answer that may not pass must still wake whoever waits for it. */
+  /** Refuses a frame: the sender of a request is told, and the waiter for an answer is woken. */
   private refuseFrame(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
@@ -456,7 +475,7 @@ function isAllowed(handler: FrameHandler, frame: Frame): boolean {
   try {
     return handler.policy?.(frame) === true;
   } catch {
-    // A policy that cannot decide does not allow.
+    // A policy that throws does not allow.
     return false;
   }
 }

@@ -1,10 +1,10 @@
 import type { FunctionName } from "../functions/function-name.ts";
 import type { Frame } from "../wire/frame.ts";
 
-/** A power of two. */
+/** The number of slots: a power of two. */
 const SLOTS = 8192;
 
-/** How many handles are given out before the first are used again. */
+/** How many handles are given out before the first ones are used again. */
 export const HANDLE_RANGE = 0x7ffffff;
 
 /** What the handler of its answer knows of a call. */
@@ -14,47 +14,62 @@ export interface CallRecord {
 }
 
 export interface FrameHandlerOptions {
-  /** The number wanted; if absent the next free one of those for replies, which anybody can guess: only with `respondentId`. */
+  /**
+   * The handle to use. By default the next free handle for replies, which anybody can guess, so only with
+   * `respondentId`.
+   */
   readonly handle?: number | undefined;
-  /** False: removed before its first message is delivered. */
+  /** False removes the handler before its first message is delivered. */
   readonly isPersistent?: boolean;
-  /** A message it answers false to is refused, and its sender told so. Defends handlers from other contexts. */
+  /**
+   * A message for which it returns false is refused, and its sender is told. Protects handlers from other
+   * contexts.
+   */
   readonly policy?: ((frame: Frame) => boolean) | undefined;
-  /** Only this context may send here; when it disconnects the handler gets one dead message and is removed. */
+  /**
+   * The only context that may send to the handler. If it disconnects, the handler gets one dead message and
+   * is removed.
+   */
   readonly respondentId?: number | undefined;
-  /** It serves requests and waits for nothing: dead messages are dropped in front of it. */
+  /** Whether the handler serves requests and waits for nothing. Dead messages are then dropped before it. */
   readonly isService?: boolean;
-  /** What it waits for the answer of, if that is a call. */
+  /** The call whose answer it waits for. */
   readonly call?: CallRecord | undefined;
-  /** Take the handle over from whoever has it, who gets a dead message. */
+  /** Whether to take the handle from its current handler, which gets a dead message. */
   readonly overwrite?: boolean;
 }
 
-/** One of those that wait for the same context. */
+/** A handler in the ring of those that wait for the same context. */
 interface Linked {
   next?: Linked | undefined;
   previous?: Linked | undefined;
 }
 
-/** What takes the frames of a handle. */
+/** Takes the frames of a handle. */
 export interface FrameHandler extends FrameHandlerOptions, Linked {
   onFrame(frame: Frame): void;
   handle?: number | undefined;
 }
 
-/** Closes the ring of those that wait for one context, oldest first: whoever is answered leaves it without a search. */
+/**
+ * The head of the ring of handlers that wait for one context, oldest first. An answered handler leaves the
+ * ring without a search.
+ */
 interface Ring extends Linked {
   count: number;
 }
 
-/** The handlers of a router, by their handles and by the contexts they wait for. */
+/** The handlers of a router, by handle and by the context they wait for. */
 export class HandlerTable {
   size = 0;
-  /** The first of the handles that are given out in turn. */
+  /** The first of the handles that are assigned in sequence. */
   readonly #first: number;
-  /** Those at such handles, by their last bits: thousands may wait for answers, and hashing takes longer than all else here. */
+  /**
+   * Handlers at such handles, by the last bits of the handle. Thousands may wait for answers, and hashing
+   * takes longer than everything else here.
+   */
   readonly #slots: (FrameHandler | undefined)[] = [];
-  /** All others: chosen ones, those by chance, and one whose slot is taken by another that waits for long. */
+  /** All other handlers: at chosen or random handles, and those whose slot is taken by an older one. */
   readonly #others: Map<number, FrameHandler> = new Map();
   readonly #rings: Map<number, Ring> = new Map();
 
@@ -67,7 +82,7 @@ export class HandlerTable {
     return handler !== undefined && handler.handle === handle ? handler : this.#others.get(handle);
   }
 
-  /** The handle must be free. */
+  /** Adds a handler. The handle must be free. */
   add(handler: FrameHandler, handle: number): void {
     handler.handle = handle;
     this.size++;
@@ -89,7 +104,7 @@ export class HandlerTable {
     ring.previous = handler.previous.next = handler;
   }
 
-  /** Answers the context that nobody waits for any more, if it was the last that did. */
+  /** Removes a handler. Returns the context it waited for, if it was the last to wait for that context. */
   remove(handler: FrameHandler): number | undefined {
     this.size--;
     const slot = ((handler.handle as number) - this.#first) & (SLOTS - 1);
@@ -99,17 +114,20 @@ export class HandlerTable {
     if (respondentId === undefined) return undefined;
     (previous as Linked).next = next as Linked;
     (next as Linked).previous = previous as Linked;
-    // An old one must keep none of those behind it, or V8 would take them all for old.
+    // Cleared, because V8 would keep all handlers alive that an old one links to.
     handler.next = handler.previous = undefined;
     return --(this.#rings.get(respondentId) as Ring).count === 0 ? respondentId : undefined;
   }
 
-  /** The contexts that somebody waits for, and those that were waited for and are not {@link forget | forgotten}. */
+  /**
+   * The contexts that handlers wait for, and those that they waited for and that were not
+   * {@link forget | forgotten}.
+   */
   get respondentIds(): Iterable<number> {
     return this.#rings.keys();
   }
 
-  /** Those that wait for a context, oldest first. */
+  /** The handlers that wait for a context, oldest first. */
   waitingFor(contextId: number): FrameHandler[] {
     const waiting: FrameHandler[] = [];
     const ring = this.#rings.get(contextId);
@@ -117,7 +135,7 @@ export class HandlerTable {
     return waiting;
   }
 
-  /** How many these are. */
+  /** The number of handlers that wait for a context. */
   countFor(contextId: number): number {
     return this.#rings.get(contextId)?.count ?? 0;
   }

@@ -1,34 +1,34 @@
-/** Ids a context gets at once for its own children: docs/protocol.md#allocate_id. */
+/** The number of ids in a block for a context's own children: docs/protocol.md#allocate_id. */
 export const ID_BLOCK_SIZE = 1000;
 /**
- * How many blocks contexts behind one link may be given at once. Ids are never given back, and there are 2^32: a child that asks for
- * block after block must not leave others without.
+ * How many blocks the contexts behind one link may get at once. Ids are never given back, and there are 2^32.
+ * A child that asks for block after block must not leave others without.
  */
 export const MAX_BLOCKS_PER_LINK = 4000;
-/** After so long they may be given another one: a link of months must not run out. */
+/** After this time they may get one more block: a link of months must not run out. */
 export const BLOCK_INTERVAL_MS = 60_000;
-/** Blocks end here; what is above is for the contexts that the program itself starts. */
+/** Blocks end here. The ids above are for contexts that the program itself starts. */
 export const MAX_BLOCK_ID = 0xf0000000;
 const MAX_ID = 0xffffffff;
 
 interface Range {
   readonly start: number;
-  /** One past the last. */
+  /** The id after the last. */
   end: number;
-  /** Undefined once that is gone. */
+  /** Undefined once the owner is gone. */
   ownerId: number | undefined;
 }
 
-/** What contexts behind one link may still be given. */
+/** How many blocks the contexts behind one link may still get. */
 interface Allowance {
   blocks: number;
-  /** When the last one was added to it. */
+  /** When the last block was added to the allowance. */
   since: number;
 }
 
 /**
- * Gives out context ids; only the master has one. The master is 0, its first child 1; ids are never used again. It remembers whom an id
- * was given to, so that nobody else can claim it.
+ * Gives out context ids. Only the master has an allocator. The master is 0, its first child 1. Ids are never
+ * used again. The allocator remembers the owner of each id, so that nobody else can claim it.
  */
 export class IdAllocator {
   /** In ascending order. */
@@ -41,7 +41,7 @@ export class IdAllocator {
   readonly #now: () => number;
   #next: number;
 
-  /** `now` answers milliseconds. */
+  /** `now` returns milliseconds. */
   constructor(now: () => number = Date.now, firstId = 1) {
     this.#now = now;
     this.#next = firstId;
@@ -55,8 +55,9 @@ export class IdAllocator {
   }
 
   /**
-   * [start, end): a block for the children that `ownerId` starts on its own. Throws a RangeError when the contexts behind the same
-   * child of this process, `linkId`, have had too many: one that is hostile can make contexts up.
+   * Allocates [start, end), a block for the children that `ownerId` starts on its own. Throws a RangeError if
+   * the contexts behind the same child of this process, `linkId`, have had too many: a hostile child can make
+   * contexts up.
    */
   allocateBlock(ownerId: number, linkId: number): [start: number, end: number] {
     const allowance = this.allowanceOf(linkId);
@@ -74,7 +75,7 @@ export class IdAllocator {
     return [start, end];
   }
 
-  /** A context is gone: what it had is nobody's. */
+  /** Call this when a context is gone: its ids then belong to nobody. */
   forget(contextId: number): void {
     this.#allowances.delete(contextId);
     const blocks = this.#blocksByOwner.get(contextId);
@@ -87,12 +88,12 @@ export class IdAllocator {
     this.#ownerless = 0;
   }
 
-  /** Whom an id was given to. */
+  /** The owner of an id. */
   ownerOf(id: number): number | undefined {
     return this.#owners.get(id) ?? this.blockOf(id)?.ownerId;
   }
 
-  /** Forgets a single id; nobody can claim it any more. */
+  /** Forgets a single id, so that nobody can claim it any more. */
   giveBack(id: number): void {
     this.#owners.delete(id);
   }

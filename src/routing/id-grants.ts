@@ -12,13 +12,13 @@ interface Grants {
 
 const log = getLogger("mitogen.route_monitor", true);
 const MASTER = 0;
-/** Requests behind a neighbour that are under way, as far as is known here: of one that failed nobody tells. */
+/** Running requests behind a neighbour, as far as this process knows. Nobody reports a failed one. */
 const MAX_IDS = 10_000;
 
 /**
- * The ids that contexts behind each neighbour of a hop may claim: those in the requests that pass it on the way down, and those
- * in the master's answers. Without it a child could claim the id of a context elsewhere, and be taken for that one by the
- * hop above it. docs/protocol.md#allocate_id
+ * The ids that contexts behind each neighbour of a hop may claim: those in requests that pass the hop on
+ * their way down, and those in the master's answers. Otherwise a child could claim the id of a context
+ * elsewhere, and the hop above it would take it for that context. docs/protocol.md#allocate_id
  */
 export class IdGrants {
   readonly #router: FrameRouter;
@@ -28,12 +28,15 @@ export class IdGrants {
     this.#router = router;
   }
 
-  /** Looks at a frame that is passed on; never throws. Answers the id that a CONNECT_CHILD request on its way down gives away. */
+  /**
+   * Reads a frame that is passed on. Never throws. Returns the id that a CONNECT_CHILD request on its way
+   * down grants.
+   */
   note(frame: Frame, from: Peer): number | undefined {
     const to = from.kind === "child" ? undefined : this.#router.peerOf(frame.dstId);
     if (to === undefined) return undefined;
     try {
-      // Only who is above is obeyed: a context elsewhere must not have a child here expected.
+      // Only from contexts above: a context elsewhere must not announce a child here.
       if (frame.handle === Handle.CONNECT_CHILD && this.#router.hasAuthority(frame.authId)) {
         const contextId = idInRequest(frame);
         const { ids } = this.grantsOf(to);
@@ -45,7 +48,7 @@ export class IdGrants {
         const [start, end] = decodeValue(joinBody(frame)) as [number, number];
         const { blocks } = this.grantsOf(to);
         const last = blocks[blocks.length - 1];
-        // Those of one context that asks for many follow each other.
+        // Blocks of one context that asks for many are adjacent.
         if (last?.[1] === start) last[1] = end;
         else blocks.push([start, end]);
       }
@@ -58,9 +61,9 @@ export class IdGrants {
   /** Whether the id was given to a context behind that neighbour. */
   mayClaim(contextId: number, from: Peer): boolean {
     const { ids, blocks } = this.grantsOf(from);
-    // Once: ids are not used again.
+    // Only once, because ids are never used again.
     if (ids.delete(contextId)) return true;
-    // Those in use are mostly of the newest block.
+    // Ids in use are mostly in the newest block.
     for (let at = blocks.length - 1; at >= 0; at--) {
       const [start, end] = blocks[at] as [number, number];
       if (contextId >= start && contextId < end) return true;

@@ -1,7 +1,7 @@
 import { printPath } from "../functions/print-function.ts";
 import type { HandlerTable } from "./handler-table.ts";
 
-/** A call that this process has made and that is not over. */
+/** A pending call of this process. */
 export interface CallInFlight {
   /** `Disk.freeBytes` */
   readonly function: string;

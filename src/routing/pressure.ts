@@ -1,25 +1,29 @@
 import { getLogger } from "../logging/log.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
 
-/** So much of others may be added to the backlog of a neighbour before those who send it are stopped. */
+/** How much others may add to a neighbour's backlog before they are stopped. */
 const MAX_FORWARDED_BYTES = 8 * 1024 * 1024;
-/** So much may be unread of what a child has asked for, or has sent to itself, before nothing more is heard of it. */
+/**
+ * How many bytes that a child has asked for, or has sent to itself, may be unread before the child is
+ * stopped.
+ */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
-/** How long a child may be stopped because another one does not read. */
+/** How long a child may be stopped because another child does not read. */
 const MAX_HOLD_MS = 30_000;
 
 const log = getLogger("mitogen.router", true);
 
 /**
- * Stops the reading of children that fill a link faster than it drains: their own, by what they ask for and do not read, or the
- * link of somebody else. docs/protocol.md#pressure
+ * Stops the reading of children that fill a link faster than it drains. It may be their own link, if they do
+ * not read what they ask for, or the link of another context. docs/protocol.md#pressure
  *
- * Nobody waits in a circle. The parent is never stopped, for it carries everybody's messages, and an honest child goes on reading
- * whatever becomes of what it writes: so links down the tree drain, and those up the tree when those higher up do.
+ * Contexts never wait for each other in a circle. The parent is never stopped, because it carries the
+ * messages of all contexts. An honest child keeps reading, whatever happens to its own writes. So links down
+ * the tree drain, and those up the tree drain when the links above them do.
  */
 export class Pressure {
   readonly #holdMs: number;
-  /** Who is stopped, by whose link they have filled. */
+  /** The stopped children, by the neighbour whose link they have filled. */
   readonly #held: Map<Peer, Set<Peer>> = new Map();
   readonly #timers: Map<Peer, NodeJS.Timeout> = new Map();
 
@@ -30,7 +34,7 @@ export class Pressure {
   }
 
   private note(out: Peer, filler: Peer): void {
-    // Others than children are not stopped; what they send is bounded where it comes from, or refused.
+    // Only children are stopped. What others send is bounded where it comes from, or refused.
     if (filler.kind !== "child" || filler.link.pause === undefined) return;
     const isOther = filler !== out;
     if (out.backlog < (isOther ? MAX_FORWARDED_BYTES : MAX_ANSWER_BYTES)) return;
@@ -40,16 +44,16 @@ export class Pressure {
     if (!this.isHeld(filler)) filler.link.pause();
     this.#held.set(out, held.add(filler));
     log.debug(`${filler.link.name} is not read until ${out.link.name} has read more`);
-    // Those above read in the end.
+    // Contexts above will read in the end.
     if (isOther && out.kind !== "parent" && !this.#timers.has(out)) {
       this.#timers.set(out, setTimeout(() => this.giveUp(out), this.#holdMs).unref());
     }
   }
 
-  /** One that does not read must not silence the others. */
+  /** A neighbour that does not read must not silence the others. */
   private giveUp(out: Peer): void {
     log.warning(
-      `${out.link.name} reads too slowly: ${out.link.queuedBytes} bytes have waited for ${this.#holdMs} ms; what more others send there may be refused`,
+      `${out.link.name} reads too slowly: ${out.link.queuedBytes} bytes have waited for ${this.#holdMs} ms; further messages to it may be refused`,
     );
     out.isStuck = true;
     for (const filler of this.#held.get(out) ?? []) if (filler !== out) this.letGo(filler, out);

@@ -2,14 +2,14 @@ import { randomFillSync } from "node:crypto";
 import { Handle } from "../wire/handles.ts";
 import type { FrameRouter } from "./frame-router.ts";
 
-/** Smaller ones are for those who choose theirs. */
+/** Smaller handles are for code that chooses its own. */
 const FIRST = 0x10000;
 const pool = new Uint32Array(256);
 let left = 0;
 
 /**
- * A free handle that a context learns only by being told: whoever has a Sender may send by it, whoever has none must not find one. The 30
- * bits are no more than that, docs/protocol.md#handles.
+ * Returns a free handle that a context learns only by being told: only the owner of a Sender may send to it.
+ * The 30 bits are no stronger than that: docs/protocol.md#handles.
  */
 export function randomHandle(router: Pick<FrameRouter, "hasHandler">): number {
   for (;;) {

@@ -11,44 +11,49 @@ import type { FrameRouter, Peer } from "./frame-router.ts";
 import { refusalOfRoute } from "./route-bounds.ts";
 
 const log = getLogger("mitogen.route_monitor", true);
-/** How much of a reason is kept and passed on. */
+/** The most characters of a reason that are kept and passed on. */
 const MAX_REASON_CHARACTERS = 8192;
 /** A route message is an array of three. */
 const ROUTE_LIMITS = { ...DEFAULT_LIMITS, maxItems: 3 };
 const MAX_VERSION_CHARACTERS = 60;
 
-/** What the owner of a router wants to know, and to decide. */
+/** What a router's owner is told, and what it decides. */
 export interface RouteListener {
-  /** Whether the id was given to a context behind that neighbour. Defends routes against a child that claims any id. */
+  /**
+   * Whether the id was given to a context behind that neighbour. Protects routes from a child that claims any
+   * id.
+   */
   mayClaim(contextId: number, from: Peer): boolean;
-  /** A context that this one, or one below it, has started. `nodeVersion` is its own claim. */
+  /** A context was started by this one, or by one below it. `nodeVersion` is its own claim. */
   onRouteAdded?(contextId: number, name: string, nodeVersion: string): void;
-  /** A child said why it is about to go. */
+  /** A child has sent its farewell. */
   onFarewell?(contextId: number, reason: string): void;
-  /** One above is gone, for the link that led there is: those below, who may wait for it, do not know. */
+  /**
+   * A context above is gone, because a link to it has ended. Contexts below do not know, and may wait for it.
+   */
   onLostAbove?(contextId: number, reason: string): void;
-  /** The main thread is about to be told of an end; those above have been told, if it is their business. */
+  /** The main thread is about to be told of an end. Contexts above have been told, if it concerns them. */
   beforeMainThread?(): void;
 }
 
 /**
- * Keeps the routes of a context that has children: tells those above of every context that comes and goes below, and those who
- * ever sent to a context that it is gone. Runs in the master and, once a child is asked for a child, in its broker thread.
- * docs/protocol.md#routes
+ * Keeps the routes of a context that has children. Tells contexts above of every context that comes and goes
+ * below. Tells contexts that have sent to a context when that one is gone. Runs in the master and, once a
+ * child is asked for a child, in its broker thread. docs/protocol.md#routes
  */
 export class RouteMonitor {
   readonly #router: FrameRouter;
   readonly #listener: RouteListener;
-  /** Children that may be waiting for an answer. */
+  /** The children that may wait for an answer. */
   readonly #addressees: Addressees = new Addressees();
-  /** Children of which a context was refused because there are too many, and none was taken since. */
+  /** Children that had a context refused because there were too many, and none accepted since. */
   readonly #full: Set<number> = new Set();
 
   constructor(router: FrameRouter, listener: RouteListener) {
     this.#router = router;
     this.#listener = listener;
     router.onForwarded = ({ dstId }, { contextId, kind }) => {
-      // Whoever is above a context dies after it.
+      // Contexts above end after this one, so nobody need be told.
       if (kind === "child" && !router.hasAuthority(dstId)) this.#addressees.note(dstId, contextId);
     };
     router.lossListeners.push((contextIds, reason) => {
@@ -70,27 +75,27 @@ export class RouteMonitor {
     });
   }
 
-  /** Tells those above of a context that is now reachable through this one. */
+  /** Tells contexts above that a context is now reachable through this one. */
   announce(contextId: number, name: string, nodeVersion: string): void {
     this.sendUp(Handle.ADD_ROUTE, [contextId, name, nodeVersion]);
     this.#listener.onRouteAdded?.(contextId, name, nodeVersion);
   }
 
-  /** The way up is gone: tells every child that ever sent to a context there. */
+  /** Call this when the way up is gone: tells every child that has sent to a context there. */
   forgetAbove(reason: string): void {
     for (const contextId of this.#addressees.contextIds) {
       if (this.#router.peerOf(contextId) === undefined) this.tellSenders(contextId, reason);
     }
   }
 
-  /** [context id, name, node version] from a child: it leads there. */
+  /** Takes [context id, name, node version] from a child: the context is reachable through it. */
   private onAddRoute(frame: Frame): void {
     const [contextId, name, nodeVersion] = readRoute(frame);
     const from = this.#router.peerOf(frame.srcId) as Peer;
     const isBad = name.length >= MAX_CONTEXT_NAME || nodeVersion.length >= MAX_VERSION_CHARACTERS;
-    // A route to one above would lend its authority to the child.
+    // A route to a context above would give the child that context's authority.
     if (isBad || this.#router.hasAuthority(contextId) || !this.#listener.mayClaim(contextId, from)) {
-      log.error(`Refused route to context ${contextId} from ${from.link.name}: the id is not its to give`);
+      log.error(`Refused route to context ${contextId} from ${from.link.name}: it does not own the id`);
       return;
     }
     const tooMany = this.#router.peerOf(contextId) ? undefined : refusalOfRoute(this.#router, from);
@@ -106,33 +111,40 @@ export class RouteMonitor {
     this.announce(contextId, name, nodeVersion);
   }
 
-  /** The id is its to give, so ending it harms nobody else: a context that nobody can reach must not stay. */
+  /**
+   * Ends a context that is one too many. The child owns the id, so this harms nobody else; a context that
+   * nobody can reach must not live on.
+   */
   private refuseOneTooMany(contextId: number, from: Peer, why: string): void {
     const { contextId: childId, link } = from;
     if (!this.#full.has(childId)) {
       log.error(
-        `Refused route to context ${contextId} from ${link.name}, and ends it, as those that follow: ${why}`,
+        `Refused route to context ${contextId} from ${link.name}, and ends it, as it will those that follow: ${why}`,
       );
     }
     this.#full.add(childId);
     link.send(this.frame(contextId, Handle.SHUTDOWN, null));
   }
 
-  /** [context id, reason]: from a child, of itself or of a context behind it; from the parent, of one elsewhere. */
+  /**
+   * Takes [context id, reason]. From a child, it is about the child or a context behind it. From the parent,
+   * it is about a context elsewhere.
+   */
   private onDelRoute(frame: Frame): void {
     const [contextId, reason] = readRoute(frame);
-    // It often quotes what was printed last; it becomes part of errors.
+    // The reason often quotes the last output, and becomes part of errors.
     const cut = showControls(reason.slice(0, MAX_REASON_CHARACTERS), "\n");
     const from = this.#router.peerOf(frame.srcId);
     if (from === undefined) {
-      // From above: whoever spoke to it through here is told; a route of our own is none of the parent's business.
+      // From the parent: callers here that sent to the context are told. The parent does not decide about
+      // this context's own routes.
       if (this.#router.peerOf(contextId) !== undefined) return;
       this.#router.endRespondents([contextId], cut);
       this.tellWaiting(contextId, cut);
       if (this.#router.hasAuthority(contextId)) this.#listener.onLostAbove?.(contextId, cut);
     } else if (contextId === frame.srcId) this.#listener.onFarewell?.(contextId, cut);
     else if (this.#router.peerOf(contextId) === from) this.#router.delRoutes([contextId], cut);
-    // The last word about one that was refused.
+    // This was the last message about a refused context.
     else if (this.#full.has(from.contextId) && this.#router.peerOf(contextId) === undefined) return;
     else
       log.error(
@@ -147,7 +159,8 @@ export class RouteMonitor {
 
   private tellWaiting(contextId: number, reason: string): void {
     this.tellSenders(contextId, reason);
-    // What the main thread waits for is not known here: it may have asked before there was a monitor.
+    // This router does not know what the main thread waits for, which may have asked before there was a
+    // monitor.
     const mainThread = this.#router.peerOf(this.#router.contextId);
     if (mainThread === undefined) return;
     this.#listener.beforeMainThread?.();
@@ -175,7 +188,10 @@ export class RouteMonitor {
   }
 }
 
-/** Everything a child sends is checked; what throws here is logged by the router and changes nothing. */
+/**
+ * Reads a route message. Everything that a child sends is checked; the router logs an error thrown here, and
+ * nothing changes.
+ */
 function readRoute(frame: Frame): [contextId: number, text: string, nodeVersion: string] {
   const value = decodeValue(joinBody(frame), { limits: ROUTE_LIMITS });
   const [contextId, text, nodeVersion = ""] = Array.isArray(value) ? value : [];

@@ -4,11 +4,11 @@ import { getLogger } from "../logging/log.ts";
 import { bodyLength } from "../wire/frame.ts";
 import { refusal } from "./request.ts";
 
-/** Requests of one context that have come and are not answered. */
+/** The most unanswered requests of one context. */
 export const MAX_REQUESTS_PER_CONTEXT = 4096;
-/** Those of all contexts together. */
+/** The most unanswered requests of all contexts together. */
 export const MAX_REQUESTS = 65_536;
-/** What the bodies of one context's requests may take; a single one may be larger. */
+/** The most bytes that the bodies of one context's requests may take. A single request may be larger. */
 export const MAX_REQUEST_BYTES_PER_CONTEXT: number = 256 * 1024 * 1024;
 /** The same for all contexts together. */
 export const MAX_REQUEST_BYTES: number = 1024 * 1024 * 1024;
@@ -16,21 +16,22 @@ export const MAX_REQUEST_BYTES: number = 1024 * 1024 * 1024;
 interface Load {
   count: number;
   bytes: number;
-  /** It was told that it asks for too much, and so was whoever reads the log. */
+  /** Whether the excess has been reported, to the context and to the log. */
   isTold: boolean;
 }
 
 const log = getLogger("mitogen.service");
 
 /**
- * Bounds the requests that a pool has taken and not answered. Contexts above, and those who speak with this context's authority, may ask for as
- * much as they like: they can run any code here. Others may be hostile, and fill this process's memory.
+ * Limits the requests that a pool has taken and not answered. Contexts above, and contexts with this
+ * context's authority, have no limit: they can run any code here. Others may be hostile, and fill this
+ * process's memory.
  */
 export class Admission {
   readonly #all: Load = { count: 0, bytes: 0, isTold: false };
   readonly #byContext: Map<number, Load> = new Map();
 
-  /** Counts a request, until {@link leave}. Throws a refusal for one that is too many. */
+  /** Counts a request until {@link leave}. Throws a refusal if there are too many. */
   enter(message: Message): void {
     if (hasParentAuthority(message)) return;
     const { srcId } = message;
@@ -54,7 +55,7 @@ export class Admission {
     }
   }
 
-  /** A request that has entered is answered. */
+  /** Call this when a request that has entered is answered. */
   leave(message: Message): void {
     if (hasParentAuthority(message)) return;
     const own = this.#byContext.get(message.srcId) as Load;
@@ -67,10 +68,9 @@ export class Admission {
   }
 }
 
-/** Why one more would be too much. */
+/** Why one more request would be too much, or undefined. */
 function excess(load: Load, bytes: number, maxCount: number, maxBytes: number): string | undefined {
-  if (load.count >= maxCount)
-    return `${load.count} requests wait for their answers, which is the most there may be`;
+  if (load.count >= maxCount) return `${load.count} requests wait for their answers, which is the maximum`;
   if (load.count === 0 || load.bytes + bytes <= maxBytes) return undefined;
   return `requests of ${load.bytes} bytes wait for their answers, and more than ${maxBytes} may not`;
 }

@@ -11,7 +11,7 @@ const TYPES = ["string", "number", "boolean", "bigint", "object", "array", "any"
 // biome-ignore lint/suspicious/noExplicitAny: the constructor of anything
 type Constructor = abstract new (...args: any[]) => unknown;
 
-/** In a child these have the short names that a minifier gave them. */
+/** The names of these classes: in a child the minifier has shortened them. */
 const OWN_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [Context, "Context"],
   [Sender, "Sender"],
@@ -20,15 +20,15 @@ const OWN_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
 ]);
 
 /**
- * What an argument must be: `"object"` is any object but null, `"any"` only has to be there, a class has to have made it
- * (`Uint8Array`, `Date`, `Map`, `Sender`), and of a list one has to fit.
+ * The type of an argument. `"object"` is any object but null. `"any"` means that the argument must be there.
+ * A class (`Uint8Array`, `Date`, `Map`, `Sender`) must have made it. Of a list, one type must match.
  */
 export type ArgType = (typeof TYPES)[number] | Constructor | readonly ArgType[];
 
-/** The required arguments of a method; others may be passed, and are not looked at. */
+/** The required arguments of a method. Other arguments may be passed, and are not checked. */
 export type ArgSpec = Readonly<Record<string, ArgType>>;
 
-/** Throws a TypeError for a type that is none: found when the class is written, not when it is called. */
+/** Throws a TypeError for an invalid type, when the class is written and not when it is called. */
 export function checkSpec(spec: ArgSpec): ArgSpec {
   if (typeof spec !== "object" || spec === null) {
     throw misuse(
@@ -47,7 +47,7 @@ export function checkSpec(spec: ArgSpec): ArgSpec {
   return spec;
 }
 
-/** Throws a refusal that names the first argument that is missing or of another type. */
+/** Throws a refusal that names the first argument that is missing or has another type. */
 export function checkArguments(spec: ArgSpec, args: Readonly<Record<string, unknown>>, method: string): void {
   for (const [name, type] of Object.entries(spec)) {
     const value = Object.getOwnPropertyDescriptor(args, name)?.value as unknown;

@@ -14,7 +14,7 @@ import { encodeRequest, identityOf, type ServiceIdentity } from "./request.ts";
 import { servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
 
-/** What a child must have to take requests: the part this file is in. */
+/** The library part that a child needs to take requests. It contains this file. */
 const SERVICES: FunctionName = apiRef();
 
 type Caller = (...args: never[]) => unknown;
@@ -29,7 +29,7 @@ export function serviceCallsOf(context: Context, options: WaitOptions, caller?: 
     service: (service: ServiceClass): object =>
       new Proxy(Object.freeze({}), {
         get: (_, name) => {
-          // A promise that resolves with it asks for `then`; so do others for symbols.
+          // A promise that resolves with this object asks for `then`. Other code asks for symbols.
           if (typeof name === "symbol" || name === "then") return undefined;
           const method = (args?: object): Promise<unknown> =>
             callService(context, service, name, args, options, method);
@@ -49,7 +49,7 @@ async function callService(
   caller: Caller,
 ): Promise<unknown> {
   const { router } = context;
-  // Where the call was made, for the error's stack.
+  // The call site, for the error's stack.
   const site = callSite(caller);
   const identity = identify(context, service, method);
   const body = encodeRequest(router, identity, method, args);
@@ -113,7 +113,10 @@ function callServiceAsync(
   });
 }
 
-/** The name of a service; a class that a context calls on itself is remembered, for its pool need not look for it. */
+/**
+ * The name of a service. A class that a context calls on itself is remembered, because its pool need not load
+ * it.
+ */
 function identify(context: Context, service: ServiceClass | string, method: string): ServiceIdentity {
   if (typeof method !== "string")
     throw new TypeError(`Cannot call ${textOf(method)} of a service: it is no name`);
@@ -135,7 +138,7 @@ function describe(context: Context, { name }: ServiceIdentity, method: string): 
   return `call ${method} of service ${name} in ${context.name}`;
 }
 
-/** The module that goes ahead of a request; that of a class brings the library along. */
+/** The module that is sent before a request. The module of a class brings the library along. */
 function needed({ reference }: ServiceIdentity): FunctionName {
   return reference ?? SERVICES;
 }

@@ -31,13 +31,13 @@ interface Marks {
   noReply: boolean;
 }
 
-/** A method that may be called, with what it asks of a request. */
+/** An exposed method, with its requirements for a request. */
 export interface ExposedMethod {
   readonly fn: AnyMethod;
   readonly noReply: boolean;
 }
 
-// By function: a subclass that overrides a method says itself who may call it.
+// By function: a subclass that overrides a method decides itself who may call it.
 const marks = new WeakMap<AnyMethod, Marks>();
 
 /**
@@ -75,7 +75,10 @@ export function noReply(): MethodMark {
   });
 }
 
-/** The method that a request asks for. Throws a refusal when there is none, it is not exposed, a policy or its arguments say no. */
+/**
+ * Finds the method for a request. Throws a refusal if there is none, if it is not exposed, or if a policy or
+ * the arguments refuse.
+ */
 export function methodFor(
   service: Service,
   name: string,
@@ -90,7 +93,7 @@ export function methodFor(
   if (policies.length === 0) {
     throw refusal("ERR_SERVICE_METHOD", `Cannot call ${what}: it is not exposed, no policy says who may`);
   }
-  // A request of this context itself: whoever makes it may call the method without a service.
+  // A request of this context itself: its sender could also call the method without a service.
   const isOwn = message.srcId === message.router.contextId && message.authId === message.srcId;
   if (!isOwn && !policies.every((policy) => allows(policy, message))) {
     throw refusal(
@@ -119,7 +122,7 @@ function noMarks(): Marks {
   return { policies: [], args: {}, noReply: false };
 }
 
-/** Decorators and the tables of the class and those it extends, together. */
+/** Merges the decorators with the tables of the class and of those it extends. */
 function marksOf(service: Service, name: string, fn: AnyMethod): Marks {
   const own = marks.get(fn) ?? noMarks();
   const all = { ...own, policies: [...own.policies] };
@@ -141,7 +144,7 @@ function isFull(entry: Exposed): entry is FullEntry {
   return typeof entry === "object" && "allow" in entry;
 }
 
-/** Nothing of Service or Object, no accessor: the name is a caller's word. */
+/** Finds a method, but none of Service or Object, and no accessor: the name comes from a caller. */
 function findMethod(service: Service, name: string): AnyMethod | undefined {
   let owner: object | null = service;
   for (; owner !== null && owner !== Service.prototype; owner = Object.getPrototypeOf(owner)) {
@@ -160,7 +163,7 @@ function allows(policy: Policy, message: Message): boolean {
   try {
     return policy(message) === true;
   } catch {
-    // A policy that cannot decide does not allow.
+    // A policy that throws does not allow.
     return false;
   }
 }

@@ -54,12 +54,12 @@ export class DeduplicatingInvoker extends Invoker {
   /** The result of an earlier request with the same method and arguments, or that of `call.run()`. */
   override invoke(call: ServiceCall): Promise<unknown> {
     checkCall(call);
-    // A hash: whoever may call makes arguments of any length.
+    // A hash, because callers may pass arguments of any length.
     const hash = createHash("sha256");
     for (const piece of encodeValue([call.method, sorted(call.args)])) hash.update(piece);
     const key = hash.digest("base64");
     const result = this.#results.get(key) ?? call.run();
-    // Behind the others.
+    // Moved to the end.
     this.#results.delete(key);
     this.#results.set(key, result);
     if (this.#results.size > MAX_RESULTS) this.#results.delete(this.#results.keys().next().value as string);
@@ -76,7 +76,7 @@ function checkCall(call: unknown): void {
   );
 }
 
-/** The same value for the same names in any order. */
+/** Sorts names, so that their order does not matter. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;

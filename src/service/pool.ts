@@ -22,7 +22,7 @@ import { Service } from "./service.ts";
 /** What a method returns that answers by itself, with `message.reply()`, or not at all. */
 export const NO_REPLY: unique symbol = Symbol.for("mitogen.NO_REPLY");
 
-/** How many methods run at once unless the program says otherwise: they wait for others more than they compute. */
+/** How many methods run at once by default. They wait more than they compute. */
 const DEFAULT_SIZE = 16;
 
 const STOPPED = "The service pool was stopped";
@@ -43,12 +43,12 @@ interface Active {
   readonly invoker: Invoker;
 }
 
-/** A request that has been taken. */
+/** A request that the pool has taken. */
 interface Pending {
   readonly message: Message;
-  /** Its method has begun. */
+  /** Whether its method has begun. */
   isStarted: boolean;
-  /** The pool has stopped before: it was answered. */
+  /** Whether the request was answered because the pool stopped. */
   isOver: boolean;
 }
 
@@ -71,7 +71,7 @@ export class Pool {
   readonly #slots: Slots;
   readonly #admission: Admission = new Admission();
   readonly #active: Map<string, Active> = new Map();
-  /** Services that are being loaded, by name: each is made once, however many ask. */
+  /** Services that are being loaded, by name. Each is made once, for all its requests. */
   readonly #starting: Map<string, Promise<Active>> = new Map();
   readonly #pending: Set<Pending> = new Set();
   #stopped: Promise<void> | undefined;
@@ -95,7 +95,7 @@ export class Pool {
     router.listen((frame) => this.accept(new Message(router, ownBody(frame))), {
       handle: Handle.CALL_SERVICE,
       isService: true,
-      // In a child something holds the place of the pool until there is one.
+      // In a child a handler holds the place of the pool until there is one.
       overwrite: router.parentIds.length > 0,
     });
     this.#state.pool = this;
@@ -173,7 +173,7 @@ export class Pool {
       const request = parseRequest(message);
       const { service: name, args, method } = request;
       what = `${method} of service ${name}`;
-      // Without a pause where there is nothing to wait for: requests begin in the order they came.
+      // No await if there is nothing to wait for: requests begin in the order in which they came.
       const { service, invoker } = this.#active.get(name) ?? (await this.start(request, message));
       const { fn, noReply } = methodFor(service, name, request, message);
       isSilent = noReply;
@@ -197,7 +197,7 @@ export class Pool {
     if (!isSilent) message.reply(callError);
   }
 
-  /** Makes the service a request names: where its class is known, and for those only that may run code here. */
+  /** Makes the service that a request names, if its class is known, or if the sender may run code here. */
   private start({ service: name, reference }: ServiceRequest, message: Message): Promise<Active> {
     let starting = this.#starting.get(name);
     if (starting !== undefined) return starting;
@@ -228,7 +228,7 @@ export class Pool {
     if (typeof type !== "function" || !(type.prototype instanceof Service)) {
       throw refusal("ERR_SERVICE_INACTIVE", `Cannot start service ${name}: it is no subclass of Service`);
     }
-    // The same class may be exported by another module too, and be active under that name.
+    // Another module may export the same class, which may be active under that name.
     const active = [...this.#active.values()].find(({ service }) => service.constructor === type);
     if (active === undefined) {
       log.debug(`Starting service ${name}`);
@@ -269,7 +269,10 @@ export class Pool {
   }
 }
 
-/** A small body is a part of what was read from the link at once: one that may wait must not keep the rest of it. */
+/**
+ * A small body is a view of all bytes that were read at once. A waiting request must not keep the rest alive,
+ * so the body is copied.
+ */
 function ownBody<F extends ConstructorParameters<typeof Message>[1]>(frame: F): F {
   const isPart = frame.body.some(({ length, buffer }) => length < buffer.byteLength / 2);
   return isPart ? { ...frame, body: [Uint8Array.from(joinBody(frame))] } : frame;

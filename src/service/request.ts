@@ -8,7 +8,9 @@ import { encodeValue } from "../wire/cbor/encoder.ts";
 import { formatPath, type Path } from "../wire/values/path.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 
-/** Names are logged and sent back: those of a hostile context must not fill the log, or begin a new line of it. */
+/**
+ * Names are logged and sent back. A hostile context's names must not fill the log, or begin a new line in it.
+ */
 const NAME = /^[^\0-\x1f\x7f]+$/;
 const MAX_NAME_CHARACTERS = 1000;
 
@@ -16,19 +18,19 @@ const MAX_NAME_CHARACTERS = 1000;
 export interface ServiceRequest {
   /** The service by name. */
   readonly service: string;
-  /** Where its class is, for a context that does not have it yet. */
+  /** The reference to its class, for a context that does not have it yet. */
   readonly reference: FunctionName | undefined;
   readonly method: string;
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** How a service is called on the wire. */
+/** The name of a service on the wire. */
 export interface ServiceIdentity {
   readonly name: string;
   readonly reference: FunctionName | undefined;
 }
 
-/** Why a request was refused, as the `code` of the CallError: docs/errors.md. */
+/** Why a request was refused: the `code` of the CallError. docs/errors.md */
 export type RefusalCode =
   | "ERR_SERVICE_REQUEST"
   | "ERR_SERVICE_INACTIVE"
@@ -37,19 +39,22 @@ export type RefusalCode =
   | "ERR_SERVICE_ARGUMENT"
   | "ERR_SERVICE_BUSY";
 
-/** A CallError of the service's host itself, not of a method. */
+/** Makes a CallError of the service's host itself, not of a method. */
 export function refusal(code: RefusalCode, message: string): CallError {
   return Object.assign(new CallError(message), { code });
 }
 
 const libraryNames = new WeakMap<ServiceClass, string>();
 
-/** Says that a service is this library's own: contexts have it in the part `mitogen:api`, by that name. */
+/** Registers a service of this library. Contexts have it in the part `mitogen:api`, under that name. */
 export function ofLibrary(type: ServiceClass, name: string): void {
   libraryNames.set(type, name);
 }
 
-/** Names a class: by its own `serviceName`, else by module and export. Throws a TypeError with the cure when it has neither. */
+/**
+ * Names a class: by its own `serviceName`, or else by module and export. Throws a TypeError with the cure if
+ * it has neither.
+ */
 export function identityOf(router: CoreRouter, type: ServiceClass): ServiceIdentity {
   const own = Object.getOwnPropertyDescriptor(type, "serviceName")?.value as string | undefined;
   let reference: FunctionName | undefined;
@@ -85,7 +90,7 @@ export function encodeRequest(
   return encodeValue([name, place, method, args ?? {}], options);
 }
 
-/** Reads a request; throws a refusal for anything else. What a context sends is hostile until checked. */
+/** Reads a request. Throws a refusal for anything else. Data from a context is hostile until checked. */
 export function parseRequest(message: Message): ServiceRequest {
   let value: unknown;
   try {
@@ -127,7 +132,7 @@ function isNamed(args: unknown): args is Record<string, unknown> {
 }
 
 function describeArgument(path: Path): string {
-  // The first element is the place in the request, the second the argument's name.
+  // The first element is the position in the request, the second the name of the argument.
   const [, name, ...rest] = path;
   return formatPath(rest, `argument ${name}`);
 }

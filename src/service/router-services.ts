@@ -10,13 +10,15 @@ export interface RequestPool {
   stop(options?: { timeoutMs?: number }): Promise<void>;
 }
 
-/** What services of one router share. */
+/** The state that services of one router share. */
 export interface RouterServices {
-  /** The pool that takes its requests; the last one, if it has stopped. */
+  /** The pool that takes its requests, or the last one if it has stopped. */
   pool?: RequestPool;
-  /** Finds a class by its place, evaluating its module if need be; only in a child. */
+  /** Loads a class by its reference, evaluating its module if needed. Only in a child. */
   load?: (reference: FunctionName) => Promise<unknown>;
-  /** Classes that this context has called on itself, by service name: they are here, and need not be loaded. */
+  /**
+   * Classes that this context has called on itself, by service name. They are here, and need not be loaded.
+   */
   readonly known: Map<string, typeof Service>;
 }
 
@@ -36,7 +38,10 @@ export function printServices(router: CoreRouter): string {
   return `services: ${states.get(router)?.pool ?? "no pool"}`;
 }
 
-/** Before its router ends the links: stops its pool, if there is one, and waits for it that long. */
+/**
+ * Called before the router ends its links. Stops its pool, if there is one, and waits for it for up to
+ * `timeoutMs`.
+ */
 export async function stopServices(router: CoreRouter, timeoutMs: number): Promise<void> {
   await states.get(router)?.pool?.stop({ timeoutMs });
 }

@@ -7,12 +7,12 @@ import { NO_REPLY, Pool } from "./pool.ts";
 import { servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
 
-/** Finds what a reference names, evaluating its module if need be. */
+/** Loads the object that a reference names, evaluating its module if needed. */
 interface Loader {
   load(name: FunctionName): Promise<{ fn: unknown }>;
 }
 
-/** Makes a child a host of services, and answers what `import "mitogen"` has of them there. */
+/** Makes a child a host of services. Returns the related exports of `import "mitogen"`. */
 export function servicesInChild(router: CoreRouter, importer: Loader): Record<string, unknown> {
   const state = servicesOf(router);
   state.load = async (reference) => (await importer.load(reference)).fn;
@@ -28,7 +28,9 @@ export function servicesInChild(router: CoreRouter, importer: Loader): Record<st
     argSpec,
     expose,
     noReply,
-    /** What the dispatcher calls with requests that came before there was a pool: they are from above. */
+    /**
+     * Called by the dispatcher for requests that came before there was a pool. They come from contexts above.
+     */
     acceptServiceCall: (message: Message) => {
       const pool = state.pool ?? new Pool(router);
       pool.accept(message);

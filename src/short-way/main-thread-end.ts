@@ -10,7 +10,10 @@ import { isFence, TwoWays } from "./two-ways.ts";
 
 const MASTER = 0;
 const READ_BYTES = 64 * 1024;
-/** How long a context lives without its short way if the program does not end it. One that was detached knows that within two seconds. */
+/**
+ * How long a context that has lost its short way waits for the program to end it. A detached context knows
+ * within two seconds that it was detached.
+ */
 const LOST_MS = 5000;
 
 /** The child that this part is loaded into. */
@@ -24,7 +27,10 @@ interface Child {
 /** The part `mitogen:short-way`: the end of a short way in the main thread of a context. */
 export function mitogenModule(child: Child): object {
   return {
-    /** Says `hello` at `path`, and believes who answers `proof`. If that fails, nothing changes. */
+    /**
+     * Connects to `path`, sends `hello`, and trusts the peer that answers `proof`. If that fails, nothing
+     * changes.
+     */
     open: (path: string, hello: Uint8Array, proof: Uint8Array) => openShortWay(child, path, hello, proof),
   };
 }
@@ -32,7 +38,7 @@ export function mitogenModule(child: Child): object {
 function openShortWay(child: Child, path: string, hello: Uint8Array, proof: Uint8Array): void {
   const { router, link: long, config } = child;
   const { contextId, parentIds } = config;
-  /** The program is gone, or has been asked to let this context go: then the socket is to end. */
+  /** Whether the program is gone, or has been asked to let this context go. The socket will then end. */
   let isLeaving = false;
   let events: LinkEvents | undefined;
 
@@ -41,7 +47,7 @@ function openShortWay(child: Child, path: string, hello: Uint8Array, proof: Uint
     deliver: (frame) => events?.onFrame(frame),
     onBroken: end,
   });
-  // Takes the place of the link to the broker thread.
+  // Replaces the link to the broker thread.
   const link: Link = {
     name: long.name,
     open(given) {
@@ -52,11 +58,11 @@ function openShortWay(child: Child, path: string, hello: Uint8Array, proof: Uint
     },
     send(frame) {
       if (frame.handle === Handle.DETACHING) isLeaving = true;
-      // What was printed is to come first. A child of the program itself writes to it directly in any case.
+      // Output must arrive first. A child of the program itself writes directly to it anyway.
       const isDetour = !long.hasOutput && parentIds.length > 1;
       const mayBeShort = isDetour && frame.dstId === MASTER && frame.handle >= Handle.FIRST_DYNAMIC;
       if (!ways.sendShort(frame, mayBeShort)) return long.send(frame);
-      // A function that is called next may hang.
+      // The next function may hang.
       ways.flush();
       return true;
     },
@@ -88,7 +94,7 @@ function openShortWay(child: Child, path: string, hello: Uint8Array, proof: Uint
     ways.close();
   });
 
-  /** Has the broker thread end this context, and tell the program why. */
+  /** Makes the broker thread end this context and tell the program why. */
   function end(reason: string): void {
     if (isLeaving) return;
     const tell = (dstId: number, handle: number, value: unknown): void =>

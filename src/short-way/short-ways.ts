@@ -12,54 +12,63 @@ import { messageOf } from "../wire/values/thrown.ts";
 import { isFence, TwoWays } from "./two-ways.ts";
 
 const OPEN = new FunctionRef<[path: string, hello: Uint8Array, proof: Uint8Array], void>(SHORT_WAY, ["open"]);
-/** A context that is called only a few times does without. */
+/** After this many calls to it, a context gets a short way. */
 const CALLS = 16;
-/** Those who have not said who they are included: each takes a descriptor. */
+/** The most connections, including those that have not identified themselves. Each takes a descriptor. */
 const MAX_CONNECTIONS = 256;
-/** A context says its id and a secret, and is answered by another secret. */
+/** A context sends its id and a secret, and gets another secret as the answer. */
 const SECRET_BYTES = 32;
 const HELLO_BYTES = 4 + SECRET_BYTES;
 const HELLO_MS = 10_000;
-/** A context that ends loses its short way first. One that is still there after so long has lost nothing else. */
+/**
+ * A context that ends loses its short way first. If it still exists after this time, it has lost only the
+ * short way.
+ */
 const LOST_MS = 1000;
 
 const log = getLogger("mitogen.short_way");
 
-/** What the program's router does for its short ways. */
+/** What short ways need from the program's router. */
 export interface ShortWaysHost {
   readonly router: CoreRouter;
   /** Routes a frame, as if there were no short way. */
   routeLong(frame: Frame, from?: Peer): void;
-  /** Ends a context. Those who wait for it are told why. */
+  /** Ends a context. Pending calls to it get the reason. */
   end(contextId: number, reason: string): void;
-  /** Has the server listen where only this user can connect. */
+  /** Makes the server listen where only this user can connect. */
   listen(server: Server): { readonly path: string; remove(): void };
 }
 
 class ShortWay extends TwoWays {
-  /** There is another context on the way there. */
+  /** Whether there is another context on the way. */
   isDeep = false;
-  /** That there were before it was offered. */
+  /** The number of calls before the short way was offered. */
   calls = 0;
-  /** Those that had gone over links when a frame was last sent here. */
+  /** The number of long frames when a frame was last sent here. */
   longFrames = 0;
-  /** What the context has to say, until it has, and what it is answered. */
+  /** What the context must send, until it has sent it, and the answer to it. */
   hello: Buffer | undefined;
   proof: Buffer | undefined;
   isAdmitted = false;
 
-  /** The context has said that it has it. */
+  /** Whether the context has confirmed the short way. */
   get isOpen(): boolean {
     return this.socket !== undefined && this.bytesReceived > 0;
   }
 }
 
-/** The short ways of a program: to contexts that are, with all those on the way, processes of its user on its machine. docs/protocol.md#short-way */
+/**
+ * The short ways of a program. They lead to contexts that are processes of its user on its machine, as are
+ * all contexts on the way. docs/protocol.md#short-way
+ */
 export class ShortWays {
   readonly #host: ShortWaysHost;
   readonly #router: CoreRouter;
   readonly #ways: Map<number, ShortWay> = new Map();
-  /** Not read while the link to the context is backed up: who asks has to take the answers. */
+  /**
+   * Ways that are not read while the link to their context is backed up: a context that asks must also take
+   * the answers.
+   */
   readonly #stopped: Set<ShortWay> = new Set();
   /** Connections that have not said who they are. */
   readonly #strangers: Set<Socket> = new Set();
@@ -79,7 +88,7 @@ export class ShortWays {
     };
   }
 
-  /** A context was started as a process of this user, from `parentId`. */
+  /** Call this when a context was started as a process of this user, from `parentId`. */
   add(contextId: number, parentId: number): void {
     const isDeep = parentId !== this.#router.contextId;
     if (isDeep && !this.#ways.has(parentId)) return;
@@ -92,7 +101,7 @@ export class ShortWays {
     this.#ways.set(contextId, way);
   }
 
-  /** True for a frame that leaves by a short way, or is about one; `from` as in `routeFrame`. */
+  /** Returns true for a frame that leaves by a short way, or is about one. `from` as in `routeFrame`. */
   takeFrame(frame: Frame, from: Peer | undefined): boolean {
     const way = this.#ways.get(frame.dstId);
     if (way !== undefined && this.send(way, frame, from === undefined)) return true;
@@ -100,7 +109,7 @@ export class ShortWays {
     return from !== undefined && isFence(frame) && this.takeFence(frame, from);
   }
 
-  /** Contexts are gone. What they have sent before is delivered first. */
+  /** Call this when contexts are gone. Frames that they have sent before are delivered first. */
   forget(contextIds: readonly number[]): void {
     for (const id of contextIds) {
       const way = this.#ways.get(id);
@@ -110,7 +119,7 @@ export class ShortWays {
     }
   }
 
-  /** Offers no more. Those that there are end with their contexts. */
+  /** Stops offering short ways. The existing ones end with their contexts. */
   close(): void {
     this.#isClosed = true;
     this.#server?.close();
@@ -118,7 +127,7 @@ export class ShortWays {
     for (const socket of this.#strangers) socket.destroy();
   }
 
-  /** What went over that of a context, if it has one. */
+  /** The traffic of a context's short way, if it has one. */
   traffic(contextId: number): { bytesSent: number; bytesReceived: number } | undefined {
     const way = this.#ways.get(contextId);
     return way?.isOpen ? { bytesSent: way.bytesSent, bytesReceived: way.bytesReceived } : undefined;
@@ -127,10 +136,11 @@ export class ShortWays {
   private send(way: ShortWay, frame: Frame, isMadeHere: boolean): boolean {
     const { srcId, handle } = frame;
     if (handle === Handle.CALL_FUNCTION && ++way.calls === CALLS) process.nextTick(() => this.offer(way));
-    // What others have sent to a context behind another may have to come first. What they send to a child passes here.
+    // Frames from others to a context behind another one may have to arrive first. Frames from others to a
+    // child pass here.
     const isBehind = way.isDeep && way.longFrames !== this.#longFrames;
     way.longFrames = this.#longFrames;
-    // A dead message may be in the name of another context.
+    // A dead message may be sent in the name of another context.
     const isOwn = isMadeHere && srcId === this.#router.contextId;
     return way.sendShort(frame, isOwn && way.isOpen && isForMainThread(handle), isBehind);
   }
@@ -167,7 +177,7 @@ export class ShortWays {
     this.#server = server;
   }
 
-  /** Somebody has connected: a process of this user, or of root. */
+  /** Handles a new connection, from a process of this user or of root. */
   private greet(socket: Socket): void {
     let hello = Buffer.alloc(0);
     this.#strangers.add(socket);
@@ -185,7 +195,7 @@ export class ShortWays {
       const way = this.#ways.get(hello.readUInt32BE(0));
       if (way?.hello?.length === hello.length && timingSafeEqual(way.hello, hello)) this.admit(socket, way);
       else {
-        log.warning("Refused a connection: it does not say what a context was told to say");
+        log.warning("Refused a connection: it did not send the secret of a context");
         socket.destroy();
       }
     };
@@ -209,7 +219,7 @@ export class ShortWays {
     });
   }
 
-  /** It speaks for itself and for nobody else, to handlers of this program. */
+  /** Delivers a frame. The context may speak only for itself, to handlers of this program. */
   private deliver(way: ShortWay, frame: Frame): void {
     const { srcId, authId, dstId, handle, encoding } = frame;
     const peer = this.#router.peerOf(way.peerId);
@@ -228,7 +238,10 @@ export class ShortWays {
   }
 }
 
-/** Not the answers to what it has asked: its main thread may wait for modules without an event loop, and reads only the long way then. */
+/**
+ * Whether the frame is for the main thread's event loop. Answers to its own requests are not: the main thread
+ * may wait for modules without an event loop, and then reads only the long way.
+ */
 function isForMainThread(handle: number): boolean {
   if (handle >= Handle.FIRST_DYNAMIC) return handle < Handle.FIRST_REPLY || isCreditHandle(handle);
   return handle === Handle.CALL_FUNCTION || handle === Handle.CANCEL_CALL || handle === Handle.CALL_SERVICE;

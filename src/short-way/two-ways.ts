@@ -8,49 +8,50 @@ import { messageOf } from "../wire/values/thrown.ts";
 
 /** Larger bodies go the long way, where bulk takes turns. */
 const SHORT_BODY_BYTES = 16 * 1024;
-/** Linux takes so much as a whole or not at all. */
+/** Linux takes this many bytes as a whole or not at all. */
 const BATCH_BYTES = 32 * 1024;
-/** How many frames go the long way when the other end does not read what it is sent by the short one. */
+/** How many frames go the long way after the other end has not read the short one. */
 const FULL_FRAMES = 64;
-/** A socket holds less. */
+/** More than a socket holds. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
-/** Frames for one short way that have not left; the same memory for all of this process. */
+/** Frames for one short way that have not left. All short ways of this process share the memory. */
 const batch: Buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
 let batchEnd = 0;
 let batchOwner: TwoWays | undefined;
 
-/** What is at an end of two ways. */
+/** The code at an end of two ways. */
 export interface TwoWaysEnd {
   /** Sends a frame as if there were no short way. */
   sendLong(frame: Frame): void;
-  /** Takes a frame that has come the short way, in its turn. */
+  /** Takes a frame that has arrived by the short way, in its turn. */
   deliver(frame: Frame): void;
-  /** The other end does not keep to the rules. */
+  /** Called if the other end breaks the rules. */
   onBroken(reason: string): void;
 }
 
 /**
- * Two ways with one order of frames: the long way by links and broker threads, the short one by a socket. Nothing waits for the socket: what
- * the operating system does not take at once goes the long way. docs/protocol.md#short-way
+ * Two ways with one order of frames: the long way over links and broker threads, the short one over a socket.
+ * Nothing waits for the socket: frames that the operating system does not take at once go the long way.
+ * docs/protocol.md#short-way
  */
 export class TwoWays {
   readonly peerId: number;
-  /** While there is a short way. */
+  /** The socket, while there is a short way. */
   socket: Socket | undefined;
   bytesSent = 0;
   bytesReceived = 0;
   readonly #ownId: number;
   readonly #end: TwoWaysEnd;
   readonly #decoder: FrameDecoder = new FrameDecoder(SHORT_BODY_BYTES, true);
-  /** The last frame went the long way. */
+  /** Whether the last frame went the long way. */
   #isLong = true;
-  /** So many more go the long way. */
+  /** How many more frames go the long way. */
   #longFrames = 0;
-  /** Numbers of fences: of the last one sent, and of the last one that came the long way. */
+  /** The numbers of the last fence sent, and of the last fence that arrived by the long way. */
   #sentFence = 0;
   #seenFence = 0;
-  /** What came the short way behind a fence that has not come the long way. */
+  /** Frames that arrived by the short way after a fence that has not arrived by the long way. */
   #held: Frame[] = [];
 
   constructor(ownId: number, peerId: number, end: TwoWaysEnd) {
@@ -59,14 +60,17 @@ export class TwoWays {
     this.#end = end;
   }
 
-  /** Makes a socket the short way, and tells the other end so. */
+  /** Makes a socket the short way, and tells the other end. */
   open(socket: Socket): void {
     this.socket = socket;
     this.append(this.sendFence());
     this.flush();
   }
 
-  /** False if a frame has to be sent the long way. `mayBeShort` as far as the caller knows; `isBehind` others that went the long way. */
+  /**
+   * Returns false if a frame must be sent the long way. `mayBeShort` says whether the caller allows the short
+   * way, `isBehind` whether other frames went the long way before it.
+   */
   sendShort(frame: Frame, mayBeShort: boolean, isBehind = false): boolean {
     if (!mayBeShort || this.socket === undefined || bodyLength(frame) > SHORT_BODY_BYTES) {
       this.flush();
@@ -91,13 +95,13 @@ export class TwoWays {
     this.#isLong = false;
   }
 
-  /** Lets go what {@link sendShort} has taken; at the end of the turn by itself. */
+  /** Sends the frames that {@link sendShort} has taken. The end of the turn does the same. */
   readonly flush = (): void => {
     if (batchOwner !== this) return;
     const bytes = batch.subarray(0, batchEnd);
     batchOwner = undefined;
     batchEnd = 0;
-    // Who reads finds out that the socket is lost.
+    // The reader notices that the socket is lost.
     const taken = this.socket === undefined ? 0 : writeNow(this.socket, bytes);
     if (taken === bytes.length) {
       this.bytesSent += taken;
@@ -113,13 +117,16 @@ export class TwoWays {
     });
     this.bytesSent += whole;
     this.#isLong = true;
-    // Nothing can follow a part of a frame: then it is the long way for good.
+    // No frame can follow a part of a frame. Then all frames go the long way from now on.
     this.#longFrames = whole === taken ? FULL_FRAMES : Number.POSITIVE_INFINITY;
     this.sendFence();
     for (const frame of unsent) this.#end.sendLong(frame);
   };
 
-  /** What is behind it on the long way comes behind what has left by the short one; and the other way round, if it is sent there too. */
+  /**
+   * Sends a fence the long way. Frames after it on the long way come after those that have left by the short
+   * one. If the fence is also sent the short way, the reverse holds as well.
+   */
   private sendFence(): Frame {
     this.#sentFence += 1;
     const body = Buffer.alloc(8);
@@ -131,7 +138,10 @@ export class TwoWays {
     return fence;
   }
 
-  /** Takes bytes of the socket, whose memory may be used again. False if no more may be read before a fence has come. */
+  /**
+   * Takes bytes of the socket, whose memory may be used again. Returns false if a fence must arrive before
+   * more is read.
+   */
   receive(chunk: Uint8Array): boolean {
     this.bytesReceived += chunk.length;
     try {
@@ -149,23 +159,26 @@ export class TwoWays {
     else if (!isFence(frame)) this.#end.deliver(frame);
   };
 
-  /** Takes a fence that has come the long way, and all that was sent the short way before it. */
+  /** Takes a fence from the long way, and first all bytes that were sent the short way before it. */
   takeFence(fence: Frame): void {
     this.#seenFence = numberAt(fence, 0);
     for (const each of this.#held.splice(0)) this.take(each);
     const unread = difference(numberAt(fence, 4), this.bytesReceived);
-    // It is there: the operating system had it when the fence was sent.
-    if (unread > this.readNow(unread)) this.#end.onBroken("it has not sent what it says that it has sent");
+    // These bytes are there: the operating system had them when the fence was sent.
+    if (unread > this.readNow(unread))
+      this.#end.onBroken("it claims to have sent bytes that it has not sent");
     this.resume();
   }
 
-  /** Reads what is there, until that is so many bytes or a fence has to come first; answers how many bytes it was. */
+  /**
+   * Reads the available bytes, up to `bytes`, or until a fence must come first. Returns how many it has read.
+   */
   readNow(bytes: number = MAX_UNREAD_BYTES): number {
     const start = this.bytesReceived;
     const isWanted = (): boolean =>
       this.#held.length === 0 && this.bytesReceived - start < Math.min(bytes, MAX_UNREAD_BYTES);
     try {
-      // What the stream has it gives by an event.
+      // The stream delivers its buffered bytes by an event.
       while (isWanted() && this.socket?.read()) {}
       while (isWanted()) {
         const memory = Buffer.allocUnsafe(BATCH_BYTES);
@@ -174,12 +187,12 @@ export class TwoWays {
         this.receive(memory.subarray(0, length));
       }
     } catch {
-      // EAGAIN: that is all.
+      // EAGAIN: there is no more.
     }
     return this.bytesReceived - start;
   }
 
-  /** Reads on, unless a fence has to come first. */
+  /** Continues reading, unless a fence must come first. */
   resume(): void {
     if (this.#held.length === 0) this.socket?.resume();
   }
@@ -190,7 +203,10 @@ export class TwoWays {
   }
 }
 
-/** A call has a value for a body, a fence has bytes: so it goes where a call goes, and waits where a call waits. */
+/**
+ * Whether a frame is a fence. A call's body is a value, a fence's body is bytes. So a fence takes the same
+ * way as calls, and waits where they wait.
+ */
 export function isFence({ handle, encoding, srcId, authId }: Frame, fromId: number = srcId): boolean {
   const isFrom = srcId === fromId && authId === fromId;
   return handle === Handle.CALL_FUNCTION && encoding === Encoding.RAW && isFrom;
@@ -200,7 +216,7 @@ function numberAt({ body: [bytes] }: Frame, at: number): number {
   return readUint32(bytes as Uint8Array, at);
 }
 
-/** Of numbers that begin again at 2^32. */
+/** The difference of numbers that wrap at 2^32. */
 function difference(one: number, other: number): number {
   return (one - other) | 0;
 }

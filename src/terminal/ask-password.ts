@@ -9,7 +9,7 @@ import { oneLine } from "../text/harmless.ts";
 import { type WaitOptions, watchBounds } from "../waiting/wait.ts";
 import { Secret } from "../wire/values/secret.ts";
 
-/** How long a question waits for its answer unless `timeoutMs` says otherwise. */
+/** How long a question waits for its answer by default. */
 const DEFAULT_TIMEOUT_MS = 10 * 60_000;
 const TERMINAL = "/dev/tty";
 
@@ -17,12 +17,14 @@ const TERMINAL = "/dev/tty";
 let lastQuestion: Promise<unknown> = Promise.resolve();
 
 /**
- * Makes a function that asks for a password on the program's terminal, without echo. The function is to be passed as `password`: it asks when the
- * password is first needed, once for all connects that use it. The time that the answer takes is not part of the `timeoutMs` of a connect.
+ * Makes a function that asks for a password on the program's terminal, without echo. Pass the function as
+ * `password`: it asks when the password is first needed, once for all connects that use it. The `timeoutMs`
+ * of a connect does not count the time until the answer.
  *
- * A prompt that does not end in a colon, a question mark or `>` gets a colon. The question is asked on `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal or the
- * question is given up (Ctrl-D), with a TimeoutError after `timeoutMs` (ten minutes by default), and with the signal's reason. Ctrl-C is
- * SIGINT, as always.
+ * A prompt that does not end in a colon, a question mark or `>` gets a colon. The question appears on
+ * `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal
+ * or the user gives up (Ctrl-D), with a TimeoutError after `timeoutMs` (ten minutes by default), and with the
+ * signal's reason. Ctrl-C sends SIGINT, as usual.
  *
  * ```ts
  * const password = askPassword("sudo password for ada");
@@ -38,7 +40,7 @@ export function askPassword(prompt: string, options: WaitOptions = {}): () => Pr
     if (answer !== undefined) return answer;
     const asked = lastQuestion.then(() => ask(asks, bounds));
     lastQuestion = asked.catch(() => {
-      answer = undefined; // whoever needs it next may ask again
+      answer = undefined; // the next connect asks again
     });
     answer = asked;
     return asked;
@@ -64,7 +66,7 @@ function ask(prompt: string, { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WaitOpt
     const unwatch = watchBounds(
       { timeoutMs, signal },
       () => what,
-      // Later, for the signal may have been aborted before.
+      // Deferred, because the signal may have been aborted before.
       (reason) => setImmediate(end, () => reject(reason)),
     );
     lines.once("line", (line) => end(() => resolve(new Secret(line))));
@@ -84,7 +86,7 @@ function ask(prompt: string, { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WaitOpt
   });
 }
 
-/** The terminal, as a stream of its own: stdin may be something else. */
+/** Opens the terminal as a stream of its own, because stdin may be something else. */
 function openTerminal(what: string): ReadStream {
   try {
     return new ReadStream(openSync(TERMINAL, "r+"));
@@ -96,13 +98,13 @@ function openTerminal(what: string): ReadStream {
   }
 }
 
-/** What readline would echo. */
+/** Swallows the echo of readline. */
 function nowhere(): Writable {
   return new Writable({ write: (_chunk, _encoding, done) => done() });
 }
 
 function write(text: string): void {
-  // Through the stream where it is the terminal: what shares the line with the question knows of it then.
+  // Through the stream if it is the terminal, so that code that shares the line with the question notices it.
   if (process.stderr.isTTY) {
     process.stderr.write(text);
     return;

@@ -1,11 +1,11 @@
-/** A longer line is no progress display and no question: its beginning is forgotten. */
+/** The most characters kept of a line. A longer line is no progress display and no question. */
 const MAX_CHARACTERS = 4096;
-/** What a terminal takes for a return to the beginning of the line. */
+/** Sequences that return the cursor to the beginning of the line. */
 const TO_BEGINNING = /\x1b\[(?:[01]?G|2K)/g;
-/** What moves the cursor to other lines: then nobody knows what is where. */
+/** Sequences that move the cursor to other lines. The position is then unknown. */
 const TO_OTHER_LINES = /\x1b\[[\d;]*[ABEFHfd]|\x1b[78DM]/;
 const CONTROL_SEQUENCE = /\x1b\[[\d;?]*[ -/]*[@-~]/g;
-/** Up to the end of the screen. */
+/** Clears up to the end of the screen. */
 const CLEAR = "\x1b[J";
 
 /** What a display of several lines begins with to be drawn anew: the cursor goes back to its first line. */
@@ -13,7 +13,10 @@ const BACK_UP = /^(?:\r|\x1b\[[\d;?]*[A-Za-z])*/;
 /** More lines than a terminal has are not written again. */
 const MAX_LOGGED_CHARACTERS = 65_536;
 
-/** The unfinished last line of a terminal, such as a progress display or a question, and how to write lines above it. */
+/**
+ * The unfinished last line of a terminal, such as a progress display or a question. Other lines can be
+ * written above it.
+ */
 export class OpenLine {
   #text = "";
   #isKnown = true;
@@ -22,7 +25,7 @@ export class OpenLine {
   /** A tool writes to the terminal, or has done so: nobody knows where the cursor is. */
   #isShared = false;
 
-  /** What was written to the terminal. */
+  /** Call this with text that was written to the terminal. */
   note(text: string): void {
     this.#logged = "";
     const lastEnd = text.lastIndexOf("\n");
@@ -33,13 +36,13 @@ export class OpenLine {
     const rest = text.slice(lastEnd + 1).slice(-MAX_CHARACTERS);
     if (TO_OTHER_LINES.test(rest)) this.#isKnown = false;
     const line = (this.#text + rest.replace(TO_BEGINNING, "\r")).slice(-MAX_CHARACTERS);
-    // What is written over is forgotten. At the end of the text the return is part of what is shown.
+    // Overwritten text is dropped. A return at the end of the text belongs to the open line.
     let end = line.length;
     while (line[end - 1] === "\r") end -= 1;
     this.#text = line.slice(line.slice(0, end).lastIndexOf("\r") + 1);
   }
 
-  /** What to write in place of complete lines, so that the open line stays below them. */
+  /** Returns the text to write for complete lines, so that the open line stays below them. */
   above(lines: string, columns: number | undefined): string {
     if (this.#logged.length < MAX_LOGGED_CHARACTERS) this.#logged += lines;
     // So many spaces end in the next line, unless the cursor is at the beginning of its own.
@@ -83,7 +86,7 @@ export class OpenLine {
 const openLine = new OpenLine();
 let isWatching = false;
 
-/** From now on the open line of this program's terminal is known, as far as stdout and stderr lead there. */
+/** From now on, watches the open line of this program's terminal, as far as stdout and stderr lead there. */
 export function watchOpenLine(): void {
   if (isWatching || !process.stderr.isTTY) return;
   isWatching = true;
@@ -112,7 +115,7 @@ export function shareTerminal(): () => void {
   };
 }
 
-/** Complete lines for stderr, as they are to be written so that the open line stays. */
+/** Returns complete lines for stderr in a form that keeps the open line. */
 export function aboveOpenLine(lines: string): string {
   return isWatching ? openLine.above(lines, process.stderr.columns) : lines;
 }

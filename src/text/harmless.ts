@@ -1,25 +1,32 @@
 /**
- * The one place that makes foreign text fit to be shown: what a terminal would act on, or show in another order than it was
- * written, is written out. Without it the output of a context could move the cursor over other lines, change the title of a
- * window, answer for the terminal, or look like a record of another context.
+ * The only place that makes foreign text fit to be shown. It escapes everything on which a terminal would
+ * act, or that would appear in another order than it was written. Otherwise the output of a context could
+ * move the cursor over other lines, change a window's title, answer for the terminal, or look like a record
+ * of another context.
  */
 
-/** Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text. */
+/**
+ * Control characters (C0, DEL, C1), line and paragraph separators, and marks that change the direction of
+ * text.
+ */
 const ACTIVE = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-/** The same but for tabs, in runs, with colours apart: a colour changes nothing but how text looks. */
+/** The same without tabs, in runs. Colours are separate matches, because they change only how text looks. */
 const COLOUR_OR_ACTIVE =
   /\x1b\[[\d;:]*m|\x1b|[\0-\x08\n-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g;
 const LINE_END = /[\n\v\f\x85\u2028\u2029]/;
 const NO_COLOUR = "\x1b[0m";
 
-/** Foreign text as a part of one line: a name, a path. Each active character becomes `instead`, `\u001b` by default. */
+/**
+ * Makes foreign text fit for one line: a name, a path. Each active character becomes `instead`, by default
+ * `\u001b` and the like.
+ */
 export function oneLine(text: string, instead?: string): string {
   return text.replace(ACTIVE, (char) => instead ?? written(char));
 }
 
 /**
- * Foreign text of any length. Tabs and colours stay, colours no longer than the text; the ends of lines, of whatever kind, become
- * `lineEnd`; the rest is written out.
+ * Makes foreign text of any length fit to be shown. Tabs and colours stay; colours end with the text. Line
+ * ends of any kind become `lineEnd`. The rest is escaped.
  */
 export function showControls(text: string, lineEnd: string): string {
   let colour = NO_COLOUR;
@@ -32,7 +39,7 @@ export function showControls(text: string, lineEnd: string): string {
   return colour === NO_COLOUR || colour === "\x1b[m" ? shown : shown + NO_COLOUR;
 }
 
-/** Foreign text without colours and whatever else a terminal acts on, for comparing it and quoting it. */
+/** Removes colours and everything else on which a terminal acts, for comparing and quoting. */
 export function withoutControls(text: string): string {
   return text.replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(COLOUR_OR_ACTIVE, "");
 }

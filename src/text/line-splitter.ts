@@ -1,10 +1,13 @@
-/** A line longer than this is delivered in parts: memory must have a bound. */
+/** A longer line is delivered in parts, so that memory is bounded. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
-/** More are delivered in several calls: no batch of records may be larger. docs/protocol.md#forward_log */
+/**
+ * More lines are delivered in several calls, because a batch of records must not be larger.
+ * docs/protocol.md#forward_log
+ */
 const MAX_LINES = 1000;
 const LINE_FEED = 0x0a;
 
-/** Cuts bytes into lines, however they arrive. Bytes that are no UTF-8 become U+FFFD. */
+/** Splits bytes into lines, however they arrive. Bytes that are not UTF-8 become U+FFFD. */
 export class LineSplitter {
   readonly #onLines: (lines: string[]) => void;
   #partial: Buffer[] = [];
@@ -14,7 +17,7 @@ export class LineSplitter {
     this.#onLines = onLines;
   }
 
-  /** Delivers the last line although it was never terminated. */
+  /** Delivers the last line, even if it was not terminated. */
   flush(): void {
     if (this.#partialBytes === 0) return;
     this.#onLines([this.takePartial()]);

@@ -10,17 +10,17 @@ import { ownRequire } from "../loader/own-require.ts";
 type Target = ReturnType<typeof findFunction>;
 
 /**
- * Runs functions of this program for those who have its own authority: programs that have connected to a listener. They name modules by
- * file, of this machine, and could run them themselves.
+ * Runs functions of this program for programs that have connected to a listener. They have this program's own
+ * authority. They name modules by their file on this machine, and could also run them themselves.
  */
 export function acceptCalls(router: CoreRouter): void {
   const loader = new LocalFunctions();
   loader.library = callsInChild(router, new Dispatcher(router, loader), loader, ownRequire());
 }
 
-/** Functions of this program itself. */
+/** The functions of this program itself. */
 class LocalFunctions implements FunctionLoader {
-  /** What callers' chains, streams and imports call. */
+  /** The functions that callers' chains, streams and imports call. */
   library: Record<string, unknown> = {};
 
   lookUp(name: FunctionName): Target | undefined {

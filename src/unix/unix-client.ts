@@ -30,7 +30,7 @@ export interface UnixConnectOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What {@link connect} gives. */
+/** The result of {@link connect}. */
 export interface UnixConnection {
   /** This program's router in the tree of the listener; its `shutdown` ends the connection. */
   readonly router: ClientRouter;
@@ -38,7 +38,7 @@ export interface UnixConnection {
   readonly context: Context;
 }
 
-/** What the listener says first. */
+/** The first frame of the listener. */
 interface ClientConfig {
   readonly contextId: number;
   readonly parentIds: readonly number[];
@@ -49,7 +49,7 @@ interface ClientConfig {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const CONNECT_OPTIONS: OptionTable<UnixConnectOptions> = { timeoutMs: duration };
-/** How long the listener, which may hang, may take to hear the end of a connection. */
+/** How long a listener, which may hang, may take to close a connection. */
 const CLOSE_MS = 2000;
 
 /**
@@ -73,7 +73,7 @@ export class ClientRouter extends CoreRouter {
       policy: hasParentAuthority,
       service: true,
     });
-    // [context id, reason]: one behind the listener that something was sent to is gone.
+    // [context id, reason]: a context behind the listener is gone to which this one has sent something.
     this.addHandler(
       (message) => {
         const [contextId, reason] = message.decode() as [number, string];
@@ -110,16 +110,17 @@ export class ClientRouter extends CoreRouter {
     const timer = setTimeout(() => {
       this.#link.abort(`${this.#context.name}: did not close the connection`);
     }, CLOSE_MS);
-    // The listener has heard all when it closes its side.
+    // The listener has received everything when it closes its side.
     await this.#context.disconnected;
     clearTimeout(timer);
   }
 }
 
 /**
- * Connects to a program of this user that listens at `path`. `context.call(fn)` runs `fn` there: of the modules that it imports
- * by itself from the same files, so not of this program's entry script. Rejects with a StreamError whose `cause` is Node's error
- * (`cause.code` is `ENOENT`, `ECONNREFUSED`), and with a TimeoutError.
+ * Connects to a program of this user that listens at `path`. `context.call(fn)` runs `fn` there: that program
+ * imports the function's module from the same file, so the function cannot be in this program's entry script.
+ * Rejects with a StreamError whose `cause` is Node's error (`cause.code` is `ENOENT`, `ECONNREFUSED`), and
+ * with a TimeoutError.
  *
  * ```ts
  * const { router, context } = await connect("/run/user/1000/deploy.sock");
@@ -135,7 +136,7 @@ export async function connect(path: string, options: UnixConnectOptions = {}): P
     checkSocket(path);
     socket = openSocket(path);
     const router = await shakeHands(socket, path, timeoutMs);
-    // Only those who wait for something keep the program alive.
+    // Only waits keep the program alive.
     socket.unref();
     return { router, context: router.listener };
   } catch (error) {
@@ -153,7 +154,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
     };
     socket.on("error", (error) => fail(textOf(error), error));
     socket.once("connect", () => {
-      // The first frame is small; what follows is for the router, which knows the limit.
+      // The first frame is small. Later frames are for the router, which knows the limit.
       const link = new TracedLink("listener", socket, socket, 0xffffffff);
       link.open({
         onFrame: (frame) => {
@@ -176,7 +177,7 @@ function routerOf(frame: Frame, link: TracedLink): ClientRouter {
   return new ClientRouter(link, decodeValue(joinBody(frame)) as ClientConfig);
 }
 
-/** Functions are looked up where they are called, in the same files. */
+/** Names functions for the listening program, which finds them in the same files. */
 const localFunctions: Functions = {
   nameOf(fn, isClass): FunctionName {
     const name = isClass === true ? nameClass(fn) : nameFunction(fn);

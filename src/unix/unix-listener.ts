@@ -15,17 +15,17 @@ import { MAX_HELLO_BYTES, parseHello, versionRefusal } from "./unix-handshake.ts
 
 /** Options of {@link listen}. */
 export interface ListenOptions {
-  /** Where the socket is made; a new name in the folder for temporary files by default. */
+  /** The path of the socket. By default a new name in the folder for temporary files. */
   readonly path?: string | undefined;
 }
 
-/** How long a program that connects may take to say who it is. */
+/** How long a program that connects may take to identify itself. */
 const HELLO_TIMEOUT_MS = 10_000;
-/** How long what is queued for a client may take to leave, at the end. */
+/** How long the bytes queued for a client may take to leave at the end. */
 const CLOSE_MS = 500;
-/** How many may be connected and have said nothing. */
+/** The most connections that have not identified themselves. */
 const MAX_STRANGERS = 100;
-/** How many programs may be connected: each takes a descriptor. */
+/** The most connected programs. Each takes a descriptor. */
 export const MAX_CLIENTS = 256;
 
 const LISTEN_OPTIONS: OptionTable<ListenOptions> = { path: anyText };
@@ -33,12 +33,14 @@ const LISTEN_OPTIONS: OptionTable<ListenOptions> = { path: anyText };
 const log = getLogger("mitogen.unix");
 
 /**
- * Lets other programs of this user, on this machine, {@link connect} to this one: they become contexts of `router` and speak with
- * this program's own authority. They call functions here and in every context, and are called nothing themselves.
+ * Lets other programs of this user, on this machine, {@link connect} to this one. They become contexts of
+ * `router` and speak with this program's own authority. They may call functions here and in every context;
+ * nobody may call functions in them.
  *
- * Whoever may open the socket may do all that this program may: its mode is 0600, and a folder that others may write to is
- * refused, as is one of another user. Node cannot tell who is at the other end. The listener does not keep the program alive,
- * {@link UnixListener.wait} does. Throws a StreamError when it cannot listen there, a CancelledError when the router has been shut down.
+ * Anybody who can open the socket can do whatever this program may do. So its mode is 0600, and its folder
+ * must belong to this user and not be writable by others. Node cannot find out who is at the other end. The
+ * listener does not keep the program alive; {@link UnixListener.wait} does. Throws a StreamError if it cannot
+ * listen there, and a CancelledError if the router has been shut down.
  *
  * ```ts
  * const listener = listen(router, { path: "/run/user/1000/deploy.sock" });
@@ -77,7 +79,7 @@ export class UnixListener {
     this.#server.unref();
     process.once("exit", remove);
     router.takeCalls(() => acceptCalls(router));
-    // A signal that ends the program runs no handler.
+    // The reaper removes the socket, because a signal that ends the program runs no handler.
     const forget = reaper.add(resolve(path));
     this.#undo = [remove, () => process.off("exit", remove), forget, disown];
   }
@@ -125,7 +127,7 @@ export class UnixListener {
     clearTimeout(timer);
   }
 
-  /** A program has connected; nothing is believed before its first line is complete. */
+  /** Handles a new connection. Nothing is trusted before its first line is complete. */
   private greet(socket: Socket): void {
     if (this.#strangers.size >= MAX_STRANGERS) {
       log.warning(`${this.path}: refused a client, ${MAX_STRANGERS} others have not said who they are`);
@@ -157,7 +159,8 @@ export class UnixListener {
         socket.off("data", onData);
         const refusal = versionRefusal(hello.protocolVersion) ?? this.tooMany();
         if (refusal !== undefined) {
-          // It stays a stranger until it leaves: one that never does must hold neither a descriptor nor the end of the listener.
+          // It counts as a stranger until it leaves. One that never leaves must hold neither a descriptor nor
+          // the end of the listener.
           refuse(refusal);
           socket.end(Buffer.concat(encodeFrame(this.#router.deadFrame(0, 0, refusal))));
           return;
@@ -175,7 +178,7 @@ export class UnixListener {
 
   private tooMany(): string | undefined {
     if (this.#links.size < MAX_CLIENTS) return undefined;
-    return `${MAX_CLIENTS} programs are connected, which is the most there may be`;
+    return `${MAX_CLIENTS} programs are connected, which is the maximum`;
   }
 
   private admit(socket: Socket, pid: number, rest: Buffer): void {

@@ -1,4 +1,4 @@
-/** The end of an `AbortSignal` that aborts it. */
+/** The side of an `AbortSignal` that aborts it. */
 export interface AbortEnd {
   readonly signal: AbortSignal;
   abort(reason: unknown): void;
@@ -6,13 +6,13 @@ export interface AbortEnd {
 
 type Listener = ((event: object) => void) | { handleEvent(event: object): void };
 
-/** Node's own where it is complete (from 16.17 on), else a stand-in. */
+/** Node's own if it is complete (from 16.17 on), otherwise a replacement. */
 export function newAbortEnd(): AbortEnd {
   const isComplete = typeof AbortSignal === "function" && "throwIfAborted" in AbortSignal.prototype;
   return isComplete ? new AbortController() : new PlainAbortEnd();
 }
 
-/** What an `AbortSignal` does, for Nodes that have none, or one without reasons. Exported for its test. */
+/** Implements an `AbortSignal` for Nodes that have none, or one without reasons. Exported for its test. */
 export class PlainAbortEnd implements AbortEnd {
   readonly signal: AbortSignal;
   readonly #signal: PlainSignal = new PlainSignal();
@@ -59,7 +59,10 @@ class PlainSignal {
     if (this.aborted) throw this.reason;
   }
 
-  /** What a listener throws is its own, uncaught, as with Node's: the others are told all the same. */
+  /**
+   * An error of a listener becomes an uncaught exception, as with Node's own signal. The other listeners are
+   * still called.
+   */
   private tell(listener: Listener, event: object): void {
     try {
       if (typeof listener === "function") listener.call(this, event);

@@ -1,4 +1,7 @@
-/** A promise with its two ends apart. (`Promise.withResolvers` is younger than the Nodes we run on.) */
+/**
+ * A promise with its resolve and reject functions. (`Promise.withResolvers` is missing in the oldest
+ * supported Nodes.)
+ */
 export class Deferred<T> {
   readonly promise: Promise<T>;
   resolve!: (value: T | PromiseLike<T>) => void;

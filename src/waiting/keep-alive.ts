@@ -1,6 +1,7 @@
 /**
- * Keeps the event loop alive while somebody waits. Links, children and timers never do so by themselves:
- * a program that returns from its work ends. Node 12 timers can be ref'd and unref'd at will.
+ * Keeps the event loop alive while somebody waits. Links, children and timers never keep it alive by
+ * themselves, so a program that has finished its work ends. Even the timers of Node 12 can be referenced and
+ * unreferenced at will.
  */
 export class KeepAlive {
   #holds = 0;
@@ -10,7 +11,7 @@ export class KeepAlive {
   hold(): void {
     this.#holds += 1;
     if (this.#holds > 1) return;
-    // The longest interval a timer takes, about 24 days; it does nothing.
+    // The longest interval of a timer, about 24 days. The callback does nothing.
     if (this.#timer === undefined) this.#timer = setInterval(() => undefined, 0x7fffffff);
     else this.#timer.ref();
   }
@@ -20,7 +21,7 @@ export class KeepAlive {
     if (this.#holds === 0) this.#timer?.unref();
   }
 
-  /** Forgets the timer; holds that are still out are void. */
+  /** Drops the timer. Open holds no longer count. */
   dispose(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -5,7 +5,7 @@ interface Waiter {
   refuse(error: Error): void;
 }
 
-/** Bounds how many functions are under way at once; the others start in the order they came. */
+/** Limits how many functions run at once. The others start in the order in which they came. */
 export class Slots {
   readonly #size: number;
   #busy = 0;
@@ -17,17 +17,20 @@ export class Slots {
     this.#size = size;
   }
 
-  /** How many run, and how many wait. */
+  /** How many functions run, and how many wait. */
   get load(): { readonly running: number; readonly waiting: number } {
     return { running: this.#busy, waiting: this.#waiting.length };
   }
 
-  /** Runs `fn` once there is room. Rejects with what it throws, with a ChannelError if this is closed before it begins. */
+  /**
+   * Runs `fn` once there is room. Rejects with its error, or with a ChannelError if this is closed before
+   * `fn` begins.
+   */
   async run<T>(fn: () => T | PromiseLike<T>): Promise<T> {
     if (this.#closeReason !== undefined) throw new ChannelError(this.#closeReason);
     if (this.#busy < this.#size) this.#busy += 1;
     else {
-      // Who leaves hands the place over, so nobody comes in between.
+      // A function that ends passes its place on, so that no other gets in between.
       await new Promise<void>((start, refuse) => this.#waiting.push({ start, refuse }));
     }
     try {
@@ -42,7 +45,7 @@ export class Slots {
     }
   }
 
-  /** Refuses those that wait, and all later ones; resolves when what runs has ended. */
+  /** Refuses waiting and later functions. Resolves when the running ones have ended. */
   close(reason: string): Promise<void> {
     this.#closeReason = reason;
     for (const { refuse } of this.#waiting.splice(0)) refuse(new ChannelError(reason));

@@ -1,15 +1,15 @@
 import { TimeoutError } from "../errors.ts";
 import type { Broker } from "./broker.ts";
 
-/** Bounds on a wait. */
+/** Limits of a wait. */
 export interface WaitOptions {
-  /** Milliseconds; without it the wait ends with a value or an error only. */
+  /** The longest wait in milliseconds. Without it the wait has no time limit. */
   readonly timeoutMs?: number | undefined;
-  /** Gives up when it aborts; the wait rejects with its reason. */
+  /** Ends the wait when it aborts. The wait then rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The longest delay a timer takes; anything above would fire at once. */
+/** The longest delay of a timer. A longer one would fire at once. */
 const MAX_TIMER_MS = 0x7fffffff;
 
 /**
@@ -57,8 +57,8 @@ export function awaitWithin<T>(
 }
 
 /**
- * Calls `giveUp` with the reason when the time is up or the signal aborts, at once if it has aborted already. The answer
- * ends that. Keeps nothing alive.
+ * Calls `giveUp` with the reason when the time is up or the signal aborts; at once if it has already aborted.
+ * Returns a function that stops watching. Keeps nothing alive.
  */
 export function watchBounds(
   { timeoutMs, signal }: WaitOptions,
@@ -88,8 +88,9 @@ interface Watched {
 const watched = new WeakMap<AbortSignal, Watched>();
 
 /**
- * Calls `fn` once when the signal aborts, at once if it has aborted already. The answer ends that. However many wait for a signal, it has
- * one listener of ours: Node warns of a leak at the eleventh.
+ * Calls `fn` once when the signal aborts; at once if it has already aborted. Returns a function that stops
+ * this. However many waits use a signal, it gets one listener of this library, because Node warns of a leak
+ * at the eleventh.
  */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   if (signal.aborted) {
@@ -97,7 +98,7 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
     return () => undefined;
   }
   const { watchers, onEvent } = watched.get(signal) ?? watch(signal);
-  // Two may wait with the same function.
+  // Two waits may use the same function.
   const watcher = (): void => fn();
   watchers.add(watcher);
   return () => {
@@ -111,7 +112,7 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
 function watch(signal: AbortSignal): Watched {
   const watchers = new Set<() => void>();
   const onEvent = (): void => {
-    // Before the first is told: what one does may end the wait of another.
+    // A copy, checked again for each: one watcher may end the wait of another.
     for (const watcher of [...watchers]) if (watchers.has(watcher)) watcher();
   };
   const entry = { watchers, onEvent };
@@ -120,7 +121,10 @@ function watch(signal: AbortSignal): Watched {
   return entry;
 }
 
-/** For what a user may bound: no timer, and so no limit, where it would be longer than a timer can be. */
+/**
+ * Starts a timer for a limit that the user gave. Starts none, so that there is no limit, if the time is
+ * longer than a timer can be.
+ */
 export function startTimer(ms: number, onTime: () => void): NodeJS.Timeout | undefined {
   return ms > MAX_TIMER_MS ? undefined : setTimeout(onTime, ms);
 }

@@ -1,4 +1,4 @@
-/** Handles in this range ask for no answer but for what has been read: docs/protocol.md#flow-control. */
+/** Handles in this range ask for no answer, only for credit: docs/protocol.md#flow-control. */
 export const FIRST_CREDIT_HANDLE = 0x40000000;
 const LAST_CREDIT_HANDLE = 0x7fffffff;
 

@@ -1,47 +1,50 @@
 import { ProtocolError } from "../errors.ts";
 import { Encoding, type Frame, HEADER_BYTES, PART_BYTES, readUint32 } from "./frame.ts";
 
-/** True for an encoded frame, from `start` to `end`, that was taken; nobody may keep its memory. */
+/** Returns true if it has taken the encoded frame from `start` to `end`. It must not keep the memory. */
 export type PassBytes = (bytes: Buffer, start: number, end: number) => boolean;
 
-/** How much of a corrupt stream is shown. */
+/** How many bytes of a corrupt stream an error shows. */
 const SAMPLE_BYTES = 2048;
 
 /**
  * Splits a byte stream into frames, however the bytes were cut.
  *
- * Holds at most one incomplete frame. A header announcing a body over `maxMessageBytes`, or starting
- * with an unknown magic, throws {@link ProtocolError} before anything of the body is stored; the decoder is
- * unusable from then on. A body that arrives within one chunk is a view of that chunk, unless chunks are lent; else it has memory
- * of its own. That of a part ({@link Encoding.PART}) is there during `onFrame` only.
+ * Holds at most one incomplete frame. Throws {@link ProtocolError} for a header with an unknown magic, or
+ * with a body over `maxMessageBytes`, before any of the body is stored. The decoder is then unusable. A body
+ * that arrives within one chunk is a view of that chunk, unless chunks are lent; any other body has memory of
+ * its own. The body of a part ({@link Encoding.PART}) is valid only during `onFrame`.
  */
 export class FrameDecoder {
   readonly #maxMessageBytes: number;
   readonly #isLent: boolean;
   readonly #header: Buffer = Buffer.alloc(HEADER_BYTES);
   #headerBytes = 0;
-  /** Of the body that the header announces. */
+  /** The length of the body, from the header. */
   #length = 0;
   #body: Buffer | undefined;
   #part: Buffer | undefined;
   #bodyBytes = 0;
 
-  /** `isLent`: the memory of chunks is used again once they have been pushed. */
+  /** `isLent` means that the memory of a chunk is used again after it has been pushed. */
   constructor(maxMessageBytes: number, isLent = false) {
     this.#maxMessageBytes = maxMessageBytes;
     this.#isLent = isLent;
   }
 
-  /** Bytes of an incomplete frame held so far; 0 between frames. */
+  /** The bytes held of an incomplete frame; 0 between frames. */
   get pendingBytes(): number {
     return this.#headerBytes + this.#bodyBytes;
   }
 
-  /** Calls `onFrame` for every frame completed by `chunk`, in order, but for one that lies whole in it and that `pass` has taken as it is. */
+  /**
+   * Calls `onFrame`, in order, for every frame that `chunk` completes. A frame that is whole within the chunk
+   * is first offered to `pass`.
+   */
   push(chunk: Buffer, onFrame: (frame: Frame) => void, pass?: PassBytes): void {
     let offset = 0;
     while (offset < chunk.length) {
-      // The common case: a whole frame in this chunk is read in place.
+      // The common case: a frame that is whole within this chunk is read in place.
       if (this.#headerBytes === 0 && chunk.length - offset >= HEADER_BYTES) {
         const start = offset + HEADER_BYTES;
         const end = start + checkHeader(chunk, offset, this.#maxMessageBytes);
@@ -60,7 +63,7 @@ export class FrameDecoder {
   private takeHeader(chunk: Buffer, offset: number): number {
     const taken = chunk.copy(this.#header, this.#headerBytes, offset);
     this.#headerBytes += taken;
-    // The magic is checked as soon as it is there: junk must not wait for 26 bytes to be noticed.
+    // The magic is checked as soon as it is there, so that junk is noticed before 26 bytes have arrived.
     if (this.#headerBytes >= 2) checkMagic(this.#header, 0, chunk, 0);
     if (this.#headerBytes === HEADER_BYTES) {
       this.#length = checkHeader(this.#header, 0, this.#maxMessageBytes);
@@ -89,7 +92,10 @@ export class FrameDecoder {
     return taken;
   }
 
-  /** For a body that comes in several chunks. One memory does for all parts: what keeps them copies them. */
+  /**
+   * Memory for a body that arrives in several chunks. All parts share one memory, because their receiver
+   * copies them.
+   */
   private bodyRoom(length: number): Buffer {
     if (magicOf(this.#header, 0) !== Encoding.PART) return Buffer.allocUnsafeSlow(length);
     this.#part ??= Buffer.allocUnsafeSlow(PART_BYTES);
@@ -106,23 +112,24 @@ function magicOf(bytes: Buffer, offset: number): number {
   return ((bytes[offset] as number) << 8) | (bytes[offset + 1] as number);
 }
 
-/** Throws if no frame begins at `offset`; what is at `from` of `sample` shows what came instead. */
+/** Throws if no frame begins at `offset`. The error shows the bytes of `sample` from `from` on. */
 function checkMagic(bytes: Buffer, offset: number, sample: Buffer, from: number): void {
   const magic = magicOf(bytes, offset);
   if (magic >= Encoding.CBOR && magic <= Encoding.PART) return;
   throw new ProtocolError(
     `Cannot decode frame: bad magic 0x${magic.toString(16)}, something else wrote to the link: ${JSON.stringify(
-      // JSON escapes only half of what moves a terminal's cursor.
+      // JSON escapes only half of the characters that move a terminal's cursor.
       sample.toString("latin1", from, from + SAMPLE_BYTES).replace(/[\x7f-\x9f]/g, "?"),
     ).slice(0, SAMPLE_BYTES)}`,
   );
 }
 
-/** The length of the body. Throws if no frame begins there, or one with a longer body. */
+/** Returns the length of the body. Throws if no frame begins there, or one with a longer body. */
 export function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
   checkMagic(bytes, offset, bytes, offset);
   const length = readUint32(bytes, offset + 22);
-  // A hostile neighbour's parts could else be as large as whole messages, beside those that are being put together.
+  // Otherwise a hostile neighbour's parts could be as large as whole messages, in addition to the frames
+  // being assembled.
   const most = magicOf(bytes, offset) === Encoding.PART ? PART_BYTES : maxMessageBytes;
   if (length > most)
     throw new ProtocolError(

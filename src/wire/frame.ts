@@ -1,27 +1,27 @@
 /** The frame: 26 bytes of header, then the body. Layout: docs/protocol.md#frames. */
 
-/** Says what the body is; any other magic is corruption. */
+/** The kind of the body. Any other magic is corruption. */
 export const Encoding = {
   /** One CBOR value, docs/encoding.md. */
   CBOR: 0x4d4a,
-  /** Bytes as they are. */
+  /** Raw bytes. */
   RAW: 0x4d4b,
-  /** A part of a larger frame, of one link only: src/links/lanes.ts. */
+  /** A part of a larger frame, valid on one link only: src/links/lanes.ts. */
   PART: 0x4d4c,
 } as const;
 export type Encoding = (typeof Encoding)[keyof typeof Encoding];
 
-/** One message as it crosses a link. Ids are unsigned 32-bit numbers. */
+/** A message as it crosses a link. Ids are unsigned 32-bit numbers. */
 export interface Frame {
   readonly encoding: Encoding;
   readonly dstId: number;
   readonly srcId: number;
-  /** The context whose authority it carries; equals `srcId` unless a parent speaks through a child. */
+  /** The context whose authority it carries. Equals `srcId` unless a parent speaks through a child. */
   readonly authId: number;
   readonly handle: number;
-  /** Where an answer goes at `srcId`; 0 wants none, `Handle.IS_DEAD` makes this a dead message. */
+  /** The handle at `srcId` for the answer. 0 wants none, `Handle.IS_DEAD` makes this a dead message. */
   readonly replyTo: number;
-  /** The body in pieces; a received frame has exactly one. */
+  /** The body in pieces. A received frame has exactly one. */
   readonly body: readonly Uint8Array[];
   /** Somebody may use it again: its body is copied, never given away. */
   readonly isKept?: boolean;
@@ -29,10 +29,10 @@ export interface Frame {
 
 export const HEADER_BYTES = 26;
 
-/** Frames above this cross a link in parts, between which others may pass. */
+/** Larger frames cross a link in parts, between which other frames may pass. */
 export const PART_BYTES: number = 64 * 1024;
 
-/** Bodies up to here are copied behind their header: one buffer is cheaper to write than two. */
+/** Bodies up to this size are copied after their header, because one buffer is cheaper to write than two. */
 const INLINE_BODY_BYTES = 16 * 1024;
 
 /** The frame's bytes, in order. Bodies larger than a few KiB are referenced, not copied. */
@@ -45,7 +45,7 @@ export function encodeFrame(frame: Frame): Uint8Array[] {
   return isInline ? [first] : [first, ...frame.body];
 }
 
-/** Writes a frame that is `bytes` long to memory that has room for it, from `at` on; answers where it ends. */
+/** Writes a frame of `bytes` bytes to memory that has room for it, from `at` on. Returns where it ends. */
 export function writeFrame(memory: Uint8Array, at: number, frame: Frame, bytes: number): number {
   writeHeader(memory, at, frame, bytes);
   let end = at + HEADER_BYTES;
@@ -67,9 +67,12 @@ function writeHeader(memory: Uint8Array, at: number, frame: Frame, bytes: number
   writeUint32(memory, at + 22, bytes - HEADER_BYTES);
 }
 
-/** By hand: many processes run this a few times only, and what Node has for it does more, in code that is slow at first. */
+/**
+ * Written by hand: many processes run this only a few times, and Node's function does more, in code that is
+ * slow at first.
+ */
 function writeUint32(memory: Uint8Array, at: number, value: number): void {
-  // Throws for what is out of range.
+  // Throws if the value is out of range.
   if (value >>> 0 !== value) Buffer.alloc(4).writeUInt32BE(value);
   memory[at] = value >>> 24;
   memory[at + 1] = value >>> 16;
@@ -87,7 +90,7 @@ export function readUint32(memory: Uint8Array, at: number): number {
   );
 }
 
-/** How long the encoded frame is. */
+/** The length of the encoded frame. */
 export function frameLength(frame: Frame): number {
   return HEADER_BYTES + bodyLength(frame);
 }
@@ -99,7 +102,7 @@ export function bodyLength(frame: Frame): number {
   return total;
 }
 
-/** The body as one piece; copies only when it is in several. */
+/** The body as one piece. Copies only if it is in several. */
 export function joinBody(frame: Frame): Uint8Array {
   return frame.body.length === 1 ? (frame.body[0] as Uint8Array) : Buffer.concat(frame.body as Uint8Array[]);
 }

@@ -1,4 +1,4 @@
-/** Handles every context answers on, docs/protocol.md#handles. The numbers are the original's. */
+/** The handles that every context answers: docs/protocol.md#handles. The numbers are Mitogen's. */
 export const Handle = {
   GET_MODULE: 100,
   CALL_FUNCTION: 101,
@@ -14,19 +14,22 @@ export const Handle = {
   STUB_CALL_SERVICE: 111,
   GET_RESOURCE: 112,
   LOAD_RESOURCE: 113,
-  /** Ours: a context is asked to start, or to end, a child of its own. */
+  /** Not in Mitogen: asks a context to start, or to end, a child of its own. */
   CONNECT_CHILD: 114,
   END_CHILD: 115,
-  /** Ours: answered at once, by the broker thread of a child. */
+  /** Not in Mitogen: answered at once, by the broker thread of a child. */
   PING: 116,
-  /** Ours: whoever made a call no longer waits for it. */
+  /** Not in Mitogen: the caller no longer waits for a call. */
   CANCEL_CALL: 117,
-  /** Up to here no Sender may name a handle: sending carries the sender's authority. */
+  /** No Sender may name a handle up to this one, because sending carries the sender's authority. */
   LAST_RESERVED: 199,
   /** Not a handle: the `replyTo` of a dead message. */
   IS_DEAD: 999,
-  /** The first number that a handler may have for itself: chosen, or by chance (src/routing/random-handle.ts). */
+  /**
+   * The first handle that a handler may have for itself: a chosen one, or a random one
+   * (src/routing/random-handle.ts).
+   */
   FIRST_DYNAMIC: 1000,
-  /** From here on handles are made for the answers of one peer: no Sender may name them either. */
+  /** The first of the handles for answers from one peer. No Sender may name them either. */
   FIRST_REPLY: 0x38000000,
 } as const;

@@ -111,7 +111,7 @@ describe("Router.keep", () => {
     await assert.rejects(kept.call(pid), {
       name: "ChannelError",
       message:
-        /^Cannot call: the kept context is not connected, and calls were told to fail: it has not been connected yet$/,
+        /^Cannot call: the kept context is not connected, and whileDown is "fail": it has not been connected yet$/,
     });
     await next;
     assert.equal(await kept.call(add, 1, 1), 2);

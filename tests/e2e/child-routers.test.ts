@@ -104,7 +104,7 @@ for (const [version, nodePath] of targets) {
       // The program did not start it, and does not know.
       await assert.rejects(router.local({ via: thread }), {
         name: "TypeError",
-        message: `Cannot connect with local() via ${thread.name}: it can have no children, being a thread or a program that has connected; use the context it belongs to`,
+        message: `Cannot connect with local() via ${thread.name}: it is a thread or a program that has connected, and can have no children; use the context it belongs to`,
       });
       await thread.shutdown();
     });

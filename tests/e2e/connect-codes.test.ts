@@ -141,7 +141,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     [
       "a key that is forced to cat, which sends the payload back",
       () => throughSshd("cat", "ForceCommand cat"),
-      { code: "ERR_COMMAND_FORCED", stage: "shell", summary: /it sends back what it is sent/ },
+      { code: "ERR_COMMAND_FORCED", stage: "shell", summary: /it sends its input back/ },
     ],
     [
       "a key that is forced to a command which prints",
@@ -237,7 +237,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
       code: "ERR_NODE_VERSION",
       type: StreamError,
       stage: "node",
-      summary: /node 10\.\d+\.\d+ on the target is too old, 12\.22 is the oldest that works; pass nodePath/,
+      summary: /node 10\.\d+\.\d+ on the target is too old: the oldest that works is 12\.22; pass nodePath/,
     });
     t.diagnostic(old === undefined ? "a stand-in" : old);
   });
@@ -249,7 +249,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     );
     assert.equal(login.code, "ERR_TIMEOUT");
     assert.equal(login.details.stage, "transport");
-    assert.match(login.summary, /timed out after 500 ms, waiting for ssh to get there/);
+    assert.match(login.summary, /timed out after 500 ms, waiting for ssh to reach the target/);
     const options = throughSshd("hangs", "ForceCommand echo hold on; exec sleep 60");
     const shell = await failure((router) => router.ssh({ ...options, timeoutMs: 3000 }));
     assert.equal(shell.code, "ERR_TIMEOUT");

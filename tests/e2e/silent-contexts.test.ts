@@ -129,7 +129,7 @@ describe("shutdown of a context behind one", { concurrency: true }, () => {
     const waiting = failureOf(new Receiver(router, { respondent: ghost }).get());
     await ghost.shutdown();
     await ghost.disconnected;
-    const reason = "connects.ghost: was given up, connects did not tell within 10000 ms that it has ended";
+    const reason = "connects.ghost: was given up: connects did not say within 10000 ms that it has ended";
     assert.equal((await waiting).message, reason);
     assert.equal(ghost.goneReason, reason);
     await assert.rejects(ghost.call(remote.add, 1, 1), { code: "ERR_CHANNEL" });
@@ -144,7 +144,7 @@ describe("shutdown of a context behind one", { concurrency: true }, () => {
   });
 });
 
-describe("a connect that whoever asked for it gives up", () => {
+describe("a connect that its caller gives up", () => {
   it("is cancelled by the genuine context that tries, its process ended", async () => {
     await using router = new Router();
     const hop = await router.local();
@@ -158,7 +158,7 @@ describe("a connect that whoever asked for it gives up", () => {
     await hop.request(Handle.END_CHILD, [4711]);
     const { failed } = (await connecting) as { failed: [string, string] };
     assert.equal(failed[0], "CancelledError");
-    assert.match(failed[1], /whoever asked for it has given it up/);
+    assert.match(failed[1], /the caller gave it up/);
     assert.deepEqual(await processesGone([Number(readFileSync(path, "utf8"))], 5000), []);
   });
 });

@@ -196,7 +196,7 @@ describe("login scripts", { skip: skipReason() }, () => {
         const error = await failure((router) => router.ssh(options));
         assert.match(
           error.message,
-          /has started another shell in place of our command; have it do so only where/,
+          /has started another shell in place of our command; let it do so only in interactive logins/,
         );
         assert.doesNotMatch(error.details.stderr, /not found|syntax|parse error/i);
         assert.ok(error.details.durationMs < 20_000);
@@ -234,7 +234,7 @@ describe("login scripts", { skip: skipReason() }, () => {
       assert.match(error.message, /something (else )?there.* login script/, script);
     }
     const error = await failure((router) => router.ssh(loginWith("exec 1>&2")));
-    assert.match(error.message, /what the target prints arrives on stderr; see which login script/);
+    assert.match(error.message, /the target's stdout arrives on stderr; see which login script/);
   });
 
   it("may do what does not concern us", async () => {

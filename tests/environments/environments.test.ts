@@ -174,12 +174,12 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
     const onBun = await succeeds(node("plain", ["as-context.mjs", bun()]));
     assert.match(
       onBun,
-      /what was started on the target is Bun [\d.]+, and contexts run only on Node; install node there, or pass/,
+      /the target started Bun [\d.]+, but contexts run only on Node; install node there, or pass/,
     );
     const onDeno = await succeeds(node("plain", ["as-context.mjs", deno()]));
     assert.match(
       onDeno,
-      /what was started there is Deno, and contexts run only on Node: install node there, or pass/,
+      /Deno was started there, but contexts run only on Node: install node there, or pass/,
     );
   });
 

@@ -91,7 +91,7 @@ test("Pressure stops a child because of another for a limited time, and says so"
   t.mock.timers.tick(1000);
   assert.equal(seven.isPaused, false);
   assert.deepEqual(printed(records), [
-    "warning: six reads too slowly: 9437184 bytes have waited for 1000 ms; what more others send there may be refused",
+    "warning: six reads too slowly: 9437184 bytes have waited for 1000 ms; further messages to it may be refused",
   ]);
   // Not again, until it has read.
   seven.receive(bulk(7, 6));

@@ -113,7 +113,7 @@ test("RouteMonitor refuses a route to itself or to a context above, whoever vouc
   assert.deepEqual([called, taken(parent)], [[], []]);
   assert.match(
     printed(records)[0] ?? "",
-    /^error: Refused route to context 5 from six: the id is not its to give/,
+    /^error: Refused route to context 5 from six: it does not own the id/,
   );
   assert.equal(records.length, 6);
 });
@@ -262,7 +262,7 @@ test("RouteMonitor refuses one context too many behind a link, ends it, and says
     [Handle.SHUTDOWN, null],
   ]);
   assert.deepEqual(printed(records), [
-    "error: Refused route to context 500000 from six, and ends it, as those that follow: 16383 contexts are below context 5, which is the most there may be",
+    "error: Refused route to context 500000 from six, and ends it, as it will those that follow: 16383 contexts are below context 5, which is the maximum",
   ]);
   // What the refused ones say last is no fault.
   six.receive(ended(6, 5, 500_000));

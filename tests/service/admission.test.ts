@@ -37,7 +37,7 @@ test("Admission refuses one request too many of a context, says so once, and tak
       name: "CallError",
       code: "ERR_SERVICE_BUSY",
       message:
-        "Cannot call a service of context 0: 4096 requests wait for their answers, which is the most there may be; send fewer at once",
+        "Cannot call a service of context 0: 4096 requests wait for their answers, which is the maximum; send fewer at once",
     });
   }
   assert.equal(printed(records).length, 1);

@@ -243,7 +243,7 @@ describe("TwoWays", () => {
     fence.writeUInt32BE(100, 4);
     const to = { dstId: 0, srcId: 1, authId: 1, handle: Handle.CALL_FUNCTION, replyTo: 0 };
     program.ways.takeFence({ encoding: Encoding.RAW, ...to, body: [fence] });
-    assert.equal(program.broken, "it has not sent what it says that it has sent");
+    assert.equal(program.broken, "it claims to have sent bytes that it has not sent");
     context.ways.takeFence({ encoding: Encoding.RAW, ...to, body: [Buffer.alloc(0)] });
     assert.equal(context.broken, undefined);
     close();

@@ -165,7 +165,7 @@ describe("listen", () => {
       clients.push(...(await Promise.all(Array.from({ length: 64 }, () => connect(path)))));
     }
     const refused = await failureOf(connect(path));
-    assert.match(refused.message, /256 programs are connected, which is the most there may be/);
+    assert.match(refused.message, /256 programs are connected, which is the maximum/);
     const [first, ...others] = clients as [(typeof clients)[0], ...typeof clients];
     await first.router.shutdown();
     // Refused until the listener has seen it go.

@@ -9,7 +9,7 @@ import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 
 /** A request whose answer a receiver gets. */
 export interface AsyncRequest {
-  /** The handle there that it is for. */
+  /** The handle of the request at the target. */
   readonly handle: number;
   /** What the context must have before it. */
   readonly needed: FunctionName;

@@ -7,7 +7,7 @@ import { call, callAsync, callNoReply } from "./call.ts";
 import type { CallOptions } from "./call-request.ts";
 import { stream } from "./call-stream.ts";
 
-/** The call methods of a {@link Context}, bound to a time limit, an abort signal, a chain. */
+/** The call methods of a {@link Context}, with a time limit, a signal or a chain. */
 export interface BoundCalls {
   /** Like `Context.call`, within the bounds. */
   call<F extends FileFunction, const A extends ArgumentsOf<F>>(
@@ -43,10 +43,10 @@ export interface BoundCalls {
   ): AsyncIterableIterator<Awaited<T>>;
 }
 
-/** What a generator returns, or anything else that can be iterated. */
+/** The result of a generator, or anything else that can be iterated. */
 export type Streamable<T> = Iterable<T> | AsyncIterable<T> | Promise<Iterable<T> | AsyncIterable<T>>;
 
-/** The call methods with `options`, whose chain is looked up at every call. */
+/** Makes the call methods with `options`, whose chain is looked up at every call. */
 export function bindCalls(context: Context, options: CallOptions): BoundCalls {
   const boundCall = (fn: never, ...args: never[]): never =>
     call(context, fn, args, boundCall as (...args: never[]) => unknown, options) as never;

@@ -10,7 +10,7 @@ import type { ChainLink } from "./outbox.ts";
 const OPEN = apiRef<[id: number], void>("openChain");
 const CLOSE = apiRef<[id: number], void>("closeChain");
 
-/** Never given twice by this process: two chains of one context must not meet. */
+/** Used only once in this process, because two chains of one context must not share an id. */
 let lastId = 0;
 
 /**
@@ -39,7 +39,7 @@ export class CallChain implements BoundCalls {
   /** Like `Context.stream`, in its turn. */
   readonly stream: BoundCalls["stream"];
   readonly #id: number = ++lastId;
-  /** Whether the target has been told of it. */
+  /** Whether the target knows the chain. */
   #isOpen = false;
   #link: ChainLink;
 

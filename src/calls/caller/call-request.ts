@@ -18,15 +18,18 @@ const API_PART: FunctionName = apiRef();
 export type AnyCallable = Callable<readonly unknown[], unknown>;
 
 export interface CallOptions extends WaitOptions {
-  /** A CallChain's own. */
+  /** The link of a CallChain. */
   readonly chain?: ChainLink;
-  /** The function of the user's that the one called runs, with arguments inside its own: it is sent ahead, and errors name it. */
+  /**
+   * The user's function that the called function runs; its arguments are inside the call's own. It is sent
+   * first, and errors name it.
+   */
   readonly about?: FunctionName;
-  /** Where the call was made, if not where it is sent. */
+  /** The call site, if it is not where the call is sent. */
   readonly site?: () => string;
 }
 
-/** Throws a TypeError for what is no function, or has no name by which the target could find it. */
+/** Throws a TypeError if the value is no function, or has no name by which the target could find it. */
 export function nameOf(context: Context, fn: AnyCallable): FunctionName {
   if (fn instanceof FunctionRef) return fn;
   if (typeof fn !== "function") {
@@ -39,7 +42,10 @@ export function printCall(name: FunctionName, context: Context): string {
   return `${printFunction(name)} in ${context.name}`;
 }
 
-/** [chain, module, path, arguments, quiet?]; the arguments are read now, later changes to them do not travel. */
+/**
+ * Encodes [chain, module, path, arguments, quiet?]. The arguments are read now; later changes to them do not
+ * travel.
+ */
 export function encodeCall(
   context: Context,
   name: FunctionName,
@@ -50,7 +56,7 @@ export function encodeCall(
   const what = about === undefined ? describeArgument : describeInnerArgument;
   const { router } = context;
   const { functions, limits } = router;
-  // To be there when it is used; a target that finds one elsewhere in the arguments asks for it.
+  // Sent before it is used. A target that finds a reference deeper in the arguments asks for it.
   if (args.some(isReference)) void functions.prepare(context, API_PART);
   if (chain === undefined && !isQuiet) {
     return encodeValue(args, { what, limits, router, head: headOf(name) });
@@ -66,12 +72,15 @@ function isReference(argument: unknown): boolean {
 
 const heads = new WeakMap<FunctionName, Buffer>();
 
-/** A call of the function, without a chain, up to its arguments: most functions are called more than once. */
+/**
+ * The encoded call of the function without a chain, up to its arguments. Kept, because most functions are
+ * called more than once.
+ */
 function headOf(name: FunctionName): Buffer {
   let head = heads.get(name);
   if (head === undefined) {
     head = Buffer.concat(encodeValue([null, name.module, name.path]));
-    // A list of four.
+    // An array of four.
     head[0] = 0x84;
     heads.set(name, head);
   }
@@ -79,12 +88,12 @@ function headOf(name: FunctionName): Buffer {
 }
 
 function describeArgument(path: Path): string {
-  // The first element is the place in the request, the second the argument's number.
+  // The first element is the position in the request, the second the number of the argument.
   const [, index, ...rest] = path;
   return formatPath(rest, `argument ${index}`);
 }
 
-/** Of a call that is about another function: its arguments are in a list of their own. */
+/** For a call that is about another function, whose arguments are in a list of their own. */
 function describeInnerArgument([first = 0, , ...path]: Path): string {
   return describeArgument([first, ...path]);
 }

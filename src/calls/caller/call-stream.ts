@@ -10,14 +10,14 @@ import { call } from "./call.ts";
 import { type CallOptions, nameOf, printCall } from "./call-request.ts";
 import { STREAM_LEFT } from "./reader-left.ts";
 
-/** In the target: src/calls/target/run-stream.ts. */
+/** The function in the target: src/calls/target/run-stream.ts. */
 const RUN = apiRef("runStream");
-/** Stands in for an error where there was none. */
+/** Marks an end without an error. */
 const END = new Error("The stream has ended");
 
 type Begin = (receiver: Receiver<unknown>, signal: AbortSignal) => Promise<unknown>;
 
-/** The values that a generator yields in `context`; see `Context.stream`. */
+/** Returns the values that a generator yields in `context`; see `Context.stream`. */
 export function stream(
   context: Context,
   fn: Callable<readonly unknown[], unknown>,
@@ -44,7 +44,7 @@ async function* values(
   const end = newAbortEnd();
   const unwatch = signal && onAbort(signal, () => end.abort(signal.reason));
   let reason: unknown = STREAM_LEFT;
-  // The answer follows the values: what is queued is still read.
+  // The answer comes after the values, so queued values are still read.
   const running = begin(receiver, end.signal).then(
     () => receiver.abort(END),
     (error) => receiver.abort(error),
@@ -53,7 +53,9 @@ async function* values(
     reason = timeout;
     receiver.abort(timeout);
   };
-  /** The time between values is what `timeoutMs` bounds, not that of their reader. */
+  /**
+   * Bounds by `timeoutMs` the time that the generator takes for a value, not the time that the reader takes.
+   */
   const next = async (): Promise<Message<unknown>> => {
     if (timeoutMs === undefined || receiver.size() > 0) return await receiver.get();
     const stop = watchBounds({ timeoutMs }, () => `stream ${printCall(about, context)}`, giveUp, "value");
@@ -74,7 +76,8 @@ async function* values(
   } finally {
     unwatch?.();
     end.abort(reason);
-    // The generator is told before it can notice: what it has to say then is no failure.
+    // The generator is told before it can notice by itself, so nothing that it throws then counts as a
+    // failure.
     await running;
     receiver.close();
   }

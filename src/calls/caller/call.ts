@@ -24,7 +24,7 @@ import { isStreamLeft } from "./reader-left.ts";
 type AnyFunction = (...args: never[]) => unknown;
 
 const NO_OPTIONS: CallOptions = {};
-/** So many calls in flight of one context know where they were made: docs/errors.md#stacks. */
+/** The most pending calls of one context for which the call site is captured: docs/errors.md#stacks. */
 const MAX_SITES = 32;
 
 /** Calls `fn` in `context` and waits for its value; see `Context.call`. Stacks begin above `caller`. */
@@ -35,7 +35,7 @@ export function call(
   caller: AnyFunction,
   options: CallOptions = NO_OPTIONS,
 ): Promise<unknown> {
-  // What is thrown in here, before anything is sent, rejects it.
+  // An error thrown in here, before anything is sent, rejects the promise.
   return new Promise((resolve, reject) => {
     const name = nameOf(context, fn);
     const body = encodeCall(context, name, args, options);
@@ -50,7 +50,7 @@ export function call(
   });
 }
 
-/** One call, from being made to its end. It is what `Context.describe` shows of it, too. */
+/** One call, from start to end. `Context.describe` shows it, too. */
 class PendingCall extends PendingRequest implements CallRecord, Outgoing {
   readonly name: FunctionName;
   readonly since: number = Date.now();
@@ -96,7 +96,7 @@ class PendingCall extends PendingRequest implements CallRecord, Outgoing {
   }
 }
 
-/** Starts a call; its one reply arrives at the receiver. */
+/** Starts a call. Its only reply arrives at the receiver. */
 export function callAsync(
   context: Context,
   fn: AnyCallable,
@@ -119,7 +119,7 @@ export function callAsync(
   });
 }
 
-/** Starts a call nobody waits for; the target logs its failure. */
+/** Starts a call without a reply. The target logs its failure. */
 export function callNoReply(
   context: Context,
   fn: AnyCallable,
@@ -127,7 +127,7 @@ export function callNoReply(
   options: CallOptions = NO_OPTIONS,
 ): void {
   if (options.timeoutMs !== undefined || options.signal !== undefined) {
-    // Its end must be known here, or its bounds would be watched for ever.
+    // This process must learn of its end, or its bounds would be watched for ever.
     callAsync(context, fn, args, options, true);
     return;
   }
@@ -142,7 +142,10 @@ export function callNoReply(
   sendPrepared(context, name, frame, chain, { isOver: false, fail });
 }
 
-/** Tells the target that nobody waits for a call any more; where nothing can notice that, nothing happens. */
+/**
+ * Tells the target that nobody waits for a call any more. Without effect if the call's function cannot
+ * notice.
+ */
 function cancel(
   context: Context,
   callId: number,
@@ -152,7 +155,8 @@ function cancel(
 ): void {
   const { router } = context;
   if (!isStreamLeft(reason)) call.givenUp = { error: reason };
-  // The target does not know it. Its chain fails when its turn comes, so that the calls made before it still leave.
+  // The target does not know the call. Its chain fails when the call's turn comes, so that earlier calls
+  // still leave.
   if (!call.isSent) return;
   if (chain !== undefined) chain.failure ??= call.givenUp;
   const to = { dstId: context.contextId, handle: Handle.CANCEL_CALL };
@@ -160,12 +164,12 @@ function cancel(
   try {
     say(errorFromThrown(reason));
   } catch {
-    // A signal may be aborted with anything; what cannot be read does not travel.
+    // A signal may be aborted with any value. One that cannot be read does not travel.
     say(new Error(headOf(reason)));
   }
 }
 
-/** Of a call without an answer. That of a chain surfaces from its next call. */
+/** Logs the failure of a call without a reply. The failure of a chain's call surfaces in its next call. */
 function logFailure(
   context: Context,
   name: FunctionName,

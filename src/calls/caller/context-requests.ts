@@ -8,7 +8,7 @@ import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { Handle } from "../../wire/handles.ts";
 import { PendingRequest } from "./pending-request.ts";
 
-/** How long a context that is not this process's own may take to end before `shutdown` no longer waits. */
+/** How long `shutdown` waits for a context that is not a child of this process. */
 const SHUTDOWN_MS = 10_000;
 
 /** See `Context.request`. */
@@ -48,7 +48,8 @@ export async function shutdownContext(context: Context, wait: boolean): Promise<
     router.route(Message.to(router, { dstId, handle: Handle.SHUTDOWN }, { value: null }));
     return;
   }
-  // No answer comes but a dead message: it is gone, or nobody can reach it, or it refuses. One that is hostile or stopped says nothing.
+  // The only possible answer is a dead message: the context is gone, cannot be reached, or refuses. A hostile
+  // or stopped context says nothing.
   await request(context, Handle.SHUTDOWN, null, { timeoutMs: SHUTDOWN_MS }).catch((error) => {
     router.log.debug(`${context.name}: ${error.message}`);
   });

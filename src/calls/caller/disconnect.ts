@@ -9,7 +9,7 @@ const promises = new WeakMap<Context, Promise<void>>();
 export function onDisconnect(context: Context, fn: (reason: string) => unknown): () => void {
   takeOption("watch a context", "the first argument", fn, callback);
   let isWanted = true;
-  // Never at once: the router is in the middle of forgetting contexts.
+  // Never at once, because the router is still removing contexts.
   const tell = async (reason: string): Promise<void> => {
     await undefined;
     try {

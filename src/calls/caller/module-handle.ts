@@ -14,12 +14,13 @@ type AnyFunction = (...args: any[]) => unknown;
 // biome-ignore lint/suspicious/noExplicitAny: any class at all
 type AnyClass = abstract new (...args: any[]) => unknown;
 
-/** A module of which nothing is known. */
+/** A module of unknown type. */
 export type AnyModule = Readonly<Record<string, AnyFunction>>;
 
 /**
- * The functions of a module, or the static methods of a class, as they are called in a context: with the same parameters, and
- * a promise of the result. What is no function is left out. Of overloads the last is taken, type parameters become `unknown`.
+ * The functions of a module, or the static methods of a class, as they are called in a context: with the same
+ * parameters, and a promise of the result. Members that are not functions are left out. An overloaded
+ * function keeps its last signature; type parameters become `unknown`.
  */
 export type RemoteFunctions<M> = {
   readonly [K in keyof M as K extends "then" | "prototype"
@@ -35,13 +36,16 @@ type RemoteMember<F> = F extends (...args: infer A) => infer R
     : ((...args: A) => Promise<Arrived<Awaited<R>>>) & RemoteFunctions<F>
   : RemoteFunctions<F>;
 
-/** What {@link Context.import} gives: a module that lives in another context. */
+/** The result of {@link Context.import}: a module that lives in another context. */
 export type ModuleHandle<M> = RemoteFunctions<M> & {
   /** The same functions, with a bound on how long the caller waits. */
   with(options: WaitOptions): RemoteFunctions<M>;
 };
 
-/** A function in the target that evaluates a module and answers the paths of its functions: src/calls/target/module-functions.ts. */
+/**
+ * A function in the target that evaluates a module and returns the paths of its functions:
+ * src/calls/target/module-functions.ts.
+ */
 const MODULE_FUNCTIONS = apiRef<[module: string], unknown>("moduleFunctions");
 const MAX_NAMES_SHOWN = 20;
 const MAX_DEPTH = 8;
@@ -79,12 +83,12 @@ function cureFor(module: string): string {
   return `it must be an absolute file: URL; use ${cure}`;
 }
 
-/** The module leaves ahead of the call that evaluates it, on the same link. */
+/** The module is sent before the call that evaluates it, on the same link. */
 async function evaluate(context: Context, module: string, options: WaitOptions): Promise<unknown> {
   try {
     await context.router.functions.prepare(context, { module, path: [] });
   } catch (error) {
-    // Resolved by nobody, it is the one module whose file may be missing.
+    // Nothing has resolved this module, so its file may be missing.
     if (read(error as object, "code") !== "ENOENT") throw error;
     const missing = new Error(`Cannot import ${module} into ${context.name}: there is no such file`);
     throw Object.assign(missing, { code: "ERR_MODULE_NOT_FOUND" });
@@ -92,7 +96,7 @@ async function evaluate(context: Context, module: string, options: WaitOptions):
   return await context.with(options).call(MODULE_FUNCTIONS, module);
 }
 
-/** It is the target's word: anything else than lists of names would become calls of something else. */
+/** Checks the answer of the target: anything but lists of names would turn into calls of something else. */
 function checkPaths(paths: unknown, { name }: Context, module: string): string[][] {
   const isPath = (path: unknown): boolean =>
     Array.isArray(path) && path.length <= MAX_DEPTH && path.every((each) => typeof each === "string");
@@ -100,9 +104,9 @@ function checkPaths(paths: unknown, { name }: Context, module: string): string[]
   throw new ProtocolError(`Cannot import ${module} into ${name}: it answered no list of functions`);
 }
 
-/** What stands at one place of a module's exports. */
+/** One place in a module's exports. */
 interface Node {
-  /** How it is called there, if it is a function. */
+  /** The path by which it is called, if it is a function. */
   call?: readonly string[];
   readonly members: Map<string, Node>;
 }
@@ -111,7 +115,7 @@ function treeOf(paths: readonly (readonly string[])[]): Node {
   const root: Node = { members: new Map() };
   for (const path of paths) {
     let node = root;
-    // What `module.exports` itself is, the importers of a CommonJS module know as its default.
+    // ES importers of a CommonJS module know `module.exports` itself as the default export.
     for (const name of path.length === 0 ? ["default"] : path) {
       let member = node.members.get(name);
       if (member === undefined) {
@@ -128,7 +132,8 @@ function treeOf(paths: readonly (readonly string[])[]): Node {
 function handleOf(functions: Node, context: Context, module: string): ModuleHandle<unknown> {
   const bind = (options: WaitOptions): object => {
     const { call } = context.with(options);
-    // Bound, not wrapped: a bound function leaves no line of ours in the stacks of its failures.
+    // Bound, not wrapped, because a bound function adds no line of this library to the stacks of its
+    // failures.
     return membersOf(functions, module, "", (path) =>
       call.bind(undefined, new FunctionRef(module, path) as never),
     );
@@ -138,8 +143,9 @@ function handleOf(functions: Node, context: Context, module: string): ModuleHand
 }
 
 /**
- * An object with the members of a node. Any other name gives a function that rejects, so that a typo is told by the call. It is no
- * thenable, whatever the module exports: awaiting it gives itself.
+ * Makes an object with the members of a node. Any other name gives a function that rejects, so that the call
+ * reports a typo. The object is never a thenable, whatever the module exports: awaiting it returns the object
+ * itself.
  */
 function membersOf(
   { members }: Node,
@@ -155,7 +161,7 @@ function membersOf(
       const descriptors = { ...Object.getOwnPropertyDescriptors(value), name: { value: path } };
       value = Object.defineProperties(callableOf(node.call), descriptors);
     }
-    // The name is the target's word, and may be `__proto__`.
+    // The name comes from the target, and may be `__proto__`.
     Object.defineProperty(object, name, { value, enumerable: true, configurable: true });
   }
   return new Proxy(object, {

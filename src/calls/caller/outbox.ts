@@ -2,29 +2,31 @@ import type { Context } from "../../core/context.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import type { Frame } from "../../wire/frame.ts";
 
-/** What a chain's calls share between two resets; src/calls/caller/call-chain.ts. */
+/** The state that a chain's calls share between two resets: src/calls/caller/call-chain.ts. */
 export interface ChainLink {
-  /** Makes the target know the chain, ahead of the call, and answers its id. */
+  /** Tells the target about the chain before the call, and returns the chain's id. */
   enter(): number;
-  /** Why its calls fail unsent. What fails at the target is known there, before it is known here. */
+  /**
+   * Why its calls fail before they are sent. The target learns of its own failures before this process does.
+   */
   failure: { readonly error: unknown } | undefined;
 }
 
-/** What is to be sent. */
+/** A call that is to be sent. */
 export interface Outgoing {
-  /** Nobody wants it any more. */
+  /** Whether its caller no longer waits. */
   readonly isOver: boolean;
   /** Set when it leaves. */
   isSent?: boolean;
-  /** Why its caller has given it up before it left, if that is a failure of its chain. */
+  /** Why its caller gave it up before it left, if that is a failure of its chain. */
   givenUp?: { readonly error: unknown } | undefined;
-  /** It will not be sent. */
+  /** Called if it will not be sent. */
   fail(error: unknown): void;
 }
 
 /**
- * Sends a call once what it needs has been sent ahead of it. Calls to one context leave in the order they were made, so one
- * that needs nothing still waits for earlier ones that do.
+ * Sends a call after the modules that it needs. Calls to one context leave in the order in which they were
+ * made, so a call that needs no modules still waits for earlier ones that do.
  */
 export function sendPrepared(
   context: Context,
@@ -46,7 +48,7 @@ export function sendPrepared(
 
 function send(context: Context, frame: Frame, chain: ChainLink | undefined, call: Outgoing): void {
   if (call.isOver) {
-    // Now, in its turn: the calls made before it have left.
+    // Set now, in its turn: earlier calls have left.
     if (chain !== undefined) chain.failure ??= call.givenUp;
     return;
   }
@@ -69,7 +71,7 @@ function sendInTurn(
   call: Outgoing,
 ): void {
   const earlier = context.outbox;
-  preparing?.catch(() => undefined); // it is looked at when its turn comes
+  preparing?.catch(() => undefined); // awaited below, in its turn
   const turn = (async () => {
     await earlier;
     try {

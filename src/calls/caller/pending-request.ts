@@ -5,19 +5,19 @@ import { type WaitOptions, watchBounds } from "../../waiting/wait.ts";
 import type { Frame } from "../../wire/frame.ts";
 
 /**
- * A request from being made to its end: its answer, or whatever makes it pointless to wait for one. It is the handler of its
- * answer. While it lasts the program stays alive.
+ * A request from start to end. It ends with its answer, or with any event that makes waiting pointless. The
+ * object is also the handler of the answer. It keeps the program alive until it ends.
  */
 export class PendingRequest implements FrameHandler {
   readonly context: Context;
-  /** The handle there that it is for. */
+  /** The handle of the request at the target. */
   readonly to: number;
   readonly respondentId: number;
   /** Settled exactly once. */
   protected readonly resolve: (value: unknown) => void;
   protected readonly reject: (error: unknown) => void;
   isOver = false;
-  // The table's.
+  // The fields of the handler table.
   handle = 0;
   next: FrameHandler["next"];
   previous: FrameHandler["previous"];
@@ -36,7 +36,10 @@ export class PendingRequest implements FrameHandler {
     this.reject = reject;
   }
 
-  /** Begins the wait, and answers the handle for `replyTo`. Throws, and nothing has begun, where it would be in vain. */
+  /**
+   * Begins the wait and returns the handle for `replyTo`. Throws, before anything has begun, if no answer can
+   * come.
+   */
   begin(options: WaitOptions): number {
     const { signal, timeoutMs } = options;
     const { goneReason, router } = this.context;
@@ -64,12 +67,12 @@ export class PendingRequest implements FrameHandler {
     if (this.end()) this.resolve(value);
   }
 
-  /** Ends it without an answer. Without effect on one that is over. */
+  /** Ends the request without an answer. No effect if it is over. */
   fail(error: unknown): void {
     if (this.end()) this.reject(error);
   }
 
-  /** A bound was reached. */
+  /** Called when a bound is reached. */
   protected giveUp(reason: unknown): void {
     this.fail(reason);
   }
@@ -79,7 +82,7 @@ export class PendingRequest implements FrameHandler {
     return `reach ${this.context.name}`;
   }
 
-  /** False when it was over. */
+  /** Ends the request. Returns false if it was already over. */
   protected end(): boolean {
     if (this.isOver) return false;
     this.isOver = true;

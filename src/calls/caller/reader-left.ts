@@ -3,11 +3,14 @@ import { isError, read } from "../../wire/values/thrown.ts";
 
 const NAME = "StreamLeft";
 
-/** Why a remote generator ends whose reader takes no more: the call that runs it is given up, but nothing has failed. */
+/**
+ * The reason with which a generator's call is given up when its reader has left the stream. Nothing has
+ * failed.
+ */
 export const STREAM_LEFT: Error = new Error("The stream was left by its reader");
 hide(STREAM_LEFT, "name", NAME);
 
-/** True also of what became of it on its way to the target. */
+/** Also true for the error that the target makes from this reason. */
 export function isStreamLeft(reason: unknown): boolean {
   return isError(reason) && read(reason, "name") === NAME;
 }

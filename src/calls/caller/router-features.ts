@@ -9,8 +9,8 @@ import { shutdownContext } from "./context-requests.ts";
 import type { ServiceClient } from "./service-call.ts";
 
 /**
- * Lets the contexts and senders of a router do what programs ask of them. In the master always; in a child with the part `mitogen:api`, for a
- * child that only takes calls does without.
+ * Adds to a router the functions of contexts and senders that programs use. The master always does this. A
+ * child does it with the part `mitogen:api`, because a child that only takes calls does not need them.
  */
 export function installFeatures(router: CoreRouter, services: ServiceClient): void {
   router.broker ??= new Broker();

@@ -21,7 +21,10 @@ type MethodType<S extends ServiceClass, M extends ServiceMethod<S>> = InstanceTy
   ? { parameters: A; result: R }
   : never;
 
-/** What is passed to a method: its first parameter, which may be left out where it may be undefined or has no required property. */
+/**
+ * The arguments of a method: its first parameter, which may be omitted if it may be undefined or has no
+ * required property.
+ */
 export type ServiceArguments<S extends ServiceClass, M extends ServiceMethod<S>> = MethodType<
   S,
   M
@@ -35,13 +38,16 @@ export type ServiceArguments<S extends ServiceClass, M extends ServiceMethod<S>>
       ? [args?: A]
       : never;
 
-/** What comes back; a method that answers by itself, or not at all, says so with a symbol, which never travels. */
+/**
+ * The result of a method. A method that replies by itself, or not at all, returns a symbol, which never
+ * travels.
+ */
 export type ServiceValue<S extends ServiceClass, M extends ServiceMethod<S>> = Exclude<
   Awaited<MethodType<S, M>["result"]>,
   symbol
 >;
 
-/** The methods of a service, to be called as if it were here. */
+/** The methods of a service, called as if the service were local. */
 export type ServiceProxy<S extends ServiceClass> = {
   readonly [M in ServiceMethod<S>]: (...args: ServiceArguments<S, M>) => Promise<ServiceValue<S, M>>;
 };
@@ -66,7 +72,10 @@ export interface ServiceCalls {
   service<S extends ServiceClass>(service: S): ServiceProxy<S>;
 }
 
-/** Makes them; src/service/client.ts does, which does not travel with the payload. Stacks begin above `caller`. */
+/**
+ * Makes the ways to call services. Implemented in src/service/client.ts, which does not travel with the
+ * payload. Stacks begin above `caller`.
+ */
 export type ServiceClient = (
   context: Context,
   options: WaitOptions,

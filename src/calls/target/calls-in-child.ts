@@ -10,7 +10,10 @@ import type { Builtin } from "./interruptible.ts";
 import { moduleFunctions } from "./module-functions.ts";
 import { runStream } from "./run-stream.ts";
 
-/** Adds chains and `currentCall()` to calls; answers what `import "mitogen"` gives of them in a child, and what callers' chains, streams and imports call. */
+/**
+ * Adds chains and `currentCall()` to calls. Returns the related exports of `import "mitogen"` in a child, and
+ * the functions that chains, streams and imports of callers call.
+ */
 export function callsInChild(
   router: CoreRouter,
   dispatcher: Dispatcher,

@@ -3,7 +3,10 @@ import { type CallError, MitogenError } from "../../errors.ts";
 import { isStreamLeft } from "../caller/reader-left.ts";
 import type { Call, Outcome, Perform } from "./dispatcher.ts";
 
-/** Programs that never dispose of their chains must not fill this context; beyond, the one longest unused is forgotten. */
+/**
+ * The most chains of a context. Programs that never dispose of their chains must not fill its memory, so the
+ * least recently used chain is forgotten.
+ */
 export const MAX_CHAINS = 1000;
 
 interface Step {
@@ -11,12 +14,12 @@ interface Step {
   readonly perform: Perform;
 }
 
-/** The target's side of call chains: who is whose turn, and which have failed. */
+/** The target's side of call chains: whose turn it is, and which chains have failed. */
 export class Chains {
-  /** The longest unused first. */
+  /** The least recently used first. */
   readonly #chains: Map<string, Chain> = new Map();
 
-  /** Makes a chain known; one that is known forgets its failure, behind the calls made before. */
+  /** Opens a chain. A known chain forgets its failure, after the calls made before. */
   open(source: number, id: number): void {
     const chain = this.use(source, id) ?? new Chain();
     this.#chains.set(keyOf(source, id), chain);
@@ -27,7 +30,7 @@ export class Chains {
     }
   }
 
-  /** Forgets a chain; what waits in it still has its turn. */
+  /** Forgets a chain. Its waiting calls still get their turn. */
   close(source: number, id: number): void {
     this.#chains.delete(keyOf(source, id));
   }
@@ -39,19 +42,19 @@ export class Chains {
     }
   }
 
-  /** Performs a call when its chain has got there; one of no chain at once. */
+  /** Performs a call when it is its turn in its chain. A call without a chain runs at once. */
   run(call: Call, perform: Perform): void {
     if (call.chain === null) {
       void perform();
       return;
     }
     const chain = this.use(call.message.srcId, call.chain);
-    // Not to be run on its own: what it builds on may have failed.
+    // Refused, because calls on which it depends may have failed.
     if (chain === undefined) void perform(forgotten());
     else chain.add({ call, perform });
   }
 
-  /** The caller of a call that may be one of a chain's has given it up. */
+  /** Called when a caller has given up a call, which may belong to a chain. */
   onCancelled(call: Call): void {
     if (call.chain !== null) this.#chains.get(keyOf(call.message.srcId, call.chain))?.onCancelled(call);
   }
@@ -78,9 +81,9 @@ class Chain {
   }
 
   onCancelled(call: Call): void {
-    // A generator is only asked to end, and those behind it wait for that.
+    // A generator is only asked to end, and the calls after it wait for that.
     if (call !== this.#running || isStreamLeft(call.cancelReason)) return;
-    // Those behind it need not wait for a function that does not look at its signal.
+    // The calls after it need not wait for a function that ignores its signal.
     this.#failure ??= callErrorFrom(call.cancelReason);
     this.advance();
   }

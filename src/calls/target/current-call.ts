@@ -6,15 +6,18 @@ import type { Call } from "./dispatcher.ts";
 
 /** What a function knows of the call that runs it. */
 export interface CurrentCall {
-  /** Aborts when the caller no longer waits: its time ran out, its own signal aborted, its context is gone. */
+  /**
+   * Aborts when the caller no longer waits, because its time ran out, its own signal aborted, or its context
+   * is gone.
+   */
   readonly signal: AbortSignal;
   /** The context that made the call. */
   readonly source: Context;
 }
 
 /**
- * Inside a remote call, after an `await` too: the call. Throws a MitogenError elsewhere, and in a call that was running before
- * anything in its context had imported `mitogen`.
+ * Returns the call that runs the calling code, even after an `await`. Throws a MitogenError outside of a
+ * call, and in a call that already ran when its context first imported `mitogen`.
  *
  * ```ts
  * export async function watch(url: string): Promise<void> {
@@ -29,18 +32,18 @@ export function currentCall(): CurrentCall {
   throw new MitogenError("Cannot get the current call: no call has started this code");
 }
 
-/** What of a call the code that runs it knows beside that. */
+/** What the code that a call runs knows of the call, beyond the public part. */
 export interface RunningCall extends CurrentCall {
-  /** What it waits for, as functions that end the wait; only of a call that can be ended where it waits. */
+  /** Functions that end its current waits. Only for a call that can be ended while it waits. */
   waits: Set<() => void> | undefined;
 }
 
-/** The call that runs this code, if one does. */
+/** The call that runs this code, or undefined. */
 export function runningCall(): RunningCall | undefined {
   return storage.getStore();
 }
 
-/** What is kept of a call for as long as anything it started lives: not its arguments. */
+/** The state that lives as long as anything that the call started. It does not hold the arguments. */
 class CallState implements RunningCall {
   readonly source: Context;
   waits: Set<() => void> | undefined;
@@ -51,7 +54,7 @@ class CallState implements RunningCall {
     this.source = source;
   }
 
-  /** Made for those who look: most functions never do. */
+  /** Made on demand, because most functions never use it. */
   get signal(): AbortSignal {
     if (this.#abortEnd === undefined) {
       this.#abortEnd = newAbortEnd();
@@ -68,7 +71,7 @@ class CallState implements RunningCall {
 
 const storage: AsyncLocalStorage<CallState> = new AsyncLocalStorage();
 
-/** The calls that run for a router, as the code inside them sees them. */
+/** The calls that run for a router, as their code sees them. */
 export class CurrentCalls {
   readonly #states: WeakMap<Call, CallState> = new WeakMap();
 
@@ -81,7 +84,7 @@ export class CurrentCalls {
 
   abort(call: Call): void {
     const state = this.#states.get(call);
-    // Its listeners are code of the call, too.
+    // The listeners of the signal also run as code of the call.
     if (state !== undefined) storage.run(state, () => state.abort(call.cancelReason));
   }
 }

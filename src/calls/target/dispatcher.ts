@@ -11,54 +11,67 @@ import { Handle } from "../../wire/handles.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-/** A call that has arrived and is not over. */
+/** A call that has arrived and has not ended. */
 export interface Call {
   readonly message: Message;
-  /** The chain of its caller that it belongs to, or null. */
+  /** The caller's chain to which it belongs, or null. */
   readonly chain: number | null;
   readonly name: FunctionName;
   readonly args: unknown[];
-  /** Its caller wants to know that it is over, nothing more: a failure is logged here. */
+  /** Whether its caller only wants to know that it has ended. Its failure is logged here. */
   readonly isQuiet: boolean;
-  /** Why its caller has given it up. */
+  /** The reason with which its caller gave it up. */
   cancelReason: unknown;
 }
 
-/** The failure it was answered with, if it was one. */
+/** The failure that was sent as the reply, if there was one. */
 export type Outcome = CallError | undefined;
 
-/** Runs a call and answers it; with a `refusal` it is answered by that, unexecuted. Never throws or rejects. */
+/**
+ * Runs a call and replies. A `refusal` becomes the reply, and the call does not run. Never throws or rejects.
+ */
 export type Perform = (refusal?: unknown) => Outcome | Promise<Outcome>;
 
 interface Target {
   readonly fn: AnyFunction;
-  /** What `this` is inside. */
+  /** The function's `this`. */
   readonly owner: unknown;
 }
 
 /** Finds the functions that calls name. */
 export interface FunctionLoader {
-  /** The function, if that needs no waiting. Throws a TypeError when there is none of that name. */
+  /**
+   * Returns the function, if that needs no waiting. Throws a TypeError if there is no function of that name.
+   */
   lookUp(name: FunctionName): Target | undefined;
-  /** The function, after evaluating its module. Rejects with what the evaluation throws, and with a TypeError. */
+  /**
+   * Evaluates the module and returns the function. Rejects with the error of the evaluation, and with a
+   * TypeError.
+   */
   load(name: FunctionName): Promise<Target>;
-  /** The exports of a module. Boxed: one that exports `then` is no promise. */
+  /**
+   * Returns the exports of a module. Boxed, because a module that exports `then` would be taken for a
+   * promise.
+   */
   evaluate(id: string): Promise<{ value: unknown }>;
 }
 
 const log = getLogger("mitogen.calls");
-/** A part of this library, by something that it exports. */
+/** A library part, named by one of its exports. */
 const API_PART: FunctionName = { module: API, path: ["econtext"] };
 const MALFORMED: FunctionName = { module: "a malformed message", path: ["?"] };
 
 /**
- * Runs the functions others call here. Calls start in the order they arrived: one whose modules are being evaluated holds up
- * those behind it, one that has started does not.
+ * Runs the functions that other contexts call. Calls start in the order in which they arrived. A call whose
+ * modules are being evaluated delays those after it; a call that has started does not.
  */
 export class Dispatcher {
-  /** Decides when, and surrounded by what, a call runs. The part `mitogen:api` puts chains and `currentCall()` here. */
+  /**
+   * Decides when a call runs, and what runs around it. The part `mitogen:api` adds chains and `currentCall()`
+   * here.
+   */
   around: (call: Call, perform: Perform) => unknown = refuseChained;
-  /** Told of calls whose callers gave them up. */
+  /** Called for calls that their callers gave up. */
   onCancelled: ((call: Call) => void) | undefined;
   readonly calls: Set<Call> = new Set();
   readonly #loader: FunctionLoader;
@@ -69,13 +82,13 @@ export class Dispatcher {
   constructor(router: CoreRouter, loader: FunctionLoader) {
     this.#router = router;
     this.#loader = loader;
-    // Running code is what authority is for: a sibling, or a child of this context, may not.
+    // Running code requires authority: siblings, and children of this context, have none.
     const options = { policy: hasParentAuthority, service: true };
     router.addHandler((message) => this.receiveCall(message), { handle: Handle.CALL_FUNCTION, ...options });
     router.addHandler(
       (message) => {
         const [replyTo, reason] = message.decode() as [number, unknown];
-        // srcId has been verified: nobody but its caller, not even another context above, ends a call.
+        // srcId has been verified: only its caller can end a call, not even another context above.
         this.cancel(
           (call) => call.message.srcId === message.srcId && call.message.replyTo === replyTo,
           reason,
@@ -85,7 +98,7 @@ export class Dispatcher {
     );
   }
 
-  /** Gives calls up: those that have not started never will, the others may notice. */
+  /** Gives calls up: those that have not started never run, and the others may notice. */
   cancel(isMeant: (call: Call) => boolean, reason: unknown): void {
     for (const call of this.calls) {
       if (!isMeant(call)) continue;
@@ -111,7 +124,7 @@ export class Dispatcher {
   }
 
   private startCall(call: Call): void {
-    // Whoever is given a context or a sender will use it, and need not have imported anything for that.
+    // A function that is given a context or a sender will use it, even if it has imported nothing for that.
     const lacksFeatures = this.#router.hasReferences && this.#router.features === undefined;
     let target: Target | undefined;
     try {
@@ -157,7 +170,8 @@ export class Dispatcher {
     } catch (error) {
       return this.failCall(call, error);
     }
-    // Not Promise.resolve(): a thenable that throws, or is asked for its constructor, would throw here.
+    // Not Promise.resolve(), which would throw here for a thenable that throws, or that throws when asked for
+    // its constructor.
     return new Promise((resolve) => resolve(value)).then(
       (settled) => this.answerCall(call, settled),
       (error) => this.failCall(call, error),
@@ -168,9 +182,9 @@ export class Dispatcher {
     try {
       call.message.reply(call.isQuiet ? null : value);
     } catch (error) {
-      // It cannot travel: the caller is told, the context lives on.
+      // The value cannot travel. The caller is told, and the context lives on.
       const fail = (): Outcome => this.failCall(call, error);
-      // Unless there is data that stands for it: src/wire/values/plain-form.ts.
+      // Some values are sent as plain data instead: src/wire/values/plain-form.ts.
       return this.#router.features
         ? fail()
         : this.#loader.load(API_PART).then(() => this.answerCall(call, value), fail);
@@ -183,7 +197,7 @@ export class Dispatcher {
     this.calls.delete(call);
     const failure = callErrorFrom(error);
     const isQuiet = call.isQuiet || call.message.replyTo === 0;
-    // That of a chain surfaces from its next call.
+    // A failure in a chain surfaces in its next call.
     if (isQuiet && call.chain === null)
       log.error(`Call of ${printFunction(call.name)} failed: ${failure.stack}`);
     call.message.reply(isQuiet ? null : failure);

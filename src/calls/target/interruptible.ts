@@ -3,7 +3,7 @@ import { type RunningCall, runningCall } from "./current-call.ts";
 
 type MakeIterator = (this: object) => AsyncIterator<unknown>;
 
-/** What `require` gives of one of Node's modules. */
+/** Returns a module of Node, like `require`. */
 export type Builtin = (id: string) => unknown;
 
 /** A stream, or readline's Interface. */
@@ -16,11 +16,11 @@ interface Source {
 let isInstalled = false;
 
 /**
- * From now on the call can be ended where it waits in `for await` for a stream of Node's or for lines of readline: `end` closes what it waits
- * for, as leaving that loop would do. A generator itself cannot be interrupted while it waits.
+ * Lets a call be ended while it waits in `for await` for a Node stream or for lines of readline. `end` closes
+ * what it waits for, as leaving that loop would. A generator itself cannot be interrupted while it waits.
  */
 export function makeInterruptible(call: RunningCall, builtin: Builtin): { end(): void; forget(): void } {
-  // Where user code has frozen what it would change, nothing can be noted.
+  // If user code has frozen these objects, waits cannot be recorded.
   if (!isInstalled) attempt(() => install(builtin));
   isInstalled = true;
   const waits = new Set<() => void>();
@@ -32,13 +32,13 @@ export function makeInterruptible(call: RunningCall, builtin: Builtin): { end():
     forget,
     end() {
       forget();
-      // What closing it throws is its own business.
+      // Errors of closing it are ignored.
       for (const end of waits) attempt(end);
     },
   };
 }
 
-/** Notes whatever calls iterate; other code gets what it would get anyway. */
+/** Records what calls iterate over. Nothing changes for other code. */
 function install(builtin: Builtin): void {
   const { Readable } = builtin("stream") as { Readable: { prototype: object } };
   const { Interface } = builtin("readline") as { Interface: { prototype: object } };

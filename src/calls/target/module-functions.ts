@@ -1,12 +1,12 @@
 import type { FunctionLoader } from "./dispatcher.ts";
 
-/** Static members of static members; `Tasks.Disk.freeBytes` is two. */
+/** How deep static members may be nested: `Tasks.Disk.freeBytes` is two levels deep. */
 const MAX_DEPTH = 4;
 const OWN_OF_FUNCTIONS = new Set(["length", "name", "prototype", "arguments", "caller", "constructor"]);
 
 /**
- * Evaluates a module and answers the paths of its functions in its exports: exported ones, and static methods of what is exported. `[]` is
- * `module.exports` itself. Called by `Context.import`.
+ * Evaluates a module and returns the paths of its functions: exported functions, and static methods of
+ * exported classes. `[]` is `module.exports` itself. Called by `Context.import`.
  */
 export async function moduleFunctions(loader: FunctionLoader, id: string): Promise<string[][]> {
   const { value: exports } = await loader.evaluate(id);
@@ -18,7 +18,7 @@ export async function moduleFunctions(loader: FunctionLoader, id: string): Promi
   return paths;
 }
 
-/** An export of a CommonJS module may be a getter, and throw. */
+/** An export of a CommonJS module may be a getter, which may throw. */
 function read(exports: object, name: string): unknown {
   try {
     return (exports as Record<string, unknown>)[name];
@@ -27,7 +27,10 @@ function read(exports: object, name: string): unknown {
   }
 }
 
-/** Inherited static methods too. Getters are left alone; what refers back to itself is taken once. */
+/**
+ * Collects functions, including inherited static methods. Does not read getters. Visits each object once,
+ * because they may refer to each other.
+ */
 function collect(value: unknown, path: string[], paths: string[][], seen: Set<unknown>): void {
   if (typeof value !== "function" || seen.has(value)) return;
   seen.add(value);

@@ -5,8 +5,10 @@ import type { FunctionLoader } from "./dispatcher.ts";
 import { type Builtin, makeInterruptible } from "./interruptible.ts";
 
 /**
- * Runs a generator for a reader elsewhere, who gets its values as they come and holds it back as it reads. Left by its reader, or given
- * up, it is ended where it stands: its `finally` runs. If it waits there for what src/calls/target/interruptible.ts knows, that is closed first.
+ * Runs a generator for a reader in another context. The reader gets the values as they come, and slows the
+ * generator down to its own speed. If the reader leaves, or the call is given up, the generator is ended
+ * where it stands, and its `finally` runs. If it waits for something that src/calls/target/interruptible.ts
+ * knows, that is closed first.
  */
 export async function runStream(
   loader: FunctionLoader,
@@ -22,11 +24,11 @@ export async function runStream(
     try {
       await iterator.return?.();
     } catch {
-      // It ends all the same.
+      // The stream ends all the same.
     }
   };
   const onAbort = (): void => {
-    // A generator that waits takes note, and returns at what comes of its wait.
+    // A waiting generator is marked, and returns as soon as its wait ends.
     void stop();
     waits.end();
   };
@@ -38,7 +40,7 @@ export async function runStream(
       await sender.send(await value);
     }
   } catch (error) {
-    // It may be the value that cannot travel, or the reader that is gone.
+    // The value may not be able to travel, or the reader may be gone.
     await stop();
     throw error;
   } finally {

@@ -30,37 +30,42 @@ import { printExit, ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */
 const MIN_NODE: readonly [number, number] = [12, 22];
-/** When the time is up: how long a program that reads all its input may take to end once there is no more. */
+/**
+ * After the timeout: how long a program that reads all its input may take to end once its input has ended.
+ */
 const LAST_INPUT_MS = 500;
 /** How long our own command may take that begins only then; never longer than the whole connect was given. */
 const LAST_WORDS_MS = 10_000;
-/** A connect that failed is not waited for: its process is told to end at once. */
+/** Grace period of the process after a failed connect: it is told to end almost at once. */
 const FAILED_GRACE_MS = 50;
-/** So much of the payload is nobody's words but our own, coming back. */
+/** This many bytes of the payload in the output can only be an echo of what was sent. */
 const ECHO_BYTES = 16;
 
 const log = getLogger("mitogen.connect");
 
-/** A connected child before it has a link: its process, what it said of itself, and the first bytes behind that. */
+/**
+ * A connected child before it has a link: its process, its greeting, and the first bytes behind the greeting.
+ */
 export interface Connected {
   readonly tool: ToolProcess;
   readonly ready: Ready;
   readonly rest: Buffer;
-  /** The command as it was run. */
+  /** The command that was run, with secrets masked. */
   readonly argv: readonly string[];
 }
 
-/** Of a connect that is tried once more. */
+/** What a repeated connect knows of the tries before it. */
 export interface EarlierTries {
-  /** When the first began. */
+  /** When the first try began. */
   readonly startedAt: number;
-  /** The last has failed without a word. */
+  /** Whether the last try failed without any output on stderr. */
   readonly wasSilent: boolean;
 }
 
 /**
- * One connect, from spawn to greeting. Where the tool asks nothing, payload and configuration are written at once, so after the transport is
- * up it takes one round trip. Whatever happens it ends: ready, with an error that says how far it came, or by its timeout.
+ * One connect, from spawn to greeting. If the tool asks nothing, payload and configuration are written at
+ * once, so the connect takes one round trip once the transport is up. A connect always ends: with a greeting,
+ * with an error that says how far it came, or by its timeout.
  */
 export class ConnectAttempt<O extends ConnectOptions> {
   readonly #method: ConnectionMethod<O>;
@@ -80,17 +85,17 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #hasSentThem = false;
   #stage: ConnectStage = "spawn";
   #system: { platform?: string; arch?: string } = {};
-  /** The end of what came that may be the beginning of an echo. */
+  /** The last bytes of the output, which may be the beginning of an echo. */
   #heard: Buffer = Buffer.alloc(0);
   #tool: ToolProcess | undefined;
   #timer: Countdown | undefined;
-  /** What it means that the process ends, once the time is up. */
+  /** The error to report when the process ends after the timeout. */
   #whyEnded: ((end: string) => Failure) | undefined;
   #extend: (() => void) | undefined;
   #isOver = false;
   #reaped: Promise<void> = Promise.resolve();
 
-  /** Throws for options that make no command line. */
+  /** Throws if the options do not make a valid command line. */
   constructor(method: ConnectionMethod<O>, options: O, earlier?: EarlierTries) {
     this.#method = method;
     this.#options = options;
@@ -101,10 +106,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#handshake = this.newHandshake();
   }
 
-  /** Starts it. `config` is the child's configuration, sent behind the payload. */
+  /** Starts the process. `config` is the child's configuration, which is sent after the payload. */
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
-    // Those of all tries together.
+    // The timeout covers all tries together.
     const leftMs = Math.max(1, timeoutMs - (Date.now() - this.#startedAt));
     const fail = (): void => {
       const question = this.#conversation?.openText ?? "";
@@ -127,12 +132,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
     return this.#outcome.promise;
   }
 
-  /** Resolves when the process of a connect that has failed is gone too. */
+  /** Resolves when the process of a failed connect has been reaped. */
   get reaped(): Promise<void> {
     return this.#reaped;
   }
 
-  /** Gives it up; its error says why. */
+  /** Cancels the connect. Its error gives `why` as the reason. */
   cancel(why: string): Promise<void> {
     this.fail({ type: CancelledError, message: why, hint: "" });
     return this.#tool?.end(0) ?? Promise.resolve();
@@ -148,7 +153,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (!this.#isOver) this.guard(() => this.start(terminal));
   }
 
-  /** A method may be the program's own: what it throws, now or in the middle of a conversation, fails the connect and nothing else. */
+  /**
+   * Runs a step that calls the method. The method may be the program's own, so an error that it throws fails
+   * this connect and nothing else.
+   */
   private guard(step: () => void): void {
     try {
       step();
@@ -190,14 +198,17 @@ export class ConnectAttempt<O extends ConnectOptions> {
     tool.stdout.on("data", this.onStdout);
     tool.promptOut.on("data", this.onPromptOut);
     if (dialogue?.payloadWaits !== true) this.sendFirstBytes();
-    // Both streams are read to their end first: the reason often comes last.
+    // Reads both streams to their end first: the reason often comes last.
     tool.drained().then(
       () => this.guard(() => this.onEnded(tool, terminal)),
       () => undefined,
     );
   }
 
-  /** Sees who has read the payload, where no shell has answered: that one ends now. False where it was not sent. */
+  /**
+   * Ends the tool's input after the timeout, if no shell has answered. If some program has read the payload
+   * as its input, that program ends now. Returns false if the payload was not sent.
+   */
   private endInput(timeoutMs: number, otherwise: () => void): boolean {
     const tool = this.#tool;
     const isWaiting = this.#stage === "transport" || this.#stage === "shell";
@@ -222,7 +233,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private readonly onStdout = (chunk: Buffer): void => {
     this.guard(() => {
       const events = this.#handshake.push(chunk);
-      // Some tools ask on their stdout; from the first marker on it is the child's.
+      // Some tools ask their questions on stdout. From the first marker on, stdout belongs to the child.
       const isTools = this.#stage === "transport" || this.#stage === "shell";
       if (events.length === 0 && isTools) this.#conversation?.push("stdout", chunk);
       for (const event of events) this.onEvent(event);
@@ -230,7 +241,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   };
 
   private readonly onPromptOut = (chunk: Buffer): void => {
-    // Kept first: the answer may be an error that quotes it.
+    // Stored before the conversation sees it, because the conversation may fail with an error that quotes the
+    // text.
     const lines = this.onNoise("stderr", chunk);
     if (lines.includes(`${this.#nonce}${MARK_SHELL}`)) this.fail(outputElsewhere());
     this.guard(() => this.#conversation?.push("stderr", chunk));
@@ -242,7 +254,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
     else this.onNoise("stdout", bytes);
   }
 
-  /** Whether the payload comes back: it would fill the error, and nothing would ever end it. */
+  /**
+   * Whether the output repeats the payload. The echo would fill the error message, and nothing would ever end
+   * it.
+   */
   private isEcho(bytes: Buffer): boolean {
     const all = Buffer.concat([this.#heard, bytes]);
     this.#heard = Buffer.from(all.subarray(-(ECHO_BYTES - 1)));
@@ -260,7 +275,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private onEvent(event: HandshakeEvent): void {
     switch (event.kind) {
       case "shell":
-        // It runs now that what has read all input has ended, and node ends soon, for it finds none.
+        // After the timeout, our command starts only because the program that read all input has ended. Node
+        // then finds no input and soon ends too.
         this.#extend?.();
         this.#stage = "node";
         this.#conversation?.end();
@@ -286,7 +302,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private onReady(ready: Ready, rest: Buffer): void {
     this.#stage = "ready";
     this.#system = { platform: ready.platform, arch: ready.arch };
-    // It came too late: its input has ended.
+    // The greeting came after the timeout, when the input had already been ended.
     if (this.#whyEnded !== undefined) return;
     const [major, minor] = ready.nodeVersion.split(".").map(Number) as [number, number];
     if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1])) {
@@ -306,7 +322,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#outcome.resolve({ tool, ready, rest, argv: this.#argv.map((word) => this.masked(word)) });
   }
 
-  /** The process has ended, or closed its output, without a greeting. */
+  /** Called when the process has ended, or has closed its output, without a greeting. */
   private onEnded(tool: ToolProcess, terminal: Terminal | undefined): void {
     this.#handshake.end();
     this.#conversation?.endOfText();
@@ -385,7 +401,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     return new Handshake(this.#nonce, (noise) => this.onStdoutNoise(noise));
   }
 
-  /** Checked in any case: spawn takes only strings, and so do all who print it. */
+  /** Always checked: spawn and everything that prints the command expect strings. */
   private argvFor(boot: BootLine): string[] {
     const argv = this.#method.argv(this.#options, boot);
     return [
@@ -415,7 +431,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 }
 
-/** What the shell that a terminal is started with says of a tool that is not there. */
+/** Whether the shell that starts a tool on a terminal says that it did not find the tool. */
 function isNotFound(line: string, command: string): boolean {
   return line.includes(command) && /not found|no such file/i.test(line);
 }

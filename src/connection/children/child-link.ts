@@ -8,24 +8,30 @@ import type { Frame } from "../../wire/frame.ts";
 import { crashHint } from "./exit-hint.ts";
 import { type Exit, printExit, type ToolProcess } from "./tool-process.ts";
 
-/** Below this much queued `send` answers true, and who waits may go on. */
+/** While fewer bytes than this are queued, `send` returns true and `drained` resolves. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** What a tool writes at once, and what the far side writes through it, is logged up to so many lines. */
+/** A tool, or the far side through it, may write many lines at once. Only this many of them are logged. */
 const MAX_STDERR_LINES = 100;
-/** What the pipes of a process that has exited hold at the most. More comes from one that it has left: that can be stopped. */
+/**
+ * The most that the pipes of an exited process can hold. If more arrives, another process writes it, and
+ * reading stops.
+ */
 const MAX_LEFT_BYTES = 1024 * 1024;
-/** How long the end of the link waits for the exit that explains it. */
+/** How long a link that has ended waits for the exit of the process, which explains the end. */
 const EXPLAIN_MS = 250;
-/** A process whose link has ended has nothing more to do, but it may take a moment to end those below it. */
+/**
+ * Grace period of a process whose link has ended. It has nothing more to do, but may need a moment to end the
+ * contexts below it.
+ */
 const BROKEN_GRACE_MS = 3500;
-/** Its broker thread starts after it was ready, and may fail then: not later than this. */
+/** The child's broker thread starts after the greeting and may fail then, but not later than this. */
 const YOUNG_MS = 10_000;
-/** What a detached child was started by, such as ssh, ends when the child's shell does. */
+/** Grace period of the tool of a detached child, such as ssh. The tool ends when the child's shell does. */
 const DETACHED_GRACE_MS = 3000;
-/** One that was given up, because it is silent or sends junk, is not given that moment. */
+/** Grace period of a child that was given up because it is silent or sends junk. */
 const ABORTED_GRACE_MS = 50;
 
-/** What Node keeps of a stream; its own timeouts look at it. */
+/** Internals of a Node stream, which Node's own timeouts use as well. */
 interface StreamHandle {
   readonly bytesWritten: number;
   readonly writeQueueSize: number;
@@ -33,27 +39,27 @@ interface StreamHandle {
 
 const log = getLogger("mitogen.connect");
 
-/** The link to a child this process has started, and the end of that process. */
+/** The link to a child of this process. It also ends the child's process. */
 export class ChildLink extends TracedLink {
-  /** Why the child said it would go, if it did. */
+  /** The reason that the child gave in its farewell, if it sent one. */
   farewell: string | undefined;
-  /** The child was let go: its end is not our business any more. */
+  /** Whether the child was detached. This process then no longer cares how the child ends. */
   isDetached = false;
   #isPaused = false;
-  /** What is still read of a paused one that has exited. */
+  /** How many more bytes are read from a paused child that has exited. */
   #leftBytes = MAX_LEFT_BYTES;
-  /** When anything last arrived, in milliseconds since the epoch. */
+  /** When the last bytes arrived, in milliseconds since the epoch. */
   lastHeardAt: number = Date.now();
   #messagesSent = 0;
   #messagesReceived = 0;
   readonly #tool: ToolProcess;
-  /** The process is the child's own, and not a helper such as ssh or sudo. */
+  /** Whether the process is the child itself, and not a tool such as ssh or sudo. */
   readonly #isDirect: boolean;
   readonly #youngUntil: number = Date.now() + YOUNG_MS;
-  /** The last words of the tool, and of what waits for node. */
+  /** The last output of the tool, and of the waiting shell. */
   readonly #stderr: History = new History();
   readonly #closed: Deferred<void> = new Deferred();
-  /** Those who wait for less to be queued. */
+  /** Callers of `drained`. */
   readonly #waiting: Set<() => void> = new Set();
   #isEnding = false;
   #isAborted = false;
@@ -64,13 +70,15 @@ export class ChildLink extends TracedLink {
     this.#tool = tool;
     this.#isDirect = isDirect;
     for (const event of ["drain", "close"]) tool.stdin.on(event, () => this.wakeWaiting());
-    // The tool's own words (ssh's, sudo's) after the connect; the child's stderr travels as log records.
+    // After the connect, stderr carries only the messages of tools such as ssh and sudo. The child's own
+    // stderr travels as log records.
     tool.stderr.on("data", (chunk: Buffer) => {
       const lines = this.#stderr.push("stderr", chunk).filter((line) => line !== "");
       const left = lines.length - MAX_STDERR_LINES;
       if (left > 0) lines.splice(MAX_STDERR_LINES, left, `… and ${left} more lines`);
       for (const line of lines) {
-        // A shell says "Terminated" of a child that was asked to end; `debug1:` is what ssh was asked to say.
+        // A shell prints "Terminated" when a child was asked to end. Lines with `debug1:` appear only if ssh
+        // was asked for them.
         if (this.#isEnding || this.isDetached || /^debug[1-3]: /.test(line)) log.debug(`${name}: ${line}`);
         else log.info(`${name}: ${line}`);
       }
@@ -102,7 +110,8 @@ export class ChildLink extends TracedLink {
 
   override receive(chunk: Buffer): boolean {
     this.lastHeardAt = Date.now();
-    // Node reads on when a process has exited, and so its end is noticed. A hostile one may leave another that writes on.
+    // Node keeps reading after a process has exited, so that the end of the stream is noticed. A hostile
+    // child may leave a process behind that keeps writing.
     if (this.#isPaused && this.hasExited) {
       this.#leftBytes -= chunk.length;
       if (this.#leftBytes < 0) super.pause();
@@ -124,10 +133,14 @@ export class ChildLink extends TracedLink {
     return this.#tool.exit !== undefined;
   }
 
-  /** Changes while the peer lives: what it has taken of what waits for it, or else what has come from it; NaN while nobody listens. */
+  /**
+   * A number that changes while the peer lives: the bytes that it has taken if bytes are queued for it, or
+   * else the bytes that have come from it. NaN while the link is paused.
+   */
   get lifeSign(): number {
     if (this.queuedBytes === 0) return this.#isPaused ? Number.NaN : this.#tool.stdout.bytesRead;
-    // Node counts as written what libuv has, which may be much, and of which the peer may have taken a part.
+    // Node counts bytes as written once libuv has them. libuv may hold many bytes that the peer has not
+    // taken.
     const { _handle: handle } = this.#tool.stdin as unknown as { _handle: StreamHandle | null };
     return handle === null ? 0 : handle.bytesWritten - handle.writeQueueSize;
   }
@@ -156,7 +169,7 @@ export class ChildLink extends TracedLink {
     this.#waiting.clear();
   }
 
-  /** Messages; and what the operating system has taken and given, payload and noise included. */
+  /** Messages, and the bytes that the operating system has taken and given, including payload and noise. */
   get traffic(): Traffic {
     return {
       bytesSent: this.#tool.stdin.bytesWritten + this.directBytes,
@@ -167,13 +180,14 @@ export class ChildLink extends TracedLink {
   }
 
   /**
-   * Sees a child that has been sent SHUTDOWN to its end; resolves when its process is reaped and `onClosed` was called. Both
-   * directions stay open meanwhile: its last words, and those of contexts behind it, are still to come.
+   * Ends a child that has been sent SHUTDOWN. Resolves when its process is reaped and `onClosed` was called.
+   * Until then both directions stay open, because the last messages of the child and of contexts behind it
+   * are still to come.
    */
   async end(graceMs: number): Promise<void> {
     this.#isEnding = true;
     if (!this.isDetached) await this.#tool.end(graceMs);
-    // Reaped or given up: either way nothing will come from there any more.
+    // Whether the process was reaped or given up, nothing more will come from it.
     this.abort(`${this.name}: was shut down`);
     await this.#closed.promise;
   }
@@ -188,14 +202,14 @@ export class ChildLink extends TracedLink {
     return this.#closed.promise.then(() => this.#reaped);
   }
 
-  /** Resolves when the process of a link that has ended is gone too. */
+  /** Resolves when the process of an ended link has been reaped. */
   get reaped(): Promise<void> {
     return this.#reaped;
   }
 
   private async explain(reason: string): Promise<string> {
     if (this.isDetached) {
-      // Nobody waits for it: the child may live for ever.
+      // Not awaited: a detached child may live for ever.
       void this.#tool.abandon(this.#isDirect ? undefined : DETACHED_GRACE_MS);
       return `${this.name}: was detached`;
     }
@@ -216,7 +230,10 @@ export class ChildLink extends TracedLink {
     return `${this.name}: disconnected, the process ${printExit(exit)}${await this.lastWords(exit)}`;
   }
 
-  /** Of a child that is young: its node was ready, but may not have found what it needs to go on. */
+  /**
+   * The last output of a child that ends soon after its greeting: its node started, but may not have found
+   * what it needs.
+   */
   private async lastWords({ code }: Exit): Promise<string> {
     if (Date.now() > this.#youngUntil) return "";
     await this.#tool.drained();

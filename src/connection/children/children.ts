@@ -15,7 +15,7 @@ import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
 
-/** What the requester of a context decides, wherever it is started. */
+/** What the caller decides about a new context, whichever process starts it. */
 export interface ChildIdentity {
   readonly contextId: number;
   /** Shown in the target's process list. */
@@ -24,7 +24,7 @@ export interface ChildIdentity {
   readonly logLevel: number;
 }
 
-/** A context that was started. */
+/** A context that has been started. */
 export interface StartedChild {
   readonly name: string;
   readonly ready: Ready;
@@ -33,28 +33,31 @@ export interface StartedChild {
 }
 
 const log = getLogger("mitogen.connect");
-/** Tries again after a random part of this, doubled every time: many that were turned away together must not come back together. */
+/**
+ * The next try waits for a random part of this time, which doubles with each try. Clients that were turned
+ * away together must not come back together.
+ */
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
 const MAX_RETRIES = 15;
-/** Node's timers take no more. */
+/** The longest interval of Node's timers. */
 const MAX_INTERVAL_MS = 0x7fffffff;
-/** How much of a child's parting words is kept. */
+/** The most characters that are kept of a farewell. */
 const FAREWELL_CHARACTERS = 8192;
 
 /**
- * The contexts that one process has started itself: their processes and links. Owned by the master's router, or by the broker
- * thread of a child that is a parent.
+ * The contexts that this process has started: their processes and links. Owned by the master's router, or by
+ * the broker thread of a child that is a parent.
  */
 export class Children {
   readonly #router: FrameRouter;
   /** How long a child may take to end by itself. */
   readonly #graceMs: number;
-  /** Connects under way, and waits between two tries, by the id that was given to the context. */
+  /** Running connects, and pauses between two tries, by the id of the new context. */
   readonly #attempts: Map<number, { cancel(why: string): Promise<void> }> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
   #past: Traffic = NO_TRAFFIC;
-  /** Of the program's router, and of those of all its contexts. */
+  /** The same in the whole tree. */
   readonly #keepaliveMs: number;
   readonly #keepalive: Keepalive;
   readonly #unreaped: Set<Promise<void>> = new Set();
@@ -77,7 +80,10 @@ export class Children {
     });
   }
 
-  /** Starts one; rejects as `Router` methods do. `onConnected` runs when it is routed, before anything of it is delivered. */
+  /**
+   * Starts a context. Rejects as the methods of `Router` do. `onConnected` runs when the context is routed,
+   * before any message of it is delivered.
+   */
   async start<O extends ConnectOptions>(
     method: ConnectionMethod<O>,
     options: O,
@@ -108,7 +114,7 @@ export class Children {
     earlier: EarlierTries,
     onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
-    // Made first: options that make no command line are refused before anything else happens.
+    // Created first, so that options without a valid command line are refused before anything else happens.
     const attempt = new ConnectAttempt(method, options, earlier);
     if (this.#isClosed) throw cancelled(method, "the router has been shut down");
     this.#attempts.set(identity.contextId, attempt);
@@ -126,7 +132,7 @@ export class Children {
     }
   }
 
-  /** Waits before another try. Rejects with a CancelledError when the connect is given up meanwhile. */
+  /** Waits before another try. Rejects with a CancelledError if the connect is cancelled meanwhile. */
   private async pause(
     ms: number,
     method: Pick<ConnectionMethod, "name">,
@@ -144,7 +150,7 @@ export class Children {
     }
   }
 
-  /** The same for a thread of this process. */
+  /** Starts a context that is a thread of this process. */
   async startThreadChild(
     options: ThreadOptions,
     identity: ChildIdentity,
@@ -162,7 +168,7 @@ export class Children {
     if (this.#isClosed) throw cancelled({ name: "thread" }, "the router has been shut down");
     const config = { ...this.configOf(identity, options, true), isThread: true };
     const child = { name, ready, argv: [] };
-    // The configuration goes first: the route does not exist before.
+    // The configuration must be the first frame. It cannot be routed, because the route does not exist yet.
     link.send(configFrame(config));
     this.adopt(link, child, identity, onConnected);
     return child;
@@ -190,10 +196,11 @@ export class Children {
       ...identity,
       parentIds: [contextId, ...parentIds],
       maxMessageBytes,
-      // Inherited: whoever is restricted can have no unrestricted children.
+      // Inherited, so that a restricted context has no unrestricted children.
       unidirectional: unidirectional || options.unidirectional === true,
       keepaliveMs: this.#keepaliveMs,
-      // Where the kernel tells of our end, a program that is stopped or blocked for long must not lose its contexts for it.
+      // A local child does not ask, because the kernel tells it when this process ends. A program that is
+      // stopped or blocked for long must not lose its contexts.
       ...(isLocal === true || this.#keepaliveMs === 0 ? {} : { asksParent: true }),
     };
   }
@@ -202,14 +209,14 @@ export class Children {
     return this.#links.has(contextId);
   }
 
-  /** How many there are now, were in all, and what went over their links. */
+  /** How many contexts there are now, how many there were in all, and the traffic of their links. */
   get stats(): Traffic & { contextCount: number; connectCount: number } {
     let traffic = this.#past;
     for (const id of this.#links.keys()) traffic = sumOf(traffic, this.trafficOf(id));
     return { contextCount: this.#links.size, connectCount: this.#startedCount, ...traffic };
   }
 
-  /** How the link to one does; undefined for what is no child of this process. */
+  /** The state of the link to a context. Undefined if the context is no child of this process. */
   linkState(contextId: number): LinkState | undefined {
     const link = this.#links.get(contextId);
     if (link === undefined) return undefined;
@@ -224,12 +231,15 @@ export class Children {
     if (link === undefined) return;
     link.farewell = reason.slice(0, FAREWELL_CHARACTERS);
     if (!(link instanceof ChildLink)) return;
-    // The last word of one that was let go.
+    // The farewell is the last message of a detached child.
     if (link.isDetached) link.abort(reason);
     else link.close();
   }
 
-  /** A child asks to be let go: from its farewell on it lives without us. docs/protocol.md#detaching */
+  /**
+   * A child asks to be detached: once it has sent its farewell, it lives on without this process.
+   * docs/protocol.md#detaching
+   */
   detaching(frame: Frame): void {
     const { srcId } = frame;
     const link = this.#links.get(srcId);
@@ -244,23 +254,29 @@ export class Children {
     if (frame.replyTo !== 0) this.send(srcId, frame.replyTo, 0);
   }
 
-  /** Ends one, hung or not, or the connect that is to become it; resolves when it is reaped and its routes are gone. Never rejects. */
+  /**
+   * Ends a context, even if it hangs, or cancels its connect. Resolves when the process is reaped and its
+   * routes are gone. Never rejects.
+   */
   async end(contextId: number): Promise<void> {
-    await this.#attempts.get(contextId)?.cancel("whoever asked for it has given it up");
+    await this.#attempts.get(contextId)?.cancel("the caller gave it up");
     const link = this.#links.get(contextId);
     if (link === undefined) return;
     this.send(contextId, Handle.SHUTDOWN, 0);
     await link.end(this.#graceMs);
   }
 
-  /** Cuts the link to one, without a word to it; resolves when its process is reaped and its routes are gone. Never rejects. */
+  /**
+   * Cuts the link to a context without asking it to end. Resolves when the process is reaped and its routes
+   * are gone. Never rejects.
+   */
   async disconnect(contextId: number): Promise<void> {
     const link = this.#links.get(contextId);
     link?.abort(`${link.name}: was disconnected`);
     await link?.gone;
   }
 
-  /** Gives up what is starting and ends the rest; nothing can be started from then on. */
+  /** Cancels all connects and ends all contexts. Nothing can be started from then on. */
   async endAll(): Promise<void> {
     this.#isClosed = true;
     const why = "the router was shut down during the connect";
@@ -271,13 +287,13 @@ export class Children {
     await reaper.settle();
   }
 
-  /** Shutdown waits for processes whose connects have failed or whose links have broken, too. */
+  /** Shutdown also waits for processes whose connects have failed or whose links have broken. */
   private awaitReaped({ reaped }: Pick<ChildLink, "reaped">): void {
     this.#unreaped.add(reaped);
     void reaped.then(() => this.#unreaped.delete(reaped));
   }
 
-  /** An empty message. */
+  /** Sends a message with an empty body. */
   private send(dstId: number, handle: number, replyTo: number): void {
     this.#router.routeFrame(this.#router.frame(dstId, handle, [], replyTo));
   }
@@ -291,14 +307,16 @@ function cancelled({ name }: Pick<ConnectionMethod, "name">, why: string): Cance
   return new CancelledError(`Cannot connect with ${name}(): ${why}`);
 }
 
-/** A method of the program's own must not lose a process that has been started. */
+/**
+ * `contextName` of the program's own method may throw. This must not lose a process that has been started.
+ */
 function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O, pid: number): string {
   if (options.name !== undefined) return options.name;
   try {
     const name: unknown = method.contextName(options, pid);
     if (typeof name === "string" && name !== "") return name;
   } catch {
-    // It has none either.
+    // A method that throws gives no name.
   }
   return `${method.name}.${pid}`;
 }

@@ -32,10 +32,13 @@ const CODES: Readonly<Record<ConnectCode, true>> = {
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_ARGV = 1000;
 
-/** What a connect knew of itself, as it travels. */
+/** The details of a failed connect, as they travel. */
 type SentDetails = Omit<ConnectDetails, "command">;
 
-/** [name, message, details, code if it is not its class's, summary]: a failed connect as the context that tried tells the one that asked. */
+/**
+ * [name, message, details, code if it differs from the code of the class, summary]: how the context that
+ * tried to connect reports the failure to the context that asked.
+ */
 export type ConnectErrorRecord = readonly [
   name: string,
   message: string,
@@ -44,7 +47,7 @@ export type ConnectErrorRecord = readonly [
   summary: string | null,
 ];
 
-/** Adds to an error what a program finds on the one of a failed connect. Returns the error. */
+/** Adds to an error the fields of a failed connect. Returns the error. */
 export function describeFailure(
   error: Error,
   given: {
@@ -58,7 +61,7 @@ export function describeFailure(
   hide(error, "summary", summary);
   if (details !== undefined) {
     const { argv, ...shown } = details;
-    // Printed with the error they would be most of what is seen.
+    // Hidden, because otherwise they would fill most of the screen when the error is printed.
     const hidden = { argv: { value: argv }, command: { value: argv.map(quoteForSh).join(" ") } };
     Object.defineProperty(error, "details", {
       value: Object.defineProperties(shown, hidden),
@@ -69,7 +72,7 @@ export function describeFailure(
 }
 
 export function recordOfConnectError(error: unknown): ConnectErrorRecord {
-  // It may be what a password function has thrown.
+  // The value may have been thrown by a password function, so it may be anything.
   const known = errorFromThrown(error);
   const details = read(known, "details") as ConnectDetails | undefined;
   const code = read(known, "code");
@@ -77,14 +80,17 @@ export function recordOfConnectError(error: unknown): ConnectErrorRecord {
   return [
     textOf(read(known, "name")),
     messageOf(known),
-    // What does not print is not copied; the command is made of `argv` again.
+    // A spread does not copy hidden fields. The receiver makes `command` from `argv` again.
     details === undefined ? null : { ...details, argv: details.argv },
     isOptionCode(code) || isConnectCode(code) ? code : null,
     typeof summary === "string" ? summary : null,
   ];
 }
 
-/** The same error here, in the name of the context that tried if it was another. What it says comes from a child and is only ever shown. */
+/**
+ * Makes an error from a record, prefixed with the name of the context that tried to connect if it was another
+ * one. The record comes from a child, so its texts are only shown.
+ */
 export function connectErrorOf(record: unknown, via?: string): Error {
   const [name, message, details, code, summary] = Array.isArray(record) ? record : [];
   const inName = (text: unknown): string =>
@@ -99,7 +105,7 @@ export function connectErrorOf(record: unknown, via?: string): Error {
   });
 }
 
-/** Every field as its type says, whatever a hop has sent. */
+/** Makes every field match its type, whatever a hop has sent. */
 function readDetails(sent: object): SentDetails {
   const claims = sent as { [Field in keyof SentDetails]?: unknown };
   const { stage, argv, exitCode, signal, durationMs, platform, arch } = claims;

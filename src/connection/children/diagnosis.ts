@@ -9,49 +9,51 @@ import { type Exit, printExit } from "./tool-process.ts";
 import { readWords } from "./tool-words.ts";
 
 /**
- * The one place that decides what a failed connect is told as: its code, what happened and what to do. What tools say is in tool-words.ts, and in
- * `diagnose` of methods whose options matter to it.
+ * Decides how a failed connect is reported: its code, what happened and what to do. The messages of tools are
+ * in tool-words.ts, or in `diagnose` of a method if their meaning depends on the method's options.
  */
 
-/** What is known of a connect when its process has ended without a greeting. */
+/** What is known of a connect when its process ends without a greeting. */
 export interface Ended {
   readonly method: Pick<ConnectionMethod, "name" | "hint" | "ownExitCode">;
-  /** What was started. */
+  /** The command that was started. */
   readonly tool: string;
-  /** The command for node, if it was not looked for. */
+  /** The command for node, if it was given. */
   readonly node: string | undefined;
   readonly stage: ConnectStage;
   readonly exit: Exit;
-  /** All that was said. */
+  /** The whole output. */
   readonly lines: readonly string[];
   readonly terminal: Terminal | undefined;
 }
 
-/** What a shell exits with when it cannot run a command, and when it does not find it. */
+/** The exit codes of a shell that cannot run a command, or does not find it. */
 const CANNOT_RUN = 126;
 const NOT_FOUND = 127;
-/** Of what a target printed. */
+/** The most characters that an error quotes of a target's output. */
 const MAX_QUOTED = 120;
 
-/** What script(1) of util-linux, of busybox and of the BSDs, and Python say where terminals have run out. */
+/**
+ * How script(1) of util-linux, of busybox and of the BSDs, and Python, say that there are no terminals left.
+ */
 const NO_TERMINAL = /failed to create pseudo-terminal|can't (find free|open) pty|openpty|out of pty devices/;
 const FORCED_CURE =
   "see command= of the key in authorized_keys, ForceCommand in sshd_config, and the start-up files of the account's shell";
 
-/** Why a process has ended without a greeting, where the method itself has no verdict. */
+/** Explains why a process ended without a greeting, if the method itself has no verdict. */
 export function whyEnded(ended: Ended): Failure {
   const { method, stage, lines } = ended;
   const told = stage === "node" ? whyNodeEnded(ended) : readWords(method.name, lines);
   return told ?? (stage === "node" || stage === "ready" ? nodeEnded(ended) : toolEnded(ended));
 }
 
-/** Before any shell answered. */
+/** Explains an end before any shell answered. */
 function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failure {
   const message = `the process ${printExit(exit)} before the context was ready`;
   const text = lines.join("\n");
   if (terminal !== undefined && NO_TERMINAL.test(text)) {
     const hint =
-      "no terminal is left there: end programs that hold one, or raise the limit, on Linux sysctl kernel.pty.max";
+      "no terminal is free there: end programs that hold one, or raise the limit (on Linux: sysctl kernel.pty.max)";
     return { type: EofError, message, hint };
   }
   if (stage === "spawn") return notFound(tool);
@@ -62,7 +64,7 @@ function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failu
   return { type: EofError, message, hint: method.hint ?? "" };
 }
 
-/** Whether it is a login that has ended, rather than the tool. */
+/** Whether the login has ended, rather than the tool. */
 function isTargets(
   { ownExitCode }: Ended["method"],
   stage: ConnectStage,
@@ -73,7 +75,7 @@ function isTargets(
   return stage === "shell" || (code !== null && code !== ownExitCode && terminal?.losesExitCode !== true);
 }
 
-/** The login was taken, and no shell has run our command line. */
+/** Explains a login that succeeded without running our command. */
 function notOurCommand(exit: Exit, lines: readonly string[]): Failure {
   const end = printExit(exit);
   if (exit.code === NOT_FOUND || exit.code === CANNOT_RUN) {
@@ -94,14 +96,14 @@ function notOurCommand(exit: Exit, lines: readonly string[]): Failure {
   return { type: EofError, code: "ERR_COMMAND_FORCED", message, hint: FORCED_CURE };
 }
 
-/** What comes back is what was sent. */
+/** The failure of a target that sends back what it is sent. */
 export function echoed(method: Pick<ConnectionMethod, "ownExitCode">): Failure {
-  const message = "something else ran in place of our command: it sends back what it is sent, as cat does";
+  const message = "something else ran in place of our command: it sends its input back, as cat does";
   const hint = method.ownExitCode === undefined ? "see what the command line runs" : FORCED_CURE;
   return { type: EofError, code: "ERR_COMMAND_FORCED", message, hint };
 }
 
-/** What node, or the shell that starts it, says. */
+/** Explains the output of node, or of the shell that starts it. */
 function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefined {
   const text = readableWords(lines.join("\n"));
   const glibc = /version .(GLIBC(?:XX)?_[\d.]+)' not found/.exec(text)?.[1];
@@ -109,11 +111,11 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
     return {
       type: EofError,
       code: "ERR_NO_NODE",
-      message: `the node of the target does not run there: it needs ${glibc} of the system's libraries`,
+      message: `node cannot run on the target: it needs ${glibc} from the system's libraries`,
       hint: "install a node that was built for that system, or pass nodePath for one",
     };
   }
-  // Some shells, and setsid, take what the kernel cannot run for a script.
+  // Some shells, and setsid, treat a file that the kernel cannot run as a script.
   if (/exec format error|cannot execute binary file|: \W?ELF|syntax error/i.test(text)) {
     const message = `${node} on the target is a program for another kind of machine`;
     return { type: EofError, code: "ERR_NO_NODE", message, hint: "pass nodePath for one that fits" };
@@ -122,14 +124,19 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
     const message = lines.some((line) => saysNoSuch(line, node))
       ? `there is no ${node} on the target`
       : `${node} on the target ${printExit(exit)}, so it did not find what it needs`;
-    return { type: EofError, code: "ERR_NO_NODE", message, hint: "see whether nodePath names a node of it" };
+    return {
+      type: EofError,
+      code: "ERR_NO_NODE",
+      message,
+      hint: "see whether nodePath names a node on the target",
+    };
   }
   if (exit.code === CANNOT_RUN) {
     return {
       type: EofError,
       code: "ERR_POLICY",
       message: `${node} may not be run on the target`,
-      hint: "see whether nodePath names a node of it, its permissions, the mount option noexec, and what SELinux or fapolicyd say",
+      hint: "see whether nodePath names a node on the target, its permissions, the mount option noexec, and what SELinux or fapolicyd say",
     };
   }
   const option = /: (\S+) is not allowed in NODE_OPTIONS/.exec(text)?.[1];
@@ -147,19 +154,19 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
     };
   }
   if (/\b(EBADF|EINVAL)\b/.test(text)) {
-    const message = "what starts node there closes the descriptors above 2, which carry the connection";
+    const message =
+      "the program that starts node there closes the descriptors above 2, which carry the connection";
     return { type: EofError, message, hint: "have the command of nodePath leave descriptors 3 to 6 open" };
   }
   if (/mitogen: payload cut short/.test(text)) {
-    const message = "the connection ended before all that starts a context had arrived";
-    const hint =
-      "see whether something there reads the input first, a login script or the command of nodePath";
+    const message = "the connection ended before the whole payload had arrived";
+    const hint = "see whether a login script or the command of nodePath reads the input first";
     return { type: EofError, message, hint };
   }
   return undefined;
 }
 
-/** In the words of the shells and of setsid. */
+/** Whether a shell or setsid says that the command does not exist. */
 function saysNoSuch(line: string, command: string): boolean {
   const at = line.indexOf(command);
   return at >= 0 && /^'?: *(command )?(not found|no such file)/i.test(line.slice(at + command.length));
@@ -174,7 +181,7 @@ function nodeEnded({ exit, lines, method }: Ended): Failure {
   };
 }
 
-/** `system` is what `uname -sm` says. */
+/** `system` is the output of `uname -sm`. */
 export function noNode(system: string): Failure {
   return {
     type: EofError,
@@ -185,16 +192,16 @@ export function noNode(system: string): Failure {
 }
 
 export function nodeTooOld(version: string, oldest: string): Failure {
-  // There is no Node of these versions.
+  // Node never had these major versions; Bun reports them.
   if (/^[1-3]\./.test(version)) {
     return {
       type: StreamError,
       code: "ERR_NODE_VERSION",
-      message: `what was started on the target is Bun ${version}, and contexts run only on Node`,
+      message: `the target started Bun ${version}, but contexts run only on Node`,
       hint: "install node there, or pass the path of one as nodePath",
     };
   }
-  const message = `node ${version} on the target is too old, ${oldest} is the oldest that works`;
+  const message = `node ${version} on the target is too old: the oldest that works is ${oldest}`;
   return {
     type: StreamError,
     code: "ERR_NODE_VERSION",
@@ -205,13 +212,13 @@ export function nodeTooOld(version: string, oldest: string): Failure {
 
 const WAITS: Readonly<Record<ConnectStage, (method: string) => string>> = {
   spawn: (method) => `for ${method} to start`,
-  transport: (method) => `for ${method} to get there and for a shell to answer`,
+  transport: (method) => `for ${method} to reach the target and for a shell to answer`,
   shell: () => "after the login for a shell that runs our command",
   node: () => "for node to start",
   ready: () => "for the context to begin",
 };
 
-/** `question` is what the tool has asked last, `isSilent` that nothing at all was said. */
+/** `question` is the tool's last question, and `said` is all of its output. */
 export function timedOut(
   method: string,
   stage: ConnectStage,
@@ -229,7 +236,7 @@ export function timedOut(
   return { type: TimeoutError, message, hint };
 }
 
-/** The system has not started the tool. */
+/** The failure of a tool that the system did not start. */
 export function notStarted(error: NodeJS.ErrnoException): Failure {
   if (error.code === "ENOENT" && error.path !== undefined) {
     return { ...notFound(error.path, `: ${error.message}`), cause: error };
@@ -248,7 +255,7 @@ function quoted(line: string): string {
   return JSON.stringify(line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line);
 }
 
-/** The platform and the architecture in Node's words, of what `uname -sm` says. */
+/** Turns the output of `uname -sm` into Node's names for the platform and the architecture. */
 export function systemOf(uname: string): { platform: string; arch: string } {
   const [system = "", machine = ""] = uname.split(" ");
   return { platform: system.toLowerCase(), arch: ARCHITECTURES[machine] ?? machine };

@@ -1,21 +1,24 @@
 export const UNSET_OPTIONS =
   'see NODE_OPTIONS there, or have it ignored: nodePath: ["env", "NODE_OPTIONS=", "node"]';
 
-/** What the last words of a node that could not start mean, as far as its machine is the reason. */
+/** What the last output of a node that could not start means, as far as its machine is the reason. */
 const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
   [
     /unexpected argument '--(?:input-type|experimental-vm-modules)/,
-    "what was started there is Deno, and contexts run only on Node: install node there, or pass the path of one as nodePath",
+    "Deno was started there, but contexts run only on Node: install node there, or pass the path of one as nodePath",
   ],
   [
     /Decompression failed/,
-    "its input was read or closed by something else there: see what login scripts, or the command of nodePath, do with it",
+    "something else there read or closed its input: see login scripts, and the command of nodePath",
   ],
-  [/EvalError: Code generation/, `it may not make code of text there: ${UNSET_OPTIONS}`],
-  [/Access to this API has been restricted/, `it may not do what a context needs there: ${UNSET_OPTIONS}`],
+  [/EvalError: Code generation/, `it may not compile code from text there: ${UNSET_OPTIONS}`],
+  [
+    /Access to this API has been restricted/,
+    `it lacks permissions that a context needs there: ${UNSET_OPTIONS}`,
+  ],
   [
     /NODE_OPTIONS|internal\/preload|Cannot (?:find|load) module|ERR_MODULE_NOT_FOUND|ERR_REQUIRE_ESM|--watch/,
-    `node does not start as it is set up there: ${UNSET_OPTIONS}`,
+    `node does not start with its settings there: ${UNSET_OPTIONS}`,
   ],
   [/\buv_cwd\b/, "the directory it was started in no longer exists there: start it in one that does"],
   [
@@ -31,20 +34,23 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
     "it got too little memory there: see ulimit -v, and memory.max of a control group",
   ],
 ];
-/** SIGILL, SIGTRAP, SIGABRT, SIGBUS and SIGSEGV as a shell tells them: how node ends where it lacks something from the start. */
+/**
+ * SIGILL, SIGTRAP, SIGABRT, SIGBUS and SIGSEGV, as a shell reports them: node ends with these if it lacks
+ * resources when it starts.
+ */
 const CRASHES: ReadonlySet<number> = new Set([132, 133, 134, 135, 139]);
 
-/** Without threads Node waits for itself for ever, and says nothing. */
+/** If node cannot start threads, it waits for ever without any output. */
 const SILENT_NODE_HINT =
   "node was started there and says nothing: see whether processes, threads or memory are limited (ulimit -u, ulimit -v)";
 
-/** Of a connect that timed out while node was starting. */
+/** The hint for a connect that timed out while node was starting. */
 export function waitingHint(text: string): string {
   if (text === "") return SILENT_NODE_HINT;
   return /^Debugger listening on /m.test(text) ? `it waits for a debugger there: ${UNSET_OPTIONS}` : "";
 }
 
-/** What to look at on the target when its node has ended before it was ready; empty if nothing is known. */
+/** The hint for a node that ended before it was ready; empty if nothing is known. */
 export function crashHint(text: string, code: number | null): string {
   const known = LAST_WORDS.find(([words]) => words.test(text));
   if (known !== undefined) return known[1];

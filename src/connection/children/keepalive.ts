@@ -3,30 +3,31 @@ import { Handle } from "../../wire/handles.ts";
 import { ThreadChild } from "../methods/thread.ts";
 import type { ChildLink } from "./child-link.ts";
 
-/** So many intervals without a byte, though asked for one, and a child is taken for dead. */
+/** A child that was asked is considered dead after this many intervals without a byte. */
 const MAX_SILENT_INTERVALS = 3;
 
 /**
- * Asks silent children for a sign of life, and gives up those that show none: a dead host closes no connection. Counts ticks of its timer,
- * not time: after a suspension of both machines nobody has been silent. The child's half is in src/remote/broker-thread.ts.
+ * Asks silent children for a sign of life, and gives up those that show none, because a dead host closes no
+ * connection. Counts ticks of its timer, not time: after both machines were suspended, no child counts as
+ * silent. The child's half is in src/remote/broker-thread.ts.
  */
 export class Keepalive {
   readonly #router: FrameRouter;
   readonly #links: ReadonlyMap<number, ChildLink | ThreadChild>;
   readonly #intervalMs: number;
-  /** The sign of life at the last look, and how often that was the same. */
+  /** The sign of life at the last check, and for how many checks it has not changed. */
   readonly #silence: WeakMap<ChildLink | ThreadChild, { bytes: number; intervals: number }> = new WeakMap();
   #timer: NodeJS.Timeout | undefined;
   #pongHandle = 0;
 
-  /** `intervalMs` 0 never asks. */
+  /** An `intervalMs` of 0 turns the checks off. */
   constructor(router: FrameRouter, links: ReadonlyMap<number, ChildLink | ThreadChild>, intervalMs: number) {
     this.#router = router;
     this.#links = links;
     this.#intervalMs = intervalMs;
   }
 
-  /** To be called when there are links; without effect while it runs. */
+  /** Call this when there are links. It has no effect if the timer already runs. */
   start(): void {
     if (this.#intervalMs > 0) {
       this.#timer ??= setInterval(() => this.checkLinks(), this.#intervalMs).unref();
@@ -45,7 +46,8 @@ export class Keepalive {
       const isSilent = this.#silence.get(link)?.bytes === bytes;
       this.#silence.set(link, { bytes, intervals: isSilent ? intervals + 1 : 0 });
       if (link instanceof ThreadChild) continue;
-      // One that is not read cannot ask for our sign of life: it is given one unasked.
+      // While a link is paused, its child cannot ask for our sign of life. So this process sends one without
+      // being asked.
       if (Number.isNaN(bytes)) this.ping(contextId);
       if (!isSilent) continue;
       if (intervals + 1 >= MAX_SILENT_INTERVALS) {

@@ -1,26 +1,28 @@
 import { STAGE_0 } from "../../bootstrap/command.ts";
 
-/** So many lines stand in the message of a failed connect; `details.stderr` has them all. */
+/** The message of a failed connect holds at most this many lines. `details.stderr` has them all. */
 const MAX_LINES = 10;
-/** Where our own script begins in what a tool, a shell or node repeats of it: stage 0, stage 0 as su gets it, stage 1. */
+/**
+ * How our own script begins when a tool, a shell or node repeats it: stage 0, stage 0 as su gets it, stage 1.
+ */
 const SCRIPT_STARTS: readonly string[] = [STAGE_0.slice(0, 14), '[ "$2" ]||for n in', "{let{versions:"];
-/** The nonce and the payload's length: what follows the script on the command line. */
+/** The nonce and the payload's length, which follow the script on the command line. */
 const SCRIPT_END = /[0-9a-f]{16} \d/;
-/** A line with more of these is no text: what was no UTF-8. */
+/** A line with more replacement characters than this is binary data. */
 const MAX_BROKEN_CHARACTERS = 5;
 const BROKEN = "\ufffd";
 
-/** What a tool said, without what it repeated of our own and without what is no text. */
+/** The output of a tool, without repetitions of our own script and without binary data. */
 export function readableWords(said: string): string {
   const lines = said
     .split("\n")
     .map(readable)
-    // What node points at is in our script.
+    // Drops the line with which node points into our script.
     .filter((line) => !/^[ ^]*$/.test(line));
   return lines.filter((line, index) => line !== lines[index - 1]).join("\n");
 }
 
-/** The end of such words, for a message: without the lines of a stack, which would push out what it is about. */
+/** The end of such output, for a message. Leaves out stack lines, which would push out the reason. */
 export function lastWords(words: string): string {
   const lines = words.split("\n").filter((line) => !/^ {4}at /.test(line));
   return lines.slice(-MAX_LINES).join("\n");

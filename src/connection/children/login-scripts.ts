@@ -1,25 +1,27 @@
 import { EofError, TimeoutError } from "../../errors.ts";
 import type { Failure } from "./new-connect-error.ts";
 
-/** What login scripts do to a connect, as far as it can be told from here. */
+/** Failures of a connect that login scripts cause, as far as this process can tell. */
 
-const CURE = "have it do so only where somebody types: [ -t 0 ] && exec fish";
+const CURE = "let it do so only in interactive logins: [ -t 0 ] && exec fish";
 
-/** A shell that a login script has started has read the guard line: docs/bootstrap.md#stage-0. */
+/** A shell that a login script has started read the guard line: docs/bootstrap.md#stage-0. */
 export function otherShell(): Failure {
   const message =
     "something on the target, probably a login script, has started another shell in place of our command";
   return { type: EofError, code: "ERR_NO_SHELL", message, hint: CURE };
 }
 
-/** It has read no line, but ended when its input did: fish and interpreters read a whole program first. */
+/**
+ * The program read no line, and ended when its input did. fish and interpreters read a whole program first.
+ */
 export function readsAllInput(timeoutMs: number, end: string): Failure {
   const message = `connection timed out after ${timeoutMs} ms: in place of our command, something on the target, probably a login script, has started a program that reads all its input; once that ended, it ${end}`;
   return { type: TimeoutError, message, hint: CURE };
 }
 
-/** The marker of the shell came among what the tool itself has to say. */
+/** The marker of the shell came on stderr, among the tool's own messages. */
 export function outputElsewhere(): Failure {
-  const message = "what the target prints arrives on stderr";
+  const message = "the target's stdout arrives on stderr";
   return { type: EofError, message, hint: "see which login script there redirects its output (exec 1>&2)" };
 }

@@ -3,17 +3,20 @@ import { quoteForSh } from "../../text/shell-quote.ts";
 import { describeFailure } from "./connect-error-record.ts";
 import { lastWords, readableWords } from "./last-words.ts";
 
-/** Why a connect failed, in one sentence without a full stop, and what to try. */
+/** Why a connect failed, in one sentence without a full stop, and how to fix it. */
 export interface Failure {
   readonly type: typeof StreamError | typeof TimeoutError;
-  /** In place of the code of its class. */
+  /** Replaces the code of the class. */
   readonly code?: ConnectCode | undefined;
   readonly message: string;
   readonly hint: string;
   readonly cause?: unknown;
 }
 
-/** The error of a failed connect: one sentence with the reason and the cure, then the tool's last words. */
+/**
+ * Makes the error of a failed connect: one sentence with the reason and the cure, then the last output of the
+ * tool.
+ */
 export function newConnectError(
   { type, code, message, hint, cause }: Failure,
   known: Omit<ConnectDetails, "command">,
@@ -26,7 +29,7 @@ export function newConnectError(
   return describeFailure(error, { code, summary, details: { ...known, stderr, hint } });
 }
 
-/** For a log: long arguments, which are the first stage, are cut. */
+/** Prints a command for a log. Long arguments are cut, because they are the first stage. */
 export function printCommand(argv: readonly string[]): string {
   return argv.map(quoteForLog).join(" ");
 }

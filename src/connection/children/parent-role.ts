@@ -18,20 +18,23 @@ import { methods } from "../methods/methods.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { recordOfConnectError } from "./connect-error-record.ts";
 
-/** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
+/**
+ * How long a person or a vault may take to give a password. Usually the timeout of the connect ends the wait
+ * earlier.
+ */
 const SECRET_TIMEOUT_MS = 10 * 60_000;
 
-/** How long what is queued for the parent may take to get there, before a detached context leaves without it. */
+/** How long a detaching context waits until the bytes queued for the parent have been sent. */
 const DETACH_MS = 2000;
-/** A context has three seconds in all, design.md section 10: those below it must be gone before. */
+/** A context must end within three seconds, and its children must be gone before that. */
 const CHILD_GRACE_MS = 1200;
-/** Connects of the main thread under way; it has at most 32 at once. */
+/** Running connects of the main thread. It makes at most 32 at once. */
 const MAX_EXPECTED = 10_000;
 
-/** How much is shown of why there is no password. */
+/** The most characters that an error shows of the reason why there is no password. */
 const MAX_REASON_CHARACTERS = 1000;
 
-/** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
+/** The body of CONNECT_CHILD: [method, options, identity, handle to ask for the password, or 0]. */
 export type ConnectRequest = readonly [
   method: string,
   options: Readonly<Record<string, unknown>>,
@@ -41,31 +44,37 @@ export type ConnectRequest = readonly [
 
 /** The broker thread's link to the parent. */
 export interface ParentEnd {
-  /** Hands what is queued to the operating system. */
+  /** Writes the queued bytes to the operating system. */
   flush(): void;
   abort(reason: string): void;
-  /** Reads what this process has printed, and sends it. */
+  /** Reads the output of this process and sends it. */
   flushOutput(): void;
-  /** Of the program's `Router`. */
+  /** The interval from the options of the program's `Router`. */
   readonly keepaliveMs: number;
 }
 
 /**
- * What the broker thread of a child does once the child has children: starts and ends them, keeps their routes, forwards modules. Evaluated
- * there the first time it is needed; leaves do without. docs/architecture.md#parents
+ * The part of the broker thread that a context with children needs: it starts and ends children, keeps their
+ * routes, and forwards modules. It is evaluated when it is first needed. docs/architecture.md#parents
  */
 export class ParentRole {
   readonly #router: FrameRouter;
   readonly #main: Link;
   readonly #parent: ParentEnd;
   readonly #grants: IdGrants;
-  /** Contexts that the main thread has asked for, here or below, and that have not started yet. */
+  /**
+   * Contexts that the main thread has asked for, from this process or one below, and that have not started
+   * yet.
+   */
   readonly #ofMain: Set<number> = new Set();
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
 
-  /** `main` leads to the main thread, `parent` to the parent; `findModule` gives the packed bytes that have passed through this process, by hash. */
+  /**
+   * `main` leads to the main thread and `parent` to the parent. `findModule` returns, by hash, the packed
+   * bytes of a module that has passed through this process.
+   */
   constructor(
     router: FrameRouter,
     main: Link,
@@ -80,7 +89,8 @@ export class ParentRole {
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#grants = new IdGrants(router);
     this.#monitor = new RouteMonitor(router, {
-      // The master has the last word; but what it refuses must not be believed here until then.
+      // The master decides in the end, but this context must not accept meanwhile what the master will
+      // refuse.
       mayClaim: (contextId, from) => this.#grants.mayClaim(contextId, from),
       onRouteAdded: (contextId, ...rest) => {
         if (this.#ofMain.delete(contextId)) this.tellMain(Handle.ADD_ROUTE, [contextId, ...rest]);
@@ -104,7 +114,7 @@ export class ParentRole {
     });
   }
 
-  /** Notes who may claim what, and which contexts the main thread has asked for. */
+  /** Records who may claim which ids, and which contexts the main thread has asked for. */
   private watch(router: FrameRouter): void {
     const { onForwarded } = router;
     router.onForwarded = (frame, from) => {
@@ -116,21 +126,21 @@ export class ParentRole {
 
   private expectForMain(contextId: number): void {
     this.#ofMain.add(contextId);
-    // Of a connect that failed below nobody tells.
+    // Nobody reports a connect that failed below, so old entries are dropped.
     if (this.#ofMain.size > MAX_EXPECTED) this.#ofMain.delete(this.#ofMain.values().next().value as number);
   }
 
-  /** Passes modules on to the context they are for. */
+  /** Forwards modules to the context they are for. */
   forwardModules(targetId: number, modules: readonly (readonly [string, string])[]): void {
     this.#forwarder.forward(targetId, modules);
   }
 
-  /** Ends every child; resolves when they are reaped. */
+  /** Ends all children. Resolves when they are reaped. */
   endChildren(): Promise<void> {
     return this.#children.endAll();
   }
 
-  /** Answers {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
+  /** Replies with {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
   private async connect(frame: Frame): Promise<void> {
     try {
       const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
@@ -149,7 +159,7 @@ export class ParentRole {
       if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
       const complete: ConnectOptions & { password?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
-      // Once more, whoever has checked them before: nothing in this thread may fail because of an option.
+      // Checked again, whoever has checked them before: no option may break this thread.
       const checked = readConnectOptions(name, complete, method.options);
       this.answerStarted(frame, await this.#children.start(method, checked, identity, onConnected));
     } catch (error) {
@@ -161,14 +171,14 @@ export class ParentRole {
     this.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
   }
 
-  /** [context id]: answers when it is reaped. */
+  /** The body is [context id]. Replies when that context is reaped. */
   private async endChild(frame: Frame): Promise<void> {
     const [contextId] = decodeValue(joinBody(frame)) as [number];
     await this.#children.end(contextId);
     this.answer(frame, null);
   }
 
-  /** A child of this context asks to be let go, or its main thread, that this context be. */
+  /** A child of this context asks to be detached, or the main thread asks that this context be detached. */
   private async onDetaching(frame: Frame): Promise<void> {
     if (frame.srcId !== this.#router.contextId) {
       this.#children.detaching(frame);
@@ -183,7 +193,10 @@ export class ParentRole {
     this.answer(frame, [...this.#router.routedIds.keys()]);
   }
 
-  /** Why it does not; a parent that is lost meanwhile ends this process, as ever. */
+  /**
+   * Resolves with the reason if the parent refuses. If the parent is lost meanwhile, this process ends as
+   * usual.
+   */
   private askParentToLetGo(): Promise<string | undefined> {
     return new Promise((resolve) => {
       const parentId = this.#router.parentIds[0] as number;
@@ -195,7 +208,9 @@ export class ParentRole {
     });
   }
 
-  /** Says farewell, which the parent answers by closing the link, and from then on has nobody above. */
+  /**
+   * Sends a farewell. The parent answers by closing the link, and from then on no context is above this one.
+   */
   private async leaveParent(): Promise<void> {
     const router = this.#router;
     const parentIds = router.parentIds as number[];
@@ -213,7 +228,8 @@ export class ParentRole {
     this.#monitor.forgetAbove(reason);
     const lost = [...router.handlers.respondentIds].filter((id) => router.peerOf(id) === undefined);
     router.endRespondents(lost, reason);
-    // What was not read because the parent was slow: now it goes nowhere, and nobody has to wait.
+    // Output that was not read because the parent was slow: it goes nowhere now, so that no writer has to
+    // wait.
     this.#parent.flushOutput();
   }
 
@@ -223,7 +239,7 @@ export class ParentRole {
     }
   }
 
-  /** The requester keeps its passwords until they are asked for. */
+  /** The requester keeps its passwords until a tool asks for them. */
   private askPassword(contextId: number, handle: number): Promise<Secret> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -251,9 +267,10 @@ export class ParentRole {
     this.#router.routeFrame(this.#router.frame(dstId, handle, encodeValue(value), replyTo));
   }
 
-  /** Past this thread's own handlers, which are for what comes from children. */
+  /** Sends past this thread's own handlers, which are for messages from children. */
   private tellMain(handle: number, value: unknown): void {
-    // What those above are told of it goes first: the main thread may write to the parent itself, and speak of the context.
+    // First sends what contexts above must know: the main thread may write to the parent itself and mention
+    // the context.
     this.#parent.flush();
     this.#main.send(this.#router.frame(this.#router.contextId, handle, encodeValue(value)));
   }

@@ -9,7 +9,7 @@ import { reaper } from "../../process/reaper.ts";
 import { checkDescriptors, SPAWN_DESCRIPTORS } from "../../process/system-limits.ts";
 import type { Terminal } from "../prompts/terminal.ts";
 
-/** How a process ended; both null when it was never started. */
+/** How a process ended. Both are null if the process was never started. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -17,50 +17,59 @@ export interface Exit {
 
 /** How a tool is started. */
 export interface ToolSettings {
-  /** Gives it a controlling terminal. */
+  /** The terminal that becomes the tool's controlling terminal. */
   readonly terminal?: Terminal | undefined;
-  /** A word of letters and digits in its command line that no other process has. */
+  /** A word of letters and digits that appears in the command line of this process and of no other. */
   readonly mark?: string | undefined;
 }
 
 const log = getLogger("mitogen.connect");
 
-/** How long the exit of what was sent SIGKILL is waited for. */
+/** How long to wait for the exit of a process that was sent SIGKILL. */
 const REAP_MS = 1000;
-/** How often is looked whether what it has left in its process group has ended. */
+/** How often to check whether the processes that it left in its process group have ended. */
 const LEFT_POLL_MS = 200;
-/** How long after the exit the streams may stay open before they are closed: a daemon may hold them for ever. */
+/**
+ * How long after the exit the streams may stay open before they are closed. A daemon may hold them open for
+ * ever.
+ */
 const DRAIN_MS = 250;
 
 /**
- * The process a connection runs over: the child's own shell, or a tool such as ssh. It never keeps this program alive, and the reaper ends
- * it when this program has ended. It leads a session of its own: it must not find the terminal that this program was started from, where
- * its questions would appear and Ctrl-C would reach it before the program decides; and the process group is how it is ended whole.
+ * The process a connection runs over: the child's own shell, or a tool such as ssh. It never keeps this
+ * program alive, and the reaper ends it after this program has ended. It leads a session of its own, for two
+ * reasons. On this program's terminal its questions would appear, and Ctrl-C would reach it before the
+ * program decides. And its process group lets this program end all of it.
  */
 export class ToolProcess {
   /** The data streams: the payload, then the protocol. */
   readonly stdin: Socket;
   readonly stdout: Socket;
-  /** Where answers are typed: the terminal's keyboard, or else stdin. */
+  /** Where answers are typed: the terminal's keyboard, or stdin if there is no terminal. */
   readonly promptIn: Socket;
-  /** Where the tool asks and complains: the terminal's screen, or else its stderr. */
+  /** Where the tool asks and complains: the terminal's screen, or stderr if there is no terminal. */
   readonly promptOut: Socket;
-  /** Resolves when it has ended; rejects when it could not be started. */
+  /** Resolves when the process has ended. Rejects if it could not be started. */
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
   readonly #open: Set<Socket>;
   #exit: Exit | undefined;
   #isEnding = false;
-  /** Lets the reaper forget it. */
+  /** Tells the reaper that it need not end this process. */
   #forget: () => void = () => undefined;
 
-  /** Starts it; throws what `spawn` throws for malformed arguments, and the system's error when there are too few descriptors. */
+  /**
+   * Starts the process. Throws the errors of `spawn` for malformed arguments, and the system's error if there
+   * are too few descriptors.
+   */
   constructor(argv: readonly string[], { terminal, mark }: ToolSettings = {}) {
     checkDescriptors(SPAWN_DESCRIPTORS);
-    // Its pid is not known yet; a signal that ends this program before it is must not leave the process alone.
+    // The pid is not known yet. If a signal ends this program before it is, the reaper finds the process by
+    // its mark.
     const forgetMark = mark === undefined ? () => undefined : reaper.add(`=${mark}`);
     const child = startTool(argv, terminal, forgetMark);
-    // First of all: where there are no descriptors left this event is all there is, and no stream.
+    // Registered before anything else: if there are no descriptors left, this event is all that happens, and
+    // there are no streams.
     this.exited = new Promise<Exit>((resolve, reject) => {
       child.on("error", (error) => {
         if (child.pid === undefined) reject(error);
@@ -72,7 +81,7 @@ export class ToolProcess {
         resolve(this.#exit);
       });
     });
-    this.exited.catch(() => undefined); // whoever needs it looks
+    this.exited.catch(() => undefined); // a caller that needs it handles the rejection
     const streams =
       (child.stdio as unknown as Socket[] | undefined) ?? Array.from({ length: 5 }, unconnected);
     const [keyboard, screen, stderr, dataIn, dataOut] = streams as [Socket, Socket, Socket, Socket, Socket];
@@ -84,7 +93,7 @@ export class ToolProcess {
     child.unref();
     for (const stream of new Set([this.stdin, this.stdout, this.promptIn, this.promptOut])) {
       stream.unref?.();
-      // A pipe breaks when its other end dies; the exit tells the story.
+      // A pipe breaks when its other end dies. The exit of the process gives the reason.
       stream.on("error", () => undefined);
     }
     this.#open = new Set([this.stdout, this.promptOut]);
@@ -103,7 +112,10 @@ export class ToolProcess {
     return this.#exit;
   }
 
-  /** Resolves when it has ended and its output has been read, or nearly so: late output of a daemon is not waited for. */
+  /**
+   * Resolves when the process has ended and its output has been read. Does not wait for late output of a
+   * daemon.
+   */
   async drained(): Promise<void> {
     const closed = Promise.all([...this.#open].map((stream) => once(stream, "close")));
     closed.catch(() => undefined);
@@ -113,25 +125,29 @@ export class ToolProcess {
     this.promptOut.destroy();
   }
 
-  /** What the tool says of itself, rather than the child. */
+  /** The messages of the tool itself, rather than those of the child. */
   get stderr(): Socket {
     return this.promptOut;
   }
 
-  /** Takes its input away: most tools end then. */
+  /** Closes its input. Most tools end then. */
   hangUp(): void {
     this.stdin.destroy();
     this.promptIn.destroy();
   }
 
-  /** It is a child now: from here on it is not killed when this program exits, but ends by itself when its input does. */
+  /**
+   * Called when the process has become a child. From now on it is not killed when this program exits, but
+   * ends by itself when its input does.
+   */
   leave(): void {
     live.delete(this);
   }
 
   /**
-   * Lets what it has started live on. With `graceMs` it is a helper, which has nothing left to do: it is ended itself, and nothing
-   * below it, if it has not ended by then. SIGKILL, for sudo and su pass any other signal on.
+   * Lets the processes that it has started live on. `graceMs` says that the process is a tool, which has
+   * nothing left to do: if it has not ended by then, it is ended, but nothing below it is. SIGKILL, because
+   * sudo and su pass on any other signal.
    */
   async abandon(graceMs?: number): Promise<void> {
     this.leave();
@@ -142,14 +158,14 @@ export class ToolProcess {
   }
 
   /**
-   * Sees to it that it ends, with everything below it: by itself within `graceMs`, by SIGTERM, by SIGKILL. Resolves when it is
-   * reaped; never rejects.
+   * Ends the process and everything below it: it may end by itself within `graceMs`, then gets SIGTERM, then
+   * SIGKILL. Resolves when it is reaped. Never rejects.
    */
   async end(graceMs: number): Promise<void> {
     const { pid } = this;
     if (pid === undefined) return;
     this.#isEnding = true;
-    // Also for what no list shows, since it always starts another and ends.
+    // The group is checked too, because a process that always starts another one and ends appears in no list.
     if (!(await within(this.exited, graceMs)) || kill(-pid, 0)) {
       await endTree(pid, "SIGTERM", () => this.#exit !== undefined, true);
       if (!(await within(this.exited, REAP_MS)))
@@ -159,23 +175,26 @@ export class ToolProcess {
     this.#forget();
   }
 
-  /** Ends it and its process group at once. What runs as another user cannot be signalled; it ends with its pipes. */
+  /**
+   * Kills the process and its process group at once. Processes of another user cannot be signalled; they end
+   * when their pipes do.
+   */
   kill(): void {
     if (this.pid !== undefined) kill(-this.pid, "SIGKILL");
   }
 
-  /** The reaper is needed for as long as it has left anything in its process group; `end` knows itself. */
+  /** The reaper must know the process until its process group is empty. `end` looks after that itself. */
   private async forgetOnceGone(): Promise<void> {
     if (this.#isEnding) return;
     if (await this.isThere()) setTimeout(() => void this.forgetOnceGone(), LEFT_POLL_MS).unref();
     else this.#forget();
   }
 
-  /** Whether it runs, or something that it has left in its process group. */
+  /** Whether the process, or one that it has left in its process group, still runs. */
   private async isThere(): Promise<boolean> {
     const { pid } = this;
     if (pid === undefined || !kill(-pid, 0)) return false;
-    // Zombies do not count: their parent may be an init that reaps nobody.
+    // Zombies do not count, because their parent may be an init that never reaps.
     const list = await nextProcessList();
     return list.isEmpty || list.inGroup(pid).length > 0;
   }
@@ -200,25 +219,25 @@ function startTool(
   }
 }
 
-/** Where it is started: a node cannot start in a directory that no longer exists. */
+/** The directory the process is started in. Node cannot start in a directory that no longer exists. */
 function startFolder(): string | undefined {
   try {
-    // process.cwd() may remember what is no longer so.
+    // process.cwd() may return a cached path that no longer exists.
     realpathSync.native(".");
     return undefined;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") return undefined;
-    log.warning("The working directory of this process no longer exists; what it starts begins in /");
+    log.warning("The working directory of this process no longer exists; it starts its tools in /");
     return "/";
   }
 }
 
-/** In place of the stream of a process that was never started. */
+/** Replaces a stream of a process that was never started. */
 function unconnected(): Socket {
   return new Socket();
 }
 
-/** False when there is no such process, or it is another user's. */
+/** Returns false if there is no such process, or it belongs to another user. */
 function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, signal);
@@ -227,7 +246,7 @@ function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** `exit code 3`, `signal SIGKILL`; a shell's code above 128 is the signal its command died of. */
+/** Prints how a process ended. A shell's code above 128 means that a signal ended its command. */
 export function printExit({ code, signal }: Exit): string {
   if (signal !== null) return `was ended by ${signal}`;
   if (code !== null && code > 128 && code < 160) return `exited with code ${code} (signal ${code - 128})`;
@@ -249,7 +268,7 @@ async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
   return isSettled;
 }
 
-/** Processes that would outlive this program, should it exit now: those that are not yet children of ours. */
+/** Processes that would outlive this program if it exited now, because they are not children yet. */
 const live = new Set<ToolProcess>();
 let isWatchingExit = false;
 

@@ -1,7 +1,10 @@
 import { type ConnectCode, EofError, PasswordError } from "../../errors.ts";
 import type { Verdict } from "../prompts/dialogue.ts";
 
-/** One thing that a tool says when it fails: how it is recognised, and what it means. Groups of `words` stand in `says` as $1, $2. */
+/**
+ * A message that a tool prints when it fails: how it is recognised, and what it means. `$1` and `$2` in
+ * `says` stand for groups of `words`.
+ */
 interface Saying {
   readonly words: RegExp;
   readonly code?: ConnectCode;
@@ -10,7 +13,7 @@ interface Saying {
   readonly cure: string;
 }
 
-/** Of what ssh says itself; the rest of its words is read where its options are known: ssh.ts. */
+/** Messages of ssh itself. Those whose meaning depends on its options are read in ssh.ts. */
 const SSH: readonly Saying[] = [
   {
     words: /^ssh: connect to host (\S+) port (\d+): Connection refused/,
@@ -87,7 +90,7 @@ const SSH: readonly Saying[] = [
   {
     words: /^(Connection timed out during banner exchange|Timeout, server \S+ not responding)/,
     code: "ERR_UNREACHABLE",
-    says: "the host answers no more: $1",
+    says: "the host no longer answers: $1",
     cure: "see the network, and whether the host is overloaded",
   },
   {
@@ -105,7 +108,7 @@ const SSH: readonly Saying[] = [
     words: /^(Your account has expired.*|System is (?:booting up|going down).*|.*account is locked.*)/i,
     code: "ERR_POLICY",
     says: "the account may not log in: $1",
-    cure: "ask who administers that machine",
+    cure: "ask the administrator of that machine",
   },
   {
     words: /^This service allows sftp connections only/,
@@ -200,7 +203,7 @@ const DOAS: readonly Saying[] = [
   },
 ];
 
-/** Of docker, podman, buildah and what they run containers by. */
+/** Messages of docker, podman and buildah, and of the runtimes below them. */
 const CONTAINERS: readonly Saying[] = [
   {
     words:
@@ -370,7 +373,7 @@ const JAIL: readonly Saying[] = [
   },
 ];
 
-/** By the name of the method. */
+/** The messages of each method, by its name. */
 const SAYINGS: Readonly<Record<string, readonly Saying[]>> = {
   ssh: [...SSH, ...LOGIN_SHELLS],
   sudo: [...SUDO, ...LOGIN_SHELLS],
@@ -387,7 +390,7 @@ const SAYINGS: Readonly<Record<string, readonly Saying[]>> = {
   jail: JAIL,
 };
 
-/** What the first line means that means anything; undefined where a tool has said nothing known. */
+/** Explains the first line that is known. Returns undefined if no line is. */
 export function readWords(method: string, lines: readonly string[]): Verdict | undefined {
   const sayings = Object.entries(SAYINGS).find(([name]) => name === method)?.[1] ?? [];
   for (const line of lines) {

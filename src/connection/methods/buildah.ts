@@ -4,7 +4,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.buildah()`. */
 export interface BuildahOptions extends ConnectOptions {
-  /** A working container: what `buildah from` answered. */
+  /** A working container, as `buildah from` printed it. */
   readonly container: string;
   /** The user or `user:group` in the container, `--user` of buildah-run(1); as the image says by default. */
   readonly username?: string | undefined;
@@ -12,7 +12,7 @@ export interface BuildahOptions extends ConnectOptions {
   readonly buildahPath?: string | undefined;
 }
 
-/** A container that is being built. */
+/** Enters a container that is being built. */
 export const buildahMethod: LibraryMethod<BuildahOptions> = {
   name: "buildah",
   isLocal: true,

@@ -11,16 +11,18 @@ export interface DoasOptions extends PasswordOptions {
   readonly username?: string | undefined;
   /** The tool; `doas` by default. */
   readonly doasPath?: string | undefined;
-  /** The end of its question, whatever its case; by default a colon behind "password" in one of many languages. */
+  /**
+   * The end of doas's question, in any case. By default a colon after "password" in one of many languages.
+   */
   readonly passwordPrompt?: string | undefined;
-  /** What a line of it holds, whatever its case, when the password was wrong. */
+  /** Texts of which a line holds one, in any case, if the password was wrong. */
   readonly incorrectPrompts?: readonly string[] | undefined;
 }
 
-/** slicer69's port, OpenBSD, opendoas with PAM. */
+/** The words of slicer69's port, of OpenBSD, and of opendoas with PAM. */
 const INCORRECT = ["doas: authentication failed", "doas: authorization failed"];
 
-/** Another user of this machine, through doas. */
+/** Becomes another user of this machine with doas. */
 export const doasMethod: LibraryMethod<DoasOptions> = {
   name: "doas",
   isLocal: true,
@@ -40,7 +42,7 @@ export const doasMethod: LibraryMethod<DoasOptions> = {
   dialogue({ username = "root", password, passwordPrompt, incorrectPrompts = INCORRECT }): Dialogue {
     const wrong = incorrectPrompts.map((text) => text.toLowerCase());
     return {
-      // It asks nowhere else, but whether it asks at all is up to doas.conf.
+      // doas asks only on a terminal. doas.conf decides whether it asks at all.
       terminal: password === undefined ? "preferred" : "always",
       payloadWaits: true,
       purpose: `to become ${username}`,
@@ -49,7 +51,7 @@ export const doasMethod: LibraryMethod<DoasOptions> = {
       isRefusal: (line) => wrong.some((text) => line.toLowerCase().includes(text)),
     };
   },
-  // Without a terminal it can only say that it could not ask.
+  // Without a terminal, doas can only say that it could not ask.
   diagnose: (lines, { password }) =>
     password === undefined &&
     lines.some((line) =>

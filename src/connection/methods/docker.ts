@@ -6,15 +6,15 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 export interface DockerOptions extends ConnectOptions {
   /** The name or id of a running container. Give this or `image`, not both. */
   readonly container?: string | undefined;
-  /** A container is made of it, which is removed when the context ends. */
+  /** An image. The container that is made from it is removed when the context ends. */
   readonly image?: string | undefined;
-  /** Who to be there; by default as container or image say. */
+  /** The user in the container; by default the one that the container or image names. */
   readonly username?: string | undefined;
   /** The client; `docker` by default. */
   readonly dockerPath?: string | undefined;
 }
 
-/** A container, through the docker client. */
+/** Enters a container with the docker client. */
 export const dockerMethod: LibraryMethod<DockerOptions> = {
   name: "docker",
   options: { container: target, image: target, username: target, dockerPath: text },
@@ -24,7 +24,7 @@ export const dockerMethod: LibraryMethod<DockerOptions> = {
     const { dockerPath = "docker" } = options;
     const user = userFlag(options.username);
     const [container, image] = checkContainerOrImage("docker", options);
-    // No --tty: a terminal would mangle bytes, and cut them into pieces.
+    // No --tty, because a terminal would mangle the bytes and cut them into pieces.
     return container === undefined
       ? [dockerPath, "run", "--interactive", ...user, "--rm", image, ...boot.words]
       : [dockerPath, "exec", "--interactive", ...user, container, ...boot.words];
@@ -36,7 +36,7 @@ export function userFlag(username: string | undefined): string[] {
   return username === undefined ? [] : [`--user=${username}`];
 }
 
-/** One of them, and only one. */
+/** Throws unless exactly one of them is given. Returns it. */
 export function checkContainerOrImage(
   method: string,
   { container, image }: Pick<DockerOptions, "container" | "image">,

@@ -3,13 +3,16 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.exec()`. */
 export interface ExecOptions extends ConnectOptions {
-  /** Whatever runs its further arguments as a command: `["chroot", "/srv/jail"]`. */
+  /** A command that runs its further arguments as a command: `["chroot", "/srv/jail"]`. */
   readonly command: readonly string[];
-  /** The command wants one line for a shell, as ssh does, instead of separate arguments. */
+  /** Whether the command takes one line for a shell, as ssh does, instead of separate arguments. */
   readonly shellCommand?: boolean | undefined;
 }
 
-/** Any command line. It must leave stdin and stdout to what it runs, and ask nothing. */
+/**
+ * Runs any command line. It must leave stdin and stdout to the program that it runs, and must not ask
+ * questions.
+ */
 export const execMethod: LibraryMethod<ExecOptions> = {
   name: "exec",
   options: { command: required(commandLine), shellCommand: flag },

@@ -9,7 +9,7 @@ export interface IncusOptions extends ConnectOptions {
   readonly incusPath?: string | undefined;
 }
 
-/** A container of Incus, through its client. */
+/** Enters an Incus container with its client. */
 export const incusMethod: LibraryMethod<IncusOptions> = {
   name: "incus",
   options: { container: required(target), incusPath: text },

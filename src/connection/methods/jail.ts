@@ -5,13 +5,13 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 export interface JailOptions extends ConnectOptions {
   /** The jail's name or number. */
   readonly container: string;
-  /** A user of the jail; root by default. */
+  /** A user of the jail; `root` by default. */
   readonly username?: string | undefined;
   /** `/usr/sbin/jexec` by default. */
   readonly jexecPath?: string | undefined;
 }
 
-/** A FreeBSD jail. */
+/** Enters a FreeBSD jail. */
 export const jailMethod: LibraryMethod<JailOptions> = {
   name: "jail",
   isLocal: true,

@@ -3,22 +3,22 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 
 /** Options of `router.kubectl()`. */
 export interface KubectlOptions extends ConnectOptions {
-  /** A name, or `deployment/name`. */
+  /** A pod's name, or `deployment/name`. */
   readonly pod: string;
-  /** One of the pod's containers; by default kubectl picks it. */
+  /** One of the pod's containers; by default kubectl chooses it. */
   readonly container?: string | undefined;
   /** The client; `kubectl` by default. */
   readonly kubectlPath?: string | undefined;
-  /** Arguments in front of `exec`: `["--namespace", "prod"]`. */
+  /** Arguments before `exec`: `["--namespace", "prod"]`. */
   readonly kubectlArgs?: readonly string[] | undefined;
 }
 
-/** A container of a pod. */
+/** Enters a container of a pod. */
 export const kubectlMethod: LibraryMethod<KubectlOptions> = {
   name: "kubectl",
   options: { pod: required(target), container: target, kubectlPath: text, kubectlArgs: argumentList },
   nodeCommand: [],
-  // The arguments tell pods of one name apart: they hold the namespace and the cluster.
+  // The arguments distinguish pods of the same name: they hold the namespace and the cluster.
   contextName: ({ pod, kubectlArgs = [] }) =>
     `kubectl.${pod}${kubectlArgs.length === 0 ? "" : `[${kubectlArgs.join(" ")}]`}`,
   argv(options, boot) {

@@ -4,7 +4,10 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 /** Options of `router.local()`: those of every method. */
 export type LocalOptions = ConnectOptions;
 
-/** A child process on this machine, as this user, with this process's environment and working directory. */
+/**
+ * Starts a child process on this machine, as this user, with the environment and working directory of this
+ * process.
+ */
 export const localMethod: LibraryMethod<LocalOptions> = {
   name: "local",
   isLocal: true,

@@ -9,7 +9,7 @@ export interface LxcOptions extends ConnectOptions {
   readonly lxcAttachPath?: string | undefined;
 }
 
-/** A classic LXC container, through `lxc-attach`. */
+/** Enters a classic LXC container with `lxc-attach`. */
 export const lxcMethod: LibraryMethod<LxcOptions> = {
   name: "lxc",
   isLocal: true,

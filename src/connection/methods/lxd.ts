@@ -9,7 +9,7 @@ export interface LxdOptions extends ConnectOptions {
   readonly lxcPath?: string | undefined;
 }
 
-/** A container of LXD, through its client. */
+/** Enters an LXD container with its client. */
 export const lxdMethod: LibraryMethod<LxdOptions> = {
   name: "lxd",
   options: { container: required(target), lxcPath: text },

@@ -21,49 +21,68 @@ import {
 import { MAX_CONTEXT_NAME } from "../../wire/values/references.ts";
 import type { Dialogue, Password, Verdict } from "../prompts/dialogue.ts";
 
-/** How long a connect may take unless `timeoutMs` says otherwise. */
+/** How long a connect may take by default. */
 export const DEFAULT_CONNECT_MS = 30_000;
 
 /** Options every connection method takes. */
 export interface ConnectOptions {
-  /** The context's name; by default made of the method and its target. */
+  /** The context's name. By default it is made from the method and its target. */
   readonly name?: string | undefined;
-  /** Shown in the target's process list as `mitogen:<remoteName>`; `<user>@<host>:<pid>` of this process by default. No slashes. */
+  /**
+   * Shown in the target's process list as `mitogen:<remoteName>`. By default `<user>@<host>:<pid>` of this
+   * process. No slashes.
+   */
   readonly remoteName?: string | undefined;
-  /** The node to run there: a path, or a command with leading arguments. */
+  /** The node to run on the target: a path, or a command with leading arguments. */
   readonly nodePath?: string | readonly string[] | undefined;
-  /** How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. Behind a `via` the answer may take as long again, one second at least and five at most. */
+  /**
+   * How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. With `via`,
+   * this process waits for the answer for as long again, but at least one and at most five seconds.
+   */
   readonly timeoutMs?: number | undefined;
-  /** The context it is started from; this one by default. */
+  /** The context that starts the new one; by default this one. */
   readonly via?: Context | undefined;
   /** Whether the child's children may reach only the contexts above them. Inherited. */
   readonly unidirectional?: boolean | undefined;
-  /** Whether it writes a debug log to the target's temporary folder, as with `router.enableDebug()`: docs/debugging.md. */
+  /**
+   * Whether the context writes a debug log to the target's temporary folder, as with `router.enableDebug()`:
+   * docs/debugging.md.
+   */
   readonly debug?: boolean | undefined;
 }
 
 /** Options of methods whose tool may ask for a password. */
 export interface PasswordOptions extends ConnectOptions {
-  /** Typed once, when the tool asks; a second question means that it was wrong. In no argv, environment, log or error. */
+  /**
+   * The password. It is typed once, when the tool asks; a second question means that it was wrong. It appears
+   * in no argv, environment, log or error.
+   */
   readonly password?: Password | undefined;
 }
 
-/** What the first stage needs of a method's command line: docs/bootstrap.md. */
+/** The words of the boot command that a method puts into its command line: docs/bootstrap.md. */
 export interface BootLine {
-  /** For a method that starts a program directly. */
+  /** The words, for a tool that starts a program directly. */
   readonly words: readonly string[];
-  /** The same as one line for an unknown login shell. Throws a RangeError for a node path that not every shell leaves alone. */
+  /**
+   * The same command as one line, for an unknown login shell. Throws a RangeError for a node path that some
+   * shells would change.
+   */
   readonly shellLine: string;
-  /** Lowercase hexadecimal digits, new for every connect: what our own prompts are made of. */
+  /** Lowercase hexadecimal digits, new for every connect. Prompts of this library contain them. */
   readonly nonce: string;
-  /** The tool will have a controlling terminal, with its diagnostics and its questions on it; stdin and stdout stay pipes. */
+  /**
+   * Whether the tool will have a controlling terminal, on which it asks and complains. Stdin and stdout stay
+   * pipes.
+   */
   readonly hasTerminal: boolean;
   /** The tool has failed before and said nothing: it may be asked to say more. @internal */
   readonly wasSilent?: boolean;
 }
 
 /**
- * One way to start a child: an argv, the questions the tool may ask, and how to read its diagnostics. Everything else is common.
+ * A way to start a child: an argv, the questions the tool may ask, and how to read its messages. Everything
+ * else is the same for all methods.
  *
  * ```ts
  * export const chrootMethod: ConnectionMethod<ChrootOptions> = {
@@ -78,27 +97,33 @@ export interface BootLine {
  * ```
  */
 export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
-  /** In names and errors: `ssh`. */
+  /** The name in context names and errors: `ssh`. */
   readonly name: string;
-  /** The command that runs node when the caller named none; empty: it is looked for on the target. */
+  /**
+   * The command that runs node if the caller gives none. If it is empty, node is looked for on the target.
+   */
   readonly nodeCommand: readonly string[];
   /**
-   * The child's process is on the same machine as the one that starts it, at the other end of pipes, so that the kernel tells each of the
-   * other's end. Contexts of any other method ask the one that started them for signs of life: docs/connections.md#dead-peers.
+   * Whether the child's process is on the machine of the process that starts it, at the other end of pipes.
+   * The kernel then tells each process when the other one ends. Contexts of other methods ask their parent
+   * for signs of life: docs/connections.md#dead-peers.
    */
   readonly isLocal?: boolean;
   /**
-   * The exit code of the tool's own failures. For a tool that has one, any other code, and all that comes on its stdout, is the target's: the login
-   * has succeeded.
+   * The exit code with which the tool reports its own failures. If it is given, any other code and any output
+   * on stdout come from the target, and mean that the login has succeeded.
    */
   readonly ownExitCode?: number;
-  /** Appended to the error of a process that ended without a greeting, where nothing better is known. */
+  /** Appended to the error of a process that ended without a greeting, if nothing better is known. */
   readonly hint?: string;
-  /** The context's name when the caller gave none. `pid` is the child's own claim. */
+  /** The context's name if the caller gave none. `pid` is what the child claims. */
   contextName(options: O, pid: number): string;
-  /** The command line; throws for options that make none. */
+  /** Makes the command line. Throws if the options do not make one. */
   argv(options: O, boot: BootLine): string[];
-  /** How the tool's questions are recognised; a tool that asks none has none, and is sent the payload at once. */
+  /**
+   * How to recognise the tool's questions. A tool without a dialogue asks nothing, and is sent the payload at
+   * once.
+   */
   dialogue?(options: O, boot: BootLine): Dialogue;
   /**
    * Whether the tool is too old for an argument that this method adds by itself, by the complete lines that came: it is started again at
@@ -106,15 +131,21 @@ export interface ConnectionMethod<O extends ConnectOptions = ConnectOptions> {
    * @internal
    */
   startsAgain?(lines: readonly string[], argv: readonly string[]): boolean;
-  /** Whether the other side was too busy to listen, by the complete lines that came: the connect is tried again. */
+  /**
+   * Whether the complete lines of output show that the other side was too busy to listen. The connect is then
+   * tried again.
+   */
   wasTurnedAway?(lines: readonly string[], exitCode: number | null): boolean;
-  /** Looks for a verdict in the complete lines that came; undefined when they say nothing special. */
+  /** Looks for a verdict in the complete lines of output. Returns undefined if they say nothing special. */
   diagnose?(lines: readonly string[], options: O): Verdict | undefined;
 }
 
-/** A method of this library, whose options are checked before anything else is done, here and once more where the process is started. */
+/**
+ * A method of this library. Its options are checked before anything else is done, here and again in the
+ * process that starts the tool.
+ */
 export interface LibraryMethod<O extends ConnectOptions = ConnectOptions> extends ConnectionMethod<O> {
-  /** Its own options. */
+  /** The options that only this method has. */
   readonly options: OptionTable<Omit<O, keyof ConnectOptions>>;
 }
 
@@ -155,7 +186,7 @@ const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
 /** An option that is checked where it is used. */
 const anything: OptionType<unknown> = { wanted: "anything", take: (value) => value };
 
-/** What a method of the program's own must have. */
+/** Checks a method of the program's own. */
 const METHOD: OptionType<ConnectionMethod> = {
   wanted: "an object with a name, a nodeCommand, argv() and contextName()",
   take(value, refuse) {
@@ -171,13 +202,14 @@ const METHOD: OptionType<ConnectionMethod> = {
   },
 };
 
-/** The options of a thread, which is no process: `ThreadOptions`. */
+/** The options of a thread, which is not a process: `ThreadOptions`. */
 const { name, unidirectional, via, debug } = COMMON_OPTIONS;
 const THREAD_OPTIONS = { name, unidirectional, via, debug };
 
 /**
- * The checked options of a connect. `own` is the table of a method of ours; the options of another method, or of one that only another context
- * knows, are looked at where they are used.
+ * Checks the options of a connect and returns them. `own` is the option table of a method of this library.
+ * The options of other methods, and of methods that only another context knows, are checked where they are
+ * used.
  */
 export function readConnectOptions<O extends ConnectOptions>(
   method: string,
@@ -195,7 +227,7 @@ export function readConnectOptions<O extends ConnectOptions>(
   return readOptions(what, options, { ...COMMON_OPTIONS, ...own } as OptionTable<O>, own === undefined);
 }
 
-/** The line to write instead, where a method has one option that it cannot do without. */
+/** The line to write instead, if the method has exactly one required option. */
 function exampleFor(method: string, given: unknown, own: object | undefined): string {
   const needed = Object.entries((own ?? {}) as OptionTable<object>).filter(
     ([, { isRequired }]: [string, OptionType<unknown>]) => isRequired,
@@ -205,15 +237,15 @@ function exampleFor(method: string, given: unknown, own: object | undefined): st
   return `; write ${method}({ ${needed[0]?.[0]}: ${value} })`;
 }
 
-/** Throws a TypeError for what is no connection method. */
+/** Throws a TypeError if `method` is no connection method. */
 export function checkMethod(method: unknown): void {
   const what = "connect with a method of your own";
   takeOption(what, "the method", method, METHOD);
 }
 
 /**
- * For a method of your own: throws a TypeError for an option that is neither common to all methods nor `known`. A misspelt `nodepath` must
- * not be ignored.
+ * For a method of your own: throws a TypeError if an option is neither common to all methods nor `known`. A
+ * misspelt `nodepath` must not be ignored.
  */
 export function checkOptions(method: string, options: object, known: readonly string[]): void {
   const what = connectWith("check options", method);
@@ -222,7 +254,10 @@ export function checkOptions(method: string, options: object, known: readonly st
   readOptions(what, options, table as OptionTable<object>);
 }
 
-/** The same for the name of a user, container or host, which must not be taken for an option of the tool. Returns it. */
+/**
+ * For a method of your own: throws if the name of a user, container or host could be taken for an option of
+ * the tool. Returns the name.
+ */
 export function checkTarget(method: string, option: string, value: unknown): string {
   const name = takeOption("check a target", "the second argument, the option's name,", option, text);
   return takeOption(connectWith("check a target", method), name, value, target);

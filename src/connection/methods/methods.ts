@@ -15,7 +15,10 @@ import { sshMethod } from "./ssh.ts";
 import { suMethod } from "./su.ts";
 import { sudoMethod } from "./sudo.ts";
 
-/** Every connection method by its name, as a request to another context names it. Has no prototype: any name may be looked up. */
+/**
+ * Every connection method by its name, which is how a request to another context names it. The object has no
+ * prototype, so any name may be looked up.
+ */
 export const methods: Readonly<Record<string, LibraryMethod>> = Object.assign(Object.create(null), {
   local: localMethod,
   ssh: sshMethod,

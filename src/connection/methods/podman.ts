@@ -8,7 +8,7 @@ export interface PodmanOptions extends Omit<DockerOptions, "dockerPath"> {
   readonly podmanPath?: string | undefined;
 }
 
-/** A container, through podman. */
+/** Enters a container with podman. */
 export const podmanMethod: LibraryMethod<PodmanOptions> = {
   name: "podman",
   options: { container: target, image: target, username: target, podmanPath: text },

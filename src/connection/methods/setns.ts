@@ -7,7 +7,7 @@ import type { ConnectOptions, LibraryMethod } from "./method.ts";
 export interface SetnsOptions extends ConnectOptions {
   /** The name or id of a running container, as its `kind` knows it. */
   readonly container: string;
-  /** Who runs the container, and so knows its process. */
+  /** The tool that runs the container, and therefore knows its process. */
   readonly kind: "docker" | "podman" | "lxc" | "lxd" | "incus" | "machinectl";
   /** A user of the container, `root` by default. Its supplementary groups are not set. */
   readonly username?: string | undefined;
@@ -27,7 +27,10 @@ export interface SetnsOptions extends ConnectOptions {
   readonly nsenterPath?: string | undefined;
 }
 
-/** How a tool is asked for the process of a container, and what stands in front of it in the answer, as a basic regular expression. */
+/**
+ * How to ask a tool for the process of a container. `prefix` precedes the pid in the answer; it is a basic
+ * regular expression.
+ */
 interface LeaderQuery {
   readonly path: keyof SetnsOptions;
   readonly tool: string;
@@ -49,7 +52,10 @@ const QUERIES: { readonly [kind in SetnsOptions["kind"]]: LeaderQuery } = {
   },
 };
 
-/** A container's namespaces, entered without the help of what runs it: for tools that cannot run commands, or hide their errors. */
+/**
+ * Enters a container's namespaces without the tool that runs it. For tools that cannot run commands, or that
+ * hide their errors.
+ */
 export const setnsMethod: LibraryMethod<SetnsOptions> = {
   name: "setns",
   isLocal: true,
@@ -87,7 +93,8 @@ export const setnsMethod: LibraryMethod<SetnsOptions> = {
 const NO_NSENTER = "mitogen: no nsenter";
 
 /**
- * POSIX sh. Asks for the leader, looks the user up in the container's own passwd, and enters. The user namespace only where there is one:
+ * The script, for POSIX sh. It asks for the container's first process, looks the user up in the container's
+ * own passwd, and enters the namespaces. It enters the user namespace only if it is another one, because
  * entering one's own is an error.
  */
 function enterScript(query: string, prefix: string, user: string, nsenter: string): string {

@@ -15,7 +15,7 @@ import type { Dialogue, Verdict } from "../prompts/dialogue.ts";
 import { isPasswordPrompt } from "../prompts/password-prompt.ts";
 import type { LibraryMethod, PasswordOptions } from "./method.ts";
 
-/** Options of `router.ssh()`. Whatever is not given is as ssh_config(5) says, for the real `ssh` is used. */
+/** Options of `router.ssh()`. The real `ssh` is used, so ssh_config(5) decides whatever is not given. */
 export interface SshOptions extends PasswordOptions {
   /** A name, an address, or a `Host` of ssh_config(5). */
   readonly hostname: string;
@@ -25,20 +25,21 @@ export interface SshOptions extends PasswordOptions {
   readonly port?: number | undefined;
   /** The client; `ssh` by default. */
   readonly sshPath?: string | undefined;
-  /** More arguments, in front of the host name. */
+  /** More arguments, before the host name. */
   readonly sshArgs?: readonly string[] | undefined;
   /**
-   * `enforce`: only a known key is accepted. `accept`: a new key is recorded, a changed one refused (without `password` this
-   * takes OpenSSH 7.6).
-   * `ignore`: any key, and the known-hosts files are not touched. Without a value ssh_config decides; unless it says otherwise, only a
-   * known key is accepted.
+   * - `enforce`: only a known key is accepted.
+   * - `accept`: a new key is recorded, a changed key is refused. Without `password` this takes OpenSSH 7.6.
+   * - `ignore`: any key is accepted, and the known-hosts files are not touched.
+   *
+   * By default ssh_config decides; its own default is to accept only a known key.
    */
   readonly checkHostKeys?: "enforce" | "accept" | "ignore" | undefined;
-  /** A private key; without it the agent and ssh's own defaults are asked. */
+  /** A private key. By default ssh tries the agent and its default keys. */
   readonly identityFile?: string | undefined;
-  /** Offer no key but `identityFile`; true by default when that or `password` is given. */
+  /** Offers no key but `identityFile`. True by default if that or `password` is given. */
   readonly identitiesOnly?: boolean | undefined;
-  /** Off by default: payload and modules are compressed already. */
+  /** Compresses the connection. Off by default, because payload and modules are already compressed. */
   readonly compression?: boolean | undefined;
   /** Short for the three options below: false turns keepalive off, an object changes its figures. */
   readonly keepalive?: boolean | { readonly count?: number; readonly intervalSeconds?: number } | undefined;
@@ -54,7 +55,7 @@ export interface SshOptions extends PasswordOptions {
    * @deprecated Use `keepaliveIntervalSeconds`.
    */
   readonly keepaliveInterval?: number | undefined;
-  /** 1 to 3: `-v` that often; its lines are logged at DEBUG. */
+  /** Passes `-v` to ssh 1 to 3 times. The lines are logged at DEBUG. */
   readonly sshDebugLevel?: number | undefined;
 }
 
@@ -70,27 +71,28 @@ const HOST_KEY_ARGS = {
 };
 
 /**
- * ssh_config may change what a session is: what it runs, whether it has our input, whether it stays. These set it back, as scp does for its
- * own sessions. Each row is what one release brought, the oldest first: an older ssh ends at once if the command line has such an
- * option, and has not read it in ssh_config either.
+ * ssh_config may change what a session runs, whether it has our input, and whether it stays in the
+ * foreground. These options undo that, as scp does for its own sessions. Each row holds the options that one
+ * release brought, the oldest first. An older ssh ends at once if such an option is on its command line, and
+ * does not read it from ssh_config either.
  */
 const SESSION_OPTIONS: readonly (readonly string[])[] = [
   ["RemoteCommand=none"], // 7.6
   ["SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"], // 8.7
 ];
-/** How many of these rows a client knows, by its path, if it does not know all. */
+/** How many of these rows a client knows, by its path. Clients that know all rows have no entry. */
 const knownRows: Map<string, number> = new Map();
 
-/** Arguments that forward something. The option of a `-o` may be a word of its own. */
+/** Arguments that forward something. The option of `-o` may be a word of its own. */
 const FORWARD_FLAG = /^-[LRDw]/;
 const FORWARD_OPTION = /^(?:-o)?\s*(?:LocalForward|RemoteForward|DynamicForward|Tunnel)\b/i;
 
-/** Every release knows this one; the question is answered with yes. */
+/** Every release of ssh knows this option. The library answers the question with yes. */
 const ASK = ["-o", "StrictHostKeyChecking=ask"];
 
-/** What ssh takes for its figures. */
+/** The numbers that ssh accepts. */
 const count = integer(1, 0x7fffffff);
-/** 0: never. */
+/** 0 means never. */
 const seconds = integer(0, 0x7fffffff);
 const keepalive: OptionType<Exclude<SshOptions["keepalive"], undefined>> = {
   wanted: "true, false or { count, intervalSeconds }",
@@ -101,7 +103,7 @@ const keepalive: OptionType<Exclude<SshOptions["keepalive"], undefined>> = {
   },
 };
 
-/** A login on another machine through OpenSSH's client. */
+/** Logs in to another machine with OpenSSH's client. */
 export const sshMethod: LibraryMethod<SshOptions> = {
   name: "ssh",
   options: {
@@ -130,7 +132,8 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     const { checkHostKeys, sshDebugLevel = 0, sshPath = "ssh", sshArgs = [] } = options;
     const argv = [sshPath];
     if (sshDebugLevel > 0) argv.push(...Array(sshDebugLevel).fill("-v"));
-    // Banners go to stderr at INFO: they are not our diagnostics. But much of why ssh ends is told at that level alone.
+    // At INFO, banners go to stderr, and they are no diagnostics. But ssh gives many of its reasons only at
+    // that level.
     else argv.push("-o", `LogLevel=${boot.wasSilent === true && !boot.hasTerminal ? "INFO" : "ERROR"}`);
     if (options.username !== undefined) argv.push("-l", options.username);
     if (options.port !== undefined) argv.push("-p", String(options.port));
@@ -152,7 +155,7 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     if (!boot.hasTerminal) argv.push("-o", "BatchMode=yes");
     const canAnswer = boot.hasTerminal && checkHostKeys === "accept";
     if (checkHostKeys !== undefined) argv.push(...(canAnswer ? ASK : HOST_KEY_ARGS[checkHostKeys]));
-    // For ssh the first of two contrary options counts: the caller can undo what follows.
+    // If an option appears twice, ssh uses the first value. So the caller can override what follows.
     argv.push(...sshArgs, "-T", "-o", "PermitLocalCommand=no", "-o", "ControlMaster=no");
     const hasForward = sshArgs.some((word) => FORWARD_FLAG.test(word) || FORWARD_OPTION.test(word));
     if (!hasForward) argv.push("-o", "ClearAllForwardings=yes");
@@ -169,7 +172,8 @@ export const sshMethod: LibraryMethod<SshOptions> = {
           : options.checkHostKeys === "accept"
             ? "preferred"
             : "never",
-      // ssh asks on the terminal alone and leaves stdin to the far side: the payload need not wait for a round trip.
+      // ssh asks only on the terminal and leaves stdin to the far side. So the payload need not wait for a
+      // round trip.
       payloadWaits: false,
       purpose: `to log in to ${options.hostname}${user}`,
       isPasswordPrompt: (text) => !DEBUG.test(text) && isPasswordPrompt(text),
@@ -189,10 +193,10 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     }
     return false;
   },
-  // sshd drops connections at random while many are being authenticated: sshd_config(5), MaxStartups. Depending on
-  // how far it came, ssh says that at a level we do not ask for, and all there is is its exit status.
+  // sshd drops connections at random while many clients authenticate: sshd_config(5), MaxStartups. Depending
+  // on the progress, ssh reports that at a level that is turned off here, and only its exit status remains.
   wasTurnedAway(lines, exitCode) {
-    // Behind a password prompt the same words are about the account, and another try would count against it.
+    // After a password prompt, the same words are about the account, and another try would count against it.
     if (lines.some(isPasswordPrompt)) return false;
     if (lines.every((line) => line === "")) return exitCode === 255;
     return lines.some((line) => TURNED_AWAY.test(line));
@@ -210,7 +214,7 @@ export const sshMethod: LibraryMethod<SshOptions> = {
   },
 };
 
-/** By itself only a warning: ssh_config may accept any key. */
+/** Only a warning by itself, because ssh_config may accept any key. */
 const CHANGED_KEY = /^@ +WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! +@/;
 const UNVERIFIED = /^Host key verification failed\./;
 
@@ -230,7 +234,7 @@ function hostKeyVerdict(hasChanged: boolean, { hostname, checkHostKeys = "enforc
 
 const BAD_OPTION = /^command[ -]line: line 0: Bad configuration option: "?(\w+)/;
 
-/** What `-v` prints names passwords, and comes in pieces as everything does. */
+/** The lines of `-v` mention passwords, and may arrive in pieces. */
 const DEBUG = /^debug[1-3]: /;
 const TURNED_AWAY =
   /^(?:kex|ssh)_exchange_identification: .*(?:closed|reset)|^Connection (?:closed|reset) by /i;
@@ -240,10 +244,10 @@ const DENIED_ONCE = /^(?:[^\s:@]+@\S+: )?Permission denied, please try again/i;
 
 function answerTo(text: string, options: SshOptions): string | Verdict | undefined {
   const { checkHostKeys, hostname } = options;
-  // Without the phrase ssh goes on to the next key, as it does where there is nobody to ask.
+  // Without the passphrase ssh tries the next key, as it does if there is nobody to ask.
   if (PASSPHRASE_QUESTION.test(text)) return "";
   if (!HOST_KEY_QUESTION.test(text)) return undefined;
-  // In full: ssh takes no "y".
+  // ssh accepts only the whole word, not "y".
   if (checkHostKeys === "accept") return "yes";
   if (checkHostKeys === undefined) return hostKeyVerdict(false, options);
   return {
@@ -253,16 +257,17 @@ function answerTo(text: string, options: SshOptions): string | Verdict | undefin
   };
 }
 
-// At the start of a line, or behind `user@host: ` (OpenSSH 7.5): a shell says "sh: file: Permission denied" too.
+// At the start of a line, or after `user@host: ` (OpenSSH 7.5). A shell also says "sh: file: Permission
+// denied".
 const DENIED = /^(?:[^\s:@]+@\S+: )?Permission denied \(([^)]*)\)/i;
 
 function deniedVerdict(line: string, hasChanged: boolean, options: SshOptions): Verdict | undefined {
   const methods = DENIED.exec(line)?.[1];
   if (methods === undefined) return undefined;
-  // ssh_config accepts any key, but ssh sends no password to a host whose key has changed.
+  // Even if ssh_config accepts any key, ssh sends no password to a host whose key has changed.
   if (hasChanged && options.password !== undefined) return hostKeyVerdict(hasChanged, options);
   const user = options.username === undefined ? "" : ` as ${options.username}`;
-  // One that was typed and refused has been reported before: this one was never asked for.
+  // A password that was typed and refused has been reported before. Here ssh never asked for one.
   const wantsPassword = offersPassword(methods) && options.password === undefined;
   return {
     type: PasswordError,

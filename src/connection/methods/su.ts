@@ -10,18 +10,18 @@ export interface SuOptions extends PasswordOptions {
   readonly username?: string | undefined;
   /** The tool; `su` by default. */
   readonly suPath?: string | undefined;
-  /** The end of su's question, whatever its case; by default a colon behind "password" in one of many languages. */
+  /** The end of su's question, in any case. By default a colon after "password" in one of many languages. */
   readonly passwordPrompt?: string | undefined;
-  /** What a line of su holds, whatever its case, when the password was wrong. */
+  /** Texts of which a line of su holds one, in any case, if the password was wrong. */
   readonly incorrectPrompts?: readonly string[] | undefined;
 }
 
-/** BSD, Linux, CentOS 6, AIX. */
+/** The words of BSD, Linux, CentOS 6 and AIX. */
 const INCORRECT = ["sorry", "authentication failure", "incorrect password", "denied"];
-/** What stage 0 begins with: it moves the transport away. */
+/** The beginning of stage 0, which moves the transport away. */
 const MOVE_TRANSPORT = "exec 3<&0 4>&1;";
 
-/** Another user of this machine, through su; the command line is read by that user's login shell. */
+/** Becomes another user of this machine with su. That user's login shell reads the command line. */
 export const suMethod: LibraryMethod<SuOptions> = {
   name: "su",
   isLocal: true,
@@ -32,7 +32,8 @@ export const suMethod: LibraryMethod<SuOptions> = {
     const { username = "root", suPath = "su" } = options;
     const argv = [suPath, username, "-c"];
     if (!boot.hasTerminal) return [...argv, boot.shellLine];
-    // It asks on its stdin, which then has to be the terminal; the transport goes past it on descriptors that stage 0 expects.
+    // su asks on its stdin, so its stdin must be the terminal. The transport uses the descriptors that stage
+    // 0 expects.
     const line = boot.shellLine.replace(MOVE_TRANSPORT, "");
     return ["sh", "-c", 'exec 3<&0 4>&1 </dev/tty >/dev/tty 2>&1 "$@"', "sh", ...argv, line];
   },
@@ -52,7 +53,10 @@ export const suMethod: LibraryMethod<SuOptions> = {
   },
 };
 
-/** What the target's shell says of its start-up files, which it reads when the password was right. */
+/**
+ * Whether the target's shell complains about its start-up files. The shell reads them only if the password
+ * was right.
+ */
 function isShellComplaint(line: string): boolean {
   return /permission denied/i.test(line) && !/^(?:\S*\/)?su: /i.test(line);
 }

@@ -1,6 +1,6 @@
 import { StreamError } from "../../errors.ts";
 
-/** What can be said as an option, and in `sudoArgs`. */
+/** The settings that can be given as options or in `sudoArgs`. */
 export interface SudoFlags {
   /** The user to become, sudo(8) `-u`; `root` by default. */
   readonly username?: string | undefined;
@@ -25,7 +25,7 @@ const SWITCHES: Readonly<Record<string, Flag | null>> = {
   "--set-home": "setHome",
   "-i": "login",
   "--login": "login",
-  // How passwords are asked for is ours to decide.
+  // This library decides how sudo asks for passwords.
   "-S": null,
   "--stdin": null,
   "-n": null,
@@ -40,7 +40,10 @@ const SETTINGS: Readonly<Record<string, Flag>> = {
   "--type": "selinuxType",
 };
 
-/** Reads arguments as sudo does: `-u bob`, `-ubob`, `--user=bob`, `-EHu bob`. Anything else than flags we know is a StreamError. */
+/**
+ * Reads arguments as sudo does: `-u bob`, `-ubob`, `--user=bob`, `-EHu bob`. Throws a StreamError for any
+ * other argument than these flags.
+ */
 export function parseSudoArgs(args: readonly string[]): SudoFlags {
   const flags: { [flag in Flag]?: string | boolean } = {};
   const rest = [...args];
@@ -58,13 +61,13 @@ export function parseSudoArgs(args: readonly string[]): SudoFlags {
       throw refusal(arg, "only -E, -H, -i, -r, -t, -u, their long forms, -S and -n can be passed on");
     }
     if (flag !== null) flags[flag] = true;
-    // -EH is -E -H.
+    // -EH means -E -H.
     if (attached !== undefined) rest.unshift(`-${attached}`);
   }
   return flags as SudoFlags;
 }
 
-/** The option, and what is attached to it. */
+/** Splits an argument into the option and the value attached to it. */
 function splitOption(arg: string): [option: string, attached: string | undefined] {
   if (!arg.startsWith("--")) return [arg.slice(0, 2), arg.length > 2 ? arg.slice(2) : undefined];
   const at = arg.indexOf("=");

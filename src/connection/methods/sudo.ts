@@ -10,16 +10,16 @@ import { parseSudoArgs, type SudoFlags } from "./sudo-args.ts";
 export interface SudoOptions extends SudoFlags, PasswordOptions {
   /** The tool; `sudo` by default. */
   readonly sudoPath?: string | undefined;
-  /** The end of a PAM module's own question, whatever its case; sudo's question is always known. */
+  /** The end of the question of a PAM module, in any case. sudo's own question is always recognised. */
   readonly passwordPrompt?: string | undefined;
-  /** The flags above as sudo's own arguments: `["-H", "-u", "www-data"]`. Options count more. */
+  /** The flags above as sudo's own arguments: `["-H", "-u", "www-data"]`. Options override them. */
   readonly sudoArgs?: readonly string[] | undefined;
 }
 
-/** Where stage 0 is among the boot line's words: `sh -c <script> …`. */
+/** The index of stage 0 in the boot line's words: `sh -c <script> …`. */
 const SCRIPT_INDEX = 2;
 
-/** Another user of this machine, through sudo. */
+/** Becomes another user of this machine with sudo. */
 export const sudoMethod: LibraryMethod<SudoOptions> = {
   name: "sudo",
   isLocal: true,
@@ -39,7 +39,7 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
   contextName: (options) => `sudo.${flagsOf(options).username ?? "root"}`,
   argv(options, boot) {
     const flags = flagsOf(options);
-    // Short options only: old releases know no others.
+    // Only short options, because old releases know no others.
     const argv = [options.sudoPath ?? "sudo", ...(boot.hasTerminal ? [] : ["-S"]), "-p", prompt(boot)];
     argv.push("-u", checkTarget("sudo", "username", flags.username ?? "root"));
     if (flags.preserveEnv === true) argv.push("-E");
@@ -68,23 +68,23 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
       : undefined,
 };
 
-/** Options beat `sudoArgs`. */
+/** Merges `sudoArgs` with the options. Options override `sudoArgs`. */
 function flagsOf(options: SudoOptions): SudoFlags {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return { ...parseSudoArgs(options.sudoArgs ?? []), ...Object.fromEntries(given) };
 }
 
-/** What a PAM module may print behind the token, in characters. */
+/** The most characters that a PAM module may print after the token. */
 const MAX_PAM_PROMPT = 52;
 
-/** Ours and of this connect alone, so that nothing else on the stream can look like it. */
+/** A prompt that belongs to this connect alone, so that nothing else on the stream can look like it. */
 function prompt({ nonce }: BootLine): string {
   return `mitogen-sudo-${nonce.slice(0, 8)}:`;
 }
 
 /**
- * The token itself; or as sudo-rs and a PAM module in any language print it: `[sudo: <token>] Mot de passe : `. Asterisks are feedback
- * on what is being typed.
+ * Whether the text is the token itself, or the token as sudo-rs and a PAM module in any language print it:
+ * `[sudo: <token>] Mot de passe : `. Asterisks are feedback on the characters being typed.
  */
 export function isSudoPrompt(text: string, token: string): boolean {
   const at = text.lastIndexOf(token);
@@ -95,14 +95,14 @@ export function isSudoPrompt(text: string, token: string): boolean {
     : rest === "";
 }
 
-/** The count that a line of sudo begins with when attempts were wrong, in every language. */
+/** Whether the line reports wrong attempts: in every language, sudo begins it with their number. */
 function isRefusal(line: string): boolean {
   return /^sudo(-rs)?\s?: \d+ |^sorry, try again|^sudo(-rs)?: authentication failed/i.test(line);
 }
 
 /**
- * In front of a login shell sudo puts a backslash before every special character but `$`, which would be the shell's. So the script
- * travels without one.
+ * For a login shell, sudo puts a backslash before every special character but `$`, so that shell would expand
+ * `$`. Therefore the script travels without one.
  */
 function withoutDollars(words: readonly string[]): string[] {
   return words.map((word, index) => {

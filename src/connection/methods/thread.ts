@@ -15,24 +15,24 @@ import { Deferred } from "../../waiting/deferred.ts";
 import { headOf } from "../../wire/values/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
 
-/** Options of `router.thread()`; a thread has no node and no start-up of its own. */
+/** Options of `router.thread()`. A thread has no node and no start-up of its own. */
 export type ThreadOptions = Pick<ConnectOptions, "name" | "unidirectional" | "via" | "debug">;
 
-/** How long a thread may take to end when asked; one that hangs is terminated then. */
+/** How long a thread may take to end when asked. A thread that hangs is then terminated. */
 const END_MS = 300;
-/** How long a termination may take: a thread inside a system call cannot be interrupted. */
+/** How long a termination may take. A thread inside a system call cannot be interrupted. */
 const TERMINATE_MS = 3000;
 
 const log = getLogger("mitogen.connect");
 
 /**
- * The link to a context in a worker thread of this process: the counterpart of the original's fork. It shares the process, so it cannot
- * change its directory or its user, and what its subprocesses print goes where this process prints. A thread that hangs in a
- * system call cannot be ended before that returns.
+ * The link to a context in a worker thread of this process: the counterpart of Mitogen's fork. The thread
+ * shares the process, so it cannot change its directory or its user, and its subprocesses print where this
+ * process prints. A thread that hangs in a system call cannot be ended before the call returns.
  */
 export class ThreadChild extends ThreadLink {
   farewell: string | undefined;
-  /** Nothing of it is counted: no bytes leave the process. */
+  /** Always zero, because no bytes leave the process. */
   readonly traffic: Traffic = NO_TRAFFIC;
   readonly #worker: Worker;
   readonly #port: MessagePort;
@@ -50,7 +50,7 @@ export class ThreadChild extends ThreadLink {
       const frames = this.answers.rescue();
       if (frames !== undefined) this.receive(frames);
     };
-    // It may be given up before it is opened.
+    // Registered here, because the thread may be given up before it is opened.
     worker.once("exit", () => {
       clearTimeout(this.#deadline);
       this.#closed.resolve();
@@ -72,12 +72,12 @@ export class ThreadChild extends ThreadLink {
     });
   }
 
-  /** Resolves when `onClosed` was called, or the thread was told to end in vain. */
+  /** Resolves when `onClosed` was called, or when the thread could not be terminated in time. */
   get gone(): Promise<void> {
     return this.#closed.promise;
   }
 
-  /** Sees a thread that has been sent SHUTDOWN to its end, hung or not; resolves when it is over. */
+  /** Ends a thread that has been sent SHUTDOWN, even if it hangs. Resolves when it has ended. */
   async end(): Promise<void> {
     this.#isEnding = true;
     const timer = setTimeout(() => this.terminate(), END_MS);
@@ -94,7 +94,7 @@ export class ThreadChild extends ThreadLink {
     void this.#worker.terminate();
     this.#deadline ??= setTimeout(() => {
       log.error(
-        `${this.name}: the thread could not be ended within ${TERMINATE_MS} ms, it is inside a system call`,
+        `${this.name}: the thread could not be ended within ${TERMINATE_MS} ms: it is inside a system call`,
       );
       this.#closed.resolve();
     }, TERMINATE_MS);
@@ -114,8 +114,8 @@ export class ThreadChild extends ThreadLink {
 }
 
 /**
- * Starts a thread; it has no greeting to wait for. The first frame sent must be its configuration. Rejects with a StreamError when the system
- * has no room for another thread.
+ * Starts a thread. A thread sends no greeting. The first frame sent to it must be its configuration. Rejects
+ * with a StreamError if the system has no room for another thread.
  */
 export async function startThreadChild(name: string): Promise<{ child: ThreadChild; ready: Ready }> {
   const { port1, port2 } = new MessageChannel();
@@ -125,7 +125,7 @@ export async function startThreadChild(name: string): Promise<{ child: ThreadChi
     eval: true,
     workerData: { port: port2, words, part: Buffer.from(THREAD_PART, "base64") },
     transferList: [port2],
-    // Only the thread needs it; our own process may have been started without.
+    // Only the thread needs this flag; this process may have been started without it.
     execArgv: ["--experimental-vm-modules"],
   } as WorkerOptions);
   worker.unref();
@@ -136,7 +136,10 @@ export async function startThreadChild(name: string): Promise<{ child: ThreadChi
   };
 }
 
-/** Resolves when it runs: what a thread lacks from the start it tells a little later. */
+/**
+ * Resolves when the thread runs. A thread that lacks resources from the start fails a little later than its
+ * constructor.
+ */
 async function startWorker(source: string, options: WorkerOptions): Promise<Worker> {
   try {
     const worker = new Worker(`${source}\n(require)`, options);

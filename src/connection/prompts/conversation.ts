@@ -7,29 +7,32 @@ import { Secret } from "../../wire/values/secret.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
 import type { Dialogue, Password, Verdict } from "./dialogue.ts";
 
-/** Longer text without a line end is no question; its end is kept. */
+/** The most characters kept of an unfinished line. A longer text is no question. */
 const MAX_OPEN_CHARACTERS = 2000;
-/** A tool that asks on and on is not understood. */
+/** How many questions are answered. The library does not understand a tool that asks more. */
 const MAX_ANSWERS = 5;
-/** A shorter password stands in too many words: where the mask is would tell what it is. */
+/**
+ * The shortest password that is masked. A shorter one occurs in too many words, and the masks would reveal
+ * it.
+ */
 const MIN_MASKED_CHARACTERS = 4;
 const MASK: string = new Secret("").toString();
 
-/** Where a conversation has effects. */
+/** The effects of a conversation. */
 export interface ConversationHost {
-  /** Types a line at the tool. */
+  /** Types a line into the tool. */
   type(text: string): void;
   fail(verdict: Verdict, cause?: unknown): void;
-  /** The time it takes the program to get the password is not the tool's. */
+  /** Told before and after the program gets the password. That time does not count as the tool's. */
   onAsking?(isAsking: boolean): void;
 }
 
 /**
- * Answers one tool's questions until the target's shell does. Takes what the tool writes cut anywhere, also inside a character. Types the
- * password at most once, and only when it is asked for.
+ * Answers a tool's questions until the target's shell answers. The output of the tool may be cut anywhere,
+ * even inside a character. Types the password at most once, and only when the tool asks for it.
  */
 export class Conversation {
-  /** The tool has said that it does not work without a terminal. */
+  /** Whether the tool has said that it does not work without a terminal. */
   wantsTerminal = false;
   readonly #dialogue: Dialogue;
   readonly #password: (() => string | Secret | Promise<string | Secret>) | undefined;
@@ -46,7 +49,7 @@ export class Conversation {
     this.#host = host;
   }
 
-  /** Bytes of one of the tool's streams. */
+  /** Takes bytes of one of the tool's streams. */
   push(stream: string, bytes: Buffer): void {
     if (this.#isOver) return;
     let state = this.#streams.get(stream);
@@ -57,27 +60,27 @@ export class Conversation {
     const lines = (state.open + state.decoder.write(bytes)).split("\n");
     state.open = (lines.pop() ?? "").slice(-MAX_OPEN_CHARACTERS);
     for (const line of lines) this.onLine(withoutControls(line));
-    // What was answered is done with: a second look at it would answer it again.
+    // Dropped once it was answered, because a second look would answer it again.
     if (!this.#isOver && this.onOpenText(withoutControls(state.open))) state.open = "";
   }
 
-  /** The target's shell has answered: what comes now is not the tool's. */
+  /** Call this when the target's shell has answered. From then on the output is not the tool's. */
   end(): void {
     this.#isOver = true;
   }
 
-  /** The process has ended; what is left of its text is a line too. */
+  /** Call this when the process has ended. Its unfinished line then counts as a line. */
   endOfText(): void {
     for (const { open } of [...this.#streams.values()]) this.onLine(withoutControls(open));
     this.#isOver = true;
   }
 
-  /** What a tool that waits may be waiting for an answer to. */
+  /** The question to which a waiting tool may want an answer. */
   get openText(): string {
     return [...this.#streams.values()].map(({ open }) => this.masked(withoutControls(open))).join("");
   }
 
-  /** A tool's words with the password masked, should a terminal have echoed it. */
+  /** Masks the password in the tool's output, in case a terminal has echoed it. */
   masked(text: string): string {
     return this.#typed.length < MIN_MASKED_CHARACTERS ? text : text.split(this.#typed).join(MASK);
   }
@@ -88,7 +91,7 @@ export class Conversation {
     if (this.#passwordState === "typed" && this.#dialogue.isRefusal?.(line) === true) this.failIncorrect();
   }
 
-  /** Whether it was a question. */
+  /** Answers the text if it is a question. Returns whether it was one. */
   private onOpenText(text: string): boolean {
     if (text === "") return false;
     if (this.#dialogue.isPasswordPrompt(text)) {
@@ -99,7 +102,11 @@ export class Conversation {
     if (answer === undefined) return false;
     if (typeof answer !== "string") this.fail(answer);
     else if (++this.#answerCount > MAX_ANSWERS) {
-      this.fail({ type: StreamError, message: `the same was asked again and again: ${text}`, hint: "" });
+      this.fail({
+        type: StreamError,
+        message: `the tool asks the same question again and again: ${text}`,
+        hint: "",
+      });
     } else this.#host.type(answer);
     return true;
   }
@@ -147,7 +154,7 @@ export class Conversation {
   }
 }
 
-/** Nothing that inspects the conversation sees a password. */
+/** Wraps the password so that nothing that inspects the conversation sees it. */
 function sealed(
   password: Password | undefined,
 ): (() => string | Secret | Promise<string | Secret>) | undefined {

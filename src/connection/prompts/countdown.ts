@@ -1,9 +1,9 @@
 import { startTimer } from "../../waiting/wait.ts";
 
-/** How long a countdown stands still at most: a person may take so long to type a password. */
+/** How long a countdown may be held: a person may take this long to type a password. */
 const MAX_PAUSE_MS = 10 * 60_000;
 
-/** The time of a connect. It stands still while the program gets a password, which may be a person who types it. */
+/** The time of a connect. It stands still while the program gets a password, perhaps from a person. */
 export class Countdown {
   readonly #onTime: () => void;
   #leftMs: number;

@@ -1,4 +1,4 @@
-/** "Password" as PAM modules, sudo, su and ssh servers say it where someone chose another language, in lower case. */
+/** "Password" as PAM modules, sudo, su and ssh servers say it in other languages, in lower case. */
 const WORDS = [
   "password",
   "passwort",
@@ -42,12 +42,13 @@ const WORDS = [
   "비밀번호",
 ];
 
-/** How much may stand between the word and the colon: `password for ada`. */
+/** How many characters may stand between the word and the colon: `password for ada`. */
 const MAX_BETWEEN = 80;
 
 /**
- * Whether unterminated text asks for a password: the word, in any of the languages above, then a colon at the very end. Without the colon
- * a sentence about passwords that arrives in pieces would be taken for the question.
+ * Whether unterminated text asks for a password: it must hold the word, in any of the languages above, and a
+ * colon at the very end. Without the colon, a sentence about passwords that arrives in pieces would be taken
+ * for the question.
  */
 export function isPasswordPrompt(text: string): boolean {
   const question = withoutColon(text);
@@ -56,13 +57,19 @@ export function isPasswordPrompt(text: string): boolean {
   return WORDS.some((word) => near.includes(word));
 }
 
-/** Whether unterminated text ends with a question that the caller has named, in whatever case and with whatever spaces behind it. */
+/**
+ * Whether unterminated text ends with a question that the caller has named. Case and trailing spaces do not
+ * matter.
+ */
 export function endsWithPrompt(text: string, prompt: string): boolean {
   const wanted = prompt.trim().toLowerCase();
   return wanted !== "" && text.trim().toLowerCase().endsWith(wanted);
 }
 
-/** French puts a no-break space before the colon, Chinese and Japanese have a wide one. */
+/**
+ * Removes the colon at the end. French puts a no-break space before it; Chinese and Japanese use a wide
+ * colon.
+ */
 function withoutColon(text: string): string | undefined {
   return /^([\s\S]*)[:：]\s*$/.exec(text)?.[1];
 }

@@ -4,25 +4,29 @@ import { checkDescriptors, limitHint, nameLimit, SPAWN_DESCRIPTORS } from "../..
 import { quoteForSh } from "../../text/shell-quote.ts";
 
 /**
- * A way to give a tool a controlling terminal without native code: a program that every system of some kind has. It is started with the
- * terminal's input and output as its stdin and stdout, and with the tool's stdin and stdout as descriptors 3 and 4.
+ * A way to give a tool a controlling terminal without native code: a program that the system already has. The
+ * program's stdin and stdout are the terminal's input and output. The tool's stdin and stdout are the
+ * program's descriptors 3 and 4.
  */
 export interface Terminal {
   readonly name: string;
-  /** How the tool has ended is not known. */
+  /** Whether the tool's exit code is lost. */
   readonly losesExitCode?: boolean;
-  /** The command line that runs `argv` so. The tool's stderr is the terminal. */
+  /** The command line that runs `argv` on a terminal. The tool's stderr is the terminal. */
   wrap(argv: readonly string[]): string[];
-  /** In place of this process's own environment. */
+  /** The environment, which replaces that of this process. */
   env(): NodeJS.ProcessEnv;
 }
 
-/** How long a program may take to say what it is. */
+/** How long a program may take to print its version. */
 const PROBE_TIMEOUT_MS = 5000;
 
 let found: Promise<Terminal> | undefined;
 
-/** The first way that works on this machine. Rejects with a StreamError that says what is missing; then the next call looks again. */
+/**
+ * Finds the first of these programs on this machine. Rejects with a StreamError that says what is missing;
+ * the next call then looks again.
+ */
 export function findTerminal(): Promise<Terminal> {
   if (found !== undefined) return found;
   const search = searchTerminal();
@@ -47,7 +51,7 @@ async function searchTerminal(): Promise<Terminal> {
   );
 }
 
-/** util-linux, that is nearly every Linux. */
+/** util-linux, which nearly every Linux has. */
 export const utilLinux: Terminal = viaScript("script of util-linux", (line) => ["-qefc", line, "/dev/null"]);
 
 /** Alpine and other small systems. The tool's exit code is lost. */
@@ -56,7 +60,7 @@ export const busybox: Terminal = {
   losesExitCode: true,
 };
 
-/** By what Node calls the platform. */
+/** The BSDs, by Node's names for the platforms. */
 const BSD: Readonly<Record<string, Terminal>> = {
   darwin: fedByPipe(viaScript("script of macOS", (line) => ["-q", "/dev/null", "/bin/sh", "-c", line])),
   freebsd: viaScript("script of FreeBSD", (line) => ["-q", "/dev/null", "/bin/sh", "-c", line]),
@@ -64,7 +68,7 @@ const BSD: Readonly<Record<string, Terminal>> = {
   openbsd: viaScript("script of OpenBSD", (line) => ["-c", line, "/dev/null"]),
 };
 
-/** Copies between its stdin, its stdout and a new terminal; ends as the tool does. */
+/** Copies between its stdin, its stdout and a new terminal. Ends as the tool ends. */
 const PTY_SCRIPT = `
 import os, pty, select, sys
 pid, tty = pty.fork()
@@ -88,7 +92,7 @@ while True:
             sources.remove(0)
 `.trim();
 
-/** Where distributions have made \`script\` a package of its own. */
+/** For distributions that have moved `script` to a package of its own. */
 export const python: Terminal = {
   name: "python3",
   wrap: (argv) => withMergedStderr(["python3", "-c", PTY_SCRIPT, "/bin/sh", "-c", redirected(argv)]),
@@ -99,26 +103,27 @@ function viaScript(name: string, args: (line: string) => string[]): Terminal {
   return {
     name,
     wrap: (argv) => withMergedStderr(["script", ...args(`${restoreShell()}${redirected(argv)}`)]),
-    // script(1) runs its command with this shell, which may be one that does not understand the line.
+    // script(1) runs its command with this shell. The user's own shell may not understand the line.
     env: () => ({ ...process.env, SHELL: "/bin/sh" }),
   };
 }
 
 /**
- * For a program that refuses a socket as its stdin, which is what Node makes: cat stands between. It must not hold the tool's data open.
- * Not for util-linux, whose script(1) spins when it has a child that is not its own.
+ * For a program that refuses a socket as its stdin, which is what Node makes: cat stands between. cat must
+ * not hold the tool's data streams open. Not for util-linux, because its script(1) spins if it has a child
+ * that it did not start.
  */
 export function fedByPipe({ name, wrap, env }: Terminal): Terminal {
   const feed = 'exec "$@" < <(exec cat 3<&- 4>&-)';
   return { name, env, wrap: (argv) => ["/bin/bash", "-c", feed, "bash", ...wrap(argv)] };
 }
 
-/** What the program itself complains of goes where the tool's complaints go. */
+/** Sends the program's own errors to the stream of the tool's errors. */
 function withMergedStderr(argv: readonly string[]): string[] {
   return ["/bin/sh", "-c", 'exec "$@" 2>&1', "sh", ...argv];
 }
 
-/** The tool's data on pipes instead of the terminal. */
+/** Runs the tool with its data on pipes instead of the terminal. */
 function redirected(argv: readonly string[]): string {
   return `exec ${argv.map(quoteForSh).join(" ")} <&3 >&4 3<&- 4>&-`;
 }
@@ -128,7 +133,10 @@ function restoreShell(): string {
   return SHELL === undefined ? "unset SHELL;" : `SHELL=${quoteForSh(SHELL)};`;
 }
 
-/** What it prints; undefined where there is no such program. Rejects when the system has no room for another process. */
+/**
+ * Runs a command and resolves with its output, or with undefined if there is no such program. Rejects if the
+ * system has no room for another process.
+ */
 function probe(command: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     checkDescriptors(SPAWN_DESCRIPTORS);

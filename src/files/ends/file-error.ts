@@ -9,19 +9,22 @@ interface SystemError extends Error {
   readonly syscall?: string;
 }
 
-/** An error of the file system as one of a transfer: it says what was attempted and at which end; `code`, `path` and `side` are its own. */
+/**
+ * Turns an error of the file system into one of a transfer, which says what was attempted and at which end.
+ * It has its own `code`, `path` and `side`.
+ */
 export function fileError(cause: unknown, doing: string, path: string, side: Side): Error {
   const { message, code, errno, syscall } = nameLimit(cause) as SystemError;
   const error = new Error(`Cannot ${doing} ${path}: ${message}`);
   return Object.assign(error, { code, errno, syscall, path, side });
 }
 
-/** The same for what this library found out itself. */
+/** The same for a fault that this library has found. */
 export function fileFault(code: string, message: string, path: string, side: Side): Error {
   return Object.assign(new Error(message), { code, path, side });
 }
 
-/** Runs an operation of the file system, with its errors said as {@link fileError} does. */
+/** Runs an operation of the file system. Its errors are those of {@link fileError}. */
 export async function attempt<T>(
   doing: string,
   path: string,

@@ -8,27 +8,40 @@ import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file
 import type { Sink } from "./sink.ts";
 import { CHUNK_BYTES, type Offer } from "./source.ts";
 
-/** After so much the disk begins to take what was written. */
+/** After this many bytes, writing to the disk begins. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 
-/** What the written file gets; travels to the side that writes. */
+/** The properties of the written file. They travel to the side that writes. */
 export interface SinkOptions {
-  /** Permissions. Default: those of the source, without set-uid, set-gid and sticky; for a stream 0o666 without the umask. */
+  /**
+   * Permissions. By default those of the source, without set-uid, set-gid and sticky; for a stream 0o666
+   * without the umask.
+   */
   readonly mode?: number | undefined;
-  /** Default true: where the writing process is root the file gets the source's numeric owner and group. Or who shall own it. */
+  /**
+   * The owner to set. True, the default, sets the source's numeric owner and group if the writing process is
+   * root.
+   */
   readonly owner?: boolean | { readonly uid: number; readonly gid: number } | undefined;
-  /** Default true: the file gets the source's times of modification and access. */
+  /** Whether the file gets the source's times of modification and access; true by default. */
   readonly times?: boolean | undefined;
-  /** Default true: goes on with what an interrupted transfer to the same name has left, and leaves what came when it fails. */
+  /**
+   * Whether to resume an interrupted transfer to the same name, and to keep the received bytes if this one
+   * fails; true by default.
+   */
   readonly resume?: boolean | undefined;
   /**
-   * Default true: file and name are on the disk when the transfer is done, fsync(2). False, as with `cp`, `scp` and `rsync`: what was written is
-   * left to the system, and a machine that fails within the next half minute may have an empty file under that name.
+   * Whether file and name are on the disk when the transfer is done, by fsync(2); true by default. False
+   * leaves the writing to the system, as `cp`, `scp` and `rsync` do: if the machine fails within the next
+   * half minute, there may be an empty file under that name.
    */
   readonly sync?: boolean | undefined;
 }
 
-/** Begins to write a file; nothing is under its name before `commit`. Rejects with the system's code, `EISDIR` for a directory. */
+/**
+ * Begins to write a file. Nothing appears under its name before `commit`. Rejects with the system's code,
+ * `EISDIR` for a directory.
+ */
 export async function openFileSink(path: string, options: SinkOptions): Promise<FileSink> {
   const stats = await fs.stat(path).catch(() => undefined);
   if (stats?.isDirectory())
@@ -91,11 +104,11 @@ export class FileSink implements Sink {
     if (this.#options.sync !== false && this.#unsynced >= SYNC_BYTES) this.syncMeanwhile();
   }
 
-  /** So that `commit` does not wait for all of it: the disk is busy already while the rest comes. */
+  /** Starts to sync, so that the disk is busy while the rest comes, and `commit` waits for less. */
   private syncMeanwhile(): void {
     if (this.#syncing !== undefined) return;
     this.#unsynced = 0;
-    // The system tells of a failure only once: it is kept for `commit`.
+    // The system reports a failure only once, so it is kept for `commit`.
     this.#syncing = this.#partFile.file.datasync().then(() => {
       this.#syncing = undefined;
     });
@@ -120,7 +133,7 @@ export class FileSink implements Sink {
     await this.#syncing?.catch(() => undefined);
     await this.#partFile.file.close().catch(() => undefined);
     const { code } = (error ?? {}) as { code?: unknown };
-    // A full disk is not left full, and what was wrong once stays so.
+    // Removed if the disk is full, and if the bytes were wrong, because they would stay wrong.
     const isUseless = code === "ENOSPC" || code === "EDQUOT" || code === "ERR_FILE_DIGEST";
     const written = this.#start === undefined ? this.offer.bytes : this.#position;
     if (isUseless || written === 0 || this.#options.resume === false) {
@@ -130,7 +143,7 @@ export class FileSink implements Sink {
   }
 
   interrupt(): void {
-    // Writing a file does not wait for anybody.
+    // Writing a file waits for nobody.
   }
 
   private async applyMetadata(): Promise<void> {
@@ -141,7 +154,8 @@ export class FileSink implements Sink {
     if (owner !== false && ids !== undefined && (typeof owner === "object" || process.geteuid?.() === 0)) {
       await file.chown(ids.uid, ids.gid);
     }
-    // The source is a child's word, and what runs with its owner's rights is made by nobody's word.
+    // The mode of the source is a child's claim. It must not make a program that runs with its owner's
+    // rights.
     await file.chmod(mode ?? (metadata === undefined ? 0o666 & ~process.umask() : metadata.mode & 0o777));
     if (times && metadata !== undefined) await file.utimes(metadata.atimeMs / 1e3, metadata.mtimeMs / 1e3);
   }
@@ -151,7 +165,7 @@ export class FileSink implements Sink {
   }
 }
 
-/** So that the new name survives a power failure; some file systems do not know that. */
+/** Syncs the folder, so that the new name survives a power failure. Some file systems cannot do that. */
 async function syncFolder(path: string): Promise<void> {
   const file = await fs.open(path, "r").catch(() => undefined);
   await file?.sync().catch(() => undefined);

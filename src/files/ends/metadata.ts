@@ -1,11 +1,11 @@
 import type { Stats } from "node:fs";
 import { ProtocolError } from "../../errors.ts";
 
-/** What is known of a file beside its bytes. */
+/** The metadata of a file. */
 export interface FileMetadata {
-  /** In bytes, when it was opened. */
+  /** In bytes, at the time it was opened. */
   readonly size: number;
-  /** Permissions: 0o7777 of them. */
+  /** The permission bits, 0o7777. */
   readonly mode: number;
   /** The owner's id on the machine of the file. */
   readonly uid: number;
@@ -17,13 +17,13 @@ export interface FileMetadata {
   readonly atimeMs: number;
 }
 
-/** What comes in front of the bytes. */
+/** The message before the bytes. */
 export interface Start {
-  /** How many bytes the receiving side has already. */
+  /** How many bytes the receiving side already has. */
   readonly at: number;
-  /** Of the whole; undefined when it is not known before the end. */
+  /** The whole size. Undefined if it is not known before the end. */
   readonly size: number | undefined;
-  /** Undefined when the source is no file. */
+  /** Undefined if the source is no file. */
   readonly metadata: FileMetadata | undefined;
 }
 
@@ -31,7 +31,10 @@ export function metadataOf({ size, mode, uid, gid, mtimeMs, atimeMs }: Stats): F
   return { size, mode: mode & 0o7777, uid, gid, mtimeMs, atimeMs };
 }
 
-/** The first message of a transfer. Throws a ProtocolError: what a child sends decides what is done to a file here. */
+/**
+ * Checks the first message of a transfer. Throws a ProtocolError: a child's message decides what is done to a
+ * file here.
+ */
 export function checkStart(value: unknown, offered: number): Start {
   const { at, size, metadata } = (typeof value === "object" && value !== null ? value : {}) as Partial<Start>;
   const isStart =

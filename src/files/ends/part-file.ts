@@ -4,24 +4,25 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { threadId } from "node:worker_threads";
 
-/** Longer names would leave no room for the rest: a name has 255 bytes. */
+/** Longer names would leave no room for the prefix and suffix: a file name has at most 255 bytes. */
 const MAX_NAME_BYTES = 150;
 
-/** Those that transfers of this thread write to. */
+/** The part files of this thread's transfers. */
 const active = new Set<string>();
 let count = 0;
 
-/** A file that a transfer writes to until it is complete, beside its final name. */
+/** The file to which a transfer writes until it is complete, beside its final name. */
 export interface PartFile {
   readonly path: string;
   readonly file: fs.FileHandle;
-  /** How much of it an earlier attempt has written. */
+  /** How many bytes an earlier attempt has written. */
   readonly size: number;
 }
 
 /**
- * Opens one, which nobody else writes to: with `isResuming` the largest that a transfer to the same name has left, else a new one. Its
- * name tells whose it is, so that those of processes that were killed are known.
+ * Opens a part file that nobody else writes to. With `isResuming`, takes the largest that a transfer to the
+ * same name has left, if there is one. Otherwise makes a new one. Its name says which process owns it, so
+ * that files of killed processes can be recognised.
  */
 export async function openPart(finalPath: string, isResuming: boolean): Promise<PartFile> {
   const path = join(dirname(finalPath), `${prefixOf(finalPath)}${process.pid}-${threadId}-${++count}.part`);
@@ -34,12 +35,12 @@ export async function openPart(finalPath: string, isResuming: boolean): Promise<
   }
 }
 
-/** Whoever wants to go on with it may. */
+/** Leaves the file for a later transfer to resume. */
 export function leavePart({ path }: PartFile): void {
   active.delete(path);
 }
 
-/** Removes what earlier attempts have left. Never rejects: it does no harm there. */
+/** Removes the files of earlier attempts. Never rejects, because leaving them is harmless. */
 export async function removeLeftParts(finalPath: string): Promise<void> {
   for (const { path } of await leftParts(finalPath).catch(() => []))
     await fs.unlink(path).catch(() => undefined);
@@ -50,13 +51,13 @@ async function create(path: string): Promise<PartFile> {
   return { path, file: await fs.open(path, flags, 0o600), size: 0 };
 }
 
-/** Renaming is what makes it ours: of several that try, one succeeds. */
+/** Claims a file by renaming it: of several processes that try, one succeeds. */
 async function claim(finalPath: string, path: string): Promise<PartFile | undefined> {
   for (const left of await leftParts(finalPath)) {
     try {
       await fs.rename(left.path, path);
     } catch {
-      continue; // somebody else was faster
+      continue; // another process was faster
     }
     const file = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW);
     const stats = await file.stat();
@@ -67,7 +68,7 @@ async function claim(finalPath: string, path: string): Promise<PartFile | undefi
   return undefined;
 }
 
-/** Those that nobody writes to any more, the largest first. */
+/** The part files that nobody writes to any more, the largest first. */
 async function leftParts(finalPath: string): Promise<{ path: string; size: number }[]> {
   const folder = dirname(finalPath);
   const prefix = prefixOf(finalPath);
@@ -83,13 +84,16 @@ async function leftParts(finalPath: string): Promise<{ path: string; size: numbe
   return found.sort((a, b) => b.size - a.size);
 }
 
-/** In a folder that others may write to, a name proves nothing: a link or somebody's own file is not written to. */
+/**
+ * Checked because in a folder that others may write to, a name proves nothing. Links and files of others are
+ * not written to.
+ */
 function isOurs(stats: Stats): boolean {
   return stats.isFile() && stats.nlink === 1 && stats.uid === (process.geteuid?.() ?? stats.uid);
 }
 
 function isAlive(pid: number, thread: number): boolean {
-  // Of this thread the active ones are known; of another thread of this process nothing is.
+  // Within this process, only this thread's active files are known.
   if (pid === process.pid) return thread !== threadId;
   try {
     process.kill(pid, 0);
@@ -99,7 +103,7 @@ function isAlive(pid: number, thread: number): boolean {
   }
 }
 
-/** Processes are told apart on one machine only. */
+/** The prefix names the machine, because pids are unique on one machine only. */
 function prefixOf(finalPath: string): string {
   const name = basename(finalPath);
   const short = Buffer.byteLength(name) > MAX_NAME_BYTES ? sha256(name).slice(0, 32) : name;

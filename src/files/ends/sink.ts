@@ -4,29 +4,29 @@ import { isError } from "../../wire/values/thrown.ts";
 import type { Start } from "./metadata.ts";
 import type { Offer } from "./source.ts";
 
-/** Where the bytes go. */
+/** The destination of the bytes. */
 export interface Sink {
-  /** For errors. */
+  /** The path for error messages. */
   readonly path: string;
   readonly offer: Offer;
-  /** Of what was offered; what comes is added to it. */
+  /** The hash of the offered bytes. The received bytes are added to it. */
   readonly hash: Hash;
-  /** Tells what is to come. */
+  /** Called before the bytes, with what is known of them. */
   begin(start: Start): Promise<void>;
-  /** The chunk is the sink's from now on. */
+  /** Writes a chunk, which belongs to the sink from now on. */
   write(chunk: Uint8Array): Promise<void>;
-  /** Everything was written and verified: from now on it is there. */
+  /** Called when everything was written and verified. The file then appears. */
   commit(): Promise<void>;
-  /** It has failed: nothing stays but what a later attempt can go on with. Never rejects. */
+  /** Called when the transfer has failed. Keeps only what a later attempt can resume. Never rejects. */
   abandon(error: unknown): Promise<void>;
-  /** A `write` that waits ends. */
+  /** Ends a waiting `write`. */
   interrupt(error: unknown): void;
 }
 
-/** What a sink offers that has nothing. */
+/** The offer of a sink that has nothing. */
 export const NOTHING: Offer = { bytes: 0, sha256: "" };
 
-/** Writes to a stream of the caller; ends it, unless told not to, and destroys it when the transfer fails. */
+/** Writes to a stream of the caller. Ends it, unless told not to, and destroys it if the transfer fails. */
 export class StreamSink implements Sink {
   readonly path = "the stream";
   readonly offer: Offer = NOTHING;
@@ -42,7 +42,7 @@ export class StreamSink implements Sink {
     this.#ended = new Promise((resolve, reject) => {
       this.#forget = finished(stream, { readable: false }, (error) => (error ? reject(error) : resolve()));
     });
-    this.#ended.catch(() => undefined); // it is looked at by those who write
+    this.#ended.catch(() => undefined); // write() handles the rejection
   }
 
   async begin(): Promise<void> {}
@@ -51,7 +51,7 @@ export class StreamSink implements Sink {
     const written = new Promise<void>((resolve, reject) =>
       this.#stream.write(chunk, (error) => (error ? reject(error) : resolve())),
     );
-    // Not every stream answers a write once it is destroyed.
+    // Some streams never call back for a write once they are destroyed.
     await Promise.race([written, this.#ended]);
   }
 

@@ -6,30 +6,30 @@ import { type FileMetadata, metadataOf } from "./metadata.ts";
 /** How many bytes travel in one message. */
 export const CHUNK_BYTES: number = 512 * 1024;
 
-/** What the receiving side has of an earlier attempt. */
+/** What the receiving side has from an earlier attempt. */
 export interface Offer {
   readonly bytes: number;
-  /** Of those bytes, in hex. */
+  /** The hash of those bytes, in hex. */
   readonly sha256: string;
 }
 
-/** Where the bytes come from. */
+/** The source of the bytes. */
 export interface Source {
-  /** Undefined when it is not known. */
+  /** Undefined if it is not known. */
   readonly size: number | undefined;
   readonly metadata: FileMetadata | undefined;
-  /** The hash of the first bytes if they are those that were offered, else undefined. */
+  /** The hash of the first bytes if they match the offer, otherwise undefined. */
   matching(offer: Offer): Promise<Hash | undefined>;
-  /** The bytes from there on. A chunk is good until the next is asked for: sending copies it. */
+  /** The bytes from `at` on. A chunk is valid until the next is requested; sending copies it. */
   chunks(at: number): AsyncIterable<Uint8Array>;
-  /** Nobody wants more; a wait for the next chunk ends. */
+  /** Called when nobody wants more. Ends a wait for the next chunk. */
   interrupt(): void;
   close(): Promise<void>;
 }
 
 /** Opens a regular file; symbolic links are followed. Rejects with the system's code, `EISDIR`, or `ERR_FILE_TYPE`. */
 export async function openFile(path: string): Promise<OpenedFile> {
-  // A pipe without a writer, or a terminal, must not hold up a thread of the pool.
+  // Non-blocking, because a pipe without a writer, or a terminal, must not block a thread of the pool.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   const file = await attempt("open", path, "source", () => fs.open(path, flags));
   try {
@@ -46,7 +46,7 @@ export async function openFile(path: string): Promise<OpenedFile> {
   }
 }
 
-/** A file, as long as it was when it was opened. */
+/** A file, with the length that it had when it was opened. */
 export class OpenedFile implements Source {
   readonly metadata: FileMetadata;
   readonly #path: string;
@@ -58,7 +58,7 @@ export class OpenedFile implements Source {
     this.metadata = metadata;
   }
 
-  /** Those of /proc say 0 and have more: they are read to their end. */
+  /** Files in /proc report 0 but have content, so they are read to their end. */
   get size(): number | undefined {
     return this.metadata.size || undefined;
   }
@@ -75,16 +75,16 @@ export class OpenedFile implements Source {
   }
 
   interrupt(): void {
-    // Reading a file does not wait for anybody.
+    // Reading a file waits for nobody.
   }
 
   close(): Promise<void> {
     return this.#file.close();
   }
 
-  /** Reads one chunk ahead: while one is hashed and sent, the disk is not waited for. */
+  /** Reads one chunk ahead, so that the disk works while a chunk is hashed and sent. */
   private async *range(from: number, to: number): AsyncIterable<Uint8Array> {
-    // Two for all: memory that is not on V8's heap is collected late.
+    // Two buffers for all chunks, because V8 collects memory outside its heap late.
     let [buffer, other] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
     let at = from;
     let reading = this.read(buffer, at, to);
@@ -96,7 +96,7 @@ export class OpenedFile implements Source {
         const chunk = bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
         [buffer, other] = [other, buffer];
         reading = this.read(buffer, at, to);
-        reading.catch(() => undefined); // it is looked at when this chunk is done with
+        reading.catch(() => undefined); // awaited after this chunk
         yield chunk;
       }
     } finally {
@@ -105,7 +105,7 @@ export class OpenedFile implements Source {
     }
   }
 
-  /** At most as much as fits, and as there is up to `to`; 0 where that is reached. */
+  /** Reads as much as fits into the buffer, up to `to`. Returns 0 at the end. */
   private async read(buffer: Buffer, at: number, to: number): Promise<number> {
     const wanted = Math.min(buffer.length, to - at);
     if (wanted <= 0) return 0;
@@ -122,7 +122,7 @@ export class OpenedFile implements Source {
   }
 }
 
-/** Bytes in memory, or whatever an iterable yields: nothing to resume. */
+/** Bytes in memory, or the values of an iterable. Cannot be resumed. */
 export class StreamSource implements Source {
   readonly size: number | undefined;
   readonly metadata = undefined;
@@ -150,7 +150,7 @@ export class StreamSource implements Source {
   }
 
   interrupt(): void {
-    // A stream's iterator that waits for the next chunk would end after that one only.
+    // The iterator of a stream would end only after the next chunk.
     if (typeof this.#stream.destroy === "function") this.#stream.destroy();
     else void Promise.resolve(this.#iterator.return?.()).catch(() => undefined);
   }

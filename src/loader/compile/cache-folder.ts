@@ -17,24 +17,27 @@ import {
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 
-/** When a write would make the folder larger, the files go that were used least recently. */
+/** If a write would make the folder larger than this, the least recently used files are removed. */
 const MAX_FOLDER_BYTES = 64 * 1024 * 1024;
-/** What is larger is not kept. */
+/** Larger contents are not kept. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-/** What a file counts at least: the folder is listed all at once, so there must not be too many. */
+/** The least that a file counts. The folder is listed all at once, so it must not hold too many files. */
 const BLOCK_BYTES = 16 * 1024;
-/** How long a file may have been in use without a new date. */
+/** How long a file may be used before its date is renewed. */
 const TOUCH_MS = 24 * 60 * 60_000;
-/** After so long, what is incomplete was left by a program that has been killed. */
+/** An incomplete file of this age was left by a program that has been killed. */
 const STALE_MS = 60 * 60_000;
 const PART = ".part";
 const DIGEST_BYTES = 32;
-/** A SHA-256 in base64url, and a file on its way to that name; by these lengths. */
+/**
+ * The names of this cache's files: a SHA-256 in base64url, or such a name and a suffix for a file being
+ * written. Checked together with these lengths.
+ */
 const OWN_NAME = /^[\w-]+(?:\.[0-9a-f]+\.part)?$/;
 const OWN_NAME_LENGTHS: readonly number[] = [43, 61];
-/** Group and others. */
+/** The write permissions of group and others. */
 const WRITABLE_BY_OTHERS = 0o022;
-/** In such a folder nobody renames or removes what is another's. */
+/** In a folder with this bit, users cannot rename or remove each other's files. */
 const STICKY = 0o1000;
 
 interface FileUse {
@@ -43,18 +46,19 @@ interface FileUse {
 }
 
 /**
- * A folder of this user's for what can be made again: `$XDG_CACHE_HOME/mitogen/<name>`, by default `~/.cache/mitogen/<name>`. Programs use it
- * side by side. `MITOGEN_CACHE=off` does without.
+ * A folder of this user for data that can be made again: `$XDG_CACHE_HOME/mitogen/<name>`, by default
+ * `~/.cache/mitogen/<name>`. Several programs may use it at the same time. `MITOGEN_CACHE=off` turns it off.
  *
- * What it holds may become code. So it is used only if nobody else can have written to it: the folders and files are this user's own, and
- * no link of somebody else's leads there. Otherwise, and when anything fails, it is as if it were empty. docs/security.md#the-cache
+ * Its contents may become code. So it is used only if nobody else can have written to it: this user owns its
+ * folders and files, and no link of another user leads there. Otherwise, and after any failure, the cache
+ * behaves as if it were empty. docs/security.md#the-cache
  */
 export class CacheFolder {
   readonly #name: string;
   readonly #maxBytes: number;
-  /** Checked for the user of that id, which may change while a program runs. */
+  /** Valid for this user id, which may change while a program runs. */
   #opened: { readonly path: string; readonly uid: number } | undefined;
-  /** What this process knows of the files, from its first write on. */
+  /** The files, as far as this process knows them. Undefined before its first write. */
   #files: Map<string, FileUse> | undefined;
 
   constructor(name: string, maxBytes: number = MAX_FOLDER_BYTES) {
@@ -62,7 +66,7 @@ export class CacheFolder {
     this.#maxBytes = maxBytes;
   }
 
-  /** What was kept as `key`; undefined if there is nothing, or nothing that can be trusted. Never throws. */
+  /** The content kept as `key`, or undefined if there is none that can be trusted. Never throws. */
   read(key: string): Buffer | undefined {
     try {
       const folder = this.#open(false);
@@ -72,7 +76,10 @@ export class CacheFolder {
     }
   }
 
-  /** Keeps `content` for later programs. `key` is a file's name, and different for different contents. Never throws. */
+  /**
+   * Keeps `content` for later programs. `key` is a file name, and must differ for different contents. Never
+   * throws.
+   */
   write(key: string, content: Uint8Array): void {
     const bytes = DIGEST_BYTES + content.length;
     if (bytes > MAX_FILE_BYTES) return;
@@ -83,7 +90,7 @@ export class CacheFolder {
       const part = join(folder, `${key}.${randomBytes(6).toString("hex")}${PART}`);
       try {
         writeFileSync(part, Buffer.concat([digestOf(key, content), content]), { mode: 0o600, flag: "wx" });
-        // Other programs see all of it or nothing.
+        // The rename is atomic: other programs see the whole file or nothing.
         renameSync(part, join(folder, key));
       } catch (error) {
         unlinkSync(part);
@@ -91,18 +98,19 @@ export class CacheFolder {
       }
       this.#files?.set(key, { bytes, usedMs: Date.now() });
     } catch {
-      // It is made again the next time.
+      // The content is made again the next time.
     }
   }
 
-  /** The path, if there is such a folder and it can be trusted. */
+  /** The folder's path, if the folder exists and can be trusted. */
   #open(mayMake: boolean): string | undefined {
     const uid = process.geteuid?.();
     if (uid === undefined || process.env.MITOGEN_CACHE === "off") return undefined;
     if (this.#opened?.uid === uid) return this.#opened.path;
     const { XDG_CACHE_HOME = "" } = process.env;
     const base = isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), ".cache");
-    // A home may be empty or relative: then it would be the working directory, whose files may be anybody's work.
+    // A home may be empty or relative. It would then mean the working directory, where anybody may have put
+    // files.
     if (!isAbsolute(base)) return undefined;
     const own = join(base, "mitogen");
     const path = join(own, this.#name);
@@ -121,7 +129,7 @@ export class CacheFolder {
     let total = sizeOf(neededBytes);
     for (const { bytes } of files.values()) total += sizeOf(bytes);
     if (total <= this.#maxBytes) return;
-    // Some more than needed: not each write is to end one file.
+    // Removes more than needed, so that not every write has to remove files.
     const oldest = [...files].sort(([, a], [, b]) => a.usedMs - b.usedMs);
     for (const [name, { bytes }] of oldest) {
       if (total <= this.#maxBytes * 0.75) return;
@@ -132,27 +140,33 @@ export class CacheFolder {
   }
 }
 
-/** Makes a folder in one of this user's: nothing is left in the home of whoever has called sudo. Throws what the system does. */
+/**
+ * Makes a folder, but only in a folder of this user: a program run by sudo must leave nothing in the caller's
+ * home. Throws the system's errors.
+ */
 function makeFolder(path: string, uid: number): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined || statSync(dirname(path)).uid !== uid) return;
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // Another program was faster.
+    // Another program has just made it.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 
-/** Its owner may have put a link in its place. In the folder of all caches others may write if they cannot rename what is not theirs. */
+/**
+ * Whether the folder belongs to this user. The user may have replaced it by a link. Others may write to the
+ * folder of all caches if they cannot rename files of this user.
+ */
 function isOwnFolder(path: string, uid: number, isShared: boolean): boolean {
   const [entry, folder] = [lstatSync(path), statSync(path)];
   const isClosed = (folder.mode & WRITABLE_BY_OTHERS) === 0 || (isShared && (folder.mode & STICKY) !== 0);
   return entry.uid === uid && folder.uid === uid && folder.isDirectory() && isClosed;
 }
 
-/** Throws what the system does. */
+/** Reads a file of this user. Throws the system's errors. */
 function readOwn(path: string, key: string): Buffer | undefined {
-  // A link is not followed, a pipe not waited for.
+  // Does not follow links, and does not wait for pipes.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
@@ -161,7 +175,7 @@ function readOwn(path: string, key: string): Buffer | undefined {
     if (stat.size > MAX_FILE_BYTES) return undefined;
     const bytes = readFileSync(fd);
     const content = bytes.subarray(DIGEST_BYTES);
-    // Cut off by a full disk or a crash of the machine, or copied here under another name.
+    // The file was cut off by a full disk or a crash of the machine, or copied here under another name.
     if (!digestOf(key, content).equals(bytes.subarray(0, DIGEST_BYTES))) return undefined;
     const now = Date.now();
     if (now - stat.mtimeMs > TOUCH_MS) touch(fd, now / 1000);
@@ -171,20 +185,20 @@ function readOwn(path: string, key: string): Buffer | undefined {
   }
 }
 
-/** On a disk that cannot be written to it keeps its date. */
+/** Renews the file's date, if the disk is writable. */
 function touch(fd: number, seconds: number): void {
   try {
     futimesSync(fd, seconds, seconds);
   } catch {
-    // What it holds is as good as before.
+    // The content is still valid.
   }
 }
 
-/** The complete files of a folder. Removes what others have left incomplete. */
+/** Lists the complete files of a folder. Removes incomplete files that other programs have left. */
 function listFiles(folder: string): Map<string, FileUse> {
   const files = new Map<string, FileUse>();
   for (const name of readdirSync(folder)) {
-    // Nothing is touched that is not this cache's, wherever the folder may be.
+    // Ignores files of others, wherever the folder may be.
     if (!OWN_NAME_LENGTHS.includes(name.length) || !OWN_NAME.test(name)) continue;
     const stat = lstatSync(join(folder, name), { throwIfNoEntry: false });
     if (stat === undefined) continue;
@@ -194,12 +208,12 @@ function listFiles(folder: string): Map<string, FileUse> {
   return files;
 }
 
-/** Another program may have done it. */
+/** Removes a file. Another program may have removed it already. */
 function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // Then it is gone, or it stays.
+    // The file is gone, or cannot be removed.
   }
 }
 

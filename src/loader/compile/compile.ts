@@ -22,40 +22,46 @@ import { jsonAsCommonJs, jsonAsModule } from "./json-module.ts";
 import { StackMapper } from "./stack-mapper.ts";
 import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
 
-/** A module as a child of one Node version can evaluate it; specifiers are still as written. */
+/** A module as a child with one Node version can evaluate it. Its specifiers are not resolved yet. */
 export interface CompiledModule {
   readonly id: string;
   readonly format: ModuleFormat;
   readonly source: string;
-  /** What its imports ask for with attributes, by specifier. */
+  /** The types that its imports ask for by attributes, by specifier. */
   readonly types: ReadonlyMap<string, ImportType>;
 }
 
-/** esbuild's loader by extension; a file whose extension is not here is CommonJS to `require` and an error to `import`. */
+/**
+ * esbuild's loader by extension. A file with another extension is CommonJS for `require` and an error for
+ * `import`.
+ */
 const LOADERS: Readonly<Record<string, Loader>> = {
   ...{ ".js": "js", ".mjs": "js", ".cjs": "js", ".jsx": "jsx", ".json": "json" },
   ...{ ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx" },
 };
 
-/** What it takes to start esbuild's own process. */
+/** The descriptors needed to start esbuild's process. */
 const ESBUILD_DESCRIPTORS = 8;
 let hasTransformed = false;
 
-/** Ends a text whose lines are those of its file: esbuild then ignores a map that the author may have put in it. */
+/**
+ * An empty map, appended to a text whose lines match its file. esbuild then ignores a map that the author may
+ * have put in.
+ */
 const NO_MAP = "data:application/json,{}";
 
 interface CompilerParts {
   readonly isEntry?: (id: string) => boolean;
   readonly readText?: (id: string) => Promise<string>;
   readonly stacks?: StackMapper;
-  /** Absent: every program compiles for itself. */
+  /** If absent, every program compiles for itself. */
   readonly cache?: DraftCache;
 }
 
 /**
- * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of versions
- * that need the same text, however many contexts ask for it, and not read again: like Node's own module cache
- * it stays what the program started with, until {@link invalidate}.
+ * Turns files into JavaScript for one Node version. A file is read and compiled once for each class of
+ * versions that need the same text, however many contexts ask for it. It is not read again until
+ * {@link invalidate}: like a module in Node's own cache, it stays as it was when the program started.
  */
 export class Compiler {
   readonly #compiled = new Map<string, Promise<CompiledModule>>();
@@ -72,12 +78,15 @@ export class Compiler {
     this.#cache = parts.cache;
   }
 
-  /** One whose sources come from elsewhere; stacks of what it compiles are mapped here too. Nothing of it is kept for later programs. */
+  /**
+   * Makes a compiler with other sources. It maps stacks together with this one. Its results are not kept for
+   * later programs.
+   */
   reading(readText: (id: string) => Promise<string>): Compiler {
     return new Compiler({ isEntry: this.#isEntry, readText, stacks: this.#stacks });
   }
 
-  /** Forgets a file, or all of them: the next `compile` reads it anew. */
+  /** Forgets a file, or all files. The next `compile` reads it again. */
   invalidate(id?: string): void {
     for (const key of this.#compiled.keys()) {
       if (id === undefined || key.endsWith(` ${id}`)) this.#compiled.delete(key);
@@ -86,14 +95,14 @@ export class Compiler {
     else this.#texts.delete(id);
   }
 
-  /** `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
+  /** Compiles a module. `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
   compile(id: string, target: string): Promise<CompiledModule> {
     const key = `${versionClass(target)} ${id}`;
     let compiled = this.#compiled.get(key);
     if (compiled === undefined) {
       compiled = this.#compile(id, target);
       this.#compiled.set(key, compiled);
-      // A failure is not kept: the file may be mended while the program runs.
+      // Failures are not kept, because the file may be fixed while the program runs.
       const failed = compiled;
       failed.catch(() => {
         if (this.#compiled.get(key) !== failed) return;
@@ -104,7 +113,10 @@ export class Compiler {
     return compiled;
   }
 
-  /** Rewrites the frames of modules compiled here to lines of their sources. `stack` may be any text, from anyone. */
+  /**
+   * Rewrites the frames of modules that were compiled here to lines of their sources. `stack` may be any text
+   * from anyone.
+   */
   originalStack(stack: string, target?: string): string {
     return this.#stacks.originalStack(stack, target && versionClass(target));
   }
@@ -113,7 +125,7 @@ export class Compiler {
     if (id.startsWith("data:")) return this.#compileDataUrl(id, target);
     const extension = extname(fileURLToPath(id));
     const text = await this.read(id);
-    // Under tsx JSON has named exports.
+    // Under tsx, JSON has named exports.
     if (extension === ".json") return plain(id, (runsUnderLoader() && jsonAsCommonJs(text)) || json(text));
     const draft = await this.#draft(id, text, LOADERS[extension] ?? "js", target);
     this.#stacks.add(id, versionClass(target), draft.map);
@@ -128,7 +140,7 @@ export class Compiler {
 
   async #compileDataUrl(id: string, target: string): Promise<CompiledModule> {
     const { format, text } = parseDataUrl(id);
-    // Nothing can require it, so it needs no form of its own.
+    // No `require` can reach it, so it can be an ES module.
     if (format === "json") return plain(id, jsonAsModule(text));
     const { source } = await this.#lower(id, { format, source: text, map: "" }, target);
     return plain(id, { format, source: knowsAttributes(target) ? source : withoutAttributes(source) });
@@ -142,7 +154,7 @@ export class Compiler {
       isParsed
         ? this.#parsedDraft(id, text, loader, target, { aliases, hasTests })
         : this.#compileFor(target, id, text, loader);
-    // Else it is the very text.
+    // Otherwise the draft is the text itself.
     const isCompiled = isParsed || loader !== "js" || isOld(target);
     if (this.#cache === undefined || !isCompiled) return make();
     const usesEsbuild = loader !== "js" || isOld(target);
@@ -152,7 +164,7 @@ export class Compiler {
     return this.#cache.draft([id, text, loader, versionClass(target), ...surroundings], tools, make);
   }
 
-  /** An entry script, or a file with tests. */
+  /** Compiles an entry script, or a file with tests. */
   async #parsedDraft(
     id: string,
     text: string,
@@ -160,7 +172,8 @@ export class Compiler {
     target: string,
     { aliases, hasTests }: { aliases: readonly string[] | undefined; hasTests: boolean },
   ): Promise<Draft> {
-    // Its work is taken out before anything is lowered: that may need syntax which the target does not know.
+    // The work is removed before the text is lowered, because the parser may need syntax that the target does
+    // not know.
     const newest = await this.#compileFor(NEWEST, id, text, loader);
     await loadParser();
     const idle = hasTests ? withoutTests(newest.source, newest.format) : newest.source;
@@ -194,7 +207,7 @@ export class Compiler {
       });
       return { ...output, format: declared };
     }
-    // tsx runs TypeScript of a package without a type as CommonJS, whatever it is written as.
+    // tsx runs TypeScript of a package without a type as CommonJS, whichever syntax it uses.
     const options: TransformOptions = isEither(declared) ? { loader, define: commonJsPaths(id) } : { loader };
     let output = await this.#transform(id, text, target, options);
     const format = declared ?? detectedFormat(output.source);
@@ -204,12 +217,13 @@ export class Compiler {
     return { ...output, format };
   }
 
-  /** JavaScript for an older Node; where that changes nothing, the very text. */
+  /** Lowers JavaScript for an older Node. Returns the text itself if nothing changes. */
   async #lower(id: string, draft: Draft, target: string): Promise<Draft> {
     const { source, map } = draft;
     if (!isOld(target)) return draft;
     const lowered = await this.#transform(id, source, target, { loader: "js" }, map);
-    // Printing alone changes the text: only what differs between two printed forms was lowered.
+    // Printing alone changes the text, so two printed forms are compared to find out whether anything was
+    // lowered.
     const { transform } = loadEsbuild();
     const printed = await transform(source, {
       loader: "js",
@@ -228,12 +242,12 @@ export class Compiler {
     mapOfText = "",
   ): Promise<{ source: string; map: string }> {
     const file = id.startsWith("file:") ? fileURLToPath(id) : id;
-    // Loaded late: a program whose modules are all JavaScript never starts it.
+    // Loaded late: a program whose modules are all JavaScript never needs it.
     const { transform } = loadEsbuild();
-    // It starts a process for itself, and brings the program down when it cannot.
+    // esbuild starts a process, and crashes the program if that fails.
     if (!hasTransformed) checkDescriptors(ESBUILD_DESCRIPTORS);
     try {
-      // esbuild leads the new map through the one it finds at the end of the text.
+      // esbuild chains the new map to the map at the end of the text.
       const { code, map } = await transform(`${text}\n//# sourceMappingURL=${dataUrl(mapOfText)}`, {
         platform: "node",
         target: `node${esbuildVersion(target)}`,
@@ -244,7 +258,7 @@ export class Compiler {
         sourcefile: file,
         logLevel: "silent",
         tsconfigRaw: { compilerOptions: options.loader === "js" ? {} : compilerOptions(file) },
-        // They are taken out afterwards where the target does not know them.
+        // Attributes are removed later if the target does not know them.
         supported: { "import-attributes": true },
         ...options,
       });
@@ -256,7 +270,7 @@ export class Compiler {
   }
 }
 
-/** Not by `import()`, which bundlers follow: esbuild cannot be part of a bundle. */
+/** Not by `import()`, which bundlers follow. esbuild cannot be part of a bundle. */
 function loadEsbuild(): typeof import("esbuild") {
   try {
     return ownRequire()("esbuild");
@@ -270,7 +284,7 @@ function isEither(declared: ModuleFormat | undefined): boolean {
   return declared === undefined && mayCompileToCommonJs();
 }
 
-/** Whether an ES module in TypeScript needs a `require` that nobody else makes. */
+/** Whether an ES module in TypeScript uses a `require` that it does not define. */
 function wantsRequire(text: string, declared: ModuleFormat | undefined): boolean {
   if (/^[\t ]*(?:export\s+)?import\s+[\w$]+\s*=\s*require\s*\(/m.test(text)) return true;
   return (
@@ -288,7 +302,7 @@ function commonJsPaths(id: string): Record<string, string> {
   return { __filename: JSON.stringify(file), __dirname: JSON.stringify(dirname(file)) };
 }
 
-/** As tsx gives it to CommonJS, which has none. */
+/** The `import.meta` that tsx gives to CommonJS. */
 function importMeta(id: string): Record<string, string> {
   const { __filename, __dirname } = commonJsPaths(id) as { __filename: string; __dirname: string };
   return {
@@ -310,7 +324,7 @@ function dataUrl(map: string): string {
   return map === "" ? NO_MAP : `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
 }
 
-/** Not every evaluator of a function body or module text skips it. Lines keep their numbers. */
+/** Comments the hashbang out, because not every evaluator skips it. Lines keep their numbers. */
 function withoutHashbang(source: string): string {
   return source.startsWith("#!") ? `//${source.slice(2)}` : source;
 }

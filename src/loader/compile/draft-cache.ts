@@ -8,15 +8,18 @@ import { ownRequire } from "../own-require.ts";
 import { packageScope } from "../resolve/package-scope.ts";
 import { CacheFolder } from "./cache-folder.ts";
 
-/** Text on its way to a target. */
+/** Text that is being prepared for a target. */
 export interface Draft {
   readonly format: ModuleFormat;
   readonly source: string;
-  /** Leads from `source` to the file; empty while they are the same. */
+  /** The source map from `source` to the file; empty while they are the same. */
   readonly map: string;
 }
 
-/** What files were compiled to, kept for later programs: compilers and parsers take longer to load than to do their work. */
+/**
+ * Keeps the results of compilation for later programs: compilers and parsers take longer to load than to do
+ * their work.
+ */
 export class DraftCache {
   readonly #folder: CacheFolder;
 
@@ -25,8 +28,9 @@ export class DraftCache {
   }
 
   /**
-   * What `make` once made of the same `inputs` by the same version of this library and of the packages in `tools`, or makes now. That must be all
-   * it depends on. That an entry script cannot be sent is kept as well.
+   * Returns what `make` makes, or made before from the same `inputs` with the same versions of this library
+   * and of the packages in `tools`. The result must depend on nothing else. The failure of an entry script
+   * that cannot be sent is kept as well.
    */
   async draft(
     inputs: readonly unknown[],
@@ -50,7 +54,7 @@ export class DraftCache {
   }
 }
 
-/** Undefined where nobody can tell the versions: in a bundle without its packages. */
+/** Undefined if the versions are not known: in a bundle without its packages. */
 function keyOf(inputs: readonly unknown[], tools: readonly string[]): string | undefined {
   try {
     const all = [ownVersion(), process.version, tools.map(versionOf), inputs];
@@ -66,7 +70,10 @@ function parseDraft(kept: Buffer): Draft {
   return { format: first as ModuleFormat, source, map };
 }
 
-/** A file of this library that is published has a name that tells what it holds, and what those hold that it uses. */
+/**
+ * A key for this library's version. A published file has a name with a hash of its content and of the files
+ * it imports.
+ */
 function ownVersion(): string {
   const file = fileURLToPath(LIBRARY_FILE);
   const { mtimeMs, size } = statSync(file);

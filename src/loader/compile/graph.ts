@@ -10,29 +10,29 @@ import type { CompiledModule } from "./compile.ts";
 import { checkImport, importError } from "./import-rules.ts";
 import { versionClass } from "./target-version.ts";
 
-/** How specifiers are resolved and files compiled, and what may never travel. */
+/** How specifiers are resolved and files compiled, and which modules may never travel. */
 export interface GraphRules {
-  /** Throws Node's own error when there is no such module. */
+  /** Resolves a specifier. Throws Node's own error if there is no such module. */
   resolve(specifier: string, parentId: string, kind: ImportKind): Destination;
   compile(id: string, target: string): Promise<CompiledModule>;
   /** The rule that keeps a module from travelling, or undefined. */
   denial(id: string): string | undefined;
-  /** Whether the program has given a text of its own: nothing about the file counts then. */
+  /** Whether the program has given its own text for the module. The file is then ignored. */
   hasOverride(id: string): boolean;
 }
 
-/** A module and what its text leads to. */
+/** A module and its dependencies. */
 interface GraphNode {
   readonly record: ModuleRecord;
-  /** What must be there before it runs, in source order. */
+  /** The modules that must be there before it runs, in source order. */
   readonly edges: readonly Edge[];
-  /** Modules whose exports it hands on; CommonJS only. */
+  /** The modules whose exports it re-exports. Only for CommonJS. */
   readonly reexports: readonly string[];
 }
 
 interface Edge {
   readonly id: string;
-  /** It stands in a `try` block: a failure behind it is left for the child to find. */
+  /** Whether the `require` is in a `try` block. The child then finds out if something behind it fails. */
   readonly isOptional: boolean;
 }
 
@@ -46,13 +46,13 @@ interface Cache<K, V> {
 const MAX_CONCURRENT_LOADS = 32;
 
 /**
- * The modules that functions called remotely need, found by reading imports. Everything is loaded once per class of
- * Node versions; a second request for the same graph touches no file.
+ * Finds the modules that remotely called functions need, by reading imports. Everything is loaded once for
+ * each class of Node versions. A second request for the same graph reads no file.
  */
 export class ModuleGraph {
   readonly #rules: GraphRules;
   readonly #nodes = new Map<string, Promise<GraphNode>>();
-  /** Of those whose exports are not all their own. */
+  /** The records of modules that re-export other modules. */
   #records = new WeakMap<GraphNode, Promise<ModuleRecord>>();
   readonly #orders = new Map<string, Promise<GraphNode[]>>();
   #loading = 0;
@@ -62,7 +62,7 @@ export class ModuleGraph {
     this.#rules = rules;
   }
 
-  /** Forgets a module, or all of them, for those who ask from now on; what it imports is found out anew. */
+  /** Forgets a module, or all modules, for later requests. Its imports are read again. */
   invalidate(id?: string): void {
     for (const key of this.#nodes.keys()) {
       if (id === undefined || key.endsWith(` ${id}`)) this.#nodes.delete(key);
@@ -71,14 +71,17 @@ export class ModuleGraph {
     this.#orders.clear();
   }
 
-  /** One module for a context of Node version `target`. Its specifiers are resolved, nothing behind them is loaded. */
+  /**
+   * Returns one module for a context with the Node version `target`. Its specifiers are resolved, but the
+   * modules they mean are not loaded.
+   */
   async record(id: string, target: string): Promise<ModuleRecord> {
     return this.#recordOf(await this.#node(id, target), target);
   }
 
   /**
-   * What a context needs to import `id`, dependencies first, without the modules it `has`. Modules behind `import()`
-   * are not among them. Rejects when something it cannot do without is missing, native or does not compile.
+   * The modules that a context needs to import `id`, dependencies first, without those that it `has`. Leaves
+   * out modules behind `import()`. Rejects if a required module is missing, is native or does not compile.
    */
   async closure(id: string, target: string, has: (id: string) => boolean): Promise<ModuleRecord[]> {
     const order = await remember(this.#orders, `${versionClass(target)} ${id}`, () =>
@@ -148,7 +151,10 @@ export class ModuleGraph {
     }
   }
 
-  /** What a specifier stands for, or Node's error where it may be missing and is: the child asks when it comes there. */
+  /**
+   * Resolves a specifier. Returns Node's error if the module is missing but may be: the child asks for it
+   * when it gets there.
+   */
   #resolve(
     { specifier, kind, isDynamic }: ScannedImport,
     id: string,
@@ -160,7 +166,7 @@ export class ModuleGraph {
         checkImport(resolution.id, id, type);
       return resolution;
     } catch (cause) {
-      // A `require` that is never reached may name anything; one that is reached fails in the child as it would here.
+      // A `require` that never runs may name anything. One that runs fails in the child as it would here.
       if (kind === "require" || isDynamic) return cause as Error;
       throw importError(specifier, id, cause as Error);
     }
@@ -196,7 +202,7 @@ export class ModuleGraph {
     return dependenciesFirst(root, loaded);
   }
 
-  /** Bounds what is read and compiled at once; the rest waits in the order it came. */
+  /** Limits how many modules are read and compiled at once. The others wait in order. */
   async #enter(): Promise<void> {
     if (this.#loading >= MAX_CONCURRENT_LOADS)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -210,7 +216,7 @@ export class ModuleGraph {
   }
 }
 
-/** A module that may not be sent; the error is made where the imports that lead there are known. */
+/** Thrown for a module that may not be sent. The final error is made where the chain of imports is known. */
 class Untravelable extends Error {
   readonly explain: (chain: readonly string[]) => ModuleError;
 
@@ -222,17 +228,17 @@ class Untravelable extends Error {
 
 const PENDING = new Error("still loading");
 
-/** Told with the module: whether it is there need not be asked for. */
+/** The entry for a missing module, which is sent with the importing module, so the child need not ask. */
 function missingValue(error: Error): string {
   return `${MISSING}${(error as { code?: string }).code ?? "MODULE_NOT_FOUND"} ${error.message}`;
 }
 
-/** Whether a child knows by a specifier alone which of its own modules is meant. */
+/** Whether the specifier alone tells a child which builtin is meant. */
 function isNameOf(specifier: string, builtin: string): boolean {
   return specifier === builtin || `node:${specifier}` === builtin;
 }
 
-/** Looks at what the root cannot do without; what is behind a `try` may fail. */
+/** Throws the first failure among the modules that the root requires. Modules behind a `try` may fail. */
 function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): void {
   const parents = new Map<string, string | undefined>([[root, undefined]]);
   for (const [id] of parents) {
@@ -244,7 +250,7 @@ function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode |
   }
 }
 
-/** Iterative: a chain of imports may be longer than the stack is deep. */
+/** Iterative, because a chain of imports may be longer than the stack is deep. */
 function dependenciesFirst(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): GraphNode[] {
   const order: GraphNode[] = [];
   const seen = new Set([root]);
@@ -280,7 +286,7 @@ function nativeError(chain: readonly string[]): ModuleError {
 }
 
 function deniedError(chain: readonly string[], rule: string): ModuleError {
-  const message = `Cannot send module ${chain.at(-1)} to another context: the program has said ${rule}: ${printChain(chain)}`;
+  const message = `Cannot send module ${chain.at(-1)} to another context: the program's rule ${rule} forbids it: ${printChain(chain)}`;
   return new ModuleError("ERR_MODULE_DENIED", message, { chain });
 }
 
@@ -288,7 +294,7 @@ function isNative(id: string): boolean {
   return id.endsWith(".node");
 }
 
-/** Joins requests under way and keeps successes; a failure is tried again the next time. */
+/** Joins running requests and keeps results. A failed request is tried again the next time. */
 function remember<K, T>(cache: Cache<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
   const known = cache.get(key);
   if (known !== undefined) return known;

@@ -9,29 +9,32 @@ import { RuledModules } from "./ruled-modules.ts";
 
 export { resolveByRules } from "./ruled-modules.ts";
 
-/** A script that is larger is compiled when it is needed: parsing it would hold up the program for no reason. */
+/**
+ * A larger entry script is compiled only when it is needed: parsing it would delay the program for nothing.
+ */
 const MAX_WARM_BYTES = 128 * 1024;
 
-/** Shared by all routers of this process: a module is compiled once, not once per target. */
+/** Shared by all routers of this process: a module is compiled once, not once for each target. */
 export const compiler: Compiler = new Compiler({ cache: new DraftCache() });
 
-/** The graph of those routers whose programs have no rules about it. */
+/** The graph of all routers without rules that change it. */
 export const plainGraph: ModuleGraph = new ModuleGraph(new RuledModules(new ModuleRules(), compiler));
 
-/** That of a router, by its rules. */
+/** The graph of a router with these rules. */
 export function graphFor(rules: ModuleRules): ModuleGraph {
   return rules.isPlain ? plainGraph : new ModuleGraph(new RuledModules(rules, compiler));
 }
 
 /**
- * Does in advance what the first module that is sent would have to wait for. Compiles the script this program was started with: most young
- * programs call a function of it, and what that loads others need as well. Never rejects.
+ * Does in advance the work that would delay the first module. Compiles the script that this program was
+ * started with: most programs call a function of it early, and loading it loads code that other modules need
+ * as well. Never rejects.
  */
 export async function warmUp(): Promise<void> {
   try {
     if (ENTRY_MODULE === undefined || statSync(fileURLToPath(ENTRY_MODULE)).size > MAX_WARM_BYTES) return;
     await compiler.compile(ENTRY_MODULE, process.versions.node);
   } catch {
-    // Whoever needs it is told what is wrong.
+    // The call that needs the script reports the error.
   }
 }

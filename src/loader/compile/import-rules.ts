@@ -4,10 +4,13 @@ import { ModuleError, type ModuleErrorCode } from "../module-error.ts";
 import { isTypeScript, runsUnderLoader } from "../resolve/typescript-rules.ts";
 import { COMPUTED, type ImportType } from "../syntax/import-attributes.ts";
 
-/** What Node evaluates, and what this library compiles or refuses by a clearer error; the rest `import` does not know. */
+/**
+ * The extensions that Node evaluates, and those that this library compiles or refuses with a clearer error.
+ * `import` knows no others.
+ */
 const KNOWN = /^(?:|\.[cm]?[jt]s|\.[jt]sx|\.json|\.node)$/;
 
-/** Errors that are passed on under their own code. */
+/** Errors that keep their own code. */
 const IMPORT_CODES = new Set([
   "ERR_UNKNOWN_FILE_EXTENSION",
   "ERR_UNKNOWN_MODULE_FORMAT",
@@ -16,9 +19,9 @@ const IMPORT_CODES = new Set([
 ]);
 
 /**
- * Checks what Node checks once it has found the file an `import` means: that its extension stands for a format, and
- * that JSON is asked for as JSON. Throws Node's own error. TypeScript and programs under a loader may import JSON
- * without an attribute, as tsx lets them.
+ * Does Node's checks of the file that an `import` means: its extension must stand for a format, and JSON must
+ * be imported as JSON. Throws Node's own error. TypeScript, and programs under a loader, may import JSON
+ * without an attribute, as under tsx.
  */
 export function checkImport(id: string, parentId: string, type: ImportType | undefined): void {
   const extension = id.startsWith("file:") ? extname(fileURLToPath(id)) : "";
@@ -37,7 +40,7 @@ export function checkImport(id: string, parentId: string, type: ImportType | und
   }
 }
 
-/** The error of an import without which the importing module cannot be. */
+/** The error of a required import. */
 export function importError(
   specifier: string,
   id: string,

@@ -1,13 +1,11 @@
-/**
- * JSON as modules in JavaScript.
- */
+/** JSON as JavaScript modules. */
 
-/** With an ES module's one export. */
+/** As an ES module with a default export. */
 export function jsonAsModule(text: string): { format: "module"; source: string } {
   return { format: "module", source: `export default ${parsed(text)};` };
 }
 
-/** With its keys as named exports, as tsx has it; undefined where it has none. */
+/** As CommonJS with its keys as named exports, as under tsx. Undefined if the JSON has no keys. */
 export function jsonAsCommonJs(text: string): { format: "commonjs"; source: string } | undefined {
   let names: string[];
   try {
@@ -18,15 +16,15 @@ export function jsonAsCommonJs(text: string): { format: "commonjs"; source: stri
   }
   const exported = names.filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && !RESERVED.has(name));
   if (exported.length === 0) return undefined;
-  // The first statement is for the scanner, which reads names off the text.
+  // The first statement is for the scanner, which reads the names from the text.
   const declared = exported.map((name) => `exports.${name} = 0;`).join(" ");
   return { format: "commonjs", source: `if (0) { ${declared} }\nmodule.exports = ${parsed(text)};` };
 }
 
-/** They mean something else to who imports CommonJS. */
+/** These names have another meaning for importers of CommonJS. */
 const RESERVED = new Set(["default", "__esModule", "__proto__"]);
 
-/** Not an object literal, in which `__proto__` is no key. */
+/** Not an object literal, because `__proto__` is no key there. */
 function parsed(text: string): string {
   return `JSON.parse(${JSON.stringify(text)})`;
 }

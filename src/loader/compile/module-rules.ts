@@ -3,16 +3,16 @@ import { type OptionType, readOptions, takeOption } from "../../options/options.
 import type { ModuleFormat } from "../module-record.ts";
 import { ModuleMatcher, type ModulePattern, packageOfSpecifier } from "../resolve/module-pattern.ts";
 
-/** What the program has said about modules, as far as requests are concerned. */
+/** The program's rules, as far as requests are concerned. */
 export interface ServeRules {
   /** The rule that keeps a module from travelling, or undefined: `deny("lodash")`. */
   denial(id: string): string | undefined;
   readonly allowed: readonly ModuleMatcher[];
-  /** Whether the program has named this very module, with a text of its own or to allow it. */
+  /** Whether the program has named this very module, to override its text or to allow it. */
   isNamed(id: string): boolean;
 }
 
-/** Text in place of a file: as the file would have it, or JavaScript or JSON of a given format. */
+/** A text that replaces a file: in the language of the file, or as JavaScript or JSON of a given format. */
 export type ModuleOverride = string | { readonly source: string; readonly format: ModuleFormat };
 
 /** Changes the text of a file before it is compiled. */
@@ -34,7 +34,10 @@ const OVERRIDE: OptionType<ModuleOverride> = {
   },
 };
 
-/** What the program has said about its modules, by one router. A rule counts from now on; what was sent stays. */
+/**
+ * The rules of the program for its modules, for one router. A rule applies to everything that is sent later,
+ * not to modules that were sent before.
+ */
 export class ModuleRules implements ServeRules {
   readonly #allowed: ModuleMatcher[] = [];
   readonly #denied: ModuleMatcher[] = [];
@@ -42,7 +45,7 @@ export class ModuleRules implements ServeRules {
   readonly #overrides = new Map<string, ModuleOverride>();
   readonly #modifiers: ModifierRule[] = [];
 
-  /** Whether the graph is what it would be without any rule. */
+  /** Whether no rule changes the graph. */
   get isPlain(): boolean {
     return (
       [this.#denied, this.#provided, this.#modifiers].every((rules) => rules.length === 0) &&
@@ -54,7 +57,7 @@ export class ModuleRules implements ServeRules {
     return this.#allowed;
   }
 
-  /** Texts that stand in place of files, by id. */
+  /** The texts that replace files, by id. */
   get overrides(): ReadonlyMap<string, ModuleOverride> {
     return this.#overrides;
   }
@@ -92,7 +95,7 @@ export class ModuleRules implements ServeRules {
     return rule && `deny(${rule.text})`;
   }
 
-  /** The rule by which a specifier is the target's own affair, or undefined. */
+  /** The rule that leaves a specifier to the target, or undefined. */
   provision(specifier: string): string | undefined {
     const name = packageOfSpecifier(specifier);
     const rule = name === undefined ? undefined : this.#provided.find((each) => each.matchesPackage(name));
@@ -107,12 +110,12 @@ export class ModuleRules implements ServeRules {
     return this.hasOverride(id) || this.#allowed.some((rule) => rule.kind === "id" && rule.matches(id));
   }
 
-  /** The modifiers that a module's text goes through, in this order. */
+  /** The modifiers for a module's text, in the order in which they run. */
   modifiersOf(id: string): ModifierRule[] {
     return this.#modifiers.filter(({ matcher }) => matcher.matches(id));
   }
 
-  /** What has been done to a module's text: `override()`, `modify("lodash")`. */
+  /** The changes to a module's text: `override()`, `modify("lodash")`. */
   changes(id: string): string[] {
     const modified = this.modifiersOf(id).map(({ matcher }) => `modify(${matcher.text})`);
     return this.hasOverride(id) ? ["override()", ...modified] : modified;

@@ -7,21 +7,24 @@ import type { CompiledModule, Compiler } from "./compile.ts";
 import type { GraphRules } from "./graph.ts";
 import type { ModifierRule, ModuleRules } from "./module-rules.ts";
 
-/** Extensions that fix a format, whatever the id's own. */
+/** Extensions that determine a format, whatever the id's own extension is. */
 const EXTENSIONS: Readonly<Record<ModuleFormat, string>> = {
   module: ".mjs",
   commonjs: ".cjs",
   json: ".json",
 };
 
-/** Resolves and compiles modules as a program's rules have it. What it has read for a rule it keeps: after a change of them another is needed. */
+/**
+ * Resolves and compiles modules by a program's rules. Keeps what it has read for a rule, so a change of the
+ * rules needs a new instance.
+ */
 export class RuledModules implements GraphRules {
   readonly #rules: ModuleRules;
   readonly #compiler: Compiler;
-  /** For what has a rule. */
+  /** Compiles modules with a rule. */
   readonly #own: Compiler;
 
-  /** Files without a rule are compiled by `compiler`, which others use too. */
+  /** `compiler`, which is shared, compiles files without a rule. */
   constructor(rules: ModuleRules, compiler: Compiler) {
     this.#rules = rules;
     this.#compiler = compiler;
@@ -48,7 +51,9 @@ export class RuledModules implements GraphRules {
     return { ...compiled, id };
   }
 
-  /** The text of a module with a rule; `idToRead` may have an extension more, see {@link compile}. */
+  /**
+   * Reads the text of a module with a rule. `idToRead` may have an additional extension: see {@link compile}.
+   */
   async #read(idToRead: string): Promise<string> {
     const { overrides } = this.#rules;
     const id = overrides.has(idToRead) ? idToRead : this.#withoutExtension(idToRead);
@@ -69,7 +74,10 @@ export class RuledModules implements GraphRules {
   }
 }
 
-/** What a specifier stands for, by what the program has said and by Node's rules, whose error it throws when there is no such module. */
+/**
+ * Resolves a specifier by the program's rules and then by Node's. Throws Node's error if there is no such
+ * module.
+ */
 export function resolveByRules(
   rules: ModuleRules,
   specifier: string,

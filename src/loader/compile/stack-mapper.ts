@@ -3,13 +3,16 @@ import { fileURLToPath } from "node:url";
 import { isInstalled } from "../resolve/package-scope.ts";
 import { isTypeScript } from "../resolve/typescript-rules.ts";
 
-/** A stack is a message for people: beyond this it is passed on as it is. */
+/** A stack is read by people, so a longer one is passed on unchanged. */
 const MAX_STACK_CHARS = 100_000;
 
-/** Where a place may begin. */
+/** Matches the beginning of a place. */
 const PLACE = /file:\/\/|(?<=[ (])\//g;
 
-/** The map of a module as text, and once it was needed parsed; `text` is empty while lines are those of the file. */
+/**
+ * The source map of a module. It is parsed when it is first needed. `text` is empty if lines match those of
+ * the file.
+ */
 interface Entry {
   readonly text: string;
   map?: SourceMap;
@@ -17,13 +20,13 @@ interface Entry {
 
 /** Turns positions in compiled modules back into positions in their sources. */
 export class StackMapper {
-  /** By module, then by the class of Node versions it was compiled for; the newest is last. */
+  /** By module id, then by the class of Node versions that it was compiled for. The newest is last. */
   readonly #entries = new Map<string, Map<string, Entry>>();
 
-  /** By path: CommonJS is known by its file. */
+  /** By path, because stacks name CommonJS modules by path. */
   readonly #ids = new Map<string, string>();
 
-  /** `map` leads from the text for `versionClass` to the file; empty where that is the file's own text. */
+  /** Adds the map from the text for `versionClass` to the file. It is empty if the text is the file's own. */
   add(id: string, versionClass: string, map: string): void {
     const entries = this.#entries.get(id) ?? new Map<string, Entry>();
     this.#entries.set(id, entries);
@@ -33,8 +36,9 @@ export class StackMapper {
   }
 
   /**
-   * The stack with places of modules in lines of their files. It comes from a child: one pass, no pattern that could
-   * backtrack. Without a class, or where the module was not compiled for it, the newest map counts.
+   * Maps the places in a stack to lines of their files. The stack comes from a child, so this is one pass,
+   * with no pattern that could backtrack. Without a class, or for a module that was not compiled for it, uses
+   * the newest map.
    */
   originalStack(stack: string, versionClass?: string): string {
     if (stack.length > MAX_STACK_CHARS) return stack;
@@ -49,13 +53,13 @@ export class StackMapper {
     return result + stack.slice(from);
   }
 
-  /** `file:///a.ts:10:5`, or `/a.cjs:10:5`: CommonJS is known by its path. */
+  /** Maps `file:///a.ts:10:5` or `/a.cjs:10:5`. Stacks name CommonJS modules by path. */
   #originalPlace(place: string, versionClass: string | undefined): string {
     const beforeColumn = place.lastIndexOf(":");
     const beforeLine = place.lastIndexOf(":", beforeColumn - 1);
     const name = place.slice(0, beforeLine);
     const isPath = name.startsWith("/");
-    // Looked up, not computed: a stack may hold as many places that are nowhere as fit in its length.
+    // Looked up, not computed: a stack may hold very many places that do not exist.
     const id = isPath ? this.#ids.get(name) : name;
     if (id === undefined || !this.#entries.has(id)) return place;
     const line = toNumber(place.slice(beforeLine + 1, beforeColumn));
@@ -80,8 +84,8 @@ export class StackMapper {
 }
 
 /**
- * The place in what JavaScript of the program was compiled from, if the program runs with source maps enabled; a
- * package's files are what is installed.
+ * The place in the file from which JavaScript of the program was compiled, if the program runs with source
+ * maps enabled. Files of installed packages keep their places.
  */
 function authoredPlace(id: string, line: number, column: number): string {
   const place = `${id}:${line}:${column}`;
@@ -96,7 +100,7 @@ function authoredPlace(id: string, line: number, column: number): string {
     : `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
 }
 
-/** Ids are URLs: they hold no white space. A parenthesis at the end belongs to the frame. */
+/** Ids are URLs, so they hold no white space. A parenthesis at the end belongs to the frame. */
 function endOfPlace(stack: string, start: number): number {
   let end = start;
   while (end < stack.length && stack.charCodeAt(end) > 32 && stack[end] !== ",") end++;

@@ -1,10 +1,10 @@
-/** JavaScript is sent as it is to every Node that is not older than this major version. */
+/** JavaScript is sent unchanged to Nodes of this major version and newer. */
 const VERBATIM_SINCE = 20;
 
-/** The oldest that can be a context. */
+/** The oldest Node that can be a context. */
 const OLDEST = "12.22";
 
-/** The last minor versions of those that can, and for which text is lowered. */
+/** The last minor versions of the Nodes for which text is lowered. */
 const LAST_MINORS: Readonly<Record<number, number>> = {
   13: 14,
   14: 21,
@@ -16,12 +16,13 @@ const LAST_MINORS: Readonly<Record<number, number>> = {
 };
 
 /**
- * Minor versions are taken together, as the first of them. A context says itself which version it is, and for each class whole graphs are compiled and
- * kept: there must be few, whatever it says.
+ * This many minor versions form a class, named after the first of them. A context claims its own version, and
+ * for each class whole graphs are compiled and kept. So there must be few classes, whatever the contexts
+ * claim.
  */
 const MINOR_STEP = 4;
 
-/** A version for which nothing is lowered. */
+/** A version that needs no lowering. */
 export const NEWEST: string = `${VERBATIM_SINCE}.0.0`;
 
 /** Targets with the same class get the same text. `target` is a Node version, `"20.11.1"`. */
@@ -29,12 +30,12 @@ export function versionClass(target: string): string {
   return `${esbuildVersion(target)}${knowsAttributes(target) ? "+attributes" : ""}`;
 }
 
-/** Whether JavaScript has to be lowered for it. */
+/** Whether JavaScript must be lowered for the version. */
 export function isOld(target: string): boolean {
   return versionOf(target)[0] < VERBATIM_SINCE;
 }
 
-/** The version as esbuild is told it, or one a little older. */
+/** The version to name to esbuild, which may be a little older. */
 export function esbuildVersion(target: string): string {
   const [major, minor] = versionOf(target);
   const last = LAST_MINORS[major];
@@ -44,7 +45,7 @@ export function esbuildVersion(target: string): string {
   return `${major}.${known - (known % MINOR_STEP)}`;
 }
 
-/** Whether it parses `import … with { type: "json" }`. */
+/** Whether the version parses `import … with { type: "json" }`. */
 export function knowsAttributes(target: string): boolean {
   const [major, minor] = versionOf(target);
   return major > 20 || (major === 20 && minor >= 10) || (major === 18 && minor >= 20);

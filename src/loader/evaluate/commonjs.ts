@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import * as vm from "node:vm";
 import type { ImportKind, ModuleRecord } from "../module-record.ts";
 
-/** Node's own module object; these members are not in its types. */
+/** Node's own module object. Its types lack these members. */
 interface CommonJsModule extends NodeJS.Module {
   exports: unknown;
   filename: string;
@@ -13,15 +13,17 @@ interface CommonJsModule extends NodeJS.Module {
 
 type ModuleConstructor = new (id: string, parent?: NodeJS.Module) => CommonJsModule;
 
-/** What CommonJS needs of the evaluator around it. */
+/** What CommonJS needs from the evaluator. */
 export interface CommonJsHost {
   record(id: string): ModuleRecord;
-  /** The id of a module that resolves as the file `id` would, if the program has one. */
+  /** The id of a module from whose folder the file `id` would resolve, if the program has one. */
   neighbourOf(id: string): string | undefined;
-  /** The id of what a specifier means; blocks while the master is asked. */
+  /** The id that a specifier resolves to. Blocks if the master must be asked. */
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string;
   importDynamically(parentId: string, specifier: string): Promise<unknown>;
-  /** The exports of what is no file: a builtin, this library, something that the target provides. */
+  /**
+   * The exports of a module that is no file: a builtin, this library, or a package that the target provides.
+   */
   external(id: string): { exports: unknown } | undefined;
   requireEsModule(id: string): unknown;
 }
@@ -35,18 +37,24 @@ const Constructor = Module as unknown as ModuleConstructor & {
   _resolveFilename(request: string, parent: unknown, ...rest: unknown[]): string;
 };
 
-/** CommonJS as Node has it: `require`, its cache, `module`, in a sloppy function called on `module.exports`. */
+/**
+ * Evaluates CommonJS as Node does: `require` with its cache, `module`, and a sloppy-mode function called on
+ * `module.exports`.
+ */
 export class CommonJs {
-  /** `require.cache`: by file name; what user code deletes here is evaluated anew by the next `require`. */
+  /**
+   * `require.cache`, by file name. If user code deletes an entry, the next `require` evaluates the module
+   * again.
+   */
   readonly #cache: Record<string, CommonJsModule> = Object.create(null);
   readonly #host: CommonJsHost;
-  /** The `require` of each module that was evaluated here. */
+  /** The `require` of each module that has been evaluated here. */
   readonly #requires: WeakMap<object, NodeJS.Require> = new WeakMap();
   readonly #native: typeof Module.createRequire;
 
   constructor(host: CommonJsHost) {
     this.#host = host;
-    // For the program's files it must lead to the program's modules, not to the target's disk.
+    // For the program's files, `createRequire` must lead to the program's modules, not to the target's disk.
     const ofNode = Module.createRequire;
     this.#native = ofNode;
     Module.createRequire = (from) => {
@@ -69,7 +77,7 @@ export class CommonJs {
     };
   }
 
-  /** `module.exports` of a module that is here. */
+  /** Returns `module.exports` of a module that is here. */
   require(id: string, parent?: CommonJsModule): unknown {
     const external = this.#host.external(id);
     if (external !== undefined) return external.exports;
@@ -87,7 +95,7 @@ export class CommonJs {
       if (record.format === "json") module.exports = parseJson(record, filename);
       else this.run(record, module);
     } catch (error) {
-      // As in Node: a module that failed is tried anew by the next require.
+      // As in Node, the next `require` evaluates a failed module again.
       delete this.#cache[filename];
       if (parent !== undefined) parent.children.splice(parent.children.indexOf(module), 1);
       throw error;
@@ -116,7 +124,7 @@ export class CommonJs {
     compiled.call(module.exports, module.exports, require, module, module.filename, module.path);
   }
 
-  /** Where it resolves from is the module `id`, or a file beside it that is no module. */
+  /** Makes a `require` that resolves from the module `id`, or from a file beside it that is no module. */
   private requireFor(id: string, module?: CommonJsModule, from = id): NodeJS.Require {
     const resolved = (specifier: string): string => {
       if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
@@ -149,7 +157,7 @@ type Hooks = { filename: string; importModuleDynamically: never };
 
 function compile(source: string, options: Hooks): (...args: unknown[]) => unknown {
   if (NODE_MAJOR >= 16) return vm.compileFunction(source, PARAMETERS, options) as never;
-  // There a compiled function cannot import().
+  // In these Nodes a compiled function cannot import().
   const script = new vm.Script(`${HEAD}${source}\n})`, { ...options, columnOffset: -HEAD.length });
   return script.runInThisContext() as never;
 }

@@ -2,19 +2,19 @@ import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
 import type { ModuleRecord } from "../module-record.ts";
 
-/** What it needs of the evaluator around it. */
+/** What `EsModuleRequires` needs from the evaluator. */
 export interface EsModuleHost {
   moduleFor(id: string): vm.Module;
   record(id: string): ModuleRecord;
-  /** Whether the module's text is here. */
+  /** Whether the module has been sent to this context. */
   isSent(id: string): boolean;
-  /** The id of what an `import` means; blocks while the master is asked. */
+  /** The id that an `import` resolves to. Blocks if the master must be asked. */
   resolveImport(parentId: string, specifier: string): string;
-  /** Links a module and what it depends on. */
+  /** Links a module and its dependencies. */
   link(id: string): Promise<void>;
 }
 
-/** Linking without waiting, in new Nodes (22.21, 24.8) only. */
+/** Synchronous linking. Only new Nodes (22.21, 24.8) have it. */
 interface SyncLinking {
   readonly moduleRequests?: readonly { readonly specifier: string }[];
   linkRequests?(modules: readonly vm.Module[]): void;
@@ -22,7 +22,7 @@ interface SyncLinking {
   hasAsyncGraph?(): boolean;
 }
 
-/** A namespace for CommonJS, marked as that of an ES module. */
+/** The text of a module that marks a namespace as that of an ES module, for CommonJS. */
 const FACADE =
   "export * from 'original'; export { default } from 'original'; export const __esModule = true;";
 
@@ -30,27 +30,28 @@ const isAllowed = (process.features as { require_module?: boolean }).require_mod
 const canLinkSync = "linkRequests" in (vm.SourceTextModule?.prototype ?? {});
 
 /**
- * `require()` of ES modules, where this Node has it. New Nodes link them when they are required; in those before, it takes
- * waiting, so all that a `require` names is linked, and not yet run, ahead of what requires it.
+ * `require()` of ES modules, in Nodes that have it. New Nodes link such modules when they are required. In
+ * older ones linking is asynchronous. There, all modules that a `require` names are linked, but not yet run,
+ * before the requiring module runs.
  */
 export class EsModuleRequires {
   readonly #host: EsModuleHost;
   readonly #facades: Map<string, vm.Module> = new Map();
-  /** Why modules could not be linked ahead: what requires them throws it. */
+  /** The errors of modules that could not be linked ahead. Their `require` throws them. */
   readonly #failures: Map<string, unknown> = new Map();
-  /** Modules whose requires have been looked at. */
+  /** Modules whose requires have been prepared. */
   readonly #looked: Set<string> = new Set();
 
   constructor(host: EsModuleHost) {
     this.#host = host;
   }
 
-  /** Whether {@link prepare} has anything to do in this Node. */
+  /** Whether {@link prepare} is needed in this Node. */
   get needsPreparation(): boolean {
     return isAllowed && !canLinkSync;
   }
 
-  /** To be called ahead of the evaluation of a module, where it is needed. Never rejects. */
+  /** Call this before a module is evaluated, if {@link needsPreparation}. Never rejects. */
   async prepare(rootId: string): Promise<void> {
     const required = new Set<string>();
     const reached = new Set([rootId]);
@@ -69,7 +70,7 @@ export class EsModuleRequires {
     }
   }
 
-  /** What Node answers, where the module's graph does not await anything. */
+  /** Returns what Node's `require` returns if nothing in the module's graph uses top-level await. */
   require(id: string): unknown {
     const module = this.#host.moduleFor(id);
     const { status } = module;
@@ -79,7 +80,7 @@ export class EsModuleRequires {
     if (status === "unlinked") this.linkNow(id, module);
     if ((module as SyncLinking).hasAsyncGraph?.() === true) throw asyncModule(id);
     if (module.status === "linked") {
-      // Without an await in it, it has run when this returns; what it throws is its error below.
+      // Without top-level await, the module has run when this returns. Its error is rethrown below.
       module.evaluate().catch(() => undefined);
     }
     if (module.status === "errored") throw module.error;
@@ -116,7 +117,10 @@ export class EsModuleRequires {
     (root as SyncLinking).instantiate?.();
   }
 
-  /** An export named `module.exports`, or the namespace, marked as an ES module if it has a default. */
+  /**
+   * The export named `module.exports`, or the namespace, marked as that of an ES module if it has a default
+   * export.
+   */
   private namespaceOf(id: string, module: vm.Module): unknown {
     const namespace = module.namespace as Record<string, unknown>;
     try {
@@ -124,7 +128,8 @@ export class EsModuleRequires {
       if (names.includes("module.exports")) return namespace["module.exports"];
       for (const name of names) void namespace[name];
     } catch {
-      // A name that is not initialised: the module awaits something. Older Nodes have no other way to tell.
+      // An uninitialised name means that the module awaits something. Older Nodes offer no other way to find
+      // out.
       throw asyncModule(id);
     }
     if (!needsFacade(module)) return namespace;
@@ -134,7 +139,9 @@ export class EsModuleRequires {
     return facade.namespace;
   }
 
-  /** Undefined for one that something has imported before, where nothing links without waiting. */
+  /**
+   * Returns undefined if something has imported the module before and this Node cannot link synchronously.
+   */
   private facadeOf(id: string, module: vm.Module): vm.Module | undefined {
     let facade = this.#facades.get(id);
     if (facade === undefined && canLinkSync) {

@@ -11,26 +11,33 @@ import { fetchSync, type ModuleAsker } from "./fetch-sync.ts";
 import { hideCommandLine } from "./hide-command-line.ts";
 import { unpackModule } from "./unpack-module.ts";
 
-/** Where modules come from. */
+/** The source of modules. */
 export interface ModuleSource extends ModuleAsker {
-  /** A module that is here and was not taken before, packed. */
+  /** Returns the packed bytes of a module that is here and has not been taken before. */
   take(id: string): Uint8Array | undefined;
-  /** Asks for what the resolution maps do not name; the answer is its id, and it has arrived by then. */
+  /**
+   * Asks the master for a module that the resolution maps do not name. Resolves with its id when it has
+   * arrived.
+   */
   fetch(parentId: string, specifier: string, kind: ImportKind): Promise<string>;
-  /** Whether it has been sent here; also of parts of this library. */
+  /** Whether the module, or the library part, has been sent to this context. */
   has(id: string): boolean;
-  /** What `import "mitogen"` gives, once that part is here. */
+  /** The exports of `import "mitogen"`. The library part must be here. */
   library(): Record<string, unknown>;
 }
 
-/** Before the error of a synthetic module was its importers', it was an unhandled rejection too, which ends the process. */
+/**
+ * A synthetic module that fails would also cause an unhandled rejection, which ends the process. So this
+ * module throws the error before it does.
+ */
 const CHECKED = "import.meta.check(); export * from 'checked'; export { default } from 'checked';";
 
 const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
 
 /**
- * Evaluates modules with Node's semantics: ES modules through `vm.SourceTextModule`, CommonJS through {@link CommonJs}. Each is
- * evaluated once, from memory; nothing is read from the target's disk. Modules are never unloaded.
+ * Evaluates modules with Node's semantics: ES modules by `vm.SourceTextModule`, CommonJS by {@link CommonJs}.
+ * Each module is evaluated once, from memory. Nothing is read from the target's disk. Modules are never
+ * unloaded.
  */
 export class Evaluator {
   readonly #source: ModuleSource;
@@ -38,14 +45,16 @@ export class Evaluator {
   readonly #requires: EsModuleRequires;
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
-  /** What stands behind a module of ours: the only import that it has. */
+  /** The only import of a module that this class has made. */
   readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
-  /** What functions have been called in: by id, as their references name it. */
+  /** The exports of modules in which functions have been called, by the ids in their references. */
   readonly #evaluated: Map<string, { value: unknown }> = new Map();
-  /** What the master has said of specifiers that the maps do not name. */
+  /** The master's answers for specifiers that the maps do not name. */
   readonly #answers: Map<string, string> = new Map();
   readonly #builtins: Map<string, { exports: unknown }> = new Map();
-  /** Linking is done one graph at a time: two that share modules would otherwise link them twice. */
+  /**
+   * Graphs are linked one after the other. Otherwise two graphs would link the modules that they share twice.
+   */
   #linking: Promise<unknown> = Promise.resolve();
 
   constructor(source: ModuleSource) {
@@ -61,12 +70,15 @@ export class Evaluator {
     });
   }
 
-  /** The exports of a module that has been evaluated for a call. */
+  /** The exports of a module that was evaluated for a call. */
   evaluated(id: string): { value: unknown } | undefined {
     return this.#evaluated.get(id);
   }
 
-  /** Where a function stands in what has been evaluated here, by identity: where it is written, not where it is exported once more. */
+  /**
+   * Finds a function in the evaluated modules, by identity. Prefers the module that defines it to one that
+   * re-exports it.
+   */
   find(fn: unknown): { module: string; path: string[] } | undefined {
     const candidates: [string, unknown][] = [];
     for (const [id, { value }] of this.#evaluated) candidates.push([id, value]);
@@ -89,7 +101,10 @@ export class Evaluator {
     return module === undefined ? undefined : { module, path: found.get(module) as string[] };
   }
 
-  /** The exports of a module as the caller's reference names them: a namespace, or `module.exports`. Boxed: one that exports `then` is no promise. */
+  /**
+   * Evaluates a module and returns its exports as references name them: a namespace, or `module.exports`. The
+   * value is boxed, because a module that exports `then` would be taken for a promise.
+   */
   async evaluate(id: string): Promise<{ value: unknown }> {
     const isCommonJs = this.record(id).format === "commonjs";
     if (this.#requires.needsPreparation) await this.#requires.prepare(id);
@@ -99,7 +114,7 @@ export class Evaluator {
     return box;
   }
 
-  // What CommonJS needs.
+  // The members of CommonJsHost.
 
   record(id: string): ModuleRecord {
     let record = this.#records.get(id);
@@ -116,7 +131,7 @@ export class Evaluator {
     return record;
   }
 
-  /** The module itself, or one whose folder the file is in. */
+  /** Returns the module itself, or one in the same folder or a folder above. */
   neighbourOf(id: string): string | undefined {
     if (this.#records.has(id)) return id;
     const folderOf = (each: string): string => each.slice(0, each.lastIndexOf("/") + 1);
@@ -152,7 +167,7 @@ export class Evaluator {
     return builtin;
   }
 
-  /** Links and evaluates a module and what it depends on. */
+  /** Links and evaluates a module and its dependencies. */
   private async run(id: string): Promise<vm.Module> {
     await this.linkInTurn(id);
     const module = this.moduleFor(id);
@@ -162,7 +177,7 @@ export class Evaluator {
 
   private async linkInTurn(id: string): Promise<void> {
     if (!isUnlinked(this.moduleFor(id))) return;
-    // Looked up again when its turn comes: a link that failed has forgotten it.
+    // Looked up again when its turn comes, because a failed link removes the module.
     const turn = this.#linking.then(() => this.link(this.moduleFor(id)));
     this.#linking = turn.catch(() => undefined);
     await turn;
@@ -178,7 +193,7 @@ export class Evaluator {
         return found;
       });
     } catch (error) {
-      // Nothing of it has run: the next import starts anew, and fails with its own error.
+      // Nothing of it has run. The next import starts again, and fails with its own error.
       for (const [id, { status }] of this.#modules) {
         if (isUnlinked({ status })) this.#modules.delete(id);
       }
@@ -248,7 +263,7 @@ export class Evaluator {
 
   private fillMeta(meta: ImportMeta, id: string): void {
     const resolve = (specifier: string): string => {
-      // As in Node, what is named by its place need not be there.
+      // As in Node, a module named by its place need not exist.
       const isPlace = /^(?:\.{0,2}\/|[a-z][a-z\d+.-]*:)/i.test(specifier) && !isBuiltin(specifier);
       const known = this.resolveKnown(id, specifier, "import");
       const found =
@@ -276,7 +291,8 @@ export class Evaluator {
 
   private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
     if (isBuiltin(specifier)) return specifier;
-    // A specifier that was computed: the master has not seen it, and did not send the library ahead.
+    // The specifier was computed at run time. The master has not seen it, so it may not have sent the
+    // library.
     if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
     const { imports, requires } = this.record(parentId);
     const map = kind === "import" ? imports : requires;
@@ -292,7 +308,10 @@ export class Evaluator {
     return id;
   }
 
-  /** What is behind `import()`, or a `require` in a `try`, is known by name but may not have been sent. */
+  /**
+   * Modules behind `import()`, or behind a `require` in a `try`, are known by name but may not have been
+   * sent.
+   */
   private isHere(id: string): boolean {
     return this.#records.has(id) || this.#source.has(id) || !/^(?:file|data):/.test(id);
   }
@@ -313,7 +332,10 @@ function synthetic(id: string, names: string[], evaluate: () => Record<string, u
   );
 }
 
-/** What a CommonJS module exports under a name that was found in its text; as in Node, undefined if it does not. */
+/**
+ * The export of a CommonJS module under a name that was found in its text. As in Node, undefined if there is
+ * none.
+ */
 function ownValue(exports: unknown, name: string): unknown {
   if (exports === null || exports === undefined) return undefined;
   if (Object.getOwnPropertyDescriptor(exports, name) === undefined) return undefined;
@@ -324,7 +346,7 @@ function ownValue(exports: unknown, name: string): unknown {
   }
 }
 
-/** A package that the target has itself, as the program's directory there leads to it. */
+/** Requires a package that the target has itself, as seen from the working directory. */
 function provided(name: string): unknown {
   try {
     return createRequire(join(process.cwd(), "noop.js"))(name);
@@ -341,7 +363,9 @@ function coded(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** The path to a function in a module's exports: itself, an export, or a static member of one. */
+/**
+ * The path to a function in a module's exports: the exports themselves, an export, or a static member of one.
+ */
 function pathTo(fn: unknown, exports: unknown): string[] | undefined {
   if (exports === fn) return [];
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(exports ?? {}))) {

@@ -3,19 +3,22 @@ import { Handle } from "../../wire/handles.ts";
 import type { ImportKind } from "../module-record.ts";
 import { readAnswer } from "./read-answer.ts";
 
-/** How the main thread waits for an answer without giving up control; see `BrokerLink.waitFor`. */
+/** Lets the main thread block until an answer arrives: see `BrokerLink.waitFor`. */
 export interface SyncWaiter {
   waitFor(isUrgent: (frame: { handle: number }) => boolean, isDone: () => boolean): void;
 }
 
-/** Who asks the master for modules. */
+/** Asks the master for modules. */
 export interface ModuleAsker {
   readonly waiter: SyncWaiter;
-  /** Asks for a module; answers the handle that its answer comes to. */
+  /** Asks for a module. Returns the handle to which the answer will come. */
   askMaster(request: readonly string[], onAnswer: (message: Message) => void): number;
 }
 
-/** Asks for what the resolution maps do not name, and blocks until it is there, as `require` needs it: answers its id. */
+/**
+ * Asks for a module that the resolution maps do not name, and blocks until it is here, as `require` needs it.
+ * Returns its id.
+ */
 export function fetchSync(
   asker: ModuleAsker,
   ...request: [parentId: string, specifier: string, kind: ImportKind]
@@ -25,7 +28,7 @@ export function fetchSync(
     answer = message;
   });
   asker.waiter.waitFor(
-    // DEL_ROUTE: that of the master, when a context above has been detached.
+    // DEL_ROUTE announces the loss of the master, when a context above has been detached.
     ({ handle }) => handle === replyTo || handle === Handle.LOAD_MODULE || handle === Handle.DEL_ROUTE,
     () => answer !== undefined,
   );

@@ -1,13 +1,16 @@
 import { builtinModules } from "node:module";
 import { builtinExports } from "../builtins.ts";
 
-/** A program on a command line has globals that no other has; a module that looks for them would take itself for CommonJS. */
+/**
+ * Removes the globals that only a program given on the command line has. A module that looks for them would
+ * take itself for CommonJS.
+ */
 export function hideCommandLine(): void {
   for (const name of ["require", "exports", "__filename", "__dirname", ...builtinModules]) {
     const found = Object.getOwnPropertyDescriptor(globalThis, name);
     if (found === undefined || name === "process" || name === "console") continue;
     Reflect.deleteProperty(globalThis, name);
-    // The Web Crypto API is everybody's, where it was hidden behind the module of that name.
+    // The Web Crypto API is a global in every program. Here the module of the same name hid it.
     if (name !== "crypto" || found.enumerable !== true) continue;
     const get = (): unknown => (builtinExports(name) as { webcrypto: unknown }).webcrypto;
     Object.defineProperty(globalThis, name, { get, configurable: true, enumerable: true });

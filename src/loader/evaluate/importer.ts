@@ -14,22 +14,23 @@ type AnyFunction = (...args: unknown[]) => unknown;
 
 /** The exports of the part `mitogen:api`: src/remote/api/api.ts. */
 export interface Api {
-  /** Called once: what `import "mitogen"` gives. */
+  /** Makes the exports of `import "mitogen"`. Called once. */
   mitogenModule(host: unknown): Record<string, unknown>;
 }
 
 /**
- * Gives a child the modules of the program it belongs to: keeps what is pushed ahead of calls, asks the parent for the rest, and
- * finds functions in them. Evaluation itself is the {@link Evaluator}'s, which comes with the first modules.
+ * Gives a child the modules of its program: keeps those that are pushed ahead of calls, asks the parent for
+ * the others, and finds functions in them. The {@link Evaluator}, which arrives with the first modules,
+ * evaluates them.
  */
 export class Importer implements ModuleSource {
-  /** What the part `mitogen:api` is built on. */
+  /** The argument for {@link Api.mitogenModule}. */
   host: unknown;
   readonly #router: CoreRouter;
   readonly waiter: SyncWaiter;
   readonly #evaluatePart: (packed: Uint8Array) => object;
   readonly #parts: Map<string, unknown> = new Map();
-  /** Pushed and not yet evaluated, as they came: most of a large graph is never run. */
+  /** Modules that were pushed and not yet evaluated, still packed: most of a large graph is never run. */
   readonly #packed: Map<string, Uint8Array> = new Map();
 
   constructor(router: CoreRouter, waiter: SyncWaiter, evaluatePart: (packed: Uint8Array) => object) {
@@ -37,7 +38,8 @@ export class Importer implements ModuleSource {
     this.waiter = waiter;
     this.#evaluatePart = evaluatePart;
     router.addHandler((message) => this.storeModules((message.decode() as [number, unknown])[1]), {
-      // [target, [[id, hash, packed], …]]: the broker thread has seen to it that this is the target and nothing is left out.
+      // The body is [target, [[id, hash, packed], …]]. The broker thread has made sure that this context is
+      // the target and that no bytes are missing.
       handle: Handle.LOAD_MODULE,
       policy: hasParentAuthority,
       service: true,
@@ -55,31 +57,36 @@ export class Importer implements ModuleSource {
     return root && findFunction(root.value, name);
   }
 
-  /** The function, after evaluating its module. Rejects with what the evaluation throws, and a TypeError when there is no such function. */
+  /**
+   * Evaluates the module and returns the function. Rejects with the error of the evaluation, and with a
+   * TypeError if there is no such function.
+   */
   async load(name: FunctionName): Promise<{ fn: AnyFunction; owner: unknown }> {
     const { module } = name;
-    // Called by a context that is not the master, which would have sent it ahead.
+    // The caller is not the master, which would have sent the module ahead.
     if (!this.has(module)) await this.fetch(module, "", "import");
     return this.lookUp(name) ?? findFunction((await this.evaluate(module)).value, name);
   }
 
-  /** The exports of a module, asked for if it is not here. */
+  /** Evaluates a module and returns its exports. Asks for the module if it is not here. */
   async evaluate(id: string): Promise<{ value: unknown }> {
     if (!this.has(id)) await this.fetch(id, "", "import");
     return await this.evaluator().evaluate(id);
   }
 
-  /** Whether it was sent to this context. */
+  /** Whether the module was sent to this context. */
   has(id: string): boolean {
     return this.#packed.has(id);
   }
 
-  /** What `import "mitogen"` gives, or what another part does on the main thread; it must have been sent. */
+  /**
+   * The exports of `import "mitogen"`, or those of another main-thread part. The part must have been sent.
+   */
   library(id: string = API): Record<string, unknown> {
     return this.makeOnce(id, () => this.evaluatedPart<Api>(id).mitogenModule(this.host));
   }
 
-  /** How modules are evaluated; it comes with the first of them. */
+  /** The evaluator, whose code arrives with the first modules. */
   evaluator(): Evaluator {
     return this.makeOnce(EVALUATOR, () => {
       const part = this.evaluatedPart<{ Evaluator: typeof Evaluator }>(EVALUATOR);
@@ -96,7 +103,10 @@ export class Importer implements ModuleSource {
     return this.#parts.get(key) as T;
   }
 
-  /** [[id, hash, packed], …]: modules pushed by the parent. One that is already here keeps what it is; null: it comes later. */
+  /**
+   * Stores [[id, hash, packed], …], the modules that the parent has pushed. A module that is already here is
+   * not replaced. `null` means that the bytes come later.
+   */
   private storeModules(modules: unknown): void {
     for (const [id, , packed] of modules as [string, string, Uint8Array | null][]) {
       if (packed !== null && !this.#packed.has(id)) this.#packed.set(id, packed);
@@ -105,7 +115,7 @@ export class Importer implements ModuleSource {
 
   take(id: string): Uint8Array | undefined {
     const packed = this.#packed.get(id);
-    // Evaluated once; its place says that it was here.
+    // A module is evaluated once. The empty entry says that it was here.
     if (packed !== undefined) this.#packed.set(id, EMPTY);
     return packed;
   }
@@ -114,10 +124,10 @@ export class Importer implements ModuleSource {
     return readAnswer(await new Promise<Message>((resolve) => this.askMaster(request, resolve)));
   }
 
-  /** Asks for a module; answers the handle that its answer comes to. */
+  /** Asks for a module. Returns the handle to which the answer will come. */
   askMaster(request: readonly string[], onAnswer: (message: Message) => void): number {
     const router = this.#router;
-    // Only the master's word counts: a sibling must not decide what a module is.
+    // Only the master's answer counts: a sibling must not decide what a module contains.
     const options = { persist: false, respondent: router.contextById(MASTER) };
     const replyTo = router.addHandler(onAnswer, options);
     router.route(
@@ -127,16 +137,19 @@ export class Importer implements ModuleSource {
   }
 }
 
-/** Only the master resolves; hops keep what passes. */
+/** Only the master resolves specifiers. Hops keep the modules that pass. */
 const MASTER = 0;
 const EMPTY = new Uint8Array(0);
 
-/** What a name stands for in the exports of its module. Throws a TypeError when that is no function. */
+/**
+ * Finds a function by its name in the exports of its module. Throws a TypeError if the name leads to no
+ * function.
+ */
 export function findFunction(root: unknown, name: FunctionName): { fn: AnyFunction; owner: unknown } {
   let owner: unknown;
   let value = root;
   for (const key of name.path) {
-    // As if it had been imported by its name: an ES module's function has no `this`.
+    // As if it had been imported by name: a function of an ES module has no `this`.
     owner = Object.prototype.toString.call(value) === "[object Module]" ? undefined : value;
     value = (value as Record<string, unknown> | undefined | null)?.[key];
   }

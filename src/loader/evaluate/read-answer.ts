@@ -1,6 +1,6 @@
 import type { Message } from "../../core/message.ts";
 
-/** The parent answers with the module's id, or with why it will not serve it: [message, code]. */
+/** Reads the parent's answer: the module's id, or [message, code] if it refuses to serve the module. */
 export function readAnswer(reply: Message): string {
   const answer = reply.decode();
   if (typeof answer === "string") return answer;

@@ -2,7 +2,7 @@ import { inflateRawSync } from "node:zlib";
 import { decodeValue } from "../../wire/cbor/decoder.ts";
 import type { ModuleFormat, ModuleRecord } from "../module-record.ts";
 
-/** A module as it crosses links: [format, source, imports, requires, exports], deflated. */
+/** Unpacks a module that has crossed a link: [format, source, imports, requires, exports], deflated. */
 export function unpackModule(id: string, packed: Uint8Array): ModuleRecord {
   const [format, source, imports, requires, exports] = decodeValue(inflateRawSync(packed)) as [
     ModuleFormat,

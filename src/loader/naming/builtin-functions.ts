@@ -15,26 +15,35 @@ const GLOBALS = [
   ...words("encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape"),
 ];
 
-/** Objects below a module or global that hold functions of their own; others (`process.env`, constants) are data. */
+/**
+ * Objects below a module or a global that hold functions of their own. Other objects (`process.env`,
+ * constants) are data.
+ */
 const CONTAINERS = new Set(["promises", "posix", "win32", "types", "strict", "webcrypto", "subtle"]);
 
-/** The lazy properties worth forcing. Any other getter may warn about its deprecation or load half of Node. */
+/**
+ * The lazy properties that may be read. Any other getter may print a deprecation warning or load half of
+ * Node.
+ */
 const GETTERS = new Set([
   ...["promises", "webcrypto", "subtle", "getRandomValues", "opendir", "opendirSync"],
   ...["parseArgs", "aborted", "resolveObjectURL"],
 ]);
 
-/** Singletons whose functions are on their prototype. */
+/** Singletons with functions on their prototype. */
 const INHERITING = new Set(["performance", "crypto", "webcrypto", "subtle"]);
 
-/** Loaded only by programs that ask for them, and then found in the list of what is loaded; some warn on load. */
+/**
+ * Modules that are loaded only if a program asks for them, so they appear in the list of loaded modules. Some
+ * print a warning when they are loaded.
+ */
 const UNUSUAL = /^_|^(punycode|sys|domain|constants|trace_events|wasi|inspector|repl)\b/;
 
 const MAX_DEPTH = 3;
 
 /**
- * Loading worker_threads, which the inspector does too, puts another function into the place of `process.chdir` and
- * `process.cwd`. Both of each are known: a caller may hold the old one.
+ * Loading worker_threads, which the inspector does too, replaces `process.chdir` and `process.cwd`. Both the
+ * old and the new functions are known, because a caller may hold an old one.
  */
 const replaceable = new Map<unknown, FunctionName>();
 let loadedNames: readonly string[] = [];
@@ -42,7 +51,7 @@ let loadedCount = -1;
 
 type Load = (id: string) => unknown;
 
-/** An object with public functions, and where it is. */
+/** An object with public functions, and its name. */
 interface Root {
   readonly value: unknown;
   readonly module: string;
@@ -50,15 +59,16 @@ interface Root {
 }
 
 /**
- * Names a function of Node or of the language by identity: `fs.promises.readFile`, `Date.now`, `process.chdir`. `load` gives the
- * exports of a builtin by its id.
+ * Names a function of Node or of the language by identity: `fs.promises.readFile`, `Date.now`,
+ * `process.chdir`. `load` returns the exports of a builtin by its id.
  *
- * A caller who holds a function of a module has loaded that module, so only loaded modules are looked through and no
- * look-up loads one. The shortest public name wins.
+ * A caller who holds a function of a module has loaded that module. So only loaded modules are searched, and
+ * the search loads none. The shortest public name wins.
  */
 export function findBuiltin(fn: AnyFunction, load: Load): FunctionName | undefined {
   rememberReplaceable();
-  // Most functions are called what they are exported as; looking at all there are takes some milliseconds.
+  // The functions' own names are tried first: most functions are exported under their names, and a complete
+  // search takes milliseconds.
   return (
     replaceable.get(fn) ??
     findUnder(fn, load, pathByName) ??
@@ -67,7 +77,7 @@ export function findBuiltin(fn: AnyFunction, load: Load): FunctionName | undefin
   );
 }
 
-/** To be called before anything that may replace them. */
+/** Call this before any code that may replace these functions. */
 export function rememberReplaceable(): void {
   for (const name of ["chdir", "cwd"] as const)
     replaceable.set(process[name], { module: "global", path: ["process", name] });
@@ -83,7 +93,9 @@ function findUnder(fn: AnyFunction, load: Load, pathTo: PathFinder): FunctionNam
   return undefined;
 }
 
-/** Targets as old as Node 12 know these submodules only as properties of their modules. */
+/**
+ * Names a submodule by way of its module: targets as old as Node 12 know these submodules only as properties.
+ */
 function knownEverywhere({ module, path }: FunctionName): FunctionName {
   const [, parent, property] = /^(node:(?:assert|dns|fs|path|util))\/(\w+)$/.exec(module) ?? [];
   if (parent === undefined || property === undefined) return { module, path };
@@ -93,7 +105,7 @@ function knownEverywhere({ module, path }: FunctionName): FunctionName {
 function* roots(load: Load): Generator<Root> {
   const scope = globalThis as unknown as Record<string, unknown>;
   for (const name of GLOBALS) yield { value: scope[name], module: "global", path: [name] };
-  // The global getter takes milliseconds to load what a caller with one of its functions has loaded.
+  // Only if it is loaded already, because the global getter takes milliseconds to load it.
   if (isLoaded("internal/crypto/webcrypto")) {
     yield { value: globalThis.crypto, module: "global", path: ["crypto"] };
   }
@@ -107,7 +119,7 @@ function pathByName(fn: AnyFunction, value: unknown, path: readonly string[]): r
   if (!isOwner(value) || path.length === MAX_DEPTH) return undefined;
   const { name } = fn;
   if (isPublic(name) && member(value, path, name) === fn) {
-    // `util.isDate` is an old name of `util.types.isDate`, which new Nodes do not have.
+    // `util.isDate` is an old name of `util.types.isDate`. New Nodes lack the old name.
     const inner = member(value, path, "types");
     return isOwner(inner) && member(inner, path, name) === fn ? [...path, "types", name] : [...path, name];
   }
@@ -154,7 +166,7 @@ function member(value: object, path: readonly string[], key: string): unknown {
   return undefined;
 }
 
-/** Runs no code but that of getters which are known to be harmless. */
+/** Reads a property without running code, except getters that are known to be harmless. */
 function memberValue(owner: object, key: string, property: PropertyDescriptor): unknown {
   return property.get !== undefined && GETTERS.has(key) ? read(owner, key) : property.value;
 }
@@ -185,7 +197,7 @@ function read(owner: object, key: string): unknown {
   }
 }
 
-/** Public names of what is loaded, parents before their submodules. */
+/** The public names of loaded builtins, parents before their submodules. */
 function loadedBuiltins(): readonly string[] {
   const loaded = loadList();
   if (loaded?.length === loadedCount) return loadedNames;
@@ -211,7 +223,7 @@ function exportsOf(module: string, load: Load): unknown {
   try {
     return load(module);
   } catch {
-    // Listed but not to be had in this build or under this permission model.
+    // Listed, but not available in this build or under this permission model.
     return undefined;
   }
 }

@@ -3,10 +3,9 @@ import { parseProgram } from "../syntax/parser.ts";
 import type { FunctionOrigin } from "./function-origin.ts";
 
 /**
- * Tells whether a function is what a module exports as `default` without a name. V8 shows no binding for those, so
- * the position V8 gives for the function is looked up in the source V8 compiled. Returns the path, or undefined.
- *
- * `locals` are paths to the same function through named bindings: `export default foo`.
+ * Finds out whether a module exports a function as `default` without a name. V8 shows no binding for such
+ * exports, so the position that V8 gives for the function is looked up in the source that V8 compiled.
+ * Returns the path, or undefined.
  */
 export function unnamedDefaultPath(
   source: string,
@@ -19,7 +18,7 @@ export function unnamedDefaultPath(
   if (value?.type === "Identifier") {
     const local = locals.find(([root]) => root === value.name);
     if (local !== undefined) return ["default", ...local.slice(1)];
-    // Without another use V8 keeps the variable out of the module's scope.
+    // If nothing else uses the variable, V8 leaves it out of the module's scope.
     return pathInDefault(constantValue(program, value.name), origin, isWrapped);
   }
   if (isClass) return value?.type.startsWith("Class") && isWithin(value, origin) ? ["default"] : undefined;
@@ -29,7 +28,8 @@ export function unnamedDefaultPath(
 function pathInDefault(value: Ast, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
   if (value === undefined) return undefined;
   if (value.type === "CallExpression") {
-    // The wrapper was made where it was called; what it wraps stands in the argument list. esbuild's `__name` returns its argument.
+    // The wrapper was made where it was called, and the function that it wraps is one of the arguments.
+    // esbuild's `__name` returns its argument.
     const isArgument = value.arguments.some((argument: Ast) => isAt(argument, origin));
     return isArgument && (isWrapped || value.callee.name === "__name") ? ["default"] : undefined;
   }
@@ -58,7 +58,7 @@ function parseModule(source: string): Ast {
   }
 }
 
-/** What a top-level name stands for that nothing can assign to. */
+/** The value of a top-level name, if nothing can assign to it. */
 function constantValue(program: Ast, name: string): Ast {
   for (const statement of program.body) {
     if (statement.id?.name === name) return statement;
@@ -69,7 +69,7 @@ function constantValue(program: Ast, name: string): Ast {
   return undefined;
 }
 
-/** Of a class V8 gives the place of its first token, or of its constructor. */
+/** V8 gives the place of a class's first token, or of its constructor. */
 function isWithin({ loc: { start, end } }: Ast, { line, column }: FunctionOrigin): boolean {
   const isBehind = line > start.line - 1 || (line === start.line - 1 && column >= start.column);
   return isBehind && (line < end.line - 1 || (line === end.line - 1 && column < end.column));

@@ -1,18 +1,23 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** What runs this program, if it is not Node: `Bun 1.4.5`. V8's inspector, which tells where functions were written, is only in Node. */
+/**
+ * The runtime of this program, if it is not Node: `Bun 1.4.5`. Only Node has V8's inspector, which finds out
+ * where functions were written.
+ */
 export function otherRuntime(): string | undefined {
   const { bun, deno } = process.versions as Partial<Record<string, string>>;
   return (bun && `Bun ${bun}`) ?? (deno && `Deno ${deno}`);
 }
 
-/** Where code without a file was written, as part of a sentence; `url` is V8's name for it. */
+/**
+ * Describes where code without a file was written, as part of a sentence. `url` is V8's name for the code.
+ */
 export function placeWithoutFile(url: string): string {
   const name = url.slice(url.lastIndexOf("/") + 1);
   if (/^REPL\d*$/.test(name)) return "in the REPL";
   if (name === "[stdin]") return "in a script read from stdin";
-  // Node gives modules the same name, whichever way they came.
+  // Node gives modules the same name in both cases.
   if (/^\[eval\d*\]$/.test(name)) {
     const isOption = process.execArgv.some((word) => /^(?:-[a-z]*[ep]|--eval|--print)\b/.test(word));
     return isOption ? "in code given to node with -e" : "in a script read from stdin";
@@ -20,7 +25,7 @@ export function placeWithoutFile(url: string): string {
   return "in code that has no file";
 }
 
-/** What stands in a refusal of a function that Next.js has put into a bundle; undefined for any other file. */
+/** The texts for refusing a function that Next.js has put into a bundle. Undefined for any other file. */
 export function nextRefusal(id: string, name: string): [what: string, cure: string] | undefined {
   const [, application] = /^(.*?)\/\.next\//.exec(fileURLToPath(id)) ?? [];
   if (application === undefined) return undefined;
@@ -29,12 +34,12 @@ export function nextRefusal(id: string, name: string): [what: string, cure: stri
   return ["part of a bundle that Next.js made", `name it by the file it was written in, as ${reference}`];
 }
 
-/** What makes a function callable that its file does not export. */
+/** The cure for a function that its file does not export. */
 export function exportCure(source: string): string {
   return isBundle(source) ? "export it from the entry point of the bundle" : "export it";
 }
 
-/** By what bundlers put into their output, and by the length of its lines. */
+/** Recognises a bundle by the comments of bundlers and by the length of its lines. */
 function isBundle(source: string): boolean {
   return /^\/\/ \S+\.[cm]?[jt]sx?$/m.test(source) || source.length > 200 * source.split("\n").length;
 }

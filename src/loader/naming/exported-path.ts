@@ -4,14 +4,17 @@ import type { AnyFunction } from "../module-record.ts";
 const MAX_DEPTH = 4;
 const MAX_OBJECTS = 1_000;
 
-/** Names of an ES module's exports by their local names. */
+/** The exported names of an ES module, by local name. */
 export interface LocalExports {
   readonly byLocal: ReadonlyMap<string, string>;
-  /** There is an `export default` of an expression or of something without a name. */
+  /** Whether there is an `export default` of an expression, or of something without a name. */
   readonly hasUnnamedDefault: boolean;
 }
 
-/** Reads them from JavaScript or TypeScript; undefined when the text cannot be read (JSX, decorators, …). */
+/**
+ * Reads the exported names from JavaScript or TypeScript. Returns undefined if the text cannot be read (JSX,
+ * decorators, …).
+ */
 export function localExports(source: string): LocalExports | undefined {
   try {
     const byLocal = new Map<string, string>();
@@ -28,9 +31,10 @@ export function localExports(source: string): LocalExports | undefined {
 }
 
 /**
- * Every path from an object of named values (a module's variables, CommonJS exports) to `fn`: the value itself, or
- * a static method of a class, own before inherited. Getters are followed only at the first level, where a compiler puts them, and only on request:
- * those of a foreign module may do anything.
+ * Every path to `fn` from an object of named values (a module's variables, CommonJS exports). `fn` may be the
+ * value itself, or a static method of a class; own methods come before inherited ones. Getters are read only
+ * at the first level, where compilers put them, and only on request, because those of a foreign module may do
+ * anything.
  */
 export function pathsTo(
   fn: AnyFunction,
@@ -66,7 +70,7 @@ export function pathThroughObjects(fn: AnyFunction, values: object): string[] | 
   return undefined;
 }
 
-/** The class in `values`, or the instance of one, of which `fn` is a method. */
+/** The name of the class in `values`, or of the instance of one, that has `fn` as a method. */
 export function ownerOfMethod(fn: AnyFunction, values: object): string | undefined {
   for (const name of Object.getOwnPropertyNames(values)) {
     const value = read(values, name);
@@ -112,7 +116,7 @@ function holds(owner: unknown, fn: AnyFunction): boolean {
   );
 }
 
-/** Variables that are not initialised yet throw, and so may getters. */
+/** Reads a value. Uninitialised variables throw, and getters may throw. */
 function read(owner: object, name: string): unknown {
   try {
     return (owner as Record<string, unknown>)[name];

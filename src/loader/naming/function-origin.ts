@@ -2,7 +2,7 @@ import type { Session } from "node:inspector";
 import type { AnyFunction } from "../module-record.ts";
 import { ownRequire } from "../own-require.ts";
 
-/** Where V8 says a function was written, and what it can see. */
+/** Where a function was written, according to V8, and which variables it sees. */
 export interface FunctionOrigin {
   /** Absent for native and bound functions and for proxies. */
   readonly scriptId: string | undefined;
@@ -16,11 +16,11 @@ export interface FunctionOrigin {
 
 export interface FunctionScope {
   readonly isModule: boolean;
-  /** A copy of the variables as they are now; those not initialised yet are missing or undefined. */
+  /** A copy of the variables' current values. Uninitialised ones are missing or undefined. */
   readonly bindings: Readonly<Record<string, unknown>>;
 }
 
-/** The protocol's answers are as its documentation says; each use takes out the one field it asked for. */
+/** The documentation of the protocol describes its answers. Each use reads only the field that it needs. */
 // biome-ignore lint/suspicious/noExplicitAny: said above
 type Answer = any;
 type Post = (method: string, params?: object) => Answer;
@@ -35,7 +35,7 @@ const urls = new Map<string, string>();
 const uncounted = new Set<string>();
 let lastSource: { readonly scriptId: string; readonly text: string } | undefined;
 
-/** Asks V8's inspector, in process: every answer comes before `post` returns. */
+/** Asks V8's inspector in this process: `post` returns only after the answer has come. */
 export function functionOrigin(fn: AnyFunction): FunctionOrigin {
   return withSession((post, session) => {
     const holder: { fn: AnyFunction; scopes: unknown[] } = { fn, scopes: [] };
@@ -62,7 +62,7 @@ export function functionOrigin(fn: AnyFunction): FunctionOrigin {
       }).result;
       const wanted = entries.filter((entry) => entry.value?.objectId && entry.value.description !== "Global");
       for (const entry of wanted) kinds.push(entry.value?.description === "Module");
-      // The scope objects themselves come over, so that everything else is ordinary code on ordinary objects.
+      // Fetches the scope objects themselves, so that everything else is ordinary code on ordinary objects.
       post("Runtime.callFunctionOn", {
         objectId: holderId,
         functionDeclaration: "function (...scopes) { this.scopes = scopes.map((scope) => scope.object); }",
@@ -82,7 +82,9 @@ export function functionOrigin(fn: AnyFunction): FunctionOrigin {
   });
 }
 
-/** The URL of the script a function is in; empty for code that has none and for what is no script. */
+/**
+ * The URL of the script that holds a function. Empty if the script has none, or the function has no script.
+ */
 export function originUrl(origin: FunctionOrigin): string {
   if (origin.scriptId === undefined) return "";
   const likely = likelyUrl(origin);
@@ -93,7 +95,10 @@ export function originUrl(origin: FunctionOrigin): string {
   return url;
 }
 
-/** The same, but undefined where only something much slower can tell: for scripts none of whose functions V8 counts. */
+/**
+ * The same, but undefined if only a much slower way would find it: for scripts none of whose functions V8
+ * counts.
+ */
 export function likelyUrl({ scriptId }: FunctionOrigin): string | undefined {
   if (scriptId === undefined) return "";
   if (urls.has(scriptId) || uncounted.has(scriptId)) return urls.get(scriptId);
@@ -103,9 +108,9 @@ export function likelyUrl({ scriptId }: FunctionOrigin): string | undefined {
   return urls.get(scriptId);
 }
 
-/** Learns where all that is loaded so far came from: a few milliseconds, more in a large heap. */
+/** Learns the URLs of all loaded scripts. Takes a few milliseconds, more in a large heap. */
 function learnLoadedUrls(): void {
-  // Switching the profiler off again would end the block coverage that c8 or `node --test` collect through it.
+  // Switching the profiler off would end the block coverage that c8 or `node --test` collect through it.
   if (collectsCoverage()) return;
   withSession((post) => {
     post("Profiler.enable");
@@ -118,7 +123,10 @@ function learnLoadedUrls(): void {
   });
 }
 
-/** The text V8 compiled, which under tsx is on no disk. Tens of milliseconds: for what nothing cheaper can settle. */
+/**
+ * The text that V8 compiled, which under tsx is on no disk. Takes tens of milliseconds, so it is the last
+ * resort.
+ */
 export function scriptSource(scriptId: string): string {
   if (lastSource?.scriptId === scriptId) return lastSource.text;
   const text: string = withSession((post) => {
@@ -133,7 +141,10 @@ export function scriptSource(scriptId: string): string {
   return text;
 }
 
-/** A function is often called by the file it is in, which then is on the stack: that costs a fraction of a millisecond. */
+/**
+ * Learns the URLs of the scripts on the stack, in a fraction of a millisecond. Calls are often made in the
+ * file that holds the function.
+ */
 export function learnUrlsOnStack(): void {
   withSession((post) => {
     post("Runtime.enable");
@@ -142,7 +153,7 @@ export function learnUrlsOnStack(): void {
   });
 }
 
-/** Switching the debugger on takes ten times as long as {@link learnLoadedUrls}. */
+/** Learns all URLs through the debugger. Takes ten times as long as {@link learnLoadedUrls}. */
 function learnAllUrls(): void {
   withSession((post, session) => {
     session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
@@ -155,7 +166,10 @@ function collectsCoverage(): boolean {
   return Boolean(process.env.NODE_V8_COVERAGE) || process.execArgv.includes("--experimental-test-coverage");
 }
 
-/** The inspector names objects only by way of an expression; the property is gone before any other code runs. */
+/**
+ * Makes a remote object. The inspector can name an object only through an expression, so the object is a
+ * global for a moment. The property is gone before any other code runs.
+ */
 function remoteObject(post: Post, session: Session, value: object): string {
   Object.defineProperty(globalThis, HOLDER, { value, configurable: true });
   try {
@@ -168,7 +182,10 @@ function remoteObject(post: Post, session: Session, value: object): string {
   }
 }
 
-/** Jest runs programs, and so this library, in a vm context: its `globalThis` is not the one that expressions see. */
+/**
+ * Jest runs programs, including this library, in a vm context, whose `globalThis` is not the one that
+ * expressions see.
+ */
 function otherContexts(post: Post, session: Session): { contextId: number }[] {
   const found: { contextId: number }[] = [];
   session.on("Runtime.executionContextCreated", ({ params }) => found.push({ contextId: params.context.id }));
@@ -180,7 +197,7 @@ function raiseUnseen(): never {
   throw new Error("Cannot find the module of a function: the inspector does not see the program's globals");
 }
 
-/** One session per look-up: ending it frees every remote object it made, and nothing stays enabled. */
+/** Each look-up has its own session. Ending it frees every remote object, and nothing stays enabled. */
 function withSession<T>(use: (post: Post, session: Session) => T): T {
   let session: Session;
   try {

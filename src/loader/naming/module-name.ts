@@ -5,10 +5,10 @@ import { isBuiltin } from "../builtins.ts";
 import { realUrl } from "../resolve/module-pattern.ts";
 import { nameFunction } from "./name-function.ts";
 
-/** A module: its id, the path of its file, or a function of it. */
+/** Names a module: its id, the path of its file, or a function of it. */
 export type ModuleName = string | URL | Callable<never[], unknown>;
 
-/** The id of a module. Throws a TypeError for what names none. */
+/** The id of a module. Throws a TypeError if the argument names none. */
 export function moduleId(module: ModuleName): string {
   if (typeof module === "function") return nameFunction(module).module;
   if (module instanceof FunctionRef) return module.module;

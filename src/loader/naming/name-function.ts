@@ -26,7 +26,7 @@ import {
 } from "./function-origin.ts";
 import { exportedAt, moduleScope, runnerModule } from "./runner-module.ts";
 
-/** How many functions deep a wrapper's captured variables are followed to the module that made it. */
+/** How many levels of captured variables of a wrapper are searched for the module that made it. */
 const MAX_WRAPPERS = 3;
 
 const METHOD_CURE = "export a function, or a static method, that takes the object's data as arguments";
@@ -38,11 +38,11 @@ const knownClasses = new WeakMap<AnyFunction, FunctionName>();
 const exportsById = new Map<string, LocalExports | undefined>();
 
 /**
- * Names a function so that another process can find it: its module and the path of properties to it.
+ * Names a function by its module and the path of properties to it, so that another process can find it.
  *
- * Always by identity, never by a name alone: what is found under the reference is this very function. Works while
- * the module is still running its top level. Throws a TypeError with the cure for anything that cannot be named;
- * the answer for a function does not change, so it is kept.
+ * The name is found by identity, never by a name alone: the reference leads to this very function. Works
+ * while the module is still running its top level. Throws a TypeError with the cure if the function cannot be
+ * named. The answer for a function never changes, so it is kept.
  */
 export function nameFunction(fn: AnyFunction): FunctionName {
   if (typeof fn !== "function")
@@ -55,7 +55,9 @@ export function nameFunction(fn: AnyFunction): FunctionName {
   return reference;
 }
 
-/** Names a class in the same way, for another process that makes objects of it. Throws a TypeError with the cure. */
+/**
+ * Names a class in the same way, for another process that makes instances. Throws a TypeError with the cure.
+ */
 export function nameClass(type: AnyFunction): FunctionName {
   let reference = knownClasses.get(type);
   if (reference === undefined) {
@@ -75,20 +77,20 @@ export function nameClass(type: AnyFunction): FunctionName {
   return reference;
 }
 
-/** Does in advance most of what the first look-up of a process costs. For a time when the program waits anyway; never throws. */
+/** Does most of the work of the first look-up in advance, while the program waits anyway. Never throws. */
 export function warmUpNames(): void {
   try {
     rememberReplaceable();
-    // One of Node's: it sees fewer variables than one of ours.
+    // A function of Node, because it sees fewer variables than one of ours.
     functionOrigin(setTimeout);
     learnUrlsOnStack();
   } catch {
-    // The look-up itself will say what is wrong.
+    // The look-up itself will report the error.
   }
 }
 
 function find(fn: AnyFunction): FunctionName {
-  // Looking through what Node offers takes longer than asking V8, so functions that have a file are spared it.
+  // Only for native functions: searching Node's functions takes longer than asking V8.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
   const builtin = isNative ? findBuiltin(fn, ownRequire()) : undefined;
   if (builtin !== undefined) return builtin;
@@ -130,7 +132,7 @@ function findInModule(fn: AnyFunction, origin: FunctionOrigin, isWrapped: boolea
   const loaded = loadedCommonJs(url);
   const path = loaded && exportsPath(fn, loaded.exports, { getters: true });
   if (path !== undefined) return { module: id, path };
-  // A module without variables shows no scope.
+  // A module without variables has no scope in V8's answer.
   const scope = loaded === undefined ? moduleScope(origin) : undefined;
   const locals = scope === undefined ? [] : pathsTo(fn, scope.bindings);
   const exported = exportsOf(id);
@@ -139,7 +141,8 @@ function findInModule(fn: AnyFunction, origin: FunctionOrigin, isWrapped: boolea
     const module = runnerModule(origin.scriptId);
     found = module && exportedAt(module, fn, origin, isES(exported) ? exported : undefined, isWrapped);
   }
-  // Compilers name an unnamed default export and V8 shows no binding for one: then only the text V8 has settles it.
+  // Compilers name an unnamed default export, and V8 shows no binding for one. Then only the text that V8
+  // compiled settles it.
   if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
     const source = scriptSource(origin.scriptId);
     found =
@@ -157,7 +160,10 @@ function exportedPath(locals: readonly string[][], exported: LocalExports | unde
   return undefined;
 }
 
-/** `export const f = wrap((…) => …)`: the wrapper was written elsewhere, what it captured was written in the module. */
+/**
+ * Finds `export const f = wrap((…) => …)`: the wrapper was written elsewhere, but the function that it
+ * captures was written in the module.
+ */
 function findByWrapped(
   fn: AnyFunction,
   origin: FunctionOrigin,
@@ -178,7 +184,8 @@ function findByWrapped(
     const found = each.scriptId === origin.scriptId ? undefined : findInModule(fn, each, true);
     if (found !== undefined) return found;
   }
-  // A module may define its own wrapper; then both are in one script, and named exports were already looked through.
+  // A module may define its own wrapper. Both are then in one script, whose named exports have already been
+  // searched.
   for (const each of inner) {
     const found = each.scriptId === origin.scriptId ? findInModule(fn, each, true) : undefined;
     if (found !== undefined) return found;
@@ -191,7 +198,7 @@ function findByWrapped(
   return undefined;
 }
 
-/** A package's main file often exports what other files of it define. */
+/** The main file of a package often exports functions that other files of it define. */
 function findInAnyCommonJs(fn: AnyFunction): FunctionName | undefined {
   for (const [key, loaded] of Object.entries(ownRequire().cache)) {
     const id = moduleId(key.startsWith("data:") ? key : pathToFileURL(key).href);
@@ -201,7 +208,7 @@ function findInAnyCommonJs(fn: AnyFunction): FunctionName | undefined {
   return undefined;
 }
 
-/** Without an inspector. */
+/** The look-up without an inspector. */
 function findByIdentity(fn: AnyFunction): FunctionName | undefined {
   return findBuiltin(fn, ownRequire()) ?? findInAnyCommonJs(fn);
 }
@@ -223,10 +230,10 @@ function exportsPath(fn: AnyFunction, exports: unknown, o: { getters: boolean })
     : undefined;
 }
 
-/** The URL of the file behind a script; undefined when there is none (REPL, eval, `node -e`, `data:`). */
+/** The URL of a script's file. Undefined if there is none (REPL, eval, `node -e`, `data:`). */
 function moduleId(url: string): string | undefined {
   if (url.startsWith("data:")) {
-    // tsx serves CommonJS TypeScript to an importing ES module like this.
+    // tsx serves CommonJS TypeScript to an importing ES module in this form.
     const path = url.slice(url.lastIndexOf("?")).match(/^\?filePath=([^&]*)/)?.[1];
     return path === undefined ? undefined : pathToFileURL(decodeURIComponent(path)).href;
   }
@@ -243,19 +250,22 @@ function isES(exported: LocalExports | undefined): exported is LocalExports {
   return exported !== undefined && (exported.byLocal.size > 0 || exported.hasUnnamedDefault);
 }
 
-/** Read once: what the program runs does not change with the file. */
+/** Read once, because the running program does not change with the file. */
 function exportsOf(id: string): LocalExports | undefined {
   if (!exportsById.has(id)) {
     try {
       exportsById.set(id, localExports(readSourceNow(id)));
     } catch {
-      return undefined; // V8 has the text too
+      return undefined; // V8 also has the text
     }
   }
   return exportsById.get(id);
 }
 
-/** The path to a function in an exported object: `call` takes no such function, but a `ref()` to it. */
+/**
+ * The path to a function in an exported object. `call` does not take such a function, but takes a `ref()` to
+ * it.
+ */
 function pathInExportedObject(fn: AnyFunction, origin: FunctionOrigin, id: string): string[] | undefined {
   const scope = moduleScope(origin);
   const exports: unknown = loadedCommonJs(originUrl(origin))?.exports ?? scope?.bindings;
@@ -305,7 +315,7 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
   const refCure = path && `refer to it with ref(${here}, "${path.join(".")}") in its file`;
   const inner = origin.scopes.filter((scope) => !isOuter(scope));
   const variables = inner.flatMap((scope) => Object.getOwnPropertyNames(scope.bindings));
-  // Those that bundlers and test runners have made say nothing to the author.
+  // Variables made by bundlers and test runners mean nothing to the author.
   const captured = [...new Set(variables)].filter((name) => !name.startsWith("__"));
   if (path !== undefined && captured.length === 0) {
     const what = `in the exported object '${path[0]}', not exported itself`;
@@ -326,7 +336,10 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
   return refuse(fn, id, "not exported", exportCure(attempt(() => readSourceNow(id)) ?? ""));
 }
 
-/** The module whose function a wrapper of a package, or of this library, has captured: what the wrapper made is its business. */
+/**
+ * The module whose function was captured by a wrapper of a package, or of this library. The package itself
+ * decides what its wrapper returns.
+ */
 function wrappedModule(origin: FunctionOrigin, id: string): string | undefined {
   if (!isPackaged(id)) return undefined;
   const captured = origin.scopes
@@ -362,7 +375,9 @@ function isMock(fn: AnyFunction): boolean {
   return marks._isMockFunction === true || marks.isSinonProxy === true || Array.isArray(marks.mock?.calls);
 }
 
-/** Shorthand methods have no `prototype` and a name before their parentheses. */
+/**
+ * Whether a function is a method: shorthand methods have no `prototype`, and a name before their parentheses.
+ */
 function isMethod(fn: AnyFunction): boolean {
   const text = Function.prototype.toString.call(fn).slice(0, 200);
   const name = /^(?:async\s+|get\s+|set\s+|\*\s*)*([\w$#]+)\s*\(/.exec(text)?.[1];

@@ -6,27 +6,28 @@ import type { LocalExports } from "./exported-path.ts";
 import { type FunctionOrigin, type FunctionScope, scriptSource } from "./function-origin.ts";
 
 /**
- * A module that V8 knows only as a script or as the body of a function. Test runners evaluate modules so: Vitest rewrites
- * `import` and `export` and wraps the text in a function, Jest compiles a module to CommonJS that `require.cache` does not have.
+ * A module that V8 knows only as a script or as the body of a function, because a test runner evaluated it.
+ * Vitest rewrites `import` and `export` and wraps the text in a function. Jest compiles a module to CommonJS,
+ * which does not appear in `require.cache`.
  */
 export interface RunnerModule {
   /** The statements at the top level of the module. */
   readonly body: readonly Ast[];
-  /** The names of its variables, and of what it is given: `exports`, `require`, …. */
+  /** The names of its variables and of its parameters: `exports`, `require`, …. */
   readonly names: ReadonlySet<string>;
-  /** Names that are assigned to after they were declared. */
+  /** Names that are assigned to after their declaration. */
   readonly assigned: ReadonlySet<string>;
   /** Whether the outermost scope of a function in it is the module's own: true if the runner captures every export. */
   readonly showsExports: boolean;
 }
 
-/** What compilers call the value of an unnamed default export. */
+/** The names that compilers give to the value of an unnamed default export. */
 const DEFAULT_NAME = /^(?:_default\d*|default_1|__vite_ssr_export_default__)$/;
 const COMMONJS_NAMES = ["exports", "require", "module", "__filename", "__dirname"];
 
 const known = new Map<string, RunnerModule | undefined>();
 
-/** Undefined for the script of an ES module, and for what cannot be read. */
+/** Undefined for the script of an ES module, and for a script that cannot be read. */
 export function runnerModule(scriptId: string): RunnerModule | undefined {
   if (!known.has(scriptId)) known.set(scriptId, readRunnerModule(scriptSource(scriptId)));
   return known.get(scriptId);
@@ -47,7 +48,7 @@ export function readRunnerModule(source: string): RunnerModule | undefined {
   };
 }
 
-/** The scope of a module's own variables: V8's, or the one that Vitest's wrapper makes. */
+/** The scope of a module's variables: V8's module scope, or the scope of Vitest's wrapper. */
 export function moduleScope(origin: FunctionOrigin): FunctionScope | undefined {
   const own = origin.scopes.find((scope) => scope.isModule);
   if (own !== undefined || origin.scriptId === undefined || origin.scopes.length === 0) return own;
@@ -60,9 +61,9 @@ export function moduleScope(origin: FunctionOrigin): FunctionScope | undefined {
 }
 
 /**
- * The path under which a module exports the function that stands at a place of its top level. That function is made once, so its place
- * tells as much as its identity. `exported` are the exports of the file, undefined for CommonJS. With `isWrapped` the function at `origin` is
- * the argument of the call that made the one in question.
+ * The path under which a module exports the function at a place of its top level. Such a function is made
+ * once, so its place identifies it. `exported` are the exports of the file, undefined for CommonJS. With
+ * `isWrapped`, the function at `origin` is the argument of the call that made the function in question.
  */
 export function exportedAt(
   module: RunnerModule,
@@ -81,7 +82,7 @@ export function exportedAt(
   return undefined;
 }
 
-/** Whether a variable that V8 shows holds something else by now. */
+/** Whether a variable that V8 shows now holds another value. */
 function isAnother(local: string, fn: AnyFunction, { scopes }: FunctionOrigin): boolean {
   const values = scopes.map(({ bindings }) => Object.getOwnPropertyDescriptor(bindings, local)?.value);
   return values.some((value) => value !== undefined && value !== fn);
@@ -89,12 +90,12 @@ function isAnother(local: string, fn: AnyFunction, { scopes }: FunctionOrigin): 
 
 interface Definition {
   readonly local: string;
-  /** Under which CommonJS exports it; empty for `module.exports` itself. */
+  /** The name under which CommonJS exports it; empty for `module.exports` itself. */
   readonly name?: string | undefined;
   readonly value: Ast;
 }
 
-/** What a statement gives a name to. */
+/** The values that a statement names. */
 function definitions(statement: Ast): Definition[] {
   if (/^(?:Function|Class)Declaration$/.test(statement.type)) {
     return [{ local: statement.id.name, value: statement }];
@@ -108,7 +109,7 @@ function definitions(statement: Ast): Definition[] {
   return expression.type === "AssignmentExpression" ? assigned({ local: "", value: expression }) : [];
 }
 
-/** `exports.a = exports.b = value`, `module.exports = { a: value, b }`. */
+/** Splits `exports.a = exports.b = value` and `module.exports = { a: value, b }` into definitions. */
 function assigned({ local, name, value }: Definition): Definition[] {
   if (value.type !== "AssignmentExpression") {
     const members = name === "" && value.type === "ObjectExpression" ? value.properties : [];
@@ -122,7 +123,10 @@ function assigned({ local, name, value }: Definition): Definition[] {
   return assigned({ local, name: target, value: value.right });
 }
 
-/** `exports.a`, `module.exports.a`: `a`; `module.exports`: nothing. Undefined for everything else. */
+/**
+ * The exported name: `a` for `exports.a` and `module.exports.a`, an empty string for `module.exports`,
+ * undefined for anything else.
+ */
 function exportName(node: Ast): string | undefined {
   if (node?.type !== "MemberExpression" || node.computed) return undefined;
   const { object, property } = node;
@@ -130,7 +134,7 @@ function exportName(node: Ast): string | undefined {
   return object.name === "exports" || exportName(object) === "" ? property.name : undefined;
 }
 
-/** What CommonJS exports of its variables. */
+/** The variables that a CommonJS module exports. */
 function commonJsExports({ body }: RunnerModule): LocalExports {
   const byLocal = new Map<string, string>();
   for (const { name, value } of body.flatMap(definitions)) {
@@ -183,7 +187,7 @@ function parseScript(source: string): Ast {
   }
 }
 
-/** The function whose body is the module: all there is in the script beside directives. */
+/** The function whose body is the module, if the script holds only that function and directives. */
 function wrapperOf(body: readonly Ast[]): Ast {
   const [statement, ...others] = body.filter((one) => one.directive === undefined);
   if (statement?.type !== "ExpressionStatement" || others.length > 0) return undefined;

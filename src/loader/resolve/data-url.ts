@@ -2,8 +2,8 @@ import type { ModuleFormat } from "../module-record.ts";
 import { sourceText } from "./source-text.ts";
 
 /**
- * What a `data:` URL holds, as Node reads it: base64 or percent-encoded, up to the fragment. Throws Node's own error
- * for a type that is no module.
+ * Parses a `data:` URL as Node does: base64 or percent-encoded, up to the fragment. Throws Node's own error
+ * if the type is no module.
  */
 export function parseDataUrl(url: string): { format: ModuleFormat; text: string } {
   const [, type, parameters = "", body] =

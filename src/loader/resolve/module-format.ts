@@ -5,7 +5,7 @@ import { parse as lex } from "es-module-lexer";
 import { parseProgram } from "../syntax/parser.ts";
 import { packageScope } from "./package-scope.ts";
 
-/** The format that extension and package.json fix; undefined leaves it to the syntax, as Node does. */
+/** The format that extension and package.json determine. Undefined leaves it to the syntax, as in Node. */
 export function declaredFormat(id: string): "module" | "commonjs" | undefined {
   const file = fileURLToPath(id);
   const extension = extname(file);
@@ -14,14 +14,14 @@ export function declaredFormat(id: string): "module" | "commonjs" | undefined {
   return packageScope(file)?.type;
 }
 
-/** The format that the syntax of JavaScript shows: a module if only a module may hold it. */
+/** The format that the syntax of JavaScript shows: a module if it uses syntax that only modules have. */
 export function detectedFormat(source: string): "module" | "commonjs" {
   try {
     if (lex(source)[3]) return "module";
   } catch {
     return "commonjs";
   }
-  // V8 looks for early errors alone: far cheaper than the parser, and most files end here.
+  // V8 checks only for early errors, which is far cheaper than parsing. Most files are decided here.
   if (!source.includes("await") || isCommonJs(source)) return "commonjs";
   return parses(source, "module") && !parses(source, "script") ? "module" : "commonjs";
 }

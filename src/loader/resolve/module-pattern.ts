@@ -7,8 +7,9 @@ import { isBuiltin } from "../builtins.ts";
 import { isInstalled, packageRoot, packageScope } from "./package-scope.ts";
 
 /**
- * Which modules a rule is about: the `file:` URL of one, a `file:` URL ending in a slash for all below it, a package's name
- * (`"lodash"`, `"@scope/name"`, `"@scope/*"`), or a RegExp that is tested against ids.
+ * The modules that a rule is about: the `file:` URL of one module, a `file:` URL ending in a slash for
+ * everything below it, a package's name (`"lodash"`, `"@scope/name"`, `"@scope/*"`), or a RegExp that is
+ * tested against ids.
  */
 export type ModulePattern = string | URL | RegExp;
 
@@ -16,21 +17,21 @@ type Kind = "id" | "prefix" | "package" | "regexp";
 
 const PACKAGE = /^(?:@[a-z0-9~._-]+\/(?:\*|[a-z0-9~._-]+)|[a-z0-9~_-][a-z0-9~._-]*)$/i;
 
-/** A pattern, checked once. */
+/** A checked pattern. */
 export class ModuleMatcher {
   readonly kind: Kind;
-  /** As it is shown to a reader: `"lodash"`, `/\.test\.ts$/`. */
+  /** The text for readers: `"lodash"`, `/\.test\.ts$/`. */
   readonly text: string;
   readonly #pattern: string;
   readonly #regexp: RegExp | undefined;
 
-  /** `what` tells in the error which call was wrong. Throws a TypeError for what is no pattern. */
+  /** `what` names the call in error messages. Throws a TypeError if the argument is no pattern. */
   constructor(pattern: ModulePattern, what: string) {
     if (pattern instanceof RegExp) {
       this.kind = "regexp";
       this.text = String(pattern);
       this.#pattern = "";
-      // Without its memory of the last match.
+      // A copy without `g` and `y`, which would remember the last match.
       this.#regexp = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
       return;
     }
@@ -47,7 +48,7 @@ export class ModuleMatcher {
     this.#pattern = text;
   }
 
-  /** Whether a module that exists is meant. */
+  /** Whether the pattern matches an existing module. */
   matches(id: string): boolean {
     switch (this.kind) {
       case "id":
@@ -61,7 +62,7 @@ export class ModuleMatcher {
     }
   }
 
-  /** Whether a package of this name is meant; a RegExp is tested against the name. */
+  /** Whether the pattern matches a package of this name. A RegExp is tested against the name. */
   matchesPackage(name: string): boolean {
     if (this.kind === "regexp") return this.#regexp?.test(name) === true;
     if (this.kind !== "package") return false;
@@ -70,7 +71,9 @@ export class ModuleMatcher {
       : name === this.#pattern;
   }
 
-  /** The directory that the pattern is about, for a module it matches; undefined where it names no directory. */
+  /**
+   * The directory that the pattern names, for a module that it matches. Undefined if it names no directory.
+   */
   rootFor(id: string): string | undefined {
     if (this.kind === "prefix") return fileURLToPath(this.#pattern);
     return this.kind === "package" ? packageRoot(fileURLToPath(id)) : undefined;
@@ -88,7 +91,7 @@ export function isPath(specifier: string): boolean {
   return /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
 }
 
-/** By the folder it is installed in, which is what others import it as, and by its package.json. */
+/** The package's names: that of its folder, under which others import it, and that in its package.json. */
 export function packageNames(id: string): string[] {
   if (!id.startsWith("file:")) return [];
   const file = fileURLToPath(id);
@@ -99,7 +102,9 @@ export function packageNames(id: string): string[] {
   return names.filter((name) => name !== undefined);
 }
 
-/** The URL of a file as ids have it: links are followed. What is not there is left as it is. */
+/**
+ * The URL of a file in the form of ids, with links followed. The URL of a missing file is returned unchanged.
+ */
 export function realUrl(url: URL): URL {
   try {
     const real = pathToFileURL(realpathSync(fileURLToPath(url)) + (url.pathname.endsWith("/") ? sep : ""));

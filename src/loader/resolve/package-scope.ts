@@ -1,7 +1,7 @@
 import { dirname, join, sep } from "node:path";
 import { readSourceNow } from "./source-text.ts";
 
-/** The package a file belongs to, as its nearest package.json tells. */
+/** The package of a file, according to its nearest package.json. */
 export interface PackageScope {
   /** Directory of the package.json. */
   readonly root: string;
@@ -12,7 +12,7 @@ export interface PackageScope {
 
 const scopes = new Map<string, PackageScope | undefined>();
 
-/** Kept for the life of the process, as Node keeps what it reads of a package. */
+/** Kept for the life of the process. Node does the same. */
 export function packageScope(file: string): PackageScope | undefined {
   return scopeOfDirectory(dirname(file));
 }
@@ -22,7 +22,9 @@ export function isInstalled(path: string): boolean {
   return path.includes(`${sep}node_modules${sep}`);
 }
 
-/** The directory whose files belong together; nested package.json files of an installed package do not split it. */
+/**
+ * The root directory of a file's package. Nested package.json files of an installed package do not split it.
+ */
 export function packageRoot(file: string): string | undefined {
   if (!isInstalled(file)) return packageScope(file)?.root;
   const marker = `${sep}node_modules${sep}`;

@@ -17,13 +17,16 @@ import {
   typeScriptLast,
 } from "./typescript-rules.ts";
 
-/** What a specifier stands for: a file that may travel, or something that every context has. */
+/** The result of a resolution: a file that may travel, or a builtin that every context has. */
 export type Resolution = { readonly id: string } | { readonly builtin: string };
 
-/** The same once the program's own rules have been looked at. */
+/** The same, after the program's own rules have been applied. */
 export type Destination = Resolution | { readonly provided: string };
 
-/** This library in whatever form it runs: every context has its own, so it never travels. As part of a bundle it has no file. */
+/**
+ * The ids of this library, in whatever form it runs. Every context has its own, so it never travels. Inside a
+ * bundle it has no file.
+ */
 const OWN_INDEX =
   packageScope(fileURLToPath(LIBRARY_FILE))?.name === "mitogen"
     ? ["index.js", "index.ts", "require.cjs"].map(libraryUrl)
@@ -35,10 +38,10 @@ const requires = new Map<string, NodeJS.Require>();
 let conditions: Record<ImportKind, Set<string>> | undefined;
 
 /**
- * Resolves as the running Node does, with export conditions by the kind of import and symbolic links followed; under
- * a loader such as tsx, as that does. What leads nowhere in a TypeScript parent is looked for as tsx would: `./x.js`
- * written for `./x.ts`, no extension, a directory, `paths` of its tsconfig.json. Throws Node's own error when there
- * is no such module.
+ * Resolves as the running Node does, with export conditions for the kind of import and with links followed.
+ * Under a loader such as tsx, resolves as the loader does. If Node finds nothing and the parent is
+ * TypeScript, looks for files as tsx would: `./x.js` written for `./x.ts`, no extension, a directory, `paths`
+ * of its tsconfig.json. Throws Node's own error if there is no such module.
  */
 export function resolveModule(specifier: string, parentId: string, kind: ImportKind): Resolution {
   if (specifier === "mitogen") return { builtin: "mitogen" };
@@ -74,7 +77,7 @@ function resolveByNode(specifier: string, parentId: string, kind: ImportKind): s
   return moduleResolve(specifier, new URL(parentId), conditions[kind]).href;
 }
 
-/** A query makes another instance of an ES module, but there is one of CommonJS, whoever asks for it. */
+/** A query makes another instance of an ES module, but all queries share one instance of CommonJS. */
 function oneOfCommonJs(id: string): string {
   if (!id.startsWith("file:") || !/[?#]/.test(id)) return id;
   const file = fileURLToPath(id);
@@ -97,15 +100,15 @@ function resolveRequire(specifier: string, parentId: string): string {
   }
 }
 
-/** Node's message names the file that requires, which for it was ours. */
+/** Node's message names the requiring file, which was a file of this library. */
 function withParent(error: Error, parentId: string): Error {
   error.message = error.message.replaceAll(noopOf(parentId), fileURLToPath(parentId));
   return error;
 }
 
 /**
- * What older Nodes find where this one would take an ES module that is marked as fit for `require`: the target may
- * be one of those.
+ * Returns what older Nodes find if this Node would take an ES module that is marked as fit for `require`. The
+ * target may be such a Node.
  */
 function withoutModuleSync(specifier: string, parentId: string, id: string): string {
   if (!id.startsWith("file:") || !/\.m?js$/.test(id) || declaredFormat(id) !== "module") return id;
@@ -116,7 +119,10 @@ function withoutModuleSync(specifier: string, parentId: string, id: string): str
   }
 }
 
-/** A loader may know more than its tsconfig.json tells; it answers to the program's own `require`. */
+/**
+ * Asks the loader through the program's own `require`, because the loader may know more than its
+ * tsconfig.json says.
+ */
 function askLoader(specifier: string, parentId: string): string | undefined {
   if (!runsUnderLoader() || !parentId.startsWith("file:")) return undefined;
   try {
@@ -136,19 +142,19 @@ function requireOf(parentId: string): NodeJS.Require {
   return require;
 }
 
-/** One file stands for all of its directory; loaders look at its extension. */
+/** One file name stands for all files of a directory. Loaders look at its extension. */
 function noopOf(parentId: string): string {
   return join(dirname(fileURLToPath(parentId)), isTypeScript(parentId) ? "noop.ts" : "noop.js");
 }
 
 function requiredId(resolved: string): string {
   if (isBuiltin(resolved)) return resolved.startsWith("node:") ? resolved : `node:${resolved}`;
-  // tsx hangs queries on the paths it answers with.
+  // tsx appends queries to the paths that it returns.
   const path = resolved.includes("?") && !isFile(resolved) ? resolved.replace(/\?[\s\S]*/, "") : resolved;
   return pathToFileURL(path).href;
 }
 
-/** Node's default conditions and the ones this process was started with. */
+/** Node's default conditions, and those that this process was started with. */
 function exportConditions(): Record<ImportKind, Set<string>> {
   const own: string[] = [];
   const args = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
@@ -157,7 +163,7 @@ function exportConditions(): Record<ImportKind, Set<string>> {
     const value = inline ?? (arg === "--conditions" || arg === "-C" ? args[i + 1] : undefined);
     if (value) own.push(value);
   });
-  // The condition belongs to require(esm); where that is off, packages must not be resolved by it.
+  // The condition belongs to require(esm). If that is off, packages must not be resolved by it.
   const sync = (process.features as { require_module?: boolean }).require_module ? ["module-sync"] : [];
   return {
     import: new Set(["node", "import", "node-addons", ...sync, ...own]),

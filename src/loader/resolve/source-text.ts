@@ -4,14 +4,14 @@ import { fileURLToPath } from "node:url";
 import { nameLimit } from "../../process/system-limits.ts";
 
 /**
- * The text of a source as Node reads it: UTF-8 without a byte order mark. Behind one, scanners of imports and exports do not see the first
- * statement.
+ * The text of a source as Node reads it: UTF-8 without a byte order mark. After a byte order mark, the
+ * scanners of imports and exports would miss the first statement.
  */
 export function sourceText(content: string): string {
   return content.replace(/^\uFEFF/, "");
 }
 
-/** The text of the file behind a module's id. Rejects with the system's error. */
+/** Reads the file of a module. Rejects with the system's error. */
 export async function readSource(id: string): Promise<string> {
   try {
     return sourceText(await readFile(fileURLToPath(id), "utf8"));
@@ -20,7 +20,7 @@ export async function readSource(id: string): Promise<string> {
   }
 }
 
-/** The same at once, by id or path, for whoever cannot wait. Throws the system's error. */
+/** Reads a file synchronously, by id or path. Throws the system's error. */
 export function readSourceNow(file: string): string {
   try {
     return sourceText(readFileSync(file.startsWith("file:") ? fileURLToPath(file) : file, "utf8"));

@@ -7,17 +7,17 @@ import { readSourceNow } from "./source-text.ts";
 
 type CompilerOptions = NonNullable<TsconfigRaw["compilerOptions"]>;
 
-/** What a tsconfig.json, with all it extends, says about running the files below it. */
+/** What a tsconfig.json, with everything it extends, says about running the files below it. */
 interface Tsconfig {
-  /** The options that change what JavaScript a module becomes. */
+  /** The options that change the JavaScript that a module compiles to. */
   readonly forEsbuild: CompilerOptions;
   readonly allowJs: boolean;
-  /** `paths`: pattern, and the absolute paths it may stand for. */
+  /** `paths`: each pattern with the absolute paths that it may stand for. */
   readonly paths: readonly (readonly [pattern: string, targets: readonly string[]])[];
   readonly baseUrl: string | undefined;
 }
 
-/** All other options are for the type checker. */
+/** The options that matter here. All others are for the type checker. */
 const RELEVANT = [
   ...["experimentalDecorators", "useDefineForClassFields", "verbatimModuleSyntax", "alwaysStrict", "strict"],
   ...[
@@ -34,17 +34,20 @@ const NONE: Tsconfig = { forEsbuild: {}, allowJs: false, paths: [], baseUrl: und
 
 const byDirectory = new Map<string, Tsconfig>();
 
-/** The options for esbuild that the tsconfig.json of a file gives; read once per process. */
+/** The options for esbuild from the tsconfig.json of a file. Read once per process. */
 export function compilerOptions(file: string): CompilerOptions {
   return tsconfigOf(file).forEsbuild;
 }
 
-/** Whether its tsconfig.json makes JavaScript part of the TypeScript program. */
+/** Whether the file's tsconfig.json makes JavaScript part of the TypeScript program. */
 export function allowsJavaScript(file: string): boolean {
   return tsconfigOf(file).allowJs;
 }
 
-/** The paths that `paths` and `baseUrl` let a bare specifier stand for, in the order to try them. */
+/**
+ * The paths that a bare specifier may stand for, according to `paths` and `baseUrl`, in the order to try
+ * them.
+ */
 export function mappedPaths(specifier: string, file: string): string[] {
   const { paths, baseUrl } = tsconfigOf(file);
   let best: { targets: readonly string[]; star: string; length: number } | undefined;
@@ -64,7 +67,7 @@ export function mappedPaths(specifier: string, file: string): string[] {
   return baseUrl === undefined ? [] : [join(baseUrl, specifier)];
 }
 
-/** The nearest one; what is installed was made elsewhere, with other options. */
+/** The nearest tsconfig.json. Installed packages were compiled elsewhere, with other options. */
 function tsconfigOf(file: string): Tsconfig {
   if (isInstalled(file)) return NONE;
   // `tsx --tsconfig …`
@@ -105,13 +108,16 @@ function read(file: string): Tsconfig {
   return { forEsbuild: forEsbuild(options), allowJs: options.allowJs === true, paths, baseUrl };
 }
 
-/** Where `paths` without a `baseUrl` start: the directory of the file they stand in. */
+/** The base of `paths` without a `baseUrl`: the directory of the file that holds them. */
 const PATHS_BASE = Symbol("paths base");
 const CONFIG_DIR = /^\$\{configDir\}/;
 
 type Options = Record<string, unknown> & { [PATHS_BASE]?: string };
 
-/** The compiler options of a file over those of the files it extends; `above` are the files that extend it. */
+/**
+ * The compiler options of a file, which override those of the files it extends. `above` are the files that
+ * extend it.
+ */
 function readOptions(file: string, above: ReadonlySet<string>): Options {
   const config = above.has(file) ? undefined : parseWithComments(readSourceNow(file));
   if (config === undefined) return {};
@@ -136,7 +142,7 @@ function extendedFile(base: string, from: string): string | undefined {
       const found = require.resolve(candidate);
       if (found.endsWith(".json")) return found;
     } catch {
-      // The next spelling; a base that is nowhere changes nothing, the type checker reports it.
+      // Tries the next spelling. A missing base changes nothing; the type checker reports it.
     }
   }
   return undefined;
@@ -145,17 +151,21 @@ function extendedFile(base: string, from: string): string | undefined {
 function forEsbuild(all: Record<string, unknown>): CompilerOptions {
   const options: Record<string, unknown> = {};
   for (const name of RELEVANT) if (all[name] !== undefined) options[name] = all[name];
-  // `target` itself is the other side's Node; but TypeScript lets it decide what a class field means.
+  // The real target is the Node of the other side. But in TypeScript `target` also decides what a class field
+  // means.
   const isOld = /^es(?:[3567]|20(?:1\d|2[01]))$/i.test(String(all.target ?? "esnext"));
   if (isOld) options.useDefineForClassFields ??= false;
-  // JSX left for a bundler would be a syntax error in a child.
+  // JSX that is left for a bundler would be a syntax error in a child.
   if (/^(?:preserve|react-native)$/i.test(String(options.jsx ?? ""))) options.jsx = "react-jsx";
   return options;
 }
 
-/** JSON with comments and trailing commas. A file that is not even that changes nothing: the type checker reports it. */
+/**
+ * Parses JSON with comments and trailing commas. A file that is no such JSON changes nothing; the type
+ * checker reports it.
+ */
 function parseWithComments(text: string): Record<string, unknown> | undefined {
-  // Each has a way to end at the end of the text, so that none is looked for again and again.
+  // Each alternative can also end at the end of the text, so that the search for an end is never repeated.
   const comment = /("(?:[^"\\]|\\[\s\S])*"?)|\/\/[^\n]*|\/\*[^*]*(?:\*+[^*/][^*]*)*(?:\*+\/)?/g;
   const trailingComma = /("(?:[^"\\]|\\[\s\S])*"?)|,(\s*[\]}])/g;
   try {

@@ -5,7 +5,9 @@ import { ownRequire } from "../own-require.ts";
 import { isInstalled } from "./package-scope.ts";
 import { allowsJavaScript, mappedPaths } from "./tsconfig.ts";
 
-/** The files an import may mean, by the extension written there; in the order tsx and the compiler try them. */
+/**
+ * The extensions that a written extension may stand for, in the order in which tsx and the compiler try them.
+ */
 const WRITTEN_FOR: Readonly<Record<string, readonly string[]>> = {
   ".js": [".ts", ".tsx", ".js", ".jsx"],
   ".jsx": [".tsx", ".ts", ".jsx", ".js"],
@@ -14,12 +16,15 @@ const WRITTEN_FOR: Readonly<Record<string, readonly string[]>> = {
 };
 const UNWRITTEN = [".ts", ".tsx", ".jsx", ".js", ".json"];
 
-/** Whether this program runs under a loader for TypeScript, such as tsx: Node itself never handles `.tsx`. */
+/** Whether this program runs under a loader for TypeScript, such as tsx. Node itself never handles `.tsx`. */
 export function runsUnderLoader(): boolean {
   return ".tsx" in ownRequire().extensions;
 }
 
-/** Whether this program's loader runs TypeScript of a package without a type as CommonJS. ts-node looks for modules as Node does. */
+/**
+ * Whether this program's loader runs TypeScript of a package without a type as CommonJS. ts-node decides on
+ * modules as Node does.
+ */
 export function mayCompileToCommonJs(): boolean {
   return runsUnderLoader() || Symbol.for("ts-node.register.instance") in process;
 }
@@ -29,14 +34,15 @@ export function isTypeScript(id: string): boolean {
   return id.startsWith("file:") && /\.(?:[cm]?ts|tsx)$/.test(id.replace(/[?#][\s\S]*/, ""));
 }
 
-/** Whether a specifier is a place and not a name. */
+/** Whether a specifier is a path and not a name. */
 export function isPath(specifier: string): boolean {
   return /^(?:\.{0,2}\/|file:)/.test(specifier) || specifier === "." || specifier === "..";
 }
 
 /**
- * What a specifier means before Node's rules are asked. Only under a loader: a program that Node runs alone has found
- * its modules by Node's rules, and a context must find the same ones. Returns a file: URL, or undefined.
+ * Resolves a specifier before Node's rules are tried. Only under a loader: a program that Node runs alone has
+ * found its modules by Node's rules, and a context must find the same ones. Returns a file: URL, or
+ * undefined.
  */
 export function typeScriptFirst(specifier: string, parentId: string): string | undefined {
   if (!runsUnderLoader() || !parentId.startsWith("file:")) return undefined;
@@ -45,7 +51,9 @@ export function typeScriptFirst(specifier: string, parentId: string): string | u
   return isTypeScript(parentId) || allowsJavaScript(parent) ? fileFor(specifier, parentId) : undefined;
 }
 
-/** What a specifier means that Node's rules lead nowhere, or to `missing`, the URL of a file that is not there. */
+/**
+ * Resolves a specifier for which Node's rules found nothing, or found `missing`, the URL of a missing file.
+ */
 export function typeScriptLast(specifier: string, parentId: string, missing?: string): string | undefined {
   if (!isTypeScript(parentId) && !(runsUnderLoader() && parentId.startsWith("file:"))) return undefined;
   if (isPath(specifier)) return fileFor(specifier, parentId);
@@ -72,7 +80,7 @@ function fileFor(specifier: string, parentId: string): string | undefined {
 function firstFile(path: string): string | undefined {
   const isDirectory = /[\\/]$/.test(path);
   return (isDirectory ? candidatesIn(path) : candidatesFor(path)).find(
-    // Declarations hold no code: `paths` often name them.
+    // Declaration files hold no code, but `paths` often name them.
     (candidate) => !/\.d\.[cm]?ts$/.test(candidate) && isFile(candidate),
   );
 }

@@ -11,25 +11,25 @@ import type { NotedRequest } from "./request-log.ts";
 import { idRefusal, saidSo } from "./serve-policy.ts";
 import type { ServedContext } from "./served-context.ts";
 
-/** How the program came to need a module: by a call, by `forward()`, or because a context asked. */
+/** Why a module was needed: for a call, for `forward()`, or because a context asked. */
 export type RootReason = "called" | "forwarded" | "asked for";
 
-/** What a responder knows when it is asked why. */
+/** What the responder knows about its modules. */
 export interface Evidence {
   readonly rules: ModuleRules;
   readonly contexts: readonly { readonly reader: ModuleReader; readonly served: ServedContext }[];
-  /** Every module that was ever sent, as it was the last time. */
+  /** Every module that was ever sent, in the form in which it was last sent. */
   readonly records: ReadonlyMap<string, ModuleRecord>;
-  /** Modules whose graph was to be sent, and why. */
+  /** Modules whose graph was needed, and why. */
   readonly roots: ReadonlyMap<string, RootReason>;
-  /** What became of the last attempt, where it failed. */
+  /** The errors of modules whose last attempt failed. */
   readonly failures: ReadonlyMap<string, Error>;
   readonly refusals: readonly NotedRequest[];
 }
 
 const MAX_NAMED = 10;
 
-/** Why a module was or was not sent. Never throws: ids may be anything. */
+/** Explains why a module was or was not sent. Never throws, whatever the id. */
 export function explainModule(name: string, evidence: Evidence): ModuleExplanation {
   if (name === MITOGEN || name === "global" || isBuiltin(name)) {
     return new ModuleExplanation(name, "builtin", "every context has its own");
@@ -59,7 +59,7 @@ export function explainModule(name: string, evidence: Evidence): ModuleExplanati
   return new ModuleExplanation(id, ...prospect(id, evidence), { ...common, chain: chainTo(id, evidence) });
 }
 
-/** Of a module that nobody was sent: what a context that asks for it would be told. */
+/** Explains a module that no context was sent: what a context that asks for it would be told. */
 function prospect(
   id: string,
   { rules, contexts }: Evidence,
@@ -76,21 +76,21 @@ function prospect(
   const refused = idRefusal(id, undefined, anybody, rules);
   if (refused === undefined) {
     const why = anybody.names(id)
-      ? "what was sent names it, and nothing needed it so far"
-      : "nothing needed it so far";
+      ? "a sent module names it, but nothing has needed it so far"
+      : "nothing has needed it so far";
     return ["available", `${why}; a context that asks for it gets it`];
   }
   const advice = refused.startsWith("it is outside")
-    ? `nothing needed it so far, and a context that asks for it is refused: ${refused}; to change that: allow()`
+    ? `nothing has needed it so far, and a context that asks for it is refused: ${refused}; to change that: allow()`
     : refused;
   return ["refused", advice];
 }
 
-/** Not an id: perhaps a package. */
+/** Explains a name that is no id. It may be a package. */
 function explainName(name: string, { contexts, records, rules }: Evidence): ModuleExplanation {
   const provision = rules.provision(name);
   if (provision !== undefined) {
-    return new ModuleExplanation(name, "provided", "the target is to have it", { rules: [provision] });
+    return new ModuleExplanation(name, "provided", "the target provides it", { rules: [provision] });
   }
   const own = packageOfSpecifier(name);
   const sent = new Set([...records.keys()].filter((id) => packageNames(id).includes(own ?? "")));
@@ -120,7 +120,7 @@ function reasonOfRoot(chain: readonly string[], { roots }: Evidence): string {
   switch (why) {
     case "called":
       return chain.length > 1
-        ? "a function was called of a module that leads to it"
+        ? "a function of a module that leads to it was called"
         : "a function of it was called";
     case "forwarded":
       return `${subject} was forwarded by the program`;
@@ -131,7 +131,10 @@ function reasonOfRoot(chain: readonly string[], { roots }: Evidence): string {
   }
 }
 
-/** The shortest way to a module, over what the modules that were sent name; from a function that was called if there is one. */
+/**
+ * The shortest chain of imports to a module, through modules that were sent. Prefers chains that start from a
+ * called function.
+ */
 function chainTo(id: string, { records, roots }: Evidence): string[] {
   for (const why of ["called", "forwarded", "asked for"] satisfies RootReason[]) {
     const starts = [...roots].filter(([, reason]) => reason === why).map(([root]) => root);

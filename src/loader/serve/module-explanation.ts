@@ -3,20 +3,20 @@ import { printAsText } from "../../wire/values/inspectable.ts";
 import type { ModuleFormat } from "../module-record.ts";
 import { shortName } from "../short-name.ts";
 
-/** What is or would be done about a module. */
+/** What was done, or would be done, with a module. */
 export type ModuleState =
   /** Contexts have it. */
   | "sent"
-  /** Not sent so far, and nothing is against it. */
+  /** Not sent so far, but nothing forbids it. */
   | "available"
-  /** It will not be sent, or could not be. */
+  /** It will not be sent, or could not be sent. */
   | "refused"
-  /** It is Node's, or this library; every context has its own. */
+  /** A module of Node, or this library. Every context has its own. */
   | "builtin"
-  /** Taken from the target's disk. */
+  /** The target loads it from its own disk. */
   | "provided";
 
-/** A context, by what it is called. */
+/** A context, as explanations name it. */
 export interface ModuleReader {
   /** The context's id. */
   readonly contextId: number;

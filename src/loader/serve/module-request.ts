@@ -4,19 +4,22 @@ import { bodyLength } from "../../wire/frame.ts";
 import { ModuleError } from "../module-error.ts";
 import type { ImportKind } from "../module-record.ts";
 
-/** A question of a context: what does this specifier mean in that module? docs/protocol.md#get_module */
+/** A context's question: what does this specifier mean in that module? docs/protocol.md#get_module */
 export interface ModuleRequest {
   readonly parentId: string;
-  /** Empty: the module `parentId` itself is wanted. */
+  /** If empty, the context asks for the module `parentId` itself. */
   readonly specifier: string;
   readonly kind: ImportKind;
 }
 
-/** A specifier, and the id of the module that asks; either may be a `data:` URL. More is not even decoded. */
+/**
+ * The most bytes of a request. It holds a specifier and the id of the asking module, both of which may be
+ * `data:` URLs. A longer request is not even decoded.
+ */
 const MAX_REQUEST_BYTES = 256 * 1024;
 const MAX_QUOTED_CHARS = 1_000;
 
-/** Throws for what is no such request; the message comes from a child. */
+/** Throws if the message is no such request. The message comes from a child. */
 export function parseRequest(message: Message): ModuleRequest {
   if (bodyLength(message) > MAX_REQUEST_BYTES) {
     throw new ProtocolError(`a module request of ${bodyLength(message)} bytes is too long`);
@@ -33,7 +36,7 @@ export function parseRequest(message: Message): ModuleRequest {
   throw new ProtocolError("a module request must be [parent id, specifier, kind]");
 }
 
-/** The beginning of the error that the child throws; Node's own words. */
+/** The beginning of the error that the child throws, in Node's own words. */
 export function describeRequest({ parentId, specifier }: ModuleRequest): string {
   const [quoted, from] = [specifier, parentId].map((text) => {
     return text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text;

@@ -19,16 +19,19 @@ export type Push = (contextId: number, target: ServedContext, id: string) => Pro
 
 const log = getLogger("mitogen.responder");
 
-/** Of one context: more are not waited for. A module that imports hundreds of others at once is served. */
+/** The most requests of one context that may wait. A module may import hundreds of others at once. */
 export const MAX_PENDING_REQUESTS = 1_000;
-/** Of all contexts together. */
+/** The most requests of all contexts together. */
 export const MAX_ALL_PENDING_REQUESTS = 65_536;
 
-/** Answers what contexts ask for while they evaluate: docs/protocol.md#get_module. All of it is hostile until checked. */
+/**
+ * Answers requests that contexts make while they evaluate modules: docs/protocol.md#get_module. All of them
+ * are hostile until checked.
+ */
 export class RequestDesk {
   requestCount = 0;
   refusedCount = 0;
-  /** Had been answered before. */
+  /** Requests that had been answered before. */
   duplicateCount = 0;
   readonly #targets: ServedContexts;
   readonly #rules: ModuleRules;
@@ -36,7 +39,7 @@ export class RequestDesk {
   readonly #push: Push;
   #pendingCount = 0;
   readonly #refusals: RequestLog = new RequestLog("Refused a module to");
-  readonly #duplicates: RequestLog = new RequestLog("Answered again what was answered before to");
+  readonly #duplicates: RequestLog = new RequestLog("Answered a repeated request of");
 
   constructor(router: CoreRouter, targets: ServedContexts, rules: ModuleRules, resolve: Resolve, push: Push) {
     this.#targets = targets;
@@ -46,18 +49,21 @@ export class RequestDesk {
     router.addHandler((message) => void this.answer(message), { handle: Handle.GET_MODULE, service: true });
   }
 
-  /** The last that were refused. */
+  /** The last refused requests. */
   get refusals(): readonly NotedRequest[] {
     return this.#refusals.noted;
   }
 
-  /** Nothing more will come of this context. */
+  /** Call this when the context is gone. */
   forget(contextId: number): void {
     this.#refusals.end(contextId);
     this.#duplicates.end(contextId);
   }
 
-  /** A child asks what a specifier means that its maps do not name. Everything in the request is hostile until checked. */
+  /**
+   * Answers a child that asks for a specifier that its maps do not name. Everything in the request is hostile
+   * until checked.
+   */
   private async answer(message: Message): Promise<void> {
     this.requestCount += 1;
     let kind: ImportKind = "import";
@@ -92,7 +98,8 @@ export class RequestDesk {
       return { refused: "too many requests at once" };
     if (request.specifier === "" && request.parentId === API) return { id: API };
     if (request.specifier !== "") return decideRequest(request, target, this.#rules, this.#resolve);
-    // A module by its id: a context above, which cannot push, has called a function of it; or what it was sent names it.
+    // The request names a module by its id. Either a context above called a function of the module but could
+    // not push it, or a module that the context was sent names it.
     let isNamed = this.#rules.isNamed(request.parentId);
     for (let at: Context | undefined = context; at !== undefined && !isNamed; at = at.via) {
       isNamed = this.#targets.peek(at.contextId)?.names(request.parentId) === true;
@@ -104,7 +111,7 @@ export class RequestDesk {
       : { refused: saidSo(denial), id: request.parentId };
   }
 
-  /** What a child may have under way at once is bounded: see {@link decide}. */
+  /** Bounded by {@link decide}: how many requests of a child may be pending. */
   private async pushRequested(contextId: number, target: ServedContext, id: string): Promise<void> {
     target.pendingCount += 1;
     this.#pendingCount += 1;
@@ -128,7 +135,7 @@ export class RequestDesk {
   }
 }
 
-/** What has to be sent before the answer; builtins are there, but for this library. */
+/** The id of the module to send before the answer. Builtins are there already, except this library. */
 function neededId(found: Destination): string | undefined {
   if ("builtin" in found) return found.builtin === MITOGEN ? API : undefined;
   return "id" in found ? found.id : undefined;

@@ -1,18 +1,18 @@
 import { getLogger } from "../../logging/log.ts";
 import { oneLine } from "../../text/harmless.ts";
 
-/** One request worth a line. The text is the child's: cut and made printable before it is kept. */
+/** A request to report. Its text comes from the child, so it is cut and made printable before it is kept. */
 export interface NotedRequest {
   readonly contextId: number;
   readonly contextName: string;
   readonly text: string;
-  /** The module in question, where it is known. */
+  /** The module in question, if it is known. */
   readonly id: string | undefined;
 }
 
 interface Burst {
   readonly contextName: string;
-  /** Since the last line about them. */
+  /** Requests since the last line about this context. */
   count: number;
   last: string;
   readonly pauseMs: number;
@@ -22,7 +22,7 @@ interface Burst {
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const MAX_BURSTS = 1_000;
-/** Beyond that many contexts at once they share one entry. */
+/** When there are more contexts than this, the others share one entry. */
 const OTHERS = -1;
 const MAX_NOTED = 100;
 const MAX_TEXT_CHARS = 1_000;
@@ -30,15 +30,16 @@ const MAX_TEXT_CHARS = 1_000;
 const log = getLogger("mitogen.responder");
 
 /**
- * Logs requests of one sort as WARNING: the first of a context at once, those that follow it in ever longer pauses by their
- * number. So a child that floods the master with requests does not flood its log. The last ones are kept, to explain.
+ * Logs requests of one kind as WARNING. The first request of a context is logged at once. Later ones are only
+ * counted, and their number is logged in ever longer intervals. So a child that floods the master with
+ * requests does not flood its log. The last requests are kept for explanations.
  */
 export class RequestLog {
   readonly #what: string;
   readonly #bursts: Map<number, Burst> = new Map();
   readonly #noted: NotedRequest[] = [];
 
-  /** `what` begins every line, and is followed by the context's name: `Refused a module to`. */
+  /** `what` begins every line, before the context's name: `Refused a module to`. */
   constructor(what: string) {
     this.#what = what;
   }
@@ -64,7 +65,7 @@ export class RequestLog {
     this.start(key, isOwn ? contextName : "other contexts", FIRST_PAUSE_MS);
   }
 
-  /** Says what has not been said yet: the context is gone. */
+  /** Logs what has not been logged yet, when the context is gone. */
   end(contextId: number): void {
     const burst = this.#bursts.get(contextId);
     if (burst === undefined) return;
@@ -79,7 +80,7 @@ export class RequestLog {
     this.#bursts.set(key, { contextName, count: 0, last: "", pauseMs, timer });
   }
 
-  /** A pause without another request is the end of the burst. */
+  /** A pause without another request ends the burst. */
   private onPause(key: number): void {
     const burst = this.#bursts.get(key);
     this.#bursts.delete(key);
@@ -93,7 +94,7 @@ export class RequestLog {
   }
 }
 
-/** Of long text the beginning, as a part of one line. */
+/** Cuts a long text and makes it printable within one line. */
 export function printable(text: string): string {
   const shown = oneLine(text.slice(0, MAX_TEXT_CHARS));
   return text.length > MAX_TEXT_CHARS ? `${shown}…` : shown;

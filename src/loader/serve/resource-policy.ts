@@ -2,16 +2,17 @@ import { basename } from "node:path";
 import { isInside } from "./serve-policy.ts";
 
 const MAX_PATH_CHARS = 1_000;
-/** How names end, and are, of files that hold keys. What a file holds is looked at as well. */
+/** The names of files that hold keys. The content of files is checked as well. */
 const KEY_NAME = /\.(?:pem|key|p8|p12|pfx|jks|keystore|kdbx|ppk|env)$|^id_[a-z\d_]+$/i;
 const PRIVATE_KEY = /^-----BEGIN [A-Z ]*PRIVATE KEY|^PuTTY-User-Key-File-/m;
-/** A private key stands at the beginning of its file, perhaps behind its certificates. */
+/** A private key is at the beginning of its file, perhaps after its certificates. */
 const MAX_KEY_OFFSET = 64 * 1024;
 const HOLDS_KEY = "it holds a key or other secrets";
 
 /**
- * Why a path may not even be looked up beside a module of the package at `root`, or undefined. `file` is where it leads by its
- * letters. The answer to a refused request must not tell whether a file is there.
+ * Why a path may not even be looked up beside a module of the package at `root`, or undefined. `file` is the
+ * resolved path, with links not followed. The answer to a refused request must not reveal whether a file
+ * exists.
  */
 export function pathRefusal(path: string, file: string, root: string): string | undefined {
   if (path.length === 0 || path.length > MAX_PATH_CHARS) return "the path is empty or too long";
@@ -22,13 +23,16 @@ export function pathRefusal(path: string, file: string, root: string): string | 
   return fileRefusal(file, root);
 }
 
-/** The same for the file that was found there, links followed. Both are real paths. */
+/**
+ * Why the file that was found there may not be read, or undefined. Both are real paths: links have been
+ * followed.
+ */
 export function fileRefusal(file: string, root: string): string | undefined {
   if (!isInside(file, root)) return "it is outside the package of the module, or hidden";
   return KEY_NAME.test(basename(file)) ? HOLDS_KEY : undefined;
 }
 
-/** Why what was read may not be given away, or undefined. */
+/** Why a file may not be sent because of its content, or undefined. */
 export function contentRefusal(bytes: Buffer): string | undefined {
   return PRIVATE_KEY.test(bytes.toString("latin1", 0, MAX_KEY_OFFSET)) ? HOLDS_KEY : undefined;
 }

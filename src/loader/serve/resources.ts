@@ -12,33 +12,34 @@ import { packageRoot } from "../resolve/package-scope.ts";
 import { printable } from "./request-log.ts";
 import { contentRefusal, fileRefusal, pathRefusal } from "./resource-policy.ts";
 
-/** What is larger belongs into a file transfer, which does not hold it in memory. */
+/** The largest resource. Larger files need a file transfer, which does not hold them in memory. */
 const MAX_RESOURCE_BYTES = 16 * 1024 * 1024;
-/** Of a message beside the bytes. */
+/** The bytes of a message besides the resource. */
 const OVERHEAD_BYTES = 64;
-/** Requests of one context that wait for their turn; more are refused. */
+/** The most requests of one context that may wait for their turn. Further ones are refused. */
 const MAX_WAITING = 4096;
-/** The same of all contexts together. */
+/** The most requests of all contexts together. */
 const MAX_ALL_WAITING = 65_536;
 const REFUSED = "ERR_RESOURCE_REFUSED";
 
 const log = getLogger("mitogen.responder");
 
-/** `resource()` in the program: what a context would get, from the disk. */
+/** `resource()` in the program: reads from the disk what a context would get. */
 export const resource: ReadResource = readResourceWith((id, path) =>
   readResource(id, path, MAX_RESOURCE_BYTES),
 );
 
-/** The requests of one context, answered one after the other. */
+/** The requests of one context, which are answered one after the other. */
 interface Turns {
   last: Promise<void>;
   waiting: number;
 }
 
 /**
- * Answers GET_RESOURCE: gives contexts the files beside the modules they were sent. A child may be hostile: what it asks for is
- * checked before the disk is touched and again when links have been followed, and neither a flood of requests nor a child that does not read its
- * answers makes this process hold more than one resource at a time for all that is behind the link to it.
+ * Answers GET_RESOURCE: gives contexts the files beside modules that they were sent. A child may be hostile,
+ * so its path is checked before the disk is touched, and again after links have been followed. For all
+ * contexts behind a link, this process holds at most one resource in memory at a time, even if they flood it
+ * with requests or do not read the answers.
  */
 export class ResourceServer {
   readonly #router: CoreRouter;
@@ -46,7 +47,7 @@ export class ResourceServer {
   readonly #maxAllWaiting: number;
   readonly #turns: Map<number, Turns> = new Map();
   #waiting = 0;
-  /** The last answer over each link: those behind it take turns. */
+  /** The last answer over each link. Contexts behind a link take turns. */
   readonly #links: WeakMap<Link, Promise<void>> = new WeakMap();
 
   constructor(
@@ -86,7 +87,7 @@ export class ResourceServer {
       });
   }
 
-  /** When those before it, of other contexts behind the same link, have been answered. */
+  /** Answers when all earlier requests over the same link have been answered. */
   private answerInTurn(message: Message): Promise<void> {
     const link = this.#router.peerOf(message.srcId)?.link;
     if (link === undefined) return this.answer(message, undefined);
@@ -111,7 +112,7 @@ export class ResourceServer {
     } catch (error) {
       const { message: reason, code = REFUSED } = error as NodeJS.ErrnoException;
       if (code === REFUSED) {
-        // It quotes what the child has asked for.
+        // The reason quotes the child's request.
         log.warning(`Refused a resource to ${message.context.name}: ${printable(reason)}`);
       }
       message.reply([reason, code]);
@@ -127,7 +128,10 @@ function parseRequest(value: unknown): [id: string, path: string] {
 
 const reading = new Map<string, Promise<Buffer>>();
 
-/** Requests for the same file at the same time share one buffer: a fleet that starts asks all at once. */
+/**
+ * Requests for the same file at the same time share one buffer, because a fleet that starts asks for it all
+ * at once.
+ */
 function readResource(id: string, path: string, maxBytes: number): Promise<Buffer> {
   const key = `${maxBytes} ${id}\0${path}`;
   let bytes = reading.get(key);
@@ -155,8 +159,8 @@ async function read(id: string, path: string, maxBytes: number): Promise<Buffer>
 }
 
 /**
- * The real path of a file, undefined if there is none. Where a link leads out of the package the answer must not tell what is
- * there: of a missing file what exists of its path is looked at instead.
+ * The real path of a file, or undefined if there is none. If a link leads out of the package, the answer must
+ * not reveal what is there. So for a missing file, the part of its path that exists is checked instead.
  */
 async function locate(
   file: string,
@@ -176,7 +180,7 @@ async function locate(
   }
 }
 
-/** Opened without following and without waiting: a named pipe would have no end. */
+/** Opened without following links and without blocking: a named pipe would never end. */
 async function readFile(
   file: string,
   maxBytes: number,
@@ -196,7 +200,7 @@ async function readFile(
       );
     if (stats.size > maxBytes) throw tooLarge(stats.size);
     const bytes = await handle.readFile();
-    if (bytes.length > maxBytes) throw tooLarge(bytes.length); // it has grown
+    if (bytes.length > maxBytes) throw tooLarge(bytes.length); // it has grown meanwhile
     const refused = contentRefusal(bytes);
     if (refused !== undefined) throw failed(REFUSED, refused);
     return bytes;

@@ -53,23 +53,25 @@ interface Packed {
   readonly bytes: Uint8Array;
 }
 
-/** What reads and compiles modules. */
+/** The code that reads and compiles modules. */
 type Graphs = typeof import("../compile/graphs.ts");
 
 const log = getLogger("mitogen.responder");
 
-/** Loaded with the first module that is to be sent, or while the first context starts. */
+/** Loaded with the first module to be sent, or while the first context starts. */
 let graphs: Graphs | undefined;
-/** Shared by all routers of this process: a module is compressed once, not once per target. */
+/** Shared by all routers of this process: a module is compressed once, not once for each target. */
 const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
-/** Held by the records they were made of, which an {@link ModuleResponder.invalidate} may let go. */
+/**
+ * The bytes are held by the records they were made from, which {@link ModuleResponder.invalidate} may drop.
+ */
 const byHash = new Map<string, WeakRef<Uint8Array>>();
 const letGo = new FinalizationRegistry<string>((hash) => {
   if (byHash.get(hash)?.deref() === undefined) byHash.delete(hash);
 });
-/** What is no larger is compressed in a fraction of a millisecond. */
+/** Texts up to this size are compressed in a fraction of a millisecond. */
 const SMALL_BYTES = 4096;
-/** 132 bits: enough to never collide by chance; only the master's own modules are hashed. */
+/** 132 bits: enough never to collide by chance. Only the master's own modules are hashed. */
 const HASH_CHARACTERS = 22;
 
 /**
@@ -84,11 +86,11 @@ export class ModuleResponder {
   readonly #desk: RequestDesk;
   readonly #busy: BusyTime = new BusyTime();
   readonly #sent = { moduleCount: 0, moduleBytes: 0, batchCount: 0 };
-  // To explain; by modules of this program, never by what a child says.
+  // For `explain()`. The keys are modules of this program, never values from a child.
   readonly #roots: Map<string, RootReason> = new Map();
   readonly #failures: Map<string, Error> = new Map();
   readonly #records: Map<string, ModuleRecord> = new Map();
-  /** Made anew after a change of the rules. */
+  /** Undefined after a change of the rules. */
   #graph: ModuleGraph | undefined;
 
   /** @internal */
@@ -213,7 +215,7 @@ export class ModuleResponder {
     warmUpNames();
     loadGraphs().then(
       ({ warmUp }) => warmUp(),
-      () => undefined, // the call that needs it says what is wrong
+      () => undefined, // the call that needs the graph reports the error
     );
   }
 
@@ -253,7 +255,7 @@ export class ModuleResponder {
     return this.#targets.peek(contextId)?.sent.has(moduleId) === true;
   }
 
-  /** Sends the part of the graph of `id` that the target lacks; joins one that is under way. */
+  /** Sends the part of the graph of `id` that the target lacks, or joins a running push of it. */
   private push(contextId: number, target: ServedContext, id: string, why: RootReason): Promise<void> {
     if (id === API) {
       this.sendParts(contextId, target, [API]);
@@ -274,14 +276,14 @@ export class ModuleResponder {
     return pushing;
   }
 
-  /** For requests of contexts that have been sent modules. */
+  /** Resolves specifiers in requests of contexts that have been sent modules. */
   private resolve(...request: Parameters<Resolve>): Destination {
     if (graphs === undefined) throw new Error("no module has been sent to anybody");
     return graphs.resolveByRules(this.#rules, ...request);
   }
 
   private async pushGraph(contextId: number, target: ServedContext, id: string): Promise<void> {
-    // Without a wait once it is loaded: rules that the program gives after the call do not count for it.
+    // No await once `graphs` is loaded: rules that the program adds after the call must not apply to it.
     const { graphFor } = graphs ?? (await loadGraphs());
     this.#graph ??= graphFor(this.#rules);
     const records = await this.#graph.closure(id, target.nodeVersion, (each) => target.sent.has(each));
@@ -306,7 +308,7 @@ export class ModuleResponder {
     this.sendPacked(contextId, target, [...parts.map(partEntry), ...modules]);
   }
 
-  /** Sends parts of this library, once each. */
+  /** Sends library parts, each once. */
   private sendParts(contextId: number, target: ServedContext, ids: readonly string[]): void {
     this.sendPacked(contextId, target, ids.map(partEntry));
   }
@@ -316,7 +318,7 @@ export class ModuleResponder {
     target: ServedContext,
     modules: readonly (readonly [string, Packed])[],
   ): void {
-    // Another push may have sent some of them while these were compressed.
+    // Another push may have sent some of them during the compression.
     const missing = modules.filter(([id]) => !target.sent.has(id));
     if (missing.length === 0) return;
     for (const [id, { bytes }] of missing) {
@@ -334,7 +336,7 @@ export class ModuleResponder {
     );
   }
 
-  /** Makes a rule; what is sent from now on is read by it. */
+  /** Adds a rule. It applies to everything that is sent from now on. */
   private change(rule: () => void): this {
     rule();
     this.#graph = undefined;
@@ -342,7 +344,7 @@ export class ModuleResponder {
   }
 }
 
-/** A record as it crosses links: compressed once, whoever it is sent to. */
+/** Packs a record for links. It is compressed once, for all targets. */
 function pack(record: ModuleRecord): Promise<Packed> {
   let done = packed.get(record);
   if (done === undefined) {
@@ -354,7 +356,7 @@ function pack(record: ModuleRecord): Promise<Packed> {
   return done;
 }
 
-/** Elsewhere, unless that takes longer than the work. */
+/** Compresses on another thread, unless that takes longer than the work itself. */
 async function compress(bytes: Uint8Array): Promise<Buffer> {
   if (bytes.length <= SMALL_BYTES) return deflateRawSync(bytes);
   return new Promise((resolve, reject) => {
@@ -362,10 +364,10 @@ async function compress(bytes: Uint8Array): Promise<Buffer> {
   });
 }
 
-/** Hops tell modules apart by content: the same file is another module for another Node. */
+/** Hops identify modules by content, because the same file is another module for another Node version. */
 function keep(bytes: Uint8Array): Packed {
   const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, HASH_CHARACTERS);
-  // Records of equal content share their bytes: they are there for as long as one of them is.
+  // Records of equal content share their bytes, which live as long as one of the records does.
   const known = byHash.get(hash)?.deref();
   if (known !== undefined) return { hash, bytes: known };
   byHash.set(hash, new WeakRef(bytes));
@@ -380,7 +382,7 @@ async function loadGraphs(): Promise<Graphs> {
   return graphs;
 }
 
-/** Compressed, in base64. */
+/** The library parts, compressed, in base64. */
 const PARTS: Readonly<Record<string, string>> = {
   [PARENT_ROLE]: PARENT_ROLE_PART,
   [EVALUATOR]: EVALUATOR_PART,
@@ -398,12 +400,12 @@ function partEntry(id: string): readonly [string, Packed] {
   return [id, part];
 }
 
-/** Before anything of a batch is sent: what is too large would be dropped on the way. */
+/** Checked before a batch is sent, because a hop would drop a message that is too large. */
 function checkSize(id: string, bytes: number, maxMessageBytes: number): void {
   const needed = bytes + id.length * 3 + ENTRY_BYTES;
   if (needed <= maxMessageBytes) return;
   throw new ModuleError(
     "ERR_MODULE_TOO_LARGE",
-    `Cannot send module ${id}: ${bytes} bytes compressed exceed maxMessageBytes ${maxMessageBytes}; raise that, or send what is large as an argument or a file`,
+    `Cannot send module ${id}: ${bytes} bytes compressed exceed maxMessageBytes ${maxMessageBytes}; raise it, or send large data as an argument or a file`,
   );
 }

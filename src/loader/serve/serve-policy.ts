@@ -8,26 +8,29 @@ import { isInstalled, packageRoot, packageScope } from "../resolve/package-scope
 import type { Destination } from "../resolve/resolve.ts";
 import type { ModuleRequest } from "./module-request.ts";
 
-/** What a context has been sent, and with that what it may ask for. */
+/** What a context has been sent. This decides which modules it may ask for. */
 export interface Vouched {
-  /** Whether it has this module. */
+  /** Whether the context has this module. */
   has(id: string): boolean;
-  /** Whether it has the module, or one whose text names it. */
+  /** Whether the context has the module, or one whose text names it. */
   names(id: string): boolean;
-  /** Node's error, where the text of a module that it has names what leads nowhere. */
+  /** Node's error, if a module that the context has names a specifier that leads nowhere. */
   failure(request: ModuleRequest): Error | undefined;
-  /** Root directories of the packages that its modules belong to. */
+  /** The root directories of the packages of its modules. */
   packageRoots(): ReadonlySet<string>;
 }
 
-/** What a specifier stands for; throws Node's error when there is no such module. */
+/** Resolves a specifier. Throws Node's error if there is no such module. */
 export type Resolve = (specifier: string, parentId: string, kind: ImportKind) => Destination;
 
-/** Why a request gets no module; `id` is the module in question where there is one. */
+/** Why a request is refused. `id` is the module in question, if there is one. */
 export interface Refusal {
   readonly refused: string;
   readonly id?: string;
-  /** What Node itself throws there; the program's own affair, and no attack. */
+  /**
+   * The error that Node itself would throw. It concerns the program's own modules, so it is no sign of an
+   * attack.
+   */
   readonly error?: { readonly code: string; readonly message: string };
 }
 
@@ -38,9 +41,9 @@ const ONLY_FILES = "only file: URLs are served";
 const NO_URL = "it is no file: URL of this machine";
 
 /**
- * Decides on a request from a child, which may be hostile: for a module computed at run time, or one that lay behind
- * `import()`. Nothing is kept of what it names, and a refusal does not tell whether a file is there. A builtin is not
- * served: the child has it, and only lacked its name.
+ * Decides on a request from a child, which may be hostile. The child asks for a module that was computed at
+ * run time, or that lay behind `import()`. Nothing that the request names is kept, and a refusal does not
+ * reveal whether a file exists. A builtin is not served: the child has it, and lacked only its name.
  */
 export function decideRequest(
   request: ModuleRequest,
@@ -49,8 +52,8 @@ export function decideRequest(
   resolveSpecifier: Resolve,
 ): Destination | Refusal {
   const { parentId } = request;
-  if (!context.has(parentId)) return { refused: "the module that asks was not sent to this context" };
-  if (!parentId.startsWith("file:")) return { refused: "the module that asks has no file" };
+  if (!context.has(parentId)) return { refused: "the requesting module was not sent to this context" };
+  if (!parentId.startsWith("file:")) return { refused: "the requesting module has no file" };
   const early = specifierRefusal(request, context, rules);
   const failure = context.failure(request);
   if (failure !== undefined && (early !== undefined || ASKED_WRONGLY.has(codeOf(failure))))
@@ -64,20 +67,20 @@ export function decideRequest(
     return { refused: mayKnow(request, context, rules) ? `it does not resolve: ${codeOf(error)}` : OUTSIDE };
   }
   if (!("id" in destination)) return destination;
-  // Every query would be one more module to keep.
+  // Every query string would be one more module to keep.
   const id = context.names(destination.id) ? destination.id : destination.id.replace(/[?#][\s\S]*/, "");
   const refused = idRefusal(id, parentId, context, rules);
   return refused === undefined ? { id } : { refused, id };
 }
 
-/** Errors that the resolution of a specifier alone does not show. */
+/** Errors that do not appear when a specifier is only resolved. */
 const ASKED_WRONGLY = new Set([
   "ERR_IMPORT_ATTRIBUTE_MISSING",
   "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE",
   "ERR_UNKNOWN_FILE_EXTENSION",
 ]);
 
-/** The text of a module that the context was sent names it: there is nothing to hide. */
+/** A module that the context was sent names the specifier, so there is nothing to hide. */
 function ownFailure(error: Error): Refusal {
   const code = codeOf(error);
   return { refused: `it does not resolve: ${code}`, error: { code, message: error.message } };
@@ -88,10 +91,10 @@ function codeOf(error: unknown): string {
 }
 
 export function saidSo(rule: string): string {
-  return `the program has said ${rule}`;
+  return `the program's rule ${rule} forbids it`;
 }
 
-/** Why a module that exists may not be sent, or undefined. `id` is a real path: links are followed. */
+/** Why an existing module may not be sent, or undefined. `id` is a real path: links have been followed. */
 export function idRefusal(
   id: string,
   parentId: string | undefined,
@@ -103,7 +106,7 @@ export function idRefusal(
   const file = isNamed ? "" : fileURLToPath(id);
   const isAllowed =
     isNamed || rules.allowed.some((rule) => rule.matches(id) && isWithinReach(file, rule.rootFor(id)));
-  // First: what follows would tell whether a file is there.
+  // Checked first, because the later checks would reveal whether a file exists.
   const outside = isAllowed ? undefined : outsideRefusal(file, parentId, context);
   if (outside !== undefined) return outside;
   const denial = rules.denial(id);
@@ -115,8 +118,8 @@ export function idRefusal(
 }
 
 /**
- * Why a specifier from a child may not even be looked up, or undefined. Looked up means touching the disk: the answer
- * to a refused request must not tell whether a file is there.
+ * Why a specifier from a child may not even be looked up, or undefined. A look-up touches the disk, and the
+ * answer to a refused request must not reveal whether a file exists.
  */
 function specifierRefusal(
   { parentId, specifier, kind }: ModuleRequest,
@@ -132,7 +135,7 @@ function specifierRefusal(
   if (!isPath(specifier) && !specifier.startsWith("file:")) {
     if (/^[a-z][a-z0-9+.-]*:/i.test(specifier) && !/^node:/i.test(specifier)) return ONLY_FILES;
     const parts = specifier.replace(/\/$/, "").split("/");
-    // Empty parts would make names without end for one file.
+    // Empty parts would give one file any number of names.
     return parts.some((part) => part === ".." || part === "." || part === "")
       ? "it leaves its package"
       : undefined;
@@ -145,17 +148,24 @@ function specifierRefusal(
   return isAllowedPath(url, file, rules) ? undefined : outsideRefusal(file, parentId, context);
 }
 
-/** Resolves with a specifier of which there is only one per file: Node remembers what it is asked to require. */
+/**
+ * Resolves a normalised specifier, of which there is only one for each file. Node remembers everything that
+ * it is asked to require.
+ */
 function lookUp({ parentId, specifier, kind }: ModuleRequest, resolveSpecifier: Resolve): Destination {
   if (kind === "import") return resolveSpecifier(specifier, parentId, kind);
   if (isPath(specifier)) return resolveSpecifier(requiredPath(specifier, parentId), parentId, kind);
   const name = packageOfSpecifier(specifier);
-  // What is no package may still be an alias; Node's own look-up for `require` would keep each such name for ever.
+  // A name without a package may still be an alias. Node's own look-up for `require` would keep each such
+  // name for ever.
   const isKnown = name === undefined || packageDirectory(name, parentId) !== undefined;
   return resolveSpecifier(specifier, parentId, isKnown ? kind : "import");
 }
 
-/** Whether the context may know that a specifier does not resolve: it names something in the packages in use. */
+/**
+ * Whether the context may learn that a specifier does not resolve: it must name something in a package in
+ * use.
+ */
 function mayKnow({ specifier, parentId }: ModuleRequest, context: Vouched, rules: ServeRules): boolean {
   const name = packageOfSpecifier(specifier);
   if (name === undefined) return true;
@@ -164,7 +174,10 @@ function mayKnow({ specifier, parentId }: ModuleRequest, context: Vouched, rules
   return directory !== undefined && context.packageRoots().has(realDirectory(directory));
 }
 
-/** Before links are followed, and without remembering a directory that a child made up. */
+/**
+ * Whether a rule allows the path. Runs before links are followed, and does not remember directories that a
+ * child made up.
+ */
 function isAllowedPath(url: URL, file: string, { allowed }: ServeRules): boolean {
   return allowed.some((rule) => {
     if (rule.kind !== "package") return rule.matches(url.href);
@@ -178,21 +191,23 @@ function outsideRefusal(file: string, parentId: string | undefined, context: Vou
   const own = parentId === undefined ? undefined : packageRoot(fileURLToPath(parentId));
   if (own !== undefined && isInside(file, own)) return undefined;
   for (const root of context.packageRoots()) if (isInside(file, root)) return undefined;
-  return own === undefined && parentId !== undefined ? "the module that asks belongs to no package" : OUTSIDE;
+  return own === undefined && parentId !== undefined
+    ? "the requesting module belongs to no package"
+    : OUTSIDE;
 }
 
-/** What a name or a folder allows is not what is hidden in it. A RegExp says itself what it means. */
+/** A rule that names a package or folder does not allow hidden files in it. A RegExp decides for itself. */
 function isWithinReach(file: string, root: string | undefined): boolean {
   return root === undefined || isInside(file, root);
 }
 
-/** Inside, not in a package nested there, and nothing on the way is hidden. */
+/** Whether the file is inside the root, not in a package nested there, and nothing on the way is hidden. */
 export function isInside(file: string, root: string): boolean {
   const parts = relative(root, file).split(sep);
   return !parts.some((part) => part === "" || part.startsWith(".") || part === "node_modules");
 }
 
-/** What a path means; `require` knows neither escapes nor queries, and no URLs. */
+/** The URL that a path means. `require` knows no escapes, no queries and no URLs. */
 function pathUrl({ parentId, specifier, kind }: ModuleRequest): URL | undefined {
   if (kind === "import") return URL.canParse(specifier, parentId) ? new URL(specifier, parentId) : undefined;
   return isPath(specifier) ? pathToFileURL(requiredPath(specifier, parentId)) : undefined;
@@ -200,11 +215,11 @@ function pathUrl({ parentId, specifier, kind }: ModuleRequest): URL | undefined 
 
 function requiredPath(specifier: string, parentId: string): string {
   const path = resolve(dirname(fileURLToPath(parentId)), specifier);
-  // It says that a directory is meant.
+  // The trailing slash or dots say that a directory is meant.
   return /(?:^|\/)\.{0,2}$/.test(specifier) && path !== sep ? path + sep : path;
 }
 
-/** Where Node would find a package. */
+/** The directory in which Node would find a package. */
 function packageDirectory(name: string, parentId: string): string | undefined {
   const own = packageScope(fileURLToPath(parentId));
   if (own?.name === name) return own.root;
@@ -223,7 +238,7 @@ function realDirectory(directory: string): string {
   }
 }
 
-/** Escapes that are no UTF-8 make no path. */
+/** Returns undefined for escapes that are not UTF-8, because they make no path. */
 function pathOf(url: URL): string | undefined {
   try {
     return fileURLToPath(url);

@@ -5,39 +5,39 @@ import { packageRoot } from "../resolve/package-scope.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import type { Vouched } from "./serve-policy.ts";
 
-/** Answers that are remembered, to tell a request that should not have been made again. */
+/** How many answers are remembered, to recognise requests that should not have been repeated. */
 const MAX_ANSWERED = 1_000;
 
-/** What one context has been sent, and what follows from that for what it may ask. Forgotten with it. */
+/** What a context has been sent, and what it may therefore ask for. Dropped when the context is gone. */
 export class ServedContext implements Vouched {
   readonly nodeVersion: string;
-  /** Ids, those of the library's own parts among them. */
+  /** Ids of modules and of library parts. */
   readonly sent: Set<string> = new Set();
-  /** Roots whose whole graph is there. */
+  /** Roots whose whole graph has been sent. */
   readonly complete: Set<string> = new Set();
-  /** Roots whose graph is on its way. */
+  /** Roots whose graph is being sent. */
   readonly pushing: Map<string, Promise<void>> = new Map();
   /** Requests that wait for modules to be read and compiled. */
   pendingCount = 0;
-  /** In the order they were sent; those behind `#seen` have not been looked through yet. */
+  /** In the order in which they were sent. Those after `#seen` have not been examined yet. */
   readonly #records: ModuleRecord[] = [];
   #seen = 0;
   readonly #named: Set<string> = new Set();
   readonly #packageRoots: Set<string> = new Set();
   readonly #broken: Map<string, Error> = new Map();
-  /** Hashes of requests: the text is the child's, of any length and number. */
+  /** Hashes of requests, because their text comes from the child and may have any length and number. */
   readonly #answered: Set<string> = new Set();
 
   constructor(nodeVersion: string) {
     this.nodeVersion = nodeVersion;
   }
 
-  /** Notes a module that is about to be sent, unless it was before. */
+  /** Records a module that is about to be sent, unless it was sent before. */
   note(record: ModuleRecord): void {
     if (!this.sent.has(record.id)) this.#records.push(record);
   }
 
-  /** The modules it has, as it has them. */
+  /** The modules that the context has, in the form in which it has them. */
   get records(): readonly ModuleRecord[] {
     return this.#records;
   }
@@ -66,7 +66,7 @@ export class ServedContext implements Vouched {
     return this.#answered.has(hash(request));
   }
 
-  /** Remembers an answer; of very many the oldest is forgotten. */
+  /** Remembers an answer. Forgets the oldest when there are too many. */
   noteAnswer(request: ModuleRequest): void {
     this.#answered.add(hash(request));
     if (this.#answered.size <= MAX_ANSWERED) return;
@@ -76,7 +76,7 @@ export class ServedContext implements Vouched {
     }
   }
 
-  /** Left until somebody asks: most contexts never do. */
+  /** Done only when it is needed, because most contexts never ask. */
   private lookThrough(): void {
     for (const { id, imports, requires, broken } of this.#records.slice(this.#seen)) {
       for (const [key, error] of broken ?? []) this.#broken.set(`${id} ${key}`, error);
@@ -92,8 +92,9 @@ export class ServedContext implements Vouched {
 }
 
 /**
- * The contexts that modules may be sent to. Of one that was sent nothing, and has asked for nothing, only its version is kept: most contexts
- * of a large tree are such, and a child may announce many that do not exist.
+ * The contexts that modules may be sent to. For a context that was sent nothing and has asked for nothing,
+ * only its version is kept. Most contexts of a large tree are such, and a child may announce many that do not
+ * exist.
  */
 export class ServedContexts {
   readonly #contexts: Map<number, string | ServedContext> = new Map();
@@ -114,7 +115,7 @@ export class ServedContexts {
     return served;
   }
 
-  /** What a context was sent, unless that is nothing. */
+  /** What a context was sent, or undefined if it was sent nothing. */
   peek(contextId: number): ServedContext | undefined {
     const known = this.#contexts.get(contextId);
     return typeof known === "string" ? undefined : known;
@@ -125,7 +126,7 @@ export class ServedContexts {
     return typeof known === "string" ? known : known?.nodeVersion;
   }
 
-  /** Those that were sent something. */
+  /** The contexts that were sent something. */
   *[Symbol.iterator](): IterableIterator<[contextId: number, served: ServedContext]> {
     for (const [contextId, known] of this.#contexts) if (typeof known !== "string") yield [contextId, known];
   }

@@ -1,6 +1,6 @@
 /**
- * A node of acorn's syntax tree. Its own types know too little to be of use here: every look at a tree begins with
- * `type`, and what is not there is `undefined`.
+ * A node of acorn's syntax tree. acorn's own types are too vague to help here: the code always looks at
+ * `type` first, and an absent field is `undefined`.
  */
 // biome-ignore lint/suspicious/noExplicitAny: said above
 export type Ast = any;

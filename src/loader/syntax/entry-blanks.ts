@@ -3,9 +3,9 @@ import { isDefinition, isGuard, isInertCall, type MitogenNames } from "./entry-e
 import { patternNames } from "./pattern-names.ts";
 
 /**
- * Takes out of an entry script what would do nothing in a child: calls of this library's functions that are inert
- * there, and what is behind a guard. A child might not know their syntax (top-level await), and what is chained to
- * a call would run. All that is left keeps its line and column.
+ * Blanks the parts of an entry script that would do nothing in a child: calls of this library's functions
+ * that are inert there, and code behind a guard. A child might not know their syntax (top-level await), and
+ * calls chained to an inert call would run. The rest keeps its lines and columns.
  */
 export function blankWork(source: string, program: Ast, names: MitogenNames): string {
   const blanks = new Blanks(names);
@@ -16,14 +16,14 @@ export function blankWork(source: string, program: Ast, names: MitogenNames): st
 interface Blank {
   readonly start: number;
   readonly end: number;
-  /** What stands at the beginning of the blank; never longer than what was there. */
+  /** The text at the beginning of the blank. Never longer than the text it replaces. */
   readonly text: string;
 }
 
 class Blanks {
   readonly #names: MitogenNames;
   readonly #blanks: Blank[] = [];
-  /** What a blanked block declares with `var` is known outside of it, and may be exported. */
+  /** Names that a blanked block declares with `var`. They are visible outside of it, and may be exported. */
   readonly #hoisted = new Set<string>();
 
   constructor(names: MitogenNames) {
@@ -48,7 +48,7 @@ class Blanks {
     for (const child of Object.values(node)) this.visit(child);
   }
 
-  /** Deals with a node that is known as a whole; false leaves its parts to be visited. */
+  /** Handles a node as a whole. Returns false if its parts are still to be visited. */
   #visitWhole(node: Ast): boolean {
     const names = this.#names;
     switch (node.type) {
@@ -63,7 +63,8 @@ class Blanks {
       case "CallExpression":
         return isInertCall(node, names) && this.#visitChain(node);
       case "BinaryExpression":
-        // It is false there, and an ES module that a loader ran as CommonJS has no `module`.
+        // The guard is false in a child. Replaced by 0, because an ES module that a loader ran as CommonJS
+        // has no `module`.
         return isGuard(node, names) && this.#blank(node, "0");
       case "LogicalExpression":
         if (node.operator !== "&&" || !isGuard(node.left, names)) return false;
@@ -75,7 +76,7 @@ class Blanks {
         this.visit([node.test, node.alternate]);
         return true;
       case "TryStatement":
-        // Nothing is left there that could fail.
+        // Only if nothing that could fail is left in the block.
         if (!node.handler || !node.block.body.every((one: Ast) => this.#isInert(one))) return false;
         this.#blankStatement(node.handler.body);
         this.visit([node.block, node.finalizer]);
@@ -85,14 +86,17 @@ class Blanks {
     }
   }
 
-  /** `const { a } = await runWithRouter(main)`: undefined could not be taken apart. */
+  /** Handles `const { a } = await runWithRouter(main)`: undefined cannot be destructured. */
   #visitAssigned(to: Ast, value: Ast): boolean {
     const text = to.type === "ObjectPattern" ? "{}" : to.type === "ArrayPattern" ? "[]" : undefined;
     if (text === undefined || value?.type !== "AwaitExpression") return false;
     return isInertCall(value, this.#names) && this.#blank(value, text);
   }
 
-  /** Of `runWithRouter(main).then(…)` the call stays: whatever keeps the promise still gets one. */
+  /**
+   * Handles `runWithRouter(main).then(…)`: the inert call stays, so that code that keeps the promise still
+   * gets one.
+   */
   #visitChain(node: Ast): boolean {
     let root = node;
     while (root.callee?.type === "MemberExpression" && isInertCall(root.callee.object, this.#names)) {
@@ -123,7 +127,10 @@ class Blanks {
   }
 }
 
-/** Every line keeps its end. `text` goes around them: none of those used has a word longer than what it replaces. */
+/**
+ * Replaces all but the line ends by spaces, and puts `text` at the beginning. No word in `text` is longer
+ * than the text it replaces.
+ */
 function blanked(old: string, text: string): string {
   const left = [...text];
   return old.replace(/[^\r\n\u2028\u2029]/g, () => left.shift() ?? " ");

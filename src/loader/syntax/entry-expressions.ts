@@ -1,6 +1,6 @@
 import type { Ast } from "./ast.ts";
 
-/** What an entry script calls the things it takes from this library. */
+/** The names by which an entry script uses this library. */
 export interface MitogenNames {
   /** Local name → exported name. */
   readonly named: Map<string, string>;
@@ -12,11 +12,14 @@ export interface MitogenNames {
   readonly helpers: Set<string>;
 }
 
-/** They do nothing in a child. */
+/** These functions do nothing in a child. */
 const INERT = new Set(["logToFile", "onLog", "runWithRouter", "withRouter"]);
 const ACTIVE = new Set(["Router", "Broker"]);
 
-/** Collects them from the top level of a parsed program. `aliases` are specifiers that lead to this library beside its name. */
+/**
+ * Collects the names from the top level of a parsed program. `aliases` are other specifiers that lead to this
+ * library.
+ */
 export function mitogenNames(program: Ast, aliases: readonly string[]): MitogenNames {
   const names: MitogenNames = { named: new Map(), whole: new Set(), wrapped: new Set(), helpers: new Set() };
   for (const statement of program.body) {
@@ -40,7 +43,10 @@ export function mitogenNames(program: Ast, aliases: readonly string[]): MitogenN
   return names;
 }
 
-/** `isMain(import.meta)`, `isMain(module)`, `import.meta.main`, `require.main === module`, alone or inside `&&`. */
+/**
+ * Whether a test is `isMain(import.meta)`, `isMain(module)`, `import.meta.main` or `require.main === module`,
+ * alone or inside `&&`.
+ */
 export function isGuard(test: Ast, names: MitogenNames): boolean {
   switch (test.type) {
     case "LogicalExpression":
@@ -64,7 +70,7 @@ export function isGuard(test: Ast, names: MitogenNames): boolean {
   }
 }
 
-/** A call that does nothing in a child, however it is awaited, voided or chained. */
+/** Whether a call does nothing in a child. It may be awaited, voided or chained. */
 export function isInertCall(node: Ast, names: MitogenNames): boolean {
   if (node.type === "AwaitExpression") return isInertCall(node.argument, names);
   if (node.type === "UnaryExpression" && node.operator === "void") return isInertCall(node.argument, names);
@@ -80,8 +86,8 @@ export function isInertCall(node: Ast, names: MitogenNames): boolean {
 }
 
 /**
- * Whether evaluating an expression waits for something or makes a Router or Broker. Functions in it are not
- * looked into: defining them does nothing.
+ * Whether evaluating an expression waits for something or makes a Router or Broker. Ignores the bodies of
+ * functions, because defining a function does nothing.
  */
 export function restless(node: Ast, names: MitogenNames): boolean {
   if (typeof node !== "object" || node === null) return false;
@@ -95,18 +101,18 @@ export function restless(node: Ast, names: MitogenNames): boolean {
   return Object.values(node).some((child) => restless(child, names));
 }
 
-/** Functions and classes: defining them does nothing, what is in them runs later, if at all. */
+/** Whether a node is a function or a class. Defining it does nothing; its code runs later, if at all. */
 export function isDefinition(node: Ast): boolean {
   return /Function|^Class/.test(node.type);
 }
 
-/** The callee without the `(0, f)` that compilers write to call a function without `this`. */
+/** The callee, without the `(0, f)` that compilers write to call a function without `this`. */
 export function plainCallee(call: Ast): Ast {
   const { callee } = call;
   return callee.type === "SequenceExpression" ? callee.expressions.at(-1) : callee;
 }
 
-/** The name under which this library exports what a callee stands for. */
+/** The name under which this library exports the callee. */
 function exportedName(callee: Ast, names: MitogenNames): string | undefined {
   if (callee.type === "Identifier") return names.named.get(callee.name);
   if (callee.type !== "MemberExpression" || callee.computed) return undefined;
@@ -121,7 +127,10 @@ function addPattern(pattern: Ast, names: MitogenNames): void {
   }
 }
 
-/** `require("mitogen")`, `await import("mitogen")`, also inside a compiler's interop helper. */
+/**
+ * Whether an initialiser is `require("mitogen")` or `await import("mitogen")`, perhaps inside a compiler's
+ * interop helper.
+ */
 function loadsMitogen(init: Ast, aliases: readonly string[]): boolean {
   if (init.type === "AwaitExpression") return isMitogenImport(init.argument);
   if (init.type !== "CallExpression") return false;
@@ -150,7 +159,7 @@ function isMitogen(specifier: unknown, aliases: readonly unknown[]): boolean {
   return specifier === "mitogen" || aliases.includes(specifier);
 }
 
-/** esbuild has a variable for it in what it turned into CommonJS. */
+/** Whether a node is `import.meta`. In CommonJS output, esbuild uses a variable for it. */
 function isImportMeta(node: Ast): boolean {
   return node?.type === "MetaProperty" || node?.name === "import_meta";
 }

@@ -18,7 +18,7 @@ import {
 } from "./entry-expressions.ts";
 import { parseProgram } from "./parser.ts";
 
-/** Helpers that esbuild puts at the top of what it turned into CommonJS; they only define what belongs to classes and exports. */
+/** Helpers that esbuild puts at the top of CommonJS output. They only define parts of classes and exports. */
 const COMPILER_HELPERS = new Set([
   "__export",
   "__reExport",
@@ -32,7 +32,7 @@ const COMPILER_HELPERS = new Set([
   "__runInitializers",
 ]);
 
-/** The script this program was started with; undefined where there is none. */
+/** The script that this program was started with. Undefined if there is none. */
 export const ENTRY_MODULE: string | undefined = entryId(process.argv[1]);
 
 /** Whether a module is {@link ENTRY_MODULE}. */
@@ -41,10 +41,11 @@ export function isEntryModule(id: string): boolean {
 }
 
 /**
- * The entry script as a child may import it for one function without running the program again; throws where that
- * cannot be had. It can for a script with a top-level guard (`isMain`, `import.meta.main`, `require.main === module`),
- * or one whose top-level work is all done by functions of this library that do nothing in a child. That work is
- * blanked: what is left has the lines and columns of `source`. `aliases` are specifiers that lead to this library beside its name.
+ * Makes the entry script importable for a child that needs one function of it, without running the program
+ * again. Throws if that is not possible. It is possible for a script with a top-level guard (`isMain`,
+ * `import.meta.main`, `require.main === module`), and for a script whose whole top-level work is done by
+ * functions of this library that do nothing in a child. That work is blanked; the rest has the lines and
+ * columns of `source`. `aliases` are other specifiers that lead to this library.
  */
 export function neutralizeEntryModule(
   id: string,
@@ -107,7 +108,7 @@ function work(statement: Ast, names: MitogenNames): Ast {
     case "BlockStatement":
       return firstWork(statement.body, names);
     case "TryStatement":
-      // What is in `catch` runs only if something failed.
+      // Code in `catch` runs only if something failed.
       return firstWork([statement.block, statement.finalizer], names);
     case "IfStatement":
       return restless(statement.test, names)
@@ -137,12 +138,12 @@ function isHarmless(expression: Ast, names: MitogenNames): boolean {
     case "AssignmentExpression":
       return (
         isInertCall(expression.right, names) ||
-        // As with the value of a declaration: what esbuild makes of decorators is full of these.
+        // As for the value of a declaration. esbuild's output for decorators is full of such assignments.
         ((expression.left.type === "Identifier" || isExports(expression.left)) &&
           !restless(expression.right, names))
       );
     case "LogicalExpression":
-      // `0 && (module.exports = …)`: never runs, it is there for tools that look for names.
+      // `0 && (module.exports = …)` never runs. It is there for tools that look for names.
       return expression.left.type === "Literal" && !expression.left.value;
     case "CallExpression": {
       const callee = plainCallee(expression);
@@ -156,7 +157,7 @@ function isHarmless(expression: Ast, names: MitogenNames): boolean {
   }
 }
 
-/** `exports`, `module.exports`, and members of them. */
+/** Whether a node is `exports`, `module.exports`, or a member of them. */
 function isExports(node: Ast): boolean {
   if (node?.type === "Identifier") return node.name === "exports";
   if (node?.type !== "MemberExpression") return false;
@@ -172,7 +173,7 @@ function refuse(id: string, what: string, cause?: unknown): ModuleError {
   return new ModuleError("ERR_MODULE_ENTRY", message, cause === undefined ? undefined : { cause });
 }
 
-/** What guards its work has the names that a bundler gave it. */
+/** In a bundle, the bundler has renamed the functions that guard the work. */
 function refuseBundle(id: string): ModuleError {
   const cure =
     "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work by `import.meta.main` (Node 24.2 " +

@@ -1,12 +1,15 @@
 import { type Import, parse as lex } from "es-module-lexer";
 
-/** What an import asks a module to be: the value of its attribute `type`, or options that only running the code tells. */
+/**
+ * The type that an import asks for: the value of its attribute `type`, or {@link COMPUTED} for options that
+ * are known only at run time.
+ */
 export type ImportType = string | typeof COMPUTED;
 
 /** `import("./x", options)` */
 export const COMPUTED: unique symbol = Symbol("computed");
 
-/** The types by specifier; a specifier without a type is not in it. */
+/** The types by specifier. Specifiers without a type are left out. */
 export function importTypes(source: string): ReadonlyMap<string, ImportType> {
   const types = new Map<string, ImportType>();
   for (const entry of importsWithAttributes(source)) {
@@ -18,12 +21,15 @@ export function importTypes(source: string): ReadonlyMap<string, ImportType> {
   return types;
 }
 
-/** Takes them out: a child knows the format of every module, and an old Node does not know the syntax. Lines stay. */
+/**
+ * Removes the attributes: a child knows the format of every module, and an old Node does not know the syntax.
+ * Lines stay.
+ */
 export function withoutAttributes(source: string): string {
   let result = "";
   let from = 0;
   for (const entry of importsWithAttributes(source)) {
-    // An expression ends before its options, a literal before its closing quote.
+    // A computed specifier ends before its options, a literal before its closing quote.
     const start = entry.type === "dynamic" ? entry.end : entry.end + 1;
     const end = entry.type === "dynamic" ? entry.importEnd - 1 : entry.importEnd;
     if (start < from) continue;
@@ -41,12 +47,12 @@ function importsWithAttributes(source: string): ImportOfModule[] {
   try {
     imports = lex(source)[0];
   } catch {
-    // CommonJS that the lexer does not follow; it has no static imports.
+    // CommonJS that the lexer cannot read. It has no static imports.
     return [];
   }
   const found = imports.filter(
     (entry): entry is ImportOfModule => entry.type !== "import-meta" && entry.attributesStart >= 0,
   );
-  // One may stand in another's options.
+  // An import may be inside the options of another.
   return found.sort((a, b) => a.end - b.end);
 }

@@ -2,10 +2,13 @@ import type { Options, Program } from "acorn";
 import { importLate } from "../../process/late-import.ts";
 import { ownRequire } from "../own-require.ts";
 
-/** Loaded late: most programs never parse anything, and it takes longer to load than all they need of this library. */
+/**
+ * Loaded late: most programs never parse anything, and the parser takes longer to load than the rest of this
+ * library that they need.
+ */
 let parser: typeof import("acorn") | undefined;
 
-/** For those who can wait: bundlers do not follow the `require` below. */
+/** Loads the parser asynchronously, because bundlers do not follow the `require` below. */
 export async function loadParser(): Promise<void> {
   parser ??= await importLate(() => import("acorn"));
 }

@@ -2,18 +2,18 @@
 export interface ScannedRequire {
   readonly specifier: string;
   readonly kind: "require" | "import";
-  /** It stands in a `try` block: the module lives with its absence. */
+  /** Whether the call is in a `try` block, so that the module works without the other one. */
   readonly isOptional: boolean;
 }
 
-/** After these a slash starts a regular expression, not a division. */
+/** After these words, a slash starts a regular expression and is no division. */
 const BEFORE_EXPRESSION = new Set(
   "return typeof case do else in instanceof new void delete throw yield await of".split(" "),
 );
 
 /**
- * Finds them in one pass without parsing: skips comments, strings, templates and regular expressions, and may
- * take something for a require that is none, which then does not resolve or is simply sent along.
+ * Finds the calls in one pass without parsing: skips comments, strings, templates and regular expressions.
+ * May mistake other text for a require; that then does not resolve, or is simply sent too.
  */
 export function scanRequires(source: string): ScannedRequire[] {
   if (!source.includes("require") && !source.includes("import")) return [];
@@ -23,11 +23,11 @@ export function scanRequires(source: string): ScannedRequire[] {
 class Scanner {
   readonly #source: string;
   readonly #found: ScannedRequire[] = [];
-  /** What each open brace is: a `try` block, a template's `${`, or anything else. */
+  /** The kind of each open brace: a `try` block, a template's `${`, or any other. */
   readonly #braces: ("try" | "template" | "other")[] = [];
   #tries = 0;
   #at = 0;
-  /** The word or character before, white space and comments left out. */
+  /** The previous word or character, without white space and comments. */
   #previous = "";
 
   constructor(source: string) {
@@ -64,7 +64,7 @@ class Scanner {
     if (!isMember && (word === "require" || word === "import")) this.#call(word);
   }
 
-  /** Looks ahead for `("x")`; the scan itself goes on behind the word. */
+  /** Looks ahead for `("x")`. The scan itself continues after the word. */
   #call(kind: "require" | "import"): void {
     const match = matchAt(LITERAL_CALL, this.#source, this.#at);
     const specifier = match?.[2];
@@ -114,7 +114,7 @@ class Scanner {
     this.#previous = '"';
   }
 
-  /** From the opening backtick, or from the brace that ends a substitution. */
+  /** Skips a template, from the opening backtick or from the brace that ends a substitution. */
   #skipTemplate(): void {
     this.#at++;
     while (this.#at < this.#source.length) {
@@ -140,7 +140,7 @@ class Scanner {
       else if (char === "]") inClass = false;
       else if (char === "/" && !inClass) break;
       else if (char === "\n") {
-        // It was a division after all.
+        // The slash was a division.
         this.#at = start + 1;
         break;
       }
@@ -167,7 +167,7 @@ function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | n
   return pattern.exec(text);
 }
 
-/** Letters, digits, `_`, `$` and everything beyond ASCII. */
+/** Whether a character is a letter, a digit, `_`, `$` or not ASCII. */
 function isWordPart(code: number): boolean {
   return (
     (code >= 97 && code <= 122) ||

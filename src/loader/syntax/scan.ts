@@ -3,25 +3,25 @@ import { parse as parseModule } from "es-module-lexer";
 import type { ImportKind, ModuleFormat } from "../module-record.ts";
 import { scanRequires } from "./require-scanner.ts";
 
-/** One specifier in a module's text. */
+/** A specifier in a module's text. */
 export interface ScannedImport {
   readonly specifier: string;
   readonly kind: ImportKind;
-  /** `import()`: mapped, but evaluated only when the program comes there. */
+  /** Whether it is an `import()`: resolved in advance, but evaluated only when the program gets there. */
   readonly isDynamic: boolean;
-  /** A `require` in a `try` block, or one that only may be one. */
+  /** Whether it is a `require` in a `try` block, or text that only may be a `require`. */
   readonly isOptional: boolean;
 }
 
 export interface ScannedModule {
   readonly imports: readonly ScannedImport[];
-  /** Names other modules can import from it. */
+  /** The names that other modules can import from it. */
   readonly exports: readonly string[];
-  /** Specifiers whose exports a CommonJS module hands on as its own. */
+  /** The specifiers of modules that a CommonJS module re-exports. */
   readonly reexports: readonly string[];
 }
 
-/** Reads imports and exports off the text of a compiled module. */
+/** Finds the imports and exports in the text of a compiled module. */
 export function scanModule(source: string, format: ModuleFormat, id: string): ScannedModule {
   if (format === "json") return { imports: [], exports: [], reexports: [] };
   return format === "module" ? scanEsModule(source, id) : scanCommonJs(source);
@@ -53,7 +53,7 @@ function scanCommonJs(source: string): ScannedModule {
   try {
     return { imports, ...parseCommonJs(source) };
   } catch {
-    // Not JavaScript as the lexer knows it: it still has its default export.
+    // The lexer cannot read this JavaScript. It still has its default export.
     return { imports, exports: [], reexports: [] };
   }
 }

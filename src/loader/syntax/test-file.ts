@@ -7,7 +7,7 @@ import { patternNames } from "./pattern-names.ts";
 /** Packages and modules whose functions register tests. */
 const RUNNERS = /^(?:vitest|node:test|mocha|@jest\/globals|bun:test)$/;
 
-/** What test runners put into the global scope, and Node does not: in a context a call of one could only fail. */
+/** The globals of test runners, which Node lacks. In a context, a call of one could only fail. */
 const GLOBALS: ReadonlySet<string> = new Set([
   ...["describe", "it", "test", "suite", "specify", "context", "bench", "jest", "vi"],
   ...["before", "after", "beforeEach", "afterEach", "beforeAll", "afterAll", "setup", "teardown"],
@@ -25,7 +25,7 @@ const IMPORT = /["'](?:vitest|node:test|mocha|@jest\/globals|bun:test)["']/;
 const NO_TESTS =
   '((s) => (s = new Proxy(() => {}, { get: (_, k) => (k === "then" ? void 0 : s), apply: () => s })))()';
 
-/** Whether a text is worth parsing for {@link withoutTests}. */
+/** Whether {@link withoutTests} needs to parse a text. */
 export function mayHoldTests(text: string): boolean {
   return CALL.test(text) || IMPORT.test(text);
 }
@@ -107,7 +107,10 @@ function declaredNames(statement: Ast): string[] {
   return patterns.flatMap(patternNames);
 }
 
-/** `import { test } from "vitest"`, `const { test } = require("node:test")`, also inside a compiler's interop helper. */
+/**
+ * Whether a statement is `import { test } from "vitest"` or `const { test } = require("node:test")`, perhaps
+ * inside a compiler's interop helper.
+ */
 function loadsRunner(statement: Ast): boolean {
   if (statement.type === "ImportDeclaration") return RUNNERS.test(statement.source.value);
   if (statement.type !== "VariableDeclaration" || statement.declarations.length !== 1) return false;
@@ -116,7 +119,7 @@ function loadsRunner(statement: Ast): boolean {
   return init?.type === "CallExpression" && RUNNERS.test(String(init.arguments[0]?.value));
 }
 
-/** Every expression that is a statement and runs when the module is evaluated. */
+/** Visits every expression that is a statement and runs when the module is evaluated. */
 function visit(node: Ast, found: (statement: Ast) => void): void {
   if (typeof node !== "object" || node === null) return;
   if (node.type === "ExpressionStatement") found(node);
@@ -124,7 +127,10 @@ function visit(node: Ast, found: (statement: Ast) => void): void {
   else for (const child of Object.values(node)) visit(child, found);
 }
 
-/** `describe.each([1, 2])("…", () => …)`, `await test(…)`, `(0, runner.it)(…)`: the name that the call begins with. */
+/**
+ * The name that a call begins with, as in `describe.each([1, 2])("…", () => …)`, `await test(…)` or `(0,
+ * runner.it)(…)`.
+ */
 function rootOf(expression: Ast): string {
   let node = expression.type === "AwaitExpression" ? expression.argument : expression;
   if (node.type !== "CallExpression") return "";

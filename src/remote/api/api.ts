@@ -25,7 +25,7 @@ import type { Host } from "./host.ts";
 import { remoteResources } from "./resource.ts";
 import { sshCommands } from "./ssh-command.ts";
 
-/** What needs the terminal of the program. */
+/** Functions that need the terminal of the program. */
 const programOnly = {
   askPassword: () => {
     throw new errors.MitogenError(
@@ -35,8 +35,8 @@ const programOnly = {
 };
 
 /**
- * What `import "mitogen"` is inside a child: the same names as in the master. What starts or configures a program does
- * nothing here; the program has been started already.
+ * The exports of `import "mitogen"` inside a child: the same names as in the master. Functions that start or
+ * configure a program do nothing here, because the program has already been started.
  */
 export function mitogenModule(host: Host): Record<string, unknown> {
   const { router, importer, dispatcher, config } = host;

@@ -5,9 +5,9 @@ import { builtinExports } from "../../loader/builtins.ts";
 import type { Importer } from "../../loader/evaluate/importer.ts";
 import { findBuiltin } from "../../loader/naming/builtin-functions.ts";
 
-/** How a child names functions for other contexts: by what it has evaluated, and what Node gives it. */
+/** Names functions for other contexts: from the modules that this child has evaluated, and from Node. */
 export function childFunctions(importer: Importer): Functions {
-  // To find one means to look at whatever all modules export.
+  // A search looks at all exports of all modules, so its results are kept.
   const names = new WeakMap<object, FunctionName>();
   return {
     nameOf(fn) {
@@ -20,9 +20,9 @@ export function childFunctions(importer: Importer): Functions {
         `Cannot call function ${fn.name || "(anonymous)"} in another process: no module evaluated here exports it; export it, or use ref()`,
       );
     },
-    // What the target lacks it asks the master for.
+    // The target asks the master for modules that it lacks.
     prepare: () => undefined,
-    // Source maps are the master's.
+    // Only the master has source maps.
     originalStack: (stack) => stack,
     importModule,
   };

@@ -8,9 +8,9 @@ import { Handle } from "../../wire/handles.ts";
 import type { ChildConfig } from "../shared-state.ts";
 import { IdBlocks } from "./id-blocks.ts";
 
-/** How many connects a context may have under way at once, as the program by default. */
+/** How many connects a context may run at once. The same as the program's default. */
 const CONNECT_CONCURRENCY = 32;
-/** What only the program's own router has. */
+/** Members that only the program's own router has. */
 const PROGRAM_ONLY = [
   "modules",
   "connect",
@@ -22,8 +22,9 @@ const PROGRAM_ONLY = [
 ];
 
 /**
- * The router of a context: its connection methods start children of that context, or of one below it. They are asked of the
- * broker thread, or of that other context, as the program would. The processes are not its business, and hang on no function here.
+ * The router of a context. Its connection methods start children of that context, or of one below it. It asks
+ * the broker thread, or that other context, to do so, as the program does. So the processes do not depend on
+ * functions of this thread.
  */
 export class ChildRouter extends ConnectingRouter {
   declare protected readonly connector: Connector;
@@ -34,7 +35,7 @@ export class ChildRouter extends ConnectingRouter {
     throw new MitogenError("Cannot make a router in a context: it has one, econtext().router");
   }
 
-  /** Turns the router that a child starts with into one of these. */
+  /** Turns the router with which a child starts into a ChildRouter. */
   static adopt(router: CoreRouter, config: ChildConfig): ChildRouter {
     const own = Object.setPrototypeOf(router, ChildRouter.prototype) as ChildRouter;
     own.start(config);
@@ -51,7 +52,7 @@ export class ChildRouter extends ConnectingRouter {
     } else await this.endByMessage(context);
   }
 
-  /** Has the master make this context able to have children, and give it ids for them. */
+  /** Asks the master for the code to have children, and for ids for them. */
   async reserveIds(): Promise<void> {
     await this.ids.reserve(this.contextId);
   }
@@ -78,7 +79,8 @@ export class ChildRouter extends ConnectingRouter {
     });
     Object.defineProperties(this, { connector: { value: connector }, ids: { value: ids } });
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
-    // [context id, name, node version]: one that was asked for here has started. Only the broker thread speaks for this context.
+    // [context id, name, node version]: a context that was asked for here has started. Only the broker thread
+    // speaks for this context.
     this.addHandler(
       (message) => {
         const [contextId, name, nodeVersion] = message.decode() as [number, string, string];

@@ -13,7 +13,10 @@ import type { ChildConfig } from "../shared-state.ts";
 const log = getLogger("mitogen.debug");
 const ioLog = getLogger("mitogen.io");
 
-/** What the master calls in a context that it debugs or profiles: src/diagnostics/diagnostics.ts. */
+/**
+ * The functions that the master calls in a context that it debugs or profiles:
+ * src/diagnostics/diagnostics.ts.
+ */
 export function debugging(
   router: CoreRouter,
   dispatcher: Dispatcher,
@@ -22,14 +25,17 @@ export function debugging(
   let file: DebugFile | undefined;
   let profile: CpuProfile | undefined;
   return {
-    /** Writes everything to a file from now on, and answers its path. `stack` is the place in the program that made this context. */
+    /**
+     * Writes everything to a file from now on, and returns the file's path. `stack` is the place in the
+     * program that made this context.
+     */
     enableDebug(stack: string): string {
       if (file === undefined) {
         const isThread = config.isThread === true;
         file = new DebugFile(isThread ? process.pid : process.ppid, stack);
         traceFrames(router);
         traceCalls(dispatcher);
-        // Signals are the process's: a thread has none.
+        // A thread gets no signals; they are for the process.
         if (!isThread) dumpOnSignal(() => log.warning(dump(router, dispatcher)));
         log.info(`Writing a debug log to ${file.path}`);
       }
@@ -38,7 +44,7 @@ export function debugging(
     startProfile(): void {
       profile ??= new CpuProfile(builtinExports("inspector") as never);
     },
-    /** The text of a `.cpuprofile` file; empty if none was started. */
+    /** Returns the text of a `.cpuprofile` file, empty if no profile was started. */
     stopProfile(): string {
       const stopped = profile?.stop() ?? "";
       profile = undefined;
@@ -47,7 +53,7 @@ export function debugging(
   };
 }
 
-/** Never bodies: they may hold secrets. */
+/** Traces no bodies, because they may hold secrets. */
 function traceFrames(router: CoreRouter): void {
   const { routeFrame } = router;
   router.routeFrame = (frame, from) => {
@@ -59,7 +65,7 @@ function traceFrames(router: CoreRouter): void {
   };
 }
 
-/** Names, never arguments or values. */
+/** Traces names, never arguments or values. */
 function traceCalls(dispatcher: Dispatcher): void {
   const { around } = dispatcher;
   dispatcher.around = (call, perform) =>

@@ -5,15 +5,15 @@ import type { BrokerLink } from "../broker-link.ts";
 import type { ChildRouter } from "./child-router.ts";
 
 /**
- * What a terminal, or its end, sends to every process of its session. A new session would be out of their reach, but Node cannot
- * begin one (there is no setsid), so they are ignored.
+ * The signals that a terminal, or its end, sends to every process of its session. A new session would be out
+ * of their reach, but Node cannot start one (there is no setsid). So these signals are ignored.
  */
 const SESSION_SIGNALS: readonly NodeJS.Signals[] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTSTP"];
 
 /**
- * Lets this context live on without those above it. Its broker thread says farewell and closes the link; here nothing is sent there
- * any more, and who waits for contexts above, or elsewhere, is told. Rejects with a ChannelError when the parent refuses: then
- * nothing has changed.
+ * Lets this context live on without the contexts above it. Its broker thread sends a farewell and closes the
+ * link. After that, nothing is sent there, and pending calls to contexts above, or elsewhere, fail. Rejects
+ * with a ChannelError if the parent refuses; nothing has then changed.
  */
 export async function detach(
   router: ChildRouter,
@@ -25,11 +25,11 @@ export async function detach(
       "Cannot detach: this context is a thread, and ends with the process it belongs to",
     );
   }
-  // Brings the code for it, and ids: who is detached can ask for none.
+  // Loads the code for it, and reserves ids: a detached context cannot ask for any.
   await router.reserveIds();
   const parentIds = router.parentIds as number[];
   for (const signal of SESSION_SIGNALS) process.on(signal, ignore);
-  // The descriptor is about to be closed, and would be another file's.
+  // The descriptor will be closed, and may then be another file's.
   link.writeDirectlyTo([]);
   let below: readonly number[];
   try {
@@ -51,19 +51,20 @@ export async function detach(
 function ignore(): void {}
 
 /**
- * Ends the shells that wait for this process, if there are any: whoever started them (ssh, sudo) sees it end and ends too, and this process
- * is nobody's child any more. The nonce of this connection in their command lines proves that they are ours. By SIGKILL: they must
- * not pass anything on. Those above go first: one that saw its child end would end what that has left, us.
+ * Ends the waiting shells, if there are any. The tool that started them (ssh, sudo) sees them end and ends
+ * too, and this process is nobody's child any more. The connection's nonce in their command lines proves that
+ * they belong to this library. SIGKILL, because they must not pass the signal on. The outer shells first: a
+ * shell that saw its child end would end what that has left, which is this process.
  */
 function endShells(nonce: string, pid: number = process.ppid): void {
   try {
     const args = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
-    // Not sudo and its like, which have the nonce in theirs too: they are to end in order.
+    // Not sudo and similar tools, whose command lines hold the nonce too: they are to end in order.
     if (!args.includes(nonce) || (args[1] !== "-c" && pid !== process.ppid)) return;
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     endShells(nonce, Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
     process.kill(pid, "SIGKILL");
   } catch {
-    // No /proc, or it runs as another user: it stays, and waits.
+    // There is no /proc, or the shell runs as another user. It stays, and waits.
   }
 }

@@ -5,7 +5,10 @@ import type { Host } from "./host.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-/** What `import "mitogen"` has in a child of where it runs: `econtext()` and the functions that are given it. */
+/**
+ * The exports of `import "mitogen"` that tell a child where it runs: `econtext()` and the wrappers that pass
+ * it on.
+ */
 export function econtextInChild({ router, config, link, nonce }: Host): Record<string, unknown> {
   const own = ChildRouter.adopt(router, config);
   let detached: Promise<void> | undefined;
@@ -15,7 +18,7 @@ export function econtextInChild({ router, config, link, nonce }: Host): Record<s
     parent: own.contextById(own.parentIds[0] as number),
     parentIds: own.parentIds,
     detach: () => {
-      // A second call is no other; one that was refused may be made again.
+      // A second call joins the first. A refused call may be repeated.
       detached ??= detach(own, link, nonce).catch((error) => {
         detached = undefined;
         throw error;

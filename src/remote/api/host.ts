@@ -11,6 +11,6 @@ export interface Host {
   readonly dispatcher: Dispatcher;
   readonly config: ChildConfig;
   readonly link: BrokerLink;
-  /** Of the connection to the parent; a thread has none. */
+  /** The nonce of the connection to the parent. A thread has none. */
   readonly nonce: string | undefined;
 }

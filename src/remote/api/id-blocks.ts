@@ -8,10 +8,13 @@ interface Block {
   readonly end: number;
 }
 
-/** The ids that a context may give to contexts it starts; the master gives them out in blocks. docs/protocol.md#allocate_id */
+/**
+ * The ids that a context may give to contexts that it starts. The master gives them out in blocks.
+ * docs/protocol.md#allocate_id
+ */
 export class IdBlocks {
   readonly #router: CoreRouter;
-  /** By the context that the ids are for. */
+  /** The blocks, by the context whose children will get the ids. */
   readonly #blocks: Map<number, Promise<Block>> = new Map();
 
   constructor(router: CoreRouter) {
@@ -19,18 +22,18 @@ export class IdBlocks {
   }
 
   /**
-   * An id for a child of `parentId`, which the master has made able to have one by then. Rejects with a ChannelError when the master
-   * cannot be reached, or refuses.
+   * Returns an id for a child of `parentId`, after the master has sent that context the code to have
+   * children. Rejects with a ChannelError if the master cannot be reached, or refuses.
    */
   async take(parentId: number): Promise<number> {
     for (;;) {
       const block = await this.reserve(parentId);
-      // Others may have taken the last one meanwhile.
+      // Other calls may have taken the last one meanwhile.
       if (block.next < block.end) return block.next++;
     }
   }
 
-  /** Sees to it that there are some, without taking one. */
+  /** Makes sure that there are ids, without taking one. */
   async reserve(parentId: number): Promise<Block> {
     for (;;) {
       const asked = this.#blocks.get(parentId) ?? this.ask(parentId);
@@ -40,14 +43,14 @@ export class IdBlocks {
         if (block.next < block.end) return block;
         this.forget(parentId, asked);
       } catch (error) {
-        // Asked again the next time.
+        // The next call asks again.
         this.forget(parentId, asked);
         throw error;
       }
     }
   }
 
-  /** Whoever comes first does it: the others find the next one. */
+  /** Forgets a used block, unless another call already has. */
   private forget(parentId: number, asked: Promise<Block>): void {
     if (this.#blocks.get(parentId) === asked) this.#blocks.delete(parentId);
   }

@@ -2,7 +2,7 @@ import { type ReadResource, readResourceWith, resourceError } from "../../core/r
 import type { CoreRouter } from "../../core/router.ts";
 import { Handle } from "../../wire/handles.ts";
 
-/** What is kept of what was read here, in bytes; the oldest goes first. */
+/** How many bytes of resources are kept. The oldest are dropped first. */
 const MAX_KEPT_BYTES = 32 * 1024 * 1024;
 const MASTER = 0;
 
@@ -11,7 +11,10 @@ interface Kept {
   size: number;
 }
 
-/** `resource()` in a child: asks the master, once for every file, and keeps what it answered. Requests at the same time are joined. */
+/**
+ * `resource()` in a child. Asks the master once for every file, and keeps the answers. Joins simultaneous
+ * requests for the same file.
+ */
 export function remoteResources(router: CoreRouter): ReadResource {
   const kept = new Map<string, Kept>();
   let keptBytes = 0;
@@ -37,7 +40,7 @@ export function remoteResources(router: CoreRouter): ReadResource {
   const evict = (): void => {
     for (const [key, { size }] of kept) {
       if (keptBytes <= MAX_KEPT_BYTES) return;
-      if (size === 0) continue; // empty, or still on its way
+      if (size === 0) continue; // empty, or not here yet
       kept.delete(key);
       keptBytes -= size;
     }
@@ -46,7 +49,7 @@ export function remoteResources(router: CoreRouter): ReadResource {
   return readResourceWith(read);
 }
 
-/** The answer is the bytes, or why there are none: [message, code]. */
+/** The answer is the bytes, or [message, code] if there are none. */
 async function ask(router: CoreRouter, id: string, path: string): Promise<Buffer> {
   const answer = await router.contextById(MASTER).request(Handle.GET_RESOURCE, [id, path]);
   if (Buffer.isBuffer(answer)) return answer;

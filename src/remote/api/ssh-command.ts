@@ -9,7 +9,7 @@ import type { Sender } from "../../core/sender.ts";
 import { MitogenError } from "../../errors.ts";
 import { nameLimit } from "../../process/system-limits.ts";
 
-/** Where distributions put it; none has it on PATH. */
+/** Where distributions install sftp-server. None puts it on PATH. */
 const SFTP_SERVER_FOLDERS = [
   "/usr/lib/openssh",
   "/usr/libexec/openssh",
@@ -21,7 +21,7 @@ const SFTP_SERVER_FOLDERS = [
   "/run/current-system/sw/libexec",
 ];
 
-/** The target's side of `runSsh()`: what it calls, and its name for those who import it here. */
+/** The target's side of `runSsh()`: the functions that it calls, and `runSsh` itself, which throws here. */
 export function sshCommands(router: CoreRouter): Record<string, unknown> {
   return {
     runSsh: async () => {
@@ -37,8 +37,9 @@ function shell(command: string): [string, ...string[]] {
 }
 
 /**
- * Runs it in the home directory. `output` gets the Sender of its stdin first, then [1 or 2, bytes] of its stdout or stderr. Answers
- * its exit code, 128 and the signal's number for a signal. Once the call is given up, SIGHUP ends it, then SIGKILL.
+ * Runs a command in the home directory. `output` first gets the Sender of its stdin, then [1 or 2, bytes] of
+ * its stdout or stderr. Returns its exit code; for a signal, 128 plus the signal's number. If the caller
+ * gives the call up, SIGHUP ends the command, then SIGKILL.
  */
 async function runCommand(
   router: CoreRouter,
@@ -47,7 +48,7 @@ async function runCommand(
 ): Promise<number> {
   const spec: ProcessSpec = { argv, cwd: home(), hasInput: true, endSignal: "SIGHUP" };
   try {
-    // Until nobody holds its output any more, as ssh waits.
+    // Waits until no process holds its output any more, as ssh does.
     const { code, signal } = await runProcess(router, currentCall(), spec, output);
     return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
   } catch (error) {

@@ -1,8 +1,8 @@
-/** The byte side of the decoder: CBOR heads, numbers and text, each checked against what is left of the input. */
+/** The byte side of the decoder: CBOR heads, numbers and text, each checked against the rest of the input. */
 import { ProtocolError } from "../../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 
-/** Shorter strings are read by hand, if ASCII: crossing into C++ takes longer. */
+/** Shorter ASCII strings are decoded in JavaScript, because crossing into C++ takes longer. */
 const SHORT_TEXT = 16;
 
 export class CborReader {
@@ -28,19 +28,19 @@ export class CborReader {
     throw new ProtocolError(`Malformed value at byte ${this.at}: ${reason}`);
   }
 
-  /** The next item's first byte, not yet consumed. */
+  /** Returns the next item's first byte without consuming it. */
   protected readInitial(): number {
     const { bytes, at } = this;
     return at < bytes.length ? bytes[at]! : this.failAt("unexpected end");
   }
 
-  /** Reads a head, which must be of this major type; returns its argument. */
+  /** Reads a head, which must be of this major type. Returns its argument. */
   protected readHead(major: number): number {
     const initial = this.readInitial();
     return initial >> 5 === major ? this.readArgument(initial) : this.failAt("wrong content of a tag");
   }
 
-  /** Consumes a head that begins with `initial`; above 2^53 the result is only an approximation. */
+  /** Consumes a head that begins with `initial`. Above 2^53 the result is only approximate. */
   protected readArgument(initial: number): number {
     const info = initial & 31;
     if (info > 27) this.failAt("indefinite length or reserved head");
@@ -51,7 +51,7 @@ export class CborReader {
     return size < 8 ? this.bytes.readUIntBE(at + 1, size) : Number(this.bytes.readBigUInt64BE(at + 1));
   }
 
-  /** Major type 7: false, true, null, undefined and floats. */
+  /** Reads major type 7: false, true, null, undefined and floats. */
   protected readSimple(initial: number): unknown {
     const { bytes } = this;
     const at = this.skipItem(1) + 1;
@@ -89,16 +89,17 @@ export class CborReader {
       if (i === end) return text;
     }
     const text = bytes.toString("utf8", at, end);
-    // Broken UTF-8 decodes to replacement characters, as real ones do: only encoding again tells them apart.
+    // Broken UTF-8 decodes to replacement characters, and so do real ones. Only encoding the text again
+    // distinguishes them.
     return text.includes("\ufffd") && !Buffer.from(text).equals(bytes.subarray(at, end))
       ? this.failAt("invalid UTF-8")
       : text;
   }
 
   /**
-   * Bytes that the value may keep: a view when they are at least half of the input, so that a big value is not
-   * copied, otherwise memory of their own, so that a small one does not keep a big message alive. A Buffer may share it with other
-   * small Buffers, as Node's own do.
+   * Returns bytes that the value may keep. They are a view if they are at least half of the input, so that a
+   * large value is not copied. Otherwise they have memory of their own, so that a small value does not keep a
+   * large message alive. A Buffer may share that memory with other small Buffers, as Node's own Buffers do.
    */
   protected takeBytes(size: number, mayShare?: boolean): Buffer {
     const at = this.skipItem(size);
@@ -107,7 +108,10 @@ export class CborReader {
     return Buffer.from(mayShare ? view : (new Uint8Array(view).buffer as never));
   }
 
-  /** A container begins. Checked before anything is allocated: each of its items has at least one byte. */
+  /**
+   * Called at the beginning of a container. Checked before anything is allocated: each item takes at least
+   * one byte.
+   */
   protected enterContainer(items: number): void {
     if (items > this.bytes.length - this.at) this.failAt("unexpected end");
     this.chargeItems(items);

@@ -1,26 +1,32 @@
-/** The byte side of the encoder: CBOR heads, numbers, text and byte strings into as few chunks and copies as possible. */
+/**
+ * The byte side of the encoder. It writes CBOR heads, numbers, text and byte strings with as few chunks and
+ * copies as possible.
+ */
 
 import { Refusal } from "../values/refusal.ts";
 import { DEFAULT_LIMITS, HEAVY_ITEMS, type Limits } from "./limits.ts";
 import { Tag } from "./tags.ts";
 import { encodeWtf8, LONE_SURROGATE } from "./wtf8.ts";
 
-/** What one message collects before it is copied; anything larger than `CHUNK_BYTES` is a chunk of its own. */
+/**
+ * The memory that collects the bytes of a message. Anything larger than `CHUNK_BYTES` becomes a chunk of its
+ * own.
+ */
 const SCRATCH_BYTES = 64 * 1024;
 const CHUNK_BYTES = 8 * 1024;
-/** Shorter strings are written by hand, if ASCII: crossing into C++ takes longer. */
+/** Shorter ASCII strings are encoded in JavaScript, because crossing into C++ takes longer. */
 const SHORT_TEXT = 24;
 
 export class CborWriter {
   protected limits: Limits = DEFAULT_LIMITS;
   protected chunks: Buffer[] = [];
   protected readonly scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-  /** Bytes in use of `scratch`, and in `chunks`. */
+  /** The bytes used in `scratch`, and those in `chunks`. */
   protected used = 0;
   protected flushed = 0;
   private items = 0;
 
-  /** What was written since the last time. The writer can be used again. */
+  /** Returns the bytes written since the last call. The writer can then be used again. */
   protected finishItem(): Buffer[] {
     this.flushScratch();
     const { chunks } = this;
@@ -29,7 +35,7 @@ export class CborWriter {
     return chunks;
   }
 
-  /** `major` is the major type in the upper three bits. */
+  /** Writes a head. `major` is the major type in the upper three bits. */
   protected writeHead(major: number, argument: number): void {
     this.ensureRoom(9);
     const { scratch, used } = this;
@@ -78,7 +84,7 @@ export class CborWriter {
         scratch[at++] = unit;
         seen |= unit;
       }
-      // If it was not ASCII after all, nothing happened: `used` has not moved.
+      // If it was not ASCII after all, nothing has happened: `used` has not moved.
       if (seen < 0x80) {
         this.used = at;
         return;
@@ -106,7 +112,7 @@ export class CborWriter {
     this.items += items;
   }
 
-  /** The one copy of the content: into scratch, or a chunk of its own. */
+  /** Copies the content once: into scratch, or into a chunk of its own. */
   protected writeRaw(content: string | Buffer, size: number): void {
     if (size > CHUNK_BYTES) {
       this.flushScratch();
@@ -127,7 +133,7 @@ export class CborWriter {
     this.used = 0;
   }
 
-  /** Refuses before it copies: what is over the limit may be more than there is memory for. */
+  /** Refuses before it copies, because a value over the limit may exceed the memory. */
   private addChunk(content: string | Buffer, size: number): void {
     const max = this.limits.maxMessageBytes;
     if (this.flushed + size > max)
@@ -135,7 +141,7 @@ export class CborWriter {
     this.flushed += size;
     const chunk = Buffer.allocUnsafe(size);
     copy(content, size, chunk, 0);
-    // Most messages have one: an empty list would grow to room for 17.
+    // Most messages have one chunk, and an empty list would grow to room for 17.
     if (this.flushed === size) this.chunks = [chunk];
     else this.chunks.push(chunk);
   }

@@ -1,4 +1,7 @@
-/** CBOR → values, as docs/encoding.md says. Input is hostile: only listed types, each one checked. */
+/**
+ * CBOR → values, as docs/encoding.md says. The input is hostile: only the listed types are accepted, and each
+ * is checked.
+ */
 import { Blob } from "../values/blob.ts";
 import { define, errorOfRecord } from "../values/error-value.ts";
 import { MAX_CONTEXT_NAME, type Reviver } from "../values/references.ts";
@@ -12,7 +15,7 @@ import { Tag } from "./tags.ts";
 import { decodeWtf8 } from "./wtf8.ts";
 
 export interface DecodeOptions {
-  /** Without one, a message with a Context or a Sender in it is refused. */
+  /** Without a reviver, a message with a Context or a Sender in it is refused. */
   readonly reviver?: Reviver;
   readonly limits?: Limits;
 }
@@ -20,20 +23,20 @@ export interface DecodeOptions {
 const MAX_DATE_SECONDS = 8.64e12;
 const MAX_ID = 0xffffffff;
 const SHORT_LIST = 32;
-/** No name of a context holds what a terminal acts on: text/harmless.ts. */
+/** Characters on which a terminal acts. No context's name may hold them: text/harmless.ts. */
 const ACTIVE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
 /**
- * V8 keeps the values of keys like "1000" in an array that has room for all numbers up to it: 12 KB for a key of four bytes. Unless
- * a key was too far away for that, once.
+ * V8 keeps the values of keys like "1000" in an array with room for all numbers up to the key: 12 KB for a
+ * key of four bytes. It stops doing so once an object has had a key beyond a certain distance.
  */
 const MAX_GAP = 50;
 const FAR_INDEX = "4294967294";
 const hasOwn = Object.prototype.hasOwnProperty;
 
 /**
- * The value of `bytes`, which must be exactly one item. Throws ProtocolError, with the offset, for anything else.
- * A byte string that is at least half of `bytes` comes out as a view of them, a smaller one as a copy: so a big
- * value is not copied, and a small one does not keep a big message alive.
+ * Decodes `bytes`, which must be exactly one item. Throws ProtocolError, with the offset, for anything else.
+ * A byte string that is at least half of `bytes` becomes a view of them, a smaller one a copy. So a large
+ * value is not copied, and a small one does not keep a large message alive.
  */
 export function decodeValue(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
   const decoder = new Decoder(bytes, options);
@@ -79,7 +82,7 @@ class Decoder extends CborReader {
 
   private readList(length: number): unknown[] {
     this.enterContainer(length);
-    // A short one is made as long as it gets: growing an empty one takes room for 17.
+    // A short list is made in its final length: an empty one would grow to room for 17.
     const list: unknown[] = length < SHORT_LIST ? new Array(length) : [];
     for (let i = 0; i < length; i++) list[i] = this.item();
     this.leaveContainer();
@@ -103,7 +106,7 @@ class Decoder extends CborReader {
       try {
         object[key] = value;
       } catch {
-        // User code has frozen what it inherits under that name (`toString`).
+        // User code has frozen an inherited property of that name (`toString`).
         define(object, key, value, true);
       }
     }
@@ -118,7 +121,7 @@ class Decoder extends CborReader {
     return map.size === size ? map : this.failAt("duplicate key");
   }
 
-  /** The items of a collection, of which every `stride`-th is a key. */
+  /** Reads the items of a collection. Every `stride`-th item is a key. */
   private readKeys(length: number, stride: number): unknown[] {
     const items = this.readList(length);
     return isCrowded(items, stride) ? this.failAt("keys that V8 hashes alike") : items;
@@ -171,10 +174,11 @@ class Decoder extends CborReader {
 
   private readDate(): Date {
     const initial = this.readInitial();
-    // Looked at first: item() would follow a tag, and tags in tags could nest without end.
+    // Checked first: item() would follow a tag, and nested tags could be endless.
     const seconds = initial < 0x40 || initial > 0xf8 ? this.item() : undefined;
     if (typeof seconds !== "number" || Math.abs(seconds) > MAX_DATE_SECONDS) this.failAt("not a date");
-    // The fraction apart: multiplying all of it would be a millisecond off for dates far away.
+    // The fraction is handled separately, because multiplying the whole number would be a millisecond off for
+    // distant dates.
     const whole = Math.floor(seconds);
     return new Date(whole * 1000 + Math.round((seconds - whole) * 1000));
   }

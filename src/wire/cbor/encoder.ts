@@ -1,4 +1,6 @@
-/** Values → CBOR, as docs/encoding.md says. Refuses, with the path, whatever would not arrive as it is. */
+/**
+ * Values → CBOR, as docs/encoding.md says. Refuses, with the path, any value that would not arrive unchanged.
+ */
 import { Blob } from "../values/blob.ts";
 import { hide, isCallError, recordOfError } from "../values/error-value.ts";
 import { formatPath, type Path } from "../values/path.ts";
@@ -12,12 +14,15 @@ import { DEFAULT_LIMITS, type Limits, MAX_URL } from "./limits.ts";
 import { Tag } from "./tags.ts";
 
 export interface EncodeOptions {
-  /** Names the value at `path` in errors, after "Cannot send"; `value.users[3]` unless told otherwise. */
+  /** Names the value at `path` in errors, after "Cannot send". By default `value.users[3]`. */
   readonly what?: (path: Path) => string;
   readonly limits?: Limits;
-  /** The router that the message is for: the ids of another one mean other contexts there. */
+  /** The router that the message is for. The ids of another router mean other contexts there. */
   readonly router?: object | undefined;
-  /** A list that is encoded already but for its last item, which is the value. Only with `what`: the first of its path means nothing. */
+  /**
+   * The encoded beginning of a list whose last item is the value. Only with `what`; the first element of the
+   * path is then meaningless.
+   */
   readonly head?: Buffer | undefined;
 }
 
@@ -27,24 +32,27 @@ let plainForm: PlainForm = (_, refusal) => {
   throw new refusal("it is not serialisable");
 };
 
-/** To know them takes more than a child needs for its first call: src/wire/values/plain-form.ts comes with the features. */
+/**
+ * Sets the plain forms. They are large, and a child does not need them for its first call:
+ * src/wire/values/plain-form.ts comes with the features.
+ */
 export function setPlainForm(form: PlainForm): void {
   plainForm = form;
 }
 
-// Taken while in use: a getter may encode something itself.
+// Taken while it is in use, because a getter may itself encode something.
 let spare: Encoder | undefined;
 
 /**
- * The chunks of one CBOR item. Bytes are copied, so the value may change as soon as this returns.
- * Throws TypeError for what cannot travel and RangeError for what is over a limit; both name the path.
+ * Returns the chunks of one CBOR item. Bytes are copied, so the value may change as soon as this returns.
+ * Throws TypeError for a value that cannot travel and RangeError for one over a limit. Both name the path.
  */
 export function encodeValue(value: unknown, options: EncodeOptions = {}): Uint8Array[] {
   const encoder = spare || new Encoder();
   spare = undefined;
   try {
     const chunks = encoder.encode(value, options);
-    // One that has failed is given up, with all it holds.
+    // A failed encoder is dropped with everything it holds.
     spare = encoder;
     return chunks;
   } catch (error) {
@@ -56,7 +64,7 @@ class Encoder extends CborWriter {
   private router: object | undefined;
   private depth = 0;
   private errorDepth = 0;
-  /** The containers being encoded, and where in each of them: valid below `depth`. */
+  /** The containers being encoded, and the position in each of them. Valid below `depth`. */
   private readonly ancestors: unknown[] = [];
   private readonly path: (string | number)[] = [];
 
@@ -64,13 +72,13 @@ class Encoder extends CborWriter {
     this.limits = limits;
     this.router = router;
     if (head) {
-      // It has more bytes than items.
+      // Counted by its bytes, of which it has more than items.
       this.enterContainer(head, head.length);
       this.writeRaw(head, head.length);
     }
     this.value(value);
     this.depth = 0;
-    // Nothing of the value stays.
+    // The encoder keeps no part of the value.
     this.ancestors.fill(0);
     return this.finishItem();
   }
@@ -145,7 +153,7 @@ class Encoder extends CborWriter {
   }
 
   private writeMap(map: Map<unknown, unknown>): void {
-    // A copy: a getter may change the map after its size was written.
+    // A copy, because a getter may change the map after its size was written.
     const entries = Array.from(map);
     this.writeTag(Tag.map);
     this.enterContainer(map, entries.length * 2);
@@ -160,7 +168,10 @@ class Encoder extends CborWriter {
     this.depth--;
   }
 
-  /** Everything but plain objects and arrays of this realm. Errors come before what asks a hostile one for properties. */
+  /**
+   * Writes everything but plain objects and arrays of this realm. Throws errors before it reads properties of
+   * a hostile object.
+   */
   private writeSpecial(object: object): void {
     if (Buffer.isBuffer(object)) this.writeBytes(object);
     else if (object instanceof Blob) this.writeBytes(bytesOf(object), Tag.blob);
@@ -175,7 +186,7 @@ class Encoder extends CborWriter {
     }
   }
 
-  /** By brand and not by prototype, so that values of other realms (vm contexts, jest) pass. */
+  /** Recognised by brand and not by prototype, so that values of other realms (vm contexts, jest) pass. */
   private writeBuiltin(object: object, brand: string): void {
     const row = typedArrayBy(brand.replace(" 3", ""));
     if (row) this.writeBytes(bytesOf(object as ArrayBufferView), row[0]);
@@ -194,12 +205,12 @@ class Encoder extends CborWriter {
     } else this.value(plainForm(object, Refusal));
   }
 
-  /** Whatever of an error does not travel is left out: a report with holes beats none. */
+  /** Leaves out fields of an error that do not travel: an incomplete report is better than none. */
   private writeError(error: Error): void {
     if (this.errorDepth === MAX_ERROR_DEPTH) throw new Refusal("too many errors inside errors", RangeError);
     const [name, message, stack, properties, errors, causes] = recordOfError(error);
     this.writeTag(isCallError(error) ? Tag.callError : Tag.error);
-    // Paid in advance, so that whatever the rest may cost, the record can be completed.
+    // Counted in advance, so that the record can be completed whatever the rest costs.
     this.enterContainer(error, 6 + causes.length);
     this.enterContainer(causes, 0);
     this.errorDepth++;
@@ -208,7 +219,8 @@ class Encoder extends CborWriter {
     this.writeText(message);
     this.value(stack);
 
-    // How many survive is known afterwards; a flush in between leaves the count at its place, in the next chunk.
+    // The count of fields that survive is known only afterwards. A flush in between leaves the count at its
+    // place in the next chunk.
     this.writeHead(0xa0, 0);
     const chunk = this.chunks.length;
     const place = this.used - 1;
@@ -242,8 +254,8 @@ class Encoder extends CborWriter {
   }
 
   /**
-   * Does all that `encode` does or nothing of it. Only the items stay counted: otherwise errors that refer to
-   * errors several times would be tried again and again, without end in practice.
+   * Does all of `encode` or nothing. Only the items stay counted. Otherwise errors that refer to other errors
+   * several times would be tried again and again, practically without end.
    */
   private tryTo(encode: () => void): boolean {
     const { used, flushed, depth, errorDepth } = this;
@@ -253,7 +265,7 @@ class Encoder extends CborWriter {
       return true;
     } catch {
       const { chunks } = this;
-      // What scratch held went into the first chunk since.
+      // The content of scratch has since moved into the first chunk.
       if (chunks.length > chunk) chunks[chunk]!.copy(this.scratch, 0, 0, used);
       chunks.length = chunk;
       Object.assign(this, { used, flushed, depth, errorDepth });
@@ -288,16 +300,16 @@ class Encoder extends CborWriter {
 
 function explain(error: unknown, what: string): Error {
   if (error instanceof Refusal) return new error.type(`Cannot send ${what}: ${error.reason}`);
-  // A getter or a proxy threw.
+  // A getter or a proxy has thrown.
   const wrapper = new TypeError(`Cannot send ${what}: reading it failed: ${messageOf(error)}`);
   hide(wrapper, "cause", error);
   return wrapper;
 }
 
-/** "Map 2": the builtin's name and the length of the prototype chain, which is longer for a class that extends it. */
+/** "Map 2": the builtin's name and the length of the prototype chain, which is longer for a subclass. */
 function brandOf(object: object): string {
   let rank = 0;
-  // Capped: the chain of a proxy may be endless.
+  // Capped, because the chain of a proxy may be endless.
   for (let at = Object.getPrototypeOf(object); at !== null && rank < 9; at = Object.getPrototypeOf(at))
     rank++;
   return `${Object.prototype.toString.call(object).slice(8, -1)} ${rank}`;

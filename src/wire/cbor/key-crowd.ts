@@ -1,29 +1,36 @@
 /**
- * V8 hashes the numbers and bigints of a Set or a Map without a seed: a peer can choose keys that all fall into one bucket,
- * where each is compared with all before it. So the buckets are counted before the collection is made.
+ * V8 hashes numbers and bigints of a Set or a Map without a seed. A peer can choose keys that all fall into
+ * one bucket, where each key is compared with all earlier ones. So the buckets are counted before the
+ * collection is made.
  */
 
 const words = new Int32Array(2);
 const doubles = new Float64Array(words.buffer);
 const bigints = new BigInt64Array(words.buffer);
 
-/** In tables up to this size no comparing costs more than the bytes of the keys allow. */
+/** In tables up to this size, comparing costs no more than the bytes of the keys justify. */
 const SMALL = 64;
-/** Among a million keys of any honest kind that was tried, chance brings at most 15 together. */
+/** Chance puts at most 15 keys into one bucket, among a million keys of every honest kind that was tried. */
 const MAX_CROWD = 48;
-/** Of a bigint V8 hashes the low 64 bits. Longer ones take more bytes, so more of them may agree in these. */
+/**
+ * V8 hashes the low 64 bits of a bigint. Longer ones take more bytes, so more of them may agree in these
+ * bits.
+ */
 const WEIGHT = 4;
 
-/** Whether V8 would compare many of the keys with each other; they are the items at multiples of `stride`. */
+/**
+ * Whether V8 would compare many of the keys with each other. The keys are the items at multiples of `stride`.
+ */
 export function isCrowded(items: readonly unknown[], stride: number): boolean {
   let size = SMALL;
   while (size * stride < items.length) size *= 2;
-  // V8 doubles a table when there are two keys for a bucket. Half of these tables tell enough of the others.
+  // V8 doubles a table when it has two keys for each bucket. Every other table size says enough about the
+  // rest.
   for (; size > SMALL; size /= 4) {
     const counts = new Uint8Array(size / 2);
     for (let i = 0; i < size * stride && i < items.length; i += stride) {
       const key = items[i];
-      // Nobody can foresee the hashes of other types.
+      // Nobody can predict the hashes of other types.
       if (typeof key !== "number" && typeof key !== "bigint") continue;
       const bucket = hashOf(key) & (size / 2 - 1);
       counts[bucket]! += typeof key === "bigint" && BigInt.asIntN(64, key) !== key ? 1 : WEIGHT;
@@ -33,7 +40,10 @@ export function isCrowded(items: readonly unknown[], stride: number): boolean {
   return false;
 }
 
-/** V8's ComputeUnseededHash of 32 bits and ComputeLongHash of 64, the same in Node 12 to 26. The upper two bits are noise. */
+/**
+ * V8's ComputeUnseededHash of 32 bits and ComputeLongHash of 64, the same in Node 12 to 26. The upper two
+ * bits are irrelevant.
+ */
 function hashOf(key: number | bigint): number {
   if (typeof key === "bigint") bigints[0] = key < 0 ? -key : key;
   else if (key !== (key | 0)) doubles[0] = key;

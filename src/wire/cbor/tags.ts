@@ -1,4 +1,4 @@
-/** CBOR tags that travel; any other is refused. Meaning of each: docs/encoding.md. */
+/** The CBOR tags that travel. Any other is refused. Meanings: docs/encoding.md. */
 export const Tag = {
   date: 1,
   bigint: 2,
@@ -7,7 +7,7 @@ export const Tag = {
   set: 258,
   map: 259,
   loneSurrogates: 273,
-  // Ours: "MIT", then a counter. Unassigned at IANA.
+  // Tags of this library: "MIT", then a counter. Unassigned at IANA.
   error: 0x4d495400,
   callError: 0x4d495401,
   blob: 0x4d495402,

@@ -1,9 +1,10 @@
 /**
- * WTF-8: UTF-8 that also has room for half a surrogate pair, so that every JavaScript string survives.
- * By hand because Node's own converters replace such halves. Slow, and only used for the strings that have one.
+ * WTF-8: UTF-8 that can also hold half a surrogate pair, so that every JavaScript string survives. Written in
+ * JavaScript because Node's own converters replace such halves. Slow, and only used for strings that have
+ * one.
  */
 
-/** Half a pair; whole pairs do not match in Unicode mode. */
+/** Matches half a pair. Whole pairs do not match in Unicode mode. */
 export const LONE_SURROGATE: RegExp = /\p{Cs}/u;
 
 export function encodeWtf8(text: string): Buffer {
@@ -13,16 +14,18 @@ export function encodeWtf8(text: string): Buffer {
     const point = text.codePointAt(i)!;
     let more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
     if (more === 3) i++;
-    // As many ones lead as the sequence has bytes.
+    // The first byte begins with as many ones as the sequence has bytes.
     bytes[length++] = more === 0 ? point : ((0xf80 >> more) & 0xff) | (point >> (6 * more));
     while (more-- > 0) bytes[length++] = 0x80 | ((point >> (6 * more)) & 63);
   }
   return bytes.subarray(0, length) as Buffer;
 }
 
-/** Undefined unless the bytes are exactly what {@link encodeWtf8} makes of a string with a lone surrogate. */
+/**
+ * Undefined unless the bytes are exactly what {@link encodeWtf8} returns for a string with a lone surrogate.
+ */
 export function decodeWtf8(bytes: Buffer): string | undefined {
-  // One more: a sequence cut short at the end could make two units of one byte.
+  // One more, because a sequence cut short at the end could make two units from one byte.
   const units = Buffer.allocUnsafe(bytes.length * 2 + 2);
   let length = 0;
   for (let i = 0; i < bytes.length; ) {
@@ -37,6 +40,6 @@ export function decodeWtf8(bytes: Buffer): string | undefined {
     length = units.writeUInt16LE(point, length);
   }
   const text = units.toString("utf16le", 0, length);
-  // The loop above believes anything; comparing is the validation.
+  // The loop above accepts anything. The comparison validates it.
   return LONE_SURROGATE.test(text) && encodeWtf8(text).equals(bytes) ? text : undefined;
 }

@@ -5,7 +5,7 @@ import { printAsText } from "./inspectable.ts";
  * Keeps its type over the wire; everywhere else it is a Uint8Array.
  */
 export class Blob extends Uint8Array {
-  /** Text becomes its UTF-8; an ArrayBuffer is shared, anything else copied. */
+  /** Text is encoded as UTF-8. An ArrayBuffer is shared, anything else is copied. */
   constructor(
     source: string | number | ArrayLike<number> | ArrayBufferLike,
     byteOffset?: number,
@@ -20,5 +20,5 @@ export class Blob extends Uint8Array {
   }
 }
 
-// Outside the class: a static block is big once lowered to Node 12.
+// Outside the class, because a static block is large once it is lowered to Node 12.
 printAsText(Blob);

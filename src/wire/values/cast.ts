@@ -1,4 +1,4 @@
-/** The way for values that encodeValue refuses: give up their classes, keep their data. */
+/** Makes values sendable that encodeValue refuses: they lose their classes and keep their data. */
 import { Blob } from "./blob.ts";
 import { formatPath, type Path } from "./path.ts";
 import { dataOf } from "./plain-form.ts";
@@ -10,9 +10,10 @@ import { typedArrayBy } from "./typed-array.ts";
 type Key = string | number;
 
 /**
- * A plain deep copy that can be sent: instances become plain objects of their own enumerable data, boxed
- * primitives become primitives, mutable builtins are copied, `Stats` and the like become what they travel as. `toJSON` is not consulted, getters are read.
- * What has no plain form (functions, symbols, RegExp, …) and cycles are a TypeError with the path.
+ * Makes a plain deep copy that can be sent. Instances become plain objects with their own enumerable data.
+ * Boxed primitives become primitives. Mutable builtins are copied. `Stats` and similar objects become the
+ * data that they travel as. Getters are read, `toJSON` is not called. Throws a TypeError with the path for a
+ * value without plain form (functions, symbols, RegExp, …), and for a cycle.
  */
 export function cast<T>(value: T): unknown {
   return copy(value, [], []);
@@ -27,7 +28,7 @@ function copy(value: unknown, path: Path, ancestors: readonly object[]): unknown
   const inner = [...ancestors, value];
   const below = (child: unknown, key: Key) => copy(child, [...path, key], inner);
 
-  // Immutable, or (errors, contexts) the encoder knows better than we do what of them travels.
+  // Immutable, or (errors, contexts) the encoder itself knows which parts travel.
   if (value instanceof Secret || isError(value) || wireForm in value) return value;
   if (
     value instanceof Number ||
@@ -55,12 +56,12 @@ function copy(value: unknown, path: Path, ancestors: readonly object[]): unknown
   if (view) return view;
   const data = dataOf(value);
   if (data) return data;
-  // RegExp, Promise, DataView, …: what they hold is not in their properties.
+  // For RegExp, Promise, DataView and others, the content is not in the properties.
   if (kind !== "Object" && Object.keys(value).length === 0) refuse(path, `${kind} has no plain form`);
   return plainCopy(value, path, below);
 }
 
-/** Of the same type when it is one that travels, else of the builtin it extends. */
+/** Copies a view as the same type if that travels, otherwise as the builtin type that it extends. */
 function copyOfView(view: ArrayBufferView, kind: string): unknown {
   if (Buffer.isBuffer(view)) return Buffer.from(view);
   if (view instanceof Blob) return new Blob(view);

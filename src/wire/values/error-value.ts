@@ -1,37 +1,43 @@
-/** Errors ⇄ records, in one place, both ways. What is thrown is read as src/wire/values/thrown.ts does. */
+/** Converts errors to records and back. Thrown values are read as in src/wire/values/thrown.ts. */
 import { CallError } from "../../errors.ts";
 import { attempt, isError, messageOf, read } from "./thrown.ts";
 
 const MAX_MESSAGE = 16 * 1024;
 const MAX_STACK = 64 * 1024;
-/** Their count fits the head's first byte, so that the encoder can fill it in afterwards. */
+/** The count fits into the head's first byte, so that the encoder can fill it in afterwards. */
 const MAX_PROPERTIES = 23;
 
-/** Never copied on either side: they have a field of their own, or would change how the error behaves. */
+/**
+ * Properties that are never copied on either side: they have a field of their own, or would change how the
+ * error behaves.
+ */
 export const RESERVED: RegExp =
   /^(name|message|stack|cause|__proto__|constructor|to(Locale)?String|valueOf|toJSON|then)$/;
 
-/** Any other class arrives as an Error of that name, as does AggregateError before Node 15. */
+/** An error of any other class arrives as an Error of that name. So does AggregateError before Node 15. */
 const STANDARD = /^(Type|Range|Syntax|Reference|Eval|URI|Aggregate)Error$/;
 
-/** What travels of an error; the unknown values have yet to prove serialisable. */
+/** The fields of an error that travel. The unknown values may turn out not to be serialisable. */
 export type ErrorRecord = readonly [
   name: string,
   message: string,
   stack: string | null,
   properties: readonly (readonly [key: string, value: unknown])[],
-  /** Of an AggregateError. */
+  /** The errors of an AggregateError. */
   errors: readonly unknown[] | null,
-  /** None or one: an error may have the cause `undefined`. */
+  /** Empty or one element, because an error may have the cause `undefined`. */
   causes: readonly unknown[],
 ];
 
-/** What `catch` caught as an Error: errors are returned as they are, anything else becomes a `NonError` caused by it. */
+/**
+ * Returns a thrown value as an Error: errors unchanged, anything else as a `NonError` with the value as its
+ * cause.
+ */
 export function errorFromThrown(value: unknown): Error {
   if (isError(value)) return value;
   const error = new Error(cut(`Non-error thrown: ${messageOf(value)}`, MAX_MESSAGE));
   hide(error, "name", "NonError");
-  // The real one would show where it was wrapped, not where it was thrown.
+  // The real stack would show where the value was wrapped, not where it was thrown.
   hide(error, "stack", `NonError: ${error.message}`);
   hide(error, "cause", value);
   return error;
@@ -52,7 +58,7 @@ export function recordOfError(error: object): ErrorRecord {
   }
   const errors = attempt(() => {
     const { enumerable, value } = Object.getOwnPropertyDescriptor(error, "errors") as PropertyDescriptor;
-    // Enumerable ones are among the properties.
+    // Enumerable ones are already among the properties.
     return !enumerable && Array.isArray(value) ? value : undefined;
   });
   return [
@@ -65,7 +71,7 @@ export function recordOfError(error: object): ErrorRecord {
   ];
 }
 
-/** The error of a decoded record, or undefined unless every field has its type. */
+/** Makes the error from a decoded record. Undefined unless every field has its type. */
 export function errorOfRecord(fields: readonly unknown[], isCallError: boolean): Error | undefined {
   const [name, message, stack, properties, errors, causes] = fields;
   if (
@@ -86,20 +92,21 @@ export function errorOfRecord(fields: readonly unknown[], isCallError: boolean):
   if (errors !== null) hide(error, "errors", errors);
   if (causes.length > 0) hide(error, "cause", causes[0]);
   for (const key of Object.keys(properties as object)) {
-    // Defined: what it inherits under that name may be frozen.
+    // Defined, not assigned, because an inherited property of that name may be frozen.
     if (!RESERVED.test(key)) define(error, key, (properties as Fields)[key], true);
   }
   return error;
 }
 
-/** A property as `super("…", { cause })` would make it, for Nodes that do not know the option. */
+/** Sets a property as `super("…", { cause })` would, for Nodes that do not know the option. */
 export function hide(error: Error, key: string, value: unknown): void {
   define(error, key, value, false);
 }
 
-/** An assignment would fail where user code has frozen what the object inherits. */
+/** Defines a property. An assignment would fail if user code has frozen an inherited property. */
 export function define(object: object, key: string, value: unknown, enumerable: boolean): void {
-  // To define over a stack V8 makes it first, by what user code has put into `Error.prepareStackTrace`.
+  // Deleted first, because V8 would make the stack before redefining it, with user code from
+  // `Error.prepareStackTrace`.
   delete (object as Fields)[key];
   Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable });
 }
@@ -107,7 +114,7 @@ export function define(object: object, key: string, value: unknown, enumerable: 
 type Fields = Record<string, unknown>;
 
 function create(name: string, message: string, isCallError: boolean): Error {
-  // Collecting a stack that is thrown away costs more than all the rest, in time and memory.
+  // Collecting a stack that is not used would cost more time and memory than all the rest.
   const limit = read(Error, "stackTraceLimit");
   limitStacks(0);
   const error = isCallError ? new CallError(message) : new Error(message);
@@ -116,7 +123,7 @@ function create(name: string, message: string, isCallError: boolean): Error {
   return type && !isCallError ? Object.setPrototypeOf(error, type.prototype) : error;
 }
 
-/** Without effect where user code has frozen it. */
+/** No effect if user code has frozen the property. */
 function limitStacks(limit: unknown): void {
   attempt(() => {
     Error.stackTraceLimit = limit as number;

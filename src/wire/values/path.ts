@@ -1,9 +1,9 @@
-/** The way from a value to something inside it: property names and indexes, outermost first. */
+/** The path from a value to something inside it: property names and indexes, outermost first. */
 export type Path = readonly (string | number)[];
 
 const MAX_KEY = 50;
 
-/** `value.users[3]["odd key"]`, for error messages; long keys are cut. */
+/** Formats a path as `value.users[3]["odd key"]`, for error messages. Long keys are cut. */
 export function formatPath(path: Path, root = "value"): string {
   let text = root;
   for (const key of path) {

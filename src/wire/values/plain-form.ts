@@ -1,11 +1,14 @@
-/** What stands for objects of Node's that are no plain data, and what to do about those for which nothing can: docs/encoding.md#what-stands-for-it. */
+/**
+ * The plain data that replaces some objects of Node, and the cure for objects that nothing replaces:
+ * docs/encoding.md#what-stands-for-it.
+ */
 import { EventEmitter } from "node:events";
 import type { PlainForm } from "./refusal.ts";
 import { attempt } from "./thrown.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-/** What `fs.Stats` and `fs.Dirent` answer by methods. */
+/** The methods of `fs.Stats` and `fs.Dirent` whose results travel. */
 const FILE_TYPES = [
   "isFile",
   "isDirectory",
@@ -15,14 +18,14 @@ const FILE_TYPES = [
   "isFIFO",
   "isSocket",
 ] as const;
-/** Own properties of some Nodes, getters of others. */
+/** Own properties in some Nodes, getters in others. */
 const TIMES = ["atime", "mtime", "ctime", "birthtime"];
 const BIG_TIMES = ["atimeNs", "mtimeNs", "ctimeNs", "birthtimeNs"];
 
 const CAST = "pass plain data, or a copy made by cast()";
 const LIVES = "use it where it is, in a function that returns data";
 
-/** What to do instead, by `Object.prototype.toString`. */
+/** The cures, by `Object.prototype.toString`. */
 const CURES: ReadonlyMap<string, string> = new Map(
   Object.entries({
     Promise: "await it first",
@@ -46,7 +49,7 @@ const CURES: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** Plain data in place of a value which is none; throws a refusal that names the cure where nothing can be in its place. */
+/** Returns the plain data that replaces a value. Throws a refusal with the cure if there is none. */
 export const plainForm: PlainForm = (value, refusal) => {
   if (isFunction(value))
     throw new refusal(`${functionName(value)} is not serialisable; ${functionCure(value)}`);
@@ -57,7 +60,7 @@ export const plainForm: PlainForm = (value, refusal) => {
   throw new refusal(`${describe(object)} is not serialisable; ${cureOf(object)}`);
 };
 
-/** The data of a `Stats`, a `Dirent`, a `StatFs` or of `process.env`; undefined of anything else. */
+/** Returns the data of a `Stats`, a `Dirent`, a `StatFs` or of `process.env`. Undefined for anything else. */
 export function dataOf(object: object): Record<string, unknown> | undefined {
   if (object === process.env) return { ...object };
   const methods = object as Record<string, unknown>;
@@ -68,11 +71,11 @@ export function dataOf(object: object): Record<string, unknown> | undefined {
 function fileData(file: Record<string, unknown>): Record<string, unknown> {
   const data: Record<string, unknown> = {};
   if ("mode" in file) {
-    // Not what has a symbol for its name: some Nodes keep notes there.
+    // Not the symbol keys, under which some Nodes keep internal data.
     for (const key of [...Object.keys(file), ...TIMES, ...BIG_TIMES]) if (key in file) data[key] = file[key];
   } else {
     data["name"] = file["name"];
-    // Old Nodes call it `path`, new ones warn of that name; the oldest have none.
+    // Old Nodes call it `path`, new ones warn of that name, and the oldest have no such property.
     const parentPath = file["parentPath"] ?? file["path"];
     if (parentPath !== undefined) data["parentPath"] = parentPath;
   }
@@ -123,7 +126,7 @@ function kindOf(object: object): string {
   return Object.prototype.toString.call(object).slice(8, -1);
 }
 
-/** Empty where nothing says it. */
+/** Empty if the class is unknown. */
 function className(object: object): string {
   const name = (object.constructor as { name?: unknown } | undefined)?.name;
   return typeof name === "string" ? name : "";

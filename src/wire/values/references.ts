@@ -1,29 +1,32 @@
-/** How objects of core travel without wire/ importing core/: they say what they are, and a reviver rebuilds them. */
+/**
+ * Lets objects of core travel although wire/ does not import core/: they describe themselves, and a reviver
+ * rebuilds them.
+ */
 
-/** What a Context or a Sender is on the wire. Ids and handles are u32, a handle is never 0. */
+/** A Context or a Sender on the wire. Ids and handles are u32; a handle is never 0. */
 export type WireReference = (
   | { readonly kind: "context"; readonly contextId: number; readonly name: string }
   | { readonly kind: "sender"; readonly contextId: number; readonly handle: number }
 ) & {
-  /** The router whose ids these are. */
+  /** The router that the ids belong to. */
   readonly router?: object;
 };
 
 /** Objects with this method travel as the reference it returns. */
 export const wireForm: unique symbol = Symbol.for("mitogen.wireForm");
 
-/** Turns references into live objects of the receiving side; arguments are validated before it is asked. */
+/** Turns references into objects of the receiving side. Its arguments have been validated. */
 export interface Reviver {
   context(contextId: number, name: string): unknown;
   sender(contextId: number, handle: number): unknown;
 }
 
-/** Names are shorter than this, in UTF-16 units. */
+/** Names are shorter than this number of UTF-16 units. */
 export const MAX_CONTEXT_NAME = 100;
 
 /**
- * Makes the objects of a class travel. For classes, whose bodies cannot have a method of this name: the compiler's
- * isolatedDeclarations has no way to write its type down.
+ * Makes the objects of a class travel. Used for classes, whose bodies cannot have a method of this name:
+ * isolatedDeclarations offers no way to write its type.
  */
 export function travelsAs<T extends object>(
   type: { prototype: T },

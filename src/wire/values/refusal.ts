@@ -1,4 +1,4 @@
-/** Thrown inside the encoder only. Who catches it adds the path and makes an Error of `type`. */
+/** Thrown only inside the encoder. The handler adds the path and makes an Error of `type`. */
 export class Refusal {
   readonly reason: string;
   readonly type: ErrorConstructor;
@@ -9,5 +9,8 @@ export class Refusal {
   }
 }
 
-/** Gives the plain data that stands for an object, or a function, which is no data itself. Throws a Refusal where there is none. */
+/**
+ * Returns the plain data that replaces an object or a function that is no data itself. Throws a Refusal if
+ * there is none.
+ */
 export type PlainForm = (value: unknown, refusal: typeof Refusal) => unknown;

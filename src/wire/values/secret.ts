@@ -3,8 +3,8 @@ import { printAsText } from "./inspectable.ts";
 const MASK = "[secret]";
 
 /**
- * Text that never prints, logs or serialises to JSON: every conversion gives a mask. It keeps its type over the
- * wire, where the text itself does travel. `reveal()` is the only way out.
+ * Text that is never printed, logged or serialised to JSON: every conversion returns a mask. It keeps its
+ * type over the wire, where the text itself travels. Only `reveal()` returns the text.
  *
  * ```ts
  * const password = new Secret("hunter2");

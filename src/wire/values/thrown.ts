@@ -1,9 +1,10 @@
 /**
- * What user code threw, or another context sent, as text. It is hostile until proven otherwise: getters throw, names are symbols,
- * messages have no string form, proxies are revoked. Describing it never fails, it only loses what cannot be read.
+ * Turns values that user code threw, or that another context sent, into text. Such a value may be hostile:
+ * getters throw, names are symbols, messages have no string form, proxies are revoked. The description never
+ * fails; it only omits what cannot be read.
  */
 
-/** What `f` returns; undefined when it throws. */
+/** Returns the result of `f`, or undefined if it throws. */
 export function attempt<T>(f: () => T): T | undefined {
   try {
     return f();
@@ -16,7 +17,7 @@ export function read(object: object, key: string): unknown {
   return attempt(() => (object as Record<string, unknown>)[key]);
 }
 
-/** `String(value)`, or what type it is where it has no string form. */
+/** `String(value)`, or the type if the value has no string form. */
 export function textOf(value: unknown): string {
   try {
     return String(value);
@@ -25,7 +26,7 @@ export function textOf(value: unknown): string {
   }
 }
 
-/** True of an error of any realm (vm contexts, jest), and of nothing that cannot be asked. */
+/** True for an error of any realm (vm contexts, jest), and for nothing that throws when it is examined. */
 export function isError(value: unknown): value is Error {
   const claim = attempt(
     () => value instanceof Error || Object.prototype.toString.call(value) === "[object Error]",
@@ -33,7 +34,7 @@ export function isError(value: unknown): value is Error {
   return claim === true;
 }
 
-/** What went wrong, as part of a sentence. */
+/** The message, as part of a sentence. */
 export function messageOf(thrown: unknown): string {
   if (isError(thrown)) return textOf(read(thrown, "message"));
   const message = read(thrown as object, "message");
@@ -43,14 +44,14 @@ export function messageOf(thrown: unknown): string {
   );
 }
 
-/** The stack if there is one, else name and message: for logs. */
+/** The stack if there is one, otherwise name and message. For logs. */
 export function stackOf(thrown: unknown): string {
   const stack = isError(thrown) ? read(thrown, "stack") : undefined;
-  // Not a string where user code has changed what stacks are (`Error.prepareStackTrace`).
+  // Not a string if user code has changed what stacks are (`Error.prepareStackTrace`).
   return typeof stack === "string" ? stack : headOf(thrown);
 }
 
-/** `RangeError: no more`. */
+/** Name and message: `RangeError: no more`. */
 export function headOf(thrown: unknown): string {
   return isError(thrown) ? `${textOf(read(thrown, "name"))}: ${messageOf(thrown)}` : messageOf(thrown);
 }

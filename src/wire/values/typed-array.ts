@@ -22,18 +22,21 @@ const TYPES: readonly (readonly [tag: number, TypedArrayType])[] = [
 
 const isBigEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0;
 
-/** The row of a tag or of a builtin type's name, `"Uint8Array"`; undefined for those that do not travel. */
+/**
+ * Finds the row of a tag, or of the name of a builtin type, `"Uint8Array"`. Undefined for types that do not
+ * travel.
+ */
 export function typedArrayBy(key: number | string): readonly [tag: number, TypedArrayType] | undefined {
   return TYPES.find(([tag, type]) => tag === key || type.name === key);
 }
 
-/** A view's bytes in wire order; they share the view's memory wherever that is possible. */
+/** Returns a view's bytes in wire order. They share the view's memory if possible. */
 export function bytesOf(view: ArrayBufferView): Buffer {
   const bytes = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
   return inOrder(bytes, (view as Uint8Array).BYTES_PER_ELEMENT);
 }
 
-/** A typed array over `bytes`, which it takes over. Undefined when they end within an element. */
+/** Makes a typed array over `bytes`, which it takes over. Undefined if they end within an element. */
 export function typedArrayFrom(type: TypedArrayType, bytes: Buffer): ArrayBufferView | undefined {
   const size = type.BYTES_PER_ELEMENT;
   if (bytes.length % size !== 0) return undefined;
@@ -45,7 +48,7 @@ export function typedArrayFrom(type: TypedArrayType, bytes: Buffer): ArrayBuffer
   return new type(buffer, byteOffset, bytes.length / size);
 }
 
-/** Between the host's byte order and the wire's; copies where they differ. */
+/** Converts between the host's byte order and the wire's. Copies if they differ. */
 function inOrder(bytes: Buffer, size: number): Buffer {
   if (!isBigEndian || size === 1) return bytes;
   const copy = Buffer.from(new Uint8Array(bytes).buffer);

@@ -151,7 +151,7 @@ echo "script: failed to create pseudo-terminal: No space left on device" >&2; ex
     setEnvironment(t, { PATH: `${bin}:${process.env.PATH}` });
     const error = await failure("doas", { doasPath: fake([]).path, password: SECRET });
     assert.ok(error instanceof EofError, String(error));
-    assert.match(error.details.hint, /^no terminal is left there: .*sysctl kernel\.pty\.max$/);
+    assert.match(error.details.hint, /^no terminal is free there: .*sysctl kernel\.pty\.max\)$/);
     assert.match(error.details.stderr, /No space left on device/);
   });
 

@@ -81,7 +81,7 @@ test("One context too many is refused: its route, ids for more, and connects thr
   const [spare] = decodeValue(joinBody(link.sent.pop() as Frame)) as [number];
   link.receive(message(CHILD, Handle.ADD_ROUTE, [spare, "the last", "20.0.0"]));
   assert.equal(records.length, 0);
-  const tooMany = /16384 contexts are behind the link to .*, which is the most there may be/;
+  const tooMany = /16384 contexts are behind the link to .*, which is the maximum/;
   link.receive(message(CHILD, Handle.ADD_ROUTE, [spare + 1, "one too many", "20.0.0"]));
   assert.equal(router.peerOf(spare + 1), undefined);
   assert.match(printed(records).join("\n"), tooMany);

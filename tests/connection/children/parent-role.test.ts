@@ -71,8 +71,8 @@ test("ParentRole leads to no context that nobody was asked to start, or somebody
   six.receive(claim(6, 9));
   assert.deepEqual([router.peerOf(8), router.peerOf(9)], [undefined, undefined]);
   assert.deepEqual(printed(records), [
-    "error: Refused route to context 8 from six: the id is not its to give",
-    "error: Refused route to context 9 from six: the id is not its to give",
+    "error: Refused route to context 8 from six: it does not own the id",
+    "error: Refused route to context 9 from six: it does not own the id",
   ]);
   seven.receive(claim(7, 9));
   assert.equal(router.peerOf(9)?.link, seven);

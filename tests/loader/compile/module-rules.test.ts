@@ -46,7 +46,7 @@ test("ModuleRules.deny makes a graph fail with the chain that leads to the modul
   await assert.rejects(records("top.ts", denied), (error: Error & { code: string; chain: string[] }) => {
     assert.equal(error.code, "ERR_MODULE_DENIED");
     assert.deepEqual(error.chain, [at("top.ts"), pad]);
-    const message = `Cannot send module ${pad} to another context: the program has said deny("left-pad"): `;
+    const message = `Cannot send module ${pad} to another context: the program's rule deny("left-pad") forbids it: `;
     assert.ok(error.message.startsWith(message), error.message);
     assert.match(error.message, /top\.ts → left-pad\/index\.js$/);
     return true;

@@ -30,14 +30,14 @@ test("ModuleResponder.explain tells of a module that was sent: its file, format,
   await served.prepare(at("top.ts"));
   const found = served.responder.explain(PAD);
   assert.equal(found.state, "sent");
-  assert.equal(found.reason, "a function was called of a module that leads to it");
+  assert.equal(found.reason, "a function of a module that leads to it was called");
   assert.equal(found.path, fileURLToPath(PAD));
   assert.equal(found.format, "commonjs");
   assert.deepEqual(found.chain, [at("top.ts"), at("middle.ts"), PAD]);
   assert.deepEqual(found.sentTo, [{ contextId: 1, name: "child.1" }]);
   const text = String(found);
   assert.equal(inspect(found), text);
-  assert.match(text, /^file:.*pad\/index\.js: sent: a function was called/);
+  assert.match(text, /^file:.*pad\/index\.js: sent: a function of a module that leads to it was called/);
   assert.match(text, /imported by: .*top\.ts → .*middle\.ts → pad\/index\.js$/m);
   assert.match(text, /sent to: child\.1/);
   assert.deepEqual(served.responder.explain(at("top.ts")).chain, [at("top.ts")]);
@@ -72,10 +72,10 @@ test("ModuleResponder.explain tells what would be answered about a module that n
   assert.equal(state(at("unused.ts")), "refused");
   await served.prepare(at("top.ts"));
   assert.equal(state(at("unused.ts")), "available");
-  assert.equal(reason(at("unused.ts")), "nothing needed it so far; a context that asks for it gets it");
+  assert.equal(reason(at("unused.ts")), "nothing has needed it so far; a context that asks for it gets it");
   const lazy = served.responder.explain(at("lazy.ts"));
   assert.equal(lazy.state, "available");
-  assert.match(lazy.reason, /^what was sent names it/);
+  assert.match(lazy.reason, /^a sent module names it/);
   assert.deepEqual(lazy.chain, [at("top.ts"), at("lazy.ts")]);
   const other = at("node_modules/other/index.js");
   assert.equal(state(other), "refused");
@@ -98,7 +98,7 @@ test("ModuleResponder.explain names the rule that has a say", async () => {
   assert.deepEqual(served.responder.explain(at("virtual.ts")).rules, ["override()"]);
   assert.equal(served.responder.explain(at("virtual.ts")).state, "available");
   const denied = served.responder.explain(PAD);
-  assert.deepEqual([denied.state, denied.reason], ["refused", `the program has said deny("pad")`]);
+  assert.deepEqual([denied.state, denied.reason], ["refused", `the program's rule deny("pad") forbids it`]);
   assert.deepEqual(denied.rules, [`deny("pad")`]);
   const provided = served.responder.explain("sharp/lib");
   assert.deepEqual([provided.state, provided.rules], ["provided", [`provided("sharp")`]]);

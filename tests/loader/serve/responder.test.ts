@@ -77,7 +77,7 @@ test("ModuleResponder answers a request that it has answered before, with a WARN
   for (let again = 0; again < 3; again++) assert.equal(await served.ask(TOP, "./lazy.ts"), at("lazy.ts"));
   assert.equal(await served.ask(TOP, "./plugin.js"), at("plugin.js"));
   assert.deepEqual(printed(records), [
-    `warning: Answered again what was answered before to child.1: './lazy.ts' imported from ${TOP}`,
+    `warning: Answered a repeated request of child.1: './lazy.ts' imported from ${TOP}`,
   ]);
   assert.deepEqual(
     short(served.sent()).filter((id) => id === "lazy.ts"),
@@ -183,7 +183,7 @@ test("ModuleResponder refuses, before anything is sent, a module that is too lar
   await assert.rejects(served.prepare(tree("top.js")), {
     code: "ERR_MODULE_TOO_LARGE",
     message:
-      /^Cannot send module file:.*big\.js: \d+ bytes compressed exceed maxMessageBytes 65536; raise that/,
+      /^Cannot send module file:.*big\.js: \d+ bytes compressed exceed maxMessageBytes 65536; raise it/,
   });
   assert.deepEqual(served.batches, []);
 });

@@ -182,7 +182,7 @@ for (const [parent, specifier, expected, kind] of requests) {
 
 test("decideRequest refuses a module as parent that was not sent to who asks, or that nobody knows", async () => {
   const rules = new ModuleRules();
-  const refused = { refused: "the module that asks was not sent to this context" };
+  const refused = { refused: "the requesting module was not sent to this context" };
   const kind = "import";
   const stranger = new ServedContext(NODE);
   assert.deepEqual(
@@ -247,7 +247,7 @@ test("decideRequest lets deny win over allow, over what is named and over the ow
     const text = pattern instanceof RegExp ? String(pattern) : JSON.stringify(pattern);
     assert.equal(
       await answer("top.ts", specifier, "import", rules),
-      `the program has said deny(${text})`,
+      `the program's rule deny(${text}) forbids it`,
       specifier,
     );
   }
