@@ -1,7 +1,7 @@
 import { printAsText } from "../wire/values/inspectable.ts";
 import { checkNumber, travelsAs } from "../wire/values/references.ts";
 
-/** The router that a context belongs to; src/core/router.ts says what it is. */
+/** The router that a context belongs to. src/core/router.ts declares its members. */
 // biome-ignore lint/suspicious/noEmptyInterface: routers are made of contexts, and declared above them
 export interface ContextRouter {}
 

@@ -62,7 +62,7 @@ export class Message<T = unknown> {
     });
   }
 
-  /** Whoever has it may use it again, after it was sent too. @internal */
+  /** User code may use a message again, even after it was sent. */
   get isKept(): boolean {
     return true;
   }

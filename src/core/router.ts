@@ -32,10 +32,10 @@ export interface Functions {
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
-/** What it takes to use contexts and senders: src/calls/caller/router-features.ts. */
+/** The code to use contexts and senders: src/calls/caller/features.ts. */
 export interface Features {
   shutdownContext(context: Context, wait: boolean): Promise<void>;
-  /** The ways to call services of a context, within bounds. Stacks begin above `caller`. */
+  /** The ways to call services of a context, with limits. Stacks begin above `caller`. */
   services(context: Context, options: WaitOptions, caller?: (...args: never[]) => unknown): object;
   /**
    * Returns a handle that is hard to guess for a handler that takes messages from everybody. Returns
@@ -44,7 +44,7 @@ export interface Features {
    */
   newHandle(options: HandlerOptions): number | undefined;
   newWindow(contextId: number): SendWindow;
-  /** Tells the senders of a handler what it has read. */
+  /** Reports to the senders of a handler what has been read. */
   newCredits(): { consumed(frame: Frame): void };
 }
 

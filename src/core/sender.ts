@@ -5,9 +5,9 @@ import { checkNumber, travelsAs } from "../wire/values/references.ts";
 import type { ContextRouter } from "./context.ts";
 import { Message } from "./message.ts";
 
-/** Holds back what is sent to a receiver that does not read. */
+/** Holds back messages for a receiver that does not read. */
 export interface SendWindow {
-  /** Resolves when the frame has left; undefined if it has already. */
+  /** Resolves when the frame has left. Undefined if it has already left. */
   send(frame: Frame, options?: WaitOptions): Promise<void> | undefined;
   /** Ends the sending. Waiting messages are not sent; they reject with a ChannelError. */
   end(reason: string): void;

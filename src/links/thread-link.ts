@@ -141,7 +141,7 @@ export function costOf(bodyBytes: number): number {
   return 1 + (bodyBytes >> 10);
 }
 
-/** The encoded frame in memory that may be given away. */
+/** Encodes a frame into memory that may be given away. */
 export function ownPieces(frame: Frame): Uint8Array[] {
   const pieces = encodeFrame(frame);
   return frame.isKept ? [ownBytes(pieces)] : pieces;

@@ -11,7 +11,7 @@ export interface CallInFlight {
   readonly forMs: number;
 }
 
-/** The calls to a context, oldest first; for `Context.describe`. */
+/** The pending calls to a context, oldest first. For `Context.describe`. */
 export function callsInFlight(handlers: HandlerTable, contextId: number): CallInFlight[] {
   const now = Date.now();
   const calls: CallInFlight[] = [];

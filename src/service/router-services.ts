@@ -3,7 +3,7 @@ import type { CoreRouter } from "../core/router.ts";
 import type { FunctionName } from "../functions/function-name.ts";
 import type { Service } from "./service.ts";
 
-/** The pool of a router, as others than the program see it. */
+/** The pool of a router, as code other than the program sees it. */
 export interface RequestPool {
   readonly isStopped: boolean;
   accept(message: Message): void;

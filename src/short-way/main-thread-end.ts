@@ -16,10 +16,10 @@ const READ_BYTES = 64 * 1024;
  */
 const LOST_MS = 5000;
 
-/** The child that this part is loaded into. */
+/** The child that has loaded this part. */
 interface Child {
   readonly router: CoreRouter;
-  /** To its broker thread. */
+  /** The link to its broker thread. */
   readonly link: Link & { readonly hasOutput: boolean };
   readonly config: { readonly contextId: number; readonly parentIds: readonly number[] };
 }

@@ -23,7 +23,7 @@ export interface Frame {
   readonly replyTo: number;
   /** The body in pieces. A received frame has exactly one. */
   readonly body: readonly Uint8Array[];
-  /** Somebody may use it again: its body is copied, never given away. */
+  /** Whether the frame may be used again. Its body is then copied, never given away. */
   readonly isKept?: boolean;
 }
 

@@ -23,7 +23,10 @@ import type {
   ServiceValue,
 } from "./service-call.ts";
 
-/** What a program does with a {@link Context}. The features of a router add it: a child that only takes calls does without. */
+/**
+ * The methods of a {@link Context} that programs use. The features of a router add them, because a child that
+ * only takes calls does not need them.
+ */
 export interface ContextCalls {
   /**
    * Runs `fn` there and returns its value. Rejects with a CallError when `fn` throws, a ChannelError when the context is or goes away,
@@ -250,7 +253,7 @@ function servicesOf(
   return context.router.requireFeatures().services(context, bounds, caller) as ServiceCalls;
 }
 
-/** Gives every context these methods. */
+/** Adds these methods to every context. */
 export function addContextCalls(): void {
   const { constructor: _, ...methods } = Object.getOwnPropertyDescriptors(CallableContext.prototype);
   Object.defineProperties(Context.prototype, methods);

@@ -4,7 +4,7 @@ import type { Importer } from "../../loader/evaluate/importer.ts";
 import type { BrokerLink } from "../broker-link.ts";
 import type { ChildConfig } from "../shared-state.ts";
 
-/** The child that this library is part of. */
+/** The child in which this library runs. */
 export interface Host {
   readonly router: CoreRouter;
   readonly importer: Importer;
