@@ -38,7 +38,7 @@ const GUARD_BYTES = guardLine("0123456789abcdef").length;
  */
 const STAGE_1 = `
 {let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,f=r=>{
-try{for(;o<n;o+=r)if(1>(r=fs.readSync(3,b,o,n-o)))throw"mitogen: payload cut short"}
+try{for(;o<n;o+=r)if(1>(r=fs.readSync(3,b,o,n-o)))throw"payload cut short"}
 catch(e){if(/EAG/.test(e))return setTimeout(f);throw e}
 (0,eval)(r=zlib.brotliDecompressSync(b=b.slice(${GUARD_BYTES}))+[])(require,r,b,m)};
 parseInt(w)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+w+"\\n"):f()}`;
@@ -56,8 +56,9 @@ const WAIT = [
   // Run in the background without the transport, so that the parent learns of the end, and of the exit code,
   // at once.
   "exec >&- 2>&- 3>&- 4>&-",
-  // The group with node's pid is node's own. Without setsid there is no such group.
-  "kill -15 -$p&&sleep 1&&kill -9 -$p&exit $r;}",
+  // The group with node's pid is node's own. Without setsid there is no such group. The first signal is sent in the
+  // foreground: a process that begins now would keep this shell's group alive, and the parent would look for what is left.
+  "kill -15 -$p||exit $r;sleep 1&&kill -9 -$p&exit $r;}",
 ].join(";");
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */

@@ -303,6 +303,16 @@ for (const shell of ["dash", "bash"]) {
   });
 }
 
+test("Stage 0 leaves its process group empty when node has left nothing: the parent would look for what is there", async () => {
+  for (let round = 0; round < 10; round++) {
+    const [command, ...args] = words([process.execPath]) as [string, ...string[]];
+    const shell = spawn(command, args, { stdio: ["pipe", "ignore", "ignore"], detached: true });
+    shell.stdin?.end(behindGuard(Buffer.from("no payload")));
+    await once(shell, "exit");
+    assert.throws(() => process.kill(-(shell.pid as number), 0), { code: "ESRCH" });
+  }
+});
+
 test("Stage 1 on a node that is too old says its version and ends", () => {
   const fake = join(folder, "old.cjs");
   writeFileSync(

@@ -25,7 +25,7 @@ describe("api/", () => {
     for (const name of ["Context.markGone", "Context.outbox", "FrameRouter.routeFrame", "Broker.hold"]) {
       assert.ok(!names.includes(name), name);
     }
-    assert.ok(names.includes("Context.call"));
+    assert.ok(names.includes("ContextCalls.call"));
   });
 });
 

@@ -158,7 +158,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       "the program that starts node there closes the descriptors above 2, which carry the connection";
     return { type: EofError, message, hint: "have the command of nodePath leave descriptors 3 to 6 open" };
   }
-  if (/mitogen: payload cut short/.test(text)) {
+  if (/payload cut short/.test(text)) {
     const message = "the connection ended before the whole payload had arrived";
     const hint = "see whether a login script or the command of nodePath reads the input first";
     return { type: EofError, message, hint };
