@@ -40,14 +40,17 @@ export type ConnectCode =
   | "ERR_TOO_MANY_SESSIONS"
   | "ERR_NO_SHELL"
   | "ERR_COMMAND_FORCED"
-  | "ERR_POLICY";
+  | "ERR_POLICY"
+  | "ERR_NO_RUNTIME"
+  | "ERR_NO_SPACE"
+  | "ERR_PROVISION";
 
 /**
  * What a connect was waiting for: `spawn`, the tool to start; `transport`, the tool to get there and its questions to be answered; `shell`, after a
- * login, a shell that runs our command (ssh only: other tools do not tell the two apart); `node`, node to be found and to evaluate the payload;
+ * login, a shell that runs our command (ssh only: other tools do not tell the two apart); `provision`, a target without node to be given one; `node`, node to be found and to evaluate the payload;
  * `ready`, the greeting to be accepted.
  */
-export type ConnectStage = "spawn" | "transport" | "shell" | "node" | "ready";
+export type ConnectStage = "spawn" | "transport" | "shell" | "provision" | "node" | "ready";
 
 /** The base of all errors of this library. */
 export class MitogenError extends Error {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { bootCommand, bootWords, guardLine, MARK_SHELL } from "../bootstrap/command.ts";
+import { bootCommand, bootWords, commandFor, guardLine, MARK_SHELL } from "../bootstrap/command.ts";
 import { configFrame } from "../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../bootstrap/handshake.ts";
 import { History } from "../bootstrap/history.ts";
@@ -19,6 +19,7 @@ import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } 
 import type { PasswordOptions } from "./dialogue.ts";
 import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
 import { type BootLine, type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
+import type { OpenProvisioner, Provisioning, ProvisionTarget } from "./runtime/plan.ts";
 import { findTerminal, type Terminal } from "./terminal.ts";
 import { printExit, ToolProcess } from "./tool-process.ts";
 
@@ -50,6 +51,8 @@ export interface EarlierTries {
   readonly startedAt: number;
   /** The last has failed without a word. */
   readonly wasSilent: boolean;
+  /** The target's own node is of no use: it is not looked for. */
+  readonly isWithoutNode?: boolean;
 }
 
 /**
@@ -64,6 +67,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
   readonly #outcome: Deferred<Connected> = new Deferred();
   readonly #startedAt: number;
   readonly #wasSilent: boolean;
+  readonly #isWithoutNode: boolean;
+  readonly #openProvisioner: OpenProvisioner | undefined;
+  #provisioning: Provisioning | undefined;
+  /** Never settles but for the end of a connect that fails. */
+  readonly #over: Deferred<never> = new Deferred();
   #argv: string[];
   #handshake: Handshake;
   #conversation: Conversation | undefined;
@@ -82,11 +90,19 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #reaped: Promise<void> = Promise.resolve();
 
   /** Throws for options that make no command line. */
-  constructor(method: ConnectionMethod<O>, options: O, earlier?: EarlierTries) {
+  constructor(
+    method: ConnectionMethod<O>,
+    options: O,
+    earlier?: EarlierTries,
+    openProvisioner?: OpenProvisioner,
+  ) {
     this.#method = method;
     this.#options = options;
     this.#startedAt = earlier?.startedAt ?? Date.now();
     this.#wasSilent = earlier?.wasSilent === true;
+    this.#isWithoutNode = earlier?.isWithoutNode === true;
+    this.#openProvisioner = openProvisioner;
+    this.#over.promise.catch(() => undefined);
     this.#argv = this.argvFor(this.bootLine(false));
     this.#handshake = this.newHandshake();
   }
@@ -175,7 +191,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       });
     tool.stdout.on("data", this.onStdout);
     tool.promptOut.on("data", this.onPromptOut);
-    if (dialogue?.payloadWaits !== true) this.sendFirstBytes();
+    if (dialogue?.payloadWaits !== true && !this.#isWithoutNode) this.sendFirstBytes();
     // Both streams are read to their end first: the reason often comes last.
     tool.drained().then(
       () => this.guard(() => this.onEnded(tool, terminal)),
@@ -258,7 +274,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
       case "noNode":
         this.#stage = "node";
         this.#system = systemOf(event.system);
-        this.fail(noNode(event.system));
+        if (this.#openProvisioner === undefined) this.fail(noNode(event.system));
+        else void this.provide(event.system, this.#openProvisioner);
+        return;
+      case "provision":
+        this.#provisioning?.said(event.text);
         return;
       case "oldNode":
         this.fail(nodeTooOld(event.version, MIN_NODE.join(".")));
@@ -266,6 +286,53 @@ export class ConnectAttempt<O extends ConnectOptions> {
       case "ready":
         this.onReady(event.ready, event.rest);
     }
+  }
+
+  /** Has the target brought a node, over this connection. */
+  private async provide(system: string, open: OpenProvisioner): Promise<void> {
+    this.#stage = "provision";
+    this.#conversation?.end();
+    const { stdin } = this.#tool as ToolProcess;
+    const target: ProvisionTarget = {
+      method: this.#method.name,
+      nonce: this.#nonce,
+      system,
+      command: (script) => void stdin.write(commandFor(this.#nonce, script)),
+      send: (bytes) => new Promise((resolve) => (stdin.write(bytes) ? resolve() : stdin.once("drain", resolve))),
+      boot: () => {
+        this.#hasSentThem = false;
+        this.sendFirstBytes();
+      },
+      bootLater: () => {
+        this.#hasSentThem = false;
+      },
+      progress: () => this.restartTimer(),
+      fail: ({ code, message, hint, cause }) => this.fail({ type: StreamError, code, message, hint, cause }),
+      over: this.#over.promise,
+    };
+    try {
+      const provision = await open();
+      if (this.#isOver) return;
+      if (provision === undefined) {
+        this.#stage = "node";
+        this.fail(noNode(system));
+      } else {
+        this.restartTimer();
+        this.#provisioning = provision(target);
+      }
+    } catch (error) {
+      this.fail({ type: StreamError, message: messageOf(error), hint: "", cause: error });
+    }
+  }
+
+  /** How long the target may take for its next step. */
+  private restartTimer(): void {
+    if (this.#isOver) return;
+    this.#timer?.stop();
+    const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
+    this.#timer = new Countdown(timeoutMs, () => {
+      this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, "", this.#history.toString()));
+    });
   }
 
   private onReady(ready: Ready, rest: Buffer): void {
@@ -359,6 +426,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#timer?.stop();
+    this.#over.reject(new CancelledError("Cannot go on: the connect is over"));
     return true;
   }
 
@@ -379,13 +447,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private bootLine(hasTerminal: boolean): BootLine {
-    const { nodePath } = this.#options;
-    const node =
-      nodePath === undefined
-        ? this.#method.nodeCommand
-        : typeof nodePath === "string"
-          ? [nodePath]
-          : nodePath;
+    const { nodePath = this.#method.nodeCommand } = this.#options;
+    const node = this.#isWithoutNode ? undefined : typeof nodePath === "string" ? [nodePath] : nodePath;
     const nonce = this.#nonce;
     const { length } = payloadBytes();
     return {

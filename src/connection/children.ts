@@ -12,6 +12,7 @@ import { Keepalive } from "./keepalive.ts";
 import { localMethod } from "./local.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "./method.ts";
 import { reaper } from "./reaper.ts";
+import type { OpenProvisioner } from "./runtime/plan.ts";
 import { startThreadChild, ThreadChild, type ThreadOptions } from "./thread.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "./traffic.ts";
 
@@ -79,20 +80,33 @@ export class Children {
     };
   }
 
-  /** Starts one; rejects as `Router` methods do. `onConnected` runs when it is routed, before anything of it is delivered. */
+  /**
+   * Starts one; rejects as `Router` methods do. `onConnected` runs when it is routed, before anything of it is delivered. `openProvisioner` is
+   * asked if the target has no node.
+   */
   async start<O extends ConnectOptions>(
     method: ConnectionMethod<O>,
     options: O,
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
+    openProvisioner?: OpenProvisioner,
   ): Promise<StartedChild> {
-    const startedAt = Date.now();
-    const deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
+    let startedAt = Date.now();
+    let deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
     let wasSilent = false;
+    let isWithoutNode = false;
     for (let turn = 1; ; turn++) {
       try {
-        return await this.startOnce(method, options, identity, { startedAt, wasSilent }, onConnected);
+        const earlier = { startedAt, wasSilent, isWithoutNode };
+        return await this.startOnce(method, options, identity, earlier, onConnected, openProvisioner);
       } catch (error) {
+        if (!isWithoutNode && isNodeUseless(error) && (await openProvisioner?.()) !== undefined) {
+          log.debug(`${method.name}: the target has a node that is of no use, and is given another`);
+          isWithoutNode = true;
+          startedAt = Date.now();
+          deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
+          continue;
+        }
         const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
         const isLast = turn > MAX_RETRIES || Date.now() + delayMs >= deadline;
         if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
@@ -109,9 +123,10 @@ export class Children {
     identity: ChildIdentity,
     earlier: EarlierTries,
     onConnected: (child: StartedChild, peer: Peer) => void,
+    openProvisioner: OpenProvisioner | undefined,
   ): Promise<StartedChild> {
     // Made first: options that make no command line are refused before anything else happens.
-    const attempt = new ConnectAttempt(method, options, earlier);
+    const attempt = new ConnectAttempt(method, options, earlier, openProvisioner);
     if (this.#isClosed) throw cancelled(method, "the router has been shut down");
     this.#attempts.set(identity.contextId, attempt);
     try {
@@ -310,6 +325,13 @@ function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: 
     // It has none either.
   }
   return `${method.name}.${pid}`;
+}
+
+/** There is one, or should be one, and it does not do. One that was not found at all is dealt with by the connect itself. */
+function isNodeUseless(error: unknown): boolean {
+  const { code, details } = error as { code?: string; details?: ConnectDetails };
+  const isUseless = code === "ERR_NO_NODE" || code === "ERR_NODE_VERSION" || code === "ERR_POLICY";
+  return isUseless && (details?.stage === "node" || details?.stage === "ready");
 }
 
 function wasTurnedAway(

@@ -3,7 +3,7 @@ import { STAGE_0 } from "../bootstrap/command.ts";
 /** So many lines stand in the message of a failed connect; `details.stderr` has them all. */
 const MAX_LINES = 10;
 /** Where our own script begins in what a tool, a shell or node repeats of it: stage 0, stage 0 as su gets it, stage 1. */
-const SCRIPT_STARTS: readonly string[] = [STAGE_0.slice(0, 14), '[ "$2" ]||for n in', "{let{versions:"];
+const SCRIPT_STARTS: readonly string[] = [STAGE_0.slice(0, 14), "l=$1;shift;c=", "{let{versions:"];
 /** The nonce and the payload's length: what follows the script on the command line. */
 const SCRIPT_END = /[0-9a-f]{16} \d/;
 /** A line with more of these is no text: what was no UTF-8. */

@@ -21,9 +21,13 @@ import {
 import type { ConnectCode, HostKeyError, PasswordError, StreamError } from "../errors.ts";
 import { MAX_CONTEXT_NAME } from "../wire/references.ts";
 import type { Dialogue } from "./dialogue.ts";
+import type { ProvisionProgress } from "./runtime/plan.ts";
 
 /** How long a connect may take unless `timeoutMs` says otherwise. */
 export const DEFAULT_CONNECT_MS = 30_000;
+
+/** What is done for a target without node. */
+export type Provision = false | "cache" | "memory";
 
 /** Options every connection method takes. */
 export interface ConnectOptions {
@@ -39,6 +43,13 @@ export interface ConnectOptions {
   readonly via?: Context | undefined;
   /** Whether the child's children may reach only the contexts above them. Inherited. */
   readonly unidirectional?: boolean | undefined;
+  /**
+   * What is done if the target has no node, or one that is of no use: `"cache"` brings one and keeps it in a folder of the target's user, `"memory"` brings
+   * one that is gone with the context. False by default; for a context behind another, as that one was started. docs/provision.md
+   */
+  readonly provision?: Provision | undefined;
+  /** Called while a runtime is uploaded for this connect. */
+  readonly onProgress?: ((progress: ProvisionProgress) => void) | undefined;
   /** Whether it writes a debug log to the target's temporary folder, as with `router.enableDebug()`: docs/debugging.md. */
   readonly debug?: boolean | undefined;
 }
@@ -147,6 +158,14 @@ const nodePath: OptionType<string | readonly string[]> = {
     typeof value === "string" ? text.take(value, refuse) : commandLine.take(value, refuse),
 };
 
+export const provision: OptionType<Provision> = {
+  wanted: 'false, "cache" or "memory"',
+  take(value, refuse) {
+    if (value === false || value === "cache" || value === "memory") return value;
+    throw refuse(typeof value === "string" ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE");
+  },
+};
+
 const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   name: contextName,
   remoteName: processName,
@@ -154,6 +173,8 @@ const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   timeoutMs: duration,
   via: instanceOf(Context, "a Context"),
   unidirectional: flag,
+  provision,
+  onProgress: callback as OptionType<(progress: ProvisionProgress) => void>,
   debug: flag,
 };
 

@@ -8,7 +8,7 @@ import { importLate } from "../core/late-import.ts";
 import type { Link } from "../core/link.ts";
 import { getLogger, logLevel } from "../core/log.ts";
 import { Message } from "../core/message.ts";
-import { flag, instanceOf, integer, interval, limit } from "../core/option-types.ts";
+import { environment, flag, instanceOf, integer, interval, limit } from "../core/option-types.ts";
 import { type OptionTable, readOptions, takeOption } from "../core/options.ts";
 import { refusalOfRoute } from "../core/route-bounds.ts";
 import { RouteMonitor } from "../core/route-monitor.ts";
@@ -26,9 +26,17 @@ import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { localRouters } from "./local-routers.ts";
-import { type ConnectionMethod, type ConnectOptions, checkMethod, readConnectOptions } from "./method.ts";
+import {
+  type ConnectionMethod,
+  type ConnectOptions,
+  checkMethod,
+  type Provision,
+  provision,
+  readConnectOptions,
+} from "./method.ts";
 import { Pressure } from "./pressure.ts";
 import { reaper } from "./reaper.ts";
+import { ProgramRuntimes } from "./runtime/program-runtimes.ts";
 import type { RouterStats } from "./stats.ts";
 import { NO_TRAFFIC } from "./traffic.ts";
 
@@ -44,6 +52,10 @@ export interface RouterOptions {
    * asks its parent in the same way, and ends after four. In milliseconds; 15,000 by default, 0 never asks. Inherited.
    */
   readonly keepaliveMs?: number;
+  /** What is done for targets without node, unless a connect says otherwise; false by default. Inherited by hops. docs/provision.md */
+  readonly provision?: Provision;
+  /** Executables to bring, by system: `{ "linux-arm64": "/opt/node-arm64" }`. Each is a file, or an unpacked distribution of Node. */
+  readonly runtimes?: Readonly<Record<string, string>>;
 }
 
 /** Of the five seconds of design.md section 10; the rest is for SIGTERM and SIGKILL. */
@@ -59,6 +71,8 @@ const ROUTER_OPTIONS: OptionTable<RouterOptions> = {
   unidirectional: flag,
   connectConcurrency: limit,
   keepaliveMs: interval,
+  provision,
+  runtimes: environment,
 };
 const BROKER = instanceOf(Broker, "a Broker");
 const DEFAULT_KEEPALIVE_MS = 15_000;
@@ -91,6 +105,7 @@ export class Router extends ConnectingRouter {
   /** Absent until there is a context that may have one. */
   #shortWays: ShortWays | undefined;
   readonly #diagnostics: Diagnostics;
+  readonly #runtimes: ProgramRuntimes;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
   /** What is to be closed with it: listeners. */
@@ -128,6 +143,7 @@ export class Router extends ConnectingRouter {
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
       onFarewell: (contextId, reason) => this.#children?.noteFarewell(contextId, reason),
     });
+    this.#runtimes = new ProgramRuntimes(options);
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.listen((frame) => this.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
@@ -250,6 +266,7 @@ export class Router extends ConnectingRouter {
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);
+        this.#runtimes.note(context, options);
         if (facts.method === "local") this.addShortWay(context, options.via);
       },
       startHere: (method, options, identity) => this.connectHere(method, options, identity),
@@ -293,7 +310,13 @@ export class Router extends ConnectingRouter {
       return factsOf(await this.#children.startThreadChild(options, identity, onConnected));
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
-    const starting = this.#children.start(known, options, identity, onConnected);
+    const starting = this.#children.start(
+      known,
+      options,
+      identity,
+      onConnected,
+      this.#runtimes.forConnect(options),
+    );
     this.modules.warmUp();
     return factsOf(await starting);
   }

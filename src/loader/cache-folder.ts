@@ -95,6 +95,15 @@ export class CacheFolder {
     }
   }
 
+  /** The folder itself, for who keeps files there in a form of their own; undefined if there is none that can be trusted. Never throws. */
+  path(mayMake: boolean): string | undefined {
+    try {
+      return this.#open(mayMake);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The path, if there is such a folder and it can be trusted. */
   #open(mayMake: boolean): string | undefined {
     const uid = process.geteuid?.();

@@ -1,0 +1,22 @@
+import { CacheProvisioning } from "./provisioning.ts";
+import type { Provisioning, ProvisionMode, ProvisionProgress, ProvisionTarget, RuntimeSupply } from "./plan.ts";
+
+/** How targets get a node from a supply, here or in a hop. */
+export function provisionerOf(
+  mode: ProvisionMode,
+  supply: RuntimeSupply,
+  onProgress?: (progress: ProvisionProgress) => void,
+): (target: ProvisionTarget) => Provisioning {
+  void mode;
+  return (target) => {
+    const told: ProvisionTarget = {
+      ...target,
+      progress(sentBytes, totalBytes) {
+        target.progress(sentBytes, totalBytes);
+        if (sentBytes === undefined || totalBytes === undefined) return;
+        onProgress?.({ method: target.method, sentBytes, totalBytes });
+      },
+    };
+    return new CacheProvisioning(told, supply);
+  };
+}
