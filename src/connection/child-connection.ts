@@ -303,11 +303,14 @@ export class ConnectAttempt<O extends ConnectOptions> {
         this.#hasSentThem = false;
         this.sendFirstBytes();
       },
-      bootLater: () => {
-        this.#hasSentThem = false;
+      bootAfter: (isShell) => {
+        this.#hasSentThem = !isShell;
       },
-      progress: () => this.restartTimer(),
-      fail: ({ code, message, hint, cause }) => this.fail({ type: StreamError, code, message, hint, cause }),
+      progress: () => this.#timer?.restart(this.#options.timeoutMs || DEFAULT_CONNECT_MS),
+      fail: ({ code, message, hint, cause }) => {
+        this.#stage = "provision";
+        this.fail({ type: StreamError, code, message, hint, cause });
+      },
       over: this.#over.promise,
     };
     try {
@@ -317,22 +320,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
         this.#stage = "node";
         this.fail(noNode(system));
       } else {
-        this.restartTimer();
+        target.progress();
         this.#provisioning = provision(target);
       }
     } catch (error) {
       this.fail({ type: StreamError, message: messageOf(error), hint: "", cause: error });
     }
-  }
-
-  /** How long the target may take for its next step. */
-  private restartTimer(): void {
-    if (this.#isOver) return;
-    this.#timer?.stop();
-    const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
-    this.#timer = new Countdown(timeoutMs, () => {
-      this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, "", this.#history.toString()));
-    });
   }
 
   private onReady(ready: Ready, rest: Buffer): void {

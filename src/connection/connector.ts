@@ -27,6 +27,7 @@ import {
   readConnectOptions,
 } from "./method.ts";
 import type { ConnectRequest } from "./parent-role.ts";
+import type { ProvisionProgress } from "./runtime/plan.ts";
 import { Semaphore } from "./semaphore.ts";
 
 /** What differs between the router of the program and that of a context. */
@@ -50,6 +51,8 @@ export interface ConnectorHost {
     options: ConnectOptions,
     identity: ChildIdentity,
   ): Promise<StartedFacts>;
+  /** Whether a target behind a context may be brought a node, where that is known. */
+  mayProvision?(options: ConnectOptions): boolean;
   /** Watches a connect; `stack` is where it was asked for. */
   during?(connect: Promise<Context>, options: ConnectOptions, stack: () => string): Promise<Context>;
   /** How a context was made, before anybody has it. */
@@ -246,15 +249,23 @@ export class Connector {
     identity: ChildIdentity,
   ): Promise<StartedFacts> {
     const parent = via ?? this.#router.myself();
-    const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
+    const { via: _, password, onProgress, ...plain } = options as ConnectOptions & { password?: unknown };
     checkTravel(methodName, plain);
     const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
     const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
     const end = newAbortEnd();
     const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
     const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
+    const mayProvision = methodName !== "thread" && this.#host.mayProvision?.(options) !== false;
+    const progressHandle = mayProvision ? this.takeProgress(parent, methodName, timeoutMs, time, onProgress) : 0;
     try {
-      const request: ConnectRequest = [methodName, plain, identity, offer?.handle ?? 0];
+      const request: ConnectRequest = [
+        methodName,
+        plain,
+        identity,
+        offer?.handle ?? 0,
+        ...(mayProvision ? ([progressHandle] as const) : ([] as const)),
+      ];
       const answer: unknown = await parent
         .request(Handle.CONNECT_CHILD, request, { signal: end.signal })
         .catch((error) => unanswered(parent, methodName, timeoutMs, error));
@@ -273,7 +284,27 @@ export class Connector {
     } finally {
       time.stop();
       if (offer !== undefined) this.#router.unlisten(offer.handle);
+      if (mayProvision) this.#router.unlisten(progressHandle);
     }
+  }
+
+  /** A handle at which `parent` tells that a runtime is on its way, which may take longer than a connect does. */
+  private takeProgress(
+    parent: Context,
+    method: string,
+    timeoutMs: number,
+    time: Countdown,
+    onProgress: ConnectOptions["onProgress"],
+  ): number {
+    return this.#router.addHandler(
+      (message) => {
+        time.restart(timeoutMs);
+        const [sentBytes, totalBytes] = message.decode() as unknown[];
+        if (typeof sentBytes !== "number" || typeof totalBytes !== "number") return;
+        tellProgress(onProgress, { method, sentBytes, totalBytes });
+      },
+      { respondent: parent, service: true },
+    );
   }
 
   /** A handle at which `parent`, and nobody else, may ask for the password when its prompt appears. */
@@ -317,6 +348,15 @@ export function nameBelow(via: Context | undefined, name: string): string {
 
 export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild): StartedFacts {
   return { pid, platform, arch, argv };
+}
+
+/** What the program does with that fails nothing here. */
+export function tellProgress(onProgress: ConnectOptions["onProgress"], progress: ProvisionProgress): void {
+  try {
+    onProgress?.(progress);
+  } catch (error) {
+    log.warning(`onProgress has thrown: ${messageOf(error)}`);
+  }
 }
 
 /** What it means that a request to connect got no answer, or a dead one. */

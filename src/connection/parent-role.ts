@@ -1,3 +1,4 @@
+import { inflateRawSync } from "node:zlib";
 import type { FrameRouter } from "../core/frame-router.ts";
 import { IdGrants } from "../core/id-grants.ts";
 import type { Link } from "../core/link.ts";
@@ -12,11 +13,14 @@ import { encodeValue } from "../wire/encoder.ts";
 import { Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { Secret } from "../wire/secret.ts";
+import { messageOf } from "../wire/thrown.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { recordOfConnectError } from "./connect-error.ts";
 import { type ConnectOptions, readConnectOptions } from "./method.ts";
 import { methods } from "./methods.ts";
 import { Pressure } from "./pressure.ts";
+import type { HopRuntimes } from "./runtime/hop-part.ts";
+import { GET_RUNTIME, type OpenProvisioner, type ProvisionMode } from "./runtime/plan.ts";
 
 /** How long a person or a vault may take to answer; the connect's own timeout is what usually ends it. */
 const SECRET_TIMEOUT_MS = 10 * 60_000;
@@ -31,12 +35,18 @@ const MAX_EXPECTED = 10_000;
 /** How much is shown of why there is no password. */
 const MAX_REASON_CHARACTERS = 1000;
 
-/** [method, options, identity, handle to ask for the password, or 0]: what CONNECT_CHILD carries. */
+/** How long the program may take to pack a runtime, or one above to send a part of it. */
+const RUNTIME_MS = 5 * 60_000;
+/** Of requests for parts of runtimes, of those below. */
+const MAX_READS = 64;
+
+/** [method, options, identity, handle to ask for the password, or 0, handle that is told of a runtime on its way]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
   method: string,
   options: Readonly<Record<string, unknown>>,
   identity: ChildIdentity,
   passwordHandle: number,
+  progressHandle?: number,
 ];
 
 /** The broker thread's link to the parent. */
@@ -64,6 +74,9 @@ export class ParentRole {
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
+  /** How children without node get one: the code for that comes with the first. */
+  #runtimes: Promise<HopRuntimes> | undefined;
+  #reads = 0;
 
   /** `main` leads to the main thread, `parent` to the parent; `findModule` gives the packed bytes that have passed through this process, by hash. */
   constructor(
@@ -97,6 +110,7 @@ export class ParentRole {
       policy,
       isService: true,
     });
+    router.listen((frame) => void this.readRuntime(frame), { handle: GET_RUNTIME, isService: true });
     router.listen((frame) => void this.endChild(frame), {
       handle: Handle.END_CHILD,
       policy,
@@ -133,7 +147,7 @@ export class ParentRole {
   /** Answers {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
   private async connect(frame: Frame): Promise<void> {
     try {
-      const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const [name, options, identity, passwordHandle, progressHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
       const tooMany = refusalOfRoute(this.#router, undefined);
       if (tooMany !== undefined) throw new RangeError(`Cannot start a context: ${tooMany}`);
       if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
@@ -151,10 +165,92 @@ export class ParentRole {
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
       // Once more, whoever has checked them before: nothing in this thread may fail because of an option.
       const checked = readConnectOptions(name, complete, method.options);
-      this.answerStarted(frame, await this.#children.start(method, checked, identity, onConnected));
+      const provisioner = this.openProvisioner(checked, frame.srcId, progressHandle);
+      this.answerStarted(
+        frame,
+        await this.#children.start(method, checked, identity, onConnected, provisioner),
+      );
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
     }
+  }
+
+  /** How a child of this context gets a node, if the program wants that. */
+  private openProvisioner(
+    { provision }: ConnectOptions,
+    requesterId: number,
+    progressHandle = 0,
+  ): OpenProvisioner | undefined {
+    if (provision === false) return undefined;
+    return async () => {
+      // Who was detached has nobody to get one from.
+      if (this.#router.parentIds.length === 0) return undefined;
+      const mode = await this.ask(0, ["mode", provision ?? null]);
+      if (mode !== "cache" && mode !== "memory") return undefined;
+      const runtimes = await this.runtimes();
+      return runtimes.provisioner(mode as ProvisionMode, ({ sentBytes, totalBytes }) => {
+        if (progressHandle !== 0) this.send(requesterId, progressHandle, 0, [sentBytes, totalBytes]);
+      });
+    };
+  }
+
+  private runtimes(): Promise<HopRuntimes> {
+    this.#runtimes ??= this.ask(0, ["code"]).then((packed) => {
+      // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
+      const evaluate = eval;
+      const load = evaluate(inflateRawSync(packed as Uint8Array).toString()) as (
+        require: unknown,
+        shared: object,
+      ) => { HopRuntimes: typeof HopRuntimes };
+      const { HopRuntimes: Runtimes } = load(require, {});
+      return new Runtimes(
+        (contextId, request) => this.ask(contextId, request),
+        () => this.#router.parentIds[0] as number,
+      );
+    });
+    return this.#runtimes;
+  }
+
+  /** ["read", hash, length, offset] of a context below, whose children get a runtime by way of this one. */
+  private async readRuntime(frame: Frame): Promise<void> {
+    const { srcId } = frame;
+    try {
+      const [kind, hash, packedBytes, offset] = decodeValue(joinBody(frame)) as unknown[];
+      const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64;
+      if (!isRead || !Number.isSafeInteger(packedBytes) || !Number.isSafeInteger(offset) || this.#reads >= MAX_READS) {
+        throw new RangeError("Cannot read a runtime: the request is none, or there are too many");
+      }
+      this.#reads += 1;
+      try {
+        const runtimes = await this.runtimes();
+        const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);
+        await this.#router.peerOf(srcId)?.link.drained?.();
+        this.answer(frame, bytes);
+      } finally {
+        this.#reads -= 1;
+      }
+    } catch (error) {
+      this.#router.answerDead(frame, messageOf(error));
+    }
+  }
+
+  /** Asks one above at GET_RUNTIME. */
+  private ask(contextId: number, request: readonly unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#router.unlisten(replyTo);
+        reject(new TimeoutError(`Cannot get a runtime: no answer within ${RUNTIME_MS} ms`));
+      }, RUNTIME_MS);
+      const replyTo = this.#router.listen(
+        (reply) => {
+          clearTimeout(timer);
+          if (reply.replyTo === Handle.IS_DEAD) reject(new Error(deadReason(reply)));
+          else resolve(decodeValue(joinBody(reply)));
+        },
+        { isPersistent: false, respondentId: contextId },
+      );
+      this.send(contextId, GET_RUNTIME, replyTo, request);
+    });
   }
 
   private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {

@@ -143,7 +143,7 @@ export class Router extends ConnectingRouter {
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
       onFarewell: (contextId, reason) => this.#children?.noteFarewell(contextId, reason),
     });
-    this.#runtimes = new ProgramRuntimes(options);
+    this.#runtimes = new ProgramRuntimes(this, options);
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.listen((frame) => this.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
@@ -263,6 +263,7 @@ export class Router extends ConnectingRouter {
         return this.#ids.allocate(parentId);
       },
       releaseId: (contextId) => this.#ids.release(contextId),
+      mayProvision: (options) => this.#runtimes.mayProvision(options),
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);

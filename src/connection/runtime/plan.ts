@@ -36,6 +36,8 @@ export interface OwnLibraries {
 
 /** Files in a pack begin at multiples of this, so that `dd` gets at them. Also the longest path of a loader. */
 export const BLOCK_BYTES = 4096;
+/** The handle at which contexts ask those above them for runtimes: docs/protocol.md#get_runtime. Only who brings one needs it. */
+export const GET_RUNTIME = 118;
 /** How much is read of a pack at once. */
 export const CHUNK_BYTES: number = 256 * 1024;
 
@@ -81,8 +83,8 @@ export interface ProvisionTarget {
   send(bytes: Uint8Array): Promise<void>;
   /** Sends what starts a context. Once more: the target may have dropped it. */
   boot(): void;
-  /** The payload is to be sent once node is there. */
-  bootLater(): void;
+  /** Whether that is to be sent once the target's shell goes on, or not before `boot` is called. */
+  bootAfter(isShell: boolean): void;
   /** Something has happened: the connect's time begins again. */
   progress(sentBytes?: number, totalBytes?: number): void;
   fail(failure: ProvisionFailure): void;

@@ -3,12 +3,18 @@ import { importLate } from "../../core/late-import.ts";
 import { getLogger } from "../../core/log.ts";
 import type { ConnectOptions, Provision } from "../method.ts";
 import type { RouterOptions } from "../router.ts";
-import type { OpenProvisioner } from "./plan.ts";
+import type { Message } from "../../core/message.ts";
+import type { CoreRouter } from "../../core/router.ts";
+import { messageOf } from "../../wire/thrown.ts";
+import { tellProgress } from "../connector.ts";
+import { GET_RUNTIME, type OpenProvisioner, type ProvisionProgress } from "./plan.ts";
 
 /** What brings a runtime; loaded with the first target that needs one. */
 type Bringing = typeof import("./bringing.ts");
 
 const log = getLogger("mitogen.runtime");
+/** Of one context: it asks for some parts ahead. */
+const MAX_WAITING = 64;
 
 /** What a program's router knows of hosts without node: who is to get one, and where it comes from. */
 export class ProgramRuntimes {
@@ -18,7 +24,13 @@ export class ProgramRuntimes {
   readonly #modes: WeakMap<Context, Provision> = new WeakMap();
   #bringing: Promise<Bringing> | undefined;
 
-  constructor(options: Pick<RouterOptions, "provision" | "runtimes">) {
+  readonly #router: CoreRouter;
+  /** Requests of each context that are not answered yet. */
+  readonly #waiting: Map<number, number> = new Map();
+
+  constructor(router: CoreRouter, options: Pick<RouterOptions, "provision" | "runtimes">) {
+    this.#router = router;
+    router.addHandler((message) => void this.#answer(message), { handle: GET_RUNTIME, service: true });
     this.#mode = options.provision ?? false;
     this.#runtimes = options.runtimes ?? {};
   }
@@ -44,8 +56,45 @@ export class ProgramRuntimes {
     return async () => {
       const { programSupply, provisioner } = await this.#load();
       log.debug("The target has no node that will do: it is brought one");
-      return provisioner(provision, programSupply(this.#runtimes), onProgress);
+      const tell = (progress: ProvisionProgress): void => tellProgress(onProgress, progress);
+      return provisioner(provision, programSupply(this.#runtimes), tell);
     };
+  }
+
+  /** Whether a context may be asked to bring one. */
+  mayProvision({ provision, via }: ConnectOptions): boolean {
+    return (provision ?? (via === undefined ? this.#mode : this.modeOf(via))) !== false;
+  }
+
+  /** A context whose child has no node. What it asks for is only what any target gets: a node, and this library's own code. */
+  async #answer(message: Message): Promise<void> {
+    const { srcId } = message;
+    const waiting = this.#waiting.get(srcId) ?? 0;
+    if (waiting >= MAX_WAITING) {
+      this.#router.answerDead(message, "Cannot bring a runtime: too many requests are waiting");
+      return;
+    }
+    this.#waiting.set(srcId, waiting + 1);
+    try {
+      const request: unknown = message.decode();
+      const [kind, first, packedBytes, offset] = Array.isArray(request) ? (request as unknown[]) : [];
+      if (kind === "mode") {
+        const isGiven = first === "cache" || first === "memory";
+        message.reply(isGiven ? first : this.modeOf(message.context));
+        return;
+      }
+      const { answerHop } = await this.#load();
+      const answer = await answerHop(this.#runtimes, kind, first, packedBytes, offset);
+      // Not faster than they are taken.
+      await this.#router.peerOf(srcId)?.link.drained?.();
+      message.reply(answer);
+    } catch (error) {
+      this.#router.answerDead(message, messageOf(error));
+    } finally {
+      const left = (this.#waiting.get(srcId) ?? 1) - 1;
+      if (left === 0) this.#waiting.delete(srcId);
+      else this.#waiting.set(srcId, left);
+    }
   }
 
   #load(): Promise<Bringing> {

@@ -1,4 +1,5 @@
-import { CacheProvisioning } from "./provisioning.ts";
+import { CacheProvisioning } from "./cache-provisioning.ts";
+import { MemoryProvisioning } from "./memory-provisioning.ts";
 import type { Provisioning, ProvisionMode, ProvisionProgress, ProvisionTarget, RuntimeSupply } from "./plan.ts";
 
 /** How targets get a node from a supply, here or in a hop. */
@@ -7,7 +8,6 @@ export function provisionerOf(
   supply: RuntimeSupply,
   onProgress?: (progress: ProvisionProgress) => void,
 ): (target: ProvisionTarget) => Provisioning {
-  void mode;
   return (target) => {
     const told: ProvisionTarget = {
       ...target,
@@ -17,6 +17,6 @@ export function provisionerOf(
         onProgress?.({ method: target.method, sentBytes, totalBytes });
       },
     };
-    return new CacheProvisioning(told, supply);
+    return mode === "cache" ? new CacheProvisioning(told, supply) : new MemoryProvisioning(told, supply);
   };
 }

@@ -47,6 +47,11 @@ export class RuntimeStore {
     return [...kept, ...names.map((name) => readPlan(folder, name)).filter((each) => each !== undefined)];
   }
 
+  /** One by its hash, which may be anything. */
+  find(hash: string): StoredRuntime | undefined {
+    return this.list().find((each) => each.hash === hash);
+  }
+
   /** Removes all, or those of that hash; answers how many. Programs that bring one now go on. */
   clear(hash?: string): number {
     let count = 0;
@@ -154,6 +159,9 @@ export class RuntimeStore {
     }
   }
 }
+
+/** One for all routers of the program: each pack is made once. */
+export const runtimeStore: RuntimeStore = new RuntimeStore();
 
 function gone(hash: string, cause?: unknown): ProvisionFailure {
   const failure = new ProvisionFailure(

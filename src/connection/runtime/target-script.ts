@@ -7,8 +7,7 @@ import { BLOCK_BYTES, type RuntimePlan } from "./plan.ts";
  * and `c` are its variables.
  */
 
-/** Where a runtime may be kept, in this order; the last two are the names of folders that all users write to. */
-export const FOLDER_COUNT = 4;
+/** Where a runtime may be kept, in this order; the last two are in folders that all users write to. */
 const FOLDERS = [
   "1)b=$XDG_CACHE_HOME;d=$b/mitogen;;",
   "2)b=$HOME;d=$b/.cache/mitogen;;",
@@ -76,13 +75,24 @@ function probe(nonce: string): string {
       `${say(nonce, 'f $(a $(df -kP "$d" 2>/dev/null|tail -n 1))')};}`,
     ].join(";"),
     "for i in 1 2 3 4;do k $i&&q $i;done",
+    ...tellHost(nonce),
+  ].join(";");
+}
+
+function tellHost(nonce: string): string[] {
+  return [
     `t=;for i in ${TOOLS.join(" ")};do command -v $i>/dev/null&&t="$t $i";done`,
     say(nonce, "t$t"),
     "e=none;for i in /lib/ld-musl-*;do [ -e $i ]&&e=musl;done;for i in /lib/ld-linux* /lib64/ld-linux*;do [ -e $i ]&&e=glibc;done",
     say(nonce, "l $e"),
     say(nonce, "h $(uname -n)"),
     say(nonce, "."),
-  ].join(";");
+  ];
+}
+
+/** Tells the tools, the libc and the host, as {@link lookScript} does. */
+export function memoryLookScript(nonce: string): string {
+  return tellHost(nonce).join(";");
 }
 
 /** How a runtime is written to a folder. */
