@@ -31,11 +31,20 @@ export {
   type ConnectOptions,
   checkOptions,
   checkTarget,
+  type Provision,
   type Verdict,
 } from "./connection/method.ts";
 export type { PodmanOptions } from "./connection/podman.ts";
 export { Router, type RouterOptions } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
+export type { ProvisionProgress } from "./connection/runtime/plan.ts";
+export {
+  type AddRuntimeOptions,
+  addRuntime,
+  clearRuntimes,
+  listRuntimes,
+  type RuntimeInfo,
+} from "./connection/runtime/runtimes.ts";
 export type { SetnsOptions } from "./connection/setns.ts";
 export type { SshOptions } from "./connection/ssh.ts";
 export type { RouterStats } from "./connection/stats.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { CacheFolder } from "../../loader/cache-folder.ts";
 import { packRuntime } from "./pack.ts";
@@ -20,11 +20,6 @@ const PLAN = ".json";
 const PACK = ".gz";
 const PART = ".part";
 
-/** A pack that is open. */
-export interface OpenPack {
-  read(offset: number): Promise<Uint8Array>;
-}
-
 /**
  * The runtimes that programs of this user have packed: `$XDG_CACHE_HOME/mitogen/runtimes`. Each is a pack, `<hash>.gz`, and what is known of it,
  * `<hash>.json`, which is written last. Where there is no folder that can be trusted they are kept in memory for as long as the program runs.
@@ -33,7 +28,6 @@ export class RuntimeStore {
   readonly #folder: CacheFolder;
   readonly #inMemory: Map<string, { runtime: StoredRuntime; bytes: Buffer }> = new Map();
   readonly #packing: Map<string, Promise<StoredRuntime>> = new Map();
-  readonly #open: Map<string, Promise<FileHandle>> = new Map();
 
   constructor(folder: CacheFolder = new CacheFolder("runtimes")) {
     this.#folder = folder;
@@ -90,30 +84,13 @@ export class RuntimeStore {
     if (kept !== undefined) return kept.bytes.subarray(offset, offset + length);
     const chunk = Buffer.allocUnsafe(length);
     try {
-      const file = await this.#opened(hash);
-      const { bytesRead } = await file.read(chunk, 0, length, offset);
+      const file = await open(join(this.#folder.path(false) ?? "", hash + PACK));
+      const { bytesRead } = await file.read(chunk, 0, length, offset).finally(() => file.close());
       if (bytesRead === length) return chunk;
     } catch (cause) {
-      this.#open.delete(hash);
       throw gone(hash, cause);
     }
     throw gone(hash);
-  }
-
-  #opened(hash: string): Promise<FileHandle> {
-    let opening = this.#open.get(hash);
-    if (opening === undefined) {
-      opening = open(join(this.#folder.path(false) ?? "", hash + PACK));
-      this.#open.set(hash, opening);
-    }
-    return opening;
-  }
-
-  /** Closes the packs that are open. */
-  async close(): Promise<void> {
-    const files = await Promise.allSettled(this.#open.values());
-    this.#open.clear();
-    for (const file of files) if (file.status === "fulfilled") await file.value.close();
   }
 
   async #pack(path: string, source: string, isAdded: boolean): Promise<StoredRuntime> {
