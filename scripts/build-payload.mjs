@@ -60,7 +60,9 @@ const PARTS = [
     // Goes to a context whose children have no node: src/connection/runtime/.
     name: "provision",
     entryPoint: "src/connection/runtime/hop-part.ts",
-    mayTravel: [/^src\/connection\/(shell-quote|runtime\/(hop-part|plan|provisioner|target-\w+|unpacked|provision-failures|cache-provisioning|memory-provisioning))\.ts$/],
+    mayTravel: [
+      /^src\/connection\/(shell-quote|runtime\/(hop-part|plan|provisioner|target-\w+|unpacked|provision-failures|cache-provisioning|memory-provisioning))\.ts$/,
+    ],
   },
   {
     name: "short-way",

@@ -105,7 +105,9 @@ export function quoteForAnyShell(word: string): string {
 
 /** `candidates`: where node is looked for, if the caller names none. */
 function makeStage0(candidates: readonly string[]): string {
-  const noNode = [...candidates.map((each) => `$c ${each}`), `echo $0${MARK_NO_NODE} $(uname -sm)>&4`].join("||");
+  const noNode = [...candidates.map((each) => `$c ${each}`), `echo $0${MARK_NO_NODE} $(uname -sm)>&4`].join(
+    "||",
+  );
   const script = STAGE_1.replace(/\n/g, "").replace(/"/g, '\\"');
   return [
     "exec 3<&0 4>&1", // ksh closes what exec opened when it starts a command: it is named again there

@@ -298,7 +298,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
       nonce: this.#nonce,
       system,
       command: (script) => void stdin.write(commandFor(this.#nonce, script)),
-      send: (bytes) => new Promise((resolve) => (stdin.write(bytes) ? resolve() : stdin.once("drain", resolve))),
+      send: (bytes) =>
+        new Promise((resolve) => (stdin.write(bytes) ? resolve() : stdin.once("drain", resolve))),
       boot: () => {
         this.#hasSentThem = false;
         this.sendFirstBytes();

@@ -15,7 +15,14 @@ import { messageOf, read, textOf } from "../wire/thrown.ts";
 import { quoteForSh } from "./shell-quote.ts";
 
 const TYPES = [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError];
-const STAGES: readonly string[] = ["spawn", "transport", "shell", "provision", "node", "ready"] satisfies ConnectStage[];
+const STAGES: readonly string[] = [
+  "spawn",
+  "transport",
+  "shell",
+  "provision",
+  "node",
+  "ready",
+] satisfies ConnectStage[];
 const CODES: Readonly<Record<ConnectCode, true>> = {
   ERR_NO_NODE: true,
   ERR_NODE_VERSION: true,

@@ -257,7 +257,9 @@ export class Connector {
     const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
     const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
     const mayProvision = methodName !== "thread" && this.#host.mayProvision?.(options) !== false;
-    const progressHandle = mayProvision ? this.takeProgress(parent, methodName, timeoutMs, time, onProgress) : 0;
+    const progressHandle = mayProvision
+      ? this.takeProgress(parent, methodName, timeoutMs, time, onProgress)
+      : 0;
     try {
       const request: ConnectRequest = [
         methodName,

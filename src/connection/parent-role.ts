@@ -147,7 +147,9 @@ export class ParentRole {
   /** Answers {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
   private async connect(frame: Frame): Promise<void> {
     try {
-      const [name, options, identity, passwordHandle, progressHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const [name, options, identity, passwordHandle, progressHandle] = decodeValue(
+        joinBody(frame),
+      ) as ConnectRequest;
       const tooMany = refusalOfRoute(this.#router, undefined);
       if (tooMany !== undefined) throw new RangeError(`Cannot start a context: ${tooMany}`);
       if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
@@ -217,7 +219,12 @@ export class ParentRole {
     try {
       const [kind, hash, packedBytes, offset] = decodeValue(joinBody(frame)) as unknown[];
       const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64;
-      if (!isRead || !Number.isSafeInteger(packedBytes) || !Number.isSafeInteger(offset) || this.#reads >= MAX_READS) {
+      if (
+        !isRead ||
+        !Number.isSafeInteger(packedBytes) ||
+        !Number.isSafeInteger(offset) ||
+        this.#reads >= MAX_READS
+      ) {
         throw new RangeError("Cannot read a runtime: the request is none, or there are too many");
       }
       this.#reads += 1;

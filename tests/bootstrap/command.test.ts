@@ -265,7 +265,7 @@ for (const [shell, , env = {}] of posixShells) {
     const noise = Buffer.from(`\0\xff $(echo A>&4)\n${NONCE}:x echo B>&4\necho C>&4\n`, "latin1");
     const boot = Buffer.concat([
       behindGuard(PAYLOAD, noise),
-      Buffer.from(commandFor(NONCE, `echo "a  \$" 'it'>&4;f='${process.execPath}';umask 022`)),
+      Buffer.from(commandFor(NONCE, `echo "a  $" 'it'>&4;f='${process.execPath}';umask 022`)),
       // What is sent twice is read once.
       input,
       Buffer.from(commandFor(NONCE, 'set "$f"')),

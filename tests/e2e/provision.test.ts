@@ -1,13 +1,33 @@
 import assert from "node:assert/strict";
 import * as childProcess from "node:child_process";
 import * as fs from "node:fs";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import * as os from "node:os";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { type Context, type ExecOptions, type ProvisionProgress, Router, StreamError } from "../../src/index.ts";
+import {
+  type Context,
+  type ExecOptions,
+  type ProvisionProgress,
+  Router,
+  StreamError,
+} from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { nodes } from "../support/lab.ts";
+import { nodes, skipReason } from "../support/lab.ts";
+import { part } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { NodelessMachine, type NodelessOptions, nodelessSkip } from "../support/nodeless.ts";
 
@@ -38,7 +58,10 @@ function machine(options?: NodelessOptions): NodelessMachine {
 function kept(folder: string): { copies: string[]; parts: string[] } {
   if (!existsSync(folder)) return { copies: [], parts: [] };
   const all = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  return { copies: all.filter((name) => /^\w{64}\/node$/.test(name)), parts: all.filter((name) => /part|try/.test(name)) };
+  return {
+    copies: all.filter((name) => /^\w{64}\/node$/.test(name)),
+    parts: all.filter((name) => /part|try/.test(name)),
+  };
 }
 
 async function failureOf(router: Router, options: ExecOptions): Promise<StreamError> {
@@ -67,7 +90,10 @@ describe("a machine that has busybox and no library", { skip }, () => {
     assert.equal(statSync(join(box.root, node)).mode & 0o777, 0o700);
     assert.deepEqual([told.at(-1)?.sentBytes, told.at(-1)?.method], [told.at(-1)?.totalBytes, "exec"]);
     // What is started with its own node runs too.
-    assert.equal(String(await context.call(childProcess.execFileSync, node, ["-p", "process.execPath"])).trim(), node);
+    assert.equal(
+      String(await context.call(childProcess.execFileSync, node, ["-p", "process.execPath"])).trim(),
+      node,
+    );
     const below = await router.local({ via: context });
     assert.equal(await below.call(fs.readlinkSync, "/proc/self/exe"), node);
     const before = router.getStats().bytesSent;
@@ -99,12 +125,18 @@ describe("a machine that has busybox and no library", { skip }, () => {
     let told = 0;
     const inside = await Promise.all(
       Array.from({ length: 5 }, (_, i) =>
-        router.exec({ via: hop, command: box.command({ home: `/home/h${i}` }), onProgress: () => void told++ }),
+        router.exec({
+          via: hop,
+          command: box.command({ home: `/home/h${i}` }),
+          onProgress: () => void told++,
+        }),
       ),
     );
     for (const context of inside) assert.equal(await context.call(remote.add, 1, 1), 2);
     assert.ok(told > 0);
-    const [packed] = readdirSync(join(parent, "cache/mitogen/runtimes")).filter((name) => name.endsWith(".gz"));
+    const [packed] = readdirSync(join(parent, "cache/mitogen/runtimes")).filter((name) =>
+      name.endsWith(".gz"),
+    );
     const { size } = statSync(join(parent, "cache/mitogen/runtimes", packed as string));
     const { bytesSent } = router.getStats();
     assert.ok(bytesSent < 1.2 * size, `${bytesSent} bytes for a pack of ${size}`);
@@ -214,7 +246,8 @@ describe("the folder for a node", { skip }, () => {
   it("is one that has room, and lets programs be run", async () => {
     const box = machine();
     await using router = new Router(undefined, { provision: "cache", runtimes });
-    const prepare = 'mount -t tmpfs -o noexec none "$R/root" && mount -t tmpfs -o size=4m,mode=1777 none "$R/var/tmp"';
+    const prepare =
+      'mount -t tmpfs -o noexec none "$R/root" && mount -t tmpfs -o size=4m,mode=1777 none "$R/var/tmp"';
     const context = await router.exec({ command: box.command({ prepare }) });
     assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /^\/tmp\/mitogen-0\//);
   });
@@ -246,7 +279,12 @@ describe("a node that cannot be brought", { skip }, () => {
   const everywhere = (options: string): string =>
     ["root", "var/tmp", "tmp"].map((each) => `mount -t tmpfs -o ${options} none "$R/${each}"`).join(" && ");
   const cases: [what: string, prepare: string, code: string, message: RegExp][] = [
-    ["because nothing may be run", everywhere("noexec,mode=1777"), "ERR_PROVISION", /nothing may be run there.*memory/],
+    [
+      "because nothing may be run",
+      everywhere("noexec,mode=1777"),
+      "ERR_PROVISION",
+      /nothing may be run there.*memory/,
+    ],
     ["because nothing can be written", everywhere("ro"), "ERR_PROVISION", /Read-only file system/],
     ["because there is no room", everywhere("size=4m,mode=1777"), "ERR_NO_SPACE", /only \d MiB free/],
   ];
@@ -267,7 +305,8 @@ describe("a node that cannot be brought", { skip }, () => {
   /** This machine with a few of its commands, and others in the place of some, at /mnt; `more` are mounts. */
   const bare = (scripts: Readonly<Record<string, string>>, more = ":"): string[] => {
     const folder = mkdtempSync(join(parent, "bare-"));
-    const names = "sh head gzip tail ls id uname mkdir chmod rm rmdir mv find sha256sum dd printf touch df setsid";
+    const names =
+      "sh head gzip tail ls id uname mkdir chmod rm rmdir mv find sha256sum dd printf touch df setsid";
     for (const name of names.split(" ")) {
       const path = ["/usr/bin", "/bin"].map((each) => join(each, name)).find((each) => existsSync(each));
       if (path !== undefined && !(name in scripts)) symlinkSync(path, join(folder, name));
@@ -315,11 +354,69 @@ describe("a node that cannot be brought", { skip }, () => {
   });
 });
 
+describe("behind a context that was brought its node", { skip: skip || skipReason() }, () => {
+  it("another user, and a container, get theirs by the same way", async () => {
+    const home = mkdtempSync(join(parent, "home-"));
+    const folder = mkdtempSync(join(parent, "path-"));
+    for (const name of [
+      "sh",
+      "id",
+      "uname",
+      "ls",
+      "mkdir",
+      "rm",
+      "mv",
+      "chmod",
+      "head",
+      "gzip",
+      "tail",
+      "df",
+      "setsid",
+    ]) {
+      symlinkSync(join("/bin", name), join(folder, name));
+    }
+    for (const name of ["sudo", "sha256sum", "find", "dd", "printf"])
+      symlinkSync(join("/usr/bin", name), join(folder, name));
+    const box = machine();
+    const { path } = part("docker");
+    const image = "mitogen-nodeless-behind";
+    childProcess.execFileSync("sh", [
+      "-c",
+      `tar -C "$1" --exclude=./proc --exclude=./dev -c . | "$2" import - ${image}`,
+      "sh",
+      box.root,
+      path,
+    ]);
+    try {
+      await using router = new Router(undefined, { runtimes });
+      const command = ["env", "-i", `PATH=${folder}`, `HOME=${home}`];
+      const base = await router.exec({ command, provision: "cache" });
+      assert.match(await base.call(fs.readlinkSync, "/proc/self/exe"), /\.cache\/mitogen\//);
+      const { target } = part("become");
+      const user = await router.sudo({ via: base, username: target });
+      assert.equal((await user.call(os.userInfo)).username, target);
+      const exe = await user.call(fs.readlinkSync, "/proc/self/exe");
+      assert.match(exe, new RegExp(`^/home/${target}/.cache/mitogen/|^/(var/)?tmp/mitogen-`));
+      const container = await router.docker({ via: base, dockerPath: path, image });
+      assert.equal(await container.call(remote.add, 2, 3), 5);
+      const inside = await router.local({ via: container });
+      assert.equal(await inside.call(remote.add, 3, 4), 7);
+    } finally {
+      childProcess.execFileSync(path, ["rmi", "-f", image]);
+    }
+  });
+});
+
 describe("a target that lies", { skip }, () => {
   const HEARD = 'until read -r a b && [ "$a" = "$4" ]; do :; done';
   const USABLE = 'echo "$4:P i 2"; echo "$4:P p /x"; echo "$4:P t head gzip"; echo "$4:P ."';
   /** Gets the nonce as $4. Lies once it has been sent a line. */
-  const liar = (script: string): string[] => ["sh", "-c", `echo "$4:N Linux x86_64"; ${HEARD}; ${script}`, "sh"];
+  const liar = (script: string): string[] => [
+    "sh",
+    "-c",
+    `echo "$4:N Linux x86_64"; ${HEARD}; ${script}`,
+    "sh",
+  ];
   const lies: [what: string, script: string, code: string | undefined][] = [
     [
       "takes all and says that the sum is wrong",
@@ -327,7 +424,11 @@ describe("a target that lies", { skip }, () => {
       "ERR_PROVISION",
     ],
     ["says that it has one, and has none", 'echo "$4:P r /x/node"; exec cat >/dev/null', undefined],
-    ["says that it has taken one, and has none", `${USABLE}; ${HEARD}; echo "$4:P r /x/node"; exit 3`, "ERR_PROVISION"],
+    [
+      "says that it has taken one, and has none",
+      `${USABLE}; ${HEARD}; echo "$4:P r /x/node"; exit 3`,
+      "ERR_PROVISION",
+    ],
     ["says nothing that is known", 'while echo "$4:P x $4"; do :; done', undefined],
     ["ends early", `${USABLE}; exec head -c 1000000 >/dev/null`, "ERR_PROVISION"],
     [

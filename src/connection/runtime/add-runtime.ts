@@ -30,7 +30,10 @@ export async function addToStore(source: string, mirror: string | undefined): Pr
   if (system === undefined) return await addFile(source);
   const folder = await mkdtemp(join(tmpdir(), "mitogen-runtime-"));
   try {
-    return await addArchive(await fetchNode(system + musl, version, mirror ?? mirrorFor(musl), folder), folder);
+    return await addArchive(
+      await fetchNode(system + musl, version, mirror ?? mirrorFor(musl), folder),
+      folder,
+    );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -55,7 +58,11 @@ async function addArchive(archive: string, folder: string): Promise<StoredRuntim
   try {
     await runFile("tar", ["-xf", archive, "-C", unpacked], { timeout: UNPACK_MS });
   } catch (cause) {
-    throw failure(`${archive} could not be unpacked: ${(cause as Error).message}`, "see whether tar is there, and xz for .tar.xz", cause);
+    throw failure(
+      `${archive} could not be unpacked: ${(cause as Error).message}`,
+      "see whether tar is there, and xz for .tar.xz",
+      cause,
+    );
   }
   const [name] = await readdir(unpacked);
   return await runtimeStore.packed(executableIn(name === undefined ? unpacked : join(unpacked, name)), true);
@@ -81,7 +88,10 @@ async function fetchNode(system: string, version: string, mirror: string, folder
   await downloadTo(`${base}/${release}/${file}`, path, (chunk) => void hash.update(chunk));
   const sum = hash.digest("hex");
   if (sum === wanted) return path;
-  throw failure(`${base}/${release}/${file} is not what its SHASUMS256.txt says: its sum is ${sum}`, "see the mirror");
+  throw failure(
+    `${base}/${release}/${file} is not what its SHASUMS256.txt says: its sum is ${sum}`,
+    "see the mirror",
+  );
 }
 
 async function findRelease(base: string, version: string): Promise<string> {
@@ -136,5 +146,8 @@ async function read(url: string, maxBytes: number, take: (body: Readable) => Pro
 }
 
 function failure(message: string, hint: string, cause?: unknown): ProvisionFailure {
-  return Object.assign(new ProvisionFailure("ERR_NO_RUNTIME", message, hint), cause === undefined ? {} : { cause });
+  return Object.assign(
+    new ProvisionFailure("ERR_NO_RUNTIME", message, hint),
+    cause === undefined ? {} : { cause },
+  );
 }

@@ -1,4 +1,10 @@
-import { ProvisionFailure, type Provisioning, type ProvisionTarget, type RuntimePlan, type RuntimeSupply } from "./plan.ts";
+import {
+  ProvisionFailure,
+  type Provisioning,
+  type ProvisionTarget,
+  type RuntimePlan,
+  type RuntimeSupply,
+} from "./plan.ts";
 import { failureOf, noFolder, notTaken } from "./provision-failures.ts";
 import { lookScript, uploadScript } from "./target-script.ts";
 import { type TargetFacts, type TargetFolder, TargetTalk } from "./target-talk.ts";
@@ -7,7 +13,8 @@ import { type TargetFacts, type TargetFolder, TargetTalk } from "./target-talk.t
 const SPARE_KIB = 1024;
 
 /** Uploads under way, by host and folder: who comes later waits, and finds the runtime there. */
-const uploads: Map<string, { readonly ended: Promise<void>; readonly waiting: Set<ProvisionTarget> }> = new Map();
+const uploads: Map<string, { readonly ended: Promise<void>; readonly waiting: Set<ProvisionTarget> }> =
+  new Map();
 
 /**
  * Gives one target a node that it keeps in a folder of its user's: takes what is there, or uploads it. Everything the target says is only a claim: it

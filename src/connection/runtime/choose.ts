@@ -67,7 +67,11 @@ export function executableIn(path: string): string {
   }
   const found = ["bin/node", "node"].map((each) => join(path, each)).find((each) => existsSync(each));
   if (found !== undefined) return found;
-  throw new ProvisionFailure("ERR_NO_RUNTIME", `the folder ${path} has no bin/node`, "name the executable itself");
+  throw new ProvisionFailure(
+    "ERR_NO_RUNTIME",
+    `the folder ${path} has no bin/node`,
+    "name the executable itself",
+  );
 }
 
 /** Of a package that is installed where the program is, or beside this library. */

@@ -11,12 +11,12 @@ export interface Executable {
 }
 
 const MACHINES: Readonly<Record<number, string>> = {
-  0x3e: "x64",
-  0xb7: "arm64",
-  0xf3: "riscv64",
-  0x15: "ppc64",
-  0x16: "s390x",
-  0x102: "loong64",
+  62: "x64",
+  183: "arm64",
+  243: "riscv64",
+  21: "ppc64",
+  22: "s390x",
+  258: "loong64",
 };
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
@@ -80,7 +80,9 @@ async function read(file: FileHandle): Promise<Executable | undefined> {
   if (loader === undefined) {
     return { platform: "linux", arch, libc: "static", rebase: () => undefined };
   }
-  const path = (await bytesAt(file, loader.offset, Math.min(Number(loader.bytes), BLOCK_BYTES))).toString("latin1");
+  const path = (await bytesAt(file, loader.offset, Math.min(Number(loader.bytes), BLOCK_BYTES))).toString(
+    "latin1",
+  );
   const slot = await findSlot(file, segments);
   return {
     platform: "linux",

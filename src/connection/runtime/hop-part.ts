@@ -1,8 +1,8 @@
 import {
   CHUNK_BYTES,
-  type Provisioning,
-  ProvisionFailure,
   type ProvisionCode,
+  ProvisionFailure,
+  type Provisioning,
   type ProvisionMode,
   type ProvisionProgress,
   type ProvisionTarget,
@@ -28,7 +28,8 @@ export type Ask = (contextId: number, request: readonly unknown[]) => Promise<un
 export class HopRuntimes implements RuntimeSupply {
   readonly #ask: Ask;
   readonly #parentId: () => number;
-  readonly #packs: Map<string, { readonly chunks: Map<number, Promise<Uint8Array>>; timer: NodeJS.Timeout }> = new Map();
+  readonly #packs: Map<string, { readonly chunks: Map<number, Promise<Uint8Array>>; timer: NodeJS.Timeout }> =
+    new Map();
 
   constructor(ask: Ask, parentId: () => number) {
     this.#ask = ask;
@@ -53,14 +54,18 @@ export class HopRuntimes implements RuntimeSupply {
   }
 
   /** Also for those below, who name the hash and the length alone. */
-  async read({ hash, packedBytes }: Pick<RuntimePlan, "hash" | "packedBytes">, offset: number): Promise<Uint8Array> {
+  async read(
+    { hash, packedBytes }: Pick<RuntimePlan, "hash" | "packedBytes">,
+    offset: number,
+  ): Promise<Uint8Array> {
     const pack = this.#packOf(hash);
     for (let ahead = 0; ahead <= AHEAD; ahead++) {
       const at = offset + ahead * CHUNK_BYTES;
       if (at < packedBytes) this.#fetch(pack.chunks, hash, packedBytes, at);
     }
     const bytes = await pack.chunks.get(offset);
-    if (!(bytes instanceof Uint8Array)) throw new Error("Cannot bring a runtime: what came is no part of one");
+    if (!(bytes instanceof Uint8Array))
+      throw new Error("Cannot bring a runtime: what came is no part of one");
     return bytes;
   }
 
@@ -82,7 +87,8 @@ export class HopRuntimes implements RuntimeSupply {
       known.timer.unref();
       return known;
     }
-    if (this.#packs.size >= MAX_PACKS) throw new RangeError("Cannot bring a runtime: too many are brought at once");
+    if (this.#packs.size >= MAX_PACKS)
+      throw new RangeError("Cannot bring a runtime: too many are brought at once");
     const pack = { chunks: new Map<number, Promise<Uint8Array>>(), timer: setTimeout(forget, KEPT_MS) };
     pack.timer.unref();
     this.#packs.set(hash, pack);

@@ -5,7 +5,14 @@ import { memoryLookScript } from "./target-script.ts";
 import { TargetTalk } from "./target-talk.ts";
 
 /** The number of memfd_create, for languages that have no name for it. */
-const MEMFD_CREATE: Readonly<Record<string, number>> = { x64: 319, arm64: 279, riscv64: 279, loong64: 279, ppc64: 360, s390x: 350 };
+const MEMFD_CREATE: Readonly<Record<string, number>> = {
+  x64: 319,
+  arm64: 279,
+  riscv64: 279,
+  loong64: 279,
+  ppc64: 360,
+  s390x: 350,
+};
 
 /**
  * Reads the runtime from descriptor 3 into a file that has no name, and becomes it: the context's own memory is all that it is in. Parameters: hash,
@@ -88,15 +95,13 @@ export class MemoryProvisioning implements Provisioning {
     if (!isPython && !(tools.includes("perl") && tools.includes("gzip"))) {
       throw new ProvisionFailure(
         "ERR_PROVISION",
-        'the target cannot take a node into memory: it has neither python3, nor perl and gzip',
+        "the target cannot take a node into memory: it has neither python3, nor perl and gzip",
         'pass provision: "cache", or install one of them there',
       );
     }
     const words = [plan.hash, String(plan.packedBytes), target.nonce, String(MEMFD_CREATE[plan.arch] ?? -1)];
     // A line cannot hold line feeds.
-    const script = isPython
-      ? `exec(${JSON.stringify(PYTHON)})`
-      : PERL.replace(/\n/g, " ");
+    const script = isPython ? `exec(${JSON.stringify(PYTHON)})` : PERL.replace(/\n/g, " ");
     const command = [isPython ? "python3" : "perl", isPython ? "-c" : "-e", script, ...words];
     target.command(`set -- ${command.map(quoteForSh).join(" ")}`);
     const said = await this.#talk.send(plan, this.#supply, true, (sentBytes) => {

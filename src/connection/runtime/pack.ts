@@ -85,7 +85,9 @@ async function packFiles(
   told: Told | undefined,
   write: WritePiece,
 ): Promise<RuntimePlan> {
-  const loaderPath = told?.libraries.find((each) => /^ld-/.test(basename(each)) || /\/ld-(linux|musl)/.test(each));
+  const loaderPath = told?.libraries.find(
+    (each) => /^ld-/.test(basename(each)) || /\/ld-(linux|musl)/.test(each),
+  );
   const libraries = told === undefined || loaderPath === undefined ? [] : told.libraries;
   const writer = new PieceWriter(write);
   let at = await writer.addFile(path);

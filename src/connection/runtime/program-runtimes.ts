@@ -1,12 +1,12 @@
 import type { Context } from "../../core/context.ts";
 import { importLate } from "../../core/late-import.ts";
 import { getLogger } from "../../core/log.ts";
-import type { ConnectOptions, Provision } from "../method.ts";
-import type { RouterOptions } from "../router.ts";
 import type { Message } from "../../core/message.ts";
 import type { CoreRouter } from "../../core/router.ts";
 import { messageOf } from "../../wire/thrown.ts";
 import { tellProgress } from "../connector.ts";
+import type { ConnectOptions, Provision } from "../method.ts";
+import type { RouterOptions } from "../router.ts";
 import { GET_RUNTIME, type OpenProvisioner, type ProvisionProgress } from "./plan.ts";
 
 /** What brings a runtime; loaded with the first target that needs one. */

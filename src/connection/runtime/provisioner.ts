@@ -1,6 +1,12 @@
 import { CacheProvisioning } from "./cache-provisioning.ts";
 import { MemoryProvisioning } from "./memory-provisioning.ts";
-import type { Provisioning, ProvisionMode, ProvisionProgress, ProvisionTarget, RuntimeSupply } from "./plan.ts";
+import type {
+  Provisioning,
+  ProvisionMode,
+  ProvisionProgress,
+  ProvisionTarget,
+  RuntimeSupply,
+} from "./plan.ts";
 
 /** How targets get a node from a supply, here or in a hop. */
 export function provisionerOf(

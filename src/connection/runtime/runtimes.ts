@@ -52,7 +52,9 @@ export async function addRuntime(source: string, options: AddRuntimeOptions = {}
   } catch (error) {
     const { code = "ERR_NO_RUNTIME", hint } = error as { code?: string; hint?: string };
     const cure = hint === undefined || hint === "" ? "" : `; ${hint}`;
-    const failure = new StreamError(`Cannot add the runtime ${path}: ${messageOf(error)}${cure}`, { cause: error });
+    const failure = new StreamError(`Cannot add the runtime ${path}: ${messageOf(error)}${cure}`, {
+      cause: error,
+    });
     throw Object.assign(failure, { code: code.startsWith("ERR_") ? code : "ERR_NO_RUNTIME" });
   }
 }
@@ -74,5 +76,15 @@ function load(): Promise<Storing> {
 
 function infoOf(runtime: StoredRuntime): RuntimeInfo {
   const { hash, platform, arch, libc, version, packedBytes, rawBytes, own, isAdded } = runtime;
-  return { hash, platform, arch, libc, version, packedBytes, rawBytes, hasLibraries: own !== undefined, isAdded };
+  return {
+    hash,
+    platform,
+    arch,
+    libc,
+    version,
+    packedBytes,
+    rawBytes,
+    hasLibraries: own !== undefined,
+    isAdded,
+  };
 }

@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { lstatSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { CacheFolder } from "../../loader/cache-folder.ts";
@@ -159,7 +168,8 @@ function sourceOf(path: string): string {
 function readPlan(folder: string, name: string): StoredRuntime | undefined {
   try {
     const plan = JSON.parse(readFileSync(join(folder, name), "utf8")) as StoredRuntime;
-    if (plan.hash + PLAN !== name || !Array.isArray(plan.libraries) || !Array.isArray(plan.sources)) return undefined;
+    if (plan.hash + PLAN !== name || !Array.isArray(plan.libraries) || !Array.isArray(plan.sources))
+      return undefined;
     return lstatSync(join(folder, plan.hash + PACK)).size === plan.packedBytes ? plan : undefined;
   } catch {
     return undefined;

@@ -22,12 +22,13 @@ const UNUSED_DAYS = 30;
 /** Programs of the target that are of use, as far as they are there. */
 const TOOLS = ["gzip", "head", "dd", "sha256sum", "openssl", "perl", "python3"];
 
-/** k N: the Nth folder is $d, in $b. o PATH: it is this user's own. g: nobody else can put something in its place. */
+/** k N: the Nth folder is $d, in $b. o PATH: it is this user's own. g: nobody else can put something in its place. z: $e as the end of a marker. */
 const FUNCTIONS = [
   "u=$(id -u)",
   `k(){ case $1 in ${FOLDERS.join("")}esac;case $b in /*);;*)return 1;;esac;}`,
   'o(){ [ -O "$1" ]&&case $(ls -ldn "$1" 2>/dev/null) in d????-??-*);;*)false;;esac;}',
   'g(){ [ -O "$b" ]||case $(ls -ldn "$b/" 2>/dev/null) in d????????[tT]*);;*)false;;esac;}',
+  'z(){ (set -f;printf %.180s "$(echo $e)");}',
 ];
 
 const say = (nonce: string, text: string): string => `echo "${nonce}:P ${text}">&4`;
@@ -64,14 +65,14 @@ function probe(nonce: string): string {
       `q(){ ${say(nonce, "i $1")};${say(nonce, "p $d")}`,
       `[ -d "$b" ]||${unusable("there is no $b")}`,
       `g||${unusable("others may write to $b")}`,
-      `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$e")};fi`,
+      `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$(z)")};fi`,
       `o "$d"||${unusable("it is not yours alone")}`,
       't="$d/.try.$$"',
-      `e=$( { echo "#!$s">"$t"&&echo "exit 7">>"$t"&&chmod 700 "$t";} 2>&1)||{ rm -f "$t" 2>/dev/null;${say(nonce, "x $e")};return;}`,
+      `e=$( { echo "#!$s">"$t"&&echo "exit 7">>"$t"&&chmod 700 "$t";} 2>&1)||{ rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;}`,
       'e=$("$t" 2>&1)',
       "z=$?",
       'rm -f "$t"',
-      `[ $z = 7 ]||${unusable("nothing may be run there: $e")}`,
+      `[ $z = 7 ]||${unusable("nothing may be run there: $(z)")}`,
       `${say(nonce, 'f $(a $(df -kP "$d" 2>/dev/null|tail -n 1))')};}`,
     ].join(";"),
     "for i in 1 2 3 4;do k $i&&q $i;done",
@@ -122,10 +123,10 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
     "n=$(uname -n)",
     't="$h/node.$n.$$.part"',
     // What was left by those that have been killed, and what nobody uses.
-    'for i in "$d"/*/node.*.part;do j=${i%.part};j=${j##*.};case $i in *".$n.$j.part")kill -0 $j 2>/dev/null||rm -f "$i";;esac;done',
+    `for i in "$d"/*/node.*.part;do j=\${i%.part};j=\${j##*.};case $i in *".$n.$j.part")kill -0 $j 2>/dev/null||rm -f "$i";;esac;done`,
     `find "$d" -name "*.part" -mtime +${STALE_PART_DAYS} 2>/dev/null|while read -r i;do rm -f "$i";done`,
     `find "$d" -name node -mtime +${UNUSED_DAYS} 2>/dev/null|while read -r i;do case $i in "$d"/*/node)rm -rf "\${i%/node}";;esac;done`,
-    `x(){ rm -f "$t" 2>/dev/null;rmdir "$h" 2>/dev/null;${say(nonce, "e $1 $e")};}`,
+    `x(){ rm -f "$t" 2>/dev/null;rmdir "$h" 2>/dev/null;${say(nonce, "e $1 $(z)")};}`,
     [
       `y(){ e=$( { mkdir -p "$h"&&{ head -c ${bytes} <&3${unpack};}>"$t";} 2>&1)||{ x write;return;}`,
       `e=$(${sum(tools)})`,
@@ -142,7 +143,7 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
 /** The SHA-256 of $t, or what comes nearest to it. */
 function sum(tools: readonly string[]): string {
   if (tools.includes("sha256sum")) return 'a(){ echo $1;};a $(sha256sum <"$t" 2>&1)';
-  if (tools.includes("openssl")) return 'e=$(openssl dgst -sha256 <"$t" 2>&1);echo ${e##* }';
+  if (tools.includes("openssl")) return `e=$(openssl dgst -sha256 <"$t" 2>&1);echo \${e##* }`;
   return 'a(){ echo $1;};a $(wc -c <"$t")';
 }
 

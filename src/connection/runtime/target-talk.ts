@@ -66,7 +66,8 @@ export class TargetTalk {
       if (kind === "i") folders.push({ index: Number(rest), path: "", freeKib: undefined, why: undefined });
       else if (kind === "p" && folder !== undefined) folder.path = rest;
       else if (kind === "x" && folder !== undefined) folder.why = rest === "" ? "no reason was given" : rest;
-      else if (kind === "f" && folder !== undefined) folder.freeKib = /^\d+$/.test(rest) ? Number(rest) : undefined;
+      else if (kind === "f" && folder !== undefined)
+        folder.freeKib = /^\d+$/.test(rest) ? Number(rest) : undefined;
       else if (kind === "t") facts.tools = words;
       else if (kind === "l") facts.libc = rest;
       else if (kind === "h") facts.host = rest;

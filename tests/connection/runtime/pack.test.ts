@@ -23,7 +23,9 @@ async function packed(path: string): Promise<{ plan: RuntimePlan; bytes: Buffer 
   return { plan, bytes: Buffer.concat(pieces) };
 }
 
-test("readExecutable tells the architecture and the libc, and undefined of what is no executable", { skip }, async () => {
+test("readExecutable tells the architecture and the libc, and undefined of what is no executable", {
+  skip,
+}, async () => {
   const own = await readExecutable(process.execPath);
   assert.deepEqual([own?.platform, own?.arch, own?.libc], ["linux", process.arch, "glibc"]);
   const script = join(folder, "script");
@@ -41,7 +43,9 @@ test("readExecutable tells the architecture and the libc, and undefined of what 
   }
 });
 
-test("packRuntime packs an executable with its libraries, named by the SHA-256 of all", { skip }, async () => {
+test("packRuntime packs an executable with its libraries, named by the SHA-256 of all", {
+  skip,
+}, async () => {
   const { plan, bytes } = await packed(smallest);
   const raw = gunzipSync(bytes);
   assert.equal(createHash("sha256").update(raw).digest("hex"), plan.hash);
