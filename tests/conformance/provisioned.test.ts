@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import type { Context, Router } from "../../src/index.ts";
@@ -8,8 +8,6 @@ import { part } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { NodelessMachine, NodelessSshd, nodelessSkip } from "../support/nodeless.ts";
 import { conformance } from "./suite.ts";
-
-checkLeaks({ ignoreCommand: /esbuild/ });
 
 const IMAGE = "mitogen-nodeless";
 /** Of this machine; its home is made there too. */
@@ -34,6 +32,7 @@ before(async () => {
   const uid = Number(execFileSync("id", ["-u", ACCOUNT], { encoding: "utf8" }));
   const home = join(box.root, "home", ACCOUNT);
   mkdirSync(home);
+  appendFileSync(join(box.root, "etc/passwd"), `${ACCOUNT}:x:${uid}:${uid}::/home/${ACCOUNT}:/bin/sh\n`);
   chownSync(home, uid, uid);
   sshd = await NodelessSshd.start(box, ACCOUNT);
   const { path } = part("docker");
@@ -54,6 +53,9 @@ after(async () => {
   else process.env.XDG_CACHE_HOME = cacheBefore;
   rmSync(root, { recursive: true });
 });
+
+// Behind the hooks above: the daemon is there before and after.
+checkLeaks({ ignoreCommand: /esbuild/ });
 
 const login = (router: Router): Promise<Context> =>
   router.ssh({

@@ -26,7 +26,7 @@ import {
   StreamError,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { nodes, skipReason } from "../support/lab.ts";
+import { nodes, repoRoot, skipReason } from "../support/lab.ts";
 import { part } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { NodelessMachine, type NodelessOptions, nodelessSkip } from "../support/nodeless.ts";
@@ -451,6 +451,47 @@ describe("a target that lies", { skip }, () => {
       assert.equal(await local.call(remote.add, 1, 2), 3);
     });
   }
+});
+
+describe("programs side by side", { skip }, () => {
+  const program = join(repoRoot, "build/tests/fixtures/provision-program.js");
+  /** What it has printed, or the signal it has ended by. */
+  const run = (box: NodelessMachine, killAt: number): Promise<string> =>
+    new Promise((resolve) => {
+      const args = [program, JSON.stringify(box.command()), JSON.stringify(runtimes), String(killAt)];
+      childProcess.execFile(process.execPath, args, (error, stdout) => resolve(error?.signal ?? stdout));
+    });
+
+  it("end with one good copy, 20 at once", async () => {
+    const box = machine();
+    const said = await Promise.all(Array.from({ length: 20 }, () => run(box, 2)));
+    assert.deepEqual(said, Array(20).fill("5\n"));
+    const { copies, parts } = kept(join(box.root, "root/.cache/mitogen"));
+    assert.deepEqual([copies.length, parts], [1, []]);
+  });
+
+  it("leave nothing when they are killed at any point, once another has come", async () => {
+    const box = machine();
+    const folder = join(box.root, "root/.cache/mitogen");
+    for (let point = 0; point < 10; point++) {
+      assert.equal(await run(box, point / 10), "SIGKILL");
+      assert.deepEqual(kept(folder).copies, [], `point ${point}`);
+    }
+    assert.equal(await run(box, 2), "5\n");
+    assert.deepEqual(kept(folder).parts, []);
+  });
+});
+
+it("a further connect takes one round trip more than to a machine with node", { skip }, async () => {
+  const box = machine();
+  await using router = new Router(undefined, { provision: "cache", runtimes });
+  await router.exec({ command: box.command() });
+  const delayMs = 1000;
+  const proxy = join(repoRoot, "tests/support/delay-proxy.mjs");
+  const command = [process.execPath, proxy, "--delay-ms", String(delayMs), "--", ...box.command()];
+  const started = Date.now();
+  await router.exec({ command });
+  assert.equal(Math.floor((Date.now() - started) / (2 * delayMs)), 2);
 });
 
 describe("an upload that is cut off", { skip }, () => {
