@@ -35,7 +35,7 @@ export function notTaken(said: string, place: string, plan: RuntimePlan): Provis
       "make room there, or set XDG_CACHE_HOME there to a folder that has it",
     );
   }
-  if (kind === "sum") {
+  if (kind === "sum" && /^[0-9a-f]*( +-)?$/.test(text)) {
     return new ProvisionFailure(
       "ERR_PROVISION",
       `what has arrived in ${place} of the target is not what was sent`,

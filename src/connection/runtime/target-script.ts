@@ -20,7 +20,7 @@ const STALE_PART_DAYS = 1;
 const UNUSED_DAYS = 30;
 
 /** Programs of the target that are of use, as far as they are there. */
-const TOOLS = ["gzip", "head", "dd", "sha256sum", "openssl", "perl", "python3"];
+const TOOLS = ["gzip", "head", "dd", "sha256sum", "tee", "openssl", "perl", "python3"];
 
 /** k N: the Nth folder is $d, in $b. o PATH: it is this user's own. g: nobody else can put something in its place. z: $e as the end of a marker. */
 const FUNCTIONS = [
@@ -114,7 +114,6 @@ export interface Upload {
  */
 export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, tools }: Upload): string {
   const { hash, version } = plan;
-  const unpack = isPacked ? "|gzip -dc" : "";
   const runs = `v=$("$t" -v 2>/dev/null);case $v in ${version === "" ? "v*" : version}):;;*)false;;esac`;
   return masked(
     "f=",
@@ -128,9 +127,7 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
     `find "$d" -name node -mtime +${UNUSED_DAYS} 2>/dev/null|while read -r i;do case $i in "$d"/*/node)rm -rf "\${i%/node}";;esac;done`,
     `x(){ rm -f "$t" 2>/dev/null;rmdir "$h" 2>/dev/null;${say(nonce, "e $1 $(z)")};}`,
     [
-      `y(){ e=$( { mkdir -p "$h"&&{ head -c ${bytes} <&3${unpack};}>"$t";} 2>&1)||{ x write;return;}`,
-      `e=$(${sum(tools)})`,
-      `[ "$e" = ${tools.includes("sha256sum") || tools.includes("openssl") ? hash : plan.rawBytes} ]||{ x sum;return;}`,
+      `y(){ ${take(`head -c ${bytes} <&3${isPacked ? "|gzip -dc" : ""}`, plan, tools)}`,
       'chmod 700 "$t"',
       `${runs}||${plan.own === undefined ? "" : `{ ${ownLibraries(plan)};${runs};}||`}{ e=$("$t" -v 2>&1);x run;return;}`,
       `e=$(mv -f "$t" "$h/node" 2>&1)||{ x move;return;}`,
@@ -140,11 +137,22 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
   ).concat(';[ "$f" ]&&set "$f"');
 }
 
-/** The SHA-256 of $t, or what comes nearest to it. */
-function sum(tools: readonly string[]): string {
-  if (tools.includes("sha256sum")) return 'a(){ echo $1;};a $(sha256sum <"$t" 2>&1)';
-  if (tools.includes("openssl")) return `e=$(openssl dgst -sha256 <"$t" 2>&1);echo \${e##* }`;
-  return 'a(){ echo $1;};a $(wc -c <"$t")';
+/** Writes what a command prints to $t, and compares it with the hash, or with what comes nearest to that. */
+function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly string[]): string {
+  const check = (found: string, wanted: string | number): string =>
+    `e=$(${found});[ "$e" = ${wanted} ]||{ x sum;return;}`;
+  const length = check('a(){ echo $1;};a $(wc -c <"$t")', rawBytes);
+  // While it comes: that takes as long as to unpack it. The end of the list is that of the sum; what has failed has said so in front of it.
+  if (tools.includes("sha256sum") && tools.includes("tee")) {
+    const taken = `e=$( { mkdir -p "$h"&&${source}|tee "$t"|sha256sum;} 2>&1)`;
+    return `${taken};case $e in ${hash}*):;;*)x sum;return;;esac;${length}`;
+  }
+  const written = `e=$( { mkdir -p "$h"&&{ ${source};}>"$t";} 2>&1)||{ x write;return;};`;
+  if (tools.includes("sha256sum")) return written + check('a(){ echo $1;};a $(sha256sum <"$t" 2>&1)', hash);
+  if (tools.includes("openssl")) {
+    return written + check(`e=$(openssl dgst -sha256 <"$t" 2>&1);echo \${e##* }`, hash);
+  }
+  return written + length;
 }
 
 /** Unpacks the libraries, and has the executable use them. */
