@@ -37,8 +37,8 @@ const MAX_REASON_CHARACTERS = 1000;
 
 /** How long the program may take to pack a runtime, or one above to send a part of it. */
 const RUNTIME_MS = 5 * 60_000;
-/** Of requests for parts of runtimes, of those below. */
-const MAX_READS = 64;
+/** Requests for parts of runtimes, of one context below: it asks for some ahead. */
+const MAX_READS = 16;
 
 /** [method, options, identity, handle to ask for the password, or 0, handle that is told of a runtime on its way]: what CONNECT_CHILD carries. */
 export type ConnectRequest = readonly [
@@ -76,7 +76,7 @@ export class ParentRole {
   readonly #forwarder: ModuleForwarder;
   /** How children without node get one: the code for that comes with the first. */
   #runtimes: Promise<HopRuntimes> | undefined;
-  #reads = 0;
+  readonly #reads: Map<number, number> = new Map();
 
   /** `main` leads to the main thread, `parent` to the parent; `findModule` gives the packed bytes that have passed through this process, by hash. */
   constructor(
@@ -216,28 +216,25 @@ export class ParentRole {
   /** ["read", hash, length, offset] of a context below, whose children get a runtime by way of this one. */
   private async readRuntime(frame: Frame): Promise<void> {
     const { srcId } = frame;
+    const reads = this.#reads.get(srcId) ?? 0;
+    this.#reads.set(srcId, reads + 1);
     try {
       const [kind, hash, packedBytes, offset] = decodeValue(joinBody(frame)) as unknown[];
-      const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64;
-      if (
-        !isRead ||
-        !Number.isSafeInteger(packedBytes) ||
-        !Number.isSafeInteger(offset) ||
-        this.#reads >= MAX_READS
-      ) {
+      const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64 && reads < MAX_READS;
+      if (!isRead || !Number.isSafeInteger(packedBytes) || !Number.isSafeInteger(offset)) {
         throw new RangeError("Cannot read a runtime: the request is none, or there are too many");
       }
-      this.#reads += 1;
-      try {
-        const runtimes = await this.runtimes();
-        const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);
-        await this.#router.peerOf(srcId)?.link.drained?.();
-        this.answer(frame, bytes);
-      } finally {
-        this.#reads -= 1;
-      }
+      const runtimes = await this.runtimes();
+      const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);
+      // Not faster than they are taken.
+      await this.#router.peerOf(srcId)?.link.drained?.();
+      this.answer(frame, bytes);
     } catch (error) {
       this.#router.answerDead(frame, messageOf(error));
+    } finally {
+      const left = (this.#reads.get(srcId) ?? 1) - 1;
+      if (left === 0) this.#reads.delete(srcId);
+      else this.#reads.set(srcId, left);
     }
   }
 

@@ -26,10 +26,12 @@ import {
   StreamError,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import * as runtimeRequests from "../fixtures/remote/runtime-requests.ts";
 import { nodes, repoRoot, skipReason } from "../support/lab.ts";
 import { part } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { NodelessMachine, type NodelessOptions, nodelessSkip } from "../support/nodeless.ts";
+import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -451,6 +453,82 @@ describe("a target that lies", { skip }, () => {
       assert.equal(await local.call(remote.add, 1, 2), 3);
     });
   }
+});
+
+describe("another shell than busybox's", { skip: skip || skipReason() }, () => {
+  for (const shell of ["dash", "bash", "zsh", "ksh", "mksh"]) {
+    it(`takes a node too: ${shell} in place of sh`, async (t) => {
+      const path = ["/bin", "/usr/bin"].map((each) => join(each, shell)).find((each) => existsSync(each));
+      if (path === undefined) {
+        t.skip(`there is no ${shell}`);
+        return;
+      }
+      const folder = mkdtempSync(join(parent, "path-"));
+      for (const name of readdirSync("/bin")) {
+        if (!/^node|^sh$/.test(name)) symlinkSync(join("/bin", name), join(folder, name));
+      }
+      symlinkSync(path, join(folder, "sh"));
+      const home = mkdtempSync(join(parent, "home of a shell "));
+      const command = ["env", "-i", `PATH=${folder}`, `HOME=${home}`];
+      await using router = new Router(undefined, { provision: "cache", runtimes });
+      for (let i = 0; i < 2; i++) {
+        const context = await router.exec({ command });
+        assert.equal(await context.call(remote.add, 2, 3), 5);
+        assert.ok((await context.call(fs.readlinkSync, "/proc/self/exe")).startsWith(home));
+      }
+      const { copies, parts } = kept(join(home, ".cache/mitogen"));
+      assert.deepEqual([copies.length, parts], [1, []]);
+    });
+  }
+
+  for (const name of ["dash", "bash", "zsh", "fish", "tcsh", "rbash"]) {
+    it(`may be that of the login: ${name}`, async () => {
+      const account = `mitogen-${name}`;
+      try {
+        await using router = new Router(undefined, { provision: "cache", runtimes });
+        // Its own node is not to be found.
+        const context = await router.ssh(sshTo(account, { nodePath: "/nonexistent/node" }));
+        assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /\/\.cache\/mitogen\//);
+        assert.equal(await context.call(remote.add, 2, 3), 5);
+      } finally {
+        rmSync(`/home/${account}/.cache/mitogen`, { recursive: true, force: true });
+      }
+    });
+  }
+});
+
+it("a machine with musl gets the runtime for musl, if there is one", {
+  skip: skip || skipReason(),
+}, async () => {
+  const box = machine();
+  mkdirSync(join(box.root, "lib"));
+  writeFileSync(join(box.root, "lib/ld-musl-x86_64.so.1"), "");
+  // No build for musl, but another one that runs there.
+  const musl = { "linux-x64": nodes[12] as string, "linux-x64-musl": nodes[14] as string };
+  await using router = new Router(undefined, { provision: "cache", runtimes: musl });
+  const context = await router.exec({ command: box.command() });
+  const exe = await context.call(fs.readlinkSync, "/proc/self/exe");
+  assert.match(String(await context.call(childProcess.execFileSync, exe, ["-v"])), /^v14\./);
+});
+
+it("a context that asks for what makes no sense gets no answer, and harms nobody", async () => {
+  await using router = new Router();
+  const [hostile, other] = await Promise.all([router.local(), router.local()]);
+  assert.equal(await hostile.call(runtimeRequests.mode), false);
+  const told = await hostile.call(runtimeRequests.nonsense);
+  assert.deepEqual(
+    told.filter((each) => each !== "dead"),
+    [],
+  );
+  assert.ok((await hostile.call(runtimeRequests.flood, 500)) <= 500);
+  assert.equal(await other.call(remote.add, 2, 3), 5);
+  // By way of a hop as well.
+  const below = await router.local({ via: hostile });
+  const asked = await below.call(runtimeRequests.nonsense, hostile.contextId);
+  assert.deepEqual(
+    asked.filter((each) => each !== "dead"),
+    [],
+  );
 });
 
 describe("programs side by side", { skip }, () => {

@@ -75,12 +75,13 @@ function mirrorFor(musl: string): string {
 
 /** Downloads a distribution and compares it with the sums that are published beside it; answers the path of the archive. */
 async function fetchNode(system: string, version: string, mirror: string, folder: string): Promise<string> {
-  const base = mirror.replace(/\/+$/, "");
+  const base = mirror.endsWith("/") ? mirror.slice(0, -1) : mirror;
   const release = await findRelease(base, version);
   const sums = (await download(`${base}/${release}/SHASUMS256.txt`, MAX_SUMS_BYTES)).toString("latin1");
   const found = sums.split("\n").find((line) => line.endsWith(`-${system}.tar.gz`));
-  const [, wanted, file] = /^([0-9a-f]{64}) {2}(node-[\w.-]+\.tar\.gz)$/.exec(found ?? "") ?? [];
-  if (wanted === undefined || file === undefined) {
+  const [wanted, file] = found?.split("  ") ?? [];
+  // It becomes part of a path.
+  if (wanted === undefined || file === undefined || /[^\w.-]/.test(file)) {
     throw failure(`${base}/${release} has no node for ${system}`, "name another version, or add a file");
   }
   const path = join(folder, file);

@@ -31,7 +31,10 @@ export class ProgramSupply implements RuntimeSupply {
     const plans: RuntimePlan[] = [];
     for (const key of [name, `${name}-musl`]) {
       const path = this.#runtimes[key];
-      if (path !== undefined) plans.push(await this.#store.packed(executableIn(path)));
+      if (path === undefined) continue;
+      const plan = await this.#store.packed(executableIn(path));
+      // The one for musl may be any that runs there.
+      plans.push(key === name ? plan : { ...plan, libc: "musl" });
     }
     if (plans.length > 0) return plans;
     const fits = (plan: RuntimePlan): boolean => plan.platform === platform && plan.arch === arch;

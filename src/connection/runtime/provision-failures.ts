@@ -27,7 +27,8 @@ export function noFolder(folders: readonly TargetFolder[], neededKib: number): P
 
 /** Of what a target says when it has not taken a runtime: `e KIND TEXT`. `place` is where it would have been. */
 export function notTaken(said: string, place: string, plan: RuntimePlan): ProvisionFailure {
-  const [, kind = "", text = ""] = /^e (\w+) ?(.*)$/.exec(said) ?? [];
+  const [, kind = "", ...words] = said.split(" ");
+  const text = words.join(" ");
   if (NO_SPACE.test(text)) {
     return new ProvisionFailure(
       "ERR_NO_SPACE",

@@ -33,9 +33,11 @@ const FUNCTIONS = [
 
 const say = (nonce: string, text: string): string => `echo "${nonce}:P ${text}">&4`;
 
-/** Nothing of ours is for others; the context keeps the mask of the login. */
+/** Nothing of ours is for others; the context keeps the mask and the PATH of the login. */
 function masked(...steps: readonly string[]): string {
-  return ["m=$(umask)", "umask 077", ...FUNCTIONS, ...steps, "umask $m"].join(";");
+  // Accounts may have a PATH of their own, with less than this takes.
+  const before = ["m=$(umask)", "umask 077", "r=$PATH", "PATH=$PATH:/usr/bin:/bin"];
+  return [...before, ...FUNCTIONS, ...steps, "PATH=$r", "umask $m"].join(";");
 }
 
 /**
