@@ -190,8 +190,9 @@ export class ParentRole {
       const mode = await this.ask(0, ["mode", provision ?? null]);
       if (mode !== "cache" && mode !== "memory") return undefined;
       const runtimes = await this.runtimes();
-      return runtimes.provisioner(mode as ProvisionMode, ({ sentBytes, totalBytes }) => {
-        if (progressHandle !== 0) this.send(requesterId, progressHandle, 0, [sentBytes, totalBytes]);
+      return runtimes.provisioner(mode as ProvisionMode, (progress) => {
+        const figures = progress === undefined ? [] : [progress.sentBytes, progress.totalBytes];
+        if (progressHandle !== 0) this.send(requesterId, progressHandle, 0, figures);
       });
     };
   }

@@ -38,9 +38,9 @@ export class HopRuntimes implements RuntimeSupply {
 
   provisioner(
     mode: ProvisionMode,
-    onProgress: (progress: ProvisionProgress) => void,
+    onStep: (progress: ProvisionProgress | undefined) => void,
   ): (target: ProvisionTarget) => Provisioning {
-    return provisionerOf(mode, this, onProgress);
+    return provisionerOf(mode, this, onStep);
   }
 
   async choose(system: string): Promise<readonly RuntimePlan[]> {

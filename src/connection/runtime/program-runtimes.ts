@@ -56,7 +56,9 @@ export class ProgramRuntimes {
     return async () => {
       const { programSupply, provisioner } = await this.#load();
       log.debug("The target has no node that will do: it is brought one");
-      const tell = (progress: ProvisionProgress): void => tellProgress(onProgress, progress);
+      const tell = (progress: ProvisionProgress | undefined): void => {
+        if (progress !== undefined) tellProgress(onProgress, progress);
+      };
       return provisioner(provision, programSupply(this.#runtimes), tell);
     };
   }

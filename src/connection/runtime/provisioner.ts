@@ -8,19 +8,19 @@ import type {
   RuntimeSupply,
 } from "./plan.ts";
 
-/** How targets get a node from a supply, here or in a hop. */
+/** How targets get a node from a supply, here or in a hop. `onStep` is called at every step, with figures while a runtime is sent. */
 export function provisionerOf(
   mode: ProvisionMode,
   supply: RuntimeSupply,
-  onProgress?: (progress: ProvisionProgress) => void,
+  onStep: (progress: ProvisionProgress | undefined) => void,
 ): (target: ProvisionTarget) => Provisioning {
   return (target) => {
     const told: ProvisionTarget = {
       ...target,
       progress(sentBytes, totalBytes) {
         target.progress(sentBytes, totalBytes);
-        if (sentBytes === undefined || totalBytes === undefined) return;
-        onProgress?.({ method: target.method, sentBytes, totalBytes });
+        const isSending = sentBytes !== undefined && totalBytes !== undefined;
+        onStep(isSending ? { method: target.method, sentBytes, totalBytes } : undefined);
       },
     };
     return mode === "cache" ? new CacheProvisioning(told, supply) : new MemoryProvisioning(told, supply);
