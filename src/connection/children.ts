@@ -40,6 +40,8 @@ const MAX_RETRY_MS = 2000;
 const MAX_RETRIES = 15;
 /** Node's timers take no more. */
 const MAX_INTERVAL_MS = 0x7fffffff;
+/** What is forgotten costs one more try. */
+const MAX_NODELESS = 1000;
 /** How much of a child's parting words is kept. */
 const FAREWELL_CHARACTERS = 8192;
 
@@ -54,6 +56,8 @@ export class Children {
   /** Connects under way, and waits between two tries, by the id that was given to the context. */
   readonly #attempts: Map<number, { cancel(why: string): Promise<void> }> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
+  /** Targets that have a node which is of no use: it is not tried again. */
+  readonly #nodeless: Set<string> = new Set();
   #past: Traffic = NO_TRAFFIC;
   /** Of the program's router, and of those of all its contexts. */
   readonly #keepaliveMs: number;
@@ -94,7 +98,8 @@ export class Children {
     let startedAt = Date.now();
     let deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
     let wasSilent = false;
-    let isWithoutNode = false;
+    const target = openProvisioner && targetOf(method, options);
+    let isWithoutNode = target !== undefined && this.#nodeless.has(target);
     for (let turn = 1; ; turn++) {
       try {
         const earlier = { startedAt, wasSilent, isWithoutNode };
@@ -103,6 +108,7 @@ export class Children {
         if (!isWithoutNode && isNodeUseless(error) && (await openProvisioner?.()) !== undefined) {
           log.debug(`${method.name}: the target has a node that is of no use, and is given another`);
           isWithoutNode = true;
+          if (target !== undefined && this.#nodeless.size < MAX_NODELESS) this.#nodeless.add(target);
           startedAt = Date.now();
           deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
           continue;
@@ -325,6 +331,21 @@ function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: 
     // It has none either.
   }
   return `${method.name}.${pid}`;
+}
+
+/** What a connect is to, for later ones; undefined for options that cannot be told apart. */
+function targetOf(
+  { name }: Pick<ConnectionMethod, "name">,
+  options: ConnectOptions & { password?: unknown },
+): string | undefined {
+  // No password is kept.
+  const { via: _, password: __, ...others } = options;
+  try {
+    return JSON.stringify([name, others]);
+  } catch {
+    // A method of the program's own may have any.
+    return undefined;
+  }
 }
 
 /** There is one, or should be one, and it does not do. One that was not found at all is dealt with by the connect itself. */

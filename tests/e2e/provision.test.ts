@@ -181,9 +181,13 @@ describe("a machine that has busybox and no library", { skip }, () => {
     };
     await using router = new Router(undefined, { provision: "cache", runtimes });
     for (const [what, script] of Object.entries(scripts)) {
-      const box = machine({ scripts: { node: script } });
-      const context = await router.exec({ command: box.command() });
-      assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /\/\.cache\/mitogen\//, what);
+      const box = machine({ scripts: { node: `echo >>/root/tried; ${script}` } });
+      for (let i = 0; i < 2; i++) {
+        const context = await router.exec({ command: box.command() });
+        assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /\/\.cache\/mitogen\//, what);
+      }
+      // The second connect does not try it again.
+      assert.equal(statSync(join(box.root, "root/tried")).size, 1, what);
     }
   });
 
