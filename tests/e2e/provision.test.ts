@@ -215,6 +215,10 @@ describe("the folder for a node", { skip }, () => {
     await using router = new Router(undefined, { provision: "cache", runtimes });
     await router.exec({ command: box.command({ env: { XDG_CACHE_HOME: "/mnt/cache" } }) });
     assert.equal(kept(join(box.root, "mnt/cache/mitogen")).copies.length, 1);
+    // The others were only tried.
+    for (const each of ["root/.cache/mitogen", "var/tmp/mitogen-0", "tmp/mitogen-0"]) {
+      assert.equal(existsSync(join(box.root, each)), false, each);
+    }
   });
 
   it("is not in a home that is another's, nor one that others may write to", async () => {

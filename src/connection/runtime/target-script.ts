@@ -77,7 +77,8 @@ function probe(nonce: string): string {
       `[ $z = 7 ]||${unusable("nothing may be run there: $(z)")}`,
       `${say(nonce, 'f $(a $(df -kP "$d" 2>/dev/null|tail -n 1))')};}`,
     ].join(";"),
-    "for i in 1 2 3 4;do k $i&&q $i;done",
+    // No folder stays that is not used.
+    'for i in 1 2 3 4;do k $i&&{ q $i;o "$d"&&rmdir "$d" 2>/dev/null;};done',
     ...tellHost(nonce),
   ].join(";");
 }
@@ -146,10 +147,10 @@ function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly s
   const length = check('a(){ echo $1;};a $(wc -c <"$t")', rawBytes);
   // While it comes: that takes as long as to unpack it. The end of the list is that of the sum; what has failed has said so in front of it.
   if (tools.includes("sha256sum") && tools.includes("tee")) {
-    const taken = `e=$( { mkdir -p "$h"&&${source}|tee "$t"|sha256sum;} 2>&1)`;
+    const taken = `e=$( { mkdir -p "$h"&&o "$d"&&${source}|tee "$t"|sha256sum;} 2>&1)`;
     return `${taken};case $e in ${hash}*):;;*)x sum;return;;esac;${length}`;
   }
-  const written = `e=$( { mkdir -p "$h"&&{ ${source};}>"$t";} 2>&1)||{ x write;return;};`;
+  const written = `e=$( { mkdir -p "$h"&&o "$d"&&{ ${source};}>"$t";} 2>&1)||{ x write;return;};`;
   if (tools.includes("sha256sum")) return written + check('a(){ echo $1;};a $(sha256sum <"$t" 2>&1)', hash);
   if (tools.includes("openssl")) {
     return written + check(`e=$(openssl dgst -sha256 <"$t" 2>&1);echo \${e##* }`, hash);
