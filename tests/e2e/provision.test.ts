@@ -413,6 +413,7 @@ describe("behind a context that was brought its node", { skip: skip || skipReaso
       assert.equal(await inside.call(remote.add, 3, 4), 7);
     } finally {
       childProcess.execFileSync(path, ["rmi", "-f", image]);
+      rmSync(`/home/${part("become").target}/.cache/mitogen`, { recursive: true, force: true });
     }
   });
 });
