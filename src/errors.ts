@@ -43,7 +43,10 @@ export type ConnectCode =
   | "ERR_TOO_MANY_SESSIONS"
   | "ERR_NO_SHELL"
   | "ERR_COMMAND_FORCED"
-  | "ERR_POLICY";
+  | "ERR_POLICY"
+  | "ERR_NO_RUNTIME"
+  | "ERR_NO_SPACE"
+  | "ERR_PROVISION";
 
 /**
  * What a connect waited for:
@@ -52,10 +55,11 @@ export type ConnectCode =
  * - `transport`: the tool to reach the target, and its questions to be answered.
  * - `shell`: after a login, a shell that runs our command. Only ssh: with other tools it cannot be
  *   distinguished from `transport`.
+ * - `provision`: a target without node to be given one.
  * - `node`: node to be found and to evaluate the payload.
  * - `ready`: the greeting to be accepted.
  */
-export type ConnectStage = "spawn" | "transport" | "shell" | "node" | "ready";
+export type ConnectStage = "spawn" | "transport" | "shell" | "provision" | "node" | "ready";
 
 /** The base of all errors of this library. */
 export class MitogenError extends Error {

@@ -43,6 +43,7 @@ export {
   checkOptions,
   checkTarget,
   type PasswordOptions,
+  type Provision,
 } from "./connection/methods/method.ts";
 export type { PodmanOptions } from "./connection/methods/podman.ts";
 export type { SetnsOptions } from "./connection/methods/setns.ts";
@@ -53,6 +54,14 @@ export type { ThreadOptions } from "./connection/methods/thread.ts";
 export type { Dialogue, Password, Verdict } from "./connection/prompts/dialogue.ts";
 export { Router, type RouterOptions } from "./connection/router.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
+export {
+  type AddRuntimeOptions,
+  addRuntime,
+  clearRuntimes,
+  listRuntimes,
+  type RuntimeInfo,
+} from "./connection/runtime/packs/runtimes.ts";
+export type { ProvisionProgress } from "./connection/runtime/plan.ts";
 export { Channel, type ChannelOptions } from "./core/channel.ts";
 export { Context } from "./core/context.ts";
 export type { ConnectionFacts, ContextDescription, LinkState } from "./core/describe.ts";

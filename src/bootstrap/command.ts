@@ -19,6 +19,13 @@ export const MARK_NO_NODE = ":N";
 export const MARK_OTHER_SHELL = ":S";
 /** Node is too old, or is Bun. Its version follows. */
 export const MARK_OLD_NODE = ":V";
+/** Reports of a target without node while it is given one: docs/provision.md. */
+export const MARK_PROVISION = ":P";
+
+/** A line that stage 0 evaluates if it has found no node, whatever input came before the line. */
+export function commandFor(nonce: string, script: string): string {
+  return `\n${nonce} ${script}\n`;
+}
 
 /**
  * The line before the payload, which stage 1 skips. A login script may have started another shell instead of
@@ -33,12 +40,13 @@ const GUARD_BYTES = guardLine("0123456789abcdef").length;
  * Reads exactly the guard line and the payload from descriptor 3, and calls the payload's function with
  * `require`, its source, the payload and the nonce. If the pipe is empty (EAGAIN), it tries again every
  * millisecond. Bun, whose versions begin with 1, is refused. An early end or a broken payload ends the
- * process at once. In `node -e`, builtin modules are globals. The block keeps its variables from becoming
- * globals of user code. It stands in double quotes in stage 0.
+ * process at once. An early end is told by the name of a variable that does not exist. In `node -e`, builtin
+ * modules are globals. The block keeps its variables from becoming globals of user code. It stands in double
+ * quotes in stage 0.
  */
 const STAGE_1 = `
 {let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,f=r=>{
-try{for(;o<n;o+=r)if(1>(r=fs.readSync(3,b,o,n-o)))throw"payload cut short"}
+try{for(;o<n;)o+=fs.readSync(3,b,o,n-o)||payload_cut}
 catch(e){if(/EAG/.test(e))return setTimeout(f);throw e}
 (0,eval)(r=zlib.brotliDecompressSync(b=b.slice(${GUARD_BYTES}))+[])(require,r,b,m)};
 parseInt(w)<12?fs.writeSync(4,m+"${MARK_OLD_NODE} "+w+"\\n"):f()}`;
@@ -62,18 +70,33 @@ const WAIT = [
 ].join(";");
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
-export const STAGE_0: string = makeStage0();
+export const STAGE_0: string = makeStage0(NODE_CANDIDATES);
 
-/** Everything before the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… */
-export function bootWords(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string[] {
-  return ["sh", "-c", STAGE_0, nonce, String(GUARD_BYTES + payloadBytes), ...nodeCommand];
+/** The same for a target whose own node is of no use. It says at once that there is none. */
+const STAGE_0_WITHOUT_NODE: string = makeStage0([]);
+
+/**
+ * Everything before the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… Without a
+ * `nodeCommand` node is not looked for.
+ */
+export function bootWords(
+  nonce: string,
+  payloadBytes: number,
+  nodeCommand: readonly string[] | undefined,
+): string[] {
+  const script = nodeCommand === undefined ? STAGE_0_WITHOUT_NODE : STAGE_0;
+  return ["sh", "-c", script, nonce, String(GUARD_BYTES + payloadBytes), ...(nodeCommand ?? [])];
 }
 
 /**
  * The same as one line for a login shell. Throws a RangeError for a node path with a character that some
  * shells change between single quotes.
  */
-export function bootCommand(nonce: string, payloadBytes: number, nodeCommand: readonly string[]): string {
+export function bootCommand(
+  nonce: string,
+  payloadBytes: number,
+  nodeCommand: readonly string[] | undefined,
+): string {
   const words = bootWords(nonce, payloadBytes, nodeCommand);
   return words.map((word, index) => (index < 2 ? word : quoteForAnyShell(word))).join(" ");
 }
@@ -82,7 +105,7 @@ export function bootCommand(nonce: string, payloadBytes: number, nodeCommand: re
 export function quoteForAnyShell(word: string): string {
   // zsh expands a leading "=".
   if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
-  if (/['!\n\r`\\\0]/.test(word.replace(STAGE_0, ""))) {
+  if (/['!\n\r`\\\0]/.test(word === STAGE_0 || word === STAGE_0_WITHOUT_NODE ? "" : word)) {
     throw new RangeError(
       `Cannot pass ${JSON.stringify(word)} to an unknown login shell: quotes, backslash, "!", backtick and line ends are not safe in every shell`,
     );
@@ -90,19 +113,26 @@ export function quoteForAnyShell(word: string): string {
   return `'${word}'`;
 }
 
-function makeStage0(): string {
+/** `candidates`: the programs to try if the caller gives no node. */
+function makeStage0(candidates: readonly string[]): string {
+  const noNode = [...candidates.map((each) => `$c ${each}`), `echo $0${MARK_NO_NODE} $(uname -sm)>&4`].join(
+    "||",
+  );
   const script = STAGE_1.replace(/\n/g, "").replace(/"/g, '\\"');
   return [
     // ksh closes descriptors that exec opened when it starts a command, so they are named again there
     "exec 3<&0 4>&1",
 
-    `[ "$2" ]||for n in ${[...NODE_CANDIDATES].reverse().join(" ")};do command -v $n>/dev/null&&set $1 $n;done`,
-    `[ "$2" ]||{ echo $0${MARK_NO_NODE} $(uname -sm)>&4;exit 127;}`,
-    `echo $0${MARK_SHELL}>&4`,
     "l=$1",
     "shift",
+    'c="command -v"',
+    `[ "$1" ]||set "$(${noNode})"`,
+    // There is no node. A parent that can bring one sends lines that begin with the nonce, among what it has
+    // already sent: docs/provision.md.
+    'until [ "$1" ];do read -r a n<&3||exit 127;[ "$a" = $0 ]&&eval "$n";done',
+    `echo $0${MARK_SHELL}>&4`,
     // NODE_OPTIONS may say that the text after -e is an ES module.
-    `set $(command -v setsid) "$@" --input-type=commonjs --experimental-vm-modules -e "${script}" $0 $l`,
+    `set $($c setsid) "$@" --input-type=commonjs --experimental-vm-modules -e "${script}" $0 $l`,
     WAIT,
     // Two pipes of which only the read end is open. In dash, busybox and bash a small here-document is such a
     // pipe, without a process. IFS holds the line feed, which is then read from the pipe. `command` lets a

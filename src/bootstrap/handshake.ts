@@ -1,4 +1,4 @@
-import { MARK_NO_NODE, MARK_OLD_NODE, MARK_OTHER_SHELL, MARK_SHELL } from "./command.ts";
+import { MARK_NO_NODE, MARK_OLD_NODE, MARK_OTHER_SHELL, MARK_PROVISION, MARK_SHELL } from "./command.ts";
 import { parseReady, type Ready } from "./ready.ts";
 
 /** The longest marker with its text. Anything longer is noise. */
@@ -11,6 +11,7 @@ export type HandshakeEvent =
   | { readonly kind: "otherShell" }
   | { readonly kind: "noNode"; readonly system: string }
   | { readonly kind: "oldNode"; readonly version: string }
+  | { readonly kind: "provision"; readonly text: string }
   | { readonly kind: "ready"; readonly ready: Ready; readonly rest: Buffer };
 
 /**
@@ -82,6 +83,7 @@ export class Handshake {
     if (text === MARK_OTHER_SHELL) return { kind: "otherShell" };
     if (text.startsWith(`${MARK_NO_NODE} `)) return { kind: "noNode", system: text.slice(3) };
     if (text.startsWith(`${MARK_OLD_NODE} `)) return { kind: "oldNode", version: text.slice(3) };
+    if (text.startsWith(`${MARK_PROVISION} `)) return { kind: "provision", text: text.slice(3) };
     const ready = text.startsWith(":ready ") ? parseReady(text.slice(7)) : undefined;
     // A copy, because the chunk's memory may belong to the stream.
     return ready && { kind: "ready", ready, rest: Buffer.from(bytes.subarray(end + 1)) };

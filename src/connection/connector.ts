@@ -28,6 +28,7 @@ import {
   readConnectOptions,
 } from "./methods/method.ts";
 import { Countdown } from "./prompts/countdown.ts";
+import type { ProvisionProgress } from "./runtime/plan.ts";
 
 /** What differs between the program's router and the router of a context. */
 export interface ConnectorHost {
@@ -62,6 +63,8 @@ export interface ConnectorHost {
     options: ConnectOptions,
     identity: ChildIdentity,
   ): Promise<StartedFacts>;
+  /** Whether a target behind a context may get a node, if that is known. */
+  mayProvision?(options: ConnectOptions): boolean;
   /** Watches a connect. `stack` returns the stack of the code that asked for it. */
   during?(connect: Promise<Context>, options: ConnectOptions, stack: () => string): Promise<Context>;
   /** Told how a context was made, before the caller has the context. */
@@ -270,15 +273,25 @@ export class Connector {
     identity: ChildIdentity,
   ): Promise<StartedFacts> {
     const parent = via ?? this.#router.myself();
-    const { via: _, password, ...plain } = options as ConnectOptions & { password?: unknown };
+    const { via: _, password, onProgress, ...plain } = options as ConnectOptions & { password?: unknown };
     checkTravel(methodName, plain);
     const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
     const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
     const end = newAbortEnd();
     const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
     const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
+    const mayProvision = methodName !== "thread" && this.#host.mayProvision?.(options) !== false;
+    const progressHandle = mayProvision
+      ? this.takeProgress(parent, methodName, timeoutMs, time, onProgress)
+      : 0;
     try {
-      const request: ConnectRequest = [methodName, plain, identity, offer?.handle ?? 0];
+      const request: ConnectRequest = [
+        methodName,
+        plain,
+        identity,
+        offer?.handle ?? 0,
+        ...(mayProvision ? ([progressHandle] as const) : ([] as const)),
+      ];
       const answer: unknown = await parent
         .request(Handle.CONNECT_CHILD, request, { signal: end.signal })
         .catch((error) => unanswered(parent, methodName, timeoutMs, error));
@@ -297,7 +310,30 @@ export class Connector {
     } finally {
       time.stop();
       if (offer !== undefined) this.#router.unlisten(offer.handle);
+      if (mayProvision) this.#router.unlisten(progressHandle);
     }
+  }
+
+  /**
+   * Opens a handle at which `parent` reports that a runtime is on its way. That may take longer than a connect
+   * does.
+   */
+  private takeProgress(
+    parent: Context,
+    method: string,
+    timeoutMs: number,
+    time: Countdown,
+    onProgress: ConnectOptions["onProgress"],
+  ): number {
+    return this.#router.addHandler(
+      (message) => {
+        time.restart(timeoutMs);
+        const [sentBytes, totalBytes] = message.decode() as unknown[];
+        if (typeof sentBytes !== "number" || typeof totalBytes !== "number") return;
+        tellProgress(onProgress, { method, sentBytes, totalBytes });
+      },
+      { respondent: parent, service: true },
+    );
   }
 
   /** Opens a handle at which only `parent` may ask for the password when the prompt appears. */
@@ -346,6 +382,15 @@ export function nameBelow(via: Context | undefined, name: string): string {
 
 export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild): StartedFacts {
   return { pid, platform, arch, argv };
+}
+
+/** Calls the program's `onProgress`. An error that it throws is only logged. */
+export function tellProgress(onProgress: ConnectOptions["onProgress"], progress: ProvisionProgress): void {
+  try {
+    onProgress?.(progress);
+  } catch (error) {
+    log.warning(`onProgress has thrown: ${messageOf(error)}`);
+  }
 }
 
 /** Throws the error for a connect request that got no answer, or a dead message. */

@@ -10,7 +10,7 @@ import type { Link } from "../links/link.ts";
 import { NO_TRAFFIC } from "../links/traffic.ts";
 import { ModuleResponder } from "../loader/serve/responder.ts";
 import { getLogger, logLevel } from "../logging/log.ts";
-import { flag, instanceOf, integer, interval, limit } from "../options/option-types.ts";
+import { environment, flag, instanceOf, integer, interval, limit } from "../options/option-types.ts";
 import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import { importLate } from "../process/late-import.ts";
 import { reaper } from "../process/reaper.ts";
@@ -34,8 +34,11 @@ import {
   type ConnectionMethod,
   type ConnectOptions,
   checkMethod,
+  type Provision,
+  provision,
   readConnectOptions,
 } from "./methods/method.ts";
+import { ProgramRuntimes } from "./program-runtimes.ts";
 
 /** Options of a {@link Router}. */
 export interface RouterOptions {
@@ -50,6 +53,16 @@ export interface RouterOptions {
    * asks its parent in the same way, and ends after four. In milliseconds; 15,000 by default, 0 never asks. Inherited.
    */
   readonly keepaliveMs?: number;
+  /**
+   * What to do for targets without node, unless a connect says otherwise. False by default. Hops inherit it. See
+   * docs/provision.md.
+   */
+  readonly provision?: Provision;
+  /**
+   * The executables to bring, by system: `{ "linux-arm64": "/opt/node-arm64" }`. Each is a file, or an unpacked
+   * distribution of Node.
+   */
+  readonly runtimes?: Readonly<Record<string, string>>;
 }
 
 /** A context may take five seconds to end. The rest of them is for SIGTERM and SIGKILL. */
@@ -65,6 +78,8 @@ const ROUTER_OPTIONS: OptionTable<RouterOptions> = {
   unidirectional: flag,
   connectConcurrency: limit,
   keepaliveMs: interval,
+  provision,
+  runtimes: environment,
 };
 const BROKER = instanceOf(Broker, "a Broker");
 const DEFAULT_KEEPALIVE_MS = 15_000;
@@ -98,6 +113,7 @@ export class Router extends ConnectingRouter {
   /** Undefined until a context may have a short way. */
   #shortWays: ShortWays | undefined;
   readonly #diagnostics: Diagnostics;
+  readonly #runtimes: ProgramRuntimes;
   readonly #ids: IdAllocator = new IdAllocator();
   readonly #disown: () => void;
   /** Listeners, which the router closes when it shuts down. */
@@ -133,6 +149,7 @@ export class Router extends ConnectingRouter {
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
       onFarewell: (contextId, reason) => this.#children?.noteFarewell(contextId, reason),
     });
+    this.#runtimes = new ProgramRuntimes(this, options);
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.listen((frame) => this.detaching(frame), { handle: Handle.DETACHING, isService: true });
     this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
@@ -256,9 +273,11 @@ export class Router extends ConnectingRouter {
         return this.#ids.allocate(parentId);
       },
       giveBackId: (contextId) => this.#ids.giveBack(contextId),
+      mayProvision: (options) => this.#runtimes.mayProvision(options),
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);
+        this.#runtimes.note(context, options);
         if (facts.method === "local") this.addShortWay(context, options.via);
       },
       startHere: (method, options, identity) => this.connectHere(method, options, identity),
@@ -302,7 +321,13 @@ export class Router extends ConnectingRouter {
       return factsOf(await this.#children.startThreadChild(options, identity, onConnected));
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
-    const starting = this.#children.start(known, options, identity, onConnected);
+    const starting = this.#children.start(
+      known,
+      options,
+      identity,
+      onConnected,
+      this.#runtimes.forConnect(options),
+    );
     this.modules.warmUp();
     return factsOf(await starting);
   }

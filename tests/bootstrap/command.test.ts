@@ -20,6 +20,7 @@ import { brotliCompressSync } from "node:zlib";
 import {
   bootCommand,
   bootWords,
+  commandFor,
   guardLine,
   NODE_CANDIDATES,
   quoteForAnyShell,
@@ -60,11 +61,14 @@ const TOLD = {
 };
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen boot-"));
-after(() => rmSync(folder, { recursive: true }));
+const plainFolder = mkdtempSync(join(tmpdir(), "mitogen-boot-"));
+after(() => {
+  for (const each of [folder, plainFolder]) rmSync(each, { recursive: true });
+});
 
 /** A folder to be the whole PATH, with these names for these programs. */
-function pathWith(name: string, programs: Record<string, string>): string {
-  const path = join(folder, name);
+function pathWith(name: string, programs: Record<string, string>, parent = folder): string {
+  const path = join(parent, name);
   mkdirSync(path);
   for (const [link, target] of Object.entries(programs)) symlinkSync(target, join(path, link));
   return path;
@@ -224,6 +228,11 @@ const posixShells: [shell: string[], waiting?: number, env?: Record<string, stri
 const nodeOnly = pathWith("node only", { node: process.execPath });
 const nodejsOnly = pathWith("nodejs only", { nodejs: process.execPath });
 const neither = pathWith("neither", { uname: which("uname") });
+/** ksh quotes what `command -v` prints. */
+const forKsh = [
+  pathWith("node", { node: process.execPath }, plainFolder),
+  pathWith("nodejs", { nodejs: process.execPath }, plainFolder),
+] as const;
 for (const [shell, waiting, env = {}] of posixShells) {
   const name = [...Object.entries(env), shell].flat(2).join(" ");
   test(`STAGE_0 runs under ${name}, with nodePath and without`, (t) => {
@@ -233,8 +242,9 @@ for (const [shell, waiting, env = {}] of posixShells) {
     }
     const argv = (nodeCommand: readonly string[]) => [...shell, ...words(nodeCommand).slice(1)];
     assertBooted(run(argv([process.execPath]), input, env), waiting);
-    assertBooted(run(argv([]), input, { ...env, PATH: nodeOnly }));
-    assertBooted(run(argv([]), input, { ...env, PATH: nodejsOnly }));
+    const [withNode, withNodejs] = name.endsWith("/ksh") ? forKsh : [nodeOnly, nodejsOnly];
+    assertBooted(run(argv([]), input, { ...env, PATH: withNode }));
+    assertBooted(run(argv([]), input, { ...env, PATH: withNodejs }));
     assertBooted(run(argv(["node"]), input, { ...env, PATH: nodeOnly }));
     if (existsSync(NODE_CANDIDATES.at(-1) as string)) return;
     const { stdout, status } = run(argv([]), input, { PATH: neither });
@@ -243,6 +253,32 @@ for (const [shell, waiting, env = {}] of posixShells) {
       new RegExp(`^${NONCE}:N ${process.platform === "linux" ? "Linux" : "\\w+"} \\S+\\n$`),
     );
     assert.equal(status, 127);
+  });
+}
+
+for (const [shell, , env = {}] of posixShells) {
+  const name = [...Object.entries(env), shell].flat(2).join(" ");
+  test(`STAGE_0 without node under ${name} evaluates what is sent to it, and nothing else`, (t) => {
+    if (!existsSync(shell[0] as string)) {
+      t.skip(`${shell[0]} is not installed`);
+      return;
+    }
+    const [command, ...args] = bootWords(NONCE, PAYLOAD.length, undefined);
+    assert.equal(command, "sh");
+    const noise = Buffer.from(`\0\xff $(echo A>&4)\n${NONCE}:x echo B>&4\necho C>&4\n`, "latin1");
+    const boot = Buffer.concat([
+      behindGuard(PAYLOAD, noise),
+      Buffer.from(commandFor(NONCE, `echo "a  $" 'it'>&4;f='${process.execPath}';umask 022`)),
+      // What is sent twice is read once.
+      input,
+      Buffer.from(commandFor(NONCE, 'set "$f"')),
+      input,
+    ]);
+    const { stdout, stderr, status } = run([...shell, ...args], boot, env);
+    const [none, told, ...booted] = stdout.split("\n");
+    assert.match(none ?? "", new RegExp(`^${NONCE}:N \\w+ \\S+$`));
+    assert.match(told ?? "", /^a {2}\$ it$/);
+    assertBooted({ ...run(["true"], Buffer.alloc(0)), stdout: booted.join("\n"), stderr, status });
   });
 }
 

@@ -182,7 +182,7 @@ describe("stage 1", () => {
       child.once("close", (exit) => resolve([exit])),
     );
     assert.notEqual(code, 0);
-    assert.match(stderr, /payload cut short/);
+    assert.match(stderr, /payload_cut is not defined/);
   });
 });
 

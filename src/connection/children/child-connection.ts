@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { bootCommand, bootWords, guardLine, MARK_SHELL } from "../../bootstrap/command.ts";
+import { bootCommand, bootWords, commandFor, guardLine, MARK_SHELL } from "../../bootstrap/command.ts";
 import { configFrame } from "../../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../../bootstrap/handshake.ts";
 import { History } from "../../bootstrap/history.ts";
@@ -23,6 +23,7 @@ import { Conversation } from "../prompts/conversation.ts";
 import { Countdown } from "../prompts/countdown.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { findTerminal, type Terminal } from "../prompts/terminal.ts";
+import { type OpenProvisioner, type Provisioning, type ProvisionTarget } from "../runtime/plan.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
 import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
 import { type Failure, newConnectError, printCommand } from "./new-connect-error.ts";
@@ -60,6 +61,8 @@ export interface EarlierTries {
   readonly startedAt: number;
   /** Whether the last try failed without any output on stderr. */
   readonly wasSilent: boolean;
+  /** Whether the target's own node is of no use, and is not looked for. */
+  readonly isWithoutNode?: boolean;
 }
 
 /**
@@ -77,6 +80,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
   readonly #wasSilent: boolean;
   /** Of a start without a terminal. */
   readonly #boot: BootLine;
+  readonly #isWithoutNode: boolean;
+  readonly #openProvisioner: OpenProvisioner | undefined;
+  #provisioning: Provisioning | undefined;
+  /** Never resolves. Rejects when the connect fails. */
+  readonly #over: Deferred<never> = new Deferred();
   #dialogue: Dialogue | undefined;
   #argv: string[];
   #handshake: Handshake;
@@ -96,11 +104,19 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #reaped: Promise<void> = Promise.resolve();
 
   /** Throws if the options do not make a valid command line. */
-  constructor(method: ConnectionMethod<O>, options: O, earlier?: EarlierTries) {
+  constructor(
+    method: ConnectionMethod<O>,
+    options: O,
+    earlier?: EarlierTries,
+    openProvisioner?: OpenProvisioner,
+  ) {
     this.#method = method;
     this.#options = options;
     this.#startedAt = earlier?.startedAt ?? Date.now();
     this.#wasSilent = earlier?.wasSilent === true;
+    this.#isWithoutNode = earlier?.isWithoutNode === true;
+    this.#openProvisioner = openProvisioner;
+    this.#over.promise.catch(() => undefined);
     this.#boot = this.bootLine(false);
     this.#argv = this.argvFor(this.#boot);
     this.#handshake = this.newHandshake();
@@ -197,7 +213,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       });
     tool.stdout.on("data", this.onStdout);
     tool.promptOut.on("data", this.onPromptOut);
-    if (dialogue?.payloadWaits !== true) this.sendFirstBytes();
+    if (dialogue?.payloadWaits !== true && !this.#isWithoutNode) this.sendFirstBytes();
     // Reads both streams to their end first: the reason often comes last.
     tool.drained().then(
       () => this.guard(() => this.onEnded(tool, terminal)),
@@ -289,13 +305,58 @@ export class ConnectAttempt<O extends ConnectOptions> {
       case "noNode":
         this.#stage = "node";
         this.#system = systemOf(event.system);
-        this.fail(noNode(event.system));
+        if (this.#openProvisioner === undefined) this.fail(noNode(event.system));
+        else void this.provide(event.system, this.#openProvisioner);
+        return;
+      case "provision":
+        this.#provisioning?.said(event.text);
         return;
       case "oldNode":
         this.fail(nodeTooOld(event.version, MIN_NODE.join(".")));
         return;
       case "ready":
         this.onReady(event.ready, event.rest);
+    }
+  }
+
+  /** Brings the target a node, over this connection. */
+  private async provide(system: string, open: OpenProvisioner): Promise<void> {
+    this.#stage = "provision";
+    this.#conversation?.end();
+    const { stdin } = this.#tool as ToolProcess;
+    const target: ProvisionTarget = {
+      method: this.#method.name,
+      nonce: this.#nonce,
+      system,
+      command: (script) => void stdin.write(commandFor(this.#nonce, script)),
+      send: (bytes) =>
+        new Promise((resolve) => (stdin.write(bytes) ? resolve() : stdin.once("drain", resolve))),
+      boot: () => {
+        this.#hasSentThem = false;
+        this.sendFirstBytes();
+      },
+      bootAfter: (isShell) => {
+        this.#hasSentThem = !isShell;
+      },
+      progress: () => this.#timer?.restart(this.#options.timeoutMs || DEFAULT_CONNECT_MS),
+      fail: ({ code, message, hint, cause }) => {
+        this.#stage = "provision";
+        this.fail({ type: StreamError, code, message, hint, cause });
+      },
+      over: this.#over.promise,
+    };
+    try {
+      const provision = await open();
+      if (this.#isOver) return;
+      if (provision === undefined) {
+        this.#stage = "node";
+        this.fail(noNode(system));
+      } else {
+        target.progress();
+        this.#provisioning = provision(target);
+      }
+    } catch (error) {
+      this.fail({ type: StreamError, message: messageOf(error), hint: "", cause: error });
     }
   }
 
@@ -390,6 +451,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#timer?.stop();
+    this.#over.reject(new CancelledError("Cannot go on: the connect is over"));
     return true;
   }
 
@@ -410,13 +472,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private bootLine(hasTerminal: boolean): BootLine {
-    const { nodePath } = this.#options;
-    const node =
-      nodePath === undefined
-        ? this.#method.nodeCommand
-        : typeof nodePath === "string"
-          ? [nodePath]
-          : nodePath;
+    const { nodePath = this.#method.nodeCommand } = this.#options;
+    const node = this.#isWithoutNode ? undefined : typeof nodePath === "string" ? [nodePath] : nodePath;
     const nonce = this.#nonce;
     const { length } = payloadBytes();
     return {

@@ -11,6 +11,7 @@ import { Handle } from "../../wire/handles.ts";
 import { localMethod } from "../methods/local.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "../methods/method.ts";
 import { startThreadChild, ThreadChild, type ThreadOptions } from "../methods/thread.ts";
+import { type OpenProvisioner } from "../runtime/plan.ts";
 import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
@@ -42,6 +43,8 @@ const MAX_RETRY_MS = 2000;
 const MAX_RETRIES = 15;
 /** The longest interval of Node's timers. */
 const MAX_INTERVAL_MS = 0x7fffffff;
+/** The most targets that are remembered. A forgotten target costs one more try. */
+const MAX_NODELESS = 1000;
 /** The most characters that are kept of a farewell. */
 const FAREWELL_CHARACTERS = 8192;
 
@@ -56,6 +59,8 @@ export class Children {
   /** Running connects, and pauses between two tries, by the id of the new context. */
   readonly #attempts: Map<number, { cancel(why: string): Promise<void> }> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
+  /** Targets with a node that is of no use. It is not tried again. */
+  readonly #nodeless: Set<string> = new Set();
   #past: Traffic = NO_TRAFFIC;
   /** The same in the whole tree. */
   readonly #keepaliveMs: number;
@@ -82,21 +87,33 @@ export class Children {
 
   /**
    * Starts a context. Rejects as the methods of `Router` do. `onConnected` runs when the context is routed,
-   * before any message of it is delivered.
+   * before any message of it is delivered. `openProvisioner` is asked if the target has no node.
    */
   async start<O extends ConnectOptions>(
     method: ConnectionMethod<O>,
     options: O,
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
+    openProvisioner?: OpenProvisioner,
   ): Promise<StartedChild> {
-    const startedAt = Date.now();
-    const deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
+    let startedAt = Date.now();
+    let deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
     let wasSilent = false;
+    const target = openProvisioner && targetOf(method, options);
+    let isWithoutNode = target !== undefined && this.#nodeless.has(target);
     for (let turn = 1; ; turn++) {
       try {
-        return await this.startOnce(method, options, identity, { startedAt, wasSilent }, onConnected);
+        const earlier = { startedAt, wasSilent, isWithoutNode };
+        return await this.startOnce(method, options, identity, earlier, onConnected, openProvisioner);
       } catch (error) {
+        if (!isWithoutNode && isNodeUseless(error) && (await openProvisioner?.()) !== undefined) {
+          log.debug(`${method.name}: the target has a node that is of no use, and is given another`);
+          isWithoutNode = true;
+          if (target !== undefined && this.#nodeless.size < MAX_NODELESS) this.#nodeless.add(target);
+          startedAt = Date.now();
+          deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
+          continue;
+        }
         const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
         const isLast = turn > MAX_RETRIES || Date.now() + delayMs >= deadline;
         if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
@@ -113,9 +130,10 @@ export class Children {
     identity: ChildIdentity,
     earlier: EarlierTries,
     onConnected: (child: StartedChild, peer: Peer) => void,
+    openProvisioner: OpenProvisioner | undefined,
   ): Promise<StartedChild> {
     // Created first, so that options without a valid command line are refused before anything else happens.
-    const attempt = new ConnectAttempt(method, options, earlier);
+    const attempt = new ConnectAttempt(method, options, earlier, openProvisioner);
     if (this.#isClosed) throw cancelled(method, "the router has been shut down");
     this.#attempts.set(identity.contextId, attempt);
     try {
@@ -319,6 +337,28 @@ function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: 
     // A method that throws gives no name.
   }
   return `${method.name}.${pid}`;
+}
+
+/** Names the target of a connect, for later connects. Undefined for options that cannot be compared. */
+function targetOf(
+  { name }: Pick<ConnectionMethod, "name">,
+  options: ConnectOptions & { password?: unknown },
+): string | undefined {
+  // No password is kept.
+  const { via: _, password: __, ...others } = options;
+  try {
+    return JSON.stringify([name, others]);
+  } catch {
+    // A method of the program's own may have any.
+    return undefined;
+  }
+}
+
+/** Whether there is a node, or should be, and it is of no use. If none was found, the connect itself deals with that. */
+function isNodeUseless(error: unknown): boolean {
+  const { code, details } = error as { code?: string; details?: ConnectDetails };
+  const isUseless = code === "ERR_NO_NODE" || code === "ERR_NODE_VERSION" || code === "ERR_POLICY";
+  return isUseless && (details?.stage === "node" || details?.stage === "ready");
 }
 
 function wasTurnedAway(

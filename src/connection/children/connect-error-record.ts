@@ -15,7 +15,14 @@ import { errorFromThrown, hide } from "../../wire/values/error-value.ts";
 import { messageOf, read, textOf } from "../../wire/values/thrown.ts";
 
 const TYPES = [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError];
-const STAGES: readonly string[] = ["spawn", "transport", "shell", "node", "ready"] satisfies ConnectStage[];
+const STAGES: readonly string[] = [
+  "spawn",
+  "transport",
+  "shell",
+  "provision",
+  "node",
+  "ready",
+] satisfies ConnectStage[];
 const CODES: Readonly<Record<ConnectCode, true>> = {
   ERR_NO_NODE: true,
   ERR_NODE_VERSION: true,
@@ -28,6 +35,9 @@ const CODES: Readonly<Record<ConnectCode, true>> = {
   ERR_NO_SHELL: true,
   ERR_COMMAND_FORCED: true,
   ERR_POLICY: true,
+  ERR_NO_RUNTIME: true,
+  ERR_NO_SPACE: true,
+  ERR_PROVISION: true,
 };
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_ARGV = 1000;

@@ -43,6 +43,7 @@ const FORCED_CURE =
 /** Explains why a process ended without a greeting, if the method itself has no verdict. */
 export function whyEnded(ended: Ended): Failure {
   const { method, stage, lines } = ended;
+  if (stage === "provision") return provisionEnded(ended);
   const told = stage === "node" ? whyNodeEnded(ended) : readWords(method.name, lines);
   return told ?? (stage === "node" || stage === "ready" ? nodeEnded(ended) : toolEnded(ended));
 }
@@ -158,7 +159,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       "the program that starts node there closes the descriptors above 2, which carry the connection";
     return { type: EofError, message, hint: "have the command of nodePath leave descriptors 3 to 6 open" };
   }
-  if (/payload cut short/.test(text)) {
+  if (/payload_cut/.test(text)) {
     const message = "the connection ended before the whole payload had arrived";
     const hint = "see whether a login script or the command of nodePath reads the input first";
     return { type: EofError, message, hint };
@@ -170,6 +171,12 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
 function saysNoSuch(line: string, command: string): boolean {
   const at = line.indexOf(command);
   return at >= 0 && /^'?: *(command )?(not found|no such file)/i.test(line.slice(at + command.length));
+}
+
+/** While it was given a node. */
+function provisionEnded({ exit, method }: Ended): Failure {
+  const message = `the process ${printExit(exit)} while the target was given a node`;
+  return { type: EofError, code: "ERR_PROVISION", message, hint: method.hint ?? "connect again" };
 }
 
 function nodeEnded({ exit, lines, method }: Ended): Failure {
@@ -187,7 +194,7 @@ export function noNode(system: string): Failure {
     type: EofError,
     code: "ERR_NO_NODE",
     message: `no node was found on the target (${system})`,
-    hint: "pass nodePath, or put node in the PATH of non-interactive logins",
+    hint: 'pass provision: "cache" to have one brought there, or nodePath, or put node in the PATH of non-interactive logins',
   };
 }
 
@@ -214,6 +221,7 @@ const WAITS: Readonly<Record<ConnectStage, (method: string) => string>> = {
   spawn: (method) => `for ${method} to start`,
   transport: (method) => `for ${method} to reach the target and for a shell to answer`,
   shell: () => "after the login for a shell that runs our command",
+  provision: () => "for the target to take a node",
   node: () => "for node to start",
   ready: () => "for the context to begin",
 };

@@ -5,7 +5,7 @@ const MAX_LINES = 10;
 /**
  * How our own script begins when a tool, a shell or node repeats it: stage 0, stage 0 as su gets it, stage 1.
  */
-const SCRIPT_STARTS: readonly string[] = [STAGE_0.slice(0, 14), '[ "$2" ]||for n in', "{let{versions:"];
+const SCRIPT_STARTS: readonly string[] = [STAGE_0.slice(0, 14), "l=$1;shift;c=", "{let{versions:"];
 /** The nonce and the payload's length, which follow the script on the command line. */
 const SCRIPT_END = /[0-9a-f]{16} \d/;
 /** A line with more replacement characters than this is binary data. */

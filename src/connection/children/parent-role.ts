@@ -1,3 +1,4 @@
+import { inflateRawSync } from "node:zlib";
 import { deadReason } from "../../core/message.ts";
 import { TimeoutError } from "../../errors.ts";
 import type { Link } from "../../links/link.ts";
@@ -13,8 +14,11 @@ import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { type Frame, joinBody } from "../../wire/frame.ts";
 import { Handle } from "../../wire/handles.ts";
 import { Secret } from "../../wire/values/secret.ts";
+import { messageOf } from "../../wire/values/thrown.ts";
 import { type ConnectOptions, readConnectOptions } from "../methods/method.ts";
 import { methods } from "../methods/methods.ts";
+import { GET_RUNTIME, type OpenProvisioner, type ProvisionMode } from "../runtime/plan.ts";
+import type { HopRuntimes } from "../runtime/targets/hop-part.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
 import { recordOfConnectError } from "./connect-error-record.ts";
 
@@ -34,12 +38,21 @@ const MAX_EXPECTED = 10_000;
 /** The most characters that an error shows of the reason why there is no password. */
 const MAX_REASON_CHARACTERS = 1000;
 
-/** The body of CONNECT_CHILD: [method, options, identity, handle to ask for the password, or 0]. */
+/** How long the program may take to pack a runtime, or a context above to send a part of it. */
+const RUNTIME_MS = 5 * 60_000;
+/** Requests for parts of runtimes that one context below may have under way. It asks for some ahead. */
+const MAX_READS = 16;
+
+/**
+ * The body of CONNECT_CHILD: [method, options, identity, handle to ask for the password, or 0, handle for the
+ * progress of a runtime].
+ */
 export type ConnectRequest = readonly [
   method: string,
   options: Readonly<Record<string, unknown>>,
   identity: ChildIdentity,
   passwordHandle: number,
+  progressHandle?: number,
 ];
 
 /** The broker thread's link to the parent. */
@@ -70,6 +83,9 @@ export class ParentRole {
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
+  /** Brings nodes to children without node. The code for that is fetched for the first of them. */
+  #runtimes: Promise<HopRuntimes> | undefined;
+  readonly #reads: Map<number, number> = new Map();
 
   /**
    * `main` leads to the main thread and `parent` to the parent. `findModule` returns, by hash, the packed
@@ -107,6 +123,7 @@ export class ParentRole {
       policy,
       isService: true,
     });
+    router.listen((frame) => void this.readRuntime(frame), { handle: GET_RUNTIME, isService: true });
     router.listen((frame) => void this.endChild(frame), {
       handle: Handle.END_CHILD,
       policy,
@@ -143,7 +160,9 @@ export class ParentRole {
   /** Replies with {connected: [pid, platform, architecture, argv]} or {failed: the record of the error}. */
   private async connect(frame: Frame): Promise<void> {
     try {
-      const [name, options, identity, passwordHandle] = decodeValue(joinBody(frame)) as ConnectRequest;
+      const [name, options, identity, passwordHandle, progressHandle] = decodeValue(
+        joinBody(frame),
+      ) as ConnectRequest;
       const tooMany = refusalOfRoute(this.#router, undefined);
       if (tooMany !== undefined) throw new RangeError(`Cannot start a context: ${tooMany}`);
       if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
@@ -161,10 +180,95 @@ export class ParentRole {
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
       // Checked again, whoever has checked them before: no option may break this thread.
       const checked = readConnectOptions(name, complete, method.options);
-      this.answerStarted(frame, await this.#children.start(method, checked, identity, onConnected));
+      const provisioner = this.openProvisioner(checked, frame.srcId, progressHandle);
+      this.answerStarted(
+        frame,
+        await this.#children.start(method, checked, identity, onConnected, provisioner),
+      );
     } catch (error) {
       this.answer(frame, { failed: recordOfConnectError(error) });
     }
+  }
+
+  /** How a child of this context gets a node, if the program wants that. */
+  private openProvisioner(
+    { provision }: ConnectOptions,
+    requesterId: number,
+    progressHandle = 0,
+  ): OpenProvisioner | undefined {
+    if (provision === false) return undefined;
+    return async () => {
+      // A detached context has nobody to get one from.
+      if (this.#router.parentIds.length === 0) return undefined;
+      const mode = await this.ask(0, ["mode", provision ?? null]);
+      if (mode !== "cache" && mode !== "memory") return undefined;
+      const runtimes = await this.runtimes();
+      return runtimes.provisioner(mode as ProvisionMode, (progress) => {
+        const figures = progress === undefined ? [] : [progress.sentBytes, progress.totalBytes];
+        if (progressHandle !== 0) this.send(requesterId, progressHandle, 0, figures);
+      });
+    };
+  }
+
+  private runtimes(): Promise<HopRuntimes> {
+    this.#runtimes ??= this.ask(0, ["code"]).then((packed) => {
+      // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
+      const evaluate = eval;
+      const load = evaluate(inflateRawSync(packed as Uint8Array).toString()) as (
+        require: unknown,
+        shared: object,
+      ) => { HopRuntimes: typeof HopRuntimes };
+      const { HopRuntimes: Runtimes } = load(require, {});
+      return new Runtimes(
+        (contextId, request) => this.ask(contextId, request),
+        () => this.#router.parentIds[0] as number,
+      );
+    });
+    return this.#runtimes;
+  }
+
+  /** ["read", hash, length, offset] of a context below, whose children get a runtime by way of this one. */
+  private async readRuntime(frame: Frame): Promise<void> {
+    const { srcId } = frame;
+    const reads = this.#reads.get(srcId) ?? 0;
+    this.#reads.set(srcId, reads + 1);
+    try {
+      const [kind, hash, packedBytes, offset] = decodeValue(joinBody(frame)) as unknown[];
+      const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64 && reads < MAX_READS;
+      if (!isRead || !Number.isSafeInteger(packedBytes) || !Number.isSafeInteger(offset)) {
+        throw new RangeError("Cannot read a runtime: the request is none, or there are too many");
+      }
+      const runtimes = await this.runtimes();
+      const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);
+      // Not faster than they are taken.
+      await this.#router.peerOf(srcId)?.link.drained?.();
+      this.answer(frame, bytes);
+    } catch (error) {
+      this.#router.answerDead(frame, messageOf(error));
+    } finally {
+      const left = (this.#reads.get(srcId) ?? 1) - 1;
+      if (left === 0) this.#reads.delete(srcId);
+      else this.#reads.set(srcId, left);
+    }
+  }
+
+  /** Asks one above at GET_RUNTIME. */
+  private ask(contextId: number, request: readonly unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#router.unlisten(replyTo);
+        reject(new TimeoutError(`Cannot get a runtime: no answer within ${RUNTIME_MS} ms`));
+      }, RUNTIME_MS);
+      const replyTo = this.#router.listen(
+        (reply) => {
+          clearTimeout(timer);
+          if (reply.replyTo === Handle.IS_DEAD) reject(new Error(deadReason(reply)));
+          else resolve(decodeValue(joinBody(reply)));
+        },
+        { isPersistent: false, respondentId: contextId },
+      );
+      this.send(contextId, GET_RUNTIME, replyTo, request);
+    });
   }
 
   private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {

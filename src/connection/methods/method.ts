@@ -20,9 +20,13 @@ import {
 } from "../../options/options.ts";
 import { MAX_CONTEXT_NAME } from "../../wire/values/references.ts";
 import type { Dialogue, Password, Verdict } from "../prompts/dialogue.ts";
+import type { ProvisionProgress } from "../runtime/plan.ts";
 
 /** How long a connect may take by default. */
 export const DEFAULT_CONNECT_MS = 30_000;
+
+/** What to do for a target without node: docs/provision.md. */
+export type Provision = false | "cache" | "memory";
 
 /** Options every connection method takes. */
 export interface ConnectOptions {
@@ -44,6 +48,14 @@ export interface ConnectOptions {
   readonly via?: Context | undefined;
   /** Whether the child's children may reach only the contexts above them. Inherited. */
   readonly unidirectional?: boolean | undefined;
+  /**
+   * What to do if the target has no node, or one that is of no use. `"cache"` brings a node and keeps it in a
+   * folder of the target's user. `"memory"` brings one that is gone with the context. False by default. A context
+   * behind another inherits the value of that context. See docs/provision.md.
+   */
+  readonly provision?: Provision | undefined;
+  /** Called while a runtime is uploaded for this connect. */
+  readonly onProgress?: ((progress: ProvisionProgress) => void) | undefined;
   /**
    * Whether the context writes a debug log to the target's temporary folder, as with `router.enableDebug()`:
    * docs/debugging.md.
@@ -173,6 +185,14 @@ const nodePath: OptionType<string | readonly string[]> = {
     typeof value === "string" ? text.take(value, refuse) : commandLine.take(value, refuse),
 };
 
+export const provision: OptionType<Provision> = {
+  wanted: 'false, "cache" or "memory"',
+  take(value, refuse) {
+    if (value === false || value === "cache" || value === "memory") return value;
+    throw refuse(typeof value === "string" ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE");
+  },
+};
+
 const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   name: contextName,
   remoteName: processName,
@@ -180,6 +200,8 @@ const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   timeoutMs: duration,
   via: instanceOf(Context, "a Context"),
   unidirectional: flag,
+  provision,
+  onProgress: callback as OptionType<(progress: ProvisionProgress) => void>,
   debug: flag,
 };
 

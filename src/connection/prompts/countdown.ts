@@ -3,9 +3,13 @@ import { startTimer } from "../../waiting/wait.ts";
 /** How long a countdown may be held: a person may take this long to type a password. */
 const MAX_PAUSE_MS = 10 * 60_000;
 
+/** The longest time of a connect, however often it begins again. */
+const MAX_WHOLE_MS = 60 * 60_000;
+
 /** The time of a connect. It stands still while the program gets a password, perhaps from a person. */
 export class Countdown {
   readonly #onTime: () => void;
+  readonly #madeAt: number = Date.now();
   #leftMs: number;
   #startedAt = Date.now();
   #timer: NodeJS.Timeout | undefined;
@@ -28,6 +32,13 @@ export class Countdown {
 
   resume(): void {
     if (--this.#pauses === 0) this.start(this.#leftMs);
+  }
+
+  /** Begins again with `ms`, because something takes long. After an hour it no longer does. */
+  restart(ms: number): void {
+    if (Date.now() - this.#madeAt > MAX_WHOLE_MS) return;
+    this.#leftMs = ms;
+    if (this.#pauses === 0) this.start(ms);
   }
 
   stop(): void {

@@ -102,6 +102,18 @@ export class CacheFolder {
     }
   }
 
+  /**
+   * The folder itself, for code that keeps files there in a form of its own. Undefined if there is no folder
+   * that can be trusted. Never throws.
+   */
+  path(mayMake: boolean): string | undefined {
+    try {
+      return this.#open(mayMake);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The folder's path, if the folder exists and can be trusted. */
   #open(mayMake: boolean): string | undefined {
     const uid = process.geteuid?.();

@@ -6,6 +6,8 @@ import { builtinExports } from "../builtins.ts";
  * take itself for CommonJS.
  */
 export function hideCommandLine(): void {
+  // One that was brought into memory has no path, but for this: docs/provision.md.
+  if (/^\/memfd:.* \(deleted\)$/.test(process.execPath)) process.execPath = `/proc/${process.pid}/exe`;
   for (const name of ["require", "exports", "__filename", "__dirname", ...builtinModules]) {
     const found = Object.getOwnPropertyDescriptor(globalThis, name);
     if (found === undefined || name === "process" || name === "console") continue;

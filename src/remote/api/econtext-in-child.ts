@@ -35,9 +35,12 @@ export function econtextInChild({ router, config, link, nonce }: Host): Record<s
     };
   return {
     Router: ChildRouter,
+    addRuntime: onlyInProgram("add a runtime"),
+    clearRuntimes: onlyInProgram("clear runtimes"),
     connect: onlyInProgram("connect to a listener"),
     econtext: () => external,
     listen: onlyInProgram("listen"),
+    listRuntimes: onlyInProgram("list runtimes"),
     takesEcontext: takes(external),
     takesRouter: takes(own),
   };

@@ -1,0 +1,45 @@
+import { PROVISION_PART } from "../../../bootstrap/provision.generated.ts";
+import { ProvisionFailure, type RuntimeSupply } from "../plan.ts";
+import { provisionerOf } from "../targets/provisioner.ts";
+import { ProgramSupply, type Runtimes } from "./choose.ts";
+import { runtimeStore } from "./store.ts";
+
+/** What a program loads with the first target that has no node. */
+export { provisionerOf as provisioner };
+
+export function programSupply(runtimes: Runtimes): RuntimeSupply {
+  return new ProgramSupply(runtimeStore, runtimes);
+}
+
+/** What a context is told that brings a node to its own children. Throws what is no request. */
+export async function answerHop(
+  runtimes: Runtimes,
+  kind: unknown,
+  first: unknown,
+  packedBytes: unknown,
+  offset: unknown,
+): Promise<unknown> {
+  if (kind === "code") return Buffer.from(PROVISION_PART, "base64");
+  if (kind === "choose" && typeof first === "string") {
+    try {
+      const plans = await programSupply(runtimes).choose(first);
+      // Its sources are nobody's business.
+      return { plans: plans.map((plan) => ({ ...plan, sources: [] })) };
+    } catch (error) {
+      if (!(error instanceof ProvisionFailure)) throw error;
+      return { failed: [error.code, error.message, error.hint] };
+    }
+  }
+  if (kind === "read" && typeof first === "string") {
+    const plan = runtimeStore.find(first);
+    if (plan !== undefined && plan.packedBytes === packedBytes && isOffset(offset, packedBytes)) {
+      return await runtimeStore.read(plan, offset);
+    }
+    throw new RangeError("Cannot bring a runtime: there is no such part of one");
+  }
+  throw new TypeError("Cannot bring a runtime: the request is none");
+}
+
+function isOffset(offset: unknown, end: number): offset is number {
+  return typeof offset === "number" && Number.isSafeInteger(offset) && offset >= 0 && offset < end;
+}

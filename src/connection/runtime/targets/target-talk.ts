@@ -1,0 +1,112 @@
+import type { ProvisionTarget, RuntimePlan, RuntimeSupply } from "../plan.ts";
+import { CHUNK_BYTES } from "../plan.ts";
+import { unpacked } from "./unpacked.ts";
+
+/** What a target says at most before it is no longer listened to. */
+const MAX_SAID = 200;
+
+/** What a target has said of itself: claims. */
+export interface TargetFacts {
+  readonly folders: readonly TargetFolder[];
+  readonly tools: readonly string[];
+  readonly libc: string;
+  readonly host: string;
+}
+
+/** Where a runtime may be kept. */
+export interface TargetFolder {
+  readonly index: number;
+  path: string;
+  /** Undefined where `df` does not tell. */
+  freeKib: number | undefined;
+  /** Why it is not to be used. */
+  why: string | undefined;
+}
+
+/** The conversation with the shell of one target. */
+export class TargetTalk {
+  readonly #target: ProvisionTarget;
+  readonly #said: string[] = [];
+  #saidCount = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(target: ProvisionTarget) {
+    this.#target = target;
+  }
+
+  said(text: string): void {
+    // A target that goes on and on is not understood.
+    if (++this.#saidCount > MAX_SAID) return;
+    this.#said.push(text);
+    this.#wake?.();
+  }
+
+  /** The next thing it says. */
+  async next(): Promise<string> {
+    while (this.#said.length === 0) {
+      await this.within(
+        new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        }),
+      );
+    }
+    return this.#said.shift() as string;
+  }
+
+  /** All it says of itself; undefined if it has what it was asked to look for. */
+  async facts(): Promise<TargetFacts | undefined> {
+    const folders: TargetFolder[] = [];
+    const facts = { folders, tools: [] as string[], libc: "", host: "" };
+    for (;;) {
+      const [kind = "", ...words] = (await this.next()).split(" ");
+      const rest = words.join(" ");
+      const folder = folders[folders.length - 1];
+      if (kind === "r") return undefined;
+      if (kind === ".") return facts;
+      if (kind === "i") folders.push({ index: Number(rest), path: "", freeKib: undefined, why: undefined });
+      else if (kind === "p" && folder !== undefined) folder.path = rest;
+      else if (kind === "x" && folder !== undefined) folder.why = rest === "" ? "no reason was given" : rest;
+      else if (kind === "f" && folder !== undefined)
+        folder.freeKib = /^\d+$/.test(rest) ? Number(rest) : undefined;
+      else if (kind === "t") facts.tools = words;
+      else if (kind === "l") facts.libc = rest;
+      else if (kind === "h") facts.host = rest;
+    }
+  }
+
+  /** Sends a runtime, and hears what the target says of that; what is left is not sent once it has said something. */
+  async send(
+    plan: RuntimePlan,
+    supply: RuntimeSupply,
+    isPacked: boolean,
+    onSent: (sentBytes: number) => void,
+  ): Promise<string> {
+    const answer = this.next();
+    answer.catch(() => undefined); // awaited below
+    let isAnswered = false;
+    const note = (): void => {
+      isAnswered = true;
+    };
+    answer.then(note, note);
+    let sentBytes = 0;
+    const packed = this.packed(plan, supply);
+    for await (const chunk of isPacked ? packed : unpacked(packed)) {
+      if (isAnswered) break;
+      await this.within(this.#target.send(chunk));
+      sentBytes += chunk.length;
+      onSent(sentBytes);
+    }
+    return await answer;
+  }
+
+  /** As long as the connect goes on. */
+  within<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.#target.over]);
+  }
+
+  private async *packed(plan: RuntimePlan, supply: RuntimeSupply): AsyncGenerator<Uint8Array> {
+    for (let offset = 0; offset < plan.packedBytes; offset += CHUNK_BYTES) {
+      yield await this.within(supply.read(plan, offset));
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, beforeEach, test } from "node:test";
+import { RuntimeStore } from "../../../../src/connection/runtime/packs/store.ts";
+import { nodes } from "../../../support/lab.ts";
+
+const parent = mkdtempSync(join(tmpdir(), "mitogen-store-test-"));
+const before = process.env.XDG_CACHE_HOME;
+after(() => {
+  if (before === undefined) delete process.env.XDG_CACHE_HOME;
+  else process.env.XDG_CACHE_HOME = before;
+  rmSync(parent, { recursive: true });
+});
+beforeEach(() => {
+  process.env.XDG_CACHE_HOME = mkdtempSync(join(parent, "cache-"));
+});
+
+const skip = process.platform !== "linux" && "packs are of Linux";
+const smallest = nodes[12] ?? process.execPath;
+const folder = (): string => join(process.env.XDG_CACHE_HOME as string, "mitogen/runtimes");
+
+test("RuntimeStore packs a file once, for many who ask and for later programs", { skip }, async () => {
+  const store = new RuntimeStore();
+  const [first, second] = await Promise.all([store.packed(smallest), store.packed(smallest)]);
+  assert.equal(first, second);
+  const file = join(folder(), `${first.hash}.gz`);
+  assert.deepEqual(readdirSync(folder()).sort(), [`${first.hash}.gz`, `${first.hash}.json`]);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  utimesSync(file, 1, 1);
+  const other = new RuntimeStore();
+  assert.deepEqual(await other.packed(smallest), first);
+  assert.ok(statSync(file).mtimeMs > 1000, "its use is noted");
+  assert.deepEqual(other.list(), [first]);
+  assert.equal(other.find(first.hash)?.hash, first.hash);
+  assert.equal(other.find("../../etc/passwd"), undefined);
+});
+
+test("RuntimeStore reads a pack from any offset, and says that it has gone", { skip }, async () => {
+  const store = new RuntimeStore();
+  const runtime = await store.packed(smallest);
+  const end = await store.read(runtime, runtime.packedBytes - 10);
+  assert.equal(end.length, 10);
+  assert.deepEqual([...(await store.read(runtime, 0)).subarray(0, 2)], [0x1f, 0x8b]);
+  rmSync(join(folder(), `${runtime.hash}.gz`));
+  await assert.rejects(store.read(runtime, 0), /has gone from the cache/);
+});
+
+test("RuntimeStore packs anew what is another file, or was cut short", { skip }, async () => {
+  const store = new RuntimeStore();
+  const copy = join(parent, "copy");
+  copyFileSync(smallest, copy);
+  const first = await store.packed(copy);
+  utimesSync(copy, 5, 5);
+  const again = await store.packed(copy);
+  assert.equal(again.hash, first.hash);
+  assert.equal(store.list().length, 1);
+  truncateSync(join(folder(), `${first.hash}.gz`), 100);
+  assert.deepEqual(store.list(), []);
+  assert.equal((await store.packed(copy)).packedBytes, first.packedBytes);
+});
+
+test("RuntimeStore clears, and removes what killed programs have left", { skip }, async () => {
+  const store = new RuntimeStore();
+  const runtime = await store.packed(smallest);
+  assert.equal(store.clear("0".repeat(64)), 0);
+  assert.equal(store.clear(runtime.hash), 1);
+  assert.deepEqual(readdirSync(folder()), []);
+  const [left, fresh] = ["old.part", "new.part"].map((name) => join(folder(), name)) as [string, string];
+  for (const path of [left, fresh]) writeFileSync(path, "");
+  utimesSync(left, 1, 1);
+  await store.packed(smallest);
+  assert.deepEqual([existsSync(left), existsSync(fresh)], [false, true]);
+});
+
+test("RuntimeStore keeps packs in memory where there is no folder", { skip }, async () => {
+  process.env.MITOGEN_CACHE = "off";
+  try {
+    const store = new RuntimeStore();
+    const runtime = await store.packed(smallest);
+    assert.deepEqual([...(await store.read(runtime, 0)).subarray(0, 2)], [0x1f, 0x8b]);
+    assert.equal(store.list().length, 1);
+    assert.equal(existsSync(folder()), false);
+    assert.equal(store.clear(), 1);
+  } finally {
+    delete process.env.MITOGEN_CACHE;
+  }
+});
