@@ -73,7 +73,10 @@ export class ProgramRuntimes {
     return (provision ?? (via === undefined ? this.#mode : this.modeOf(via))) !== false;
   }
 
-  /** A context whose child has no node. What it asks for is only what any target gets: a node, and this library's own code. */
+  /**
+   * A context whose child has no node. What it asks for is only what any target gets: a node, and this
+   * library's own code.
+   */
   async #answer(message: Message): Promise<void> {
     const { srcId } = message;
     const waiting = this.#waiting.get(srcId) ?? 0;

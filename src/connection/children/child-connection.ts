@@ -23,7 +23,7 @@ import { Conversation } from "../prompts/conversation.ts";
 import { Countdown } from "../prompts/countdown.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { findTerminal, type Terminal } from "../prompts/terminal.ts";
-import { type OpenProvisioner, type Provisioning, type ProvisionTarget } from "../runtime/plan.ts";
+import type { OpenProvisioner, Provisioning, ProvisionTarget } from "../runtime/plan.ts";
 import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
 import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
 import { type Failure, newConnectError, printCommand } from "./new-connect-error.ts";

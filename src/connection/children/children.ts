@@ -11,7 +11,7 @@ import { Handle } from "../../wire/handles.ts";
 import { localMethod } from "../methods/local.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "../methods/method.ts";
 import { startThreadChild, ThreadChild, type ThreadOptions } from "../methods/thread.ts";
-import { type OpenProvisioner } from "../runtime/plan.ts";
+import type { OpenProvisioner } from "../runtime/plan.ts";
 import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
 import { ChildLink } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";

@@ -13,8 +13,8 @@ export interface RuntimePlan {
   readonly rawBytes: number;
   readonly packedBytes: number;
   /**
-   * The libraries after the executable. Empty if it comes without libraries. Offsets and lengths are multiples of
-   * {@link BLOCK_BYTES}.
+   * The libraries after the executable. Empty if it comes without libraries. Offsets and lengths are
+   * multiples of {@link BLOCK_BYTES}.
    */
   readonly libraries: readonly PackedFile[];
   /** How the executable is made to use these; absent where it comes without, or cannot. */
@@ -37,7 +37,9 @@ export interface OwnLibraries {
   readonly patches: readonly { readonly offset: number; readonly hex: string }[];
 }
 
-/** Files in a pack begin at multiples of this, so that `dd` gets at them. Also the longest path of a loader. */
+/**
+ * Files in a pack begin at multiples of this, so that `dd` gets at them. Also the longest path of a loader.
+ */
 export const BLOCK_BYTES = 4096;
 /** The handle at which contexts ask the contexts above them for runtimes: docs/protocol.md#get_runtime. */
 export const GET_RUNTIME = 118;
@@ -62,8 +64,8 @@ export type ProvisionMode = "cache" | "memory";
 /** Where runtimes come from: the program's store, or for a hop those above it. */
 export interface RuntimeSupply {
   /**
-   * The runtimes that may run on a target, the best first. `system` is what `uname -sm` prints there. Rejects with
-   * a {@link ProvisionFailure} if there is none.
+   * The runtimes that may run on a target, the best first. `system` is what `uname -sm` prints there. Rejects
+   * with a {@link ProvisionFailure} if there is none.
    */
   choose(system: string): Promise<readonly RuntimePlan[]>;
   /** Bytes of a pack; fewer than {@link CHUNK_BYTES} only at its end. */
@@ -107,7 +109,7 @@ export interface Provisioning {
 }
 
 /**
- * For a connect that may need it: how a target gets a node, or undefined if it may not get one. Called only once it is
- * known that the target has none.
+ * For a connect that may need it: how a target gets a node, or undefined if it may not get one. Called only
+ * once it is known that the target has none.
  */
 export type OpenProvisioner = () => Promise<((target: ProvisionTarget) => Provisioning) | undefined>;

@@ -73,7 +73,10 @@ function mirrorFor(musl: string): string {
   return NODEJS_ORG_MIRROR || NVM_NODEJS_ORG_MIRROR || (musl === "" ? OFFICIAL : UNOFFICIAL);
 }
 
-/** Downloads a distribution and compares it with the sums that are published beside it; answers the path of the archive. */
+/**
+ * Downloads a distribution and compares it with the sums that are published beside it; answers the path of
+ * the archive.
+ */
 async function fetchNode(system: string, version: string, mirror: string, folder: string): Promise<string> {
   const base = mirror.endsWith("/") ? mirror.slice(0, -1) : mirror;
   const release = await findRelease(base, version);

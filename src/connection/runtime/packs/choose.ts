@@ -6,7 +6,10 @@ import { systemOf } from "../../children/diagnosis.ts";
 import { ProvisionFailure, type RuntimePlan, type RuntimeSupply } from "../plan.ts";
 import type { RuntimeStore } from "./store.ts";
 
-/** Executables by system: `linux-x64`, `linux-arm64`, `linux-x64-musl`; a file, or a folder of Node's distribution. */
+/**
+ * Executables by system: `linux-x64`, `linux-arm64`, `linux-x64-musl`; a file, or a folder of Node's
+ * distribution.
+ */
 export type Runtimes = Readonly<Record<string, string>>;
 
 /** The oldest node that is brought; contexts themselves run on older ones. */
@@ -23,7 +26,8 @@ export class ProgramSupply implements RuntimeSupply {
   }
 
   /**
-   * The first of: the `runtimes` option, this program's own node, runtimes that were added, an installed package `node-<system>`. Of the option that for musl comes as well.
+   * The first of: the `runtimes` option, this program's own node, runtimes that were added, an installed
+   * package `node-<system>`. Of the option that for musl comes as well.
    */
   async choose(system: string): Promise<readonly RuntimePlan[]> {
     const { platform, arch } = systemOf(system);

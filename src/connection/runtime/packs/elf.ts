@@ -40,11 +40,13 @@ interface Segment {
 }
 
 /**
- * Reads the headers of a Linux executable (64 bits, little-endian); undefined for what is none. Throws what the system does.
+ * Reads the headers of a Linux executable (64 bits, little-endian); undefined for what is none. Throws what
+ * the system does.
  *
- * An executable names its loader by an absolute path, and the loader looks for libraries where the system has them. `rebase` changes both without
- * moving anything: the kernel is to read the loader's path elsewhere in the file, and one of the spare entries of the dynamic section names
- * `$ORIGIN` as a folder of libraries. The text `$ORIGIN` takes the place of the old path.
+ * An executable names its loader by an absolute path, and the loader looks for libraries where the system has
+ * them. `rebase` changes both without moving anything: the kernel is to read the loader's path elsewhere in
+ * the file, and one of the spare entries of the dynamic section names `$ORIGIN` as a folder of libraries. The
+ * text `$ORIGIN` takes the place of the old path.
  */
 export async function readExecutable(path: string): Promise<Executable | undefined> {
   const file = await open(path);
@@ -108,7 +110,10 @@ async function read(file: FileHandle): Promise<Executable | undefined> {
   };
 }
 
-/** A spare entry of the dynamic section, or the one that names folders already; and where the table of strings is, in memory. */
+/**
+ * A spare entry of the dynamic section, or the one that names folders already; and where the table of strings
+ * is, in memory.
+ */
 async function findSlot(
   file: FileHandle,
   segments: readonly Segment[],

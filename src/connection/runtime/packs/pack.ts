@@ -25,8 +25,8 @@ const compress = promisify(gzip);
 export type WritePiece = (piece: Buffer) => Promise<void>;
 
 /**
- * Packs an executable with the libraries it has been linked with, if it runs on this machine. Rejects with a {@link ProvisionFailure} for what is no
- * node, and with the system's errors.
+ * Packs an executable with the libraries it has been linked with, if it runs on this machine. Rejects with a
+ * {@link ProvisionFailure} for what is no node, and with the system's errors.
  */
 export async function packRuntime(path: string, write: WritePiece): Promise<RuntimePlan> {
   const executable = await readExecutable(path);

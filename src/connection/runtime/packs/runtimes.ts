@@ -21,7 +21,10 @@ export interface RuntimeInfo {
   readonly packedBytes: number;
   /** How many bytes the runtime takes on the target. */
   readonly rawBytes: number;
-  /** Whether the libraries that it needs are part of it. Then it also runs on targets with older libraries, or others. */
+  /**
+   * Whether the libraries that it needs are part of it. Then it also runs on targets with older libraries, or
+   * others.
+   */
   readonly hasLibraries: boolean;
   /** Whether it was added with {@link addRuntime}. */
   readonly isAdded: boolean;
@@ -30,8 +33,8 @@ export interface RuntimeInfo {
 /** Options of {@link addRuntime}. */
 export interface AddRuntimeOptions {
   /**
-   * Where Node's distributions are. By default the environment variable NODEJS_ORG_MIRROR says so, or it is Node's own
-   * site.
+   * Where Node's distributions are. By default the environment variable NODEJS_ORG_MIRROR says so, or it is
+   * Node's own site.
    */
   readonly mirror?: string | undefined;
 }
@@ -40,9 +43,9 @@ type Storing = typeof import("./storing.ts");
 
 /**
  * Packs a node for targets with another system than the program's, and keeps it in
- * `$XDG_CACHE_HOME/mitogen/runtimes`. `source` is an executable, or a folder or an archive of Node's distribution. It may
- * also be a system, `linux-arm64` or `linux-arm64@22`: then the distribution is fetched and compared with its published
- * sum. Rejects with a StreamError, whose code is `ERR_NO_RUNTIME`.
+ * `$XDG_CACHE_HOME/mitogen/runtimes`. `source` is an executable, or a folder or an archive of Node's
+ * distribution. It may also be a system, `linux-arm64` or `linux-arm64@22`: then the distribution is fetched
+ * and compared with its published sum. Rejects with a StreamError, whose code is `ERR_NO_RUNTIME`.
  *
  * ```ts
  * await addRuntime("linux-arm64@22");
@@ -71,8 +74,8 @@ export async function listRuntimes(): Promise<RuntimeInfo[]> {
 }
 
 /**
- * Removes all runtimes, or the one with that hash, from this machine. Returns how many it has removed. Targets keep their
- * copies.
+ * Removes all runtimes, or the one with that hash, from this machine. Returns how many it has removed.
+ * Targets keep their copies.
  */
 export async function clearRuntimes(hash?: string): Promise<number> {
   const wanted = hash === undefined ? undefined : takeOption("clear runtimes", "the hash", hash, text);

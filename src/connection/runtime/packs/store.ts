@@ -30,8 +30,9 @@ const PACK = ".gz";
 const PART = ".part";
 
 /**
- * The runtimes that programs of this user have packed: `$XDG_CACHE_HOME/mitogen/runtimes`. Each is a pack, `<hash>.gz`, and what is known of it,
- * `<hash>.json`, which is written last. Where there is no folder that can be trusted they are kept in memory for as long as the program runs.
+ * The runtimes that programs of this user have packed: `$XDG_CACHE_HOME/mitogen/runtimes`. Each is a pack,
+ * `<hash>.gz`, and what is known of it, `<hash>.json`, which is written last. Where there is no folder that
+ * can be trusted they are kept in memory for as long as the program runs.
  */
 export class RuntimeStore {
   readonly #folder: CacheFolder;
@@ -164,7 +165,10 @@ function sourceOf(path: string): string {
   return `${path}|${size}|${Math.round(mtimeMs)}`;
 }
 
-/** The folder is this user's own, and so is what it holds. What is incomplete, or of another version of this library, counts as not there. */
+/**
+ * The folder is this user's own, and so is what it holds. What is incomplete, or of another version of this
+ * library, counts as not there.
+ */
 function readPlan(folder: string, name: string): StoredRuntime | undefined {
   try {
     const plan = JSON.parse(readFileSync(join(folder, name), "utf8")) as StoredRuntime;

@@ -17,8 +17,9 @@ const uploads: Map<string, { readonly ended: Promise<void>; readonly waiting: Se
   new Map();
 
 /**
- * Gives one target a node that it keeps in a folder of its user's: takes what is there, or uploads it. Everything the target says is only a claim: it
- * decides what the target itself is sent, and what is shown in an error.
+ * Gives one target a node that it keeps in a folder of its user's: takes what is there, or uploads it.
+ * Everything the target says is only a claim: it decides what the target itself is sent, and what is shown in
+ * an error.
  */
 export class CacheProvisioning implements Provisioning {
   readonly #target: ProvisionTarget;

@@ -22,8 +22,8 @@ const MAX_CHUNKS = 10_000;
 export type Ask = (contextId: number, request: readonly unknown[]) => Promise<unknown>;
 
 /**
- * What a context does whose children are to get a node. It travels when the first one is: runtimes are chosen by the program, and come from the context above,
- * each once, however many targets get them.
+ * What a context does whose children are to get a node. It travels when the first one is: runtimes are chosen
+ * by the program, and come from the context above, each once, however many targets get them.
  */
 export class HopRuntimes implements RuntimeSupply {
   readonly #ask: Ask;

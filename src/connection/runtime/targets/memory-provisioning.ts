@@ -15,8 +15,8 @@ const MEMFD_CREATE: Readonly<Record<string, number>> = {
 };
 
 /**
- * Reads the runtime from descriptor 3 into a file that has no name, and becomes it: the context's own memory is all that it is in. Parameters: hash,
- * length, nonce, number of memfd_create; then what node gets.
+ * Reads the runtime from descriptor 3 into a file that has no name, and becomes it: the context's own memory
+ * is all that it is in. Parameters: hash, length, nonce, number of memfd_create; then what node gets.
  */
 const PYTHON = String.raw`import os,sys,zlib,hashlib,subprocess
 h,n,m,k=sys.argv[1:5];n=int(n)
@@ -61,8 +61,8 @@ syswrite(O,"\n$m:P r memory\n");
 exec {$p} "node",@ARGV;end1("run $!")`;
 
 /**
- * Gives one target a node that is gone with the context: no file is made there. It is sent with every connect. Perl or python3 of the target takes it;
- * where there is neither, the connect fails.
+ * Gives one target a node that is gone with the context: no file is made there. It is sent with every
+ * connect. Perl or python3 of the target takes it; where there is neither, the connect fails.
  */
 export class MemoryProvisioning implements Provisioning {
   readonly #target: ProvisionTarget;

@@ -25,7 +25,9 @@ export function noFolder(folders: readonly TargetFolder[], neededKib: number): P
   );
 }
 
-/** Of what a target says when it has not taken a runtime: `e KIND TEXT`. `place` is where it would have been. */
+/**
+ * Of what a target says when it has not taken a runtime: `e KIND TEXT`. `place` is where it would have been.
+ */
 export function notTaken(said: string, place: string, plan: RuntimePlan): ProvisionFailure {
   const [, kind = "", ...words] = said.split(" ");
   const text = words.join(" ");

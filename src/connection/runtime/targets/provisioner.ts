@@ -8,7 +8,10 @@ import type {
 import { CacheProvisioning } from "./cache-provisioning.ts";
 import { MemoryProvisioning } from "./memory-provisioning.ts";
 
-/** How targets get a node from a supply, here or in a hop. `onStep` is called at every step, with figures while a runtime is sent. */
+/**
+ * How targets get a node from a supply, here or in a hop. `onStep` is called at every step, with figures
+ * while a runtime is sent.
+ */
 export function provisionerOf(
   mode: ProvisionMode,
   supply: RuntimeSupply,

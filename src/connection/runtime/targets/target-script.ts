@@ -2,9 +2,10 @@ import { quoteForSh } from "../../../text/shell-quote.ts";
 import { BLOCK_BYTES, type RuntimePlan } from "../plan.ts";
 
 /**
- * What the shell of a target without node evaluates, line by line. Any POSIX sh must read it, and it needs no more than what busybox has. Stage 0 has
- * moved the transport to descriptors 3 and 4, and goes on once its first parameter is the command for node. The rest of its state is left alone: `l`
- * and `c` are its variables.
+ * What the shell of a target without node evaluates, line by line. Any POSIX sh must read it, and it needs no
+ * more than what busybox has. Stage 0 has moved the transport to descriptors 3 and 4, and goes on once its
+ * first parameter is the command for node. The rest of its state is left alone: `l` and `c` are its
+ * variables.
  */
 
 /** Where a runtime may be kept, in this order; the last two are in folders that all users write to. */
@@ -22,7 +23,10 @@ const UNUSED_DAYS = 30;
 /** Programs of the target that are of use, as far as they are there. */
 const TOOLS = ["gzip", "head", "dd", "sha256sum", "tee", "openssl", "perl", "python3"];
 
-/** k N: the Nth folder is $d, in $b. o PATH: it is this user's own. g: nobody else can put something in its place. z: $e as the end of a marker. */
+/**
+ * k N: the Nth folder is $d, in $b. o PATH: it is this user's own. g: nobody else can put something in its
+ * place. z: $e as the end of a marker.
+ */
 const FUNCTIONS = [
   "u=$(id -u)",
   `k(){ case $1 in ${FOLDERS.join("")}esac;case $b in /*);;*)return 1;;esac;}`,
@@ -41,8 +45,9 @@ function masked(...steps: readonly string[]): string {
 }
 
 /**
- * Takes the first of the runtimes that is there and runs. Otherwise tells what is possible: `i N` a folder follows, `p PATH`, `f KIB` free, or `x WHY` it is not
- * to be used; `t TOOLS`; `l LIBC`; `h HOST`; `.` that is all.
+ * Takes the first of the runtimes that is there and runs. Otherwise tells what is possible: `i N` a folder
+ * follows, `p PATH`, `f KIB` free, or `x WHY` it is not to be used; `t TOOLS`; `l LIBC`; `h HOST`; `.` that
+ * is all.
  */
 export function lookScript(nonce: string, plans: readonly RuntimePlan[]): string {
   const tries = plans.map(
@@ -112,8 +117,9 @@ export interface Upload {
 }
 
 /**
- * Reads a runtime and puts it into its folder under its hash: first beside it, under a name that tells which process writes it; then it is compared, run,
- * and moved. Says `e KIND TEXT` if that fails: `write`, `sum`, `run` or `move`.
+ * Reads a runtime and puts it into its folder under its hash: first beside it, under a name that tells which
+ * process writes it; then it is compared, run, and moved. Says `e KIND TEXT` if that fails: `write`, `sum`,
+ * `run` or `move`.
  */
 export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, tools }: Upload): string {
   const { hash, version } = plan;
@@ -145,7 +151,8 @@ function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly s
   const check = (found: string, wanted: string | number): string =>
     `e=$(${found});[ "$e" = ${wanted} ]||{ x sum;return;}`;
   const length = check('a(){ echo $1;};a $(wc -c <"$t")', rawBytes);
-  // While it comes: that takes as long as to unpack it. The end of the list is that of the sum; what has failed has said so in front of it.
+  // While it comes: that takes as long as to unpack it. The end of the list is that of the sum; what has
+  // failed has said so in front of it.
   if (tools.includes("sha256sum") && tools.includes("tee")) {
     const taken = `e=$( { mkdir -p "$h"&&o "$d"&&${source}|tee "$t"|sha256sum;} 2>&1)`;
     return `${taken};case $e in ${hash}*):;;*)x sum;return;;esac;${length}`;

@@ -74,7 +74,10 @@ export class TargetTalk {
     }
   }
 
-  /** Sends a runtime, and hears what the target says of that; what is left is not sent once it has said something. */
+  /**
+   * Sends a runtime, and hears what the target says of that; what is left is not sent once it has said
+   * something.
+   */
   async send(
     plan: RuntimePlan,
     supply: RuntimeSupply,
