@@ -72,15 +72,22 @@ function probe(nonce: string): string {
       `q(){ ${say(nonce, "i $1")};${say(nonce, "p $d")}`,
       `[ -d "$b" ]||${unusable("there is no $b")}`,
       `g||${unusable("others may write to $b")}`,
-      `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$(z)")};fi`,
-      `o "$d"||${unusable("it is not yours alone")}`,
       't="$d/.try.$$"',
-      `e=$( { echo "#!$s">"$t"&&echo "exit 7">>"$t"&&chmod 700 "$t";} 2>&1)||{ rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;}`,
+      // Another connect that only tries the folder may remove it before the script is in it.
+      "for j in 1 2 3 4 5 6 7 8 9;do " +
+        [
+          `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$(z)")};fi`,
+          'e="it is not yours alone"',
+          'o "$d"&&e=$( { echo "#!$s">"$t"&&echo "exit 7">>"$t"&&chmod 700 "$t";} 2>&1)&&break',
+          `if [ -d "$d" ];then rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;fi`,
+        ].join(";") +
+        ";done",
       'e=$("$t" 2>&1)',
       "z=$?",
-      'rm -f "$t"',
+      'v=$(a $(df -kP "$d" 2>/dev/null|tail -n 1))',
+      'rm -f "$t" 2>/dev/null',
       `[ $z = 7 ]||${unusable("nothing may be run there: $(z)")}`,
-      `${say(nonce, 'f $(a $(df -kP "$d" 2>/dev/null|tail -n 1))')};}`,
+      `${say(nonce, "f $v")};}`,
     ].join(";"),
     // No folder stays that is not used.
     'for i in 1 2 3 4;do k $i&&{ q $i;o "$d"&&rmdir "$d" 2>/dev/null;};done',
