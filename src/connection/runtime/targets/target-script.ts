@@ -79,7 +79,7 @@ function probe(nonce: string): string {
           `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$(z)")};fi`,
           'e="it is not yours alone"',
           'o "$d"&&e=$( { echo "#!$s">"$t"&&echo "exit 7">>"$t"&&chmod 700 "$t";} 2>&1)&&break',
-          `if [ -d "$d" ];then rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;fi`,
+          `if [ -d "$d" ];then o "$d"&&rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;fi`,
         ].join(";") +
         ";done",
       'e=$("$t" 2>&1)',
