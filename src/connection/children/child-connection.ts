@@ -343,6 +343,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
       this.#handshake = this.newHandshake();
       this.#history = new History();
       void tool.end(0);
+      // The method has learned something, and builds its command line anew.
+      if (terminal === undefined) this.#argv = this.argvFor(this.#boot);
       this.start(terminal);
       return;
     }
