@@ -167,11 +167,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private start(terminal: Terminal | undefined): void {
-    if (terminal !== undefined) {
-      const boot = this.bootLine(true);
-      this.#argv = this.argvFor(boot);
-      this.#dialogue = this.#method.dialogue?.(this.#options, boot);
-    }
+    const boot = terminal === undefined ? this.#boot : this.bootLine(true);
+    // Anew: the method may have learned something from another connect, or from the try before.
+    this.#argv = this.argvFor(boot);
+    if (terminal !== undefined) this.#dialogue = this.#method.dialogue?.(this.#options, boot);
     const dialogue = this.#dialogue;
     const using = terminal === undefined ? "" : ` on a terminal of ${terminal.name}`;
     log.debug(`Starting ${printCommand(this.#argv)}${using}`);
@@ -343,8 +342,6 @@ export class ConnectAttempt<O extends ConnectOptions> {
       this.#handshake = this.newHandshake();
       this.#history = new History();
       void tool.end(0);
-      // The method has learned something, and builds its command line anew.
-      if (terminal === undefined) this.#argv = this.argvFor(this.#boot);
       this.start(terminal);
       return;
     }
