@@ -327,7 +327,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#conversation?.endOfText();
     if (this.#isOver) return;
     const exit = tool.exit ?? { code: null, signal: null };
-    if (this.#whyEnded !== undefined) {
+    // If the tool itself has failed (ssh exits with 255), its own words say why.
+    if (this.#whyEnded !== undefined && exit.code !== this.#method.ownExitCode) {
       this.fail(this.#whyEnded(printExit(exit)));
       return;
     }
