@@ -202,7 +202,7 @@ export abstract class ConnectingRouter extends CoreRouter {
 
   /** Whether one is the other or above it, as far as this router knows the tree. @internal */
   protected isAtOrAbove(contextId: number, belowId: number): boolean {
-    let context: Context | undefined = this.contextById(belowId);
+    let context: Context | undefined = super.contextById(belowId);
     while (context !== undefined && context.contextId !== contextId) context = context.via;
     return context !== undefined;
   }

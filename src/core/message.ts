@@ -62,7 +62,7 @@ export class Message<T = unknown> {
     });
   }
 
-  /** User code may use a message again, even after it was sent. */
+  /** User code may use a message again, even after it was sent. @internal */
   get isKept(): boolean {
     return true;
   }

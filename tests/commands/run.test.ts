@@ -269,7 +269,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     const folder = mkdtempSync(join(tmpdir(), "run-"));
     const file = join(folder, "written");
     try {
-      const script = `for i in 1 2 3 4 5 6 7 8 9 10; do head -c 1000000 /dev/zero | tr '\\0' '\\n'; echo $i >${file}; done`;
+      const script = `for i in 1 2 3 4 5 6 7 8 9 10; do yes ${"x".repeat(99)} | head -c 1000000; echo $i >${file}; done`;
       const lines = run.lines(context, script, { shell: true });
       await lines.next();
       // Ten times as long as it takes to print all of it.
@@ -278,7 +278,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
       assert.ok(steps < 5, `${steps} MB were printed`);
       let count = 1;
       for await (const _ of lines) count += 1;
-      assert.equal(count, 10_000_000);
+      assert.equal(count, 100_000);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -187,13 +187,9 @@ describe("contexts that contexts have started", () => {
     await using router = new Router();
     const [hop, sibling] = [await router.local({ name: "hop" }), await router.local({ name: "sibling" })];
     await hop.call(parents.startLocal, { name: "child" });
-    const call = hop.call(parents.waitFor, sibling);
-    const outcome = call.then(
-      () => "no error",
-      (error: Error) => error.message,
-    );
+    await hop.call(parents.waitFor, sibling);
     await sibling.call(remote.killYourself).catch(() => undefined);
-    assert.match(await outcome, /sibling/);
+    assert.match((await hop.call(parents.waitedFor)) ?? "", /sibling/);
   });
 
   it("become other users there; the password is asked of the function that knows it", {

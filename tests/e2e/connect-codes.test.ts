@@ -301,6 +301,22 @@ describe("a host that closes connections before the login", { skip: skipReason()
   });
 });
 
+describe("an ssh that fails by itself when the time is up", { skip: skipReason() }, () => {
+  it("is believed, rather than a login script suspected", async () => {
+    const path = join(folder, "fails-late");
+    const words = "kex_exchange_identification: read: Connection reset by peer";
+    writeFileSync(path, `#!/bin/sh\ncat >/dev/null\necho "${words}" >&2\nexit 255\n`, { mode: 0o755 });
+    const error = await failure((router) =>
+      router.ssh(loginOf("mitogen-dash", { sshPath: path, timeoutMs: 1000 })),
+    );
+    check(error, {
+      code: "ERR_REFUSED",
+      stage: "transport",
+      summary: /closes the connection before the login; .*MaxStartups/,
+    });
+  });
+});
+
 describe("becoming another user fails with the code of its cause", { skip: skipReason() }, () => {
   const cases: [title: string, connect: (router: Router) => Promise<unknown>, expected: Expected][] = [
     [

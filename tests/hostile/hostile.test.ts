@@ -8,10 +8,11 @@ import { Encoding } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { Random } from "../support/random.ts";
-import { type AttackReport, attack, CHECKS } from "./attack.ts";
+import { attack } from "./attack.ts";
 import { HostileFrames } from "./frames.ts";
 import { tryInputs } from "./inputs.ts";
 import { tryTools } from "./tools.ts";
+import { type AttackReport, CHECKS } from "./watch.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 

@@ -31,7 +31,11 @@ export function requestAsync(context: Context, request: AsyncRequest): Receiver<
   const { options, chain } = request;
   const receiver = new Receiver<unknown>(router, { persist: false, respondent: context }, request.record);
   const { handle: replyTo } = receiver;
-  if (receiver.isClosed) request.onUnsent?.(receiver.endError);
+  if (receiver.isClosed) {
+    // The context is gone: nobody is there to be asked.
+    request.onUnsent?.(receiver.endError);
+    return receiver;
+  }
   const outgoing = {
     isOver: false,
     isSent: false,
@@ -42,7 +46,7 @@ export function requestAsync(context: Context, request: AsyncRequest): Receiver<
       router.route(Message.to(router, to, { value: callErrorFrom(error) }));
     },
   };
-  if (!receiver.isClosed && (options.timeoutMs !== undefined || options.signal !== undefined)) {
+  if (options.timeoutMs !== undefined || options.signal !== undefined) {
     const giveUp = (reason: unknown): void => {
       outgoing.isOver = true;
       request.onGivenUp?.(replyTo, reason, outgoing);

@@ -183,11 +183,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private start(terminal: Terminal | undefined): void {
-    if (terminal !== undefined) {
-      const boot = this.bootLine(true);
-      this.#argv = this.argvFor(boot);
-      this.#dialogue = this.#method.dialogue?.(this.#options, boot);
-    }
+    const boot = terminal === undefined ? this.#boot : this.bootLine(true);
+    // Anew: the method may have learned something from another connect, or from the try before.
+    this.#argv = this.argvFor(boot);
+    if (terminal !== undefined) this.#dialogue = this.#method.dialogue?.(this.#options, boot);
     const dialogue = this.#dialogue;
     const using = terminal === undefined ? "" : ` on a terminal of ${terminal.name}`;
     log.debug(`Starting ${printCommand(this.#argv)}${using}`);
@@ -389,7 +388,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#conversation?.endOfText();
     if (this.#isOver) return;
     const exit = tool.exit ?? { code: null, signal: null };
-    if (this.#whyEnded !== undefined) {
+    // If the tool itself has failed (ssh exits with 255), its own words say why.
+    if (this.#whyEnded !== undefined && exit.code !== this.#method.ownExitCode) {
       this.fail(this.#whyEnded(printExit(exit)));
       return;
     }
