@@ -74,8 +74,11 @@ export class HopRuntimes implements RuntimeSupply {
     if (chunks.size >= MAX_CHUNKS) throw new RangeError("Cannot bring a runtime: it is too large");
     const asked = this.#ask(this.#parentId(), ["read", hash, packedBytes, at]) as Promise<Uint8Array>;
     chunks.set(at, asked);
-    // The next one who needs it asks again.
-    asked.catch(() => chunks.delete(at));
+    // The next one who needs it asks again. A context below that names what there is not keeps no place.
+    asked.catch(() => {
+      chunks.delete(at);
+      if (chunks.size === 0 && this.#packs.get(hash)?.chunks === chunks) this.#packs.delete(hash);
+    });
   }
 
   #packOf(hash: string): { readonly chunks: Map<number, Promise<Uint8Array>> } {
