@@ -22,6 +22,8 @@ describe("the packed package, installed in a folder of its own", {
   let folder: string;
   const npm = (...args: string[]): string =>
     execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
+      // A registry that does not answer must not hold up the whole run.
+      timeout: 240_000,
       cwd: folder,
       env: npmEnv(),
       encoding: "utf8",
