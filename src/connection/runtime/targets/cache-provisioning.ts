@@ -16,6 +16,18 @@ const SPARE_KIB = 1024;
 const uploads: Map<string, { readonly ended: Promise<void>; readonly waiting: Set<ProvisionTarget> }> =
   new Map();
 
+/** How many uploads have ended, and which of them was the last one of a host and folder. */
+let endCount = 0;
+const lastEnds: Map<string, number> = new Map();
+/** The most hosts that are remembered. A forgotten one costs one more upload at worst. */
+const MAX_ENDS = 1000;
+
+function noteEnd(key: string): void {
+  uploads.delete(key);
+  if (lastEnds.size >= MAX_ENDS) lastEnds.clear();
+  lastEnds.set(key, ++endCount);
+}
+
 /**
  * Gives one target a node that it keeps in a folder of its user's: takes what is there, or uploads it.
  * Everything the target says is only a claim: it decides what the target itself is sent, and what is shown in
@@ -41,22 +53,29 @@ export class CacheProvisioning implements Provisioning {
     const target = this.#target;
     const plans = await this.#talk.within(this.#supply.choose(target.system));
     target.progress();
+    let seenEnds = endCount;
     let facts = await this.look(plans);
     if (facts === undefined) return;
     const folder = chooseFolder(facts.folders, plans[0] as RuntimePlan);
     const isMusl = facts.libc === "musl";
     const plan = plans.find(({ libc }) => (libc === "musl") === isMusl) ?? (plans[0] as RuntimePlan);
     const key = `${facts.host} ${folder.path} ${plan.hash}`;
-    for (let other = uploads.get(key); other !== undefined; other = uploads.get(key)) {
-      const { ended, waiting } = other;
-      waiting.add(target);
-      await this.#talk.within(ended).finally(() => waiting.delete(target));
+    for (;;) {
+      const other = uploads.get(key);
+      // An upload that has ended while this target was looked at may have been too late for that.
+      if (other === undefined && (lastEnds.get(key) ?? 0) <= seenEnds) break;
+      if (other !== undefined) {
+        const { ended, waiting } = other;
+        waiting.add(target);
+        await this.#talk.within(ended).finally(() => waiting.delete(target));
+      }
+      seenEnds = endCount;
       facts = await this.look(plans);
       if (facts === undefined) return;
     }
     const waiting = new Set<ProvisionTarget>();
     const uploading = this.upload(plan, folder, facts.tools, waiting);
-    const ended = uploading.catch(() => undefined).then(() => void uploads.delete(key));
+    const ended = uploading.catch(() => undefined).then(() => noteEnd(key));
     uploads.set(key, { ended, waiting });
     await uploading;
   }
