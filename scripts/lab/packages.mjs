@@ -25,6 +25,7 @@ const METHODS = [
   ...[
     "iproute2",
     "busybox-static",
+    "python3",
     "docker.io",
     "podman",
     "buildah",

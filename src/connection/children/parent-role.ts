@@ -224,6 +224,10 @@ export class ParentRole {
         () => this.#router.parentIds[0] as number,
       );
     });
+    // The next child asks again.
+    this.#runtimes.catch(() => {
+      this.#runtimes = undefined;
+    });
     return this.#runtimes;
   }
 
