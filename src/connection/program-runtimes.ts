@@ -109,6 +109,10 @@ export class ProgramRuntimes {
 
   #load(): Promise<Bringing> {
     this.#bringing ??= importLate(() => import("./runtime/packs/bringing.ts"));
+    // The next target asks again: descriptors may have run out.
+    this.#bringing.catch(() => {
+      this.#bringing = undefined;
+    });
     return this.#bringing;
   }
 }
