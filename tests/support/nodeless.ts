@@ -60,8 +60,14 @@ export class NodelessMachine {
   }
 }
 
-/** Why there can be none here, or false. */
+/** Why there can be none here, or false. Throws in CI, where nothing may be skipped. */
 export function nodelessSkip(): string | false {
+  const reason = missing();
+  if (reason && process.env.CI === "true") throw new Error(`Machines without node cannot be made: ${reason}`);
+  return reason;
+}
+
+function missing(): string | false {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "needs Linux, and root";
   const tried = spawnSync("unshare", ["-m", "sh", "-c", "command -v chroot && /bin/busybox true"]);
   return tried.status === 0 ? false : "nothing can be mounted here, or there is no busybox";

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import { existsSync, mkdtempSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { failureOf, machineRoom, nodelessSkip, runtimes } from "../support/provisioning.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const skip = nodelessSkip();
+const { parent } = machineRoom();
+
+describe('provision: "memory"', { skip }, () => {
+  const tools = ["sh", "uname", "id", "setsid"];
+  const pathWith = (...names: string[]): string => {
+    const folder = mkdtempSync(join(parent, "path-"));
+    for (const name of [...tools, ...names]) {
+      const path = ["/usr/bin", "/bin"].map((each) => join(each, name)).find((each) => existsSync(each));
+      if (path !== undefined) symlinkSync(path, join(folder, name));
+    }
+    return folder;
+  };
+  /** On this machine, where nothing at all can be written. */
+  const readOnly = (path: string): string[] => [
+    ...["unshare", "-m", "sh", "-c"],
+    'mount -o bind / /mnt && mount -o remount,bind,ro /mnt && mount -t proc proc /mnt/proc && mount --rbind /dev /mnt/dev && mount -t tmpfs -o ro none /mnt/dev/shm && exec chroot /mnt "$@"',
+    ...["sh", "/usr/bin/env", "-i", `PATH=${path}`],
+  ];
+  for (const names of [["perl", "gzip"], ["python3"]]) {
+    it(`makes no file, with ${names.join(" and ")}`, {
+      skip: existsSync(join("/usr/bin", names[0] as string)) ? false : `needs ${names[0]}`,
+    }, async () => {
+      await using router = new Router(undefined, { provision: "memory", runtimes });
+      const context = await router.exec({ command: readOnly(pathWith(...names)) });
+      assert.equal(await context.call(remote.add, 2, 3), 5);
+      await assert.rejects(context.call(fs.writeFileSync, "/tmp/x", ""), { code: "EROFS" });
+      assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /^\/memfd:/);
+      const below = await router.local({ via: context });
+      assert.equal(await below.call(remote.add, 4, 5), 9);
+    });
+  }
+
+  it("says what it needs", async () => {
+    await using router = new Router(undefined, { provision: "memory", runtimes });
+    const error = await failureOf(router, { command: readOnly(pathWith()) });
+    assert.equal(error.code, "ERR_PROVISION");
+    assert.match(error.message, /neither python3, nor perl/);
+  });
+});

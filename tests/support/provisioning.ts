@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+import { type ExecOptions, type Router, StreamError } from "../../src/index.ts";
+import { nodes, repoRoot } from "./lab.ts";
+import { NodelessMachine, type NodelessOptions, nodelessSkip } from "./nodeless.ts";
+
+export { nodelessSkip };
+
+/** The smallest runtime that there is. */
+export const runtimes: Readonly<Record<string, string>> =
+  nodes[12] === undefined ? {} : { "linux-x64": nodes[12] };
+
+/** Where the machines of a test file are. */
+export interface MachineRoom {
+  readonly parent: string;
+  machine(options?: NodelessOptions): NodelessMachine;
+}
+
+/**
+ * Call it once, at the top level of a test file. Until the file has ended, packs are kept in a folder that all
+ * test files share: a runtime is packed once for all of them. The next build removes that folder.
+ */
+export function machineRoom(): MachineRoom {
+  const parent = mkdtempSync(join(tmpdir(), "mitogen-provision-"));
+  chmodSync(parent, 0o755);
+  const before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = join(repoRoot, "build/cache");
+  mkdirSync(process.env.XDG_CACHE_HOME, { recursive: true, mode: 0o700 });
+  after(() => {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+    rmSync(parent, { recursive: true, force: true });
+  });
+  let machines = 0;
+  return {
+    parent,
+    machine: (options) => new NodelessMachine(join(parent, `root ${++machines}`), options),
+  };
+}
+
+/** The copies below a folder, and the parts and scripts that were left there. */
+export function kept(folder: string): { copies: string[]; parts: string[] } {
+  if (!existsSync(folder)) return { copies: [], parts: [] };
+  const all = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return {
+    copies: all.filter((name) => /^\w{64}\/node$/.test(name)),
+    parts: all.filter((name) => /part|try/.test(name)),
+  };
+}
+
+/** What a connect fails with. */
+export async function failureOf(router: Router, options: ExecOptions): Promise<StreamError> {
+  try {
+    await router.exec({ timeoutMs: 60_000, ...options });
+  } catch (error) {
+    assert.ok(error instanceof StreamError, String(error));
+    return error;
+  }
+  throw new Error("It has connected");
+}
