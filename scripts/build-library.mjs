@@ -7,11 +7,14 @@ import { dirname, resolve } from "node:path";
 import { build } from "esbuild";
 
 /** Packages that are not bundled: they are loaded by few programs. */
-const EXTERNAL = ["acorn", "esbuild"];
+const EXTERNAL = ["acorn", "esbuild", "picocolors", "picomatch"];
+
+/** What programs import, and what is run. */
+const ENTRIES = { index: "src/index.ts", fleet: "src/fleet/index.ts", cli: "src/cli/main.ts" };
 
 export async function buildLibrary(log = console.log) {
   const { metafile, outputFiles } = await build({
-    entryPoints: ["src/index.ts"],
+    entryPoints: ENTRIES,
     outdir: "dist",
     bundle: true,
     // What stands behind `import()` becomes a file of its own.
@@ -62,6 +65,9 @@ const keepTogether = {
       if (pluginData !== "late") return undefined;
       return { contents: `${readFileSync(path, "utf8")}\nimport "everything";\n`, loader: "ts" };
     });
+    build.onResolve({ filter: /(?:fleet\/index|cli\/main)\.ts$/ }, ({ path, kind }) =>
+      kind === "entry-point" ? { path: resolve(path), pluginData: "late" } : undefined,
+    );
     build.onResolve({ filter: /^everything$/ }, () => ({ path: resolve("src/index.ts") }));
   },
 };
