@@ -16,20 +16,35 @@ import type { SudoOptions } from "../connection/methods/sudo.ts";
 
 /** The options of each connection method that a step may use: docs/connections.md */
 export interface StepOptions {
+  /** Of `Router.local`: {@link LocalOptions}. */
   local: LocalOptions;
+  /** Of `Router.ssh`: {@link SshOptions}. */
   ssh: SshOptions;
+  /** Of `Router.sudo`: {@link SudoOptions}. */
   sudo: SudoOptions;
+  /** Of `Router.su`: {@link SuOptions}. */
   su: SuOptions;
+  /** Of `Router.doas`: {@link DoasOptions}. */
   doas: DoasOptions;
+  /** Of `Router.docker`: {@link DockerOptions}. */
   docker: DockerOptions;
+  /** Of `Router.podman`: {@link PodmanOptions}. */
   podman: PodmanOptions;
+  /** Of `Router.buildah`: {@link BuildahOptions}. */
   buildah: BuildahOptions;
+  /** Of `Router.kubectl`: {@link KubectlOptions}. */
   kubectl: KubectlOptions;
+  /** Of `Router.lxc`: {@link LxcOptions}. */
   lxc: LxcOptions;
+  /** Of `Router.lxd`: {@link LxdOptions}. */
   lxd: LxdOptions;
+  /** Of `Router.incus`: {@link IncusOptions}. */
   incus: IncusOptions;
+  /** Of `Router.jail`: {@link JailOptions}. */
   jail: JailOptions;
+  /** Of `Router.setns`: {@link SetnsOptions}. */
   setns: SetnsOptions;
+  /** Of `Router.exec`: {@link ExecOptions}. */
   exec: ExecOptions;
 }
 

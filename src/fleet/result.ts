@@ -5,6 +5,7 @@ export type HostStatus = "ok" | "failed" | "unreachable" | "skipped";
 export interface HostResult<T = unknown> {
   /** The host's name in the inventory. */
   readonly host: string;
+  /** How the host ended. */
   readonly status: HostStatus;
   /** What the function returned; only if `status` is `ok`. */
   readonly value?: T;
