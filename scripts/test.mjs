@@ -20,7 +20,7 @@ const MASTER_ENV = { MITOGEN_SOAK_CONTEXTS: "100", MITOGEN_FLOW_MIB: "512", MITO
 const MASTERS = ["20", "22", "24", "26"];
 /** The longest files, the longest first: begun last they would be alone at the end. */
 const FIRST = [
-  "short-way/ends",
+  "short-way/short-ways-ends",
   "bench/bench",
   "environments/environments",
   "chaos/chaos",
@@ -29,7 +29,7 @@ const FIRST = [
   "order/order",
   "e2e/given-answers",
   "conformance/chains",
-  "loader/npm-packages",
+  "e2e/npm-packages",
   "e2e/fakessh",
   "e2e/modules",
   "docs/snippets",
@@ -40,8 +40,8 @@ const FIRST = [
   "counts/counts",
   "e2e/examples",
   "e2e/connect-failures",
-  "short-way/trust",
-  "short-way/order",
+  "short-way/short-ways-trust",
+  "short-way/short-ways-order",
   "e2e/tree",
   "e2e/trust",
   "connection/children/child-connection",

@@ -32,7 +32,7 @@ function refuses(
   );
 }
 
-// Layouts type by type are in docs/encoding.md, tested by encoding-doc.test.ts.
+// Layouts type by type are in docs/encoding.md, tested by tests/docs/encoding.test.ts.
 
 test("encodeValue writes the body of a typical call in one chunk", () => {
   const chunks = encodeValue([null, "file:///srv/app/x.ts", ["f"], [1, "abc", { a: 1 }]]);
