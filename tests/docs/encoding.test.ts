@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS } from "../../src/wire/cbor/limits.ts";
 import { Tag } from "../../src/wire/cbor/tags.ts";
 import { Blob } from "../../src/wire/values/blob.ts";
 import { Secret } from "../../src/wire/values/secret.ts";
-import { fakeReviver } from "./fake-reference.ts";
+import { fakeReviver } from "../support/fake-reference.ts";
 
 const page = readPage();
 const scope = { Blob, Secret, CallError, error, context: fakeReviver.context, sender: fakeReviver.sender };

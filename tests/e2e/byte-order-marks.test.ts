@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runProgram } from "../support/run-program.ts";
-import { temporaryTree } from "./temporary-tree.ts";
+import { temporaryTree } from "../support/temporary-tree.ts";
 
 const MARK = "\uFEFF";
 

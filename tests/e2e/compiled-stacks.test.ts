@@ -8,7 +8,7 @@ import { transformSync } from "esbuild";
 import { type Context, Router, ref } from "../../src/index.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
-import { temporaryTree } from "./temporary-tree.ts";
+import { temporaryTree } from "../support/temporary-tree.ts";
 
 const packaged = transformSync(
   "interface A { a: 1 }\n\n\n\nexport function inline(): never {\n  throw new Error(globalThis?.name ?? 'x');\n}\n",

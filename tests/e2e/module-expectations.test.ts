@@ -5,7 +5,7 @@ import { type Context, Router, ref } from "../../src/index.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { nodeWithout } from "../support/npm-fixture.ts";
-import { temporaryTree } from "./temporary-tree.ts";
+import { temporaryTree } from "../support/temporary-tree.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { dirname } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { temporaryTree } from "../loader/temporary-tree.ts";
 import { nodes } from "./lab.ts";
+import { temporaryTree } from "./temporary-tree.ts";
 
 /** Old enough that everything is lowered; the two that distributions ship; the newest. */
 const TARGETS = ["12", "18", "20", "26"];

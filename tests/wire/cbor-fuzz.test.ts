@@ -4,7 +4,7 @@ import { ProtocolError } from "../../src/errors.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Blob } from "../../src/wire/values/blob.ts";
-import { fakeReviver } from "./fake-reference.ts";
+import { fakeReviver } from "../support/fake-reference.ts";
 import { sampleValues } from "./sample-values.ts";
 
 const SEED = 20240229;

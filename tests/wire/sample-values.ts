@@ -1,7 +1,7 @@
 import { CallError } from "../../src/errors.ts";
 import { Blob } from "../../src/wire/values/blob.ts";
 import { Secret } from "../../src/wire/values/secret.ts";
-import { FakeReference } from "./fake-reference.ts";
+import { FakeReference } from "../support/fake-reference.ts";
 
 /** A value of every type, small enough to try something at each byte. */
 export function sampleValues(): unknown[] {

@@ -13,11 +13,11 @@ import {
   ref,
   TimeoutError,
 } from "../../../src/index.ts";
-import { temporaryTree } from "../../loader/temporary-tree.ts";
 import { dispatchCalls, FakeFunctions } from "../../support/fake-functions.ts";
 import { connect, FakeRouter } from "../../support/fake-tree.ts";
 import { nodes, skipReason } from "../../support/lab.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { parse } from "acorn";
 import { Compiler } from "../../../src/loader/compile/compile.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const at = temporaryTree({
   "package.json": "{}",

@@ -6,7 +6,7 @@ import { Compiler } from "../../../src/loader/compile/compile.ts";
 import { ModuleGraph } from "../../../src/loader/compile/graph.ts";
 import { ModuleRules } from "../../../src/loader/compile/module-rules.ts";
 import { RuledModules } from "../../../src/loader/compile/ruled-modules.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const NODE = "22.0.0";
 const NATIVE_CURE =

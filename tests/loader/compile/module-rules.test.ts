@@ -5,7 +5,7 @@ import { ModuleGraph } from "../../../src/loader/compile/graph.ts";
 import { ModuleRules } from "../../../src/loader/compile/module-rules.ts";
 import { RuledModules } from "../../../src/loader/compile/ruled-modules.ts";
 import type { ModulePattern } from "../../../src/loader/resolve/module-pattern.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const NODE = "22.0.0";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { libraryAliases } from "../../../src/loader/resolve/library-aliases.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const index = new URL("../../../src/index.js", import.meta.url).pathname;
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const SPECIFIERS = [
   ...[

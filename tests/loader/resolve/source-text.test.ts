@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parseDataUrl } from "../../../src/loader/resolve/data-url.ts";
 import { readSource, readSourceNow, sourceText } from "../../../src/loader/resolve/source-text.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const MARK = "\uFEFF";
 

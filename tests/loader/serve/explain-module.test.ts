@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import { captureLogs } from "../../support/fake-log-sink.ts";
 import { servedChild } from "../../support/served-child.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const at = temporaryTree({
   "package.json": `{ "type": "module", "name": "app" }`,

@@ -16,7 +16,7 @@ import { FakeBroker } from "../../support/fake-broker.ts";
 import { FakeLink } from "../../support/fake-link.ts";
 import { nodes, skipReason } from "../../support/lab.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 

@@ -6,7 +6,7 @@ import { Handle } from "../../../src/wire/handles.ts";
 import { captureLogs, printed } from "../../support/fake-log-sink.ts";
 import { connect, FakeRouter } from "../../support/fake-tree.ts";
 import { type Served, servedChild, shout } from "../../support/served-child.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const at = temporaryTree({
   "package.json": `{ "type": "module", "name": "app" }`,

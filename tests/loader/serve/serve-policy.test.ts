@@ -8,7 +8,7 @@ import type { ImportKind } from "../../../src/loader/module-record.ts";
 import type { ModuleRequest } from "../../../src/loader/serve/module-request.ts";
 import { decideRequest } from "../../../src/loader/serve/serve-policy.ts";
 import { ServedContext } from "../../../src/loader/serve/served-context.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const NODE = "22.0.0";
 const DATA = "data:text/javascript,export%20default%201";

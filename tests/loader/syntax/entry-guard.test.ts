@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { parse } from "acorn";
 import { transformSync } from "esbuild";
 import { isEntryModule, neutralizeEntryModule } from "../../../src/loader/syntax/entry-guard.ts";
-import { temporaryTree } from "../temporary-tree.ts";
+import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const ID = "file:///srv/app/deploy.js";
 const IMPORT = `import { runWithRouter, withRouter, logToFile, onLog, isMain, Router } from "mitogen";\n`;

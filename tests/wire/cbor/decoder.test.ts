@@ -4,7 +4,7 @@ import { ProtocolError } from "../../../src/errors.ts";
 import { type DecodeOptions, decodeValue } from "../../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../../src/wire/cbor/encoder.ts";
 import { DEFAULT_LIMITS } from "../../../src/wire/cbor/limits.ts";
-import { fakeReviver } from "../fake-reference.ts";
+import { fakeReviver } from "../../support/fake-reference.ts";
 import { sampleValues } from "../sample-values.ts";
 
 const bytesOf = (hex: string) => Buffer.from(hex.replace(/ /g, ""), "hex");

@@ -8,7 +8,7 @@ import { Blob } from "../../../src/wire/values/blob.ts";
 import { formatPath } from "../../../src/wire/values/path.ts";
 import { plainForm } from "../../../src/wire/values/plain-form.ts";
 import { Secret } from "../../../src/wire/values/secret.ts";
-import { FakeReference } from "../fake-reference.ts";
+import { FakeReference } from "../../support/fake-reference.ts";
 
 setPlainForm(plainForm);
 

@@ -6,7 +6,7 @@ import { encodeValue } from "../../../src/wire/cbor/encoder.ts";
 import { Blob } from "../../../src/wire/values/blob.ts";
 import { cast } from "../../../src/wire/values/cast.ts";
 import { Secret } from "../../../src/wire/values/secret.ts";
-import { FakeReference } from "../fake-reference.ts";
+import { FakeReference } from "../../support/fake-reference.ts";
 
 class User {
   name = "ann";
