@@ -1,9 +1,27 @@
-/** `tests/` mirrors `src/`: where the tests of a file are is known from its name. */
+/** What src/layers.json says of imports is so, and `tests/` mirrors `src/`. */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { repoRoot } from "./support/lab.ts";
+
+interface Import {
+  readonly file: string;
+  readonly specifier: string;
+  readonly target: string | undefined;
+}
+
+interface Layers {
+  sources(): string[];
+  importsOf(file: string, text?: string): Import[];
+  objection(found: Import): string | undefined;
+  objections(): string[];
+  circles(): string[][];
+  crowded(): [room: string, files: number][];
+}
+
+const layers: Layers = await import(pathToFileURL(join(repoRoot, "scripts/layers.mjs")).href);
 
 /** Folders of journeys, which pass many files of `src/`, and of what tests need. */
 const OTHER_FOLDERS = [
@@ -21,8 +39,6 @@ const OTHER_FOLDERS = [
   "soak",
   "support",
 ];
-/** About all of `src/`. */
-const OF_ALL = ["imports.test.ts"];
 const TEST = ".test.ts";
 
 /** The tests that are named for nothing in `src/`: neither for a file or folder beside them there, nor for their own folder. */
@@ -36,10 +52,63 @@ function strays(tests: readonly string[], list: (folder: string) => readonly str
   });
 }
 
+test("src/ imports only downwards: src/layers.json", () => {
+  assert.ok(layers.sources().flatMap((file) => layers.importsOf(file)).length > 100, "imports were found");
+  assert.deepEqual(layers.objections(), []);
+});
+
+test("src/ has no circle of imports, and no folder with more files than one can look through", () => {
+  assert.deepEqual(layers.circles(), []);
+  assert.deepEqual(layers.crowded(), []);
+});
+
+test("src/ imports name the file: nothing is resolved by guessing", () => {
+  const vague = layers
+    .sources()
+    .flatMap((file) => layers.importsOf(file))
+    .filter(({ specifier }) => specifier.startsWith(".") && !specifier.endsWith(".ts"));
+  assert.deepEqual(vague, []);
+});
+
+test("importsOf finds imports of every form, and none in comments", () => {
+  const text = `import { a } from "../errors.ts";
+import type { B } from "./b.ts";
+export {
+  c,
+  type D,
+} from "./c.ts";
+export * from "node:fs";
+type E = typeof import("./e.ts");
+declare module "./g.ts" {}
+ * await import("./f.ts");
+`;
+  const found = layers.importsOf("wire/x.ts", text).map(({ target, specifier }) => target ?? specifier);
+  assert.deepEqual(found, ["errors.ts", "wire/b.ts", "wire/c.ts", "node:fs", "wire/e.ts", "wire/g.ts"]);
+});
+
+test("objection tells an upward import from a downward one", () => {
+  const cases: [string, string, boolean][] = [
+    ["wire/frame.ts", "../core/context.ts", false],
+    ["wire/frame.ts", "../errors.ts", true],
+    ["core/context.ts", "../wire/frame.ts", true],
+    ["core/context.ts", "../connection/router.ts", false],
+    ["remote/main.ts", "../loader/evaluate/importer.ts", true],
+    ["errors.ts", "./wire/frame.ts", false],
+    ["nowhere/main.ts", "../core/context.ts", false],
+    ["loader/compile/compile.ts", "esbuild", true],
+    ["core/context.ts", "esbuild", false],
+    ["core/context.ts", "node:fs", true],
+  ];
+  for (const [file, specifier, isAllowed] of cases) {
+    const [found] = layers.importsOf(file, `import "${specifier}";`);
+    assert.equal(layers.objection(found as Import) === undefined, isAllowed, `${file} → ${specifier}`);
+  }
+});
+
 test("each file of tests/ is named for what it tests in src/: x.test.ts or x-aspect.test.ts", () => {
   const tests = readdirSync(join(repoRoot, "tests"), { recursive: true })
     .map((path) => String(path).replaceAll("\\", "/"))
-    .filter((path) => path.endsWith(TEST) && !OF_ALL.includes(path))
+    .filter((path) => path.endsWith(TEST))
     .filter((path) => !OTHER_FOLDERS.includes(path.split("/")[0] as string));
   assert.ok(tests.length > 100, "tests were found");
   const list = (folder: string): string[] => {
