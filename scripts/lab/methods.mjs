@@ -8,6 +8,7 @@ import { bringUpDropbear, tearDownDropbear } from "./dropbear.mjs";
 import { bringUpKubectl, tearDownKubectl } from "./kubectl.mjs";
 import { bringUpLxc, tearDownLxc } from "./lxc.mjs";
 import { bringUpLxd, tearDownLxd } from "./lxd.mjs";
+import { bringUpNodeless, tearDownNodeless } from "./nodeless.mjs";
 import { bringUpNspawn, tearDownNspawn } from "./nspawn.mjs";
 import { runFolder, stateFolder } from "./places.mjs";
 import { bringUpBuildah, bringUpPodman, tearDownBuildah, tearDownPodman } from "./podman.mjs";
@@ -19,7 +20,10 @@ import { quote, verifyTool } from "./verify.mjs";
 const CONTAINER_NODE = "22";
 const NSENTER = ["--all", "--root", "--wd", "--"];
 
-/** `through` is a command that ends where another command is expected; a node behind it must echo bytes. */
+/**
+ * `through` is a command that ends where another command is expected; a node behind it must echo bytes. A part
+ * without one verifies itself.
+ */
 const PARTS = {
   become: {
     up: setUpBecome,
@@ -79,6 +83,11 @@ const PARTS = {
       return { argv, shells: 1 };
     },
   },
+  nodeless: {
+    after: "docker", // Which holds an image of it, and which its logins use.
+    up: bringUpNodeless,
+    down: tearDownNodeless,
+  },
 };
 
 /** Brings up every part that can run; answers `{ part: { available, … } }`. */
@@ -127,7 +136,7 @@ async function bringUp(name, part, context) {
 async function attempt({ up, down, through }, context) {
   const once = async () => {
     const about = await up(context);
-    await verify(through(about, context), context);
+    if (through) await verify(through(about, context), context);
     return about;
   };
   try {

@@ -33,6 +33,7 @@ const METHODS = [
     "lxc",
     "lxd",
     "systemd-container",
+    "musl",
   ],
 ];
 

@@ -77,6 +77,17 @@ export interface LabMethods {
   /** Every account may log in at both with the lab's key, and at `outer` has that key itself. */
   bastion: { outer: LabHost; inner: LabHost; knownHosts: string };
   dropbear: LabHost & { knownHosts: string };
+  /** Machines without a usable node; scripts/lab/nodeless-hosts.mjs tells what each is like. */
+  nodeless: {
+    port: number;
+    knownHosts: string;
+    /** The account that can log in everywhere; at `debian`, and at those with its root, all accounts can. */
+    account: string;
+    /** Of docker: busybox, and no library. */
+    image: string;
+    /** By name: the address, and where its root file system is seen from this machine. */
+    hosts: Record<string, { host: string; root: string }>;
+  };
 }
 
 /** What `scripts/lab.mjs` has brought up on this machine, as `.lab/lab.json` tells. */

@@ -151,7 +151,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       type: StreamError,
       code: "ERR_NODE_VERSION",
       message: `${node} on the target is too old: it does not know ${unknown}`,
-      hint: "pass nodePath for a newer one",
+      hint: 'pass provision: "cache" to have a newer one brought there, or nodePath for one',
     };
   }
   if (/\b(EBADF|EINVAL)\b/.test(text)) {
@@ -213,7 +213,7 @@ export function nodeTooOld(version: string, oldest: string): Failure {
     type: StreamError,
     code: "ERR_NODE_VERSION",
     message,
-    hint: "pass nodePath for a newer one",
+    hint: 'pass provision: "cache" to have a newer one brought there, or nodePath for one',
   };
 }
 
