@@ -1,0 +1,82 @@
+import type { Command, CommandTable, Option, OptionTable } from "./command.ts";
+import { HELP_OPTION } from "./parse.ts";
+import type { Terminal } from "./screen/terminal.ts";
+
+const INDENT = "    ";
+const LONGEST_LINE = 100;
+
+/** What `mitogen` prints: the commands, each in a line. */
+export function overview(table: CommandTable, out: Terminal): string {
+  const { bold } = out.colours;
+  const width = Math.max(...Object.keys(table).map((name) => name.length)) + 2;
+  const lines = Object.entries(table).map(([name, { summary }]) =>
+    hang(`${INDENT}${name.padEnd(width)}`, summary, out),
+  );
+  return [
+    bold("mitogen: runs your functions and commands on many hosts; only node is needed there"),
+    "",
+    bold("USAGE"),
+    `${INDENT}mitogen COMMAND [options]`,
+    `${INDENT}mitogen help COMMAND`,
+    `${INDENT}mitogen --version`,
+    "",
+    bold("COMMANDS"),
+    ...lines,
+    "",
+    bold("EXAMPLES"),
+    `${INDENT}mitogen exec --on local:3 -- uptime        three contexts on this machine, nothing else needed`,
+    `${INDENT}mitogen run tasks.ts#restart --on @web -- nginx`,
+  ]
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+/** The page of one command, as a man page has it. `more` is said behind the description. */
+export function page(command: Command, out: Terminal, more?: string): string {
+  const { bold } = out.colours;
+  const { name, summary, usage, text, options } = command;
+  const parts = [
+    bold("NAME"),
+    `${INDENT}mitogen ${name} - ${summary}`,
+    "",
+    bold("USAGE"),
+    ...usage.map((form) => hang(`${INDENT}mitogen ${name} `, form, out)),
+  ];
+  if (text !== undefined) parts.push("", bold("DESCRIPTION"), ...paragraphs(text, out));
+  if (more !== undefined) parts.push("", ...paragraphs(more, out, ""));
+  parts.push("", bold("OPTIONS"), ...optionLines({ ...options, ...HELP_OPTION }, out));
+  parts.push("", bold("EXIT STATUS"), ...paragraphs(EXIT_TEXT, out));
+  return parts.map((line) => line.trimEnd()).join("\n");
+}
+
+const EXIT_TEXT = `0 all is well, 1 some hosts failed, 2 the command line or the configuration cannot be used, \
+3 some hosts could not be reached, 130 after Ctrl-C`;
+
+function optionLines(options: OptionTable, out: Terminal): string[] {
+  return Object.entries(options).flatMap(([name, option]) => [
+    `${INDENT}${out.colours.bold(written(name, option))}`,
+    hang(`${INDENT}${INDENT}`, option.text, out),
+  ]);
+}
+
+function written(name: string, { type, short, value = "VALUE" }: Option): string {
+  const long = `--${name}${type === "string" ? ` ${value}` : type === "optional" ? `[=${value}]` : ""}`;
+  return short === undefined ? long : `-${short}, ${long}`;
+}
+
+function paragraphs(text: string, out: Terminal, indent = INDENT): string[] {
+  return text.split("\n").map((line) => (/^\s|^$/.test(line) ? indent + line : hang(indent, line, out)));
+}
+
+/** `text` behind `head`, wrapped to the terminal; further lines begin below the text. */
+function hang(head: string, text: string, { columns }: Terminal): string {
+  const indent = " ".repeat(head.length);
+  const width = Math.max(20, Math.min(columns, LONGEST_LINE) - head.length);
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1) as string;
+    if (last !== "" && last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines.map((line, i) => (i === 0 ? head : indent) + line).join("\n");
+}

@@ -1,0 +1,98 @@
+import pc from "picocolors";
+import type { Colors } from "picocolors/types.js";
+
+/** The narrowest terminal that is written for; lines are cut to its width all the same. */
+const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
+
+/** The part of a stream that is used here: `process.stdout`. */
+export interface Output {
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
+  write(text: string): boolean;
+  on(event: "error", listener: (error: NodeJS.ErrnoException) => void): unknown;
+  on(event: "resize", listener: () => void): unknown;
+  off(event: "resize", listener: () => void): unknown;
+}
+
+/** Where a command writes: results to stdout, everything else to stderr. */
+export class Terminal {
+  /** Colours that do nothing where none are wanted: NO_COLOR, FORCE_COLOR, and whether stdout is a terminal. */
+  readonly colours: Colors;
+  readonly #out: Output;
+  readonly #err: Output;
+  readonly #onClose: () => void;
+  #isClosed = false;
+
+  /** `onClose` is called once, when nobody reads stdout any more (`| head -1`). */
+  constructor(out: Output, err: Output, environment: NodeJS.ProcessEnv, onClose: () => void) {
+    this.#out = out;
+    this.#err = err;
+    this.#onClose = onClose;
+    this.colours = pc.createColors(wantsColours(out, environment));
+    out.on("error", (error) => this.#close(error));
+    // Nobody can be told that stderr has gone.
+    err.on("error", () => undefined);
+  }
+
+  /** Whether stdout is a terminal. */
+  get isTerminal(): boolean {
+    return this.#out.isTTY === true;
+  }
+
+  /** The width of the terminal; 80 if stdout is none. */
+  get columns(): number {
+    return this.#out.columns || DEFAULT_COLUMNS;
+  }
+
+  get rows(): number {
+    return this.#out.rows || DEFAULT_ROWS;
+  }
+
+  /** Whether nobody reads stdout any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Writes lines to stdout. Foreign text in them must be harmless already. */
+  print(lines: string): void {
+    this.write(`${lines}\n`);
+  }
+
+  /** Writes a message to stderr. */
+  note(lines: string): void {
+    this.#err.write(`${lines}\n`);
+  }
+
+  /** Writes to stdout as it is: for the live part of the screen. */
+  write(text: string): void {
+    if (this.#isClosed) return;
+    try {
+      this.#out.write(text);
+    } catch (error) {
+      this.#close(error as NodeJS.ErrnoException);
+    }
+  }
+
+  /** Calls `listener` when the terminal's size changes; returns what ends that. */
+  onResize(listener: () => void): () => void {
+    this.#out.on("resize", listener);
+    return () => this.#out.off("resize", listener);
+  }
+
+  /** A full disk is told, a reader that has gone is not. Both end the work. */
+  #close(error: NodeJS.ErrnoException): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (error.code !== "EPIPE") this.note(`mitogen: Cannot write to stdout: ${error.message}`);
+    this.#onClose();
+  }
+}
+
+function wantsColours(out: Output, environment: NodeJS.ProcessEnv): boolean {
+  if (environment["NO_COLOR"]) return false;
+  const forced = environment["FORCE_COLOR"];
+  if (forced !== undefined) return forced !== "0" && forced !== "false";
+  return out.isTTY === true && environment["TERM"] !== "dumb";
+}
