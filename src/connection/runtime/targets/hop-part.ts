@@ -11,7 +11,10 @@ import {
 } from "../plan.ts";
 import { provisionerOf } from "./provisioner.ts";
 
-/** How many packs are kept at once, and for how long after the last use: they are large. */
+/**
+ * How many packs are kept at once, and for how long after the last use: they are large. A further one takes
+ * the place of the one that is unused for longest, but not of one that is on its way.
+ */
 const MAX_PACKS = 4;
 const KEPT_MS = 60_000;
 /** So many chunks are on their way at once: they cross a link that may be long. */
@@ -21,6 +24,14 @@ const MAX_CHUNKS = 10_000;
 /** Asks another context for something at GET_RUNTIME. */
 export type Ask = (contextId: number, request: readonly unknown[]) => Promise<unknown>;
 
+/** What a hop has of a pack, or has asked for. */
+interface HopPack {
+  readonly chunks: Map<number, Promise<Uint8Array>>;
+  /** How many of them are on their way. */
+  coming: number;
+  timer: NodeJS.Timeout;
+}
+
 /**
  * What a context does whose children are to get a node. It travels when the first one is: runtimes are chosen
  * by the program, and come from the context above, each once, however many targets get them.
@@ -28,8 +39,8 @@ export type Ask = (contextId: number, request: readonly unknown[]) => Promise<un
 export class HopRuntimes implements RuntimeSupply {
   readonly #ask: Ask;
   readonly #parentId: () => number;
-  readonly #packs: Map<string, { readonly chunks: Map<number, Promise<Uint8Array>>; timer: NodeJS.Timeout }> =
-    new Map();
+  /** The one that is unused for longest first. */
+  readonly #packs: Map<string, HopPack> = new Map();
 
   constructor(ask: Ask, parentId: () => number) {
     this.#ask = ask;
@@ -61,7 +72,7 @@ export class HopRuntimes implements RuntimeSupply {
     const pack = this.#packOf(hash);
     for (let ahead = 0; ahead <= AHEAD; ahead++) {
       const at = offset + ahead * CHUNK_BYTES;
-      if (at < packedBytes) this.#fetch(pack.chunks, hash, packedBytes, at);
+      if (at < packedBytes) this.#fetch(pack, hash, packedBytes, at);
     }
     const bytes = await pack.chunks.get(offset);
     if (!(bytes instanceof Uint8Array))
@@ -69,32 +80,43 @@ export class HopRuntimes implements RuntimeSupply {
     return bytes;
   }
 
-  #fetch(chunks: Map<number, Promise<Uint8Array>>, hash: string, packedBytes: number, at: number): void {
+  #fetch(pack: HopPack, hash: string, packedBytes: number, at: number): void {
+    const { chunks } = pack;
     if (chunks.has(at)) return;
     if (chunks.size >= MAX_CHUNKS) throw new RangeError("Cannot bring a runtime: it is too large");
     const asked = this.#ask(this.#parentId(), ["read", hash, packedBytes, at]) as Promise<Uint8Array>;
     chunks.set(at, asked);
-    // The next one who needs it asks again. A context below that names what there is not keeps no place.
-    asked.catch(() => {
+    pack.coming += 1;
+    const came = (): void => {
+      pack.coming -= 1;
+    };
+    asked.then(came, () => {
+      came();
+      // The next one who needs it asks again. A context below that names what there is not keeps no place.
       chunks.delete(at);
-      if (chunks.size === 0 && this.#packs.get(hash)?.chunks === chunks) this.#packs.delete(hash);
+      if (chunks.size === 0 && this.#packs.get(hash) === pack) this.#forget(hash, pack);
     });
   }
 
-  #packOf(hash: string): { readonly chunks: Map<number, Promise<Uint8Array>> } {
+  #packOf(hash: string): HopPack {
     const known = this.#packs.get(hash);
-    const forget = (): void => void this.#packs.delete(hash);
-    if (known !== undefined) {
-      clearTimeout(known.timer);
-      known.timer = setTimeout(forget, KEPT_MS);
-      known.timer.unref();
-      return known;
+    if (known === undefined && this.#packs.size >= MAX_PACKS) {
+      const [idle] = [...this.#packs].filter(([, { coming }]) => coming === 0);
+      if (idle === undefined) throw new RangeError("Cannot bring a runtime: too many are brought at once");
+      this.#forget(...idle);
     }
-    if (this.#packs.size >= MAX_PACKS)
-      throw new RangeError("Cannot bring a runtime: too many are brought at once");
-    const pack = { chunks: new Map<number, Promise<Uint8Array>>(), timer: setTimeout(forget, KEPT_MS) };
-    pack.timer.unref();
+    const timer = setTimeout(() => this.#packs.delete(hash), KEPT_MS);
+    timer.unref();
+    if (known !== undefined) this.#forget(hash, known);
+    const pack = Object.assign(known ?? { chunks: new Map<number, Promise<Uint8Array>>(), coming: 0 }, {
+      timer,
+    });
     this.#packs.set(hash, pack);
     return pack;
+  }
+
+  #forget(hash: string, { timer }: HopPack): void {
+    clearTimeout(timer);
+    this.#packs.delete(hash);
   }
 }

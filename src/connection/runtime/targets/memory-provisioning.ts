@@ -1,8 +1,8 @@
 import { quoteForSh } from "../../../text/shell-quote.ts";
-import { ProvisionFailure, type Provisioning, type ProvisionTarget, type RuntimeSupply } from "../plan.ts";
-import { failureOf, notTaken } from "./provision-failures.ts";
+import { ProvisionFailure, type ProvisionTarget, type RuntimePlan } from "../plan.ts";
+import { notTaken } from "./provision-failures.ts";
 import { memoryLookScript } from "./target-script.ts";
-import { TargetTalk } from "./target-talk.ts";
+import { planFor, type TargetTalk } from "./target-talk.ts";
 
 /** The number of memfd_create, for languages that have no name for it. */
 const MEMFD_CREATE: Readonly<Record<string, number>> = {
@@ -64,51 +64,29 @@ exec {$p} "node",@ARGV;end1("run $!")`;
  * Gives one target a node that is gone with the context: no file is made there. It is sent with every
  * connect. Perl or python3 of the target takes it; where there is neither, the connect fails.
  */
-export class MemoryProvisioning implements Provisioning {
-  readonly #target: ProvisionTarget;
-  readonly #supply: RuntimeSupply;
-  readonly #talk: TargetTalk;
-
-  constructor(target: ProvisionTarget, supply: RuntimeSupply) {
-    this.#target = target;
-    this.#supply = supply;
-    this.#talk = new TargetTalk(target);
-    this.run().catch((error) => target.fail(failureOf(error)));
+export async function bringIntoMemory(
+  target: ProvisionTarget,
+  talk: TargetTalk,
+  plans: readonly RuntimePlan[],
+): Promise<void> {
+  target.bootAfter(false);
+  target.command(memoryLookScript(target.nonce));
+  const { tools = [], libc = "" } = (await talk.facts()) ?? {};
+  const isPython = tools.includes("python3");
+  if (!isPython && !(tools.includes("perl") && tools.includes("gzip"))) {
+    throw new ProvisionFailure(
+      "ERR_PROVISION",
+      "the target cannot take a node into memory: it has neither python3, nor perl and gzip",
+      'pass provision: "cache", or install one of them there',
+    );
   }
-
-  said(text: string): void {
-    this.#talk.said(text);
-  }
-
-  private async run(): Promise<void> {
-    const target = this.#target;
-    const plans = await this.#talk.within(this.#supply.choose(target.system));
-    target.progress();
-    target.bootAfter(false);
-    target.command(memoryLookScript(target.nonce));
-    const facts = await this.#talk.facts();
-    const tools = facts?.tools ?? [];
-    const isMusl = facts?.libc === "musl";
-    const plan = plans.find(({ libc }) => (libc === "musl") === isMusl) ?? plans[0];
-    if (plan === undefined) return;
-    const isPython = tools.includes("python3");
-    if (!isPython && !(tools.includes("perl") && tools.includes("gzip"))) {
-      throw new ProvisionFailure(
-        "ERR_PROVISION",
-        "the target cannot take a node into memory: it has neither python3, nor perl and gzip",
-        'pass provision: "cache", or install one of them there',
-      );
-    }
-    const words = [plan.hash, String(plan.packedBytes), target.nonce, String(MEMFD_CREATE[plan.arch] ?? -1)];
-    // A line cannot hold line feeds.
-    const script = isPython ? `exec(${JSON.stringify(PYTHON)})` : PERL.replace(/\n/g, " ");
-    const command = [isPython ? "python3" : "perl", isPython ? "-c" : "-e", script, ...words];
-    target.command(`set -- ${command.map(quoteForSh).join(" ")}`);
-    const said = await this.#talk.send(plan, this.#supply, true, (sentBytes) => {
-      target.progress(sentBytes, plan.packedBytes);
-    });
-    target.progress();
-    if (said !== "r memory") throw notTaken(said, "memory", plan);
-    target.boot();
-  }
+  const plan = planFor(libc, plans);
+  const words = [plan.hash, String(plan.packedBytes), target.nonce, String(MEMFD_CREATE[plan.arch] ?? -1)];
+  // A line cannot hold line feeds.
+  const script = isPython ? `exec(${JSON.stringify(PYTHON)})` : PERL.replace(/\n/g, " ");
+  const command = [isPython ? "python3" : "perl", isPython ? "-c" : "-e", script, ...words];
+  target.command(`set -- ${command.map(quoteForSh).join(" ")}`);
+  const said = await talk.send(plan, true);
+  if (said !== "r memory") throw notTaken(said, "memory", plan);
+  target.boot();
 }

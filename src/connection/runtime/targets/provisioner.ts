@@ -5,8 +5,10 @@ import type {
   ProvisionTarget,
   RuntimeSupply,
 } from "../plan.ts";
-import { CacheProvisioning } from "./cache-provisioning.ts";
-import { MemoryProvisioning } from "./memory-provisioning.ts";
+import { bringCopy } from "./cache-provisioning.ts";
+import { bringIntoMemory } from "./memory-provisioning.ts";
+import { failureOf } from "./provision-failures.ts";
+import { TargetTalk } from "./target-talk.ts";
 
 /**
  * How targets get a node from a supply, here or in a hop. `onStep` is called at every step, with figures
@@ -17,6 +19,7 @@ export function provisionerOf(
   supply: RuntimeSupply,
   onStep: (progress: ProvisionProgress | undefined) => void,
 ): (target: ProvisionTarget) => Provisioning {
+  const bring = mode === "cache" ? bringCopy : bringIntoMemory;
   return (target) => {
     const told: ProvisionTarget = {
       ...target,
@@ -26,6 +29,13 @@ export function provisionerOf(
         onStep(isSending ? { method: target.method, sentBytes, totalBytes } : undefined);
       },
     };
-    return mode === "cache" ? new CacheProvisioning(told, supply) : new MemoryProvisioning(told, supply);
+    const talk = new TargetTalk(told, supply);
+    const start = async (): Promise<void> => {
+      const plans = await talk.within(supply.choose(target.system));
+      told.progress();
+      await bring(told, talk, plans);
+    };
+    start().catch((error) => target.fail(failureOf(error)));
+    return talk;
   };
 }

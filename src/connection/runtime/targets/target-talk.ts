@@ -1,4 +1,4 @@
-import type { ProvisionTarget, RuntimePlan, RuntimeSupply } from "../plan.ts";
+import type { Provisioning, ProvisionTarget, RuntimePlan, RuntimeSupply } from "../plan.ts";
 import { CHUNK_BYTES } from "../plan.ts";
 import { unpacked } from "./unpacked.ts";
 
@@ -24,14 +24,16 @@ export interface TargetFolder {
 }
 
 /** The conversation with the shell of one target. */
-export class TargetTalk {
+export class TargetTalk implements Provisioning {
   readonly #target: ProvisionTarget;
+  readonly #supply: RuntimeSupply;
   readonly #said: string[] = [];
   #saidCount = 0;
   #wake: (() => void) | undefined;
 
-  constructor(target: ProvisionTarget) {
+  constructor(target: ProvisionTarget, supply: RuntimeSupply) {
     this.#target = target;
+    this.#supply = supply;
   }
 
   said(text: string): void {
@@ -75,15 +77,10 @@ export class TargetTalk {
   }
 
   /**
-   * Sends a runtime, and hears what the target says of that; what is left is not sent once it has said
-   * something.
+   * Sends a runtime, packed or not, and hears what the target says of that; what is left is not sent once it
+   * has said something. `onSent` is called whenever a part was taken.
    */
-  async send(
-    plan: RuntimePlan,
-    supply: RuntimeSupply,
-    isPacked: boolean,
-    onSent: (sentBytes: number) => void,
-  ): Promise<string> {
+  async send(plan: RuntimePlan, isPacked: boolean, onSent?: () => void): Promise<string> {
     const answer = this.next();
     answer.catch(() => undefined); // awaited below
     let isAnswered = false;
@@ -92,14 +89,17 @@ export class TargetTalk {
     };
     answer.then(note, note);
     let sentBytes = 0;
-    const packed = this.packed(plan, supply);
+    const packed = this.packed(plan);
     for await (const chunk of isPacked ? packed : unpacked(packed)) {
       if (isAnswered) break;
       await this.within(this.#target.send(chunk));
       sentBytes += chunk.length;
-      onSent(sentBytes);
+      this.#target.progress(sentBytes, isPacked ? plan.packedBytes : plan.rawBytes);
+      onSent?.();
     }
-    return await answer;
+    const said = await answer;
+    this.#target.progress();
+    return said;
   }
 
   /** As long as the connect goes on. */
@@ -107,9 +107,15 @@ export class TargetTalk {
     return Promise.race([promise, this.#target.over]);
   }
 
-  private async *packed(plan: RuntimePlan, supply: RuntimeSupply): AsyncGenerator<Uint8Array> {
+  private async *packed(plan: RuntimePlan): AsyncGenerator<Uint8Array> {
     for (let offset = 0; offset < plan.packedBytes; offset += CHUNK_BYTES) {
-      yield await this.within(supply.read(plan, offset));
+      yield await this.within(this.#supply.read(plan, offset));
     }
   }
+}
+
+/** The one for the libc that a target says it has, else the best. */
+export function planFor(libc: string, plans: readonly RuntimePlan[]): RuntimePlan {
+  const isMusl = libc === "musl";
+  return plans.find((plan) => (plan.libc === "musl") === isMusl) ?? (plans[0] as RuntimePlan);
 }

@@ -17,4 +17,33 @@ describe("HopRuntimes", () => {
     }
     assert.equal(await runtimes.read({ hash: "there", packedBytes: 6 }, 0), there);
   });
+
+  it("keeps four packs, and gives up the one that is unused for longest, unless it is on its way", async () => {
+    const asked: string[] = [];
+    const held: (() => void)[] = [];
+    const runtimes = new HopRuntimes(
+      async (_, [, hash]) => {
+        asked.push(hash as string);
+        if (String(hash).startsWith("slow")) await new Promise<void>((resolve) => held.push(resolve));
+        return Buffer.from(hash as string);
+      },
+      () => 0,
+    );
+    const read = async (hash: string): Promise<string> =>
+      String(await runtimes.read({ hash, packedBytes: 6 }, 0));
+    for (const hash of ["a", "b", "c", "d", "a", "e"]) assert.equal(await read(hash), hash);
+    assert.deepEqual(asked.splice(0), ["a", "b", "c", "d", "e"]);
+    // "b" had to go, as it was unused for longest.
+    assert.equal(await read("a"), "a");
+    assert.deepEqual(asked.splice(0), []);
+    assert.equal(await read("b"), "b");
+    assert.deepEqual(asked.splice(0), ["b"]);
+
+    const slow = ["slow 1", "slow 2", "slow 3", "slow 4"].map(read);
+    await assert.rejects(read("f"), /too many are brought at once/);
+    assert.equal(asked.includes("f"), false);
+    for (const release of held) release();
+    assert.deepEqual(await Promise.all(slow), ["slow 1", "slow 2", "slow 3", "slow 4"]);
+    assert.equal(await read("f"), "f");
+  });
 });
