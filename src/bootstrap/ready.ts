@@ -3,6 +3,14 @@
 /** Increased whenever a parent and a child of different versions would misunderstand each other. */
 export const PROTOCOL_VERSION = 1;
 
+/**
+ * Follows the nonce in the last line of a child whose broker thread fails. The line may cut a frame: what the thread
+ * has queued no longer leaves.
+ */
+export const MARK_FAILED = ":F ";
+/** The exit code of a child without a broker thread. If no line says why, the thread had no memory left to write one. */
+export const BROKER_FAILED_CODE = 70;
+
 /** The longest texts of the fields. */
 const MAX_CHARACTERS = [9, 46, 20, 20, 10];
 

@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { type MessagePort, Worker, workerData } from "node:worker_threads";
+import { BROKER_FAILED_CODE } from "../bootstrap/ready.ts";
 import { Dispatcher } from "../calls/target/dispatcher.ts";
 import { callErrorFrom } from "../core/call-error.ts";
 import { Message } from "../core/message.ts";
@@ -13,6 +14,7 @@ import { decodeValue } from "../wire/cbor/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { stackOf } from "../wire/values/thrown.ts";
+import { writeFailure } from "./broker-failure.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { evaluatePart } from "./library-parts.ts";
 import { installOutput } from "./output.ts";
@@ -30,6 +32,8 @@ export interface OwnProcess {
   readonly nonce: string;
   /** The broker thread. */
   readonly worker: Worker;
+  /** What the two threads share. */
+  readonly words: Int32Array;
 }
 
 /**
@@ -67,11 +71,10 @@ export class MainThread {
       link.writeDirectlyTo(config.parentIds);
       installOutput(link);
       own.worker.on("error", (error) => {
-        // A detached context has no parent.
-        const to = { dstId: config.parentIds[0] || MASTER, handle: Handle.DEL_ROUTE };
-        const reason = `the broker thread failed: ${stackOf(error)}`;
-        router.route(Message.to(router, to, { value: [config.contextId, reason] }));
-        process.kill(process.pid, "SIGKILL");
+        // The descriptor is this thread's until the broker thread runs. Afterwards it may be another file already.
+        if (Atomics.load(own.words, Word.RUNS) === 0) writeFailure(own, error);
+        // process.exit() would wait for the broker thread.
+        (process as unknown as { reallyExit(code: number): void }).reallyExit(BROKER_FAILED_CODE);
       });
     }
     reportExit(link);

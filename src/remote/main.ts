@@ -5,6 +5,7 @@ import { MessageChannel, type MessagePort, parentPort, workerData } from "node:w
 import { formatReady } from "../bootstrap/ready.ts";
 import { newThreadState, raise, Word } from "../links/thread-state.ts";
 import { checkResources, replaceStdio } from "./boot.ts";
+import { writeFailure } from "./broker-failure.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { type FirstFrames, takeFirstFrames } from "./first-frames.ts";
@@ -27,6 +28,7 @@ declare const nonce: string;
 if (source !== undefined) bootMainThread(source);
 else if ("payload" in workerData) {
   raise(workerData.words, Word.RUNS);
+  process.on("uncaughtExceptionMonitor" as "uncaughtException", (error) => writeFailure(workerData, error));
   (parentPort as MessagePort).once("message", (first: FirstFrames) => new BrokerThread(workerData, first));
 } else bootThreadContext(workerData as ThreadContextData);
 
@@ -45,9 +47,9 @@ function bootMainThread(given: string): void {
   replaceStdio();
   const words = newThreadState();
   const { port1, port2 } = new MessageChannel();
-  const worker = startBrokerThread({ words, source: given, payload, port: port2 }, [port2]);
+  const worker = startBrokerThread({ words, nonce, source: given, payload, port: port2 }, [port2]);
   const link = new BrokerLink(port1, words);
-  new MainThread(link, { nonce, worker });
+  new MainThread(link, { nonce, worker, words });
   takeFirstFrames(worker, link);
   // From now on the parent may send.
   writeSync(TRANSPORT_OUT, formatReady(nonce));

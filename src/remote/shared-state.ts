@@ -12,6 +12,8 @@ export const STDERR_TAP = 6;
 /** What the broker thread is started with. */
 export interface ThreadData {
   readonly words: Int32Array;
+  /** The beginning of every marker of this connection. */
+  readonly nonce: string;
   /** The payload's JavaScript, and the compressed payload, which is kept to start children of this child. */
   readonly source: string;
   readonly payload: Uint8Array;

@@ -26,7 +26,9 @@ import { checkLeaks, processesGone } from "../support/leak-check.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const fixture = join(repoRoot, "tests/fixtures/broker-thread.cjs");
-const withWorker = (kind: string): string[] => ["env", `WORKER=${kind}`, process.execPath, "-r", fixture];
+const withWorker = (kind: string, node: string = process.execPath): string[] => [
+  ...["env", `WORKER=${kind}`, node, "-r", fixture],
+];
 const failureOf = (promise: Promise<unknown>): Promise<Error & { details: ConnectDetails }> =>
   promise.then(
     () => assert.fail("it did not reject"),
@@ -116,7 +118,7 @@ describe("the first call of a context", () => {
       Atomics.store(words, ${Word.RUNS}, 1);
       Atomics.notify(words, ${Word.RUNS});
     })`;
-    const data = { words, source, payload: new Uint8Array(), port: port2 };
+    const data = { words, nonce: "", source, payload: new Uint8Array(), port: port2 };
     const worker = startBrokerThread(data, [port2]);
     // As libraries do that follow the directory.
     const waiting = process.chdir;
@@ -148,6 +150,24 @@ describe("a broker thread", () => {
       assert.ok(error instanceof ChannelError);
       assert.match(error.message, /the broker thread failed: .*Error: out of luck/s);
       await context.disconnected;
+    }
+  });
+
+  it("that fails within a frame tells who waits", async () => {
+    await using router = new Router();
+    const hop = await router.local();
+    for (const [node, via] of [[nodes["12"]], [nodes["16"]], [], [process.execPath, hop]] as const) {
+      for (const [kind, reason] of [
+        ["cutting", /the broker thread failed: .*Error: out of luck/s],
+        ["starving", /the broker thread failed, probably for lack of memory/],
+      ] as const) {
+        const context = await router.local({ via, nodePath: withWorker(kind, node) });
+        assert.equal(await context.call(remote.add, 1, 2), 3);
+        const error = await failureOf(context.call(remote.echo, new Uint8Array(200_000)));
+        assert.ok(error instanceof ChannelError);
+        assert.match(error.message, reason);
+        await context.disconnected;
+      }
     }
   });
 });

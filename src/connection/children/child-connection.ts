@@ -51,6 +51,8 @@ export interface Connected {
   readonly tool: ToolProcess;
   readonly ready: Ready;
   readonly rest: Buffer;
+  /** The beginning of every marker of this connection. */
+  readonly nonce: string;
   /** The command that was run, with secrets masked. */
   readonly argv: readonly string[];
 }
@@ -379,7 +381,13 @@ export class ConnectAttempt<O extends ConnectOptions> {
     tool.stdout.off("data", this.onStdout);
     tool.promptOut.off("data", this.onPromptOut);
     tool.leave();
-    this.#outcome.resolve({ tool, ready, rest, argv: this.#argv.map((word) => this.masked(word)) });
+    this.#outcome.resolve({
+      tool,
+      ready,
+      rest,
+      nonce: this.#nonce,
+      argv: this.#argv.map((word) => this.masked(word)),
+    });
   }
 
   /** Called when the process has ended, or has closed its output, without a greeting. */

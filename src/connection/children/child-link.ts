@@ -1,10 +1,12 @@
 import { History } from "../../bootstrap/history.ts";
+import { BROKER_FAILED_CODE, MARK_FAILED } from "../../bootstrap/ready.ts";
 import type { LinkEvents } from "../../links/link.ts";
 import { TracedLink } from "../../links/traced-link.ts";
 import type { Traffic } from "../../links/traffic.ts";
 import { getLogger } from "../../logging/log.ts";
 import { Deferred } from "../../waiting/deferred.ts";
 import type { Frame } from "../../wire/frame.ts";
+import type { Connected } from "./child-connection.ts";
 import { crashHint } from "./exit-hint.ts";
 import { type Exit, printExit, type ToolProcess } from "./tool-process.ts";
 
@@ -31,6 +33,10 @@ const DETACHED_GRACE_MS = 3000;
 /** Grace period of a child that was given up because it is silent or sends junk. */
 const ABORTED_GRACE_MS = 50;
 
+/** The most characters that are kept of a farewell. */
+export const FAREWELL_CHARACTERS = 8192;
+const LINE_FEED = 0x0a;
+
 /** Internals of a Node stream, which Node's own timeouts use as well. */
 interface StreamHandle {
   readonly bytesWritten: number;
@@ -53,6 +59,8 @@ export class ChildLink extends TracedLink {
   #messagesSent = 0;
   #messagesReceived = 0;
   readonly #tool: ToolProcess;
+  /** How the last line of a child begins whose broker thread fails. */
+  readonly #failed: Buffer;
   /** Whether the process is the child itself, and not a tool such as ssh or sudo. */
   readonly #isDirect: boolean;
   readonly #youngUntil: number = Date.now() + YOUNG_MS;
@@ -65,9 +73,15 @@ export class ChildLink extends TracedLink {
   #isAborted = false;
   #reaped: Promise<void> = Promise.resolve();
 
-  constructor(name: string, tool: ToolProcess, maxMessageBytes: number, isDirect: boolean) {
+  constructor(
+    name: string,
+    { tool, nonce }: Pick<Connected, "tool" | "nonce">,
+    maxMessageBytes: number,
+    isDirect: boolean,
+  ) {
     super(name, tool.stdout, tool.stdin, maxMessageBytes);
     this.#tool = tool;
+    this.#failed = Buffer.from(`\n${nonce}${MARK_FAILED}`);
     this.#isDirect = isDirect;
     for (const event of ["drain", "close"]) tool.stdin.on(event, () => this.wakeWaiting());
     // After the connect, stderr carries only the messages of tools such as ssh and sudo. The child's own
@@ -116,7 +130,16 @@ export class ChildLink extends TracedLink {
       this.#leftBytes -= chunk.length;
       if (this.#leftBytes < 0) super.pause();
     }
-    return super.receive(chunk);
+    return super.receive(chunk[chunk.length - 1] === LINE_FEED ? this.withoutFailure(chunk) : chunk);
+  }
+
+  /** Takes the line off the end of a chunk with which the child says why its broker thread fails. */
+  private withoutFailure(chunk: Buffer): Buffer {
+    const start = chunk.indexOf(this.#failed);
+    if (start < 0) return chunk;
+    const text = chunk.toString("utf8", start + this.#failed.length, chunk.length - 1);
+    this.farewell = text.slice(0, FAREWELL_CHARACTERS);
+    return chunk.subarray(0, start);
   }
 
   override pause(): void {
@@ -227,6 +250,8 @@ export class ChildLink extends TracedLink {
     if (this.#isEnding) return `${this.name}: was shut down`;
     if (this.farewell !== undefined) return `${this.name}: ${this.farewell}`;
     if (exit === undefined) return reason;
+    if (exit.code === BROKER_FAILED_CODE)
+      return `${this.name}: the broker thread failed, probably for lack of memory`;
     return `${this.name}: disconnected, the process ${printExit(exit)}${await this.lastWords(exit)}`;
   }
 

@@ -13,7 +13,7 @@ import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "
 import { startThreadChild, ThreadChild, type ThreadOptions } from "../methods/thread.ts";
 import type { OpenProvisioner } from "../runtime/plan.ts";
 import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
-import { ChildLink } from "./child-link.ts";
+import { ChildLink, FAREWELL_CHARACTERS } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
 
 /** What the caller decides about a new context, whichever process starts it. */
@@ -45,8 +45,6 @@ const MAX_RETRIES = 15;
 const MAX_INTERVAL_MS = 0x7fffffff;
 /** The most targets that are remembered. A forgotten target costs one more try. */
 const MAX_NODELESS = 1000;
-/** The most characters that are kept of a farewell. */
-const FAREWELL_CHARACTERS = 8192;
 
 /**
  * The contexts that this process has started: their processes and links. Owned by the master's router, or by
@@ -137,10 +135,11 @@ export class Children {
     if (this.#isClosed) throw cancelled(method, "the router has been shut down");
     this.#attempts.set(identity.contextId, attempt);
     try {
-      const { tool, ready, rest, argv } = await attempt.run(this.configOf(identity, options, method.isLocal));
+      const connected = await attempt.run(this.configOf(identity, options, method.isLocal));
+      const { tool, ready, rest, argv } = connected;
       const child = { name: nameOf(method, options, ready.pid), ready, argv };
       const isDirect = method === localMethod || ready.pid === tool.pid;
-      const link = new ChildLink(child.name, tool, this.#router.maxMessageBytes, isDirect);
+      const link = new ChildLink(child.name, connected, this.#router.maxMessageBytes, isDirect);
       this.adopt(link, child, identity, onConnected);
       link.receive(rest);
       return child;

@@ -18,6 +18,7 @@ after(() => clearInterval(hold));
 
 checkLeaks();
 
+const NONCE = "0123456789abcdef";
 const MIB = 1024 * 1024;
 const MAX_BYTES = 8 * MIB;
 
@@ -29,7 +30,7 @@ function fullLink(): { link: ChildLink; tool: ToolProcess } {
   // Its output stays open, as descriptor 3: the end of that is the link's.
   const tool = new ToolProcess(["sh", "-c", "exec cat 3>&1 > /dev/null"]);
   process.kill(tool.pid as number, "SIGSTOP");
-  const link = new ChildLink("child", tool, MAX_BYTES, true);
+  const link = new ChildLink("child", { tool, nonce: NONCE }, MAX_BYTES, true);
   link.open({ onFrame: () => undefined, onClosed: () => undefined });
   const addresses = { dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
   const body = [Buffer.alloc(MAX_BYTES)];
@@ -62,7 +63,7 @@ test("ChildLink.drained resolves when the link ends, and at once from then on", 
 
 test("ChildLink notices the end of a process that it does not read, and reads what that has said before", async () => {
   const tool = new ToolProcess(["cat"]);
-  const link = new ChildLink("child", tool, MAX_BYTES, true);
+  const link = new ChildLink("child", { tool, nonce: NONCE }, MAX_BYTES, true);
   const frames: number[] = [];
   const closed = new Promise<string>((resolve) =>
     link.open({ onFrame: ({ handle }) => frames.push(handle), onClosed: resolve }),
@@ -81,7 +82,7 @@ test("ChildLink that is paused reads no more than a pipe holds of what a process
   const frame = { encoding: Encoding.RAW, dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
   writeFileSync(path, Buffer.concat(encodeFrame({ ...frame, body: [Buffer.alloc(MIB)] })));
   const tool = new ToolProcess(["sh", "-c", 'while cat "$0"; do :; done & exit 0', path]);
-  const link = new ChildLink("child", tool, MAX_BYTES, true);
+  const link = new ChildLink("child", { tool, nonce: NONCE }, MAX_BYTES, true);
   link.open({ onFrame: () => undefined, onClosed: () => undefined });
   link.pause();
   await tool.exited;
@@ -89,4 +90,23 @@ test("ChildLink that is paused reads no more than a pipe holds of what a process
   await pause(300);
   assert.ok(link.traffic.bytesReceived < 2 * MIB, `${link.traffic.bytesReceived} bytes were read`);
   await link.end(0);
+});
+
+test("ChildLink takes the last line of a child without its broker thread for the reason, wherever it cuts a frame", async () => {
+  const frame = { encoding: Encoding.RAW, dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
+  const bytes = Buffer.concat(encodeFrame({ ...frame, body: [Buffer.from("of some length\n")] }));
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const link = new ChildLink("child", { tool: new ToolProcess(["cat"]), nonce: NONCE }, MAX_BYTES, true);
+    let frames = 0;
+    const closed = new Promise<string>((resolve) =>
+      link.open({ onFrame: () => (frames += 1), onClosed: resolve }),
+    );
+    link.receive(
+      Buffer.concat([bytes, bytes.subarray(0, cut), Buffer.from(`\n${NONCE}:F out of luck\nat x\n`)]),
+    );
+    link.close();
+    assert.equal(await closed, "child: out of luck\nat x");
+    assert.equal(frames, cut === bytes.length ? 2 : 1);
+    await link.end(0);
+  }
 });
