@@ -186,6 +186,11 @@ export class StreamLink implements Link {
   private roomFor(bytes: number): number {
     // The ready bytes leave, so that the other side can begin while more is made here.
     if (this.#batchEnd + bytes > BATCH_BYTES) this.flush();
+    // A link that may not write yet has flushed nothing.
+    if (this.#batchEnd + bytes > BATCH_BYTES) {
+      this.endBatch();
+      this.dropBatch();
+    }
     this.#batch ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
     this.#queuedBytes += bytes;
     this.scheduleFlush();

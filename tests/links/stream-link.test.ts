@@ -117,6 +117,32 @@ test("StreamLink.send does not copy a big body", async () => {
   assert.ok(viewed > body.length - 16 * 1024, `${viewed} bytes of ${body.length} were not copied`);
 });
 
+test("StreamLink that may not write yet keeps more small frames than a batch holds, in order and whole", async () => {
+  class WaitingLink extends StreamLink {
+    mayWrite = false;
+
+    override flush(): void {
+      if (this.mayWrite) super.flush();
+    }
+  }
+  const writable = new SlowWritable();
+  const waiting = new WaitingLink("test", new PassThrough(), writable, MAX_BYTES);
+  const frames = Array.from({ length: 300 }, (_, i) =>
+    frame({ handle: 2000 + i, body: [Buffer.alloc(1000 + i, i)] }),
+  );
+  for (const [i, each] of frames.entries()) {
+    const bytes = bytesOf(each);
+    if (i % 2 === 0) waiting.send(each);
+    else assert.ok(waiting.sendBytes(bytes, 0, bytes.length));
+  }
+  waiting.mayWrite = true;
+  waiting.flush();
+  await turn();
+  assert.ok(Buffer.concat(writable.chunks).equals(bytesOf(...frames)));
+  assert.equal(waiting.queuedBytes, 0);
+  waiting.abort("over");
+});
+
 test("StreamLink.send answers false while much is queued, and true again when it has left", async () => {
   const { link: stream, writable } = link();
   writable.isOpen = false;
