@@ -1,0 +1,96 @@
+import { isOptions, show } from "../../options/options.ts";
+import type { ConfigSource, InventoryConfig, InventoryData, NamedHost } from "./config.ts";
+import { GroupTable } from "./group-table.ts";
+import type { Host } from "./host.ts";
+import { InventoryError } from "./inventory-error.ts";
+import { findConfig, loadConfig } from "./load-config.ts";
+import { bareStep, checkName } from "./names.ts";
+import { readConfig, readNamedHost } from "./read-config.ts";
+import { Selection, type SelectOptions } from "./selection.ts";
+
+/** Options of `Inventory.load`. */
+export interface LoadOptions {
+  /** Ends the loading when it aborts, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Hosts, how to reach them, and their groups. An inventory never changes: every group is evaluated at most once, when a
+ * pattern first uses it. See docs/inventory.md.
+ *
+ * ```ts
+ * const inventory = await Inventory.load();
+ * const hosts = await inventory.select("@web,!web3");
+ * ```
+ */
+export class Inventory {
+  readonly #data: InventoryData;
+  readonly #groups: GroupTable;
+
+  private constructor(data: InventoryData) {
+    this.#data = data;
+    this.#groups = new GroupTable(data);
+  }
+
+  /**
+   * Loads a config file: `.ts`, `.mts`, `.js`, `.mjs`, `.cjs` or `.json`. Without a path, `mitogen.config` with one of these
+   * extensions in the working directory, or in the nearest folder above. If there is none, the inventory is empty: sources
+   * such as `local:3`, and addresses, still work. Throws an InventoryError that names the file and what is wrong.
+   */
+  static async load(path?: string, options: LoadOptions = {}): Promise<Inventory> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const file = path ?? findConfig(process.cwd());
+    return new Inventory(
+      file === undefined ? readConfig({}, "the inventory") : await loadConfig(file, signal),
+    );
+  }
+
+  /**
+   * Makes an inventory from a config, or from a list. An element of a list is a host of another inventory, a host with its
+   * `name`, or an address for ssh such as `"deploy@web1:2222"`. Throws an InventoryError.
+   */
+  static from(source: InventoryConfig | readonly (string | Host | NamedHost)[]): Inventory {
+    const what = "Cannot make an inventory";
+    if (!Array.isArray(source)) return new Inventory(readConfig(source, "the inventory"));
+    const data = readConfig({}, "the inventory");
+    for (const each of source as readonly unknown[]) {
+      if (typeof each !== "string" && !isOptions(each))
+        throw new InventoryError(
+          `${what}: a host must be an address, or an object with a name, got ${show(each)}`,
+        );
+      const host =
+        typeof each === "string"
+          ? { name: checkName(what, "host", each), steps: [bareStep(each)], vars: {}, groups: [] }
+          : readNamedHost(what, each, data.defaults);
+      if (data.hosts.has(host.name))
+        throw new InventoryError(`${what}: two hosts have the name "${host.name}"`);
+      data.hosts.set(host.name, host);
+    }
+    return new Inventory(data);
+  }
+
+  /**
+   * The hosts that a pattern means, in its order, each once: docs/inventory.md#patterns. Evaluates only the groups and sources that the
+   * pattern uses. Rejects with an InventoryError for a name that is not known, and if no host is left; with the signal's
+   * reason if it aborts.
+   */
+  async select(pattern: string | readonly string[], options: SelectOptions = {}): Promise<Host[]> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const patterns = typeof pattern === "string" ? [pattern] : [...pattern];
+    return await new Selection(this.#data, this.#groups, signal).hosts(patterns);
+  }
+
+  /** The names of all groups, without "@", in the order of the inventory. Runs nothing. */
+  groupNames(): string[] {
+    return this.#groups.names();
+  }
+
+  /** The names of all hosts that are listed, in the order of the inventory. Runs nothing, so hosts of sources are missing. */
+  hostNames(): string[] {
+    return [...this.#data.hosts.keys()];
+  }
+}
+
+export type { ConfigSource };
