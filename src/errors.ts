@@ -125,7 +125,7 @@ export class EofError extends StreamError {
   override readonly code: string = "ERR_EOF";
 }
 
-/** The connect was cancelled because its router or broker was shut down. */
+/** The connect was cancelled: its `signal` aborted, or its router or broker was shut down. */
 export class CancelledError extends StreamError {
   /** `ERR_CANCELLED`. */
   override readonly code: string = "ERR_CANCELLED";

@@ -32,7 +32,8 @@ const CONTEXT_ID = integer(0, 0xffffffff);
  * A connection method resolves with the new context once that can be called. The context ends by its `shutdown()`, with the router, and
  * with the context given as `via`. A method rejects with a TypeError or RangeError for wrong options, before anything is started; with a
  * {@link StreamError} or one of its subclasses (PasswordError, HostKeyError, EofError) whose `details` say how far the connect came; with
- * a TimeoutError after `timeoutMs` (30,000 by default); with a CancelledError if the router is shut down meanwhile.
+ * a TimeoutError after `timeoutMs` (30,000 by default); with a CancelledError if `signal` aborts or the router is shut
+ * down meanwhile.
  */
 export abstract class ConnectingRouter extends CoreRouter {
   /** @internal */

@@ -4,13 +4,14 @@ import type { Context } from "../core/context.ts";
 import type { ConnectionFacts } from "../core/describe.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { CancelledError, ProtocolError, StreamError, TimeoutError } from "../errors.ts";
+import { ProtocolError, StreamError, TimeoutError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { secret } from "../options/option-types.ts";
 import { misuse, show, takeOption } from "../options/options.ts";
 import { oneLine } from "../text/harmless.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
 import { Slots } from "../waiting/slots.ts";
+import { onAbort } from "../waiting/wait.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 import { hide } from "../wire/values/error-value.ts";
@@ -20,6 +21,7 @@ import { messageOf } from "../wire/values/thrown.ts";
 import type { ChildIdentity, StartedChild } from "./children/children.ts";
 import { connectErrorOf, describeFailure } from "./children/connect-error-record.ts";
 import type { ConnectRequest } from "./children/parent-role.ts";
+import { cancelled, cancelledBy } from "./children/running-connect.ts";
 import {
   type ConnectionMethod,
   type ConnectOptions,
@@ -171,10 +173,15 @@ export class Connector {
       const given = loading !== undefined && isObject(options) ? { ...options } : options;
       if (loading !== undefined) await loading;
       const checked = readConnectOptions(methodName, given, this.#host.tableOf?.(method));
+      const { signal } = checked;
+      const watch = (refuse: (error: Error) => void): (() => void) =>
+        signal === undefined
+          ? () => undefined
+          : onAbort(signal, () => refuse(cancelledBy(methodName, signal)));
       return await this.#connects.run(() => {
         const connect = this.startOne(method, methodName, checked);
         return this.#host.during?.(connect, checked, site) ?? connect;
-      });
+      }, watch);
     } catch (error) {
       throw placedAt(withSummary(error), site());
     } finally {
@@ -189,8 +196,9 @@ export class Connector {
   ): Promise<Context> {
     const { contextId: ownId } = this.#router;
     if (this.#host.isShutDown() || this.#router.broker.isShutDown) {
-      throw new CancelledError(`Cannot connect with ${methodName}(): the router has been shut down`);
+      throw cancelled(methodName, "the router has been shut down");
     }
+    throwIfAborted(methodName, options.signal);
     const via = options.via?.contextId === ownId ? undefined : options.via;
     if (via !== undefined && this.#threads.has(via.contextId)) {
       throw new TypeError(
@@ -201,6 +209,7 @@ export class Connector {
     // No await when the id is known at once: then a child of this process is spawned before `startOne`
     // returns.
     const contextId = typeof allocated === "number" ? allocated : await allocated;
+    throwIfAborted(methodName, options.signal);
     const pending: Pending = { via, nodeVersion: "" };
     this.#pending.set(contextId, pending);
     const remoteName = options.remoteName ?? defaultRemoteName();
@@ -217,6 +226,7 @@ export class Connector {
       const facts = await (isHere
         ? startHere(method, options, identity)
         : this.request(via, methodName, options, identity));
+      throwIfAborted(methodName, options.signal);
       const context = pending.context ?? this.#router.contextById(contextId);
       this.#host.onStarted?.(context, options, {
         method: methodName,
@@ -228,7 +238,9 @@ export class Connector {
       this.#threads.delete(contextId);
       // The context may exist all the same, or start late, and would then belong to nobody. Its id stays
       // taken until the context is gone.
-      if (!isHere && (error instanceof TimeoutError || pending.context !== undefined)) {
+      const isUnknown = error instanceof TimeoutError || options.signal?.aborted === true;
+      if (isHere) cleared = pending.context?.shutdown({ wait: true });
+      else if (isUnknown || pending.context !== undefined) {
         cleared = this.endBehind(via ?? this.#router.myself(), contextId);
       }
       throw error;
@@ -273,11 +285,18 @@ export class Connector {
     identity: ChildIdentity,
   ): Promise<StartedFacts> {
     const parent = via ?? this.#router.myself();
-    const { via: _, password, onProgress, ...plain } = options as ConnectOptions & { password?: unknown };
+    const {
+      via: _,
+      password,
+      onProgress,
+      signal,
+      ...plain
+    } = options as ConnectOptions & { password?: unknown };
     checkTravel(methodName, plain);
     const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
     const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
     const end = newAbortEnd();
+    const unwatch = signal && onAbort(signal, () => end.abort(cancelledBy(methodName, signal)));
     const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
     const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
     const mayProvision = methodName !== "thread" && this.#host.mayProvision?.(options) !== false;
@@ -309,6 +328,7 @@ export class Connector {
       );
     } finally {
       time.stop();
+      unwatch?.();
       if (offer !== undefined) this.#router.unlisten(offer.handle);
       if (mayProvision) this.#router.unlisten(progressHandle);
     }
@@ -391,6 +411,10 @@ export function tellProgress(onProgress: ConnectOptions["onProgress"], progress:
   } catch (error) {
     log.warning(`onProgress has thrown: ${messageOf(error)}`);
   }
+}
+
+function throwIfAborted(method: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw cancelledBy(method, signal);
 }
 
 /** Throws the error for a connect request that got no answer, or a dead message. */

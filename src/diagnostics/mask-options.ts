@@ -4,11 +4,11 @@ const MASK = "[secret]";
 /** The names of secrets among options of methods that are not this library's. */
 const SECRET_NAME = /pass(word|phrase)|secret|token|credential/i;
 
-/** The options of a connect in a form that may be shown. `via` is shown elsewhere. */
+/** The options of a connect in a form that may be shown. `via` is shown elsewhere, and a signal says nothing. */
 export function maskOptions(options: object): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(options)) {
-    if (key === "via" || value === undefined) continue;
+    if (key === "via" || key === "signal" || value === undefined) continue;
     shown[key] = SECRET_NAME.test(key) || value instanceof Secret ? MASK : showValue(value);
   }
   return shown;

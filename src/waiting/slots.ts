@@ -24,15 +24,16 @@ export class Slots {
 
   /**
    * Runs `fn` once there is room. Rejects with its error, or with a ChannelError if this is closed before
-   * `fn` begins.
+   * `fn` begins. If `fn` has to wait, `watch` is given a function that ends the wait with an error. It
+   * returns the function that is called when the wait is over.
    */
-  async run<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+  async run<T>(
+    fn: () => T | PromiseLike<T>,
+    watch?: (refuse: (error: Error) => void) => () => void,
+  ): Promise<T> {
     if (this.#closeReason !== undefined) throw new ChannelError(this.#closeReason);
     if (this.#busy < this.#size) this.#busy += 1;
-    else {
-      // A function that ends passes its place on, so that no other gets in between.
-      await new Promise<void>((start, refuse) => this.#waiting.push({ start, refuse }));
-    }
+    else await this.turn(watch);
     try {
       return await fn();
     } finally {
@@ -42,6 +43,25 @@ export class Slots {
         this.#busy -= 1;
         if (this.#busy === 0) this.#onIdle?.();
       }
+    }
+  }
+
+  /** A function that ends passes its place on, so that no other gets in between. */
+  private async turn(watch?: (refuse: (error: Error) => void) => () => void): Promise<void> {
+    let unwatch: (() => void) | undefined;
+    try {
+      await new Promise<void>((start, refuse) => {
+        const waiter = { start, refuse };
+        this.#waiting.push(waiter);
+        unwatch = watch?.((error) => {
+          const at = this.#waiting.indexOf(waiter);
+          if (at < 0) return; // its turn has come
+          this.#waiting.splice(at, 1);
+          refuse(error);
+        });
+      });
+    } finally {
+      unwatch?.();
     }
   }
 

@@ -86,6 +86,10 @@ const replacements: Readonly<Record<string, () => Record<string, string>>> = {
     "{ hostname,": `{ hostname: ${sshd()}, ${key()},`,
     '"deploy"': '"mitogen-dash"',
   }),
+  signal: () => ({
+    '"web1.example.com"': `${sshd()}, ${key()}`,
+    '"deploy"': '"mitogen-dash"',
+  }),
 };
 
 /** What the text around the examples says is there. */

@@ -41,3 +41,24 @@ test("Slots.close refuses what waits and what comes, and waits for what runs", a
   assert.equal(await running, "ended");
   await closed;
 });
+
+test("Slots.run ends a wait when it is told, and only a wait", async () => {
+  const slots = new Slots(1);
+  const end = new Deferred<string>();
+  const refusals: ((error: Error) => void)[] = [];
+  let unwatched = 0;
+  const watch = (refuse: (error: Error) => void) => {
+    refusals.push(refuse);
+    return () => void unwatched++;
+  };
+  const running = slots.run(() => end.promise, watch);
+  assert.equal(refusals.length, 0, "it does not wait");
+  const [second, third] = ["second", "third"].map((name) => slots.run(() => name, watch));
+  refusals[0]?.(new Error("no longer"));
+  await assert.rejects(second as Promise<string>, /no longer/);
+  assert.deepEqual([slots.load, unwatched], [{ running: 1, waiting: 1 }, 1]);
+  end.resolve("first");
+  assert.deepEqual([await running, await third, unwatched], ["first", "third", 2]);
+  refusals[1]?.(new Error("too late"));
+  assert.deepEqual(slots.load, { running: 0, waiting: 0 });
+});

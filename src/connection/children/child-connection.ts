@@ -156,8 +156,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   /** Cancels the connect. Its error gives `why` as the reason. */
-  cancel(why: string): Promise<void> {
-    this.fail({ type: CancelledError, message: why, hint: "" });
+  cancel(why: string, cause?: unknown): Promise<void> {
+    this.fail({ type: CancelledError, message: why, hint: "", cause });
     return this.#tool?.end(0) ?? Promise.resolve();
   }
 

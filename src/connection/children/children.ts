@@ -6,6 +6,7 @@ import { NO_TRAFFIC, sumOf, type Traffic } from "../../links/traffic.ts";
 import { getLogger } from "../../logging/log.ts";
 import { reaper } from "../../process/reaper.ts";
 import type { FrameRouter, Peer } from "../../routing/frame-router.ts";
+import { onAbort } from "../../waiting/wait.ts";
 import { type Frame } from "../../wire/frame.ts";
 import { Handle } from "../../wire/handles.ts";
 import { localMethod } from "../methods/local.ts";
@@ -15,6 +16,7 @@ import type { OpenProvisioner } from "../runtime/plan.ts";
 import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
 import { ChildLink, FAREWELL_CHARACTERS } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
+import { cancelled, RunningConnect, SIGNAL_ABORTED } from "./running-connect.ts";
 
 /** What the caller decides about a new context, whichever process starts it. */
 export interface ChildIdentity {
@@ -54,8 +56,8 @@ export class Children {
   readonly #router: FrameRouter;
   /** How long a child may take to end by itself. */
   readonly #graceMs: number;
-  /** Running connects, and pauses between two tries, by the id of the new context. */
-  readonly #attempts: Map<number, { cancel(why: string): Promise<void> }> = new Map();
+  /** Running connects by the id of the new context. */
+  readonly #connects: Map<number, RunningConnect> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
   /** Targets with a node that is of no use. It is not tried again. */
   readonly #nodeless: Set<string> = new Set();
@@ -94,6 +96,37 @@ export class Children {
     onConnected: (child: StartedChild, peer: Peer) => void,
     openProvisioner?: OpenProvisioner,
   ): Promise<StartedChild> {
+    return await this.cancellable(method.name, options, identity, (connect) =>
+      this.startWithRetries(connect, method, options, identity, onConnected, openProvisioner),
+    );
+  }
+
+  /** Runs a connect that its signal, {@link end} and {@link endAll} can cancel. */
+  private async cancellable(
+    method: string,
+    { signal }: Pick<ConnectOptions, "signal">,
+    { contextId }: ChildIdentity,
+    run: (connect: RunningConnect) => Promise<StartedChild>,
+  ): Promise<StartedChild> {
+    const connect = new RunningConnect(method);
+    const unwatch = signal && onAbort(signal, () => void connect.cancel(SIGNAL_ABORTED, signal.reason));
+    this.#connects.set(contextId, connect);
+    try {
+      return await run(connect);
+    } finally {
+      this.#connects.delete(contextId);
+      unwatch?.();
+    }
+  }
+
+  private async startWithRetries<O extends ConnectOptions>(
+    connect: RunningConnect,
+    method: ConnectionMethod<O>,
+    options: O,
+    identity: ChildIdentity,
+    onConnected: (child: StartedChild, peer: Peer) => void,
+    openProvisioner: OpenProvisioner | undefined,
+  ): Promise<StartedChild> {
     let startedAt = Date.now();
     let deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
     let wasSilent = false;
@@ -102,7 +135,15 @@ export class Children {
     for (let turn = 1; ; turn++) {
       try {
         const earlier = { startedAt, wasSilent, isWithoutNode };
-        return await this.startOnce(method, options, identity, earlier, onConnected, openProvisioner);
+        return await this.startOnce(
+          connect,
+          method,
+          options,
+          identity,
+          earlier,
+          onConnected,
+          openProvisioner,
+        );
       } catch (error) {
         if (!isWithoutNode && isNodeUseless(error) && (await openProvisioner?.()) !== undefined) {
           log.debug(`${method.name}: the target has a node that is of no use, and is given another`);
@@ -117,12 +158,13 @@ export class Children {
         if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
         wasSilent = (error as { details?: ConnectDetails }).details?.stderr === "";
         log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);
-        await this.pause(delayMs, method, identity);
+        await pause(delayMs, method, connect);
       }
     }
   }
 
   private async startOnce<O extends ConnectOptions>(
+    connect: RunningConnect,
     method: ConnectionMethod<O>,
     options: O,
     identity: ChildIdentity,
@@ -132,8 +174,8 @@ export class Children {
   ): Promise<StartedChild> {
     // Created first, so that options without a valid command line are refused before anything else happens.
     const attempt = new ConnectAttempt(method, options, earlier, openProvisioner);
-    if (this.#isClosed) throw cancelled(method, "the router has been shut down");
-    this.#attempts.set(identity.contextId, attempt);
+    if (this.#isClosed) throw cancelled(method.name, "the router has been shut down");
+    connect.begin(attempt);
     try {
       const connected = await attempt.run(this.configOf(identity, options, method.isLocal));
       const { tool, ready, rest, argv } = connected;
@@ -144,31 +186,23 @@ export class Children {
       link.receive(rest);
       return child;
     } finally {
-      this.#attempts.delete(identity.contextId);
       this.awaitReaped(attempt);
-    }
-  }
-
-  /** Waits before another try. Rejects with a CancelledError if the connect is cancelled meanwhile. */
-  private async pause(
-    ms: number,
-    method: Pick<ConnectionMethod, "name">,
-    { contextId }: ChildIdentity,
-  ): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        timer = setTimeout(resolve, ms);
-        this.#attempts.set(contextId, { cancel: async (why) => reject(cancelled(method, why)) });
-      });
-    } finally {
-      clearTimeout(timer);
-      this.#attempts.delete(contextId);
     }
   }
 
   /** Starts a context that is a thread of this process. */
   async startThreadChild(
+    options: ThreadOptions,
+    identity: ChildIdentity,
+    onConnected: (child: StartedChild, peer: Peer) => void,
+  ): Promise<StartedChild> {
+    return await this.cancellable("thread", options, identity, (connect) =>
+      this.beginThread(connect, options, identity, onConnected),
+    );
+  }
+
+  private async beginThread(
+    connect: RunningConnect,
     options: ThreadOptions,
     identity: ChildIdentity,
     onConnected: (child: StartedChild, peer: Peer) => void,
@@ -179,10 +213,9 @@ export class Children {
       child.abort();
       return child.gone;
     };
-    const attempt = { cancel: () => starting.then(end).catch(() => undefined) };
-    this.#attempts.set(identity.contextId, attempt);
-    const { child: link, ready } = await starting.finally(() => this.#attempts.delete(identity.contextId));
-    if (this.#isClosed) throw cancelled({ name: "thread" }, "the router has been shut down");
+    connect.begin({ cancel: () => starting.then(end).catch(() => undefined) });
+    const { child: link, ready } = await starting;
+    connect.begin(undefined); // throws if it was cancelled meanwhile
     const config = { ...this.configOf(identity, options, true), isThread: true };
     const child = { name, ready, argv: [] };
     // The configuration must be the first frame. It cannot be routed, because the route does not exist yet.
@@ -276,7 +309,7 @@ export class Children {
    * routes are gone. Never rejects.
    */
   async end(contextId: number): Promise<void> {
-    await this.#attempts.get(contextId)?.cancel("the caller gave it up");
+    await this.#connects.get(contextId)?.cancel("the caller gave it up");
     const link = this.#links.get(contextId);
     if (link === undefined) return;
     this.send(contextId, Handle.SHUTDOWN, 0);
@@ -297,9 +330,9 @@ export class Children {
   async endAll(): Promise<void> {
     this.#isClosed = true;
     const why = "the router was shut down during the connect";
-    const attempts = [...this.#attempts.values()].map((attempt) => attempt.cancel(why));
+    const connects = [...this.#connects.values()].map((connect) => connect.cancel(why));
     const ends = [...this.#links.keys()].map((id) => this.end(id));
-    await Promise.all([...attempts, ...ends]);
+    await Promise.all([...connects, ...ends]);
     await Promise.all([...this.#unreaped]);
     await reaper.settle();
   }
@@ -320,8 +353,21 @@ export class Children {
   }
 }
 
-function cancelled({ name }: Pick<ConnectionMethod, "name">, why: string): CancelledError {
-  return new CancelledError(`Cannot connect with ${name}(): ${why}`);
+/** Waits before another try. Rejects with a CancelledError if the connect is cancelled meanwhile. */
+async function pause(
+  ms: number,
+  { name }: Pick<ConnectionMethod, "name">,
+  connect: RunningConnect,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(resolve, ms);
+      connect.begin({ cancel: async (why, cause) => reject(cancelled(name, why, cause)) });
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
@@ -344,7 +390,7 @@ function targetOf(
   options: ConnectOptions & { password?: unknown },
 ): string | undefined {
   // No password is kept.
-  const { via: _, password: __, ...others } = options;
+  const { via: _, password: __, signal: ___, ...others } = options;
   try {
     return JSON.stringify([name, others]);
   } catch {

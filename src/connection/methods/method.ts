@@ -1,5 +1,6 @@
 import { Context } from "../../core/context.ts";
 import {
+  abortSignal,
   argumentList,
   callback,
   commandLine,
@@ -44,6 +45,11 @@ export interface ConnectOptions {
    * this process waits for the answer for as long again, but at least one and at most five seconds.
    */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Ends the connect when it aborts, at any stage: the connect rejects with a {@link CancelledError} whose
+   * `cause` is the signal's reason. Once the context is connected, the signal means nothing to it.
+   */
+  readonly signal?: AbortSignal | undefined;
   /** The context that starts the new one; by default this one. */
   readonly via?: Context | undefined;
   /** Whether the child's children may reach only the contexts above them. Inherited. */
@@ -198,6 +204,7 @@ const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   remoteName: processName,
   nodePath,
   timeoutMs: duration,
+  signal: abortSignal,
   via: instanceOf(Context, "a Context"),
   unidirectional: flag,
   provision,
@@ -225,8 +232,8 @@ const METHOD: OptionType<ConnectionMethod> = {
 };
 
 /** The options of a thread, which is not a process: `ThreadOptions`. */
-const { name, unidirectional, via, debug } = COMMON_OPTIONS;
-const THREAD_OPTIONS = { name, unidirectional, via, debug };
+const { name, signal, unidirectional, via, debug } = COMMON_OPTIONS;
+const THREAD_OPTIONS = { name, signal, unidirectional, via, debug };
 
 /**
  * Checks the options of a connect and returns them. `own` is the option table of a method of this library.

@@ -16,7 +16,7 @@ import { headOf } from "../../wire/values/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
 
 /** Options of `router.thread()`. A thread has no node and no start-up of its own. */
-export type ThreadOptions = Pick<ConnectOptions, "name" | "unidirectional" | "via" | "debug">;
+export type ThreadOptions = Pick<ConnectOptions, "name" | "signal" | "unidirectional" | "via" | "debug">;
 
 /** How long a thread may take to end when asked. A thread that hangs is then terminated. */
 const END_MS = 300;
