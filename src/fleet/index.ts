@@ -1,5 +1,11 @@
 /** The public API of `mitogen/fleet`. */
 
+export type { Facts } from "./engine/facts.ts";
+export type { WorkEvent, WorkTools } from "./engine/host-run.ts";
+export type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./engine/result.ts";
+export { Fleet } from "./fleet.ts";
+export type { FleetExecOptions, FleetOptions, FleetRunOptions } from "./fleet-options.ts";
+export { FleetRun } from "./fleet-run.ts";
 export {
   type ConfigSource,
   type DetailedGroup,
@@ -17,4 +23,3 @@ export type { Host, Step, StepMethod, StepOptions } from "./inventory/host.ts";
 export { Inventory, type LoadOptions } from "./inventory/inventory.ts";
 export { InventoryError } from "./inventory/inventory-error.ts";
 export type { SelectOptions } from "./inventory/selection.ts";
-export type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./result.ts";

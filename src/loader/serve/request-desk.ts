@@ -5,7 +5,7 @@ import { ProtocolError } from "../../errors.ts";
 import { getLogger } from "../../logging/log.ts";
 import { Handle } from "../../wire/handles.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
-import { API, MITOGEN } from "../builtins.ts";
+import { API, FLEET, MITOGEN } from "../builtins.ts";
 import type { ModuleRules } from "../compile/module-rules.ts";
 import { type ImportKind, PROVIDED } from "../module-record.ts";
 import type { Destination } from "../resolve/resolve.ts";
@@ -96,7 +96,8 @@ export class RequestDesk {
   private decide(context: Context, target: ServedContext, request: ModuleRequest): Destination | Refusal {
     if (target.pendingCount >= MAX_PENDING_REQUESTS || this.#pendingCount >= MAX_ALL_PENDING_REQUESTS)
       return { refused: "too many requests at once" };
-    if (request.specifier === "" && request.parentId === API) return { id: API };
+    const { parentId } = request;
+    if (request.specifier === "" && (parentId === API || parentId === FLEET)) return { id: parentId };
     if (request.specifier !== "") return decideRequest(request, target, this.#rules, this.#resolve);
     // The request names a module by its id. Either a context above called a function of the module but could
     // not push it, or a module that the context was sent names it.

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { deflateRaw, deflateRawSync } from "node:zlib";
 import { API_PART } from "../../bootstrap/api.generated.ts";
 import { EVALUATOR_PART } from "../../bootstrap/evaluator.generated.ts";
+import { FLEET_PART } from "../../bootstrap/fleet.generated.ts";
 import { PARENT_ROLE_PART } from "../../bootstrap/parent-role.generated.ts";
 import { SHORT_WAY_PART } from "../../bootstrap/short-way.generated.ts";
 import { importModule } from "../../calls/caller/module-handle.ts";
@@ -12,7 +13,7 @@ import { getLogger } from "../../logging/log.ts";
 import { importLate } from "../../process/late-import.ts";
 import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { messageOf, textOf } from "../../wire/values/thrown.ts";
-import { API, EVALUATOR, isBuiltin, PARENT_ROLE, SHORT_WAY } from "../builtins.ts";
+import { API, EVALUATOR, FLEET, isBuiltin, PARENT_ROLE, SHORT_WAY } from "../builtins.ts";
 import { BusyTime } from "../busy-time.ts";
 import type { ModuleGraph } from "../compile/graph.ts";
 import { type ModuleOverride, ModuleRules, type SourceModifier } from "../compile/module-rules.ts";
@@ -232,7 +233,7 @@ export class ModuleResponder {
     }
     const target = this.#targets.get(contextId);
     if (target === undefined) return undefined;
-    if (module === API || module === SHORT_WAY) {
+    if (module === API || module === SHORT_WAY || module === FLEET) {
       this.sendParts(contextId, target, [module]);
       return undefined;
     }
@@ -257,8 +258,8 @@ export class ModuleResponder {
 
   /** Sends the part of the graph of `id` that the target lacks, or joins a running push of it. */
   private push(contextId: number, target: ServedContext, id: string, why: RootReason): Promise<void> {
-    if (id === API) {
-      this.sendParts(contextId, target, [API]);
+    if (id === API || id === FLEET) {
+      this.sendParts(contextId, target, [id]);
       return Promise.resolve();
     }
     if (why === "called" || !this.#roots.has(id)) this.#roots.set(id, why);
@@ -388,6 +389,7 @@ const PARTS: Readonly<Record<string, string>> = {
   [EVALUATOR]: EVALUATOR_PART,
   [API]: API_PART,
   [SHORT_WAY]: SHORT_WAY_PART,
+  [FLEET]: FLEET_PART,
 };
 const packedParts = new Map<string, Packed>();
 

@@ -1,0 +1,164 @@
+import type { Context } from "../../core/context.ts";
+import { ChannelError, TimeoutError } from "../../errors.ts";
+import { newAbortEnd } from "../../waiting/abort-end.ts";
+import { onAbort, watchBounds } from "../../waiting/wait.ts";
+import type { Host } from "../inventory/host.ts";
+import { asError, type HostConnection } from "./connections.ts";
+import type { HostResult } from "./result.ts";
+import { isMisuse, orAbort, pauseBeforeRetry } from "./retry.ts";
+
+/** What work on a host reports while it runs. */
+export type WorkEvent =
+  | { readonly type: "output"; readonly stream: "stdout" | "stderr" | "log"; readonly text: string }
+  | { readonly type: "progress"; readonly bytes: number; readonly totalBytes?: number };
+
+/** What work on a host gets beside the context and the host. */
+export interface WorkTools {
+  /** Aborts when the work is to end: its time is up, or the run was given up. */
+  readonly signal: AbortSignal;
+  /** Reports output or progress of the host. */
+  emit(event: WorkEvent): void;
+}
+
+/** Work on one host. */
+export type Work<T> = (context: Context, host: Host, tools: WorkTools) => Promise<T>;
+
+/** The limits of the work on each host. */
+export interface WorkLimits {
+  /** For all tries together, in milliseconds. */
+  readonly timeoutMs?: number | undefined;
+  /** How often work that failed is tried again. */
+  readonly retries: number;
+  /** Whether a host that is lost is connected again, once, and the work repeated. */
+  readonly repeatable: boolean;
+}
+
+/** What the work came to. The host's output is added where it is collected. */
+export type WorkResult<T> = Omit<HostResult<T>, "output">;
+
+/** Thrown to a host whose run is given up: it ends as `skipped`. */
+export class GivenUp {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    this.reason = reason;
+  }
+}
+
+/**
+ * Does the work on one host, with retries, within the limits. Never rejects. `givenUp` aborts with a
+ * {@link GivenUp}.
+ */
+export async function runOnHost<T>(
+  connection: HostConnection,
+  work: Work<T>,
+  limits: WorkLimits,
+  givenUp: AbortSignal,
+  emit: (event: WorkEvent) => void,
+): Promise<WorkResult<T>> {
+  const { host } = connection;
+  const start = Date.now();
+  const end = newAbortEnd();
+  const stopWatching = [
+    onAbort(givenUp, () => end.abort(givenUp.reason)),
+    watchBounds(
+      { timeoutMs: limits.timeoutMs },
+      () => `work on ${host.name}`,
+      end.abort.bind(end),
+      "end of it",
+    ),
+  ];
+  const ended = (rest: Pick<WorkResult<T>, "status" | "value" | "error">): WorkResult<T> => ({
+    host: host.name,
+    ...rest,
+    durationMs: Date.now() - start,
+  });
+  try {
+    return ended({ status: "ok", value: await new Tries(connection, work, limits, end.signal, emit).run() });
+  } catch (error) {
+    if (error instanceof GivenUp) return ended({ status: "skipped", error: asError(error.reason) });
+    const isLost = error instanceof Unreachable;
+    return ended({ status: isLost ? "unreachable" : "failed", error: asError(isLost ? error.cause : error) });
+  } finally {
+    for (const stop of stopWatching) stop();
+    // Work that did not notice is told that nobody waits any more.
+    end.abort(new TimeoutError(`The work on ${host.name} has ended`));
+  }
+}
+
+/** The connection was lost, and there is no other one. */
+class Unreachable {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
+
+class Tries<T> {
+  readonly #connection: HostConnection;
+  readonly #work: Work<T>;
+  readonly #limits: WorkLimits;
+  readonly #signal: AbortSignal;
+  readonly #emit: (event: WorkEvent) => void;
+  #isReconnected = false;
+  #isOver = false;
+
+  constructor(
+    connection: HostConnection,
+    work: Work<T>,
+    limits: WorkLimits,
+    signal: AbortSignal,
+    emit: (event: WorkEvent) => void,
+  ) {
+    this.#connection = connection;
+    this.#work = work;
+    this.#limits = limits;
+    this.#signal = signal;
+    this.#emit = emit;
+  }
+
+  async run(): Promise<T> {
+    try {
+      for (let failures = 0; ; ) {
+        const context = await this.context();
+        try {
+          return await orAbort(this.work(context), this.#signal);
+        } catch (error) {
+          if (this.#signal.aborted) throw this.#signal.reason;
+          if (error instanceof ChannelError && !context.isConnected) {
+            if (!this.#limits.repeatable || this.#isReconnected) throw new Unreachable(error);
+            // The next turn connects it again.
+            continue;
+          }
+          if (failures >= this.#limits.retries || isMisuse(error)) throw error;
+          await pauseBeforeRetry(failures, this.#signal);
+          failures += 1;
+        }
+      }
+    } finally {
+      this.#isOver = true;
+    }
+  }
+
+  private async work(context: Context): Promise<T> {
+    const emit = (event: WorkEvent): void => {
+      // Work that has been given up may go on for a while.
+      if (!this.#isOver) this.#emit(event);
+    };
+    return await this.#work(context, this.#connection.host, { signal: this.#signal, emit });
+  }
+
+  /** The host's context. It is connected again if it may be, once. */
+  private async context(): Promise<Context> {
+    const { context, failure } = this.#connection;
+    if (context !== undefined) return context;
+    if (!this.#limits.repeatable || this.#isReconnected) throw new Unreachable(failure);
+    this.#isReconnected = true;
+    try {
+      return await orAbort(this.#connection.connect(), this.#signal);
+    } catch (error) {
+      throw this.#signal.aborted ? this.#signal.reason : new Unreachable(error);
+    }
+  }
+}
