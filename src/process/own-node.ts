@@ -10,3 +10,13 @@ export const OWN_NODE: readonly string[] =
   "bun" in process.versions || "deno" in process.versions
     ? []
     : [UNNAMED.test(process.execPath) ? `/proc/${process.pid}/exe` : process.execPath];
+
+/** How a copy is named that `provision: "cache"` has brought. */
+const BROUGHT = /\/[0-9a-f]{64}\/node$/;
+
+/**
+ * The same for contexts of other users. A node that was brought is its user's alone: most others may not run it,
+ * and root should run nothing that the user can change. The list is empty then, so that they look for a node, or
+ * are brought one.
+ */
+export const NODE_FOR_OTHERS: readonly string[] = BROUGHT.test(process.execPath) ? [] : OWN_NODE;

@@ -1,81 +1,42 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { after, before } from "node:test";
 import type { Context, Router } from "../../src/index.ts";
-import { lab } from "../support/lab.ts";
+import { skipReason } from "../support/lab.ts";
 import { part } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
-import { NodelessMachine, NodelessSshd, nodelessSkip } from "../support/nodeless.ts";
+import { clearHost, sshToHost } from "../support/nodeless-hosts.ts";
+import { machineRoom } from "../support/provisioning.ts";
 import { conformance } from "./suite.ts";
 
-const IMAGE = "mitogen-nodeless";
-/** Of this machine; its home is made there too. */
-const ACCOUNT = "mitogen-nonode";
-const found = lab();
-const skip = nodelessSkip() || (found === undefined ? "there is no lab" : false);
+const CONTAINER = "mitogen-conformance";
+const HOSTS = ["busybox", "debian"];
+const skip = skipReason();
+machineRoom();
 
-let root: string;
-let box: NodelessMachine;
-let sshd: NodelessSshd;
-const cacheBefore = process.env.XDG_CACHE_HOME;
-
-before(async () => {
+before(() => {
   if (skip !== false) return;
-  // sshd takes no folder that others may write to, or to its parents.
-  root = mkdtempSync("/srv/mitogen-nodeless-");
-  chmodSync(root, 0o755);
-  process.env.XDG_CACHE_HOME = join(root, "cache");
-  mkdirSync(process.env.XDG_CACHE_HOME);
-  mkdirSync(join(root, "machine"), { mode: 0o755 });
-  box = new NodelessMachine(join(root, "machine"));
-  const uid = Number(execFileSync("id", ["-u", ACCOUNT], { encoding: "utf8" }));
-  const home = join(box.root, "home", ACCOUNT);
-  mkdirSync(home);
-  appendFileSync(join(box.root, "etc/passwd"), `${ACCOUNT}:x:${uid}:${uid}::/home/${ACCOUNT}:/bin/sh\n`);
-  chownSync(home, uid, uid);
-  sshd = await NodelessSshd.start(box, ACCOUNT);
+  HOSTS.forEach(clearHost);
   const { path } = part("docker");
-  execFileSync("sh", [
-    "-c",
-    `tar -C "$1" --exclude=./proc --exclude=./dev -c . | "$2" import - ${IMAGE}`,
-    "sh",
-    box.root,
-    path,
-  ]);
+  execFileSync(path, ["rm", "--force", CONTAINER], { stdio: "ignore" });
+  const { image } = part("nodeless");
+  const options = ["--detach", "--init", "--network=none", "--name", CONTAINER];
+  execFileSync(path, ["run", ...options, image, "sleep", "3600"]);
 });
 
-after(async () => {
+after(() => {
   if (skip !== false) return;
-  await sshd.stop();
-  execFileSync(part("docker").path, ["rmi", "-f", IMAGE]);
-  if (cacheBefore === undefined) delete process.env.XDG_CACHE_HOME;
-  else process.env.XDG_CACHE_HOME = cacheBefore;
-  rmSync(root, { recursive: true });
+  HOSTS.forEach(clearHost);
+  execFileSync(part("docker").path, ["rm", "--force", CONTAINER]);
 });
 
-// Behind the hooks above: the daemon is there before and after.
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const login = (router: Router): Promise<Context> =>
-  router.ssh({
-    hostname: "127.0.0.1",
-    port: sshd.port,
-    username: ACCOUNT,
-    identityFile: sshd.identityFile,
-    checkHostKeys: "ignore",
-    provision: "cache",
-  });
+  router.ssh({ ...sshToHost("busybox"), provision: "cache" });
 
-conformance("a context on a machine with busybox alone", {
-  connect: (router) => router.exec({ command: box.command(), provision: "cache" }),
-  major: "any",
-  skip,
-});
-
-conformance("an ssh context on a machine with busybox alone", {
+conformance("an ssh context on a host with busybox alone", {
   connect: login,
-  remoteUser: ACCOUNT,
+  remoteUser: "mitogen-nonode",
   major: "any",
   skip,
 });
@@ -86,8 +47,19 @@ conformance("a local context behind that", {
   skip,
 });
 
-conformance("a docker context of an image with busybox alone", {
-  connect: (router) => router.docker({ dockerPath: part("docker").path, image: IMAGE, provision: "cache" }),
+conformance("a sudo context of a host without node", {
+  async connect(router) {
+    const user = await router.ssh({ ...sshToHost("debian", "mitogen-sudo-nopw"), provision: "cache" });
+    return router.sudo({ via: user, username: part("become").target });
+  },
+  remoteUser: "mitogen-target",
+  major: "any",
+  skip,
+});
+
+conformance("a docker context in a container with busybox alone", {
+  connect: (router) =>
+    router.docker({ dockerPath: part("docker").path, container: CONTAINER, provision: "cache" }),
   major: "any",
   skip,
 });

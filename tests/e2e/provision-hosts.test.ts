@@ -1,57 +1,20 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
-import {
-  type Context,
-  getFile,
-  type LogRecord,
-  type ProvisionProgress,
-  putFile,
-  Router,
-  StreamError,
-} from "../../src/index.ts";
+import { type ProvisionProgress, Router, StreamError } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { skipReason } from "../support/lab.ts";
-import { checkLeaks, processesGone } from "../support/leak-check.ts";
-import { clearHost, keptAt, pathAt, sshToHost } from "../support/nodeless-hosts.ts";
+import { nodes, skipReason } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+import { clearHost, goes, keptAt, pathAt, sshToHost } from "../support/nodeless-hosts.ts";
 import { machineRoom, runtimes } from "../support/provisioning.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const { parent } = machineRoom();
+machineRoom();
 const logs = collectLogs();
 after(() => logs.stop());
 const skip = skipReason();
-
-/** What every context can do. `node` is where its own must be. */
-async function goes(router: Router, context: Context, node: RegExp): Promise<void> {
-  const exe = await context.call(fs.readlinkSync, "/proc/self/exe");
-  assert.match(exe, node);
-  assert.equal(await context.call(remote.add, 2, 3), 5);
-  const before = logs.records.length;
-  // A module that has others.
-  await context.call(withMitogen.logEveryLevel);
-  const isOwn = ({ logger, mitogenName }: LogRecord): boolean =>
-    logger === `mitogen.ctx.${context.name}` && mitogenName === "app.remote";
-  assert.equal(logs.records.slice(before).filter(isOwn).length, 4);
-  const bytes = randomBytes(100_000);
-  const folder = exe.slice(0, exe.lastIndexOf("/"));
-  await putFile(context, `${folder}/a file`, bytes);
-  const back = join(parent, "back");
-  await getFile(context, `${folder}/a file`, back);
-  assert.deepEqual(fs.readFileSync(back), bytes);
-  await context.call(fs.unlinkSync, `${folder}/a file`);
-  const below = await router.local({ via: context });
-  assert.equal(await below.call(fs.readlinkSync, "/proc/self/exe"), exe);
-  const pids = [await below.call(remote.pid), await context.call(remote.pid)];
-  await context.shutdown();
-  await below.disconnected;
-  assert.deepEqual(await processesGone(pids, 10_000), []);
-}
 
 const HOME = /^\/home\/mitogen-nonode\/\.cache\/mitogen\/\w{64}\/node$/;
 const VAR_TMP = /^\/var\/tmp\/mitogen-\d+\/\w{64}\/node$/;
@@ -80,7 +43,7 @@ describe("a host gets a node, works, and keeps it", { skip }, () => {
       };
       const options = { ...sshToHost(name), onProgress };
       try {
-        for (let i = 0; i < 2; i++) await goes(router, await router.ssh(options), node);
+        for (let i = 0; i < 2; i++) await goes(logs, router, await router.ssh(options), node);
         assert.equal(uploads, 1);
         const kept = keptAt(name);
         assert.equal(kept.filter((path) => node.test(path)).length, 1, kept.join());
@@ -90,6 +53,23 @@ describe("a host gets a node, works, and keeps it", { skip }, () => {
         );
       } finally {
         clearHost(name);
+      }
+    });
+  }
+});
+
+describe("a host without a library runs what is packed of a node that", { skip }, () => {
+  for (const major of ["22", "24", "26"]) {
+    it(`is a Node ${major}`, async () => {
+      clearHost("busybox");
+      try {
+        const own = { "linux-x64": nodes[major] as string };
+        await using router = new Router(undefined, { provision: "cache", runtimes: own });
+        const context = await router.ssh(sshToHost("busybox"));
+        const { version } = await context.call(remote.describeProcess);
+        assert.ok(version.startsWith(`v${major}.`), version);
+      } finally {
+        clearHost("busybox");
       }
     });
   }
@@ -119,7 +99,7 @@ describe("a login that is given a node", { skip }, () => {
       const name = `mitogen-${shell}`;
       const node = new RegExp(`^/home/${name}/.cache/mitogen/\\w{64}/node$`);
       await using router = new Router(undefined, { provision: "cache", runtimes });
-      for (let i = 0; i < 2; i++) await goes(router, await router.ssh(sshToHost("debian", name)), node);
+      for (let i = 0; i < 2; i++) await goes(logs, router, await router.ssh(sshToHost("debian", name)), node);
     });
   }
 });

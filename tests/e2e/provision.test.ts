@@ -129,19 +129,6 @@ it("a machine with musl gets the runtime for musl, if there is one", {
   assert.match(String(await context.call(childProcess.execFileSync, exe, ["-v"])), /^v14\./);
 });
 
-it("a further connect takes one round trip more than to a machine with node", { skip }, async () => {
-  const box = machine();
-  await using router = new Router(undefined, { provision: "cache", runtimes });
-  await router.exec({ command: box.command() });
-  const delayMs = 1000;
-  const proxy = join(repoRoot, "tests/support/delay-proxy.mjs");
-  const command = [process.execPath, proxy, "--delay-ms", String(delayMs), "--", ...box.command()];
-  const started = Date.now();
-  await router.exec({ command });
-  const trips = Math.floor((Date.now() - started) / (2 * delayMs));
-  assert.ok(trips <= 2, `${trips} round trips`);
-});
-
 it("costs nothing where there is a node", async () => {
   const sent = async (provision: false | "cache"): Promise<number> => {
     await using router = new Router(undefined, { provision });

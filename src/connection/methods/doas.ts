@@ -1,6 +1,6 @@
 import { PasswordError } from "../../errors.ts";
 import { argumentList, password, target, text } from "../../options/option-types.ts";
-import { OWN_NODE } from "../../process/own-node.ts";
+import { NODE_FOR_OTHERS } from "../../process/own-node.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
 import type { LibraryMethod, PasswordOptions } from "./method.ts";
@@ -33,7 +33,7 @@ export const doasMethod: LibraryMethod<DoasOptions> = {
     passwordPrompt: text,
     incorrectPrompts: argumentList,
   },
-  nodeCommand: OWN_NODE,
+  nodeCommand: NODE_FOR_OTHERS,
   contextName: ({ username = "root" }) => `doas.${username}`,
   argv(options, boot) {
     const { username = "root", doasPath = "doas" } = options;

@@ -1,5 +1,5 @@
 import { argumentList, password, target, text } from "../../options/option-types.ts";
-import { OWN_NODE } from "../../process/own-node.ts";
+import { NODE_FOR_OTHERS } from "../../process/own-node.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
 import type { LibraryMethod, PasswordOptions } from "./method.ts";
@@ -26,7 +26,7 @@ export const suMethod: LibraryMethod<SuOptions> = {
   name: "su",
   isLocal: true,
   options: { username: target, suPath: text, password, passwordPrompt: text, incorrectPrompts: argumentList },
-  nodeCommand: OWN_NODE,
+  nodeCommand: NODE_FOR_OTHERS,
   contextName: ({ username = "root" }) => `su.${username}`,
   argv(options, boot) {
     const { username = "root", suPath = "su" } = options;

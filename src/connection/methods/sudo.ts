@@ -1,6 +1,6 @@
 import { PasswordError } from "../../errors.ts";
 import { argumentList, flag, password, target, text } from "../../options/option-types.ts";
-import { OWN_NODE } from "../../process/own-node.ts";
+import { NODE_FOR_OTHERS } from "../../process/own-node.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt } from "../prompts/password-prompt.ts";
 import { type BootLine, checkTarget, type LibraryMethod, type PasswordOptions } from "./method.ts";
@@ -35,7 +35,7 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
     selinuxType: target,
     sudoArgs: argumentList,
   },
-  nodeCommand: OWN_NODE,
+  nodeCommand: NODE_FOR_OTHERS,
   contextName: (options) => `sudo.${flagsOf(options).username ?? "root"}`,
   argv(options, boot) {
     const flags = flagsOf(options);
