@@ -28,6 +28,8 @@ const FIRST = [
   "e2e/soak",
   "order/order",
   "e2e/given-answers",
+  "e2e/provision-hosts",
+  "conformance/provisioned",
   "conformance/chains",
   "e2e/npm-packages",
   "e2e/fakessh",
@@ -53,6 +55,8 @@ const FIRST = [
  */
 const CONCURRENCY = Math.max(2, availableParallelism()) * (process.env.CI === "true" ? 1 : 2) + 1;
 const MASTER_FOLDERS = /[/\\](conformance|counts|e2e|loader|order)[/\\]/;
+/** What a target does that is brought a node does not depend on the master's. */
+const ONE_MASTER = /[/\\]provision(ed|-behind|-hosts)\.test\.js$/;
 // Who sees only the end of what CI printed has to find there why it failed.
 const SHOWN_LINES_PER_RUN = 60;
 const FAILING_TESTS = /^✖ failing tests:/;
@@ -90,7 +94,7 @@ if (files.length === 0) throw new Error(`No test file matches ${filters.join(" "
 // The run on this Node comes last: its summary ends the output.
 const failures = [];
 for (const [name, node] of wantsMasters ? otherMasters() : []) {
-  const some = files.filter((path) => MASTER_FOLDERS.test(path));
+  const some = files.filter((path) => MASTER_FOLDERS.test(path) && !ONE_MASTER.test(path));
   if (some.length === 0) break;
   console.log(`\n== Node ${name} as master, ${some.length} files`);
   const { passed, problems } = await runTests(node, name, some, MASTER_LIMIT_MS, MASTER_ENV);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type ProvisionProgress, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { nodes, repoRoot, skipReason } from "../support/lab.ts";
+import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { failureOf, kept, machineRoom, nodelessSkip, runtimes } from "../support/provisioning.ts";
 
