@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { buildLibrary } from "./build-library.mjs";
 import { buildPayload } from "./build-payload.mjs";
 import { pruneDeclarations } from "./prune-declarations.mjs";
+import { writeRequireTypes } from "./require-types.mjs";
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const log = process.argv.includes("--quiet") ? () => undefined : console.log;
@@ -14,6 +15,7 @@ await buildPayload(log);
 rmSync("dist", { recursive: true, force: true });
 compile("tsconfig.build.json");
 pruneDeclarations(log);
+writeRequireTypes();
 await buildLibrary(log);
 if (process.argv.includes("--tests")) {
   rmSync("build", { recursive: true, force: true });

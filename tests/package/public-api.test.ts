@@ -11,6 +11,25 @@ import { runProgram } from "../support/run-program.ts";
 
 checkLeaks();
 
+/** A class as a value and as a type, generic ones, subclasses, functions with overloads, and types. */
+const REQUIRED = `
+import mitogen = require("mitogen");
+import { type LocalOptions, Receiver, Router, Service, TimeoutError } from "mitogen";
+
+class Own extends Service {}
+export async function main(options: LocalOptions): Promise<number> {
+  const router: mitogen.Router = new Router();
+  const context: mitogen.Context = await router.local(options);
+  const receiver: Receiver<string> = new mitogen.Receiver<string>(router);
+  const text: string = (await receiver.get()).decode();
+  const error: unknown = new TimeoutError("late");
+  if (error instanceof mitogen.MitogenError) console.log(error.code, text, Own);
+  // @ts-expect-error: an option that there is not
+  await router.local({ nodePaht: "" });
+  return await context.call(Math.max, 1, 2);
+}
+`;
+
 describe("The public API, in the packed package", { timeout: 300_000 }, () => {
   let folder: string;
   const execute = (command: string, args: readonly string[]): string => {
@@ -57,6 +76,21 @@ describe("The public API, in the packed package", { timeout: 300_000 }, () => {
       writeFileSync(
         join(folder, "tsconfig.json"),
         JSON.stringify({ compilerOptions, include: ["public-api.ts"] }),
+      );
+      execute(process.execPath, [join(repoRoot, "node_modules/typescript/bin/tsc"), "-p", folder]);
+    });
+  }
+
+  for (const module of ["node16", "nodenext"] as const) {
+    it(`has types for require(), with module ${module}`, () => {
+      writeFileSync(join(folder, "required.cts"), REQUIRED);
+      const compilerOptions = {
+        ...{ strict: true, noEmit: true, skipLibCheck: false, module, moduleResolution: module },
+        ...{ target: "es2023", lib: ["es2023", "esnext.disposable"], types: ["node"] },
+      };
+      writeFileSync(
+        join(folder, "tsconfig.json"),
+        JSON.stringify({ compilerOptions, include: ["required.cts"] }),
       );
       execute(process.execPath, [join(repoRoot, "node_modules/typescript/bin/tsc"), "-p", folder]);
     });

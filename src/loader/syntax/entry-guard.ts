@@ -16,7 +16,7 @@ import {
   plainCallee,
   restless,
 } from "./entry-expressions.ts";
-import { parseProgram } from "./parser.ts";
+import { parseFile } from "./parser.ts";
 
 /** Helpers that esbuild puts at the top of CommonJS output. They only define parts of classes and exports. */
 const COMPILER_HELPERS = new Set([
@@ -55,7 +55,7 @@ export function neutralizeEntryModule(
 ): string {
   if (format === "json") return source;
   try {
-    const program = parseScript(source, format);
+    const program = parseFile(source, format);
     const names = mitogenNames(program, aliases);
     const isSafe = program.body.some((statement: Ast) => isGuarded(statement, names));
     const culprit = isSafe ? undefined : firstWork(program.body, names);
@@ -65,16 +65,6 @@ export function neutralizeEntryModule(
   } catch (cause) {
     throw cause instanceof ModuleError ? cause : refuse(id, `it cannot be read: ${String(cause)}`, cause);
   }
-}
-
-function parseScript(source: string, format: ModuleFormat): Ast {
-  return parseProgram(source, {
-    ecmaVersion: "latest",
-    sourceType: format === "module" ? "module" : "script",
-    allowAwaitOutsideFunction: true,
-    allowReturnOutsideFunction: true,
-    allowHashBang: true,
-  });
 }
 
 function isGuarded(statement: Ast, names: MitogenNames): boolean {

@@ -1,6 +1,8 @@
 import type { Options, Program } from "acorn";
 import { importLate } from "../../process/late-import.ts";
+import type { ModuleFormat } from "../module-record.ts";
 import { ownRequire } from "../own-require.ts";
+import type { Ast } from "./ast.ts";
 
 /**
  * Loaded late: most programs never parse anything, and the parser takes longer to load than the rest of this
@@ -17,4 +19,15 @@ export async function loadParser(): Promise<void> {
 export function parseProgram(source: string, options: Options): Program {
   parser ??= ownRequire()("acorn") as typeof import("acorn");
   return parser.parse(source, options);
+}
+
+/** The syntax tree of a user's file, with `await` and `return` at its top level allowed. Throws a SyntaxError. */
+export function parseFile(source: string, format: ModuleFormat): Ast {
+  return parseProgram(source, {
+    ecmaVersion: "latest",
+    sourceType: format === "module" ? "module" : "script",
+    allowAwaitOutsideFunction: true,
+    allowReturnOutsideFunction: true,
+    allowHashBang: true,
+  });
 }

@@ -1,7 +1,7 @@
 import type { ModuleFormat } from "../module-record.ts";
 import type { Ast } from "./ast.ts";
 import { isDefinition, plainCallee } from "./entry-expressions.ts";
-import { parseProgram } from "./parser.ts";
+import { parseFile } from "./parser.ts";
 import { patternNames } from "./pattern-names.ts";
 
 /** Packages and modules whose functions register tests. */
@@ -145,13 +145,7 @@ function rootOf(expression: Ast): string {
 
 function parse(source: string, format: ModuleFormat): Ast {
   try {
-    return parseProgram(source, {
-      ecmaVersion: "latest",
-      sourceType: format === "module" ? "module" : "script",
-      allowAwaitOutsideFunction: true,
-      allowReturnOutsideFunction: true,
-      allowHashBang: true,
-    });
+    return parseFile(source, format);
   } catch {
     return undefined;
   }
