@@ -14,8 +14,8 @@ import {
 } from "../options/options.ts";
 import type { WaitOptions } from "../waiting/wait.ts";
 import type { Secret } from "../wire/values/secret.ts";
+import type { Host, Step, StepMethod } from "./config/host.ts";
 import type { FleetEvent } from "./engine/result.ts";
-import type { Host, Step, StepMethod } from "./inventory/host.ts";
 
 /** Options of `Fleet.connect`. `signal` ends connects that run, and refuses others. */
 export interface FleetOptions extends Pick<WaitOptions, "signal"> {

@@ -10,6 +10,7 @@ import { type AnyFunction, type ArgumentsOf, type ResultOf } from "../functions/
 import { callback, instanceOf } from "../options/option-types.ts";
 import { checkRouter, type OptionTable, readList, readOptions, takeOption } from "../options/options.ts";
 import { onAbort } from "../waiting/wait.ts";
+import type { Host } from "./config/host.ts";
 import { Connections, HostConnection } from "./engine/connections.ts";
 import type { Facts } from "./engine/facts.ts";
 import { runOnHost, type Work, type WorkTools } from "./engine/host-run.ts";
@@ -26,7 +27,6 @@ import {
 } from "./fleet-options.ts";
 import { emitEvent, FleetRun } from "./fleet-run.ts";
 import { FleetOutput } from "./host-output.ts";
-import type { Host } from "./inventory/host.ts";
 
 const CONNECT = "connect a fleet";
 const DEFAULT_CONCURRENCY = 32;

@@ -1,1 +1,1 @@
-export type { Host, Step, StepMethod, StepOptions } from "./inventory/host.ts";
+export type { Host, Step, StepMethod, StepOptions } from "./config/host.ts";

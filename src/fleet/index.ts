@@ -1,11 +1,5 @@
 /** The public API of `mitogen/fleet`. */
 
-export type { Facts } from "./engine/facts.ts";
-export type { WorkEvent, WorkTools } from "./engine/host-run.ts";
-export type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./engine/result.ts";
-export { Fleet } from "./fleet.ts";
-export type { FleetExecOptions, FleetOptions, FleetRunOptions } from "./fleet-options.ts";
-export { FleetRun } from "./fleet-run.ts";
 export {
   type ConfigSource,
   type DetailedGroup,
@@ -18,8 +12,14 @@ export {
   type NamedHost,
   type StepEntry,
   type Variables,
-} from "./inventory/config.ts";
-export type { Host, Step, StepMethod, StepOptions } from "./inventory/host.ts";
+} from "./config/config.ts";
+export type { Host, Step, StepMethod, StepOptions } from "./config/host.ts";
+export { InventoryError } from "./config/inventory-error.ts";
+export type { Facts } from "./engine/facts.ts";
+export type { WorkEvent, WorkTools } from "./engine/host-run.ts";
+export type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./engine/result.ts";
+export { Fleet } from "./fleet.ts";
+export type { FleetExecOptions, FleetOptions, FleetRunOptions } from "./fleet-options.ts";
+export { FleetRun } from "./fleet-run.ts";
 export { Inventory, type LoadOptions } from "./inventory/inventory.ts";
-export { InventoryError } from "./inventory/inventory-error.ts";
 export type { SelectOptions } from "./inventory/selection.ts";

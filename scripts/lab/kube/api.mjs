@@ -30,7 +30,10 @@ const DOCUMENTS = {
 
 const server = createServer((request, response) => {
   const path = pathOf(request);
-  const [status, document] = path ? answer(path) : refusal(401, "Unauthorized", "Not the lab's path");
+  const { searchParams } = new URL(request.url, "http://lab");
+  const [status, document] = path
+    ? answer(path, searchParams)
+    : refusal(401, "Unauthorized", "Not the lab's path");
   console.log(request.method, path, status);
   response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(document));
 });
@@ -54,7 +57,7 @@ server.on("upgrade", (request, socket, head) => {
   if (session) start(session);
 });
 
-server.listen(port, "127.0.0.1");
+server.listen(port, "127.0.0.1", () => console.log("listens at port", server.address().port));
 
 /** The path behind the secret, or undefined without it. */
 function pathOf({ url }) {
@@ -62,15 +65,30 @@ function pathOf({ url }) {
   return pathname.startsWith(`${PREFIX}/`) ? pathname.slice(PREFIX.length) : undefined;
 }
 
-function answer(path) {
+function answer(path, query) {
   if (Object.hasOwn(DOCUMENTS, path)) return [200, DOCUMENTS[path]];
+  const [, from = "default"] = /^\/api\/v1\/(?:namespaces\/([^/]+)\/)?pods$/.exec(path) ?? [undefined, ""];
+  if (from !== "") return [200, list(from, query)];
   const [, namespace, name] = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)$/.exec(path) ?? [];
   if (namespace === "default" && name === POD) return [200, pod()];
   return refusal(404, "NotFound", name ? `pods "${name}" not found` : `Not in the lab: ${path}`);
 }
 
+/** The pods of a namespace, chosen by equal labels. */
+function list(namespace, query) {
+  const wanted = (query.get("labelSelector") ?? "").split(",").filter((each) => each !== "");
+  const { labels } = pod().metadata;
+  const matches = wanted.every((each) => {
+    const [key, value] = each.split(/==?/);
+    return labels[key] === value;
+  });
+  const items = namespace === "default" && matches ? [pod()] : [];
+  return { kind: "PodList", apiVersion: "v1", metadata: { resourceVersion: "1" }, items };
+}
+
 function pod() {
-  const metadata = { name: POD, namespace: "default", uid: "00000000-0000-4000-8000-000000000001" };
+  const labels = { app: "web", tier: "front" };
+  const metadata = { name: POD, namespace: "default", labels, uid: "00000000-0000-4000-8000-000000000001" };
   const containers = [{ name: CONTAINER, image: POD }];
   const containerStatuses = [{ name: CONTAINER, ready: true, state: { running: {} } }];
   const status = { phase: "Running", containerStatuses };

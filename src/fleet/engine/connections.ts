@@ -6,7 +6,7 @@ import { getLogger } from "../../logging/log.ts";
 import { newAbortEnd } from "../../waiting/abort-end.ts";
 import { Slots } from "../../waiting/slots.ts";
 import { headOf } from "../../wire/values/thrown.ts";
-import type { Host, Step, StepMethod } from "../inventory/host.ts";
+import type { Host, Step, StepMethod } from "../config/host.ts";
 import { isConnectWorthRetry, orAbort, pauseBeforeRetry } from "./retry.ts";
 import { StepKeys } from "./step-key.ts";
 

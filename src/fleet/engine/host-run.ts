@@ -2,7 +2,7 @@ import type { Context } from "../../core/context.ts";
 import { ChannelError, TimeoutError } from "../../errors.ts";
 import { newAbortEnd } from "../../waiting/abort-end.ts";
 import { onAbort, watchBounds } from "../../waiting/wait.ts";
-import type { Host } from "../inventory/host.ts";
+import type { Host } from "../config/host.ts";
 import { asError, type HostConnection } from "./connections.ts";
 import type { HostResult } from "./result.ts";
 import { isMisuse, orAbort, pauseBeforeRetry } from "./retry.ts";

@@ -1,5 +1,5 @@
 import { Secret } from "../../wire/values/secret.ts";
-import type { Step } from "../inventory/host.ts";
+import type { Step } from "../config/host.ts";
 
 /** Tells apart what JSON does not show: functions, secrets and other objects. */
 export class StepKeys {

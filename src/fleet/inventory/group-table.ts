@@ -1,9 +1,9 @@
 import { isOptions } from "../../options/options.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
-import type { GroupRecord, HostRecord, InventoryData, MemberList, NamedHost } from "./config.ts";
-import { InventoryError, quote, suggestion } from "./inventory-error.ts";
-import { expandRanges, globMatcher, isGlob, parsePattern, type Term } from "./pattern.ts";
-import { checkMemberList, readNamedHost } from "./read-config.ts";
+import type { GroupRecord, HostRecord, InventoryData, MemberList, NamedHost } from "../config/config.ts";
+import { InventoryError, quote, suggestion } from "../config/inventory-error.ts";
+import { expandRanges, globMatcher, isGlob, parsePattern, type Term } from "../config/pattern.ts";
+import { checkMemberList, readNamedHost } from "../config/read-config.ts";
 import { SharedWork } from "./shared-work.ts";
 
 /** What a group holds, in its order. */

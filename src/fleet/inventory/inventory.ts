@@ -1,15 +1,22 @@
 import { isOptions, show } from "../../options/options.ts";
-import type { ConfigSource, InventoryConfig, InventoryData, NamedHost } from "./config.ts";
+import type { ConfigSource, InventoryConfig, InventoryData, NamedHost } from "../config/config.ts";
+import type { Host } from "../config/host.ts";
+import { InventoryError } from "../config/inventory-error.ts";
+import { findConfig, loadConfig } from "../config/load-config.ts";
+import { bareStep, checkName } from "../config/names.ts";
+import { readConfig, readNamedHost } from "../config/read-config.ts";
+import { addInventoryCommand } from "./ansible.ts";
 import { GroupTable } from "./group-table.ts";
-import type { Host } from "./host.ts";
-import { InventoryError } from "./inventory-error.ts";
-import { findConfig, loadConfig } from "./load-config.ts";
-import { bareStep, checkName } from "./names.ts";
-import { readConfig, readNamedHost } from "./read-config.ts";
 import { Selection, type SelectOptions } from "./selection.ts";
+import { Sources } from "./sources.ts";
 
 /** Options of `Inventory.load`. */
 export interface LoadOptions {
+  /**
+   * A command line for `/bin/sh` that prints the JSON of one of Ansible's dynamic inventories, such as
+   * `ansible-inventory --list`. Its hosts and groups are added to those of the config.
+   */
+  readonly inventoryCommand?: string | undefined;
   /** Ends the loading when it aborts, with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -26,10 +33,12 @@ export interface LoadOptions {
 export class Inventory {
   readonly #data: InventoryData;
   readonly #groups: GroupTable;
+  readonly #sources: Sources;
 
   private constructor(data: InventoryData) {
     this.#data = data;
     this.#groups = new GroupTable(data);
+    this.#sources = new Sources(data.defaults);
   }
 
   /**
@@ -38,12 +47,12 @@ export class Inventory {
    * such as `local:3`, and addresses, still work. Throws an InventoryError that names the file and what is wrong.
    */
   static async load(path?: string, options: LoadOptions = {}): Promise<Inventory> {
-    const { signal } = options;
+    const { inventoryCommand, signal } = options;
     signal?.throwIfAborted();
     const file = path ?? findConfig(process.cwd());
-    return new Inventory(
-      file === undefined ? readConfig({}, "the inventory") : await loadConfig(file, signal),
-    );
+    const data = file === undefined ? readConfig({}, "the inventory") : await loadConfig(file, signal);
+    if (inventoryCommand !== undefined) await addInventoryCommand(data, inventoryCommand, signal);
+    return new Inventory(data);
   }
 
   /**
@@ -79,7 +88,7 @@ export class Inventory {
     const { signal } = options;
     signal?.throwIfAborted();
     const patterns = typeof pattern === "string" ? [pattern] : [...pattern];
-    return await new Selection(this.#data, this.#groups, signal).hosts(patterns);
+    return await new Selection(this.#data, this.#groups, this.#sources, signal).hosts(patterns);
   }
 
   /** The names of all groups, without "@", in the order of the inventory. Runs nothing. */

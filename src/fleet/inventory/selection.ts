@@ -1,11 +1,11 @@
-import type { HostRecord, InventoryData } from "./config.ts";
+import type { HostRecord, InventoryData } from "../config/config.ts";
+import type { Host } from "../config/host.ts";
+import { InventoryError, nearest, quote } from "../config/inventory-error.ts";
+import { isBareName, MAX_HOSTS } from "../config/names.ts";
+import { expandRanges, globMatcher, isGlob, parsePattern, type Term } from "../config/pattern.ts";
+import { makeStep } from "../config/read-config.ts";
 import { circle, type GroupTable, isTerm, type Member } from "./group-table.ts";
-import type { Host } from "./host.ts";
-import { InventoryError, nearest, quote } from "./inventory-error.ts";
-import { isBareName, MAX_HOSTS } from "./names.ts";
-import { expandRanges, globMatcher, isGlob, parsePattern, type Term } from "./pattern.ts";
-import { makeStep } from "./read-config.ts";
-import { findHosts } from "./sources.ts";
+import type { Sources } from "./sources.ts";
 
 /** Options of `inventory.select`. */
 export interface SelectOptions {
@@ -23,13 +23,15 @@ type Place = "pattern" | "config" | "function";
 export class Selection {
   readonly #data: InventoryData;
   readonly #groups: GroupTable;
+  readonly #sources: Sources;
   readonly #signal: AbortSignal | undefined;
   /** The groups that have been evaluated, with their hosts. */
   readonly #evaluated: Map<string, Hosts>;
 
-  constructor(data: InventoryData, groups: GroupTable, signal: AbortSignal | undefined) {
+  constructor(data: InventoryData, groups: GroupTable, sources: Sources, signal: AbortSignal | undefined) {
     this.#data = data;
     this.#groups = groups;
+    this.#sources = sources;
     this.#signal = signal;
     this.#evaluated = new Map(groups.staticHosts);
   }
@@ -68,7 +70,7 @@ export class Selection {
 
   /** The hosts that a term means. `among` has those selected so far, if the term only narrows. */
   async #term(term: Term, path: readonly string[], place: Place, among?: Hosts): Promise<Hosts> {
-    if (term.kind === "source") return await this.#source(term);
+    if (term.kind === "source") return await this.#source(term, place);
     if (term.kind === "host") return this.#named(term, place, among);
     if (term.text === "@all") return new Map(this.#data.hosts);
     const found: Hosts = new Map();
@@ -91,10 +93,10 @@ export class Selection {
     return hosts;
   }
 
-  async #source(term: Term): Promise<Hosts> {
+  async #source(term: Term, place: Place): Promise<Hosts> {
     const { hosts, defaults, origin } = this.#data;
     const found: Hosts = new Map();
-    for (const { name: plain, method, options } of await findHosts(term, defaults, this.#signal)) {
+    for (const { name: plain, method, options } of await this.#sources.find(term, this.#signal)) {
       // A host of the inventory is reached as the inventory says; this one is another.
       const name = hosts.has(plain) ? `${term.source}:${plain}` : plain;
       const where = `Cannot select ${quote(term.text)} with ${origin}: host ${quote(name)}`;
@@ -105,6 +107,7 @@ export class Selection {
         groups: [],
       });
     }
+    if (found.size === 0 && term.operator === "add" && place === "pattern") throw this.#sources.nothing(term);
     return found;
   }
 

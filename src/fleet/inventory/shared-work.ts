@@ -1,4 +1,4 @@
-import { within } from "./within.ts";
+import { within } from "../config/within.ts";
 
 /** Work that is done once, for everybody who waits for its result. It is given up when all of them have gone. */
 export class SharedWork<T> {

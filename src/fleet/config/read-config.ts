@@ -98,8 +98,9 @@ export function makeStep(
 ): Step {
   const own = methods[method]?.options as Readonly<Record<string, object>>;
   if (isOptions(given)) checkOptionNames(`${where}: ${method}`, method, given);
-  const address = method === "ssh" ? parseAddress(name) : {};
-  const options = isOptions(given) ? { ...address, ...defaults[method], ...withoutUndefined(given) } : given;
+  const hasOwn = isOptions(given) && (given as { hostname?: unknown }).hostname !== undefined;
+  const address = method !== "ssh" || hasOwn ? {} : parseAddress(name);
+  const options = isOptions(given) ? { ...defaults[method], ...address, ...withoutUndefined(given) } : given;
   return { [method]: checked(where, () => readConnectOptions(method, options, own as never)) } as Step;
 }
 
