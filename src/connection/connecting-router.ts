@@ -29,17 +29,23 @@ const CONTEXT_ID = integer(0, 0xffffffff);
 /**
  * A router with connection methods: what the program's router and those of its contexts have in common.
  *
- * A connection method resolves with the new context once that can be called. The context ends by its `shutdown()`, with the router, and
- * with the context given as `via`. A method rejects with a TypeError or RangeError for wrong options, before anything is started; with a
- * {@link StreamError} or one of its subclasses (PasswordError, HostKeyError, EofError) whose `details` say how far the connect came; with
- * a TimeoutError after `timeoutMs` (30,000 by default); with a CancelledError if `signal` aborts or the router is shut
- * down meanwhile.
+ * A connection method resolves with the new context as soon as it can be called. The context ends by its `shutdown()`, with
+ * the router, and with the context given as `via`. A method rejects with
+ *
+ * - a TypeError or RangeError for wrong options, before anything is started;
+ * - a {@link StreamError} or one of its subclasses (PasswordError, HostKeyError, EofError), whose `details` say how far the
+ *   connect came;
+ * - a TimeoutError after `timeoutMs` (30,000 by default);
+ * - a CancelledError if `signal` aborts or the router is shut down meanwhile.
  */
 export abstract class ConnectingRouter extends CoreRouter {
   /** @internal */
   protected abstract readonly connector: Connector;
 
-  /** Starts a context as a child process of this one, or of the context given as `via`, as the same user: docs/connections.md#local */
+  /**
+   * Starts a context as a child process of this one, or of the context given as `via`, as the same user:
+   * docs/connections.md#local
+   */
   local(options: LocalOptions = {}): Promise<Context> {
     return this.connector.start("local", options);
   }
@@ -82,7 +88,10 @@ export abstract class ConnectingRouter extends CoreRouter {
     return this.connector.start("buildah", options);
   }
 
-  /** Starts a context in a container of a Kubernetes pod with `kubectl exec`. The kubeconfig of this user says which cluster. */
+  /**
+   * Starts a context in a container of a Kubernetes pod with `kubectl exec`. The kubeconfig of this user says which
+   * cluster.
+   */
   kubectl(options: KubectlOptions): Promise<Context> {
     return this.connector.start("kubectl", options);
   }
@@ -107,7 +116,10 @@ export abstract class ConnectingRouter extends CoreRouter {
     return this.connector.start("jail", options);
   }
 
-  /** Starts a context in the namespaces of a container with nsenter(1), for tools that cannot run commands themselves. Needs root. */
+  /**
+   * Starts a context in the namespaces of a container with nsenter(1), for tools that cannot run commands themselves.
+   * Needs root.
+   */
   setns(options: SetnsOptions): Promise<Context> {
     return this.connector.start("setns", options);
   }
@@ -117,13 +129,16 @@ export abstract class ConnectingRouter extends CoreRouter {
     return this.connector.start("exec", options);
   }
 
-  /** Starts a context as a worker thread of this process, or of the process of the context given as `via`: docs/connections.md#thread */
+  /**
+   * Starts a context as a worker thread of this process, or of the process of the context given as `via`:
+   * docs/connections.md#thread
+   */
   thread(options: ThreadOptions = {}): Promise<Context> {
     return this.connector.start("thread", options);
   }
 
   /**
-   * A context that is connected again when it is lost, by the function given. Returns at once; docs/connections.md#contexts-that-are-kept
+   * Keeps a context: `connect` connects it, again whenever it is lost. Returns at once. docs/connections.md#contexts-that-are-kept
    *
    * ```ts
    * const web = router.keep(() => router.ssh({ hostname: "web1" }), { retries: 10, backoffMs: 500 });
@@ -144,8 +159,8 @@ export abstract class ConnectingRouter extends CoreRouter {
   }
 
   /**
-   * The context of that id; the same object every time while it is reachable. `name` is what an unknown one is shown as. Throws a TypeError or
-   * RangeError for what is no id.
+   * Returns the context with this id: the same object every time while the context is reachable. `name` names a context that
+   * is not known yet. Throws a TypeError or RangeError if `contextId` is no id.
    */
   override contextById(id: number, name?: string): Context {
     const known = this.contexts.get(id);
@@ -156,7 +171,7 @@ export abstract class ConnectingRouter extends CoreRouter {
     return super.contextById(id, name);
   }
 
-  /** Removes a handler; unknown handles are ignored. Throws a TypeError or RangeError for what is no handle. */
+  /** Removes a handler. Unknown handles are ignored. Throws a TypeError or RangeError if the argument is no handle. */
   override delHandler(handle: number): void {
     super.delHandler(takeOption("remove a handler", "the handle", handle, handleNumber));
   }
@@ -170,7 +185,10 @@ export abstract class ConnectingRouter extends CoreRouter {
     super.route(message);
   }
 
-  /** Ends the contexts started through this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
+  /**
+   * Ends the contexts that were started through this router, even if they hang. Resolves when they are reaped.
+   * Idempotent, never rejects.
+   */
   abstract shutdown(): Promise<void>;
 
   /** The same as {@link shutdown}. */

@@ -7,6 +7,7 @@ import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
 import type { Callable } from "../functions/callable.ts";
+import type { AnyFunction } from "../functions/overloads.ts";
 import { getLogger } from "../logging/log.ts";
 import {
   callback,
@@ -41,8 +42,6 @@ export interface KeptCallOptions extends WaitOptions {
 
 /** The calls of a {@link KeptContext}. */
 export type KeptCalls = Pick<BoundCalls, "call" | "stream">;
-
-type AnyFunction = (...args: never[]) => unknown;
 
 const KEEP_OPTIONS: OptionTable<KeepOptions> = {
   retries: retryCount,

@@ -49,8 +49,9 @@ export interface RouterOptions {
   /** How many connects may be under way at once; 32 by default. */
   readonly connectConcurrency?: number;
   /**
-   * A child that is silent so long is asked for a sign of life; after three such intervals it is taken for dead. A context on another machine
-   * asks its parent in the same way, and ends after four. In milliseconds; 15,000 by default, 0 never asks. Inherited.
+   * After this long without a byte from a child, in milliseconds, the child is asked for a sign of life. After three such
+   * intervals it is considered dead. A context on another machine asks its parent in the same way, and ends after four. 15,000
+   * by default; 0 never asks. Inherited.
    */
   readonly keepaliveMs?: number;
   /**
@@ -160,8 +161,8 @@ export class Router extends ConnectingRouter {
   }
 
   /**
-   * Starts a context with a connection method of your own. Only from this process: another one does not have its code; there, use
-   * {@link exec}.
+   * Starts a context with a connection method of your own. This works only from this process, because others do not have the
+   * code of the method. From other contexts use {@link exec}.
    */
   async connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
     checkMethod(method);
@@ -175,8 +176,8 @@ export class Router extends ConnectingRouter {
   }
 
   /**
-   * Cuts the link to a child of this process, without asking it to end; it ends because its link did, and its process is reaped. Later
-   * calls fail, no route leads there. For a context behind another, or one that is gone, it does nothing.
+   * Cuts the link to a child of this process, without asking the child to end. The child ends because its link has ended, and
+   * its process is reaped. Later calls to it fail. Does nothing for a context behind another one, or one that is gone.
    */
   async disconnect(context: Context): Promise<void> {
     checkMadeBy(Context, "disconnect a context", "the first argument", "a Context", context);
@@ -192,24 +193,30 @@ export class Router extends ConnectingRouter {
   }
 
   /**
-   * Writes all log records, a line per frame included, to `<tmp>/mitogen.<pid>.<time>.log`, and has every context that is started from
-   * now on do the same in its own temporary folder; answers the path. Throws what opening a file throws. docs/debugging.md
+   * Writes all log records, with a line for each frame, to `<tmp>/mitogen.<pid>.<time>.log`, and returns that path. Every
+   * context that is started from now on does the same in its own temporary folder. Throws the error of a file that cannot be
+   * opened. docs/debugging.md
    */
   enableDebug(): string {
     return this.#diagnostics.enableDebug(callSite(this.enableDebug)());
   }
 
-  /** This process and all contexts, as text for people: what is connected, what waits for whom, what is queued. */
+  /**
+   * Describes this process and all contexts as text for people: what is connected, what waits for whom, what is queued.
+   */
   dump(): string {
     return this.#diagnostics.dump();
   }
 
-  /** Has {@link dump} logged as WARNING at SIGUSR2, or written to stderr where nothing is logged; returns the function that ends that. */
+  /**
+   * At SIGUSR2, logs {@link dump} as WARNING, or writes it to stderr if nothing is logged. Returns a function that ends
+   * that.
+   */
   installDiagnostics(): () => void {
     return this.#diagnostics.installSignal();
   }
 
-  /** Ends every context of this router, hung ones included; resolves when they are reaped. Idempotent, never rejects. */
+  /** Ends every context of this router, even if it hangs. Resolves when all are reaped. Idempotent, never rejects. */
   override shutdown(): Promise<void> {
     return this.#ownsBroker ? this.broker.shutdown() : this.closeAll();
   }
@@ -225,7 +232,10 @@ export class Router extends ConnectingRouter {
     super.delRoutes(contextIds, reason);
   }
 
-  /** For listeners: what its shutdown closes first. Returns what forgets it. Throws a CancelledError after the shutdown. @internal */
+  /**
+   * For listeners: what its shutdown closes first. Returns what forgets it. Throws a CancelledError after the shutdown.
+   * @internal
+   */
   own(closable: Closable, what: string): () => void {
     if (this.#shutdown !== undefined) {
       throw new CancelledError(`Cannot ${what}: the router has been shut down`);
@@ -240,7 +250,10 @@ export class Router extends ConnectingRouter {
     this.#takesCalls = true;
   }
 
-  /** For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent. @internal */
+  /**
+   * For listeners: another program, which speaks with this one's authority. `greet` makes the first frame it is sent.
+   * @internal
+   */
   admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
     const contextId = this.#ids.allocate(this.contextId);
     // The context has its link already, so nobody may claim the id.

@@ -67,7 +67,9 @@ export class Message<T = unknown> {
     return true;
   }
 
-  /** True when it says that there will be no message: the other end is gone, or refused. */
+  /**
+   * Whether this is a dead message: it says that no message will come, because the other end is gone or has refused.
+   */
   get isDead(): boolean {
     return this.replyTo === Handle.IS_DEAD;
   }
@@ -78,14 +80,17 @@ export class Message<T = unknown> {
   }
 
   /**
-   * The body's value. Throws a {@link ChannelError} for a dead message, the {@link CallError} when the body is one,
-   * and a ProtocolError when a hostile or broken peer sent something that is no value.
+   * The body's value. Throws a {@link ChannelError} for a dead message, the body if it is a {@link CallError}, and a
+   * ProtocolError if a hostile or broken peer has sent no valid value.
    */
   decode(): T {
     return this.router.decode(this) as T;
   }
 
-  /** Answers it; without a `replyTo` nobody asked and nothing is sent. Throws a TypeError for a value that cannot travel. */
+  /**
+   * Answers the message. Sends nothing if the message wants no answer (`replyTo` is 0). Throws a TypeError for a value
+   * that cannot travel.
+   */
   reply(value: unknown): void {
     if (this.replyTo === 0 || this.isDead) return;
     this.router.route(Message.to(this.router, { dstId: this.srcId, handle: this.replyTo }, { value }));

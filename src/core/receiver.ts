@@ -80,14 +80,17 @@ export class Receiver<T = unknown> {
   readonly #waiters: Set<Waiter<T>> = new Set();
   /** Bytes in the queue, by the sending context. */
   readonly #unread: Map<number, number> = new Map();
-  /** Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. @internal */
+  /**
+   * Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. @internal
+   */
   readonly watchers: Set<() => void> = new Set();
   /** Set once nothing can arrive any more. Makes the error of a `get` that would wait in vain. */
   #end: (() => unknown) | undefined;
 
   /**
-   * Registers a handle of this context. Throws a TypeError for an option of the wrong type, a RangeError for a handle that is taken
-   * (unless `overwrite` is set) or out of range. The caller closes it; the end of `respondent` and of the router close it as well.
+   * Registers a handle of this context. Throws a TypeError for an option of the wrong type, and a RangeError for a handle that
+   * is out of range, or taken without `overwrite`. The caller closes the receiver. The end of `respondent` or of the router
+   * closes it as well.
    */
   constructor(router: CoreRouter, options?: ReceiverOptions);
   /** `call` is the call that it waits for. Only the library passes it, with options that need no check. @internal */
@@ -111,9 +114,9 @@ export class Receiver<T = unknown> {
   }
 
   /**
-   * The next message. Rejects with a {@link ChannelError} for a dead message, after `close`, and when nothing can come any
-   * more; with a {@link TimeoutError} after `timeoutMs` (0 never waits); with the signal's reason when it aborts. A waiter that gave up
-   * takes no message with it. While someone waits the program stays alive.
+   * Returns the next message. Rejects with a {@link ChannelError} for a dead message, after `close`, and if nothing more can
+   * arrive. Rejects with a {@link TimeoutError} after `timeoutMs` (0 never waits), and with the reason of `signal`. Whoever gives
+   * up takes no message. The program stays alive while someone waits.
    */
   async get(given?: GetOptions): Promise<Message<T>> {
     const options = given === undefined ? {} : readOptions("get a message", given, GET_OPTIONS);
@@ -141,12 +144,14 @@ export class Receiver<T = unknown> {
     return this.#end !== undefined;
   }
 
-  /** Why nothing more can arrive. Undefined before that, and when it was for one message and has delivered it. @internal */
+  /**
+   * Why nothing more can arrive. Undefined before that, and when it was for one message and has delivered it. @internal
+   */
   get endError(): unknown {
     return this.#end === delivered ? undefined : this.#end?.();
   }
 
-  /** Messages until a dead one or `close`; then it ends quietly. */
+  /** Yields messages until a dead one or `close`, which ends the iteration without an error. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Message<T>> {
     for (;;) {
       try {
@@ -168,7 +173,9 @@ export class Receiver<T = unknown> {
     return this.#queue.length;
   }
 
-  /** Ends it: everyone who waits gets a {@link ChannelError}, what is queued is dropped. Safe to call twice. */
+  /**
+   * Ends the receiver. Everyone who waits gets a {@link ChannelError}; queued messages are dropped. Safe to call twice.
+   */
   close(): void {
     const reason = "The receiver was closed";
     const closed = channelError(reason);
@@ -180,7 +187,10 @@ export class Receiver<T = unknown> {
     this.#end = closed;
   }
 
-  /** Ends it: everyone who waits, and every `get` once the queue is empty, rejects with `reason`. Without effect on one that has ended. @internal */
+  /**
+   * Ends it: everyone who waits, and every `get` once the queue is empty, rejects with `reason`. Without effect on one
+   * that has ended. @internal
+   */
   abort(reason: unknown): void {
     this.end(() => reason);
   }

@@ -31,11 +31,12 @@ const owners = new WeakMap<object, object>();
 const keepAlive = new KeepAlive();
 
 /**
- * Messages of several sources (Receivers, Channels, other Selects) in the order they arrived. A source belongs to one Select
- * at a time, and loses nothing by it: what was queued before is delivered, source by source, and what another reader took is skipped.
+ * Messages of several sources (Receivers, Channels, other Selects) in the order they arrived. A source belongs to one Select at
+ * a time. Messages that were queued before are delivered too, source by source. Messages that another reader takes are skipped.
  *
- * With `oneshot`, the default, a source is removed when it has yielded, a nested Select of that kind when it is empty. A source that can yield
- * nothing more is removed in any case, after its ChannelError (its context is gone, it was closed) was thrown once, by `get` and by an iteration alike.
+ * With `oneshot`, the default, a source is removed once it has yielded a message; a nested Select of that kind, once it is
+ * empty. A source that has ended, because its context is gone or it was closed, is removed in any case. Its ChannelError is
+ * first thrown once, by `get` or the iteration.
  *
  * ```ts
  * const select = new Select(contexts.map((context) => context.callAsync(os.loadavg)));
@@ -73,8 +74,8 @@ export class Select<T = unknown> {
   }
 
   /**
-   * The values of one message of each receiver, in the order they arrive. Rejects with the first error, a CallError, or a ChannelError
-   * for a dead one, and leaves the receivers as they are then.
+   * Returns the values of one message from each receiver, in the order in which they arrive. Rejects with the first error: a
+   * CallError, or a ChannelError for a dead message. The receivers then stay as they are.
    *
    * ```ts
    * const uptimes = await Select.all(contexts.map((context) => context.callAsync(os.uptime)));
@@ -101,7 +102,7 @@ export class Select<T = unknown> {
     }
   }
 
-  /** Throws a {@link SelectError} for a source that belongs to a Select already, and for one that would contain itself. */
+  /** Adds a source. Throws a {@link SelectError} if the source belongs to a Select, or would contain itself. */
   add(source: SelectSource<T>): void {
     if (this.#isClosed) throw new SelectError("Cannot add source: the select was closed");
     if (!((source as { watchers?: unknown } | undefined)?.watchers instanceof Set)) {
@@ -119,7 +120,10 @@ export class Select<T = unknown> {
     for (let missing = this.dueOf(source); missing > 0; missing--) this.notify(source);
   }
 
-  /** Nothing of it is yielded any more. Throws a {@link SelectError} for what is no source of this Select. */
+  /**
+   * Removes a source, of which nothing is yielded any more. Throws a {@link SelectError} if it is no source of this
+   * Select.
+   */
   remove(source: SelectSource<T>): void {
     if (!this.#members.has(source)) {
       throw new SelectError("Cannot remove source: it does not belong to this select");
@@ -128,9 +132,9 @@ export class Select<T = unknown> {
   }
 
   /**
-   * The next message; its `receiver` is the source it came from. Rejects with a {@link SelectError} when there is no source, and when the Select
-   * is closed; with the error a source ended with; with a {@link TimeoutError} after `timeoutMs` (0 never waits); with the signal's reason. A
-   * waiter that gave up takes no message with it. While someone waits the program stays alive.
+   * Returns the next message. Rejects with a {@link SelectError} if there is no source, or the Select is closed; with the error
+   * of a source that has ended; with a {@link TimeoutError} after `timeoutMs` (0 never waits); and with the reason of `signal`.
+   * Whoever gives up takes no message. The program stays alive while someone waits.
    */
   async get(options?: GetOptions): Promise<Message<T>> {
     try {
@@ -160,12 +164,18 @@ export class Select<T = unknown> {
     );
   }
 
-  /** The next message if there is one. For the Select this one is a source of. Throws the error a source ended with; dead messages are returned. @internal */
+  /**
+   * The next message if there is one. For the Select this one is a source of. Throws the error a source ended with;
+   * dead messages are returned. @internal
+   */
   tryGet(): Message<T> | undefined {
     return this.take({ throwDead: false })?.data;
   }
 
-  /** Messages until no source is left, in nested Selects neither, or until `close`. Throws the error a source ended with; a new iteration goes on with the others. */
+  /**
+   * Yields messages until no source is left, in nested Selects as well, or until `close`. Throws the error of a source
+   * that has ended; a new iteration continues with the other sources.
+   */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Message<T>> {
     for await (const event of this.iterEvents()) yield event.data;
   }
@@ -201,7 +211,7 @@ export class Select<T = unknown> {
     return size;
   }
 
-  /** Releases the sources, which stay as they are, and wakes everyone who waits. Safe to call twice. */
+  /** Releases the sources, which stay open, and wakes everyone who waits. Safe to call twice. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

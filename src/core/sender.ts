@@ -34,17 +34,18 @@ export class Sender<T = unknown> {
   }
 
   /**
-   * Sends one value; arrives in the order sent. Resolves once the receiver has read enough of what came before: about 1 MiB is on its
-   * way at most. Whoever does not await it holds what does not fit in memory. Rejects with a TypeError for a value that
-   * cannot travel, with a ChannelError when the receiver is known to be gone. A receiver that reads nothing holds it for as long as that
-   * context lives: bounds end the wait with a TimeoutError or the signal's reason, and the value is not sent.
+   * Sends one value. Values arrive in the order in which they were sent. Resolves once the receiver has read enough of the
+   * values before: at most about 1 MiB is on its way. Values that you do not await wait in this process's memory. Rejects with a
+   * TypeError for a value that cannot travel, and with a ChannelError if the receiver is known to be gone. If a receiver reads
+   * nothing, the wait lasts as long as its context lives, unless `options` bound it. It then ends with a TimeoutError or the
+   * reason of the signal, and the value is not sent.
    */
   async send(value: T, options?: WaitOptions): Promise<void> {
     const message = Message.to(this.router, { dstId: this.contextId, handle: this.handle }, { value });
     await this.dispatch(message, options);
   }
 
-  /** Tells the receiver that nothing more will come; its iteration ends. */
+  /** Tells the receiver that nothing more will come. Its iteration ends. */
   close(): void {
     const reason = `The sender in context ${this.router.contextId} was closed`;
     // Sent after the waiting messages. A receiver that is gone needs no close.

@@ -66,9 +66,9 @@ const GET_FILE_OPTIONS: OptionTable<GetFileOptions> = { ...TRANSFER_OPTIONS, end
 
 /**
  * Copies a file of `context` here. Nothing appears under a path until the file is complete, verified and on
- * the disk. The next call resumes an interrupted transfer. Rejects with an error whose `code`, `path` and
- * `side` say what failed, with a ChannelError when the context goes away, and with a TimeoutError or the
- * signal's reason: docs/files.md.
+ * the disk. The next call resumes an interrupted transfer. Rejects with an error whose
+ * `code`, `path` and `side` say what failed. If the context ends, rejects with a ChannelError; if a bound is reached, with a
+ * TimeoutError or the reason of the signal. docs/files.md
  *
  * ```ts
  * await getFile(context, "/var/log/syslog", "./syslog.web1");

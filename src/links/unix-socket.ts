@@ -61,7 +61,7 @@ export function listenAt(server: Server, path: string): () => void {
     // One for the socket, and one to remove the folder.
     checkDescriptors(2);
   } catch (error) {
-    throw socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+    throw socketError(`Cannot listen at ${path}: ${failureText(error)}`, error);
   }
   const folder = privateFolder(path);
   const made = join(folder, "s");
@@ -74,7 +74,7 @@ export function listenAt(server: Server, path: string): () => void {
     server.close();
     throw error instanceof StreamError
       ? error
-      : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+      : socketError(`Cannot listen at ${path}: ${failureText(error)}`, error);
   } finally {
     removeFolder(folder, made);
   }
@@ -137,7 +137,7 @@ export function checkSocket(path: string): void {
     found = lstatSync(path);
     isSocket = statSync(path).isSocket();
   } catch (error) {
-    throw socketError(`Cannot connect to ${path}: ${textOf(error)}`, error);
+    throw socketError(`Cannot connect to ${path}: ${failureText(error)}`, error);
   }
   // Checked here, because the system would report that nobody listens there.
   if (!isSocket) throw socketError(`Cannot connect to ${path}: it is not a socket`);
@@ -154,7 +154,7 @@ function isForeign(uid: number): boolean {
   return own !== undefined && uid !== own && uid !== 0;
 }
 
-export function textOf(error: unknown): string {
+export function failureText(error: unknown): string {
   const { code, message } = nameLimit(error) as NodeJS.ErrnoException;
   return code === undefined ? message : `${TEXTS[code] ?? message} (${code})`;
 }
@@ -194,7 +194,7 @@ function privateFolder(path: string): string {
   } catch (error) {
     throw error instanceof StreamError
       ? error
-      : socketError(`Cannot listen at ${path}: ${textOf(error)}`, error);
+      : socketError(`Cannot listen at ${path}: ${failureText(error)}`, error);
   }
 }
 

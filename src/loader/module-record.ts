@@ -38,6 +38,3 @@ export interface ModuleRecord {
    */
   readonly broken?: ReadonlyMap<string, Error>;
 }
-
-/** Any function. */
-export type AnyFunction = (...args: never[]) => unknown;

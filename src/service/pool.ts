@@ -55,14 +55,14 @@ interface Pending {
 const log = getLogger("mitogen.service");
 
 /**
- * Takes the requests for the services of one router, and runs them, `size` at once. A context that is not the master makes one by itself
- * for the first request from above; the master has none until the program makes it.
+ * Takes the requests for the services of one router and runs them, `size` at once. A context makes a pool by itself for the
+ * first request from above. The program has no pool until it makes one.
  *
  * ```ts
  * const pool = new Pool(router, [new Inventory(router)]);
  * ```
  *
- * Throws a RangeError when the router has a pool, unless `overwrite` is given. It ends with its router, or by {@link stop}.
+ * Throws a RangeError if the router has a pool, unless `overwrite` is given. The pool ends with its router, or by {@link stop}.
  */
 export class Pool {
   /** @internal */
@@ -106,14 +106,17 @@ export class Pool {
     return this.#stopped !== undefined;
   }
 
-  /** Requests that have come and are not answered, methods that run and that wait for room, services by name. For diagnostics. */
+  /**
+   * Requests that have come and are not answered, methods that run and that wait for room, services by name. For
+   * diagnostics.
+   */
   toString(): string {
     const { running, waiting } = this.#slots.load;
     const names = [...this.#active.keys()].join(", ") || "none";
     return `pool${this.isStopped ? " (stopped)" : ""}: ${this.#pending.size} requests, ${running} methods run, ${waiting} wait; active services: ${names}`;
   }
 
-  /** Makes a service reachable, by its name. Throws a RangeError when the pool has one of that name. */
+  /** Makes a service reachable by its name. Throws a RangeError if the pool has a service of that name. */
   add(service: Service): void {
     checkMadeBy(Service, "add a service", "the first argument", "a Service", service);
     const name = service.name();
@@ -123,14 +126,18 @@ export class Pool {
     this.activate(name, service);
   }
 
-  /** Runs `fn` once there is room, like a method. Rejects with what it throws, with a ChannelError if the pool stops before. */
+  /**
+   * Runs `fn` once there is room, like a method. Rejects with what it throws, with a ChannelError if the pool stops
+   * before.
+   */
   defer<T>(fn: () => T | PromiseLike<T>): Promise<T> {
     return this.#slots.run(fn);
   }
 
   /**
-   * Ends it: new and waiting requests are answered dead; then, when the methods under way have ended, or after `timeoutMs`, the services'
-   * `onShutdown` are called in the order they were added. Idempotent, never rejects: what they throw is logged.
+   * Ends the pool. New and waiting requests are answered by dead messages. When the running methods have ended, or after
+   * `timeoutMs`, `onShutdown` of the services is called, in the order in which they were added. What it throws is logged.
+   * Idempotent, never rejects.
    */
   stop(options: { timeoutMs?: number } = {}): Promise<void> {
     const { timeoutMs } = readOptions("stop the pool", options, STOP_OPTIONS);

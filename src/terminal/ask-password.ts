@@ -22,9 +22,9 @@ let lastQuestion: Promise<unknown> = Promise.resolve();
  * of a connect does not count the time until the answer.
  *
  * A prompt that does not end in a colon, a question mark or `>` gets a colon. The question appears on
- * `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal
- * or the user gives up (Ctrl-D), with a TimeoutError after `timeoutMs` (ten minutes by default), and with the
- * signal's reason. Ctrl-C sends SIGINT, as usual.
+ * `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal, or if the
+ * user gives up (Ctrl-D). It rejects with a TimeoutError after `timeoutMs` (ten minutes by default), and with the reason of
+ * the signal. Ctrl-C sends SIGINT, as usual.
  *
  * ```ts
  * const password = askPassword("sudo password for ada");

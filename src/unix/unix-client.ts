@@ -11,7 +11,7 @@ import { CoreRouter, type Functions } from "../core/router.ts";
 import { StreamError } from "../errors.ts";
 import type { FunctionName } from "../functions/function-name.ts";
 import { TracedLink } from "../links/traced-link.ts";
-import { checkSocket, socketError, textOf } from "../links/unix-socket.ts";
+import { checkSocket, failureText, socketError } from "../links/unix-socket.ts";
 import { nameClass, nameFunction } from "../loader/naming/name-function.ts";
 import { duration } from "../options/option-types.ts";
 import { type OptionTable, readOptions } from "../options/options.ts";
@@ -53,8 +53,8 @@ const CONNECT_OPTIONS: OptionTable<UnixConnectOptions> = { timeoutMs: duration }
 const CLOSE_MS = 2000;
 
 /**
- * The router of a program that has connected to another: a context of that one, with an identity of its own that lasts as long as the
- * connection. It starts no contexts.
+ * The router of a program that has connected to another one. The program is then a context of the other, with an id that
+ * lasts as long as the connection. It starts no contexts.
  */
 export class ClientRouter extends CoreRouter {
   readonly #link: TracedLink;
@@ -95,7 +95,7 @@ export class ClientRouter extends CoreRouter {
     return this.#context;
   }
 
-  /** Ends the connection; who waits for something over it is told. Idempotent, never rejects. */
+  /** Ends the connection. Everyone who waits for something over it is told. Idempotent, never rejects. */
   shutdown(): Promise<void> {
     return this.broker.shutdown();
   }
@@ -152,7 +152,7 @@ function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<Cl
       stopTimer();
       reject(socketError(`Cannot connect to ${path}: ${reason}`, cause));
     };
-    socket.on("error", (error) => fail(textOf(error), error));
+    socket.on("error", (error) => fail(failureText(error), error));
     socket.once("connect", () => {
       // The first frame is small. Later frames are for the router, which knows the limit.
       const link = new TracedLink("listener", socket, socket, 0xffffffff);

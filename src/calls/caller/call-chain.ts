@@ -14,12 +14,13 @@ const CLOSE = apiRef<[id: number], void>("closeChain");
 let lastId = 0;
 
 /**
- * Calls to one context, strictly one after the other: the next begins when the one before has settled. Once one fails, all
- * later ones fail with the same error, unexecuted, those under way too, until `reset()`. Made by `Context.chain()`.
+ * Calls to one context, one after the other: each begins when the one before has settled. Once a call fails, all later calls,
+ * also those already sent, fail with the same error and do not run, until `reset()`. Made by `Context.chain()`.
  *
- * They are sent at once, so that a chain costs one round trip, whatever its length. A failure of `callNoReply` is not logged: it is what the next
- * call fails with. A module that cannot be loaded, a value that cannot travel, and a call given up by `with()` count as
- * failures; an argument or function refused before anything is sent does not, nor a stream that is left. Each chain takes a little memory in the target, until it is disposed of.
+ * The calls are sent at once, so a chain of any length costs one round trip. A failure of `callNoReply` is not logged: the
+ * next call fails with it. A module that cannot be loaded, a result that cannot travel, and a call given up by `with()` are
+ * failures. An argument or function that is refused before anything is sent is none, nor is a stream that is left. Each chain
+ * takes a little memory in the target until it is disposed of.
  *
  * ```ts
  * await using chain = context.chain();

@@ -4,6 +4,7 @@ import { Message } from "../../core/message.ts";
 import type { Receiver } from "../../core/receiver.ts";
 import { ChannelError } from "../../errors.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
+import type { AnyFunction } from "../../functions/overloads.ts";
 import type { CallRecord } from "../../routing/handler-table.ts";
 import { Handle } from "../../wire/handles.ts";
 import { errorFromThrown, isCallError } from "../../wire/values/error-value.ts";
@@ -20,8 +21,6 @@ import {
 import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 import { PendingRequest } from "./pending-request.ts";
 import { isStreamLeft } from "./reader-left.ts";
-
-type AnyFunction = (...args: never[]) => unknown;
 
 const NO_OPTIONS: CallOptions = {};
 /** The most pending calls of one context for which the call site is captured: docs/errors.md#stacks. */

@@ -29,8 +29,9 @@ import type {
  */
 export interface ContextCalls {
   /**
-   * Runs `fn` there and returns its value. Rejects with a CallError when `fn` throws, a ChannelError when the context is or goes away,
-   * a TypeError, before anything is sent, for a function or an argument that cannot travel. Calls start in the order made.
+   * Runs `fn` in the context and returns its value. Rejects with a CallError if `fn` throws, and with a ChannelError if the
+   * context is gone, or ends meanwhile. A function or argument that cannot travel is refused with a TypeError before anything
+   * is sent. Calls start in the order in which they are made.
    *
    * ```ts
    * const hostname = await context.call(os.hostname);
@@ -46,7 +47,10 @@ export interface ContextCalls {
   ): Promise<Awaited<ResultOf<F, A>>>;
   call<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>>;
 
-  /** Like {@link call}, but returns at once; the receiver gets one message. It may be discarded unread. Throws a TypeError like `call` rejects. */
+  /**
+   * Like {@link call}, but returns at once. The receiver gets one message, and may be discarded unread. Where `call`
+   * rejects with a TypeError, this throws it.
+   */
   callAsync<F extends FileFunction, const A extends ArgumentsOf<F>>(
     fn: F,
     ...args: A
@@ -57,16 +61,22 @@ export interface ContextCalls {
   ): Receiver<Awaited<ResultOf<F, A>>>;
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
 
-  /** Like {@link callAsync}, without an answer: a failure is logged at the target, as ERROR; that the context is gone, here. */
+  /**
+   * Like {@link callAsync}, without an answer. A failure is logged as ERROR in the context. If the context is gone,
+   * that is logged here.
+   */
   callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
   callNoReply<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): void;
 
   /**
-   * Runs a generator there, or a function that returns something iterable, and gives its values as they come. The generator runs ahead of the
-   * reader by about 1 MiB, no further. Leaving the loop ends it where it stands, its `finally` included, also where it waits for a Node stream
-   * or for lines of `readline`; one that waits for something else ends at its next value, or by the signal of its `currentCall()`. What it
-   * throws, and the end of the context, are thrown here behind the values that came before. It begins with the first value asked for. A
-   * `timeoutMs` of {@link with} bounds the wait for each value, the signal all of it. Throws a TypeError like `call` rejects.
+   * Runs a generator in the context, or a function that returns something iterable, and yields its values as they come. The
+   * generator starts when the first value is requested, and runs ahead of the reader by at most about 1 MiB. An error of the
+   * generator, or the end of the context, is thrown after the values that came before.
+   *
+   * Leaving the loop ends the generator where it stands and runs its `finally`, also while it waits for a Node stream or for
+   * lines of `readline`. While it waits for something else, it ends at its next value, or by the signal of its `currentCall()`.
+   * A `timeoutMs` of {@link with} bounds the wait for each value; its signal bounds the whole stream. Where `call` rejects with
+   * a TypeError, this throws it.
    *
    * ```ts
    * for await (const line of context.stream(tail, "/var/log/syslog")) console.log(line);
@@ -82,8 +92,9 @@ export interface ContextCalls {
   ): AsyncIterableIterator<Awaited<T>>;
 
   /**
-   * Calls a method of a service of that context with named arguments: docs/services.md. A class is started there if need be, by those
-   * above that context; a service named by a string must be in its pool. Rejects like {@link call}; a refusal is a CallError with a code.
+   * Calls a method of a service of the context, with named arguments: docs/services.md. A service named by its class is started
+   * if necessary, which only contexts above may cause. A service named by a string must be in the pool there. Rejects like
+   * {@link call}; a refusal is a CallError with a code.
    *
    * ```ts
    * const files = await context.callService(Inventory, "list", { kind: "disk" });
@@ -144,7 +155,11 @@ export interface ContextCalls {
    */
   import<M = AnyModule>(moduleUrl: string | URL, options?: WaitOptions): Promise<ModuleHandle<M>>;
 
-  /** Milliseconds a message takes there and back. Its functions, hung or not, are not waited for; only a thread context that hangs does not answer. Without bounds it waits for as long as the context lives. Rejects like {@link call}. */
+  /**
+   * Returns how many milliseconds a message takes there and back. Does not wait for running functions, even hung ones;
+   * only a thread that hangs does not answer. Without bounds, waits as long as the context lives. Rejects like
+   * {@link call}.
+   */
   ping(options?: WaitOptions): Promise<number>;
 
   /** How it was made, what waits for it, how its link does: for people, and safe to log. docs/debugging.md */

@@ -18,8 +18,8 @@ type AnyClass = abstract new (...args: any[]) => unknown;
 export type AnyModule = Readonly<Record<string, AnyFunction>>;
 
 /**
- * The functions of a module, or the static methods of a class, as they are called in a context: with the same
- * parameters, and a promise of the result. Members that are not functions are left out. An overloaded
+ * The functions of a module, or the static methods of a class, as they are called in a context. Each has the same parameters
+ * and returns a promise of the result. Members that are not functions are left out. An overloaded
  * function keeps its last signature; type parameters become `unknown`.
  */
 export type RemoteFunctions<M> = {

@@ -25,7 +25,7 @@ export function fileFault(code: string, message: string, path: string, side: Sid
 }
 
 /** Runs an operation of the file system. Its errors are those of {@link fileError}. */
-export async function attempt<T>(
+export async function atFile<T>(
   doing: string,
   path: string,
   side: Side,

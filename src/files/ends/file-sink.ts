@@ -2,7 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
 import { freeMemory } from "../../links/free-memory.ts";
-import { attempt, fileFault } from "./file-error.ts";
+import { atFile, fileFault } from "./file-error.ts";
 import type { Start } from "./metadata.ts";
 import { leavePart, openPart, type PartFile, removeLeftParts } from "./part-file.ts";
 import type { Sink } from "./sink.ts";
@@ -32,8 +32,8 @@ export interface SinkOptions {
   readonly resume?: boolean | undefined;
   /**
    * Whether file and name are on the disk when the transfer is done, by fsync(2); true by default. False
-   * leaves the writing to the system, as `cp`, `scp` and `rsync` do: if the machine fails within the next
-   * half minute, there may be an empty file under that name.
+   * leaves the writing to the system, as `cp`, `scp` and `rsync` do. If the machine then fails within half a minute, an empty
+   * file may be left under that name.
    */
   readonly sync?: boolean | undefined;
 }
@@ -46,7 +46,7 @@ export async function openFileSink(path: string, options: SinkOptions): Promise<
   const stats = await fs.stat(path).catch(() => undefined);
   if (stats?.isDirectory())
     throw fileFault("EISDIR", `Cannot write ${path}: it is a directory`, path, "sink");
-  const partFile = await attempt("write", path, "sink", () => openPart(path, options.resume !== false));
+  const partFile = await atFile("write", path, "sink", () => openPart(path, options.resume !== false));
   try {
     const hash = createHash("sha256");
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
@@ -87,13 +87,13 @@ export class FileSink implements Sink {
   async begin(start: Start): Promise<void> {
     this.#start = start;
     this.#position = start.at;
-    await this.attempt(() => this.#partFile.file.truncate(start.at));
+    await this.atFile(() => this.#partFile.file.truncate(start.at));
   }
 
   async write(chunk: Uint8Array): Promise<void> {
     let done = 0;
     while (done < chunk.length) {
-      const { bytesWritten } = await this.attempt(() =>
+      const { bytesWritten } = await this.atFile(() =>
         this.#partFile.file.write(chunk, done, chunk.length - done, this.#position),
       );
       done += bytesWritten;
@@ -117,7 +117,7 @@ export class FileSink implements Sink {
 
   async commit(): Promise<void> {
     const { file, path } = this.#partFile;
-    await this.attempt(async () => {
+    await this.atFile(async () => {
       await this.#syncing;
       await this.applyMetadata();
       if (this.#options.sync !== false) await file.sync();
@@ -160,8 +160,8 @@ export class FileSink implements Sink {
     if (times && metadata !== undefined) await file.utimes(metadata.atimeMs / 1e3, metadata.mtimeMs / 1e3);
   }
 
-  private attempt<T>(operation: () => Promise<T>): Promise<T> {
-    return attempt("write", this.path, "sink", operation);
+  private atFile<T>(operation: () => Promise<T>): Promise<T> {
+    return atFile("write", this.path, "sink", operation);
   }
 }
 

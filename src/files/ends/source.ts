@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { constants, promises as fs } from "node:fs";
-import { attempt, fileFault } from "./file-error.ts";
+import { atFile, fileFault } from "./file-error.ts";
 import { type FileMetadata, metadataOf } from "./metadata.ts";
 
 /** How many bytes travel in one message. */
@@ -31,9 +31,9 @@ export interface Source {
 export async function openFile(path: string): Promise<OpenedFile> {
   // Non-blocking, because a pipe without a writer, or a terminal, must not block a thread of the pool.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const file = await attempt("open", path, "source", () => fs.open(path, flags));
+  const file = await atFile("open", path, "source", () => fs.open(path, flags));
   try {
-    const stats = await attempt("read", path, "source", () => file.stat());
+    const stats = await atFile("read", path, "source", () => file.stat());
     if (stats.isDirectory())
       throw fileFault("EISDIR", `Cannot read ${path}: it is a directory`, path, "source");
     if (!stats.isFile()) {
@@ -109,7 +109,7 @@ export class OpenedFile implements Source {
   private async read(buffer: Buffer, at: number, to: number): Promise<number> {
     const wanted = Math.min(buffer.length, to - at);
     if (wanted <= 0) return 0;
-    const { bytesRead } = await attempt("read", this.#path, "source", () =>
+    const { bytesRead } = await atFile("read", this.#path, "source", () =>
       this.#file.read(buffer, 0, wanted, at),
     );
     if (bytesRead > 0 || to === Number.POSITIVE_INFINITY) return bytesRead;

@@ -1,6 +1,6 @@
 import { builtinModules } from "node:module";
 import type { FunctionName } from "../../functions/function-name.ts";
-import type { AnyFunction } from "../module-record.ts";
+import type { AnyFunction } from "../../functions/overloads.ts";
 
 const GLOBALS = [
   ...words(

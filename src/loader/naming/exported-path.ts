@@ -1,5 +1,5 @@
 import { parse as lex } from "es-module-lexer";
-import type { AnyFunction } from "../module-record.ts";
+import type { AnyFunction } from "../../functions/overloads.ts";
 
 const MAX_DEPTH = 4;
 const MAX_OBJECTS = 1_000;

@@ -1,5 +1,5 @@
 import type { Session } from "node:inspector";
-import type { AnyFunction } from "../module-record.ts";
+import type { AnyFunction } from "../../functions/overloads.ts";
 import { ownRequire } from "../own-require.ts";
 
 /** Where a function was written, according to V8, and which variables it sees. */

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { FunctionName } from "../../functions/function-name.ts";
+import type { AnyFunction } from "../../functions/overloads.ts";
 import { libraryUrl } from "../../library.ts";
 import { attempt } from "../../wire/values/thrown.ts";
-import type { AnyFunction } from "../module-record.ts";
 import { ownRequire } from "../own-require.ts";
 import { readSourceNow } from "../resolve/source-text.ts";
 import { findBuiltin, rememberReplaceable } from "./builtin-functions.ts";

@@ -1,4 +1,4 @@
-import type { AnyFunction } from "../module-record.ts";
+import type { AnyFunction } from "../../functions/overloads.ts";
 import type { Ast } from "../syntax/ast.ts";
 import { parseProgram } from "../syntax/parser.ts";
 import { patternNames } from "../syntax/pattern-names.ts";

@@ -7,9 +7,8 @@ import { isBuiltin } from "../builtins.ts";
 import { isInstalled, packageRoot, packageScope } from "./package-scope.ts";
 
 /**
- * The modules that a rule is about: the `file:` URL of one module, a `file:` URL ending in a slash for
- * everything below it, a package's name (`"lodash"`, `"@scope/name"`, `"@scope/*"`), or a RegExp that is
- * tested against ids.
+ * The modules that a rule is about. The `file:` URL of a module means this module. A `file:` URL that ends in a slash means
+ * everything below it. A name means packages: `"lodash"`, `"@scope/name"`, `"@scope/*"`. A RegExp is tested against ids.
  */
 export type ModulePattern = string | URL | RegExp;
 

@@ -118,37 +118,41 @@ export class ModuleResponder {
   }
 
   /**
-   * Lets contexts ask for modules that nothing they were sent leads to: of a package (`"lodash"`, `"@scope/*"`), one file (its
-   * `file:` URL), all below a folder (a URL ending in a slash), or by a RegExp that is tested against URLs.
+   * Lets contexts ask for the modules of a {@link ModulePattern}, even if no module that they were sent leads there.
    */
   allow(...patterns: ModulePattern[]): this {
     this.#rules.allow(patterns);
     return this;
   }
 
-  /** Keeps modules from being sent to any context, whatever needs or allows them; a call whose graph has one rejects. */
+  /**
+   * Keeps modules from being sent to any context, whatever needs or allows them. A call whose graph has such a module
+   * rejects.
+   */
   deny(...patterns: ModulePattern[]): this {
     return this.change(() => this.#rules.deny(patterns));
   }
 
-  /** Has packages taken from the target's own disk: `"sharp"`, `"@img/*"`. docs/modules.md#packages-of-the-target */
+  /** Lets targets take packages from their own disk: `"sharp"`, `"@img/*"`. docs/modules.md#packages-of-the-target */
   provided(...names: (string | RegExp)[]): this {
     return this.change(() => this.#rules.provide(names));
   }
 
-  /** Gives a module's text, in place of what its file has; there need be no file. */
+  /** Sets the text of a module, in place of the text of its file. There need be no file. */
   override(id: string | URL, source: ModuleOverride): this {
     return this.change(() => this.#rules.override(moduleId(id), source));
   }
 
-  /** Passes the text of files through a function before they are compiled. Several apply in the order they were given. */
+  /**
+   * Passes the text of files through a function before they are compiled. Several apply in the order they were given.
+   */
   modify(pattern: ModulePattern, modifier: SourceModifier): this {
     return this.change(() => this.#rules.modify(pattern, modifier));
   }
 
   /**
-   * Sends modules, with all they import, ahead of need. Resolves when they are on their way; rejects with a ModuleError for one
-   * that cannot be sent. A context that is gone, or another router's, needs nothing.
+   * Sends modules, with everything they import, before they are needed. Resolves when they are on their way. Rejects with a
+   * ModuleError for a module that cannot be sent. Contexts that are gone, or belong to another router, are skipped.
    */
   async forward(context: Context, modules: ModuleName | readonly ModuleName[]): Promise<void> {
     const ids = [modules].flat().map((each) => moduleId(each as ModuleName));
@@ -163,7 +167,10 @@ export class ModuleResponder {
     await Promise.all(files.map((id) => this.push(context.contextId, target, id, "forwarded")));
   }
 
-  /** Why a module was or was not sent: an object that prints as text. Takes an id, a path, a package's name or a function. */
+  /**
+   * Says why a module was or was not sent. The result prints as text. Takes an id, a path, the name of a package, or a
+   * function.
+   */
   explain(module: ModuleName): ModuleExplanation {
     let name: string;
     try {
@@ -182,8 +189,8 @@ export class ModuleResponder {
   }
 
   /**
-   * Has a module, or without an argument every module, read and compiled anew for contexts that have not been sent it; those that have it
-   * keep what they have. Of other routers in this process those follow that have no rules of their own.
+   * Reads and compiles a module, or without an argument every module, again for contexts that have not been sent it. Contexts
+   * that have it keep it. The same holds for other routers of this process that have no rules of their own.
    */
   invalidate(module?: ModuleName): void {
     const file = module === undefined ? undefined : moduleId(module);
