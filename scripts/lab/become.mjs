@@ -1,6 +1,7 @@
 // sudo, su and doas: accounts that may become another, each under other rules.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { ONE_TIME_ACCOUNTS, setUpOneTime } from "./one-time.mjs";
 import { publicFolder } from "./places.mjs";
 import { run, writeIfChanged } from "./run.mjs";
 
@@ -20,6 +21,7 @@ export const BECOME_ACCOUNTS = [
   { name: "mitogen-doas-pw", shell: SHELL, password: PASSWORD },
   { name: "mitogen-doas-nopw", shell: SHELL, password: PASSWORD },
   { name: "mitogen-target", shell: SHELL, password: PASSWORD },
+  ...ONE_TIME_ACCOUNTS.map((name) => ({ name, shell: SHELL, password: PASSWORD })),
 ];
 
 const SUDOERS = "/etc/sudoers.d/mitogen-lab";
@@ -30,15 +32,16 @@ const END = "# mitogen lab: end";
 /** Writes the rules of sudo and doas; answers what lab.json tells. */
 export async function setUpBecome({ node }) {
   const path = `${dirname(node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
-  const changed = [await writeSudoers(path), await writeDoasConf(path)];
+  const oneTime = setUpOneTime();
+  const changed = [await writeSudoers(path), await writeDoasConf(path), oneTime.hasChanged];
   const tools = {
     sudo: "/usr/bin/sudo",
     su: "/usr/bin/su",
     doas: "/usr/bin/doas",
     script: "/usr/bin/script",
   };
-  const note = changed.some(Boolean) ? "sudoers and doas.conf written" : "unchanged";
-  return { passwordFile: becomePasswordFile, target: "mitogen-target", tools, note };
+  const note = changed.some(Boolean) ? "the rules of sudo, doas and PAM written" : "unchanged";
+  return { passwordFile: becomePasswordFile, target: "mitogen-target", tools, oneTime: oneTime.told, note };
 }
 
 /** As crypt(3) wrote it, for the containers' own shadow file. */
@@ -50,7 +53,7 @@ async function writeSudoers(path) {
   // No remembered passwords, so that every run meets the same prompts; node must be on secure_path, for
   // root's sudo too.
   const text = `# Written by the mitogen test lab.
-User_Alias MITOGEN_LAB = mitogen-sudo-nopw, mitogen-sudo-pw, mitogen-sudo-tty, mitogen-sudo-pty, mitogen-sudo-denied
+User_Alias MITOGEN_LAB = mitogen-sudo-nopw, mitogen-sudo-pw, mitogen-sudo-tty, mitogen-sudo-pty, mitogen-sudo-denied, ${ONE_TIME_ACCOUNTS.join(", ")}
 Defaults:MITOGEN_LAB timestamp_timeout=0, lecture=never, !mail_badpass, !mail_no_user
 Defaults:MITOGEN_LAB secure_path="${path}"
 Defaults>mitogen-target secure_path="${path}"
@@ -60,6 +63,7 @@ mitogen-sudo-nopw ALL=(root, mitogen-target) NOPASSWD: ALL
 mitogen-sudo-pw ALL=(ALL:ALL) ALL
 mitogen-sudo-tty ALL=(ALL:ALL) ALL
 mitogen-sudo-pty ALL=(ALL:ALL) ALL
+${ONE_TIME_ACCOUNTS.map((name) => `${name} ALL=(ALL:ALL) ALL`).join("\n")}
 `;
   const before = existsSync(SUDOERS) ? readFileSync(SUDOERS, "utf8") : undefined;
   if (before === text) return false;

@@ -22,6 +22,7 @@ const LAB = [
 const PEERS = ["python3-mitogen"];
 const METHODS = [
   ...["sudo", "opendoas", "util-linux", "bsdutils", "sshpass", "dropbear-bin"],
+  ...["libpam-google-authenticator", "libpam-oath"],
   ...[
     "iproute2",
     "busybox-static",

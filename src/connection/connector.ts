@@ -100,7 +100,7 @@ const log = getLogger("mitogen.connect");
 const MAX_ARGV = 1000;
 const MAX_FACT_CHARACTERS = 4096;
 
-/** The handle at which a hop may ask for a password, and why it got none. */
+/** The handle at which a hop may ask for a password or another answer, and why it got none. */
 interface PasswordOffer {
   readonly handle: number;
   failure: { readonly cause: unknown } | undefined;
@@ -288,10 +288,14 @@ export class Connector {
     const {
       via: _,
       password,
+      answers,
       onProgress,
       signal,
       ...plain
-    } = options as ConnectOptions & { password?: unknown };
+    } = options as ConnectOptions & {
+      password?: unknown;
+      answers?: Readonly<Record<string, unknown>>;
+    };
     checkTravel(methodName, plain);
     const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
     const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
@@ -299,14 +303,18 @@ export class Connector {
     const unwatch = signal && onAbort(signal, () => end.abort(cancelledBy(methodName, signal)));
     const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
     const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
+    const others = Object.entries(answers ?? {}).map(
+      ([question, answer]) => [question, this.offerPassword(parent, answer, time)] as const,
+    );
     const mayProvision = methodName !== "thread" && this.#host.mayProvision?.(options) !== false;
     const progressHandle = mayProvision
       ? this.takeProgress(parent, methodName, timeoutMs, time, onProgress)
       : 0;
     try {
+      const handles = others.map(([question, { handle }]) => [question, handle]);
       const request: ConnectRequest = [
         methodName,
-        plain,
+        answers === undefined ? plain : { ...plain, answers: Object.fromEntries(handles) },
         identity,
         offer?.handle ?? 0,
         ...(mayProvision ? ([progressHandle] as const) : ([] as const)),
@@ -319,7 +327,8 @@ export class Connector {
       if (failed !== undefined) {
         const error = connectErrorOf(failed, via?.name);
         // The original error stays in this process. The hop was only told its message.
-        if (offer?.failure !== undefined) hide(error, "cause", offer.failure.cause);
+        const failure = [offer, ...others.map(([, each]) => each)].find((each) => each?.failure)?.failure;
+        if (failure !== undefined) hide(error, "cause", failure.cause);
         throw error;
       }
       if (Array.isArray(connected)) return readFacts(connected);
@@ -330,6 +339,7 @@ export class Connector {
       time.stop();
       unwatch?.();
       if (offer !== undefined) this.#router.unlisten(offer.handle);
+      for (const [, { handle }] of others) this.#router.unlisten(handle);
       if (mayProvision) this.#router.unlisten(progressHandle);
     }
   }

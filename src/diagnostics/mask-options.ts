@@ -2,7 +2,7 @@ import { Secret } from "../wire/values/secret.ts";
 
 const MASK = "[secret]";
 /** The names of secrets among options of methods that are not this library's. */
-const SECRET_NAME = /pass(word|phrase)|secret|token|credential/i;
+const SECRET_NAME = /pass(word|phrase)|secret|token|credential|^answers$/i;
 
 /** The options of a connect in a form that may be shown. `via` is shown elsewhere, and a signal says nothing. */
 export function maskOptions(options: object): Record<string, unknown> {

@@ -10,6 +10,9 @@ const MAX_TIMER_MS = 0x7fffffff;
 /** The longest list, because a proxy may claim any length. */
 const MAX_ELEMENTS = 100_000;
 
+/** The most questions to which a tool may be given answers. */
+const MAX_ANSWERS = 20;
+
 /** Makes an option required. */
 export function required<T>(type: OptionType<T>): OptionType<T> {
   return { ...type, isRequired: true };
@@ -206,6 +209,26 @@ export const password: OptionType<string | Secret | (() => string | Secret | Pro
     return typeof value === "function"
       ? (value as () => string | Secret | Promise<string | Secret>)
       : secret.take(value, refuse);
+  },
+};
+
+/** Answers to questions, by the ends of the questions. */
+export const answers: OptionType<Readonly<Record<string, ReturnType<typeof password.take>>>> = {
+  wanted: `an object of 1 to ${MAX_ANSWERS} answers as of password, by the ends of the questions`,
+  take(value, refuse) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw refuse("ERR_INVALID_ARG_TYPE");
+    }
+    const given = Object.entries(value);
+    if (given.length === 0 || given.length > MAX_ANSWERS) throw refuse("ERR_INVALID_ARG_VALUE");
+    const taken = given.map(([question, answer]) => {
+      if (question.trim() === "") throw refuse("ERR_INVALID_ARG_VALUE");
+      return [
+        question,
+        password.take(answer, (code) => refuse(code, `[${JSON.stringify(question)}]`, answer)),
+      ];
+    });
+    return Object.fromEntries(taken) as Record<string, ReturnType<typeof password.take>>;
   },
 };
 

@@ -122,12 +122,16 @@ function prompts(random: Random): void {
   const typed: string[] = [];
   let failures = 0;
   // A rejecting password would be a failure of its own; this one is given at once, in a later turn.
-  const conversation = new Conversation(method.dialogue({ ...options, password: PASSWORD }, boot), PASSWORD, {
-    type: (text) => typed.push(text),
-    fail: () => {
-      failures += 1;
+  const conversation = new Conversation(
+    method.dialogue({ ...options, password: PASSWORD }, boot),
+    { password: PASSWORD },
+    {
+      type: (text) => typed.push(text),
+      fail: () => {
+        failures += 1;
+      },
     },
-  });
+  );
   for (let count = random.below(30); count > 0; count--) {
     for (const chunk of cuts(random, piece(random)))
       conversation.push(random.pick(["stderr", "stdout"]), chunk);

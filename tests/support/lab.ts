@@ -52,6 +52,11 @@ export interface LabMethods {
     /** The account that the others may become. */
     target: string;
     tools: { sudo: string; su: string; doas: string; script: string };
+    /**
+     * PAM asks `both` for the password and a code, when that calls sudo and when others become it with su;
+     * `codeOnly` is asked for the code alone, by sudo. `oathFile` is pam_oath's list of users.
+     */
+    oneTime: { secretFile: string; oathFile: string; both: string; codeOnly: string };
   };
   docker: LabContainer & { socket: string; image: string; user: string };
   podman: LabContainer & { image: string; user: string };

@@ -204,10 +204,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
     tool.exited.catch((error) => this.fail(notStarted(error)));
     if (tool.pid === undefined) return;
     this.#stage = "transport";
-    const { password } = this.#options as PasswordOptions;
     this.#conversation =
       dialogue &&
-      new Conversation(dialogue, password, {
+      new Conversation(dialogue, this.#options as PasswordOptions, {
         type: (text) => tool.promptIn.write(`${text}\n`),
         fail: (verdict, cause) => this.fail({ ...verdict, cause }),
         onAsking: (isAsking) => (isAsking ? this.#timer?.pause() : this.#timer?.resume()),

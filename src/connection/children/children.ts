@@ -387,10 +387,10 @@ function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: 
 /** Names the target of a connect, for later connects. Undefined for options that cannot be compared. */
 function targetOf(
   { name }: Pick<ConnectionMethod, "name">,
-  options: ConnectOptions & { password?: unknown },
+  options: ConnectOptions & { password?: unknown; answers?: unknown },
 ): string | undefined {
   // No password is kept.
-  const { via: _, password: __, signal: ___, ...others } = options;
+  const { via: _, password: __, answers: ___, signal: ____, ...others } = options;
   try {
     return JSON.stringify([name, others]);
   } catch {

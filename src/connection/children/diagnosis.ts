@@ -226,6 +226,9 @@ const WAITS: Readonly<Record<ConnectStage, (method: string) => string>> = {
   ready: () => "for the context to begin",
 };
 
+/** The methods that have the option `answers`. */
+const ANSWERING: ReadonlySet<string> = new Set(["ssh", "sudo", "su", "doas"]);
+
 /** `question` is the tool's last question, and `said` is all of its output. */
 export function timedOut(
   method: string,
@@ -234,9 +237,10 @@ export function timedOut(
   question: string,
   said: string,
 ): Failure {
+  const canAnswer = ANSWERING.has(method);
   const asks = stage === "transport" && question !== "";
   const hint = asks
-    ? `it may be waiting for an answer to ${JSON.stringify(question)}`
+    ? `it may be waiting for an answer to ${JSON.stringify(question.trim())}${canAnswer ? "; pass answers" : ""}`
     : stage === "node"
       ? waitingHint(said)
       : "";

@@ -176,8 +176,14 @@ export class ParentRole {
       }
       const method = methods[name];
       if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
-      const complete: ConnectOptions & { password?: unknown } = { ...options };
+      const complete: ConnectOptions & { password?: unknown; answers?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
+      if (complete.answers !== undefined) {
+        // They come as handles, by their questions.
+        const ask = ([question, handle]: [string, unknown]) =>
+          [question, () => this.askPassword(frame.srcId, handle as number)] as const;
+        complete.answers = Object.fromEntries(Object.entries(Object(complete.answers)).map(ask));
+      }
       // Checked again, whoever has checked them before: no option may break this thread.
       const checked = readConnectOptions(name, complete, method.options);
       const provisioner = this.openProvisioner(checked, frame.srcId, progressHandle);

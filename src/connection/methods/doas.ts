@@ -1,5 +1,5 @@
 import { PasswordError } from "../../errors.ts";
-import { argumentList, password, target, text } from "../../options/option-types.ts";
+import { answers, argumentList, password, target, text } from "../../options/option-types.ts";
 import { NODE_FOR_OTHERS } from "../../process/own-node.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
@@ -30,6 +30,7 @@ export const doasMethod: LibraryMethod<DoasOptions> = {
     username: target,
     doasPath: text,
     password,
+    answers,
     passwordPrompt: text,
     incorrectPrompts: argumentList,
   },
@@ -39,11 +40,12 @@ export const doasMethod: LibraryMethod<DoasOptions> = {
     const { username = "root", doasPath = "doas" } = options;
     return [doasPath, "-u", username, "--", ...boot.words];
   },
-  dialogue({ username = "root", password, passwordPrompt, incorrectPrompts = INCORRECT }): Dialogue {
+  dialogue(options): Dialogue {
+    const { username = "root", password, answers, passwordPrompt, incorrectPrompts = INCORRECT } = options;
     const wrong = incorrectPrompts.map((text) => text.toLowerCase());
     return {
       // doas asks only on a terminal. doas.conf decides whether it asks at all.
-      terminal: password === undefined ? "preferred" : "always",
+      terminal: password === undefined && answers === undefined ? "preferred" : "always",
       payloadWaits: true,
       purpose: `to become ${username}`,
       isPasswordPrompt: (text) =>

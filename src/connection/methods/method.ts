@@ -76,6 +76,11 @@ export interface PasswordOptions extends ConnectOptions {
    * in no argv, environment, log or error.
    */
   readonly password?: Password | undefined;
+  /**
+   * Answers to other questions, such as for a one-time code, by the ends of the questions, in any case. Each is
+   * typed once, and shown as little as the password.
+   */
+  readonly answers?: Readonly<Record<string, Password>> | undefined;
 }
 
 /** The words of the boot command that a method puts into its command line: docs/bootstrap.md. */

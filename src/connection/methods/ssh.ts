@@ -1,5 +1,6 @@
 import { HostKeyError, PasswordError } from "../../errors.ts";
 import {
+  answers,
   argumentList,
   flag,
   integer,
@@ -111,6 +112,7 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     username: target,
     port: integer(1, 65535),
     password,
+    answers,
     sshPath: text,
     sshArgs: argumentList,
     checkHostKeys: oneOf("enforce", "accept", "ignore"),
@@ -167,7 +169,7 @@ export const sshMethod: LibraryMethod<SshOptions> = {
     const user = options.username === undefined ? "" : ` as ${options.username}`;
     return {
       terminal:
-        options.password !== undefined
+        options.password !== undefined || options.answers !== undefined
           ? "always"
           : options.checkHostKeys === "accept"
             ? "preferred"

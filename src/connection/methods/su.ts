@@ -1,4 +1,4 @@
-import { argumentList, password, target, text } from "../../options/option-types.ts";
+import { answers, argumentList, password, target, text } from "../../options/option-types.ts";
 import { NODE_FOR_OTHERS } from "../../process/own-node.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
@@ -25,7 +25,14 @@ const MOVE_TRANSPORT = "exec 3<&0 4>&1;";
 export const suMethod: LibraryMethod<SuOptions> = {
   name: "su",
   isLocal: true,
-  options: { username: target, suPath: text, password, passwordPrompt: text, incorrectPrompts: argumentList },
+  options: {
+    username: target,
+    suPath: text,
+    password,
+    answers,
+    passwordPrompt: text,
+    incorrectPrompts: argumentList,
+  },
   nodeCommand: NODE_FOR_OTHERS,
   contextName: ({ username = "root" }) => `su.${username}`,
   argv(options, boot) {

@@ -1,8 +1,8 @@
 import { PasswordError } from "../../errors.ts";
-import { argumentList, flag, password, target, text } from "../../options/option-types.ts";
+import { answers, argumentList, flag, password, target, text } from "../../options/option-types.ts";
 import { NODE_FOR_OTHERS } from "../../process/own-node.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
-import { endsWithPrompt } from "../prompts/password-prompt.ts";
+import { endsWithPrompt, isPasswordPrompt } from "../prompts/password-prompt.ts";
 import { type BootLine, checkTarget, type LibraryMethod, type PasswordOptions } from "./method.ts";
 import { parseSudoArgs, type SudoFlags } from "./sudo-args.ts";
 
@@ -27,6 +27,7 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
     username: target,
     sudoPath: text,
     password,
+    answers,
     passwordPrompt: text,
     preserveEnv: flag,
     setHome: flag,
@@ -40,7 +41,9 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
   argv(options, boot) {
     const flags = flagsOf(options);
     // Only short options, because old releases know no others.
-    const argv = [options.sudoPath ?? "sudo", ...(boot.hasTerminal ? [] : ["-S"]), "-p", prompt(boot)];
+    const argv = [options.sudoPath ?? "sudo", ...(boot.hasTerminal ? [] : ["-S"])];
+    // With a prompt of its own, sudo asks every question of PAM in the same words.
+    if (options.answers === undefined) argv.push("-p", prompt(boot));
     argv.push("-u", checkTarget("sudo", "username", flags.username ?? "root"));
     if (flags.preserveEnv === true) argv.push("-E");
     if (flags.setHome === true) argv.push("-H");
@@ -51,14 +54,17 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
   },
   dialogue(options, boot): Dialogue {
     const token = prompt(boot);
-    const { passwordPrompt } = options;
+    const { answers, passwordPrompt } = options;
+    const isSudos = (text: string): boolean =>
+      answers === undefined ? isSudoPrompt(text, token) : isPasswordPrompt(text);
     return {
       terminal: "onDemand",
       payloadWaits: true,
       purpose: `to become ${flagsOf(options).username ?? "root"}`,
       isPasswordPrompt: (text) =>
-        isSudoPrompt(text, token) || (passwordPrompt !== undefined && endsWithPrompt(text, passwordPrompt)),
+        isSudos(text) || (passwordPrompt !== undefined && endsWithPrompt(text, passwordPrompt)),
       isRefusal,
+      askedAgain: "it was tried once; if PAM asks for more than the password, pass answers",
       isTerminalDemand: (line) => /^sudo\b.*(\btty\b|terminal|终端|終端|端末)/i.test(line),
     };
   },

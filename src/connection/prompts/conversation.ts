@@ -5,7 +5,8 @@ import { takeOption } from "../../options/options.ts";
 import { oneLine, withoutControls } from "../../text/harmless.ts";
 import { Secret } from "../../wire/values/secret.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
-import type { Dialogue, Password, Verdict } from "./dialogue.ts";
+import type { Dialogue, Password, Passwords, Verdict } from "./dialogue.ts";
+import { endsWithPrompt } from "./password-prompt.ts";
 
 /** The most characters kept of an unfinished line. A longer text is no question. */
 const MAX_OPEN_CHARACTERS = 2000;
@@ -16,6 +17,8 @@ const MAX_ANSWERS = 5;
  * it.
  */
 const MIN_MASKED_CHARACTERS = 4;
+/** The most characters that are shown of a question. */
+const MAX_SHOWN = 100;
 const MASK: string = new Secret("").toString();
 
 /** The effects of a conversation. */
@@ -27,25 +30,50 @@ export interface ConversationHost {
   onAsking?(isAsking: boolean): void;
 }
 
+type Ask = () => string | Secret | Promise<string | Secret>;
+
+/** The password, or the answer to another question. */
+class Answer {
+  state: "unasked" | "asked" | "typed" = "unasked";
+  /** The text of the tool that asked for it. */
+  question = "";
+  readonly name: string;
+  readonly ask: Ask | undefined;
+
+  constructor(name: string, given: Password | undefined) {
+    this.name = name;
+    this.ask = sealed(given);
+  }
+}
+
 /**
  * Answers a tool's questions until the target's shell answers. The output of the tool may be cut anywhere,
- * even inside a character. Types the password at most once, and only when the tool asks for it.
+ * even inside a character. Types the password and each further answer at most once, and only when the tool
+ * asks for it.
  */
 export class Conversation {
   /** Whether the tool has said that it does not work without a terminal. */
   wantsTerminal = false;
   readonly #dialogue: Dialogue;
-  readonly #password: (() => string | Secret | Promise<string | Secret>) | undefined;
+  readonly #password: Answer;
+  /** By the ends of their questions. */
+  readonly #answers: ReadonlyMap<string, Answer>;
   readonly #host: ConversationHost;
   readonly #streams: Map<string, { readonly decoder: StringDecoder; open: string }> = new Map();
-  #passwordState: "unasked" | "asked" | "typed" = "unasked";
-  #typed = "";
+  /** What was typed, for masking. */
+  readonly #typed: string[] = [];
   #answerCount = 0;
   #isOver = false;
 
-  constructor(dialogue: Dialogue, password: Password | undefined, host: ConversationHost) {
+  constructor(dialogue: Dialogue, { password, answers = {} }: Passwords, host: ConversationHost) {
     this.#dialogue = dialogue;
-    this.#password = sealed(password);
+    this.#password = new Answer(`the password ${dialogue.purpose}`, password);
+    this.#answers = new Map(
+      Object.entries(answers).map(([question, answer]) => [
+        question,
+        new Answer(`the answer to ${JSON.stringify(question)}`, answer),
+      ]),
+    );
     this.#host = host;
   }
 
@@ -80,22 +108,23 @@ export class Conversation {
     return [...this.#streams.values()].map(({ open }) => this.masked(withoutControls(open))).join("");
   }
 
-  /** Masks the password in the tool's output, in case a terminal has echoed it. */
+  /** Masks in the tool's output what was typed, in case a terminal has echoed it. */
   masked(text: string): string {
-    return this.#typed.length < MIN_MASKED_CHARACTERS ? text : text.split(this.#typed).join(MASK);
+    return this.#typed.reduce((shown, typed) => shown.split(typed).join(MASK), text);
   }
 
   private onLine(line: string): void {
     if (this.#isOver) return;
     if (this.#dialogue.isTerminalDemand?.(line) === true) this.wantsTerminal = true;
-    if (this.#passwordState === "typed" && this.#dialogue.isRefusal?.(line) === true) this.failIncorrect();
+    if (this.typedNames().length > 0 && this.#dialogue.isRefusal?.(line) === true) this.failIncorrect();
   }
 
   /** Answers the text if it is a question. Returns whether it was one. */
   private onOpenText(text: string): boolean {
     if (text === "") return false;
-    if (this.#dialogue.isPasswordPrompt(text)) {
-      this.onPasswordPrompt();
+    const asked = [...this.#answers].find(([question]) => endsWithPrompt(text, question))?.[1];
+    if (asked !== undefined || this.#dialogue.isPasswordPrompt(text)) {
+      this.onQuestion(asked ?? this.#password, text);
       return true;
     }
     const answer = this.#dialogue.answer?.(text);
@@ -111,22 +140,24 @@ export class Conversation {
     return true;
   }
 
-  private onPasswordPrompt(): void {
-    if (this.#passwordState === "typed") this.failIncorrect();
-    if (this.#passwordState !== "unasked") return;
-    this.#passwordState = "asked";
-    if (this.#password === undefined) {
+  private onQuestion(wanted: Answer, text: string): void {
+    if (wanted.state === "typed") this.failIncorrect(this.againHint(wanted, text));
+    if (wanted.state !== "unasked") return;
+    wanted.state = "asked";
+    wanted.question = text;
+    if (wanted.ask === undefined) {
       const message = `a password is required ${this.#dialogue.purpose}`;
       this.fail({ type: PasswordError, message, hint: "pass password" });
       return;
     }
-    this.typePassword(this.#password).catch((error) => {
-      const message = `the password was not given: ${oneLine(messageOf(error))}`;
+    const name = wanted === this.#password ? "the password" : wanted.name;
+    this.typeAnswer(wanted, wanted.ask, name).catch((error) => {
+      const message = `${name} was not given: ${oneLine(messageOf(error))}`;
       this.fail({ type: StreamError, message, hint: "" }, error);
     });
   }
 
-  private async typePassword(ask: () => string | Secret | Promise<string | Secret>): Promise<void> {
+  private async typeAnswer(wanted: Answer, ask: Ask, name: string): Promise<void> {
     this.#host.onAsking?.(true);
     let given: string | Secret;
     try {
@@ -135,16 +166,28 @@ export class Conversation {
       this.#host.onAsking?.(false);
     }
     if (this.#isOver) return;
-    const taken = takeOption("type the password", "the password", given, secret);
+    const taken = takeOption(`type ${name}`, name, given, secret);
     const text = taken instanceof Secret ? taken.reveal() : taken;
-    this.#typed = text;
-    this.#passwordState = "typed";
+    if (text.length >= MIN_MASKED_CHARACTERS) this.#typed.push(text);
+    wanted.state = "typed";
     this.#host.type(text);
   }
 
-  private failIncorrect(): void {
-    const message = `the password ${this.#dialogue.purpose} is incorrect`;
-    this.fail({ type: PasswordError, message, hint: "it was tried once" });
+  private typedNames(): string[] {
+    const typed = [this.#password, ...this.#answers.values()].filter(({ state }) => state === "typed");
+    return typed.map(({ name }) => name);
+  }
+
+  /** The question may be another one, although it looks like the one before. */
+  private againHint(wanted: Answer, text: string): string | undefined {
+    if (wanted.question === text) return this.#dialogue.askedAgain;
+    const question = JSON.stringify(text.trim().slice(-MAX_SHOWN));
+    return `it was tried once; if ${question} asks for something else, pass answers`;
+  }
+
+  /** Tools do not tell which of several answers was wrong. */
+  private failIncorrect(hint = "it was tried once"): void {
+    this.fail({ type: PasswordError, message: `${this.typedNames().join(" or ")} is incorrect`, hint });
   }
 
   private fail(verdict: Verdict, cause?: unknown): void {
@@ -155,9 +198,7 @@ export class Conversation {
 }
 
 /** Wraps the password so that nothing that inspects the conversation sees it. */
-function sealed(
-  password: Password | undefined,
-): (() => string | Secret | Promise<string | Secret>) | undefined {
+function sealed(password: Password | undefined): Ask | undefined {
   if (password === undefined || typeof password === "function") return password;
   const secret = typeof password === "string" ? new Secret(password) : password;
   return () => secret;

@@ -7,6 +7,13 @@ import type { Secret } from "../../wire/values/secret.ts";
  */
 export type Password = string | Secret | (() => string | Secret | Promise<string | Secret>);
 
+/** What the program has given to answer questions with. */
+export interface Passwords {
+  readonly password?: Password | undefined;
+  /** Answers to other questions, by the ends of the questions. */
+  readonly answers?: Readonly<Record<string, Password>> | undefined;
+}
+
 /** What went wrong, according to the tool's own messages. */
 export interface Verdict {
   /** The class of the error to throw. */
@@ -44,6 +51,8 @@ export interface Dialogue {
   answer?(text: string): string | Verdict | undefined;
   /** Whether the line says that the password just typed is wrong. */
   isRefusal?(line: string): boolean;
+  /** The hint if the tool repeats its question and has not said that the answer was wrong. @internal */
+  readonly askedAgain?: string;
   /** Whether the line says that the tool does not work without a terminal. */
   isTerminalDemand?(line: string): boolean;
 }

@@ -22,6 +22,7 @@ interface Outcome {
 
 interface Options {
   password?: Password | undefined;
+  answers?: Record<string, Password>;
   [option: string]: unknown;
 }
 
@@ -29,7 +30,7 @@ function converse(name: string, options: Options = {}): Outcome {
   const dialogue = (methods[name] as ConnectionMethod).dialogue?.(options as ConnectOptions, BOOT);
   assert.ok(dialogue);
   const outcome: Partial<Outcome> & { typed: string[] } = { typed: [] };
-  outcome.conversation = new Conversation(dialogue, options.password, {
+  outcome.conversation = new Conversation(dialogue, options, {
     type: (text) => outcome.typed.push(text),
     fail: (verdict, cause) => {
       assert.equal(outcome.verdict, undefined, "it fails once");
@@ -332,4 +333,43 @@ it("a tool that wants a terminal says so", async () => {
     assert.equal((await play(name, `${line}\n`)).conversation.wantsTerminal, true, line);
   }
   assert.equal((await play("sudo", "sudo: unknown user nosuch\n")).conversation.wantsTerminal, false);
+});
+
+describe("answers", () => {
+  const answers = { "Verification code:": "123456", "colour?": "sky blue" };
+
+  it("are typed once each, in any order, beside the password", async () => {
+    for (const pieceBytes of [1, 3, 1000]) {
+      const said = ["Your colour? ", "\r\nPassword: ", "\r\nVerification CODE: ", "\r\n"];
+      const { typed, verdict } = await play("su", said, { password: SECRET, answers }, pieceBytes);
+      assert.equal(verdict, undefined);
+      assert.deepEqual(typed, ["sky blue", SECRET, "123456"]);
+    }
+  });
+
+  it("are masked, and named by what was refused", async () => {
+    const said = ["Password: ", "\nVerification code: ", "\nsu: Authentication failure\n"];
+    const { conversation, verdict } = await play("su", said, { password: SECRET, answers });
+    assert.equal(
+      verdict?.message,
+      'the password to become root or the answer to "Verification code:" is incorrect',
+    );
+    assert.equal(conversation.masked(`a 123456 b ${SECRET} c`), "a [secret] b [secret] c");
+    assert.doesNotMatch(inspect(conversation, { depth: 9, showHidden: true }), /123456/);
+  });
+
+  it("let sudo ask in its own words", () => {
+    const argv = (options: object): string[] => (methods.sudo as ConnectionMethod).argv(options, BOOT);
+    assert.deepEqual([argv({}).includes("-p"), argv({ answers }).includes("-p")], [true, false]);
+  });
+
+  it("that are missing: another question than the password's is quoted", async () => {
+    const { verdict } = await play("su", ["Password: ", "\nOne-time password (OATH) for `ada': "], {
+      password: SECRET,
+    });
+    assert.equal(
+      verdict?.hint,
+      'it was tried once; if "One-time password (OATH) for `ada\':" asks for something else, pass answers',
+    );
+  });
 });
