@@ -15,39 +15,56 @@ const TEST_LIMIT_MS = 300_000; // of suites too: the longest takes a minute here
 const FILE_LIMIT_MS = 900_000;
 const RUN_LIMIT_MS = 40 * 60_000;
 const MASTER_LIMIT_MS = 14 * 60_000;
-// What takes long is done in full once: most of it does not depend on the master.
-const MASTER_ENV = { MITOGEN_SOAK_CONTEXTS: "100", MITOGEN_FLOW_MIB: "512", MITOGEN_FILE_MIB: "256" };
+// What takes long is done in full once: most of it does not depend on the master. See tests/support/extent.ts.
+const MASTER_ENV = {
+  MITOGEN_REPEATED: "true",
+  MITOGEN_SOAK_CONTEXTS: "100",
+  MITOGEN_FLOW_MIB: "512",
+  MITOGEN_FILE_MIB: "256",
+};
 const MASTERS = ["20", "22", "24", "26"];
 /** The longest files, the longest first: begun last they would be alone at the end. */
 const FIRST = [
-  "short-way/short-ways-ends",
-  "bench/bench",
-  "environments/environments",
-  "chaos/chaos",
-  "hostile/hostile",
-  "e2e/soak",
-  "order/order",
-  "e2e/given-answers",
-  "e2e/provision-hosts",
+  "conformance/methods",
   "conformance/provisioned",
-  "conformance/chains",
-  "e2e/npm-packages",
-  "e2e/fakessh",
-  "e2e/modules",
-  "docs/snippets",
-  "e2e/left-behind",
+  "environments/environments",
+  "e2e/provision",
+  "e2e/provision-hosts",
+  "e2e/provision-programs",
+  "e2e/provision-shells",
   "e2e/silent-contexts",
+  "e2e/left-behind",
+  "e2e/npm-packages",
+  "bench/bench",
+  "chaos/chaos",
+  "short-way/short-ways-ends",
+  "e2e/soak",
   "e2e/pressure",
-  "e2e/dead-parents",
-  "counts/counts",
-  "e2e/examples",
-  "e2e/connect-failures",
-  "short-way/short-ways-trust",
-  "short-way/short-ways-order",
-  "e2e/tree",
-  "e2e/trust",
-  "connection/children/child-connection",
+  "e2e/fakessh",
+  "e2e/fakessh-places",
+  "docs/snippets",
+  "e2e/child-routers",
   "e2e/bulk",
+  "hostile/hostile",
+  "e2e/examples",
+  "e2e/given-answers",
+  "order/order",
+  "conformance/chains",
+  "e2e/modules",
+  "e2e/child-router-ends",
+  "e2e/detach",
+  "e2e/disconnect",
+  "e2e/dead-parents",
+  "e2e/changed-errors",
+  "short-way/short-ways-order",
+  "short-way/short-ways-trust",
+  "e2e/target-environment",
+  "e2e/trust",
+  "conformance/thread",
+  "e2e/connect-failures",
+  "e2e/tree",
+  "e2e/exhausted",
+  "counts/counts",
 ];
 /**
  * Files wait for processes and timeouts as long as they compute: with twice as many as there are cores, and
@@ -55,8 +72,11 @@ const FIRST = [
  */
 const CONCURRENCY = Math.max(2, availableParallelism()) * (process.env.CI === "true" ? 1 : 2) + 1;
 const MASTER_FOLDERS = /[/\\](conformance|counts|e2e|loader|order)[/\\]/;
-/** What a target does that is brought a node does not depend on the master's. */
-const ONE_MASTER = /[/\\]provision(ed|-behind|-hosts)\.test\.js$/;
+/**
+ * What a target does that is brought a node does not depend on the master's. What a master does for it, packing
+ * and sending, is in e2e/provision.
+ */
+const ONE_MASTER = /[/\\]provision(ed|-[\w-]+)\.test\.js$/;
 // Who sees only the end of what CI printed has to find there why it failed.
 const SHOWN_LINES_PER_RUN = 60;
 const FAILING_TESTS = /^✖ failing tests:/;

@@ -1,4 +1,5 @@
 import type { Context, Router } from "../../src/index.ts";
+import { onlyCi } from "../support/extent.ts";
 import { skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
@@ -26,7 +27,11 @@ async function chainOf(router: Router, depth: number): Promise<Context> {
 
 conformance("a local context behind a local one", { connect: (router) => behind(router, 1), isLocal: true });
 
-conformance("a local context behind nine others", { connect: (router) => behind(router, 9), isLocal: true });
+conformance("a local context behind nine others", {
+  connect: (router) => behind(router, 9),
+  isLocal: true,
+  skip: onlyCi,
+});
 
 conformance("a local context behind an ssh one", {
   connect: async (router) => router.local({ via: await router.ssh(sshTo("mitogen-dash")) }),

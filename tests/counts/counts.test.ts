@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import { isCi, onlyCi } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { type Counts, compare, kindOf, readRecord } from "./counts.ts";
 import { parsePerf } from "./instructions.ts";
@@ -12,7 +13,6 @@ import { straceMissing } from "./syscalls.ts";
 
 checkLeaks();
 
-const isCi = process.env.CI === "true";
 const MAJOR = process.versions.node.split(".")[0] as string;
 const RECORD = "npm run counts -- --record";
 
@@ -42,7 +42,7 @@ describe("counts", { timeout: 840_000 }, () => {
     assert.equal(grown.length, 0, [cure, ...grown].join("\n"));
   });
 
-  describe("of calls that waste something", () => {
+  describe("of calls that waste something", { skip: onlyCi }, () => {
     let wasteful: Counts;
     before(async () => {
       wasteful = await measureWasteful(process.execPath);

@@ -5,7 +5,7 @@ import { basename, join, relative } from "node:path";
 import { describe, it, test } from "node:test";
 import { documents } from "../support/documents.ts";
 import { repoRoot } from "../support/lab.ts";
-import { runProgram } from "../support/run-program.ts";
+import { runTypeScript } from "../support/run-typescript.ts";
 
 /** What the text around the snippets says is there. */
 const AMBIENT = `
@@ -16,7 +16,7 @@ declare global {
 export {};
 `;
 
-test("the TypeScript in the documents compiles against the published types", () => {
+test("the TypeScript in the documents and the examples compiles against the published types", () => {
   const types = join(repoRoot, "dist/index.d.ts");
   assert.ok(existsSync(types), "dist/ has not been built");
   mkdirSync(join(repoRoot, "build"), { recursive: true });
@@ -43,22 +43,6 @@ test("the TypeScript in the documents compiles against the published types", () 
   }
 });
 
-test("the examples compile against the published types", () => {
-  mkdirSync(join(repoRoot, "build"), { recursive: true });
-  const folder = mkdtempSync(join(repoRoot, "build", "examples-"));
-  try {
-    const config = { ...tsconfig(join(repoRoot, "dist/index.d.ts")), include: [join(repoRoot, "examples")] };
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-    const tsc = join(repoRoot, "node_modules/typescript/bin/tsc");
-    const { status, stdout } = spawnSync(process.execPath, [tsc, "--noEmit", "-p", folder], {
-      encoding: "utf8",
-    });
-    assert.equal(status, 0, stdout);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
-
 describe("The programs in docs/guide.md print what stands below them", { concurrency: 2 }, () => {
   const guide = join(repoRoot, "docs/guide.md");
   for (const { code, name } of snippetsOf(guide)) {
@@ -70,8 +54,7 @@ describe("The programs in docs/guide.md print what stands below them", { concurr
       const folder = mkdtempSync(join(repoRoot, "build", "guide-"));
       try {
         writeFileSync(join(folder, name), code);
-        const program = runProgram(join(folder, name), { nodeArgs: ["--import", "tsx"] });
-        const { code: exitCode, stdout, stderr } = await program.ended;
+        const { code: exitCode, stdout, stderr } = await runTypeScript(join(folder, name));
         assert.equal(exitCode, 0, stderr);
         assert.equal(stdout, expected, stderr);
       } finally {
@@ -134,6 +117,6 @@ function tsconfig(types: string): object {
       skipLibCheck: true,
       paths: { mitogen: [types] },
     },
-    include: ["."],
+    include: [".", join(repoRoot, "examples")],
   };
 }

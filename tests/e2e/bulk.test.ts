@@ -8,6 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Context, getFile, putFile, Receiver, Router } from "../../src/index.ts";
 import { processInfo } from "../fixtures/remote/process-info.ts";
 import * as remote from "../fixtures/remote/streams.ts";
+import { isFull } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
@@ -26,15 +27,14 @@ const atProgram = Number.parseInt(process.versions.node, 10) < 24 ? MAX_GROWTH :
 /**
  * Where a ping takes less than this many milliseconds, how much longer others take is the machine's business.
  */
-const SHORT_PING = 2;
+const SHORT_PING = 10;
 /** As much as Node's own streams of files yield at once. */
 const CHUNK_BYTES = 64 * 1024;
 const HOUR_MS = 3_600_000;
 
-// Several times what a process may grow by; CI moves more.
-const isCi = process.env.CI === "true";
-const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isCi ? 1024 : 256));
-const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isCi ? 512 : 192));
+// More than a process may grow by; CI moves much more.
+const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isFull ? 1024 : 112));
+const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isFull ? 512 : 96));
 const isReporting = process.env.MITOGEN_BULK_REPORT === "1";
 const options = { skip: noPeakMemory, timeout: HOUR_MS };
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CallError, type Context, Router } from "../../src/index.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { targetsOf } from "../support/extent.ts";
 import { nodes, repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -54,7 +55,7 @@ async function checkFailures(context: Context, what: string): Promise<void> {
   logs.stop();
 }
 
-const majors = [12, 20, 26].filter((major) => nodes[major] !== undefined);
+const majors = targetsOf([12, 20, 26]).filter((major) => nodes[major] !== undefined);
 
 describe("a failure in a context where errors have been changed:", () => {
   for (const major of majors.length > 0 ? majors : [0]) {

@@ -7,6 +7,7 @@ import { it } from "node:test";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
+import { runTypeScript } from "../support/run-typescript.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -100,9 +101,11 @@ it("every example is run by a test", () => {
 
 for (const [name, { args = [], stdout, stderr }] of Object.entries(EXAMPLES)) {
   it(`examples/${name} prints what it is said to`, { timeout: 120_000 }, async () => {
-    const path = join(repoRoot, "examples", name === "demo" ? "demo/main.ts" : `${name}.ts`);
-    const program = runProgram(path, { nodeArgs: ["--import", "tsx"], args });
-    const ended = await program.ended;
+    const folder = join(repoRoot, "examples");
+    const ended =
+      name === "demo"
+        ? await runProgram(join(folder, "demo/main.ts"), { nodeArgs: ["--import", "tsx"] }).ended
+        : await runTypeScript(join(folder, `${name}.ts`), args);
     assert.equal(ended.code, 0, ended.stderr);
     assertLines(ended.stdout.split("\n"), stdout);
     if (stderr === undefined && name !== "demo") assert.equal(ended.stderr, "");

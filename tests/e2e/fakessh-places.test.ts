@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type Context, Router } from "../../src/index.ts";
 import { contents, makeFolder } from "../fixtures/remote/trees.ts";
+import { targetsOf } from "../support/extent.ts";
 import { assertSame, needs } from "../support/file-trees.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { labMethods } from "../support/lab-methods.ts";
@@ -23,7 +24,7 @@ const places: [string, (router: Router) => Promise<Context>][] = [
   ),
 ];
 
-for (const [place, connect] of places) {
+for (const [place, connect] of targetsOf(places)) {
   describe(`runSsh with ${place}`, { skip: skipReason(), concurrency: false }, () => {
     let router: Router;
     let context: Context;

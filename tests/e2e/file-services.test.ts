@@ -19,6 +19,7 @@ import {
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/files.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { targetsOf } from "../support/extent.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -35,7 +36,7 @@ before(() => {
 after(() => fs.rmSync(folder, { recursive: true }));
 const at = (name: string): string => join(folder, name);
 
-for (const major of [12, 20, 26]) {
+for (const major of targetsOf([12, 20, 26])) {
   const node = { nodePath: nodes[major] ?? "" };
 
   describe(`FileService, asked by Node ${major}`, { skip: skipReason(), concurrency: false }, () => {

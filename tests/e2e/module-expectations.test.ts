@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Context, Router, ref } from "../../src/index.ts";
+import { targetsOf } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { nodeWithout } from "../support/npm-fixture.ts";
@@ -71,7 +72,9 @@ const at = temporaryTree({
   ].join("\n"),
 });
 
-const targets = [12, 18, 26].map((major) => [major, nodes[major]] as const).filter(([, node]) => node);
+const targets = targetsOf([12, 18, 26])
+  .map((major) => [major, nodes[major]] as const)
+  .filter(([, node]) => node);
 if (targets.length === 0) targets.push([Number.parseInt(process.versions.node, 10), process.execPath]);
 
 for (const [major, node = process.execPath] of targets) {

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { Router, ref } from "../../src/index.ts";
+import { targetsOf } from "../support/extent.ts";
 import { nodes, repoRoot, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -33,7 +34,7 @@ const cases = readdirSync(FOLDER, { withFileTypes: true })
   });
 
 /** Under the very Node that the context runs on: what counts is that the same program says the same. */
-for (const major of [12, 14, 16, 18, 20, 22, 24, 26]) {
+for (const major of targetsOf([12, 14, 16, 18, 20, 22, 24, 26])) {
   describe(`on Node ${major} a context evaluates as Node does`, { skip: skipReason() }, async () => {
     const node = nodes[major] ?? "";
     const here = cases.filter(({ since }) => since <= major);

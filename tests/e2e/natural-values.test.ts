@@ -5,12 +5,13 @@ import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { CallError, type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/natural.ts";
+import { targetsOf } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const targets = [12, 16, 20, 24, 26].filter((major) => nodes[major] !== undefined);
+const targets = targetsOf([12, 16, 20, 24, 26]).filter((major) => nodes[major] !== undefined);
 
 for (const major of targets.length > 0 ? targets : [0]) {
   describe(`Natural values, ${major === 0 ? "this Node" : `Node ${major}`}`, () => {

@@ -3,6 +3,7 @@ import { promises, readdirSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { ChannelError, type Context, Receiver, Router, type Sender } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/streams.ts";
+import { targetsOf } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
@@ -24,7 +25,7 @@ function ending(router: Router) {
   return { sender: receiver.toSender(), wait };
 }
 
-const targets = [12, 20, 26].filter((major) => nodes[major] !== undefined);
+const targets = targetsOf([12, 20, 26]).filter((major) => nodes[major] !== undefined);
 
 for (const major of targets.length > 0 ? targets : [0]) {
   const where = major === 0 ? "this Node" : `Node ${major}`;

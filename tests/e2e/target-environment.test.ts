@@ -14,6 +14,7 @@ import {
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { targetsOf } from "../support/extent.ts";
 import { lab, nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
@@ -52,7 +53,9 @@ async function failure(connect: (router: Router) => Promise<unknown>): Promise<C
   );
 }
 
-const majors = ["12", "16", "18", "20", "22", "24", "26"].filter((major) => nodes[major] !== undefined);
+const majors = targetsOf(["12", "16", "18", "20", "22", "24", "26"]).filter(
+  (major) => nodes[major] !== undefined,
+);
 const everyNode: [name: string, node: string][] =
   majors.length === 0 ? [["this", process.execPath]] : majors.map((major) => [major, nodes[major] as string]);
 

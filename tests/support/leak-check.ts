@@ -5,6 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 
 /** Descriptors that Node may open for itself once and keep. */
 const FD_TOLERANCE = 2;
+/** What a child that may stay is held by. */
+const STDIO = 3;
 
 export interface LeakCheckOptions {
   /** Children whose command line matches may outlive the tests. */
@@ -31,11 +33,12 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
     resourcesBefore = process.getActiveResourcesInfo();
   });
   after(async () => {
-    const children = (): ProcessStat[] =>
-      childrenOf(process.pid).filter(({ pid }) => !ignoreCommand?.test(commandOf(pid)));
+    const isMeantToStay = ({ pid }: ProcessStat): boolean => ignoreCommand?.test(commandOf(pid)) ?? false;
+    const children = (): ProcessStat[] => childrenOf(process.pid).filter((each) => !isMeantToStay(each));
+    const tolerance = FD_TOLERANCE + STDIO * childrenOf(process.pid).filter(isMeantToStay).length;
     const leaks = (): string[] => [
       ...children().map(({ pid, state }) => `child ${pid} (${state}): ${commandOf(pid)}`),
-      ...(Math.abs(fdCount() - fdsBefore) > FD_TOLERANCE
+      ...(Math.abs(fdCount() - fdsBefore) > tolerance
         ? [`descriptors: ${fdsBefore} → ${describeFds()}`]
         : []),
       ...surplus(process.getActiveResourcesInfo(), resourcesBefore).map((type) => `active: ${type}`),

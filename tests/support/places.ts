@@ -1,4 +1,5 @@
 import type { Context, Router } from "../../src/index.ts";
+import { targetsOf } from "./extent.ts";
 import { nodes } from "./lab.ts";
 
 /** Where tests have their contexts: a title, and a function that connects one. */
@@ -8,7 +9,9 @@ export type Place = readonly [title: string, connect: (router: Router) => Promis
 export function placesOn(majors: readonly number[], { thread = true }: { thread?: boolean } = {}): Place[] {
   const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
   return [
-    ...majors.map((major): Place => [`a context on Node ${major}`, (router) => router.local(node(major))]),
+    ...targetsOf(majors).map(
+      (major): Place => [`a context on Node ${major}`, (router) => router.local(node(major))],
+    ),
     [
       "a context behind another, Node 12 behind 26",
       async (router) => router.local({ ...node(12), via: await router.local(node(26)) }),

@@ -61,8 +61,13 @@ test("packRuntime packs an executable with its libraries, named by the SHA-256 o
   const copy = join(folder, "node");
   writeFileSync(copy, raw, { mode: 0o755 });
   assert.equal(execFileSync(copy, ["-v"], { encoding: "utf8" }).trim(), plan.version);
-  // Packed again it is the same.
-  assert.equal((await packed(smallest)).plan.hash, plan.hash);
+});
+
+test("packRuntime gives the same executable the same name each time", { skip }, async () => {
+  const first = await packed("/bin/sh");
+  assert.equal((await packed("/bin/sh")).plan.hash, first.plan.hash);
+  // It is no node that could tell what it has loaded.
+  assert.deepEqual([first.plan.version, first.plan.libraries, first.plan.own], ["", [], undefined]);
 });
 
 test("packRuntime refuses what is no executable", async () => {

@@ -14,7 +14,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { RuntimeStore } from "../../../../src/connection/runtime/packs/store.ts";
-import { nodes } from "../../../support/lab.ts";
 
 const parent = mkdtempSync(join(tmpdir(), "mitogen-store-test-"));
 const before = process.env.XDG_CACHE_HOME;
@@ -28,7 +27,8 @@ beforeEach(() => {
 });
 
 const skip = process.platform !== "linux" && "packs are of Linux";
-const smallest = nodes[12] ?? process.execPath;
+/** An executable as any other for the store, and a thousandth of a node. */
+const smallest = "/bin/sh";
 const folder = (): string => join(process.env.XDG_CACHE_HOME as string, "mitogen/runtimes");
 
 test("RuntimeStore packs a file once, for many who ask and for later programs", { skip }, async () => {
@@ -40,9 +40,11 @@ test("RuntimeStore packs a file once, for many who ask and for later programs", 
   assert.equal(statSync(file).mode & 0o777, 0o600);
   utimesSync(file, 1, 1);
   const other = new RuntimeStore();
-  assert.deepEqual(await other.packed(smallest), first);
+  // As the file says it, which has no place for undefined.
+  const told = JSON.parse(JSON.stringify(first));
+  assert.deepEqual(await other.packed(smallest), told);
   assert.ok(statSync(file).mtimeMs > 1000, "its use is noted");
-  assert.deepEqual(other.list(), [first]);
+  assert.deepEqual(other.list(), [told]);
   assert.equal(other.find(first.hash)?.hash, first.hash);
   assert.equal(other.find("../../etc/passwd"), undefined);
 });
