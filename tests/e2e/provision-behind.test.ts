@@ -102,7 +102,7 @@ describe("behind a login that was given a node", { skip }, () => {
 
 describe("over a slow ssh", { skip }, () => {
   // Much more than a login takes on a busy machine.
-  const DELAY_MS = 3000;
+  const DELAY_MS = 8000;
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "mitogen-delay-"));
@@ -132,7 +132,7 @@ describe("over a slow ssh", { skip }, () => {
         ...names,
         sshPath,
         onProgress: () => void uploads++,
-        timeoutMs: 60_000,
+        timeoutMs: 120_000,
       });
       // The command line is not delayed, as it is no input.
       const ways = Math.floor((Date.now() - started) / DELAY_MS);

@@ -43,7 +43,9 @@ describe("a host gets a node, works, and keeps it", { skip }, () => {
       };
       const options = { ...sshToHost(name), onProgress };
       try {
-        for (let i = 0; i < 2; i++) await goes(logs, router, await router.ssh(options), node);
+        await goes(logs, router, await router.ssh(options), node);
+        const again = await router.ssh(options);
+        assert.match(await again.call(fs.readlinkSync, "/proc/self/exe"), node);
         assert.equal(uploads, 1);
         const kept = keptAt(name);
         assert.equal(kept.filter((path) => node.test(path)).length, 1, kept.join());
@@ -99,7 +101,9 @@ describe("a login that is given a node", { skip }, () => {
       const name = `mitogen-${shell}`;
       const node = new RegExp(`^/home/${name}/.cache/mitogen/\\w{64}/node$`);
       await using router = new Router(undefined, { provision: "cache", runtimes });
-      for (let i = 0; i < 2; i++) await goes(logs, router, await router.ssh(sshToHost("debian", name)), node);
+      await goes(logs, router, await router.ssh(sshToHost("debian", name)), node);
+      const again = await router.ssh(sshToHost("debian", name));
+      assert.match(await again.call(fs.readlinkSync, "/proc/self/exe"), node);
     });
   }
 });
