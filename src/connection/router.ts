@@ -1,7 +1,6 @@
 import { installFeatures } from "../calls/caller/router-features.ts";
 import { callSite } from "../core/call-site.ts";
 import { Context } from "../core/context.ts";
-import { Message } from "../core/message.ts";
 import { Diagnostics } from "../diagnostics/diagnostics.ts";
 import { receiveLogs } from "../diagnostics/log-receiver.ts";
 import type { RouterStats } from "../diagnostics/stats.ts";
@@ -15,9 +14,7 @@ import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../optio
 import { importLate } from "../process/late-import.ts";
 import { reaper } from "../process/reaper.ts";
 import type { Peer } from "../routing/frame-router.ts";
-import { IdAllocator } from "../routing/id-allocator.ts";
 import { Pressure } from "../routing/pressure.ts";
-import { refusalOfRoute } from "../routing/route-bounds.ts";
 import { RouteMonitor } from "../routing/route-monitor.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { stopServices } from "../service/router-services.ts";
@@ -29,6 +26,7 @@ import { messageOf } from "../wire/values/thrown.ts";
 import type { ChildIdentity, Children, StartedChild } from "./children/children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
+import { ContextIds } from "./context-ids.ts";
 import { localRouters } from "./local-routers.ts";
 import {
   type ConnectionMethod,
@@ -115,7 +113,7 @@ export class Router extends ConnectingRouter {
   #shortWays: ShortWays | undefined;
   readonly #diagnostics: Diagnostics;
   readonly #runtimes: ProgramRuntimes;
-  readonly #ids: IdAllocator = new IdAllocator();
+  readonly #ids: ContextIds;
   readonly #disown: () => void;
   /** Listeners, which the router closes when it shuts down. */
   readonly #owned: Set<Closable> = new Set();
@@ -132,6 +130,10 @@ export class Router extends ConnectingRouter {
     this.functions = this.modules;
     installFeatures(this, serviceCallsOf);
     receiveLogs(this);
+    this.#ids = new ContextIds(this, {
+      isThread: (contextId) => this.connector.isThread(contextId),
+      sendParentRole: (contextId) => this.modules.sendParentRole(contextId),
+    });
     this.lossListeners.push((contextIds) => {
       for (const id of contextIds) {
         this.modules.forget(id);
@@ -146,14 +148,13 @@ export class Router extends ConnectingRouter {
       return state && { ...state, shortWay: this.#shortWays?.traffic(contextId) };
     });
     new RouteMonitor(this, {
-      mayClaim: (contextId, from) => this.mayClaim(contextId, from),
+      mayClaim: (contextId, from) => this.#ids.mayClaim(contextId, from),
       onRouteAdded: (contextId, name, nodeVersion) => this.onRouteAdded(contextId, name, nodeVersion),
       onFarewell: (contextId, reason) => this.#children?.noteFarewell(contextId, reason),
     });
     this.#runtimes = new ProgramRuntimes(this, options);
     this.connector = this.makeConnector(options.connectConcurrency ?? DEFAULT_CONNECT_CONCURRENCY);
     this.listen((frame) => this.detaching(frame), { handle: Handle.DETACHING, isService: true });
-    this.addHandler((message) => this.allocateIds(message), { handle: Handle.ALLOCATE_ID, service: true });
     // Contexts check with a PING that this program is alive, as it checks them.
     this.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
     this.#disown = this.broker.own({ shutdown: () => this.closeAll() });
@@ -255,9 +256,7 @@ export class Router extends ConnectingRouter {
    * @internal
    */
   admit(link: Link, name: string, greet: (contextId: number) => Frame): Context {
-    const contextId = this.#ids.allocate(this.contextId);
-    // The context has its link already, so nobody may claim the id.
-    this.#ids.giveBack(contextId);
+    const contextId = this.#ids.allocateForLink();
     const context = new Context(this, contextId, name);
     this.adopt(context);
     link.send(greet(contextId));
@@ -280,11 +279,7 @@ export class Router extends ConnectingRouter {
       isShutDown: () => this.#shutdown !== undefined,
       load: (method) => (startHere === undefined ? loadStartHere(method) : undefined),
       tableOf: (method) => (typeof method === "string" ? startHere?.methods[method]?.options : undefined),
-      allocateId: (parentId) => {
-        this.checkRoom(parentId);
-        this.modules.sendParentRole(parentId);
-        return this.#ids.allocate(parentId);
-      },
+      allocateId: (parentId) => this.#ids.allocate(parentId),
       giveBackId: (contextId) => this.#ids.giveBack(contextId),
       mayProvision: (options) => this.#runtimes.mayProvision(options),
       during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
@@ -358,52 +353,10 @@ export class Router extends ConnectingRouter {
     this.connector.noteStarted(context, nodeVersion);
   }
 
-  /** Throws a RangeError if there are too many contexts for `parentId` to have another child. */
-  private checkRoom(parentId: number): void {
-    const why = refusalOfRoute(this, this.peerOf(parentId));
-    if (why !== undefined) throw new RangeError(`Cannot start a context: ${why}`);
-  }
-
-  private mayClaim(contextId: number, from: Peer): boolean {
-    const owner = this.#ids.ownerOf(contextId);
-    return owner !== undefined && this.peerOf(owner) === from;
-  }
-
   private onRouteAdded(contextId: number, name: string, nodeVersion: string): void {
     // The id was claimed, so it has an owner.
     const via = this.contextById(this.#ids.ownerOf(contextId) as number);
     this.noteContext(new Context(this, contextId, nameBelow(via, name), via), nodeVersion);
-  }
-
-  /**
-   * Replies with [start, end): ids for the contexts that a context starts on its own. Also sends that context
-   * the code of the parent role. A context may ask on behalf of one below it, from which it is about to start
-   * a context.
-   */
-  private allocateIds(message: Message): void {
-    const { srcId } = message;
-    // Without a reply handle nobody would learn the ids, and they would be lost.
-    if (message.replyTo === 0) return;
-    try {
-      const wanted = message.decode() ?? srcId;
-      const linkId = this.peerOf(srcId)?.contextId ?? srcId;
-      // Otherwise a child could have ids allocated to a context elsewhere in the tree.
-      if (typeof wanted !== "number" || !this.isAtOrAbove(srcId, wanted)) {
-        throw new RangeError(
-          `Cannot allocate ids for ${typeof wanted === "number" ? `context ${wanted}` : typeof wanted}: it is not below context ${srcId}`,
-        );
-      }
-      if (this.connector.isThread(wanted)) {
-        throw new RangeError(`Cannot allocate ids for context ${wanted}: a thread can have no children`);
-      }
-      this.checkRoom(wanted);
-      const value = this.#ids.allocateBlock(wanted, linkId);
-      this.modules.sendParentRole(wanted);
-      const to = { dstId: srcId, handle: message.replyTo, replyTo: Handle.ALLOCATE_ID };
-      this.route(Message.to(this, to, { value }));
-    } catch (error) {
-      this.answerDead(message, messageOf(error));
-    }
   }
 
   private closeAll(): Promise<void> {

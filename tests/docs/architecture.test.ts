@@ -41,7 +41,7 @@ test("The journeys of docs/architecture.md lead from file to file along imports,
 function areJoined(one: string, other: string): boolean {
   const [ones, others] = [importsOf(one), importsOf(other)];
   const joints = [
-    ...["core/context.ts", "core/router.ts", "core/message.ts", "links/link.ts"],
+    ...["core/context.ts", "core/router.ts", "links/link.ts", "wire/frame.ts"],
     ...["connection/prompts/dialogue.ts", "files/ends/sink.ts"],
   ];
   return ones.has(other) || others.has(one) || joints.some((file) => ones.has(file) && others.has(file));
