@@ -41,14 +41,15 @@ test("scanRequires marks what stands in a try block as optional, and only that",
 });
 
 test("scanRequires takes time in proportion to the text, whatever the text", () => {
+  // CPU time, because others use the machine as well. Time that grew with the square would be a minute.
   const time = (source: string): number => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     scanRequires(source);
-    return performance.now() - start;
+    return process.cpuUsage(start).user / 1000;
   };
   for (const piece of ["require(", "`${", "/*", 'require("', "/[", "{", "require   (   "]) {
     time(`require${piece.repeat(1_000)}`);
-    assert.ok(time(`require${piece.repeat(100_000)}`) < 1_000, piece);
+    assert.ok(time(`require${piece.repeat(100_000)}`) < 5_000, piece);
   }
 });
 
