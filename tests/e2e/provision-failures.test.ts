@@ -65,6 +65,14 @@ describe("a node that cannot be brought", { skip }, () => {
     assert.match(error.message, /there is no room for node in \/srv\/.cache\/mitogen.*No space left/);
   });
 
+  it("says so, because the target has nothing that takes it", async () => {
+    const box = machine({ without: ["head"] });
+    await using router = new Router(undefined, { provision: "cache", runtimes });
+    const error = await failureOf(router, { command: box.command() });
+    assert.equal(error.code, "ERR_PROVISION", error.message);
+    assert.match(error.message, /the target has no head.*busybox/s);
+  });
+
   it("says so, because there is none for that architecture", async () => {
     const command = bare({ uname: "[ $1 = -n ] && echo there || echo Linux aarch64" });
     await using router = new Router(undefined, { provision: "cache" });
@@ -78,7 +86,7 @@ describe("a node that cannot be brought", { skip }, () => {
     }
   });
 
-  it("says so, because it does not run there, or policy forbids it", async () => {
+  it("says so, because it does not run there", async () => {
     const broken = join(parent, "broken");
     const bytes = fs.readFileSync(nodes[12] ?? process.execPath);
     // What it was linked with is no longer said.

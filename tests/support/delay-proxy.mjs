@@ -1,4 +1,5 @@
-// Puts distance between two ends: every byte arrives --delay-ms later, in order and at full rate.
+// Puts distance between two ends: every byte arrives --delay-ms later, in order; at full rate, or in each direction at
+// --mbit-per-s, with little in the proxy itself.
 //   node delay-proxy.mjs --delay-ms 250 host port            as ssh's ProxyCommand: stdio ⇄ TCP
 //   node delay-proxy.mjs --delay-ms 250 -- command args…     around a command: stdio ⇄ its stdio
 import { spawn } from "node:child_process";
@@ -8,15 +9,22 @@ import { constants } from "node:os";
 import { parseArgs } from "node:util";
 
 const { values, positionals, tokens } = parseArgs({
-  options: { "delay-ms": { type: "string", default: "0" } },
+  options: {
+    "delay-ms": { type: "string", default: "0" },
+    "mbit-per-s": { type: "string", default: "Infinity" },
+  },
   allowPositionals: true,
   tokens: true,
 });
 const delayMs = Number(values["delay-ms"]);
+const bytesPerMs = (Number(values["mbit-per-s"]) * 1000) / 8;
 const isCommand = tokens.some(({ kind }) => kind === "option-terminator");
-if (!(delayMs >= 0) || positionals.length < (isCommand ? 1 : 2)) {
-  throw new Error("Usage: delay-proxy.mjs --delay-ms N (host port | -- command args…)");
+if (!(delayMs >= 0 && bytesPerMs > 0) || positionals.length < (isCommand ? 1 : 2)) {
+  throw new Error("Usage: delay-proxy.mjs --delay-ms N [--mbit-per-s N] (host port | -- command args…)");
 }
+
+/** What timers are late by at most, unless the machine is very busy. */
+const LATE_MS = 20;
 
 let outputEnded;
 // Whoever read our output is gone, and with it the reason to live.
@@ -35,7 +43,20 @@ function later(action) {
 }
 
 function relay(from, to) {
-  from.on("data", (chunk) => later(() => to.write(chunk)));
+  let sentAt = 0;
+  from.on("data", (chunk) => {
+    later(() => to.write(chunk));
+    if (bytesPerMs === Infinity) return;
+    // Nothing more is read until this is on its way, and who reads has taken what arrived. A link that was idle does not
+    // catch up, but a timer that was late does.
+    from.pause();
+    const now = performance.now();
+    sentAt = Math.max(sentAt, now - LATE_MS) + chunk.length / bytesPerMs;
+    setTimeout(
+      () => (to.writableNeedDrain ? to.once("drain", () => from.resume()) : from.resume()),
+      sentAt - now,
+    );
+  });
   from.on("end", () => later(() => (to === process.stdout ? endOutput() : to.end())));
 }
 

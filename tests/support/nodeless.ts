@@ -90,7 +90,7 @@ export class NodelessSshd {
     this.#folder = folder;
   }
 
-  /** The machine must be where only root can write. `username` is an account of this machine. */
+  /** The machine must be where only root can write, at a path without spaces. `username` is an account of this machine. */
   static async start(machine: NodelessMachine, username: string): Promise<NodelessSshd> {
     const folder = mkdtempSync(join(tmpdir(), "mitogen-sshd-"));
     chmodSync(folder, 0o755);
@@ -112,8 +112,12 @@ export class NodelessSshd {
       'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && exec /usr/sbin/sshd -D -e -f "$2"';
     const args = ["-m", "sh", "-c", mounts, "sh", machine.root, join(folder, "config")];
     const daemon = spawn("unshare", args, { stdio: ["ignore", "ignore", "pipe"] });
-    for await (const chunk of daemon.stderr as Readable) if (/listening on/.test(String(chunk))) break;
-    return new NodelessSshd(port, daemon, folder);
+    let said = "";
+    for await (const chunk of daemon.stderr as Readable) {
+      said += String(chunk);
+      if (/listening on/.test(said)) return new NodelessSshd(port, daemon, folder);
+    }
+    throw new Error(`sshd does not start: ${said}`);
   }
 
   get identityFile(): string {

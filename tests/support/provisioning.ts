@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
@@ -20,11 +20,12 @@ export interface MachineRoom {
 }
 
 /**
- * Call it once, at the top level of a test file. Until the file has ended, packs are kept in a folder that all
+ * Makes a folder, in `under`, that is gone with the file's last test. Call it once, at the top level of a test
+ * file. Until the file has ended, packs are kept in a folder that all
  * test files share: a runtime is packed once for all of them. The next build removes that folder.
  */
-export function machineRoom(): MachineRoom {
-  const parent = mkdtempSync(join(tmpdir(), "mitogen-provision-"));
+export function machineRoom({ under = tmpdir() }: { under?: string } = {}): MachineRoom {
+  const parent = mkdtempSync(join(under, "mitogen-provision-"));
   chmodSync(parent, 0o755);
   const before = process.env.XDG_CACHE_HOME;
   process.env.XDG_CACHE_HOME = join(repoRoot, "build/cache");
@@ -49,6 +50,17 @@ export function kept(folder: string): { copies: string[]; parts: string[] } {
     copies: all.filter((name) => /^\w{64}\/node$/.test(name)),
     parts: all.filter((name) => /part|try/.test(name)),
   };
+}
+
+/** A new folder below `parent` for PATH: what every shell needs, and some more commands of this machine. */
+export function pathWith(parent: string, ...names: readonly string[]): string {
+  const folder = mkdtempSync(join(parent, "path-"));
+  for (const name of ["sh", "uname", "id", "setsid", ...names]) {
+    const path = ["/usr/bin", "/bin"].map((each) => join(each, name)).find((each) => existsSync(each));
+    assert.ok(path !== undefined, `this machine has no ${name}`);
+    symlinkSync(path, join(folder, name));
+  }
+  return folder;
 }
 
 /** What a connect fails with. */

@@ -15,17 +15,27 @@ const MEMFD_CREATE: Readonly<Record<string, number>> = {
 };
 
 /**
+ * Flags of memfd_create: that it may be run, for systems whose default is another (vm.memfd_noexec). Linux
+ * before 6.3 does not know that flag.
+ */
+const EXECUTABLE = 16;
+
+/**
  * Reads the runtime from descriptor 3 into a file that has no name, and becomes it: the context's own memory
- * is all that it is in. Parameters: hash, length, nonce, number of memfd_create; then what node gets.
+ * is all that it is in. Parameters: hash, length, nonce, number of memfd_create, its flags; then what node gets.
  */
 const PYTHON = String.raw`import os,sys,zlib,hashlib,subprocess
-h,n,m,k=sys.argv[1:5];n=int(n)
+h,n,m,k,x=sys.argv[1:6];n=int(n);x=int(x)
 def end(s):
  os.write(4,("\n%s:P e %s\n"%(m," ".join(s.split()))).encode());os._exit(1)
 try:
- if hasattr(os,"memfd_create"):f=os.memfd_create("node")
+ if hasattr(os,"memfd_create"):
+  try:f=os.memfd_create("node",x|1)
+  except OSError:f=os.memfd_create("node",1)
  else:
-  import ctypes;f=ctypes.CDLL(None).syscall(int(k),b"node",1)
+  import ctypes;c=ctypes.CDLL(None).syscall
+  f=c(int(k),b"node",x|1)
+  if f<0:f=c(int(k),b"node",1)
  if f<0:end("memory memfd_create failed")
  d=zlib.decompressobj(47);s=hashlib.sha256()
  while n:
@@ -42,13 +52,13 @@ try:
  o=r.communicate()[1]
  if r.returncode:end("run "+o.decode("utf8","replace")[:200])
  os.write(4,("\n%s:P r memory\n"%m).encode())
- os.execv(p,["node"]+sys.argv[5:])
+ os.execv(p,["node"]+sys.argv[6:])
 except Exception as e:end("memory %s"%e)`;
 
-const PERL = String.raw`$^F=255;($h,$n,$m,$k)=splice @ARGV,0,4;
+const PERL = String.raw`$^F=255;($h,$n,$m,$k,$x)=splice @ARGV,0,5;
 open(I,"<&=",3);open(O,">&=",4);
 sub end1{my $s=shift;$s=~s/\s+/ /g;syswrite(O,"\n$m:P e ".substr($s,0,220)."\n");exec "false";exit 1}
-$a="node";$f=syscall($k,$a,0);$f<0&&end1("memory memfd_create: $!");
+$a="node";$f=syscall($k,$a,$x+0);$f<0&&($f=syscall($k,$a,0));$f<0&&end1("memory memfd_create: $!");
 open(F,">&=",$f);pipe(R,W);$c=fork;defined $c||end1("memory fork: $!");
 if(!$c){close W;open(STDIN,"<&",R);open(STDOUT,">&",F);exec "gzip","-dc";exit 1}
 close R;$SIG{PIPE}="IGNORE";
@@ -56,7 +66,7 @@ while($n>0){$r=sysread(I,$b,$n<65536?$n:65536);$r||exit 1;$n-=$r;while(length $b
 close W;waitpid $c,0;$?&&end1("memory gzip failed");
 $p="/proc/$$/fd/$f";
 if(eval{require Digest::SHA;1}){open(G,"<",$p);$h eq Digest::SHA->new(256)->addfile(*G)->hexdigest||end1("sum");close G}
-$o=qx($p -v 2>&1);$?&&end1("run $o");
+$o=qx($p -v 2>&1);$?<0&&($o=$!);$?&&end1("run $o");
 syswrite(O,"\n$m:P r memory\n");
 exec {$p} "node",@ARGV;end1("run $!")`;
 
@@ -81,7 +91,8 @@ export async function bringIntoMemory(
     );
   }
   const plan = planFor(libc, plans);
-  const words = [plan.hash, String(plan.packedBytes), target.nonce, String(MEMFD_CREATE[plan.arch] ?? -1)];
+  const numbers = [MEMFD_CREATE[plan.arch] ?? -1, EXECUTABLE].map(String);
+  const words = [plan.hash, String(plan.packedBytes), target.nonce, ...numbers];
   // A line cannot hold line feeds.
   const script = isPython ? `exec(${JSON.stringify(PYTHON)})` : PERL.replace(/\n/g, " ");
   const command = [isPython ? "python3" : "perl", isPython ? "-c" : "-e", script, ...words];

@@ -45,11 +45,11 @@ export function notTaken(said: string, place: string, plan: RuntimePlan): Provis
       "connect again; if that does not help, see the disk and the memory of the target",
     );
   }
-  if (kind === "run" && FORBIDDEN.test(text)) {
+  if ((kind === "run" || kind === "memory") && FORBIDDEN.test(text)) {
     return new ProvisionFailure(
       "ERR_POLICY",
       `node may not be run in ${place} of the target: ${text}`,
-      "see what SELinux, AppArmor or fapolicyd say there, and the mount option noexec; or install node",
+      "see what SELinux, AppArmor or fapolicyd say there, the mount option noexec and the setting vm.memfd_noexec; or install node",
     );
   }
   if (kind === "run") {

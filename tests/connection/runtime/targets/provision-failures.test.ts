@@ -28,6 +28,7 @@ test("notTaken knows why a target did not take a runtime, by what its tools say"
     // SELinux and noexec; fapolicyd.
     ["e run sh: /x/node: Permission denied", "ERR_POLICY", /may not be run in \/x/],
     ["e run sh: /x/node: Operation not permitted", "ERR_POLICY", /may not be run in \/x/],
+    ["e memory [Errno 13] Permission denied: '/proc/7/fd/3'", "ERR_POLICY", /may not be run in \/x/],
     ["e run /x/node: error while loading shared libraries", "ERR_NO_RUNTIME", /v22\.1\.0 does not run/],
     ["e run", "ERR_NO_RUNTIME", /it ended without a word/],
     ["e move mv: cannot move: Read-only file system", "ERR_PROVISION", /Read-only file system/],
