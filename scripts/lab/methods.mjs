@@ -1,6 +1,7 @@
 // What the connection methods beyond ssh need. Each part stands alone: one that cannot run here says why in
 // lab.json.
 import { readFileSync } from "node:fs";
+import { bringUpArm64 } from "./arm64.mjs";
 import { bringUpBastion, tearDownBastion } from "./bastion.mjs";
 import { becomePasswordHash, setUpBecome } from "./become.mjs";
 import { bringUpDocker, tearDownDocker } from "./docker.mjs";
@@ -83,6 +84,7 @@ const PARTS = {
       return { argv, shells: 1 };
     },
   },
+  arm64: { up: bringUpArm64 },
   nodeless: {
     after: "docker", // Which holds an image of it, and which its logins use.
     up: bringUpNodeless,

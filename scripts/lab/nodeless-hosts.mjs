@@ -104,6 +104,11 @@ function buildBusybox(root, { applets, users, without = [], files = {}, homeOf }
   for (const name of applets) {
     if (name !== "busybox" && !without.includes(name)) symlinkSync("busybox", join(root, "bin", name));
   }
+  if (without.length > 0) {
+    // busybox's own shell runs what busybox has, whatever is in PATH. This one needs no library either.
+    rmSync(join(root, "bin/sh"));
+    copyFileSync("/bin/mksh-static", join(root, "bin/sh"));
+  }
   for (const [path, source] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     copyFileSync(source, join(root, path)); // Follows links.

@@ -4,13 +4,13 @@ import { existsSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Router } from "../../src/index.ts";
-import { nodes } from "../support/lab.ts";
+import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { failureOf, kept, machineRoom, nodelessSkip, runtimes } from "../support/provisioning.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const skip = nodelessSkip();
+const skip = nodelessSkip() || skipReason();
 const { machine, parent } = machineRoom();
 
 describe("a node that cannot be brought", { skip }, () => {
@@ -72,6 +72,26 @@ describe("a node that cannot be brought", { skip }, () => {
     assert.equal(error.code, "ERR_PROVISION", error.message);
     assert.match(error.message, /the target has no head.*busybox/s);
   });
+
+  const checks = {
+    "sha256sum while it comes": [],
+    sha256sum: ["tee"],
+    "its length": ["sha256sum", "openssl"],
+  };
+  for (const [by, without] of Object.entries(checks)) {
+    it(`says so, because what arrives is not what was sent, by ${by}`, async () => {
+      const gzip = "/bin/busybox gzip -dc | /bin/busybox head -c 20000000";
+      const box = machine({ without, scripts: { gzip } });
+      await using router = new Router(undefined, { provision: "cache", runtimes });
+      const error = await failureOf(router, { command: box.command() });
+      assert.equal(error.code, "ERR_PROVISION", error.message);
+      assert.match(
+        error.message,
+        /what has arrived in \/root\/\.cache\/mitogen of the target is not what was sent/,
+      );
+      assert.deepEqual(kept(join(box.root, "root/.cache/mitogen")), { copies: [], parts: [] });
+    });
+  }
 
   it("says so, because there is none for that architecture", async () => {
     const command = bare({ uname: "[ $1 = -n ] && echo there || echo Linux aarch64" });

@@ -34,6 +34,9 @@ describe("a target that lies", { skip }, () => {
       "ERR_PROVISION",
     ],
     ["says nothing that is known", 'while echo "$4:P x $4"; do :; done', undefined],
+    ["prints zeros without end", `${USABLE}; exec cat /dev/zero`, undefined],
+    ["prints lines without end while it is sent one", `${USABLE}; ${HEARD}; exec yes`, undefined],
+    ["reads no more, and stays", `${USABLE}; ${HEARD}; exec sleep 60 <&-`, undefined],
     ["ends early", `${USABLE}; exec head -c 1000000 >/dev/null`, "ERR_PROVISION"],
     [
       "names folders without end",

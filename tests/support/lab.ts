@@ -82,6 +82,8 @@ export interface LabMethods {
   /** Every account may log in at both with the lab's key, and at `outer` has that key itself. */
   bastion: { outer: LabHost; inner: LabHost; knownHosts: string };
   dropbear: LabHost & { knownHosts: string };
+  /** For a machine with arm64 processors: qemu, libraries, a node. Only where the kernel is new enough. */
+  arm64: { qemu: string; libraries: string; node: string };
   /** Machines without a usable node; scripts/lab/nodeless-hosts.mjs tells what each is like. */
   nodeless: {
     port: number;

@@ -1,11 +1,22 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { isCi, onlyCi } from "./extent.ts";
+
+export const CHROOT: string = existsSync("/usr/sbin/chroot") ? "/usr/sbin/chroot" : "/usr/bin/chroot";
 
 /** What a machine without node is to be like. */
 export interface NodelessOptions {
@@ -45,6 +56,11 @@ export class NodelessMachine {
       join(root, "etc/passwd"),
       "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
     );
+    if ([...without, ...Object.keys(scripts)].some((name) => applets.includes(name))) {
+      // busybox's own shell runs what busybox has, whatever is in PATH. This one has no library either.
+      rmSync(join(root, "bin/sh"));
+      copyFileSync("/bin/mksh-static", join(root, "bin/sh"));
+    }
     for (const [name, text] of Object.entries(scripts)) {
       writeFileSync(join(root, "bin", name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
     }
@@ -53,11 +69,13 @@ export class NodelessMachine {
   /** For `router.exec()`: what runs a command there. */
   command({ home = "/root", prepare = ":", uid = 0, env = {} }: EnterOptions = {}): string[] {
     const mounts = 'mount -t proc proc "$R/proc" && mount --rbind /dev "$R/dev"';
-    const enter = `R="$1"; shift; ${mounts} && { ${prepare}; } && exec chroot --userspec=${uid}:${uid} "$R" "$@"`;
+    const enter = `R="$1"; shift; ${mounts} && { ${prepare}; } && exec env -i "$@"`;
     const variables = Object.entries({ PATH: "/bin", HOME: home, ...env }).map(
       ([name, value]) => `${name}=${value}`,
     );
-    return ["unshare", "-m", "sh", "-c", enter, "sh", this.root, "/bin/busybox", "env", "-i", ...variables];
+    // Not busybox's env: it takes its own shell for sh.
+    const inside = [...variables, CHROOT, `--userspec=${uid}:${uid}`, this.root];
+    return ["unshare", "-m", "sh", "-c", enter, "sh", this.root, ...inside];
   }
 }
 
