@@ -19,7 +19,10 @@ import type { FleetEvent } from "./engine/result.ts";
 
 /** Options of `Fleet.connect`. `signal` ends connects that run, and refuses others. */
 export interface FleetOptions extends Pick<WaitOptions, "signal"> {
-  /** How many connects run at once; 32 by default. The router has a limit of its own, `connectConcurrency`. */
+  /**
+   * How many connects run at once, here and in each hop of `through`; 32 by default. The router has a limit of its
+   * own, `connectConcurrency`.
+   */
   readonly concurrency?: number | undefined;
   /** The longest time for each connect of a step that has no `timeoutMs`; 30,000 by default. */
   readonly timeoutMs?: number | undefined;
@@ -33,11 +36,16 @@ export interface FleetOptions extends Pick<WaitOptions, "signal"> {
    * Returns a context that a host has already, or undefined. The fleet uses this context and does not end it.
    */
   readonly connect?: ((host: Host) => Promise<Context | undefined>) | undefined;
+  /**
+   * Hosts that connect the hosts of the fleet, and do the work on them: docs/fleet.md#through. The hosts are distributed
+   * evenly.
+   */
+  readonly through?: Iterable<Host> | PromiseLike<Iterable<Host>> | undefined;
 }
 
 /** Options of a run. `signal` ends the run: the rest of the hosts end as `skipped`. */
 export interface FleetRunOptions extends Pick<WaitOptions, "signal"> {
-  /** On how many hosts the work runs at once; 32 by default. */
+  /** On how many hosts the work runs at once; 32 by default, or 32 for each hop of `through`. */
   readonly concurrency?: number | undefined;
   /**
    * How many hosts are worked on before the next ones begin: numbers, or percentages of all hosts such as `"10%"`.
@@ -121,6 +129,7 @@ export const FLEET_OPTIONS: OptionTable<FleetOptions> = {
   signal: WAIT_OPTIONS.signal,
   onEvent: callback as OptionType<(event: FleetEvent) => void>,
   connect: callback as OptionType<(host: Host) => Promise<Context | undefined>>,
+  through: { wanted: "a list of hosts", take: (value) => value as Iterable<Host> },
 };
 
 export const FLEET_RUN_OPTIONS: OptionTable<TakenRunOptions> = {

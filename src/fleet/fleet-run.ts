@@ -38,6 +38,7 @@ const log = getLogger("mitogen.fleet");
 export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
   readonly #members: readonly RunMember<T>[];
   readonly #options: TakenRunOptions;
+  readonly #onOver: () => void;
   readonly #counts: Record<HostStatus, number> = { ok: 0, failed: 0, unreachable: 0, skipped: 0 };
   readonly #maxFailures: number;
   readonly #end: ReturnType<typeof newAbortEnd> = newAbortEnd();
@@ -56,7 +57,12 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
   #unwatch: () => void = () => undefined;
 
   /** @internal */
-  constructor(members: readonly RunMember<T>[], options: TakenRunOptions) {
+  constructor(
+    members: readonly RunMember<T>[],
+    options: TakenRunOptions,
+    onOver: () => void = () => undefined,
+  ) {
+    this.#onOver = onOver;
     this.#members = members;
     this.#options = options;
     this.#maxFailures =
@@ -204,6 +210,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#unwatch();
+    this.#onOver();
     this.#emit({ type: "summary", summary: this.summary });
     this.#wake();
   }

@@ -1,19 +1,26 @@
+import { nameOf } from "../calls/caller/call-request.ts";
 import { type Command, parseCommand } from "../commands/command.ts";
 import type { RunResult } from "../commands/command-run.ts";
 import { run } from "../commands/run.ts";
-import type { ConnectingRouter } from "../connection/connecting-router.ts";
 import type { Router } from "../connection/router.ts";
 import { Context } from "../core/context.ts";
 import { CancelledError } from "../errors.ts";
 import type { Callable } from "../functions/callable.ts";
 import { type AnyFunction, type ArgumentsOf, type ResultOf } from "../functions/overloads.ts";
 import { callback, instanceOf } from "../options/option-types.ts";
-import { checkRouter, type OptionTable, readList, readOptions, takeOption } from "../options/options.ts";
+import {
+  checkRouter,
+  misuse,
+  type OptionTable,
+  readList,
+  readOptions,
+  takeOption,
+} from "../options/options.ts";
 import { onAbort } from "../waiting/wait.ts";
 import type { Host } from "./config/host.ts";
 import { Connections, HostConnection } from "./engine/connections.ts";
 import type { Facts } from "./engine/facts.ts";
-import { runOnHost, type Work, type WorkTools } from "./engine/host-run.ts";
+import type { Work, WorkTools } from "./engine/host-run.ts";
 import { callWork, execWork, factsWork, pingWork } from "./engine/works.ts";
 import {
   COMMAND_OPTIONS,
@@ -26,7 +33,9 @@ import {
   type TakenRunOptions,
 } from "./fleet-options.ts";
 import { emitEvent, FleetRun } from "./fleet-run.ts";
+import { HopLink } from "./hop-link.ts";
 import { FleetOutput } from "./host-output.ts";
+import { type FleetMember, type Job, ownMember } from "./job.ts";
 
 const CONNECT = "connect a fleet";
 const DEFAULT_CONCURRENCY = 32;
@@ -54,35 +63,62 @@ export class Fleet {
   readonly hosts: readonly Host[];
   /** Resolves when every connect has ended, in any way. Never rejects. */
   readonly ready: Promise<void>;
+  readonly #router: Router;
   readonly #connections: Connections;
-  readonly #members: ReadonlyMap<string, HostConnection>;
+  /** Of hops. */
+  readonly #hopConnections: Connections;
+  readonly #hops: readonly HopLink[];
+  readonly #members: ReadonlyMap<string, FleetMember>;
   readonly #output: FleetOutput;
   readonly #unwatch: () => void;
   #closed: Promise<void> | undefined;
 
-  private constructor(router: ConnectingRouter, hosts: readonly Host[], options: FleetOptions) {
-    const { concurrency = DEFAULT_CONCURRENCY, retries = 0, timeoutMs, provision, signal, onEvent } = options;
+  private constructor(router: Router, hosts: readonly Host[], hops: readonly Host[], options: FleetOptions) {
+    const {
+      concurrency = DEFAULT_CONCURRENCY,
+      retries = 0,
+      timeoutMs,
+      provision,
+      signal,
+      onEvent,
+      connect,
+    } = options;
     this.hosts = hosts;
+    this.#router = router;
     // Before the first connect, because a context learns then whether what it prints is wanted.
     this.#output = new FleetOutput();
-    const { connect } = options;
+    const onConnecting = (host: string): void => emitEvent(onEvent, { type: "connecting", host });
+    const onConnected = (host: string, context: Context, durationMs: number): void => {
+      this.#output.note(context.contextId, host);
+      context.onDisconnect(() => this.#output.forget(context.contextId));
+      emitEvent(onEvent, { type: "connected", host, durationMs });
+    };
+    const limits = { concurrency, timeoutMs, retries, provision };
+    const existing = connect && ((host: Host) => existingContext(connect, host));
     this.#connections = new Connections(router, {
-      concurrency,
-      timeoutMs,
-      retries,
-      provision,
-      existing: connect && ((host) => existingContext(connect, host)),
-      onConnecting: ({ name }) => emitEvent(onEvent, { type: "connecting", host: name }),
-      onConnected: ({ name }, context, durationMs) => {
-        this.#output.note(context.contextId, name);
-        context.onDisconnect(() => this.#output.forget(context.contextId));
-        emitEvent(onEvent, { type: "connected", host: name, durationMs });
-      },
+      ...limits,
+      existing,
+      onConnecting: ({ name }) => onConnecting(name),
+      onConnected: ({ name }, context, durationMs) => onConnected(name, context, durationMs),
     });
+    const silent = { onConnecting: () => undefined, onConnected: () => undefined };
+    this.#hopConnections = new Connections(router, { ...limits, existing, ...silent });
+    this.#hops = hops.map((hop, index) => {
+      const share = hosts.filter((_, i) => i % hops.length === index);
+      return new HopLink(router, new HostConnection(this.#hopConnections, hop), share, limits, {
+        onConnecting,
+        onConnected,
+      });
+    });
+    const members: FleetMember[] =
+      hops.length === 0
+        ? hosts.map((host) => ownMember(new HostConnection(this.#connections, host)))
+        : this.#hops.flatMap((hop) => hop.members);
+    const byName = new Map(members.map((member) => [member.host.name, member]));
+    this.#members = new Map(hosts.map(({ name }) => [name, byName.get(name) as FleetMember]));
     this.#unwatch =
-      signal === undefined ? () => undefined : onAbort(signal, () => this.#connections.cancel(signal.reason));
-    this.#members = new Map(hosts.map((host) => [host.name, new HostConnection(this.#connections, host)]));
-    this.ready = Promise.all([...this.#members.values()].map(({ settled }) => settled)).then(() => undefined);
+      signal === undefined ? () => undefined : onAbort(signal, () => this.#cancel(signal.reason));
+    this.ready = Promise.all(members.map(({ settled }) => settled)).then(() => undefined);
   }
 
   /**
@@ -97,7 +133,14 @@ export class Fleet {
   ): Promise<Fleet> {
     checkRouter(CONNECT, router);
     const taken = readOptions(CONNECT, options, FLEET_OPTIONS);
-    return new Fleet(router, readHosts(CONNECT, "the hosts", await hosts), taken);
+    const hops = taken.through === undefined ? undefined : readHosts(CONNECT, "through", await taken.through);
+    if (hops?.length === 0) {
+      throw misuse(
+        "ERR_OUT_OF_RANGE",
+        `Cannot ${CONNECT}: through must be a list of 1 or more hosts, got an empty list`,
+      );
+    }
+    return new Fleet(router, readHosts(CONNECT, "the hosts", await hosts), hops ?? [], taken);
   }
 
   /** The hosts that cannot be reached, with the reason: their connect failed, or they were lost since. */
@@ -130,7 +173,15 @@ export class Fleet {
   run(fn: AnyCallable, args: readonly unknown[] = [], options: FleetRunOptions = {}): FleetRun<unknown> {
     const what = "run a function on a fleet";
     const list = readList<unknown>(what, "the arguments", "a list", args);
-    return this.#run(callWork(fn as never, list), readOptions(what, options, FLEET_RUN_OPTIONS as never));
+    const request = (): ReturnType<NonNullable<Job<unknown>["request"]>> => {
+      const name = nameOf(this.#router.myself(), fn);
+      return { request: ["call", name.module, name.path, list], fn: name };
+    };
+    return this.#run(
+      callWork(fn as never, list),
+      request,
+      readOptions(what, options, FLEET_RUN_OPTIONS as never),
+    );
   }
 
   /**
@@ -152,17 +203,26 @@ export class Fleet {
     } = taken;
     parseCommand(command, shell);
     const commandOptions = { cwd, env, shell, user, check, maxOutputBytes, stripFinalNewline, input };
-    return this.#run(execWork(run, command, commandOptions), taken);
+    const request = () => ({ request: ["exec", command, commandOptions] as const });
+    return this.#run(execWork(run, command, commandOptions), request, taken);
   }
 
   /** Gathers facts of every host, with one call for each: system, memory, load, user. */
   facts(options: FleetRunOptions = {}): FleetRun<Facts> {
-    return this.#run(factsWork, readOptions("gather facts", options, FLEET_RUN_OPTIONS as never));
+    return this.#run(
+      factsWork,
+      () => ({ request: ["facts"] }),
+      readOptions("gather facts", options, FLEET_RUN_OPTIONS as never),
+    );
   }
 
   /** Measures how long a message takes to every host and back, in milliseconds. */
   ping(options: FleetRunOptions = {}): FleetRun<number> {
-    return this.#run(pingWork, readOptions("ping a fleet", options, FLEET_RUN_OPTIONS as never));
+    return this.#run(
+      pingWork,
+      () => ({ request: ["ping"] }),
+      readOptions("ping a fleet", options, FLEET_RUN_OPTIONS as never),
+    );
   }
 
   /**
@@ -180,7 +240,7 @@ export class Fleet {
     const what = "work on each host of a fleet";
     takeOption(what, "the first argument", work, callback);
     const each: Work<T> = async (context, host, tools) => await work(context, host, tools);
-    return this.#run(each, readOptions(what, options, FLEET_RUN_OPTIONS as never));
+    return this.#run(each, undefined, readOptions(what, options, FLEET_RUN_OPTIONS as never));
   }
 
   /** Ends the contexts that the fleet has started, hung ones included, all at the same time. Connects that still run are given up. Never rejects. */
@@ -194,15 +254,29 @@ export class Fleet {
     await this.close();
   }
 
+  #cancel(reason: unknown): void {
+    this.#connections.cancel(reason);
+    this.#hopConnections.cancel(reason);
+    for (const hop of this.#hops) hop.cancel(reason);
+  }
+
   async #close(): Promise<void> {
     this.#unwatch();
-    await this.#connections.close(new CancelledError("Cannot connect: the fleet has been closed"));
+    const reason = new CancelledError("Cannot connect: the fleet has been closed");
+    this.#cancel(reason);
+    await Promise.all(this.#hops.map((hop) => hop.close()));
+    await Promise.all([this.#connections.close(reason), this.#hopConnections.close(reason)]);
     await this.ready;
     this.#output.close();
   }
 
-  #run<T>(work: Work<T>, options: TakenRunOptions): FleetRun<T> {
-    const { timeoutMs, retries = 0, repeatable = false } = options;
+  #run<T>(work: Work<T>, request: Job<T>["request"], options: TakenRunOptions): FleetRun<T> {
+    const { timeoutMs, retries = 0, repeatable = false, concurrency } = options;
+    const job: Job<T> = {
+      work,
+      limits: { timeoutMs, retries, repeatable },
+      ...(request !== undefined && { request }),
+    };
     const members = [...this.#members.values()].map((member) => ({
       name: member.host.name,
       reachable: async () => {
@@ -210,12 +284,17 @@ export class Fleet {
         // A host that was lost is connected again if its work may be repeated.
         return repeatable && member.wasConnected ? undefined : member.failure;
       },
-      work: (givenUp: AbortSignal, emit: Parameters<Work<T>>[2]["emit"]) =>
-        runOnHost(member, work, { timeoutMs, retries, repeatable }, givenUp, emit),
+      work: (givenUp: AbortSignal, emit: WorkTools["emit"]) => member.work(job, givenUp, emit),
       listen: (listener: Parameters<FleetOutput["listen"]>[1]) =>
         this.#output.listen(member.host.name, listener),
     }));
-    return new FleetRun(members, options);
+    const all = {
+      ...options,
+      concurrency: concurrency ?? DEFAULT_CONCURRENCY * Math.max(1, this.#hops.length),
+    };
+    return new FleetRun(members, all, () => {
+      for (const hop of this.#hops) hop.forget(job as Job<unknown>);
+    });
   }
 }
 

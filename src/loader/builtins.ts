@@ -9,9 +9,8 @@ export const MITOGEN = "mitogen";
  */
 export const PARENT_ROLE = "mitogen:parent-role";
 export const EVALUATOR = "mitogen:evaluator";
-export { API } from "../functions/api-ref.ts";
+export { API, FLEET } from "../functions/api-ref.ts";
 export const SHORT_WAY = "mitogen:short-way";
-export const FLEET = "mitogen:fleet";
 
 const names: ReadonlySet<string> = new Set(builtinModules);
 

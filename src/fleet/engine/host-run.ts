@@ -3,7 +3,7 @@ import { ChannelError, TimeoutError } from "../../errors.ts";
 import { newAbortEnd } from "../../waiting/abort-end.ts";
 import { onAbort, watchBounds } from "../../waiting/wait.ts";
 import type { Host } from "../config/host.ts";
-import { asError, type HostConnection } from "./connections.ts";
+import { asError } from "./connections.ts";
 import type { HostResult } from "./result.ts";
 import { isMisuse, orAbort, pauseBeforeRetry } from "./retry.ts";
 
@@ -16,8 +16,17 @@ export type WorkEvent =
 export interface WorkTools {
   /** Aborts when the work is to end: its time is up, or the run was given up. */
   readonly signal: AbortSignal;
-  /** Reports output or progress of the host. */
-  emit(event: WorkEvent): void;
+  /** Reports output or progress of the host. What it returns can be waited for, so that output does not pile up. */
+  emit(event: WorkEvent): void | Promise<void>;
+}
+
+/** The connection of a host, from here or from a hop. */
+export interface Connection {
+  readonly host: Host;
+  readonly context: Context | undefined;
+  /** Why it cannot be reached. */
+  readonly failure: Error | undefined;
+  connect(): Promise<Context>;
 }
 
 /** Work on one host. */
@@ -50,11 +59,11 @@ export class GivenUp {
  * {@link GivenUp}.
  */
 export async function runOnHost<T>(
-  connection: HostConnection,
+  connection: Connection,
   work: Work<T>,
   limits: WorkLimits,
   givenUp: AbortSignal,
-  emit: (event: WorkEvent) => void,
+  emit: WorkTools["emit"],
 ): Promise<WorkResult<T>> {
   const { host } = connection;
   const start = Date.now();
@@ -96,20 +105,20 @@ class Unreachable {
 }
 
 class Tries<T> {
-  readonly #connection: HostConnection;
+  readonly #connection: Connection;
   readonly #work: Work<T>;
   readonly #limits: WorkLimits;
   readonly #signal: AbortSignal;
-  readonly #emit: (event: WorkEvent) => void;
+  readonly #emit: WorkTools["emit"];
   #isReconnected = false;
   #isOver = false;
 
   constructor(
-    connection: HostConnection,
+    connection: Connection,
     work: Work<T>,
     limits: WorkLimits,
     signal: AbortSignal,
-    emit: (event: WorkEvent) => void,
+    emit: WorkTools["emit"],
   ) {
     this.#connection = connection;
     this.#work = work;
@@ -142,9 +151,9 @@ class Tries<T> {
   }
 
   private async work(context: Context): Promise<T> {
-    const emit = (event: WorkEvent): void => {
+    const emit: WorkTools["emit"] = (event) => {
       // Work that has been given up may go on for a while.
-      if (!this.#isOver) this.#emit(event);
+      if (!this.#isOver) return this.#emit(event);
     };
     return await this.#work(context, this.#connection.host, { signal: this.#signal, emit });
   }

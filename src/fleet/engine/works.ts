@@ -3,8 +3,8 @@ import type { RunResult } from "../../commands/command-run.ts";
 import type { Run } from "../../commands/run.ts";
 import type { RunOptions } from "../../commands/run-options.ts";
 import { ProtocolError } from "../../errors.ts";
+import { FLEET } from "../../functions/api-ref.ts";
 import { FunctionRef } from "../../functions/callable.ts";
-import { FLEET } from "../../loader/builtins.ts";
 import { LineSplitter } from "../../text/line-splitter.ts";
 import { read } from "../../wire/values/thrown.ts";
 import type { Facts } from "./facts.ts";
@@ -24,10 +24,15 @@ export function callWork(
 export function execWork(run: Run, command: Command, options: RunOptions): Work<RunResult> {
   return async (context, _host, { signal, emit }) => {
     const [onStdout, onStderr] = (["stdout", "stderr"] as const).map((stream) => {
+      let told: void | Promise<void>;
       const splitter = new LineSplitter((lines) => {
-        for (const text of lines) emit({ type: "output", stream, text });
+        for (const text of lines) told = emit({ type: "output", stream, text });
       });
-      const take = (text: string): void => splitter.take(Buffer.from(text));
+      // The command waits for the reader of its output.
+      const take = (text: string): void | Promise<void> => {
+        splitter.take(Buffer.from(text));
+        return told;
+      };
       return Object.assign(take, { flush: () => splitter.flush() });
     }) as [Taker, Taker];
     try {
@@ -40,7 +45,7 @@ export function execWork(run: Run, command: Command, options: RunOptions): Work<
 }
 
 interface Taker {
-  (text: string): void;
+  (text: string): void | Promise<void>;
   flush(): void;
 }
 

@@ -1,0 +1,380 @@
+import type { ConnectingRouter } from "../connection/connecting-router.ts";
+import type { Context } from "../core/context.ts";
+import type { Message } from "../core/message.ts";
+import { Receiver } from "../core/receiver.ts";
+import type { Sender } from "../core/sender.ts";
+import { ChannelError, ProtocolError } from "../errors.ts";
+import { Deferred } from "../waiting/deferred.ts";
+import { onAbort } from "../waiting/wait.ts";
+import { messageOf } from "../wire/values/thrown.ts";
+import { asError, type HostConnection } from "./engine/connections.ts";
+import { CLOSE_HOP, type FromHop, type HopPlan, START_HOP, type ToHop } from "./engine/hop-messages.ts";
+import { GivenUp, runOnHost, type WorkEvent, type WorkResult, type WorkTools } from "./engine/host-run.ts";
+import type { HostStatus } from "./engine/result.ts";
+import type { Host } from "./config/host.ts";
+import type { FleetMember, Job } from "./job.ts";
+import { receivedError } from "./received-error.ts";
+import { travelling } from "./travelling.ts";
+
+/** Told of the hosts behind a hop. */
+export interface HopWatcher {
+  onConnecting(host: string): void;
+  onConnected(host: string, context: Context, durationMs: number): void;
+}
+
+/** How long a hop may take to end the contexts that it has started. */
+const CLOSE_MS = 10_000;
+const STATUSES: readonly unknown[] = ["ok", "failed", "unreachable", "skipped"] satisfies HostStatus[];
+
+interface RunningWork {
+  readonly host: string;
+  readonly emit: WorkTools["emit"];
+  readonly done: Deferred<WorkResult<unknown>>;
+}
+
+/**
+ * The hosts behind one hop. The hop connects them and does the work there; one stream brings events and results.
+ * It is read only while somebody waits for something of it, so that it does not keep the program alive.
+ */
+export class HopLink {
+  readonly members: readonly HopMember[];
+  readonly #router: ConnectingRouter;
+  readonly #hop: HostConnection;
+  readonly #plan: HopPlan;
+  readonly #watcher: HopWatcher;
+  readonly #byName: ReadonlyMap<string, HopMember>;
+  readonly #works: Map<number, RunningWork> = new Map();
+  readonly #tasks: Map<Job<unknown>, Promise<number>> = new Map();
+  #commands: Sender<ToHop> | undefined;
+  #receiver: Receiver<FromHop> | undefined;
+  #lastId = 0;
+  #waiting = 0;
+  #isReading = false;
+  #idle: AbortController = new AbortController();
+  #lost: Error | undefined;
+
+  constructor(
+    router: ConnectingRouter,
+    hop: HostConnection,
+    hosts: readonly Host[],
+    plan: HopPlan,
+    watcher: HopWatcher,
+  ) {
+    this.#router = router;
+    this.#hop = hop;
+    this.#plan = plan;
+    this.#watcher = watcher;
+    this.members = hosts.map((host) => new HopMember(this, host));
+    this.#byName = new Map(this.members.map((member) => [member.host.name, member]));
+    void this.#start();
+  }
+
+  /** Why no host can be reached through the hop any more. */
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  /** Connects that run in the hop are not waited for any more. */
+  cancel(reason: unknown): void {
+    this.#tell(["cancel"]);
+    for (const member of this.members) if (member.context === undefined) member.settle(asError(reason));
+  }
+
+  /** Ends the contexts that the hop has started. Never rejects. */
+  async close(): Promise<void> {
+    const { context } = this.#hop;
+    const handle = this.#commands?.handle;
+    if (context === undefined || handle === undefined) return;
+    await context
+      .with({ timeoutMs: CLOSE_MS })
+      .call(CLOSE_HOP, handle)
+      .catch(() => undefined);
+    this.#lose(new ChannelError("the fleet has been closed"));
+  }
+
+  /** Does the work in the hop. */
+  async work<T>(
+    host: string,
+    job: Job<T>,
+    givenUp: AbortSignal,
+    emit: WorkTools["emit"],
+  ): Promise<WorkResult<T>> {
+    const start = Date.now();
+    const ended = (status: HostStatus, error: unknown): WorkResult<T> => ({
+      host,
+      status,
+      error: asError(error),
+      durationMs: Date.now() - start,
+    });
+    let taskId: number;
+    try {
+      taskId = await this.#taskOf(job as Job<unknown>);
+    } catch (error) {
+      return this.#lost === undefined ? ended("failed", error) : ended("unreachable", this.#lostFor(host));
+    }
+    if (this.#lost !== undefined) return ended("unreachable", this.#lostFor(host));
+    const workId = ++this.#lastId;
+    const done = new Deferred<WorkResult<unknown>>();
+    this.#works.set(workId, { host, emit, done });
+    this.#tell(["work", workId, taskId, host]);
+    const unwatch = onAbort(givenUp, () => {
+      // The hop may hang: its answer is not waited for.
+      this.#tell(["giveUp", workId]);
+      const { reason } = givenUp.reason as GivenUp;
+      done.resolve(ended("skipped", reason));
+    });
+    try {
+      return (await this.#during(done.promise)) as WorkResult<T>;
+    } finally {
+      unwatch();
+      this.#works.delete(workId);
+    }
+  }
+
+  /** Has a lost host connected again. */
+  async connect(member: HopMember): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lostFor(member.host.name);
+    this.#tell(["connect", member.host.name]);
+    await this.#during(member.expectSettled());
+  }
+
+  /** What the job is called in the hop. It is sent there once. */
+  #taskOf(job: Job<unknown>): Promise<number> {
+    let sent = this.#tasks.get(job);
+    if (sent === undefined) {
+      sent = this.#sendTask(job);
+      this.#tasks.set(job, sent);
+      sent.catch(() => undefined);
+    }
+    return sent;
+  }
+
+  /** The run has ended. */
+  forget(job: Job<unknown>): void {
+    const sent = this.#tasks.get(job);
+    this.#tasks.delete(job);
+    sent?.then(
+      (taskId) => this.#tell(["forget", taskId]),
+      () => undefined,
+    );
+  }
+
+  async #sendTask(job: Job<unknown>): Promise<number> {
+    const { request, fn } = (job.request as NonNullable<typeof job.request>)();
+    const { context } = this.#hop;
+    // Contexts behind the hop may then ask for the module.
+    if (fn !== undefined && context !== undefined) await this.#router.functions.prepare(context, fn);
+    const taskId = ++this.#lastId;
+    await this.#commands?.send(["task", taskId, request, job.limits]);
+    return taskId;
+  }
+
+  async #start(): Promise<void> {
+    try {
+      const context = await this.#hop.connect();
+      const hosts = await this.#travellingHosts();
+      const receiver = new Receiver<FromHop>(this.#router, { respondent: context });
+      this.#receiver = receiver;
+      context.onDisconnect((reason) => this.#lose(new ChannelError(reason)));
+      this.#commands = await context.call(START_HOP, this.#plan, hosts, receiver.toSender());
+      await this.#during(Promise.all(this.members.map(({ settled }) => settled)));
+    } catch (error) {
+      this.#lose(asError(error));
+    }
+  }
+
+  /** The hosts as the hop gets them. One whose password cannot be had is not connected. */
+  async #travellingHosts(): Promise<Host[]> {
+    const hosts = await Promise.all(
+      this.members.map(async (member) => {
+        try {
+          return [await travelling(member.host)];
+        } catch (error) {
+          member.settle(asError(error));
+          return [];
+        }
+      }),
+    );
+    return hosts.flat();
+  }
+
+  /** Reads what the hop sends, for as long as somebody waits. */
+  async #during<T>(promise: Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    void this.#read();
+    try {
+      return await promise;
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#idle.abort();
+    }
+  }
+
+  async #read(): Promise<void> {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      while (this.#waiting > 0 && this.#lost === undefined) {
+        const message = await this.#next();
+        if (message !== undefined) await this.#take(message.decode());
+      }
+    } catch (error) {
+      this.#lose(asError(error));
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  /** Waits for a message. Undefined if nobody waits for anything any more. */
+  async #next(): Promise<Message<FromHop> | undefined> {
+    if (this.#idle.signal.aborted) this.#idle = new AbortController();
+    const { signal } = this.#idle;
+    try {
+      return await this.#receiver?.get({ signal });
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  #take(message: unknown): void | Promise<void> {
+    const [kind, about, ...rest] = Array.isArray(message) ? message : [];
+    if (kind === "event" || kind === "result") {
+      const work = this.#works.get(about);
+      // It was given up meanwhile.
+      if (work === undefined) return undefined;
+      if (kind === "event") return this.#takeEvent(work, rest[0]);
+      work.done.resolve(this.#resultOf(work.host, rest[0]));
+      return undefined;
+    }
+    const member = this.#byName.get(about);
+    if (member === undefined) throw this.#nonsense();
+    if (kind === "connecting") this.#watcher.onConnecting(member.host.name);
+    else if (kind === "connected") this.#takeConnected(member, rest[0], rest[1]);
+    else if (kind === "settled") {
+      member.settle(rest[0] === null ? undefined : receivedError(rest[0], this.#hop.host.name));
+    } else throw this.#nonsense();
+    return undefined;
+  }
+
+  #takeConnected(member: HopMember, contextId: unknown, durationMs: unknown): void {
+    const context = this.#router.contexts.get(contextId as number);
+    // It must be a context behind that hop, not another one that it names.
+    let at: Context | undefined = context;
+    while (at !== undefined && at !== this.#hop.context) at = at.via;
+    if (context === undefined || typeof durationMs !== "number") throw this.#nonsense();
+    if (at === undefined || context === this.#hop.context) throw this.#nonsense();
+    member.use(context);
+    this.#watcher.onConnected(member.host.name, context, durationMs);
+  }
+
+  #takeEvent({ emit }: RunningWork, event: unknown): void | Promise<void> {
+    const { type, stream, text, bytes, totalBytes } = Object(event) as Record<string, unknown>;
+    if (type === "output" && typeof text === "string" && (stream === "stdout" || stream === "stderr")) {
+      return emit({ type, stream, text });
+    }
+    if (type !== "progress" || typeof bytes !== "number") throw this.#nonsense();
+    const total = typeof totalBytes === "number" ? { totalBytes } : {};
+    return emit({ type, bytes, ...total } satisfies WorkEvent);
+  }
+
+  #resultOf(host: string, result: unknown): WorkResult<unknown> {
+    const { status, durationMs, value, error } = Object(result) as Record<string, unknown>;
+    if (!STATUSES.includes(status) || typeof durationMs !== "number") throw this.#nonsense();
+    const isOk = status === "ok";
+    return {
+      host,
+      status: status as HostStatus,
+      durationMs,
+      ...(isOk ? { value } : { error: receivedError(error, this.#hop.host.name) }),
+    };
+  }
+
+  #nonsense(): ProtocolError {
+    return new ProtocolError(
+      `the hop ${this.#hop.host.name} has sent something else than events and results`,
+    );
+  }
+
+  #tell(message: ToHop): void {
+    this.#commands?.send(message).catch(() => undefined);
+  }
+
+  #lostFor(host: string): Error {
+    const { name } = this.#hop.host;
+    return new ChannelError(`Cannot reach ${host} through ${name}: ${messageOf(this.#lost)}`, {
+      cause: this.#lost,
+    });
+  }
+
+  #lose(error: Error): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error;
+    this.#receiver?.close();
+    for (const member of this.members) member.settle(this.#lostFor(member.host.name), true);
+    for (const [, { host, done }] of this.#works) {
+      done.resolve({ host, status: "unreachable", error: this.#lostFor(host), durationMs: 0 });
+    }
+  }
+}
+
+/** A host behind a hop. */
+export class HopMember implements FleetMember {
+  readonly host: Host;
+  readonly settled: Promise<void>;
+  wasConnected = false;
+  readonly #link: HopLink;
+  readonly #first: Deferred<void> = new Deferred();
+  readonly #expected: Deferred<void>[] = [];
+  #context: Context | undefined;
+  #failure: Error | undefined;
+
+  constructor(link: HopLink, host: Host) {
+    this.host = host;
+    this.settled = this.#first.promise;
+    this.#link = link;
+  }
+
+  get context(): Context | undefined {
+    return this.#context?.isConnected === true ? this.#context : undefined;
+  }
+
+  get failure(): Error | undefined {
+    const lost = this.#context?.goneReason;
+    return this.#failure ?? (lost === undefined ? undefined : new ChannelError(lost));
+  }
+
+  async connect(): Promise<Context> {
+    await this.#link.connect(this);
+    const { context } = this;
+    if (context === undefined) throw this.failure;
+    return context;
+  }
+
+  async work<T>(job: Job<T>, givenUp: AbortSignal, emit: WorkTools["emit"]): Promise<WorkResult<T>> {
+    return job.request === undefined
+      ? await runOnHost(this, job.work, job.limits, givenUp, emit)
+      : await this.#link.work(this.host.name, job, givenUp, emit);
+  }
+
+  /** @internal */
+  use(context: Context): void {
+    this.#context = context;
+    this.#failure = undefined;
+    this.wasConnected = true;
+  }
+
+  /** A connect has ended, or the hop is lost. @internal */
+  settle(failure: Error | undefined, isLost = false): void {
+    if (isLost || failure !== undefined) this.#failure = failure;
+    this.#first.resolve();
+    for (const expected of this.#expected.splice(0)) expected.resolve();
+  }
+
+  /** Resolves when the next connect has ended. @internal */
+  expectSettled(): Promise<void> {
+    const expected = new Deferred<void>();
+    this.#expected.push(expected);
+    return expected.promise;
+  }
+}
