@@ -131,6 +131,8 @@ describe("become", { skip: skipReason() }, () => {
       const error = await failure(method, account, options);
       assert.ok(error instanceof EofError && !(error instanceof PasswordError), String(error));
       assert.match(error.details.stderr, said);
+      // Nor the prompt that the library makes up for sudo.
+      assert.doesNotMatch(`${error.message}${error.details.stderr}`, /mitogen-sudo-[0-9a-f]{8}:/);
     }
   });
 

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import {
   AllowParents,
+  Blob,
   CallChain,
+  Channel,
   CommandError,
   Context,
   checkOptions,
@@ -12,11 +14,13 @@ import {
   Invoker,
   isImmediateChild,
   isMain,
+  Message,
   Pool,
   PushFileService,
   Receiver,
   Router,
   resource,
+  Secret,
   Select,
   Sender,
   Service,
@@ -72,6 +76,11 @@ describe("misuse", () => {
       "thread with a name",
       () => (router as Loose).thread("t"),
       `Cannot connect with thread(): ${object}, got "t"`,
+    ],
+    [
+      "a Channel without options",
+      () => new (Channel as Loose)(router),
+      "Cannot make a channel: the options must be an object, got undefined",
     ],
     [
       "connect with an empty method",
@@ -235,6 +244,31 @@ describe("misuse", () => {
       });
     });
   }
+
+  it("a Message, a Blob and a Secret are made of what they need", () => {
+    const to = (...given: unknown[]) => (Message as Loose).to(router, ...given);
+    const wrong: [make: () => unknown, message: string][] = [
+      [() => to(), "Cannot make a message, got undefined; use dstId, the id of a context"],
+      [
+        () => to({ dstId: 0, handle: "logs" }, { value: 1 }),
+        "Cannot make a message, got logs; use handle, the number of a handler",
+      ],
+      ...[undefined, {}, { raw: "text" }].map((content): [() => unknown, string] => [
+        () => to({ dstId: 0, handle: 5 }, content),
+        "Cannot make a message: its content must be { value } or { raw } with a Uint8Array",
+      ]),
+      ...[undefined, null, {}, true].map((source): [() => unknown, string] => [
+        () => new (Blob as Loose)(source),
+        `Cannot make a Blob: it is made of text, bytes or a length, got ${typeof source}`,
+      ]),
+      [() => new (Secret as Loose)(5), "Cannot make a Secret: its text must be a string"],
+    ];
+    for (const [make, message] of wrong) assert.throws(make, { name: "TypeError", message });
+    assert.deepEqual(
+      [...new Blob([1, 2]), ...new Blob(new Set([3]) as never), new Blob(2).length],
+      [1, 2, 3, 2],
+    );
+  });
 
   it("a Sender and a Context that are made up say where to take one from", () => {
     assert.throws(() => new (Sender as Loose)(), {

@@ -283,7 +283,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private onNoise(stream: string, bytes: Buffer): readonly string[] {
     const lines = this.#history.push(stream, bytes);
     if (log.isEnabled("debug")) {
-      for (const line of lines) log.debug(`${this.#method.name}: ${stream}: ${this.masked(line)}`);
+      for (const line of lines) log.debug(`${this.#method.name}: ${stream}: ${this.readable(line)}`);
     }
     return lines;
   }
@@ -428,7 +428,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
           node,
           stage: this.#stage,
           exit,
-          lines: lines.map((line) => this.masked(line)),
+          lines: lines.map((line) => this.readable(line)),
           terminal,
         }),
     );
@@ -444,7 +444,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       argv: this.#argv,
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
-      stderr: this.masked(this.#history.toString()),
+      stderr: this.readable(this.#history.toString()),
       durationMs: Date.now() - this.#startedAt,
       hint: "",
       ...this.#system,
@@ -460,6 +460,11 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#timer?.stop();
     this.#over.reject(new CancelledError("Cannot go on: the connect is over"));
     return true;
+  }
+
+  /** The tool's output, for people. */
+  private readable(text: string): string {
+    return this.#conversation?.readable(text) ?? text;
   }
 
   private masked(text: string): string {

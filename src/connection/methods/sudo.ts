@@ -64,6 +64,7 @@ export const sudoMethod: LibraryMethod<SudoOptions> = {
       isPasswordPrompt: (text) =>
         isSudos(text) || (passwordPrompt !== undefined && endsWithPrompt(text, passwordPrompt)),
       isRefusal,
+      ownPrompt: token,
       askedAgain: "it was tried once; if PAM asks for more than the password, pass answers",
       isTerminalDemand: (line) => /^sudo\b.*(\btty\b|terminal|终端|終端|端末)/i.test(line),
     };

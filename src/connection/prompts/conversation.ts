@@ -113,6 +113,12 @@ export class Conversation {
     return this.#typed.reduce((shown, typed) => shown.split(typed).join(MASK), text);
   }
 
+  /** The same without the prompt that this library has made up. */
+  readable(text: string): string {
+    const { ownPrompt } = this.#dialogue;
+    return ownPrompt === undefined ? this.masked(text) : this.masked(text).split(ownPrompt).join("");
+  }
+
   private onLine(line: string): void {
     if (this.#isOver) return;
     if (this.#dialogue.isTerminalDemand?.(line) === true) this.wantsTerminal = true;

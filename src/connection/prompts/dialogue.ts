@@ -51,6 +51,8 @@ export interface Dialogue {
   answer?(text: string): string | Verdict | undefined;
   /** Whether the line says that the password just typed is wrong. */
   isRefusal?(line: string): boolean;
+  /** A prompt that this library gives the tool. Nobody else needs to see it. @internal */
+  readonly ownPrompt?: string;
   /** The hint if the tool repeats its question and has not said that the answer was wrong. @internal */
   readonly askedAgain?: string;
   /** Whether the line says that the tool does not work without a terminal. */
