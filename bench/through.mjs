@@ -24,7 +24,7 @@ console.log(
   "| hosts | connect s | call s | CPU ms a host: connect | call | memory KiB a host | failed |\n|---|---|---|---|---|---|---|",
 );
 for (const count of values.hosts.split(",").map(Number)) {
-  const router = new Router({ connectConcurrency: 64 });
+  const router = new Router(undefined, { connectConcurrency: 64 });
   global.gc?.();
   const before = process.memoryUsage().rss;
   const connect = await measured(async () => {

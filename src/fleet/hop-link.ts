@@ -3,7 +3,7 @@ import type { Context } from "../core/context.ts";
 import type { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
 import type { Sender } from "../core/sender.ts";
-import { ChannelError, ProtocolError } from "../errors.ts";
+import { ChannelError, ProtocolError, TimeoutError } from "../errors.ts";
 import { Deferred } from "../waiting/deferred.ts";
 import { onAbort } from "../waiting/wait.ts";
 import { messageOf } from "../wire/values/thrown.ts";
@@ -24,6 +24,8 @@ export interface HopWatcher {
 
 /** How long a hop may take to end the contexts that it has started. */
 const CLOSE_MS = 10_000;
+/** How long a hop may be silent before it is asked for a sign of life, and how long it has to give one, without a `timeoutMs`. */
+const SILENCE_MS = 30_000;
 const STATUSES: readonly unknown[] = ["ok", "failed", "unreachable", "skipped"] satisfies HostStatus[];
 
 interface RunningWork {
@@ -176,7 +178,9 @@ export class HopLink {
       const receiver = new Receiver<FromHop>(this.#router, { respondent: context });
       this.#receiver = receiver;
       context.onDisconnect((reason) => this.#lose(new ChannelError(reason)));
-      this.#commands = await context.call(START_HOP, this.#plan, hosts, receiver.toSender());
+      const timeoutMs = this.#plan.timeoutMs || SILENCE_MS;
+      const bound = context.with({ timeoutMs });
+      this.#commands = await bound.call(START_HOP, this.#plan, hosts, receiver.toSender());
       await this.#during(Promise.all(this.members.map(({ settled }) => settled)));
     } catch (error) {
       this.#lose(asError(error));
@@ -229,11 +233,15 @@ export class HopLink {
   async #next(): Promise<Message<FromHop> | undefined> {
     if (this.#idle.signal.aborted) this.#idle = new AbortController();
     const { signal } = this.#idle;
+    const timeoutMs = this.#plan.timeoutMs || SILENCE_MS;
     try {
-      return await this.#receiver?.get({ signal });
+      return await this.#receiver?.get({ signal, timeoutMs });
     } catch (error) {
       if (signal.aborted) return undefined;
-      throw error;
+      if (!(error instanceof TimeoutError)) throw error;
+      // Its hosts may take long. A hop that hangs does not answer either, and is taken for lost.
+      await this.#hop.context?.with({ timeoutMs }).call(Date.now);
+      return undefined;
     }
   }
 

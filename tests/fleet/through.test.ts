@@ -205,6 +205,27 @@ describe("Fleet through hops", () => {
     assert.deepEqual(await processesGone([pid], 5000), []);
   });
 
+  it("takes a hop for lost that says nothing and does not answer", async () => {
+    const patient: Step = { local: { timeoutMs: 60_000 } };
+    const fleet = await connect(
+      [host("a", patient), host("b", patient)],
+      [host("one", patient), host("two", patient)],
+      {
+        timeoutMs: 3000,
+      },
+    );
+    await fleet.ready;
+    const hop = fleet.context("a")?.via as Context;
+    process.kill(await hop.call(remote.pidThere), "SIGSTOP");
+    const results: HostResult[] = [];
+    for await (const result of fleet.run(remote.pidThere)) results.push(result);
+    assert.deepEqual(
+      results.map(({ host, status }) => `${host} ${status}`),
+      ["b ok", "a unreachable"],
+    );
+    assert.match(String(results[1]?.error), /Cannot reach a through one: .*: no answer within 3000 ms/);
+  });
+
   it("leaves hops that the program has connected itself, and ends what they started", async () => {
     const hop = await router.local();
     const fleet = await connect(hosts(2), [host("hop")], {

@@ -49,12 +49,13 @@ describe("The public API, in the packed package", { timeout: 300_000 }, () => {
     const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
     execute("tar", ["-xzf", filename, "-C", join(modules, "mitogen"), "--strip-components=1"]);
     // Its dependencies, and what a TypeScript program has; no registry is asked.
-    for (const name of ["acorn", "esbuild", "@types", "undici-types", "tsx"]) {
+    for (const name of ["acorn", "esbuild", "picocolors", "picomatch", "@types", "undici-types", "tsx"]) {
       symlinkSync(join(repoRoot, "node_modules", name), join(modules, name));
     }
     writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }');
-    const program = join(repoRoot, "tests/fixtures/programs/package/public-api.ts");
-    copyFileSync(program, join(folder, "public-api.ts"));
+    for (const name of ["public-api.ts", "fleet-api.ts"]) {
+      copyFileSync(join(repoRoot, "tests/fixtures/programs/package", name), join(folder, name));
+    }
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -75,7 +76,7 @@ describe("The public API, in the packed package", { timeout: 300_000 }, () => {
       };
       writeFileSync(
         join(folder, "tsconfig.json"),
-        JSON.stringify({ compilerOptions, include: ["public-api.ts"] }),
+        JSON.stringify({ compilerOptions, include: ["public-api.ts", "fleet-api.ts"] }),
       );
       execute(process.execPath, [join(repoRoot, "node_modules/typescript/bin/tsc"), "-p", folder]);
     });
@@ -96,10 +97,15 @@ describe("The public API, in the packed package", { timeout: 300_000 }, () => {
     });
   }
 
-  it("runs", async () => {
-    const program = runProgram(join(folder, "public-api.ts"), { nodeArgs: ["--import", "tsx"], cwd: folder });
-    const { code, stdout, stderr } = await program.ended;
-    assert.equal(code, 0, stderr);
-    assert.equal(stdout, "every name is there\n");
-  });
+  for (const [name, printed] of [
+    ["public-api.ts", "every name is there"],
+    ["fleet-api.ts", "the fleet has worked"],
+  ] as const) {
+    it(`runs ${name}`, async () => {
+      const program = runProgram(join(folder, name), { nodeArgs: ["--import", "tsx"], cwd: folder });
+      const { code, stdout, stderr } = await program.ended;
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, `${printed}\n`);
+    });
+  }
 });
