@@ -10,5 +10,13 @@ export const COMMANDS: CommandTable = {
     summary: "manages the nodes that are brought to hosts without node",
     load: () => import("../commands/runtime.ts"),
   },
+  init: {
+    summary: "writes a config and a first task to start from",
+    load: () => import("../commands/init.ts"),
+  },
+  completion: {
+    summary: "prints what makes bash, zsh or fish complete commands, hosts and functions",
+    load: () => import("../commands/completion.ts"),
+  },
   help: { summary: "explains a command", load: () => import("../commands/help.ts") },
 };

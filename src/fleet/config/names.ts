@@ -23,14 +23,14 @@ function problemOf(name: unknown): string | undefined {
   if (name === "") return "it is empty";
   if (name.length > MAX_NAME) return `it has more than ${MAX_NAME} characters`;
   if (/^[-@!&]/.test(name)) return `it begins with "${name[0]}"`;
-  const isBracketed = BRACKETED.test(name);
+  const isBracketed = name.includes(":") && BRACKETED.test(name);
   if (oneLine(name) !== name || SPECIAL.test(isBracketed ? name.replace(/[[\]]/g, "") : name))
     return "it has a character that patterns, shells or terminals act on";
   return undefined;
 }
 
 /** An IPv6 address in brackets, as in `root@[::1]:2222`. */
-const BRACKETED = /^(?:[^@[\]]+@)?\[[0-9a-fA-F:.]*:[0-9a-fA-F:.%\w]*\](?::\d{1,5})?$/;
+const BRACKETED = /^(?:[^@[\]]+@)?\[[\w:.%]+\](?::\d+)?$/;
 
 /** Whether a word can be an address for ssh: `host`, `user@host`, `host:22`, `user@[::1]:22`. */
 export function isBareName(word: string): boolean {

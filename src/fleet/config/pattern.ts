@@ -93,7 +93,8 @@ export function expandRanges(term: string): string[] {
 
 /** Whether a word stands for any name that matches it. */
 export function isGlob(word: string): boolean {
-  return /[*?{}()!|]|\[[^\]:.]*\]/.test(word);
+  // With a colon, brackets hold an IPv6 address.
+  return /[*?{}()!|]/.test(word) || (word.includes("[") && !word.includes(":"));
 }
 
 const GLOB = { bash: true, dot: true, noextglob: true, nonegate: true, maxLength: MAX_PATTERN };

@@ -139,7 +139,7 @@ const POD_FORMAT = 'jsonpath={range .items[*]}{.metadata.namespace}{"/"}{.metada
 async function pods({ text, about, options, signal }: Question): Promise<FoundHost[]> {
   const slash = about.indexOf("/");
   const [namespace, rest] = slash < 0 ? [about, "*"] : [about.slice(0, slash), about.slice(slash + 1) || "*"];
-  if (namespace !== "*" && !/^[a-z0-9-]{0,63}$/.test(namespace))
+  if (namespace !== "*" && !/^[a-z0-9-]*$/.test(namespace))
     throw new InventoryError(
       `${cannot(text)}: ${quote(namespace)} is no namespace; write kube:namespace/name* or kube:namespace/label=value`,
     );

@@ -1,0 +1,63 @@
+import type { Call, Command } from "../command.ts";
+import { parseBashLine } from "../completion/bash-line.ts";
+import { type Candidate, candidates } from "../completion/candidates.ts";
+import { SCRIPTS } from "../completion/scripts.ts";
+import { ExitStatus } from "../exit-status.ts";
+import { UsageError } from "../usage-error.ts";
+
+/** How long a config may take to load while somebody waits for Tab. */
+const TIMEOUT_MS = 10_000;
+
+type Shell = keyof typeof SCRIPTS;
+
+export const command: Command = {
+  name: "completion",
+  summary: "prints what makes bash, zsh or fish complete commands, hosts and functions",
+  usage: ["bash|zsh|fish"],
+  text: `Prints a script for the shell, which completes commands, options, hosts and groups of the config, files, and the \
+functions that a file exports. To load it in every new shell, add a line to its start-up file:
+
+    bash  source <(mitogen completion bash)      in ~/.bashrc
+    zsh   source <(mitogen completion zsh)       in ~/.zshrc
+    fish  mitogen completion fish | source       in ~/.config/fish/config.fish`,
+  options: {},
+  async run(call) {
+    const [first, shell, ...others] = call.operands;
+    // What the scripts ask.
+    if (first === "candidates" && isShell(shell)) return await answer(call, shell, others);
+    if (isShell(first) && shell === undefined) {
+      call.out.write(SCRIPTS[first]);
+      return ExitStatus.Ok;
+    }
+    throw new UsageError(
+      first === undefined
+        ? "Which shell? bash, zsh or fish"
+        : `completion knows bash, zsh and fish, not "${first}"`,
+      "completion",
+    );
+  },
+};
+
+async function answer(
+  { rest, commands, out, signal }: Call,
+  shell: Shell,
+  operands: readonly string[],
+): Promise<number> {
+  const [breaks = "", line = ""] = operands;
+  const { words, kept } =
+    shell === "bash" ? parseBashLine(line, breaks) : { words: ["mitogen", ...(rest ?? [])], kept: 0 };
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  const found = await candidates(words.slice(1), commands, limit);
+  const isOpen = found.some((each) => each.isOpen === true);
+  const lines = found.map((each) => (shell === "bash" ? each.word.slice(kept) : described(each)));
+  out.print([isOpen ? "open" : "closed", ...lines].join("\n"));
+  return ExitStatus.Ok;
+}
+
+function described({ word, about }: Candidate): string {
+  return about === "" ? word : `${word}\t${about}`;
+}
+
+function isShell(word: string | undefined): word is Shell {
+  return word !== undefined && Object.hasOwn(SCRIPTS, word);
+}
