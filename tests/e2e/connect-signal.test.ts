@@ -147,7 +147,9 @@ async function cancelledWhen(
   await using router = new Router();
   const end = new AbortController();
   const reason = new Error("enough");
-  const connecting = connect(router, { ...options, signal: end.signal }, tool);
+  // Without a time limit, which would end everything as well.
+  const bounds = { timeoutMs: Number.POSITIVE_INFINITY, signal: end.signal };
+  const connecting = connect(router, { ...options, ...bounds }, tool);
   await Promise.race([until(() => carriers(mark).some(isIt)), connecting]);
   end.abort(reason);
   await cancelled(connecting, reason);
