@@ -1,3 +1,4 @@
+import type { Call } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -37,4 +38,14 @@ export function share(text: string, option: string): string {
     throw new UsageError(`${option} must be a number of hosts or a share such as 10%, got "${text}"`);
   }
   return text;
+}
+
+/** The value of an option with a value, read; undefined if it was not given. */
+export function readOption<T>(
+  { values }: Pick<Call, "values">,
+  name: string,
+  take: (text: string, option: string) => T,
+): T | undefined {
+  const value = values[name];
+  return typeof value === "string" ? take(value, `--${name}`) : undefined;
 }

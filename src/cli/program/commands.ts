@@ -2,6 +2,20 @@ import type { CommandTable } from "../command.ts";
 
 /** All commands, in the order of the overview. */
 export const COMMANDS: CommandTable = {
+  run: { summary: "calls a function of yours on hosts", load: () => import("../commands/run.ts") },
+  exec: { summary: "runs a command on hosts", load: () => import("../commands/exec.ts") },
+  ping: {
+    summary: "connects to hosts and measures how fast they answer",
+    load: () => import("../commands/ping.ts"),
+  },
+  facts: {
+    summary: "shows system, processors, memory, load, node and user of hosts",
+    load: () => import("../commands/facts.ts"),
+  },
+  doctor: {
+    summary: "walks a connect step by step, and says what is wrong and how to mend it",
+    load: () => import("../commands/doctor.ts"),
+  },
   hosts: {
     summary: "lists the hosts that the inventory has, or that a pattern means",
     load: () => import("../commands/hosts.ts"),

@@ -1,0 +1,19 @@
+import type { Command } from "../command.ts";
+import { CONNECT_OPTIONS, HOST_OPTIONS, openFleet } from "../open-fleet.ts";
+import { checkReportOptions, REPORT_OPTIONS, report } from "../report.ts";
+
+export const command: Command = {
+  name: "ping",
+  summary: "connects to hosts and measures how fast they answer",
+  usage: ["--on HOSTS [options]"],
+  text: "Connects to every host and measures the way of one message there and back. What is told is what a function call costs beside its own work.",
+  options: { ...HOST_OPTIONS, ...CONNECT_OPTIONS, ...REPORT_OPTIONS },
+  async run(call) {
+    checkReportOptions(call);
+    await using open = await openFleet(call);
+    return await report(open.fleet.ping(open.runOptions), call, open, {
+      show: (ms) => `${ms.toFixed(1)} ms`,
+      isKept: false,
+    });
+  },
+};

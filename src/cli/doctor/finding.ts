@@ -1,0 +1,20 @@
+/** One step of a walk: what was looked at, and what it came to. */
+export interface Finding {
+  /** In a word or two: `name`, `port`, `login`. */
+  readonly what: string;
+  readonly isWell: boolean;
+  /** What was found. Foreign text is made harmless by who shows it. */
+  readonly text: string;
+  /** What to do, if it is not well. */
+  readonly cure?: string;
+  /** A command that shows the same by hand. */
+  readonly byHand?: string;
+}
+
+export function well(what: string, text: string): Finding {
+  return { what, isWell: true, text };
+}
+
+export function wrong(what: string, text: string, cure: string, byHand?: string): Finding {
+  return { what, isWell: false, text, cure, ...(byHand !== undefined && { byHand }) };
+}

@@ -1,0 +1,113 @@
+import type { ConnectOptions } from "../../connection/methods/method.ts";
+import type { Router } from "../../connection/router.ts";
+import type { Context } from "../../core/context.ts";
+import type { ConnectDetails, ConnectStage } from "../../errors.ts";
+import type { Host, Step } from "../../fleet/host.ts";
+import { ref } from "../../functions/ref.ts";
+import { read } from "../../wire/values/thrown.ts";
+import { wayTo } from "../dry-run.ts";
+import { shortTime } from "../screen/fit.ts";
+import { type Finding, well, wrong } from "./finding.ts";
+import { checkSsh } from "./ssh-checks.ts";
+
+const userInfo = ref<() => { username: string }>("node:os", "userInfo");
+const hostname = ref<() => string>("node:os", "hostname");
+const release = ref<() => string>("node:os", "release");
+
+/** The stages of a connect that succeed one after the other, in words. */
+const STAGES: readonly (readonly [ConnectStage, string])[] = [
+  ["spawn", "tool"],
+  ["transport", "login"],
+  ["shell", "shell"],
+  ["provision", "provision"],
+  ["node", "node"],
+  ["ready", "greeting"],
+];
+
+/** Connects a host step by step, and tells of each what it came to. Stops at what is wrong. Leaves nothing behind. */
+export async function* walk(
+  router: Router,
+  host: Host,
+  limits: ConnectOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Finding> {
+  const contexts: Context[] = [];
+  try {
+    yield well("way", wayTo(host));
+    for (const step of host.steps) {
+      for await (const finding of walkStep(router, step, contexts, limits, signal)) {
+        yield finding;
+        if (!finding.isWell) return;
+      }
+    }
+    yield* examine(contexts.at(-1) as Context);
+  } finally {
+    await contexts[0]?.shutdown();
+  }
+}
+
+async function* walkStep(
+  router: Router,
+  step: Step,
+  contexts: Context[],
+  limits: ConnectOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Finding> {
+  const [[method, options]] = Object.entries(step) as [[string, Record<string, unknown>]];
+  const via = contexts.at(-1);
+  if (method === "ssh" && via === undefined) {
+    for await (const finding of checkSsh(options as never, signal)) {
+      yield finding;
+      if (!finding.isWell) return;
+    }
+  }
+  const name = wayTo({ steps: [step] });
+  const start = Date.now();
+  try {
+    const connect = (router as unknown as Record<string, (o: object) => Promise<Context>>)[method];
+    const context = await connect?.call(router, { ...limits, ...options, ...(via !== undefined && { via }) });
+    contexts.push(context as Context);
+    yield well("connect", `${name}: a context within ${shortTime(Date.now() - start)}`);
+  } catch (error) {
+    yield* explain(error, name);
+  }
+}
+
+/** What a failed connect shows: the stages that went well, and the one that did not. */
+function* explain(error: unknown, name: string): Generator<Finding> {
+  const details = read(Object(error), "details") as ConnectDetails | undefined;
+  const message = String(read(Object(error), "message"));
+  if (details === undefined) {
+    yield wrong("connect", message, "correct the step in the inventory");
+    return;
+  }
+  const at = STAGES.findIndex(([stage]) => stage === details.stage);
+  const word = STAGES[at]?.[1] ?? "connect";
+  if (at > 1)
+    yield well(
+      name,
+      `${STAGES.slice(0, at)
+        .filter(([stage]) => stage !== "provision")
+        .map(([, each]) => each)
+        .join(", ")}: fine`,
+    );
+  const summary = read(Object(error), "summary");
+  const cure = details.hint || "run the command below by hand, and see what it says";
+  yield wrong(
+    word,
+    details.hint ? message : typeof summary === "string" ? `${summary}\n${details.stderr}`.trim() : message,
+    cure,
+    details.command,
+  );
+}
+
+/** What a new context says of itself. */
+async function* examine(context: Context): AsyncGenerator<Finding> {
+  const { username } = await context.call(userInfo);
+  yield well(
+    "call",
+    `as ${username}, kernel ${await context.call(release)} on ${await context.call(hostname)}`,
+  );
+  const times = [await context.ping(), await context.ping(), await context.ping()];
+  yield well("ping", `${Math.min(...times).toFixed(1)} ms`);
+}

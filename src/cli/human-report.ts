@@ -1,0 +1,125 @@
+import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
+import { oneLine, showControls } from "../text/harmless.ts";
+import { read } from "../wire/values/thrown.ts";
+import { foldNames } from "./screen/fold-names.ts";
+import { hostColour, statusColour } from "./screen/host-colours.ts";
+import { LiveScreen } from "./screen/live-screen.ts";
+import { type Row, summaryLine, table } from "./screen/table.ts";
+import type { Terminal } from "./screen/terminal.ts";
+
+export interface HumanReportOptions {
+  /** Equal outputs once, at the end. */
+  readonly isFolded: boolean;
+  readonly isQuiet: boolean;
+  readonly show: (value: unknown) => string | undefined;
+}
+
+/**
+ * Shows a run to people. On a terminal: live lines, what hosts print above them, a table at the end. Elsewhere: what hosts print
+ * and return on stdout, and everything else on stderr.
+ */
+export class HumanReport {
+  /** How hosts have ended, as they did. */
+  readonly rows: Row[] = [];
+  readonly #out: Terminal;
+  readonly #options: HumanReportOptions;
+  readonly #screen: LiveScreen | undefined;
+  /** With `isFolded`: the hosts by what they have to say. */
+  readonly #groups: Map<string, string[]> = new Map();
+
+  constructor(out: Terminal, total: number, options: HumanReportOptions) {
+    this.#out = out;
+    this.#options = options;
+    this.#screen = out.isTerminal ? new LiveScreen(out, total) : undefined;
+  }
+
+  event(event: FleetEvent): void {
+    this.#screen?.event(event);
+    if (event.type === "output") {
+      const { isFolded, isQuiet } = this.#options;
+      if (!isFolded && !isQuiet) this.#lines(event.host, event.text, event.stream === "stdout");
+    } else if (event.type === "result") this.#result(event.result);
+  }
+
+  /** Shows what a run came to: `order` is that of the hosts. */
+  end(summary: FleetSummary, order: readonly string[], isInterrupted: boolean): void {
+    if (this.#out.isClosed) {
+      this.#screen?.end();
+      return;
+    }
+    const { bold } = this.#out.colours;
+    const groups = [...this.#groups].map(([text, hosts]) => {
+      const count = hosts.length === 1 ? "" : ` (${hosts.length} hosts)`;
+      return `${bold(`== ${oneLine(foldNames(sorted(hosts, order)))}${count}`)}\n${text}`;
+    });
+    const rows = sortedRows(this.rows, order);
+    const line = `${isInterrupted ? "Interrupted. " : ""}${summaryLine(summary, rows, this.#out)}`;
+    if (this.#screen === undefined) {
+      for (const group of groups) this.#out.print(group);
+      this.#out.note(line);
+    } else this.#screen.end([...groups, ...table(rows, this.#out), line]);
+  }
+
+  #result(result: HostResult): void {
+    const { host, status, value, error, output, durationMs } = result;
+    const shown = status === "ok" ? this.#options.show(value) : undefined;
+    const why = error === undefined ? "" : messageOf(error);
+    const [first = ""] = (status === "ok" ? (shown ?? "") : why).split("\n");
+    this.rows.push({ host: oneLine(host), status, durationMs, note: oneLine(first) });
+    const failure = status === "failed" || status === "unreachable" ? `${status}: ${why}` : undefined;
+    if (this.#options.isFolded) {
+      const parts = [this.#options.isQuiet ? undefined : output, shown, failure];
+      const text = parts
+        .filter((part) => part !== undefined && part !== "")
+        .map((part) => showControls(part as string, "\n"));
+      if (text.length > 0) this.#fold(text.join("\n"), host);
+      return;
+    }
+    if (shown !== undefined) this.#lines(host, shown, true);
+    if (failure !== undefined) this.#lines(host, failure, false, statusColour(status, this.#out));
+  }
+
+  #fold(text: string, host: string): void {
+    const hosts = this.#groups.get(text);
+    if (hosts === undefined) this.#groups.set(text, [host]);
+    else hosts.push(host);
+  }
+
+  /** Prints lines of a host with its name ahead. */
+  #lines(
+    host: string,
+    text: string,
+    isResult: boolean,
+    colour: (line: string) => string = (line) => line,
+  ): void {
+    const prefix = hostColour(host, this.#out)(`${oneLine(host)}:`);
+    const lines = showControls(text, "\n")
+      .split("\n")
+      .map((line) => `${prefix} ${colour(line)}`.trimEnd());
+    for (const line of lines) {
+      if (this.#screen !== undefined) this.#screen.print(line);
+      else if (isResult) this.#out.print(line);
+      else this.#out.note(line);
+    }
+  }
+}
+
+/** Why a host failed. What a command printed was shown as it came, so its error needs no more than the exit code. */
+function messageOf(error: Error): string {
+  if (read(error, "code") === "ERR_COMMAND") {
+    const [exitCode, signal] = [read(error, "exitCode"), read(error, "signal")];
+    if (typeof exitCode === "number") return `exit code ${exitCode}`;
+    if (typeof signal === "string") return `ended by ${signal}`;
+  }
+  return String(error.message);
+}
+
+function sortedRows(rows: readonly Row[], order: readonly string[]): Row[] {
+  const places = new Map(order.map((host, place) => [oneLine(host), place]));
+  return [...rows].sort((a, b) => (places.get(a.host) ?? 0) - (places.get(b.host) ?? 0));
+}
+
+function sorted(hosts: readonly string[], order: readonly string[]): string[] {
+  const wanted = new Set(hosts);
+  return order.filter((host) => wanted.has(host));
+}

@@ -1,0 +1,88 @@
+import { inspect } from "node:util";
+import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
+import { read } from "../wire/values/thrown.ts";
+
+/** A result as `--json` and `--ndjson` have it: docs/cli-results.schema.json. */
+export interface JsonResult {
+  readonly host: string;
+  readonly status: HostResult["status"];
+  readonly value?: unknown;
+  readonly error?: { name: string; message: string; code?: string; stack?: string };
+  readonly durationMs: number;
+  readonly output?: string;
+}
+
+/** The document of `--json`. */
+export interface JsonDocument {
+  readonly version: 1;
+  readonly summary: FleetSummary;
+  readonly results: readonly JsonResult[];
+}
+
+export function jsonResult({ host, status, value, error, durationMs, output }: HostResult): JsonResult {
+  return {
+    host,
+    status,
+    ...(value !== undefined && { value: plain(value) }),
+    ...(error !== undefined && { error: jsonError(error) }),
+    durationMs: Math.max(0, Math.round(durationMs)),
+    ...(output !== undefined && { output }),
+  };
+}
+
+export function jsonEvent(event: FleetEvent): unknown {
+  return event.type === "result" ? { type: "result", result: jsonResult(event.result) } : event;
+}
+
+/** What a terminal acts on beyond what JSON escapes: the text means the same escaped. */
+const ACTIVE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** JSON that is harmless on a terminal. */
+export function toJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replace(
+    ACTIVE,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function jsonError(error: Error): NonNullable<JsonResult["error"]> {
+  const code = read(error, "code");
+  return {
+    name: String(error.name),
+    message: String(error.message),
+    ...(typeof code === "string" && { code }),
+    ...(typeof error.stack === "string" && { stack: error.stack }),
+  };
+}
+
+/**
+ * What comes back from a host may be more than JSON has. Maps and Sets become arrays, bytes become base64, big integers
+ * become text, and what cannot be told at all becomes what `util.inspect` says.
+ */
+export function plain(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value, (_name, part: unknown) => {
+      if (typeof part === "bigint") return String(part);
+      if (part instanceof Map || part instanceof Set) return [...part];
+      if (part instanceof Error) return jsonError(part);
+      // A Buffer has a toJSON of its own, which makes this of it before.
+      if (isBufferJson(part)) return Buffer.from(part.data).toString("base64");
+      if (part instanceof Uint8Array) return Buffer.from(part).toString("base64");
+      return part;
+    });
+    return text === undefined ? inspect(value) : JSON.parse(text);
+  } catch {
+    return inspect(value);
+  }
+}
+
+function isBufferJson(part: unknown): part is { data: number[] } {
+  return (
+    typeof part === "object" &&
+    part !== null &&
+    "type" in part &&
+    part.type === "Buffer" &&
+    "data" in part &&
+    Array.isArray(part.data)
+  );
+}

@@ -1,0 +1,63 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { HostStatus } from "../fleet/result.ts";
+import { isOptions } from "../options/options.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** Results of more folders than this are not kept: the oldest go. */
+const MAX_KEPT = 200;
+const PREFIX = "last-";
+
+/** What is kept of a run: for `--rerun failed`. */
+export interface LastRun {
+  readonly on: readonly string[];
+  readonly results: Readonly<Record<string, HostStatus>>;
+}
+
+/** Where this program keeps what it remembers. */
+function stateFolder(): string {
+  const base = process.env["XDG_STATE_HOME"];
+  return join(base?.startsWith("/") ? base : join(homedir(), ".local/state"), "mitogen");
+}
+
+/** Each working folder has its own last run. */
+function fileOf(folder: string): string {
+  return `${PREFIX}${createHash("sha256").update(folder).digest("hex").slice(0, 32)}.json`;
+}
+
+/** Remembers a run. A disk that is full or read-only costs only that. */
+export function saveLastRun(run: LastRun, folder: string = process.cwd()): void {
+  const state = stateFolder();
+  try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    const temporary = join(state, `.${randomBytes(8).toString("hex")}`);
+    writeFileSync(temporary, JSON.stringify(run), { mode: 0o600, flag: "wx" });
+    renameSync(temporary, join(state, fileOf(folder)));
+    forgetOldest(state);
+  } catch {
+    // There is no last run then, and --rerun says so.
+  }
+}
+
+/** The last run of this folder. Throws a UsageError if there is none. */
+export function readLastRun(folder: string = process.cwd()): LastRun {
+  const path = join(stateFolder(), fileOf(folder));
+  try {
+    const run = JSON.parse(readFileSync(path, "utf8"));
+    if (isOptions(run) && isOptions((run as LastRun).results) && Array.isArray((run as LastRun).on))
+      return run as LastRun;
+  } catch {
+    // As if there were none.
+  }
+  throw new UsageError(`--rerun: nothing is known of a run in this folder, ${folder}`);
+}
+
+function forgetOldest(state: string): void {
+  const files = readdirSync(state).filter((name) => name.startsWith(PREFIX));
+  if (files.length <= MAX_KEPT) return;
+  const aged = files.map((name) => ({ path: join(state, name), age: statSync(join(state, name)).mtimeMs }));
+  aged.sort((a, b) => a.age - b.age);
+  for (const { path } of aged.slice(0, files.length - MAX_KEPT)) rmSync(path, { force: true });
+}

@@ -1,0 +1,232 @@
+import type { Provision } from "../connection/methods/method.ts";
+import { Router } from "../connection/router.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import type { FleetOptions, FleetRunOptions } from "../fleet/fleet-options.ts";
+import type { Host, Step } from "../fleet/host.ts";
+import { Inventory } from "../fleet/inventory/inventory.ts";
+import { Broker } from "../waiting/broker.ts";
+import type { Call, OptionTable } from "./command.ts";
+import { Events } from "./events.ts";
+import { readLastRun } from "./last-run.ts";
+import { type Passwords, takePasswords } from "./passwords.ts";
+import { UsageError } from "./usage-error.ts";
+import { count, duration, readOption, share, shares } from "./values.ts";
+
+/** A connect that takes longer is given up, also if the work may take longer. */
+const CONNECT_TIMEOUT_MS = 30_000;
+
+/** Which hosts, and how they are reached. */
+export const HOST_OPTIONS: OptionTable = {
+  on: {
+    type: "string",
+    multiple: true,
+    value: "HOSTS",
+    text: `hosts, such as web1,@db,!db3: names, globs, ranges web[1-9], @groups, !without, &only, and sources such as \
+local:3 (three contexts on this machine), ssh:web*, docker:name*, kube:namespace/selector`,
+  },
+  inventory: {
+    type: "string",
+    value: "FILE",
+    text: "the config instead of mitogen.config.{ts,js,json} here or above",
+  },
+  "inventory-command": {
+    type: "string",
+    value: "COMMAND",
+    text: "a command that prints the inventory as Ansible's dynamic inventories do",
+  },
+  limit: { type: "string", value: "N", text: "only the first N of these hosts" },
+  rerun: {
+    type: "string",
+    value: "failed",
+    text: "only hosts that were not ok in the last run from this folder; without --on, of that run's hosts",
+  },
+};
+
+/** How the hosts are connected. */
+export const CONNECT_OPTIONS: OptionTable = {
+  parallel: { type: "string", value: "N", text: "so many hosts at once; 32 by default" },
+  timeout: {
+    type: "string",
+    value: "TIME",
+    text: "the longest time for each host, such as 60s or 5m; a connect is given up after 30 s in any case",
+  },
+  retry: { type: "string", value: "N", text: "so many more tries for what failed; 0 by default" },
+  sudo: { type: "optional", value: "USER", text: "as root, or as this user, by sudo" },
+  "ask-sudo-password": { type: "boolean", text: "ask for the password of sudo once, before anything starts" },
+  "ask-password": { type: "boolean", text: "ask for the password of logins once, before anything starts" },
+  "password-command": {
+    type: "string",
+    value: "COMMAND",
+    text: `a command whose first line of output is the password; MITOGEN_PASSWORD_FOR says for what, "login" or "sudo"`,
+  },
+  provision: {
+    type: "optional",
+    value: "KIND",
+    text: `brings node to hosts that have none: "cache" (as without a value) keeps it there, "memory" does not`,
+  },
+  through: {
+    type: "string",
+    multiple: true,
+    value: "HOSTS",
+    text: "spread the work over these hops, which run it",
+  },
+};
+
+/** How a run goes over the hosts. */
+export const PACING_OPTIONS: OptionTable = {
+  batch: { type: "string", value: "SIZES", text: "so many hosts first, then so many, such as 1,10%,50%" },
+  "max-fail": {
+    type: "string",
+    value: "N",
+    text: "stop beginning with hosts once more than N, or such as 10%, have failed",
+  },
+  "dry-run": { type: "boolean", text: "show what would be done where, and connect to nothing" },
+};
+
+/** All of them: the options of commands that run something on hosts. */
+export const FLEET_OPTIONS: OptionTable = { ...HOST_OPTIONS, ...CONNECT_OPTIONS, ...PACING_OPTIONS };
+
+/** A fleet of a command, with what belongs to it. */
+export interface OpenFleet extends AsyncDisposable {
+  readonly router: Router;
+  readonly inventory: Inventory;
+  readonly hosts: readonly Host[];
+  /** The patterns that named them. */
+  readonly on: readonly string[];
+  readonly fleet: Fleet;
+  /** What the options say of a run; its events go to the report. */
+  readonly runOptions: FleetRunOptions;
+  readonly events: Events;
+}
+
+/** What {@link selectHosts} found. */
+export interface Selected {
+  readonly inventory: Inventory;
+  readonly hosts: Host[];
+  readonly on: readonly string[];
+}
+
+/** The hosts that the options name. Runs the inventory; connects to nothing. Throws a UsageError or an InventoryError. */
+export async function selectHosts(call: Call): Promise<Selected> {
+  const { values, signal } = call;
+  const rerun = values["rerun"];
+  if (rerun !== undefined && rerun !== "failed")
+    throw new UsageError(`--rerun must be failed, got "${rerun}"`, call.name);
+  const last = rerun === undefined ? undefined : readLastRun();
+  const on = (values["on"] as string[] | undefined) ?? last?.on;
+  if (on === undefined)
+    throw new UsageError("Which hosts? Say it by --on, such as --on local:3 or --on @web", call.name);
+  const inventoryCommand = values["inventory-command"] as string | undefined;
+  const inventory = await Inventory.load(values["inventory"] as string | undefined, {
+    signal,
+    ...(inventoryCommand !== undefined && { inventoryCommand }),
+  });
+  let hosts = await inventory.select(on, { signal });
+  if (last !== undefined) {
+    hosts = hosts.filter(({ name }) => Object.hasOwn(last.results, name) && last.results[name] !== "ok");
+    if (hosts.length === 0) throw new UsageError("--rerun failed: no host of the last run has failed");
+  }
+  const limit = readOption(call, "limit", count);
+  return { inventory, hosts: limit === undefined ? hosts : hosts.slice(0, limit), on };
+}
+
+/** The hosts that the options name, as they are to be connected. Asks for passwords; connects to nothing. */
+export async function prepareFleet(call: Call): Promise<Selected & { connectOptions: FleetOptions }> {
+  const connectOptions = readConnectOptions(call);
+  const selected = await selectHosts(call);
+  const through = call.values["through"] as string[] | undefined;
+  const hops = through && (await selected.inventory.select(through, { signal: call.signal }));
+  const passwords = await takePasswords(call);
+  return {
+    ...selected,
+    hosts: selected.hosts.map((host) => withOptions(host, call, passwords)),
+    connectOptions: {
+      ...connectOptions,
+      ...(hops !== undefined && { through: hops.map((host) => withPasswords(host, passwords)) }),
+    },
+  };
+}
+
+/** Selects hosts, asks for passwords, and begins to connect. The caller closes what it gets. */
+export async function openFleet(call: Call): Promise<OpenFleet> {
+  const { signal } = call;
+  const runOptions = readRunOptions(call);
+  const { inventory, hosts, on, connectOptions } = await prepareFleet(call);
+  const events = new Events();
+  const broker = new Broker();
+  try {
+    const router = new Router(broker);
+    const fleet = await Fleet.connect(router, hosts, { ...connectOptions, signal, onEvent: events.emit });
+    return {
+      router,
+      inventory,
+      hosts,
+      on,
+      fleet,
+      runOptions: { ...runOptions, signal, onEvent: events.emit },
+      events,
+      async [Symbol.asyncDispose]() {
+        await fleet.close();
+        await broker.shutdown();
+      },
+    };
+  } catch (error) {
+    await broker.shutdown();
+    throw error;
+  }
+}
+
+function readRunOptions(call: Call): FleetRunOptions {
+  const concurrency = readOption(call, "parallel", count);
+  const timeoutMs = readOption(call, "timeout", duration);
+  const retries = readOption(call, "retry", (text, option) => count(text, option, 0));
+  const batch = readOption(call, "batch", shares);
+  const maxFail = readOption(call, "max-fail", share);
+  return {
+    ...(concurrency !== undefined && { concurrency }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(retries !== undefined && { retries }),
+    ...(batch !== undefined && { batch }),
+    ...(maxFail !== undefined && { maxFail }),
+  };
+}
+
+function readConnectOptions(call: Call): FleetOptions {
+  const { concurrency, timeoutMs, retries } = readRunOptions(call);
+  const provision = readProvision(call);
+  return {
+    ...(concurrency !== undefined && { concurrency }),
+    ...(timeoutMs !== undefined && timeoutMs < CONNECT_TIMEOUT_MS && { timeoutMs }),
+    ...(retries !== undefined && { retries }),
+    ...(provision !== undefined && { provision }),
+  };
+}
+
+function readProvision({ values, name }: Call): Provision | undefined {
+  const kind = values["provision"];
+  if (kind === undefined) return undefined;
+  if (kind === true) return "cache";
+  if (kind === "cache" || kind === "memory") return kind;
+  throw new UsageError(`--provision must be cache or memory, got "${kind}"`, name);
+}
+
+/** The host with `--sudo` as a further step, and with the passwords. */
+function withOptions(host: Host, { values }: Call, passwords: Passwords): Host {
+  const { sudo } = values;
+  if (sudo === undefined) return withPasswords(host, passwords);
+  const step: Step = { sudo: typeof sudo === "string" ? { username: sudo } : {} };
+  return withPasswords({ ...host, steps: [...host.steps, step] }, passwords);
+}
+
+/** The host, with the passwords in the steps that have none. */
+function withPasswords(host: Host, { login, become }: Passwords): Host {
+  const steps = host.steps.map((step): Step => {
+    const [[method, options] = ["", {}]] = Object.entries(step) as [string, { password?: unknown }][];
+    const password = method === "ssh" ? login : BECOME.has(method) ? become : undefined;
+    if (password === undefined || options.password !== undefined) return step;
+    return { [method]: { ...options, password } } as unknown as Step;
+  });
+  return { ...host, steps };
+}
+
+const BECOME: ReadonlySet<string> = new Set(["sudo", "su", "doas"]);

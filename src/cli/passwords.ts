@@ -1,0 +1,80 @@
+import { execFile } from "node:child_process";
+import { askPassword } from "../terminal/ask-password.ts";
+import { Secret } from "../wire/values/secret.ts";
+import type { Call } from "./command.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** How long the command may take: it may ask for something itself. */
+const COMMAND_TIMEOUT_MS = 120_000;
+const MAX_BYTES = 64 * 1024;
+
+/** The passwords of a call; undefined where none was wanted. */
+export interface Passwords {
+  /** For logins: ssh. */
+  readonly login: Secret | undefined;
+  /** For becoming another user: sudo, su, doas. */
+  readonly become: Secret | undefined;
+}
+
+/** Asks for the passwords that the options want, once and before anything starts, or has the command tell them. */
+export async function takePasswords({ values, signal }: Call): Promise<Passwords> {
+  const command = values["password-command"] as string | undefined;
+  const login = values["ask-password"] === true;
+  const become = values["ask-sudo-password"] === true;
+  if (command === undefined) {
+    return {
+      login: login ? await ask("Password for logins", signal) : undefined,
+      become: become ? await ask("Password for sudo", signal) : undefined,
+    };
+  }
+  const both = !login && !become;
+  return {
+    login: login || both ? await passwordOf(command, "login", signal) : undefined,
+    become:
+      become || (both && values["sudo"] !== undefined)
+        ? await passwordOf(command, "sudo", signal)
+        : undefined,
+  };
+}
+
+async function ask(prompt: string, signal: AbortSignal): Promise<Secret> {
+  try {
+    return await askPassword(prompt, { signal })();
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw new UsageError(`${(error as Error).message}; or use --password-command`);
+  }
+}
+
+/** The first line that the command prints. It may ask on the terminal itself, because stdin and stderr are this program's. */
+function passwordOf(command: string, purpose: "login" | "sudo", signal: AbortSignal): Promise<Secret> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      "/bin/sh",
+      ["-c", command],
+      {
+        signal,
+        timeout: COMMAND_TIMEOUT_MS,
+        maxBuffer: MAX_BYTES,
+        env: { ...process.env, MITOGEN_PASSWORD_FOR: purpose },
+      },
+      (error, stdout) => {
+        const [password = ""] = stdout.split(/\r?\n/);
+        if (signal.aborted) reject(signal.reason);
+        else if (error !== null) reject(new UsageError(`--password-command failed: ${why(error)}`));
+        else if (password === "") reject(new UsageError("--password-command printed no password"));
+        else resolve(new Secret(password));
+      },
+    );
+    child.stdin?.end();
+    child.stderr?.pipe(process.stderr, { end: false });
+  });
+}
+
+/** Without what it printed, which may be the password. */
+function why(error: { code?: unknown; signal?: unknown; killed?: unknown }): string {
+  if (error.killed === true) return `it took longer than ${COMMAND_TIMEOUT_MS / 1000} s, or printed too much`;
+  return typeof error.code === "number"
+    ? `it ended with exit code ${error.code}`
+    : `it was ended by ${error.signal}`;
+}

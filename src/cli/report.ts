@@ -1,0 +1,128 @@
+import type { FleetRun } from "../fleet/fleet-run.ts";
+import type { FleetSummary, HostResult } from "../fleet/result.ts";
+import type { Call, OptionTable } from "./command.ts";
+import { ExitStatus } from "./exit-status.ts";
+import { HumanReport } from "./human-report.ts";
+import { type JsonResult, jsonEvent, jsonResult, toJson } from "./json.ts";
+import { saveLastRun } from "./last-run.ts";
+import type { OpenFleet } from "./open-fleet.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** How results are shown. */
+export const REPORT_OPTIONS: OptionTable = {
+  json: { type: "boolean", text: "print one JSON document at the end: docs/cli-results.schema.json" },
+  ndjson: { type: "boolean", text: "print one JSON event a line, as they happen" },
+  fold: { type: "boolean", text: "print equal outputs once, with the hosts that have them" },
+  quiet: { type: "boolean", short: "q", text: "print no output of hosts" },
+};
+
+/** What a command has to say about its results. */
+export interface ReportOptions<T> {
+  /** The lines that show a value to people; undefined for none. Foreign text is made harmless later. */
+  readonly show?: (value: T) => string | undefined;
+  /** What a result is for JSON, where its value is not enough. */
+  readonly jsonValue?: (result: HostResult<T>) => unknown;
+  /** Whether `--rerun failed` means this run; true by default. */
+  readonly isKept?: boolean;
+}
+
+/**
+ * Performs the run and shows what comes of it, as the options say: on a terminal live, elsewhere in plain lines, or as JSON.
+ * Returns the exit status.
+ */
+export async function report<T>(
+  run: FleetRun<T>,
+  call: Call,
+  open: OpenFleet,
+  options: ReportOptions<T> = {},
+): Promise<number> {
+  checkReportOptions(call);
+  const results = call.values["json"]
+    ? await asJson(run, call, open, options)
+    : call.values["ndjson"]
+      ? await asEvents(run, call, open, options)
+      : await forPeople(run, call, open, options);
+  if (options.isKept !== false) saveLastRun({ on: open.on, results });
+  return exitStatusOf(run.summary);
+}
+
+/** Throws a UsageError for options that exclude each other. Call it before anything starts. */
+export function checkReportOptions({ values, name }: Call): void {
+  const given = ["json", "ndjson", "fold"].filter((option) => values[option]);
+  if (given.length > 1) throw new UsageError(`Use one of --${given.join(" and --")}, not both`, name);
+}
+
+/** Failures weigh more than hosts that could not be reached: what ran and failed must be looked at. */
+export function exitStatusOf({ failed, unreachable }: FleetSummary): number {
+  if (failed > 0) return ExitStatus.SomeFailed;
+  return unreachable > 0 ? ExitStatus.SomeUnreachable : ExitStatus.Ok;
+}
+
+type Statuses = Record<string, HostResult["status"]>;
+
+async function asJson<T>(
+  run: FleetRun<T>,
+  { out }: Call,
+  { fleet }: OpenFleet,
+  { jsonValue }: ReportOptions<T>,
+): Promise<Statuses> {
+  const found = new Map<string, JsonResult>();
+  for await (const result of run) found.set(result.host, jsonResult(withValue(result, jsonValue)));
+  const results = fleet.hosts.flatMap(({ name }) => found.get(name) ?? []);
+  out.print(toJson({ version: 1, summary: run.summary, results }, 2));
+  return statuses(results);
+}
+
+async function asEvents<T>(
+  run: FleetRun<T>,
+  { out }: Call,
+  { events }: OpenFleet,
+  { jsonValue }: ReportOptions<T>,
+): Promise<Statuses> {
+  const results: Pick<HostResult, "host" | "status">[] = [];
+  events.listen((event) => {
+    const told =
+      event.type === "result"
+        ? { ...event, result: withValue(event.result as HostResult<T>, jsonValue) }
+        : event;
+    out.print(toJson(jsonEvent(told)));
+  });
+  for await (const { host, status } of run) results.push({ host, status });
+  return statuses(results);
+}
+
+async function forPeople<T>(
+  run: FleetRun<T>,
+  call: Call,
+  { events, fleet }: OpenFleet,
+  { show }: ReportOptions<T>,
+): Promise<Statuses> {
+  const { out, values, signal } = call;
+  const human = new HumanReport(out, fleet.hosts.length, {
+    isFolded: values["fold"] === true,
+    isQuiet: values["quiet"] === true,
+    show: (value) => show?.(value as T),
+  });
+  const ended: Pick<HostResult, "host" | "status">[] = [];
+  try {
+    events.listen((event) => human.event(event));
+    for await (const { host, status } of run) ended.push({ host, status });
+  } finally {
+    human.end(
+      run.summary,
+      fleet.hosts.map(({ name }) => name),
+      signal.aborted,
+    );
+  }
+  return statuses(ended);
+}
+
+function withValue<T>(result: HostResult<T>, jsonValue: ReportOptions<T>["jsonValue"]): HostResult {
+  const value = jsonValue === undefined ? result.value : jsonValue(result);
+  return value === undefined ? result : { ...result, value };
+}
+
+function statuses(results: readonly Pick<HostResult, "host" | "status">[]): Statuses {
+  // Names of hosts may be anything, `__proto__` too.
+  return Object.fromEntries(results.map(({ host, status }) => [host, status]));
+}

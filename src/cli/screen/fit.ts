@@ -1,0 +1,49 @@
+/** From this code point on, characters may be two columns wide. */
+const FIRST_WIDE = 0x1100;
+
+/** How many columns `text`, which is one harmless line without colours, takes at most: wide characters are two, and none is less than one. */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const char of text) width += (char.codePointAt(0) as number) >= FIRST_WIDE ? 2 : 1;
+  return width;
+}
+
+/** The beginning of `text` that fits into so many columns, with "…" if something is missing. */
+export function cut(text: string, columns: number): string {
+  // No text that fits is longer, and foreign lines may be very long.
+  if (text.length <= columns && widthOf(text) <= columns) return text;
+  let width = 1;
+  let kept = "";
+  for (const char of text) {
+    width += (char.codePointAt(0) as number) >= FIRST_WIDE ? 2 : 1;
+    if (width > columns) break;
+    kept += char;
+  }
+  return columns < 1 ? "" : `${kept}…`;
+}
+
+/** `text` with spaces up to so many columns. */
+export function pad(text: string, columns: number): string {
+  return text + " ".repeat(Math.max(0, columns - widthOf(text)));
+}
+
+/** A time for people: `340ms`, `1.2s`, `3m05s`. */
+export function shortTime(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)}s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, "0")}s`;
+}
+
+/** A size for people: `512 B`, `1.5 MiB`. */
+export function shortSize(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let size = bytes;
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return unit === 0 ? `${size} B` : `${size.toFixed(1)} ${units[unit]}`;
+}
