@@ -27,6 +27,22 @@ export function youngProgram(library, script, { args = [], env = {}, pick } = {}
   return { run: async () => picked(await runMeasured(words, settings), pick) };
 }
 
+/** The command line of `library` in a folder of its own, which may hold its configuration. `run` answers as a side does. */
+export function youngCli(library) {
+  const folder = scratchFolder();
+  install(library, join(folder, "node_modules"));
+  const program = join(folder, "node_modules", library.manifest.name, "dist/cli.js");
+  const env = Object.fromEntries(
+    ["CACHE", "STATE", "RUNTIME"].map((kind) => [
+      `XDG_${kind}_${kind === "RUNTIME" ? "DIR" : "HOME"}`,
+      folder,
+    ]),
+  );
+  const run = async (words) =>
+    picked(await runMeasured([process.execPath, program, ...words], { cwd: folder, env }));
+  return { folder, run };
+}
+
 /** The same of a script that needs no library. */
 export function youngBare(script, { args = [], pick } = {}) {
   return youngCommand([process.execPath, join(PROGRAMS, script), ...args], pick);

@@ -19,7 +19,7 @@ const LAB = [
   "git",
   "strace",
 ];
-const PEERS = ["python3-mitogen"];
+const PEERS = ["python3-mitogen", "clustershell", "ansible-core", "fabric"];
 const METHODS = [
   ...["sudo", "opendoas", "util-linux", "bsdutils", "sshpass", "dropbear-bin"],
   ...["libpam-google-authenticator", "libpam-oath"],

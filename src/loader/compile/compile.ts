@@ -95,6 +95,17 @@ export class Compiler {
     else this.#texts.delete(id);
   }
 
+  /** Whether a file that was read has another text now, or is gone. */
+  async hasChanged(): Promise<boolean> {
+    const changed = await Promise.all(
+      [...this.#texts].map(async ([id, kept]) => {
+        const texts = await Promise.all([kept, this.#readText(id).then(sourceText)]).catch(() => undefined);
+        return texts === undefined || texts[0] !== texts[1];
+      }),
+    );
+    return changed.includes(true);
+  }
+
   /** Compiles a module. `target` is the Node version of the context that will evaluate it, `"20.11.1"`. */
   compile(id: string, target: string): Promise<CompiledModule> {
     const key = `${versionClass(target)} ${id}`;

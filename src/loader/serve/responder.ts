@@ -199,6 +199,11 @@ export class ModuleResponder {
     this.#graph = undefined;
   }
 
+  /** Whether a file whose text contexts were sent, or may be sent, has another text now. @internal */
+  async hasChanged(): Promise<boolean> {
+    return (await graphs?.compiler.hasChanged()) ?? false;
+  }
+
   /** A context that modules may be sent to, from now until {@link forget}. @internal */
   addTarget(contextId: number, nodeVersion: string): void {
     this.#targets.add(contextId, nodeVersion);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "acorn";
 import { Compiler } from "../../../src/loader/compile/compile.ts";
@@ -339,4 +340,25 @@ test("Compiler does not keep an idle process running", () => {
     timeout: 20_000,
   });
   assert.equal(status, 0, stderr);
+});
+
+test("Compiler.hasChanged: whether a file that was read has another text, or is gone", async () => {
+  const tree = temporaryTree({
+    "package.json": `{ "type": "module" }`,
+    "a.js": "export const a = 1;",
+    "b.js": "",
+  });
+  const compiler = new Compiler();
+  assert.equal(await compiler.hasChanged(), false);
+  await compiler.compile(tree("a.js"), NODE);
+  await compiler.compile(tree("b.js"), NODE);
+  writeFileSync(new URL(tree("a.js")), "export const a = 1;");
+  assert.equal(await compiler.hasChanged(), false, "written again, as it was");
+  writeFileSync(new URL(tree("a.js")), "export const a = 2;");
+  assert.equal(await compiler.hasChanged(), true);
+  compiler.invalidate();
+  await compiler.compile(tree("b.js"), NODE);
+  assert.equal(await compiler.hasChanged(), false, "of a file that is not read any more");
+  rmSync(new URL(tree("b.js")));
+  assert.equal(await compiler.hasChanged(), true);
 });

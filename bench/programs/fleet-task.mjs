@@ -1,0 +1,2 @@
+// What `mitogen run` calls on each host.
+export function noop() {}
