@@ -10,7 +10,12 @@ import { build } from "esbuild";
 const EXTERNAL = ["acorn", "esbuild", "picocolors", "picomatch"];
 
 /** What programs import, and what is run. */
-const ENTRIES = { index: "src/index.ts", fleet: "src/fleet/index.ts", cli: "src/cli/program/main.ts" };
+const ENTRIES = {
+  index: "src/index.ts",
+  fleet: "src/fleet/index.ts",
+  cli: "src/cli/program/main.ts",
+  up: "src/cli/up/main.ts",
+};
 
 export async function buildLibrary(log = console.log) {
   const { metafile, outputFiles } = await build({
@@ -65,7 +70,7 @@ const keepTogether = {
       if (pluginData !== "late") return undefined;
       return { contents: `${readFileSync(path, "utf8")}\nimport "everything";\n`, loader: "ts" };
     });
-    build.onResolve({ filter: /(?:fleet\/index|program\/main)\.ts$/ }, ({ path, kind }) =>
+    build.onResolve({ filter: /(?:fleet\/index|program\/main|up\/main)\.ts$/ }, ({ path, kind }) =>
       kind === "entry-point" ? { path: resolve(path), pluginData: "late" } : undefined,
     );
     build.onResolve({ filter: /^everything$/ }, () => ({ path: resolve("src/index.ts") }));

@@ -8,7 +8,10 @@ import { Broker } from "../waiting/broker.ts";
 import type { Call, OptionTable } from "./command.ts";
 import { Events } from "./events.ts";
 import { readLastRun } from "./last-run.ts";
-import { type Passwords, takePasswords } from "./passwords.ts";
+import { NO_PASSWORDS, type Passwords, takePasswords } from "./passwords.ts";
+import { KeptFleet } from "./up/kept-fleet.ts";
+import { ownRuns, type Runs } from "./up/runs.ts";
+import { upSocket } from "./up/up-socket.ts";
 import { UsageError } from "./usage-error.ts";
 import { count, duration, readOption, share, shares } from "./values.ts";
 
@@ -88,12 +91,11 @@ export const FLEET_OPTIONS: OptionTable = { ...HOST_OPTIONS, ...CONNECT_OPTIONS,
 
 /** A fleet of a command, with what belongs to it. */
 export interface OpenFleet extends AsyncDisposable {
-  readonly router: Router;
   readonly inventory: Inventory;
   readonly hosts: readonly Host[];
   /** The patterns that named them. */
   readonly on: readonly string[];
-  readonly fleet: Fleet;
+  readonly fleet: Runs;
   /** What the options say of a run; its events go to the report. */
   readonly runOptions: FleetRunOptions;
   readonly events: Events;
@@ -131,9 +133,12 @@ export async function selectHosts(call: Call): Promise<Selected> {
 }
 
 /** The hosts that the options name, as they are to be connected. Asks for passwords; connects to nothing. */
-export async function prepareFleet(call: Call): Promise<Selected & { connectOptions: FleetOptions }> {
+export async function prepareFleet(
+  call: Call,
+  known?: Selected,
+): Promise<Selected & { connectOptions: FleetOptions }> {
   const connectOptions = readConnectOptions(call);
-  const selected = await selectHosts(call);
+  const selected = known ?? (await selectHosts(call));
   const through = call.values["through"] as string[] | undefined;
   const hops = through && (await selected.inventory.select(through, { signal: call.signal }));
   const passwords = await takePasswords(call);
@@ -150,20 +155,24 @@ export async function prepareFleet(call: Call): Promise<Selected & { connectOpti
 /** Selects hosts, asks for passwords, and begins to connect. The caller closes what it gets. */
 export async function openFleet(call: Call): Promise<OpenFleet> {
   const { signal } = call;
-  const runOptions = readRunOptions(call);
-  const { inventory, hosts, on, connectOptions } = await prepareFleet(call);
   const events = new Events();
+  const runOptions = { ...readRunOptions(call), signal, onEvent: events.emit };
+  const selected = await selectHosts(call);
+  const kept = await openKept(call, selected);
+  if (kept !== undefined) {
+    return { ...selected, fleet: kept, runOptions, events, [Symbol.asyncDispose]: () => kept.close() };
+  }
+  const { inventory, hosts, on, connectOptions } = await prepareFleet(call, selected);
   const broker = new Broker();
   try {
     const router = new Router(broker);
     const fleet = await Fleet.connect(router, hosts, { ...connectOptions, signal, onEvent: events.emit });
     return {
-      router,
       inventory,
       hosts,
       on,
-      fleet,
-      runOptions: { ...runOptions, signal, onEvent: events.emit },
+      fleet: ownRuns(fleet),
+      runOptions,
       events,
       async [Symbol.asyncDispose]() {
         await fleet.close();
@@ -174,6 +183,18 @@ export async function openFleet(call: Call): Promise<OpenFleet> {
     await broker.shutdown();
     throw error;
   }
+}
+
+/** The hosts on connections that `mitogen up` keeps, if it keeps them all. Says so if it keeps only some. */
+async function openKept(call: Call, { hosts }: Selected): Promise<KeptFleet | undefined> {
+  if (call.values["through"] !== undefined) return undefined;
+  const wanted = hosts.map((host) => withOptions(host, call, NO_PASSWORDS));
+  const kept = await KeptFleet.open(wanted, upSocket());
+  if (typeof kept !== "number") return kept;
+  if (kept > 0) {
+    call.out.note(`mitogen: connecting anew: "mitogen up" keeps ${kept} of these ${hosts.length} hosts`);
+  }
+  return undefined;
 }
 
 function readRunOptions(call: Call): FleetRunOptions {

@@ -16,6 +16,8 @@ export interface Passwords {
   readonly become: Secret | undefined;
 }
 
+export const NO_PASSWORDS: Passwords = { login: undefined, become: undefined };
+
 /** Asks for the passwords that the options want, once and before anything starts, or has the command tell them. */
 export async function takePasswords({ values, signal }: Call): Promise<Passwords> {
   const command = values["password-command"] as string | undefined;

@@ -1,4 +1,5 @@
 import type { Context } from "../core/context.ts";
+import { endHints } from "../logging/hint.ts";
 import { addLogSink, LogLevel } from "../logging/log.ts";
 
 /** A line that a host printed or logged. */
@@ -60,6 +61,7 @@ export class FleetOutput {
 
   /** From now on contexts that connect send what they print. */
   constructor() {
+    endHints();
     this.#stop = addLogSink(({ mitogenContext, mitogenName, mitogenMsg }) => {
       if (mitogenContext === undefined) return;
       const host = this.#hosts.get((mitogenContext as Context).contextId);

@@ -4,6 +4,12 @@ import type { CommandTable } from "../command.ts";
 export const COMMANDS: CommandTable = {
   run: { summary: "calls a function of yours on hosts", load: () => import("../commands/run.ts") },
   exec: { summary: "runs a command on hosts", load: () => import("../commands/exec.ts") },
+  put: { summary: "copies files to hosts", load: () => import("../commands/put.ts") },
+  get: { summary: "copies files from hosts", load: () => import("../commands/get.ts") },
+  sync: {
+    summary: "makes folders of hosts like one here, by rsync",
+    load: () => import("../commands/sync.ts"),
+  },
   ping: {
     summary: "connects to hosts and measures how fast they answer",
     load: () => import("../commands/ping.ts"),
@@ -31,6 +37,14 @@ export const COMMANDS: CommandTable = {
   completion: {
     summary: "prints what makes bash, zsh or fish complete commands, hosts and functions",
     load: () => import("../commands/completion.ts"),
+  },
+  up: {
+    summary: "keeps connections to hosts open, for the commands that follow",
+    load: () => import("../commands/up.ts"),
+  },
+  down: {
+    summary: 'ends the connections that "mitogen up" keeps',
+    load: () => import("../commands/down.ts"),
   },
   help: { summary: "explains a command", load: () => import("../commands/help.ts") },
 };

@@ -350,14 +350,14 @@ test("Compiler.hasChanged: whether a file that was read has another text, or is 
   });
   const compiler = new Compiler();
   assert.equal(await compiler.hasChanged(), false);
-  await compiler.compile(tree("a.js"), NODE);
-  await compiler.compile(tree("b.js"), NODE);
+  await compiler.compile(tree("a.js"), process.versions.node);
+  await compiler.compile(tree("b.js"), process.versions.node);
   writeFileSync(new URL(tree("a.js")), "export const a = 1;");
   assert.equal(await compiler.hasChanged(), false, "written again, as it was");
   writeFileSync(new URL(tree("a.js")), "export const a = 2;");
   assert.equal(await compiler.hasChanged(), true);
   compiler.invalidate();
-  await compiler.compile(tree("b.js"), NODE);
+  await compiler.compile(tree("b.js"), process.versions.node);
   assert.equal(await compiler.hasChanged(), false, "of a file that is not read any more");
   rmSync(new URL(tree("b.js")));
   assert.equal(await compiler.hasChanged(), true);

@@ -1,0 +1,52 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Call, Command } from "../command.ts";
+import { dryRun } from "../dry-run.ts";
+import { FLEET_OPTIONS, openFleet } from "../open-fleet.ts";
+import { checkReportOptions, REPORT_OPTIONS, report } from "../report.ts";
+import { showTransfer } from "../show-transfer.ts";
+import type { TransferSpec } from "../transfers/transfer-work.ts";
+import { UsageError } from "../usage-error.ts";
+
+export const command: Command = {
+  name: "sync",
+  summary: "makes folders of hosts like one here, by rsync",
+  usage: ["--on HOSTS [options] FOLDER DESTINATION [-- RSYNC-OPTION...]"],
+  text: `Runs "rsync -a" from here to every host, through the connection that this program has: through hops, as another user, into \
+containers, without another login. rsync must be installed here and there. As with rsync, a / at the end of FOLDER means what is \
+in it.
+
+  mitogen sync --on @web --sudo site/ /srv/www/ -- --delete --exclude .git`,
+  options: { ...FLEET_OPTIONS, ...REPORT_OPTIONS },
+  async run(call) {
+    checkReportOptions(call);
+    const spec = specOf(call);
+    const skipped = await dryRun(call, `sync ${spec.source} to ${spec.destination}`);
+    if (skipped !== undefined) return skipped;
+    await using open = await openFleet(call);
+    const run = open.fleet.transfer(spec, open.runOptions);
+    return await report(run, call, open, { show: showTransfer });
+  },
+};
+
+function specOf({ operands, rest = [], name }: Call): Extract<TransferSpec, { kind: "sync" }> {
+  const [source, destination, ...others] = operands;
+  if (source === undefined || destination === undefined || others.length > 0) {
+    throw new UsageError(
+      "sync takes a folder here and one there, as in: mitogen sync --on web1 site/ /srv/www/",
+      name,
+    );
+  }
+  if (!existsSync(source)) throw new UsageError(`There is no folder "${source}"`, name);
+  const word = rest.find((each) => !each.startsWith("-"));
+  if (word !== undefined && rest[0] === word) {
+    throw new UsageError(`Behind -- are options of rsync, such as --delete; got "${word}"`, name);
+  }
+  // Absolute, and with its slash, which means something to rsync.
+  return {
+    kind: "sync",
+    source: resolve(source) + (source.endsWith("/") ? "/" : ""),
+    destination,
+    rsyncArgs: rest,
+  };
+}

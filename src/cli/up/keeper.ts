@@ -1,0 +1,185 @@
+import { Router } from "../../connection/router.ts";
+import type { Context } from "../../core/context.ts";
+import { ChannelError } from "../../errors.ts";
+import type { FleetEvent } from "../../fleet/engine/result.ts";
+import { Fleet } from "../../fleet/fleet.ts";
+import type { FleetRunOptions } from "../../fleet/fleet-options.ts";
+import type { FleetRun } from "../../fleet/fleet-run.ts";
+import { FunctionRef } from "../../functions/callable.ts";
+import { Deferred } from "../../waiting/deferred.ts";
+import { messageOf } from "../../wire/values/thrown.ts";
+import { transferWork } from "../transfers/transfer-work.ts";
+import type { KeptHost } from "./kept-host.ts";
+import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+import { WorkEvents } from "./work-events.ts";
+
+/** How hosts are connected: the options of `mitogen up` that matter for it. */
+export interface KeepOptions {
+  readonly concurrency?: number;
+  readonly timeoutMs?: number;
+  readonly retries?: number;
+  readonly provision?: "cache" | "memory";
+}
+
+/** What `up` tells: the events of connects, and at the end what became of each host. */
+export type UpEvent = FleetEvent | { readonly type: "kept"; readonly host: string; readonly error?: string };
+
+interface Member {
+  readonly name: string;
+  readonly connection: Context;
+  /** Where functions run: the connection itself, or since sources have changed a new context behind it. */
+  worker: Context | undefined;
+}
+
+/** Holds the connections of `mitogen up`, in a process of its own, and lends them to the commands of its user. */
+export class Keeper {
+  readonly router: Router = new Router();
+  /** By name and key: another inventory may have another host of that name. */
+  readonly #members: Map<string, Member> = new Map();
+  readonly #fleets: Set<Fleet> = new Set();
+  /** Contexts with code that has changed since. They end when no run may use them any more. */
+  readonly #outdated: Set<Context> = new Set();
+  #runs = 0;
+
+  /** The names of the hosts that are connected. */
+  get names(): string[] {
+    return [...this.#members.values()]
+      .filter(({ connection }) => connection.isConnected)
+      .map(({ name }) => name);
+  }
+
+  /** Connects the hosts that are not connected already in the same way. If it is left early, it ends what it has begun. */
+  async *up(hosts: readonly KeptHost[], options: KeepOptions): AsyncGenerator<UpEvent, void, undefined> {
+    const events: UpEvent[] = [];
+    let news = new Deferred<void>();
+    const isNew = (host: KeptHost): boolean => this.member(host) === undefined;
+    const fleet = await Fleet.connect(this.router, hosts.filter(isNew), {
+      ...options,
+      onEvent(event) {
+        events.push(event);
+        news.resolve();
+      },
+    });
+    let isReady = false;
+    void fleet.ready.then(() => {
+      isReady = true;
+      news.resolve();
+    });
+    try {
+      while (!isReady || events.length > 0) {
+        const event = events.shift();
+        if (event !== undefined) yield event;
+        else {
+          await news.promise;
+          news = new Deferred();
+        }
+      }
+    } finally {
+      if (isReady) this.keep(fleet, hosts);
+      else await fleet.close();
+    }
+    for (const host of hosts) {
+      const error = fleet.unreachable.get(host.name);
+      yield { type: "kept", host: host.name, ...(error !== undefined && { error: messageOf(error) }) };
+    }
+  }
+
+  /**
+   * Readies hosts for work that one command is about to do. Returns the names of those that are not there, or are reached in
+   * another way.
+   */
+  async prepare(wanted: readonly Wanted[]): Promise<string[]> {
+    const missing = wanted.filter((each) => this.member(each) === undefined);
+    if (missing.length === 0) await this.renew();
+    return missing.map(({ name }) => name);
+  }
+
+  /** Does work on one host, and tells what happens. Leaving it gives the work up. */
+  async *work(
+    wanted: Wanted,
+    work: KeptWork,
+    limits: KeptLimits,
+  ): AsyncGenerator<KeptMessage, void, undefined> {
+    const { name } = wanted;
+    const member = this.member(wanted);
+    if (member === undefined) {
+      const error = new ChannelError(`The connection of mitogen up to ${name} is gone`);
+      yield { type: "result", result: { host: name, status: "unreachable", error, durationMs: 0 } };
+      return;
+    }
+    this.#runs++;
+    const host = { name, groups: [], vars: {}, steps: [{ local: {} }] };
+    const fleet = await Fleet.connect(this.router, [host], { connect: () => this.worker(member) });
+    try {
+      const events = new WorkEvents();
+      const run = begin(fleet, work, { ...limits, onEvent: (event) => events.add(event) });
+      void run.all().then(() => events.end());
+      yield* events;
+    } finally {
+      await fleet.close();
+      if (--this.#runs === 0) this.endOutdated();
+    }
+  }
+
+  /** Ends all connections. */
+  async down(): Promise<void> {
+    await Promise.all([...this.#fleets].map((fleet) => fleet.close()));
+    this.#fleets.clear();
+    this.#members.clear();
+  }
+
+  private member(wanted: Wanted): Member | undefined {
+    const member = this.#members.get(idOf(wanted));
+    return member?.connection.isConnected === true ? member : undefined;
+  }
+
+  private keep(fleet: Fleet, hosts: readonly KeptHost[]): void {
+    this.#fleets.add(fleet);
+    for (const host of hosts) {
+      const connection = fleet.context(host.name);
+      if (connection !== undefined) {
+        this.#members.set(idOf(host), { name: host.name, connection, worker: connection });
+      }
+    }
+  }
+
+  /** After a change of a source, functions run in new contexts: a module cannot be replaced under running code. */
+  private async renew(): Promise<void> {
+    if (!(await this.router.modules.hasChanged())) return;
+    this.router.modules.invalidate();
+    for (const member of this.#members.values()) {
+      if (member.worker !== undefined && member.worker !== member.connection)
+        this.#outdated.add(member.worker);
+      member.worker = undefined;
+    }
+    if (this.#runs === 0) this.endOutdated();
+  }
+
+  private async worker(member: Member): Promise<Context> {
+    if (member.worker?.isConnected !== true)
+      member.worker = await this.router.local({ via: member.connection });
+    return member.worker;
+  }
+
+  private endOutdated(): void {
+    for (const context of this.#outdated) void context.shutdown();
+    this.#outdated.clear();
+  }
+}
+
+const idOf = ({ name, key }: Wanted): string => JSON.stringify([name, key]);
+
+function begin(fleet: Fleet, work: KeptWork, options: FleetRunOptions): FleetRun<unknown> {
+  switch (work.kind) {
+    case "call":
+      return fleet.run(new FunctionRef(work.module, work.path), work.args, options);
+    case "exec":
+      return fleet.exec(work.command, { ...options, ...work.options });
+    case "ping":
+      return fleet.ping(options);
+    case "facts":
+      return fleet.facts(options);
+    case "transfer":
+      return fleet.each(transferWork(work.spec), options);
+  }
+}

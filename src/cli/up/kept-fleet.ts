@@ -1,0 +1,135 @@
+import type { Command } from "../../commands/command.ts";
+import type { RunResult } from "../../commands/command-run.ts";
+import { ChannelError } from "../../errors.ts";
+import { asError } from "../../fleet/engine/connections.ts";
+import type { Facts } from "../../fleet/engine/facts.ts";
+import type { WorkEvent, WorkResult } from "../../fleet/engine/host-run.ts";
+import { FLEET_RUN_OPTIONS, type FleetExecOptions, type FleetRunOptions } from "../../fleet/fleet-options.ts";
+import { FleetRun } from "../../fleet/fleet-run.ts";
+import type { Host } from "../../fleet/inventory/host.ts";
+import { FunctionRef } from "../../functions/callable.ts";
+import { readOptions } from "../../options/options.ts";
+import type { UnixConnection } from "../../unix/unix-client.ts";
+import { onAbort } from "../../waiting/wait.ts";
+import type { TransferResult, TransferSpec } from "../transfers/transfer-work.ts";
+import { hostKey } from "./kept-host.ts";
+import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+import type { Runs } from "./runs.ts";
+import { connectKeeper, KEEPER_URL } from "./start-keeper.ts";
+
+const PREPARE: FunctionRef<readonly [wanted: readonly Wanted[]], Promise<string[]>> = new FunctionRef(
+  KEEPER_URL,
+  ["prepare"],
+);
+const WORK: FunctionRef<
+  readonly [wanted: Wanted, what: KeptWork, limits: KeptLimits],
+  AsyncGenerator<KeptMessage, void, undefined>
+> = new FunctionRef(KEEPER_URL, ["work"]);
+
+/** The hosts of a command, on connections that `mitogen up` keeps. */
+export class KeptFleet implements Runs {
+  readonly hosts: readonly Host[];
+  readonly #keeper: UnixConnection;
+
+  private constructor(hosts: readonly Host[], keeper: UnixConnection) {
+    this.hosts = hosts;
+    this.#keeper = keeper;
+  }
+
+  /**
+   * Returns a fleet of these hosts if `mitogen up` keeps all of them, reached in just this way. Otherwise returns how many it keeps;
+   * undefined if nothing is kept.
+   */
+  static async open(hosts: readonly Host[], socket: string): Promise<KeptFleet | number | undefined> {
+    const keeper = await connectKeeper(socket);
+    if (keeper === undefined) return undefined;
+    const missing = await keeper.context.call(PREPARE, hosts.map(wantedOf));
+    if (missing.length === 0) return new KeptFleet(hosts, keeper);
+    await keeper.router.shutdown();
+    return hosts.length - missing.length;
+  }
+
+  run({ module, path }: FunctionRef, args: readonly unknown[], options: FleetRunOptions): FleetRun<unknown> {
+    return this.#begin({ kind: "call", module, path, args }, options);
+  }
+
+  exec(
+    command: Command,
+    { cwd, env, shell, user, check, maxOutputBytes, ...options }: FleetExecOptions,
+  ): FleetRun<RunResult> {
+    const given = Object.entries({ cwd, env, shell, user, check, maxOutputBytes }).filter(
+      ([, value]) => value !== undefined,
+    );
+    return this.#begin({ kind: "exec", command, options: Object.fromEntries(given) }, options);
+  }
+
+  ping(options: FleetRunOptions): FleetRun<number> {
+    return this.#begin({ kind: "ping" }, options);
+  }
+
+  facts(options: FleetRunOptions): FleetRun<Facts> {
+    return this.#begin({ kind: "facts" }, options);
+  }
+
+  transfer(spec: TransferSpec, options: FleetRunOptions): FleetRun<TransferResult> {
+    return this.#begin({ kind: "transfer", spec }, options);
+  }
+
+  /** Lets go of the connections; they stay. */
+  async close(): Promise<void> {
+    await this.#keeper.router.shutdown();
+  }
+
+  #begin<T>(work: KeptWork, options: FleetRunOptions): FleetRun<T> {
+    const { timeoutMs, retries } = options;
+    const limits = {
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(retries !== undefined && { retries }),
+    };
+    const members = this.hosts.map((host) => ({
+      name: host.name,
+      reachable: async () => undefined,
+      work: (givenUp: AbortSignal, emit: (event: WorkEvent) => void) =>
+        this.#work<T>(wantedOf(host), work, limits, givenUp, emit),
+      // It comes with the events of the work.
+      listen: () => () => undefined,
+    }));
+    return new FleetRun<T>(
+      members,
+      readOptions("run on kept connections", options, FLEET_RUN_OPTIONS as never),
+    );
+  }
+
+  async #work<T>(
+    wanted: Wanted,
+    work: KeptWork,
+    limits: KeptLimits,
+    givenUp: AbortSignal,
+    emit: (event: WorkEvent) => void,
+  ): Promise<WorkResult<T>> {
+    const { name: host } = wanted;
+    const start = Date.now();
+    const ended = (status: "unreachable" | "skipped", error: unknown): WorkResult<T> => ({
+      ...{ host, status, error: asError(error), durationMs: Date.now() - start },
+    });
+    const messages = this.#keeper.context.stream(WORK, wanted, work, limits);
+    const stopWatching = onAbort(givenUp, () => void messages.return?.());
+    try {
+      for await (const message of messages) {
+        if (message.type === "result") return message.result as WorkResult<T>;
+        emit(message.event);
+      }
+      return givenUp.aborted ? ended("skipped", givenUp.reason.reason) : ended("unreachable", gone());
+    } catch (error) {
+      return givenUp.aborted ? ended("skipped", givenUp.reason.reason) : ended("unreachable", error);
+    } finally {
+      stopWatching();
+    }
+  }
+}
+
+function wantedOf(host: Host): Wanted {
+  return { name: host.name, key: hostKey(host) };
+}
+
+const gone = (): ChannelError => new ChannelError("The process of mitogen up has ended");

@@ -1,0 +1,55 @@
+import type { Host, Step } from "../../fleet/inventory/host.ts";
+import { misuse } from "../../options/options.ts";
+import { Secret } from "../../wire/values/secret.ts";
+
+/** A host as the process of `mitogen up` gets it: all of it can travel. */
+export interface KeptHost extends Host {
+  /** The same for hosts that are reached in the same way. */
+  readonly key: string;
+}
+
+/**
+ * How a host is reached, as text that two programs can compare. Passwords are not in it: whoever can use the socket may use the
+ * connections, whatever they were made with.
+ */
+export function hostKey({ steps }: Pick<Host, "steps">): string {
+  return JSON.stringify(steps, (name, value: unknown) => {
+    if (name === "password" || value instanceof Secret) return undefined;
+    if (typeof value === "function") return "function";
+    return isPlain(value) ? Object.fromEntries(Object.entries(value).sort(byName)) : value;
+  });
+}
+
+/** Readies a host for its way to the process of `mitogen up`: asks for its passwords, here, where there is a terminal. */
+export async function keptHost(host: Host): Promise<KeptHost> {
+  const steps: Step[] = [];
+  for (const step of host.steps) steps.push(await portable(step, host.name));
+  return { name: host.name, groups: [], vars: {}, steps, key: hostKey(host) };
+}
+
+async function portable(step: Step, host: string): Promise<Step> {
+  const [[method, options] = ["", {}]] = Object.entries(step) as [string, Record<string, unknown>][];
+  const values: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== "function") values[name] = value;
+    else if (name === "password") values[name] = secretOf(await value());
+    else {
+      throw misuse(
+        "ERR_INVALID_ARG_VALUE",
+        `Cannot keep "${host}" connected: the option ${name} of its step ${method} is a function, which only the program that has it can call`,
+      );
+    }
+  }
+  return { [method]: values } as unknown as Step;
+}
+
+const secretOf = (password: unknown): unknown =>
+  typeof password === "string" ? new Secret(password) : password;
+
+function isPlain(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function byName([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : 1;
+}

@@ -1,0 +1,91 @@
+/**
+ * The process of `mitogen up`, `node up.js SOCKET IDLE_MS`: it keeps connections, and lends them to the commands that connect to its socket. These call
+ * the functions below, which this program alone has the state for.
+ */
+import { isMain } from "../../connection/run-with-router.ts";
+import { listen } from "../../unix/unix-listener.ts";
+import { messageOf } from "../../wire/values/thrown.ts";
+import { Keeper, type KeepOptions, type UpEvent } from "./keeper.ts";
+import type { KeptHost } from "./kept-host.ts";
+import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+
+let keeper: Keeper | undefined;
+let idleMs = 0;
+let idle: NodeJS.Timeout | undefined;
+let requests = 0;
+
+/** Connects hosts that are not connected yet. */
+export async function* up(
+  hosts: readonly KeptHost[],
+  options: KeepOptions,
+): AsyncGenerator<UpEvent, void, undefined> {
+  yield* during((kept) => kept.up(hosts, options));
+}
+
+/** Readies hosts for work. Returns the names of those that are not kept in this way. */
+export function prepare(wanted: readonly Wanted[]): Promise<string[]> {
+  return (keeper as Keeper).prepare(wanted);
+}
+
+/** Does work on one host. */
+export async function* work(
+  wanted: Wanted,
+  what: KeptWork,
+  limits: KeptLimits,
+): AsyncGenerator<KeptMessage, void, undefined> {
+  yield* during((kept) => kept.work(wanted, what, limits));
+}
+
+/** The names of the hosts that are connected. */
+export function names(): string[] {
+  return keeper?.names ?? [];
+}
+
+/** Ends the connections, and then the process. */
+export async function down(): Promise<string[]> {
+  const ended = names();
+  await keeper?.down();
+  // Closes the socket, too; once the answer is on its way.
+  setImmediate(() => void keeper?.router.broker.shutdown());
+  return ended;
+}
+
+/** The process ends when it has had nothing to do for so long: nobody may remember the connections. */
+async function* during<T>(
+  request: (kept: Keeper) => AsyncGenerator<T, void, undefined>,
+): AsyncGenerator<T, void, undefined> {
+  clearTimeout(idle);
+  requests++;
+  try {
+    yield* request(keeper as Keeper);
+  } finally {
+    if (--requests === 0) waitForRequests();
+  }
+}
+
+function waitForRequests(): void {
+  idle = setTimeout(() => void down(), idleMs).unref();
+}
+
+async function main(socket: string): Promise<void> {
+  // The command that started this process has gone by the time that something is written.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  keeper = new Keeper();
+  const listener = listen(keeper.router, { path: socket });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void down());
+  waitForRequests();
+  process.stdout.write("listening\n");
+  await listener.wait();
+}
+
+if (isMain(import.meta)) {
+  const [socket = "", idleText] = process.argv.slice(2);
+  idleMs = Number(idleText);
+  main(socket).then(
+    () => process.exit(0),
+    (error) => {
+      // For the command that has started this process, which shows it.
+      process.stderr.write(messageOf(error), () => process.exit(1));
+    },
+  );
+}

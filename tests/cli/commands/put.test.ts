@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { checkLeaks } from "../../support/leak-check.ts";
+import { type Ended, mitogen } from "../run-cli.ts";
+
+checkLeaks();
+
+describe("put, get and sync", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-cli-put-"));
+  const env = { XDG_STATE_HOME: join(folder, "state"), XDG_RUNTIME_DIR: join(folder, "run") };
+  for (const name of ["run", "site", "there"]) mkdirSync(join(folder, name), { mode: 0o700 });
+  writeFileSync(join(folder, "motd"), "Hello\n");
+  writeFileSync(join(folder, "site/index.html"), "<p>");
+  writeFileSync(join(folder, "site/big"), "b".repeat(2 * 1024 * 1024));
+  after(() => rmSync(folder, { recursive: true }));
+  const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
+
+  it("copy files there and back, on connections of their own and on kept ones", async () => {
+    for (const round of ["own", "kept"]) {
+      if (round === "kept") await run("up", "--on", "local:2");
+      const there = `${folder}/there/${round}`;
+      const put = await run("put", "--on", "local:1", "--mode", "0600", "motd", there);
+      assert.deepEqual([put.code, put.stdout], [0, "local1: 1 file, 6 bytes\n"], put.stderr);
+      assert.equal(readFileSync(there, "utf8"), "Hello\n");
+      assert.equal(statSync(there).mode & 0o777, 0o600);
+      const get = await run(
+        "get",
+        "--on",
+        "local:2",
+        there,
+        `${folder}/site/big`,
+        `copies-${round}`,
+        "--json",
+      );
+      assert.equal(get.code, 0, get.stderr);
+      const { results } = JSON.parse(get.stdout);
+      assert.equal(results[1].value[1].bytes, 2 * 1024 * 1024);
+      for (const host of ["local1", "local2"]) {
+        assert.equal(readFileSync(join(folder, `copies-${round}`, host, round), "utf8"), "Hello\n");
+      }
+      const sync = await run(
+        "sync",
+        "--on",
+        "local:1",
+        "site/",
+        `${folder}/synced-${round}`,
+        "--",
+        "--exclude",
+        "big",
+      );
+      assert.equal(sync.code, 0, sync.stderr);
+      assert.equal(readFileSync(join(folder, `synced-${round}`, "index.html"), "utf8"), "<p>");
+    }
+    await run("down");
+  });
+
+  it("fail for one host and not for the others", async () => {
+    const { code, stdout, stderr } = await run("get", "--on", "local:1", "/etc/shadow-of-nobody", "copies");
+    assert.equal(code, 1);
+    assert.match(stdout + stderr, /local1: failed: .*shadow-of-nobody/);
+  });
+
+  it("say what is wrong with their words before anything starts", async () => {
+    const cases: [string[], RegExp][] = [
+      [["put", "--on", "local:1"], /Which files, and where to\?/],
+      [["put", "--on", "local:1", "none", "/x"], /There is no file "none"/],
+      [["put", "--on", "local:1", "site", "/x"], /"site" is a folder: .*mitogen sync/],
+      [["put", "--on", "local:1", "motd", "site/big", "/x"], /Several files need a folder: write "\/x\/"/],
+      [["put", "--on", "local:1", "motd", "there/../motd", "/x/"], /Two of the files are named "motd"/],
+      [["put", "--on", "local:1", "--mode", "rw", "motd", "/x"], /--mode must be permissions in octal/],
+      [["get", "--on", "local:1", "x"], /Which files, and into which folder\?/],
+      [["get", "--on", "local:1", "/", "x"], /"" names no file/],
+      [["sync", "--on", "local:1", "none", "/x"], /There is no folder "none"/],
+      [["sync", "--on", "local:1", "site", "/x", "y"], /sync takes a folder here and one there/],
+      [["sync", "--on", "local:1", "site", "/x", "--", "y"], /Behind -- are options of rsync/],
+    ];
+    await Promise.all(
+      cases.map(async ([words, message]) => {
+        const { code, stderr } = await run(...words);
+        assert.match(stderr, message, words.join(" "));
+        assert.equal(code, 2);
+      }),
+    );
+  });
+});

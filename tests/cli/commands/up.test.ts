@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, describe, it } from "node:test";
+import { checkLeaks } from "../../support/leak-check.ts";
+import { type Ended, mitogen } from "../run-cli.ts";
+
+checkLeaks();
+
+describe("up and down", () => {
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-cli-up-"));
+  const env = { XDG_STATE_HOME: join(folder, "state"), XDG_RUNTIME_DIR: join(folder, "run") };
+  mkdirSync(env.XDG_RUNTIME_DIR, { mode: 0o700 });
+  const tasks = (word: string): void =>
+    writeFileSync(
+      join(folder, "tasks.mjs"),
+      `import { stop } from "./stop.mjs";
+let calls = 0;
+export function count() { console.log("counting"); return \`${word} \${++calls} \${process.pid}\`; }
+export function die() { stop(); }
+export function fail() { throw new RangeError("too " + "far"); }
+`,
+    );
+  writeFileSync(
+    join(folder, "stop.mjs"),
+    'export const stop = () => process.kill(process.pid, "SIGKILL");\n',
+  );
+  writeFileSync(
+    join(folder, "mitogen.config.mjs"),
+    "export default { hosts: { here: { local: {} }, odd: { exec: { command: ['/bin/false'] } } } };\n",
+  );
+
+  const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
+  /** What the function answered on each host. */
+  const values = async (...words: string[]): Promise<string[]> => {
+    const { stdout, stderr } = await run("run", ...words, "--json");
+    const { results } = JSON.parse(stdout || stderr);
+    return results.map(({ value }: { value: string }) => value);
+  };
+
+  afterEach(async () => {
+    await run("down");
+    assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), [], "the socket is gone");
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it("keep connections between commands, which find their modules and state there", async () => {
+    tasks("one");
+    const up = await run("up", "--on", "local:2,here");
+    assert.deepEqual([up.code, up.stdout, up.stderr], [0, "kept  3 of 3 hosts\n", ""]);
+    const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
+    assert.equal(statSync(socket).mode & 0o777, 0o600);
+
+    const first = await values("tasks.mjs#count", "--on", "local:2,here");
+    assert.deepEqual(
+      first.map((value) => value.replace(/\d+$/, "PID")),
+      ["one 1 PID", "one 1 PID", "one 1 PID"],
+    );
+    const second = await run("run", "tasks.mjs#count", "--on", "here");
+    assert.match(second.stdout, /^here: counting\nhere: one 2 \d+\n/);
+    assert.equal(
+      second.stdout.includes(first[2]?.replace("one 1", "one 2") as string),
+      true,
+      "in the same process",
+    );
+
+    const down = await run("down");
+    assert.deepEqual([down.code, down.stdout], [0, "Ended 3 connections.\n"]);
+    assert.equal(existsSync(socket), false);
+    assert.match((await run("down")).stdout, /^No connections are kept/);
+  });
+
+  it("run a task anew once its file has changed", async () => {
+    tasks("old");
+    await run("up", "--on", "here");
+    assert.match((await values("tasks.mjs#count", "--on", "here")).join(), /^old 1 /);
+    tasks("new");
+    const [changed = ""] = await values("tasks.mjs#count", "--on", "here");
+    assert.match(changed, /^new 1 /);
+    assert.deepEqual(await values("tasks.mjs#count", "--on", "here"), [changed.replace("new 1", "new 2")]);
+  });
+
+  it("tell failures as ever, with the error's name and the exit statuses", async () => {
+    tasks("x");
+    await run("up", "--on", "here");
+    const failed = await run("run", "tasks.mjs#fail", "--on", "here", "--json");
+    assert.equal(failed.code, 1);
+    const { error } = JSON.parse(failed.stdout).results[0];
+    assert.match(`${error.name}: ${error.message}`, /RangeError.*too far/);
+    const command = await run("exec", "--on", "here", "--shell", "--", "echo out; echo err >&2; exit 3");
+    assert.equal(command.code, 1);
+    assert.match(command.stdout, /here: out\n/);
+    assert.match(command.stdout + command.stderr, /here: err\n/);
+    assert.match(command.stdout + command.stderr, /exit code 3/);
+    assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
+  });
+
+  it("use no connection if one of the hosts is not kept, or is reached in another way, and say so", async () => {
+    tasks("x");
+    await run("up", "--on", "local:1,here");
+    const some = await run("run", "tasks.mjs#count", "--on", "local:2,here");
+    assert.equal(some.code, 0);
+    assert.match(some.stderr, /^mitogen: connecting anew: "mitogen up" keeps 2 of these 3 hosts\n/);
+    const none = await run("ping", "--on", "local:1", "--sudo=nobody", "--json", "--timeout", "5s");
+    assert.doesNotMatch(none.stderr, /anew/);
+  });
+
+  it("notice a host that has died: it is connected again by the next up", async () => {
+    tasks("x");
+    await run("up", "--on", "here,local:1");
+    const died = await run("run", "tasks.mjs#die", "--on", "here");
+    assert.equal(died.code, 3, died.stdout + died.stderr);
+    assert.match(died.stdout + died.stderr, /here: unreachable/);
+    const again = await run("run", "tasks.mjs#count", "--on", "here,local:1");
+    assert.match(again.stderr, /keeps 1 of these 2 hosts/);
+    assert.equal((await run("up", "--on", "here,local:1")).stdout, "kept  2 of 2 hosts\n");
+    assert.equal(
+      (await run("run", "tasks.mjs#count", "--on", "here,local:1")).stderr.includes("anew"),
+      false,
+    );
+  });
+
+  it("tell which hosts cannot be kept", async () => {
+    const { code, stdout } = await run("up", "--on", "here,odd");
+    assert.equal(code, 3);
+    assert.match(stdout, /^unreachable {2}odd: .+\nkept {2}1 of 2 hosts\n$/);
+  });
+
+  it("end by themselves when nobody has used them for so long", async () => {
+    await run("up", "--on", "here", "--idle", "1ms");
+    // The end of the process: it listens no more.
+    for (;;) {
+      const { stdout } = await run("down");
+      if (stdout.startsWith("No connections")) break;
+    }
+    assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), []);
+  });
+
+  it("two at once end with one process", async () => {
+    const ups = await Promise.all([run("up", "--on", "here"), run("up", "--on", "local:1")]);
+    assert.deepEqual(
+      ups.map(({ stdout }) => stdout),
+      ["kept  1 of 1 host\n", "kept  1 of 1 host\n"],
+      JSON.stringify(ups),
+    );
+    assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
+  });
+
+  it("take no folder that others may write to", async () => {
+    const open = join(folder, "open");
+    mkdirSync(join(open, "mitogen"), { recursive: true });
+    chmodSync(join(open, "mitogen"), 0o777);
+    const { code, stderr } = await mitogen(["up", "--on", "here"], {
+      cwd: folder,
+      env: { ...env, XDG_RUNTIME_DIR: open },
+    });
+    assert.equal(code, 2);
+    assert.match(stderr, /^mitogen: Cannot keep connections: Cannot listen at .*others/);
+    assert.deepEqual(readdirSync(join(open, "mitogen")), []);
+  });
+});
