@@ -101,8 +101,9 @@ async function oneByOne(
 ): Promise<CopiedFile[]> {
   const copied: CopiedFile[] = [];
   for (const source of sources) {
-    const onProgress = ({ bytes, totalBytes }: Progress): void =>
-      emit({ type: "progress", bytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
+    const onProgress = ({ bytes, totalBytes }: Progress): void => {
+      void emit({ type: "progress", bytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
+    };
     const { path, bytes, sha256 } = await copy(source, { signal, onProgress });
     copied.push({ path, bytes, sha256 });
   }

@@ -1,6 +1,7 @@
 import { Router } from "../../connection/router.ts";
 import type { Context } from "../../core/context.ts";
 import { ChannelError } from "../../errors.ts";
+import { sentError } from "../../fleet/engine/host-error.ts";
 import type { FleetEvent } from "../../fleet/engine/result.ts";
 import { Fleet } from "../../fleet/fleet.ts";
 import type { FleetRunOptions } from "../../fleet/fleet-options.ts";
@@ -104,7 +105,11 @@ export class Keeper {
     const member = this.member(wanted);
     if (member === undefined) {
       const error = new ChannelError(`The connection of mitogen up to ${name} is gone`);
-      yield { type: "result", result: { host: name, status: "unreachable", error, durationMs: 0 } };
+      yield {
+        type: "result",
+        result: { host: name, status: "unreachable", durationMs: 0 },
+        error: sentError(error),
+      };
       return;
     }
     this.#runs++;

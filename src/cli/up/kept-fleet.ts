@@ -1,12 +1,13 @@
 import type { Command } from "../../commands/command.ts";
 import type { RunResult } from "../../commands/command-run.ts";
 import { ChannelError } from "../../errors.ts";
+import type { Host } from "../../fleet/config/host.ts";
 import { asError } from "../../fleet/engine/connections.ts";
 import type { Facts } from "../../fleet/engine/facts.ts";
 import type { WorkEvent, WorkResult } from "../../fleet/engine/host-run.ts";
 import { FLEET_RUN_OPTIONS, type FleetExecOptions, type FleetRunOptions } from "../../fleet/fleet-options.ts";
 import { FleetRun } from "../../fleet/fleet-run.ts";
-import type { Host } from "../../fleet/inventory/host.ts";
+import { receivedError } from "../../fleet/received-error.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { readOptions } from "../../options/options.ts";
 import type { UnixConnection } from "../../unix/unix-client.ts";
@@ -116,8 +117,14 @@ export class KeptFleet implements Runs {
     const stopWatching = onAbort(givenUp, () => void messages.return?.());
     try {
       for await (const message of messages) {
-        if (message.type === "result") return message.result as WorkResult<T>;
-        emit(message.event);
+        if (message.type === "event") emit(message.event);
+        else {
+          const { result, error } = message;
+          return {
+            ...(result as WorkResult<T>),
+            ...(error !== undefined && { error: receivedError(error, host) }),
+          };
+        }
       }
       return givenUp.aborted ? ended("skipped", givenUp.reason.reason) : ended("unreachable", gone());
     } catch (error) {

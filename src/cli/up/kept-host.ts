@@ -1,4 +1,4 @@
-import type { Host, Step } from "../../fleet/inventory/host.ts";
+import type { Host, Step } from "../../fleet/config/host.ts";
 import { misuse } from "../../options/options.ts";
 import { Secret } from "../../wire/values/secret.ts";
 

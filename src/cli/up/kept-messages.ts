@@ -1,3 +1,4 @@
+import type { SentError } from "../../fleet/engine/host-error.ts";
 import type { WorkEvent } from "../../fleet/engine/host-run.ts";
 import type { HostResult } from "../../fleet/engine/result.ts";
 import type { TransferSpec } from "../transfers/transfer-work.ts";
@@ -30,4 +31,8 @@ export interface KeptLimits {
 /** What happens on the host, and at the end the result. Its output has been told as events. */
 export type KeptMessage =
   | { readonly type: "event"; readonly event: WorkEvent }
-  | { readonly type: "result"; readonly result: Omit<HostResult, "output"> };
+  | {
+      readonly type: "result";
+      readonly result: Omit<HostResult, "output" | "error">;
+      readonly error?: SentError;
+    };

@@ -1,10 +1,10 @@
 import type { Command } from "../../commands/command.ts";
 import type { RunResult } from "../../commands/command-run.ts";
+import type { Host } from "../../fleet/config/host.ts";
 import type { Facts } from "../../fleet/engine/facts.ts";
 import type { Fleet } from "../../fleet/fleet.ts";
 import type { FleetExecOptions, FleetRunOptions } from "../../fleet/fleet-options.ts";
 import type { FleetRun } from "../../fleet/fleet-run.ts";
-import type { Host } from "../../fleet/inventory/host.ts";
 import type { FunctionRef } from "../../functions/callable.ts";
 import { type TransferResult, type TransferSpec, transferWork } from "../transfers/transfer-work.ts";
 

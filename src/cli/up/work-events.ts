@@ -1,4 +1,5 @@
 import { Queue } from "../../core/queue.ts";
+import { sentError } from "../../fleet/engine/host-error.ts";
 import type { FleetEvent } from "../../fleet/engine/result.ts";
 import { Deferred } from "../../waiting/deferred.ts";
 import type { KeptMessage } from "./kept-messages.ts";
@@ -16,8 +17,8 @@ export class WorkEvents implements AsyncIterable<KeptMessage> {
   /** Takes an event of the run of a fleet of this one host. */
   add(event: FleetEvent): void {
     if (event.type === "result") {
-      const { output: _, ...result } = event.result;
-      this.#push({ type: "result", result });
+      const { output: _, error, ...result } = event.result;
+      this.#push({ type: "result", result, ...(error !== undefined && { error: sentError(error) }) });
     } else if (event.type === "progress" || event.type === "output") {
       if (this.#messages.length < MAX_WAITING) {
         const { host: _, ...rest } = event;

@@ -35,7 +35,10 @@ describe("transferWork", () => {
   /** Does the work, and answers its result and the progress that it told. */
   async function work(spec: TransferSpec, signal: AbortSignal = new AbortController().signal) {
     const events: object[] = [];
-    const result = await transferWork(spec)(context, host, { signal, emit: (event) => events.push(event) });
+    const result = await transferWork(spec)(context, host, {
+      signal,
+      emit: (event) => void events.push(event),
+    });
     return { result, events };
   }
 
