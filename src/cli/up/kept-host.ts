@@ -1,5 +1,5 @@
-import type { Host, Step } from "../../fleet/config/host.ts";
-import { misuse } from "../../options/options.ts";
+import type { Host } from "../../fleet/config/host.ts";
+import { travelling } from "../../fleet/travelling.ts";
 import { Secret } from "../../wire/values/secret.ts";
 
 /** A host as the process of `mitogen up` gets it: all of it can travel. */
@@ -22,29 +22,8 @@ export function hostKey({ steps }: Pick<Host, "steps">): string {
 
 /** Readies a host for its way to the process of `mitogen up`: asks for its passwords, here, where there is a terminal. */
 export async function keptHost(host: Host): Promise<KeptHost> {
-  const steps: Step[] = [];
-  for (const step of host.steps) steps.push(await portable(step, host.name));
-  return { name: host.name, groups: [], vars: {}, steps, key: hostKey(host) };
+  return { ...(await travelling(host)), key: hostKey(host) };
 }
-
-async function portable(step: Step, host: string): Promise<Step> {
-  const [[method, options] = ["", {}]] = Object.entries(step) as [string, Record<string, unknown>][];
-  const values: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
-    if (typeof value !== "function") values[name] = value;
-    else if (name === "password") values[name] = secretOf(await value());
-    else {
-      throw misuse(
-        "ERR_INVALID_ARG_VALUE",
-        `Cannot keep "${host}" connected: the option ${name} of its step ${method} is a function, which only the program that has it can call`,
-      );
-    }
-  }
-  return { [method]: values } as unknown as Step;
-}
-
-const secretOf = (password: unknown): unknown =>
-  typeof password === "string" ? new Secret(password) : password;
 
 function isPlain(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
