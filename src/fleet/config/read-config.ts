@@ -1,9 +1,10 @@
 import { readConnectOptions } from "../../connection/methods/method.ts";
 import { methods } from "../../connection/methods/methods.ts";
 import { isOptions, refusalIn, show } from "../../options/options.ts";
+import { didYouMean } from "../../text/nearest.ts";
 import type { GroupRecord, HostRecord, InventoryData, MemberList, Members, Variables } from "./config.ts";
 import type { Step } from "./host.ts";
-import { InventoryError, quote, suggestion } from "./inventory-error.ts";
+import { InventoryError, quote } from "./inventory-error.ts";
 import { checkName, MAX_HOSTS, parseAddress } from "./names.ts";
 
 /** The most steps to one host. */
@@ -113,7 +114,7 @@ function checkOptionNames(where: string, method: string, options: object): void 
       );
     if (!known.includes(key))
       throw new InventoryError(
-        `${where} has no option ${quote(key)}${suggestion(key, known) || `; it has ${known.join(", ")}`}`,
+        `${where} has no option ${quote(key)}${didYouMean(key, known) || `; it has ${known.join(", ")}`}`,
       );
   }
 }
@@ -137,7 +138,7 @@ function optionNames(method: string): string[] {
 function checkMethodName(where: string, method: string, others: readonly string[] = []): void {
   if (method in methods) return;
   const known = [...Object.keys(methods), ...others];
-  const hint = suggestion(method, known) || `; the methods are ${Object.keys(methods).join(", ")}`;
+  const hint = didYouMean(method, known) || `; the methods are ${Object.keys(methods).join(", ")}`;
   throw new InventoryError(`${where}: there is no method ${quote(method)}${hint}`);
 }
 
@@ -208,7 +209,7 @@ function checkKeys(where: string, value: object, known: readonly string[]): void
   for (const key of Object.keys(value)) {
     if (!known.includes(key))
       throw new InventoryError(
-        `${where} has no ${quote(key)}${suggestion(key, known) || `; it has ${known.join(", ")}`}`,
+        `${where} has no ${quote(key)}${didYouMean(key, known) || `; it has ${known.join(", ")}`}`,
       );
   }
 }

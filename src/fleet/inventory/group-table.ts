@@ -1,7 +1,8 @@
 import { isOptions } from "../../options/options.ts";
+import { didYouMean } from "../../text/nearest.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
 import type { GroupRecord, HostRecord, InventoryData, MemberList, NamedHost } from "../config/config.ts";
-import { InventoryError, quote, suggestion } from "../config/inventory-error.ts";
+import { InventoryError, quote } from "../config/inventory-error.ts";
 import { expandRanges, globMatcher, isGlob, parsePattern, type Term } from "../config/pattern.ts";
 import { checkMemberList, readNamedHost } from "../config/read-config.ts";
 import { SharedWork } from "./shared-work.ts";
@@ -56,7 +57,7 @@ export class GroupTable {
     if (matches.length > 0) return matches;
     const names = [...this.#groups.keys(), "all"];
     const hint =
-      suggestion(name, names) ||
+      didYouMean(name, names) ||
       (this.#data.hosts.has(name)
         ? `; ${quote(name)} is a host`
         : names.length === 1
@@ -147,14 +148,14 @@ export class GroupTable {
       if (isGlob(text)) return;
       if (this.#groups.has(text.slice(1))) return;
       throw new InventoryError(
-        `${where}: there is no group ${quote(text)}${suggestion(text.slice(1), this.names())}`,
+        `${where}: there is no group ${quote(text)}${didYouMean(text.slice(1), this.names())}`,
       );
     }
     const { hosts } = this.#data;
     if (expandRanges(text).some((each) => isGlob(each) || hosts.has(each))) return;
     const hint = this.#groups.has(text)
       ? `; write "@${text}" for the group`
-      : suggestion(text, hosts.keys()) || `; for one that is not listed, write "ssh:${text}"`;
+      : didYouMean(text, hosts.keys()) || `; for one that is not listed, write "ssh:${text}"`;
     throw new InventoryError(`${where}: there is no host ${quote(text)}${hint}`);
   }
 

@@ -1,6 +1,7 @@
+import { nearest } from "../../text/nearest.ts";
 import type { HostRecord, InventoryData } from "../config/config.ts";
 import type { Host } from "../config/host.ts";
-import { InventoryError, nearest, quote } from "../config/inventory-error.ts";
+import { InventoryError, quote } from "../config/inventory-error.ts";
 import { isBareName, MAX_HOSTS } from "../config/names.ts";
 import { expandRanges, globMatcher, isGlob, parsePattern, type Term } from "../config/pattern.ts";
 import { makeStep } from "../config/read-config.ts";
