@@ -7,11 +7,17 @@ export class StepKeys {
 
   /** The same text for steps that lead to the same context. */
   keyOf(steps: readonly Step[]): string {
-    return JSON.stringify(steps, (_name, value: unknown) => {
-      if (value instanceof Secret) return { "": this.idOf(value.reveal()) };
-      if (typeof value === "function" || typeof value === "bigint") return { "": this.idOf(value) };
-      return isPlain(value) ? Object.fromEntries(Object.entries(value).sort(byName)) : value;
-    });
+    return JSON.stringify(this.shown(steps));
+  }
+
+  /** Before JSON sees the value, because a Secret shows nothing of itself there. */
+  private shown(value: unknown): unknown {
+    if (value instanceof Secret) return { "": this.idOf(value.reveal()) };
+    if (typeof value === "function" || typeof value === "bigint") return { "": this.idOf(value) };
+    if (Array.isArray(value)) return value.map((each) => this.shown(each));
+    if (typeof value !== "object" || value === null) return value;
+    const entries = Object.entries(value).map(([name, each]): [string, unknown] => [name, this.shown(each)]);
+    return Object.fromEntries(entries.sort(byName));
   }
 
   private idOf(value: unknown): number {
@@ -19,10 +25,6 @@ export class StepKeys {
     this.#ids.set(value, known);
     return known;
   }
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function byName([a]: [string, unknown], [b]: [string, unknown]): number {
