@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type Host, Inventory, InventoryError } from "../../../src/fleet/index.ts";
 import type { Secret } from "../../../src/index.ts";
+import { repoRoot } from "../../support/lab.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -248,10 +249,7 @@ test("Inventory.load says how an inventory command failed, and kills one that ha
 });
 
 test("Inventory.load takes what ansible-inventory prints", async (t) => {
-  if (spawnSync("ansible-inventory", ["--version"]).status !== 0) {
-    t.skip("Needs ansible-inventory");
-    return;
-  }
+  const hasAnsible = spawnSync("ansible-inventory", ["--version"]).status === 0;
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, "host_vars"));
   writeFileSync(
@@ -272,7 +270,10 @@ tier=web
   );
   writeFileSync(join(folder, "config.json"), "{}");
   const all = await Inventory.load(join(folder, "config.json"), {
-    inventoryCommand: `ansible-inventory -i '${folder}/hosts.ini' --list`,
+    // What ansible-core 2.14 prints, for machines without it.
+    inventoryCommand: hasAnsible
+      ? `ansible-inventory -i '${folder}/hosts.ini' --list`
+      : `cat '${join(repoRoot, "tests/fixtures/fleet/ansible-inventory.json")}'`,
   });
   const site = (await all.select("@site")).map(({ name }) => name).sort();
   assert.deepEqual(site, ["db1", "web01", "web02", "web03"]);
