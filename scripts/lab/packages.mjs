@@ -18,6 +18,7 @@ const LAB = [
   "rsync",
   "git",
   "strace",
+  "tmux",
 ];
 const PEERS = ["python3-mitogen", "clustershell", "ansible-core", "fabric"];
 const METHODS = [

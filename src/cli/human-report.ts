@@ -111,6 +111,10 @@ function messageOf(error: Error): string {
     if (typeof exitCode === "number") return `exit code ${exitCode}`;
     if (typeof signal === "string") return `ended by ${signal}`;
   }
+  // A connect that failed for a known reason has told it with its cure; the tool's own words add nothing.
+  const [summary, details] = [read(error, "summary"), read(error, "details")];
+  if (typeof summary === "string" && details !== undefined && read(Object(details), "hint") !== "")
+    return summary;
   return String(error.message);
 }
 

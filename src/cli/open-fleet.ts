@@ -165,7 +165,9 @@ export async function openFleet(call: Call): Promise<OpenFleet> {
   const { inventory, hosts, on, connectOptions } = await prepareFleet(call, selected);
   const broker = new Broker();
   try {
-    const router = new Router(broker);
+    const { concurrency } = connectOptions;
+    // The router has a limit of its own.
+    const router = new Router(broker, concurrency === undefined ? {} : { connectConcurrency: concurrency });
     const fleet = await Fleet.connect(router, hosts, { ...connectOptions, signal, onEvent: events.emit });
     return {
       inventory,

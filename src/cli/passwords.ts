@@ -44,7 +44,10 @@ async function ask(prompt: string, signal: AbortSignal): Promise<Secret> {
     return await askPassword(prompt, { signal })();
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    throw new UsageError(`${(error as Error).message}; or use --password-command`);
+    const { message } = error as Error;
+    // The signal itself follows.
+    if (message.endsWith("was interrupted")) throw new DOMException(message, "AbortError");
+    throw new UsageError(`${message}; or use --password-command`);
   }
 }
 

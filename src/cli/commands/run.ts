@@ -48,7 +48,7 @@ before anything starts. See docs/cli.md.
     const task = findTask(operand);
     const description = await describeTask(task, call.signal);
     const args = takeArguments(call.rest ?? [], description, call.values["json-args"] === true);
-    const skipped = await dryRun(call, `call ${task.path} of ${task.file} with ${toJson(args)}`);
+    const skipped = await dryRun(call, `call ${operand} with ${toJson(args)}`);
     if (skipped !== undefined) return skipped;
     await using open = await openFleet(call);
     return await report(open.fleet.run(task.fn as never, args as never, open.runOptions), call, open, {

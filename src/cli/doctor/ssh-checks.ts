@@ -49,6 +49,23 @@ export async function* checkSsh(options: SshOptions, signal: AbortSignal): Async
   if (proxy === undefined) yield* checkServer(target, signal);
 }
 
+/** A command that logs in as the library does, and looks for node. */
+export function sshByHand({
+  sshPath = "ssh",
+  sshArgs = [],
+  hostname,
+  username,
+  port,
+  identityFile,
+}: SshOptions): string {
+  const args = [
+    ...(username === undefined ? [] : ["-l", username]),
+    ...(port === undefined ? [] : ["-p", String(port)]),
+    ...(identityFile === undefined ? [] : ["-i", identityFile]),
+  ];
+  return [sshPath, ...args, ...sshArgs, hostname, "node", "--version"].map(quoteForSh).join(" ");
+}
+
 async function* checkServer(
   target: { host: string; port: number },
   signal: AbortSignal,
@@ -80,11 +97,18 @@ async function* checkServer(
   } else {
     yield wrong(
       "port",
-      `${host} port ${port}: ${greeting.error}`,
+      `${host} port ${port} ${inWords(greeting.error)}`,
       cureOf(greeting.error),
       `nc -vz ${quoteForSh(host)} ${port}`,
     );
   }
+}
+
+function inWords(error = ""): string {
+  if (error === "ECONNREFUSED") return "refuses connections";
+  return error === "EHOSTUNREACH" || error === "ENETUNREACH"
+    ? "cannot be reached"
+    : `does not answer: ${error}`;
 }
 
 function cureOf(error: string | undefined): string {

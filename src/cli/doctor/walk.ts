@@ -1,14 +1,14 @@
 import type { ConnectOptions } from "../../connection/methods/method.ts";
 import type { Router } from "../../connection/router.ts";
 import type { Context } from "../../core/context.ts";
-import type { ConnectDetails, ConnectStage } from "../../errors.ts";
+import type { ConnectStage, StreamError } from "../../errors.ts";
 import type { Host, Step } from "../../fleet/host.ts";
 import { ref } from "../../functions/ref.ts";
 import { read } from "../../wire/values/thrown.ts";
 import { wayTo } from "../dry-run.ts";
 import { shortTime } from "../screen/fit.ts";
 import { type Finding, well, wrong } from "./finding.ts";
-import { checkSsh } from "./ssh-checks.ts";
+import { checkSsh, sshByHand } from "./ssh-checks.ts";
 
 const userInfo = ref<() => { username: string }>("node:os", "userInfo");
 const hostname = ref<() => string>("node:os", "hostname");
@@ -62,44 +62,46 @@ async function* walkStep(
     }
   }
   const name = wayTo({ steps: [step] });
+  const byHand = method === "ssh" && via === undefined ? sshByHand(options as never) : undefined;
   const start = Date.now();
   try {
     const connect = (router as unknown as Record<string, (o: object) => Promise<Context>>)[method];
-    const context = await connect?.call(router, { ...limits, ...options, ...(via !== undefined && { via }) });
+    const context = await connect?.call(router, {
+      ...limits,
+      signal,
+      ...options,
+      ...(via !== undefined && { via }),
+    });
     contexts.push(context as Context);
     yield well("connect", `${name}: a context within ${shortTime(Date.now() - start)}`);
   } catch (error) {
-    yield* explain(error, name);
+    yield* explain(error, byHand);
   }
 }
 
 /** What a failed connect shows: the stages that went well, and the one that did not. */
-function* explain(error: unknown, name: string): Generator<Finding> {
-  const details = read(Object(error), "details") as ConnectDetails | undefined;
-  const message = String(read(Object(error), "message"));
+function* explain(error: unknown, byHand: string | undefined): Generator<Finding> {
+  const { details, summary, message } = Object(error) as Partial<StreamError>;
   if (details === undefined) {
-    yield wrong("connect", message, "correct the step in the inventory");
+    yield wrong("connect", String(message), "correct the step in the inventory", byHand);
     return;
   }
   const at = STAGES.findIndex(([stage]) => stage === details.stage);
-  const word = STAGES[at]?.[1] ?? "connect";
-  if (at > 1)
-    yield well(
-      name,
-      `${STAGES.slice(0, at)
-        .filter(([stage]) => stage !== "provision")
-        .map(([, each]) => each)
-        .join(", ")}: fine`,
-    );
-  const summary = read(Object(error), "summary");
-  const cure = details.hint || "run the command below by hand, and see what it says";
-  yield wrong(
-    word,
-    details.hint ? message : typeof summary === "string" ? `${summary}\n${details.stderr}`.trim() : message,
-    cure,
-    details.command,
-  );
+  const before = STAGES.slice(0, at).filter(([stage]) => stage !== "provision");
+  if (before.length > 0) yield well("reached", before.map(([, word]) => word).join(", "));
+  const { hint } = details;
+  const why = hint !== "" && summary?.endsWith(`; ${hint}`) ? summary.slice(0, -hint.length - 2) : message;
+  const cure =
+    CURES[String(read(Object(error), "code"))] ?? (hint || "see what the command below says by hand");
+  yield wrong(STAGES[at]?.[1] ?? "connect", String(why), cure, byHand);
 }
+
+/** In words of the command line, where the library's hint is about a program. */
+const CURES: Readonly<Record<string, string>> = {
+  ERR_NO_NODE: "use --provision to have node brought there, set nodePath in the inventory, or install node",
+  ERR_NODE_VERSION: "use --provision to have a newer node brought there, or set nodePath in the inventory",
+  ERR_PASSWORD: "use --ask-password or --ask-sudo-password, or set up a key",
+};
 
 /** What a new context says of itself. */
 async function* examine(context: Context): AsyncGenerator<Finding> {

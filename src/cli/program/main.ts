@@ -22,6 +22,7 @@ async function main(words: readonly string[]): Promise<number> {
     if (isInterrupted()) return ExitStatus.Interrupted;
     // Nobody reads: whatever was stopped by that is no failure.
     if (out.isClosed) return ExitStatus.Ok;
+    if (error instanceof DOMException && error.name === "AbortError") return ExitStatus.Interrupted;
     return explain(error, out);
   }
 }

@@ -1,11 +1,17 @@
-/** From this code point on, characters may be two columns wide. */
+/** From this code point on, characters may be two columns wide, but for punctuation and arrows. */
 const FIRST_WIDE = 0x1100;
+const NARROW = { from: 0x2000, to: 0x22ff };
 
 /** How many columns `text`, which is one harmless line without colours, takes at most: wide characters are two, and none is less than one. */
 export function widthOf(text: string): number {
   let width = 0;
-  for (const char of text) width += (char.codePointAt(0) as number) >= FIRST_WIDE ? 2 : 1;
+  for (const char of text) width += columnsOf(char);
   return width;
+}
+
+function columnsOf(char: string): number {
+  const code = char.codePointAt(0) as number;
+  return code < FIRST_WIDE || (code >= NARROW.from && code <= NARROW.to) ? 1 : 2;
 }
 
 /** The beginning of `text` that fits into so many columns, with "…" if something is missing. */
@@ -15,7 +21,7 @@ export function cut(text: string, columns: number): string {
   let width = 1;
   let kept = "";
   for (const char of text) {
-    width += (char.codePointAt(0) as number) >= FIRST_WIDE ? 2 : 1;
+    width += columnsOf(char);
     if (width > columns) break;
     kept += char;
   }

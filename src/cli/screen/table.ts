@@ -15,10 +15,11 @@ export interface Row {
 
 const LONGEST_NAME = 32;
 
-/** A table with a row for each host. If that is more than a screen, hosts that are well share one. */
+/** A table with a row for each host. If that is more than a screen, hosts that are well have none, and others only as far as it goes. */
 export function table(rows: readonly Row[], out: Terminal): string[] {
-  const isShort = rows.length <= Math.max(10, out.rows - 4);
-  const shown = isShort ? rows : rows.filter(({ status }) => status !== "ok");
+  const most = Math.max(10, out.rows - 4);
+  const others = rows.length <= most ? rows : rows.filter(({ status }) => status !== "ok");
+  const shown = others.slice(0, most);
   const names = Math.min(LONGEST_NAME, Math.max(4, ...shown.map(({ host }) => widthOf(host))));
   const columns = out.isTerminal ? out.columns - 1 : Number.POSITIVE_INFINITY;
   const lines = shown.map(({ host, status, durationMs, note }) => {
@@ -33,7 +34,9 @@ export function table(rows: readonly Row[], out: Terminal): string[] {
   });
   if (lines.length === 0) return [];
   const head = `${pad("HOST", names)}  ${"STATUS".padEnd(11)}  ${"TIME".padStart(7)}`;
-  return [out.colours.bold(cut(head, columns)), ...lines];
+  const more =
+    others.length > shown.length ? [cut(`… and ${others.length - shown.length} more`, columns)] : [];
+  return [out.colours.bold(cut(head, columns)), ...lines, ...more];
 }
 
 /** All hosts in one line: `10 hosts: 7 ok, 1 failed (web3), 2 unreachable (db[1-2])`. */

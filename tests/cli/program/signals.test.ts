@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { needsLab } from "../../support/lab.ts";
+import { checkLeaks } from "../../support/leak-check.ts";
+import { TerminalRun } from "../screen-of.ts";
+
+checkLeaks();
+
+const MARK = "MITOGEN_SIGNAL_TEST";
+const folder = mkdtempSync(join(tmpdir(), "mitogen-cli-signals-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+writeFileSync(
+  join(folder, "mitogen.config.mjs"),
+  `export default {
+  hosts: {
+    // Starts, and never becomes a context.
+    slow: { exec: { command: ["/bin/sh", "-c", "cat > /dev/null; sleep 1000"], timeoutMs: 600_000 } },
+    one: { local: {} },
+    two: { local: {} },
+  },
+  groups: { pair: ["one", "two"], late: () => new Promise((resolve) => setTimeout(resolve, 600_000)) },
+};`,
+);
+writeFileSync(
+  join(folder, "tasks.mjs"),
+  `import { spawn } from "node:child_process";
+export function waits() { console.log("waiting"); return new Promise((resolve) => setTimeout(resolve, 600_000)); }
+export function spins() { console.log("spinning"); for (;;); }
+export function spawns() {
+  spawn("sleep", ["1000"], { stdio: "ignore" });
+  console.log("spawned");
+  return new Promise((resolve) => setTimeout(resolve, 600_000));
+}
+export function fails() { throw new Error("once more"); }
+`,
+);
+
+/** The processes that were started by the run with this mark, at whatever distance. */
+function marked(mark: string): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(join("/proc", pid, "environ"), "latin1").includes(`${MARK}=${mark}\0`);
+      } catch {
+        return false;
+      }
+    });
+}
+
+const POINTS: readonly { at: string; words: string[]; see: RegExp; reached?: RegExp; presses?: number }[] = [
+  {
+    at: "connecting",
+    words: ["exec", "--on", "slow,one", "--", "true"],
+    see: /1\/2 hosts, 1 running, 1 ok/,
+    reached: /^one +ok/m,
+  },
+  { at: "the inventory", words: ["exec", "--on", "@late", "--", "true"], see: /^$/ },
+  {
+    at: "a password",
+    words: ["exec", "--on", "one", "--ask-password", "--", "true"],
+    see: /Password for logins:/,
+  },
+  {
+    at: "the password command",
+    words: ["exec", "--on", "one", "--password-command", "echo asked >&2; sleep 1000", "--", "true"],
+    see: /asked/,
+  },
+  { at: "a command", words: ["exec", "--on", "one", "--", "sleep", "1000"], see: /one .*running/ },
+  {
+    at: "a function",
+    words: ["run", "tasks.mjs#waits", "--on", "@pair"],
+    see: /one: waiting[\s\S]*two: waiting|two: waiting[\s\S]*one: waiting/,
+  },
+  { at: "a busy loop", words: ["run", "tasks.mjs#spins", "--on", "one"], see: /one: spinning/ },
+  {
+    at: "a subprocess of a function",
+    words: ["run", "tasks.mjs#spawns", "--on", "one"],
+    see: /one: spawned/,
+  },
+  {
+    at: "output",
+    words: ["exec", "--on", "@pair", "--shell", "--", "while :; do echo flood; sleep 0.01; done"],
+    see: /(?:(?:one|two): flood\n){10}/,
+  },
+  {
+    at: "a batch",
+    words: ["exec", "--on", "@pair", "--batch", "1", "--shell", "--", "echo first; sleep 1000"],
+    see: /one: first/,
+    reached: /^two +skipped/m,
+  },
+  { at: "a retry", words: ["run", "tasks.mjs#fails", "--on", "one", "--retry", "100"], see: /one .*running/ },
+  {
+    at: "--json",
+    words: ["exec", "--on", "slow,one", "--json", "--", "true"],
+    see: /^$/,
+    reached: /"skipped": 1/,
+  },
+  { at: "the doctor", words: ["doctor", "--on", "slow"], see: /ok +way/ },
+  {
+    at: "a command, twice",
+    words: ["exec", "--on", "one", "--", "sleep", "1000"],
+    see: /one .*running/,
+    presses: 2,
+  },
+];
+
+for (const [index, { at, words, see, reached, presses = 1 }] of POINTS.entries()) {
+  test(`Ctrl-C at ${at}: remote work ends, the terminal is as before, the status is 130`, async (t) => {
+    if (needsLab(t) === undefined) return;
+    const mark = `${process.pid}-${index}`;
+    const run = await TerminalRun.start(words, {
+      cwd: folder,
+      env: { [MARK]: mark, XDG_STATE_HOME: join(folder, "state") },
+    });
+    try {
+      await run.see(see);
+      // Where nothing shows that it has come so far.
+      while (see.source === "^$" && marked(mark).length === 0) await pause(20);
+      if (at === "the inventory" || at === "--json") await settled(mark);
+      for (let i = 0; i < presses; i++) await run.press("C-c");
+      const { status, shown, cursor, stty } = await run.ended();
+      assert.equal(status, 130, shown);
+      assert.ok(cursor, "the cursor is shown");
+      assert.notEqual(stty[0], "");
+      assert.equal(stty[1], stty[0]);
+      assert.doesNotMatch(shown, /^ +at /m);
+      if (reached !== undefined) assert.match(shown, reached);
+      const until = Date.now() + 20_000;
+      while (marked(mark).length > 0) {
+        assert.ok(
+          Date.now() < until,
+          `left: ${marked(mark).map((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8"))}`,
+        );
+        await pause(50);
+      }
+    } finally {
+      await run.close();
+    }
+  });
+}
+
+/** Waits until the program has started all that it starts: it waits for something else then. */
+async function settled(mark: string): Promise<void> {
+  for (let last = "", quiet = 0; quiet < 20; ) {
+    const now = cpuOf(marked(mark));
+    quiet = now === last ? quiet + 1 : 0;
+    last = now;
+    await pause(50);
+  }
+}
+
+function cpuOf(pids: readonly string[]): string {
+  return pids
+    .map((pid) => {
+      try {
+        const [, , ...fields] = readFileSync(`/proc/${pid}/stat`, "latin1").split(" ");
+        return `${pid} ${fields[11]} ${fields[12]}`;
+      } catch {
+        return pid;
+      }
+    })
+    .join();
+}
