@@ -59,7 +59,7 @@ export function lookScript(nonce: string, plans: readonly RuntimePlan[]): string
     `for i in 1 2 3 4;do if k $i&&g&&o "$d";then ${tries.join(";")};fi;done`,
     `if [ "$f" ];then touch -c "$f" 2>/dev/null;${say(nonce, "r $f")};else ${probe(nonce)};fi`,
     // Behind the mask is set back.
-  ).concat(';[ "$f" ]&&set "$f"');
+  ).concat(';trap - 1 2 15;[ "$f" ]&&set "$f"');
 }
 
 function probe(nonce: string): string {
@@ -138,6 +138,8 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
     `h="$d/${hash}"`,
     "n=$(uname -n)",
     't="$h/node.$n.$$.part"',
+    // A connect that is given up may end this shell. If it is killed outright, the next upload removes the part.
+    `trap 'rm -f "$t" 2>/dev/null;exit 143' 1 2 15`,
     // What was left by those that have been killed, and what nobody uses.
     `for i in "$d"/*/node.*.part;do j=\${i%.part};j=\${j##*.};case $i in *".$n.$j.part")kill -0 $j 2>/dev/null||rm -f "$i";;esac;done`,
     `find "$d" -name "*.part" -mtime +${STALE_PART_DAYS} 2>/dev/null|while read -r i;do rm -f "$i";done`,
