@@ -92,8 +92,9 @@ describe("behind a context that was brought its node", { skip: skip || skipReaso
       const { target } = part("become");
       const user = await router.sudo({ via: base, username: target });
       assert.equal((await user.call(os.userInfo)).username, target);
+      // One of its own, or one that it finds; never the copy that the other user may change.
       const exe = await user.call(fs.readlinkSync, "/proc/self/exe");
-      assert.match(exe, new RegExp(`^/home/${target}/.cache/mitogen/|^/(var/)?tmp/mitogen-`));
+      assert.ok(!exe.startsWith(home), exe);
       const container = await router.docker({ via: base, dockerPath: path, image });
       assert.equal(await container.call(remote.add, 2, 3), 5);
       const inside = await router.local({ via: container });

@@ -170,7 +170,8 @@ exec ssh "$@"
       const tries = (): number => readFileSync(join(folder, `${name}.tries`), "utf8").length;
       await Promise.all([1, 2, 3].map(() => checkConnects(configured([], { sshPath }))));
       const before = tries();
-      assert.ok(before <= 6, String(before));
+      // Two each, and some more if the busy sshd has turned one away: not one for each option.
+      assert.ok(before <= 9, String(before));
       const failed = await failure(
         configured([], {
           sshPath,
