@@ -89,6 +89,8 @@ describe("Fleet through hops", () => {
 
   it("keeps batches and failure limits across hops", async () => {
     const fleet = await connect(hosts(6), [host("one"), host("two")]);
+    // Hosts of a batch begin as they connect: one that is late would be skipped.
+    await fleet.ready;
     const order: string[] = [];
     const onEvent = (event: FleetEvent): void => {
       if (event.type === "start") order.push(event.host);
