@@ -12,11 +12,14 @@ export const OWN_NODE: readonly string[] =
     : [UNNAMED.test(process.execPath) ? `/proc/${process.pid}/exe` : process.execPath];
 
 /** How a copy is named that `provision: "cache"` has brought. */
-const BROUGHT = /\/[0-9a-f]{64}\/node$/;
+const isBrought = (path: string): boolean => {
+  const [folder = "", file] = path.split("/").slice(-2);
+  return file === "node" && folder.length === 64 && /^[0-9a-f]+$/.test(folder);
+};
 
 /**
  * The same for contexts of other users. A node that was brought is its user's alone: most others may not run it,
  * and root should run nothing that the user can change. The list is empty then, so that they look for a node, or
  * are brought one.
  */
-export const NODE_FOR_OTHERS: readonly string[] = BROUGHT.test(process.execPath) ? [] : OWN_NODE;
+export const NODE_FOR_OTHERS: readonly string[] = isBrought(process.execPath) ? [] : OWN_NODE;

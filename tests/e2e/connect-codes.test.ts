@@ -237,7 +237,8 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
       code: "ERR_NODE_VERSION",
       type: StreamError,
       stage: "node",
-      summary: /node 10\.\d+\.\d+ on the target is too old: the oldest that works is 12\.22; pass provision: "cache"/,
+      summary:
+        /node 10\.\d+\.\d+ on the target is too old: the oldest that works is 12\.22; pass provision: "cache"/,
     });
     t.diagnostic(old === undefined ? "a stand-in" : old);
   });

@@ -135,7 +135,11 @@ function greetingOf(
     socket.setEncoding("latin1").setTimeout(TIMEOUT_MS);
     socket.on("data", (chunk) => {
       text += chunk;
-      const line = /^SSH-[^\r\n]*(?=\r?\n)/m.exec(text)?.[0];
+      // The last line may be cut.
+      const line = text
+        .split(/\r?\n/)
+        .slice(0, -1)
+        .find((each) => each.startsWith("SSH-"));
       if (line !== undefined) end({ text: line });
       else if (text.length > MAX_BANNER) end({ text });
     });

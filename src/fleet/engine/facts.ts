@@ -88,8 +88,9 @@ function osRelease(): Record<string, string> {
 }
 
 function unquoted(value: string): string {
-  const inner = /^(["'])(.*)\1$/.exec(value);
-  return (inner === null ? value : (inner[2] as string)).replace(/\\(["$`\\])/g, "$1");
+  const [first = ""] = value;
+  const isQuoted = value.length > 1 && (first === '"' || first === "'") && value.endsWith(first);
+  return (isQuoted ? value.slice(1, -1) : value).replace(/\\(["$`\\])/g, "$1");
 }
 
 function userName(): string {
