@@ -2,14 +2,17 @@ import { maskOptions } from "../../diagnostics/mask-options.ts";
 import type { Host, Step } from "../../fleet/config/host.ts";
 import { Inventory } from "../../fleet/inventory/inventory.ts";
 import { oneLine } from "../../text/harmless.ts";
-import type { Call, Command } from "../command.ts";
+import type { Call, Command, Option } from "../command.ts";
 import { ExitStatus } from "../exit-status.ts";
+import { HOST_OPTIONS } from "../open-fleet.ts";
 import { UsageError } from "../usage-error.ts";
 
 /** How many characters of a host's variables are shown. */
 const MAX_VARS = 200;
 /** What stands for a value that JSON does not have. */
 const NOT_JSON = "[value]";
+
+const { inventory: INVENTORY, "inventory-command": INVENTORY_COMMAND } = HOST_OPTIONS;
 
 export const command: Command = {
   name: "hosts",
@@ -26,16 +29,8 @@ another command would work on. Nothing is connected. Passwords are not shown.
       value: "HOSTS",
       text: "hosts, such as web1,@db,!db3 or local:3; see mitogen help run",
     },
-    inventory: {
-      type: "string",
-      value: "FILE",
-      text: "the config instead of mitogen.config.{ts,js,json} here or above",
-    },
-    "inventory-command": {
-      type: "string",
-      value: "COMMAND",
-      text: "a command that prints the inventory as Ansible's dynamic inventories do",
-    },
+    inventory: INVENTORY as Option,
+    "inventory-command": INVENTORY_COMMAND as Option,
     groups: {
       type: "boolean",
       text: "show the hosts by group; with --on, only groups that these hosts are in",
