@@ -16,7 +16,7 @@ async function mitogen(library, count, words, { before, after } = {}) {
   const hosts = Object.fromEntries(
     names.map((hostname) => [hostname, { ssh: { hostname, sshArgs: ["-F", config] } }]),
   );
-  writeFileSync(join(cli.folder, "mitogen.config.json"), JSON.stringify({ hosts, groups: { all: names } }));
+  writeFileSync(join(cli.folder, "mitogen.config.json"), JSON.stringify({ hosts }));
   cpSync(TASK, join(cli.folder, "tasks.mjs"));
   if (before) await cli.run(before);
   return {
