@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
-import { minify } from "terser";
 import { manifest, mayTravel, sharedModule, sharedStub } from "./layers.mjs";
+import { keepMinified, minify } from "./minify.mjs";
 
 /** design.md section 4. */
 export const PAYLOAD_BUDGET_BYTES = 19_107;
@@ -92,11 +92,11 @@ function privateNames() {
   const declared = [
     ...text.matchAll(/^ {2}(?:private|protected) (?:static |readonly |async |override )*(\w+)/gm),
   ].map(([, name]) => name);
-  const names = [...new Set(declared)].filter((name) => {
-    if (!/[a-z][A-Z]/.test(name)) return false;
-    const uses = [...text.matchAll(new RegExp(`(\\S*)\\b${name}\\b`, "g"))].map(([, before]) => before);
-    return uses.every((before) => before === "" || /\bthis\.$/.test(before));
-  });
+  const names = new Set(declared.filter((name) => /[a-z][A-Z]/.test(name)));
+  for (const { 0: word, index } of text.matchAll(/\w+/g)) {
+    if (names.has(word) && !/(?:^|\s|\bthis\.)$/.test(text.slice(Math.max(0, index - 6), index)))
+      names.delete(word);
+  }
   return new RegExp(`^(${[...names, ...INTERNAL_NAMES].join("|")})$`);
 }
 
@@ -140,6 +140,7 @@ export async function buildPayload(log = console.log) {
     });
     write(name, `${name.toUpperCase().replace("-", "_")}_SOURCE`, text);
   }
+  keepMinified();
 }
 
 /** The command line depends on the length of the payload. */
@@ -160,7 +161,7 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
   const result = await build({ ...options, plugins: [...plugins, requireOnce(uses.outputFiles[0].text)] });
   shortNames = result.mangleCache;
   // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
-  const { code } = await minify(result.outputFiles[0].text, {
+  const code = await minify(result.outputFiles[0].text, {
     compress: {
       passes: 3,
       inline: 1,
