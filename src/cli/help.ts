@@ -1,9 +1,9 @@
 import type { Command, CommandTable, Option, OptionTable } from "./command.ts";
 import { HELP_OPTION } from "./parse.ts";
+import { hang } from "./screen/fit.ts";
 import type { Terminal } from "./screen/terminal.ts";
 
 const INDENT = "    ";
-const LONGEST_LINE = 100;
 
 /** What `mitogen` prints: the commands, each in a line. */
 export function overview(table: CommandTable, out: Terminal): string {
@@ -66,17 +66,4 @@ function written(name: string, { type, short, value = "VALUE" }: Option): string
 
 function paragraphs(text: string, out: Terminal, indent = INDENT): string[] {
   return text.split("\n").map((line) => (/^\s|^$/.test(line) ? indent + line : hang(indent, line, out)));
-}
-
-/** `text` behind `head`, wrapped to the terminal; further lines begin below the text. */
-function hang(head: string, text: string, { columns }: Terminal): string {
-  const indent = " ".repeat(head.length);
-  const width = Math.max(20, Math.min(columns, LONGEST_LINE) - head.length);
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1) as string;
-    if (last !== "" && last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
-  }
-  return lines.map((line, i) => (i === 0 ? head : indent) + line).join("\n");
 }

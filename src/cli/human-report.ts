@@ -1,6 +1,6 @@
 import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import { oneLine, showControls } from "../text/harmless.ts";
-import { read } from "../wire/values/thrown.ts";
+import { failureText } from "./screen/failure-text.ts";
 import { foldNames } from "./screen/fold-names.ts";
 import { hostColour, statusColour } from "./screen/host-colours.ts";
 import { LiveScreen } from "./screen/live-screen.ts";
@@ -63,7 +63,7 @@ export class HumanReport {
   #result(result: HostResult): void {
     const { host, status, value, error, output, durationMs } = result;
     const shown = status === "ok" ? this.#options.show(value) : undefined;
-    const why = error === undefined ? "" : messageOf(error);
+    const why = error === undefined ? "" : failureText(error);
     const [first = ""] = (status === "ok" ? (shown ?? "") : why).split("\n");
     this.rows.push({ host: oneLine(host), status, durationMs, note: oneLine(first) });
     const failure = status === "failed" || status === "unreachable" ? `${status}: ${why}` : undefined;
@@ -102,20 +102,6 @@ export class HumanReport {
       else this.#out.note(line);
     }
   }
-}
-
-/** Why a host failed. What a command printed was shown as it came, so its error needs no more than the exit code. */
-function messageOf(error: Error): string {
-  if (read(error, "code") === "ERR_COMMAND") {
-    const [exitCode, signal] = [read(error, "exitCode"), read(error, "signal")];
-    if (typeof exitCode === "number") return `exit code ${exitCode}`;
-    if (typeof signal === "string") return `ended by ${signal}`;
-  }
-  // A connect that failed for a known reason has told it with its cure; the tool's own words add nothing.
-  const [summary, details] = [read(error, "summary"), read(error, "details")];
-  if (typeof summary === "string" && details !== undefined && read(Object(details), "hint") !== "")
-    return summary;
-  return String(error.message);
 }
 
 function sortedRows(rows: readonly Row[], order: readonly string[]): Row[] {

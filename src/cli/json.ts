@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import { read } from "../wire/values/thrown.ts";
+import { fullFailureText } from "./screen/failure-text.ts";
 
 /** A result as `--json` and `--ndjson` have it: docs/cli-results.schema.json. */
 export interface JsonResult {
@@ -49,7 +50,7 @@ function jsonError(error: Error): NonNullable<JsonResult["error"]> {
   const code = read(error, "code");
   return {
     name: String(error.name),
-    message: String(error.message),
+    message: fullFailureText(error),
     ...(typeof code === "string" && { code }),
     ...(typeof error.stack === "string" && { stack: error.stack }),
   };

@@ -126,7 +126,8 @@ export async function selectHosts(call: Call): Promise<Selected> {
   let hosts = await inventory.select(on, { signal });
   if (last !== undefined) {
     hosts = hosts.filter(({ name }) => Object.hasOwn(last.results, name) && last.results[name] !== "ok");
-    if (hosts.length === 0) throw new UsageError("--rerun failed: no host of the last run has failed");
+    if (hosts.length === 0)
+      throw new UsageError("--rerun failed: no host of the last run has failed", call.name);
   }
   const limit = readOption(call, "limit", count);
   return { inventory, hosts: limit === undefined ? hosts : hosts.slice(0, limit), on };

@@ -13,6 +13,8 @@ const RETRY_MS = 10;
  * `socketPath`. scripts/build-payload.mjs bundles it, and the program writes it beside that socket.
  */
 export async function main({ socketPath, nonce }: { socketPath: string; nonce: string }): Promise<void> {
+  // rsync ends its ssh with this signal, at which node would begin to listen for a debugger.
+  process.on("SIGUSR1", () => process.exit(FAILURE));
   const socket = connect(socketPath);
   socket.on("error", () => undefined); // its end is handled below
   const stdout = ownStdout();

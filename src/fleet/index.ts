@@ -23,3 +23,4 @@ export type { FleetExecOptions, FleetOptions, FleetRunOptions } from "./fleet-op
 export { FleetRun } from "./fleet-run.ts";
 export { Inventory, type LoadOptions } from "./inventory/inventory.ts";
 export type { SelectOptions } from "./inventory/selection.ts";
+export type { TaskArgument, TaskDescription, TaskOptions } from "./task-options.ts";

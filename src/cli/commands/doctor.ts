@@ -7,6 +7,7 @@ import { walk } from "../doctor/walk.ts";
 import { ExitStatus } from "../exit-status.ts";
 import { toJson } from "../json.ts";
 import { CONNECT_OPTIONS, HOST_OPTIONS, prepareFleet } from "../open-fleet.ts";
+import { hang } from "../screen/fit.ts";
 import type { Terminal } from "../screen/terminal.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -61,6 +62,10 @@ function show({ what, isWell, text, cure, byHand }: Finding, out: Terminal): voi
   const mark = isWell ? green("ok   ") : red("WRONG");
   const lines = showControls(text, "\n").split("\n");
   out.print(`  ${mark} ${what.padEnd(WORD_COLUMNS)} ${lines.join(`\n${MARGIN}`)}`);
-  if (cure !== undefined) out.print(`${MARGIN}${bold("cure:")} ${showControls(cure, " ")}`);
+  if (cure !== undefined) {
+    const line = `cure: ${showControls(cure, " ")}`;
+    const text = out.isTerminal ? hang(MARGIN, line, out) : MARGIN + line;
+    out.print(text.replace("cure:", bold("cure:")));
+  }
   if (byHand !== undefined) out.print(`${MARGIN}${bold("by hand:")} ${showControls(byHand, " ")}`);
 }

@@ -65,7 +65,7 @@ function printHosts({ values, out }: Call, hosts: readonly Host[]): void {
   const width = Math.min(40, Math.max(0, ...hosts.map(({ name }) => name.length)));
   for (const { name, steps, groups, vars } of hosts) {
     const memberships = groups.map((group) => `@${group}`).join(" ");
-    const line = `${name.padEnd(width)}  ${steps.map(showStep).join(" → ")}${memberships === "" ? "" : `  ${memberships}`}`;
+    const line = `${name.padEnd(width)}  ${steps.map(showStep).join(" > ")}${memberships === "" ? "" : `  ${memberships}`}`;
     out.print(oneLine(line));
     if (values["vars"] !== true) continue;
     for (const [key, value] of Object.entries(vars))

@@ -4,8 +4,8 @@ import type { Context } from "../../core/context.ts";
 import type { ConnectStage, StreamError } from "../../errors.ts";
 import type { Host, Step } from "../../fleet/host.ts";
 import { ref } from "../../functions/ref.ts";
-import { read } from "../../wire/values/thrown.ts";
 import { wayTo } from "../dry-run.ts";
+import { connectFailure } from "../screen/failure-text.ts";
 import { shortTime } from "../screen/fit.ts";
 import { type Finding, well, wrong } from "./finding.ts";
 import { checkSsh, sshByHand } from "./ssh-checks.ts";
@@ -81,7 +81,7 @@ async function* walkStep(
 
 /** What a failed connect shows: the stages that went well, and the one that did not. */
 function* explain(error: unknown, byHand: string | undefined): Generator<Finding> {
-  const { details, summary, message } = Object(error) as Partial<StreamError>;
+  const { details, message } = Object(error) as Partial<StreamError>;
   if (details === undefined) {
     yield wrong("connect", String(message), "correct the step in the inventory", byHand);
     return;
@@ -89,19 +89,10 @@ function* explain(error: unknown, byHand: string | undefined): Generator<Finding
   const at = STAGES.findIndex(([stage]) => stage === details.stage);
   const before = STAGES.slice(0, at).filter(([stage]) => stage !== "provision");
   if (before.length > 0) yield well("reached", before.map(([, word]) => word).join(", "));
-  const { hint } = details;
-  const why = hint !== "" && summary?.endsWith(`; ${hint}`) ? summary.slice(0, -hint.length - 2) : message;
-  const cure =
-    CURES[String(read(Object(error), "code"))] ?? (hint || "see what the command below says by hand");
-  yield wrong(STAGES[at]?.[1] ?? "connect", String(why), cure, byHand);
+  const known = connectFailure(Object(error));
+  const cure = known?.cure ?? "see what the command below says by hand";
+  yield wrong(STAGES[at]?.[1] ?? "connect", known?.why ?? String(message), cure, byHand);
 }
-
-/** In words of the command line, where the library's hint is about a program. */
-const CURES: Readonly<Record<string, string>> = {
-  ERR_NO_NODE: "use --provision to have node brought there, set nodePath in the inventory, or install node",
-  ERR_NODE_VERSION: "use --provision to have a newer node brought there, or set nodePath in the inventory",
-  ERR_PASSWORD: "use --ask-password or --ask-sudo-password, or set up a key",
-};
 
 /** What a new context says of itself. */
 async function* examine(context: Context): AsyncGenerator<Finding> {

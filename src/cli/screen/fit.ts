@@ -33,6 +33,21 @@ export function pad(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - widthOf(text)));
 }
 
+const LONGEST_LINE = 100;
+
+/** `text` behind `head`, wrapped to the terminal; further lines begin below the text. */
+export function hang(head: string, text: string, { columns }: { readonly columns: number }): string {
+  const indent = " ".repeat(head.length);
+  const width = Math.max(20, Math.min(columns, LONGEST_LINE) - head.length);
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1) as string;
+    if (last !== "" && last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines.map((line, i) => (i === 0 ? head : indent) + line).join("\n");
+}
+
 /** A time for people: `340ms`, `1.2s`, `3m05s`. */
 export function shortTime(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;

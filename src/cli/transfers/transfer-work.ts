@@ -7,7 +7,8 @@ import { getFile } from "../../files/get-file.ts";
 import { putFile } from "../../files/put-file.ts";
 import type { Progress } from "../../files/transfer.ts";
 import type { Host, WorkTools } from "../../fleet/index.ts";
-import { withoutControls } from "../../text/harmless.ts";
+import { ref } from "../../functions/ref.ts";
+import { showControls } from "../../text/harmless.ts";
 import { hostFolder } from "./host-folder.ts";
 
 /** Files that go to each host, or come from each. All local paths are absolute. Plain data, so that it can travel. */
@@ -55,6 +56,8 @@ export type TransferWork = (context: Context, host: Host, tools: WorkTools) => P
 
 /** How much of what rsync says an error shows, in characters. */
 const SHOWN_CHARACTERS = 2000;
+
+const cwd = ref<() => string>("node:process", "cwd");
 
 /** Makes the work of a transfer. */
 export function transferWork(spec: TransferSpec): TransferWork {
@@ -116,12 +119,15 @@ async function rsync(
   { source, destination, rsyncArgs }: Extract<TransferSpec, { kind: "sync" }>,
   signal: AbortSignal,
 ): Promise<TransferResult> {
+  // rsync would begin in the home directory, which is not where other commands are.
+  const isRelative = !/^[/~]/.test(destination);
+  const path = isRelative ? posix.join(await context.call(cwd), destination) : destination;
   // Any host name leads to the context. The `--` keeps a source that begins with a dash from being an option.
-  const argv = ["rsync", "-a", ...rsyncArgs, "--", source, `host:${destination}`];
+  const argv = ["rsync", "-a", ...rsyncArgs, "--", source, `host:${path}`];
   const { code, signal: endedBy, stdout, stderr } = await runSsh(context, argv, { stdio: "collect", signal });
   if (code === 0) return { stdout };
   const how = endedBy === null ? `with exit code ${code}` : `by ${endedBy}`;
-  const said = withoutControls(stderr).trim().slice(-SHOWN_CHARACTERS);
+  const said = showControls(stderr, "\n").trim().slice(-SHOWN_CHARACTERS);
   const missing =
     code === 127 || /rsync: (command )?not found/.test(said)
       ? "; rsync must be installed on the host too"

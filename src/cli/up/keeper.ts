@@ -8,7 +8,7 @@ import type { FleetRunOptions } from "../../fleet/fleet-options.ts";
 import type { FleetRun } from "../../fleet/fleet-run.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { Deferred } from "../../waiting/deferred.ts";
-import { messageOf } from "../../wire/values/thrown.ts";
+import { failureText } from "../screen/failure-text.ts";
 import { transferWork } from "../transfers/transfer-work.ts";
 import type { KeptHost } from "./kept-host.ts";
 import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
@@ -81,7 +81,7 @@ export class Keeper {
     }
     for (const host of hosts) {
       const error = fleet.unreachable.get(host.name);
-      yield { type: "kept", host: host.name, ...(error !== undefined && { error: messageOf(error) }) };
+      yield { type: "kept", host: host.name, ...(error !== undefined && { error: failureText(error) }) };
     }
   }
 

@@ -24,7 +24,7 @@ test("mitogen hosts lists hosts, steps, groups and variables, and no secrets", a
   assert.deepEqual([all.code, all.stderr], [0, ""]);
   assert.equal(
     all.stdout,
-    "web1  ssh ada@web1:2222  @web\\nweb2  ssh 10.0.0.2 → sudo → docker app  @web\\ndb1   local  @db\\n".replaceAll(
+    "web1  ssh ada@web1:2222  @web\\nweb2  ssh 10.0.0.2 > sudo > docker app  @web\\ndb1   local  @db\\n".replaceAll(
       "\\n",
       "\n",
     ),

@@ -57,6 +57,18 @@ describe("put, get and sync", () => {
     await run("down");
   });
 
+  it("sync to where put would copy, and tell all that rsync says", async () => {
+    const well = await run("sync", "--on", "local:1", "site", "there");
+    assert.equal(well.code, 0, well.stderr);
+    assert.equal(readFileSync(join(folder, "there/site/index.html"), "utf8"), "<p>");
+    const { code, stderr } = await run("sync", "--on", "local:1", "site/", "none/there");
+    assert.equal(code, 1);
+    assert.match(stderr, /^local1: failed: Cannot sync local1: rsync ended with exit code 11: /);
+    assert.match(stderr, /^local1: rsync error: error in file IO/m, "a line of its own");
+    // rsync ends its ssh by SIGUSR1.
+    assert.doesNotMatch(stderr, /Debugger|inspector/);
+  });
+
   it("fail for one host and not for the others", async () => {
     const { code, stdout, stderr } = await run("get", "--on", "local:1", "/etc/shadow-of-nobody", "copies");
     assert.equal(code, 1);

@@ -1,0 +1,51 @@
+import { read } from "../../wire/values/thrown.ts";
+
+/** Why a host failed, in words of the command line. What a command printed was shown as it came, so its error needs no more than the exit code. */
+export function failureText(error: Error): string {
+  if (read(error, "code") === "ERR_COMMAND") {
+    const [exitCode, signal] = [read(error, "exitCode"), read(error, "signal")];
+    if (typeof exitCode === "number") return `exit code ${exitCode}`;
+    if (typeof signal === "string") return `ended by ${signal}`;
+  }
+  const known = connectFailure(error);
+  // A connect that failed for a known reason has told it with its cure; the tool's own words add nothing.
+  return known === undefined ? String(error.message) : `${known.why}; ${known.cure}`;
+}
+
+/** The error's message, with all that the tool said, in words of the command line. */
+export function fullFailureText(error: Error): string {
+  const message = String(error.message);
+  const known = connectFailure(error);
+  const { summary } = error as { summary?: string };
+  // The summary begins the message.
+  return known === undefined || summary === undefined || !message.startsWith(summary)
+    ? message
+    : `${known.why}; ${known.cure}${message.slice(summary.length)}`;
+}
+
+/** Why a connect failed, and what to do about it; undefined for errors that do not know a cure. */
+export function connectFailure(error: object): { readonly why: string; readonly cure: string } | undefined {
+  const summary = read(error, "summary");
+  const details = Object(read(error, "details"));
+  const hint = read(details, "hint");
+  if (typeof summary !== "string" || typeof hint !== "string" || hint === "") return undefined;
+  const end = `; ${hint}`;
+  if (!summary.endsWith(end)) return undefined;
+  return { why: summary.slice(0, -end.length), cure: cureOf(hint, String(read(details, "method"))) };
+}
+
+/** `pass port`, `pass the path of one as nodePath`, `pass checkHostKeys: "accept"`, `or nodePath`. */
+const OPTION =
+  /\b(?:pass|or) ((?:another |a numeric |the path of one as |the namespace: )?(?:port|username|nodePath|nsenterPath|identityFile|answers|checkHostKeys|sshArgs|kubectlArgs)\b(?:: (?:"[a-z]+"|\[[^\]]*\]))?)/g;
+
+/** The library's hints speak to programs, which pass options. */
+function cureOf(hint: string, method: string): string {
+  return hint
+    .replace('pass provision: "cache"', "use --provision")
+    .replace('pass provision: "memory"', "use --provision=memory")
+    .replace("pass password", `use ${method === "ssh" ? "--ask-password" : "--ask-sudo-password"}`)
+    .replace(
+      OPTION,
+      (all, option: string) => `${all.startsWith("or") ? "or " : ""}set ${option} in the inventory`,
+    );
+}
