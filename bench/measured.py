@@ -3,6 +3,7 @@ measured.py COMMAND [ARGUMENT…]: runs the command and writes what it took to d
 
     ms      wall time until the command itself had ended
     cpu     CPU milliseconds of the command and of every process it started, those that outlived it too
+    rss     MiB of resident memory, at its peak, of the largest of these processes
 
 Exits like the command. Fails if something is still running two minutes after the command began.
 """
@@ -34,7 +35,8 @@ def main(command):
     finally:
         end_group(pid)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    os.write(3, json.dumps({"ms": ms, "cpu": (usage.ru_utime + usage.ru_stime) * 1000}).encode())
+    cost = {"ms": ms, "cpu": (usage.ru_utime + usage.ru_stime) * 1000, "rss": usage.ru_maxrss / 1024}
+    os.write(3, json.dumps(cost).encode())
     return os.waitstatus_to_exitcode(status)
 
 

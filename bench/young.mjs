@@ -1,10 +1,11 @@
 // Programs that start, do one thing and end: each run is a fresh process, with ours installed as for a user.
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { PYTHON, requireMitogen } from "./peers/mitogen.mjs";
 import { scratchFolder } from "./scratch.mjs";
 
@@ -27,7 +28,11 @@ export function youngProgram(library, script, { args = [], env = {}, pick } = {}
   return { run: async () => picked(await runMeasured(words, settings), pick) };
 }
 
-/** The command line of `library` in a folder of its own, which may hold its configuration. `run` answers as a side does. */
+/**
+ * The command line of `library` in a folder of its own, which may hold its configuration. `run` answers as a side does,
+ * `peak` with the MiB of memory that the program took, and `perform` waits for the command itself only: what it leaves
+ * running goes on.
+ */
 export function youngCli(library) {
   const folder = scratchFolder();
   install(library, join(folder, "node_modules"));
@@ -38,9 +43,14 @@ export function youngCli(library) {
       folder,
     ]),
   );
-  const run = async (words) =>
-    picked(await runMeasured([process.execPath, program, ...words], { cwd: folder, env }));
-  return { folder, run };
+  const settings = { cwd: folder, env };
+  const measured = (words) => runMeasured([process.execPath, program, ...words], settings);
+  return {
+    folder,
+    run: async (words) => picked(await measured(words)),
+    peak: async (words) => (await measured(words)).rss,
+    perform: (words) => promisify(execFile)(process.execPath, [program, ...words], optionsOf(settings)),
+  };
 }
 
 /** The same of a script that needs no library. */
@@ -61,8 +71,7 @@ export function youngCommand(words, pick) {
 
 async function runMeasured(words, { cwd, env } = {}) {
   const child = spawn(PYTHON, [MEASURED, ...words], {
-    cwd,
-    env: { ...process.env, ...env },
+    ...optionsOf({ cwd, env }),
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
   const [printed, logged, cost, [code]] = await Promise.all([
@@ -73,6 +82,10 @@ async function runMeasured(words, { cwd, env } = {}) {
   ]);
   if (code !== 0) throw new Error(`${words.slice(0, 2).join(" ")} ended with ${code}: ${logged.trim()}`);
   return { ...JSON.parse(cost), printed };
+}
+
+function optionsOf({ cwd, env }) {
+  return { cwd, env: { ...process.env, ...env } };
 }
 
 function picked({ ms, cpu, printed }, pick) {
