@@ -6,11 +6,10 @@ import { isCreditHandle } from "../wire/credit-handles.ts";
 import { Encoding, encodeFrame, type Frame, frameLength, readUint32, writeFrame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { stackOf } from "../wire/values/thrown.ts";
+import { isLender, writeNow } from "./descriptor.ts";
 import { freeMemory } from "./free-memory.ts";
-import { isLender } from "./input-socket.ts";
 import { Assembler, Lanes } from "./lanes.ts";
 import type { Link, LinkEvents } from "./link.ts";
-import { writeNow } from "./write-now.ts";
 
 /** If more bytes than this are queued, `send` returns false. */
 const HIGH_WATER_BYTES = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { MARK_FAILED } from "../bootstrap/ready.ts";
+import { tryWrite } from "../links/descriptor.ts";
 import { Word, Writer } from "../links/thread-state.ts";
-import { tryWrite } from "../links/write-now.ts";
 import { stackOf } from "../wire/values/thrown.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";
 

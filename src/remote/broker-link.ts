@@ -1,9 +1,9 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { tryWrite } from "../links/descriptor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import { SharedBatch } from "../links/shared-batch.ts";
 import { asBuffer, costOf, HIGH_WATER, hand, ownBytes, ownPieces } from "../links/thread-link.ts";
 import { type ControlMessage, Word, Writer } from "../links/thread-state.ts";
-import { tryWrite } from "../links/write-now.ts";
 import { bodyLength, type Frame, frameLength } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";

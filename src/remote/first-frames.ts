@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { openInput } from "../links/input-socket.ts";
+import { openInput } from "../links/descriptor.ts";
 import { ownBytes } from "../links/thread-link.ts";
 import { bodyLength, Encoding, type Frame, HEADER_BYTES } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";

@@ -1,5 +1,5 @@
 import { Socket } from "node:net";
-import { openInput } from "../links/input-socket.ts";
+import { openInput } from "../links/descriptor.ts";
 import { StreamLink } from "../links/stream-link.ts";
 import { Word, Writer } from "../links/thread-state.ts";
 import { TRANSPORT_IN, TRANSPORT_OUT } from "./shared-state.ts";

@@ -1,6 +1,6 @@
 import { readSync } from "node:fs";
 import type { Socket } from "node:net";
-import { writeNow } from "../links/write-now.ts";
+import { writeNow } from "../links/descriptor.ts";
 import { bodyLength, Encoding, type Frame, frameLength, readUint32, writeFrame } from "../wire/frame.ts";
 import { FrameDecoder } from "../wire/frame-decoder.ts";
 import { Handle } from "../wire/handles.ts";

@@ -2,15 +2,15 @@
  * CBOR → values, as docs/encoding.md says. The input is hostile: only the listed types are accepted, and each
  * is checked.
  */
+import { ProtocolError } from "../../errors.ts";
 import { Blob } from "../values/blob.ts";
 import { define, errorOfRecord } from "../values/error-value.ts";
 import { MAX_CONTEXT_NAME, type Reviver } from "../values/references.ts";
 import { Secret } from "../values/secret.ts";
 import { attempt } from "../values/thrown.ts";
 import { typedArrayBy, typedArrayFrom } from "../values/typed-array.ts";
-import { CborReader } from "./cbor-reader.ts";
 import { isCrowded } from "./key-crowd.ts";
-import { HEAVY_ITEMS, type Limits, MAX_URL } from "./limits.ts";
+import { DEFAULT_LIMITS, HEAVY_ITEMS, type Limits, MAX_URL } from "./limits.ts";
 import { Tag } from "./tags.ts";
 import { decodeWtf8 } from "./wtf8.ts";
 
@@ -23,6 +23,8 @@ export interface DecodeOptions {
 const MAX_DATE_SECONDS = 8.64e12;
 const MAX_ID = 0xffffffff;
 const SHORT_LIST = 32;
+/** Shorter ASCII strings are decoded in JavaScript, because crossing into C++ takes longer. */
+const SHORT_TEXT = 16;
 /** Characters on which a terminal acts. No context's name may hold them: text/harmless.ts. */
 const ACTIVE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
 /**
@@ -45,12 +47,22 @@ export function decodeValue(bytes: Uint8Array, options: DecodeOptions = {}): unk
   return value;
 }
 
-class Decoder extends CborReader {
+/** Its lower half reads heads, numbers, text and bytes, each checked against the rest of the input. */
+class Decoder {
+  private readonly bytes: Buffer;
   private readonly reviver: Reviver | undefined;
+  private readonly limits: Limits;
+  private at = 0;
+  private depth = 0;
+  private items = 0;
 
-  constructor(bytes: Uint8Array, options: DecodeOptions) {
-    super(bytes, options.limits);
-    this.reviver = options.reviver;
+  constructor(bytes: Uint8Array, { reviver, limits = DEFAULT_LIMITS }: DecodeOptions) {
+    this.bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
+    this.reviver = reviver;
+    this.limits = limits;
+    if (bytes.length > limits.maxMessageBytes) this.failAt("message over the limit");
   }
 
   item(): unknown {
@@ -216,4 +228,133 @@ class Decoder extends CborReader {
     if (!reviver) this.failAt("a context or sender is not expected here");
     return isContext ? reviver.context(contextId, name) : reviver.sender(contextId, handle);
   }
+
+  end(): void {
+    if (this.at !== this.bytes.length) this.failAt("bytes after the value");
+  }
+
+  private failAt(reason: string): never {
+    throw new ProtocolError(`Malformed value at byte ${this.at}: ${reason}`);
+  }
+
+  /** Returns the next item's first byte without consuming it. */
+  private readInitial(): number {
+    const { bytes, at } = this;
+    return at < bytes.length ? bytes[at]! : this.failAt("unexpected end");
+  }
+
+  /** Reads a head, which must be of this major type. Returns its argument. */
+  private readHead(major: number): number {
+    const initial = this.readInitial();
+    return initial >> 5 === major ? this.readArgument(initial) : this.failAt("wrong content of a tag");
+  }
+
+  /** Consumes a head that begins with `initial`. Above 2^53 the result is only approximate. */
+  private readArgument(initial: number): number {
+    const info = initial & 31;
+    if (info > 27) this.failAt("indefinite length or reserved head");
+    const at = this.skipItem(1);
+    if (info < 24) return info;
+    const size = 1 << (info - 24);
+    this.skipItem(size);
+    return size < 8 ? this.bytes.readUIntBE(at + 1, size) : Number(this.bytes.readBigUInt64BE(at + 1));
+  }
+
+  /** Reads major type 7: false, true, null, undefined and floats. */
+  private readSimple(initial: number): unknown {
+    const { bytes } = this;
+    const at = this.skipItem(1) + 1;
+    switch (initial) {
+      case 0xf4:
+        return false;
+      case 0xf5:
+        return true;
+      case 0xf6:
+        return null;
+      case 0xf7:
+        return undefined;
+      case 0xf9:
+        this.skipItem(2);
+        return halfFloat(bytes.readUInt16BE(at));
+      case 0xfa:
+        this.skipItem(4);
+        return bytes.readFloatBE(at);
+      case 0xfb:
+        this.skipItem(8);
+        return bytes.readDoubleBE(at);
+      default:
+        return this.failAt("not a type that travels");
+    }
+  }
+
+  private readText(size: number): string {
+    const { bytes } = this;
+    const at = this.skipItem(size);
+    const end = this.at;
+    if (size < SHORT_TEXT) {
+      let text = "";
+      let i = at;
+      while (i < end && bytes[i]! < 0x80) text += String.fromCharCode(bytes[i++]!);
+      if (i === end) return text;
+    }
+    const text = bytes.toString("utf8", at, end);
+    // Broken UTF-8 decodes to replacement characters, and so do real ones. Only encoding the text again
+    // distinguishes them.
+    return text.includes("\ufffd") && !Buffer.from(text).equals(bytes.subarray(at, end))
+      ? this.failAt("invalid UTF-8")
+      : text;
+  }
+
+  /**
+   * Returns bytes that the value may keep. They are a view if they are at least half of the input, so that a
+   * large value is not copied. Otherwise they have memory of their own, so that a small value does not keep a
+   * large message alive. A Buffer may share that memory with other small Buffers, as Node's own Buffers do.
+   */
+  private takeBytes(size: number, mayShare?: boolean): Buffer {
+    const at = this.skipItem(size);
+    const view = this.bytes.subarray(at, this.at) as Buffer;
+    if (size * 2 >= this.bytes.length) return view;
+    return Buffer.from(mayShare ? view : (new Uint8Array(view).buffer as never));
+  }
+
+  /**
+   * Called at the beginning of a container. Checked before anything is allocated: each item takes at least
+   * one byte.
+   */
+  private enterContainer(items: number): void {
+    if (items > this.bytes.length - this.at) this.failAt("unexpected end");
+    this.chargeItems(items);
+    if (++this.depth > this.limits.maxDepth) this.failAt("nested too deep");
+  }
+
+  private leaveContainer(): void {
+    this.depth--;
+  }
+
+  private chargeItems(items: number): void {
+    this.items += items;
+    if (this.items > this.limits.maxItems) this.failAt("too many items");
+  }
+
+  /** Consumes `size` bytes and returns where they begin. */
+  private skipItem(size: number): number {
+    const { at } = this;
+    if (size > this.bytes.length - at) this.failAt("unexpected end");
+    this.at += size;
+    return at;
+  }
+}
+
+function halfFloat(bits: number): number {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const magnitude =
+    exponent === 0
+      ? fraction * 2 ** -24
+      : exponent < 31
+        ? (1024 + fraction) * 2 ** (exponent - 25)
+        : fraction === 0
+          ? Infinity
+          : NaN;
+  return bits & 0x8000 ? -magnitude : magnitude;
 }
