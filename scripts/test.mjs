@@ -10,6 +10,7 @@ import { availableParallelism } from "node:os";
 import { delimiter, dirname, join, relative } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { groupTests } from "./group-tests.mjs";
 
 const TEST_LIMIT_MS = 300_000; // of suites too: the longest takes a minute here, more on a busy machine
 const FILE_LIMIT_MS = 900_000;
@@ -65,6 +66,8 @@ const FIRST = [
   "e2e/tree",
   "e2e/exhausted",
   "counts/counts",
+  "wire/cbor-fuzz",
+  "wire/cbor-hostile",
 ];
 /**
  * Files wait for processes and timeouts as long as they compute: with twice as many as there are cores, and
@@ -181,7 +184,8 @@ function runTests(node, major, files, limitMs, changes = {}) {
   Object.assign(env, changes);
   env.PATH = [dirname(node), env.PATH].join(delimiter);
   const options = JSON.stringify(nodeOptions);
-  const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, options, ...files];
+  const started = groupTests(files, (path) => rank(path) < FIRST.length);
+  const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, options, ...started];
   const child = spawn(node, args, {
     env,
     stdio: ["ignore", "pipe", "inherit"],
