@@ -6,6 +6,7 @@ import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 import { freeMemory } from "../links/free-memory.ts";
 import { endTree, killTrees } from "../process/end-tree.ts";
+import type { ProcessExit } from "../process/process-exit.ts";
 
 /** A process to start for another context. */
 export interface ProcessSpec {
@@ -19,11 +20,6 @@ export interface ProcessSpec {
   readonly endSignal: NodeJS.Signals;
   /** Once it has ended, its output is given up after so long a silence, or after five such times: a background process may hold it for ever. */
   readonly silenceMs?: number;
-}
-
-export interface ProcessExit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
 }
 
 /** How many times `silenceMs` a background process may go on printing after the end of the command. */

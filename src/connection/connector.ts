@@ -1,36 +1,25 @@
 import { hostname, userInfo } from "node:os";
 import { callSite, placedAt } from "../core/call-site.ts";
 import type { Context } from "../core/context.ts";
-import type { ConnectionFacts } from "../core/describe.ts";
-import type { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
-import { ProtocolError, StreamError, TimeoutError } from "../errors.ts";
+import { StreamError, TimeoutError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
-import { secret } from "../options/option-types.ts";
-import { misuse, show, takeOption } from "../options/options.ts";
 import { oneLine } from "../text/harmless.ts";
-import { newAbortEnd } from "../waiting/abort-end.ts";
 import { Slots } from "../waiting/slots.ts";
 import { onAbort } from "../waiting/wait.ts";
-import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
-import { hide } from "../wire/values/error-value.ts";
 import { MAX_CONTEXT_NAME } from "../wire/values/references.ts";
-import { Secret } from "../wire/values/secret.ts";
-import { messageOf } from "../wire/values/thrown.ts";
-import type { ChildIdentity, StartedChild } from "./children/children.ts";
-import { connectErrorOf, describeFailure } from "./children/connect-error-record.ts";
-import type { ConnectRequest } from "./children/parent-role.ts";
+import type { ChildIdentity } from "./children/children.ts";
 import { cancelled, cancelledBy } from "./children/running-connect.ts";
+import { describeFailure } from "./failures/connect-error-record.ts";
 import {
   type ConnectionMethod,
   type ConnectOptions,
-  DEFAULT_CONNECT_MS,
   type LibraryMethod,
   readConnectOptions,
 } from "./methods/method.ts";
-import { Countdown } from "./prompts/countdown.ts";
-import type { ProvisionProgress } from "./runtime/plan.ts";
+import { requestConnect } from "./request-connect.ts";
+import type { MethodFacts, StartedFacts } from "./started-facts.ts";
 
 /** What differs between the program's router and the router of a context. */
 export interface ConnectorHost {
@@ -74,37 +63,11 @@ export interface ConnectorHost {
 }
 
 /**
- * What a new context, or the context that started it, says of it. These are claims: nothing has checked them.
- */
-export type StartedFacts = Pick<ConnectionFacts, "pid" | "platform" | "arch" | "argv">;
-export type MethodFacts = StartedFacts & Pick<ConnectionFacts, "method" | "nodeVersion">;
-
-/**
- * How much longer than `timeoutMs` a context may take to say how a connect ended: as long again, within these
- * bounds. The context keeps the time itself, and its error says more than ours. A hostile or stopped context
- * says nothing.
- */
-const MIN_ANSWER_GRACE_MS = 1000;
-const MAX_ANSWER_GRACE_MS = 5000;
-/**
  * How long a context may take to say that a child of its own has ended. It needs about three seconds at most.
  */
 const END_CHILD_MS = 10_000;
 
 const log = getLogger("mitogen.connect");
-
-/**
- * Limits on what a context says of a child that it has started: words in the command, and characters in each
- * word and in each other fact.
- */
-const MAX_ARGV = 1000;
-const MAX_FACT_CHARACTERS = 4096;
-
-/** The handle at which a hop may ask for a password or another answer, and why it got none. */
-interface PasswordOffer {
-  readonly handle: number;
-  failure: { readonly cause: unknown } | undefined;
-}
 
 /** A connect that has not ended yet. */
 interface Pending {
@@ -225,7 +188,14 @@ export class Connector {
     try {
       const facts = await (isHere
         ? startHere(method, options, identity)
-        : this.request(via, methodName, options, identity));
+        : requestConnect(
+            this.#router,
+            via,
+            methodName,
+            options,
+            identity,
+            this.mayProvision(method, options),
+          ));
       throwIfAborted(methodName, options.signal);
       const context = pending.context ?? this.#router.contextById(contextId);
       this.#host.onStarted?.(context, options, {
@@ -274,119 +244,8 @@ export class Connector {
     router.delRoutes([...lost].filter(isBehind), reason);
   }
 
-  /**
-   * Asks another context, or the broker thread of this one, to start the context. The answer arrives after
-   * the route.
-   */
-  private async request(
-    via: Context | undefined,
-    methodName: string,
-    options: ConnectOptions,
-    identity: ChildIdentity,
-  ): Promise<StartedFacts> {
-    const parent = via ?? this.#router.myself();
-    const {
-      via: _,
-      password,
-      answers,
-      onProgress,
-      signal,
-      ...plain
-    } = options as ConnectOptions & {
-      password?: unknown;
-      answers?: Readonly<Record<string, unknown>>;
-    };
-    checkTravel(methodName, plain);
-    const wholeMs = options.timeoutMs || DEFAULT_CONNECT_MS;
-    const timeoutMs = wholeMs + Math.min(MAX_ANSWER_GRACE_MS, Math.max(MIN_ANSWER_GRACE_MS, wholeMs));
-    const end = newAbortEnd();
-    const unwatch = signal && onAbort(signal, () => end.abort(cancelledBy(methodName, signal)));
-    const time = new Countdown(timeoutMs, () => end.abort(new TimeoutError("Cannot connect: no answer")));
-    const offer = password === undefined ? undefined : this.offerPassword(parent, password, time);
-    const others = Object.entries(answers ?? {}).map(
-      ([question, answer]) => [question, this.offerPassword(parent, answer, time)] as const,
-    );
-    const mayProvision = methodName !== "thread" && this.#host.mayProvision?.(options) !== false;
-    const progressHandle = mayProvision
-      ? this.takeProgress(parent, methodName, timeoutMs, time, onProgress)
-      : 0;
-    try {
-      const handles = others.map(([question, { handle }]) => [question, handle]);
-      const request: ConnectRequest = [
-        methodName,
-        answers === undefined ? plain : { ...plain, answers: Object.fromEntries(handles) },
-        identity,
-        offer?.handle ?? 0,
-        ...(mayProvision ? ([progressHandle] as const) : ([] as const)),
-      ];
-      const answer: unknown = await parent
-        .request(Handle.CONNECT_CHILD, request, { signal: end.signal })
-        .catch((error) => unanswered(parent, methodName, timeoutMs, error));
-      // The answer comes from a hop, so it may hold anything.
-      const { failed, connected } = Object(answer) as Record<string, unknown>;
-      if (failed !== undefined) {
-        const error = connectErrorOf(failed, via?.name);
-        // The original error stays in this process. The hop was only told its message.
-        const failure = [offer, ...others.map(([, each]) => each)].find((each) => each?.failure)?.failure;
-        if (failure !== undefined) hide(error, "cause", failure.cause);
-        throw error;
-      }
-      if (Array.isArray(connected)) return readFacts(connected);
-      throw new ProtocolError(
-        `Cannot connect with ${methodName}() via ${parent.name}: its answer says neither that it connected nor why it did not`,
-      );
-    } finally {
-      time.stop();
-      unwatch?.();
-      if (offer !== undefined) this.#router.unlisten(offer.handle);
-      for (const [, { handle }] of others) this.#router.unlisten(handle);
-      if (mayProvision) this.#router.unlisten(progressHandle);
-    }
-  }
-
-  /**
-   * Opens a handle at which `parent` reports that a runtime is on its way. That may take longer than a connect
-   * does.
-   */
-  private takeProgress(
-    parent: Context,
-    method: string,
-    timeoutMs: number,
-    time: Countdown,
-    onProgress: ConnectOptions["onProgress"],
-  ): number {
-    return this.#router.addHandler(
-      (message) => {
-        time.restart(timeoutMs);
-        const [sentBytes, totalBytes] = message.decode() as unknown[];
-        if (typeof sentBytes !== "number" || typeof totalBytes !== "number") return;
-        tellProgress(onProgress, { method, sentBytes, totalBytes });
-      },
-      { respondent: parent, service: true },
-    );
-  }
-
-  /** Opens a handle at which only `parent` may ask for the password when the prompt appears. */
-  private offerPassword(parent: Context, password: unknown, time: Countdown): PasswordOffer {
-    const answer = async (message: Message): Promise<void> => {
-      const given: unknown = typeof password === "function" ? await password() : password;
-      const taken = takeOption("type the password", "the password", given, secret);
-      message.reply(taken instanceof Secret ? taken : new Secret(taken));
-    };
-    const handle = this.#router.addHandler(
-      (message) => {
-        time.pause();
-        answer(message)
-          .catch((cause) => {
-            offer.failure = { cause };
-            this.#router.answerDead(message, oneLine(messageOf(cause)));
-          })
-          .finally(() => time.resume());
-      },
-      { respondent: parent, service: true },
-    );
-    const offer: PasswordOffer = { handle, failure: undefined };
-    return offer;
+  private mayProvision(method: string | ConnectionMethod, options: ConnectOptions): boolean {
+    return method !== "thread" && this.#host.mayProvision?.(options) !== false;
   }
 }
 
@@ -410,70 +269,8 @@ export function nameBelow(via: Context | undefined, name: string): string {
   return full.length < MAX_CONTEXT_NAME ? full : `…${full.slice(-(MAX_CONTEXT_NAME - 2))}`;
 }
 
-export function factsOf({ ready: { pid, platform, arch }, argv }: StartedChild): StartedFacts {
-  return { pid, platform, arch, argv };
-}
-
-/** Calls the program's `onProgress`. An error that it throws is only logged. */
-export function tellProgress(onProgress: ConnectOptions["onProgress"], progress: ProvisionProgress): void {
-  try {
-    onProgress?.(progress);
-  } catch (error) {
-    log.warning(`onProgress has thrown: ${messageOf(error)}`);
-  }
-}
-
 function throwIfAborted(method: string, signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw cancelledBy(method, signal);
-}
-
-/** Throws the error for a connect request that got no answer, or a dead message. */
-function unanswered(parent: Context, method: string, timeoutMs: number, error: Error): never {
-  const place = `Cannot connect with ${method}() via ${parent.name}`;
-  if (error instanceof TimeoutError) {
-    const hint = "see whether that context answers to ping()";
-    const known = { stage: "spawn", argv: [], exitCode: null, signal: null, stderr: "" } as const;
-    throw connectErrorOf([
-      error.name,
-      `${place}: no answer within ${timeoutMs} ms; ${hint}`,
-      { ...known, method, durationMs: timeoutMs, hint },
-    ]);
-  }
-  // A context that does not know the request cannot have children. It is a thread, and only the context that
-  // started it knew that.
-  if (!error.message.endsWith(": no such handle")) throw error;
-  throw new TypeError(
-    `${place}: it is a thread or a program that has connected, and can have no children; use the context it belongs to`,
-  );
-}
-
-/**
- * Reads [pid, platform, architecture, argv] of another context's child. These are claims: any of them may be
- * wrong.
- */
-function readFacts([pid, platform, arch, argv]: readonly unknown[]): StartedFacts {
-  return {
-    pid: typeof pid === "number" ? pid : Number.NaN,
-    platform: fact(platform),
-    arch: fact(arch),
-    argv: Array.isArray(argv) ? argv.slice(0, MAX_ARGV).map(fact) : [],
-  };
-}
-
-function fact(claim: unknown): string {
-  return typeof claim === "string" ? claim.slice(0, MAX_FACT_CHARACTERS) : "unknown";
-}
-
-/** Throws if an option cannot travel to the context that will check it. */
-function checkTravel(method: string, options: Readonly<Record<string, unknown>>): void {
-  for (const [name, value] of Object.entries(options)) {
-    try {
-      encodeValue(value);
-    } catch {
-      const message = `Cannot connect with ${method}(): ${name} cannot be sent to another context, got ${show(value)}`;
-      throw misuse("ERR_INVALID_ARG_TYPE", message);
-    }
-  }
 }
 
 /** `<user>@<host>:<pid>` of this process. */

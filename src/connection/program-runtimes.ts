@@ -4,8 +4,8 @@ import type { CoreRouter } from "../core/router.ts";
 import { getLogger } from "../logging/log.ts";
 import { importLate } from "../process/late-import.ts";
 import { messageOf } from "../wire/values/thrown.ts";
-import { tellProgress } from "./connector.ts";
 import type { ConnectOptions, Provision } from "./methods/method.ts";
+import { tellProgress } from "./request-connect.ts";
 import { GET_RUNTIME, type OpenProvisioner, type ProvisionProgress } from "./runtime/plan.ts";
 
 /** What brings a runtime; loaded with the first target that needs one. */

@@ -25,7 +25,7 @@ import { Handle } from "../wire/handles.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 import type { ChildIdentity, Children, StartedChild } from "./children/children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
-import { Connector, factsOf, nameBelow, type StartedFacts } from "./connector.ts";
+import { Connector, nameBelow } from "./connector.ts";
 import { ContextIds } from "./context-ids.ts";
 import { localRouters } from "./local-routers.ts";
 import {
@@ -37,6 +37,7 @@ import {
   readConnectOptions,
 } from "./methods/method.ts";
 import { ProgramRuntimes } from "./program-runtimes.ts";
+import { factsOf, type StartedFacts } from "./started-facts.ts";
 
 /** Options of a {@link Router}. */
 export interface RouterOptions {

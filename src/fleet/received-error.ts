@@ -1,5 +1,5 @@
 import { CommandError } from "../commands/command-error.ts";
-import { connectErrorOf } from "../connection/children/connect-error-record.ts";
+import { connectErrorOf } from "../connection/failures/connect-error-record.ts";
 import { ERRORS } from "../errors.ts";
 import { errorFromThrown, hide } from "../wire/values/error-value.ts";
 import { isError, read } from "../wire/values/thrown.ts";

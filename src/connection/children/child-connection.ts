@@ -1,17 +1,27 @@
 import { randomBytes } from "node:crypto";
-import { bootCommand, bootWords, commandFor, guardLine, MARK_SHELL } from "../../bootstrap/command.ts";
+import { commandFor, guardLine, MARK_SHELL } from "../../bootstrap/command.ts";
 import { configFrame } from "../../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../../bootstrap/handshake.ts";
-import { History } from "../../bootstrap/history.ts";
 import { payloadBytes } from "../../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../../bootstrap/ready.ts";
 import { CancelledError, type ConnectStage, StreamError } from "../../errors.ts";
 import { getLogger } from "../../logging/log.ts";
-import { commandLine } from "../../options/option-types.ts";
-import { show, takeOption } from "../../options/options.ts";
+import { show } from "../../options/options.ts";
+import { printExit } from "../../process/process-exit.ts";
 import { Deferred } from "../../waiting/deferred.ts";
 import { encodeFrame } from "../../wire/frame.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
+import {
+  echoed,
+  nodeTooOld,
+  noNode,
+  notStarted,
+  systemOf,
+  timedOut,
+  whyEnded,
+} from "../failures/diagnosis.ts";
+import { otherShell, outputElsewhere, readsAllInput } from "../failures/login-scripts.ts";
+import { type Failure, newConnectError, printCommand } from "../failures/new-connect-error.ts";
 import {
   type BootLine,
   type ConnectionMethod,
@@ -24,10 +34,10 @@ import { Countdown } from "../prompts/countdown.ts";
 import type { Dialogue } from "../prompts/dialogue.ts";
 import { findTerminal, type Terminal } from "../prompts/terminal.ts";
 import type { OpenProvisioner, Provisioning, ProvisionTarget } from "../runtime/plan.ts";
-import { echoed, nodeTooOld, noNode, notStarted, systemOf, timedOut, whyEnded } from "./diagnosis.ts";
-import { otherShell, outputElsewhere, readsAllInput } from "./login-scripts.ts";
-import { type Failure, newConnectError, printCommand } from "./new-connect-error.ts";
-import { printExit, ToolProcess } from "./tool-process.ts";
+import { bootLineOf, type ChildStart, commandOf } from "./child-command.ts";
+import type { EarlierTries } from "./second-tries.ts";
+import { ToolOutput } from "./tool-output.ts";
+import { ToolProcess } from "./tool-process.ts";
 
 /** The oldest node that can be a child. */
 const MIN_NODE: readonly [number, number] = [12, 22];
@@ -39,8 +49,6 @@ const LAST_INPUT_MS = 500;
 const LAST_WORDS_MS = 10_000;
 /** Grace period of the process after a failed connect: it is told to end almost at once. */
 const FAILED_GRACE_MS = 50;
-/** This many bytes of the payload in the output can only be an echo of what was sent. */
-const ECHO_BYTES = 16;
 
 const log = getLogger("mitogen.connect");
 
@@ -57,16 +65,6 @@ export interface Connected {
   readonly argv: readonly string[];
 }
 
-/** What a repeated connect knows of the tries before it. */
-export interface EarlierTries {
-  /** When the first try began. */
-  readonly startedAt: number;
-  /** Whether the last try failed without any output on stderr. */
-  readonly wasSilent: boolean;
-  /** Whether the target's own node is of no use, and is not looked for. */
-  readonly isWithoutNode?: boolean;
-}
-
 /**
  * One connect, from spawn to greeting. If the tool asks nothing, payload and configuration are written at
  * once, so the connect takes one round trip once the transport is up. A connect always ends: with a greeting,
@@ -76,13 +74,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
   readonly #method: ConnectionMethod<O>;
   readonly #options: O;
   readonly #nonce: string = randomBytes(8).toString("hex");
-  #history: History = new History();
+  readonly #output: ToolOutput;
   readonly #outcome: Deferred<Connected> = new Deferred();
   readonly #startedAt: number;
-  readonly #wasSilent: boolean;
+  readonly #start: ChildStart;
   /** Of a start without a terminal. */
   readonly #boot: BootLine;
-  readonly #isWithoutNode: boolean;
   readonly #openProvisioner: OpenProvisioner | undefined;
   #provisioning: Provisioning | undefined;
   /** Never resolves. Rejects when the connect fails. */
@@ -95,8 +92,6 @@ export class ConnectAttempt<O extends ConnectOptions> {
   #hasSentThem = false;
   #stage: ConnectStage = "spawn";
   #system: { platform?: string; arch?: string } = {};
-  /** The last bytes of the output, which may be the beginning of an echo. */
-  #heard: Buffer = Buffer.alloc(0);
   #tool: ToolProcess | undefined;
   #timer: Countdown | undefined;
   /** The error to report when the process ends after the timeout. */
@@ -115,12 +110,16 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#method = method;
     this.#options = options;
     this.#startedAt = earlier?.startedAt ?? Date.now();
-    this.#wasSilent = earlier?.wasSilent === true;
-    this.#isWithoutNode = earlier?.isWithoutNode === true;
+    this.#start = {
+      nonce: this.#nonce,
+      isWithoutNode: earlier?.isWithoutNode === true,
+      wasSilent: earlier?.wasSilent === true,
+    };
     this.#openProvisioner = openProvisioner;
     this.#over.promise.catch(() => undefined);
-    this.#boot = this.bootLine(false);
-    this.#argv = this.argvFor(this.#boot);
+    this.#output = new ToolOutput(method.name, (text) => this.#conversation?.readable(text) ?? text);
+    this.#boot = bootLineOf(method, options, this.#start, false);
+    this.#argv = commandOf(method, options, this.#boot);
     this.#handshake = this.newHandshake();
   }
 
@@ -131,7 +130,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
     const leftMs = Math.max(1, timeoutMs - (Date.now() - this.#startedAt));
     const fail = (): void => {
       const question = this.#conversation?.openText ?? "";
-      this.fail(timedOut(this.#method.name, this.#stage, timeoutMs, question, this.#history.toString()));
+      this.fail(
+        timedOut(this.#method.name, this.#stage, timeoutMs, question, this.#output.lines().join("\n")),
+      );
     };
     this.#timer = new Countdown(leftMs, () => {
       if (!this.endInput(timeoutMs, fail)) fail();
@@ -185,9 +186,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
   }
 
   private start(terminal: Terminal | undefined): void {
-    const boot = terminal === undefined ? this.#boot : this.bootLine(true);
+    const boot =
+      terminal === undefined ? this.#boot : bootLineOf(this.#method, this.#options, this.#start, true);
     // Anew: the method may have learned something from another connect, or from the try before.
-    this.#argv = this.argvFor(boot);
+    this.#argv = commandOf(this.#method, this.#options, boot);
     if (terminal !== undefined) this.#dialogue = this.#method.dialogue?.(this.#options, boot);
     const dialogue = this.#dialogue;
     const using = terminal === undefined ? "" : ` on a terminal of ${terminal.name}`;
@@ -213,7 +215,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       });
     tool.stdout.on("data", this.onStdout);
     tool.promptOut.on("data", this.onPromptOut);
-    if (dialogue?.payloadWaits !== true && !this.#isWithoutNode) this.sendFirstBytes();
+    if (dialogue?.payloadWaits !== true && !this.#start.isWithoutNode) this.sendFirstBytes();
     // Reads both streams to their end first: the reason often comes last.
     tool.drained().then(
       () => this.guard(() => this.onEnded(tool, terminal)),
@@ -259,33 +261,15 @@ export class ConnectAttempt<O extends ConnectOptions> {
   private readonly onPromptOut = (chunk: Buffer): void => {
     // Stored before the conversation sees it, because the conversation may fail with an error that quotes the
     // text.
-    const lines = this.onNoise("stderr", chunk);
+    const lines = this.#output.push("stderr", chunk);
     if (lines.includes(`${this.#nonce}${MARK_SHELL}`)) this.fail(outputElsewhere());
     this.guard(() => this.#conversation?.push("stderr", chunk));
   };
 
   private onStdoutNoise(bytes: Buffer): void {
     if (this.#stage === "transport" && this.#method.ownExitCode !== undefined) this.#stage = "shell";
-    if (this.isEcho(bytes)) this.fail(echoed(this.#method));
-    else this.onNoise("stdout", bytes);
-  }
-
-  /**
-   * Whether the output repeats the payload. The echo would fill the error message, and nothing would ever end
-   * it.
-   */
-  private isEcho(bytes: Buffer): boolean {
-    const all = Buffer.concat([this.#heard, bytes]);
-    this.#heard = Buffer.from(all.subarray(-(ECHO_BYTES - 1)));
-    return all.includes(payloadBytes().subarray(0, ECHO_BYTES));
-  }
-
-  private onNoise(stream: string, bytes: Buffer): readonly string[] {
-    const lines = this.#history.push(stream, bytes);
-    if (log.isEnabled("debug")) {
-      for (const line of lines) log.debug(`${this.#method.name}: ${stream}: ${this.readable(line)}`);
-    }
-    return lines;
+    if (this.#output.isEcho(bytes)) this.fail(echoed(this.#method));
+    else this.#output.push("stdout", bytes);
   }
 
   private onEvent(event: HandshakeEvent): void {
@@ -406,10 +390,10 @@ export class ConnectAttempt<O extends ConnectOptions> {
       void this.startOnTerminal(true);
       return;
     }
-    const lines = this.#history.lines();
+    const lines = this.#output.lines();
     if (this.#method.startsAgain?.(lines, this.#argv) === true) {
       this.#handshake = this.newHandshake();
-      this.#history = new History();
+      this.#output.forget();
       void tool.end(0);
       this.start(terminal);
       return;
@@ -428,7 +412,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
           node,
           stage: this.#stage,
           exit,
-          lines: lines.map((line) => this.readable(line)),
+          lines: this.#output.readableLines(),
           terminal,
         }),
     );
@@ -444,7 +428,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       argv: this.#argv,
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
-      stderr: this.readable(this.#history.toString()),
+      stderr: this.#output.toString(),
       durationMs: Date.now() - this.#startedAt,
       hint: "",
       ...this.#system,
@@ -462,41 +446,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
     return true;
   }
 
-  /** The tool's output, for people. */
-  private readable(text: string): string {
-    return this.#conversation?.readable(text) ?? text;
-  }
-
   private masked(text: string): string {
     return this.#conversation?.masked(text) ?? text;
   }
 
   private newHandshake(): Handshake {
     return new Handshake(this.#nonce, (noise) => this.onStdoutNoise(noise));
-  }
-
-  /** Always checked: spawn and everything that prints the command expect strings. */
-  private argvFor(boot: BootLine): string[] {
-    const argv = this.#method.argv(this.#options, boot);
-    return [
-      ...takeOption(`connect with ${this.#method.name}()`, "the argv of the method", argv, commandLine),
-    ];
-  }
-
-  private bootLine(hasTerminal: boolean): BootLine {
-    const { nodePath = this.#method.nodeCommand } = this.#options;
-    const node = this.#isWithoutNode ? undefined : typeof nodePath === "string" ? [nodePath] : nodePath;
-    const nonce = this.#nonce;
-    const { length } = payloadBytes();
-    return {
-      words: bootWords(nonce, length, node),
-      get shellLine() {
-        return bootCommand(nonce, length, node);
-      },
-      nonce,
-      hasTerminal,
-      wasSilent: this.#wasSilent,
-    };
   }
 }
 

@@ -4,11 +4,12 @@ import type { LinkEvents } from "../../links/link.ts";
 import { TracedLink } from "../../links/traced-link.ts";
 import type { Traffic } from "../../links/traffic.ts";
 import { getLogger } from "../../logging/log.ts";
+import { type ProcessExit, printExit } from "../../process/process-exit.ts";
 import { Deferred } from "../../waiting/deferred.ts";
 import type { Frame } from "../../wire/frame.ts";
+import { crashHint } from "../failures/exit-hint.ts";
 import type { Connected } from "./child-connection.ts";
-import { crashHint } from "./exit-hint.ts";
-import { type Exit, printExit, type ToolProcess } from "./tool-process.ts";
+import type { ToolProcess } from "./tool-process.ts";
 
 /** While fewer bytes than this are queued, `send` returns true and `drained` resolves. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -259,7 +260,7 @@ export class ChildLink extends TracedLink {
    * The last output of a child that ends soon after its greeting: its node started, but may not have found
    * what it needs.
    */
-  private async lastWords({ code }: Exit): Promise<string> {
+  private async lastWords({ code }: ProcessExit): Promise<string> {
     if (Date.now() > this.#youngUntil) return "";
     await this.#tool.drained();
     const text = this.#stderr.toString();

@@ -1,7 +1,6 @@
 import { configFrame } from "../../bootstrap/config-frame.ts";
 import type { Ready } from "../../bootstrap/ready.ts";
 import type { LinkState } from "../../core/describe.ts";
-import { CancelledError, type ConnectDetails } from "../../errors.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "../../links/traffic.ts";
 import { getLogger } from "../../logging/log.ts";
 import { reaper } from "../../process/reaper.ts";
@@ -10,13 +9,14 @@ import { onAbort } from "../../waiting/wait.ts";
 import { type Frame } from "../../wire/frame.ts";
 import { Handle } from "../../wire/handles.ts";
 import { localMethod } from "../methods/local.ts";
-import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "../methods/method.ts";
+import type { ConnectionMethod, ConnectOptions } from "../methods/method.ts";
 import { startThreadChild, ThreadChild, type ThreadOptions } from "../methods/thread.ts";
 import type { OpenProvisioner } from "../runtime/plan.ts";
-import { ConnectAttempt, type EarlierTries } from "./child-connection.ts";
+import { ConnectAttempt } from "./child-connection.ts";
 import { ChildLink, FAREWELL_CHARACTERS } from "./child-link.ts";
 import { Keepalive } from "./keepalive.ts";
 import { cancelled, RunningConnect, SIGNAL_ABORTED } from "./running-connect.ts";
+import { type EarlierTries, NodelessTargets, withSecondTries } from "./second-tries.ts";
 
 /** What the caller decides about a new context, whichever process starts it. */
 export interface ChildIdentity {
@@ -36,18 +36,8 @@ export interface StartedChild {
 }
 
 const log = getLogger("mitogen.connect");
-/**
- * The next try waits for a random part of this time, which doubles with each try. Clients that were turned
- * away together must not come back together.
- */
-const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 2000;
-const MAX_RETRIES = 15;
 /** The longest interval of Node's timers. */
 const MAX_INTERVAL_MS = 0x7fffffff;
-/** The most targets that are remembered. A forgotten target costs one more try. */
-const MAX_NODELESS = 1000;
-
 /**
  * The contexts that this process has started: their processes and links. Owned by the master's router, or by
  * the broker thread of a child that is a parent.
@@ -59,8 +49,7 @@ export class Children {
   /** Running connects by the id of the new context. */
   readonly #connects: Map<number, RunningConnect> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
-  /** Targets with a node that is of no use. It is not tried again. */
-  readonly #nodeless: Set<string> = new Set();
+  readonly #nodeless: NodelessTargets = new NodelessTargets();
   #past: Traffic = NO_TRAFFIC;
   /** The same in the whole tree. */
   readonly #keepaliveMs: number;
@@ -97,7 +86,9 @@ export class Children {
     openProvisioner?: OpenProvisioner,
   ): Promise<StartedChild> {
     return await this.cancellable(method.name, options, identity, (connect) =>
-      this.startWithRetries(connect, method, options, identity, onConnected, openProvisioner),
+      withSecondTries(connect, method, options, openProvisioner, this.#nodeless, (earlier) =>
+        this.startOnce(connect, method, options, identity, earlier, onConnected, openProvisioner),
+      ),
     );
   }
 
@@ -116,50 +107,6 @@ export class Children {
     } finally {
       this.#connects.delete(contextId);
       unwatch?.();
-    }
-  }
-
-  private async startWithRetries<O extends ConnectOptions>(
-    connect: RunningConnect,
-    method: ConnectionMethod<O>,
-    options: O,
-    identity: ChildIdentity,
-    onConnected: (child: StartedChild, peer: Peer) => void,
-    openProvisioner: OpenProvisioner | undefined,
-  ): Promise<StartedChild> {
-    let startedAt = Date.now();
-    let deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
-    let wasSilent = false;
-    const target = openProvisioner && targetOf(method, options);
-    let isWithoutNode = target !== undefined && this.#nodeless.has(target);
-    for (let turn = 1; ; turn++) {
-      try {
-        const earlier = { startedAt, wasSilent, isWithoutNode };
-        return await this.startOnce(
-          connect,
-          method,
-          options,
-          identity,
-          earlier,
-          onConnected,
-          openProvisioner,
-        );
-      } catch (error) {
-        if (!isWithoutNode && isNodeUseless(error) && (await openProvisioner?.()) !== undefined) {
-          log.debug(`${method.name}: the target has a node that is of no use, and is given another`);
-          isWithoutNode = true;
-          if (target !== undefined && this.#nodeless.size < MAX_NODELESS) this.#nodeless.add(target);
-          startedAt = Date.now();
-          deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
-          continue;
-        }
-        const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
-        const isLast = turn > MAX_RETRIES || Date.now() + delayMs >= deadline;
-        if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
-        wasSilent = (error as { details?: ConnectDetails }).details?.stderr === "";
-        log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);
-        await pause(delayMs, method, connect);
-      }
     }
   }
 
@@ -353,23 +300,6 @@ export class Children {
   }
 }
 
-/** Waits before another try. Rejects with a CancelledError if the connect is cancelled meanwhile. */
-async function pause(
-  ms: number,
-  { name }: Pick<ConnectionMethod, "name">,
-  connect: RunningConnect,
-): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(resolve, ms);
-      connect.begin({ cancel: async (why, cause) => reject(cancelled(name, why, cause)) });
-    });
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /**
  * `contextName` of the program's own method may throw. This must not lose a process that has been started.
  */
@@ -382,34 +312,4 @@ function nameOf<O extends ConnectOptions>(method: ConnectionMethod<O>, options: 
     // A method that throws gives no name.
   }
   return `${method.name}.${pid}`;
-}
-
-/** Names the target of a connect, for later connects. Undefined for options that cannot be compared. */
-function targetOf(
-  { name }: Pick<ConnectionMethod, "name">,
-  options: ConnectOptions & { password?: unknown; answers?: unknown },
-): string | undefined {
-  // No password is kept.
-  const { via: _, password: __, answers: ___, signal: ____, ...others } = options;
-  try {
-    return JSON.stringify([name, others]);
-  } catch {
-    // A method of the program's own may have any.
-    return undefined;
-  }
-}
-
-/** Whether there is a node, or should be, and it is of no use. If none was found, the connect itself deals with that. */
-function isNodeUseless(error: unknown): boolean {
-  const { code, details } = error as { code?: string; details?: ConnectDetails };
-  const isUseless = code === "ERR_NO_NODE" || code === "ERR_NODE_VERSION" || code === "ERR_POLICY";
-  return isUseless && (details?.stage === "node" || details?.stage === "ready");
-}
-
-function wasTurnedAway(
-  { wasTurnedAway: judge }: Pick<ConnectionMethod, "wasTurnedAway">,
-  error: unknown,
-): boolean {
-  const { details } = error as { details?: ConnectDetails };
-  return details !== undefined && judge?.(details.stderr.split("\n"), details.exitCode) === true;
 }

@@ -1,6 +1,4 @@
-import { inflateRawSync } from "node:zlib";
 import { deadReason } from "../../core/message.ts";
-import { TimeoutError } from "../../errors.ts";
 import type { Link } from "../../links/link.ts";
 import { ModuleForwarder } from "../../loader/module-forwarder.ts";
 import { misuse } from "../../options/options.ts";
@@ -14,13 +12,12 @@ import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { type Frame, joinBody } from "../../wire/frame.ts";
 import { Handle } from "../../wire/handles.ts";
 import { Secret } from "../../wire/values/secret.ts";
-import { messageOf } from "../../wire/values/thrown.ts";
+import { recordOfConnectError } from "../failures/connect-error-record.ts";
 import { type ConnectOptions, readConnectOptions } from "../methods/method.ts";
 import { methods } from "../methods/methods.ts";
-import { GET_RUNTIME, type OpenProvisioner, type ProvisionMode } from "../runtime/plan.ts";
-import type { HopRuntimes } from "../runtime/targets/hop-part.ts";
 import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
-import { recordOfConnectError } from "./connect-error-record.ts";
+import { FrameTalk } from "./frame-talk.ts";
+import { RuntimeRelay } from "./runtime-relay.ts";
 
 /**
  * How long a person or a vault may take to give a password. Usually the timeout of the connect ends the wait
@@ -37,11 +34,6 @@ const MAX_EXPECTED = 10_000;
 
 /** The most characters that an error shows of the reason why there is no password. */
 const MAX_REASON_CHARACTERS = 1000;
-
-/** How long the program may take to pack a runtime, or a context above to send a part of it. */
-const RUNTIME_MS = 5 * 60_000;
-/** Requests for parts of runtimes that one context below may have under way. It asks for some ahead. */
-const MAX_READS = 16;
 
 /**
  * The body of CONNECT_CHILD: [method, options, identity, handle to ask for the password, or 0, handle for the
@@ -83,9 +75,9 @@ export class ParentRole {
   readonly #children: Children;
   readonly #monitor: RouteMonitor;
   readonly #forwarder: ModuleForwarder;
-  /** Brings nodes to children without node. The code for that is fetched for the first of them. */
-  #runtimes: Promise<HopRuntimes> | undefined;
-  readonly #reads: Map<number, number> = new Map();
+  readonly #talk: FrameTalk;
+  /** Brings nodes to children without node. */
+  readonly #runtimes: RuntimeRelay;
 
   /**
    * `main` leads to the main thread and `parent` to the parent. `findModule` returns, by hash, the packed
@@ -100,6 +92,8 @@ export class ParentRole {
     this.#router = router;
     this.#main = main;
     this.#parent = parent;
+    this.#talk = new FrameTalk(router);
+    this.#runtimes = new RuntimeRelay(router, this.#talk);
     new Pressure(router);
     this.#children = new Children(router, CHILD_GRACE_MS, parent.keepaliveMs);
     this.#forwarder = new ModuleForwarder(router, findModule);
@@ -123,7 +117,6 @@ export class ParentRole {
       policy,
       isService: true,
     });
-    router.listen((frame) => void this.readRuntime(frame), { handle: GET_RUNTIME, isService: true });
     router.listen((frame) => void this.endChild(frame), {
       handle: Handle.END_CHILD,
       policy,
@@ -186,110 +179,25 @@ export class ParentRole {
       }
       // Checked again, whoever has checked them before: no option may break this thread.
       const checked = readConnectOptions(name, complete, method.options);
-      const provisioner = this.openProvisioner(checked, frame.srcId, progressHandle);
+      const provisioner = this.#runtimes.openProvisioner(checked, frame.srcId, progressHandle);
       this.answerStarted(
         frame,
         await this.#children.start(method, checked, identity, onConnected, provisioner),
       );
     } catch (error) {
-      this.answer(frame, { failed: recordOfConnectError(error) });
+      this.#talk.answer(frame, { failed: recordOfConnectError(error) });
     }
-  }
-
-  /** How a child of this context gets a node, if the program wants that. */
-  private openProvisioner(
-    { provision }: ConnectOptions,
-    requesterId: number,
-    progressHandle = 0,
-  ): OpenProvisioner | undefined {
-    if (provision === false) return undefined;
-    return async () => {
-      // A detached context has nobody to get one from.
-      if (this.#router.parentIds.length === 0) return undefined;
-      const mode = await this.ask(0, ["mode", provision ?? null]);
-      if (mode !== "cache" && mode !== "memory") return undefined;
-      const runtimes = await this.runtimes();
-      return runtimes.provisioner(mode as ProvisionMode, (progress) => {
-        const figures = progress === undefined ? [] : [progress.sentBytes, progress.totalBytes];
-        if (progressHandle !== 0) this.send(requesterId, progressHandle, 0, figures);
-      });
-    };
-  }
-
-  private runtimes(): Promise<HopRuntimes> {
-    this.#runtimes ??= this.ask(0, ["code"]).then((packed) => {
-      // biome-ignore lint/security/noGlobalEval: it is the library's own code; indirect, in the global scope
-      const evaluate = eval;
-      const load = evaluate(inflateRawSync(packed as Uint8Array).toString()) as (
-        require: unknown,
-        shared: object,
-      ) => { HopRuntimes: typeof HopRuntimes };
-      const { HopRuntimes: Runtimes } = load(require, {});
-      return new Runtimes(
-        (contextId, request) => this.ask(contextId, request),
-        () => this.#router.parentIds[0] as number,
-      );
-    });
-    // The next child asks again.
-    this.#runtimes.catch(() => {
-      this.#runtimes = undefined;
-    });
-    return this.#runtimes;
-  }
-
-  /** ["read", hash, length, offset] of a context below, whose children get a runtime by way of this one. */
-  private async readRuntime(frame: Frame): Promise<void> {
-    const { srcId } = frame;
-    const reads = this.#reads.get(srcId) ?? 0;
-    this.#reads.set(srcId, reads + 1);
-    try {
-      const [kind, hash, packedBytes, offset] = decodeValue(joinBody(frame)) as unknown[];
-      const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64 && reads < MAX_READS;
-      if (!isRead || !Number.isSafeInteger(packedBytes) || !Number.isSafeInteger(offset)) {
-        throw new RangeError("Cannot read a runtime: the request is none, or there are too many");
-      }
-      const runtimes = await this.runtimes();
-      const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);
-      // Not faster than they are taken.
-      await this.#router.peerOf(srcId)?.link.drained?.();
-      this.answer(frame, bytes);
-    } catch (error) {
-      this.#router.answerDead(frame, messageOf(error));
-    } finally {
-      const left = (this.#reads.get(srcId) ?? 1) - 1;
-      if (left === 0) this.#reads.delete(srcId);
-      else this.#reads.set(srcId, left);
-    }
-  }
-
-  /** Asks one above at GET_RUNTIME. */
-  private ask(contextId: number, request: readonly unknown[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#router.unlisten(replyTo);
-        reject(new TimeoutError(`Cannot get a runtime: no answer within ${RUNTIME_MS} ms`));
-      }, RUNTIME_MS);
-      const replyTo = this.#router.listen(
-        (reply) => {
-          clearTimeout(timer);
-          if (reply.replyTo === Handle.IS_DEAD) reject(new Error(deadReason(reply)));
-          else resolve(decodeValue(joinBody(reply)));
-        },
-        { isPersistent: false, respondentId: contextId },
-      );
-      this.send(contextId, GET_RUNTIME, replyTo, request);
-    });
   }
 
   private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {
-    this.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
+    this.#talk.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
   }
 
   /** The body is [context id]. Replies when that context is reaped. */
   private async endChild(frame: Frame): Promise<void> {
     const [contextId] = decodeValue(joinBody(frame)) as [number];
     await this.#children.end(contextId);
-    this.answer(frame, null);
+    this.#talk.answer(frame, null);
   }
 
   /** A child of this context asks to be detached, or the main thread asks that this context be detached. */
@@ -304,7 +212,7 @@ export class ParentRole {
       return;
     }
     await this.leaveParent();
-    this.answer(frame, [...this.#router.routedIds.keys()]);
+    this.#talk.answer(frame, [...this.#router.routedIds.keys()]);
   }
 
   /**
@@ -318,7 +226,7 @@ export class ParentRole {
         (reply) => resolve(reply.replyTo === Handle.IS_DEAD ? deadReason(reply) : undefined),
         { isPersistent: false, respondentId: parentId },
       );
-      this.send(parentId, Handle.DETACHING, replyTo, null);
+      this.#talk.send(parentId, Handle.DETACHING, replyTo, null);
     });
   }
 
@@ -333,7 +241,7 @@ export class ParentRole {
       router.onParentLost = () => resolve();
     });
     this.#parent.flushOutput();
-    this.send(parentIds[0] as number, Handle.DEL_ROUTE, 0, [router.contextId, "was detached"]);
+    this.#talk.send(parentIds[0] as number, Handle.DEL_ROUTE, 0, [router.contextId, "was detached"]);
     const timer = setTimeout(() => this.#parent.abort(reason), DETACH_MS);
     await closed;
     clearTimeout(timer);
@@ -349,36 +257,18 @@ export class ParentRole {
 
   private tellChildren(goneId: number, reason: string): void {
     for (const id of this.#router.routedIds.keys()) {
-      if (this.#router.isImmediateChild(id)) this.send(id, Handle.DEL_ROUTE, 0, [goneId, reason]);
+      if (this.#router.isImmediateChild(id)) this.#talk.send(id, Handle.DEL_ROUTE, 0, [goneId, reason]);
     }
   }
 
   /** The requester keeps its passwords until a tool asks for them. */
-  private askPassword(contextId: number, handle: number): Promise<Secret> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#router.unlisten(replyTo);
-        reject(new TimeoutError(`Cannot connect: no password within ${SECRET_TIMEOUT_MS} ms`));
-      }, SECRET_TIMEOUT_MS);
-      const replyTo = this.#router.listen(
-        (reply) => {
-          clearTimeout(timer);
-          const value = decodeValue(joinBody(reply));
-          if (value instanceof Secret) resolve(value);
-          else reject(misuse("ERR_INVALID_ARG_VALUE", String(value).slice(0, MAX_REASON_CHARACTERS)));
-        },
-        { isPersistent: false, respondentId: contextId },
-      );
-      this.send(contextId, handle, replyTo, null);
-    });
-  }
-
-  private answer(frame: Frame, value: unknown): void {
-    if (frame.replyTo !== 0) this.send(frame.srcId, frame.replyTo, 0, value);
-  }
-
-  private send(dstId: number, handle: number, replyTo: number, value: unknown): void {
-    this.#router.routeFrame(this.#router.frame(dstId, handle, encodeValue(value), replyTo));
+  private async askPassword(contextId: number, handle: number): Promise<Secret> {
+    const late = "Cannot connect: no password";
+    const value = decodeValue(
+      joinBody(await this.#talk.ask(contextId, handle, null, SECRET_TIMEOUT_MS, late)),
+    );
+    if (value instanceof Secret) return value;
+    throw misuse("ERR_INVALID_ARG_VALUE", String(value).slice(0, MAX_REASON_CHARACTERS));
   }
 
   /** Sends past this thread's own handlers, which are for messages from children. */

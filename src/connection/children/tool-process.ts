@@ -4,16 +4,11 @@ import { realpathSync } from "node:fs";
 import { Socket } from "node:net";
 import { getLogger } from "../../logging/log.ts";
 import { endTree } from "../../process/end-tree.ts";
+import type { ProcessExit } from "../../process/process-exit.ts";
 import { nextProcessList } from "../../process/process-list.ts";
 import { reaper } from "../../process/reaper.ts";
 import { checkDescriptors, SPAWN_DESCRIPTORS } from "../../process/system-limits.ts";
 import type { Terminal } from "../prompts/terminal.ts";
-
-/** How a process ended. Both are null if the process was never started. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
 
 /** How a tool is started. */
 export interface ToolSettings {
@@ -50,10 +45,10 @@ export class ToolProcess {
   /** Where the tool asks and complains: the terminal's screen, or stderr if there is no terminal. */
   readonly promptOut: Socket;
   /** Resolves when the process has ended. Rejects if it could not be started. */
-  readonly exited: Promise<Exit>;
+  readonly exited: Promise<ProcessExit>;
   readonly #process: ChildProcess;
   readonly #open: Set<Socket>;
-  #exit: Exit | undefined;
+  #exit: ProcessExit | undefined;
   #isEnding = false;
   /** Tells the reaper that it need not end this process. */
   #forget: () => void = () => undefined;
@@ -70,7 +65,7 @@ export class ToolProcess {
     const child = startTool(argv, terminal, forgetMark);
     // Registered before anything else: if there are no descriptors left, this event is all that happens, and
     // there are no streams.
-    this.exited = new Promise<Exit>((resolve, reject) => {
+    this.exited = new Promise<ProcessExit>((resolve, reject) => {
       child.on("error", (error) => {
         if (child.pid === undefined) reject(error);
       });
@@ -108,7 +103,7 @@ export class ToolProcess {
     return this.#process.pid;
   }
 
-  get exit(): Exit | undefined {
+  get exit(): ProcessExit | undefined {
     return this.#exit;
   }
 
@@ -244,13 +239,6 @@ function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
   } catch {
     return false;
   }
-}
-
-/** Prints how a process ended. A shell's code above 128 means that a signal ended its command. */
-export function printExit({ code, signal }: Exit): string {
-  if (signal !== null) return `was ended by ${signal}`;
-  if (code !== null && code > 128 && code < 160) return `exited with code ${code} (signal ${code - 128})`;
-  return `exited with code ${code}`;
 }
 
 /** Whether `promise` settled within `ms`. The timer does not keep the program alive. */

@@ -1,4 +1,4 @@
-import { recordOfConnectError } from "../../connection/children/connect-error-record.ts";
+import { recordOfConnectError } from "../../connection/failures/connect-error-record.ts";
 import { errorFromThrown } from "../../wire/values/error-value.ts";
 import { read } from "../../wire/values/thrown.ts";
 

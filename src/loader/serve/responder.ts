@@ -1,17 +1,9 @@
-import { createHash } from "node:crypto";
-import { deflateRaw, deflateRawSync } from "node:zlib";
-import { API_PART } from "../../bootstrap/api.generated.ts";
-import { EVALUATOR_PART } from "../../bootstrap/evaluator.generated.ts";
-import { FLEET_PART } from "../../bootstrap/fleet.generated.ts";
-import { PARENT_ROLE_PART } from "../../bootstrap/parent-role.generated.ts";
-import { SHORT_WAY_PART } from "../../bootstrap/short-way.generated.ts";
 import { importModule } from "../../calls/caller/module-handle.ts";
 import type { Context } from "../../core/context.ts";
 import type { CoreRouter, Functions } from "../../core/router.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import { getLogger } from "../../logging/log.ts";
 import { importLate } from "../../process/late-import.ts";
-import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { messageOf, textOf } from "../../wire/values/thrown.ts";
 import { API, EVALUATOR, FLEET, isBuiltin, PARENT_ROLE, SHORT_WAY } from "../builtins.ts";
 import { BusyTime } from "../busy-time.ts";
@@ -26,6 +18,7 @@ import type { ModulePattern } from "../resolve/module-pattern.ts";
 import type { Destination } from "../resolve/resolve.ts";
 import { explainModule, type RootReason } from "./explain-module.ts";
 import { ModuleExplanation } from "./module-explanation.ts";
+import { isPart, type Packed, pack, packedBytes, packedPart } from "./packed-modules.ts";
 import { RequestDesk } from "./request-desk.ts";
 import { ResourceServer } from "./resources.ts";
 import type { Resolve } from "./serve-policy.ts";
@@ -49,11 +42,6 @@ export interface ModuleStats {
   duplicateCount: number;
 }
 
-interface Packed {
-  readonly hash: string;
-  readonly bytes: Uint8Array;
-}
-
 /** The code that reads and compiles modules. */
 type Graphs = typeof import("../compile/graphs.ts");
 
@@ -61,19 +49,6 @@ const log = getLogger("mitogen.responder");
 
 /** Loaded with the first module to be sent, or while the first context starts. */
 let graphs: Graphs | undefined;
-/** Shared by all routers of this process: a module is compressed once, not once for each target. */
-const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
-/**
- * The bytes are held by the records they were made from, which {@link ModuleResponder.invalidate} may drop.
- */
-const byHash = new Map<string, WeakRef<Uint8Array>>();
-const letGo = new FinalizationRegistry<string>((hash) => {
-  if (byHash.get(hash)?.deref() === undefined) byHash.delete(hash);
-});
-/** Texts up to this size are compressed in a fraction of a millisecond. */
-const SMALL_BYTES = 4096;
-/** 132 bits: enough never to collide by chance. Only the master's own modules are hashed. */
-const HASH_CHARACTERS = 22;
 
 /**
  * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
@@ -97,7 +72,7 @@ export class ModuleResponder {
   /** @internal */
   constructor(router: CoreRouter) {
     this.#router = router;
-    this.#forwarder = new ModuleForwarder(router, (hash) => byHash.get(hash)?.deref());
+    this.#forwarder = new ModuleForwarder(router, packedBytes);
     this.#desk = new RequestDesk(
       router,
       this.#targets,
@@ -318,12 +293,12 @@ export class ModuleResponder {
       this.#records.set(record.id, record);
     }
     const parts = records.some((record) => record.usesLibrary) ? [EVALUATOR, API] : [EVALUATOR];
-    this.sendPacked(contextId, target, [...parts.map(partEntry), ...modules]);
+    this.sendPacked(contextId, target, [...parts.map(packedPart), ...modules]);
   }
 
   /** Sends library parts, each once. */
   private sendParts(contextId: number, target: ServedContext, ids: readonly string[]): void {
-    this.sendPacked(contextId, target, ids.map(partEntry));
+    this.sendPacked(contextId, target, ids.map(packedPart));
   }
 
   private sendPacked(
@@ -336,7 +311,7 @@ export class ModuleResponder {
     if (missing.length === 0) return;
     for (const [id, { bytes }] of missing) {
       target.sent.add(id);
-      if (id in PARTS) continue;
+      if (isPart(id)) continue;
       this.#sent.moduleCount += 1;
       this.#sent.moduleBytes += bytes.length;
     }
@@ -357,61 +332,11 @@ export class ModuleResponder {
   }
 }
 
-/** Packs a record for links. It is compressed once, for all targets. */
-function pack(record: ModuleRecord): Promise<Packed> {
-  let done = packed.get(record);
-  if (done === undefined) {
-    const { format, source, imports, requires, exports } = record;
-    const plain = Buffer.concat(encodeValue([format, source, imports, requires, exports]));
-    done = compress(plain).then(keep);
-    packed.set(record, done);
-  }
-  return done;
-}
-
-/** Compresses on another thread, unless that takes longer than the work itself. */
-async function compress(bytes: Uint8Array): Promise<Buffer> {
-  if (bytes.length <= SMALL_BYTES) return deflateRawSync(bytes);
-  return new Promise((resolve, reject) => {
-    deflateRaw(bytes, (error, result) => (error === null ? resolve(result) : reject(error)));
-  });
-}
-
-/** Hops identify modules by content, because the same file is another module for another Node version. */
-function keep(bytes: Uint8Array): Packed {
-  const hash = createHash("sha256").update(bytes).digest("base64url").slice(0, HASH_CHARACTERS);
-  // Records of equal content share their bytes, which live as long as one of the records does.
-  const known = byHash.get(hash)?.deref();
-  if (known !== undefined) return { hash, bytes: known };
-  byHash.set(hash, new WeakRef(bytes));
-  letGo.register(bytes, hash);
-  return { hash, bytes };
-}
-
 let isWarm = false;
 
 async function loadGraphs(): Promise<Graphs> {
   graphs ??= await importLate(() => import("../compile/graphs.ts"));
   return graphs;
-}
-
-/** The library parts, compressed, in base64. */
-const PARTS: Readonly<Record<string, string>> = {
-  [PARENT_ROLE]: PARENT_ROLE_PART,
-  [EVALUATOR]: EVALUATOR_PART,
-  [API]: API_PART,
-  [SHORT_WAY]: SHORT_WAY_PART,
-  [FLEET]: FLEET_PART,
-};
-const packedParts = new Map<string, Packed>();
-
-function partEntry(id: string): readonly [string, Packed] {
-  let part = packedParts.get(id);
-  if (part === undefined) {
-    part = keep(Buffer.from(PARTS[id] as string, "base64"));
-    packedParts.set(id, part);
-  }
-  return [id, part];
 }
 
 /** Checked before a batch is sent, because a hop would drop a message that is too large. */

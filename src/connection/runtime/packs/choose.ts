@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { OWN_NODE } from "../../../process/own-node.ts";
-import { systemOf } from "../../children/diagnosis.ts";
+import { systemOf } from "../../failures/diagnosis.ts";
 import { ProvisionFailure, type RuntimePlan, type RuntimeSupply } from "../plan.ts";
 import type { RuntimeStore } from "./store.ts";
 

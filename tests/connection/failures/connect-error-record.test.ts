@@ -3,8 +3,8 @@ import { test } from "node:test";
 import {
   connectErrorOf,
   recordOfConnectError,
-} from "../../../src/connection/children/connect-error-record.ts";
-import { newConnectError } from "../../../src/connection/children/new-connect-error.ts";
+} from "../../../src/connection/failures/connect-error-record.ts";
+import { newConnectError } from "../../../src/connection/failures/new-connect-error.ts";
 import {
   CancelledError,
   type ConnectDetails,

@@ -1,11 +1,11 @@
 import { type ConnectStage, EofError, StreamError, TimeoutError } from "../../errors.ts";
+import { type ProcessExit, printExit } from "../../process/process-exit.ts";
 import { limitHint } from "../../process/system-limits.ts";
 import type { ConnectionMethod } from "../methods/method.ts";
 import type { Terminal } from "../prompts/terminal.ts";
 import { crashHint, UNSET_OPTIONS, waitingHint } from "./exit-hint.ts";
 import { readableWords } from "./last-words.ts";
 import type { Failure } from "./new-connect-error.ts";
-import { type Exit, printExit } from "./tool-process.ts";
 import { readWords } from "./tool-words.ts";
 
 /**
@@ -21,7 +21,7 @@ export interface Ended {
   /** The command for node, if it was given. */
   readonly node: string | undefined;
   readonly stage: ConnectStage;
-  readonly exit: Exit;
+  readonly exit: ProcessExit;
   /** The whole output. */
   readonly lines: readonly string[];
   readonly terminal: Terminal | undefined;
@@ -69,7 +69,7 @@ function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failu
 function isTargets(
   { ownExitCode }: Ended["method"],
   stage: ConnectStage,
-  { code }: Exit,
+  { code }: ProcessExit,
   terminal: Terminal | undefined,
 ): boolean {
   if (ownExitCode === undefined) return false;
@@ -77,7 +77,7 @@ function isTargets(
 }
 
 /** Explains a login that succeeded without running our command. */
-function notOurCommand(exit: Exit, lines: readonly string[]): Failure {
+function notOurCommand(exit: ProcessExit, lines: readonly string[]): Failure {
   const end = printExit(exit);
   if (exit.code === NOT_FOUND || exit.code === CANNOT_RUN) {
     const hint = "see the PATH of non-interactive logins there";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readWords } from "../../../src/connection/children/tool-words.ts";
+import { readWords } from "../../../src/connection/failures/tool-words.ts";
 
 /** As the tools say it; those that the lab has are asked in tests/e2e/connect-codes.test.ts. */
 const SAID: readonly (readonly [method: string, line: string, code: string | undefined, message: RegExp])[] =

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STAGE_0 } from "../../../src/bootstrap/command.ts";
-import { crashHint, waitingHint } from "../../../src/connection/children/exit-hint.ts";
-import { readableWords } from "../../../src/connection/children/last-words.ts";
+import { crashHint, waitingHint } from "../../../src/connection/failures/exit-hint.ts";
+import { readableWords } from "../../../src/connection/failures/last-words.ts";
 
 test("crashHint tells from node's last words what its machine lacks", () => {
   const cases: [text: string, code: number | null, hint: RegExp][] = [

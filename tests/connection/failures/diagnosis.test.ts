@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { whyEnded } from "../../../src/connection/children/diagnosis.ts";
+import { whyEnded } from "../../../src/connection/failures/diagnosis.ts";
 
 test("whyEnded takes a node that does not know our options for too old", () => {
   for (const option of ["--input-type=commonjs", "--experimental-vm-modules"]) {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { bootCommand } from "../../../src/bootstrap/command.ts";
-import { lastWords, readableWords } from "../../../src/connection/children/last-words.ts";
-import { newConnectError, printCommand } from "../../../src/connection/children/new-connect-error.ts";
+import { lastWords, readableWords } from "../../../src/connection/failures/last-words.ts";
+import { newConnectError, printCommand } from "../../../src/connection/failures/new-connect-error.ts";
 import { type ConnectDetails, PasswordError } from "../../../src/errors.ts";
 import { quoteForSh } from "../../../src/text/shell-quote.ts";
 
