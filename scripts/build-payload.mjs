@@ -1,10 +1,11 @@
 /** Bundles what travels, the payload and the parts that follow it, as src/layers.json has them, checks it, and writes *.generated.ts. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
-import { manifest, mayTravel, sharedModule, sharedStub } from "./layers.mjs";
+import { manifest, mayTravel, sharedModule, sharedStub, sources } from "./layers.mjs";
 import { keepMinified, minify } from "./minify.mjs";
+import { clashes, shortenedNames } from "./short-names.mjs";
 
 /** design.md section 4. */
 export const PAYLOAD_BUDGET_BYTES = 19_107;
@@ -13,54 +14,6 @@ export const COMMAND_BUDGET_BYTES = 960;
 /** For `await using` before Node 18.18: compiled code looks for this symbol, and classes name a method by it. */
 const DISPOSE_SYMBOL =
   'Symbol.asyncDispose||Reflect.defineProperty(Symbol,"asyncDispose",{value:Symbol.for("Symbol.asyncDispose")})';
-
-/**
- * Members of what is ours alone, by which the payload and its parts know each other's objects: user code
- * never sees them, nothing is looked up by them, and none is a key of what travels.
- */
-const INTERNAL_NAMES = [
-  // What moves frames.
-  ...["addRoute", "answerDead", "deadFrame", "delRoutes", "endHandlers", "endRespondents", "firstHandle"],
-  ...[
-    "framePolicy",
-    "freeCreditHandle",
-    "freeHandle",
-    "handlerCount",
-    "hasAuthority",
-    "hasHandler",
-    "isAbove",
-  ],
-  ...["isPersistent", "isService", "isStuck", "onBackedUp", "lossListeners", "onForwarded", "onParentLost"],
-  ...["peerOf", "respondentId", "respondentIds", "routeFrame", "routedIds", "unlisten"],
-  // Links.
-  ...["directBytes", "flushBeforeExit", "hasOutput", "isLeft", "noteRead", "onBytes", "onClosed"],
-  ...[
-    "onDrained",
-    "onFrame",
-    "onLeft",
-    "pendingBytes",
-    "releaseIfIdle",
-    "sendBytes",
-    "takeSpent",
-    "askMaster",
-    "waitFor",
-  ],
-  ...["writeDirectlyTo"],
-  // Calls, and what contexts ask their routers for.
-  ...[
-    "bindCalls",
-    "cancelReason",
-    "hasReferences",
-    "isQuiet",
-    "markGone",
-    "newChain",
-    "newCredits",
-    "newHandle",
-  ],
-  ...["newWindow", "onCancelled", "originalStack", "requireFeatures", "shutdownContext"],
-  ...["goneListeners", "setPlainForm"],
-  ...["countFor", "parentPid", "startTime", "waitingFor"],
-];
 
 const OPTIONS = {
   bundle: true,
@@ -75,30 +28,14 @@ const OPTIONS = {
   legalComments: "none",
   // The compiler's `private` does not shorten names; #private methods would, but lowered to Node 12 they are
   // slow and large.
-  mangleProps: privateNames(),
+  mangleProps: shortenedNames(
+    sources()
+      .filter((name) => !name.endsWith(".generated.ts"))
+      .map((name) => readFileSync(`src/${name}`, "utf8")),
+  ),
 };
 /** What the payload, which is built first, calls them; its parts do the same. */
 let shortNames = {};
-
-/**
- * Private and protected members, where the name cannot be anything else: camelCase, and only ever written
- * `this.name`.
- */
-function privateNames() {
-  const sources = readdirSync("src", { recursive: true })
-    .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))
-    .map((name) => readFileSync(`src/${name}`, "utf8"));
-  const text = sources.join("\n");
-  const declared = [
-    ...text.matchAll(/^ {2}(?:private|protected) (?:static |readonly |async |override )*(\w+)/gm),
-  ].map(([, name]) => name);
-  const names = new Set(declared.filter((name) => /[a-z][A-Z]/.test(name)));
-  for (const { 0: word, index } of text.matchAll(/\w+/g)) {
-    if (names.has(word) && !/(?:^|\s|\bthis\.)$/.test(text.slice(Math.max(0, index - 6), index)))
-      names.delete(word);
-  }
-  return new RegExp(`^(${[...names, ...INTERNAL_NAMES].join("|")})$`);
-}
 
 export async function buildPayload(log = console.log) {
   writeGenerated("remote/shared", sharedModule("remote"));
@@ -157,9 +94,13 @@ async function checkCommand(payloadBytes, log) {
 async function bundle({ entry, takes }, { before, after, plugins = [] }) {
   const entryPoint = `src/${entry}`;
   const options = { ...OPTIONS, entryPoints: [entryPoint], mangleCache: shortNames };
-  const uses = await build({ ...options, plugins, format: "esm" });
-  const result = await build({ ...options, plugins: [...plugins, requireOnce(uses.outputFiles[0].text)] });
+  const plain = { mangleProps: undefined, mangleCache: undefined };
+  const uses = await build({ ...options, ...plain, plugins, format: "esm" });
+  const whole = uses.outputFiles[0].text;
+  const result = await build({ ...options, plugins: [...plugins, requireOnce(whole)] });
   shortNames = result.mangleCache;
+  const same = clashes(whole, shortNames);
+  if (same.length > 0) throw new Error(`${entryPoint} has members of one name: ${same.join("; ")}`);
   // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
   const code = await minify(result.outputFiles[0].text, {
     compress: {
