@@ -19,7 +19,7 @@ import {
 import { publicFolder } from "./places.mjs";
 import { greets, steadyPort } from "./ports.mjs";
 import { labFolder, run, writeIfChanged } from "./run.mjs";
-import { makeKey } from "./sshd.mjs";
+import { KEYS_ONLY, makeKey } from "./sshd.mjs";
 
 const NAME = "nodeless";
 const HOST_KEY = join(FOLDER, "host_key");
@@ -91,15 +91,7 @@ function configuration(port) {
   const listen = Object.keys(HOSTS).map((name) => `ListenAddress ${addressOf(name)}:${port}\n`);
   return `${listen.join("")}HostKey ${HOST_KEY}
 PidFile none
-AllowUsers mitogen-*
-AuthorizedKeysFile .ssh/authorized_keys
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-UsePAM no
-UseDNS no
-PrintMotd no
-PrintLastLog no
-MaxStartups 100
+${KEYS_ONLY}MaxStartups 100
 ${hosts.join("")}`;
 }
 

@@ -69,14 +69,8 @@ export async function makeKey(path) {
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "mitogen-lab", "-f", path]); // Mode 0600.
 }
 
-function configuration(name, port, users, { host, folder }) {
-  const own = users.map(
-    (user) => `Match User ${user.name}\n  SetEnv PATH=${user.path}\n${LOGINS[user.login]}`,
-  );
-  return `ListenAddress ${host}:${port}
-HostKey "${join(folder, `${name}_host_key`)}"
-PidFile "${pidFile(name, folder)}"
-AllowUsers mitogen-*
+/** What the lab's daemons have in common: its accounts log in with their keys. */
+export const KEYS_ONLY = `AllowUsers mitogen-*
 AuthorizedKeysFile .ssh/authorized_keys
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -84,7 +78,16 @@ UsePAM no
 UseDNS no
 PrintMotd no
 PrintLastLog no
-LogLevel VERBOSE
+`;
+
+function configuration(name, port, users, { host, folder }) {
+  const own = users.map(
+    (user) => `Match User ${user.name}\n  SetEnv PATH=${user.path}\n${LOGINS[user.login]}`,
+  );
+  return `ListenAddress ${host}:${port}
+HostKey "${join(folder, `${name}_host_key`)}"
+PidFile "${pidFile(name, folder)}"
+${KEYS_ONLY}LogLevel VERBOSE
 ${own.join("")}`;
 }
 

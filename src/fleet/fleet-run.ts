@@ -8,7 +8,7 @@ import { asError } from "./engine/connections.ts";
 import { GivenUp, type WorkEvent, type WorkResult } from "./engine/host-run.ts";
 import type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./engine/result.ts";
 import type { Share, TakenRunOptions } from "./fleet-options.ts";
-import { boundedLine, type OutputLine, OutputTail } from "./host-output.ts";
+import { boundedLine, LineTail, type OutputLine } from "./host-output.ts";
 
 /** One host as a run sees it. */
 export interface RunMember<T> {
@@ -145,7 +145,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
 
   async #work(member: RunMember<T>): Promise<void> {
     const { name: host } = member;
-    const tail = new OutputTail();
+    const tail = new LineTail();
     const emit = (event: WorkEvent): void => {
       if (event.type === "progress") {
         this.#emit({ ...event, host });

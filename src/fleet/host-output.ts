@@ -20,7 +20,7 @@ export function boundedLine(text: string): string {
 }
 
 /** The last lines of a host's output. */
-export class OutputTail {
+export class LineTail {
   #lines: string[] = [];
   #length = 0;
   #isCut = false;

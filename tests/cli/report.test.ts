@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Ajv } from "ajv";
+import { type Ended, endOf } from "../support/end-of.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
-import { CLI, cleanEnvironment, type Ended, mitogen } from "./run-cli.ts";
+import { CLI, cleanEnvironment, mitogen } from "./run-cli.ts";
 
 checkLeaks();
 
@@ -208,11 +208,7 @@ test("a pipe that is closed early ends the work quietly", { timeout: 60_000 }, a
     env: cleanEnvironment({ XDG_STATE_HOME: join(folder, "state") }),
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk) => (stdout += chunk));
-  child.stderr.on("data", (chunk) => (stderr += chunk));
-  const [code] = await once(child, "close");
+  const { code, stdout, stderr } = await endOf(child).ended;
   assert.match(stdout, /^local\d: x\n$/);
   assert.equal(stderr, "");
   assert.equal(code, 0);

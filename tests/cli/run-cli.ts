@@ -1,17 +1,10 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
+import { type Ended, endOf } from "../support/end-of.ts";
 import { repoRoot } from "../support/lab.ts";
 
 /** The program as the package has it. */
 export const CLI: string = join(repoRoot, "dist/cli.js");
-
-export interface Ended {
-  readonly code: number | null;
-  readonly signal: string | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -32,15 +25,6 @@ export async function mitogen(words: readonly string[], options: RunOptions = {}
     env: cleanEnvironment(options.env),
     stdio: ["pipe", "pipe", "pipe"],
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
   child.stdin.end(options.input ?? "");
-  const [code, signal] = await once(child, "close");
-  return { code, signal, stdout, stderr };
+  return await endOf(child).ended;
 }

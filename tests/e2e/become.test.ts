@@ -4,16 +4,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import {
-  type ConnectDetails,
-  type Context,
-  EofError,
-  PasswordError,
-  Router,
-  type Secret,
-  type StreamError,
-} from "../../src/index.ts";
+import { type Context, EofError, PasswordError, Router, type Secret } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import { type ConnectError, failureOfConnect } from "../support/connect-failure.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { part, password } from "../support/lab-methods.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
@@ -22,7 +15,6 @@ import { sshTo } from "../support/ssh-options.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 type Method = "sudo" | "su" | "doas";
-type ConnectError = StreamError & { details: ConnectDetails };
 type Options = { username?: string; login?: boolean; password?: string | Secret | (() => Promise<string>) };
 
 /** Without its overloads, for the types. */
@@ -56,15 +48,8 @@ function become(router: Router, method: Method, account: string, options: Option
   }
 }
 
-async function failure(method: Method, account: string, options: Options): Promise<ConnectError> {
-  await using router = new Router();
-  try {
-    await become(router, method, account, options);
-  } catch (error) {
-    return error as ConnectError;
-  }
-  return assert.fail("it connected");
-}
+const failure = (method: Method, account: string, options: Options): Promise<ConnectError> =>
+  failureOfConnect((router) => become(router, method, account, options));
 
 describe("become", { skip: skipReason() }, () => {
   const target = "mitogen-target";

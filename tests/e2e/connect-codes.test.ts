@@ -15,16 +15,14 @@ import {
   Router,
   type SshOptions,
   StreamError,
-  TimeoutError,
 } from "../../src/index.ts";
+import { type ConnectError, failureOfConnect } from "../support/connect-failure.ts";
 import { lab, needsPart, nodes, skipReason } from "../support/lab.ts";
 import { part } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild|ssh/ });
-
-type ConnectError = (StreamError | TimeoutError) & { details: ConnectDetails; summary: string };
 
 interface Expected {
   readonly code: string;
@@ -36,16 +34,6 @@ interface Expected {
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen-connect-codes-"));
 after(() => rmSync(folder, { recursive: true }));
-
-async function failure(connect: (router: Router) => Promise<unknown>): Promise<ConnectError> {
-  await using router = new Router();
-  try {
-    await connect(router);
-  } catch (error) {
-    return error as ConnectError;
-  }
-  return assert.fail("it connected");
-}
 
 function check(error: ConnectError, { code, type = EofError, stage, summary }: Expected): void {
   assert.equal(error.code, code, String(error));
@@ -215,7 +203,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
   ];
   for (const [title, options, expected] of cases) {
     it(title, async () => {
-      check(await failure((router) => router.ssh(options())), expected);
+      check(await failureOfConnect((router) => router.ssh(options())), expected);
     });
   }
 
@@ -223,7 +211,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     const elsewhere = lab()?.ssh.users.find(({ name }) => name === "mitogen-nonode")?.nodesElsewhere ?? [];
     if (elsewhere.includes("/usr/local/bin/node")) return t.skip("this machine has a node everywhere");
     const options = throughSshd("nonode", `SetEnv PATH=${emptyPath()}`);
-    const error = await failure((router) => router.ssh(options));
+    const error = await failureOfConnect((router) => router.ssh(options));
     check(error, { code: "ERR_NO_NODE", stage: "node", summary: /no node was found on the target \(Linux / });
     assert.equal(error.details.platform, process.platform);
     assert.equal(error.details.arch, process.arch);
@@ -232,7 +220,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
   it("a node that is too old, by its own word and by stage 1", async (t) => {
     const old = Object.entries(nodes).find(([major]) => Number(major) < 12)?.[1];
     const nodePath = old ?? oldNode();
-    const error = await failure((router) => router.ssh(loginOf("mitogen-dash", { nodePath })));
+    const error = await failureOfConnect((router) => router.ssh(loginOf("mitogen-dash", { nodePath })));
     check(error, {
       code: "ERR_NODE_VERSION",
       type: StreamError,
@@ -245,19 +233,19 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
 
   it("a time that is up, with what it waited for", async () => {
     const stalled = ["-o", "ProxyCommand=sleep 60"];
-    const login = await failure((router) =>
+    const login = await failureOfConnect((router) =>
       router.ssh(loginOf("mitogen-dash", { timeoutMs: 500, sshArgs: stalled })),
     );
     assert.equal(login.code, "ERR_TIMEOUT");
     assert.equal(login.details.stage, "transport");
     assert.match(login.summary, /timed out after 500 ms, waiting for ssh to reach the target/);
     const options = throughSshd("hangs", "ForceCommand echo hold on; exec sleep 60");
-    const shell = await failure((router) => router.ssh({ ...options, timeoutMs: 3000 }));
+    const shell = await failureOfConnect((router) => router.ssh({ ...options, timeoutMs: 3000 }));
     assert.equal(shell.code, "ERR_TIMEOUT");
     assert.equal(shell.details.stage, "shell");
     assert.match(shell.summary, /waiting after the login for a shell that runs our command/);
     const nodePath = ["sh", "-c", "sleep 60"];
-    const node = await failure((router) =>
+    const node = await failureOfConnect((router) =>
       router.ssh(loginOf("mitogen-dash", { nodePath, timeoutMs: 3000 })),
     );
     assert.equal(node.code, "ERR_TIMEOUT");
@@ -274,7 +262,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     });
     await using router = new Router();
     await router.ssh(sharing(["-o", "ControlMaster=yes"]));
-    const error = await failure((other) => other.ssh(sharing(["-o", "ProxyCommand=false"])));
+    const error = await failureOfConnect((other) => other.ssh(sharing(["-o", "ProxyCommand=false"])));
     check(error, {
       code: "ERR_TOO_MANY_SESSIONS",
       stage: "transport",
@@ -293,7 +281,9 @@ describe("a host that closes connections before the login", { skip: skipReason()
 
   it("refuses, after as many tries as there is time for, which count as one connect", async () => {
     const { port } = server.address() as AddressInfo;
-    const error = await failure((router) => router.ssh(loginOf("mitogen-dash", { port, timeoutMs: 1500 })));
+    const error = await failureOfConnect((router) =>
+      router.ssh(loginOf("mitogen-dash", { port, timeoutMs: 1500 })),
+    );
     check(error, {
       code: "ERR_REFUSED",
       stage: "transport",
@@ -307,7 +297,7 @@ describe("an ssh that fails by itself when the time is up", { skip: skipReason()
     const path = join(folder, "fails-late");
     const words = "kex_exchange_identification: read: Connection reset by peer";
     writeFileSync(path, `#!/bin/sh\ncat >/dev/null\necho "${words}" >&2\nexit 255\n`, { mode: 0o755 });
-    const error = await failure((router) =>
+    const error = await failureOfConnect((router) =>
       router.ssh(loginOf("mitogen-dash", { sshPath: path, timeoutMs: 1000 })),
     );
     check(error, {
@@ -365,7 +355,7 @@ describe("becoming another user fails with the code of its cause", { skip: skipR
     ],
   ];
   for (const [title, connect, expected] of cases) {
-    it(title, async () => check(await failure(connect), expected));
+    it(title, async () => check(await failureOfConnect(connect), expected));
   }
 });
 
@@ -428,13 +418,13 @@ describe("a container fails with the code of its cause", { skip: skipReason() },
         summary: missing,
         ...changes,
       } as const;
-      check(await failure(connect), expected as Expected);
+      check(await failureOfConnect(connect), expected as Expected);
     });
   }
 });
 
 describe("what stands in the error of a node that fails", () => {
-  const fails = (nodePath: string[]) => failure((router) => router.local({ nodePath }));
+  const fails = (nodePath: string[]) => failureOfConnect((router) => router.local({ nodePath }));
 
   it("is neither stage 1 nor the payload, where a launcher closes the descriptors above 2", async () => {
     const error = await fails(["sh", "-c", 'exec 3<&- 4<&- 5<&- 6<&-; exec "$0" "$@"', process.execPath]);
@@ -457,7 +447,7 @@ describe("what stands in the error of a node that fails", () => {
 
 describe("a connect behind a hop", { skip: skipReason() }, () => {
   it("keeps code, sentence, command and details of what the hop saw", async () => {
-    const error = await failure(async (router) => {
+    const error = await failureOfConnect(async (router) => {
       const via = await router.local({ name: "hop" });
       return router.ssh({ ...loginOf("mitogen-dash", { port: 1 }), via });
     });

@@ -6,25 +6,22 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import {
-  type ConnectDetails,
   type Context,
   PasswordError,
   Router,
   Secret,
-  type StreamError,
   type SudoOptions,
   type SuOptions,
   TimeoutError,
 } from "../../src/index.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { failureOfConnect } from "../support/connect-failure.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { part, password } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
-
-type ConnectError = StreamError & { details: ConnectDetails };
 
 /** Without its overloads, for the types. */
 const whoAmI = userInfo as () => { username: string };
@@ -86,16 +83,6 @@ function su(router: Router, options: SuOptions): Promise<Context> {
   return router.su({ nodePath: lab()?.node, suPath, username: part("become").oneTime.both, ...options });
 }
 
-async function failure(connect: (router: Router) => Promise<Context>): Promise<ConnectError> {
-  await using router = new Router();
-  try {
-    await connect(router);
-  } catch (error) {
-    return error as ConnectError;
-  }
-  return assert.fail("it connected");
-}
-
 describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
   it("of sudo that asks for the password and a code gets both", async () => {
     await using router = new Router();
@@ -148,7 +135,7 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
 
   it("behind a hop fails with the message and the cause of a function that gives no code", async () => {
     const reason = new Error("the phone is at home");
-    const error = await failure(async (router) =>
+    const error = await failureOfConnect(async (router) =>
       router.sudo({
         via: await router.ssh(sshTo(part("become").oneTime.both)),
         username: "mitogen-target",
@@ -164,18 +151,18 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
 
   it("is told of by the error if there is no answer", async () => {
     const { both } = part("become").oneTime;
-    const alone = await failure((router) => sudo(router, both, { password: password() }));
+    const alone = await failureOfConnect((router) => sudo(router, both, { password: password() }));
     assert.equal(alone.code, "ERR_PASSWORD");
     assert.match(alone.summary ?? "", /; if PAM asks for more than the password, pass answers$/);
     const others = { "Colour?": "blue" };
-    const unanswered = await failure((router) =>
+    const unanswered = await failureOfConnect((router) =>
       sudo(router, both, { password: password(), answers: others, timeoutMs: 10_000 }),
     );
     assert.ok(unanswered instanceof TimeoutError, String(unanswered));
     assert.match(unanswered.message, /waiting for an answer to "Verification code:"; pass answers/);
     // Its question is one for a password, too.
     firstOathCode();
-    const asked = await failure((router) => su(router, { password: password() }));
+    const asked = await failureOfConnect((router) => su(router, { password: password() }));
     assert.equal(asked.code, "ERR_PASSWORD");
     assert.ok(
       asked.message.includes(`if ${JSON.stringify(OATH)} asks for something else, pass answers`),
@@ -188,9 +175,11 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
     const logs = collectLogs();
     const { both, codeOnly } = part("become").oneTime;
     const errors = [
-      await failure((router) => sudo(router, both, { password: password(), answers: { [GOOGLE]: code } })),
-      await failure((router) => sudo(router, codeOnly, { answers: { [GOOGLE]: code } })),
-      await failure((router) => {
+      await failureOfConnect((router) =>
+        sudo(router, both, { password: password(), answers: { [GOOGLE]: code } }),
+      ),
+      await failureOfConnect((router) => sudo(router, codeOnly, { answers: { [GOOGLE]: code } })),
+      await failureOfConnect((router) => {
         firstOathCode();
         return su(router, { password: password(), answers: { "(OATH) for `mitogen-otp':": code } });
       }),

@@ -9,8 +9,9 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type ConnectDetails, HostKeyError, Router, type SshOptions } from "../../src/index.ts";
+import { HostKeyError, Router, type SshOptions } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import { type ConnectError, failureOfConnect } from "../support/connect-failure.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { password } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -46,14 +47,10 @@ async function checkConnects(options: SshOptions): Promise<void> {
   assert.equal(await context.call(remote.add, 1, 2), 3);
 }
 
-async function failure(options: SshOptions): Promise<HostKeyError & { details: ConnectDetails }> {
-  await using router = new Router();
-  const error = await router.ssh(options).then(
-    () => assert.fail("it connected"),
-    (thrown) => thrown,
-  );
+async function failure(options: SshOptions): Promise<ConnectError> {
+  const error = await failureOfConnect((router) => router.ssh(options));
   assert.ok(error instanceof HostKeyError, String(error));
-  return error as HostKeyError & { details: ConnectDetails };
+  return error;
 }
 
 /** Holds a port that ssh_config wants to forward. */

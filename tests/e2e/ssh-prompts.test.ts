@@ -6,17 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { inspect } from "node:util";
-import { type ConnectDetails, PasswordError, Router, type SshOptions } from "../../src/index.ts";
+import { PasswordError, Router, type SshOptions } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { type ConnectError, failureOfConnect } from "../support/connect-failure.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { password } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
-
-type ConnectError = PasswordError & { details: ConnectDetails };
 
 const WRONG = "not-the-password";
 const folder = mkdtempSync(join(tmpdir(), "mitogen-ssh-prompts-"));
@@ -29,16 +28,11 @@ function withPassword(changes: Partial<SshOptions>): SshOptions {
 }
 
 async function failure(options: SshOptions): Promise<ConnectError> {
-  await using router = new Router();
   const started = Date.now();
-  try {
-    await router.ssh(options);
-  } catch (error) {
-    assert.ok(error instanceof PasswordError, String(error));
-    assert.ok(Date.now() - started < 15_000, "long before the timeout");
-    return error as ConnectError;
-  }
-  return assert.fail("it connected");
+  const error = await failureOfConnect((router) => router.ssh(options));
+  assert.ok(error instanceof PasswordError, String(error));
+  assert.ok(Date.now() - started < 15_000, "long before the timeout");
+  return error;
 }
 
 describe("ssh's password", { skip: skipReason() }, () => {

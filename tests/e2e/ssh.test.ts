@@ -5,36 +5,26 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
   ChannelError,
-  type ConnectDetails,
   EofError,
   HostKeyError,
   PasswordError,
   Router,
   type SshOptions,
-  StreamError,
   TimeoutError,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import { type ConnectError, failureOfConnect } from "../support/connect-failure.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-type ConnectError = StreamError & { details: ConnectDetails };
-
 const unexpected = (): never => assert.fail("it went on");
 const commandName = (pid: number): string => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 
-async function failure(options: SshOptions): Promise<ConnectError> {
-  await using router = new Router();
-  try {
-    await router.ssh(options);
-  } catch (error) {
-    return error as ConnectError;
-  }
-  return assert.fail("it connected");
-}
+const failure = (options: SshOptions): Promise<ConnectError> =>
+  failureOfConnect((router) => router.ssh(options));
 
 describe("router.ssh", { skip: skipReason() }, () => {
   it("names the context after host and port", async () => {

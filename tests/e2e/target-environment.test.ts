@@ -5,23 +5,16 @@ import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import {
-  type ConnectDetails,
-  type ConnectOptions,
-  Router,
-  type SshOptions,
-  TimeoutError,
-} from "../../src/index.ts";
+import { type ConnectOptions, Router, type SshOptions, TimeoutError } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { failureOfConnect } from "../support/connect-failure.ts";
 import { targetsOf } from "../support/extent.ts";
 import { lab, nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
-
-type ConnectError = Error & { code: string; details: ConnectDetails };
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen-environment-"));
 chmodSync(folder, 0o755);
@@ -43,14 +36,6 @@ async function checkWorks(options: ConnectOptions): Promise<void> {
   const context = await router.local(options);
   // Often enough to take every way there is.
   for (let i = 0; i < 200; i++) assert.equal(await context.call(remote.add, i, 2), i + 2);
-}
-
-async function failure(connect: (router: Router) => Promise<unknown>): Promise<ConnectError> {
-  await using router = new Router();
-  return await connect(router).then(
-    () => assert.fail("it connected"),
-    (error) => error as ConnectError,
-  );
 }
 
 const majors = targetsOf(["12", "16", "18", "20", "22", "24", "26"]).filter(
@@ -84,7 +69,7 @@ describe("NODE_OPTIONS of the target", () => {
 
     it(`may name a module that is not there: the error says where that comes from, on Node ${name}`, async () => {
       const nodePath = behind(["NODE_OPTIONS=--require /nope/x.js"], node);
-      const error = await failure((router) => router.local({ nodePath }));
+      const error = await failureOfConnect((router) => router.local({ nodePath }));
       assert.match(error.message, /Cannot find module '\/nope\/x.js'/);
       assert.match(error.details.hint, /NODE_OPTIONS/);
       // The cure.
@@ -101,7 +86,7 @@ describe("NODE_OPTIONS of the target", () => {
         // It is without effect there.
         if (options.startsWith("--disallow") && name === "16") continue;
         const nodePath = behind([`NODE_OPTIONS=${options}`], node);
-        const error = await failure((router) => router.local({ nodePath }));
+        const error = await failureOfConnect((router) => router.local({ nodePath }));
         assert.match(error.details.hint, /NODE_OPTIONS/, `${options}: ${error.message}`);
         assert.doesNotMatch(error.details.hint, /ulimit/);
       }
@@ -110,7 +95,7 @@ describe("NODE_OPTIONS of the target", () => {
 
   it("may have node wait for a debugger: the timeout says so", async () => {
     const nodePath = behind(["NODE_OPTIONS=--inspect-brk=0"]);
-    const error = await failure((router) => router.local({ nodePath, timeoutMs: 3000 }));
+    const error = await failureOfConnect((router) => router.local({ nodePath, timeoutMs: 3000 }));
     assert.ok(error instanceof TimeoutError);
     assert.match(error.details.hint, /debugger/);
   });
@@ -196,7 +181,7 @@ describe("login scripts", { skip: skipReason() }, () => {
         loginWith(`exec ${shell}`, { username: "mitogen-zsh" }, ".zshenv"),
       ]) {
         if (options.username === "mitogen-zsh" && shell === "zsh") continue; // it would start itself for ever
-        const error = await failure((router) => router.ssh(options));
+        const error = await failureOfConnect((router) => router.ssh(options));
         assert.match(
           error.message,
           /has started another shell in place of our command; let it do so only in interactive logins/,
@@ -208,13 +193,13 @@ describe("login scripts", { skip: skipReason() }, () => {
   }
 
   it("that start a shell which returns do the same", async () => {
-    const error = await failure((router) => router.ssh(loginWith("ssh-agent bash")));
+    const error = await failureOfConnect((router) => router.ssh(loginWith("ssh-agent bash")));
     assert.match(error.message, /has started another shell/);
   });
 
   it("that exec fish, or what else reads all its input first, are told when the time is up", async () => {
     for (const script of ["exec fish -l", "fish", "exec sort >&2"]) {
-      const error = await failure((router) => router.ssh(loginWith(script, { timeoutMs: 4000 })));
+      const error = await failureOfConnect((router) => router.ssh(loginWith(script, { timeoutMs: 4000 })));
       assert.ok(error instanceof TimeoutError, String(error));
       assert.match(
         error.message,
@@ -225,7 +210,9 @@ describe("login scripts", { skip: skipReason() }, () => {
   });
 
   it("that wait for ever end with the timeout", async () => {
-    const error = await failure((router) => router.ssh(loginWith("exec sleep 600", { timeoutMs: 2000 })));
+    const error = await failureOfConnect((router) =>
+      router.ssh(loginWith("exec sleep 600", { timeoutMs: 2000 })),
+    );
     assert.ok(error instanceof TimeoutError);
     assert.match(error.message, /timed out after 2000 ms/);
     assert.doesNotMatch(error.message, /reads all its input/);
@@ -233,14 +220,14 @@ describe("login scripts", { skip: skipReason() }, () => {
 
   it("that take the input or send the output elsewhere are told", async () => {
     for (const script of ["read x", "exec </dev/null"]) {
-      const error = await failure((router) => router.ssh(loginWith(script)));
+      const error = await failureOfConnect((router) => router.ssh(loginWith(script)));
       assert.match(
         error.message,
         /something else there.* login script|a login script or the command of nodePath reads the input/,
         script,
       );
     }
-    const error = await failure((router) => router.ssh(loginWith("exec 1>&2")));
+    const error = await failureOfConnect((router) => router.ssh(loginWith("exec 1>&2")));
     assert.match(error.message, /the target's stdout arrives on stderr; see which login script/);
   });
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { type Ended, endOf } from "./end-of.ts";
 import { repoRoot } from "./lab.ts";
 
 /** A program of tests/fixtures/programs, run as a user would: by node, with the built package. */
@@ -10,7 +10,7 @@ export interface Program {
   /** The next line of its stdout; rejects at its end. */
   line(): Promise<string>;
   /** What it printed in all, once it has ended. */
-  readonly ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
+  readonly ended: Promise<Ended>;
 }
 
 export function runProgram(
@@ -35,21 +35,13 @@ export function runProgram(
     // As a shell starts what it runs in the foreground: a terminal's signals go to all of the group.
     detached: options.ownGroup ?? false,
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
+  const { said, ended } = endOf(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ended = once(child, "close").then(([code, signal]) => ({ code, signal, stdout, stderr }));
   return {
     process: child,
     async line() {
       const next = await lines.next();
-      if (next.done) throw new Error(`${name} ended without another line: ${stderr}`);
+      if (next.done) throw new Error(`${name} ended without another line: ${said.stderr}`);
       return next.value;
     },
     ended,

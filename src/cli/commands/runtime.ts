@@ -86,20 +86,13 @@ async function clear({ values, out }: Call, hashes: readonly string[]): Promise<
   return ExitStatus.Ok;
 }
 
-function line({
-  hash,
-  platform,
-  arch,
-  libc,
-  version,
-  packedBytes,
-  isAdded,
-  hasLibraries,
-}: RuntimeInfo): string {
+function line(runtime: RuntimeInfo): string {
+  const { libc, hasLibraries, isAdded } = runtime;
   const facts = [libc, ...(hasLibraries ? ["with libraries"] : []), ...(isAdded ? ["added"] : [])].join(", ");
-  const system = `${platform}-${arch}`;
-  const size = `${(packedBytes / MIB).toFixed(1)} MiB`;
+  const system = `${runtime.platform}-${runtime.arch}`;
+  const version = runtime.version || "?";
+  const size = `${(runtime.packedBytes / MIB).toFixed(1)} MiB`;
   return oneLine(
-    `${hash.slice(0, SHORT_HASH)}  ${system.padEnd(12)}  ${(version || "?").padEnd(10)}  ${size.padStart(9)}  ${facts}`,
+    `${runtime.hash.slice(0, SHORT_HASH)}  ${system.padEnd(12)}  ${version.padEnd(10)}  ${size.padStart(9)}  ${facts}`,
   );
 }

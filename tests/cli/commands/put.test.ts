@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import type { Ended } from "../../support/end-of.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
-import { type Ended, mitogen } from "../run-cli.ts";
+import { mitogen } from "../run-cli.ts";
 
 checkLeaks();
 

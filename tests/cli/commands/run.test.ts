@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import type { Ended } from "../../support/end-of.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
-import { type Ended, mitogen } from "../run-cli.ts";
+import { mitogen } from "../run-cli.ts";
 
 checkLeaks();
 
