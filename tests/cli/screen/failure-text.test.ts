@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { connectFailure, failureText, fullFailureText } from "../../../src/cli/screen/failure-text.ts";
-import { noNode } from "../../../src/connection/children/diagnosis.ts";
-import { type Failure, newConnectError } from "../../../src/connection/children/new-connect-error.ts";
+import { noNode } from "../../../src/connection/failures/diagnosis.ts";
+import { type Failure, newConnectError } from "../../../src/connection/failures/new-connect-error.ts";
 import { EofError, StreamError } from "../../../src/errors.ts";
 import { repoRoot } from "../../support/lab.ts";
 
