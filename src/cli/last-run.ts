@@ -51,7 +51,7 @@ export function readLastRun(folder: string = process.cwd()): LastRun {
   } catch {
     // As if there were none.
   }
-  throw new UsageError(`--rerun: nothing is known of a run in this folder, ${folder}`);
+  throw new UsageError(`--rerun: no earlier run or exec in ${folder} is known`);
 }
 
 function forgetOldest(state: string): void {

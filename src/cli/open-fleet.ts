@@ -113,11 +113,11 @@ export async function selectHosts(call: Call): Promise<Selected> {
   const { values, signal } = call;
   const rerun = values["rerun"];
   if (rerun !== undefined && rerun !== "failed")
-    throw new UsageError(`--rerun must be failed, got "${rerun}"`, call.name);
+    throw new UsageError(`--rerun takes only "failed", got "${rerun}"`, call.name);
   const last = rerun === undefined ? undefined : readLastRun();
   const on = (values["on"] as string[] | undefined) ?? last?.on;
   if (on === undefined)
-    throw new UsageError("Which hosts? Say it by --on, such as --on local:3 or --on @web", call.name);
+    throw new UsageError("Which hosts? Name them with --on, such as --on local:3 or --on @web", call.name);
   const inventoryCommand = values["inventory-command"] as string | undefined;
   const inventory = await Inventory.load(values["inventory"] as string | undefined, {
     signal,

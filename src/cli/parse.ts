@@ -43,7 +43,7 @@ export function parse(
 export function unknownCommand(name: string, names: readonly string[]): UsageError {
   if (name.startsWith("-")) {
     return new UsageError(
-      `Unknown option ${name}: options of a command come behind its name, as in "mitogen exec --on web1 -- uptime"`,
+      `Unknown option ${name}: write the options of a command after its name, as in "mitogen exec --on web1 -- uptime"`,
     );
   }
   return new UsageError(`Unknown command "${name}"${didYouMean(name, names)}`);
@@ -67,7 +67,11 @@ function take(
       if (value !== undefined) throw new UsageError(`${rawName} takes no value, got "${value}"`, command);
       return true;
     case "optional":
-      if (value === "") throw new UsageError(`${rawName}= needs a value, or no "="`, command);
+      if (value === "")
+        throw new UsageError(
+          `${rawName}= has no value: write one after the "=", or leave out the "="`,
+          command,
+        );
       return value ?? true;
     case "string": {
       const wanted = option.value ?? "VALUE";

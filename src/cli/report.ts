@@ -49,7 +49,7 @@ export async function report<T>(
 /** Throws a UsageError for options that exclude each other. Call it before anything starts. */
 export function checkReportOptions({ values, name }: Call): void {
   const given = ["json", "ndjson", "fold"].filter((option) => values[option]);
-  if (given.length > 1) throw new UsageError(`Use one of --${given.join(" and --")}, not both`, name);
+  if (given.length > 1) throw new UsageError(`Use only one of --${given.join(" and --")}`, name);
 }
 
 /** Failures weigh more than hosts that could not be reached: what ran and failed must be looked at. */

@@ -29,10 +29,10 @@ function showBytes(bytes: number): string {
 export function checkNames(names: readonly string[], command: string): void {
   for (const [index, name] of names.entries()) {
     if (name === "" || name === "." || name === "..")
-      throw new UsageError(`"${name}" names no file`, command);
+      throw new UsageError(`"${name}" is not the name of a file`, command);
     if (names.indexOf(name) !== index) {
       throw new UsageError(
-        `Two of the files are named "${name}", and both would go to the same place`,
+        `Two of the files are named "${name}", and both would get the same path; copy them with two commands`,
         command,
       );
     }

@@ -43,7 +43,7 @@ function splitWords(command: string): string[] {
   if (found !== undefined) {
     throw refusal(
       command,
-      `${found === "" ? "a line end" : JSON.stringify(found)} means something only to a shell; pass program and arguments as a list, or shell: true`,
+      `${found === "" ? "a line end" : JSON.stringify(found)} has a meaning only for a shell; pass program and arguments as a list, or shell: true`,
     );
   }
   const list = command.split(/\s+/).filter((word) => word !== "");

@@ -93,6 +93,6 @@ function onlyRouter(): Router {
   const [router, ...others] = localRouters as Set<Router>;
   if (router !== undefined && others.length === 0) return router;
   throw new MitogenError(
-    `Cannot fill in the router: this program has ${router === undefined ? "none" : others.length + 1}; call the function in a context, or write one that takes the router as an ordinary argument`,
+    `Cannot fill in the router: this program has ${router === undefined ? "no router" : `${others.length + 1} routers`}; call the function in a context, or write one that takes the router as an ordinary argument`,
   );
 }

@@ -174,7 +174,7 @@ export function tellProgress(onProgress: ConnectOptions["onProgress"], progress:
 function unanswered(parent: Context, method: string, timeoutMs: number, error: Error): never {
   const place = `Cannot connect with ${method}() via ${parent.name}`;
   if (error instanceof TimeoutError) {
-    const hint = "see whether that context answers to ping()";
+    const hint = "check whether that context answers ping()";
     const known = { stage: "spawn", argv: [], exitCode: null, signal: null, stderr: "" } as const;
     throw connectErrorOf([
       error.name,

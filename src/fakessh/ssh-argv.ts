@@ -20,12 +20,12 @@ export function parseSshArgv(argv: readonly string[]): SshRequest {
   const seen = new Set<string>();
   const hostAt = skipOptions(argv, 0, seen);
   const host = argv[hostAt];
-  if (host === undefined) throw new RangeError("no host was given; any name will do");
+  if (host === undefined) throw new RangeError("no host was given; any name is accepted");
   const commandAt = skipOptions(argv, hostAt + 1, seen); // ssh also takes options after the host
   const other = [...OTHER_WORK].find((letter) => seen.has(letter));
-  if (other !== undefined) throw new RangeError(`-${other} is not possible: it only runs commands`);
+  if (other !== undefined) throw new RangeError(`-${other} is not possible: this ssh only runs commands`);
   const command = argv.slice(commandAt).join(" ");
-  if (command === "") throw new RangeError("it only runs commands, and none was given");
+  if (command === "") throw new RangeError("no command was given, and this ssh only runs commands");
   return { command, isSubsystem: seen.has("s"), hasNoStdin: seen.has("n") };
 }
 

@@ -95,7 +95,7 @@ export async function receive(
   } finally {
     await writing?.catch(() => undefined);
   }
-  throw new ProtocolError(`Cannot receive a file: more than the announced ${totalBytes} bytes came`);
+  throw new ProtocolError(`Cannot receive a file: more than the announced ${totalBytes} bytes arrived`);
 }
 
 function verified(sent: unknown, sha256: string, bytes: number, { at, size }: Start, sink: Sink): Transfer {

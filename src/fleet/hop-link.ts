@@ -299,9 +299,7 @@ export class HopLink {
   }
 
   #nonsense(): ProtocolError {
-    return new ProtocolError(
-      `the hop ${this.#hop.host.name} has sent something else than events and results`,
-    );
+    return new ProtocolError(`the hop ${this.#hop.host.name} sent something other than events and results`);
   }
 
   #tell(message: ToHop): void {

@@ -243,7 +243,7 @@ function removeDead(path: string): void {
   if (found === undefined) return;
   if (!found.isSocket()) {
     throw socketError(
-      `Cannot listen at ${path}: there is a file that is no socket; choose another path`,
+      `Cannot listen at ${path}: a file that is not a socket is there; choose another path`,
       exists(path),
     );
   }

@@ -119,7 +119,7 @@ function callServiceAsync(
  */
 function identify(context: Context, service: ServiceClass | string, method: string): ServiceIdentity {
   if (typeof method !== "string")
-    throw new TypeError(`Cannot call ${textOf(method)} of a service: it is no name`);
+    throw new TypeError(`Cannot call ${textOf(method)} of a service: it is not a name`);
   if (typeof service === "string") return { name: service, reference: undefined };
   if (typeof service !== "function" || !(service.prototype instanceof Service)) {
     throw new TypeError(

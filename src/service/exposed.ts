@@ -91,7 +91,10 @@ export function methodFor(
   if (fn === undefined) throw refusal("ERR_SERVICE_METHOD", `Cannot call ${what}: it has no such method`);
   const { policies, args, noReply } = marksOf(service, method, fn);
   if (policies.length === 0) {
-    throw refusal("ERR_SERVICE_METHOD", `Cannot call ${what}: it is not exposed, no policy says who may`);
+    throw refusal(
+      "ERR_SERVICE_METHOD",
+      `Cannot call ${what}: it is not exposed: no policy says who may call it`,
+    );
   }
   // A request of this context itself: its sender could also call the method without a service.
   const isOwn = message.srcId === message.router.contextId && message.authId === message.srcId;
@@ -110,7 +113,7 @@ function mark(change: (marks: Marks) => void): MethodMark {
     const isStandard = typeof place === "object";
     const fn = isStandard ? target : (target as Record<string | symbol, unknown>)[place];
     if (typeof fn !== "function") {
-      throw new TypeError(`Cannot expose ${textOf(isStandard ? place.name : place)}: it is no method`);
+      throw new TypeError(`Cannot expose ${textOf(isStandard ? place.name : place)}: it is not a method`);
     }
     const own = marks.get(fn as AnyMethod) ?? noMarks();
     change(own);

@@ -233,7 +233,7 @@ export class Pool {
 
   private activateClass(name: string, type: unknown): Active {
     if (typeof type !== "function" || !(type.prototype instanceof Service)) {
-      throw refusal("ERR_SERVICE_INACTIVE", `Cannot start service ${name}: it is no subclass of Service`);
+      throw refusal("ERR_SERVICE_INACTIVE", `Cannot start service ${name}: it is not a subclass of Service`);
     }
     // Another module may export the same class, which may be active under that name.
     const active = [...this.#active.values()].find(({ service }) => service.constructor === type);

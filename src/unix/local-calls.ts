@@ -35,7 +35,7 @@ class LocalFunctions implements FunctionLoader {
   }
 
   async evaluate(id: string): Promise<{ value: unknown }> {
-    if (!id.startsWith("file:")) throw new TypeError(`Cannot call a function of ${id}: it is no file`);
+    if (!id.startsWith("file:")) throw new TypeError(`Cannot call a function of ${id}: it is not a file`);
     const namespace: unknown = await import(id);
     // The path to a function of CommonJS starts at `module.exports`.
     const loaded = ownRequire().cache[fileURLToPath(id)];

@@ -48,7 +48,7 @@ test("mitogen explains its usage errors on stderr, with the nearest name, and ex
   }
   const misplaced = await mitogen(["--on", "web1", "exec"]);
   assert.equal(misplaced.code, 2);
-  assert.match(misplaced.stderr, /Unknown option --on: options of a command come behind its name/);
+  assert.match(misplaced.stderr, /Unknown option --on: write the options of a command after its name/);
 });
 
 test("every command has a page that fits the terminal, and the summary of the table", async () => {

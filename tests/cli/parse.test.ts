@@ -33,7 +33,7 @@ test("parse refuses what it does not know, with the nearest name", () => {
     [["--on="], "--on needs a value: --on HOSTS"],
     [["--on", "--json"], '--on needs a value, but "--json" follows; write --on=--json if that is the value'],
     [["--json=yes"], '--json takes no value, got "yes"'],
-    [["--sudo="], '--sudo= needs a value, or no "="'],
+    [["--sudo="], '--sudo= has no value: write one after the "=", or leave out the "="'],
   ];
   for (const [words, message] of cases) {
     assert.throws(

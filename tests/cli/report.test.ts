@@ -155,7 +155,7 @@ test("--fold prints equal outputs once; --quiet prints none", async () => {
   assert.equal(quiet.stdout, "");
   const both = await run(["exec", "--on", "one", "--fold", "--json", "--", "true"]);
   assert.equal(both.code, 2);
-  assert.match(both.stderr, /Use one of --json and --fold, not both/);
+  assert.match(both.stderr, /Use only one of --json and --fold/);
 });
 
 test("text of hosts moves no cursor, sets no title and hides nothing, in any form of output", async () => {
@@ -185,7 +185,7 @@ test("--rerun failed takes the hosts that were not ok; the state is the user's a
     env: { XDG_STATE_HOME: join(folder, "nothing") },
   });
   assert.equal(never.code, 2);
-  assert.match(never.stderr, /nothing is known of a run in this folder/);
+  assert.match(never.stderr, /no earlier run or exec in .* is known/);
 });
 
 test("--limit, --batch, --max-fail and --dry-run", async () => {

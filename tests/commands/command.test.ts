@@ -18,7 +18,7 @@ test("parseCommand refuses a string that means something to a shell, with the cu
     assert.throws(() => parseCommand(command), {
       name: "TypeError",
       code: "ERR_INVALID_ARG_VALUE",
-      message: /^Cannot run ".*": .* means something only to a shell; pass .* or shell: true$/,
+      message: /^Cannot run ".*": .* has a meaning only for a shell; pass .* or shell: true$/,
     });
   }
   assert.throws(() => parseCommand("LANG=C sort"), /begins with a variable; pass the variable in env/);

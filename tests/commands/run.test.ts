@@ -404,7 +404,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
       assert.match(error.message, expected);
     }
     await assert.rejects(run({} as never, "true"), /the context must be a Context/);
-    assert.throws(() => run.lines(context, "a | b"), /means something only to a shell/);
+    assert.throws(() => run.lines(context, "a | b"), /has a meaning only for a shell/);
   });
 
   it("works in contexts, for themselves and for those below", async () => {

@@ -229,11 +229,11 @@ describe("takesRouter in the program", () => {
     return contexts.length;
   });
   it("gives the program's router, if there is exactly one", async () => {
-    assert.throws(() => countStarted(1), /Cannot fill in the router: this program has none/);
+    assert.throws(() => countStarted(1), /Cannot fill in the router: this program has no router/);
     const router = new Router();
     assert.equal(await countStarted(2), 2);
     const other = new Router();
-    assert.throws(() => countStarted(1), { name: "MitogenError", message: /this program has 2/ });
+    assert.throws(() => countStarted(1), { name: "MitogenError", message: /this program has 2 routers/ });
     await other.shutdown();
     assert.equal(await countStarted(1), 1);
     await router.shutdown();

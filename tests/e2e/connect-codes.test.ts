@@ -138,13 +138,13 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
         code: "ERR_COMMAND_FORCED",
         stage: "shell",
         summary:
-          /something else ran .*: it printed "backup only" and exited with code 0; see command= of the key/,
+          /something else ran .*: it printed "backup only" and exited with code 0; check command= of the key/,
       },
     ],
     [
       "a login for sftp alone",
       () => throughSshd("sftp", "Subsystem sftp internal-sftp\nForceCommand internal-sftp"),
-      { code: "ERR_COMMAND_FORCED", stage: "shell", summary: /sftp alone/ },
+      { code: "ERR_COMMAND_FORCED", stage: "shell", summary: /only file transfers by sftp/ },
     ],
     [
       "a login that ends without a word",
@@ -198,7 +198,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
         execFileSync("chmod", ["755", folder]);
         return loginOf("mitogen-dash", { nodePath });
       },
-      { code: "ERR_NO_NODE", stage: "node", summary: /is a program for another kind of machine; / },
+      { code: "ERR_NO_NODE", stage: "node", summary: /was built for another kind of machine; / },
     ],
   ];
   for (const [title, options, expected] of cases) {
@@ -266,7 +266,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     check(error, {
       code: "ERR_TOO_MANY_SESSIONS",
       stage: "transport",
-      summary: /takes no more sessions; .*MaxSessions/,
+      summary: /accepts no more sessions; .*MaxSessions/,
     });
   });
 });

@@ -112,7 +112,7 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
         const folder = mkdtempSync(join(tmpdir(), "mitogen-deleted-"));
         return `cd ${folder}; rmdir ${folder}`;
       },
-      /the directory it was started in no longer exists there/,
+      /the directory in which it was started no longer exists there/,
       /uv_cwd/,
     ],
   ];

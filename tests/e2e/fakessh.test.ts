@@ -150,7 +150,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
   it("says what is wrong: no command, no such subsystem, nothing to log in to", async () => {
     const login = await run(context, ["ssh", "any"]);
     assert.equal(login.code, 255);
-    assert.match(login.stderr, /mitogen ssh: .*it only runs commands, and none was given/);
+    assert.match(login.stderr, /mitogen ssh: .*no command was given, and this ssh only runs commands/);
     assert.match(
       (await run(context, ["ssh", "-s", "any", "netconf"])).stderr,
       /the subsystem "netconf": only sftp/,

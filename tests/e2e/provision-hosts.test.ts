@@ -129,7 +129,7 @@ describe("a host that cannot be given a node", { skip }, () => {
     [
       "full disk",
       "ERR_NO_SPACE",
-      /has the \d+ MiB that node takes/,
+      /has the \d+ MiB that node needs/,
       /\/home\/mitogen-nonode\/\.cache\/mitogen: only \d MiB free/,
       /\/var\/tmp\/mitogen-\d+: only \d MiB free/,
       /; \/tmp\/mitogen-\d+: only \d MiB free/,

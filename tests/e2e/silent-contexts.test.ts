@@ -88,7 +88,7 @@ describe("a connect via a context that does not answer", { concurrency: true }, 
       assert.equal(error.code, "ERR_TIMEOUT");
       assert.match(
         error.message,
-        /^Cannot connect with local\(\) via .*silent: no answer within 1500 ms; see whether/,
+        /^Cannot connect with local\(\) via .*silent: no answer within 1500 ms; check whether/,
       );
       assert.equal((error as unknown as { details: { method: string } }).details.method, "local");
       await until(() => heard().includes(Handle.END_CHILD));

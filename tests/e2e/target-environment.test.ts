@@ -223,7 +223,7 @@ describe("login scripts", { skip: skipReason() }, () => {
       const error = await failureOfConnect((router) => router.ssh(loginWith(script)));
       assert.match(
         error.message,
-        /something else there.* login script|a login script or the command of nodePath reads the input/,
+        /another program there.* login script|a login script or the command of nodePath reads the input/,
         script,
       );
     }

@@ -32,7 +32,7 @@ test("parseSshArgv refuses what is no command", () => {
     [[], /no host was given/],
     [["-p", "22"], /no host was given/],
     [["-p"], /no host was given/],
-    [["any"], /none was given/],
+    [["any"], /no command was given/],
     [["-N", "any"], /-N is not possible/],
     [["-G", "any", "true"], /-G is not possible/],
     [["-W", "a:1", "any"], /-W is not possible/],

@@ -164,7 +164,7 @@ test("what is no service, and no method's name, is refused before anything is se
     assert.ok(error instanceof TypeError);
     assert.match(error.message, /a service is a subclass of Service, or its name/);
   }
-  assert.match((await failureOf(context.callService("files", 5 as never))).message, /it is no name/);
+  assert.match((await failureOf(context.callService("files", 5 as never))).message, /it is not a name/);
   assert.equal(wire.left.sent.length, 0);
 });
 

@@ -104,7 +104,7 @@ test("a method without a policy and a method that does not exist have errors of 
   assert.equal(hidden.code, "ERR_SERVICE_METHOD");
   assert.equal(
     hidden.message,
-    "Cannot call hidden of service shop: it is not exposed, no policy says who may",
+    "Cannot call hidden of service shop: it is not exposed: no policy says who may call it",
   );
   for (const name of [
     "nothing",
@@ -193,7 +193,10 @@ test("expose and argSpec refuse what is none", () => {
     /a policy is AllowAny, AllowParents, or a function/,
   );
   assert.throws(() => expose("AllowAny" as never), TypeError);
-  assert.throws(() => expose(AllowAny)(Shop.prototype, "nothing"), /Cannot expose nothing: it is no method/);
+  assert.throws(
+    () => expose(AllowAny)(Shop.prototype, "nothing"),
+    /Cannot expose nothing: it is not a method/,
+  );
   assert.throws(
     () => argSpec({ name: "text" as never }),
     /argument "name" to be "text": a type is one of string,/,

@@ -395,7 +395,7 @@ test("a class that cannot be loaded, or is no service, is an error for those who
   assert.equal((await failureOf(context.callService(Lazy, "ping"))).message, "Error: cannot evaluate");
   const none = await failureOf(context.callService(Lazy, "ping"));
   assert.equal(none.code, "ERR_SERVICE_INACTIVE");
-  assert.match(none.message, /it is no subclass of Service/);
+  assert.match(none.message, /it is not a subclass of Service/);
   assert.equal(await context.callService(Lazy, "ping"), "pong");
 });
 

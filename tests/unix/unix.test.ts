@@ -127,7 +127,7 @@ describe("listen", () => {
     writeFileSync(path, "precious");
     assert.match(
       (await failureOf(() => listen(router, { path }))).message,
-      /there is a file that is no socket/,
+      /a file that is not a socket is there/,
     );
     assert.ok(existsSync(path));
     assert.deepEqual(readdirSync(folder), [basename(path)]);

@@ -47,19 +47,19 @@ function commandOf({ rest, operands, values, name }: Call): string[] {
   const [word = "", ...others] = rest ?? [];
   if (operands.length > 0) {
     throw new UsageError(
-      `Put the command behind --, as in "mitogen exec --on web1 -- ${operands.join(" ")}"`,
+      `Put the command after --, as in "mitogen exec --on web1 -- ${operands.join(" ")}"`,
       name,
     );
   }
   if (word === "")
-    throw new UsageError('Which command? Put it behind --, as in "mitogen exec --on web1 -- uptime"', name);
+    throw new UsageError('Which command? Put it after --, as in "mitogen exec --on web1 -- uptime"', name);
   if (values["shell"] === true) {
     if (others.length === 0) return [word];
     throw new UsageError("--shell takes the command line as one word: put it in quotes", name);
   }
   if (others.length === 0 && /\s/.test(word)) {
     throw new UsageError(
-      `There is no program "${word}": leave out the quotes, or let a shell read it with --shell`,
+      `There is no program "${word}": leave out the quotes, or pass --shell to have a shell read it`,
       name,
     );
   }

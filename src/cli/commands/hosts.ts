@@ -41,7 +41,7 @@ another command would work on. Nothing is connected. Passwords are not shown.
   async run(call) {
     const { values, operands, signal, out } = call;
     if (operands.length > 0)
-      throw new UsageError(`Write the hosts behind --on: --on ${operands.join(",")}`, "hosts");
+      throw new UsageError(`Write the hosts after --on: --on ${operands.join(",")}`, "hosts");
     const inventoryCommand = values["inventory-command"] as string | undefined;
     const inventory = await Inventory.load(values["inventory"] as string | undefined, {
       signal,

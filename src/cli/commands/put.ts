@@ -66,7 +66,7 @@ function checkFile(source: string, command: string): string {
   if (found.isDirectory()) {
     throw new UsageError(`"${source}" is a folder: put takes files; use "mitogen sync" for folders`, command);
   }
-  if (!found.isFile()) throw new UsageError(`"${source}" is no regular file`, command);
+  if (!found.isFile()) throw new UsageError(`"${source}" is not a regular file`, command);
   return resolve(source);
 }
 

@@ -41,7 +41,7 @@ before anything starts. See docs/cli.md.
     const [operand, ...others] = call.operands;
     if (others.length > 0) {
       throw new UsageError(
-        `Put the arguments of the function behind --, as in "-- ${others.join(" ")}"`,
+        `Put the arguments of the function after --, as in "-- ${others.join(" ")}"`,
         call.name,
       );
     }

@@ -76,7 +76,7 @@ async function clear({ values, out }: Call, hashes: readonly string[]): Promise<
     throw new UsageError(
       found.length === 0
         ? `There is no runtime "${written}"; see mitogen runtime list`
-        : `Several runtimes begin with "${written}"`,
+        : `Several runtimes begin with "${written}"; write more of the hash`,
       "runtime",
     );
   });

@@ -33,14 +33,14 @@ function specOf({ operands, rest = [], name }: Call): Extract<TransferSpec, { ki
   const [source, destination, ...others] = operands;
   if (source === undefined || destination === undefined || others.length > 0) {
     throw new UsageError(
-      "sync takes a folder here and one there, as in: mitogen sync --on web1 site/ /srv/www/",
+      "sync takes a local folder and a folder on the hosts, as in: mitogen sync --on web1 site/ /srv/www/",
       name,
     );
   }
   if (!existsSync(source)) throw new UsageError(`There is no folder "${source}"`, name);
   const word = rest.find((each) => !each.startsWith("-"));
   if (word !== undefined && rest[0] === word) {
-    throw new UsageError(`Behind -- are options of rsync, such as --delete; got "${word}"`, name);
+    throw new UsageError(`Only options of rsync may follow --, such as --delete; got "${word}"`, name);
   }
   // Absolute, and with its slash, which means something to rsync.
   return {

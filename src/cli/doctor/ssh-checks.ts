@@ -91,7 +91,7 @@ async function* checkServer(
   else if (greeting.text !== undefined) {
     yield wrong(
       "port",
-      `${port} is no ssh server: it says "${greeting.text.slice(0, 100)}"`,
+      `${port} is not an ssh server: it says "${greeting.text.slice(0, 100)}"`,
       "correct the port in the inventory or in ssh_config",
     );
   } else {
@@ -114,7 +114,7 @@ function inWords(error = ""): string {
 function cureOf(error: string | undefined): string {
   if (error === "ECONNREFUSED") return "start sshd there, or correct the port; the machine itself answers";
   if (error === "ECONNRESET" || error === "it closed the connection") {
-    return "look into the log of sshd there: MaxStartups, PerSourcePenalties, hosts.deny or a full disk end connections like this";
+    return "check the log of sshd there: MaxStartups, PerSourcePenalties, hosts.deny or a full disk end connections like this";
   }
   return "the machine is off, its address is wrong, or a firewall drops packets to this port";
 }

@@ -90,7 +90,7 @@ function* explain(error: unknown, byHand: string | undefined): Generator<Finding
   const before = STAGES.slice(0, at).filter(([stage]) => stage !== "provision");
   if (before.length > 0) yield well("reached", before.map(([, word]) => word).join(", "));
   const known = connectFailure(Object(error));
-  const cure = known?.cure ?? "see what the command below says by hand";
+  const cure = known?.cure ?? "run the command below by hand";
   yield wrong(STAGES[at]?.[1] ?? "connect", known?.why ?? String(message), cure, byHand);
 }
 

@@ -70,7 +70,7 @@ function readDescription(found: unknown, { file, path }: Task): TaskDescription 
       if (typeof name !== "string" || name === "") throw refuse(`${at}.name must be a string`);
       if (!TYPES.includes(type)) throw refuse(`${at}.type must be one of ${TYPES.join(", ")}`);
       if (typeof text !== "string") throw refuse(`${at}.text must be a string`);
-      if (rest && i < args.length - 1) throw refuse(`${at}.rest may be given for the last one only`);
+      if (rest && i < args.length - 1) throw refuse(`${at}.rest may be true for the last argument only`);
       const isList = Array.isArray(choices) && choices.every((choice) => typeof choice === "string");
       if (choices !== undefined && !isList) throw refuse(`${at}.choices must be a list of strings`);
       return { name, type, text, isOptional: !!optional, isRest: !!rest, ...(isList && { choices }) };

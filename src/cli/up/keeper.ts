@@ -104,7 +104,7 @@ export class Keeper {
     const { name } = wanted;
     const member = this.member(wanted);
     if (member === undefined) {
-      const error = new ChannelError(`The connection of mitogen up to ${name} is gone`);
+      const error = new ChannelError(`The kept connection to ${name} was lost; mitogen up connects it again`);
       yield {
         type: "result",
         result: { host: name, status: "unreachable", durationMs: 0 },

@@ -139,4 +139,5 @@ function wantedOf(host: Host): Wanted {
   return { name: host.name, key: hostKey(host) };
 }
 
-const gone = (): ChannelError => new ChannelError("The process of mitogen up has ended");
+const gone = (): ChannelError =>
+  new ChannelError("The process of mitogen up has ended; run mitogen up again");

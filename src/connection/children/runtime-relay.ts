@@ -85,7 +85,9 @@ export class RuntimeRelay {
       const [kind, hash, packedBytes, offset] = decodeValue(joinBody(frame)) as unknown[];
       const isRead = kind === "read" && typeof hash === "string" && hash.length <= 64 && reads < MAX_READS;
       if (!isRead || !Number.isSafeInteger(packedBytes) || !Number.isSafeInteger(offset)) {
-        throw new RangeError("Cannot read a runtime: the request is none, or there are too many");
+        throw new RangeError(
+          "Cannot read a runtime: the request is malformed, or there are too many requests",
+        );
       }
       const runtimes = await this.runtimes();
       const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);

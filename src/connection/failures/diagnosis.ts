@@ -38,7 +38,7 @@ const MAX_QUOTED = 120;
  */
 const NO_TERMINAL = /failed to create pseudo-terminal|can't (find free|open) pty|openpty|out of pty devices/;
 const FORCED_CURE =
-  "see command= of the key in authorized_keys, ForceCommand in sshd_config, and the start-up files of the account's shell";
+  "check command= of the key in authorized_keys, ForceCommand in sshd_config, and the start-up files of the account's shell";
 
 /** Explains why a process ended without a greeting, if the method itself has no verdict. */
 export function whyEnded(ended: Ended): Failure {
@@ -60,7 +60,7 @@ function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failu
   if (stage === "spawn") return notFound(tool);
   if (isTargets(method, stage, exit, terminal)) return notOurCommand(exit, lines);
   if (exit.code === NOT_FOUND || exit.code === CANNOT_RUN) {
-    return { type: EofError, code: "ERR_NO_SHELL", message, hint: "see whether the target has sh" };
+    return { type: EofError, code: "ERR_NO_SHELL", message, hint: "check whether the target has sh" };
   }
   return { type: EofError, message, hint: method.hint ?? "" };
 }
@@ -80,7 +80,7 @@ function isTargets(
 function notOurCommand(exit: ProcessExit, lines: readonly string[]): Failure {
   const end = printExit(exit);
   if (exit.code === NOT_FOUND || exit.code === CANNOT_RUN) {
-    const hint = "see the PATH of non-interactive logins there";
+    const hint = "check the PATH of non-interactive logins there";
     const message = `the login succeeded, but its shell could not run sh: it ${end}`;
     return { type: EofError, code: "ERR_NO_SHELL", message, hint };
   }
@@ -90,7 +90,7 @@ function notOurCommand(exit: ProcessExit, lines: readonly string[]): Failure {
       type: EofError,
       code: "ERR_NO_SHELL",
       message: `the login succeeded, but no shell ran our command: it ${end} and printed nothing`,
-      hint: `see the account's shell (getent passwd); ${FORCED_CURE.slice("see ".length)}`,
+      hint: `check the account's shell (getent passwd); ${FORCED_CURE}`,
     };
   }
   const message = `the login succeeded, but something else ran in place of our command: it printed ${quoted(said)} and ${end}`;
@@ -100,7 +100,7 @@ function notOurCommand(exit: ProcessExit, lines: readonly string[]): Failure {
 /** The failure of a target that sends back what it is sent. */
 export function echoed(method: Pick<ConnectionMethod, "ownExitCode">): Failure {
   const message = "something else ran in place of our command: it sends its input back, as cat does";
-  const hint = method.ownExitCode === undefined ? "see what the command line runs" : FORCED_CURE;
+  const hint = method.ownExitCode === undefined ? "check what the command line runs" : FORCED_CURE;
   return { type: EofError, code: "ERR_COMMAND_FORCED", message, hint };
 }
 
@@ -118,7 +118,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
   }
   // Some shells, and setsid, treat a file that the kernel cannot run as a script.
   if (/exec format error|cannot execute binary file|: \W?ELF|syntax error/i.test(text)) {
-    const message = `${node} on the target is a program for another kind of machine`;
+    const message = `${node} on the target was built for another kind of machine`;
     return { type: EofError, code: "ERR_NO_NODE", message, hint: "pass nodePath for one that fits" };
   }
   if (exit.code === NOT_FOUND) {
@@ -129,7 +129,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       type: EofError,
       code: "ERR_NO_NODE",
       message,
-      hint: "see whether nodePath names a node on the target",
+      hint: "check whether nodePath names a node on the target",
     };
   }
   if (exit.code === CANNOT_RUN) {
@@ -137,7 +137,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       type: EofError,
       code: "ERR_POLICY",
       message: `${node} may not be run on the target`,
-      hint: "see whether nodePath names a node on the target, its permissions, the mount option noexec, and what SELinux or fapolicyd say",
+      hint: "check whether nodePath names a node on the target, its permissions, the mount option noexec, and what SELinux or fapolicyd say",
     };
   }
   const option = /: (\S+) is not allowed in NODE_OPTIONS/.exec(text)?.[1];
@@ -161,7 +161,7 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
   }
   if (/payload_cut/.test(text)) {
     const message = "the connection ended before the whole payload had arrived";
-    const hint = "see whether a login script or the command of nodePath reads the input first";
+    const hint = "check whether a login script or the command of nodePath reads the input first";
     return { type: EofError, message, hint };
   }
   return undefined;
@@ -259,7 +259,7 @@ export function notStarted(error: NodeJS.ErrnoException): Failure {
 }
 
 function notFound(tool: string, why = ""): Failure {
-  const hint = `see whether ${tool} is installed and in PATH`;
+  const hint = `check whether ${tool} is installed and in PATH`;
   return { type: StreamError, message: `could not be started${why || `: there is no ${tool}`}`, hint };
 }
 

@@ -9,9 +9,9 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /Decompression failed/,
-    "something else there read or closed its input: see login scripts, and the command of nodePath",
+    "another program there read or closed its input: check login scripts, and the command of nodePath",
   ],
-  [/EvalError: Code generation/, `it may not compile code from text there: ${UNSET_OPTIONS}`],
+  [/EvalError: Code generation/, `it is not allowed to compile code from text there: ${UNSET_OPTIONS}`],
   [
     /Access to this API has been restricted/,
     `it lacks permissions that a context needs there: ${UNSET_OPTIONS}`,
@@ -20,7 +20,7 @@ const LAST_WORDS: readonly (readonly [RegExp, string])[] = [
     /NODE_OPTIONS|internal\/preload|Cannot (?:find|load) module|ERR_MODULE_NOT_FOUND|ERR_REQUIRE_ESM|--watch/,
     `node does not start with its settings there: ${UNSET_OPTIONS}`,
   ],
-  [/\buv_cwd\b/, "the directory it was started in no longer exists there: start it in one that does"],
+  [/\buv_cwd\b/, "the directory in which it was started no longer exists there: start it in one that exists"],
   [
     /\bEMFILE\b|uv_loop_init/,
     "the limit on descriptors is too low there (ulimit -n): a context needs about 30",
@@ -42,7 +42,7 @@ const CRASHES: ReadonlySet<number> = new Set([132, 133, 134, 135, 139]);
 
 /** If node cannot start threads, it waits for ever without any output. */
 const SILENT_NODE_HINT =
-  "node was started there and says nothing: see whether processes, threads or memory are limited (ulimit -u, ulimit -v)";
+  "node was started there and says nothing: check whether processes, threads or memory are limited (ulimit -u, ulimit -v)";
 
 /** The hint for a connect that timed out while node was starting. */
 export function waitingHint(text: string): string {
@@ -55,5 +55,5 @@ export function crashHint(text: string, code: number | null): string {
   const known = LAST_WORDS.find(([words]) => words.test(text));
   if (known !== undefined) return known[1];
   if (code === null || !CRASHES.has(code)) return "";
-  return "node crashed there: see whether its descriptors (ulimit -n) or its memory (ulimit -v) are limited";
+  return "node crashed there: check whether its descriptors (ulimit -n) or its memory (ulimit -v) are limited";
 }

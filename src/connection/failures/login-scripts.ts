@@ -23,5 +23,5 @@ export function readsAllInput(timeoutMs: number, end: string): Failure {
 /** The marker of the shell came on stderr, among the tool's own messages. */
 export function outputElsewhere(): Failure {
   const message = "the target's stdout arrives on stderr";
-  return { type: EofError, message, hint: "see which login script there redirects its output (exec 1>&2)" };
+  return { type: EofError, message, hint: "check which login script there redirects its output (exec 1>&2)" };
 }

@@ -19,79 +19,79 @@ const SSH: readonly Saying[] = [
     words: /^ssh: connect to host (\S+) port (\d+): Connection refused/,
     code: "ERR_REFUSED",
     says: "$1 refuses connections on port $2",
-    cure: "see whether its sshd runs and listens on that port, or pass another port",
+    cure: "check whether its sshd runs and listens on that port, or pass another port",
   },
   {
     words: /^ssh: connect to host (\S+) port (\d+): (.+)/,
     code: "ERR_UNREACHABLE",
     says: "$1 cannot be reached on port $2: $3",
-    cure: "see hostname and port, and the network, VPN or firewall between here and there",
+    cure: "check hostname and port, and the network, VPN or firewall between the two machines",
   },
   {
     words: /^ssh: Could not resolve hostname (\S+): (.+)/,
     code: "ERR_UNKNOWN_HOST",
     says: "no address of $1 is known: $2",
-    cure: "see how hostname is spelt, and whether ssh_config, /etc/hosts or a name server should know it",
+    cure: "check the spelling of hostname, and whether ssh_config, /etc/hosts or a name server should know it",
   },
   {
     words: /^No user exists for uid (\d+)/,
     code: "ERR_UNKNOWN_USER",
-    says: "ssh does not work for user id $1, which has no account on the machine it is started on",
+    says: "ssh does not work for user id $1, which has no account on the machine where ssh is started",
     cure: "add the account to /etc/passwd there, or start the program as another user",
   },
   {
     words: /Session open refused by peer/,
     code: "ERR_TOO_MANY_SESSIONS",
-    says: "the connection that ssh shares takes no more sessions",
+    says: "the connection that ssh shares accepts no more sessions",
     cure: 'raise MaxSessions in sshd_config there, or pass sshArgs: ["-o", "ControlPath=none"] to have a connection of its own',
   },
   {
     words: /^channel \d+: open failed: (connect failed: open failed|resource shortage)/,
     code: "ERR_TOO_MANY_SESSIONS",
-    says: "the host took the login, but opens no session for it",
+    says: "the host accepted the login, but opens no session for it",
     cure: "raise MaxSessions in sshd_config there, or end other sessions",
   },
   {
     words: /^Too many logins for (\S+)\./,
     code: "ERR_TOO_MANY_SESSIONS",
     says: "$1 has too many logins there",
-    cure: "end some, or raise maxlogins in /etc/security/limits.conf there",
+    cure: "end some of them, or raise maxlogins in /etc/security/limits.conf there",
   },
   {
     words: /^channel \d+: open failed: connect failed: Connection refused/,
     code: "ERR_REFUSED",
     says: "the jump host reaches the host, which refuses the connection",
-    cure: "see whether its sshd runs and listens on that port",
+    cure: "check whether its sshd runs and listens on that port",
   },
   {
     words: /^channel \d+: open failed: connect failed: (.*(?:not known|resol).*)/,
     code: "ERR_UNKNOWN_HOST",
     says: "the jump host knows no address of the host: $1",
-    cure: "see whether the name is known there",
+    cure: "check whether the name is known there",
   },
   {
     words: /^channel \d+: open failed: connect failed: (.+)/,
     code: "ERR_UNREACHABLE",
     says: "the jump host cannot reach the host: $1",
-    cure: "see the network between the two",
+    cure: "check the network between the two",
   },
   {
     words: /^channel \d+: open failed: administratively prohibited/,
     code: "ERR_POLICY",
     says: "the host forbids what ssh asked for",
-    cure: "see AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config, and the options of the key",
+    cure: "check AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config, and the options of the key",
   },
   {
     words: /^Received disconnect from (\S+) .*Too many authentication failures/,
     type: PasswordError,
     says: "$1 gave up after too many keys that it does not accept",
-    cure: "pass identityFile, and with it identitiesOnly: true",
+    cure: "pass identityFile, so that ssh offers only that key",
   },
   {
     words: /^(Connection timed out during banner exchange|Timeout, server \S+ not responding)/,
     code: "ERR_UNREACHABLE",
     says: "the host no longer answers: $1",
-    cure: "see the network, and whether the host is overloaded",
+    cure: "check the network, and whether the host is overloaded",
   },
   {
     words: /^Unable to negotiate with (\S+) port \d+: no matching ([^.]*) found/,
@@ -113,8 +113,8 @@ const SSH: readonly Saying[] = [
   {
     words: /^This service allows sftp connections only/,
     code: "ERR_COMMAND_FORCED",
-    says: "the login is for file transfers by sftp alone",
-    cure: "take ForceCommand internal-sftp away for this account in sshd_config there",
+    says: "the login allows only file transfers by sftp",
+    cure: "remove ForceCommand internal-sftp for this account in sshd_config there",
   },
 ];
 
@@ -128,7 +128,7 @@ const LOGIN_SHELLS: readonly Saying[] = [
   {
     words: /does not provide shell access|^Interactive git shell|What do you think I am\? A shell\?/i,
     code: "ERR_NO_SHELL",
-    says: "the login is for git alone: its shell runs no commands",
+    says: "the login allows only git: its shell runs no other commands",
     cure: "give the account another shell there, or use another account",
   },
 ];
@@ -138,7 +138,7 @@ const SUDO: readonly Saying[] = [
     words: /^sudo(?:-rs)?: unknown user:? (\S+)/,
     code: "ERR_UNKNOWN_USER",
     says: "there is no user $1",
-    cure: "see how username is spelt",
+    cure: "check the spelling of username",
   },
   {
     words: /^(\S+) is not in the sudoers file/,
@@ -163,7 +163,7 @@ const SUDO: readonly Saying[] = [
       /^sudo(?:-rs)?: (.*(?:no new privileges|effective uid is not 0|must be owned by uid 0|account validation|expired).*)/,
     code: "ERR_POLICY",
     says: "sudo does not work here: $1",
-    cure: "see how this machine or container is set up",
+    cure: "check how this machine or container is set up",
   },
 ];
 
@@ -172,7 +172,7 @@ const SU: readonly Saying[] = [
     words: /^su: (?:user |unknown user |unknown login:? |unknown id:? )(\S+)/i,
     code: "ERR_UNKNOWN_USER",
     says: "there is no user $1",
-    cure: "see how username is spelt",
+    cure: "check the spelling of username",
   },
   {
     words: /^su: (?:cannot|failed to) execute (\S+?):? /i,
@@ -183,8 +183,8 @@ const SU: readonly Saying[] = [
   {
     words: /^su: permission denied/i,
     code: "ERR_POLICY",
-    says: "su is not allowed to this user",
-    cure: "see /etc/pam.d/su there: often a group, wheel, is needed",
+    says: "this user may not use su",
+    cure: "check /etc/pam.d/su there: often only the group wheel may use su",
   },
 ];
 
@@ -193,7 +193,7 @@ const DOAS: readonly Saying[] = [
     words: /^doas: unknown user/,
     code: "ERR_UNKNOWN_USER",
     says: "there is no such user",
-    cure: "see how username is spelt",
+    cure: "check the spelling of username",
   },
   {
     words: /^doas: (?:Operation not permitted|not enabled)/,
@@ -210,37 +210,37 @@ const CONTAINERS: readonly Saying[] = [
       /(?:no such (?:container|object):? |no container with name or ID |reading build container )"?([^\s"]+)/i,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "there is no container $1",
-    cure: "see its name in the list of containers (ps --all), of this user and this engine",
+    cure: "check the name in the list of containers (ps --all) of this user and this engine",
   },
   {
     words: /container "?(\S+?)"? is (?:not running|paused|restarting)|container state improper/i,
     code: "ERR_UNKNOWN_CONTAINER",
-    says: "the container does not run",
+    says: "the container is not running",
     cure: "start it first",
   },
   {
     words: /Unable to find image '(\S+)' locally/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "there is no image $1 here",
-    cure: "see how it is spelt, or pull it first",
+    cure: "check its spelling, or pull it first",
   },
   {
     words: /^Error: (\S+): image not known/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "there is no image $1",
-    cure: "see how it is spelt, or pull it first",
+    cure: "check its spelling, or pull it first",
   },
   {
     words: /pull access denied for ([^\s,]+)/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "there is no image $1",
-    cure: "see how it is spelt, or log in to its registry",
+    cure: "check its spelling, or log in to its registry",
   },
   {
     words: /unable to find user (\S+): /,
     code: "ERR_UNKNOWN_USER",
     says: "there is no user $1 in the container",
-    cure: "see /etc/passwd there, or pass a numeric username",
+    cure: "check /etc/passwd there, or pass a numeric username",
   },
   {
     words: /exec: "?sh"?: executable file not found/,
@@ -252,13 +252,13 @@ const CONTAINERS: readonly Saying[] = [
     words: /permission denied while trying to connect to the docker/i,
     code: "ERR_POLICY",
     says: "this user may not use the docker daemon",
-    cure: "start from root, or from a user of the group docker",
+    cure: "connect as root, or as a user of the group docker",
   },
   {
     words: /Cannot connect to the Docker daemon at ([^\s]+)|unable to connect to Podman/i,
     code: "ERR_REFUSED",
     says: "the daemon does not answer",
-    cure: "see whether it runs, and DOCKER_HOST",
+    cure: "check whether it runs, and DOCKER_HOST",
   },
 ];
 
@@ -267,43 +267,43 @@ const KUBECTL: readonly Saying[] = [
     words: /\(NotFound\): (\S+ "\S+") not found/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "there is no $1",
-    cure: 'see its name, and pass the namespace: kubectlArgs: ["--namespace", …]',
+    cure: 'check its name, and pass the namespace: kubectlArgs: ["--namespace", …]',
   },
   {
     words: /container not found \("([^"\s]+)"\)/,
     code: "ERR_UNKNOWN_CONTAINER",
-    says: "the pod has no container $1 that runs",
-    cure: "see kubectl describe pod",
+    says: "the pod has no running container $1",
+    cure: "run kubectl describe pod",
   },
   {
     words: /^Error from server \(BadRequest\): container (\S+) is not valid for pod/,
     code: "ERR_UNKNOWN_CONTAINER",
-    says: "the pod has no container $1 that runs",
-    cure: "see kubectl describe pod",
+    says: "the pod has no container $1",
+    cure: "run kubectl describe pod",
   },
   {
     words: /\(Forbidden\)|must be logged in to the server|\(Unauthorized\)/,
     code: "ERR_POLICY",
     says: "the cluster does not allow this user to do that",
-    cure: "see kubectl auth can-i create pods/exec",
+    cure: "run kubectl auth can-i create pods/exec",
   },
   {
     words: /The connection to the server (\S+) was refused/,
     code: "ERR_REFUSED",
     says: "the cluster's server $1 refuses connections",
-    cure: "see whether it runs, and kubectl config view",
+    cure: "check whether it runs, and run kubectl config view",
   },
   {
     words: /dial tcp: lookup ([^\s:]+):?(?: on \S+)? no such host/,
     code: "ERR_UNKNOWN_HOST",
     says: "no address of the cluster's server $1 is known",
-    cure: "see kubectl config view",
+    cure: "run kubectl config view",
   },
   {
     words: /dial tcp (\S+): (?:i\/o timeout|connect: no route to host|connect: network is unreachable)/,
     code: "ERR_UNREACHABLE",
     says: "the cluster's server $1 cannot be reached",
-    cure: "see the network between here and there, and kubectl config view",
+    cure: "check the network in between, and run kubectl config view",
   },
   {
     words: /exec: "?sh"?: executable file not found|failed to execute sh: No such file/,
@@ -318,7 +318,7 @@ const LXC: readonly Saying[] = [
     words: /^lxc-attach: (\S+): .*Failed to get init pid/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "no container $1 runs here",
-    cure: "see lxc-ls --fancy, as the user whose container it is",
+    cure: "run lxc-ls --fancy, as the user who owns the container",
   },
   {
     words: /Failed to exec "sh"/,
@@ -333,7 +333,7 @@ const LXD: readonly Saying[] = [
     words: /^Error: .*(?:Instance not found|Instance is not running|not found)/i,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "no such instance runs",
-    cure: "see the tool's list of instances, remote and project",
+    cure: "check the tool's list of instances, the remote and the project",
   },
   {
     words: /^Error: Command not found/,
@@ -348,13 +348,13 @@ const SETNS: readonly Saying[] = [
     words: /^mitogen: no user (\S+) in the container/,
     code: "ERR_UNKNOWN_USER",
     says: "there is no user $1 in the container",
-    cure: "see /etc/passwd there",
+    cure: "check /etc/passwd there",
   },
   {
     words: /^mitogen: the container has no process|No machine '(\S+)' known|doesn't exist/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "no such container runs",
-    cure: "see the name, and whether it has been started",
+    cure: "check the name, and whether it has been started",
   },
 ];
 
@@ -363,13 +363,13 @@ const JAIL: readonly Saying[] = [
     words: /^jexec: jail "(\S+)" not found/,
     code: "ERR_UNKNOWN_CONTAINER",
     says: "no jail $1 runs",
-    cure: "see jls",
+    cure: "run jls",
   },
   {
     words: /^jexec: (\S+): no such user/,
     code: "ERR_UNKNOWN_USER",
     says: "there is no user $1",
-    cure: "see how username is spelt",
+    cure: "check the spelling of username",
   },
 ];
 

@@ -14,7 +14,7 @@ export const incusMethod: LibraryMethod<IncusOptions> = {
   name: "incus",
   options: { container: required(target), incusPath: text },
   nodeCommand: [],
-  hint: "incus hides many errors: look into the logs of the host, or run it by hand",
+  hint: "incus hides many errors: check the logs of the host, or run the command by hand",
   contextName: ({ container }) => `incus.${container}`,
   argv(options, boot) {
     const { container, incusPath = "incus" } = options;

@@ -15,7 +15,7 @@ export const lxcMethod: LibraryMethod<LxcOptions> = {
   isLocal: true,
   options: { container: required(target), lxcAttachPath: text },
   nodeCommand: [],
-  hint: "lxc-attach hides many errors: look into the logs of the host, or run it by hand",
+  hint: "lxc-attach hides many errors: check the logs of the host, or run the command by hand",
   contextName: ({ container }) => `lxc.${container}`,
   argv(options, boot) {
     const { container, lxcAttachPath = "lxc-attach" } = options;

@@ -14,7 +14,7 @@ export const lxdMethod: LibraryMethod<LxdOptions> = {
   name: "lxd",
   options: { container: required(target), lxcPath: text },
   nodeCommand: [],
-  hint: "lxc hides many errors: look into the logs of the host, or run it by hand",
+  hint: "lxc hides many errors: check the logs of the host, or run the command by hand",
   contextName: ({ container }) => `lxd.${container}`,
   argv(options, boot) {
     const { container, lxcPath = "lxc" } = options;

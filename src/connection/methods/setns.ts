@@ -84,7 +84,7 @@ export const setnsMethod: LibraryMethod<SetnsOptions> = {
     lines.some((line) => line === NO_NSENTER)
       ? {
           type: StreamError,
-          message: "there is no nsenter",
+          message: "nsenter is missing",
           hint: "install util-linux, or pass nsenterPath",
         }
       : undefined,

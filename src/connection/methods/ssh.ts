@@ -230,7 +230,7 @@ function hostKeyVerdict(hasChanged: boolean, { hostname, checkHostKeys = "enforc
       ? "if that is expected, remove the old key with ssh-keygen -R"
       : checkHostKeys === "enforce"
         ? `add it to known_hosts (ssh-keyscan), or pass checkHostKeys: "accept"`
-        : "see what sshArgs or ssh_config say about host keys",
+        : "check what sshArgs or ssh_config say about host keys",
   };
 }
 
@@ -255,7 +255,7 @@ function answerTo(text: string, options: SshOptions): string | Verdict | undefin
   return {
     type: HostKeyError,
     message: `ssh asks whether to accept the host key of ${hostname}, which checkHostKeys: "${checkHostKeys}" should have settled`,
-    hint: "see what sshArgs say about StrictHostKeyChecking",
+    hint: "check what sshArgs say about StrictHostKeyChecking",
   };
 }
 

@@ -116,7 +116,7 @@ function withoutDollars(words: readonly string[]): string[] {
     if (!word.includes("$")) return word;
     if (index !== SCRIPT_INDEX) {
       throw new RangeError(
-        `Cannot pass ${JSON.stringify(word)} to a login shell through sudo: it holds a "$"`,
+        `Cannot pass ${JSON.stringify(word)} to a login shell through sudo: it contains a "$"`,
       );
     }
     const octal = (char: string): string => `\\0${char.charCodeAt(0).toString(8).padStart(3, "0")}`;

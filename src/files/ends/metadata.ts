@@ -41,7 +41,8 @@ export function checkStart(value: unknown, offered: number): Start {
     (at === 0 || at === offered) &&
     (size === undefined || (isCount(size) && size >= at)) &&
     (metadata === undefined || isMetadata(metadata));
-  if (!isStart) throw new ProtocolError("Cannot receive a file: the transfer begins with something else");
+  if (!isStart)
+    throw new ProtocolError("Cannot receive a file: the transfer does not begin with the file's metadata");
   return { at, size, metadata };
 }
 

@@ -37,7 +37,7 @@ export async function openFile(path: string): Promise<OpenedFile> {
     if (stats.isDirectory())
       throw fileFault("EISDIR", `Cannot read ${path}: it is a directory`, path, "source");
     if (!stats.isFile()) {
-      throw fileFault("ERR_FILE_TYPE", `Cannot read ${path}: it is no regular file`, path, "source");
+      throw fileFault("ERR_FILE_TYPE", `Cannot read ${path}: it is not a regular file`, path, "source");
     }
     return new OpenedFile(path, file, metadataOf(stats));
   } catch (error) {
@@ -115,7 +115,7 @@ export class OpenedFile implements Source {
     if (bytesRead > 0 || to === Number.POSITIVE_INFINITY) return bytesRead;
     throw fileFault(
       "ERR_FILE_CHANGED",
-      `Cannot read ${this.#path}: it had ${to} bytes and ends at ${at} now`,
+      `Cannot read ${this.#path}: it had ${to} bytes, and now ends after ${at}`,
       this.#path,
       "source",
     );

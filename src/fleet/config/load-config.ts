@@ -46,7 +46,7 @@ export async function loadConfig(path: string, signal?: AbortSignal): Promise<In
   if (stat.size > MAX_BYTES) throw new InventoryError(`${what}: it is larger than ${MAX_BYTES} bytes`);
   const extension = extname(file);
   if (!EXTENSIONS.includes(extension))
-    throw new InventoryError(`${what}: a config ends in ${EXTENSIONS.join(", ")}`);
+    throw new InventoryError(`${what}: the name of a config must end in ${EXTENSIONS.join(", ")}`);
   let config: unknown;
   try {
     config =

@@ -160,7 +160,9 @@ function readDefaults(where: string, defaults: unknown): Defaults {
 function readGroup(what: string, name: string, group: unknown): GroupRecord {
   checkName(what, "group", name);
   if (name === "all")
-    throw new InventoryError(`${what}: group "all": it is every host already; choose another name`);
+    throw new InventoryError(
+      `${what}: group "all": the name "all" already means every host; choose another name`,
+    );
   const where = `${what}: group ${quote(name)}`;
   if (!isOptions(group)) return { name, members: checkMembers(where, group), vars: {} };
   checkKeys(where, group, GROUP_KEYS);
@@ -180,7 +182,7 @@ export function checkMemberList(where: string, members: unknown): MemberList {
       `${where}: its hosts must be a pattern, a list or a function, got ${show(members)}`,
     );
   if (list.length > MAX_HOSTS)
-    throw new InventoryError(`${where}: it has ${list.length} members, and ${MAX_HOSTS} are allowed`);
+    throw new InventoryError(`${where}: it has ${list.length} members, and at most ${MAX_HOSTS} are allowed`);
   for (const each of list as unknown[]) {
     if (typeof each !== "string" && !(isOptions(each) && "name" in each))
       throw new InventoryError(
@@ -202,7 +204,7 @@ function entriesOf(where: string, table: unknown): [string, unknown][] {
   if (!isOptions(table)) throw new InventoryError(`${where} must be an object, got ${show(table)}`);
   const entries = Object.entries(table).filter(([, value]) => value !== undefined);
   if (entries.length <= MAX_HOSTS) return entries;
-  throw new InventoryError(`${where}: there are ${entries.length}, and ${MAX_HOSTS} are allowed`);
+  throw new InventoryError(`${where}: there are ${entries.length}, and at most ${MAX_HOSTS} are allowed`);
 }
 
 function checkKeys(where: string, value: object, known: readonly string[]): void {

@@ -157,7 +157,7 @@ class Reader {
 function splitWords(where: string, name: string, line: string): string[] {
   const words = line.match(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+|\S/g) ?? [];
   return words.map((word) => {
-    if (/^["'\\]$/.test(word)) throw new InventoryError(`${where}: ${name} has a quote without its end`);
+    if (/^["'\\]$/.test(word)) throw new InventoryError(`${where}: ${name} has a quote that is not closed`);
     return word.replace(
       /"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/g,
       (_, double: string, single: string, char: string) =>

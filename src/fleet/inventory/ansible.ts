@@ -40,7 +40,7 @@ export async function addInventoryCommand(
   try {
     json = JSON.parse(output);
   } catch (error) {
-    throw new InventoryError(`${what}: it printed no JSON: ${messageOf(error)}`, { cause: error });
+    throw new InventoryError(`${what}: it did not print JSON: ${messageOf(error)}`, { cause: error });
   }
   addAnsibleInventory(data, json, what);
 }

@@ -115,7 +115,7 @@ export class GroupTable {
         if (isTerm(member)) continue;
         if (this.#data.hosts.has(member.name))
           throw new InventoryError(
-            `${where}: another host has the name ${quote(member.name)}; name it without its steps`,
+            `${where}: another host has the name ${quote(member.name)}; give only its name here`,
           );
         this.#data.hosts.set(member.name, member);
       }

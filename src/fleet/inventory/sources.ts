@@ -141,7 +141,7 @@ async function pods({ text, about, options, signal }: Question): Promise<FoundHo
   const [namespace, rest] = slash < 0 ? [about, "*"] : [about.slice(0, slash), about.slice(slash + 1) || "*"];
   if (namespace !== "*" && !/^[a-z0-9-]*$/.test(namespace))
     throw new InventoryError(
-      `${cannot(text)}: ${quote(namespace)} is no namespace; write kube:namespace/name* or kube:namespace/label=value`,
+      `${cannot(text)}: ${quote(namespace)} is not a namespace; write kube:namespace/name* or kube:namespace/label=value`,
     );
   const { kubectlPath = "kubectl", kubectlArgs = [] } = options as {
     kubectlPath?: string;

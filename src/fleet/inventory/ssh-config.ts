@@ -49,7 +49,7 @@ class Reader {
     try {
       const stat = statSync(path);
       if (!stat.isFile() || stat.size > MAX_FILE)
-        throw new Error(`it is no file of at most ${MAX_FILE} bytes`);
+        throw new Error(`it is not a file, or has more than ${MAX_FILE} bytes`);
       text = readFileSync(path, "utf8");
     } catch (error) {
       if ((error as { code?: string }).code === "ENOENT" && !needed) return;

@@ -75,7 +75,7 @@ export class ModuleRules implements ServeRules {
     const wrong = matchers.find(({ kind }) => kind === "id" || kind === "prefix");
     if (wrong !== undefined) {
       throw new TypeError(
-        `Cannot mark as provided by the target ${wrong.text}: the target looks for a package by its name; pass that`,
+        `Cannot mark as provided by the target ${wrong.text}: a target finds packages by their names; pass the package's name`,
       );
     }
     this.#provided.push(...matchers);

@@ -46,7 +46,7 @@ const exportsById = new Map<string, LocalExports | undefined>();
  */
 export function nameFunction(fn: AnyFunction): FunctionName {
   if (typeof fn !== "function")
-    throw new TypeError(`Cannot call ${typeof fn} in another process: it is no function`);
+    throw new TypeError(`Cannot call ${typeof fn} in another process: it is not a function`);
   let reference = known.get(fn);
   if (reference === undefined) {
     reference = find(fn);
@@ -285,7 +285,7 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
     return refuse(
       fn,
       "",
-      "native code or a proxy, and no public function of Node",
+      "native code or a proxy, not a public function of Node",
       "export a function that calls it",
     );
   }

@@ -98,7 +98,7 @@ function explainName(name: string, { contexts, records, rules }: Evidence): Modu
     return new ModuleExplanation(
       name,
       "refused",
-      "it is no id of a module, and no module of such a package was sent; ask with a file: URL, a path or a function",
+      "it is not the id of a module, and no module of such a package was sent; ask with a file: URL, a path or a function",
     );
   }
   const shown = [...sent].slice(0, MAX_NAMED).join(", ");

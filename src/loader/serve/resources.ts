@@ -147,7 +147,7 @@ async function read(id: string, path: string, maxBytes: number): Promise<Buffer>
   const owner = fileURLToPath(id);
   const root = packageRoot(owner);
   if (root === undefined) {
-    throw failure(id, path, REFUSED, "the module belongs to no package; it takes a package.json to make one");
+    throw failure(id, path, REFUSED, "the module belongs to no package; add a package.json");
   }
   const file = join(dirname(owner), path);
   const early = pathRefusal(path, file, root);
@@ -192,7 +192,8 @@ async function readFile(
   });
   try {
     const stats = await handle.stat();
-    if (!stats.isFile()) throw failed("ENOENT", stats.isDirectory() ? "it is a directory" : "it is no file");
+    if (!stats.isFile())
+      throw failed("ENOENT", stats.isDirectory() ? "it is a directory" : "it is not a file");
     const tooLarge = (size: number): Error =>
       failed(
         "ERR_RESOURCE_TOO_LARGE",

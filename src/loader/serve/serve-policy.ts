@@ -38,7 +38,7 @@ const MAX_SPECIFIER_CHARS = 1_000;
 const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
 const OUTSIDE = "it is outside the packages in use, or hidden";
 const ONLY_FILES = "only file: URLs are served";
-const NO_URL = "it is no file: URL of this machine";
+const NO_URL = "it is not a file: URL of this machine";
 
 /**
  * Decides on a request from a child, which may be hostile. The child asks for a module that was computed at

@@ -73,11 +73,11 @@ test("mitogen hosts explains what cannot be", async (t) => {
   assert.match(none.stderr, /lists no hosts/);
   writeFileSync(join(cwd, "mitogen.config.json"), '{ "hosts": { "web1": { "ssh": {} } } }');
   const cases: [string[], RegExp][] = [
-    [["web1"], /^mitogen: Write the hosts behind --on: --on web1\n/],
+    [["web1"], /^mitogen: Write the hosts after --on: --on web1\n/],
     [["--on", "wbe1"], /^mitogen: Cannot select "wbe1": .* did you mean "web1"\?/],
     [["--on", "@nothing"], /no such group/],
     [["--inventory", "none.ts"], /^mitogen: Cannot load "none\.ts": there is no such file\n/],
-    [["--inventory-command", "echo '['"], /printed no JSON/],
+    [["--inventory-command", "echo '['"], /did not print JSON/],
   ];
   for (const [words, message] of cases) {
     const ended = await mitogen(["hosts", ...words], { cwd });

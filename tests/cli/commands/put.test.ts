@@ -85,10 +85,10 @@ describe("put, get and sync", () => {
       [["put", "--on", "local:1", "motd", "there/../motd", "/x/"], /Two of the files are named "motd"/],
       [["put", "--on", "local:1", "--mode", "rw", "motd", "/x"], /--mode must be permissions in octal/],
       [["get", "--on", "local:1", "x"], /Which files, and into which folder\?/],
-      [["get", "--on", "local:1", "/", "x"], /"" names no file/],
+      [["get", "--on", "local:1", "/", "x"], /"" is not the name of a file/],
       [["sync", "--on", "local:1", "none", "/x"], /There is no folder "none"/],
-      [["sync", "--on", "local:1", "site", "/x", "y"], /sync takes a folder here and one there/],
-      [["sync", "--on", "local:1", "site", "/x", "--", "y"], /Behind -- are options of rsync/],
+      [["sync", "--on", "local:1", "site", "/x", "y"], /sync takes a local folder and a folder on the hosts/],
+      [["sync", "--on", "local:1", "site", "/x", "--", "y"], /Only options of rsync may follow --/],
     ];
     await Promise.all(
       cases.map(async ([words, message]) => {

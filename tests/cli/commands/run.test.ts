@@ -107,8 +107,8 @@ test("run refuses what it cannot call, before anything starts", async () => {
     [["tasks.ts", "--on", "local:1"], /Write tasks\.ts#FUNCTION; it exports Level, greet, Tasks, deploy$/m],
     [["tasks.ts#gret", "--on", "local:1"], /exports no "gret"; did you mean "greet"\?/],
     [["none.ts#f", "--on", "local:1"], /Cannot read .*none\.ts: there is no such file/],
-    [["tasks.ts#greet", "x", "--on", "local:1"], /Put the arguments of the function behind --/],
-    [["tasks.ts#greet"], /Which hosts\? Say it by --on/],
+    [["tasks.ts#greet", "x", "--on", "local:1"], /Put the arguments of the function after --/],
+    [["tasks.ts#greet"], /Which hosts\? Name them with --on/],
     [["tasks.ts#greet", "--on", "local:x"], /mitogen: /],
     [
       ["wrong.ts#f", "--on", "local:1"],
@@ -125,11 +125,11 @@ test("run refuses what it cannot call, before anything starts", async () => {
 
 test("exec refuses commands that it would misread", async () => {
   const cases: [string[], RegExp][] = [
-    [["uptime"], /Put the command behind --, as in "mitogen exec --on web1 -- uptime"/],
+    [["uptime"], /Put the command after --, as in "mitogen exec --on web1 -- uptime"/],
     [[], /Which command\?/],
     [
       ["--", "df -h"],
-      /There is no program "df -h": leave out the quotes, or let a shell read it with --shell/,
+      /There is no program "df -h": leave out the quotes, or pass --shell to have a shell read it/,
     ],
     [["--shell", "--", "df", "-h"], /--shell takes the command line as one word/],
   ];

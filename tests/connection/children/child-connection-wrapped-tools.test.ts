@@ -160,9 +160,9 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
     assert.match(stranger.message, /no user no'such in the container/);
   });
 
-  it("says that there is no nsenter", async () => {
+  it("says that nsenter is missing", async () => {
     const error = await fails({ nsenterPath: "/nonexistent/nsenter" });
     assert.ok(error instanceof StreamError);
-    assert.match(error.message, /there is no nsenter; install util-linux/);
+    assert.match(error.message, /nsenter is missing; install util-linux/);
   });
 });

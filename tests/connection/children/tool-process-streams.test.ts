@@ -112,7 +112,7 @@ describe("a container tool that fails", () => {
       assert.ok(error instanceof EofError, String(error));
       assert.equal(error.details.exitCode, 4);
       assert.deepEqual(error.details.stderr.split("\n").sort(), ["no such container", "out"]);
-      assert.equal(/hides many errors: look into the logs/.test(error.message), hidesErrors.includes(method));
+      assert.equal(/hides many errors: check the logs/.test(error.message), hidesErrors.includes(method));
       assert.equal(error.details.hint !== "", hidesErrors.includes(method));
     });
   }

@@ -12,7 +12,7 @@ test("crashHint tells from node's last words what its machine lacks", () => {
     ["Assertion failed: (0) == (uv_thread_create(t.get(), start_thread, this))", 134, /threads .*ulimit -u/],
     ["6a27e85fd73bdac5: 1: Cannot fork", 2, /processes .*ulimit -u/],
     ["Fatal process OOM in Failed to reserve virtual memory for CodeRange", 133, /memory .*ulimit -v/],
-    ["Error: Decompression failed", 1, /something else there read or closed its input/],
+    ["Error: Decompression failed", 1, /another program there read or closed its input/],
     ["Error: Cannot find module '/x.js'\nRequire stack:\n- internal/preload", 1, /NODE_OPTIONS/],
     ["/usr/bin/node: --nope is not allowed in NODE_OPTIONS", 9, /NODE_OPTIONS/],
     ["Segmentation fault", 139, /node crashed/],

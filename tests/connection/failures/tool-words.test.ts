@@ -44,7 +44,7 @@ const SAID: readonly (readonly [method: string, line: string, code: string | und
       /10\.0\.0\.1 have no host key type in common/,
     ],
     ["ssh", "Your account has expired; please contact your system administrator.", "ERR_POLICY", /expired/],
-    ["ssh", "fatal: What do you think I am? A shell?", "ERR_NO_SHELL", /for git alone/],
+    ["ssh", "fatal: What do you think I am? A shell?", "ERR_NO_SHELL", /allows only git/],
     ["sudo", "sudo: unknown user: bob", "ERR_UNKNOWN_USER", /no user bob$/],
     [
       "sudo",
@@ -72,12 +72,12 @@ const SAID: readonly (readonly [method: string, line: string, code: string | und
       "ERR_NO_SHELL",
       /\/bin\/gone, cannot/,
     ],
-    ["su", "su: Permission denied", "ERR_POLICY", /not allowed/],
+    ["su", "su: Permission denied", "ERR_POLICY", /may not use su/],
     [
       "docker",
       "Error response from daemon: container 1f2e is not running",
       "ERR_UNKNOWN_CONTAINER",
-      /does not run/,
+      /is not running/,
     ],
     [
       "docker",
@@ -107,13 +107,13 @@ const SAID: readonly (readonly [method: string, line: string, code: string | und
       "kubectl",
       'error: unable to upgrade connection: container not found ("web")',
       "ERR_UNKNOWN_CONTAINER",
-      /no container web /,
+      /no running container web/,
     ],
     [
       "kubectl",
       "Error from server (BadRequest): container nope is not valid for pod web",
       "ERR_UNKNOWN_CONTAINER",
-      /no container nope /,
+      /no container nope$/,
     ],
     ["kubectl", 'Error from server (Forbidden): pods "web" is forbidden', "ERR_POLICY", /does not allow/],
     [

@@ -105,7 +105,7 @@ const BROKEN: Readonly<Record<string, readonly [text: string, message: RegExp]>>
   "b.mjs": ["export const hosts = {};", /^Cannot load "b\.mjs": it has no default export; write /],
   "c.json": ["{", /^Cannot load "c\.json": .*JSON/],
   "d.mjs": ["export default () => { throw new Error('why not'); };", /^Cannot load "d\.mjs": why not$/],
-  "e.yaml": ["", /^Cannot load "e\.yaml": a config ends in \.ts, \.mts/],
+  "e.yaml": ["", /^Cannot load "e\.yaml": the name of a config must end in \.ts, \.mts/],
   "f.ts": [
     "import 'not-there'; export default {};",
     /^Cannot load "f\.ts": f\.ts:1:8: Cannot find package 'not-there'/,

@@ -171,7 +171,7 @@ test("The config comes before the inventory command", async (t) => {
 
 test("Inventory.load refuses what no inventory command may print", async (t) => {
   const cases: [unknown, RegExp][] = [
-    ["{", /: it printed no JSON: /],
+    ["{", /: it did not print JSON: /],
     [[], /: it must print an object of groups, got an array$/],
     [{ web: 3 }, /: group "web" must be a list of hosts or an object, got 3$/],
     [{ web: { hosts: "web1" } }, /: group "web": hosts must be a list of names, got "web1"$/],
@@ -215,7 +215,7 @@ test("Inventory.load refuses what no inventory command may print", async (t) => 
     ],
     [
       { _meta: { hostvars: { h: { ansible_ssh_args: "-o 'x" } } } },
-      /ansible_ssh_args has a quote without its end$/,
+      /ansible_ssh_args has a quote that is not closed$/,
     ],
     [
       { _meta: { hostvars: { h: { ansible_become: "perhaps" } } } },

@@ -304,7 +304,7 @@ test("Inventory refuses what no config may hold, and says where", () => {
       'host "web1" has no "var"; did you mean "vars"?',
     ],
     [{ hosts: { web1: { connect: { ssh: {} }, groups: "web" } } }, "groups must be a list of names"],
-    [{ groups: { all: "x" } }, 'group "all": it is every host already'],
+    [{ groups: { all: "x" } }, 'group "all": the name "all" already means every host'],
     [{ groups: { web: 3 } }, 'group "web": its hosts must be a pattern'],
     [{ groups: { web: { host: "x" } } }, 'group "web" has no "host"; did you mean "hosts"?'],
     [

@@ -167,7 +167,7 @@ test("ModuleRules refuse what is no pattern, with the cure", () => {
   for (const [pattern, message] of cases) {
     assert.throws(() => rules().allow([pattern]), { name: "TypeError", message });
   }
-  assert.throws(() => rules().provide([at("helper.ts")]), { name: "TypeError", message: /by its name/ });
+  assert.throws(() => rules().provide([at("helper.ts")]), { name: "TypeError", message: /by their names/ });
 });
 
 test("ModuleRules that refuse one pattern of several make no rule of the others", () => {

@@ -88,7 +88,7 @@ const REFUSED = {
   ),
   refusedNative: refusal(
     "(anonymous)",
-    "native code or a proxy, and no public function of Node; export a function that calls it",
+    "native code or a proxy, not a public function of Node; export a function that calls it",
   ),
   refusedEvaluated: refusal(
     "(anonymous)",
@@ -107,7 +107,7 @@ const REFUSED = {
     "'all' (commonjs/plain.cjs)",
     `in the exported object 'lists', not exported itself; export it, or ${refCure("lists.all", "pathToFileURL(__filename)")}`,
   ),
-  refusedNothing: "TypeError: Cannot call undefined in another process: it is no function",
+  refusedNothing: "TypeError: Cannot call undefined in another process: it is not a function",
 };
 
 const strips = Boolean((process.features as { typescript?: unknown }).typescript);

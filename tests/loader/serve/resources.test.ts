@@ -116,7 +116,7 @@ const failures: [path: string, code: string, reason: string][] = [
   ["./beside.txt/below", "ENOENT", "no such file"],
   ["./data", "ENOENT", "it is a directory"],
   ["./data/", "ENOENT", "it is a directory"],
-  ["./pipe", "ENOENT", "it is no file"],
+  ["./pipe", "ENOENT", "it is not a file"],
   [
     "./larger.bin",
     "ERR_RESOURCE_TOO_LARGE",
@@ -176,7 +176,7 @@ describe("resource in the program", () => {
   it("rejects for a module without a package, and for what is no module", async () => {
     await assert.rejects(resource({ url: at("lone/lone.mjs") }, "./lone.mjs"), {
       code: REFUSED,
-      message: /the module belongs to no package; it takes a package\.json to make one$/,
+      message: /the module belongs to no package; add a package\.json$/,
     });
     await assert.rejects(resource({ url: "data:text/javascript,1" }, "./x"), /the module has no file$/);
     await assert.rejects(resource({} as never, "./x"), TypeError);

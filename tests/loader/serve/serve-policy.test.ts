@@ -86,7 +86,7 @@ async function answer(
 const DUAL = "node_modules/dual/lib/index.js";
 const OUTSIDE = "it is outside the packages in use, or hidden";
 const CHARACTERS = "the specifier has characters that are not allowed";
-const NO_URL = "it is no file: URL of this machine";
+const NO_URL = "it is not a file: URL of this machine";
 const LENGTH = "the specifier is empty or too long";
 const LEAVES = "it leaves its package";
 

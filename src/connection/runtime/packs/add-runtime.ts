@@ -60,7 +60,7 @@ async function addArchive(archive: string, folder: string): Promise<StoredRuntim
   } catch (cause) {
     throw failure(
       `${archive} could not be unpacked: ${(cause as Error).message}`,
-      "see whether tar is there, and xz for .tar.xz",
+      "check whether tar is installed, and xz for .tar.xz",
       cause,
     );
   }
@@ -93,8 +93,8 @@ async function fetchNode(system: string, version: string, mirror: string, folder
   const sum = hash.digest("hex");
   if (sum === wanted) return path;
   throw failure(
-    `${base}/${release}/${file} is not what its SHASUMS256.txt says: its sum is ${sum}`,
-    "see the mirror",
+    `${base}/${release}/${file} does not match its SHASUMS256.txt: its SHA-256 is ${sum}`,
+    "try again, or check the mirror",
   );
 }
 
@@ -142,7 +142,7 @@ async function read(url: string, maxBytes: number, take: (body: Readable) => Pro
   } catch (cause) {
     const { message, cause: inner } = cause as Error & { cause?: Error };
     throw failure(
-      `${url} could not be fetched: ${inner?.message ?? message}`,
+      `${url} could not be downloaded: ${inner?.message ?? message}`,
       "set NODEJS_ORG_MIRROR to a mirror that can be reached, or add a file",
       cause,
     );

@@ -35,9 +35,9 @@ export async function answerHop(
     if (plan !== undefined && plan.packedBytes === packedBytes && isOffset(offset, packedBytes)) {
       return await runtimeStore.read(plan, offset);
     }
-    throw new RangeError("Cannot bring a runtime: there is no such part of one");
+    throw new RangeError("Cannot bring a runtime: it has no such part");
   }
-  throw new TypeError("Cannot bring a runtime: the request is none");
+  throw new TypeError("Cannot bring a runtime: the request is malformed");
 }
 
 function isOffset(offset: unknown, end: number): offset is number {

@@ -68,7 +68,11 @@ export function executableIn(path: string): string {
     if (!statSync(path).isDirectory()) return path;
   } catch (cause) {
     throw Object.assign(
-      new ProvisionFailure("ERR_NO_RUNTIME", `there is no ${path}`, "see the runtimes option of the Router"),
+      new ProvisionFailure(
+        "ERR_NO_RUNTIME",
+        `there is no ${path}`,
+        "check the option runtimes of the Router",
+      ),
       { cause },
     );
   }

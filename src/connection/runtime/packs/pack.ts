@@ -33,7 +33,7 @@ export async function packRuntime(path: string, write: WritePiece): Promise<Runt
   if (executable === undefined) {
     throw new ProvisionFailure(
       "ERR_NO_RUNTIME",
-      `${path} is no 64-bit executable for Linux`,
+      `${path} is not a 64-bit executable for Linux`,
       "name a node for the target's system",
     );
   }

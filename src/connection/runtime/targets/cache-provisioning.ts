@@ -81,7 +81,7 @@ async function upload(
   if (!tools.includes("head")) {
     throw new ProvisionFailure(
       "ERR_PROVISION",
-      "the target has no head, which takes what is sent to it",
+      "the target has no head, which receives the upload",
       "install coreutils or busybox there, or node",
     );
   }

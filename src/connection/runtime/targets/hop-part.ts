@@ -76,7 +76,7 @@ export class HopRuntimes implements RuntimeSupply {
     }
     const bytes = await pack.chunks.get(offset);
     if (!(bytes instanceof Uint8Array))
-      throw new Error("Cannot bring a runtime: what came is no part of one");
+      throw new Error("Cannot bring a runtime: what arrived is not a part of one");
     return bytes;
   }
 
@@ -102,7 +102,8 @@ export class HopRuntimes implements RuntimeSupply {
     const known = this.#packs.get(hash);
     if (known === undefined && this.#packs.size >= MAX_PACKS) {
       const [idle] = [...this.#packs].filter(([, { coming }]) => coming === 0);
-      if (idle === undefined) throw new RangeError("Cannot bring a runtime: too many are brought at once");
+      if (idle === undefined)
+        throw new RangeError("Cannot bring a runtime: too many are on their way at once");
       this.#forget(...idle);
     }
     const timer = setTimeout(() => this.#packs.delete(hash), KEPT_MS);

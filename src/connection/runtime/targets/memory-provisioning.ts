@@ -86,7 +86,7 @@ export async function bringIntoMemory(
   if (!isPython && !(tools.includes("perl") && tools.includes("gzip"))) {
     throw new ProvisionFailure(
       "ERR_PROVISION",
-      "the target cannot take a node into memory: it has neither python3, nor perl and gzip",
+      "the target cannot keep a node in memory: it has neither python3, nor perl and gzip",
       'pass provision: "cache", or install one of them there',
     );
   }

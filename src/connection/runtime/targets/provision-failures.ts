@@ -14,7 +14,7 @@ export function noFolder(folders: readonly TargetFolder[], neededKib: number): P
   if (isFull) {
     return new ProvisionFailure(
       "ERR_NO_SPACE",
-      `no folder of the target has the ${Math.ceil(neededKib / 1024)} MiB that node takes (${said.join("; ")})`,
+      `no folder of the target has the ${Math.ceil(neededKib / 1024)} MiB that node needs (${said.join("; ")})`,
       'make room there, set XDG_CACHE_HOME there to a folder that has it, or pass provision: "memory"',
     );
   }
@@ -35,34 +35,34 @@ export function notTaken(said: string, place: string, plan: RuntimePlan): Provis
     return new ProvisionFailure(
       "ERR_NO_SPACE",
       `there is no room for node in ${place} of the target: ${text}`,
-      "make room there, or set XDG_CACHE_HOME there to a folder that has it",
+      "make room there, or set XDG_CACHE_HOME there to a folder with room",
     );
   }
   if (kind === "sum" && /^[0-9a-f]*( +-)?$/.test(text)) {
     return new ProvisionFailure(
       "ERR_PROVISION",
       `what has arrived in ${place} of the target is not what was sent`,
-      "connect again; if that does not help, see the disk and the memory of the target",
+      "connect again; if that does not help, check the disk and the memory of the target",
     );
   }
   if ((kind === "run" || kind === "memory") && FORBIDDEN.test(text)) {
     return new ProvisionFailure(
       "ERR_POLICY",
       `node may not be run in ${place} of the target: ${text}`,
-      "see what SELinux, AppArmor or fapolicyd say there, the mount option noexec and the setting vm.memfd_noexec; or install node",
+      "check what SELinux, AppArmor or fapolicyd say there, the mount option noexec and the setting vm.memfd_noexec; or install node",
     );
   }
   if (kind === "run") {
     return new ProvisionFailure(
       "ERR_NO_RUNTIME",
-      `node ${plan.version} does not run on the target: ${text || "it ended without a word"}`,
-      `name one that runs there: runtimes: { "${plan.platform}-${plan.arch}": … }`,
+      `node ${plan.version} does not run on the target: ${text || "it printed nothing"}`,
+      `pass one that runs there: runtimes: { "${plan.platform}-${plan.arch}": … }`,
     );
   }
   return new ProvisionFailure(
     "ERR_PROVISION",
     `the target did not take node into ${place}: ${text || said}`,
-    "see that folder",
+    "check that folder",
   );
 }
 
@@ -70,7 +70,10 @@ export function notTaken(said: string, place: string, plan: RuntimePlan): Provis
 export function failureOf(error: unknown): ProvisionFailure {
   if (error instanceof ProvisionFailure) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return Object.assign(new ProvisionFailure("ERR_PROVISION", `no node could be brought: ${message}`, ""), {
-    cause: error,
-  });
+  return Object.assign(
+    new ProvisionFailure("ERR_PROVISION", `no node could be sent to the target: ${message}`, ""),
+    {
+      cause: error,
+    },
+  );
 }

@@ -100,12 +100,12 @@ test("addRuntime says what it cannot add", { skip }, async () => {
   const cases: [source: string, message: RegExp][] = [
     [join(folder, "missing"), /there is no .*missing/],
     [folder, /has no bin\/node/],
-    [join(folder, "script"), /is no 64-bit executable/],
+    [join(folder, "script"), /is not a 64-bit executable/],
     [join(folder, "no.tar.gz"), /could not be unpacked/],
     ["linux-sparc@22", /has no node for linux-sparc/],
     ["linux-x64@9", /has no node 9/],
-    ["linux-x64@22.9.9", /could not be fetched: HTTP status 404/],
-    [`linux-${process.arch}@22.0.0`, /is not what its SHASUMS256.txt says/],
+    ["linux-x64@22.9.9", /could not be downloaded: HTTP status 404/],
+    [`linux-${process.arch}@22.0.0`, /does not match its SHASUMS256.txt/],
   ];
   for (const [source, message] of cases) {
     await assert.rejects(addRuntime(source, { mirror }), (error: unknown) => {
@@ -117,7 +117,7 @@ test("addRuntime says what it cannot add", { skip }, async () => {
   }
   await assert.rejects(
     addRuntime("linux-x64", { mirror: "http://127.0.0.1:1/" }),
-    /could not be fetched.*NODEJS_ORG_MIRROR/,
+    /could not be downloaded.*NODEJS_ORG_MIRROR/,
   );
   await assert.rejects(addRuntime(1 as never), TypeError);
   await assert.rejects(addRuntime("x", { other: 1 } as never), TypeError);

@@ -40,7 +40,7 @@ describe("HopRuntimes", () => {
     assert.deepEqual(asked.splice(0), ["b"]);
 
     const slow = ["slow 1", "slow 2", "slow 3", "slow 4"].map(read);
-    await assert.rejects(read("f"), /too many are brought at once/);
+    await assert.rejects(read("f"), /too many are on their way at once/);
     assert.equal(asked.includes("f"), false);
     for (const release of held) release();
     assert.deepEqual(await Promise.all(slow), ["slow 1", "slow 2", "slow 3", "slow 4"]);

@@ -30,7 +30,7 @@ test("notTaken knows why a target did not take a runtime, by what its tools say"
     ["e run sh: /x/node: Operation not permitted", "ERR_POLICY", /may not be run in \/x/],
     ["e memory [Errno 13] Permission denied: '/proc/7/fd/3'", "ERR_POLICY", /may not be run in \/x/],
     ["e run /x/node: error while loading shared libraries", "ERR_NO_RUNTIME", /v22\.1\.0 does not run/],
-    ["e run", "ERR_NO_RUNTIME", /it ended without a word/],
+    ["e run", "ERR_NO_RUNTIME", /it printed nothing/],
     ["e move mv: cannot move: Read-only file system", "ERR_PROVISION", /Read-only file system/],
     ["nonsense", "ERR_PROVISION", /nonsense/],
   ];
@@ -63,7 +63,7 @@ test("failureOf keeps what is a failure, and says of anything else what it says"
   const cause = new Error("EIO");
   assert.deepEqual(
     [failureOf(cause).code, failureOf(cause).message],
-    ["ERR_PROVISION", "no node could be brought: EIO"],
+    ["ERR_PROVISION", "no node could be sent to the target: EIO"],
   );
   assert.equal(failureOf(cause).cause, cause);
 });
