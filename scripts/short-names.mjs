@@ -46,6 +46,8 @@ const INTERNAL_NAMES = [
   ],
   ...["newWindow", "onCancelled", "originalStack", "requireFeatures", "shutdownContext"],
   ...["goneListeners", "setPlainForm"],
+  // Values to bytes and back.
+  ...["errorDepth", "flushed", "readText", "scratch"],
   ...["countFor", "parentPid", "startTime", "waitingFor"],
 ];
 

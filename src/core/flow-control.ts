@@ -1,4 +1,6 @@
 import { ChannelError } from "../errors.ts";
+import { WAIT_OPTIONS } from "../options/option-types.ts";
+import { readOptions } from "../options/options.ts";
 import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
 import { isCreditHandle } from "../wire/credit-handles.ts";
@@ -60,9 +62,10 @@ export class Window {
 
   /**
    * Sends a message. Messages leave in order. Resolves when the message has left. Rejects with a ChannelError
-   * once the receiver is gone, and when a bound ends the wait.
+   * once the receiver is gone, and when a bound ends the wait. Throws for options that are none.
    */
-  send(frame: Frame, options: WaitOptions = {}): Promise<void> | undefined {
+  send(frame: Frame, given?: WaitOptions): Promise<void> | undefined {
+    const options = given === undefined ? {} : readOptions("send", given, WAIT_OPTIONS);
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     if (this.#endReason !== undefined) {
       const error = new ChannelError(this.#endReason);

@@ -107,9 +107,13 @@ export function emitRecord(record: LogRecord): void {
 /**
  * Returns a logger of this process. In a remote function its records arrive at the master. `isCalm` is for
  * records that others can cause at will: a flood of them is only counted. It does not apply to level debug,
- * which is only logged on request.
+ * which is only logged on request. Throws a TypeError if the name is no string.
  */
 export function getLogger(name: string, isCalm = false): Logger {
+  if (typeof name !== "string") {
+    const error = new TypeError(`Cannot get a logger: the name must be a string, got ${typeof name}`);
+    throw Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+  }
   const log = (level: Exclude<LogLevelName, "none">) => {
     let count = 0;
     const write = (message: string): void =>

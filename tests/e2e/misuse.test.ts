@@ -10,6 +10,7 @@ import {
   Context,
   checkOptions,
   FileService,
+  getLogger,
   hasParentAuthority,
   Invoker,
   isImmediateChild,
@@ -92,6 +93,16 @@ describe("misuse", () => {
       "a Receiver of nothing",
       () => new (Receiver as Loose)(),
       "Cannot make a receiver: the router must be a Router, got undefined",
+    ],
+    [
+      "a logger without a name",
+      () => (getLogger as Loose)(),
+      "Cannot get a logger: the name must be a string, got undefined",
+    ],
+    [
+      "a send with a list",
+      () => (new Receiver(router).toSender() as Loose).send(1, [5]),
+      `Cannot send: ${object}, got an array`,
     ],
     [
       "a Pool of nothing",

@@ -345,6 +345,7 @@ describe("bad options of everything else", () => {
       { ...receiver, context: never, dstHandle: accepts.handle },
     ],
     ["Receiver.get()", (options) => new Receiver(router).get(options), {}, { ...wait, throwDead: flag }],
+    ["Sender.send()", (options) => new Receiver(router).toSender().send(1, options), {}, wait],
     ["new Select()", (options) => new Select([], options), {}, { oneshot: flag }],
     ["Select.get()", (options) => new Select().get(options), {}, { ...wait, throwDead: flag }],
     ["Select.all()", (options) => Select.all([], options), {}, wait],

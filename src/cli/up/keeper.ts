@@ -7,9 +7,9 @@ import { Fleet } from "../../fleet/fleet.ts";
 import type { FleetRunOptions } from "../../fleet/fleet-options.ts";
 import type { FleetRun } from "../../fleet/fleet-run.ts";
 import { FunctionRef } from "../../functions/callable.ts";
-import { Deferred } from "../../waiting/deferred.ts";
 import { failureText } from "../screen/failure-text.ts";
 import { transferWork } from "../transfers/transfer-work.ts";
+import { Feed } from "./feed.ts";
 import type { KeptHost } from "./kept-host.ts";
 import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
 import { WorkEvents } from "./work-events.ts";
@@ -51,30 +51,19 @@ export class Keeper {
 
   /** Connects the hosts that are not connected already in the same way. If it is left early, it ends what it has begun. */
   async *up(hosts: readonly KeptHost[], options: KeepOptions): AsyncGenerator<UpEvent, void, undefined> {
-    const events: UpEvent[] = [];
-    let news = new Deferred<void>();
+    const events = new Feed<UpEvent>();
     const isNew = (host: KeptHost): boolean => this.member(host) === undefined;
     const fleet = await Fleet.connect(this.router, hosts.filter(isNew), {
       ...options,
-      onEvent(event) {
-        events.push(event);
-        news.resolve();
-      },
+      onEvent: (event) => events.add(event),
     });
     let isReady = false;
     void fleet.ready.then(() => {
       isReady = true;
-      news.resolve();
+      events.end();
     });
     try {
-      while (!isReady || events.length > 0) {
-        const event = events.shift();
-        if (event !== undefined) yield event;
-        else {
-          await news.promise;
-          news = new Deferred();
-        }
-      }
+      yield* events;
     } finally {
       if (isReady) this.keep(fleet, hosts);
       else await fleet.close();
@@ -107,8 +96,7 @@ export class Keeper {
       const error = new ChannelError(`The kept connection to ${name} was lost; mitogen up connects it again`);
       yield {
         type: "result",
-        result: { host: name, status: "unreachable", durationMs: 0 },
-        error: sentError(error),
+        result: { host: name, status: "unreachable", durationMs: 0, error: sentError(error) },
       };
       return;
     }
@@ -118,8 +106,8 @@ export class Keeper {
     try {
       const events = new WorkEvents();
       const run = begin(fleet, work, { ...limits, onEvent: (event) => events.add(event) });
-      void run.all().then(() => events.end());
-      yield* events;
+      void run.all().then(() => events.feed.end());
+      yield* events.feed;
     } finally {
       await fleet.close();
       if (--this.#runs === 0) this.endOutdated();
@@ -175,16 +163,16 @@ export class Keeper {
 const idOf = ({ name, key }: Wanted): string => JSON.stringify([name, key]);
 
 function begin(fleet: Fleet, work: KeptWork, options: FleetRunOptions): FleetRun<unknown> {
-  switch (work.kind) {
+  switch (work[0]) {
     case "call":
-      return fleet.run(new FunctionRef(work.module, work.path), work.args, options);
+      return fleet.run(new FunctionRef(work[1], work[2]), work[3], options);
     case "exec":
-      return fleet.exec(work.command, { ...options, ...work.options });
+      return fleet.exec(work[1], { ...options, ...work[2] });
     case "ping":
       return fleet.ping(options);
     case "facts":
       return fleet.facts(options);
     case "transfer":
-      return fleet.each(transferWork(work.spec), options);
+      return fleet.each(transferWork(work[1]), options);
   }
 }

@@ -51,7 +51,7 @@ export class KeptFleet implements Runs {
   }
 
   run({ module, path }: FunctionRef, args: readonly unknown[], options: FleetRunOptions): FleetRun<unknown> {
-    return this.#begin({ kind: "call", module, path, args }, options);
+    return this.#begin(["call", module, path, args], options);
   }
 
   exec(
@@ -61,19 +61,19 @@ export class KeptFleet implements Runs {
     const given = Object.entries({ cwd, env, shell, user, check, maxOutputBytes }).filter(
       ([, value]) => value !== undefined,
     );
-    return this.#begin({ kind: "exec", command, options: Object.fromEntries(given) }, options);
+    return this.#begin(["exec", command, Object.fromEntries(given)], options);
   }
 
   ping(options: FleetRunOptions): FleetRun<number> {
-    return this.#begin({ kind: "ping" }, options);
+    return this.#begin(["ping"], options);
   }
 
   facts(options: FleetRunOptions): FleetRun<Facts> {
-    return this.#begin({ kind: "facts" }, options);
+    return this.#begin(["facts"], options);
   }
 
   transfer(spec: TransferSpec, options: FleetRunOptions): FleetRun<TransferResult> {
-    return this.#begin({ kind: "transfer", spec }, options);
+    return this.#begin(["transfer", spec], options);
   }
 
   /** Lets go of the connections; they stay. */
@@ -119,7 +119,7 @@ export class KeptFleet implements Runs {
       for await (const message of messages) {
         if (message.type === "event") emit(message.event);
         else {
-          const { result, error } = message;
+          const { error, ...result } = message.result;
           return {
             ...(result as WorkResult<T>),
             ...(error !== undefined && { error: receivedError(error, host) }),

@@ -1,6 +1,5 @@
-import type { SentError } from "../../fleet/engine/host-error.ts";
+import type { SentResult, WorkRequest } from "../../fleet/engine/hop-messages.ts";
 import type { WorkEvent } from "../../fleet/engine/host-run.ts";
-import type { HostResult } from "../../fleet/engine/result.ts";
 import type { TransferSpec } from "../transfers/transfer-work.ts";
 
 /** Which host is wanted, and how it must be reached. */
@@ -9,18 +8,12 @@ export interface Wanted {
   readonly key: string;
 }
 
-/** Work as it travels to the process of `mitogen up`. */
-export type KeptWork =
-  | {
-      readonly kind: "call";
-      readonly module: string;
-      readonly path: readonly string[];
-      readonly args: readonly unknown[];
-    }
-  | { readonly kind: "exec"; readonly command: string | readonly string[]; readonly options: object }
-  | { readonly kind: "ping" }
-  | { readonly kind: "facts" }
-  | { readonly kind: "transfer"; readonly spec: TransferSpec };
+/**
+ * Work as it travels to the process of `mitogen up`, and to hops. Only the words are the same: `mitogen up` is asked by
+ * ordinary calls, one stream for each host of a command. To a hop leads one stream for all of its hosts, because it tells
+ * of connects as well, sends the work once however many hosts do it, and must not keep the program alive while nobody waits.
+ */
+export type KeptWork = WorkRequest | readonly ["transfer", spec: TransferSpec];
 
 /** The limits of the work on one host. */
 export interface KeptLimits {
@@ -31,8 +24,4 @@ export interface KeptLimits {
 /** What happens on the host, and at the end the result. Its output has been told as events. */
 export type KeptMessage =
   | { readonly type: "event"; readonly event: WorkEvent }
-  | {
-      readonly type: "result";
-      readonly result: Omit<HostResult, "output" | "error">;
-      readonly error?: SentError;
-    };
+  | { readonly type: "result"; readonly result: SentResult };

@@ -1,0 +1,37 @@
+import { Queue } from "../../core/queue.ts";
+import { Deferred } from "../../waiting/deferred.ts";
+
+/** Hands on what is added to it, in order, until it ends. Iterate it once. */
+export class Feed<T> implements AsyncIterable<T> {
+  readonly #items: Queue<T> = new Queue();
+  #isOver = false;
+  #news: Deferred<void> = new Deferred();
+
+  /** How many items have not been read. */
+  get length(): number {
+    return this.#items.length;
+  }
+
+  add(item: T): void {
+    this.#items.push(item);
+    this.#news.resolve();
+  }
+
+  /** Nothing more is added. What was added is read nevertheless. */
+  end(): void {
+    this.#isOver = true;
+    this.#news.resolve();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    for (;;) {
+      const item = this.#items.shift();
+      if (item !== undefined) yield item;
+      else if (this.#isOver) return;
+      else {
+        await this.#news.promise;
+        this.#news = new Deferred();
+      }
+    }
+  }
+}
