@@ -16,29 +16,48 @@ const NEEDS_A_PROCESS = new RegExp(
     .map(({ source }) => source)
     .join("|"),
 );
+/** Those in which nothing runs without the lab. They may be wrong: what runs all the same is checked as ever. */
+const NEEDS_THE_LAB = new RegExp(
+  [
+    /tests\/commands\/(?:run|run-in-containers)/,
+    /tests\/conformance\/(?:methods|provisioned|ssh)/,
+    /tests\/connection\/program-runtimes-load/,
+    /tests\/e2e\/(?:become|builtin-calls|cancellation|chains-and-selects|connect-signal|files)/,
+    /tests\/e2e\/(?:killed-transfers|last-words|module-semantics|pam-questions|password-functions|secrets|ssh[\w-]*)/,
+    /tests\/e2e\/provision-(?!liars)[\w-]+/,
+  ]
+    .map(({ source }) => `${source}\\.test\\.js$`)
+    .join("|"),
+);
 const FOLDER = "build/together";
 /** As few processes as keep every core busy. */
 const FILES_PER_GROUP = 20;
 const LEAST_GROUPS = 4;
 
 /** What is to be started for these files. Those that `isLong` says take long are not made longer. */
-export function groupTests(files, isLong) {
+export function groupTests(files, isLong, hasLab) {
   rmSync(FOLDER, { recursive: true, force: true });
-  const started = [];
-  const short = [];
+  const [started, short, skipped] = [[], [], []];
   for (const file of files) {
-    const isAlone = isLong(file) || NEEDS_A_PROCESS.test(readFileSync(file, "utf8"));
-    (isAlone ? started : short).push(file);
+    if (!hasLab && NEEDS_THE_LAB.test(slashes(file))) skipped.push(file);
+    else if (isLong(file) || NEEDS_A_PROCESS.test(readFileSync(file, "utf8"))) started.push(file);
+    else short.push(file);
   }
   const size = Math.min(FILES_PER_GROUP, Math.ceil(short.length / LEAST_GROUPS));
-  if (size < 2) return files;
+  const groups = [skipped];
+  for (let at = 0; at < short.length; at += size) groups.push(short.slice(at, at + size));
+  return [...started, ...groups.filter((group) => group.length > 0).map(writeGroup)];
+}
+
+function writeGroup(files, index) {
+  if (files.length === 1) return files[0];
   mkdirSync(FOLDER, { recursive: true });
-  for (let at = 0; at < short.length; at += size) {
-    const names = short.slice(at, at + size).map((file) => relative(FOLDER, file));
-    const path = join(FOLDER, `${at / size + 1}.test.js`);
-    const lines = names.map((name) => `import ${JSON.stringify(name.replaceAll("\\", "/"))};\n`);
-    writeFileSync(path, lines.join(""));
-    started.push(path);
-  }
-  return started;
+  const path = join(FOLDER, `${index + 1}.test.js`);
+  const lines = files.map((file) => `import ${JSON.stringify(slashes(relative(FOLDER, file)))};\n`);
+  writeFileSync(path, lines.join(""));
+  return path;
+}
+
+function slashes(path) {
+  return path.replaceAll("\\", "/");
 }

@@ -184,7 +184,7 @@ function runTests(node, major, files, limitMs, changes = {}) {
   Object.assign(env, changes);
   env.PATH = [dirname(node), env.PATH].join(delimiter);
   const options = JSON.stringify(nodeOptions);
-  const started = groupTests(files, (path) => rank(path) < FIRST.length);
+  const started = groupTests(files, (path) => rank(path) < FIRST.length, lab !== undefined);
   const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, options, ...started];
   const child = spawn(node, args, {
     env,

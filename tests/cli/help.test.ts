@@ -6,7 +6,7 @@ import { page } from "../../src/cli/help.ts";
 import { COMMANDS } from "../../src/cli/program/commands.ts";
 import { Terminal } from "../../src/cli/screen/terminal.ts";
 import { repoRoot } from "../support/lab.ts";
-import { mitogen } from "./run-cli.ts";
+import { mitogen, mitogenHere } from "./run-cli.ts";
 
 /** A terminal of some width that keeps what is written. */
 function paper(columns: number): Terminal {
@@ -21,7 +21,7 @@ test("mitogen by itself lists what it can do", async () => {
   for (const [name, { summary }] of Object.entries(COMMANDS)) {
     assert.match(stdout, new RegExp(`^ {4}${name} +${summary.slice(0, 20)}`, "m"));
   }
-  for (const words of [["help"], ["--help"], ["-h"]]) assert.equal((await mitogen(words)).stdout, stdout);
+  for (const words of [["help"], ["--help"], ["-h"]]) assert.equal((await mitogenHere(words)).stdout, stdout);
 });
 
 test("mitogen --version prints the package's version", async () => {
@@ -43,8 +43,8 @@ test("mitogen explains its usage errors on stderr, with the nearest name, and ex
     [["help", "--hepl"], 'mitogen: Unknown option --hepl; did you mean --help?\nTry "mitogen help help".\n'],
   ];
   for (const [words, message] of cases) {
-    const ended = await mitogen(words);
-    assert.deepEqual([ended.code, ended.stdout, ended.stderr], [2, "", message]);
+    const { code, stdout, stderr } = await mitogenHere(words);
+    assert.deepEqual([code, stdout, stderr], [2, "", message]);
   }
   const misplaced = await mitogen(["--on", "web1", "exec"]);
   assert.equal(misplaced.code, 2);
@@ -65,8 +65,8 @@ test("every command has a page that fits the terminal, and the summary of the ta
         if (isWrapped && columns >= 80) assert.ok(line.length <= Math.max(columns, 100), `${name}: ${line}`);
       }
     }
-    const viaHelp = await mitogen(["help", name]);
-    const viaOption = await mitogen([name, "--help"]);
+    const viaHelp = await mitogenHere(["help", name]);
+    const viaOption = await mitogenHere([name, "--help"]);
     assert.equal(viaHelp.stdout, viaOption.stdout);
     assert.equal(viaHelp.code, 0);
   }

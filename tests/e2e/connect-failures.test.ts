@@ -12,6 +12,7 @@ import {
   TimeoutError,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import { isFull } from "../support/extent.ts";
 import {
   checkLeaks,
   commandOf,
@@ -187,7 +188,9 @@ describe("stage 1", () => {
   });
 });
 
-describe("50 cycles of", () => {
+const CYCLES = isFull ? 50 : 15;
+
+describe(`${CYCLES} cycles of`, () => {
   const cycles: [title: string, cycle: (router: Router) => Promise<unknown>][] = [
     ["connect and shutdown", async (router) => (await router.local()).shutdown()],
     [
@@ -204,7 +207,7 @@ describe("50 cycles of", () => {
       await first.shutdown();
       const before = fdCount();
       const router = new Router();
-      for (let round = 0; round < 10; round++)
+      for (let round = 0; round < CYCLES / 5; round++)
         await Promise.all(Array.from({ length: 5 }, () => cycle(router)));
       await router.shutdown();
       const left = descendants(process.pid);

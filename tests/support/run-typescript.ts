@@ -8,16 +8,17 @@ import { type Program, runProgram } from "./run-program.ts";
 
 /**
  * In CI as a reader does, by tsx. That takes a second each time, so elsewhere the program is JavaScript before
- * it runs: it must not import files beside it.
+ * it runs: it must not import files beside it. That is in a folder of `parent`, by default inside the repository, where
+ * "mitogen" is this package.
  */
 export async function runTypeScript(
   path: string,
   args: readonly string[] = [],
+  parent: string = join(repoRoot, "build"),
 ): Promise<Awaited<Program["ended"]>> {
   if (isCi) return await runProgram(path, { nodeArgs: ["--import", "tsx"], args }).ended;
-  mkdirSync(join(repoRoot, "build"), { recursive: true });
-  // Inside the repository, where "mitogen" is this package.
-  const folder = mkdtempSync(join(repoRoot, "build", "program-"));
+  mkdirSync(parent, { recursive: true });
+  const folder = mkdtempSync(join(parent, "program-"));
   try {
     const file = join(folder, basename(path).replace(/\.ts$/, ".mjs"));
     // Its service would stay.

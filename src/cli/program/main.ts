@@ -1,71 +1,10 @@
 #!/usr/bin/env node
 /** The program `mitogen`. */
-import { readFileSync } from "node:fs";
-import { LIBRARY_FILE } from "../../library.ts";
-import { oneLine } from "../../text/harmless.ts";
-import type { Call } from "../command.ts";
-import { ExitStatus } from "../exit-status.ts";
-import { overview, page } from "../help.ts";
-import { parse, unknownCommand } from "../parse.ts";
 import { Terminal } from "../screen/terminal.ts";
-import { UsageError } from "../usage-error.ts";
-import { COMMANDS } from "./commands.ts";
+import { runCommandLine } from "./command-line.ts";
 import { stopOnSignals } from "./signals.ts";
 
-async function main(words: readonly string[]): Promise<number> {
-  const { signal, stop, isInterrupted } = stopOnSignals();
-  const out = new Terminal(process.stdout, process.stderr, process.env, stop);
-  try {
-    const status = await start(words, out, signal);
-    return isInterrupted() ? ExitStatus.Interrupted : status;
-  } catch (error) {
-    if (isInterrupted()) return ExitStatus.Interrupted;
-    // Nobody reads: whatever was stopped by that is no failure.
-    if (out.isClosed) return ExitStatus.Ok;
-    if (error instanceof DOMException && error.name === "AbortError") return ExitStatus.Interrupted;
-    return explain(error, out);
-  }
-}
-
-async function start(words: readonly string[], out: Terminal, signal: AbortSignal): Promise<number> {
-  const [name, ...others] = words;
-  if (name === undefined || name === "--help" || name === "-h") {
-    out.print(overview(COMMANDS, out));
-    return ExitStatus.Ok;
-  }
-  if (name === "--version" || name === "-V") {
-    out.print(version());
-    return ExitStatus.Ok;
-  }
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (entry === undefined) throw unknownCommand(name, Object.keys(COMMANDS));
-  const { command } = await entry.load();
-  const call: Call = { name, ...parse(others, command.options, name), out, signal, commands: COMMANDS };
-  if (call.values["help"]) {
-    out.print(page(command, out, await command.help?.(call)));
-    return ExitStatus.Ok;
-  }
-  return command.run(call);
-}
-
-/** Tells what went wrong: in one line if the command line or the configuration is at fault, with the stack if this program is. */
-function explain(error: unknown, out: Terminal): number {
-  const { red } = out.colours;
-  if (error instanceof UsageError) {
-    const help = error.command === undefined ? "mitogen help" : `mitogen help ${error.command}`;
-    out.note(`${red("mitogen:")} ${oneLine(error.message)}\nTry "${help}".`);
-    return ExitStatus.Usage;
-  }
-  const { message, code, stack } = Object(error) as { message?: unknown; code?: unknown; stack?: unknown };
-  const isKnown = typeof code === "string" && typeof message === "string";
-  out.note(`${red("mitogen:")} ${isKnown ? oneLine(message) : String(stack ?? error)}`);
-  return ExitStatus.Usage;
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL("../package.json", LIBRARY_FILE), "utf8"));
-  return version;
-}
-
+const { signal, stop, isInterrupted } = stopOnSignals();
+const out = new Terminal(process.stdout, process.stderr, process.env, stop);
 // What a configuration or a task's module left running does not hold the program.
-void main(process.argv.slice(2)).then((status) => process.exit(status));
+void runCommandLine(process.argv.slice(2), out, signal, isInterrupted).then((status) => process.exit(status));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { mitogen } from "../run-cli.ts";
+import { mitogen, mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
@@ -80,7 +80,7 @@ test("mitogen hosts explains what cannot be", async (t) => {
     [["--inventory-command", "echo '['"], /did not print JSON/],
   ];
   for (const [words, message] of cases) {
-    const ended = await mitogen(["hosts", ...words], { cwd });
+    const ended = await mitogenHere(["hosts", ...words], { cwd });
     assert.deepEqual([ended.code, ended.stdout], [2, ""], words.join(" "));
     assert.match(ended.stderr, message);
   }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { Ended } from "../../support/end-of.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
-import { mitogen } from "../run-cli.ts";
+import { mitogen, mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
@@ -90,12 +90,10 @@ describe("put, get and sync", () => {
       [["sync", "--on", "local:1", "site", "/x", "y"], /sync takes a local folder and a folder on the hosts/],
       [["sync", "--on", "local:1", "site", "/x", "--", "y"], /Only options of rsync may follow --/],
     ];
-    await Promise.all(
-      cases.map(async ([words, message]) => {
-        const { code, stderr } = await run(...words);
-        assert.match(stderr, message, words.join(" "));
-        assert.equal(code, 2);
-      }),
-    );
+    for (const [words, message] of cases) {
+      const { code, stderr } = await mitogenHere(words, { cwd: folder, env });
+      assert.match(stderr, message, words.join(" "));
+      assert.equal(code, 2);
+    }
   });
 });

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Ended } from "../../support/end-of.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
-import { mitogen } from "../run-cli.ts";
+import { mitogen, mitogenHere } from "../run-cli.ts";
 
-checkLeaks();
+// esbuild's service stays for the life of the program.
+checkLeaks({ ignoreCommand: /esbuild/ });
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen-cli-run-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,8 +54,10 @@ writeFileSync(
 );
 writeFileSync(join(folder, "old.cjs"), "exports.f = () => 1;\n");
 
+const place = { cwd: folder, env: { XDG_STATE_HOME: join(folder, "state") } };
+
 function run(...words: string[]): Promise<Ended> {
-  return mitogen(["run", ...words], { cwd: folder, env: { XDG_STATE_HOME: join(folder, "state") } });
+  return mitogen(["run", ...words], place);
 }
 
 test("run calls a function of a .ts file by plain node, and never imports it itself", async () => {
@@ -95,7 +98,7 @@ test("run explains a task by its options, and checks and converts its arguments"
     [["v1", "1", "medium"], 'The argument KIND must be one of slow, fast, got "medium"'],
   ];
   for (const [args, message] of cases) {
-    const refused = await run("tasks.ts#deploy", "--on", "local:1", "--", ...args);
+    const refused = await mitogenHere(["run", "tasks.ts#deploy", "--on", "local:1", "--", ...args], place);
     assert.deepEqual([refused.code, refused.stdout], [2, ""]);
     assert.equal(refused.stderr.split("\n")[0], `mitogen: ${message}`);
   }
@@ -117,7 +120,7 @@ test("run refuses what it cannot call, before anything starts", async () => {
     [["loud.ts#f", "--on", "local:1"], /Cannot read the options of .*loud\.ts: .*at load/],
   ];
   for (const [words, message] of cases) {
-    const { code, stdout, stderr } = await run(...words);
+    const { code, stdout, stderr } = await mitogenHere(["run", ...words], place);
     assert.match(stderr, message);
     assert.deepEqual([code, stdout], [2, ""], words.join(" "));
   }
@@ -134,7 +137,7 @@ test("exec refuses commands that it would misread", async () => {
     [["--shell", "--", "df", "-h"], /--shell takes the command line as one word/],
   ];
   for (const [words, message] of cases) {
-    const { code, stderr } = await mitogen(["exec", "--on", "local:1", ...words], { cwd: folder });
+    const { code, stderr } = await mitogenHere(["exec", "--on", "local:1", ...words], place);
     assert.match(stderr, message);
     assert.equal(code, 2);
   }

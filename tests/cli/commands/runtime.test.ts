@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { RuntimeInfo } from "../../../src/index.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { mitogen } from "../run-cli.ts";
+import { mitogen, mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
@@ -23,6 +23,7 @@ test("mitogen runtime adds, lists and clears runtimes", { timeout: 300_000 }, as
   assert.equal((await runtime("list")).stdout, added.stdout);
   const [info] = JSON.parse((await runtime("list", "--json")).stdout) as RuntimeInfo[];
   assert.ok(info?.hash.startsWith(line[1] as string) && info.version === process.version);
+  assert.deepEqual([info?.platform, info?.arch, info?.hasLibraries], ["linux", process.arch, true]);
 
   const unknown = await runtime("clear", "ffff");
   assert.deepEqual(
@@ -43,7 +44,7 @@ test("mitogen runtime explains what cannot be", async (t) => {
     [["list", "x"], /runtime needs one of/],
   ];
   for (const [words, message] of cases) {
-    const { code, stdout, stderr } = await mitogen(["runtime", ...words], { env });
+    const { code, stdout, stderr } = await mitogenHere(["runtime", ...words], { env });
     assert.deepEqual([code, stdout], [2, ""], words.join(" "));
     assert.match(stderr, message);
   }
