@@ -5,7 +5,7 @@ import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
 import { manifest, mayTravel, sharedModule, sharedStub, sources } from "./layers.mjs";
 import { keepMinified, minify } from "./minify.mjs";
-import { clashes, shortenedNames } from "./short-names.mjs";
+import { clashes, RESERVED_NAMES, shortenedNames } from "./short-names.mjs";
 
 /** design.md section 4. */
 export const PAYLOAD_BUDGET_BYTES = 19_107;
@@ -35,7 +35,7 @@ const OPTIONS = {
   ),
 };
 /** What the payload, which is built first, calls them; its parts do the same. */
-let shortNames = {};
+let shortNames = RESERVED_NAMES;
 
 export async function buildPayload(log = console.log) {
   writeGenerated("remote/shared", sharedModule("remote"));
@@ -100,7 +100,11 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
   const result = await build({ ...options, plugins: [...plugins, requireOnce(whole)] });
   shortNames = result.mangleCache;
   const same = clashes(whole, shortNames);
-  if (same.length > 0) throw new Error(`${entryPoint} has members of one name: ${same.join("; ")}`);
+  if (same.length > 0) {
+    throw new Error(
+      `${entryPoint} has members of one name: ${same.join("; ")}; rename one, or add the short name to RESERVED_NAMES`,
+    );
+  }
   // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
   const code = await minify(result.outputFiles[0].text, {
     compress: {

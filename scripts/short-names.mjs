@@ -1,6 +1,8 @@
 /** The names of members that the build shortens in what travels. */
 import { parse } from "acorn";
 
+const SYNTAX = { ecmaVersion: "latest", sourceType: "module" };
+
 /**
  * Members of what is ours alone, by which the payload and its parts know each other's objects: user code
  * never sees them, nothing is looked up by them, and none is a key of what travels.
@@ -51,6 +53,9 @@ const INTERNAL_NAMES = [
   ...["countFor", "parentPid", "startTime", "waitingFor"],
 ];
 
+/** Names that nothing is shortened to, because a bundle after the first has members that are called so. */
+export const RESERVED_NAMES = { at: false, on: false };
+
 /**
  * Matches private and protected members, where the name cannot be anything else: camelCase, and only ever
  * written `this.name`. `sources` are the texts of all of src/. Throws if a name is private in one class and
@@ -87,16 +92,16 @@ function declarations(text, pattern) {
 }
 
 /**
- * Which members of a bundle would have the same name: two that are shortened to it, or one that is and one
- * that has it already. esbuild itself only looks at the first bundle; those after it are given the names of
- * the first, whatever theirs are. `text` is the bundle with whole names.
+ * Which names stand for two members: two are shortened to it, or a member of the bundle has it that nothing shortens.
+ * `shortNames` are those of this bundle and of all before it, whose objects it gets. esbuild does not compare them: it takes
+ * the names of earlier bundles as they are. `text` is the bundle with whole names.
  */
 export function clashes(text, shortNames) {
   const shorter = new Map(Object.entries(shortNames));
   const takenBy = new Map();
   const found = [];
-  for (const name of new Set(memberNames(parse(text, { ecmaVersion: "latest", sourceType: "module" })))) {
-    const short = shorter.get(name) ?? name;
+  for (const name of new Set([...shorter.keys(), ...memberNames(parse(text, SYNTAX))])) {
+    const short = shorter.get(name) || name;
     if (takenBy.has(short)) found.push(`${takenBy.get(short)} and ${name} are both ${short}`);
     else takenBy.set(short, name);
   }

@@ -7,7 +7,7 @@ import { repoRoot } from "../support/lab.ts";
 
 interface ShortNames {
   shortenedNames(sources: readonly string[]): RegExp;
-  clashes(text: string, shortNames: Readonly<Record<string, string>>): string[];
+  clashes(text: string, shortNames: Readonly<Record<string, string | false>>): string[];
 }
 
 const { shortenedNames, clashes }: ShortNames = await import(
@@ -41,10 +41,14 @@ test("shortenedNames: refuses a name that is public in another class", () => {
 test("clashes: finds members that get one name", () => {
   const text =
     "class A { nextLine() { return this.lineAt } ab = 1; static [cd] = 2 }; ({ ef: 1, 'g-h': 2 }).ij";
-  assert.deepEqual(clashes(text, { nextLine: "a", lineAt: "b", elsewhere: "ef" }), []);
+  assert.deepEqual(clashes(text, { nextLine: "a", lineAt: "b", elsewhere: "c", ab: false }), []);
   assert.deepEqual(clashes(text, { nextLine: "ab" }), ["nextLine and ab are both ab"]);
   assert.deepEqual(clashes(text, { nextLine: "a", lineAt: "a" }), ["nextLine and lineAt are both a"]);
   assert.deepEqual(clashes(text, { nextLine: "ef" }), ["nextLine and ef are both ef"]);
   assert.deepEqual(clashes(text, { nextLine: "g-h", lineAt: "ij" }).length, 2);
   assert.deepEqual(clashes(text, { nextLine: "cd" }), []);
+});
+
+test("clashes: objects of an earlier bundle reach this one, so that their short names count", () => {
+  assert.deepEqual(clashes("stream.on()", { elsewhere: "on" }), ["elsewhere and on are both on"]);
 });
