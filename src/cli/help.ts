@@ -49,7 +49,7 @@ export function page(command: Command, out: Terminal, more?: string): string {
   return parts.map((line) => line.trimEnd()).join("\n");
 }
 
-const EXIT_TEXT = `0 all is well, 1 some hosts failed, 2 the command line or the configuration cannot be used, \
+const EXIT_TEXT = `0 every host is ok, 1 some hosts failed, 2 the command line or the configuration cannot be used, \
 3 some hosts could not be reached, 130 after Ctrl-C`;
 
 function optionLines(options: OptionTable, out: Terminal): string[] {

@@ -30,7 +30,7 @@ local:3 (three contexts on this machine), ssh:web*, docker:name*, kube:namespace
   inventory: {
     type: "string",
     value: "FILE",
-    text: "the config instead of mitogen.config.{ts,js,json} here or above",
+    text: "the config; by default mitogen.config.{ts,js,json} in this folder or above",
   },
   "inventory-command": {
     type: "string",
@@ -41,49 +41,57 @@ local:3 (three contexts on this machine), ssh:web*, docker:name*, kube:namespace
   rerun: {
     type: "string",
     value: "failed",
-    text: "only hosts that were not ok in the last run from this folder; without --on, of that run's hosts",
+    text: "only hosts that were not ok in the last run from this folder; --on defaults to that run's hosts",
   },
 };
 
 /** How the hosts are connected. */
 export const CONNECT_OPTIONS: OptionTable = {
-  parallel: { type: "string", value: "N", text: "so many hosts at once; 32 by default" },
+  parallel: { type: "string", value: "N", text: "work on N hosts at once; 32 by default" },
   timeout: {
     type: "string",
     value: "TIME",
     text: "the longest time for each host, such as 60s or 5m; a connect is given up after 30 s in any case",
   },
-  retry: { type: "string", value: "N", text: "so many more tries for what failed; 0 by default" },
+  retry: {
+    type: "string",
+    value: "N",
+    text: "try again up to N times on a host where the work failed; 0 by default",
+  },
   sudo: { type: "optional", value: "USER", text: "as root, or as this user, by sudo" },
   "ask-sudo-password": { type: "boolean", text: "ask for the password of sudo once, before anything starts" },
   "ask-password": { type: "boolean", text: "ask for the password of logins once, before anything starts" },
   "password-command": {
     type: "string",
     value: "COMMAND",
-    text: `a command whose first line of output is the password; MITOGEN_PASSWORD_FOR says for what, "login" or "sudo"`,
+    text: `a command whose first line of output is the password; in its environment, MITOGEN_PASSWORD_FOR is "login" or "sudo"`,
   },
   provision: {
     type: "optional",
     value: "KIND",
-    text: `brings node to hosts that have none: "cache" (as without a value) keeps it there, "memory" does not`,
+    text: `bring node to hosts that have none: "cache" (the default) keeps it there, "memory" does not`,
   },
   through: {
     type: "string",
     multiple: true,
     value: "HOSTS",
-    text: "spread the work over these hops, which run it",
+    text: "spread the work over these hosts, which connect to the others",
   },
 };
 
 /** How a run goes over the hosts. */
 export const PACING_OPTIONS: OptionTable = {
-  batch: { type: "string", value: "SIZES", text: "so many hosts first, then so many, such as 1,10%,50%" },
+  batch: {
+    type: "string",
+    value: "SIZES",
+    text: "how many hosts to work on before the next ones, such as 1,10%,50%",
+  },
   "max-fail": {
     type: "string",
     value: "N",
-    text: "stop beginning with hosts once more than N, or such as 10%, have failed",
+    text: "start no further host once more than this number or share of hosts, such as 10%, have failed",
   },
-  "dry-run": { type: "boolean", text: "show what would be done where, and connect to nothing" },
+  "dry-run": { type: "boolean", text: "show what would be done on which hosts, without connecting" },
 };
 
 /** All of them: the options of commands that run something on hosts. */

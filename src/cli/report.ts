@@ -11,8 +11,8 @@ import { UsageError } from "./usage-error.ts";
 /** How results are shown. */
 export const REPORT_OPTIONS: OptionTable = {
   json: { type: "boolean", text: "print one JSON document at the end: docs/cli-results.schema.json" },
-  ndjson: { type: "boolean", text: "print one JSON event a line, as they happen" },
-  fold: { type: "boolean", text: "print equal outputs once, with the hosts that have them" },
+  ndjson: { type: "boolean", text: "print events as they happen, one JSON document a line" },
+  fold: { type: "boolean", text: "print equal outputs once, with the hosts that printed them" },
   quiet: { type: "boolean", short: "q", text: "print no output of hosts" },
 };
 

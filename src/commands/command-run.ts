@@ -182,7 +182,7 @@ export class CommandRun {
     const what = `run ${shortCommand(this.#command.text)} in ${this.#context.name}`;
     const { timeoutMs } = this.#options;
     return new TimeoutError(
-      withOutput(`Cannot ${what}: it had not ended within ${timeoutMs} ms`, stderr || stdout || ""),
+      withOutput(`Cannot ${what}: it did not end within ${timeoutMs} ms`, stderr || stdout || ""),
     );
   }
 }

@@ -165,7 +165,7 @@ export class Connector {
     const via = options.via?.contextId === ownId ? undefined : options.via;
     if (via !== undefined && this.#threads.has(via.contextId)) {
       throw new TypeError(
-        `Cannot connect with ${methodName}() via ${via.name}: a thread can have no children; use the context it belongs to`,
+        `Cannot connect with ${methodName}() via ${via.name}: a thread cannot have children; use the context it belongs to`,
       );
     }
     const allocated = this.#host.allocateId(via?.contextId ?? ownId);

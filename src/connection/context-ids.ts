@@ -92,7 +92,7 @@ export class ContextIds {
         );
       }
       if (this.#rules.isThread(wanted)) {
-        throw new RangeError(`Cannot allocate ids for context ${wanted}: a thread can have no children`);
+        throw new RangeError(`Cannot allocate ids for context ${wanted}: a thread cannot have children`);
       }
       this.checkRoom(wanted);
       const value = this.#ids.allocateBlock(wanted, linkId);

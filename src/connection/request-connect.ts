@@ -186,7 +186,7 @@ function unanswered(parent: Context, method: string, timeoutMs: number, error: E
   // started it knew that.
   if (!error.message.endsWith(": no such handle")) throw error;
   throw new TypeError(
-    `${place}: it is a thread or a program that has connected, and can have no children; use the context it belongs to`,
+    `${place}: it is a thread or a program that has connected, and cannot have children; use the context it belongs to`,
   );
 }
 

@@ -180,7 +180,7 @@ export class FileService extends Service {
       const request = { path, sender: receiver.toSender() };
       const metadata = await context.with(options).callService(FileService.serviceName, "fetch", request);
       if (!isMetadata(metadata)) {
-        throw new ProtocolError(`Cannot fetch ${path} from ${context.name}: it answered with something else`);
+        throw new ProtocolError(`Cannot fetch ${path} from ${context.name}: its answer is malformed`);
       }
       const bytes = await drain(receiver, sink, metadata, options);
       const ok = bytes === metadata.size;

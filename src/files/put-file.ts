@@ -97,7 +97,7 @@ function checkSinkReady(value: unknown, context: Context): SinkReady {
   ) {
     return [sender, offer];
   }
-  throw new ProtocolError(`Cannot send a file to ${context.name}: it answered with something else`);
+  throw new ProtocolError(`Cannot send a file to ${context.name}: its answer is malformed`);
 }
 
 async function openSource(source: FileSource): Promise<Source> {

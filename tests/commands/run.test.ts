@@ -148,7 +148,7 @@ for (const [place, connect] of places) {
       const { pids, failure } = await startTree(context, { timeoutMs: 1500 });
       const error = await failure;
       assert.deepEqual([error.name, error.code], ["TimeoutError", "ERR_TIMEOUT"]);
-      assert.match(error.message, /^Cannot run sleep 1000 .*: it had not ended within 1500 ms: \d+ \d+$/);
+      assert.match(error.message, /^Cannot run sleep 1000 .*: it did not end within 1500 ms: \d+ \d+$/);
       assert.match(error.stack as string, /commands.run\.test/);
       if (place !== "a container") assert.deepEqual(await processesGone(pids, 10_000), []);
     });

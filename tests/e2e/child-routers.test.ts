@@ -100,11 +100,11 @@ for (const [version, nodePath] of targets) {
       const thread = await hop.call(parents.startThread);
       assert.equal(await thread.call(remote.add, 1, 2), 3);
       const error = await thread.call(parents.startLocal, {}).catch((reason: Error) => reason);
-      assert.match(String(error), /Cannot connect from a thread: it can have no children/);
+      assert.match(String(error), /Cannot connect from a thread: it cannot have children/);
       // The program did not start it, and does not know.
       await assert.rejects(router.local({ via: thread }), {
         name: "TypeError",
-        message: `Cannot connect with local() via ${thread.name}: it is a thread or a program that has connected, and can have no children; use the context it belongs to`,
+        message: `Cannot connect with local() via ${thread.name}: it is a thread or a program that has connected, and cannot have children; use the context it belongs to`,
       });
       await thread.shutdown();
     });

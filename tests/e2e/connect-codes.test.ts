@@ -152,7 +152,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
       {
         code: "ERR_NO_SHELL",
         stage: "transport",
-        summary: /no shell ran our command: it exited with code 3 and printed nothing/,
+        summary: /no shell ran the library's command: it exited with code 3 and printed nothing/,
       },
     ],
     [
@@ -243,7 +243,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     const shell = await failureOfConnect((router) => router.ssh({ ...options, timeoutMs: 3000 }));
     assert.equal(shell.code, "ERR_TIMEOUT");
     assert.equal(shell.details.stage, "shell");
-    assert.match(shell.summary, /waiting after the login for a shell that runs our command/);
+    assert.match(shell.summary, /waiting after the login for a shell to run the library's command/);
     const nodePath = ["sh", "-c", "sleep 60"];
     const node = await failureOfConnect((router) =>
       router.ssh(loginOf("mitogen-dash", { nodePath, timeoutMs: 3000 })),

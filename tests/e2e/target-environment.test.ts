@@ -184,7 +184,7 @@ describe("login scripts", { skip: skipReason() }, () => {
         const error = await failureOfConnect((router) => router.ssh(options));
         assert.match(
           error.message,
-          /has started another shell in place of our command; let it do so only in interactive logins/,
+          /has started another shell in place of the library's command; let it do so only in interactive logins/,
         );
         assert.doesNotMatch(error.details.stderr, /not found|syntax|parse error/i);
         assert.ok(error.details.durationMs < 20_000);
@@ -228,7 +228,7 @@ describe("login scripts", { skip: skipReason() }, () => {
       );
     }
     const error = await failureOfConnect((router) => router.ssh(loginWith("exec 1>&2")));
-    assert.match(error.message, /the target's stdout arrives on stderr; see which login script/);
+    assert.match(error.message, /the target's stdout arrives on stderr; check which login script/);
   });
 
   it("may do what does not concern us", async () => {

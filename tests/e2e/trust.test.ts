@@ -181,7 +181,7 @@ describe("ids for children", () => {
     const thread = await router.thread();
     assert.match(
       String(await thread.call(ask, router.myself(), Handle.ALLOCATE_ID, null)),
-      /a thread can have no children$/,
+      /a thread cannot have children$/,
     );
   });
 });

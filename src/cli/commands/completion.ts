@@ -12,7 +12,7 @@ type Shell = keyof typeof SCRIPTS;
 
 export const command: Command = {
   name: "completion",
-  summary: "prints what makes bash, zsh or fish complete commands, hosts and functions",
+  summary: "prints a script for completion in bash, zsh or fish",
   usage: ["bash|zsh|fish"],
   text: `Prints a script for the shell, which completes commands, options, hosts and groups of the config, files, and the \
 functions that a file exports. To load it in every new shell, add a line to its start-up file:

@@ -18,13 +18,13 @@ const { parallel, retry, through, ...OPTIONS } = CONNECT_OPTIONS;
 
 export const command: Command = {
   name: "doctor",
-  summary: "walks a connect step by step, and says what is wrong and how to mend it",
+  summary: "connects step by step, and says what is wrong and how to fix it",
   usage: ["--on HOSTS [options]"],
-  text: `Goes the way to each host, one step after the other: the tool, what ssh_config makes of the host, its name, its \
-port, the login, the shell, node, and a first call. Stops at the first step that is wrong, says what to do, and shows a \
+  text: `Connects to each host step by step. Checks that ssh is installed, what ssh_config says about the host, the host's name, \
+its port, the login, the shell, node, and a first call. Stops at the first step that is wrong, says what to do, and shows a \
 command that fails in the same way by hand.
 
-One host after the other; nothing is left there.`,
+Works on one host after the other, and leaves nothing on the hosts.`,
   options: {
     ...HOST_OPTIONS,
     ...OPTIONS,

@@ -13,7 +13,7 @@ export const command: Command = {
   name: "down",
   summary: 'ends the connections that "mitogen up" keeps',
   usage: [""],
-  text: 'Ends all connections that "mitogen up" keeps, whatever runs there, and the process that keeps them.',
+  text: 'Ends all connections that "mitogen up" keeps, even if work is running, and the process that keeps them.',
   options: {},
   async run({ operands, out, name }) {
     if (operands.length > 0) throw new UsageError("down takes no hosts: it ends all connections", name);

@@ -12,17 +12,17 @@ export const command: Command = {
   name: "exec",
   summary: "runs a command on hosts",
   usage: ["--on HOSTS [options] -- COMMAND [ARGS...]", "--on HOSTS --shell [options] -- 'COMMAND LINE'"],
-  text: `Runs a program on every host, with its arguments as they are: no shell reads them. With --shell, the one word behind \
+  text: `Runs a program on every host with its arguments unchanged: no shell on the host reads them. With --shell, the one word after \
 -- is a command line for /bin/sh.
 
-A host is ok if the command ends with exit code 0. Otherwise it has failed; the exit code of each host is shown, and is in \
+A host is ok if the command ends with exit code 0. Otherwise it is failed. The exit code of each host is shown, and is in \
 the "value" of --json. Commands get no input.
 
   mitogen exec --on @web -- systemctl is-active nginx
   mitogen exec --on local:3 --fold --shell -- 'df -h / | tail -1'`,
   options: {
     shell: { type: "boolean", text: "have /bin/sh read the command: pipes, variables, wildcards" },
-    cwd: { type: "string", value: "FOLDER", text: "the folder there to run it in" },
+    cwd: { type: "string", value: "FOLDER", text: "the working folder of the command on the host" },
     ...FLEET_OPTIONS,
     ...REPORT_OPTIONS,
   },

@@ -11,11 +11,11 @@ export const command: Command = {
   name: "get",
   summary: "copies files from hosts",
   usage: ["--on HOSTS [options] FILE... FOLDER"],
-  text: `Copies files of every host into FOLDER/HOST/, here. The folders are made if they are not there. Characters of a host's name \
-that do not belong into a file name are written as %, with their number.
+  text: `Copies files of every host into the local folder FOLDER/HOST/. Missing folders are made. Characters of a host's name \
+that do not belong in a file name are written as % and their code in hexadecimal digits.
 
-A file gets its name here only when all of it is there, with the same SHA-256, and on the disk. What was interrupted is \
-resumed by the next try.
+A file gets its name only when it is complete, has the same SHA-256, and is on the disk. The next get resumes an \
+interrupted transfer.
 
   mitogen get --on @web /var/log/nginx/error.log logs`,
   options: { ...TIMES_OPTION, ...FLEET_OPTIONS, ...REPORT_OPTIONS },

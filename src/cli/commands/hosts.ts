@@ -16,10 +16,10 @@ const { inventory: INVENTORY, "inventory-command": INVENTORY_COMMAND } = HOST_OP
 
 export const command: Command = {
   name: "hosts",
-  summary: "lists the hosts that the inventory has, or that a pattern means",
+  summary: "lists the hosts of the inventory, or those that a pattern selects",
   usage: ["[--on HOSTS] [--groups] [--vars] [--json]"],
-  text: `Without --on it lists the hosts that the config lists, and runs no source. With --on it lists the hosts that \
-another command would work on. Nothing is connected. Passwords are not shown.
+  text: `Without --on, lists the hosts that the config names, and runs no source. With --on, lists the hosts that \
+another command would work on. Does not connect to any host. Passwords are not shown.
 
 --json prints { version: 1, hosts: [{ name, groups, vars, steps }], groups: [name] }.`,
   options: {
@@ -33,7 +33,7 @@ another command would work on. Nothing is connected. Passwords are not shown.
     "inventory-command": INVENTORY_COMMAND as Option,
     groups: {
       type: "boolean",
-      text: "show the hosts by group; with --on, only groups that these hosts are in",
+      text: "show the hosts by group; with --on, only the groups of these hosts",
     },
     vars: { type: "boolean", text: "show the variables of each host" },
     json: { type: "boolean", text: "print JSON: hosts with their steps, groups and variables" },

@@ -35,12 +35,13 @@ export const command: Command = {
   name: "init",
   summary: "writes a config and a first task to start from",
   usage: ["[FOLDER]"],
-  text: `Writes mitogen.config.ts and tasks.ts into this folder, or into FOLDER. They run on this machine at once:
+  text: `Writes mitogen.config.ts and tasks.ts into the current folder, or into FOLDER. Their hosts are contexts on this machine, so \
+you can run them at once:
 
     mitogen init
     mitogen run tasks.ts#hello --on @demo
 
-Files that are there are never overwritten.`,
+Existing files are never overwritten.`,
   options: {},
   async run({ operands, out }) {
     const [folder = ".", ...others] = operands;

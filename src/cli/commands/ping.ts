@@ -6,7 +6,7 @@ export const command: Command = {
   name: "ping",
   summary: "connects to hosts and measures how fast they answer",
   usage: ["--on HOSTS [options]"],
-  text: "Connects to every host and measures the way of one message there and back. What is told is what a function call costs beside its own work.",
+  text: "Connects to every host and measures the round trip of one message: what a function call costs in addition to its own work.",
   options: { ...HOST_OPTIONS, ...CONNECT_OPTIONS, ...REPORT_OPTIONS },
   async run(call) {
     checkReportOptions(call);

@@ -12,16 +12,20 @@ export const command: Command = {
   name: "put",
   summary: "copies files to hosts",
   usage: ["--on HOSTS [options] FILE... DESTINATION"],
-  text: `Copies files to every host. With a / at its end DESTINATION is a folder, which must be there, otherwise the name of the one \
-file. It is relative to the home directory of the account, or whatever directory the connection starts in.
+  text: `Copies files to every host. If DESTINATION ends in /, it is a folder, which must exist. Otherwise it is the name of the one \
+file. A relative DESTINATION begins in the folder where the connection starts: usually the home directory of the account.
 
-A file gets its name on the host only when all of it is there, with the same SHA-256, and on the disk. What was interrupted is \
-resumed by the next try. For whole folders use "mitogen sync".
+A file gets its name on the host only when it is complete, has the same SHA-256, and is on the disk. The next put resumes an \
+interrupted transfer. For whole folders use "mitogen sync".
 
   mitogen put --on @web release.tar.gz /srv/app/
   mitogen put --on @web --sudo --mode 0644 motd /etc/motd`,
   options: {
-    mode: { type: "string", value: "OCTAL", text: "the permissions of the files there; by default as here" },
+    mode: {
+      type: "string",
+      value: "OCTAL",
+      text: "the permissions of the files on the host; those of the local files by default",
+    },
     ...TIMES_OPTION,
     ...FLEET_OPTIONS,
     ...REPORT_OPTIONS,

@@ -15,18 +15,18 @@ export const command: Command = {
   name: "run",
   summary: "calls a function of yours on hosts",
   usage: ["FILE#FUNCTION --on HOSTS [options] [-- ARGS...]", "FILE#FUNCTION --help"],
-  text: `Calls the function that FILE exports on every host: TypeScript or JavaScript, with all that it imports. Nothing is \
-copied there by hand and nothing stays. What the function prints is shown as it comes, and so is what it returns.
+  text: `Calls a function that FILE exports on every host. FILE is TypeScript or JavaScript. It is sent to the hosts with everything \
+that it imports, and nothing stays there. What the function prints is shown as it arrives, and so is what it returns.
 
-ARGS are passed as strings. With --json-args, a word that is JSON as a whole is passed as that value.
+ARGS are passed as strings. With --json-args, a word that is valid JSON is passed as that value.
 
-FILE may export "options", which describe its functions: then --help explains them, and ARGS are checked and converted \
+FILE may export "options", which describe its functions. Then --help explains a function, and ARGS are checked and converted \
 before anything starts. See docs/cli.md.
 
   mitogen run tasks.ts#restart --on @web --batch 1,10% --max-fail 10% -- nginx
   mitogen run tasks.ts#deploy --on local:3 --json-args -- v1.2 '{"force":true}'`,
   options: {
-    "json-args": { type: "boolean", text: "pass words that are JSON as the values that they are" },
+    "json-args": { type: "boolean", text: "pass words that are valid JSON as JSON values" },
     ...FLEET_OPTIONS,
     ...REPORT_OPTIONS,
   },

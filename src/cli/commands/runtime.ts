@@ -15,14 +15,14 @@ const SHORT_HASH = 12;
 
 export const command: Command = {
   name: "runtime",
-  summary: "manages the nodes that are brought to hosts without node",
+  summary: "manages the copies of node for hosts that have none",
   usage: ["list [--json]", "add SOURCE... [--mirror URL]", "clear [HASH...]"],
-  text: `A runtime is a node, packed for hosts that have none: see --provision. The one for hosts like this machine is packed \
-by itself; a runtime for another system is added here, and kept in $XDG_CACHE_HOME/mitogen/runtimes.
+  text: `A runtime is a copy of node, packed for hosts that have none: see --provision. For hosts like this machine, it is packed \
+automatically. Add a runtime for another system with this command. Runtimes are kept in $XDG_CACHE_HOME/mitogen/runtimes.
 
 list shows the runtimes of this user.
-add packs a node. SOURCE is a system such as linux-arm64 or linux-arm64@22, which is fetched from nodejs.org and compared \
-with its published sum; or an executable, or a folder or an archive of Node's distribution.
+add packs a node. SOURCE is a system such as linux-arm64 or linux-arm64@22, which is downloaded from nodejs.org and compared \
+with its published hash; or an executable, or a folder or an archive of Node's distribution.
 clear removes all runtimes, or those whose hash begins with HASH. Hosts keep their copies.`,
   options: {
     json: { type: "boolean", text: "print JSON: a list of runtimes, or how many were removed" },

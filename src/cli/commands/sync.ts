@@ -10,11 +10,11 @@ import { UsageError } from "../usage-error.ts";
 
 export const command: Command = {
   name: "sync",
-  summary: "makes folders of hosts like one here, by rsync",
+  summary: "copies a local folder to hosts with rsync",
   usage: ["--on HOSTS [options] FOLDER DESTINATION [-- RSYNC-OPTION...]"],
-  text: `Runs "rsync -a" from here to every host, through the connection that this program has: through hops, as another user, into \
-containers, without another login. rsync must be installed here and there. As with rsync, a / at the end of FOLDER means what is \
-in it.
+  text: `Runs "rsync -a" from this machine to every host, over the connection that this program already has: through hops, as another \
+user, into containers, without another login. rsync must be installed on this machine and on the hosts. As with rsync, a / at the \
+end of FOLDER means its contents.
 
   mitogen sync --on @web --sudo site/ /srv/www/ -- --delete --exclude .git`,
   options: { ...FLEET_OPTIONS, ...REPORT_OPTIONS },

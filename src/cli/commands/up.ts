@@ -23,14 +23,14 @@ export const command: Command = {
   name: "up",
   summary: "keeps connections to hosts open, for the commands that follow",
   usage: ["--on HOSTS [options]"],
-  text: `Connects to hosts and leaves a process of yours that keeps the connections. Later commands of yours on this machine use them by \
-themselves, if all of their hosts are kept, and are reached in the same way: "--sudo" is another way. They start at once, then, and \
-ask for no password. "mitogen down" ends the connections.
+  text: `Connects to hosts, and leaves a process that keeps the connections. Your later commands on this machine use these connections \
+automatically, if all of their hosts are kept and are reached in the same way: a command with --sudo needs "mitogen up --sudo". \
+They then start at once, and ask for no password. "mitogen down" ends the connections.
 
-Everybody who can use the socket of that process can use the connections. Only you can: it is in your own folder, \
-$XDG_RUNTIME_DIR/mitogen, or one in /tmp. Connections that no command has used for an hour are ended, or after --idle.
+Whoever can open the socket of that process can use the connections. Only you can: it is in your own folder, \
+$XDG_RUNTIME_DIR/mitogen, or one in /tmp. The process ends when no command has used it for an hour; --idle sets another time.
 
-Modules stay loaded on the hosts with what they remember. When a file of a task has changed, the next command runs it anew.
+Modules stay loaded on the hosts, with their variables. When the file of a task has changed, the next command runs the new code.
 
   mitogen up --on @web
   mitogen run tasks.ts#restart --on @web -- nginx
@@ -39,7 +39,7 @@ Modules stay loaded on the hosts with what they remember. When a file of a task 
     idle: {
       type: "string",
       value: "TIME",
-      text: "end the connections when no command has used any for so long; 1h by default",
+      text: "end the connections when no command has used any for this time; 1h by default",
     },
     ...HOST_OPTIONS,
     ...OPTIONS,

@@ -7,7 +7,7 @@ export const COMMANDS: CommandTable = {
   put: { summary: "copies files to hosts", load: () => import("../commands/put.ts") },
   get: { summary: "copies files from hosts", load: () => import("../commands/get.ts") },
   sync: {
-    summary: "makes folders of hosts like one here, by rsync",
+    summary: "copies a local folder to hosts with rsync",
     load: () => import("../commands/sync.ts"),
   },
   ping: {
@@ -19,15 +19,15 @@ export const COMMANDS: CommandTable = {
     load: () => import("../commands/facts.ts"),
   },
   doctor: {
-    summary: "walks a connect step by step, and says what is wrong and how to mend it",
+    summary: "connects step by step, and says what is wrong and how to fix it",
     load: () => import("../commands/doctor.ts"),
   },
   hosts: {
-    summary: "lists the hosts that the inventory has, or that a pattern means",
+    summary: "lists the hosts of the inventory, or those that a pattern selects",
     load: () => import("../commands/hosts.ts"),
   },
   runtime: {
-    summary: "manages the nodes that are brought to hosts without node",
+    summary: "manages the copies of node for hosts that have none",
     load: () => import("../commands/runtime.ts"),
   },
   init: {
@@ -35,7 +35,7 @@ export const COMMANDS: CommandTable = {
     load: () => import("../commands/init.ts"),
   },
   completion: {
-    summary: "prints what makes bash, zsh or fish complete commands, hosts and functions",
+    summary: "prints a script for completion in bash, zsh or fish",
     load: () => import("../commands/completion.ts"),
   },
   up: {

@@ -89,17 +89,18 @@ function notOurCommand(exit: ProcessExit, lines: readonly string[]): Failure {
     return {
       type: EofError,
       code: "ERR_NO_SHELL",
-      message: `the login succeeded, but no shell ran our command: it ${end} and printed nothing`,
+      message: `the login succeeded, but no shell ran the library's command: it ${end} and printed nothing`,
       hint: `check the account's shell (getent passwd); ${FORCED_CURE}`,
     };
   }
-  const message = `the login succeeded, but something else ran in place of our command: it printed ${quoted(said)} and ${end}`;
+  const message = `the login succeeded, but something else ran in place of the library's command: it printed ${quoted(said)} and ${end}`;
   return { type: EofError, code: "ERR_COMMAND_FORCED", message, hint: FORCED_CURE };
 }
 
 /** The failure of a target that sends back what it is sent. */
 export function echoed(method: Pick<ConnectionMethod, "ownExitCode">): Failure {
-  const message = "something else ran in place of our command: it sends its input back, as cat does";
+  const message =
+    "something else ran in place of the library's command: it sends its input back, as cat does";
   const hint = method.ownExitCode === undefined ? "check what the command line runs" : FORCED_CURE;
   return { type: EofError, code: "ERR_COMMAND_FORCED", message, hint };
 }
@@ -220,10 +221,10 @@ export function nodeTooOld(version: string, oldest: string): Failure {
 const WAITS: Readonly<Record<ConnectStage, (method: string) => string>> = {
   spawn: (method) => `for ${method} to start`,
   transport: (method) => `for ${method} to reach the target and for a shell to answer`,
-  shell: () => "after the login for a shell that runs our command",
-  provision: () => "for the target to take a node",
+  shell: () => "after the login for a shell to run the library's command",
+  provision: () => "for the target to receive node",
   node: () => "for node to start",
-  ready: () => "for the context to begin",
+  ready: () => "for the context to start",
 };
 
 /** The methods that have the option `answers`. */

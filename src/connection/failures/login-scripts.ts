@@ -8,7 +8,7 @@ const CURE = "let it do so only in interactive logins: [ -t 0 ] && exec fish";
 /** A shell that a login script has started read the guard line: docs/bootstrap.md#stage-0. */
 export function otherShell(): Failure {
   const message =
-    "something on the target, probably a login script, has started another shell in place of our command";
+    "something on the target, probably a login script, has started another shell in place of the library's command";
   return { type: EofError, code: "ERR_NO_SHELL", message, hint: CURE };
 }
 
@@ -16,7 +16,7 @@ export function otherShell(): Failure {
  * The program read no line, and ended when its input did. fish and interpreters read a whole program first.
  */
 export function readsAllInput(timeoutMs: number, end: string): Failure {
-  const message = `connection timed out after ${timeoutMs} ms: in place of our command, something on the target, probably a login script, has started a program that reads all its input; once that ended, it ${end}`;
+  const message = `connection timed out after ${timeoutMs} ms: in place of the library's command, something on the target, probably a login script, has started a program that reads all its input; once that ended, it ${end}`;
   return { type: TimeoutError, message, hint: CURE };
 }
 

@@ -279,7 +279,7 @@ function deniedVerdict(line: string, hasChanged: boolean, options: SshOptions): 
     hint:
       options.identityFile === undefined
         ? `pass ${wantsPassword ? "password or " : ""}identityFile, or load the key into ssh-agent`
-        : `see whether ${options.identityFile} is among the account's authorized_keys`,
+        : `check whether ${options.identityFile} is among the account's authorized_keys`,
   };
 }
 

@@ -61,7 +61,7 @@ const MAX_TEXT = 1000;
 /** Checks what a host claims, and takes nothing else from it. */
 function readFacts(host: string, value: unknown): Facts {
   const refuse = (): ProtocolError =>
-    new ProtocolError(`Cannot gather the facts of ${host}: it answered with something else`);
+    new ProtocolError(`Cannot gather the facts of ${host}: its answer is malformed`);
   const text = (name: string, from: unknown = value): string => {
     const given = read(Object(from), name);
     if (typeof given !== "string" || given.length > MAX_TEXT) throw refuse();

@@ -266,7 +266,7 @@ export class ModuleResponder {
 
   /** Resolves specifiers in requests of contexts that have been sent modules. */
   private resolve(...request: Parameters<Resolve>): Destination {
-    if (graphs === undefined) throw new Error("no module has been sent to anybody");
+    if (graphs === undefined) throw new Error("no module has been sent to any context");
     return graphs.resolveByRules(this.#rules, ...request);
   }
 

@@ -66,7 +66,7 @@ export class ChildRouter extends ConnectingRouter {
       async allocateId(parentId) {
         if (isThread === true) {
           throw new TypeError(
-            "Cannot connect from a thread: it can have no children; use the context it belongs to",
+            "Cannot connect from a thread: it cannot have children; use the context it belongs to",
           );
         }
         return await ids.take(parentId);

@@ -99,7 +99,7 @@ test("mitogen completion completes in fish", { timeout: 180_000 }, (t) => {
     return stdout.split("\n").filter((each) => each !== "");
   };
   assert.deepEqual(ask("mitogen ho"), [
-    "hosts\tlists the hosts that the inventory has, or that a pattern means",
+    "hosts\tlists the hosts of the inventory, or those that a pattern selects",
   ]);
   assert.deepEqual(ask("mitogen hosts --on web1,@w"), ["web1,@web\tgroup"]);
   assert.deepEqual(ask("mitogen run tasks.ts#"), ["tasks.ts#reload\tfunction", "tasks.ts#restart\tfunction"]);

@@ -20,7 +20,7 @@ export function noFolder(folders: readonly TargetFolder[], neededKib: number): P
   }
   return new ProvisionFailure(
     "ERR_PROVISION",
-    `no folder of the target can hold a node (${said.join("; ") || "it has named none"})`,
+    `no folder of the target is suitable for a node (${said.join("; ") || "it named none"})`,
     'set XDG_CACHE_HOME there to one that can be written to and run from, pass provision: "memory", or install node',
   );
 }
@@ -56,12 +56,12 @@ export function notTaken(said: string, place: string, plan: RuntimePlan): Provis
     return new ProvisionFailure(
       "ERR_NO_RUNTIME",
       `node ${plan.version} does not run on the target: ${text || "it printed nothing"}`,
-      `pass one that runs there: runtimes: { "${plan.platform}-${plan.arch}": … }`,
+      `name one that runs there: runtimes: { "${plan.platform}-${plan.arch}": … }`,
     );
   }
   return new ProvisionFailure(
     "ERR_PROVISION",
-    `the target did not take node into ${place}: ${text || said}`,
+    `the target could not store node in ${place}: ${text || said}`,
     "check that folder",
   );
 }

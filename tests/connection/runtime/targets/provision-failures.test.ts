@@ -23,7 +23,7 @@ test("notTaken knows why a target did not take a runtime, by what its tools say"
     [
       "e sum gzip: corrupted data 0123 -",
       "ERR_PROVISION",
-      /did not take node into \/x: gzip: corrupted data/,
+      /could not store node in \/x: gzip: corrupted data/,
     ],
     // SELinux and noexec; fapolicyd.
     ["e run sh: /x/node: Permission denied", "ERR_POLICY", /may not be run in \/x/],
@@ -54,7 +54,7 @@ test("noFolder tells of each folder what is wrong with it", () => {
   assert.match(full.message, /127 MiB.*\/a: it is not yours alone; \/b: only 4 MiB free/);
   assert.equal(noFolder([folder("/a", "mkdir: No space left on device")], 1).code, "ERR_NO_SPACE");
   assert.equal(noFolder([folder("/a", "there is no /")], 1).code, "ERR_PROVISION");
-  assert.match(noFolder([], 1).message, /it has named none/);
+  assert.match(noFolder([], 1).message, /it named none/);
 });
 
 test("failureOf keeps what is a failure, and says of anything else what it says", () => {
