@@ -7,6 +7,7 @@ import { Fleet } from "../../fleet/fleet.ts";
 import type { FleetRunOptions } from "../../fleet/fleet-options.ts";
 import type { FleetRun } from "../../fleet/fleet-run.ts";
 import { FunctionRef } from "../../functions/callable.ts";
+import { onAbort } from "../../waiting/wait.ts";
 import { failureText } from "../screen/failure-text.ts";
 import { transferWork } from "../transfers/transfer-work.ts";
 import { Feed } from "./feed.ts";
@@ -49,8 +50,12 @@ export class Keeper {
       .map(({ name }) => name);
   }
 
-  /** Connects the hosts that are not connected already in the same way. If it is left early, it ends what it has begun. */
-  async *up(hosts: readonly KeptHost[], options: KeepOptions): AsyncGenerator<UpEvent, void, undefined> {
+  /** Connects the hosts that are not connected already in the same way. If `signal` aborts, it ends what it has begun. */
+  async *up(
+    hosts: readonly KeptHost[],
+    options: KeepOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<UpEvent, void, undefined> {
     const events = new Feed<UpEvent>();
     const isNew = (host: KeptHost): boolean => this.member(host) === undefined;
     const fleet = await Fleet.connect(this.router, hosts.filter(isNew), {
@@ -62,9 +67,11 @@ export class Keeper {
       isReady = true;
       events.end();
     });
+    const unwatch = onAbort(signal, () => events.end());
     try {
       yield* events;
     } finally {
+      unwatch();
       if (isReady) this.keep(fleet, hosts);
       else await fleet.close();
     }
@@ -84,11 +91,12 @@ export class Keeper {
     return missing.map(({ name }) => name);
   }
 
-  /** Does work on one host, and tells what happens. Leaving it gives the work up. */
+  /** Does work on one host, and tells what happens. `signal` gives the work up: a generator that waits cannot be left. */
   async *work(
     wanted: Wanted,
     work: KeptWork,
     limits: KeptLimits,
+    signal: AbortSignal,
   ): AsyncGenerator<KeptMessage, void, undefined> {
     const { name } = wanted;
     const member = this.member(wanted);
@@ -105,7 +113,7 @@ export class Keeper {
     const fleet = await Fleet.connect(this.router, [host], { connect: () => this.worker(member) });
     try {
       const events = new WorkEvents();
-      const run = begin(fleet, work, { ...limits, onEvent: (event) => events.add(event) });
+      const run = begin(fleet, work, { ...limits, signal, onEvent: (event) => events.add(event) });
       void run.all().then(() => events.feed.end());
       yield* events.feed;
     } finally {

@@ -11,7 +11,6 @@ import { receivedError } from "../../fleet/received-error.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { readOptions } from "../../options/options.ts";
 import type { UnixConnection } from "../../unix/unix-client.ts";
-import { onAbort } from "../../waiting/wait.ts";
 import type { TransferResult, TransferSpec } from "../transfers/transfer-work.ts";
 import { hostKey } from "./kept-host.ts";
 import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
@@ -113,8 +112,8 @@ export class KeptFleet implements Runs {
     const ended = (status: "unreachable" | "skipped", error: unknown): WorkResult<T> => ({
       ...{ host, status, error: asError(error), durationMs: Date.now() - start },
     });
-    const messages = this.#keeper.context.stream(WORK, wanted, work, limits);
-    const stopWatching = onAbort(givenUp, () => void messages.return?.());
+    // The signal and not `return()`, which waits until the next message comes.
+    const messages = this.#keeper.context.with({ signal: givenUp }).stream(WORK, wanted, work, limits);
     try {
       for await (const message of messages) {
         if (message.type === "event") emit(message.event);
@@ -129,8 +128,6 @@ export class KeptFleet implements Runs {
       return givenUp.aborted ? ended("skipped", givenUp.reason.reason) : ended("unreachable", gone());
     } catch (error) {
       return givenUp.aborted ? ended("skipped", givenUp.reason.reason) : ended("unreachable", error);
-    } finally {
-      stopWatching();
     }
   }
 }

@@ -2,6 +2,7 @@
  * The process of `mitogen up`, `node up.js SOCKET IDLE_MS`: it keeps connections, and lends them to the commands that connect to its socket. These call
  * the functions below, which this program alone has the state for.
  */
+import { currentCall } from "../../calls/target/current-call.ts";
 import { isMain } from "../../connection/run-with-router.ts";
 import { listen } from "../../unix/unix-listener.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
@@ -19,7 +20,7 @@ export async function* up(
   hosts: readonly KeptHost[],
   options: KeepOptions,
 ): AsyncGenerator<UpEvent, void, undefined> {
-  yield* during((kept) => kept.up(hosts, options));
+  yield* during((kept, signal) => kept.up(hosts, options, signal));
 }
 
 /** Readies hosts for work. Returns the names of those that are not kept in this way. */
@@ -33,7 +34,7 @@ export async function* work(
   what: KeptWork,
   limits: KeptLimits,
 ): AsyncGenerator<KeptMessage, void, undefined> {
-  yield* during((kept) => kept.work(wanted, what, limits));
+  yield* during((kept, signal) => kept.work(wanted, what, limits, signal));
 }
 
 /** The names of the hosts that are connected. */
@@ -52,12 +53,12 @@ export async function down(): Promise<string[]> {
 
 /** The process ends when it has had nothing to do for so long: nobody may remember the connections. */
 async function* during<T>(
-  request: (kept: Keeper) => AsyncGenerator<T, void, undefined>,
+  request: (kept: Keeper, signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {
   clearTimeout(idle);
   requests++;
   try {
-    yield* request(keeper as Keeper);
+    yield* request(keeper as Keeper, currentCall().signal);
   } finally {
     if (--requests === 0) waitForRequests();
   }

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -12,9 +15,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Ended } from "../../support/end-of.ts";
-import { checkLeaks } from "../../support/leak-check.ts";
-import { mitogen } from "../run-cli.ts";
+import { checkLeaks, processesGone } from "../../support/leak-check.ts";
+import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
 
 checkLeaks();
 
@@ -38,10 +42,30 @@ export function fail() { throw new RangeError("too " + "far"); }
   );
   writeFileSync(
     join(folder, "mitogen.config.mjs"),
-    "export default { hosts: { here: { local: {} }, odd: { exec: { command: ['/bin/false'] } } } };\n",
+    "export default { hosts: { here: { local: {} }, odd: { exec: { command: ['/bin/false'] } }," +
+      " slow: { exec: { command: ['/bin/sh', '-c', 'echo $$ > slow.pid; exec sleep 1000'], timeoutMs: 600_000 } } } };\n",
   );
 
   const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
+  /** Starts the program, and does not wait for its end. */
+  const start = (...words: string[]) => {
+    const stdio = ["ignore", "pipe", "inherit"] as const;
+    const child = spawn(process.execPath, [CLI, ...words], {
+      cwd: folder,
+      env: cleanEnvironment(env),
+      stdio: [...stdio],
+    });
+    const see = async (wanted: RegExp): Promise<RegExpExecArray> => {
+      let shown = "";
+      for await (const text of child.stdout as AsyncIterable<Buffer>) {
+        shown += text;
+        const found = wanted.exec(shown);
+        if (found !== null) return found;
+      }
+      throw new Error(`it has ended, and shown only ${shown}`);
+    };
+    return { child, closed: once(child, "exit"), see };
+  };
   /** What the function answered on each host. */
   const values = async (...words: string[]): Promise<string[]> => {
     const { stdout, stderr } = await run("run", ...words, "--json");
@@ -155,6 +179,32 @@ export function fail() { throw new RangeError("too " + "far"); }
       JSON.stringify(ups),
     );
     assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
+  });
+
+  for (const [what, signal] of [
+    ["Ctrl-C", "SIGINT"],
+    ["a kill", "SIGKILL"],
+  ] as const) {
+    it(`outlive a command that ends by ${what}, whose silent work ends`, { timeout: 120_000 }, async () => {
+      await run("up", "--on", "here");
+      const command = start("exec", "--on", "here", "--shell", "--", "echo pid $$; exec sleep 1000");
+      const [, pid] = await command.see(/pid (\d+)/);
+      command.child.kill(signal);
+      const [code] = await command.closed;
+      assert.equal(code, signal === "SIGINT" ? 130 : null);
+      assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
+      assert.equal((await run("exec", "--on", "here", "--", "true")).stderr.includes("anew"), false);
+      assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
+    });
+  }
+
+  it("is not kept up by an up that was killed while it connected", { timeout: 120_000 }, async () => {
+    const command = start("up", "--on", "slow");
+    const file = join(folder, "slow.pid");
+    while (!existsSync(file) || readFileSync(file, "utf8") === "") await pause(20);
+    command.child.kill("SIGKILL");
+    await command.closed;
+    assert.deepEqual(await processesGone([Number(readFileSync(file, "utf8"))], 20_000), []);
   });
 
   it("take no folder that others may write to", async () => {
