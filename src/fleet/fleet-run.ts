@@ -2,7 +2,7 @@ import { MitogenError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
 import { Deferred } from "../waiting/deferred.ts";
-import { onAbort } from "../waiting/wait.ts";
+import { onAbort, watchBounds } from "../waiting/wait.ts";
 import { headOf } from "../wire/values/thrown.ts";
 import { asError } from "./engine/connections.ts";
 import { GivenUp, type WorkEvent, type WorkResult } from "./engine/host-run.ts";
@@ -24,6 +24,9 @@ export interface RunMember<T> {
 const DEFAULT_CONCURRENCY = 32;
 /** How many results may wait for a reader before no further host begins. */
 const MAX_UNREAD = 256;
+
+/** How long after its time limit the result of a host may come from a hop, or from the process of `mitogen up`. */
+const GRACE_MS = 10_000;
 
 const log = getLogger("mitogen.fleet");
 
@@ -157,12 +160,34 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     };
     this.#emit({ type: "start", host });
     const stopListening = member.listen((line) => emit({ type: "output", ...line }));
-    const result = await member.work(this.#end.signal, emit);
+    const result = await this.#bounded(member, emit);
     stopListening();
     this.#running.delete(member);
     const output = tail.text;
     this.#note(member, output === undefined ? result : { ...result, output });
     this.#begin();
+  }
+
+  /** Does the work. Whoever does it keeps the time limit; one that does not is not waited for. */
+  async #bounded(member: RunMember<T>, emit: (event: WorkEvent) => void): Promise<WorkResult<T>> {
+    const { timeoutMs } = this.#options;
+    const end = newAbortEnd();
+    let late: unknown;
+    const stopWatching = [
+      onAbort(this.#end.signal, () => end.abort(this.#end.signal.reason)),
+      watchBounds(
+        { timeoutMs: timeoutMs && timeoutMs + GRACE_MS },
+        () => `work on ${member.name}, which was to take ${timeoutMs} ms at most`,
+        (error) => {
+          late = error;
+          end.abort(new GivenUp(error));
+        },
+        "end of it",
+      ),
+    ];
+    const result = await member.work(end.signal, emit);
+    for (const stop of stopWatching) stop();
+    return late !== undefined && result.status === "skipped" ? { ...result, status: "failed" } : result;
   }
 
   /** A host has ended. */

@@ -89,8 +89,7 @@ export class Fleet {
     this.#output = new FleetOutput();
     const onConnecting = (host: string): void => emitEvent(onEvent, { type: "connecting", host });
     const onConnected = (host: string, context: Context, durationMs: number): void => {
-      this.#output.note(context.contextId, host);
-      context.onDisconnect(() => this.#output.forget(context.contextId));
+      this.#output.note(context, host);
       emitEvent(onEvent, { type: "connected", host, durationMs });
     };
     const limits = { concurrency, timeoutMs, retries, provision };

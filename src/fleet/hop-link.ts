@@ -54,6 +54,7 @@ export class HopLink {
   #isReading = false;
   #idle: AbortController = new AbortController();
   #lost: Error | undefined;
+  #cancelled: Error | undefined;
 
   constructor(
     router: ConnectingRouter,
@@ -76,14 +77,20 @@ export class HopLink {
     return this.#lost;
   }
 
-  /** Connects that run in the hop are not waited for any more. */
+  /** Connects that run in the hop are not waited for any more, and others do not begin. */
   cancel(reason: unknown): void {
+    this.#cancelled ??= asError(reason);
     this.#tell(["cancel"]);
     for (const member of this.members) if (member.context === undefined) member.settle(asError(reason));
   }
 
   /** Ends the contexts that the hop has started. Never rejects. */
   async close(): Promise<void> {
+    await this.#closeThere();
+    this.#lose(new ChannelError("the fleet has been closed"));
+  }
+
+  async #closeThere(): Promise<void> {
     const { context } = this.#hop;
     const handle = this.#commands?.handle;
     if (context === undefined || handle === undefined) return;
@@ -91,7 +98,6 @@ export class HopLink {
       .with({ timeoutMs: CLOSE_MS })
       .call(CLOSE_HOP, handle)
       .catch(() => undefined);
-    this.#lose(new ChannelError("the fleet has been closed"));
   }
 
   /** Does the work in the hop. */
@@ -108,17 +114,17 @@ export class HopLink {
       error: asError(error),
       durationMs: Date.now() - start,
     });
-    let taskId: number;
-    try {
-      taskId = await this.#taskOf(job as Job<unknown>);
-    } catch (error) {
-      return this.#lost === undefined ? ended("failed", error) : ended("unreachable", this.#lostFor(host));
-    }
     if (this.#lost !== undefined) return ended("unreachable", this.#lostFor(host));
     const workId = ++this.#lastId;
     const done = new Deferred<WorkResult<unknown>>();
     this.#works.set(workId, { host, emit, done });
-    this.#tell(["work", workId, taskId, host]);
+    // Not waited for: a hop that hangs may not take the task either.
+    this.#taskOf(job as Job<unknown>).then(
+      (taskId) => {
+        if (this.#works.has(workId)) this.#tell(["work", workId, taskId, host]);
+      },
+      (error) => done.resolve(ended("failed", error)),
+    );
     const unwatch = onAbort(givenUp, () => {
       // The hop may hang: its answer is not waited for.
       this.#tell(["giveUp", workId]);
@@ -175,12 +181,16 @@ export class HopLink {
     try {
       const context = await this.#hop.connect();
       const hosts = await this.#travellingHosts();
+      if (this.#cancelled !== undefined) throw this.#cancelled;
       const receiver = new Receiver<FromHop>(this.#router, { respondent: context });
       this.#receiver = receiver;
       context.onDisconnect((reason) => this.#lose(new ChannelError(reason)));
       const timeoutMs = this.#plan.timeoutMs || SILENCE_MS;
       const bound = context.with({ timeoutMs });
       this.#commands = await bound.call(START_HOP, this.#plan, hosts, receiver.toSender());
+      if (this.#cancelled !== undefined) this.#tell(["cancel"]);
+      // Closed meanwhile: nobody else ends what begins there now.
+      if (this.#lost !== undefined) await this.#closeThere();
       await this.#during(Promise.all(this.members.map(({ settled }) => settled)));
     } catch (error) {
       this.#lose(asError(error));
@@ -260,17 +270,24 @@ export class HopLink {
     if (kind === "connecting") this.#watcher.onConnecting(member.host.name);
     else if (kind === "connected") this.#takeConnected(member, rest[0], rest[1]);
     else if (kind === "settled") {
+      if (rest[0] === null && !member.wasConnected) throw this.#nonsense();
       member.settle(rest[0] === null ? undefined : receivedError(rest[0], this.#hop.host.name));
     } else throw this.#nonsense();
     return undefined;
   }
 
   #takeConnected(member: HopMember, contextId: unknown, durationMs: unknown): void {
-    const context = this.#router.contexts.get(contextId as number);
+    if (typeof contextId !== "number" || typeof durationMs !== "number") throw this.#nonsense();
+    const context = this.#router.contexts.get(contextId);
+    if (context === undefined) {
+      // The news that it is gone overtakes what waits to be read here.
+      member.use(undefined);
+      return;
+    }
+    if (context === member.context) return;
     // It must be a context behind that hop, not another one that it names.
     let at: Context | undefined = context;
     while (at !== undefined && at !== this.#hop.context) at = at.via;
-    if (context === undefined || typeof durationMs !== "number") throw this.#nonsense();
     if (at === undefined || context === this.#hop.context) throw this.#nonsense();
     member.use(context);
     this.#watcher.onConnected(member.host.name, context, durationMs);
@@ -363,10 +380,13 @@ export class HopMember implements FleetMember {
       : await this.#link.work(this.host.name, job, givenUp, emit);
   }
 
-  /** @internal */
-  use(context: Context): void {
+  /** Its context, or undefined if that is gone already. @internal */
+  use(context: Context | undefined): void {
     this.#context = context;
-    this.#failure = undefined;
+    this.#failure =
+      context === undefined
+        ? new ChannelError(`${this.host.name}: the connection was lost as soon as it was there`)
+        : undefined;
     this.wasConnected = true;
   }
 

@@ -55,7 +55,7 @@ type Listener = (line: OutputLine) => void;
 
 /** Passes on what contexts of a fleet print and log, by host, to the runs that work there. */
 export class FleetOutput {
-  readonly #hosts: Map<number, string> = new Map();
+  readonly #hosts: Map<number, { host: string; readonly unwatch: () => void }> = new Map();
   readonly #listeners: Map<string, Set<Listener>> = new Map();
   readonly #stop: () => void;
 
@@ -64,7 +64,7 @@ export class FleetOutput {
     endHints();
     this.#stop = addLogSink(({ mitogenContext, mitogenName, mitogenMsg }) => {
       if (mitogenContext === undefined) return;
-      const host = this.#hosts.get((mitogenContext as Context).contextId);
+      const host = this.#hosts.get((mitogenContext as Context).contextId)?.host;
       if (host === undefined) return;
       const stream = mitogenName === "stdout" || mitogenName === "stderr" ? mitogenName : "log";
       const text = stream === "log" ? `${mitogenName}: ${mitogenMsg}` : (mitogenMsg ?? "");
@@ -72,13 +72,15 @@ export class FleetOutput {
     }, LogLevel.info);
   }
 
-  /** The context is that host's. */
-  note(contextId: number, host: string): void {
-    this.#hosts.set(contextId, host);
-  }
-
-  forget(contextId: number): void {
-    this.#hosts.delete(contextId);
+  /** The context is that host's, until it is gone. It is watched once, however often a hop names it. */
+  note(context: Context, host: string): void {
+    const { contextId } = context;
+    const known = this.#hosts.get(contextId);
+    if (known !== undefined) known.host = host;
+    else {
+      const unwatch = context.onDisconnect(() => this.#hosts.delete(contextId));
+      this.#hosts.set(contextId, { host, unwatch });
+    }
   }
 
   /** Listens to a host until the returned function is called. */
@@ -91,7 +93,10 @@ export class FleetOutput {
     };
   }
 
+  /** Leaves nothing behind at contexts that the fleet does not own. */
   close(): void {
     this.#stop();
+    for (const { unwatch } of this.#hosts.values()) unwatch();
+    this.#hosts.clear();
   }
 }

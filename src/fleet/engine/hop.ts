@@ -155,7 +155,10 @@ class Hop {
     try {
       await this.#events.send(message);
     } catch (error) {
-      if (message[0] !== "result" || !(error instanceof TypeError || error instanceof RangeError)) return;
+      const isMisuse = error instanceof TypeError || error instanceof RangeError;
+      // The program does not listen any more: it could not end this in another way.
+      if (!isMisuse) void this.close();
+      if (message[0] !== "result" || !isMisuse) return;
       const { host, durationMs } = message[2];
       const failed = { host, durationMs, status: "failed", error: sentError(error) } as const;
       await this.#events.send(["result", message[1], failed]).catch(() => undefined);

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { Fleet, type FleetEvent, type Host, type HostResult } from "../../src/fleet/index.ts";
+import { Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/fleet.ts";
+import { lie } from "../fixtures/remote/lying-hop.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild|^$/ });
+
+function host(name: string): Host {
+  return { name, groups: [], vars: {}, steps: [{ local: {} }] };
+}
+
+describe("Fleet through a hop that lies", () => {
+  let router: Router;
+  before(() => {
+    router = new Router();
+  });
+  after(() => router.shutdown());
+
+  /** What a run comes to on two hosts of a hop that lies so. On a host of another hop it is well. */
+  async function told(kind: string): Promise<{ lied: HostResult; second: HostResult; events: FleetEvent[] }> {
+    const events: FleetEvent[] = [];
+    const onEvent = (event: FleetEvent): void => void events.push(event);
+    const liar = await router.local();
+    await liar.call(lie, kind);
+    const fleet = await Fleet.connect(router, [host("a"), host("other"), host("b")], {
+      onEvent,
+      through: [host("liar"), host("honest")],
+      connect: async ({ name }) => (name === "liar" ? liar : undefined),
+    });
+    try {
+      const results = await fleet.run(remote.greet, ["you"], { timeoutMs: 60_000, onEvent }).all();
+      assert.deepEqual(
+        results.map((each) => each.host),
+        ["a", "other", "b"],
+      );
+      const [each] = await fleet.each((context) => context.call(remote.pidThere)).all();
+      if (each?.status !== "ok") assert.doesNotMatch(String(each?.error), /undefined|null/);
+      const [lied, other, second] = results as [HostResult, HostResult, HostResult];
+      assert.equal(other.status, "ok", String(other.error));
+      return { lied, second, events };
+    } finally {
+      await fleet.close();
+      assert.ok(liar.isConnected);
+      await liar.shutdown();
+    }
+  }
+
+  for (const kind of ["honest", "results twice, and late events", "results of another host"]) {
+    it(`is not disturbed by: ${kind}`, async () => {
+      const { lied } = await told(kind);
+      assert.equal(lied.status, "ok", String(lied.error));
+    });
+  }
+
+  for (const kind of [
+    "a result that is none",
+    "an event that is none",
+    "something else",
+    "connected, of a host that is not its",
+    "settled without a connection",
+  ]) {
+    it(`takes it for lost after: ${kind}`, async () => {
+      const { lied } = await told(kind);
+      assert.equal(lied.status, "unreachable");
+      assert.match(
+        String(lied.error),
+        /Cannot reach a through liar: .*something else than events and results/,
+      );
+    });
+  }
+
+  it("loses no other host when one is gone as soon as it is connected", async () => {
+    const { lied, second } = await told("connected, with a context that is gone");
+    assert.match(String(lied.error), /lost as soon as it was there/);
+    assert.deepEqual([lied.status, second.status], ["unreachable", "ok"]);
+  });
+
+  it("takes no context that is not behind the hop", async () => {
+    const { lied } = await told("connected, with the program's own context");
+    assert.equal(lied.status, "unreachable");
+  });
+
+  it("tells a connect once, however often it is told", async () => {
+    const { lied, events } = await told("connected a thousand times");
+    assert.equal(lied.status, "ok");
+    const connected = events.filter((event) => event.type === "connected" && event.host === "a");
+    assert.equal(connected.length, 1);
+  });
+
+  it("ends a host whose result never comes, some time after its time is up", async () => {
+    const liar = await router.local();
+    await liar.call(lie, "no result");
+    const fleet = await Fleet.connect(router, [host("a")], {
+      through: [host("liar")],
+      connect: async () => liar,
+    });
+    const [result] = await fleet.run(remote.greet, ["you"], { timeoutMs: 1 }).all();
+    assert.equal(result?.status, "failed");
+    assert.match(String(result.error), /TimeoutError: Cannot work on a/);
+    await fleet.close();
+    await liar.shutdown();
+  });
+});
