@@ -67,7 +67,7 @@ describe("Fleet through a hop that lies", () => {
       assert.equal(lied.status, "unreachable");
       assert.match(
         String(lied.error),
-        /Cannot reach a through liar: .*something else than events and results/,
+        /Cannot reach a through liar: .*something other than events and results/,
       );
     });
   }
