@@ -32,6 +32,8 @@ export interface Call {
   readonly out: Terminal;
   /** Aborts at the first Ctrl-C, and when nobody reads the output any more. */
   readonly signal: AbortSignal;
+  /** Does work during which a signal ends the program at once: code of the user's that may never let go of the processor. */
+  readonly unguarded: <T>(work: () => Promise<T>) => Promise<T>;
   readonly commands: CommandTable;
 }
 

@@ -45,13 +45,19 @@ export function saveLastRun(run: LastRun, folder: string = process.cwd()): void 
 export function readLastRun(folder: string = process.cwd()): LastRun {
   const path = join(stateFolder(), fileOf(folder));
   try {
-    const run = JSON.parse(readFileSync(path, "utf8"));
-    if (isOptions(run) && isOptions((run as LastRun).results) && Array.isArray((run as LastRun).on))
-      return run as LastRun;
+    const run: unknown = statSync(path).isFile() ? JSON.parse(readFileSync(path, "utf8")) : undefined;
+    if (isLastRun(run)) return run;
   } catch {
     // As if there were none.
   }
   throw new UsageError(`--rerun: no earlier run or exec in ${folder} is known`);
+}
+
+function isLastRun(value: unknown): value is LastRun {
+  const { on, results } = Object(value) as { on?: unknown; results?: unknown };
+  return (
+    isOptions(results) && Array.isArray(on) && on.length > 0 && on.every((each) => typeof each === "string")
+  );
 }
 
 function forgetOldest(state: string): void {

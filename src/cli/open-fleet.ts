@@ -116,6 +116,15 @@ export interface Selected {
   readonly on: readonly string[];
 }
 
+/** The inventory that the options name. Ctrl-C ends also a config that loops. */
+export async function loadInventory({ values, signal, unguarded }: Call): Promise<Inventory> {
+  const path = values["inventory"] as string | undefined;
+  const inventoryCommand = values["inventory-command"] as string | undefined;
+  // The command has a process that is to be ended first.
+  if (inventoryCommand !== undefined) return await Inventory.load(path, { signal, inventoryCommand });
+  return await unguarded(() => Inventory.load(path, { signal }));
+}
+
 /** The hosts that the options name. Runs the inventory; connects to nothing. Throws a UsageError or an InventoryError. */
 export async function selectHosts(call: Call): Promise<Selected> {
   const { values, signal } = call;
@@ -126,11 +135,7 @@ export async function selectHosts(call: Call): Promise<Selected> {
   const on = (values["on"] as string[] | undefined) ?? last?.on;
   if (on === undefined)
     throw new UsageError("Which hosts? Name them with --on, such as --on local:3 or --on @web", call.name);
-  const inventoryCommand = values["inventory-command"] as string | undefined;
-  const inventory = await Inventory.load(values["inventory"] as string | undefined, {
-    signal,
-    ...(inventoryCommand !== undefined && { inventoryCommand }),
-  });
+  const inventory = await loadInventory(call);
   let hosts = await inventory.select(on, { signal });
   if (last !== undefined) {
     hosts = hosts.filter(({ name }) => Object.hasOwn(last.results, name) && last.results[name] !== "ok");

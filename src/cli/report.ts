@@ -63,9 +63,11 @@ type Statuses = Record<string, HostResult["status"]>;
 async function asJson<T>(
   run: FleetRun<T>,
   { out }: Call,
-  { fleet }: OpenFleet,
+  { events, fleet }: OpenFleet,
   { jsonValue }: ReportOptions<T>,
 ): Promise<Statuses> {
+  // All is in the results. Events that nobody takes would be kept.
+  events.listen(() => undefined);
   const found = new Map<string, JsonResult>();
   for await (const result of run) found.set(result.host, jsonResult(withValue(result, jsonValue)));
   const results = fleet.hosts.flatMap(({ name }) => found.get(name) ?? []);

@@ -180,6 +180,13 @@ test("--rerun failed takes the hosts that were not ok; the state is the user's a
   const none = await run(["exec", "--rerun", "failed", "--", "true"]);
   assert.equal(none.code, 2);
   assert.match(none.stderr, /--rerun failed: no host of the last run has failed/);
+  const [file = ""] = readdirSync(state);
+  for (const damaged of ["{", "null", '{"on":[1],"results":{}}', '{"on":[],"results":{}}']) {
+    writeFileSync(join(state, file), damaged);
+    const { code, stderr } = await run(["exec", "--rerun", "failed", "--dry-run", "--", "true"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /nothing is known of a run in this folder/, damaged);
+  }
   const never = await mitogen(["exec", "--rerun", "failed", "--", "true"], {
     cwd: folder,
     env: { XDG_STATE_HOME: join(folder, "nothing") },
@@ -212,4 +219,16 @@ test("a pipe that is closed early ends the work quietly", { timeout: 60_000 }, a
   assert.match(stdout, /^local\d: x\n$/);
   assert.equal(stderr, "");
   assert.equal(code, 0);
+});
+
+test("a flood of output does not fill the memory of --json", async () => {
+  const words = ["exec", "--on", "one", "--json", "--shell", "--", "yes flood | head -n 4000000"];
+  const { code, stdout, stderr } = await mitogen(words, {
+    cwd: folder,
+    env: { XDG_STATE_HOME: join(folder, "state"), NODE_OPTIONS: "--max-old-space-size=64" },
+  });
+  assert.equal(code, 0, stderr.slice(0, 2000));
+  const [result] = JSON.parse(stdout).results;
+  assert.equal(result.status, "ok");
+  assert.ok(result.output.endsWith("flood\nflood"));
 });

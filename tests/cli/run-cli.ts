@@ -60,7 +60,12 @@ export async function mitogenHere(
   process.chdir(cwd);
   Object.assign(process.env, env);
   try {
-    const code = await runCommandLine(words, out, new AbortController().signal, () => false);
+    const code = await runCommandLine(words, out, {
+      signal: new AbortController().signal,
+      stop: () => undefined,
+      isInterrupted: () => false,
+      unguarded: (work) => work(),
+    });
     return { code, stdout, stderr };
   } finally {
     process.chdir(before);

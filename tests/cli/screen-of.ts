@@ -104,13 +104,18 @@ export class TerminalRun {
       await pause(20);
     }
     const shown = await this.screen(true, isJoined);
-    const { stdout } = await this.tmux(["display-message", "-p", "-t", "run", "#{cursor_flag}"]);
     return {
       status: Number(/^(?:\^C)*status (\d+)$/m.exec(shown)?.[1]),
       shown,
-      cursor: stdout.trim() === "1",
+      cursor: await this.hasCursor(),
       stty: [this.#read("stty-before"), this.#read("stty-after")],
     };
+  }
+
+  /** Whether the cursor is shown. */
+  async hasCursor(): Promise<boolean> {
+    const { stdout } = await this.tmux(["display-message", "-p", "-t", "run", "#{cursor_flag}"]);
+    return stdout.trim() === "1";
   }
 
   /** Presses keys, as tmux names them: `C-c`, `Enter`, or text. */

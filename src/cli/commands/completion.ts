@@ -1,3 +1,4 @@
+import { Worker } from "node:worker_threads";
 import type { Call, Command } from "../command.ts";
 import { parseBashLine } from "../completion/bash-line.ts";
 import { type Candidate, candidates } from "../completion/candidates.ts";
@@ -39,7 +40,7 @@ functions that a file exports. To load it in every new shell, add a line to its 
 };
 
 async function answer(
-  { rest, commands, out, signal }: Call,
+  { rest, commands, out, signal, unguarded }: Call,
   shell: Shell,
   operands: readonly string[],
 ): Promise<number> {
@@ -47,11 +48,21 @@ async function answer(
   const { words, kept } =
     shell === "bash" ? parseBashLine(line, breaks) : { words: ["mitogen", ...(rest ?? [])], kept: 0 };
   const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
-  const found = await candidates(words.slice(1), commands, limit);
+  const stopWatching = killWhenLate();
+  const found = await unguarded(() => candidates(words.slice(1), commands, limit));
+  await stopWatching();
   const isOpen = found.some((each) => each.isOpen === true);
   const lines = found.map((each) => (shell === "bash" ? each.word.slice(kept) : described(each)));
   out.print([isOpen ? "open" : "closed", ...lines].join("\n"));
   return ExitStatus.Ok;
+}
+
+/** Ends this process when it is late, because a config may never let go of the processor. Returns what stops that. */
+function killWhenLate(): () => Promise<unknown> {
+  const code = `setTimeout(() => process.kill(process.pid, "SIGKILL"), ${TIMEOUT_MS + 1000})`;
+  const watcher = new Worker(code, { eval: true });
+  watcher.unref();
+  return () => watcher.terminate();
 }
 
 function described({ word, about }: Candidate): string {

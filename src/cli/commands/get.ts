@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { posix, resolve } from "node:path";
 import type { Call, Command } from "../command.ts";
 import { dryRun } from "../dry-run.ts";
@@ -43,5 +44,7 @@ function specOf({ operands, values, name }: Call): Extract<TransferSpec, { kind:
     sources.map((source) => posix.basename(source)),
     name,
   );
+  if (statSync(destination, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new UsageError(`"${destination}" is no folder: get makes a folder for each host in it`, name);
   return { kind: "get", sources, destination: resolve(destination), times: values["times"] === true };
 }

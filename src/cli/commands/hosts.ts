@@ -1,10 +1,10 @@
 import { maskOptions } from "../../diagnostics/mask-options.ts";
 import type { Host, Step } from "../../fleet/config/host.ts";
-import { Inventory } from "../../fleet/inventory/inventory.ts";
+import type { Inventory } from "../../fleet/inventory/inventory.ts";
 import { oneLine } from "../../text/harmless.ts";
 import type { Call, Command, Option } from "../command.ts";
 import { ExitStatus } from "../exit-status.ts";
-import { HOST_OPTIONS } from "../open-fleet.ts";
+import { HOST_OPTIONS, loadInventory } from "../open-fleet.ts";
 import { UsageError } from "../usage-error.ts";
 
 /** How many characters of a host's variables are shown. */
@@ -42,11 +42,7 @@ another command would work on. Does not connect to any host. Passwords are not s
     const { values, operands, signal, out } = call;
     if (operands.length > 0)
       throw new UsageError(`Write the hosts after --on: --on ${operands.join(",")}`, "hosts");
-    const inventoryCommand = values["inventory-command"] as string | undefined;
-    const inventory = await Inventory.load(values["inventory"] as string | undefined, {
-      signal,
-      inventoryCommand,
-    });
+    const inventory = await loadInventory(call);
     const on = values["on"] as string[] | undefined;
     const hasListed = inventory.hostNames().length > 0;
     const hosts = on !== undefined || hasListed ? await inventory.select(on ?? "@all", { signal }) : [];

@@ -48,7 +48,9 @@ Existing files are never overwritten.`,
     if (others.length > 0) throw new UsageError("init takes one folder", "init");
     try {
       mkdirSync(folder, { recursive: true });
-      const present = readdirSync(folder).filter((name) => name in FILES || CONFIG_NAMES.includes(name));
+      const present = readdirSync(folder).filter(
+        (name) => Object.hasOwn(FILES, name) || CONFIG_NAMES.includes(name),
+      );
       if (present.length > 0)
         throw new UsageError(
           `There is already ${present.join(" and ")} in ${folder}; nothing was written`,

@@ -47,6 +47,7 @@ function specOf({ operands, values, name }: Call): Extract<TransferSpec, { kind:
   if (destination === undefined || sources.length === 0) {
     throw new UsageError("Which files, and where to? As in: mitogen put --on web1 motd /etc/motd", name);
   }
+  if (destination === "") throw new UsageError("The place on the hosts is empty: where to?", name);
   if (sources.length > 1 && !destination.endsWith("/")) {
     throw new UsageError(`Several files need a folder: write "${destination}/"`, name);
   }

@@ -37,6 +37,7 @@ function specOf({ operands, rest = [], name }: Call): Extract<TransferSpec, { ki
       name,
     );
   }
+  if (destination === "") throw new UsageError("The place on the hosts is empty: where to?", name);
   if (!existsSync(source)) throw new UsageError(`There is no folder "${source}"`, name);
   const word = rest.find((each) => !each.startsWith("-"));
   if (word !== undefined && rest[0] === word) {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parse } from "es-module-lexer";
@@ -8,6 +8,7 @@ import { sshHosts } from "../../fleet/inventory/ssh-config.ts";
 import { oneLine } from "../../text/harmless.ts";
 import type { Command, CommandTable, Option, OptionTable } from "../command.ts";
 import { HELP_OPTION } from "../parse.ts";
+import { readSource } from "../tasks/read-source.ts";
 
 /** What may stand in place of the word before the cursor. */
 export interface Candidate {
@@ -160,7 +161,7 @@ function tasks(current: string): Candidate[] {
 /** What an ES module exports by name. Nothing of it runs. */
 function functionsOf(file: string): string[] {
   try {
-    const found = parse(readFileSync(untilde(file), "utf8"))[1];
+    const found = parse(readSource(untilde(file)))[1];
     const names = found.flatMap((each) => (each.type === "reexport-all" || each.typeOnly ? [] : [each.name]));
     return names.filter((name) => name !== "options" && name !== "default");
   } catch {

@@ -1,7 +1,7 @@
 /** What a command line does: by commands, help and errors. */
 import { readFileSync } from "node:fs";
 import { LIBRARY_FILE } from "../../library.ts";
-import { oneLine } from "../../text/harmless.ts";
+import { oneLine, showControls } from "../../text/harmless.ts";
 import type { Call } from "../command.ts";
 import { ExitStatus } from "../exit-status.ts";
 import { overview, page } from "../help.ts";
@@ -9,16 +9,17 @@ import { parse, unknownCommand } from "../parse.ts";
 import type { Terminal } from "../screen/terminal.ts";
 import { UsageError } from "../usage-error.ts";
 import { COMMANDS } from "./commands.ts";
+import type { Signals } from "./signals.ts";
 
-/** Runs a command line; answers the exit status. `isInterrupted` says that `signal` came from the user. */
+/** Runs a command line; answers the exit status. */
 export async function runCommandLine(
   words: readonly string[],
   out: Terminal,
-  signal: AbortSignal,
-  isInterrupted: () => boolean,
+  signals: Signals,
 ): Promise<number> {
+  const { isInterrupted } = signals;
   try {
-    const status = await start(words, out, signal);
+    const status = await start(words, out, signals);
     return isInterrupted() ? ExitStatus.Interrupted : status;
   } catch (error) {
     if (isInterrupted()) return ExitStatus.Interrupted;
@@ -29,7 +30,11 @@ export async function runCommandLine(
   }
 }
 
-async function start(words: readonly string[], out: Terminal, signal: AbortSignal): Promise<number> {
+async function start(
+  words: readonly string[],
+  out: Terminal,
+  { signal, unguarded }: Signals,
+): Promise<number> {
   const [name, ...others] = words;
   if (name === undefined || name === "--help" || name === "-h") {
     out.print(overview(COMMANDS, out));
@@ -42,7 +47,8 @@ async function start(words: readonly string[], out: Terminal, signal: AbortSigna
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) throw unknownCommand(name, Object.keys(COMMANDS));
   const { command } = await entry.load();
-  const call: Call = { name, ...parse(others, command.options, name), out, signal, commands: COMMANDS };
+  const parsed = parse(others, command.options, name);
+  const call: Call = { name, ...parsed, out, signal, unguarded, commands: COMMANDS };
   if (call.values["help"]) {
     out.print(page(command, out, await command.help?.(call)));
     return ExitStatus.Ok;
@@ -60,7 +66,7 @@ function explain(error: unknown, out: Terminal): number {
   }
   const { message, code, stack } = Object(error) as { message?: unknown; code?: unknown; stack?: unknown };
   const isKnown = typeof code === "string" && typeof message === "string";
-  out.note(`${red("mitogen:")} ${isKnown ? oneLine(message) : String(stack ?? error)}`);
+  out.note(`${red("mitogen:")} ${isKnown ? oneLine(message) : showControls(String(stack ?? error), "\n")}`);
   return ExitStatus.Usage;
 }
 

@@ -1,10 +1,20 @@
 #!/usr/bin/env node
 /** The program `mitogen`. */
+import { ExitStatus } from "../exit-status.ts";
 import { Terminal } from "../screen/terminal.ts";
 import { runCommandLine } from "./command-line.ts";
 import { stopOnSignals } from "./signals.ts";
 
-const { signal, stop, isInterrupted } = stopOnSignals();
-const out = new Terminal(process.stdout, process.stderr, process.env, stop);
-// What a configuration or a task's module left running does not hold the program.
-void runCommandLine(process.argv.slice(2), out, signal, isInterrupted).then((status) => process.exit(status));
+const signals = stopOnSignals();
+const out = new Terminal(process.stdout, process.stderr, process.env, signals.stop);
+// Only results are for stdout: what a configuration prints is none, and would damage JSON.
+globalThis.console = new console.Console(process.stderr);
+
+async function main(): Promise<never> {
+  const status = await runCommandLine(process.argv.slice(2), out, signals);
+  await out.flush();
+  // What a configuration or a task's module left running does not hold the program.
+  process.exit(out.hasFailed && status === ExitStatus.Ok ? ExitStatus.SomeFailed : status);
+}
+
+void main();

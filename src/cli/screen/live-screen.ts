@@ -34,6 +34,19 @@ export class LiveScreen {
   readonly #timer: NodeJS.Timeout;
   readonly #stopResize: () => void;
   readonly #restore = (): void => this.#out.write(`${CLEAR}${SHOW_CURSOR}`);
+  /** Leaves the terminal to the shell, as without a listener, until the program goes on. */
+  readonly #suspend = (): void => {
+    this.#out.write(`${this.#toTop()}${this.#takeAbove()}${CLEAR}${SHOW_CURSOR}`);
+    this.#drawn = [];
+    process.once("SIGCONT", this.#resume);
+    process.off("SIGTSTP", this.#suspend);
+    process.kill(process.pid, "SIGTSTP");
+  };
+  readonly #resume = (): void => {
+    process.on("SIGTSTP", this.#suspend);
+    this.#out.write(HIDE_CURSOR);
+    this.draw();
+  };
   /** Lines that wait for the next drawing. */
   #above: string[] = [];
   /** The widths of the lines that are drawn, from the top. */
@@ -46,6 +59,7 @@ export class LiveScreen {
     out.write(HIDE_CURSOR);
     // A second Ctrl-C ends the program at once.
     process.once("exit", this.#restore);
+    process.on("SIGTSTP", this.#suspend);
     this.#timer = setInterval(() => this.draw(), REDRAW_MS);
     this.#timer.unref();
     this.#stopResize = out.onResize(() => this.draw());
@@ -97,6 +111,8 @@ export class LiveScreen {
     clearInterval(this.#timer);
     this.#stopResize();
     process.off("exit", this.#restore);
+    process.off("SIGTSTP", this.#suspend);
+    process.off("SIGCONT", this.#resume);
     for (const line of lines) this.print(line);
     this.#out.write(`${this.#toTop()}${this.#takeAbove()}${CLEAR}${SHOW_CURSOR}`);
   }

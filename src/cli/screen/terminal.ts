@@ -10,7 +10,7 @@ export interface Output {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
-  write(text: string): boolean;
+  write(text: string, onWritten?: (error?: Error | null) => void): boolean;
   on(event: "error", listener: (error: NodeJS.ErrnoException) => void): unknown;
   on(event: "resize", listener: () => void): unknown;
   off(event: "resize", listener: () => void): unknown;
@@ -24,6 +24,7 @@ export class Terminal {
   readonly #err: Output;
   readonly #onClose: () => void;
   #isClosed = false;
+  #hasFailed = false;
 
   /** `onClose` is called once, when nobody reads stdout any more (`| head -1`). */
   constructor(out: Output, err: Output, environment: NodeJS.ProcessEnv, onClose: () => void) {
@@ -53,6 +54,21 @@ export class Terminal {
   /** Whether nobody reads stdout any more. */
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Whether something could not be written to stdout although somebody wants it, such as on a full disk. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** Resolves when all of stdout is written, or cannot be. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#out.write("", (error) => {
+        if (error) this.#close(error);
+        resolve();
+      });
+    });
   }
 
   /** Writes lines to stdout. Foreign text in them must be harmless already. */
@@ -85,7 +101,8 @@ export class Terminal {
   #close(error: NodeJS.ErrnoException): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (error.code !== "EPIPE") this.note(`mitogen: Cannot write to stdout: ${error.message}`);
+    this.#hasFailed = error.code !== "EPIPE";
+    if (this.#hasFailed) this.note(`mitogen: Cannot write to stdout: ${error.message}`);
     this.#onClose();
   }
 }

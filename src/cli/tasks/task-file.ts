@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "es-module-lexer";
@@ -6,6 +5,7 @@ import { type FunctionRef } from "../../functions/callable.ts";
 import { ref } from "../../functions/ref.ts";
 import { didYouMean } from "../../text/nearest.ts";
 import { UsageError } from "../usage-error.ts";
+import { readSource } from "./read-source.ts";
 
 /** A function of a module, as `FILE#FUNCTION` names it. The module is read, never imported here. */
 export interface Task {
@@ -56,16 +56,9 @@ function functionRef(url: string, path: string): FunctionRef {
 export function exportedNames(file: string): string[] | undefined {
   let source: string;
   try {
-    source = readFileSync(file, "utf8");
+    source = readSource(file);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT"
-        ? "there is no such file"
-        : code === "EISDIR"
-          ? "it is a folder"
-          : (error as Error).message;
-    throw new UsageError(`Cannot read ${file}: ${why}`, "run");
+    throw new UsageError(`Cannot read ${file}: ${(error as Error).message}`, "run");
   }
   try {
     const found = parse(source)[1];

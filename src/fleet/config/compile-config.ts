@@ -19,10 +19,10 @@ const URL_NAME = "__mitogenConfigUrl";
  * relative paths are compiled into one module; packages are imported as Node imports them.
  */
 export async function importTypeScript(file: string): Promise<{ default?: unknown }> {
-  const code = await compile(file);
   // A module needs a file, and the config's folder may be read-only.
   const folder = mkdtempSync(join(tmpdir(), "mitogen-config-"));
   try {
+    const code = await compile(file, folder);
     const path = join(folder, "mitogen.config.mjs");
     writeFileSync(path, code, { mode: 0o600 });
     return (await import(pathToFileURL(path).href)) as { default?: unknown };
@@ -31,7 +31,8 @@ export async function importTypeScript(file: string): Promise<{ default?: unknow
   }
 }
 
-async function compile(file: string): Promise<string> {
+/** The module removes `folder`, where it is, before it runs: what the config says must not stay if the program ends meanwhile. */
+async function compile(file: string, folder: string): Promise<string> {
   const { build } = ownRequire()("esbuild") as typeof import("esbuild");
   checkDescriptors(ESBUILD_DESCRIPTORS);
   try {
@@ -46,6 +47,9 @@ async function compile(file: string): Promise<string> {
       charset: "utf8",
       logLevel: "silent",
       sourcemap: "inline",
+      banner: {
+        js: `import { rmSync as __mitogenRemove } from "node:fs"; __mitogenRemove(${JSON.stringify(folder)}, { recursive: true, force: true });`,
+      },
       define: {
         "import.meta.url": URL_NAME,
         "import.meta.filename": `${URL_NAME}File`,

@@ -132,3 +132,11 @@ test("mitogen completion says nothing of what it cannot know, and never fails", 
     [2, 'mitogen: completion knows bash, zsh and fish, not "tcsh"'],
   );
 });
+
+test("a config that never lets go of the processor holds up nobody who presses Tab", async (t) => {
+  const cwd = temporaryFolder(t);
+  writeFileSync(join(cwd, "mitogen.config.mjs"), "for (;;);");
+  const words = ["completion", "candidates", "bash", "", "mitogen exec --on "];
+  const { signal, stdout } = await mitogen(words, { cwd });
+  assert.deepEqual([signal, stdout], ["SIGKILL", ""]);
+});

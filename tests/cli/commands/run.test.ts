@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -151,4 +152,13 @@ test("ping, facts and doctor work without an inventory", async () => {
   const doctor = await mitogen(["doctor", "--on", "local:1"], { cwd: folder });
   assert.equal(doctor.code, 0);
   assert.match(doctor.stdout, /^local1\n {2}ok {4}way {10}local\n/);
+});
+
+test("run reads no pipe and no device as a task", async () => {
+  execFileSync("mkfifo", [join(folder, "pipe.ts")]);
+  for (const file of ["pipe.ts", "/dev/zero"]) {
+    const { code, stderr } = await mitogen(["run", `${file}#x`, "--on", "local:1"], { cwd: folder });
+    assert.equal(code, 2);
+    assert.match(stderr, /^mitogen: Cannot read \/.*: it is no regular file$/m);
+  }
 });

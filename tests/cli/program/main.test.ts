@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { repoRoot } from "../../support/lab.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
 
 /** All that is loaded with a file of dist/, without what is loaded late. */
 function loadedWith(file: string, seen: Map<string, string> = new Map()): Map<string, string> {
@@ -31,4 +34,38 @@ test("mitogen loads a command when it is used", () => {
   assert.match(loaded, /^\/\/ src\/cli\/program\/main\.ts$/m);
   assert.doesNotMatch(loaded, /^\/\/ src\/cli\/(commands\/|open-fleet|report|doctor|tasks)/m);
   assert.doesNotMatch(loaded, /^\/\/ src\/fleet\//m);
+});
+
+test("results that cannot be written to stdout are told, and the status is 1", () => {
+  for (const words of [
+    ["exec", "--on", "local:1", "--", "echo", "here"],
+    ["exec", "--on", "local:1", "--json", "--", "true"],
+    ["hosts", "--on", "local:1"],
+    ["help"],
+  ]) {
+    const full = openSync("/dev/full", "w");
+    try {
+      const { status, stderr } = spawnSync(process.execPath, [CLI, ...words], {
+        env: cleanEnvironment(),
+        encoding: "utf8",
+        stdio: ["ignore", full, "pipe"],
+      });
+      assert.match(stderr, /^mitogen: Cannot write to stdout: ENOSPC/m, words.join(" "));
+      assert.equal(status, 1, words.join(" "));
+    } finally {
+      closeSync(full);
+    }
+  }
+});
+
+test("what a configuration prints is not in the JSON", async (t) => {
+  const cwd = temporaryFolder(t);
+  writeFileSync(
+    join(cwd, "mitogen.config.mjs"),
+    `console.log("loading"); export default { hosts: { one: { local: {} } } };`,
+  );
+  const { code, stdout, stderr } = await mitogen(["hosts", "--json"], { cwd });
+  assert.equal(code, 0);
+  assert.equal(JSON.parse(stdout).hosts[0].name, "one");
+  assert.equal(stderr, "loading\n");
 });

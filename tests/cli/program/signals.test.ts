@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { needsLab } from "../../support/lab.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { CLI, cleanEnvironment } from "../run-cli.ts";
 import { TerminalRun } from "../screen-of.ts";
 
 checkLeaks();
@@ -166,4 +170,28 @@ function cpuOf(pids: readonly string[]): string {
       }
     })
     .join();
+}
+
+for (const name of ["loops.mjs", "loops.ts"]) {
+  test(`a signal ends a config that loops, and nothing of it stays: ${name}`, async (t) => {
+    const cwd = temporaryFolder(t);
+    writeFileSync(
+      join(cwd, name),
+      `import { writeFileSync } from "node:fs"; writeFileSync("begun", ""); for (;;);`,
+    );
+    const child = spawn(process.execPath, [CLI, "hosts", "--inventory", name], {
+      cwd,
+      env: cleanEnvironment(),
+      stdio: "ignore",
+    });
+    const ended = once(child, "exit");
+    try {
+      while (!existsSync(join(cwd, "begun"))) await pause(20);
+      child.kill("SIGINT");
+      assert.deepEqual(await ended, [null, "SIGINT"]);
+      assert.deepEqual(readdirSync(cwd).sort(), ["begun", name]);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
 }

@@ -149,3 +149,31 @@ test("NO_COLOR and FORCE_COLOR decide about colours; without a terminal nothing 
   const both = await mitogen(words, { cwd: folder, env: { ...env, FORCE_COLOR: "1", NO_COLOR: "1" } });
   assert.equal(both.stdout, "one: x\n");
 });
+
+test("a run that is suspended leaves the terminal to the shell, and comes back below what the shell has shown", async (t) => {
+  if (needsLab(t) === undefined) return;
+  const run = await TerminalRun.start(["exec", "--on", "@few", ...untilFile("go3")], {
+    cwd: folder,
+    env,
+    before: "set -m",
+    after: "echo suspended; read line; fg; echo resumed $?",
+  });
+  try {
+    await run.see(/(?:(?:one|two|three): begun\n){3}[\s\S]*0\/3 hosts, 3 running/);
+    await run.press("C-z");
+    const stopped = await run.see(/status 14\d[\s\S]*suspended/);
+    assert.doesNotMatch(stopped, /running/);
+    assert.ok(await run.hasCursor(), "the cursor is shown");
+    await run.press("Enter");
+    const live = await run.see(/suspended[\s\S]*0\/3 hosts, 3 running/);
+    assert.match(live, /status 14\d[\s\S]*suspended/);
+    assert.ok(!(await run.hasCursor()), "the cursor is hidden");
+    writeFileSync(join(folder, "go3"), "");
+    const shown = await run.see(/resumed 0/);
+    assert.match(shown, /^3 hosts: 3 ok\nresumed 0$/m);
+    assert.doesNotMatch(shown, /running/);
+    assert.ok(await run.hasCursor(), "the cursor is shown at the end");
+  } finally {
+    await run.close();
+  }
+});
