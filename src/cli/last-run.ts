@@ -33,8 +33,12 @@ export function saveLastRun(run: LastRun, folder: string = process.cwd()): void 
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
     const temporary = join(state, `.${randomBytes(8).toString("hex")}`);
-    writeFileSync(temporary, JSON.stringify(run), { mode: 0o600, flag: "wx" });
-    renameSync(temporary, join(state, fileOf(folder)));
+    try {
+      writeFileSync(temporary, JSON.stringify(run), { mode: 0o600, flag: "wx" });
+      renameSync(temporary, join(state, fileOf(folder)));
+    } finally {
+      rmSync(temporary, { force: true });
+    }
     forgetOldest(state);
   } catch {
     // There is no last run then, and --rerun says so.

@@ -185,7 +185,7 @@ test("--rerun failed takes the hosts that were not ok; the state is the user's a
     writeFileSync(join(state, file), damaged);
     const { code, stderr } = await run(["exec", "--rerun", "failed", "--dry-run", "--", "true"]);
     assert.equal(code, 2);
-    assert.match(stderr, /nothing is known of a run in this folder/, damaged);
+    assert.match(stderr, /no earlier run or exec in .* is known/, damaged);
   }
   const never = await mitogen(["exec", "--rerun", "failed", "--", "true"], {
     cwd: folder,
