@@ -11,7 +11,7 @@ import { readLastRun } from "./last-run.ts";
 import { NO_PASSWORDS, type Passwords, takePasswords } from "./passwords.ts";
 import { KeptFleet } from "./up/kept-fleet.ts";
 import { ownRuns, type Runs } from "./up/runs.ts";
-import { upSocket } from "./up/up-socket.ts";
+import { findUpSocket } from "./up/up-socket.ts";
 import { UsageError } from "./usage-error.ts";
 import { count, duration, readOption, share, shares } from "./values.ts";
 
@@ -205,11 +205,10 @@ export async function openFleet(call: Call): Promise<OpenFleet> {
 async function openKept(call: Call, { hosts }: Selected): Promise<KeptFleet | undefined> {
   if (call.values["through"] !== undefined) return undefined;
   const wanted = hosts.map((host) => withOptions(host, call, NO_PASSWORDS));
-  const kept = await KeptFleet.open(wanted, upSocket());
-  if (typeof kept !== "number") return kept;
-  if (kept > 0) {
-    call.out.note(`mitogen: connecting anew: "mitogen up" keeps ${kept} of these ${hosts.length} hosts`);
-  }
+  const socket = findUpSocket();
+  const kept = socket === undefined ? undefined : await KeptFleet.open(wanted, socket, call.signal);
+  if (typeof kept !== "string") return kept;
+  call.out.note(`mitogen: connecting anew: ${kept}`);
   return undefined;
 }
 

@@ -6,7 +6,7 @@ import { CONNECT_OPTIONS, HOST_OPTIONS, prepareFleet } from "../open-fleet.ts";
 import type { KeepOptions, UpEvent } from "../up/keeper.ts";
 import { type KeptHost, keptHost } from "../up/kept-host.ts";
 import { KEEPER_URL, startKeeper } from "../up/start-keeper.ts";
-import { upSocket } from "../up/up-socket.ts";
+import { makeUpSocket } from "../up/up-socket.ts";
 import { duration, readOption } from "../values.ts";
 
 const UP: FunctionRef<
@@ -49,7 +49,7 @@ Modules stay loaded on the hosts, with their variables. When the file of a task 
     const prepared = await prepareFleet(call);
     const hosts: KeptHost[] = [];
     for (const host of prepared.hosts) hosts.push(await keptHost(host));
-    const { router, context } = await startKeeper(upSocket(), idleMs);
+    const { router, context } = await startKeeper(makeUpSocket(), idleMs);
     try {
       return await follow(
         context.with({ signal: call.signal }).stream(UP, hosts, prepared.connectOptions as KeepOptions),

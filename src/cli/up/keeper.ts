@@ -31,6 +31,8 @@ interface Member {
   readonly connection: Context;
   /** Where functions run: the connection itself, or since sources have changed a new context behind it. */
   worker: Context | undefined;
+  /** A new one that starts. */
+  starting: Promise<Context> | undefined;
 }
 
 /** Holds the connections of `mitogen up`, in a process of its own, and lends them to the commands of its user. */
@@ -72,8 +74,7 @@ export class Keeper {
       yield* events;
     } finally {
       unwatch();
-      if (isReady) this.keep(fleet, hosts);
-      else await fleet.close();
+      if (!isReady || !this.keep(fleet, hosts)) await fleet.close();
     }
     for (const host of hosts) {
       const error = fleet.unreachable.get(host.name);
@@ -115,7 +116,7 @@ export class Keeper {
       const events = new WorkEvents();
       const run = begin(fleet, work, { ...limits, signal, onEvent: (event) => events.add(event) });
       void run.all().then(() => events.feed.end());
-      yield* events.feed;
+      yield* events.messages();
     } finally {
       await fleet.close();
       if (--this.#runs === 0) this.endOutdated();
@@ -134,14 +135,31 @@ export class Keeper {
     return member?.connection.isConnected === true ? member : undefined;
   }
 
-  private keep(fleet: Fleet, hosts: readonly KeptHost[]): void {
-    this.#fleets.add(fleet);
+  /** Keeps what the fleet has connected. Returns whether that is anything. Lets go of fleets that have nothing left. */
+  private keep(fleet: Fleet, hosts: readonly KeptHost[]): boolean {
+    for (const old of this.#fleets) {
+      if (old.hosts.some(({ name }) => old.context(name) !== undefined)) continue;
+      this.#fleets.delete(old);
+      void old.close();
+    }
+    let isUsed = false;
     for (const host of hosts) {
       const connection = fleet.context(host.name);
-      if (connection !== undefined) {
-        this.#members.set(idOf(host), { name: host.name, connection, worker: connection });
+      if (connection === undefined) continue;
+      // Another command has connected it at the same time.
+      if (this.member(host) !== undefined) void connection.shutdown();
+      else {
+        isUsed = true;
+        this.#members.set(idOf(host), {
+          name: host.name,
+          connection,
+          worker: connection,
+          starting: undefined,
+        });
       }
     }
+    if (isUsed) this.#fleets.add(fleet);
+    return isUsed;
   }
 
   /** After a change of a source, functions run in new contexts: a module cannot be replaced under running code. */
@@ -157,8 +175,12 @@ export class Keeper {
   }
 
   private async worker(member: Member): Promise<Context> {
-    if (member.worker?.isConnected !== true)
-      member.worker = await this.router.local({ via: member.connection });
+    if (member.worker?.isConnected === true) return member.worker;
+    // Work of several commands may come at the same time.
+    member.starting ??= this.router.local({ via: member.connection }).finally(() => {
+      member.starting = undefined;
+    });
+    member.worker = await member.starting;
     return member.worker;
   }
 

@@ -26,6 +26,9 @@ const WORK: FunctionRef<
   AsyncGenerator<KeptMessage, void, undefined>
 > = new FunctionRef(KEEPER_URL, ["work"]);
 
+/** How long it may take to find out which hosts are kept, and which files have changed. */
+const PREPARE_MS = 30_000;
+
 /** The hosts of a command, on connections that `mitogen up` keeps. */
 export class KeptFleet implements Runs {
   readonly hosts: readonly Host[];
@@ -37,16 +40,31 @@ export class KeptFleet implements Runs {
   }
 
   /**
-   * Returns a fleet of these hosts if `mitogen up` keeps all of them, reached in just this way. Otherwise returns how many it keeps;
-   * undefined if nothing is kept.
+   * Returns a fleet of these hosts if `mitogen up` keeps all of them, reached in just this way. Otherwise returns why not, if there are
+   * connections that somebody may have counted on.
    */
-  static async open(hosts: readonly Host[], socket: string): Promise<KeptFleet | number | undefined> {
-    const keeper = await connectKeeper(socket);
+  static async open(
+    hosts: readonly Host[],
+    socket: string,
+    signal: AbortSignal,
+  ): Promise<KeptFleet | string | undefined> {
+    const keeper = await connectKeeper(socket, signal);
     if (keeper === undefined) return undefined;
-    const missing = await keeper.context.call(PREPARE, hosts.map(wantedOf));
-    if (missing.length === 0) return new KeptFleet(hosts, keeper);
+    let refusal: string | undefined = "another installation of mitogen keeps connections";
+    try {
+      if (keeper.isOwn) {
+        const bounded = keeper.context.with({ signal, timeoutMs: PREPARE_MS });
+        const { length } = await bounded.call(PREPARE, hosts.map(wantedOf));
+        if (length === 0) return new KeptFleet(hosts, keeper);
+        const kept = hosts.length - length;
+        refusal = kept > 0 ? `"mitogen up" keeps ${kept} of these ${hosts.length} hosts` : undefined;
+      }
+    } catch (error) {
+      await keeper.router.shutdown();
+      throw error;
+    }
     await keeper.router.shutdown();
-    return hosts.length - missing.length;
+    return refusal;
   }
 
   run({ module, path }: FunctionRef, args: readonly unknown[], options: FleetRunOptions): FleetRun<unknown> {

@@ -9,6 +9,7 @@ import { messageOf } from "../../wire/values/thrown.ts";
 import { Keeper, type KeepOptions, type UpEvent } from "./keeper.ts";
 import type { KeptHost } from "./kept-host.ts";
 import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+import { INSTALLATION_NAME, installation } from "./start-keeper.ts";
 
 let keeper: Keeper | undefined;
 let idleMs = 0;
@@ -25,6 +26,8 @@ export async function* up(
 
 /** Readies hosts for work. Returns the names of those that are not kept in this way. */
 export function prepare(wanted: readonly Wanted[]): Promise<string[]> {
+  // What is about to come must not meet the end.
+  if (requests === 0) waitForRequests();
   return (keeper as Keeper).prepare(wanted);
 }
 
@@ -65,6 +68,7 @@ async function* during<T>(
 }
 
 function waitForRequests(): void {
+  clearTimeout(idle);
   idle = setTimeout(() => void down(), idleMs).unref();
 }
 
@@ -72,6 +76,9 @@ async function main(socket: string): Promise<void> {
   // The command that started this process has gone by the time that something is written.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   keeper = new Keeper();
+  // Now: the file may be replaced by that of another version while this process runs.
+  const own = installation();
+  Object.assign(globalThis, { [INSTALLATION_NAME]: () => own });
   const listener = listen(keeper.router, { path: socket });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void down());
   waitForRequests();

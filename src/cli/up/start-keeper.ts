@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { MitogenError } from "../../errors.ts";
-import { libraryUrl } from "../../library.ts";
+import { CallError, MitogenError, TimeoutError } from "../../errors.ts";
+import { FunctionRef } from "../../functions/callable.ts";
+import { LIBRARY_FILE, libraryUrl } from "../../library.ts";
 import { connect, type UnixConnection } from "../../unix/unix-client.ts";
 import { read } from "../../wire/values/thrown.ts";
 
@@ -13,30 +15,81 @@ export const KEEPER_URL: string = libraryUrl("up.js");
 const START_TIMEOUT_MS = 20_000;
 const SHOWN_CHARACTERS = 2000;
 
+/** How long the process may take for a short answer. */
+const ANSWER_MS = 10_000;
+/** How often to start it if it ends at once. */
+const MAX_STARTS = 5;
+
+/** The name of {@link installation} in the process that keeps the connections. */
+export const INSTALLATION_NAME = "mitogenUp";
+const INSTALLATION: FunctionRef<readonly [], string> = new FunctionRef("global", [INSTALLATION_NAME]);
+
+/** A connection to the process of `mitogen up`. */
+export interface KeeperConnection extends UnixConnection {
+  /** Whether it runs this code: of the same version, from the same place. Another one has other functions, or none of ours. */
+  readonly isOwn: boolean;
+}
+
+/** Which code this is. */
+export function installation(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", LIBRARY_FILE), "utf8"));
+  return `${version} ${KEEPER_URL}`;
+}
+
 /** Connects to the process of `mitogen up`; undefined if there is none. */
-export async function connectKeeper(socket: string): Promise<UnixConnection | undefined> {
+export async function connectKeeper(
+  socket: string,
+  signal?: AbortSignal,
+): Promise<KeeperConnection | undefined> {
   try {
-    return await connect(socket);
+    const { router, context } = await connect(socket, { timeoutMs: ANSWER_MS });
+    try {
+      const theirs = await context.with({ signal, timeoutMs: ANSWER_MS }).call(INSTALLATION);
+      return { router, context, isOwn: theirs === installation() };
+    } catch (error) {
+      // An old one has no such function.
+      if (error instanceof CallError) return { router, context, isOwn: false };
+      await router.shutdown();
+      throw error;
+    }
   } catch (error) {
     // A socket that nobody listens at is what a killed process leaves. The next one replaces it.
     if (["ENOENT", "ECONNREFUSED"].includes(String(read(Object(Object(error).cause), "code"))))
       return undefined;
-    throw error;
+    if (!(error instanceof TimeoutError)) throw error;
+    throw upError(
+      `The process of mitogen up does not answer: ${error.message}; end it by: pkill -KILL -f ${socket}`,
+      error,
+    );
   }
+}
+
+function upError(message: string, cause?: unknown): MitogenError {
+  return Object.assign(new MitogenError(message, { cause }), { code: "ERR_UP" });
+}
+
+/** Connects to it if it is this code's. */
+async function connectOwn(socket: string): Promise<UnixConnection | undefined> {
+  const found = await connectKeeper(socket);
+  if (found === undefined || found.isOwn) return found;
+  await found.router.shutdown();
+  throw upError(
+    "Cannot keep connections: another installation of mitogen keeps connections already; end them by mitogen down",
+  );
 }
 
 /** Starts the process, unless there is one, and connects to it. It goes on when this program ends. */
 export async function startKeeper(socket: string, idleMs: number): Promise<UnixConnection> {
-  for (;;) {
-    const running = await connectKeeper(socket);
+  for (let starts = 1; ; starts++) {
+    const running = await connectOwn(socket);
     if (running !== undefined) return running;
     const failure = await spawnKeeper(socket, idleMs);
-    const started = await connectKeeper(socket);
+    const started = await connectOwn(socket);
     // It may have lost against one that another command has started at the same time.
     if (started !== undefined) return started;
-    if (failure !== undefined) {
-      throw Object.assign(new MitogenError(`Cannot keep connections: ${failure}`), { code: "ERR_UP" });
-    }
+    if (failure !== undefined) throw upError(`Cannot keep connections: ${failure}`);
+    if (starts === MAX_STARTS)
+      throw upError("Cannot keep connections: the process ends as soon as it listens");
   }
 }
 

@@ -1,16 +1,50 @@
-import { mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
+import { MitogenError } from "../../errors.ts";
+import { failureText } from "../../links/unix-socket.ts";
+import { attempt } from "../../wire/values/thrown.ts";
+
+/** The path of the socket of `mitogen up`. One process keeps all connections of a user on this machine. */
+function socketPath(): string {
+  const { XDG_RUNTIME_DIR: base = "" } = process.env;
+  return isAbsolute(base)
+    ? join(base, "mitogen/up.sock")
+    : join(tmpdir(), `mitogen-${process.geteuid?.() ?? 0}/up.sock`);
+}
+
+/** The same, for `mitogen up`: makes its folder. Throws a MitogenError for a folder that others can put something else into. */
+export function makeUpSocket(): string {
+  const path = socketPath();
+  const folder = dirname(path);
+  let refusal: string | undefined;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    refusal = refusalOf(folder);
+  } catch (error) {
+    refusal = failureText(error);
+  }
+  if (refusal === undefined) return path;
+  throw Object.assign(new MitogenError(`Cannot keep connections in ${folder}: ${refusal}`), {
+    code: "ERR_UP",
+  });
+}
 
 /**
- * The path of the socket of `mitogen up`. One process keeps all connections of a user on this machine. The folder is made; whether it
- * can be trusted is checked by `listen()` and `connect()`, which refuse a folder or socket of somebody else.
+ * The same, for commands that only look whether connections are kept. Undefined where `mitogen up` would keep none: a folder that is not this
+ * user's must not stop a command, and not be trusted either.
  */
-export function upSocket(): string {
-  const { XDG_RUNTIME_DIR: base = "" } = process.env;
-  const folder = isAbsolute(base)
-    ? join(base, "mitogen")
-    : join(tmpdir(), `mitogen-${process.geteuid?.() ?? 0}`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return join(folder, "up.sock");
+export function findUpSocket(): string | undefined {
+  const path = socketPath();
+  return attempt(() => refusalOf(dirname(path)) === undefined) === true ? path : undefined;
+}
+
+/** Why others may be able to replace what is in the folder, also if it is a link that they can turn. */
+function refusalOf(folder: string): string | undefined {
+  const found = lstatSync(folder);
+  const own = process.geteuid?.();
+  if (!found.isDirectory()) return "it is not a folder; remove it";
+  if (own !== undefined && found.uid !== own)
+    return `it belongs to user ${found.uid}; set XDG_RUNTIME_DIR to a folder of yours`;
+  return (found.mode & 0o022) !== 0 ? "others may write to it; chmod go-w it" : undefined;
 }

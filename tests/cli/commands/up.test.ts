@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,13 +11,15 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Ended } from "../../support/end-of.ts";
+import { type Ended, endOf } from "../../support/end-of.ts";
+import { repoRoot } from "../../support/lab.ts";
 import { checkLeaks, processesGone } from "../../support/leak-check.ts";
 import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
 
@@ -207,6 +210,58 @@ export function fail() { throw new RangeError("too " + "far"); }
     assert.deepEqual(await processesGone([Number(readFileSync(file, "utf8"))], 20_000), []);
   });
 
+  it("of another installation are not used, and down ends them", { timeout: 120_000 }, async () => {
+    const other = join(folder, "other");
+    cpSync(join(repoRoot, "dist"), join(other, "dist"), { recursive: true });
+    const { version: _, ...rest } = JSON.parse(readFileSync(join(repoRoot, "package.json"), "utf8"));
+    writeFileSync(join(other, "package.json"), JSON.stringify({ ...rest, version: "0.0.1" }));
+    symlinkSync(join(repoRoot, "node_modules"), join(other, "node_modules"));
+    const child = spawn(process.execPath, [join(other, "dist/cli.js"), "up", "--on", "here"], {
+      cwd: folder,
+      env: cleanEnvironment(env),
+    });
+    assert.equal((await endOf(child).ended).stdout, "kept  1 of 1 host\n");
+    const used = await run("exec", "--on", "here", "--", "true");
+    assert.equal(used.code, 0, used.stderr);
+    assert.match(
+      used.stderr,
+      /^mitogen: connecting anew: another installation of mitogen keeps connections\n/,
+    );
+    const up = await run("up", "--on", "here");
+    assert.deepEqual([up.code, up.stdout], [2, ""]);
+    assert.match(up.stderr, /another installation of mitogen .* mitogen down/);
+    const down = await run("down");
+    assert.deepEqual(
+      [down.code, down.stdout],
+      [0, "Ended the connections that another installation of mitogen kept.\n"],
+    );
+  });
+
+  it("in a folder that cannot be trusted stop no other command", async () => {
+    const linked = join(folder, "linked");
+    mkdirSync(linked);
+    mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
+    symlinkSync(join(folder, "elsewhere"), join(linked, "mitogen"));
+    const options = { cwd: folder, env: { ...env, XDG_RUNTIME_DIR: linked } };
+    const up = await mitogen(["up", "--on", "here"], options);
+    assert.equal(up.code, 2);
+    assert.match(up.stderr, /^mitogen: Cannot keep connections in .*: it is not a folder/);
+    assert.deepEqual(readdirSync(join(folder, "elsewhere")), []);
+    assert.equal((await mitogen(["exec", "--on", "here", "--", "true"], options)).code, 0);
+    assert.equal((await mitogen(["down"], options)).stdout, "No connections are kept.\n");
+  });
+
+  it("are connected once by two ups at the same time", async () => {
+    const ups = await Promise.all([run("up", "--on", "here"), run("up", "--on", "here")]);
+    assert.deepEqual(
+      ups.map(({ stdout }) => stdout),
+      ["kept  1 of 1 host\n", "kept  1 of 1 host\n"],
+      JSON.stringify(ups),
+    );
+    assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
+    assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
+  });
+
   it("take no folder that others may write to", async () => {
     const open = join(folder, "open");
     mkdirSync(join(open, "mitogen"), { recursive: true });
@@ -216,7 +271,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       env: { ...env, XDG_RUNTIME_DIR: open },
     });
     assert.equal(code, 2);
-    assert.match(stderr, /^mitogen: Cannot keep connections: Cannot listen at .*others/);
+    assert.match(stderr, /^mitogen: Cannot keep connections in .*: others may write to it/);
     assert.deepEqual(readdirSync(join(open, "mitogen")), []);
   });
 });
