@@ -89,7 +89,7 @@ function folderFault(cwd: string | undefined): string | undefined {
     cwd === undefined ? "the working directory of the context" : `the folder ${JSON.stringify(cwd)}`;
   try {
     const path = cwd ?? process.cwd();
-    if (!statSync(path).isDirectory()) return `${name} is no folder`;
+    if (!statSync(path).isDirectory()) return `${name} is not a folder`;
     accessSync(path, constants.X_OK);
     return undefined;
   } catch (error) {

@@ -163,7 +163,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or folder",
   ECONNREFUSED: "nobody listens there",
   EACCES: "permission denied",
-  ENOTDIR: "a part of the path is no folder",
+  ENOTDIR: "a part of the path is not a folder",
 };
 
 function checkPath(path: string, verb: string): void {

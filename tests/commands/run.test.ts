@@ -133,7 +133,7 @@ for (const [place, connect] of places) {
         [["no-such-tool"], {}, /: there is no program "no-such-tool" in PATH \(.*\); install it/, "ENOENT"],
         [["/no/such"], {}, /: there is no "\/no\/such", or the interpreter/, "ENOENT"],
         [["true"], { cwd: "/no/folder" }, /: the folder "\/no\/folder" does not exist/, "ENOENT"],
-        [["true"], { cwd: "/etc/passwd" }, /: the folder "\/etc\/passwd" is no folder/, "ENOTDIR"],
+        [["true"], { cwd: "/etc/passwd" }, /: the folder "\/etc\/passwd" is not a folder/, "ENOTDIR"],
         [["/etc/passwd"], {}, /: "\/etc\/passwd" may not be executed by this user/, "EACCES"],
       ];
       for (const [argv, options, expected, code] of cases) {

@@ -186,10 +186,10 @@ describe("the parent of a detached context", () => {
     const thread = await router.thread();
     assert.match(await thread.call(daemon.tryToDetach), /^Cannot detach: this context is a thread/);
     assert.ok(await thread.call(daemon.failToDetachTwice), "a refused one may be made again");
-    assert.match(await thread.call(daemon.askToLetGo), /: it is no child process of this one$/);
+    assert.match(await thread.call(daemon.askToLetGo), /: it is not a child process of this one$/);
     const hop = await router.local();
     const below = await router.local({ via: hop });
-    assert.match(await below.call(daemon.askToLetGo), /: it is no child process of this one$/);
+    assert.match(await below.call(daemon.askToLetGo), /: it is not a child process of this one$/);
     // One that says so and stays is served, and not waited for.
     assert.equal(await hop.call(daemon.askToLetGo), "answered");
     assert.match(await hop.call(daemon.askToLetGo), /: it has been detached before$/);

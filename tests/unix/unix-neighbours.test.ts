@@ -207,7 +207,7 @@ describe("listen", () => {
     writeFileSync(path, "");
     assert.throws(
       () => listen(router, { path: join(path, "s") }),
-      /: a part of the path is no folder \(ENOTDIR\)$/,
+      /: a part of the path is not a folder \(ENOTDIR\)$/,
     );
     rmSync(path);
     listen(router, { path });

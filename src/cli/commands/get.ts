@@ -45,6 +45,6 @@ function specOf({ operands, values, name }: Call): Extract<TransferSpec, { kind:
     name,
   );
   if (statSync(destination, { throwIfNoEntry: false })?.isDirectory() === false)
-    throw new UsageError(`"${destination}" is no folder: get makes a folder for each host in it`, name);
+    throw new UsageError(`"${destination}" is not a folder: get makes a folder for each host in it`, name);
   return { kind: "get", sources, destination: resolve(destination), times: values["times"] === true };
 }

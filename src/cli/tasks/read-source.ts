@@ -8,7 +8,7 @@ export function readSource(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) throw new Error("there is no such file");
   if (stat.isDirectory()) throw new Error("it is a folder");
-  if (!stat.isFile()) throw new Error("it is no regular file");
+  if (!stat.isFile()) throw new Error("it is not a regular file");
   if (stat.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
   return readFileSync(file, "utf8");
 }

@@ -242,7 +242,7 @@ export class Children {
     const link = this.#links.get(srcId);
     const isProcess = link instanceof ChildLink;
     if (!isProcess || link.isDetached) {
-      const why = isProcess ? "it has been detached before" : "it is no child process of this one";
+      const why = isProcess ? "it has been detached before" : "it is not a child process of this one";
       log.warning(`Refused to detach context ${srcId}: ${why}`);
       this.#router.answerDead(frame, `Cannot detach context ${srcId}: ${why}`);
       return;

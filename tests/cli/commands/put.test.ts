@@ -86,7 +86,7 @@ describe("put, get and sync", () => {
       [["put", "--on", "local:1", "--mode", "rw", "motd", "/x"], /--mode must be permissions in octal/],
       [["get", "--on", "local:1", "x"], /Which files, and into which folder\?/],
       [["get", "--on", "local:1", "/", "x"], /"" is not the name of a file/],
-      [["get", "--on", "local:1", "x", "motd"], /"motd" is no folder/],
+      [["get", "--on", "local:1", "x", "motd"], /"motd" is not a folder/],
       [["put", "--on", "local:1", "motd", ""], /The place on the hosts is empty/],
       [["sync", "--on", "local:1", "site", ""], /The place on the hosts is empty/],
       [["sync", "--on", "local:1", "none", "/x"], /There is no folder "none"/],

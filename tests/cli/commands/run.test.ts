@@ -159,6 +159,6 @@ test("run reads no pipe and no device as a task", async () => {
   for (const file of ["pipe.ts", "/dev/zero"]) {
     const { code, stderr } = await mitogen(["run", `${file}#x`, "--on", "local:1"], { cwd: folder });
     assert.equal(code, 2);
-    assert.match(stderr, /^mitogen: Cannot read \/.*: it is no regular file$/m);
+    assert.match(stderr, /^mitogen: Cannot read \/.*: it is not a regular file$/m);
   }
 });
