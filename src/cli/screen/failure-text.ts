@@ -34,18 +34,26 @@ export function connectFailure(error: object): { readonly why: string; readonly 
   return { why: summary.slice(0, -end.length), cure: cureOf(hint, String(read(details, "method"))) };
 }
 
-/** `pass port`, `pass the path of one as nodePath`, `pass checkHostKeys: "accept"`, `or nodePath`. */
+/** `pass port`, `pass the path of one as nodePath`, `pass checkHostKeys`, `or nodePath`. */
 const OPTION =
-  /\b(?:pass|or) ((?:another |a numeric |the path of one as |the namespace: )?(?:port|username|nodePath|nsenterPath|identityFile|answers|checkHostKeys|sshArgs|kubectlArgs)\b(?:: (?:"[a-z]+"|\[[^\]]*\]))?)/g;
+  /\b(?:pass|or) (?:another |a numeric |the path of one as |the namespace: )?(?:port|username|nodePath|nsenterPath|identityFile|answers|checkHostKeys|sshArgs|kubectlArgs)\b/g;
+/** Its value, behind it. */
+const VALUE = /^: (?:"[a-z]+"|\[[^[\]]*\])/;
 
 /** The library's hints speak to programs, which pass options. */
 function cureOf(hint: string, method: string): string {
-  return hint
+  const cure = hint
     .replace('pass provision: "cache"', "use --provision")
     .replace('pass provision: "memory"', "use --provision=memory")
-    .replace("pass password", `use ${method === "ssh" ? "--ask-password" : "--ask-sudo-password"}`)
-    .replace(
-      OPTION,
-      (all, option: string) => `${all.startsWith("or") ? "or " : ""}set ${option} in the inventory`,
-    );
+    .replace("pass password", `use ${method === "ssh" ? "--ask-password" : "--ask-sudo-password"}`);
+  let text = "";
+  let end = 0;
+  for (const { 0: words, index } of cure.matchAll(OPTION)) {
+    const before = cure.slice(end, index);
+    end = index + words.length;
+    const [value = ""] = VALUE.exec(cure.slice(end)) ?? [];
+    end += value.length;
+    text += `${before}${words.replace(/^pass /, "set ").replace(/^or /, "or set ")}${value} in the inventory`;
+  }
+  return text + cure.slice(end);
 }

@@ -40,6 +40,17 @@ describe("failureText", () => {
     );
   });
 
+  it("keeps the value that an option should have", () => {
+    const told = (hint: string): string =>
+      failureText(failed("ssh", { type: EofError, message: "no", hint }));
+    assert.match(
+      told(
+        'raise it there, or pass sshArgs: ["-o", "ControlPath=none"] to have one, or pass checkHostKeys: "accept"',
+      ),
+      /no; raise it there, or set sshArgs: \["-o", "ControlPath=none"\] in the inventory to have one, or set checkHostKeys: "accept" in the inventory$/,
+    );
+  });
+
   it("leaves errors without a cure as they are, and shortens those of commands", () => {
     const plain = failed("ssh", { type: StreamError, message: "it broke", hint: "" }, ["bang"]);
     assert.equal(failureText(plain), "Cannot connect with ssh(): it broke\nbang");
