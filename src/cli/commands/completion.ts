@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Call, Command } from "../command.ts";
-import { parseBashLine } from "../completion/bash-line.ts";
+import { parseBashLine, quoteForBash } from "../completion/bash-line.ts";
 import { type Candidate, candidates } from "../completion/candidates.ts";
 import { SCRIPTS } from "../completion/scripts.ts";
 import { ExitStatus } from "../exit-status.ts";
@@ -45,14 +45,16 @@ async function answer(
   operands: readonly string[],
 ): Promise<number> {
   const [breaks = "", line = ""] = operands;
-  const { words, kept } =
-    shell === "bash" ? parseBashLine(line, breaks) : { words: ["mitogen", ...(rest ?? [])], kept: 0 };
+  const bash = shell === "bash" ? parseBashLine(line, breaks) : undefined;
+  const words = bash?.words ?? ["mitogen", ...(rest ?? [])];
   const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   const stopWatching = killWhenLate();
   const found = await unguarded(() => candidates(words.slice(1), commands, limit));
   await stopWatching();
   const isOpen = found.some((each) => each.isOpen === true);
-  const lines = found.map((each) => (shell === "bash" ? each.word.slice(kept) : described(each)));
+  const lines = found.map((each) =>
+    bash === undefined ? described(each) : quoteForBash(each.word.slice(bash.kept), bash),
+  );
   out.print([isOpen ? "open" : "closed", ...lines].join("\n"));
   return ExitStatus.Ok;
 }

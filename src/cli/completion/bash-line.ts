@@ -4,6 +4,8 @@ export interface BashLine {
   readonly words: readonly string[];
   /** How much of the last word readline keeps, because it completes only what follows one of its break characters. */
   readonly kept: number;
+  /** The quote that is open at the cursor; empty if none is. */
+  readonly quote: string;
 }
 
 /**
@@ -39,5 +41,17 @@ export function parseBashLine(line: string, breaks: string): BashLine {
     }
   }
   words.push(word ?? "");
-  return { words, kept };
+  return { words, kept, quote };
+}
+
+/**
+ * What stands for text on a command line of bash, behind what it already has. Without quoting, the name of a file could run a
+ * command: `$(reboot).ts`.
+ */
+export function quoteForBash(text: string, { quote, kept }: Pick<BashLine, "quote" | "kept">): string {
+  if (quote === "'") return text.replaceAll("'", "'\\''");
+  if (quote === '"') return text.replace(/[$`"\\]/g, "\\$&");
+  const quoted = text.replace(/[\s$`"'\\;&|<>()*?[\]{}!]/g, "\\$&");
+  // A home folder is meant to be one.
+  return kept === 0 && /^(?:#|~(?!\/))/.test(quoted) ? `\\${quoted}` : quoted;
 }

@@ -7,8 +7,8 @@ export const MAX_NAME = 253;
 /** The most hosts that an inventory, a group or a selection may hold. */
 export const MAX_HOSTS = 100_000;
 
-/** What patterns give a meaning: these characters cannot be in a name. */
-const SPECIAL = /[\s,*?[\](){}|\\"'`$;<>]/;
+/** What patterns or shells give a meaning: these characters cannot be in a name. */
+const SPECIAL = /[\s,*?[\](){}|\\"'`$;&!<>]/;
 
 /** Throws if text cannot be the name of a host or a group. `what` begins the message: `Cannot read …`. */
 export function checkName(what: string, kind: "host" | "group", name: unknown): string {
@@ -22,7 +22,7 @@ function problemOf(name: unknown): string | undefined {
   if (typeof name !== "string") return "it is not a string";
   if (name === "") return "it is empty";
   if (name.length > MAX_NAME) return `it has more than ${MAX_NAME} characters`;
-  if (/^[-@!&]/.test(name)) return `it begins with "${name[0]}"`;
+  if (/^[-@!&#~]/.test(name)) return `it begins with "${name[0]}"`;
   const isBracketed = name.includes(":") && BRACKETED.test(name);
   if (oneLine(name) !== name || SPECIAL.test(isBracketed ? name.replace(/[[\]]/g, "") : name))
     return "it has a character that patterns, shells or terminals act on";

@@ -298,6 +298,8 @@ test("Inventory refuses what no config may hold, and says where", () => {
     [{ hosts: { web1: { kubectl: {} } } }, 'host "web1": pod must be'],
     [{ hosts: { web1: [] } }, "it needs 1 to 16 steps that reach it, and has 0"],
     [{ hosts: { "web 1": { ssh: {} } } }, '"web 1" cannot be the name of a host: it has a character'],
+    [{ hosts: { "a&b": { ssh: {} } } }, '"a&b" cannot be the name of a host: it has a character that'],
+    [{ hosts: { "~a": { ssh: {} } } }, '"~a" cannot be the name of a host: it begins with "~"'],
     [{ hosts: { "@web": { ssh: {} } } }, '"@web" cannot be the name of a host: it begins with "@"'],
     [
       { hosts: { web1: { connect: { ssh: {} }, var: {} } } },
