@@ -19,14 +19,14 @@ export interface Passwords {
 export const NO_PASSWORDS: Passwords = { login: undefined, become: undefined };
 
 /** Asks for the passwords that the options want, once and before anything starts, or has the command tell them. */
-export async function takePasswords({ values, signal }: Call): Promise<Passwords> {
+export async function takePasswords({ values, signal, name }: Call): Promise<Passwords> {
   const command = values["password-command"] as string | undefined;
   const login = values["ask-password"] === true;
   const become = values["ask-sudo-password"] === true;
   if (command === undefined) {
     return {
-      login: login ? await ask("Password for logins", signal) : undefined,
-      become: become ? await ask("Password for sudo", signal) : undefined,
+      login: login ? await ask("Password for logins", signal, name) : undefined,
+      become: become ? await ask("Password for sudo", signal, name) : undefined,
     };
   }
   const both = !login && !become;
@@ -39,19 +39,19 @@ export async function takePasswords({ values, signal }: Call): Promise<Passwords
   };
 }
 
-async function ask(prompt: string, signal: AbortSignal): Promise<Secret> {
+async function ask(prompt: string, signal: AbortSignal, name: string): Promise<Secret> {
   try {
     return await askPassword(prompt, { signal })();
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    const { message } = error as Error;
+    const [message = ""] = (error as Error).message.split("; pass password");
     // The signal itself follows.
     if (message.endsWith("was interrupted")) throw new DOMException(message, "AbortError");
-    throw new UsageError(`${message}; or use --password-command`);
+    throw new UsageError(`${message}; use --password-command`, name);
   }
 }
 
-/** The first line that the command prints. It may ask on the terminal itself, because stdin and stderr are this program's. */
+/** The first line that the command prints. It may ask something itself, on /dev/tty. */
 function passwordOf(command: string, purpose: "login" | "sudo", signal: AbortSignal): Promise<Secret> {
   return new Promise((resolve, reject) => {
     const child = execFile(
@@ -78,7 +78,8 @@ function passwordOf(command: string, purpose: "login" | "sudo", signal: AbortSig
 
 /** Without what it printed, which may be the password. */
 function why(error: { code?: unknown; signal?: unknown; killed?: unknown }): string {
-  if (error.killed === true) return `it took longer than ${COMMAND_TIMEOUT_MS / 1000} s, or printed too much`;
+  if (error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return "it printed too much";
+  if (error.killed === true) return `it took longer than ${COMMAND_TIMEOUT_MS / 1000} s`;
   return typeof error.code === "number"
     ? `it ended with exit code ${error.code}`
     : `it was ended by ${error.signal}`;

@@ -4,7 +4,7 @@ import { configFrame } from "../../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../../bootstrap/handshake.ts";
 import { payloadBytes } from "../../bootstrap/payload.ts";
 import { PROTOCOL_VERSION, type Ready } from "../../bootstrap/ready.ts";
-import { CancelledError, type ConnectStage, StreamError } from "../../errors.ts";
+import { CancelledError, type ConnectStage, PasswordError, StreamError } from "../../errors.ts";
 import { getLogger } from "../../logging/log.ts";
 import { show } from "../../options/options.ts";
 import { printExit } from "../../process/process-exit.ts";
@@ -433,6 +433,8 @@ export class ConnectAttempt<O extends ConnectOptions> {
       hint: "",
       ...this.#system,
     });
+    // At the end of its input ssh would answer an open question with an empty password, which counts as another try.
+    if (failure.type === PasswordError) this.#tool?.kill();
     this.#tool?.hangUp();
     if (this.#tool !== undefined) this.#reaped = this.#tool.end(FAILED_GRACE_MS);
     this.#outcome.reject(error);
