@@ -204,12 +204,35 @@ export async function openFleet(call: Call): Promise<OpenFleet> {
 /** The hosts on connections that `mitogen up` keeps, if it keeps them all. Says so if it keeps only some. */
 async function openKept(call: Call, { hosts }: Selected): Promise<KeptFleet | undefined> {
   if (call.values["through"] !== undefined) return undefined;
-  const wanted = hosts.map((host) => withOptions(host, call, NO_PASSWORDS));
   const socket = findUpSocket();
-  const kept = socket === undefined ? undefined : await KeptFleet.open(wanted, socket, call.signal);
-  if (typeof kept !== "string") return kept;
-  call.out.note(`mitogen: connecting anew: ${kept}`);
+  if (socket === undefined) return undefined;
+  const open = (wanted: Host[]) => KeptFleet.open(wanted, socket, call.signal);
+  const kept = await open(hosts.map((host) => withOptions(host, call, NO_PASSWORDS)));
+  if (typeof kept === "object") return kept;
+  const below = call.values["sudo"] === undefined ? undefined : await open(hosts);
+  if (typeof below === "object") return await asOther(below, call);
+  const refusal = kept ?? below;
+  if (refusal !== undefined) call.out.note(`mitogen: connecting anew: ${refusal}`);
   return undefined;
+}
+
+/** Has sudo start behind the kept connections, for this command alone. */
+async function asOther(kept: KeptFleet, call: Call): Promise<KeptFleet> {
+  try {
+    const { sudo } = call.values;
+    const { timeoutMs, provision } = readConnectOptions(call);
+    const password = (await takePasswords(call, ["become"])).become;
+    kept.become({
+      ...(typeof sudo === "string" && { username: sudo }),
+      ...(password !== undefined && { password }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(provision !== undefined && { provision }),
+    });
+    return kept;
+  } catch (error) {
+    await kept.close();
+    throw error;
+  }
 }
 
 function readRunOptions(call: Call): FleetRunOptions {

@@ -18,26 +18,30 @@ export interface Passwords {
 
 export const NO_PASSWORDS: Passwords = { login: undefined, become: undefined };
 
-/** Asks for the passwords that the options want, once and before anything starts, or has the command tell them. */
-export async function takePasswords({ values, signal, name }: Call): Promise<Passwords> {
+/**
+ * Asks for the passwords that the options want, once and before anything starts, or has the command tell them. Only those that are
+ * needed are taken.
+ */
+export async function takePasswords(
+  { values, signal, name }: Call,
+  needed: readonly (keyof Passwords)[] = ["login", "become"],
+): Promise<Passwords> {
   const command = values["password-command"] as string | undefined;
-  const login = values["ask-password"] === true;
-  const become = values["ask-sudo-password"] === true;
-  if (command === undefined) {
-    return {
-      login: login ? await ask("Password for logins", signal, name) : undefined,
-      become: become ? await ask("Password for sudo", signal, name) : undefined,
-    };
-  }
-  const both = !login && !become;
-  return {
-    login: login || both ? await passwordOf(command, "login", signal) : undefined,
-    become:
-      become || (both && values["sudo"] !== undefined)
-        ? await passwordOf(command, "sudo", signal)
-        : undefined,
+  const asked = { login: values["ask-password"] === true, become: values["ask-sudo-password"] === true };
+  const isAsked = asked.login || asked.become;
+  // A command that nothing else was said of tells all that may be wanted.
+  const wanted =
+    command === undefined || isAsked ? asked : { login: true, become: values["sudo"] !== undefined };
+  const take = (purpose: keyof Passwords): Promise<Secret> | undefined => {
+    if (!wanted[purpose] || !needed.includes(purpose)) return undefined;
+    if (command !== undefined) return passwordOf(command, FOR[purpose], signal);
+    return ask(`Password for ${purpose === "login" ? "logins" : "sudo"}`, signal, name);
   };
+  return { login: await take("login"), become: await take("become") };
 }
+
+/** What the command is told. */
+const FOR = { login: "login", become: "sudo" } as const;
 
 async function ask(prompt: string, signal: AbortSignal, name: string): Promise<Secret> {
   try {

@@ -7,10 +7,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { Ended } from "../support/end-of.ts";
 import { lab, skipReason } from "../support/lab.ts";
 import { password as becomePassword } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
-import { CLI, type Ended, mitogen } from "./run-cli.ts";
+import { CLI, mitogen } from "./run-cli.ts";
 import { TerminalRun } from "./screen-of.ts";
 
 checkLeaks();

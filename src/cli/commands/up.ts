@@ -24,8 +24,8 @@ export const command: Command = {
   summary: "keeps connections to hosts open, for the commands that follow",
   usage: ["--on HOSTS [options]"],
   text: `Connects to hosts, and leaves a process that keeps the connections. Your later commands on this machine use these connections \
-automatically, if all of their hosts are kept and are reached in the same way: a command with --sudo needs "mitogen up --sudo". \
-They then start at once, and ask for no password. "mitogen down" ends the connections.
+automatically, if all of their hosts are kept and are reached in the same way. They then start at once, and ask for no password of \
+logins. A command with --sudo starts sudo over these connections, for itself alone. "mitogen down" ends the connections.
 
 Whoever can open the socket of that process can use the connections. Only you can: it is in your own folder, \
 $XDG_RUNTIME_DIR/mitogen, or one in /tmp. The process ends when no command has used it for an hour; --idle sets another time.

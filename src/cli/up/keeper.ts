@@ -12,7 +12,7 @@ import { failureText } from "../screen/failure-text.ts";
 import { transferWork } from "../transfers/transfer-work.ts";
 import { Feed } from "./feed.ts";
 import type { KeptHost } from "./kept-host.ts";
-import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+import type { Become, KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
 import { WorkEvents } from "./work-events.ts";
 
 /** How hosts are connected: the options of `mitogen up` that matter for it. */
@@ -92,12 +92,16 @@ export class Keeper {
     return missing.map(({ name }) => name);
   }
 
-  /** Does work on one host, and tells what happens. `signal` gives the work up: a generator that waits cannot be left. */
+  /**
+   * Does work on one host, and tells what happens. `signal` gives the work up: a generator that waits cannot be left. With `become`,
+   * sudo starts over the kept connection. Its context belongs to this work alone, and ends with it.
+   */
   async *work(
     wanted: Wanted,
     work: KeptWork,
     limits: KeptLimits,
     signal: AbortSignal,
+    become?: Become,
   ): AsyncGenerator<KeptMessage, void, undefined> {
     const { name } = wanted;
     const member = this.member(wanted);
@@ -111,7 +115,15 @@ export class Keeper {
     }
     this.#runs++;
     const host = { name, groups: [], vars: {}, steps: [{ local: {} }] };
-    const fleet = await Fleet.connect(this.router, [host], { connect: () => this.worker(member) });
+    const over = new AbortController();
+    const begun: Promise<Context>[] = [];
+    const connect = (): Promise<Context> => {
+      if (become === undefined) return this.worker(member);
+      const context = this.router.sudo({ ...become, via: member.connection, signal: over.signal });
+      begun.push(context);
+      return context;
+    };
+    const fleet = await Fleet.connect(this.router, [host], { connect });
     try {
       const events = new WorkEvents();
       const run = begin(fleet, work, { ...limits, signal, onEvent: (event) => events.add(event) });
@@ -119,6 +131,10 @@ export class Keeper {
       yield* events.messages();
     } finally {
       await fleet.close();
+      over.abort();
+      for (const each of await Promise.allSettled(begun)) {
+        if (each.status === "fulfilled") await each.value.shutdown();
+      }
       if (--this.#runs === 0) this.endOutdated();
     }
   }

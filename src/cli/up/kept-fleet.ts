@@ -13,7 +13,7 @@ import { readOptions } from "../../options/options.ts";
 import type { UnixConnection } from "../../unix/unix-client.ts";
 import type { TransferResult, TransferSpec } from "../transfers/transfer-work.ts";
 import { hostKey } from "./kept-host.ts";
-import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+import type { Become, KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
 import type { Runs } from "./runs.ts";
 import { connectKeeper, KEEPER_URL } from "./start-keeper.ts";
 
@@ -22,7 +22,7 @@ const PREPARE: FunctionRef<readonly [wanted: readonly Wanted[]], Promise<string[
   ["prepare"],
 );
 const WORK: FunctionRef<
-  readonly [wanted: Wanted, what: KeptWork, limits: KeptLimits],
+  readonly [wanted: Wanted, what: KeptWork, limits: KeptLimits, become?: Become],
   AsyncGenerator<KeptMessage, void, undefined>
 > = new FunctionRef(KEEPER_URL, ["work"]);
 
@@ -33,6 +33,7 @@ const PREPARE_MS = 30_000;
 export class KeptFleet implements Runs {
   readonly hosts: readonly Host[];
   readonly #keeper: UnixConnection;
+  #become: Become | undefined;
 
   private constructor(hosts: readonly Host[], keeper: UnixConnection) {
     this.hosts = hosts;
@@ -65,6 +66,11 @@ export class KeptFleet implements Runs {
     }
     await keeper.router.shutdown();
     return refusal;
+  }
+
+  /** From now on, work is done as another user, who is reached behind the kept connection of each host. */
+  become(become: Become): void {
+    this.#become = become;
   }
 
   run({ module, path }: FunctionRef, args: readonly unknown[], options: FleetRunOptions): FleetRun<unknown> {
@@ -131,7 +137,9 @@ export class KeptFleet implements Runs {
       ...{ host, status, error: asError(error), durationMs: Date.now() - start },
     });
     // The signal and not `return()`, which waits until the next message comes.
-    const messages = this.#keeper.context.with({ signal: givenUp }).stream(WORK, wanted, work, limits);
+    const messages = this.#keeper.context
+      .with({ signal: givenUp })
+      .stream(WORK, wanted, work, limits, this.#become);
     try {
       for await (const message of messages) {
         if (message.type === "event") emit(message.event);

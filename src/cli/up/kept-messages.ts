@@ -1,5 +1,7 @@
+import type { Provision } from "../../connection/methods/method.ts";
 import type { SentResult, WorkRequest } from "../../fleet/engine/hop-messages.ts";
 import type { WorkEvent } from "../../fleet/engine/host-run.ts";
+import type { Secret } from "../../wire/values/secret.ts";
 import type { TransferSpec } from "../transfers/transfer-work.ts";
 
 /** Which host is wanted, and how it must be reached. */
@@ -19,6 +21,14 @@ export type KeptWork = WorkRequest | readonly ["transfer", spec: TransferSpec];
 export interface KeptLimits {
   readonly timeoutMs?: number;
   readonly retries?: number;
+}
+
+/** Another user behind a kept connection, for the work of one command. */
+export interface Become {
+  readonly username?: string;
+  readonly password?: Secret;
+  readonly timeoutMs?: number;
+  readonly provision?: Provision;
 }
 
 /** What happens on the host, and at the end the result. Its output has been told as events. */

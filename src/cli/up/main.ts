@@ -8,7 +8,7 @@ import { listen } from "../../unix/unix-listener.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
 import { Keeper, type KeepOptions, type UpEvent } from "./keeper.ts";
 import type { KeptHost } from "./kept-host.ts";
-import type { KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
+import type { Become, KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
 import { INSTALLATION_NAME, installation } from "./start-keeper.ts";
 
 let keeper: Keeper | undefined;
@@ -36,8 +36,9 @@ export async function* work(
   wanted: Wanted,
   what: KeptWork,
   limits: KeptLimits,
+  become?: Become,
 ): AsyncGenerator<KeptMessage, void, undefined> {
-  yield* during((kept, signal) => kept.work(wanted, what, limits, signal));
+  yield* during((kept, signal) => kept.work(wanted, what, limits, signal, become));
 }
 
 /** The names of the hosts that are connected. */
