@@ -77,7 +77,8 @@ export class Keeper {
       if (!isReady || !this.keep(fleet, hosts)) await fleet.close();
     }
     for (const host of hosts) {
-      const error = fleet.unreachable.get(host.name);
+      // Another up may have connected it meanwhile.
+      const error = this.member(host) === undefined ? fleet.unreachable.get(host.name) : undefined;
       yield { type: "kept", host: host.name, ...(error !== undefined && { error: failureText(error) }) };
     }
   }
