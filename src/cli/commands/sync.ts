@@ -8,6 +8,9 @@ import { showTransfer } from "../show-transfer.ts";
 import type { TransferSpec } from "../transfers/transfer-work.ts";
 import { UsageError } from "../usage-error.ts";
 
+/** `--rsh`, and `-e` alone or behind letters that take no value: rsync would leave the connection, for a host named "host". */
+const OTHER_SHELL = /^(?:--rsh(?:=|$)|-[acghiklmnopqrtuvxzADHPRSWX]*e)/;
+
 export const command: Command = {
   name: "sync",
   summary: "copies a local folder to hosts with rsync",
@@ -42,6 +45,13 @@ function specOf({ operands, rest = [], name }: Call): Extract<TransferSpec, { ki
   const word = rest.find((each) => !each.startsWith("-"));
   if (word !== undefined && rest[0] === word) {
     throw new UsageError(`Only options of rsync may follow --, such as --delete; got "${word}"`, name);
+  }
+  const shell = rest.find((each) => OTHER_SHELL.test(each));
+  if (shell !== undefined) {
+    throw new UsageError(
+      `sync reaches hosts by itself, so rsync cannot have another shell; leave out "${shell}"`,
+      name,
+    );
   }
   // Absolute, and with its slash, which means something to rsync.
   return {

@@ -89,6 +89,8 @@ describe("put, get and sync", () => {
       [["get", "--on", "local:1", "x", "motd"], /"motd" is not a folder/],
       [["put", "--on", "local:1", "motd", ""], /The place on the hosts is empty/],
       [["sync", "--on", "local:1", "site", ""], /The place on the hosts is empty/],
+      [["sync", "--on", "local:1", "site", "/x", "--", "-ve", "ssh"], /leave out "-ve"/],
+      [["sync", "--on", "local:1", "site", "/x", "--", "--rsh=ssh"], /leave out "--rsh=ssh"/],
       [["sync", "--on", "local:1", "none", "/x"], /There is no folder "none"/],
       [["sync", "--on", "local:1", "site", "/x", "y"], /sync takes a local folder and a folder on the hosts/],
       [["sync", "--on", "local:1", "site", "/x", "--", "y"], /Only options of rsync may follow --/],
