@@ -90,6 +90,18 @@ describe("Fleet through a hop that lies", () => {
     assert.equal(connected.length, 1);
   });
 
+  it("leaves no listener at a context that is not its own", async () => {
+    const context = await router.local();
+    const listeners = (): number => context.goneListeners?.size ?? 0;
+    const before = listeners();
+    const fleet = await Fleet.connect(router, [host("a")], { connect: async () => context });
+    await fleet.ready;
+    assert.equal(listeners(), before + 1);
+    await fleet.close();
+    assert.equal(listeners(), before);
+    await context.shutdown();
+  });
+
   it("ends a host whose result never comes, some time after its time is up", async () => {
     const liar = await router.local();
     await liar.call(lie, "no result");
