@@ -9,7 +9,7 @@ import { Slots } from "../waiting/slots.ts";
 import { onAbort } from "../waiting/wait.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/values/references.ts";
-import type { ChildIdentity } from "./children/children.ts";
+import type { Children } from "./children/children.ts";
 import { cancelled, cancelledBy } from "./children/running-connect.ts";
 import { describeFailure } from "./failures/connect-error-record.ts";
 import {
@@ -19,7 +19,8 @@ import {
   readConnectOptions,
 } from "./methods/method.ts";
 import { requestConnect } from "./request-connect.ts";
-import type { MethodFacts, StartedFacts } from "./started-facts.ts";
+import type { OpenProvisioner } from "./runtime/plan.ts";
+import { factsOf, type MethodFacts } from "./started-facts.ts";
 
 /** What differs between the program's router and the router of a context. */
 export interface ConnectorHost {
@@ -46,14 +47,12 @@ export interface ConnectorHost {
   /** Called when the connect has succeeded or failed: from now on nobody can claim the id. */
   giveBackId?(contextId: number): void;
   /**
-   * Starts a child of this process. Absent in a context: a context asks its broker thread in the same way as
-   * another context.
+   * What starts children of this process. Absent in a context: a context asks its broker thread in the same way
+   * as another context.
    */
-  startHere?(
-    method: string | ConnectionMethod,
-    options: ConnectOptions,
-    identity: ChildIdentity,
-  ): Promise<StartedFacts>;
+  children?(): Pick<Children, "start">;
+  /** Brings a node to a child of this process that has none. */
+  openProvisioner?(options: ConnectOptions): OpenProvisioner | undefined;
   /** Whether a target behind a context may get a node, if that is known. */
   mayProvision?(options: ConnectOptions): boolean;
   /** Watches a connect. `stack` returns the stack of the code that asked for it. */
@@ -182,20 +181,20 @@ export class Connector {
       this.#pending.delete(contextId);
       this.#host.giveBackId?.(contextId);
     };
-    const { startHere } = this.#host;
-    const isHere = via === undefined && startHere !== undefined;
+    const children = via === undefined ? this.#host.children?.() : undefined;
     let cleared: Promise<void> | undefined;
     try {
-      const facts = await (isHere
-        ? startHere(method, options, identity)
-        : requestConnect(
-            this.#router,
-            via,
-            methodName,
-            options,
-            identity,
-            this.mayProvision(method, options),
-          ));
+      const facts =
+        children !== undefined
+          ? factsOf(await children.start(method, options, identity, this.#host.openProvisioner?.(options)))
+          : await requestConnect(
+              this.#router,
+              via,
+              methodName,
+              options,
+              identity,
+              this.mayProvision(method, options),
+            );
       throwIfAborted(methodName, options.signal);
       const context = pending.context ?? this.#router.contextById(contextId);
       this.#host.onStarted?.(context, options, {
@@ -209,7 +208,7 @@ export class Connector {
       // The context may exist all the same, or start late, and would then belong to nobody. Its id stays
       // taken until the context is gone.
       const isUnknown = error instanceof TimeoutError || options.signal?.aborted === true;
-      if (isHere) cleared = pending.context?.shutdown({ wait: true });
+      if (children !== undefined) cleared = pending.context?.shutdown({ wait: true });
       else if (isUnknown || pending.context !== undefined) {
         cleared = this.endBehind(via ?? this.#router.myself(), contextId);
       }

@@ -23,7 +23,7 @@ import { Broker, type Closable } from "../waiting/broker.ts";
 import type { Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { messageOf } from "../wire/values/thrown.ts";
-import type { ChildIdentity, Children, StartedChild } from "./children/children.ts";
+import type { Children } from "./children/children.ts";
 import { ConnectingRouter } from "./connecting-router.ts";
 import { Connector, nameBelow } from "./connector.ts";
 import { ContextIds } from "./context-ids.ts";
@@ -37,7 +37,6 @@ import {
   readConnectOptions,
 } from "./methods/method.ts";
 import { ProgramRuntimes } from "./program-runtimes.ts";
-import { factsOf, type StartedFacts } from "./started-facts.ts";
 
 /** Options of a {@link Router}. */
 export interface RouterOptions {
@@ -283,13 +282,17 @@ export class Router extends ConnectingRouter {
       allocateId: (parentId) => this.#ids.allocate(parentId),
       giveBackId: (contextId) => this.#ids.giveBack(contextId),
       mayProvision: (options) => this.#runtimes.mayProvision(options),
-      during: (connect, options, stack) => this.#diagnostics.during(connect, options.debug === true, stack),
+      during: (connect, options, stack) => {
+        this.modules.warmUp();
+        return this.#diagnostics.during(connect, options.debug === true, stack);
+      },
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);
         this.#runtimes.note(context, options);
         if (facts.method === "local") this.addShortWay(context, options.via);
       },
-      startHere: (method, options, identity) => this.connectHere(method, options, identity),
+      children: () => this.ownChildren(),
+      openProvisioner: (options) => this.#runtimes.forConnect(options),
     });
   }
 
@@ -314,31 +317,13 @@ export class Router extends ConnectingRouter {
     void this.shutdownContext(context, false);
   }
 
-  private async connectHere(
-    method: string | ConnectionMethod,
-    options: ConnectOptions,
-    identity: ChildIdentity,
-  ): Promise<StartedFacts> {
-    const { contextId } = identity;
-    const onConnected = ({ name, ready }: StartedChild): void => {
+  private ownChildren(): Children {
+    const { Children } = startHere as StartHere;
+    this.#children ??= new Children(this, CHILD_GRACE_MS, this.#keepaliveMs, (contextId, { name, ready }) => {
       this.noteContext(new Context(this, contextId, nameBelow(undefined, name)), ready.nodeVersion);
       log.debug(`Connected ${name}: context ${contextId}, node ${ready.nodeVersion} on ${ready.platform}`);
-    };
-    const { Children, methods } = startHere as StartHere;
-    this.#children ??= new Children(this, CHILD_GRACE_MS, this.#keepaliveMs);
-    if (method === "thread") {
-      return factsOf(await this.#children.startThreadChild(options, identity, onConnected));
-    }
-    const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
-    const starting = this.#children.start(
-      known,
-      options,
-      identity,
-      onConnected,
-      this.#runtimes.forConnect(options),
-    );
-    this.modules.warmUp();
-    return factsOf(await starting);
+    });
+    return this.#children;
   }
 
   private detaching(frame: Frame): void {

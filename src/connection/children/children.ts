@@ -4,12 +4,13 @@ import type { LinkState } from "../../core/describe.ts";
 import { NO_TRAFFIC, sumOf, type Traffic } from "../../links/traffic.ts";
 import { getLogger } from "../../logging/log.ts";
 import { reaper } from "../../process/reaper.ts";
-import type { FrameRouter, Peer } from "../../routing/frame-router.ts";
+import type { FrameRouter } from "../../routing/frame-router.ts";
 import { onAbort } from "../../waiting/wait.ts";
 import { type Frame } from "../../wire/frame.ts";
 import { Handle } from "../../wire/handles.ts";
 import { localMethod } from "../methods/local.ts";
 import type { ConnectionMethod, ConnectOptions } from "../methods/method.ts";
+import { methods } from "../methods/methods.ts";
 import { startThreadChild, ThreadChild, type ThreadOptions } from "../methods/thread.ts";
 import type { OpenProvisioner } from "../runtime/plan.ts";
 import { ConnectAttempt } from "./child-connection.ts";
@@ -46,6 +47,7 @@ export class Children {
   readonly #router: FrameRouter;
   /** How long a child may take to end by itself. */
   readonly #graceMs: number;
+  readonly #onConnected: (contextId: number, child: StartedChild) => void;
   /** Running connects by the id of the new context. */
   readonly #connects: Map<number, RunningConnect> = new Map();
   readonly #links: Map<number, ChildLink | ThreadChild> = new Map();
@@ -58,7 +60,14 @@ export class Children {
   #startedCount = 0;
   #isClosed = false;
 
-  constructor(router: FrameRouter, graceMs: number, keepaliveMs: number) {
+  /** `onConnected` runs when a context is routed, before any message of it is delivered. */
+  constructor(
+    router: FrameRouter,
+    graceMs: number,
+    keepaliveMs: number,
+    onConnected: (contextId: number, child: StartedChild) => void,
+  ) {
+    this.#onConnected = onConnected;
     this.#keepaliveMs = Math.min(keepaliveMs, MAX_INTERVAL_MS);
     this.#keepalive = new Keepalive(router, this.#links, this.#keepaliveMs);
     this.#router = router;
@@ -75,19 +84,24 @@ export class Children {
   }
 
   /**
-   * Starts a context. Rejects as the methods of `Router` do. `onConnected` runs when the context is routed,
-   * before any message of it is delivered. `openProvisioner` is asked if the target has no node.
+   * Starts a context: `method` is a name from the table, "thread", or a method of the program's own. Rejects as the
+   * methods of `Router` do. `openProvisioner` is asked if the target has no node.
    */
-  async start<O extends ConnectOptions>(
-    method: ConnectionMethod<O>,
-    options: O,
+  async start(
+    method: string | ConnectionMethod,
+    options: ConnectOptions,
     identity: ChildIdentity,
-    onConnected: (child: StartedChild, peer: Peer) => void,
     openProvisioner?: OpenProvisioner,
   ): Promise<StartedChild> {
-    return await this.cancellable(method.name, options, identity, (connect) =>
-      withSecondTries(connect, method, options, openProvisioner, this.#nodeless, (earlier) =>
-        this.startOnce(connect, method, options, identity, earlier, onConnected, openProvisioner),
+    if (method === "thread") {
+      return await this.cancellable("thread", options, identity, (connect) =>
+        this.startThread(connect, options, identity),
+      );
+    }
+    const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
+    return await this.cancellable(known.name, options, identity, (connect) =>
+      withSecondTries(connect, known, options, openProvisioner, this.#nodeless, (earlier) =>
+        this.startOnce(connect, known, options, identity, earlier, openProvisioner),
       ),
     );
   }
@@ -116,7 +130,6 @@ export class Children {
     options: O,
     identity: ChildIdentity,
     earlier: EarlierTries,
-    onConnected: (child: StartedChild, peer: Peer) => void,
     openProvisioner: OpenProvisioner | undefined,
   ): Promise<StartedChild> {
     // Created first, so that options without a valid command line are refused before anything else happens.
@@ -129,7 +142,7 @@ export class Children {
       const child = { name: nameOf(method, options, ready.pid), ready, argv };
       const isDirect = method === localMethod || ready.pid === tool.pid;
       const link = new ChildLink(child.name, connected, this.#router.maxMessageBytes, isDirect);
-      this.adopt(link, child, identity, onConnected);
+      this.adopt(link, child, identity);
       link.receive(rest);
       return child;
     } finally {
@@ -138,21 +151,10 @@ export class Children {
   }
 
   /** Starts a context that is a thread of this process. */
-  async startThreadChild(
-    options: ThreadOptions,
-    identity: ChildIdentity,
-    onConnected: (child: StartedChild, peer: Peer) => void,
-  ): Promise<StartedChild> {
-    return await this.cancellable("thread", options, identity, (connect) =>
-      this.beginThread(connect, options, identity, onConnected),
-    );
-  }
-
-  private async beginThread(
+  private async startThread(
     connect: RunningConnect,
     options: ThreadOptions,
     identity: ChildIdentity,
-    onConnected: (child: StartedChild, peer: Peer) => void,
   ): Promise<StartedChild> {
     const name = options.name ?? `thread.${identity.contextId}`;
     const starting = startThreadChild(name);
@@ -167,20 +169,16 @@ export class Children {
     const child = { name, ready, argv: [] };
     // The configuration must be the first frame. It cannot be routed, because the route does not exist yet.
     link.send(configFrame(config));
-    this.adopt(link, child, identity, onConnected);
+    this.adopt(link, child, identity);
     return child;
   }
 
-  private adopt(
-    link: ChildLink | ThreadChild,
-    child: StartedChild,
-    identity: ChildIdentity,
-    onConnected: (child: StartedChild, peer: Peer) => void,
-  ): void {
-    this.#links.set(identity.contextId, link);
+  private adopt(link: ChildLink | ThreadChild, child: StartedChild, { contextId }: ChildIdentity): void {
+    this.#links.set(contextId, link);
     this.#keepalive.start();
     this.#startedCount += 1;
-    onConnected(child, this.#router.attach(link, identity.contextId, "child"));
+    this.#router.attach(link, contextId, "child");
+    this.#onConnected(contextId, child);
   }
 
   private configOf(

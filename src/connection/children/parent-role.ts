@@ -15,7 +15,7 @@ import { Secret } from "../../wire/values/secret.ts";
 import { recordOfConnectError } from "../failures/connect-error-record.ts";
 import { type ConnectOptions, readConnectOptions } from "../methods/method.ts";
 import { methods } from "../methods/methods.ts";
-import { type ChildIdentity, Children, type StartedChild } from "./children.ts";
+import { type ChildIdentity, Children } from "./children.ts";
 import { FrameTalk } from "./frame-talk.ts";
 import { RuntimeRelay } from "./runtime-relay.ts";
 
@@ -95,7 +95,9 @@ export class ParentRole {
     this.#talk = new FrameTalk(router);
     this.#runtimes = new RuntimeRelay(router, this.#talk);
     new Pressure(router);
-    this.#children = new Children(router, CHILD_GRACE_MS, parent.keepaliveMs);
+    this.#children = new Children(router, CHILD_GRACE_MS, parent.keepaliveMs, (contextId, { name, ready }) =>
+      this.#monitor.announce(contextId, name, ready.nodeVersion),
+    );
     this.#forwarder = new ModuleForwarder(router, findModule);
     this.#grants = new IdGrants(router);
     this.#monitor = new RouteMonitor(router, {
@@ -159,16 +161,9 @@ export class ParentRole {
       const tooMany = refusalOfRoute(this.#router, undefined);
       if (tooMany !== undefined) throw new RangeError(`Cannot start a context: ${tooMany}`);
       if (frame.srcId === this.#router.contextId) this.expectForMain(identity.contextId);
-      const onConnected = (started: StartedChild): void => {
-        this.#monitor.announce(identity.contextId, started.name, started.ready.nodeVersion);
-      };
-      if (name === "thread") {
-        const checked = readConnectOptions("thread", options);
-        this.answerStarted(frame, await this.#children.startThreadChild(checked, identity, onConnected));
-        return;
-      }
       const method = methods[name];
-      if (method === undefined) throw new TypeError(`there is no connection method ${name}`);
+      if (method === undefined && name !== "thread")
+        throw new TypeError(`there is no connection method ${name}`);
       const complete: ConnectOptions & { password?: unknown; answers?: unknown } = { ...options };
       if (passwordHandle !== 0) complete.password = () => this.askPassword(frame.srcId, passwordHandle);
       if (complete.answers !== undefined) {
@@ -178,19 +173,13 @@ export class ParentRole {
         complete.answers = Object.fromEntries(Object.entries(Object(complete.answers)).map(ask));
       }
       // Checked again, whoever has checked them before: no option may break this thread.
-      const checked = readConnectOptions(name, complete, method.options);
+      const checked = readConnectOptions(name, complete, method?.options);
       const provisioner = this.#runtimes.openProvisioner(checked, frame.srcId, progressHandle);
-      this.answerStarted(
-        frame,
-        await this.#children.start(method, checked, identity, onConnected, provisioner),
-      );
+      const { ready, argv } = await this.#children.start(name, checked, identity, provisioner);
+      this.#talk.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
     } catch (error) {
       this.#talk.answer(frame, { failed: recordOfConnectError(error) });
     }
-  }
-
-  private answerStarted(frame: Frame, { ready, argv }: StartedChild): void {
-    this.#talk.answer(frame, { connected: [ready.pid, ready.platform, ready.arch, argv] });
   }
 
   /** The body is [context id]. Replies when that context is reaped. */
