@@ -54,12 +54,12 @@ const INTERNAL_NAMES = [
 ];
 
 /** Names that nothing is shortened to, because a bundle after the first has members that are called so. */
-export const RESERVED_NAMES = { at: false, on: false };
+export const RESERVED_NAMES = { at: false, fn: false, on: false };
 
 /**
  * Matches private and protected members, where the name cannot be anything else: camelCase, and only ever
  * written `this.name`. `sources` are the texts of all of src/. Throws if a name is private in one class and
- * public in another, where user code may call it.
+ * public in another, where user code may call it, or is taken from an object.
  */
 export function shortenedNames(sources) {
   const text = sources.join("\n");
@@ -78,10 +78,15 @@ export function shortenedNames(sources) {
     classes,
     /^ {2}(?:(?:public|static|readonly|async|override|get|set|declare) )*\*?(\w+)[?!]?[(<:=;]/gm,
   );
-  const both = open.filter((name) => names.has(name));
+  // A bundle takes functions of another by their names, which nothing shortens there: `const { startThread } = part`.
+  const taken =
+    declarations(text, /^ *(?:const|let) \{ (.*) \} = (?!this\b)/gm)
+      .join(",")
+      .match(/\w+/g) ?? [];
+  const both = [...open, ...taken].filter((name) => names.has(name));
   if (both.length > 0) {
     throw new Error(
-      `${both.join(", ")}: private in one class and public in another, so the build would shorten both; rename one`,
+      `${both.join(", ")}: private in one class and public in another, or taken from an object, so the build would shorten both; rename one`,
     );
   }
   return new RegExp(`^(${[...names, ...INTERNAL_NAMES].join("|")})$`);

@@ -35,6 +35,11 @@ test("shortenedNames: refuses a name that is public in another class", () => {
     () => shortenedNames([CLASS, other]),
     /^Error: nextLine: private in one class and public in another/,
   );
+  assert.throws(
+    () => shortenedNames([CLASS, "const { nextLine } = evaluatePart(part);"]),
+    /^Error: nextLine: /,
+  );
+  assert.match("nextLine", shortenedNames([CLASS, "  const { nextLine } = this;"]));
   assert.match("nextLine", shortenedNames([CLASS, "function one() {\n  nextLine();\n}"]));
 });
 

@@ -95,7 +95,7 @@ export class Children {
   ): Promise<StartedChild> {
     if (method === "thread") {
       return await this.cancellable("thread", options, identity, (connect) =>
-        this.startThread(connect, options, identity),
+        this.beginThread(connect, options, identity),
       );
     }
     const known = typeof method === "string" ? (methods[method] as ConnectionMethod) : method;
@@ -151,7 +151,7 @@ export class Children {
   }
 
   /** Starts a context that is a thread of this process. */
-  private async startThread(
+  private async beginThread(
     connect: RunningConnect,
     options: ThreadOptions,
     identity: ChildIdentity,
