@@ -1,18 +1,18 @@
-import type { FleetEvent } from "../fleet/result.ts";
+import type { FleetEvent, OnFleetEvent } from "../fleet/result.ts";
 
 /** Passes events on to whoever shows them. Events from before are kept: connects begin before anything is shown. */
 export class Events {
   #early: FleetEvent[] = [];
-  #listener: ((event: FleetEvent) => void) | undefined;
+  #listener: OnFleetEvent | undefined;
 
   /** What `onEvent` of a fleet and of its runs is. */
-  readonly emit = (event: FleetEvent): void => {
-    if (this.#listener === undefined) this.#early.push(event);
-    else this.#listener(event);
+  readonly emit: OnFleetEvent = (event) => {
+    if (this.#listener !== undefined) return this.#listener(event);
+    this.#early.push(event);
   };
 
-  listen(listener: (event: FleetEvent) => void): void {
+  listen(listener: OnFleetEvent): void {
     this.#listener = listener;
-    for (const event of this.#early.splice(0)) listener(event);
+    for (const event of this.#early.splice(0)) void listener(event);
   }
 }

@@ -1,11 +1,13 @@
 import type { FleetRun } from "../fleet/fleet-run.ts";
-import type { FleetSummary, HostResult } from "../fleet/result.ts";
+import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import type { Call, OptionTable } from "./command.ts";
+import type { Events } from "./events.ts";
 import { ExitStatus } from "./exit-status.ts";
 import { HumanReport } from "./human-report.ts";
 import { type JsonResult, jsonEvent, jsonResult, toJson } from "./json.ts";
 import { saveLastRun } from "./last-run.ts";
 import type { OpenFleet } from "./open-fleet.ts";
+import type { Terminal } from "./screen/terminal.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** How results are shown. */
@@ -82,7 +84,7 @@ async function asEvents<T>(
   { jsonValue }: ReportOptions<T>,
 ): Promise<Statuses> {
   const results: Pick<HostResult, "host" | "status">[] = [];
-  events.listen((event) => {
+  listen(events, out, (event) => {
     const told =
       event.type === "result"
         ? { ...event, result: withValue(event.result as HostResult<T>, jsonValue) }
@@ -107,7 +109,7 @@ async function forPeople<T>(
   });
   const ended: Pick<HostResult, "host" | "status">[] = [];
   try {
-    events.listen((event) => human.event(event));
+    listen(events, out, (event) => human.event(event));
     for await (const { host, status } of run) ended.push({ host, status });
   } finally {
     human.end(
@@ -117,6 +119,15 @@ async function forPeople<T>(
     );
   }
   return statuses(ended);
+}
+
+/** Shows events. A command whose output is not read waits. What functions print cannot: too much of it is left out. */
+function listen(events: Events, out: Terminal, show: (event: FleetEvent) => void): void {
+  events.listen((event) => {
+    if (event.type === "output" && out.isOverfull) out.leaveOut();
+    else show(event);
+    return out.drained();
+  });
 }
 
 function withValue<T>(result: HostResult<T>, jsonValue: ReportOptions<T>["jsonValue"]): HostResult {

@@ -15,7 +15,7 @@ import {
 import type { WaitOptions } from "../waiting/wait.ts";
 import type { Secret } from "../wire/values/secret.ts";
 import type { Host, Step, StepMethod } from "./config/host.ts";
-import type { FleetEvent } from "./engine/result.ts";
+import type { OnFleetEvent } from "./engine/result.ts";
 
 /** Options of `Fleet.connect`. `signal` ends connects that run, and refuses others. */
 export interface FleetOptions extends Pick<WaitOptions, "signal"> {
@@ -31,7 +31,7 @@ export interface FleetOptions extends Pick<WaitOptions, "signal"> {
   /** What to do for targets without node, unless a step says otherwise: docs/provision.md. */
   readonly provision?: Provision | undefined;
   /** Called with `connecting` and `connected` events. */
-  readonly onEvent?: ((event: FleetEvent) => void) | undefined;
+  readonly onEvent?: OnFleetEvent | undefined;
   /**
    * Returns a context that a host has already, or undefined. The fleet uses this context and does not end it.
    */
@@ -66,8 +66,11 @@ export interface FleetRunOptions extends Pick<WaitOptions, "signal"> {
    * repeated. False by default.
    */
   readonly repeatable?: boolean | undefined;
-  /** Called with everything that happens in the run, in order. */
-  readonly onEvent?: ((event: FleetEvent) => void) | undefined;
+  /**
+   * Called with everything that happens in the run, in order. If it returns a promise for an output of a command,
+   * that command waits for it, so that a slow reader is not flooded. What functions print does not wait.
+   */
+  readonly onEvent?: OnFleetEvent | undefined;
 }
 
 /** Options of `fleet.exec`: those of a run, and those of `run()` that make sense for many hosts. */
@@ -127,7 +130,7 @@ export const FLEET_OPTIONS: OptionTable<FleetOptions> = {
   retries: retryCount,
   provision,
   signal: WAIT_OPTIONS.signal,
-  onEvent: callback as OptionType<(event: FleetEvent) => void>,
+  onEvent: callback as OptionType<OnFleetEvent>,
   connect: callback as OptionType<(host: Host) => Promise<Context | undefined>>,
   through: { wanted: "a list of hosts", take: (value) => value as Iterable<Host> },
 };
@@ -140,7 +143,7 @@ export const FLEET_RUN_OPTIONS: OptionTable<TakenRunOptions> = {
   retries: retryCount,
   repeatable: flag,
   signal: WAIT_OPTIONS.signal,
-  onEvent: callback as OptionType<(event: FleetEvent) => void>,
+  onEvent: callback as OptionType<OnFleetEvent>,
 };
 
 const { cwd, env, shell, user, check, maxOutputBytes, stripFinalNewline, input } = RUN_OPTIONS;

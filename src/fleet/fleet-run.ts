@@ -5,8 +5,8 @@ import { Deferred } from "../waiting/deferred.ts";
 import { onAbort, watchBounds } from "../waiting/wait.ts";
 import { headOf } from "../wire/values/thrown.ts";
 import { asError } from "./engine/connections.ts";
-import { GivenUp, type WorkEvent, type WorkResult } from "./engine/host-run.ts";
-import type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./engine/result.ts";
+import { GivenUp, type WorkEvent, type WorkResult, type WorkTools } from "./engine/host-run.ts";
+import type { FleetEvent, FleetSummary, HostResult, HostStatus, OnFleetEvent } from "./engine/result.ts";
 import type { Share, TakenRunOptions } from "./fleet-options.ts";
 import { boundedLine, LineTail, type OutputLine } from "./host-output.ts";
 
@@ -16,7 +16,7 @@ export interface RunMember<T> {
   /** Resolves when its connect has ended: with undefined if it can be worked on, otherwise with the reason. */
   reachable(): Promise<Error | undefined>;
   /** Does the work. Never rejects. */
-  work(givenUp: AbortSignal, emit: (event: WorkEvent) => void): Promise<WorkResult<T>>;
+  work(givenUp: AbortSignal, emit: WorkTools["emit"]): Promise<WorkResult<T>>;
   /** Listens to what the host prints by itself. */
   listen(listener: (line: OutputLine) => void): () => void;
 }
@@ -149,17 +149,15 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
   async #work(member: RunMember<T>): Promise<void> {
     const { name: host } = member;
     const tail = new LineTail();
-    const emit = (event: WorkEvent): void => {
-      if (event.type === "progress") {
-        this.#emit({ ...event, host });
-        return;
-      }
+    const emit = (event: WorkEvent): void | Promise<void> => {
+      if (event.type === "progress") return this.#emit({ ...event, host });
       const text = boundedLine(event.text);
       tail.add(text);
-      this.#emit({ type: "output", host, stream: event.stream, text });
+      return this.#emit({ type: "output", host, stream: event.stream, text });
     };
-    this.#emit({ type: "start", host });
-    const stopListening = member.listen((line) => emit({ type: "output", ...line }));
+    void this.#emit({ type: "start", host });
+    // What functions print is sent without asking, so nobody can wait with it.
+    const stopListening = member.listen((line) => void emit({ type: "output", ...line }));
     const result = await this.#bounded(member, emit);
     stopListening();
     this.#running.delete(member);
@@ -169,7 +167,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
   }
 
   /** Does the work. Whoever does it keeps the time limit; one that does not is not waited for. */
-  async #bounded(member: RunMember<T>, emit: (event: WorkEvent) => void): Promise<WorkResult<T>> {
+  async #bounded(member: RunMember<T>, emit: WorkTools["emit"]): Promise<WorkResult<T>> {
     const { timeoutMs } = this.#options;
     const end = newAbortEnd();
     let late: unknown;
@@ -195,7 +193,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     this.#open.delete(member);
     this.#counts[result.status] += 1;
     this.#results.push(result);
-    this.#emit({ type: "result", result });
+    void this.#emit({ type: "result", result });
     const { failed, unreachable } = this.#counts;
     if (failed + unreachable > this.#maxFailures && this.#stopReason === undefined) {
       this.#stop(
@@ -219,7 +217,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
       const result: HostResult<T> = { host: member.name, status: "skipped", error: reason, durationMs: 0 };
       this.#counts.skipped += 1;
       this.#results.push(result);
-      this.#emit({ type: "result", result });
+      void this.#emit({ type: "result", result });
     }
   }
 
@@ -236,7 +234,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     this.#isOver = true;
     this.#unwatch();
     this.#onOver();
-    this.#emit({ type: "summary", summary: this.summary });
+    void this.#emit({ type: "summary", summary: this.summary });
     this.#wake();
   }
 
@@ -245,17 +243,22 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     this.#reader = undefined;
   }
 
-  #emit(event: FleetEvent): void {
-    emitEvent(this.#options.onEvent, event);
+  #emit(event: FleetEvent): void | Promise<void> {
+    return emitEvent(this.#options.onEvent, event);
   }
 }
 
-/** Tells the program of an event. What its function throws is logged. */
-export function emitEvent(onEvent: ((event: FleetEvent) => void) | undefined, event: FleetEvent): void {
+/**
+ * Tells the program of an event. Returns what its function returns, if that is a promise; the result never rejects.
+ * What the function throws is logged.
+ */
+export function emitEvent(onEvent: OnFleetEvent | undefined, event: FleetEvent): void | Promise<void> {
+  const failed = (error: unknown): void => log.error(`onEvent has thrown: ${headOf(error)}`);
   try {
-    onEvent?.(event);
+    const told = onEvent?.(event);
+    return told instanceof Promise ? told.then(() => undefined, failed) : undefined;
   } catch (error) {
-    log.error(`onEvent has thrown: ${headOf(error)}`);
+    failed(error);
   }
 }
 

@@ -87,10 +87,10 @@ export class Fleet {
     this.#router = router;
     // Before the first connect, because a context learns then whether what it prints is wanted.
     this.#output = new FleetOutput();
-    const onConnecting = (host: string): void => emitEvent(onEvent, { type: "connecting", host });
+    const onConnecting = (host: string): void => void emitEvent(onEvent, { type: "connecting", host });
     const onConnected = (host: string, context: Context, durationMs: number): void => {
       this.#output.note(context, host);
-      emitEvent(onEvent, { type: "connected", host, durationMs });
+      void emitEvent(onEvent, { type: "connected", host, durationMs });
     };
     const limits = { concurrency, timeoutMs, retries, provision };
     const existing = connect && ((host: Host) => existingContext(connect, host));

@@ -12,6 +12,7 @@ import { asError, type HostConnection } from "./engine/connections.ts";
 import { CLOSE_HOP, type FromHop, type HopPlan, START_HOP, type ToHop } from "./engine/hop-messages.ts";
 import { GivenUp, runOnHost, type WorkEvent, type WorkResult, type WorkTools } from "./engine/host-run.ts";
 import type { HostStatus } from "./engine/result.ts";
+import { orAbort } from "./engine/retry.ts";
 import type { FleetMember, Job } from "./job.ts";
 import { receivedError } from "./received-error.ts";
 import { travelling } from "./travelling.ts";
@@ -31,6 +32,7 @@ const STATUSES: readonly unknown[] = ["ok", "failed", "unreachable", "skipped"] 
 interface RunningWork {
   readonly host: string;
   readonly emit: WorkTools["emit"];
+  readonly givenUp: AbortSignal;
   readonly done: Deferred<WorkResult<unknown>>;
 }
 
@@ -117,7 +119,7 @@ export class HopLink {
     if (this.#lost !== undefined) return ended("unreachable", this.#lostFor(host));
     const workId = ++this.#lastId;
     const done = new Deferred<WorkResult<unknown>>();
-    this.#works.set(workId, { host, emit, done });
+    this.#works.set(workId, { host, emit, givenUp, done });
     // Not waited for: a hop that hangs may not take the task either.
     this.#taskOf(job as Job<unknown>).then(
       (taskId) => {
@@ -261,7 +263,11 @@ export class HopLink {
       const work = this.#works.get(about);
       // It was given up meanwhile.
       if (work === undefined) return undefined;
-      if (kind === "event") return this.#takeEvent(work, rest[0]);
+      if (kind === "event") {
+        const told = this.#takeEvent(work, rest[0]);
+        // Work that is given up does not wait for its reader.
+        return told instanceof Promise ? orAbort(told, work.givenUp).catch(() => undefined) : undefined;
+      }
       work.done.resolve(this.#resultOf(work.host, rest[0]));
       return undefined;
     }

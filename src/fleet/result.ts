@@ -1,1 +1,1 @@
-export type { FleetEvent, FleetSummary, HostResult, HostStatus } from "./engine/result.ts";
+export type { FleetEvent, FleetSummary, HostResult, HostStatus, OnFleetEvent } from "./engine/result.ts";

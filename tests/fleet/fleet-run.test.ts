@@ -73,6 +73,20 @@ function start(hosts: readonly HeldMember[], options: TakenRunOptions = {}) {
 }
 
 describe("FleetRun", () => {
+  it("gives whoever emits the promise of `onEvent`, which never rejects", async () => {
+    const [host] = members(1) as [HeldMember];
+    const reader = new Deferred<void>();
+    const { done } = start([host], { onEvent: (event) => event.type === "output" && reader.promise });
+    await settle();
+    const told = host.emit({ type: "output", stream: "stdout", text: "one" }) as unknown as Promise<void>;
+    assert.ok(told instanceof Promise);
+    reader.reject(new Error("no reader"));
+    assert.equal(await told, undefined);
+    assert.equal(host.emit({ type: "progress", bytes: 1 }), undefined);
+    host.succeed();
+    await done;
+  });
+
   it("begins with no more hosts at once than `concurrency`, and in their order", async () => {
     const hosts = members(5);
     const { done } = start(hosts, { concurrency: 2 });

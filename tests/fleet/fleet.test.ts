@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Fleet, type FleetEvent, type Host, type HostResult, type Step } from "../../src/fleet/index.ts";
 import { type CommandError, type Context, MitogenError, Router, Secret } from "../../src/index.ts";
+import { Deferred } from "../../src/waiting/deferred.ts";
 import * as remote from "../fixtures/remote/fleet.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
@@ -68,6 +69,34 @@ describe("Fleet", () => {
       type: "summary",
       summary: { ok: 3, failed: 0, unreachable: 0, skipped: 0 },
     });
+  });
+
+  it("lets a command wait for the promise that onEvent returns", async () => {
+    const fleet = await connect([host("a")]);
+    const reader = new Deferred<void>();
+    const begun = new Deferred<void>();
+    let lines = 0;
+    const onEvent = (event: FleetEvent): unknown => {
+      if (event.type !== "output") return undefined;
+      lines += 1;
+      begun.resolve();
+      return reader.promise;
+    };
+    const done = fleet.exec(["seq", "1000000"], { onEvent, maxOutputBytes: 2 ** 20 }).all();
+    await begun.promise;
+    // As much as came at once, and no more of it however long that takes.
+    const [first] = await fleet.ping().all();
+    const taken = lines;
+    for (let i = 0; i < 20; i++) await fleet.ping().all();
+    assert.equal(first?.status, "ok");
+    assert.equal(lines, taken);
+    assert.ok(taken < 100_000);
+    reader.resolve();
+    assert.deepEqual(
+      (await done).map(({ status }) => status),
+      ["ok"],
+    );
+    assert.equal(lines, 1_000_000);
   });
 
   it("runs commands, gathers facts, pings, and calls what the program gives", async () => {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program `mitogen`. */
+import { onAbort } from "../../waiting/wait.ts";
 import { ExitStatus } from "../exit-status.ts";
 import { Terminal } from "../screen/terminal.ts";
 import { runCommandLine } from "./command-line.ts";
@@ -10,9 +11,18 @@ const out = new Terminal(process.stdout, process.stderr, process.env, signals.st
 // Only results are for stdout: what a configuration prints is none, and would damage JSON.
 globalThis.console = new console.Console(process.stderr);
 
+/** How long an interrupted program waits for a reader of stdout that does not read. */
+const UNREAD_GRACE_MS = 1000;
+
+function givenUp(): Promise<void> {
+  return new Promise((resolve) => {
+    onAbort(signals.signal, () => setTimeout(resolve, UNREAD_GRACE_MS));
+  });
+}
+
 async function main(): Promise<never> {
   const status = await runCommandLine(process.argv.slice(2), out, signals);
-  await out.flush();
+  await Promise.race([out.flush(), givenUp()]);
   // What a configuration or a task's module left running does not hold the program.
   process.exit(out.hasFailed && status === ExitStatus.Ok ? ExitStatus.SomeFailed : status);
 }

@@ -5,11 +5,17 @@ import type { Colors } from "picocolors/types.js";
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
 
+/** More than this of stdout may not wait for its reader before commands do. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+/** More than this is not taken of what functions print. */
+const MAX_WAITING_OUTPUT_BYTES = 32 * 1024 * 1024;
+
 /** The part of a stream that is used here: `process.stdout`. */
 export interface Output {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
+  readonly writableLength?: number | undefined;
   write(text: string, onWritten?: (error?: Error | null) => void): boolean;
   on(event: "error", listener: (error: NodeJS.ErrnoException) => void): unknown;
   on(event: "resize", listener: () => void): unknown;
@@ -25,6 +31,10 @@ export class Terminal {
   readonly #onClose: () => void;
   #isClosed = false;
   #hasFailed = false;
+  /** What waits until stdout has taken more. A stream's own queue takes a hundred bytes more for each line. */
+  #held = "";
+  #leftOut = 0;
+  #draining: Promise<void> | undefined;
 
   /** `onClose` is called once, when nobody reads stdout any more (`| head -1`). */
   constructor(out: Output, err: Output, environment: NodeJS.ProcessEnv, onClose: () => void) {
@@ -61,8 +71,48 @@ export class Terminal {
     return this.#hasFailed;
   }
 
-  /** Resolves when all of stdout is written, or cannot be. */
-  flush(): Promise<void> {
+  /** Resolves when all of stdout is written, or cannot be. Says what was left out. */
+  async flush(): Promise<void> {
+    await this.#draining;
+    await this.#written();
+    if (this.#leftOut === 0) return;
+    this.#hasFailed = true;
+    this.note(`mitogen: ${this.#leftOut} lines of output were left out, because stdout was read too slowly`);
+  }
+
+  /** Resolves when what waits for the reader of stdout has been read. Undefined if there is no need to wait. */
+  drained(): Promise<void> | undefined {
+    if (this.#isClosed || this.#waiting <= MAX_WAITING_BYTES) return undefined;
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = undefined;
+    });
+    return this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    while (!this.#isClosed && this.#waiting > MAX_WAITING_BYTES) {
+      await this.#written();
+      const held = this.#held;
+      this.#held = "";
+      this.#write(held);
+    }
+  }
+
+  /** Whether too much waits for the reader of stdout to take more output of hosts. */
+  get isOverfull(): boolean {
+    return this.#waiting > MAX_WAITING_OUTPUT_BYTES;
+  }
+
+  /** Counts a line of output that is not taken. */
+  leaveOut(): void {
+    this.#leftOut += 1;
+  }
+
+  get #waiting(): number {
+    return (this.#out.writableLength ?? 0) + this.#held.length;
+  }
+
+  #written(): Promise<void> {
     return new Promise((resolve) => {
       this.#out.write("", (error) => {
         if (error) this.#close(error);
@@ -83,6 +133,11 @@ export class Terminal {
 
   /** Writes to stdout as it is: for the live part of the screen. */
   write(text: string): void {
+    if (this.#held === "" && this.drained() === undefined) this.#write(text);
+    else this.#held += text;
+  }
+
+  #write(text: string): void {
     if (this.#isClosed) return;
     try {
       this.#out.write(text);

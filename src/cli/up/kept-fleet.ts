@@ -4,7 +4,8 @@ import { ChannelError } from "../../errors.ts";
 import type { Host } from "../../fleet/config/host.ts";
 import { asError } from "../../fleet/engine/connections.ts";
 import type { Facts } from "../../fleet/engine/facts.ts";
-import type { WorkEvent, WorkResult } from "../../fleet/engine/host-run.ts";
+import type { WorkResult, WorkTools } from "../../fleet/engine/host-run.ts";
+import { orAbort } from "../../fleet/engine/retry.ts";
 import { FLEET_RUN_OPTIONS, type FleetExecOptions, type FleetRunOptions } from "../../fleet/fleet-options.ts";
 import { FleetRun } from "../../fleet/fleet-run.ts";
 import { receivedError } from "../../fleet/received-error.ts";
@@ -113,7 +114,7 @@ export class KeptFleet implements Runs {
     const members = this.hosts.map((host) => ({
       name: host.name,
       reachable: async () => undefined,
-      work: (givenUp: AbortSignal, emit: (event: WorkEvent) => void) =>
+      work: (givenUp: AbortSignal, emit: WorkTools["emit"]) =>
         this.#work<T>(wantedOf(host), work, limits, givenUp, emit),
       // It comes with the events of the work.
       listen: () => () => undefined,
@@ -129,7 +130,7 @@ export class KeptFleet implements Runs {
     work: KeptWork,
     limits: KeptLimits,
     givenUp: AbortSignal,
-    emit: (event: WorkEvent) => void,
+    emit: WorkTools["emit"],
   ): Promise<WorkResult<T>> {
     const { name: host } = wanted;
     const start = Date.now();
@@ -142,7 +143,7 @@ export class KeptFleet implements Runs {
       .stream(WORK, wanted, work, limits, this.#become);
     try {
       for await (const message of messages) {
-        if (message.type === "event") emit(message.event);
+        if (message.type === "event") await orAbort(Promise.resolve(emit(message.event)), givenUp);
         else {
           const { error, ...result } = message.result;
           return {

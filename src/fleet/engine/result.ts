@@ -35,3 +35,6 @@ export type FleetEvent =
   | { readonly type: "progress"; readonly host: string; readonly bytes: number; readonly totalBytes?: number }
   | { readonly type: "result"; readonly result: HostResult }
   | { readonly type: "summary"; readonly summary: FleetSummary };
+
+/** What `onEvent` is. Commands wait for the promise that it returns for their output. */
+export type OnFleetEvent = (event: FleetEvent) => unknown;

@@ -24,14 +24,18 @@ export function callWork(
 export function execWork(run: Run, command: Command, options: RunOptions): Work<RunResult> {
   return async (context, _host, { signal, emit }) => {
     const [onStdout, onStderr] = (["stdout", "stderr"] as const).map((stream) => {
-      let told: void | Promise<void>;
+      let told: Promise<void>[] = [];
       const splitter = new LineSplitter((lines) => {
-        for (const text of lines) told = emit({ type: "output", stream, text });
+        for (const text of lines) {
+          const wait = emit({ type: "output", stream, text });
+          if (wait instanceof Promise) told.push(wait);
+        }
       });
       // The command waits for the reader of its output.
-      const take = (text: string): void | Promise<void> => {
+      const take = (text: string): Promise<unknown> | undefined => {
+        told = [];
         splitter.take(Buffer.from(text));
-        return told;
+        return told.length > 0 ? Promise.all(told) : undefined;
       };
       return Object.assign(take, { flush: () => splitter.flush() });
     }) as [Taker, Taker];
@@ -45,7 +49,7 @@ export function execWork(run: Run, command: Command, options: RunOptions): Work<
 }
 
 interface Taker {
-  (text: string): void | Promise<void>;
+  (text: string): Promise<unknown> | undefined;
   flush(): void;
 }
 

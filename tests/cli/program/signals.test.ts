@@ -195,3 +195,20 @@ for (const name of ["loops.mjs", "loops.ts"]) {
     }
   });
 }
+
+test("Ctrl-C of a command whose output nobody reads: it ends, and its remote work with it", async () => {
+  const mark = `${process.pid}-unread`;
+  const program = spawn(process.execPath, [CLI, "exec", "--on", "one", "--", "yes"], {
+    cwd: folder,
+    env: { ...cleanEnvironment(), [MARK]: mark, XDG_STATE_HOME: join(folder, "state") },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  // Nothing is read beyond what the stream keeps.
+  program.stdout.once("readable", () => undefined);
+  while (program.stdout.readableLength < program.stdout.readableHighWaterMark) await pause(20);
+  program.kill("SIGINT");
+  const [code] = await once(program, "exit");
+  assert.equal(code, 130);
+  program.stdout.destroy();
+  while (marked(mark).length > 0) await pause(20);
+});
