@@ -127,16 +127,17 @@ const rowsOf = (count, pairs) => [
     ours: (library) => mitogen(library, count, ["exec", ...ON, "--", "true"]),
     peers: [
       // Starts no node there.
-      { name: `xargs -P ${AT_ONCE} ssh … true`, start: () => xargs(count, "true") },
-      { name: "clush", start: () => clush(count, "true") },
+      { name: `xargs -P ${AT_ONCE} ssh … true`, goal: { ratioAtMost: 2 }, start: () => xargs(count, "true") },
+      { name: "clush", goal: { ratioAtMost: 1.5 }, start: () => clush(count, "true") },
       // One host after the other: it has no other way.
-      ...(count <= 20 ? [{ name: "fab", start: () => fab(count, "true") }] : []),
+      ...(count <= 20 ? [{ name: "fab", goal: { ratioAtMost: 1 }, start: () => fab(count, "true") }] : []),
     ],
   },
 ];
 
 export const rows = [
   ...rowsOf(1, 7),
+  ...rowsOf(10, 3),
   ...rowsOf(20, 3),
   ...rowsOf(50, 3),
   {
