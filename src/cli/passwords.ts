@@ -82,7 +82,7 @@ function passwordOf(command: string, purpose: "login" | "sudo", signal: AbortSig
 
 /** Without what it printed, which may be the password. */
 function why(error: { code?: unknown; signal?: unknown; killed?: unknown }): string {
-  if (error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return "it printed too much";
+  if (String(error.code).endsWith("_MAXBUFFER")) return "it printed too much";
   if (error.killed === true) return `it took longer than ${COMMAND_TIMEOUT_MS / 1000} s`;
   return typeof error.code === "number"
     ? `it ended with exit code ${error.code}`

@@ -80,7 +80,7 @@ test("FileService.get refuses an answer that is no metadata", async () => {
   for (const answer of [null, "yes", {}, { ...metadata, size: -1 }, { ...metadata, mode: "rwx" }]) {
     await assert.rejects(asking(answer).get(new PassThrough()), (error: Error) => {
       assert.ok(error instanceof ProtocolError);
-      assert.equal(error.message, "Cannot fetch /srv/file from child.1: it answered with something else");
+      assert.equal(error.message, "Cannot fetch /srv/file from child.1: its answer is malformed");
       return true;
     });
   }
