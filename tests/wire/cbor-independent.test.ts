@@ -11,6 +11,10 @@ const cbor = createRequire(import.meta.url)("cbor") as {
   decodeFirstSync(bytes: Uint8Array, options?: object): unknown;
 };
 
+/** cbor 10.0.12 encodes no more than a first byte on Node 26. */
+const NO_ENCODER =
+  cbor.encodeOne("ab", {}).length === 3 ? false : "this version of cbor cannot encode on this Node";
+
 const SHARED: unknown[] = [
   undefined,
   null,
@@ -40,7 +44,7 @@ test("decodeValue reads what cborg writes", () => {
   assert.deepEqual(decodeValue(cborg.encode({ b: new Uint8Array(3) })), { b: Buffer.alloc(3) });
 });
 
-test("decodeValue reads what cbor writes", () => {
+test("decodeValue reads what cbor writes", { skip: NO_ENCODER }, () => {
   for (const value of SHARED) {
     const bytes = cbor.encodeOne(plain(value), { highWaterMark: 1e6, collapseBigIntegers: false });
     assert.deepEqual(decodeValue(bytes), plain(value));
@@ -72,7 +76,7 @@ test("encodeValue writes typed arrays, maps and sets that cbor reads", () => {
     assert.deepEqual(cbor.decodeFirstSync(Buffer.concat(encodeValue(value))), value);
 });
 
-test("encodeValue writes a URL that cbor reads, and reads what it writes", () => {
+test("encodeValue writes a URL that cbor reads, and reads what it writes", { skip: NO_ENCODER }, () => {
   const url = new URL("http://a/b?c");
   for (const copy of [
     cbor.decodeFirstSync(Buffer.concat(encodeValue(url))),

@@ -237,7 +237,9 @@ test("decodeValue copies a small byte string, and misaligned elements", () => {
   assert.equal(small.buffer.byteLength, 10);
   const message = Buffer.concat(encodeValue([Buffer.alloc(10), "x".repeat(10_000)]));
   const [buffer] = decodeValue(message) as [Buffer];
-  assert.ok(Buffer.isBuffer(buffer) && buffer.buffer !== message.buffer);
+  // The pool of Node's Buffers may hold both.
+  message.fill(1);
+  assert.deepEqual(buffer, Buffer.alloc(10));
   for (let offset = 0; offset < 8; offset++) {
     const floats = new Float64Array(100).map((_, i) => i / 3);
     const message = Buffer.concat([Buffer.alloc(offset), ...encodeValue(floats)]).subarray(offset);
