@@ -62,9 +62,12 @@ Existing files are never overwritten.`,
       throw new UsageError(`Cannot write to ${folder}: ${(error as Error).message}`, "init");
     }
     const into = folder === "." ? "" : `cd ${folder} && `;
+    // A package that npx runs need not be on the PATH. https://docs.npmjs.com/cli/commands/npm-exec
+    const program = process.env["npm_command"] === "exec" ? "npx mitogen" : "mitogen";
+    const start = `    ${oneLine(into)}${program}`;
     out.print(
       oneLine(`Wrote ${Object.keys(FILES).join(" and ")}. Try:`) +
-        `\n\n    ${oneLine(into)}mitogen run tasks.ts#hello --on @demo\n    ${oneLine(into)}mitogen hosts --on @demo`,
+        `\n\n${start} run tasks.ts#hello --on @demo\n${start} hosts --on @demo`,
     );
     return ExitStatus.Ok;
   },

@@ -48,6 +48,8 @@ test("mitogen init overwrites nothing, and leaves nothing behind if it cannot wr
   const deep = await mitogen(["init", "new/folder"], { cwd });
   assert.match(deep.stdout, /^ {4}cd new\/folder && mitogen run /m);
   assert.ok(existsSync(join(cwd, "new/folder/tasks.ts")));
+  const byNpx = await mitogen(["init", "npx"], { cwd, env: { npm_command: "exec" } });
+  assert.match(byNpx.stdout, /^ {4}cd npx && npx mitogen run /m);
   mkdirSync(join(cwd, "others"));
   writeFileSync(join(cwd, "others/toString"), "mine");
   assert.equal((await mitogen(["init", "others"], { cwd })).code, 0);
