@@ -382,7 +382,12 @@ test("StreamLink frees at once what it has read from a socket and copied, and no
   const chunks: Buffer[] = [];
   const received: Frame[] = [];
   const stream = new StreamLink("test", socket, new PassThrough(), MAX_BYTES);
-  socket.prependListener("data", (chunk: Buffer) => chunks.push(chunk));
+  const whole = new Set<Buffer>();
+  socket.prependListener("data", (chunk: Buffer) => {
+    chunks.push(chunk);
+    // From Node 26 on, a chunk that does not fill its memory is not moved to smaller one.
+    if (chunk.length === chunk.buffer.byteLength) whole.add(chunk);
+  });
   stream.open({ onFrame: (each) => received.push(each), onClosed: () => undefined });
   await once(socket, "close");
   server.close();
@@ -391,7 +396,9 @@ test("StreamLink frees at once what it has read from a socket and copied, and no
     [large.body, [Buffer.from("x")]],
   );
   // The last one holds the small frame, which is a view of it.
-  assert.ok(chunks.slice(0, -1).every(({ length }) => length === 0));
+  const filled = chunks.slice(0, -1).filter((chunk) => whole.has(chunk));
+  assert.ok(filled.length > 0);
+  assert.ok(filled.every(({ length }) => length === 0));
   assert.notEqual(chunks.at(-1)?.length, 0);
 });
 

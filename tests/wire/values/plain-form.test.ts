@@ -25,7 +25,9 @@ const FOLDER = {
 test("A Stats travels as its numbers, its dates, and what its methods answer", () => {
   const stats = fs.statSync("/");
   const { atime, mtime, ctime, birthtime } = stats;
-  assert.deepEqual(arrived({ s: stats })["s"], { ...stats, atime, mtime, ctime, birthtime, ...FOLDER });
+  // Node 26 keeps parts of the times under symbols, which do not travel.
+  const numbers = Object.fromEntries(Object.entries(stats));
+  assert.deepEqual(arrived({ s: stats })["s"], { ...numbers, atime, mtime, ctime, birthtime, ...FOLDER });
 });
 
 test("A BigIntStats keeps its bigints, those of the times too", () => {
