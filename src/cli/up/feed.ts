@@ -7,11 +7,6 @@ export class Feed<T> implements AsyncIterable<T> {
   #isOver = false;
   #news: Deferred<void> = new Deferred();
 
-  /** How many items have not been read. */
-  get length(): number {
-    return this.#items.length;
-  }
-
   add(item: T): void {
     this.#items.push(item);
     this.#news.resolve();

@@ -1,23 +1,25 @@
 import { sentError } from "../../fleet/engine/host-error.ts";
 import type { FleetEvent } from "../../fleet/engine/result.ts";
+import { Deferred } from "../../waiting/deferred.ts";
 import { Feed } from "./feed.ts";
 import type { KeptMessage } from "./kept-messages.ts";
 
-/**
- * How many events, and how many characters of output, may wait for a command that reads slowly. Further ones are
- * counted, not kept.
- */
-const MAX_WAITING = 10_000;
-const MAX_WAITING_CHARACTERS = 4 * 1024 * 1024;
+/** If more than this waits for the reader, the command that prints waits, too. In characters. */
+const FULL = 256 * 1024;
+/** What functions print cannot wait. If more than this waits for the reader, their lines are counted, not kept. */
+const MAX_WAITING = 16 * 1024 * 1024;
+/** What an event takes besides its text: lines may be empty. */
+const EVENT_COST = 64;
 
 /** The events of work on one host, for the command that it is done for. */
 export class WorkEvents {
   readonly feed: Feed<KeptMessage> = new Feed();
   #lost = 0;
-  #characters = 0;
+  #waiting = 0;
+  #room: Deferred<void> | undefined;
 
-  /** Takes an event of the run of a fleet of this one host. */
-  add(event: FleetEvent): void {
+  /** Takes an event of the run of a fleet of this one host. Returns a promise if the reader is behind. */
+  add(event: FleetEvent): Promise<void> | undefined {
     if (event.type === "result") {
       const { output: _, error, ...result } = event.result;
       if (this.#lost > 0) this.feed.add(lostLines(this.#lost));
@@ -26,25 +28,39 @@ export class WorkEvents {
         result: { ...result, ...(error !== undefined && { error: sentError(error) }) },
       });
     } else if (event.type === "progress" || event.type === "output") {
-      if (this.feed.length < MAX_WAITING && this.#characters < MAX_WAITING_CHARACTERS) {
-        this.#characters += charactersOf(event);
+      if (this.#waiting < MAX_WAITING) {
+        this.#waiting += costOf(event);
         const { host: _, ...rest } = event;
         this.feed.add({ type: "event", event: rest });
       } else if (event.type === "output") this.#lost++;
     }
+    if (this.#waiting <= FULL) return undefined;
+    this.#room ??= new Deferred();
+    return this.#room.promise;
   }
 
   /** For the command, in order. Iterate it once. */
   async *messages(): AsyncGenerator<KeptMessage, void, undefined> {
-    for await (const message of this.feed) {
-      if (message.type === "event") this.#characters -= charactersOf(message.event);
-      yield message;
+    try {
+      for await (const message of this.feed) {
+        if (message.type === "event") this.#waiting -= costOf(message.event);
+        if (this.#waiting <= FULL) this.#makeRoom();
+        yield message;
+      }
+    } finally {
+      // Nobody reads any more: whoever waits for that would wait for ever.
+      this.#makeRoom();
     }
+  }
+
+  #makeRoom(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 }
 
-function charactersOf(event: object): number {
-  return "text" in event ? String(event.text).length : 0;
+function costOf(event: object): number {
+  return EVENT_COST + ("text" in event ? String(event.text).length : 0);
 }
 
 function lostLines(count: number): KeptMessage {

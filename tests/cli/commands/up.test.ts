@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, afterEach, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Ended, endOf } from "../../support/end-of.ts";
@@ -106,6 +107,17 @@ export function fail() { throw new RangeError("too " + "far"); }
     assert.deepEqual([down.code, down.stdout], [0, "Ended 3 connections.\n"]);
     assert.equal(existsSync(socket), false);
     assert.match((await run("down")).stdout, /^No connections are kept/);
+  });
+
+  it("lose no output of a command to a slow reader", async () => {
+    await run("up", "--on", "here");
+    const { child, closed } = start("exec", "--on", "here", "--", "seq", "300000");
+    // The reader stops until all between it and the command is full.
+    child.stdout.once("readable", () => undefined);
+    while (child.stdout.readableLength < child.stdout.readableHighWaterMark) await pause(20);
+    const [read, [code]] = await Promise.all([text(child.stdout), closed]);
+    const lines = read.trimEnd().split("\n");
+    assert.deepEqual([lines.length, lines.at(-1), code], [300_000, "here: 300000", 0]);
   });
 
   it("run a task anew once its file has changed", async () => {
