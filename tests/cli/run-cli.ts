@@ -65,6 +65,7 @@ export async function mitogenHere(
       stop: () => undefined,
       isInterrupted: () => false,
       unguarded: (work) => work(),
+      exit: () => undefined,
     });
     return { code, stdout, stderr };
   } finally {

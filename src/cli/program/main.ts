@@ -20,11 +20,11 @@ function givenUp(): Promise<void> {
   });
 }
 
-async function main(): Promise<never> {
+async function main(): Promise<void> {
   const status = await runCommandLine(process.argv.slice(2), out, signals);
   await Promise.race([out.flush(), givenUp()]);
   // What a configuration or a task's module left running does not hold the program.
-  process.exit(out.hasFailed && status === ExitStatus.Ok ? ExitStatus.SomeFailed : status);
+  signals.exit(out.hasFailed && status === ExitStatus.Ok ? ExitStatus.SomeFailed : status);
 }
 
 void main();

@@ -28,7 +28,7 @@ export class Terminal {
   readonly colours: Colors;
   readonly #out: Output;
   readonly #err: Output;
-  readonly #onClose: () => void;
+  readonly #onClose: (error: NodeJS.ErrnoException) => void;
   #isClosed = false;
   #hasFailed = false;
   /** What waits until stdout has taken more. A stream's own queue takes a hundred bytes more for each line. */
@@ -37,7 +37,12 @@ export class Terminal {
   #draining: Promise<void> | undefined;
 
   /** `onClose` is called once, when nobody reads stdout any more (`| head -1`). */
-  constructor(out: Output, err: Output, environment: NodeJS.ProcessEnv, onClose: () => void) {
+  constructor(
+    out: Output,
+    err: Output,
+    environment: NodeJS.ProcessEnv,
+    onClose: (error: NodeJS.ErrnoException) => void,
+  ) {
     this.#out = out;
     this.#err = err;
     this.#onClose = onClose;
@@ -158,7 +163,7 @@ export class Terminal {
     this.#isClosed = true;
     this.#hasFailed = error.code !== "EPIPE";
     if (this.#hasFailed) this.note(`mitogen: Cannot write to stdout: ${error.message}`);
-    this.#onClose();
+    this.#onClose(error);
   }
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -148,6 +148,26 @@ for (const [index, { at, words, see, reached, presses = 1 }] of POINTS.entries()
     }
   });
 }
+
+test("a terminal that is closed: remote work ends, and the program ends by SIGHUP, without a core", async (t) => {
+  if (needsLab(t) === undefined) return;
+  const mark = `${process.pid}-closed`;
+  const status = join(temporaryFolder(t), "status");
+  const run = await TerminalRun.start(`run tasks.mjs#waits --on @pair; echo $? > ${status}`, {
+    cwd: folder,
+    env: { [MARK]: mark, XDG_STATE_HOME: join(folder, "state") },
+    // The shell stays, to tell how the program has ended.
+    before: "trap : HUP",
+  });
+  await run.see(/one: waiting[\s\S]*two: waiting|two: waiting[\s\S]*one: waiting/);
+  await run.close();
+  const until = Date.now() + 60_000;
+  while (marked(mark).length > 0 || !existsSync(status)) {
+    assert.ok(Date.now() < until, `left: ${marked(mark)}`);
+    await pause(20);
+  }
+  assert.equal(readFileSync(status, "utf8"), `${128 + constants.signals.SIGHUP}\n`);
+});
 
 /** Waits until the program has started all that it starts: it waits for something else then. */
 async function settled(mark: string): Promise<void> {
