@@ -27,7 +27,7 @@ async function main(router: Router): Promise<void> {
   const calls = contexts.map((context, index) =>
     context.callAsync(work, JOBS[index] as string, 150 * (index + 1), progress.toSender()),
   );
-  // Each call gives one message and then leaves its Select. The Select of calls stays a source of the outer Select.
+  // A call leaves its Select after its one message. The Select of calls stays a source of the outer Select.
   const results = new Select<string>(calls);
   const all = new Select<string | Progress>([results, progress], { oneshot: false });
 

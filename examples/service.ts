@@ -21,7 +21,7 @@ export class Tickets extends Service {
   readonly #owners: string[] = [];
 
   take({ purpose }: { purpose: string }, message: Message): number {
-    // The purpose is the context's claim. message.context is certain, because every frame is checked on its way.
+    // The purpose is the context's claim. message.context is certain, because every hop checks the sender of a frame.
     this.#last += 1;
     this.#owners.push(`${this.#last}: ${purpose}, for ${message.context.name}`);
     return this.#last;

@@ -1,6 +1,6 @@
 /**
  * The plain data that replaces some objects of Node, and the cure for objects that nothing replaces:
- * docs/encoding.md#what-stands-for-it.
+ * docs/encoding.md#values-sent-as-plain-objects.
  */
 import { EventEmitter } from "node:events";
 import type { PlainForm } from "./refusal.ts";
