@@ -13,6 +13,7 @@ import { CLOSE_HOP, type FromHop, type HopPlan, START_HOP, type ToHop } from "./
 import { GivenUp, runOnHost, type WorkEvent, type WorkResult, type WorkTools } from "./engine/host-run.ts";
 import type { HostStatus } from "./engine/result.ts";
 import { orAbort } from "./engine/retry.ts";
+import { HopNews } from "./hop-news.ts";
 import type { FleetMember, Job } from "./job.ts";
 import { receivedError } from "./received-error.ts";
 import { travelling } from "./travelling.ts";
@@ -51,6 +52,7 @@ export class HopLink {
   readonly #tasks: Map<Job<unknown>, Promise<number>> = new Map();
   #commands: Sender<ToHop> | undefined;
   #receiver: Receiver<FromHop> | undefined;
+  readonly #news: HopNews;
   #lastId = 0;
   #waiting = 0;
   #isReading = false;
@@ -70,6 +72,7 @@ export class HopLink {
     this.#plan = plan;
     this.#watcher = watcher;
     this.members = hosts.map((host) => new HopMember(this, host));
+    this.#news = new HopNews(hosts, plan);
     this.#byName = new Map(this.members.map((member) => [member.host.name, member]));
     void this.#start();
   }
@@ -145,6 +148,7 @@ export class HopLink {
   async connect(member: HopMember): Promise<void> {
     if (this.#lost !== undefined) throw this.#lostFor(member.host.name);
     this.#tell(["connect", member.host.name]);
+    this.#news.noteEnd();
     await this.#during(member.expectSettled());
   }
 
@@ -233,6 +237,7 @@ export class HopLink {
       while (this.#waiting > 0 && this.#lost === undefined) {
         const message = await this.#next();
         if (message !== undefined) await this.#take(message.decode());
+        if (this.#news.leftMs === 0) await this.#checkConnects();
       }
     } catch (error) {
       this.#lose(asError(error));
@@ -245,16 +250,44 @@ export class HopLink {
   async #next(): Promise<Message<FromHop> | undefined> {
     if (this.#idle.signal.aborted) this.#idle = new AbortController();
     const { signal } = this.#idle;
-    const timeoutMs = this.#plan.timeoutMs || SILENCE_MS;
+    const since = performance.now();
     try {
-      return await this.#receiver?.get({ signal, timeoutMs });
+      return await this.#receiver?.get({ signal, timeoutMs: Math.min(this.#silenceMs, this.#news.leftMs) });
     } catch (error) {
       if (signal.aborted) return undefined;
       if (!(error instanceof TimeoutError)) throw error;
       // Its hosts may take long. A hop that hangs does not answer either, and is taken for lost.
-      await this.#hop.context?.with({ timeoutMs }).call(Date.now);
+      await this.#askForLife();
       return undefined;
+    } finally {
+      this.#news.noteWait(since);
     }
+  }
+
+  get #silenceMs(): number {
+    return this.#plan.timeoutMs || SILENCE_MS;
+  }
+
+  async #askForLife(): Promise<void> {
+    await this.#hop.context?.with({ timeoutMs: this.#silenceMs }).call(Date.now);
+  }
+
+  /** A hop that answers, but does not tell how its connects go on, is not waited for. */
+  async #checkConnects(): Promise<void> {
+    const connecting = this.members.filter(({ isConnecting }) => isConnecting);
+    // What it told before this answer has arrived then, also if this process has stood still.
+    if (connecting.length > 0) await this.#askForLife();
+    if (this.#receiver?.size() !== 0) return;
+    const { name } = this.#hop.host;
+    for (const member of connecting) {
+      const reason = `${name} answers, but has not told for ${this.#news.limitMs} ms how its connects go on`;
+      member.settle(
+        new TimeoutError(
+          `Cannot reach ${member.host.name} through ${name}: ${reason}; use another host in its place`,
+        ),
+      );
+    }
+    this.#news.noteEnd();
   }
 
   #take(message: unknown): void | Promise<void> {
@@ -271,12 +304,14 @@ export class HopLink {
       work.done.resolve(this.#resultOf(work.host, rest[0]));
       return undefined;
     }
+    if (kind === "step") return this.#news.noteStep();
     const member = this.#byName.get(about);
     if (member === undefined) throw this.#nonsense();
     if (kind === "connecting") this.#watcher.onConnecting(member.host.name);
     else if (kind === "connected") this.#takeConnected(member, rest[0], rest[1]);
     else if (kind === "settled") {
       if (rest[0] === null && !member.wasConnected) throw this.#nonsense();
+      if (member.isConnecting) this.#news.noteEnd();
       member.settle(rest[0] === null ? undefined : receivedError(rest[0], this.#hop.host.name));
     } else throw this.#nonsense();
     return undefined;
@@ -355,6 +390,7 @@ export class HopMember implements FleetMember {
   readonly #link: HopLink;
   readonly #first: Deferred<void> = new Deferred();
   readonly #expected: Deferred<void>[] = [];
+  #isSettled = false;
   #context: Context | undefined;
   #failure: Error | undefined;
 
@@ -371,6 +407,11 @@ export class HopMember implements FleetMember {
   get failure(): Error | undefined {
     const lost = this.#context?.goneReason;
     return this.#failure ?? (lost === undefined ? undefined : new ChannelError(lost));
+  }
+
+  /** Whether a connect is under way in the hop, as far as it is known here. @internal */
+  get isConnecting(): boolean {
+    return !this.#isSettled || this.#expected.length > 0;
   }
 
   async connect(): Promise<Context> {
@@ -399,6 +440,7 @@ export class HopMember implements FleetMember {
   /** A connect has ended, or the hop is lost. @internal */
   settle(failure: Error | undefined, isLost = false): void {
     if (isLost || failure !== undefined) this.#failure = failure;
+    this.#isSettled = true;
     this.#first.resolve();
     for (const expected of this.#expected.splice(0)) expected.resolve();
   }

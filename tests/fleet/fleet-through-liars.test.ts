@@ -102,6 +102,27 @@ describe("Fleet through a hop that lies", () => {
     await context.shutdown();
   });
 
+  it("does not wait for a hop that answers, but tells nothing of its connects", async () => {
+    const liar = await router.local();
+    await liar.call(lie, "nothing of connects");
+    const slow = { ...host("a"), steps: [{ local: { timeoutMs: 1 } }] };
+    const fleet = await Fleet.connect(router, [slow, host("other")], {
+      through: [host("liar"), host("honest")],
+      connect: async ({ name }) => (name === "liar" ? liar : undefined),
+    });
+    const [lied, other] = await fleet.run(remote.greet, ["you"]).all();
+    assert.equal(lied?.status, "unreachable");
+    assert.match(
+      String(lied.error),
+      /^TimeoutError: Cannot reach a through liar: liar answers, but has not told for 15004 ms how its connects go on; use another host/,
+    );
+    assert.equal(other?.status, "ok", String(other?.error));
+    await fleet.ready;
+    await fleet.close();
+    assert.ok(liar.isConnected);
+    await liar.shutdown();
+  });
+
   it("ends a host whose result never comes, some time after its time is up", async () => {
     const liar = await router.local();
     await liar.call(lie, "no result");

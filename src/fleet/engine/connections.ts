@@ -24,6 +24,8 @@ export interface ConnectPlan {
   readonly existing?: ((host: Host) => Promise<Context | undefined>) | undefined;
   /** Told of every connect as it begins. */
   readonly onConnecting: (host: Host) => void;
+  /** Called as a step of a host begins, and while a runtime is on its way. */
+  readonly onStep?: (() => void) | undefined;
   /** Told of every new context of a host. */
   readonly onConnected: (host: Host, context: Context, durationMs: number) => void;
 }
@@ -113,8 +115,9 @@ export class Connections {
   private async step(step: Step, via: Context | undefined): Promise<Context> {
     const method = methodOf(step) as StepMethod;
     const options = (step as Record<string, object>)[method] as Record<string, unknown>;
-    const { timeoutMs, provision } = this.#plan;
+    const { timeoutMs, provision, onStep } = this.#plan;
     const all = {
+      ...(onStep !== undefined && { onProgress: onStep }),
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(provision !== undefined && { provision }),
       ...options,
@@ -135,6 +138,7 @@ export class Connections {
   private async start(method: StepMethod, options: object): Promise<Context> {
     const { signal } = this.#end;
     if (signal.aborted) throw signal.reason;
+    this.#plan.onStep?.();
     const router = this.#router as unknown as Record<string, (o: object) => Promise<Context>>;
     const connecting = router[method]?.({ ...options, signal }) as Promise<Context>;
     const context = await connecting.catch((error) => {

@@ -39,6 +39,8 @@ export type SentResult = Omit<WorkResult<unknown>, "error"> & { readonly error?:
 
 export type FromHop =
   | readonly ["connecting", host: string]
+  /** A connect of any host goes on: its next step begins, or a runtime is on its way. */
+  | readonly ["step"]
   | readonly ["connected", host: string, contextId: number, durationMs: number]
   /** A connect that was asked for, or the first one, has ended. */
   | readonly ["settled", host: string, error: SentError | null]

@@ -60,6 +60,7 @@ class Hop {
     this.#connections = new Connections(router, {
       ...plan,
       onConnecting: ({ name }) => void this.tell(["connecting", name]),
+      onStep: () => void this.tell(["step"]),
       onConnected: ({ name }, { contextId }, durationMs) =>
         void this.tell(["connected", name, contextId, durationMs]),
     });

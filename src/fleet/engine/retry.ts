@@ -24,7 +24,7 @@ const FINAL_CODES: ReadonlySet<unknown> = new Set([
 
 /** The pause before the first retry. It doubles for each further one. */
 const FIRST_PAUSE_MS = 250;
-const MAX_PAUSE_MS = 15_000;
+export const MAX_PAUSE_MS = 15_000;
 
 /** Whether the connect may succeed if it is tried again. */
 export function isConnectWorthRetry(error: unknown): boolean {
