@@ -206,7 +206,8 @@ async function openKept(call: Call, { hosts }: Selected): Promise<KeptFleet | un
   if (call.values["through"] !== undefined) return undefined;
   const socket = findUpSocket();
   if (socket === undefined) return undefined;
-  const open = (wanted: Host[]) => KeptFleet.open(wanted, socket, call.signal);
+  const onLost = (lines: number): void => call.out.leaveOut(lines);
+  const open = (wanted: Host[]) => KeptFleet.open(wanted, socket, call.signal, onLost);
   const kept = await open(hosts.map((host) => withOptions(host, call, NO_PASSWORDS)));
   if (typeof kept === "object") return kept;
   const below = call.values["sudo"] === undefined ? undefined : await open(hosts);

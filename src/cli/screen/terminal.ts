@@ -82,7 +82,9 @@ export class Terminal {
     await this.#written();
     if (this.#leftOut === 0) return;
     this.#hasFailed = true;
-    this.note(`mitogen: ${this.#leftOut} lines of output were left out, because stdout was read too slowly`);
+    this.note(
+      `mitogen: ${this.#leftOut} lines of output were left out, because they came faster than they were read`,
+    );
   }
 
   /** Resolves when what waits for the reader of stdout has been read. Undefined if there is no need to wait. */
@@ -108,9 +110,9 @@ export class Terminal {
     return this.#waiting > MAX_WAITING_OUTPUT_BYTES;
   }
 
-  /** Counts a line of output that is not taken. */
-  leaveOut(): void {
-    this.#leftOut += 1;
+  /** Counts lines of output that are not taken. */
+  leaveOut(lines: number = 1): void {
+    this.#leftOut += lines;
   }
 
   get #waiting(): number {

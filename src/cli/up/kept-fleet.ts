@@ -34,21 +34,24 @@ const PREPARE_MS = 30_000;
 export class KeptFleet implements Runs {
   readonly hosts: readonly Host[];
   readonly #keeper: UnixConnection;
+  readonly #onLost: (lines: number) => void;
   #become: Become | undefined;
 
-  private constructor(hosts: readonly Host[], keeper: UnixConnection) {
+  private constructor(hosts: readonly Host[], keeper: UnixConnection, onLost: (lines: number) => void) {
     this.hosts = hosts;
     this.#keeper = keeper;
+    this.#onLost = onLost;
   }
 
   /**
    * Returns a fleet of these hosts if `mitogen up` keeps all of them, reached in just this way. Otherwise returns why not, if there are
-   * connections that somebody may have counted on.
+   * connections that somebody may have counted on. `onLost` is told how many lines were lost of what functions print on a host.
    */
   static async open(
     hosts: readonly Host[],
     socket: string,
     signal: AbortSignal,
+    onLost: (lines: number) => void,
   ): Promise<KeptFleet | string | undefined> {
     const keeper = await connectKeeper(socket, signal);
     if (keeper === undefined) return undefined;
@@ -57,7 +60,7 @@ export class KeptFleet implements Runs {
       if (keeper.isOwn) {
         const bounded = keeper.context.with({ signal, timeoutMs: PREPARE_MS });
         const { length } = await bounded.call(PREPARE, hosts.map(wantedOf));
-        if (length === 0) return new KeptFleet(hosts, keeper);
+        if (length === 0) return new KeptFleet(hosts, keeper, onLost);
         const kept = hosts.length - length;
         refusal = kept > 0 ? `"mitogen up" keeps ${kept} of these ${hosts.length} hosts` : undefined;
       }
@@ -144,6 +147,7 @@ export class KeptFleet implements Runs {
     try {
       for await (const message of messages) {
         if (message.type === "event") await orAbort(Promise.resolve(emit(message.event)), givenUp);
+        else if (message.type === "lost") this.#onLost(message.lines);
         else {
           const { error, ...result } = message.result;
           return {

@@ -31,7 +31,11 @@ export interface Become {
   readonly provision?: Provision;
 }
 
-/** What happens on the host, and at the end the result. Its output has been told as events. */
+/**
+ * What happens on the host, and at the end the result. Its output has been told as events, but for the lines that are lost: what functions
+ * print came faster than it was read.
+ */
 export type KeptMessage =
   | { readonly type: "event"; readonly event: WorkEvent }
+  | { readonly type: "lost"; readonly lines: number }
   | { readonly type: "result"; readonly result: SentResult };

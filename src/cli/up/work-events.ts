@@ -22,7 +22,7 @@ export class WorkEvents {
   add(event: FleetEvent): Promise<void> | undefined {
     if (event.type === "result") {
       const { output: _, error, ...result } = event.result;
-      if (this.#lost > 0) this.feed.add(lostLines(this.#lost));
+      if (this.#lost > 0) this.feed.add({ type: "lost", lines: this.#lost });
       this.feed.add({
         type: "result",
         result: { ...result, ...(error !== undefined && { error: sentError(error) }) },
@@ -61,9 +61,4 @@ export class WorkEvents {
 
 function costOf(event: object): number {
   return EVENT_COST + ("text" in event ? String(event.text).length : 0);
-}
-
-function lostLines(count: number): KeptMessage {
-  const text = `… ${count} lines are lost: they came faster than they were read`;
-  return { type: "event", event: { type: "output", stream: "log", text } };
 }

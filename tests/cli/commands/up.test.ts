@@ -33,10 +33,16 @@ describe("up and down", () => {
   const tasks = (word: string): void =>
     writeFileSync(
       join(folder, "tasks.mjs"),
-      `import { stop } from "./stop.mjs";
+      `import { writeFileSync } from "node:fs";
+import { stop } from "./stop.mjs";
 let calls = 0;
 export function count() { console.log("counting"); return \`${word} \${++calls} \${process.pid}\`; }
 export function die() { stop(); }
+export function flood() {
+  for (let i = 0; i < 30_000; i++) console.log("x".repeat(1000));
+  writeFileSync("${join(folder, "flooded")}", "");
+  return "done";
+}
 export function fail() { throw new RangeError("too " + "far"); }
 `,
     );
@@ -118,6 +124,26 @@ export function fail() { throw new RangeError("too " + "far"); }
     const [read, [code]] = await Promise.all([text(child.stdout), closed]);
     const lines = read.trimEnd().split("\n");
     assert.deepEqual([lines.length, lines.at(-1), code], [300_000, "here: 300000", 0]);
+  });
+
+  it("count what a function prints faster than it is read, and fail for it", async () => {
+    tasks("x");
+    await run("up", "--on", "here");
+    const child = spawn(process.execPath, [CLI, "run", "tasks.mjs#flood", "--on", "here"], {
+      cwd: folder,
+      env: cleanEnvironment(env),
+    });
+    const { ended } = endOf(child);
+    child.stdout.pause();
+    while (!existsSync(join(folder, "flooded"))) await pause(20);
+    // What was printed before has arrived where the connections are.
+    await run("exec", "--on", "here", "--", "true");
+    child.stdout.resume();
+    const { code, stdout, stderr } = await ended;
+    const [, left] = /^mitogen: (\d+) lines of output were left out/m.exec(stderr) ?? [];
+    assert.equal(stdout.match(/^here: x/gm)?.length, 30_000 - Number(left), stderr);
+    assert.match(stdout, /^here: done$/m);
+    assert.equal(code, 1);
   });
 
   it("run a task anew once its file has changed", async () => {
