@@ -76,8 +76,8 @@ export class MitogenError extends Error {
 }
 
 /**
- * A remote function threw. `message` is the remote error's name and message. `cause` is the remote error,
- * rebuilt. The remote error's own plain properties (`errno`, `syscall`, …) are copied, `code` included.
+ * A remote function threw, or could not be run. `message` is the remote error's name and message. `cause` is the
+ * remote error, rebuilt. The remote error's own plain properties (`errno`, `syscall`, …) are copied, `code` included.
  */
 export class CallError extends MitogenError {
   /** `ERR_CALL`, or the code of the remote error. */
@@ -96,7 +96,7 @@ export class ProtocolError extends MitogenError {
   override readonly code: string = "ERR_PROTOCOL";
 }
 
-/** The caller's time ran out. On a connect it carries the details of {@link StreamError}. */
+/** A time limit of the caller passed. After a connect, the error has the details of a {@link StreamError}. */
 export class TimeoutError extends MitogenError {
   /** `ERR_TIMEOUT`. */
   override readonly code: string = "ERR_TIMEOUT";
@@ -143,7 +143,7 @@ export class HostKeyError extends StreamError {
   override readonly code: string = "ERR_HOST_KEY";
 }
 
-/** Misuse of a Select: empty, closed, or a source it does not hold. */
+/** Misuse of a Select: it has no sources, it is closed, or the source cannot be added or removed. */
 export class SelectError extends MitogenError {
   /** `ERR_SELECT`. */
   override readonly code: string = "ERR_SELECT";

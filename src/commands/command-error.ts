@@ -48,9 +48,9 @@ export class CommandError extends MitogenError {
   readonly exitCode: number | null;
   /** The signal that ended the command, `SIGTERM`; null if it ended by itself or did not start. */
   readonly signal: string | null;
-  /** What the command printed, as text. It does not print with the error. */
+  /** What the command wrote to stdout, as far as it was kept. Not printed with the error, and not part of JSON. */
   declare readonly stdout: string;
-  /** What the command wrote to stderr, as far as it was kept. Does not print by itself, and is not part of JSON. */
+  /** What the command wrote to stderr, as far as it was kept. Not printed with the error, and not part of JSON. */
   declare readonly stderr: string;
   /** Milliseconds from the start of the command to its end, by the clock of the context's machine. */
   readonly durationMs: number;

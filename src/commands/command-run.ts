@@ -23,7 +23,7 @@ export interface RunResult<T extends string | Uint8Array = string> {
   readonly stdout: T;
   /** What the command wrote to stderr. */
   readonly stderr: T;
-  /** Measured by the clock of the context's machine. */
+  /** Milliseconds from the start of the command to its end, by the clock of the context's machine. */
   readonly durationMs: number;
 }
 

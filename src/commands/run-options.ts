@@ -17,15 +17,15 @@ import type { CommandInput } from "./running.ts";
 export interface CommandOptions extends WaitOptions {
   /** The input for the command's stdin, which is empty by default. A stream is destroyed at the end. */
   readonly input?: CommandInput | Secret | undefined;
-  /** The folder in which it runs. By default the context's working directory. */
+  /** The folder in which the command runs. By default the context's working directory. */
   readonly cwd?: string | undefined;
-  /** Changes to the context's environment. `undefined` removes a variable. */
+  /** Variables that are added to the context's environment. `undefined` removes one. */
   readonly env?: Readonly<Record<string, string | Secret | undefined>> | undefined;
-  /** True lets `/bin/sh` read the command. May also be the path of another shell. */
+  /** True makes `/bin/sh` run the command; a path names another shell. False by default. */
   readonly shell?: boolean | string | undefined;
-  /** The user that runs it: docs/commands.md#another-user. */
+  /** The user that runs the command: docs/commands.md#another-user. By default the context's own user. */
   readonly user?: string | undefined;
-  /** False means that an exit code other than 0, or a signal, is no error. */
+  /** True by default. False: an exit code other than 0, or an end by a signal, is not an error. */
   readonly check?: boolean | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface RunOptions extends CommandOptions {
   readonly maxOutputBytes?: number | undefined;
   /** `buffer` returns output as bytes, unchanged. `utf8`, the default, returns text. */
   readonly encoding?: "utf8" | "buffer" | undefined;
-  /** False keeps the last line end of text. */
+  /** True, the default, removes the last line end of text. */
   readonly stripFinalNewline?: boolean | undefined;
 }
 

@@ -13,8 +13,9 @@ export interface Run {
    * Runs a command in `context` and waits for its end. `command` is a list of the program and its arguments,
    * or a string, which is split at spaces. No shell is used unless `shell` asks for one. The command, and
    * everything it has started, ends after `timeoutMs`, with `signal` and with the context. Rejects with a
-   * CommandError if the command cannot be started, exits with a code other than 0, or is ended by a signal. Otherwise rejects
-   * with a TimeoutError, the reason of `signal`, or a ChannelError: docs/commands.md.
+   * CommandError if the command cannot be started, exits with a code other than 0, is ended by a signal, or prints more
+   * than `maxOutputBytes`. Otherwise rejects with a TimeoutError, the reason of `signal`, or a ChannelError:
+   * docs/commands.md.
    *
    * ```ts
    * const { stdout } = await run(context, ["git", "rev-parse", "HEAD"], { cwd: "/srv/app" });

@@ -159,8 +159,8 @@ export abstract class ConnectingRouter extends CoreRouter {
   }
 
   /**
-   * Returns the context with this id: the same object every time while the context is reachable. `name` names a context that
-   * is not known yet. Throws a TypeError or RangeError if `contextId` is no id.
+   * Returns the context with this id: the same object every time while the context is reachable. `name` is the name
+   * of a context that is not known yet. Throws a TypeError or RangeError if `id` is not the id of a context.
    */
   override contextById(id: number, name?: string): Context {
     const known = this.contexts.get(id);
@@ -171,7 +171,9 @@ export abstract class ConnectingRouter extends CoreRouter {
     return super.contextById(id, name);
   }
 
-  /** Removes a handler. Unknown handles are ignored. Throws a TypeError or RangeError if the argument is no handle. */
+  /**
+   * Removes a handler. Unknown handles are ignored. Throws a TypeError or RangeError if the argument is not a handle.
+   */
   override delHandler(handle: number): void {
     super.delHandler(takeOption("remove a handler", "the handle", handle, handleNumber));
   }

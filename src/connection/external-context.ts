@@ -6,24 +6,26 @@ import { read, textOf } from "../wire/values/thrown.ts";
 import { localRouters } from "./local-routers.ts";
 import type { Router } from "./router.ts";
 
-/** What remote code knows of where it runs. */
+/** The context that remote code runs in, and its place in the tree. */
 export interface ExternalContext {
   /**
-   * The context's own: its connection methods start children of this context. `modules`, `connect`, `disconnect` and
-   * `getStats` are the program's and throw here.
+   * The router of this context: its connection methods start children of the context. `modules`, `connect`,
+   * `disconnect`, `getStats`, `enableDebug`, `dump` and `installDiagnostics` throw a MitogenError: only the program's
+   * router has them.
    */
   readonly router: Router;
   /** The context this code runs in. */
   readonly context: Context;
   /** The context that started this one. */
   readonly parent: Context;
-  /** Nearest first, ending with the master, 0. */
+  /** The ids of the contexts above this one: nearest first, ending with the master, 0. */
   readonly parentIds: readonly number[];
   /**
-   * Lets this context, with all below it, live on when the program ends. Its parent sees it disconnect; whoever waits for
-   * the function that called this gets a ChannelError. What it prints and logs from then on goes nowhere, and it has no
-   * modules but those that are here. Signals of the terminal (SIGHUP, SIGINT, SIGQUIT, SIGTSTP) are ignored from then on;
-   * SIGTERM ends it. A second call does nothing. Rejects with a ChannelError when the parent refuses, with a MitogenError in a thread.
+   * Lets this context, and all contexts below it, live on when the program ends. The parent sees the context
+   * disconnect, and the call that runs this function rejects with a ChannelError. Later output and log records are
+   * dropped, and modules that have not arrived cannot be loaded. The context ignores the signals of a terminal
+   * (SIGHUP, SIGINT, SIGQUIT, SIGTSTP); SIGTERM ends it. A second call does nothing. Rejects with a ChannelError if
+   * the parent refuses, and with a MitogenError in a thread.
    *
    * ```ts
    * export async function becomeDaemon(): Promise<void> {
@@ -35,7 +37,7 @@ export interface ExternalContext {
   detach(): Promise<void>;
 }
 
-/** Inside a remote function: the context it runs in. Throws a MitogenError in the master, which is nobody's child. */
+/** Returns the context that the calling function runs in. Throws a MitogenError in the program, which has no parent. */
 export function econtext(): ExternalContext {
   throw new MitogenError(
     "Cannot get the external context: this code runs in the program itself, not in a context; call the function that asks for it with context.call()",
@@ -43,8 +45,8 @@ export function econtext(): ExternalContext {
 }
 
 /**
- * A function whose first argument is filled in by the context it runs in: callers leave it out. Called in the master, where there is
- * none, it throws like {@link econtext}.
+ * Makes a function whose callers leave out the first argument: the context that runs the function fills it in. In the
+ * program, the function throws like {@link econtext}.
  *
  * ```ts
  * export const whereAmI = takesEcontext((econtext, prefix: string) => prefix + econtext.context.contextId);
@@ -58,7 +60,7 @@ export function takesEcontext<A extends readonly unknown[], R>(
 }
 
 /**
- * The same for the router: a function that starts contexts, wherever it runs.
+ * Like {@link takesEcontext}, for the router: makes a function that can start contexts wherever it runs.
  *
  * ```ts
  * export const countCores = takesRouter(async (router, hosts: string[]) => {
@@ -67,9 +69,8 @@ export function takesEcontext<A extends readonly unknown[], R>(
  * });
  * const cores = await bastion.call(countCores, ["web1", "web2"]);
  * ```
- *
- * Called in the master it gets the program's router. Throws a MitogenError when the program has none or several, which it cannot
- * choose from.
+ * In the program, the function gets the program's router. It throws a MitogenError if the program has no router, or
+ * several.
  */
 export function takesRouter<A extends readonly unknown[], R>(
   fn: (router: Router, ...args: A) => R,

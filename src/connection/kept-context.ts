@@ -24,17 +24,22 @@ import { headOf, messageOf, read } from "../wire/values/thrown.ts";
 
 /** How a {@link KeptContext} connects again. */
 export interface KeepOptions {
-  /** How often a connect that failed is tried again before those who wait for it are told; 5 by default, `Infinity` for ever. */
+  /** How often a failed connect is tried again before waiting calls fail; 5 by default, `Infinity` for ever. */
   readonly retries?: number;
-  /** Milliseconds before the first of these tries; twice as many before each further one. 1,000 by default. */
+  /**
+   * The pause before the first of these tries, in milliseconds; doubled before each further one. 1,000 by default.
+   */
   readonly backoffMs?: number;
   /** The longest of these pauses in milliseconds; 30,000 by default. */
   readonly maxBackoffMs?: number;
-  /** What a call does while there is no connection: `"wait"` for one (the default), or `"fail"` with a ChannelError at once. */
+  /**
+   * What a call does while there is no connection: `"wait"` for one (the default), or `"fail"` at once with a
+   * ChannelError.
+   */
   readonly whileDown?: "wait" | "fail";
 }
 
-/** Bounds of a call of a {@link KeptContext}; the wait for a connection counts. */
+/** Bounds of a call of a {@link KeptContext}. They include the wait for a connection. */
 export interface KeptCallOptions extends WaitOptions {
   /** Whether a call is made again if the context is lost while it runs: its function may then run twice. False by default. */
   readonly repeat?: boolean;
@@ -61,8 +66,9 @@ const FINAL_CODES: ReadonlySet<unknown> = new Set(["ERR_PASSWORD", "ERR_HOST_KEY
 const log = getLogger("mitogen.keep");
 
 /**
- * A context that is connected again when it is lost. Made by `router.keep()`. It connects when it is first used; after a loss at once. Each
- * connection is a new process: what the lost one had in memory is gone, and so are functions that ran there.
+ * A context that is connected again when it is lost. Made by `router.keep()`. The first use connects it; after a loss
+ * it is connected again at once. Each connection is a new process: the memory of the lost one is gone, and so are the
+ * functions that ran there.
  *
  * ```ts
  * await using web = router.keep(() => router.ssh({ hostname: "web1" }), { retries: 10 });
@@ -70,9 +76,12 @@ const log = getLogger("mitogen.keep");
  * ```
  */
 export class KeptContext {
-  /** Like `Context.call`; waits for a connection, or fails, as `whileDown` says. Rejects with the error of the last connect when all tries failed. */
+  /**
+   * Like `Context.call`. Without a connection it waits or fails, as `whileDown` says. Rejects with the error of the
+   * last connect if all tries failed.
+   */
   readonly call: BoundCalls["call"];
-  /** Like `Context.stream`; waits like {@link call}. A stream does not go on in the next context. */
+  /** Like `Context.stream`; waits like {@link call}. A stream ends with its context. */
   readonly stream: BoundCalls["stream"];
   readonly #router: CoreRouter;
   readonly #connect: () => Promise<Context>;
@@ -105,29 +114,40 @@ export class KeptContext {
     return this.#context?.isConnected === true;
   }
 
-  /** The context, connected if need be, whatever `whileDown` says. Rejects with the error of the last connect when all tries failed. */
+  /**
+   * Returns the context. Without a connection it waits for one, whatever `whileDown` says. Rejects with the error of
+   * the last connect if all tries failed.
+   */
   async ready(options: WaitOptions = {}): Promise<Context> {
     return await this.#ready(readOptions("connect a kept context", options, WAIT_OPTIONS));
   }
 
-  /** The same calls with bounds, in which the wait for a connection counts. */
+  /** Returns the same calls with bounds, which include the wait for a connection. */
   with(options: KeptCallOptions): KeptCalls {
     return this.#calls(readOptions("call", options, CALL_OPTIONS));
   }
 
-  /** Calls `fn` with each new context, before any call is made there. Returns a function that takes this back. What `fn` throws is logged. */
+  /**
+   * Calls `fn` with each new context, before any call. Returns a function that unregisters `fn`. Errors of `fn` are
+   * logged.
+   */
   onConnect(fn: (context: Context) => void): () => void {
     this.#connectListeners.add(takeOption("watch a kept context", "the first argument", fn, callback));
     return () => this.#connectListeners.delete(fn);
   }
 
-  /** Calls `fn` with the reason each time a context is lost. Returns a function that takes this back. What `fn` throws is logged. */
+  /**
+   * Calls `fn` with the reason when a context is lost. Returns a function that unregisters `fn`. Errors of `fn` are
+   * logged.
+   */
   onDisconnect(fn: (reason: string) => void): () => void {
     this.#lossListeners.add(takeOption("watch a kept context", "the first argument", fn, callback));
     return () => this.#lossListeners.delete(fn);
   }
 
-  /** Ends the context and connects no more; a connect under way ends by itself, and what it connects is shut down. Never rejects. */
+  /**
+   * Ends the context and connects no more. A connect under way goes on; its context is then shut down. Never rejects.
+   */
   async shutdown(): Promise<void> {
     this.#isEnded = true;
     this.#endPause?.();

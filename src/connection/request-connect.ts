@@ -99,7 +99,7 @@ export async function requestConnect(
     }
     if (Array.isArray(connected)) return readFacts(connected);
     throw new ProtocolError(
-      `Cannot connect with ${methodName}() via ${parent.name}: its answer says neither that it connected nor why it did not`,
+      `Cannot connect with ${methodName}() via ${parent.name}: its answer reports neither a context nor an error`,
     );
   } finally {
     time.stop();
@@ -166,7 +166,7 @@ export function tellProgress(onProgress: ConnectOptions["onProgress"], progress:
   try {
     onProgress?.(progress);
   } catch (error) {
-    log.warning(`onProgress has thrown: ${messageOf(error)}`);
+    log.warning(`onProgress threw an error: ${messageOf(error)}`);
   }
 }
 

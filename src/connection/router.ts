@@ -44,7 +44,7 @@ export interface RouterOptions {
   readonly maxMessageBytes?: number;
   /** Whether contexts may reach only those above them; false by default. Inherited. */
   readonly unidirectional?: boolean;
-  /** How many connects may be under way at once; 32 by default. */
+  /** How many connects may be under way at once; 32 by default. Further ones wait. */
   readonly connectConcurrency?: number;
   /**
    * After this long without a byte from a child, in milliseconds, the child is asked for a sign of life. After three such
@@ -120,7 +120,7 @@ export class Router extends ConnectingRouter {
   #takesCalls = false;
   #shutdown: Promise<void> | undefined;
 
-  /** Without a broker it makes its own, which then ends with it. */
+  /** Without a broker, the router makes its own and ends it. Throws a TypeError or RangeError for wrong options. */
   constructor(broker?: Broker, given: RouterOptions = {}) {
     const options = readOptions("make a router", given, ROUTER_OPTIONS);
     if (broker !== undefined) takeOption("make a router", "the broker", broker, BROKER);
@@ -162,8 +162,8 @@ export class Router extends ConnectingRouter {
   }
 
   /**
-   * Starts a context with a connection method of your own. This works only from this process, because others do not have the
-   * code of the method. From other contexts use {@link exec}.
+   * Starts a context with a connection method of your own. Rejects with a TypeError if `via` names another context,
+   * because that context does not have the code of the method; use {@link exec} there.
    */
   async connect<O extends ConnectOptions>(method: ConnectionMethod<O>, options: O): Promise<Context> {
     checkMethod(method);
@@ -177,8 +177,9 @@ export class Router extends ConnectingRouter {
   }
 
   /**
-   * Cuts the link to a child of this process, without asking the child to end. The child ends because its link has ended, and
-   * its process is reaped. Later calls to it fail. Does nothing for a context behind another one, or one that is gone.
+   * Cuts the link to a child of this process, without asking the child to end. The child ends because its link has
+   * ended, and its process is reaped. Later calls to it fail. Does nothing for a context behind a hop, or one that is
+   * gone.
    */
   async disconnect(context: Context): Promise<void> {
     checkMadeBy(Context, "disconnect a context", "the first argument", "a Context", context);
@@ -194,24 +195,22 @@ export class Router extends ConnectingRouter {
   }
 
   /**
-   * Writes all log records, with a line for each frame, to `<tmp>/mitogen.<pid>.<time>.log`, and returns that path. Every
-   * context that is started from now on does the same in its own temporary folder. Throws the error of a file that cannot be
-   * opened. docs/debugging.md
+   * Writes all log records, with a line for each frame, to `<tmp>/mitogen.<pid>.<time>.log`, and returns that path.
+   * Every context that is started from now on does the same in its own temporary folder. Throws Node's error if the
+   * file cannot be opened, and a CancelledError if the router has been shut down. docs/debugging.md
    */
   enableDebug(): string {
     return this.#diagnostics.enableDebug(callSite(this.enableDebug)());
   }
 
-  /**
-   * Describes this process and all contexts as text for people: what is connected, what waits for whom, what is queued.
-   */
+  /** Returns a text for people about this process and all contexts: links, pending calls, queues. */
   dump(): string {
     return this.#diagnostics.dump();
   }
 
   /**
-   * At SIGUSR2, logs {@link dump} as WARNING, or writes it to stderr if nothing is logged. Returns a function that ends
-   * that.
+   * At SIGUSR2, logs {@link dump} as WARNING, or writes it to stderr if nobody gets such records. Returns a function
+   * that removes the handler.
    */
   installDiagnostics(): () => void {
     return this.#diagnostics.installSignal();

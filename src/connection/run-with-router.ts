@@ -6,8 +6,8 @@ import { read, textOf } from "../wire/values/thrown.ts";
 import { Router } from "./router.ts";
 
 /**
- * Runs `main` with a new router, shuts the router down in any case, and passes the value or the error on. In
- * a child it does nothing, so it may be at the top level of a program whose functions are called there.
+ * Runs `main` with a new router, shuts the router down in any case, and returns the value of `main`, or rejects with
+ * its error. In a context it does nothing, so a program whose functions are called there may use it at its top level.
  */
 export async function runWithRouter<A extends readonly unknown[], R>(
   main: (router: Router, ...args: A) => R,
@@ -22,7 +22,7 @@ export async function runWithRouter<A extends readonly unknown[], R>(
   }
 }
 
-/** {@link runWithRouter} as a decorator: the same function, without its first parameter. */
+/** Wraps a function with {@link runWithRouter}: returns a function without the first parameter. */
 export function withRouter<A extends readonly unknown[], R>(
   fn: (router: Router, ...args: A) => R,
 ): (...args: A) => Promise<Awaited<R>> {

@@ -8,9 +8,9 @@ import { Sender } from "./sender.ts";
 
 /** Options of a {@link Channel}. */
 export interface ChannelOptions extends ReceiverOptions {
-  /** Where to send to. */
+  /** The context to send to. */
   readonly context: Context;
-  /** The handle there, from 1. */
+  /** The handle to send to in that context, from 1. */
   readonly dstHandle: number;
 }
 
@@ -21,8 +21,9 @@ const CHANNEL_OPTIONS: OptionTable<ChannelOptions> = {
 };
 
 /**
- * A {@link Receiver} and a {@link Sender} to another context in one: two channels that know each other's handles talk both ways.
- * It takes messages of `context` alone, and ends with it, unless `respondent` says otherwise. Throws a RangeError for a `dstHandle` that is none.
+ * A {@link Receiver} and a {@link Sender} to another context in one: two channels that know each other's handles talk
+ * both ways. The channel takes only messages of `context`, and ends with it, unless `respondent` names another context.
+ * Throws as a {@link Receiver} does, and a RangeError if `dstHandle` is not a handle.
  *
  * ```ts
  * const channel = new Channel<string>(router, { context, dstHandle: 2000, handle: 2000 });

@@ -6,17 +6,17 @@ import { checkNumber, travelsAs } from "../wire/values/references.ts";
 export interface ContextRouter {}
 
 /**
- * A process of this program's tree, this one included. Made by the connection methods of a Router; travels as an argument or a
- * result, and is the same object again when it comes home.
+ * A context of the tree: a process, or a thread of one. The connection methods of a Router make it. A `Context` can
+ * travel as an argument or a result; in its own process it arrives as the same object.
  */
 export class Context {
-  /** Its id, the same everywhere in the tree. The program itself is 0. */
+  /** The id of the context, the same everywhere in the tree. The program itself is 0. */
   readonly contextId: number;
-  /** Made of the method and the target, `ssh.web1`, unless the connect was given a `name`. */
+  /** Made from the method and the target (`ssh.web1`), unless the connect was given a `name`. */
   readonly name: string;
-  /** The router of this process that reaches it. */
+  /** The router of this process that reaches the context. */
   readonly router: ContextRouter;
-  /** The context that it was started from; absent for a child of this process. */
+  /** The context that started it; absent for a child of this process. */
   readonly via?: Context;
   /** Why it can no longer be reached, once it cannot. @internal */
   goneReason: string | undefined;
@@ -34,7 +34,7 @@ export class Context {
     if (via !== undefined) this.via = via;
   }
 
-  /** False once it can no longer be reached. True does not promise that the next call arrives. */
+  /** False once the context can no longer be reached. True does not promise that the next call arrives. */
   get isConnected(): boolean {
     return this.goneReason === undefined;
   }

@@ -35,9 +35,9 @@ export interface ConnectionFacts {
   readonly options: Readonly<Record<string, unknown>>;
   /** The command that was run. Empty for a thread. */
   readonly argv: readonly string[];
-  /** The process id there. */
+  /** The id of the process on its machine. */
   readonly pid: number;
-  /** The version of its Node. */
+  /** The version of the context's Node: `20.19.5`. */
   readonly nodeVersion: string;
   /** `process.platform` there: `linux`. */
   readonly platform: string;
@@ -80,7 +80,10 @@ export class ContextDescription {
   readonly goneReason: string | undefined;
   /** Absent if another process made the context. */
   readonly connection: ConnectionFacts | undefined;
-  /** The link over which it is reached; absent when it is gone, and where this process has no figures. */
+  /**
+   * The link over which the context is reached. Absent if the context is gone, or in a process other than the
+   * program.
+   */
   readonly link: LinkState | undefined;
   /** This process's pending calls to the context, oldest first. */
   readonly calls: readonly CallInFlight[];

@@ -19,15 +19,15 @@ const REASON_CHARACTERS = 4096;
 export class Message<T = unknown> {
   /** @internal */
   readonly encoding: Encoding;
-  /** The id of the context it is for. */
+  /** The id of the context that the message is for. */
   readonly dstId: number;
-  /** The id of the context that sent it; checked at every hop. */
+  /** The id of the context that sent the message; every hop checks it. */
   readonly srcId: number;
-  /** The id of the context whose authority it carries, the sender or one above the sender; checked at every hop. */
+  /** The id of the context whose authority the message carries: the sender, or one above it. Every hop checks it. */
   readonly authId: number;
-  /** The number of the handler it is for. */
+  /** The handle that the message is for. */
   readonly handle: number;
-  /** The handle that waits for an answer in the sending context; 0 if none does. */
+  /** The handle in the sending context that waits for an answer; 0 if none does. */
   readonly replyTo: number;
   /** @internal */
   readonly body: readonly Uint8Array[];
@@ -47,8 +47,8 @@ export class Message<T = unknown> {
   }
 
   /**
-   * A message from this context. A `Uint8Array` given as `raw` travels as it is, a `value` as CBOR. Throws a TypeError for what is no
-   * address or no content, and for a value that cannot travel.
+   * Makes a message from this context. A `Uint8Array` given as `raw` travels as it is, a `value` as CBOR. Throws a
+   * TypeError for an invalid address or content, and a TypeError or RangeError for a value that cannot travel.
    */
   static to(
     router: ContextRouter,
@@ -85,22 +85,22 @@ export class Message<T = unknown> {
     return this.replyTo === Handle.IS_DEAD;
   }
 
-  /** The context it came from. */
+  /** The context that sent the message. */
   get context(): Context {
     return this.router.contextById(this.srcId);
   }
 
   /**
-   * The body's value. Throws a {@link ChannelError} for a dead message, the body if it is a {@link CallError}, and a
-   * ProtocolError if a hostile or broken peer has sent no valid value.
+   * Returns the value of the body. Throws a {@link ChannelError} for a dead message, the value itself if it is a
+   * {@link CallError}, and a ProtocolError if the sender sent no valid value.
    */
   decode(): T {
     return this.router.decode(this) as T;
   }
 
   /**
-   * Answers the message. Sends nothing if the message wants no answer (`replyTo` is 0). Throws a TypeError for a value
-   * that cannot travel.
+   * Answers the message. Sends nothing if the message wants no answer (`replyTo` is 0). Throws a TypeError or
+   * RangeError for a value that cannot travel.
    */
   reply(value: unknown): void {
     if (this.replyTo === 0 || this.isDead) return;

@@ -1,6 +1,6 @@
 import type { Message } from "./message.ts";
 
-/** Decides whether a handler takes a message. Any result but true refuses it. */
+/** Decides whether a handler takes a message: only the result `true` accepts it. */
 export type Policy = (message: Message) => boolean;
 
 /**

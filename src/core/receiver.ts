@@ -26,21 +26,21 @@ const MESSAGE_COST = 512;
 
 /** Options of a {@link Receiver}. */
 export interface ReceiverOptions {
-  /** The number wanted, below 939,524,096 (2³⁰ − 2²⁷); one that nobody can guess if absent. */
+  /** The number of the handle, from 1 and below 939,524,096 (2³⁰ − 2²⁷). By default one that is hard to guess. */
   handle?: number;
-  /** False: exactly one message is received. */
+  /** True by default. False: the receiver takes exactly one message. */
   persist?: boolean;
-  /** The only context that may send here; its end closes the receiver. */
+  /** The only context that may send here. When it ends, the receiver closes. */
   respondent?: Context;
-  /** Messages for which it does not return true are refused, and answered by a dead message. */
+  /** A message is refused, and answered by a dead message, unless the policy returns true for it. */
   policy?: Policy;
-  /** Whether to replace a handler that has this handle. */
+  /** Whether to replace a handler that has this handle; the old one gets a dead message. False by default. */
   overwrite?: boolean;
 }
 
 /** Options of a wait for a message. */
 export interface GetOptions extends WaitOptions {
-  /** False: a dead message is returned instead of thrown; `message.isDead` tells. */
+  /** False returns a dead message (`message.isDead`) instead of throwing a {@link ChannelError}. True by default. */
   readonly throwDead?: boolean;
 }
 
@@ -114,9 +114,9 @@ export class Receiver<T = unknown> {
   }
 
   /**
-   * Returns the next message. Rejects with a {@link ChannelError} for a dead message, after `close`, and if nothing more can
-   * arrive. Rejects with a {@link TimeoutError} after `timeoutMs` (0 never waits), and with the reason of `signal`. Whoever gives
-   * up takes no message. The program stays alive while someone waits.
+   * Returns the next message. Rejects with a {@link ChannelError} for a dead message, after `close`, and if nothing
+   * more can arrive. Rejects with a {@link TimeoutError} after `timeoutMs` milliseconds (0 never waits), and with the
+   * reason of `signal`; neither takes a message from the queue. The wait keeps the program alive.
    */
   async get(given?: GetOptions): Promise<Message<T>> {
     const options = given === undefined ? {} : readOptions("get a message", given, GET_OPTIONS);
@@ -163,18 +163,18 @@ export class Receiver<T = unknown> {
     }
   }
 
-  /** A handle on this receiver that can be sent to other contexts. */
+  /** Returns a {@link Sender} to this receiver, which can travel to other contexts. */
   toSender(): Sender<T> {
     return new Sender<T>(this.router, this.router.contextId, this.handle);
   }
 
-  /** Messages waiting to be read. */
+  /** Returns how many messages wait to be read. */
   size(): number {
     return this.#queue.length;
   }
 
   /**
-   * Ends the receiver. Everyone who waits gets a {@link ChannelError}; queued messages are dropped. Safe to call twice.
+   * Ends the receiver. Waiting `get`s reject with a {@link ChannelError}; queued messages are dropped. Idempotent.
    */
   close(): void {
     const reason = "The receiver was closed";

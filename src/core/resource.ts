@@ -9,8 +9,8 @@ export type ResourceOwner = { readonly url: string } | { readonly filename: stri
 /**
  * Reads a file beside a module. `path` is relative to the module. The program reads from the disk, a context
  * through the program. Only files of the module's own package can be read:
- * docs/modules.md#resources-and-addons. Rejects with code `ENOENT` if there is no such file,
- * `ERR_RESOURCE_REFUSED` if contexts may not have it, and `ERR_RESOURCE_TOO_LARGE`.
+ * docs/modules.md#resources-and-addons. Rejects with an Error whose code is `ENOENT` if there is no such file,
+ * `ERR_RESOURCE_REFUSED` if contexts may not have it, or `ERR_RESOURCE_TOO_LARGE` if it is over the limit.
  *
  * ```ts
  * const template = await resource(import.meta, "./motd.txt", { encoding: "utf8" });

@@ -32,7 +32,7 @@ export interface Functions {
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
 }
 
-/** The code to use contexts and senders: src/calls/caller/features.ts. */
+/** The code to use contexts and senders: src/calls/caller/router-features.ts. */
 export interface Features {
   shutdownContext(context: Context, wait: boolean): Promise<void>;
   /** The ways to call services of a context, with limits. Stacks begin above `caller`. */
@@ -50,17 +50,17 @@ export interface Features {
 
 /** Options of `Router.addHandler`. */
 export interface HandlerOptions {
-  /** The number wanted, from 1; a free one by default, which without a `respondent` is hard to guess. */
+  /** The number of the handle, from 1. By default a free one, which is hard to guess without a `respondent`. */
   handle?: number;
-  /** False: removed before the single call. */
+  /** True by default. False: the handler takes one message, and is removed before it is called. */
   persist?: boolean;
-  /** Messages for which it does not return true are refused, and answered by a dead message. */
+  /** A message is refused, and answered by a dead message, unless the policy returns true for it. */
   policy?: Policy;
-  /** Messages of any other context are refused; its end is told by one dead message. */
+  /** The only context that may send here. When it ends, the handler gets one dead message and is removed. */
   respondent?: Context;
   /** It serves requests and waits for nothing: dead messages are dropped in front of it. @internal */
   service?: boolean;
-  /** Whether to replace a handler that has this handle. The old one is told by a dead message. */
+  /** Whether to replace a handler that has this handle; the old one gets a dead message. False by default. */
   overwrite?: boolean;
 }
 
@@ -77,9 +77,9 @@ export class CoreRouter extends FrameRouter {
   readonly log: Logger = getLogger("mitogen.router");
   /** @internal */
   functions: Functions = noFunctions;
-  /** Set where the code for it is: in the master, and with the part `mitogen:api`. @internal */
+  /** Set in the master, and in a context that has loaded `mitogen:api`. @internal */
   features: Features | undefined;
-  /** Set when a value with a context or a sender in it was received: what it takes to use them is needed. @internal */
+  /** Set when a value with a context or a sender was received: then the code to use them is needed. @internal */
   hasReferences = false;
   readonly #decoding: DecodeOptions;
   readonly #contexts: Map<number, Context> = new Map();
@@ -103,13 +103,13 @@ export class CoreRouter extends FrameRouter {
     return this.#contexts;
   }
 
-  /** This context, under the name `self`. */
+  /** Returns the context of this process, under the name `self`. */
   myself(): Context {
     this.#self ??= new Context(this, this.contextId, "self");
     return this.#self;
   }
 
-  /** The context of that id; the same object every time while it is reachable. */
+  /** Returns the context with this id: the same object every time while the context is reachable. */
   contextById(id: number, name?: string): Context {
     if (id === this.contextId) return this.myself();
     const known = this.#contexts.get(id);
@@ -127,8 +127,9 @@ export class CoreRouter extends FrameRouter {
   }
 
   /**
-   * Calls `fn` for every message to a handle, and returns the handle. Runs on the event loop; what it throws, or an
-   * async one rejects with, is logged. Throws a RangeError when the handle is taken.
+   * Calls `fn` for every message to a handle, and returns the handle. `fn` runs on the event loop; an error that it
+   * throws, or rejects with, is logged. Throws a RangeError if the handle is taken. Remove the handler with
+   * {@link delHandler}.
    */
   addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
     const credits = this.features?.newCredits();
@@ -146,7 +147,7 @@ export class CoreRouter extends FrameRouter {
     });
   }
 
-  /** Throws a MitogenError where the code for it is not. @internal */
+  /** Throws a MitogenError if `mitogen:api` has not been loaded. @internal */
   requireFeatures(): Features {
     return this.features ?? refuse();
   }
@@ -156,12 +157,12 @@ export class CoreRouter extends FrameRouter {
     return this.freeHandle(FIRST_CREDIT_HANDLE);
   }
 
-  /** Removes a handler; unknown handles are ignored. */
+  /** Removes a handler. Unknown handles are ignored. */
   delHandler(handle: number): void {
     this.unlisten(handle);
   }
 
-  /** Sends a message on its way. Never throws; what cannot be delivered is answered by a dead message. */
+  /** Sends a message on its way. Never throws; a message that cannot be delivered is answered by a dead message. */
   route(message: Message): void {
     this.routeFrame(message);
   }

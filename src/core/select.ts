@@ -31,12 +31,13 @@ const owners = new WeakMap<object, object>();
 const keepAlive = new KeepAlive();
 
 /**
- * Messages of several sources (Receivers, Channels, other Selects) in the order they arrived. A source belongs to one Select at
- * a time. Messages that were queued before are delivered too, source by source. Messages that another reader takes are skipped.
+ * Reads messages from several sources (Receivers, Channels, other Selects) in the order in which they arrive. A source
+ * belongs to one Select at a time. Messages that a source already holds are delivered too, source by source. Messages
+ * that another reader takes are skipped.
  *
- * With `oneshot`, the default, a source is removed once it has yielded a message; a nested Select of that kind, once it is
- * empty. A source that has ended, because its context is gone or it was closed, is removed in any case. Its ChannelError is
- * first thrown once, by `get` or the iteration.
+ * With `oneshot`, the default, a source is removed once it has yielded a message; a nested `oneshot` Select, once it is
+ * empty. A source that has ended, because its context is gone or it was closed, is always removed, after `get` or the
+ * iteration has thrown its ChannelError once.
  *
  * ```ts
  * const select = new Select(contexts.map((context) => context.callAsync(os.loadavg)));
@@ -74,8 +75,8 @@ export class Select<T = unknown> {
   }
 
   /**
-   * Returns the values of one message from each receiver, in the order in which they arrive. Rejects with the first error: a
-   * CallError, or a ChannelError for a dead message. The receivers then stay as they are.
+   * Returns the values of one message from each receiver, in the order in which they arrive. Rejects with the first
+   * error: a CallError, or a ChannelError for a dead message. The receivers stay open.
    *
    * ```ts
    * const uptimes = await Select.all(contexts.map((context) => context.callAsync(os.uptime)));
@@ -120,10 +121,7 @@ export class Select<T = unknown> {
     for (let missing = this.dueOf(source); missing > 0; missing--) this.notify(source);
   }
 
-  /**
-   * Removes a source, of which nothing is yielded any more. Throws a {@link SelectError} if it is no source of this
-   * Select.
-   */
+  /** Removes a source, which stays open. Throws a {@link SelectError} if it is not a source of this Select. */
   remove(source: SelectSource<T>): void {
     if (!this.#members.has(source)) {
       throw new SelectError("Cannot remove source: it does not belong to this select");
@@ -132,9 +130,9 @@ export class Select<T = unknown> {
   }
 
   /**
-   * Returns the next message. Rejects with a {@link SelectError} if there is no source, or the Select is closed; with the error
-   * of a source that has ended; with a {@link TimeoutError} after `timeoutMs` (0 never waits); and with the reason of `signal`.
-   * Whoever gives up takes no message. The program stays alive while someone waits.
+   * Returns the next message. Rejects with a {@link SelectError} if there is no source, or the Select is closed; with
+   * the error of a source that has ended; with a {@link TimeoutError} after `timeoutMs` milliseconds (0 never waits);
+   * and with the reason of `signal`. The last two take no message. The wait keeps the program alive.
    */
   async get(options?: GetOptions): Promise<Message<T>> {
     try {
@@ -204,14 +202,14 @@ export class Select<T = unknown> {
     return this.#isClosed ? new SelectError("The select was closed") : undefined;
   }
 
-  /** Messages waiting to be read, in all sources. */
+  /** Returns how many messages wait to be read, in all sources. */
   size(): number {
     let size = 0;
     for (const source of this.#members.keys()) size += source.size();
     return size;
   }
 
-  /** Releases the sources, which stay open, and wakes everyone who waits. Safe to call twice. */
+  /** Releases the sources, which stay open. Waiting `get`s reject with a {@link SelectError}. Idempotent. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -341,7 +339,7 @@ export class Select<T = unknown> {
 
 declare module "./message.ts" {
   interface Message<T = unknown> {
-    /** The receiver it came through; inside a Select, the source that was traversed. */
+    /** The receiver that the message came through, or the source of the Select from which it was read. */
     receiver?: Receiver<T> | Select<T>;
   }
 }

@@ -13,9 +13,7 @@ export interface SendWindow {
   end(reason: string): void;
 }
 
-/**
- * The sending end of a {@link Receiver}, usable from any context: pass it as an argument or return it.
- */
+/** The sending end of a {@link Receiver}. It works in every context: pass it as an argument, or return it. */
 export class Sender<T = unknown> {
   /** The context that receives. */
   readonly contextId: number;
@@ -34,11 +32,12 @@ export class Sender<T = unknown> {
   }
 
   /**
-   * Sends one value. Values arrive in the order in which they were sent. Resolves once the receiver has read enough of the
-   * values before: at most about 1 MiB is on its way. Values that you do not await wait in this process's memory. Rejects with a
-   * TypeError or RangeError for a value that cannot travel and for invalid `options`, and with a ChannelError if the receiver is
-   * known to be gone. If a receiver reads nothing, the wait lasts as long as its context lives, unless `options` bound it. It
-   * then ends with a TimeoutError or the reason of the signal, and the value is not sent.
+   * Sends one value. Values arrive in the order in which they were sent. Resolves once the receiver has read enough
+   * of the earlier values: at most about 1 MiB is on its way. Values whose `send` you do not await queue in this
+   * process's memory. Rejects with a TypeError or RangeError for a value that cannot travel and for invalid
+   * `options`, and with a ChannelError if the receiver is known to be gone. If the receiver reads nothing, the wait
+   * lasts as long as its context, unless `options` bound it. When a bound is reached, `send` rejects with a
+   * TimeoutError or the reason of the signal, and the value is not sent.
    */
   async send(value: T, options?: WaitOptions): Promise<void> {
     const message = Message.to(this.router, { dstId: this.contextId, handle: this.handle }, { value });

@@ -4,22 +4,19 @@ import type { ModuleStats } from "../loader/serve/responder.ts";
 export interface RouterStats extends ModuleStats {
   /** Milliseconds since the router was made. */
   uptimeMs: number;
-  /** The children of this process: those connected now, and those connected in all. */
+  /** Children of this process that are connected now. */
   contextCount: number;
   /** Children of this process that were ever connected. */
   connectCount: number;
-  /** Connects that failed, and milliseconds during which connects ran, anywhere in the tree. */
+  /** Connects that failed. */
   failedConnectCount: number;
-  /** Milliseconds in which connects were under way, wherever in the tree. */
+  /** Milliseconds in which at least one connect was under way, anywhere in the tree. */
   connectMs: number;
-  /**
-   * Traffic over the links to children of this process. Bytes include the bootstrap. Links to threads are not
-   * counted.
-   */
+  /** Messages to children of this process. Those to threads are not counted. */
   messagesSent: number;
   /** Messages from children of this process. Those of threads are not counted. */
   messagesReceived: number;
-  /** Bytes to children of this process, with the bootstrap. Those of threads are not counted. */
+  /** Bytes to children of this process, the bootstrap included. Those to threads are not counted. */
   bytesSent: number;
   /** Bytes from children of this process. Those of threads are not counted. */
   bytesReceived: number;

@@ -17,8 +17,8 @@ const CONTEXT = instanceOf(Context, "a Context");
 /**
  * Runs a local tool whose `ssh` leads to `context`: rsync, scp, sftp, git, or anything that starts `ssh`. Any
  * host name will do: docs/fakessh.md. Resolves when the tool has ended, successfully or not. Rejects with a
- * MitogenError if the tool cannot be started, and with a ChannelError if the context is gone before that.
- * Rejects with a TimeoutError or the signal's reason after either has ended the tool.
+ * MitogenError if the tool cannot be started, and with a ChannelError if the context is already gone. If
+ * `timeoutMs` or `signal` ends the tool, rejects with a TimeoutError or the signal's reason.
  *
  * ```ts
  * const { code } = await runSsh(context, ["rsync", "-a", "site/", "any:/srv/www/"]);

@@ -34,15 +34,15 @@ export interface ServedMetadata extends FileMetadata {
 
 /** The result of `FileService.get`. */
 export interface Fetched {
-  /** False when fewer or more bytes came than announced. */
+  /** False if fewer or more bytes came than were announced. */
   readonly ok: boolean;
-  /** What the service said of the file before it sent the bytes. */
+  /** The file's metadata, which the service sent before the bytes. */
   readonly metadata: ServedMetadata;
 }
 
 /** Options of a {@link FileService}. */
 export interface FileServiceOptions {
-  /** A transfer ends when its reader has taken nothing for so long; 300,000 by default. */
+  /** A transfer ends if its reader takes nothing for this long, in milliseconds; 300,000 by default. */
   readonly stallMs?: number | undefined;
 }
 
@@ -62,8 +62,9 @@ const FILE_SERVICE_OPTIONS: OptionTable<FileServiceOptions> = {
 const log = getLogger("mitogen.files");
 
 /**
- * Serves files of this context to others of the tree: those registered to everybody, any to those above. Put it into a {@link Pool}. Eight files at
- * once go to one context, 128 in all; other requests wait for their turn. See docs/files.md.
+ * Serves files of this context to other contexts: registered files to all, any file to contexts above. Put it into a
+ * {@link Pool}. At most eight files at once go to one context, and 128 in all; other requests wait for their turn. See
+ * docs/files.md.
  *
  * ```ts
  * const files = new FileService(router);
@@ -88,7 +89,7 @@ export class FileService extends Service {
   readonly #transfers: Set<Outgoing> = new Set();
   readonly #stallMs: number;
 
-  /** Throws a RangeError for a `stallMs` that is not more than 0. */
+  /** Throws a RangeError unless `stallMs` is more than 0. */
   constructor(router: CoreRouter, options: FileServiceOptions = {}) {
     const what = "make a FileService";
     checkRouter(what, router);
@@ -96,12 +97,12 @@ export class FileService extends Service {
     this.#stallMs = readOptions(what, options, FILE_SERVICE_OPTIONS).stallMs ?? DEFAULT_STALL_MS;
   }
 
-  /** Lets everybody fetch a file. Rejects with the system's code when it is not there. */
+  /** Lets every context fetch a file. Rejects with Node's error if there is no such file. */
   async register(given: { path: string }): Promise<void> {
     this.#paths.add(await fs.realpath(pathOf("register a file", given)));
   }
 
-  /** Lets everybody fetch what is below a folder. Rejects with the system's code when it is not there. */
+  /** Lets every context fetch the files below a folder. Rejects with Node's error if there is no such folder. */
   async registerPrefix(given: { path: string }): Promise<void> {
     const folder = await fs.realpath(pathOf("register a folder", given));
     this.#prefixes.add(folder.endsWith(sep) ? folder : folder + sep);
@@ -165,8 +166,9 @@ export class FileService extends Service {
   }
 
   /**
-   * Fetches a file from the service in `context`. A `sink` that is a path has the file only when all of it came. Rejects with a CallError when
-   * it is refused or cannot be opened; with `ok` false, and logs an ERROR, when fewer or more bytes came than announced.
+   * Fetches a file from the service in `context`. A file appears under a `sink` that is a path only if all of it came.
+   * Rejects with a CallError if the service refuses the file or cannot open it. If fewer or more bytes came than were
+   * announced, logs an ERROR and resolves with `ok` false.
    */
   static async get(
     context: Context,

@@ -27,8 +27,8 @@ import { READ_FILE } from "./far-side.ts";
 import { type OnProgress, receive, type Transfer } from "./transfer.ts";
 
 /**
- * A path (`~` is not expanded), a `file:` URL, or a stream, which is ended, and destroyed if the transfer
- * fails.
+ * Where the bytes go: a path (`~` is not expanded), a `file:` URL, or a stream. The stream is ended, or destroyed if
+ * the transfer fails.
  */
 export type FileSinkTarget = string | URL | Writable;
 
@@ -39,7 +39,7 @@ export interface TransferOptions extends WaitOptions, SinkOptions {
 
 /** Options of {@link getFile}. */
 export interface GetFileOptions extends TransferOptions {
-  /** False leaves a stream open. */
+  /** False leaves a stream open after a transfer. True by default. */
   readonly end?: boolean | undefined;
 }
 
@@ -65,10 +65,10 @@ export const TRANSFER_OPTIONS: OptionTable<TransferOptions> = {
 const GET_FILE_OPTIONS: OptionTable<GetFileOptions> = { ...TRANSFER_OPTIONS, end: flag };
 
 /**
- * Copies a file of `context` here. Nothing appears under a path until the file is complete, verified and on
- * the disk. The next call resumes an interrupted transfer. Rejects with an error whose
- * `code`, `path` and `side` say what failed. If the context ends, rejects with a ChannelError; if a bound is reached, with a
- * TimeoutError or the reason of the signal. docs/files.md
+ * Copies a file of `context` here. Nothing appears under a path until the file is complete, verified and on the disk.
+ * The next call resumes an interrupted transfer. Rejects with an error whose `code`, `path` and `side` say what failed:
+ * a CallError if it failed in the context. If the context ends, rejects with a ChannelError; if a bound is reached,
+ * with a TimeoutError or the reason of the signal. docs/files.md
  *
  * ```ts
  * await getFile(context, "/var/log/syslog", "./syslog.web1");

@@ -29,8 +29,8 @@ const DATA: OptionType<Uint8Array | string> = {
 const states = new WeakMap<CoreRouter, Pushed>();
 
 /**
- * Pushes small files down the tree, to each context on the way once, and hands them out there. They are kept in memory, in every context
- * they pass; for large ones there is `putFile`.
+ * Pushes small files down the tree, over each link once, for functions to read. Every context on the way keeps them in
+ * memory; for large files use `putFile`.
  *
  * ```ts
  * await new PushFileService(router).propagateTo(context, "/srv/app/settings.json");
@@ -47,8 +47,9 @@ export class PushFileService extends Service {
   };
 
   /**
-   * Resolves when `context` has the file, and everybody on the way. It is read once, when it is first propagated; `data` takes its place.
-   * Rejects with the system's code when it cannot be read, and like `callService`. Without bounds it waits for as long as the contexts live.
+   * Sends the file `path` to `context` and every context on the way. Resolves when all have it. The file is read when
+   * it is first propagated; `data`, if given, replaces its content. Rejects with Node's error if the file cannot be
+   * read, and otherwise like `callService`. Without bounds it waits as long as the contexts live.
    */
   async propagateTo(
     context: Context,
@@ -66,7 +67,9 @@ export class PushFileService extends Service {
     await this.forward(path, routeTo(context), bounds);
   }
 
-  /** The file; waits until it arrives. Rejects with a TimeoutError or the signal's reason. */
+  /**
+   * Returns a copy of a file's bytes; waits until the file arrives. Rejects with a TimeoutError or the signal's reason.
+   */
   async get(path: string, given: WaitOptions = {}): Promise<Buffer> {
     takeOption("get a file", "the path", path, text);
     const options = readOptions(`get the file ${path}`, given, WAIT_OPTIONS);

@@ -10,19 +10,19 @@ import type { Offer, Source } from "./ends/source.ts";
 
 /** The progress of a transfer. `totalBytes` is undefined while it is unknown. */
 export interface Progress {
-  /** Bytes that have arrived, those of an earlier, interrupted transfer included. */
+  /** Bytes that have arrived, including those of an earlier, interrupted transfer. */
   readonly bytes: number;
-  /** Bytes of the whole; undefined if the source does not know. */
+  /** The length of the whole file in bytes; undefined if the source does not know it. */
   readonly totalBytes: number | undefined;
 }
 
 /** The result of a transfer. */
 export interface Transfer {
-  /** The length of the file. */
+  /** The length of the file in bytes. */
   readonly bytes: number;
-  /** The hash of all its bytes, in hex. The same at both ends. */
+  /** The SHA-256 of the file, in hexadecimal digits. Both ends have computed the same. */
   readonly sha256: string;
-  /** How many bytes an earlier attempt had left. */
+  /** How many bytes of an earlier attempt were used; 0 if the transfer began anew. */
   readonly resumedAt: number;
 }
 

@@ -17,43 +17,40 @@ import type { Secret } from "../wire/values/secret.ts";
 import type { Host, Step, StepMethod } from "./config/host.ts";
 import type { OnFleetEvent } from "./engine/result.ts";
 
-/** Options of `Fleet.connect`. `signal` ends connects that run, and refuses others. */
+/** Options of `Fleet.connect`. `signal` ends the connects that run and prevents others. */
 export interface FleetOptions extends Pick<WaitOptions, "signal"> {
   /**
    * How many connects run at once, here and in each hop of `through`; 32 by default. The router has a limit of its
    * own, `connectConcurrency`.
    */
   readonly concurrency?: number | undefined;
-  /** The longest time for each connect of a step that has no `timeoutMs`; 30,000 by default. */
+  /** The longest time in milliseconds for each connect of a step that has no `timeoutMs`; 30,000 by default. */
   readonly timeoutMs?: number | undefined;
-  /** How often a connect that failed is tried again, where that may help; 0 by default. */
+  /** How often a failed connect is tried again, if another try may help; 0 by default. */
   readonly retries?: number | undefined;
   /** What to do for targets without node, unless a step says otherwise: docs/provision.md. */
   readonly provision?: Provision | undefined;
   /** Called with `connecting` and `connected` events. */
   readonly onEvent?: OnFleetEvent | undefined;
-  /**
-   * Returns a context that a host has already, or undefined. The fleet uses this context and does not end it.
-   */
+  /** Returns an existing context of a host, or undefined. The fleet uses this context and does not end it. */
   readonly connect?: ((host: Host) => Promise<Context | undefined>) | undefined;
   /**
-   * Hosts that connect the hosts of the fleet, and do the work on them: docs/fleet.md#through. The hosts are distributed
-   * evenly.
+   * Hops that connect the hosts of the fleet and run the work: docs/fleet.md#through. The hosts are distributed evenly.
    */
   readonly through?: Iterable<Host> | PromiseLike<Iterable<Host>> | undefined;
 }
 
-/** Options of a run. `signal` ends the run: the rest of the hosts end as `skipped`. */
+/** Options of a run. `signal` ends the run: hosts that have not ended become `skipped`. */
 export interface FleetRunOptions extends Pick<WaitOptions, "signal"> {
-  /** On how many hosts the work runs at once; 32 by default, or 32 for each hop of `through`. */
+  /** On how many hosts the work runs at the same time; 32 by default, or 32 for each hop of `through`. */
   readonly concurrency?: number | undefined;
   /**
-   * How many hosts are worked on before the next ones begin: numbers, or percentages of all hosts such as `"10%"`.
-   * The last one is repeated. By default all hosts are one batch.
+   * The sizes of batches: numbers of hosts, or percentages of all hosts such as `"10%"`. A batch begins when the one
+   * before has ended. The last size is repeated. By default all hosts are one batch.
    */
   readonly batch?: number | string | readonly (number | string)[] | undefined;
   /**
-   * How many hosts may fail or be unreachable: a number, or a percentage of all hosts. Once there are more, no
+   * How many hosts may fail or be unreachable: a number, or a percentage of all hosts. Once more have failed, no
    * further host begins. By default there is no limit.
    */
   readonly maxFail?: number | string | undefined;
@@ -62,13 +59,13 @@ export interface FleetRunOptions extends Pick<WaitOptions, "signal"> {
   /** How often work that failed is tried again on its host; 0 by default. */
   readonly retries?: number | undefined;
   /**
-   * Whether the work may be done twice. A host that is lost is then connected again, once, and the work is
+   * Whether the work may be done twice. If true, a host that is lost is connected again, once, and the work is
    * repeated. False by default.
    */
   readonly repeatable?: boolean | undefined;
   /**
-   * Called with everything that happens in the run, in order. If it returns a promise for an output of a command,
-   * that command waits for it, so that a slow reader is not flooded. What functions print does not wait.
+   * Called with every event of the run, in order. If it returns a promise for output of a command, the command waits
+   * for it, so that a slow reader is not flooded. Functions do not wait.
    */
   readonly onEvent?: OnFleetEvent | undefined;
 }

@@ -31,8 +31,9 @@ const GRACE_MS = 10_000;
 const log = getLogger("mitogen.fleet");
 
 /**
- * A run of a function or a command on the hosts of a fleet. Iterate it once, or call {@link all}; the run begins with that. Results come
- * as hosts end. Leaving the loop gives the rest of the run up. A reader that is slow delays further hosts, so that results do not pile up.
+ * A run of a function or a command on the hosts of a fleet. It begins when you iterate it, once, or call {@link all}.
+ * The iteration yields the results as hosts end. Leaving the loop gives up the rest of the run. A slow reader delays
+ * further hosts, so that results do not pile up.
  *
  * ```ts
  * for await (const { host, status, value, error } of fleet.run(restart, ["nginx"])) console.log(host, status, value ?? error);
@@ -73,12 +74,14 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     this.#batches = batchesOf(members, options.batch);
   }
 
-  /** How many hosts have ended so far, and how. */
+  /** How many hosts have ended so far with each status. */
   get summary(): FleetSummary {
     return { ...this.#counts };
   }
 
-  /** Waits for the end of the run. Resolves with the results of all hosts, in the fleet's order. Never rejects. */
+  /**
+   * Runs to the end. Resolves with the results of all hosts, in the fleet's order. Failures are results: see `status`.
+   */
   async all(): Promise<HostResult<T>[]> {
     const results = new Map<string, HostResult<T>>();
     for await (const result of this) results.set(result.host, result);
@@ -253,7 +256,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
  * What the function throws is logged.
  */
 export function emitEvent(onEvent: OnFleetEvent | undefined, event: FleetEvent): void | Promise<void> {
-  const failed = (error: unknown): void => log.error(`onEvent has thrown: ${headOf(error)}`);
+  const failed = (error: unknown): void => log.error(`onEvent threw an error: ${headOf(error)}`);
   try {
     const told = onEvent?.(event);
     return told instanceof Promise ? told.then(() => undefined, failed) : undefined;

@@ -51,7 +51,8 @@ const CONTEXT = instanceOf(Context, "a Context, or undefined");
 type AnyCallable = Callable<readonly unknown[], unknown>;
 
 /**
- * Hosts that are connected, and worked on together: docs/fleet.md. Made by {@link Fleet.connect}. Ends its contexts when it is closed.
+ * Hosts that are connected and worked on together: docs/fleet.md. Made by {@link Fleet.connect}. `close` ends the
+ * contexts that the fleet has started.
  *
  * ```ts
  * await using fleet = await Fleet.connect(router, inventory.select("@web"));
@@ -61,7 +62,7 @@ type AnyCallable = Callable<readonly unknown[], unknown>;
 export class Fleet {
   /** The hosts, in the order given. */
   readonly hosts: readonly Host[];
-  /** Resolves when every connect has ended, in any way. Never rejects. */
+  /** Resolves when every connect has succeeded or failed. Never rejects. */
   readonly ready: Promise<void>;
   readonly #router: Router;
   readonly #connections: Connections;
@@ -121,9 +122,9 @@ export class Fleet {
   }
 
   /**
-   * Connects hosts through the router. Resolves as soon as the connects have begun: a host that is slow or dead delays nobody, and each run
-   * waits for it as long as its connect takes. Hosts whose first steps are the same share the contexts of these steps. Throws a TypeError or RangeError
-   * for wrong options or hosts.
+   * Connects hosts through the router. Resolves as soon as the connects have begun, so a slow or dead host does not
+   * delay the others. Each run waits for a host as long as its connect takes. Hosts whose first steps are the same
+   * share the contexts of these steps. Rejects with a TypeError or RangeError for wrong options or hosts.
    */
   static async connect(
     router: Router,
@@ -142,21 +143,21 @@ export class Fleet {
     return new Fleet(router, readHosts(CONNECT, "the hosts", await hosts), hops ?? [], taken);
   }
 
-  /** The hosts that cannot be reached, with the reason: their connect failed, or they were lost since. */
+  /** The hosts that cannot be reached, by name, with the reason: their connect failed, or they were lost later. */
   get unreachable(): ReadonlyMap<string, Error> {
     const found = new Map<string, Error>();
     for (const [name, { failure }] of this.#members) if (failure !== undefined) found.set(name, failure);
     return found;
   }
 
-  /** The context of a host, if it is connected. Undefined for unknown names, too. */
+  /** Returns the context of a host. Undefined if the host is not connected, or the name is unknown. */
   context(name: string): Context | undefined {
     return this.#members.get(name)?.context;
   }
 
   /**
-   * Calls a function on every host. It must be one that `Context.call` takes. The run begins when it is iterated. Throws a TypeError or RangeError for
-   * wrong arguments and options.
+   * Calls a function on every host: any function that `Context.call` takes. The run begins when it is iterated. Throws
+   * a TypeError or RangeError for wrong arguments and options.
    */
   run<F extends AnyFunction, const A extends ArgumentsOf<F>>(
     fn: F,
@@ -184,8 +185,9 @@ export class Fleet {
   }
 
   /**
-   * Runs a command on every host, like `run()`. A command that fails has the status `failed`, with a CommandError. Its output comes as `output`
-   * events as well; of each stream the last 1 MiB is kept, or `maxOutputBytes`.
+   * Runs a command on every host, like `run()`. A host whose command fails has the status `failed`, with a
+   * CommandError. Output also comes as `output` events. The result keeps the last 1 MiB of each stream, or the last
+   * `maxOutputBytes`.
    */
   exec(command: Command, options: FleetExecOptions = {}): FleetRun<RunResult> {
     const taken = readOptions("run a command on a fleet", options, EXEC_OPTIONS as never) as TakenRunOptions &
@@ -215,7 +217,7 @@ export class Fleet {
     );
   }
 
-  /** Measures how long a message takes to every host and back, in milliseconds. */
+  /** Measures how many milliseconds a message takes to every host and back. */
   ping(options: FleetRunOptions = {}): FleetRun<number> {
     return this.#run(
       pingWork,
@@ -225,8 +227,9 @@ export class Fleet {
   }
 
   /**
-   * Calls a function of the program with every host and its context: for transfers, or several calls. `tools.signal` aborts when the time
-   * of the host is up or the run is given up; the function is not waited for then. `tools.emit` reports output and progress.
+   * Runs a function in the program for every host, with the host and its context: for transfers, or several calls.
+   * `tools.signal` aborts when the time of the host is up or the run is given up; the run then no longer waits for the
+   * function. `tools.emit` reports output and progress.
    *
    * ```ts
    * const results = await fleet.each((context) => putFile(context, "motd", "/etc/motd")).all();
@@ -242,7 +245,9 @@ export class Fleet {
     return this.#run(each, undefined, readOptions(what, options, FLEET_RUN_OPTIONS as never));
   }
 
-  /** Ends the contexts that the fleet has started, hung ones included, all at the same time. Connects that still run are given up. Never rejects. */
+  /**
+   * Ends the contexts that the fleet has started, even hung ones, and gives up connects that still run. Never rejects.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;

@@ -10,7 +10,7 @@
  */
 export type TaskOptions = Readonly<Record<string, TaskDescription>>;
 
-/** What a module says of one of its functions. */
+/** The description of a function of a module. */
 export interface TaskDescription {
   /** What the function does, in one line. */
   readonly summary?: string;
@@ -20,7 +20,7 @@ export interface TaskDescription {
 
 /** One argument of a function. */
 export interface TaskArgument {
-  /** For the help. */
+  /** The name of the argument in the help. */
   readonly name: string;
   /** What the argument means, for the help. */
   readonly text?: string;
@@ -28,7 +28,7 @@ export interface TaskArgument {
   readonly type?: "string" | "number" | "boolean" | "json";
   /** The words that are allowed; any by default. */
   readonly choices?: readonly string[];
-  /** Whether the argument may be left out. Then those behind it must be optional, too. */
+  /** Whether the argument may be left out. All later arguments must then be optional, too. */
   readonly optional?: boolean;
   /** Whether the last argument takes all further words. */
   readonly rest?: boolean;

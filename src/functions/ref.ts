@@ -7,9 +7,9 @@ import { FunctionRef } from "./callable.ts";
 type AnyFunction = (...args: any[]) => unknown;
 
 /**
- * Names a function by its module (an absolute URL, `file:///srv/app/tasks.ts`, or `node:os`) and its path in
- * the module's exports (`"backup"`, `"default"`, `"Tasks.backup"`). Nothing is imported or checked here; the
- * call rejects if there is no such function. Throws a TypeError if the module is no absolute URL.
+ * Names a function by its module (an absolute URL, `file:///srv/app/tasks.ts`, or `node:os`) and its path in the
+ * module's exports (`"backup"`, `"default"`, `"Tasks.backup"`). Nothing is imported or checked here; the call rejects
+ * if there is no such function. Throws a TypeError if the module is not an absolute URL.
  */
 export function ref<F extends AnyFunction = AnyFunction>(
   moduleUrl: string | URL,

@@ -26,8 +26,8 @@ let write: (lines: string) => void = () => undefined;
 /**
  * Writes log records to a file, or to stderr: `19:11:32 I mitogen.ctx.local.32466: stdout: Hello`. A file is
  * truncated. `level` is `info` by default; `MITOGEN_LOG_LEVEL` overrides it (`IO` is debug plus a line per
- * frame); an unknown name there means `info`. Calling it again replaces the earlier file. Throws what opening
- * the file throws.
+ * frame). An unknown name there means `info`. A second call replaces the earlier file. Throws Node's error if the
+ * file cannot be opened.
  *
  * The output of contexts may move a terminal's cursor, change its title or imitate other lines. Such
  * characters are escaped (`\\u001b`), except for colours; `raw: true` writes them unchanged.

@@ -15,11 +15,11 @@ export type LogLevelName = keyof typeof LogLevel;
 export interface LogRecord {
   /** Milliseconds since the epoch, by the clock of the process that logged. */
   readonly time: number;
-  /** How important it is. */
+  /** The severity. */
   readonly level: Exclude<LogLevelName, "none">;
   /** `mitogen.ctx.local.32466` for a forwarded record. */
   readonly logger: string;
-  /** The text, without a line end. For a forwarded record the logger's name over there stands in front. */
+  /** The text, without a line end. In a forwarded record, the name of the context's logger precedes it. */
   readonly message: string;
   /** The context of a forwarded record. Only forwarded records have it and the next two fields. */
   readonly mitogenContext?: unknown;
@@ -37,13 +37,13 @@ export interface Logger {
   readonly name: string;
   /** Logs what has failed. */
   error(message: string): void;
-  /** Logs what went wrong and was dealt with. */
+  /** Logs a problem that was dealt with. */
   warning(message: string): void;
-  /** Logs what people want to see in normal operation; the default of `logToFile`. */
+  /** Logs an event of normal operation. `logToFile` shows this level and the more important ones by default. */
   info(message: string): void;
-  /** Logs what helps to find a fault. */
+  /** Logs a detail that helps to find a fault. */
   debug(message: string): void;
-  /** A record about a frame. Only shown at level `io`. */
+  /** Logs a record about a frame. Shown only at level `io`. */
   io(message: string): void;
   /** Whether any sink wants records of this level. Use it before costly formatting. */
   isEnabled(level: LogLevelName): boolean;
@@ -105,9 +105,9 @@ export function emitRecord(record: LogRecord): void {
 }
 
 /**
- * Returns a logger of this process. In a remote function its records arrive at the master. `isCalm` is for
+ * Returns a logger of this process. In a context, its records travel to the master. `isCalm` is for
  * records that others can cause at will: a flood of them is only counted. It does not apply to level debug,
- * which is only logged on request. Throws a TypeError if the name is no string.
+ * which is only logged on request. Throws a TypeError if the name is not a string.
  */
 export function getLogger(name: string, isCalm = false): Logger {
   if (typeof name !== "string") {

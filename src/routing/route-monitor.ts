@@ -119,7 +119,7 @@ export class RouteMonitor {
     const { contextId: childId, link } = from;
     if (!this.#full.has(childId)) {
       log.error(
-        `Refused route to context ${contextId} from ${link.name}, and ends it, as it will those that follow: ${why}`,
+        `Refused route to context ${contextId} from ${link.name}; ends this context and all that follow: ${why}`,
       );
     }
     this.#full.add(childId);

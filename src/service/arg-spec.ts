@@ -20,8 +20,8 @@ const OWN_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
 ]);
 
 /**
- * The type of an argument. `"object"` is any object but null. `"any"` means that the argument must be there.
- * A class (`Uint8Array`, `Date`, `Map`, `Sender`) must have made it. Of a list, one type must match.
+ * The type of an argument. `"object"` is any object, but not null. `"any"` is any value but undefined. A class
+ * (`Uint8Array`, `Date`, `Map`, `Sender`) matches its instances. A list matches if one of its types does.
  */
 export type ArgType = (typeof TYPES)[number] | Constructor | readonly ArgType[];
 

@@ -10,13 +10,13 @@ import { type Exposed, type FullEntry, Service } from "./service.ts";
 /** Lets every context of the tree call the method. */
 export const AllowAny: Policy = () => true;
 
-/** Lets this context and those above it. */
+/** Lets this context, and those above it, call the method. */
 export const AllowParents: Policy = (message) => hasParentAuthority(message);
 
 // biome-ignore lint/suspicious/noExplicitAny: any method at all
 type AnyMethod = (...args: any[]) => unknown;
 
-/** Works as a decorator, standard or legacy, and as a function of a prototype and a method's name. */
+/** A decorator, standard or legacy, that is also a function of a prototype and a method's name. */
 export interface MethodMark {
   /** As a standard decorator. */
   (method: AnyMethod, context: ClassMethodDecoratorContext): void;
@@ -41,8 +41,10 @@ export interface ExposedMethod {
 const marks = new WeakMap<AnyMethod, Marks>();
 
 /**
- * Lets contexts call a method, if all of the policies say so: {@link AllowAny}, {@link AllowParents}, or a function that gets the
- * request and answers true. May be repeated. A method without any is unreachable. Put it above decorators that replace the method.
+ * Lets contexts call a method if all of the policies allow it: {@link AllowAny}, {@link AllowParents}, or a function
+ * that gets the request's {@link Message} and returns true. May be repeated. A method without a policy cannot be
+ * called. Put `expose` above decorators that replace the method. Throws a TypeError for a policy that is not a
+ * function.
  *
  * ```ts
  * class Disks extends Service {
@@ -60,7 +62,10 @@ export function expose(...policies: [Policy, ...Policy[]]): MethodMark {
   });
 }
 
-/** Checks the arguments that a method requires before it is called: `argSpec({ name: "string", data: Uint8Array })`. */
+/**
+ * Lists the arguments that a method requires: `argSpec({ name: "string", data: Uint8Array })`. They are checked before
+ * the method is called. Throws a TypeError for an unknown type.
+ */
 export function argSpec(spec: ArgSpec): MethodMark {
   checkSpec(spec);
   return mark((each) => {
@@ -68,7 +73,10 @@ export function argSpec(spec: ArgSpec): MethodMark {
   });
 }
 
-/** What a method returns is not sent: it answers with `message.reply()` when it likes, or never. What it throws is logged. */
+/**
+ * The result of the method is not sent. The method may answer with `message.reply()`. An error that it throws is
+ * logged.
+ */
 export function noReply(): MethodMark {
   return mark((each) => {
     each.noReply = true;

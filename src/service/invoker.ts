@@ -8,31 +8,34 @@ import { read } from "../wire/values/thrown.ts";
 export interface ServiceCall {
   /** The method's name. */
   readonly method: string;
-  /** The named arguments; checked by `argSpec`. */
+  /** The named arguments. Those that `argSpec` lists have been checked. */
   readonly args: Readonly<Record<string, unknown>>;
-  /** The request; its `srcId` is who has sent it. */
+  /** The request. Its `context` is the caller. */
   readonly message: Message;
-  /** Runs the method once the pool has room for it; call it once at most. Rejects with what the method throws. */
+  /** Runs the method as soon as the pool has room. Resolves or rejects as the method does. Call it at most once. */
   run(): Promise<unknown>;
 }
 
 /**
- * Decides when the requests of one service run: this one, all at once, as far as the pool has room. Each service has its own. To write
- * another, override {@link invoke}.
+ * Decides when the requests of one service run. This one runs each as soon as the pool has room. Each service has an
+ * object of its own. To decide in another way, override {@link invoke}.
  */
 export class Invoker {
-  /** Resolves with what the caller gets. */
+  /** Returns a promise of what the caller gets. Throws a TypeError for a call that no pool has made. */
   invoke(call: ServiceCall): Promise<unknown> {
     checkCall(call);
     return call.run();
   }
 }
 
-/** One request at a time, in the order they arrived. A method that waits for another of its own service waits for ever. */
+/**
+ * Runs one request at a time, in the order of arrival. A method that waits for another method of its own service waits
+ * for ever.
+ */
 export class SerializedInvoker extends Invoker {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** The result of `call.run()`, which begins when the request before has ended. */
+  /** Returns the result of `call.run()`, which begins when the request before has ended. */
   override invoke(call: ServiceCall): Promise<unknown> {
     checkCall(call);
     const turn = this.#last.then(() => call.run());
@@ -45,13 +48,14 @@ export class SerializedInvoker extends Invoker {
 export const MAX_RESULTS = 10_000;
 
 /**
- * Runs a method once for each set of arguments, and gives its value, or its error, to everyone who asks for the same, then and later.
- * Results are kept for as long as the service, the 10,000 last asked for: only for small ones. The method sees the first request.
+ * Runs a method once for each set of arguments. All requests with the same arguments, then and later, get the same
+ * value or error. The 10,000 results that were last asked for are kept as long as the service, so use it for small
+ * results. The method sees only the first request.
  */
 export class DeduplicatingInvoker extends Invoker {
   readonly #results: Map<string, Promise<unknown>> = new Map();
 
-  /** The result of an earlier request with the same method and arguments, or that of `call.run()`. */
+  /** Returns the result of an earlier request with the same method and arguments, or that of `call.run()`. */
   override invoke(call: ServiceCall): Promise<unknown> {
     checkCall(call);
     // A hash, because callers may pass arguments of any length.

@@ -19,7 +19,7 @@ import { parseRequest, refusal, type ServiceRequest } from "./request.ts";
 import { type RouterServices, servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
 
-/** What a method returns that answers by itself, with `message.reply()`, or not at all. */
+/** A method returns this value if it answers by itself, with `message.reply()`, or not at all. */
 export const NO_REPLY: unique symbol = Symbol.for("mitogen.NO_REPLY");
 
 /** How many methods run at once by default. They wait more than they compute. */
@@ -31,7 +31,7 @@ const STOPPED = "The service pool was stopped";
 export interface PoolOptions {
   /** How many methods, of all services together, may be under way at once; 16 by default. */
   readonly size?: number;
-  /** Take over from the pool that the router has, which is stopped. */
+  /** True stops the router's existing pool and replaces it. False by default. */
   readonly overwrite?: boolean;
 }
 
@@ -55,14 +55,15 @@ interface Pending {
 const log = getLogger("mitogen.service");
 
 /**
- * Takes the requests for the services of one router and runs them, `size` at once. A context makes a pool by itself for the
- * first request from above. The program has no pool until it makes one.
+ * Takes the requests for the services of one router and runs at most `size` of them at once. A context makes a pool by
+ * itself for the first request from above. The program has no pool until it makes one.
  *
  * ```ts
  * const pool = new Pool(router, [new Inventory(router)]);
  * ```
  *
- * Throws a RangeError if the router has a pool, unless `overwrite` is given. The pool ends with its router, or by {@link stop}.
+ * Throws a RangeError if the router has a pool, unless `overwrite` is true. The pool ends with its router, or by
+ * {@link stop}.
  */
 export class Pool {
   /** @internal */
@@ -106,10 +107,7 @@ export class Pool {
     return this.#stopped !== undefined;
   }
 
-  /**
-   * Requests that have come and are not answered, methods that run and that wait for room, services by name. For
-   * diagnostics.
-   */
+  /** Returns a line for diagnostics: unanswered requests, methods that run or wait, and the active services. */
   toString(): string {
     const { running, waiting } = this.#slots.load;
     const names = [...this.#active.keys()].join(", ") || "none";
@@ -127,17 +125,18 @@ export class Pool {
   }
 
   /**
-   * Runs `fn` once there is room, like a method. Rejects with what it throws, with a ChannelError if the pool stops
-   * before.
+   * Runs `fn` like a method, as soon as the pool has room. Resolves with its result. Rejects with its error, or with a
+   * ChannelError if the pool stops before `fn` begins.
    */
   defer<T>(fn: () => T | PromiseLike<T>): Promise<T> {
     return this.#slots.run(fn);
   }
 
   /**
-   * Ends the pool. New and waiting requests are answered by dead messages. When the running methods have ended, or after
-   * `timeoutMs`, `onShutdown` of the services is called, in the order in which they were added. What it throws is logged.
-   * Idempotent, never rejects.
+   * Ends the pool. New and waiting requests are answered by dead messages. Waits for the running methods, then for the
+   * `onShutdown` of each service, in the order in which they were added; after `timeoutMs` milliseconds it waits for
+   * nothing more. Errors of `onShutdown` are logged. Idempotent. Throws a TypeError or RangeError for wrong options,
+   * otherwise never rejects.
    */
   stop(options: { timeoutMs?: number } = {}): Promise<void> {
     const { timeoutMs } = readOptions("stop the pool", options, STOP_OPTIONS);

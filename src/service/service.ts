@@ -5,22 +5,22 @@ import type { ArgSpec } from "./arg-spec.ts";
 import type { Invoker } from "./invoker.ts";
 import { identityOf } from "./request.ts";
 
-/** An entry of `static exposed`: who may call a method, all policies together; and what the other decorators say. */
+/** An entry of `static exposed`: the policies that must all allow a call, or an object that replaces all decorators. */
 export type Exposed = Policy | readonly Policy[] | FullEntry;
 
-/** The same, spelled out. */
+/** An entry of `static exposed` with everything that the decorators can say. */
 export interface FullEntry {
   /** Who may call the method: all of these policies must agree. */
   readonly allow: Policy | readonly Policy[];
-  /** As {@link argSpec} says. */
+  /** The required arguments, as for {@link argSpec}. */
   readonly args?: ArgSpec;
-  /** As {@link noReply} says. */
+  /** True: the result is not sent, as with {@link noReply}. False by default. */
   readonly noReply?: boolean;
 }
 
 /**
- * A group of methods that other contexts may call by name, where their policies let them. Subclass it, export the class, and
- * say with {@link expose} who may call what.
+ * A group of methods that other contexts may call by name, if the policies allow it. Subclass it, export the class, and
+ * say with {@link expose} who may call which method.
  *
  * ```ts
  * export class Inventory extends Service {
@@ -31,15 +31,15 @@ export interface FullEntry {
  * }
  * ```
  *
- * A method gets the named arguments and the request's {@link Message}, whose `context` is the caller. There is one object per context
- * and class, made where it is first called or put into a {@link Pool}.
+ * A method gets the named arguments and the request's {@link Message}, whose `context` is the caller. Each context has
+ * one object of a class: the one that was added to its {@link Pool}, or one that the first request makes.
  */
 export class Service {
-  /** What callers name it by, in place of its module and export; not inherited. */
+  /** The name by which callers call the service, in place of its module and export. Not inherited. */
   static serviceName?: string;
-  /** Who may call which methods; the same as the decorators say. */
+  /** Who may call which methods, by the names of the methods. The decorators do the same. */
   static exposed?: Readonly<Record<string, Exposed>>;
-  /** How requests become calls: `Invoker` (the default), `SerializedInvoker`, `DeduplicatingInvoker`. */
+  /** Decides when requests run: `Invoker` (the default), `SerializedInvoker`, `DeduplicatingInvoker`. */
   static invoker?: new () => Invoker;
 
   /** The router of the context that the service runs in. */
@@ -50,11 +50,11 @@ export class Service {
     this.router = router;
   }
 
-  /** What callers name it by. Throws a TypeError for a class that is not exported and has no `serviceName`. */
+  /** Returns the name of the service. Throws a TypeError if its class is not exported and has no `serviceName`. */
   name(): string {
     return identityOf(this.router, this.constructor as typeof Service).name;
   }
 
-  /** Called once when its pool has stopped, after the last method has ended; a pool waits for it. */
+  /** Called once when the pool stops, after the last method has ended. The pool waits for it. */
   onShutdown(): void | Promise<void> {}
 }

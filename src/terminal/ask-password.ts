@@ -17,14 +17,14 @@ const TERMINAL = "/dev/tty";
 let lastQuestion: Promise<unknown> = Promise.resolve();
 
 /**
- * Makes a function that asks for a password on the program's terminal, without echo. Pass the function as
- * `password`: it asks when the password is first needed, once for all connects that use it. The `timeoutMs`
- * of a connect does not count the time until the answer.
+ * Returns a function that asks for a password on the program's terminal, without echo. Pass the function as `password`:
+ * it asks when the password is first needed, once for all connects that use it. The `timeoutMs` of a connect does not
+ * count the time until the answer.
  *
- * A prompt that does not end in a colon, a question mark or `>` gets a colon. The question appears on
- * `/dev/tty`, whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal, or if the
- * user gives up (Ctrl-D). It rejects with a TimeoutError after `timeoutMs` (ten minutes by default), and with the reason of
- * the signal. Ctrl-C sends SIGINT, as usual.
+ * A prompt that does not end in a colon, a question mark or `>` gets a colon. The question appears on `/dev/tty`,
+ * whatever stdin and stdout are. The function rejects with a MitogenError if there is no terminal, or if the user gives
+ * up (Ctrl-D). It rejects with a TimeoutError after `timeoutMs` (ten minutes by default), and with the reason of the
+ * signal. Ctrl-C sends SIGINT, as usual.
  *
  * ```ts
  * const password = askPassword("sudo password for ada");

@@ -32,7 +32,7 @@ export interface UnixConnectOptions {
 
 /** The result of {@link connect}. */
 export interface UnixConnection {
-  /** This program's router in the tree of the listener; its `shutdown` ends the connection. */
+  /** This program's router in the listener's tree. The caller ends the connection with its `shutdown`. */
   readonly router: ClientRouter;
   /** The listening program. */
   readonly context: Context;
@@ -53,8 +53,8 @@ const CONNECT_OPTIONS: OptionTable<UnixConnectOptions> = { timeoutMs: duration }
 const CLOSE_MS = 2000;
 
 /**
- * The router of a program that has connected to another one. The program is then a context of the other, with an id that
- * lasts as long as the connection. It starts no contexts.
+ * The router of a program that has connected to another program. While the connection lasts, the program is a context
+ * of the other one's tree. This router starts no contexts.
  */
 export class ClientRouter extends CoreRouter {
   readonly #link: TracedLink;
@@ -95,7 +95,7 @@ export class ClientRouter extends CoreRouter {
     return this.#context;
   }
 
-  /** Ends the connection. Everyone who waits for something over it is told. Idempotent, never rejects. */
+  /** Ends the connection. Pending calls reject with a ChannelError. Idempotent, never rejects. */
   shutdown(): Promise<void> {
     return this.broker.shutdown();
   }

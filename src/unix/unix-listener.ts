@@ -84,7 +84,7 @@ export class UnixListener {
     this.#undo = [remove, () => process.off("exit", remove), forget, disown];
   }
 
-  /** Takes the socket away and ends the connections. Idempotent, never rejects. */
+  /** Removes the socket and ends the connections. Idempotent, never rejects. */
   close(): Promise<void> {
     this.#closed ??= this.end();
     return this.#closed;
@@ -95,7 +95,7 @@ export class UnixListener {
     await this.close();
   }
 
-  /** Resolves when it is closed, also by the router's shutdown; keeps the program alive until then. */
+  /** Resolves when the listener is closed, by `close` or the router's shutdown. Keeps the program alive until then. */
   async wait(): Promise<void> {
     const { broker } = this.#router;
     broker.hold();
@@ -130,7 +130,7 @@ export class UnixListener {
   /** Handles a new connection. Nothing is trusted before its first line is complete. */
   private greet(socket: Socket): void {
     if (this.#strangers.size >= MAX_STRANGERS) {
-      log.warning(`${this.path}: refused a client, ${MAX_STRANGERS} others have not said who they are`);
+      log.warning(`${this.path}: refused a client: ${MAX_STRANGERS} others have not identified themselves`);
       socket.destroy();
       return;
     }

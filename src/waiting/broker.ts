@@ -6,7 +6,7 @@ export interface Closable {
 }
 
 /**
- * Owns all I/O of this process. One may serve several routers; a program may have many.
+ * Owns the input and output of its routers. One broker may serve several routers, and a program may have several.
  *
  * ```ts
  * await using broker = new Broker();
@@ -23,7 +23,9 @@ export class Broker {
     return this.#shutdown !== undefined;
   }
 
-  /** Ends every router of this broker; resolves when links are closed and children reaped. Idempotent, never rejects. */
+  /**
+   * Ends all routers of this broker. Resolves when links are closed and children are reaped. Idempotent, never rejects.
+   */
   shutdown(): Promise<void> {
     this.#shutdown ??= this.closeAll();
     return this.#shutdown;

@@ -262,7 +262,7 @@ test("RouteMonitor refuses one context too many behind a link, ends it, and says
     [Handle.SHUTDOWN, null],
   ]);
   assert.deepEqual(printed(records), [
-    "error: Refused route to context 500000 from six, and ends it, as it will those that follow: 16383 contexts are below context 5, which is the maximum",
+    "error: Refused route to context 500000 from six; ends this context and all that follow: 16383 contexts are below context 5, which is the maximum",
   ]);
   // What the refused ones say last is no fault.
   six.receive(ended(6, 5, 500_000));

@@ -141,7 +141,7 @@ describe("listen", () => {
     await endOf(late);
     assert.deepEqual(
       logs.records.map(({ level, message }) => [level, message]),
-      [["warning", `${path}: refused a client, 100 others have not said who they are`]],
+      [["warning", `${path}: refused a client: 100 others have not identified themselves`]],
     );
     t.mock.timers.tick(9999);
     assert.equal(logs.records.length, 1);

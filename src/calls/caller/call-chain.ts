@@ -14,13 +14,14 @@ const CLOSE = apiRef<[id: number], void>("closeChain");
 let lastId = 0;
 
 /**
- * Calls to one context, one after the other: each begins when the one before has settled. Once a call fails, all later calls,
- * also those already sent, fail with the same error and do not run, until `reset()`. Made by `Context.chain()`.
+ * Calls to one context that run one after the other: each begins when the one before has settled. Once a call fails,
+ * all later calls, even those already sent, fail with the same error and do not run, until `reset()`. Made by
+ * `Context.chain()`.
  *
- * The calls are sent at once, so a chain of any length costs one round trip. A failure of `callNoReply` is not logged: the
- * next call fails with it. A module that cannot be loaded, a result that cannot travel, and a call given up by `with()` are
- * failures. An argument or function that is refused before anything is sent is none, nor is a stream that is left. Each chain
- * takes a little memory in the target until it is disposed of.
+ * The calls are sent at once, so a chain of any length costs one round trip. A failure of `callNoReply` is not logged:
+ * the next call fails with it. A module that cannot be loaded, a result that cannot travel, and a call given up by
+ * `with()` are failures. An argument or function that is refused before anything is sent is none, nor is a stream that
+ * is left. Each chain takes a little memory in the target until it is disposed of.
  *
  * ```ts
  * await using chain = context.chain();
@@ -57,7 +58,9 @@ export class CallChain implements BoundCalls {
     } = this.with({}));
   }
 
-  /** The call methods with a bound, see `Context.with`. A call given up is a failure of the chain. */
+  /**
+   * Returns the call methods with a bound, like `Context.with`. A call that is given up is a failure of the chain.
+   */
   with(options: WaitOptions): BoundCalls {
     const currentLink = (): ChainLink => this.#link;
     return bindCalls(this.context, {
@@ -68,13 +71,13 @@ export class CallChain implements BoundCalls {
     });
   }
 
-  /** Forgets the failure, in its turn: calls made before still fail, those made from now on run. */
+  /** Forgets the failure, in its turn: calls that were made before still fail, and later calls run. */
   reset(): void {
     this.#link = this.newLink();
     if (this.#isOpen) this.tell(OPEN);
   }
 
-  /** Has the target forget the chain, in its turn. Waits for nothing; a later call begins anew. */
+  /** Makes the target forget the chain, in its turn. Resolves at once; a later call opens the chain again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#link = this.newLink();
     if (this.#isOpen) this.tell(CLOSE);

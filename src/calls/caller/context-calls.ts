@@ -29,9 +29,9 @@ import type {
  */
 export interface ContextCalls {
   /**
-   * Runs `fn` in the context and returns its value. Rejects with a CallError if `fn` throws, and with a ChannelError if the
-   * context is gone, or ends meanwhile. A function or argument that cannot travel is refused with a TypeError before anything
-   * is sent. Calls start in the order in which they are made.
+   * Runs `fn` in the context and returns its value. Rejects with a CallError if `fn` throws, and with a ChannelError
+   * if the context is gone, or ends before the answer. A function or argument that cannot travel is refused with a
+   * TypeError before anything is sent. Calls start in the order in which they are made.
    *
    * ```ts
    * const hostname = await context.call(os.hostname);
@@ -62,7 +62,7 @@ export interface ContextCalls {
   callAsync<A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Receiver<Awaited<R>>;
 
   /**
-   * Like {@link callAsync}, without an answer. A failure is logged as ERROR in the context. If the context is gone,
+   * Like {@link callAsync}, but without an answer. A failure is logged as ERROR in the context. If the context is gone,
    * that is logged here.
    */
   callNoReply<F extends AnyFunction, const A extends ArgumentsOf<F>>(fn: F, ...args: A): void;
@@ -119,9 +119,10 @@ export interface ContextCalls {
   service<S extends ServiceClass>(service: S): ServiceProxy<S>;
 
   /**
-   * The call methods with a bound on how long the caller waits: `call` rejects, and the receiver of `callAsync` ends, with a
-   * TimeoutError or the signal's reason. The function is told by the signal of its `currentCall()`; one that does not look at
-   * it goes on, one that has not started never will.
+   * Returns the call methods with a bound on how long the caller waits. When the bound is reached, `call` rejects, and
+   * the receiver of `callAsync` ends, with a TimeoutError or the signal's reason. A function that has not started then
+   * never does. For a function that runs, the signal of its `currentCall()` aborts; if it ignores that, it goes on.
+   *
    *
    * ```ts
    * await context.with({ timeoutMs: 5000 }).call(fs.promises.rm, "/srv/cache", { recursive: true });
@@ -129,8 +130,7 @@ export interface ContextCalls {
    */
   with(options: WaitOptions): BoundCalls & ServiceCalls;
 
-  /**
-   * A new {@link CallChain} of this context.
+  /** Returns a new {@link CallChain} of this context.
    *
    * ```ts
    * await using chain = context.chain();
@@ -142,16 +142,22 @@ export interface ContextCalls {
   chain(): CallChain;
 
   /**
-   * Ends it: its functions are not waited for, a hung one neither. With `wait` (the default) resolves when it is
-   * disconnected and, for a process of ours, reaped; without, when the request is sent. Never rejects; a context already gone is no error. One
-   * behind another that does not answer is given up after ten seconds; a program that has connected to a listener is waited for no longer.
+   * Ends the context and all contexts below it. Does not wait for running functions, even hung ones. With `wait` (the
+   * default), resolves when the context is disconnected and, if this process started it, its process is reaped. With
+   * `wait: false`, resolves when the request is sent. Waits at most ten seconds for a context behind a hop that does
+   * not answer, and for a program that has connected to a listener. Idempotent, never rejects.
    */
   shutdown(options?: { wait?: boolean }): Promise<void>;
 
   /**
-   * Evaluates a module there, without importing it here, and gives its functions: `(await context.import<typeof import("./tasks.ts")>(url)).backup("/srv")`.
-   * `moduleUrl` is an absolute `file:` URL. Rejects with a TypeError for anything else, a ModuleError when the module cannot be sent, and
-   * like {@link call} when its evaluation throws. docs/modules.md#module-handles
+   * Evaluates a module in the context, without importing it here, and returns its functions. `moduleUrl` is an absolute
+   * `file:` URL. Rejects with a TypeError for anything else, with a ModuleError if the module cannot be sent, and like
+   * {@link call} if its evaluation throws. docs/modules.md#module-handles
+   *
+   * ```ts
+   * const tasks = await context.import<typeof import("./tasks.ts")>(new URL("./tasks.ts", import.meta.url));
+   * await tasks.backup("/srv");
+   * ```
    */
   import<M = AnyModule>(moduleUrl: string | URL, options?: WaitOptions): Promise<ModuleHandle<M>>;
 
@@ -162,15 +168,17 @@ export interface ContextCalls {
    */
   ping(options?: WaitOptions): Promise<number>;
 
-  /** How it was made, what waits for it, how its link does: for people, and safe to log. docs/debugging.md */
+  /** Describes how the context was made, its link and its pending calls. Safe to log: docs/debugging.md */
   describe(): ContextDescription;
 
-  /** Resolves once it can no longer be reached; never rejects. Waiting for it does not keep the program alive. */
+  /**
+   * Resolves once the context can no longer be reached; never rejects. To await it does not keep the program alive.
+   */
   readonly disconnected: Promise<void>;
 
   /**
-   * Calls `fn` with the reason when it can no longer be reached, soon if that is so already. Returns a function that takes this back. What
-   * `fn` throws, or rejects with, is logged. It does not keep the program alive.
+   * Calls `fn` with the reason when the context can no longer be reached; if it is already gone, soon after this
+   * returns. Returns a function that unregisters `fn`. An error of `fn` is logged. Does not keep the program alive.
    *
    * ```ts
    * const stop = context.onDisconnect((reason) => console.warn(reason));

@@ -101,7 +101,7 @@ function checkPaths(paths: unknown, { name }: Context, module: string): string[]
   const isPath = (path: unknown): boolean =>
     Array.isArray(path) && path.length <= MAX_DEPTH && path.every((each) => typeof each === "string");
   if (Array.isArray(paths) && paths.every(isPath)) return paths as string[][];
-  throw new ProtocolError(`Cannot import ${module} into ${name}: it answered no list of functions`);
+  throw new ProtocolError(`Cannot import ${module} into ${name}: its answer is not a list of functions`);
 }
 
 /** One place in a module's exports. */

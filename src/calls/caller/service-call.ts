@@ -21,10 +21,7 @@ type MethodType<S extends ServiceClass, M extends ServiceMethod<S>> = InstanceTy
   ? { parameters: A; result: R }
   : never;
 
-/**
- * The arguments of a method: its first parameter, which may be omitted if it may be undefined or has no
- * required property.
- */
+/** The arguments of a method: its first parameter. It may be omitted if it may be undefined or requires no property. */
 export type ServiceArguments<S extends ServiceClass, M extends ServiceMethod<S>> = MethodType<
   S,
   M

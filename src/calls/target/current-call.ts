@@ -4,7 +4,7 @@ import { MitogenError } from "../../errors.ts";
 import { type AbortEnd, newAbortEnd } from "../../waiting/abort-end.ts";
 import type { Call } from "./dispatcher.ts";
 
-/** What a function knows of the call that runs it. */
+/** The call that runs a function, as the function sees it. */
 export interface CurrentCall {
   /**
    * Aborts when the caller no longer waits, because its time ran out, its own signal aborted, or its context

@@ -54,5 +54,5 @@ function iteratorOf(value: unknown, path: readonly string[]): Iterator<unknown> 
   const make = makeAsync ?? makeSync;
   if (typeof make === "function" && typeof value !== "string") return make.call(value);
   const name = printPath(path);
-  throw new TypeError(`Cannot stream ${name}: it returned nothing that can be iterated; use call()`);
+  throw new TypeError(`Cannot stream ${name}: its result cannot be iterated; use call()`);
 }

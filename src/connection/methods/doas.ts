@@ -15,7 +15,9 @@ export interface DoasOptions extends PasswordOptions {
    * The end of doas's question, in any case. By default a colon after "password" in one of many languages.
    */
   readonly passwordPrompt?: string | undefined;
-  /** Texts of which a line holds one, in any case, if the password was wrong. */
+  /**
+   * If a line contains one of these texts, in any case, the password was wrong. By default the words of known doas.
+   */
   readonly incorrectPrompts?: readonly string[] | undefined;
 }
 

@@ -29,20 +29,21 @@ export const DEFAULT_CONNECT_MS = 30_000;
 /** What to do for a target without node: docs/provision.md. */
 export type Provision = false | "cache" | "memory";
 
-/** Options every connection method takes. */
+/** Options that every connection method takes. */
 export interface ConnectOptions {
   /** The context's name. By default it is made from the method and its target. */
   readonly name?: string | undefined;
   /**
-   * Shown in the target's process list as `mitogen:<remoteName>`. By default `<user>@<host>:<pid>` of this
-   * process. No slashes.
+   * Shown in the target's process list as `mitogen:<remoteName>`. By default `<user>@<host>:<pid>` of this process.
+   * Must not contain slashes.
    */
   readonly remoteName?: string | undefined;
   /** The node to run on the target: a path, or a command with leading arguments. */
   readonly nodePath?: string | readonly string[] | undefined;
   /**
-   * How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. With `via`,
-   * this process waits for the answer for as long again, but at least one and at most five seconds.
+   * How long the connect may take, from spawn to greeting, in milliseconds; 30,000 by default. With `via`, the
+   * context that connects keeps this limit. This process waits for its answer for up to the same time more, but at
+   * least one and at most five seconds.
    */
   readonly timeoutMs?: number | undefined;
   /**
@@ -77,8 +78,8 @@ export interface PasswordOptions extends ConnectOptions {
    */
   readonly password?: Password | undefined;
   /**
-   * Answers to other questions, such as for a one-time code, by the ends of the questions, in any case. Each is
-   * typed once, and shown as little as the password.
+   * Answers to other questions, such as for a one-time code, by the ends of the questions, in any case. Each is typed
+   * once, and never shown.
    */
   readonly answers?: Readonly<Record<string, Password>> | undefined;
 }

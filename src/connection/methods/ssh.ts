@@ -16,7 +16,7 @@ import type { Dialogue, Verdict } from "../prompts/dialogue.ts";
 import { isPasswordPrompt } from "../prompts/password-prompt.ts";
 import type { LibraryMethod, PasswordOptions } from "./method.ts";
 
-/** Options of `router.ssh()`. The real `ssh` is used, so ssh_config(5) decides whatever is not given. */
+/** Options of `router.ssh()`. The real `ssh` connects, so ssh_config(5) sets whatever is not given here. */
 export interface SshOptions extends PasswordOptions {
   /** A name, an address, or a `Host` of ssh_config(5). */
   readonly hostname: string;
@@ -38,11 +38,13 @@ export interface SshOptions extends PasswordOptions {
   readonly checkHostKeys?: "enforce" | "accept" | "ignore" | undefined;
   /** A private key. By default ssh tries the agent and its default keys. */
   readonly identityFile?: string | undefined;
-  /** Offers no key but `identityFile`. True by default if that or `password` is given. */
+  /**
+   * With `identityFile` or `password`: whether ssh offers no other key; true by default. Otherwise without effect.
+   */
   readonly identitiesOnly?: boolean | undefined;
   /** Compresses the connection. Off by default, because payload and modules are already compressed. */
   readonly compression?: boolean | undefined;
-  /** Short for the three options below: false turns keepalive off, an object changes its figures. */
+  /** Sets the three options below at once: false turns keepalive off, an object changes its figures. */
   readonly keepalive?: boolean | { readonly count?: number; readonly intervalSeconds?: number } | undefined;
   /** Whether ssh itself probes the peer; true by default. False leaves that to ssh_config. */
   readonly keepaliveEnabled?: boolean | undefined;
@@ -56,7 +58,7 @@ export interface SshOptions extends PasswordOptions {
    * @deprecated Use `keepaliveIntervalSeconds`.
    */
   readonly keepaliveInterval?: number | undefined;
-  /** Passes `-v` to ssh 1 to 3 times. The lines are logged at DEBUG. */
+  /** How many times `-v` is passed to ssh, 0 to 3. The lines are logged at DEBUG. */
   readonly sshDebugLevel?: number | undefined;
 }
 

@@ -12,7 +12,10 @@ export interface SuOptions extends PasswordOptions {
   readonly suPath?: string | undefined;
   /** The end of su's question, in any case. By default a colon after "password" in one of many languages. */
   readonly passwordPrompt?: string | undefined;
-  /** Texts of which a line of su holds one, in any case, if the password was wrong. */
+  /**
+   * If a line of su contains one of these texts, in any case, the password was wrong. By default the words of known
+   * su.
+   */
   readonly incorrectPrompts?: readonly string[] | undefined;
 }
 

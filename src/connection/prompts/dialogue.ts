@@ -41,7 +41,9 @@ export interface Dialogue {
    * - `onDemand`: first as `never`, then again with a terminal if the tool demands one.
    */
   readonly terminal: "never" | "onDemand" | "preferred" | "always";
-  /** Whether the payload has to wait for the target's shell, because the tool could take it for an answer. */
+  /**
+   * Whether the payload has to wait for the target's shell, because the tool could take the payload for an answer.
+   */
   readonly payloadWaits: boolean;
   /** What the password is for: `to log in to web1`. */
   readonly purpose: string;

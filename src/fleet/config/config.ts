@@ -1,9 +1,11 @@
 import type { Step, StepMethod, StepOptions } from "./host.ts";
 
-/** The options of a method in an inventory: `via` is the step before. */
+/** The options of a method in an inventory, without `via`: the step before takes its place. */
 type OptionsOf<M extends StepMethod> = M extends "ssh"
   ? Omit<StepOptions["ssh"], "via" | "hostname"> & {
-      /** A name, an address, or a `Host` of ssh_config(5); the host's own name by default, without its user and port. */
+      /**
+       * A name, an address, or a `Host` of ssh_config(5). By default the host's own name, without its user and port.
+       */
       readonly hostname?: string | undefined;
     }
   : Omit<StepOptions[M], "via">;
@@ -21,7 +23,7 @@ export interface DetailedHost {
   readonly connect: StepEntry | readonly StepEntry[];
   /** The host's variables. They override those of its groups. */
   readonly vars?: Variables;
-  /** Groups that it is a member of, besides those that name it. */
+  /** Groups that the host belongs to, in addition to those whose members name it. */
   readonly groups?: readonly string[];
 }
 
@@ -51,7 +53,7 @@ export interface DetailedGroup {
   readonly vars?: Variables;
 }
 
-/** An inventory: what `mitogen.config.ts` exports by default. */
+/** An inventory: the default export of `mitogen.config.ts`. */
 export interface InventoryConfig {
   /** Hosts by name. */
   readonly hosts?: Readonly<Record<string, HostEntry>>;
@@ -59,7 +61,7 @@ export interface InventoryConfig {
   readonly groups?: Readonly<Record<string, Members | DetailedGroup>>;
   /** Variables of every host. */
   readonly vars?: Variables;
-  /** Options by method, for every step that does not set them itself. */
+  /** Default options by method: they apply to every step that does not set them itself. */
   readonly defaults?: { readonly [M in StepMethod]?: Partial<OptionsOf<M>> };
 }
 

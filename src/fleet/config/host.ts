@@ -51,7 +51,9 @@ export interface StepOptions {
 /** The name of a connection method. */
 export type StepMethod = keyof StepOptions;
 
-/** One connection method with its options, such as `{ ssh: { hostname: "10.0.0.1" } }`: exactly one key. `via` is the step before. */
+/**
+ * One connection method with its options: an object with exactly one key, such as `{ ssh: { hostname: "10.0.0.1" } }`.
+ */
 export type Step = {
   [M in StepMethod]: { readonly [K in M]: Omit<StepOptions[M], "via"> } & {
     readonly [K in Exclude<StepMethod, M>]?: never;
@@ -62,10 +64,10 @@ export type Step = {
 export interface Host {
   /** Unique in its inventory. */
   readonly name: string;
-  /** The groups whose members name it, without "@". Groups that no pattern used are not listed. */
+  /** The groups that the host belongs to, without "@". Groups that no pattern used are not listed. */
   readonly groups: readonly string[];
-  /** Its variables: of the inventory, then of its groups, then its own. Values that can travel (docs/encoding.md). */
+  /** The host's variables: those of the inventory, overridden by those of its groups, overridden by its own. */
   readonly vars: Readonly<Record<string, unknown>>;
-  /** How the program reaches it: at least one step, the outermost first. */
+  /** How the program reaches the host: at least one step, the outermost first. */
   readonly steps: readonly Step[];
 }

@@ -4,7 +4,7 @@ import { oneLine } from "../../text/harmless.ts";
 /** The longest quotation of foreign text in a message. */
 const MAX_QUOTED = 100;
 
-/** An inventory cannot be read, or a pattern names what it does not have. */
+/** An inventory cannot be read, or a pattern names something that the inventory does not have. */
 export class InventoryError extends MitogenError {
   static {
     // A literal: the minifier renames classes.

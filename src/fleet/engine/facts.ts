@@ -39,7 +39,7 @@ export interface Facts {
   readonly freeMemoryBytes: number;
   /** The load averages of 1, 5 and 15 minutes. */
   readonly load: readonly [number, number, number];
-  /** How long the machine has been up. */
+  /** How long the machine has been up, in seconds. */
   readonly uptimeSeconds: number;
   /** The version of the node that the context runs in: `v20.19.5`. */
   readonly nodeVersion: string;

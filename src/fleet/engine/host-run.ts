@@ -7,16 +7,16 @@ import { asError } from "./connections.ts";
 import type { HostResult } from "./result.ts";
 import { isMisuse, orAbort, pauseBeforeRetry } from "./retry.ts";
 
-/** What work on a host reports while it runs. */
+/** Output or progress that the work on a host reports. */
 export type WorkEvent =
   | { readonly type: "output"; readonly stream: "stdout" | "stderr" | "log"; readonly text: string }
   | { readonly type: "progress"; readonly bytes: number; readonly totalBytes?: number };
 
-/** What work on a host gets beside the context and the host. */
+/** The third argument of a function given to `fleet.each`. */
 export interface WorkTools {
-  /** Aborts when the work is to end: its time is up, or the run was given up. */
+  /** Aborts when the work must end: its time is up, or the run was given up. */
   readonly signal: AbortSignal;
-  /** Reports output or progress of the host. What it returns can be waited for, so that output does not pile up. */
+  /** Reports output or progress of the host. Await a returned promise, so that output does not pile up. */
   emit(event: WorkEvent): void | Promise<void>;
 }
 

@@ -1,7 +1,9 @@
-/** How a host ended in a run: `unreachable` had no connection or lost it, `skipped` was not tried, or was given up. */
+/**
+ * How a host ended in a run. `unreachable`: it had no connection, or lost it. `skipped`: it was not tried, or given up.
+ */
 export type HostStatus = "ok" | "failed" | "unreachable" | "skipped";
 
-/** What a run came to on one host. */
+/** The result of a run on one host. */
 export interface HostResult<T = unknown> {
   /** The host's name in the inventory. */
   readonly host: string;
@@ -11,16 +13,16 @@ export interface HostResult<T = unknown> {
   readonly value?: T;
   /** Why the host failed, could not be reached, or was skipped. */
   readonly error?: Error;
-  /** From the start of the work on this host to its end, in milliseconds, without the connect. */
+  /** Milliseconds from the start of the work on this host to its end, without the connect. */
   readonly durationMs: number;
-  /** What was printed there meanwhile, its last part if it was long. */
+  /** What the host printed during the work; only the last part if that is long. */
   readonly output?: string;
 }
 
-/** How many hosts ended in which way. */
+/** How many hosts ended with each status. */
 export type FleetSummary = Readonly<Record<HostStatus, number>>;
 
-/** What happens in a fleet, in order: what `onEvent` is called with, and what `--ndjson` prints. */
+/** An event of a fleet: the argument of `onEvent`, and a line of `--ndjson`. */
 export type FleetEvent =
   | { readonly type: "connecting"; readonly host: string }
   | { readonly type: "connected"; readonly host: string; readonly durationMs: number }
@@ -36,5 +38,5 @@ export type FleetEvent =
   | { readonly type: "result"; readonly result: HostResult }
   | { readonly type: "summary"; readonly summary: FleetSummary };
 
-/** What `onEvent` is. Commands wait for the promise that it returns for their output. */
+/** The type of `onEvent`. A command waits for the promise that `onEvent` returns for its output. */
 export type OnFleetEvent = (event: FleetEvent) => unknown;

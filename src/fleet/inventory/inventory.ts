@@ -42,9 +42,10 @@ export class Inventory {
   }
 
   /**
-   * Loads a config file: `.ts`, `.mts`, `.js`, `.mjs`, `.cjs` or `.json`. Without a path, `mitogen.config` with one of these
-   * extensions in the working directory, or in the nearest folder above. If there is none, the inventory is empty: sources
-   * such as `local:3`, and addresses, still work. Throws an InventoryError that names the file and what is wrong.
+   * Loads a config file: `.ts`, `.mts`, `.js`, `.mjs`, `.cjs` or `.json`. Without a path, loads `mitogen.config` with
+   * one of these extensions from the working directory, or the nearest folder above that has one. If there is none, the
+   * inventory is empty: sources such as `local:3`, and addresses, still work. Rejects with an InventoryError that names
+   * the file and what is wrong.
    */
   static async load(path?: string, options: LoadOptions = {}): Promise<Inventory> {
     const { inventoryCommand, signal } = options;
@@ -80,9 +81,9 @@ export class Inventory {
   }
 
   /**
-   * The hosts that a pattern means, in its order, each once: docs/inventory.md#patterns. Evaluates only the groups and sources that the
-   * pattern uses. Rejects with an InventoryError for a name that is not known, and if no host is left; with the signal's
-   * reason if it aborts.
+   * Returns the hosts that a pattern selects, in its order, each once: docs/inventory.md#patterns. Evaluates only the
+   * groups and sources that the pattern uses. Rejects with an InventoryError for an unknown name, and if no host is
+   * left; with the signal's reason if it aborts.
    */
   async select(pattern: string | readonly string[], options: SelectOptions = {}): Promise<Host[]> {
     const { signal } = options;
@@ -91,12 +92,14 @@ export class Inventory {
     return await new Selection(this.#data, this.#groups, this.#sources, signal).hosts(patterns);
   }
 
-  /** The names of all groups, without "@", in the order of the inventory. Runs nothing. */
+  /** Returns the names of all groups, without "@", in the order of the inventory. Runs no function of a group. */
   groupNames(): string[] {
     return this.#groups.names();
   }
 
-  /** The names of all hosts that are listed, in the order of the inventory. Runs nothing, so hosts of sources are missing. */
+  /**
+   * Returns the names of all listed hosts, in the order of the inventory. Hosts of functions and sources are missing.
+   */
   hostNames(): string[] {
     return [...this.#data.hosts.keys()];
   }

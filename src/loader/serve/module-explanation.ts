@@ -3,7 +3,7 @@ import { printAsText } from "../../wire/values/inspectable.ts";
 import type { ModuleFormat } from "../module-record.ts";
 import { shortName } from "../short-name.ts";
 
-/** What was done, or would be done, with a module. */
+/** What was done with a module, or would be done. */
 export type ModuleState =
   /** Contexts have it. */
   | "sent"
@@ -16,7 +16,7 @@ export type ModuleState =
   /** The target loads it from its own disk. */
   | "provided";
 
-/** A context, as explanations name it. */
+/** A context that an explanation names. */
 export interface ModuleReader {
   /** The context's id. */
   readonly contextId: number;
@@ -26,23 +26,23 @@ export interface ModuleReader {
 
 /** Why a module was or was not sent; prints as text. */
 export class ModuleExplanation {
-  /** What was asked about, as an id where it is one. */
+  /** The module that was asked about: its id, if it has one. */
   readonly id: string;
-  /** What is or would be done about the module. */
+  /** What was done with the module, or would be done. */
   readonly state: ModuleState;
-  /** One sentence. */
+  /** Why, in one sentence. */
   readonly reason: string;
-  /** The file, of a module that has one. */
+  /** The path of the module's file, if it has one. */
   readonly path: string | undefined;
   /** Absent for a module that was not compiled. */
   readonly format: ModuleFormat | undefined;
-  /** Ids from the module that was called, or asked for, to this one, each importing the next. Empty where nothing led to it. */
+  /** The imports that lead to this module, as ids: from the module that was called or asked for. Empty if none do. */
   readonly chain: readonly string[];
   /** The contexts that have it now. */
   readonly sentTo: readonly ModuleReader[];
-  /** Rules of the program that have a say: `deny("lodash")`, `modify(/\.ts$/)`. */
+  /** The program's rules that apply to the module: `deny("lodash")`, `modify(/\.ts$/)`. */
   readonly rules: readonly string[];
-  /** What contexts were told that asked for it in vain; only the last refusals are remembered. */
+  /** The contexts that asked for the module and did not get it, with the reason. Only the last refusals are kept. */
   readonly refusals: readonly (ModuleReader & { readonly reason: string })[];
 
   /** @internal */

@@ -24,17 +24,17 @@ import { ResourceServer } from "./resources.ts";
 import type { Resolve } from "./serve-policy.ts";
 import { type ServedContext, ServedContexts } from "./served-context.ts";
 
-/** What serving modules has cost so far. */
+/** Counters of the modules that were served so far. */
 export interface ModuleStats {
-  /** Modules sent, pushed ahead or asked for. */
+  /** Modules sent, whether pushed ahead or asked for. */
   moduleCount: number;
-  /** Their compressed bytes; those that a hop had already are counted too, and not sent again. */
+  /** The compressed bytes of these modules, including those that a hop already had and that were not sent again. */
   moduleBytes: number;
-  /** Batches they were sent in. */
+  /** Batches in which these modules were sent. */
   batchCount: number;
-  /** Milliseconds in which modules were being read, compiled and compressed. */
+  /** Milliseconds in which at least one module was being read, compiled or compressed. */
   compileMs: number;
-  /** Requests by children, how many were refused, and how many had been answered before. */
+  /** Requests of contexts for modules. */
   requestCount: number;
   /** Requests that were refused. */
   refusedCount: number;
@@ -51,8 +51,9 @@ const log = getLogger("mitogen.responder");
 let graphs: Graphs | undefined;
 
 /**
- * Serves the program's modules to its contexts: pushes what a call needs ahead of it, and answers what children ask for while
- * they evaluate. Only the program's own graph is served; a child's word is never a path. docs/modules.md
+ * Serves the program's modules to its contexts: sends the modules that a call needs ahead of the call, and answers
+ * requests of contexts that evaluate modules. Only the program's own graph is served; nothing that a context
+ * sends is used as the path of a module. docs/modules.md
  */
 export class ModuleResponder {
   readonly #router: CoreRouter;
@@ -93,7 +94,8 @@ export class ModuleResponder {
   }
 
   /**
-   * Lets contexts ask for the modules of a {@link ModulePattern}, even if no module that they were sent leads there.
+   * Lets contexts ask for the modules that match, even if no module that they were sent leads there. Returns this
+   * object. Throws a TypeError for an invalid pattern, like the methods below.
    */
   allow(...patterns: ModulePattern[]): this {
     this.#rules.allow(patterns);
@@ -101,8 +103,8 @@ export class ModuleResponder {
   }
 
   /**
-   * Keeps modules from being sent to any context, whatever needs or allows them. A call whose graph has such a module
-   * rejects.
+   * Keeps the modules that match from being sent to any context, even if a call needs them or a rule allows them. A
+   * call whose graph has such a module rejects with a ModuleError.
    */
   deny(...patterns: ModulePattern[]): this {
     return this.change(() => this.#rules.deny(patterns));
@@ -113,21 +115,22 @@ export class ModuleResponder {
     return this.change(() => this.#rules.provide(names));
   }
 
-  /** Sets the text of a module, in place of the text of its file. There need be no file. */
+  /** Replaces the text of a module's file. The file need not exist. */
   override(id: string | URL, source: ModuleOverride): this {
     return this.change(() => this.#rules.override(moduleId(id), source));
   }
 
   /**
-   * Passes the text of files through a function before they are compiled. Several apply in the order they were given.
+   * Passes the text of files through a function before they are compiled. Several functions run in the order given.
    */
   modify(pattern: ModulePattern, modifier: SourceModifier): this {
     return this.change(() => this.#rules.modify(pattern, modifier));
   }
 
   /**
-   * Sends modules, with everything they import, before they are needed. Resolves when they are on their way. Rejects with a
-   * ModuleError for a module that cannot be sent. Contexts that are gone, or belong to another router, are skipped.
+   * Sends modules, with everything they import, before they are needed. Resolves when they are on their way. Rejects
+   * with a ModuleError for a module that cannot be sent. Does nothing for a context that is gone, or that belongs to
+   * another router.
    */
   async forward(context: Context, modules: ModuleName | readonly ModuleName[]): Promise<void> {
     const ids = [modules].flat().map((each) => moduleId(each as ModuleName));
@@ -164,8 +167,9 @@ export class ModuleResponder {
   }
 
   /**
-   * Reads and compiles a module, or without an argument every module, again for contexts that have not been sent it. Contexts
-   * that have it keep it. The same holds for other routers of this process that have no rules of their own.
+   * Forgets what was read and compiled of a module, or of every module if there is no argument. Contexts that do not
+   * have the module yet will get its new text; contexts that have it keep it. Also affects other routers of this
+   * process that have no rules of their own.
    */
   invalidate(module?: ModuleName): void {
     const file = module === undefined ? undefined : moduleId(module);

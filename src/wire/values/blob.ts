@@ -1,11 +1,13 @@
 import { printAsText } from "./inspectable.ts";
 
 /**
- * Bytes whose printed form is only their size, so that a log line or an error never shows a megabyte.
- * Keeps its type over the wire; everywhere else it is a Uint8Array.
+ * A Uint8Array that prints only as its size, so that a log line or an error never shows a megabyte. It arrives as a
+ * Blob in other contexts.
  */
 export class Blob extends Uint8Array {
-  /** Text is encoded as UTF-8. An ArrayBuffer is shared, anything else is copied. Throws a TypeError for what has no bytes. */
+  /**
+   * Text is encoded as UTF-8. An ArrayBuffer is shared, anything else is copied. Throws a TypeError for other values.
+   */
   constructor(
     source: string | number | ArrayLike<number> | ArrayBufferLike,
     byteOffset?: number,
@@ -14,7 +16,7 @@ export class Blob extends Uint8Array {
     super(bytesOf(source), byteOffset, length);
   }
 
-  /** The size alone, `Blob(12 bytes)`. */
+  /** Returns the size: `Blob(12 bytes)`. */
   override toString(): string {
     return `Blob(${this.length} bytes)`;
   }

@@ -10,10 +10,10 @@ import { typedArrayBy } from "./typed-array.ts";
 type Key = string | number;
 
 /**
- * Makes a plain deep copy that can be sent. Instances become plain objects with their own enumerable data.
+ * Returns a deep copy that can be sent. Instances become plain objects with their own enumerable properties.
  * Boxed primitives become primitives. Mutable builtins are copied. `Stats` and similar objects become the
  * data that they travel as. Getters are read, `toJSON` is not called. Throws a TypeError with the path for a
- * value without plain form (functions, symbols, RegExp, …), and for a cycle.
+ * value without a plain form (functions, symbols, RegExp, …), and for a cycle.
  */
 export function cast<T>(value: T): unknown {
   return copy(value, [], []);

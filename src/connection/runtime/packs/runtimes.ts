@@ -33,8 +33,8 @@ export interface RuntimeInfo {
 /** Options of {@link addRuntime}. */
 export interface AddRuntimeOptions {
   /**
-   * Where Node's distributions are. By default the environment variable NODEJS_ORG_MIRROR says so, or it is
-   * Node's own site.
+   * The URL of Node's distributions. By default that of the environment variable NODEJS_ORG_MIRROR, or Node's own
+   * site.
    */
   readonly mirror?: string | undefined;
 }
