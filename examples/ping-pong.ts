@@ -1,6 +1,6 @@
 /**
- * Two siblings count to thirty: each sends the number after the one it received. They have exchanged Senders, so the code of this program does not
- * handle the numbers. The program only starts the game and reads the score.
+ * Two siblings count to thirty: each sends the number after the one it received. They have exchanged Senders, so the
+ * code of this program does not handle the numbers. The program only starts the game and reads the score.
  */
 
 import { econtext, Receiver, type Router, runWithRouter, type Sender } from "mitogen";
