@@ -16,6 +16,7 @@ import {
   readOptions,
   takeOption,
 } from "../options/options.ts";
+import { newAbortEnd } from "../waiting/abort-end.ts";
 import { onAbort } from "../waiting/wait.ts";
 import type { Host } from "./config/host.ts";
 import { Connections, HostConnection } from "./engine/connections.ts";
@@ -153,6 +154,16 @@ export class Fleet {
   /** Returns the context of a host. Undefined if the host is not connected, or the name is unknown. */
   context(name: string): Context | undefined {
     return this.#members.get(name)?.context;
+  }
+
+  /**
+   * Connects a host again whose context has gone. Resolves when that has succeeded or failed, or takes too long.
+   *
+   * @internal
+   */
+  async reconnect(name: string, timeoutMs: number): Promise<void> {
+    const limits = { timeoutMs, retries: 0, repeatable: true };
+    await this.#members.get(name)?.work({ work: pingWork, limits }, newAbortEnd().signal, () => undefined);
   }
 
   /**

@@ -8,11 +8,12 @@ export class Feed<T> implements AsyncIterable<T> {
   #news: Deferred<void> = new Deferred();
 
   add(item: T): void {
+    if (this.#isOver) return;
     this.#items.push(item);
     this.#news.resolve();
   }
 
-  /** Nothing more is added. What was added is read nevertheless. */
+  /** From now on, what is added is dropped. What was added before is read nevertheless. */
   end(): void {
     this.#isOver = true;
     this.#news.resolve();

@@ -1,8 +1,8 @@
 import { Router } from "../../connection/router.ts";
 import type { Context } from "../../core/context.ts";
-import { ChannelError } from "../../errors.ts";
+import { ChannelError, TimeoutError } from "../../errors.ts";
 import { sentError } from "../../fleet/engine/host-error.ts";
-import type { FleetEvent } from "../../fleet/engine/result.ts";
+import type { FleetEvent, HostResult } from "../../fleet/engine/result.ts";
 import { Fleet } from "../../fleet/fleet.ts";
 import type { FleetRunOptions } from "../../fleet/fleet-options.ts";
 import type { FleetRun } from "../../fleet/fleet-run.ts";
@@ -26,13 +26,33 @@ export interface KeepOptions {
 /** What `up` tells: the events of connects, and at the end what became of each host. */
 export type UpEvent = FleetEvent | { readonly type: "kept"; readonly host: string; readonly error?: string };
 
-interface Member {
+/** How long a command waits for a host that is connected again. */
+const RECONNECT_MS = 15_000;
+
+/** A host, and the fleet that has connected it. */
+class Member {
   readonly name: string;
-  readonly connection: Context;
+  readonly fleet: Fleet;
   /** Where functions run: the connection itself, or since sources have changed a new context behind it. */
   worker: Context | undefined;
   /** A new one that starts. */
   starting: Promise<Context> | undefined;
+  /** How many commands work on the host. */
+  uses = 0;
+  /** Contexts with functions that have been given up. They end when no command uses the host any more. */
+  readonly spoilt: Set<Context> = new Set();
+  /** The host is connected again. */
+  mending: Promise<void> | undefined;
+
+  constructor(name: string, fleet: Fleet) {
+    this.name = name;
+    this.fleet = fleet;
+    this.worker = this.connection;
+  }
+
+  get connection(): Context | undefined {
+    return this.fleet.context(this.name);
+  }
 }
 
 /** Holds the connections of `mitogen up`, in a process of its own, and lends them to the commands of its user. */
@@ -48,7 +68,7 @@ export class Keeper {
   /** The names of the hosts that are connected. */
   get names(): string[] {
     return [...this.#members.values()]
-      .filter(({ connection }) => connection.isConnected)
+      .filter(({ connection }) => connection !== undefined)
       .map(({ name }) => name);
   }
 
@@ -58,6 +78,7 @@ export class Keeper {
     options: KeepOptions,
     signal: AbortSignal,
   ): AsyncGenerator<UpEvent, void, undefined> {
+    await this.mended(hosts);
     const events = new Feed<UpEvent>();
     const isNew = (host: KeptHost): boolean => this.member(host) === undefined;
     const fleet = await Fleet.connect(this.router, hosts.filter(isNew), {
@@ -88,6 +109,7 @@ export class Keeper {
    * another way.
    */
   async prepare(wanted: readonly Wanted[]): Promise<string[]> {
+    await this.mended(wanted);
     const missing = wanted.filter((each) => this.member(each) === undefined);
     if (missing.length === 0) await this.renew();
     return missing.map(({ name }) => name);
@@ -106,7 +128,8 @@ export class Keeper {
   ): AsyncGenerator<KeptMessage, void, undefined> {
     const { name } = wanted;
     const member = this.member(wanted);
-    if (member === undefined) {
+    const connection = member?.connection;
+    if (member === undefined || connection === undefined) {
       const error = new ChannelError(`The kept connection to ${name} was lost; mitogen up connects it again`);
       yield {
         type: "result",
@@ -115,27 +138,42 @@ export class Keeper {
       return;
     }
     this.#runs++;
+    member.uses++;
     const host = { name, groups: [], vars: {}, steps: [{ local: {} }] };
     const over = new AbortController();
+    const unwatch = onAbort(signal, () => over.abort(signal.reason));
     const begun: Promise<Context>[] = [];
     const connect = (): Promise<Context> => {
-      if (become === undefined) return this.worker(member);
-      const context = this.router.sudo({ ...become, via: member.connection, signal: over.signal });
+      if (become === undefined) return this.worker(member, connection);
+      const context = this.router.sudo({ ...become, via: connection, signal: over.signal });
       begun.push(context);
       return context;
     };
     const fleet = await Fleet.connect(this.router, [host], { connect });
+    let ended: Promise<void> | undefined;
     try {
       const events = new WorkEvents();
-      const run = begin(fleet, work, { ...limits, signal, onEvent: (event) => events.add(event) });
-      void run.all().then(() => events.feed.end());
+      const run = begin(fleet, work, {
+        ...limits,
+        signal: over.signal,
+        onEvent: (event) => events.add(event),
+      });
+      ended = run.all().then(([result]) => {
+        const context = fleet.context(name);
+        if (work[0] === "call" && become === undefined && context !== undefined && wasGivenUp(result))
+          member.spoilt.add(context);
+        events.feed.end();
+      });
       yield* events.messages();
     } finally {
-      await fleet.close();
+      unwatch();
       over.abort();
+      await ended;
+      await fleet.close();
       for (const each of await Promise.allSettled(begun)) {
         if (each.status === "fulfilled") await each.value.shutdown();
       }
+      if (--member.uses === 0) this.endSpoilt(member);
       if (--this.#runs === 0) this.endOutdated();
     }
   }
@@ -149,13 +187,15 @@ export class Keeper {
 
   private member(wanted: Wanted): Member | undefined {
     const member = this.#members.get(idOf(wanted));
-    return member?.connection.isConnected === true ? member : undefined;
+    return member?.connection === undefined ? undefined : member;
   }
 
   /** Keeps what the fleet has connected. Returns whether that is anything. Lets go of fleets that have nothing left. */
   private keep(fleet: Fleet, hosts: readonly KeptHost[]): boolean {
     for (const old of this.#fleets) {
       if (old.hosts.some(({ name }) => old.context(name) !== undefined)) continue;
+      if ([...this.#members.values()].some((each) => each.fleet === old && each.mending !== undefined))
+        continue;
       this.#fleets.delete(old);
       void old.close();
     }
@@ -167,12 +207,7 @@ export class Keeper {
       if (this.member(host) !== undefined) void connection.shutdown();
       else {
         isUsed = true;
-        this.#members.set(idOf(host), {
-          name: host.name,
-          connection,
-          worker: connection,
-          starting: undefined,
-        });
+        this.#members.set(idOf(host), new Member(host.name, fleet));
       }
     }
     if (isUsed) this.#fleets.add(fleet);
@@ -191,20 +226,51 @@ export class Keeper {
     if (this.#runs === 0) this.endOutdated();
   }
 
-  private async worker(member: Member): Promise<Context> {
+  private async worker(member: Member, connection: Context): Promise<Context> {
     if (member.worker?.isConnected === true) return member.worker;
     // Work of several commands may come at the same time.
-    member.starting ??= this.router.local({ via: member.connection }).finally(() => {
+    member.starting ??= this.router.local({ via: connection }).finally(() => {
       member.starting = undefined;
     });
     member.worker = await member.starting;
     return member.worker;
   }
 
+  /**
+   * A function that was given up may go on, or keep its context busy for ever: only with the context does it end for sure. If that
+   * is the connection, it is made again.
+   */
+  private endSpoilt(member: Member): void {
+    for (const context of member.spoilt) {
+      if (context === member.connection) {
+        member.mending = this.mend(member, context).finally(() => {
+          member.mending = undefined;
+        });
+      } else void context.shutdown();
+    }
+    member.spoilt.clear();
+  }
+
+  private async mend(member: Member, connection: Context): Promise<void> {
+    await connection.shutdown();
+    await member.fleet.reconnect(member.name, RECONNECT_MS);
+    member.worker = member.connection;
+  }
+
+  /** Waits for hosts that are connected again. */
+  private async mended(wanted: readonly Wanted[]): Promise<void> {
+    await Promise.all(wanted.map((each) => this.#members.get(idOf(each))?.mending));
+  }
+
   private endOutdated(): void {
     for (const context of this.#outdated) void context.shutdown();
     this.#outdated.clear();
   }
+}
+
+/** Whether the result came before the work has ended. */
+function wasGivenUp(result: HostResult | undefined): boolean {
+  return result?.status === "skipped" || result?.error instanceof TimeoutError;
 }
 
 const idOf = ({ name, key }: Wanted): string => JSON.stringify([name, key]);

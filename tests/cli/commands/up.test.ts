@@ -43,6 +43,7 @@ export function flood() {
   writeFileSync("${join(folder, "flooded")}", "");
   return "done";
 }
+export function spin() { console.log("spins in " + process.pid); for (;;); }
 export function fail() { throw new RangeError("too " + "far"); }
 `,
     );
@@ -236,6 +237,27 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
       assert.equal((await run("exec", "--on", "here", "--", "true")).stderr.includes("anew"), false);
       assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
+    });
+  }
+
+  const busy = "end a function that is given up and does not stop by itself, and connect its host again";
+  for (const how of ["Ctrl-C", "--timeout", "Ctrl-C in a process behind the connection"]) {
+    it(`${busy}: ${how}`, { timeout: 120_000 }, async () => {
+      tasks("old");
+      await run("up", "--on", "here,local:1");
+      if (how.endsWith("connection")) {
+        await values("tasks.mjs#count", "--on", "here");
+        tasks("new");
+      }
+      const limit = how === "--timeout" ? ["--timeout", "2s"] : [];
+      const command = start("run", "tasks.mjs#spin", "--on", "here", ...limit);
+      const [, pid] = await command.see(/spins in (\d+)/);
+      if (how !== "--timeout") command.child.kill("SIGINT");
+      assert.deepEqual((await command.closed)[0], how === "--timeout" ? 1 : 130);
+      assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
+      const after = await run("run", "tasks.mjs#count", "--on", "here,local:1");
+      assert.deepEqual([after.code, after.stderr], [0, "2 hosts: 2 ok\n"]);
+      assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
     });
   }
 
