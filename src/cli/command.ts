@@ -25,14 +25,14 @@ export interface Call {
   readonly name: string;
   /** The values of options, by the names of the command's table. */
   readonly values: Readonly<Record<string, OptionValue>>;
-  /** The words that are no options, up to `--`. */
+  /** The operands: words up to `--` that are not options. */
   readonly operands: readonly string[];
-  /** The words behind `--`; undefined without `--`. */
+  /** The words after `--`; undefined without `--`. */
   readonly rest: readonly string[] | undefined;
   readonly out: Terminal;
   /** Aborts at the first Ctrl-C, and when nobody reads the output any more. */
   readonly signal: AbortSignal;
-  /** Does work during which a signal ends the program at once: code of the user's that may never let go of the processor. */
+  /** Does work during which a signal ends the program at once: it runs the user's code, which may loop for ever. */
   readonly unguarded: <T>(work: () => Promise<T>) => Promise<T>;
   readonly commands: CommandTable;
 }
@@ -44,12 +44,12 @@ export interface Command {
   readonly summary: string;
   /** How it is written, without `mitogen NAME`: one string for each form. */
   readonly usage: readonly string[];
-  /** What it does, for its help: paragraphs; lines that begin with spaces stay as they are. */
+  /** The description for its help: paragraphs; lines that begin with spaces stay as they are. */
   readonly text?: string;
   readonly options: OptionTable;
-  /** Resolves to the exit status. Throws a UsageError for what cannot be understood. */
+  /** Resolves with the exit status. Throws a UsageError if the command line is wrong. */
   run(call: Call): Promise<number>;
-  /** What the help says of these operands besides, such as a task's own options. */
+  /** More help for these operands, such as a task's own options. */
   help?(call: Call): Promise<string | undefined>;
 }
 

@@ -5,7 +5,9 @@ import { ExitStatus } from "./exit-status.ts";
 import { toJson } from "./json.ts";
 import { selectHosts } from "./open-fleet.ts";
 
-/** With `--dry-run`: tells what would be done where, and returns the exit status. Otherwise returns undefined. */
+/**
+ * With `--dry-run`: prints what would be done on which host, and returns the exit status. Otherwise returns undefined.
+ */
 export async function dryRun(call: Call, what: string): Promise<number | undefined> {
   if (call.values["dry-run"] !== true) return undefined;
   const { hosts } = await selectHosts(call);

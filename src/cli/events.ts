@@ -1,11 +1,14 @@
 import type { FleetEvent, OnFleetEvent } from "../fleet/result.ts";
 
-/** Passes events on to whoever shows them. Events from before are kept: connects begin before anything is shown. */
+/**
+ * Passes events to a listener. Events that come before there is a listener are kept, because connects begin before
+ * anything is shown.
+ */
 export class Events {
   #early: FleetEvent[] = [];
   #listener: OnFleetEvent | undefined;
 
-  /** What `onEvent` of a fleet and of its runs is. */
+  /** The `onEvent` of a fleet and of its runs. */
   readonly emit: OnFleetEvent = (event) => {
     if (this.#listener !== undefined) return this.#listener(event);
     this.#early.push(event);

@@ -31,7 +31,7 @@ export function overview(table: CommandTable, out: Terminal): string {
     .join("\n");
 }
 
-/** The page of one command, as a man page has it. `more` is said behind the description. */
+/** The help of one command, in the form of a man page. `more` follows the description. */
 export function page(command: Command, out: Terminal, more?: string): string {
   const { bold } = out.colours;
   const { name, summary, usage, text, options } = command;

@@ -19,12 +19,12 @@ export interface HumanReportOptions {
  * and return on stdout, and everything else on stderr.
  */
 export class HumanReport {
-  /** How hosts have ended, as they did. */
+  /** The hosts that have ended, in the order in which they ended. */
   readonly rows: Row[] = [];
   readonly #out: Terminal;
   readonly #options: HumanReportOptions;
   readonly #screen: LiveScreen | undefined;
-  /** With `isFolded`: the hosts by what they have to say. */
+  /** With `isFolded`: the hosts by their output. */
   readonly #groups: Map<string, string[]> = new Map();
 
   constructor(out: Terminal, total: number, options: HumanReportOptions) {
@@ -41,7 +41,7 @@ export class HumanReport {
     } else if (event.type === "result") this.#result(event.result);
   }
 
-  /** Shows what a run came to: `order` is that of the hosts. */
+  /** Shows the results of a run. `order` is the order of the hosts. */
   end(summary: FleetSummary, order: readonly string[], isInterrupted: boolean): void {
     if (this.#out.isClosed) {
       this.#screen?.end();
@@ -85,7 +85,7 @@ export class HumanReport {
     else hosts.push(host);
   }
 
-  /** Prints lines of a host with its name ahead. */
+  /** Prints lines of a host, each after its name. */
   #lines(
     host: string,
     text: string,

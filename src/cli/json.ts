@@ -3,7 +3,7 @@ import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import { read } from "../wire/values/thrown.ts";
 import { fullFailureText } from "./screen/failure-text.ts";
 
-/** A result as `--json` and `--ndjson` have it: docs/cli-results.schema.json. */
+/** A result as `--json` and `--ndjson` print it: docs/cli-results.schema.json. */
 export interface JsonResult {
   readonly host: string;
   readonly status: HostResult["status"];
@@ -35,7 +35,7 @@ export function jsonEvent(event: FleetEvent): unknown {
   return event.type === "result" ? { type: "result", result: jsonResult(event.result) } : event;
 }
 
-/** What a terminal acts on beyond what JSON escapes: the text means the same escaped. */
+/** Characters that a terminal acts on and that JSON need not escape. Escaped, they mean the same in JSON. */
 const ACTIVE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** JSON that is harmless on a terminal. */
@@ -57,8 +57,8 @@ function jsonError(error: Error): NonNullable<JsonResult["error"]> {
 }
 
 /**
- * What comes back from a host may be more than JSON has. Maps and Sets become arrays, bytes become base64, big integers
- * become text, and what cannot be told at all becomes what `util.inspect` says.
+ * Converts values that JSON does not have. Maps and Sets become arrays, bytes become base64, big integers become text,
+ * and any other value becomes the text of `util.inspect`.
  */
 export function plain(value: unknown): unknown {
   try {
@@ -66,7 +66,7 @@ export function plain(value: unknown): unknown {
       if (typeof part === "bigint") return String(part);
       if (part instanceof Map || part instanceof Set) return [...part];
       if (part instanceof Error) return jsonError(part);
-      // A Buffer has a toJSON of its own, which makes this of it before.
+      // JSON.stringify has already called the toJSON of a Buffer, which makes this object.
       if (isBufferJson(part)) return Buffer.from(part.data).toString("base64");
       if (part instanceof Uint8Array) return Buffer.from(part).toString("base64");
       return part;

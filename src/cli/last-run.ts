@@ -6,11 +6,11 @@ import type { HostStatus } from "../fleet/result.ts";
 import { isOptions } from "../options/options.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** Results of more folders than this are not kept: the oldest go. */
+/** Results are kept for this many folders; the oldest are removed. */
 const MAX_KEPT = 200;
 const PREFIX = "last-";
 
-/** What is kept of a run: for `--rerun failed`. */
+/** The part of a run that is kept for `--rerun failed`. */
 export interface LastRun {
   readonly on: readonly string[];
   readonly results: Readonly<Record<string, HostStatus>>;
@@ -27,7 +27,7 @@ function fileOf(folder: string): string {
   return `${PREFIX}${createHash("sha256").update(folder).digest("hex").slice(0, 32)}.json`;
 }
 
-/** Remembers a run. A disk that is full or read-only costs only that. */
+/** Stores a run. If the disk is full or read-only, nothing is stored, and nothing else fails. */
 export function saveLastRun(run: LastRun, folder: string = process.cwd()): void {
   const state = stateFolder();
   try {
@@ -41,7 +41,7 @@ export function saveLastRun(run: LastRun, folder: string = process.cwd()): void 
     }
     forgetOldest(state);
   } catch {
-    // There is no last run then, and --rerun says so.
+    // Then there is no last run, and --rerun says so.
   }
 }
 

@@ -15,7 +15,7 @@ import { findUpSocket } from "./up/up-socket.ts";
 import { UsageError } from "./usage-error.ts";
 import { count, duration, readOption, share, shares } from "./values.ts";
 
-/** A connect that takes longer is given up, also if the work may take longer. */
+/** A connect that takes longer is given up, even if the work may take longer. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
 /** Which hosts, and how they are reached. */
@@ -79,7 +79,7 @@ export const CONNECT_OPTIONS: OptionTable = {
   },
 };
 
-/** How a run goes over the hosts. */
+/** How a run proceeds: in which batches, until how many failures, or not at all. */
 export const PACING_OPTIONS: OptionTable = {
   batch: {
     type: "string",
@@ -104,7 +104,7 @@ export interface OpenFleet extends AsyncDisposable {
   /** The patterns that named them. */
   readonly on: readonly string[];
   readonly fleet: Runs;
-  /** What the options say of a run; its events go to the report. */
+  /** The options of a run; its events go to the report. */
   readonly runOptions: FleetRunOptions;
   readonly events: Events;
 }
@@ -116,11 +116,11 @@ export interface Selected {
   readonly on: readonly string[];
 }
 
-/** The inventory that the options name. Ctrl-C ends also a config that loops. */
+/** The inventory that the options name. Ctrl-C also ends a config that loops. */
 export async function loadInventory({ values, signal, unguarded }: Call): Promise<Inventory> {
   const path = values["inventory"] as string | undefined;
   const inventoryCommand = values["inventory-command"] as string | undefined;
-  // The command has a process that is to be ended first.
+  // A signal must first end the process of the inventory command.
   if (inventoryCommand !== undefined) return await Inventory.load(path, { signal, inventoryCommand });
   return await unguarded(() => Inventory.load(path, { signal }));
 }
@@ -201,7 +201,7 @@ export async function openFleet(call: Call): Promise<OpenFleet> {
   }
 }
 
-/** The hosts on connections that `mitogen up` keeps, if it keeps them all. Says so if it keeps only some. */
+/** The hosts on connections that `mitogen up` keeps, if it keeps all of them. Prints a note if it keeps only some. */
 async function openKept(call: Call, { hosts }: Selected): Promise<KeptFleet | undefined> {
   if (call.values["through"] !== undefined) return undefined;
   const socket = findUpSocket();
@@ -217,7 +217,7 @@ async function openKept(call: Call, { hosts }: Selected): Promise<KeptFleet | un
   return undefined;
 }
 
-/** Has sudo start behind the kept connections, for this command alone. */
+/** Starts sudo behind the kept connections, for this command alone. */
 async function asOther(kept: KeptFleet, call: Call): Promise<KeptFleet> {
   try {
     const { sudo } = call.values;

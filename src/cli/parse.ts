@@ -8,7 +8,7 @@ export const HELP_OPTION: OptionTable = {
   help: { type: "boolean", short: "h", text: "show this page" },
 };
 
-/** The words behind a command's name, taken apart by its options. Throws a UsageError. */
+/** Parses the words after a command's name by its table of options. Throws a UsageError. */
 export function parse(
   words: readonly string[],
   table: OptionTable,
@@ -39,7 +39,7 @@ export function parse(
   return { values, operands, rest };
 }
 
-/** `name` is a command that there is not. */
+/** `name` is not a command. */
 export function unknownCommand(name: string, names: readonly string[]): UsageError {
   if (name.startsWith("-")) {
     return new UsageError(

@@ -8,7 +8,7 @@ import { UsageError } from "./usage-error.ts";
 const COMMAND_TIMEOUT_MS = 120_000;
 const MAX_BYTES = 64 * 1024;
 
-/** The passwords of a call; undefined where none was wanted. */
+/** The passwords of a call; undefined if none was wanted. */
 export interface Passwords {
   /** For logins: ssh. */
   readonly login: Secret | undefined;
@@ -19,8 +19,8 @@ export interface Passwords {
 export const NO_PASSWORDS: Passwords = { login: undefined, become: undefined };
 
 /**
- * Asks for the passwords that the options want, once and before anything starts, or has the command tell them. Only those that are
- * needed are taken.
+ * Asks for the passwords that the options want, or runs the password command. Does so once, before anything starts, and
+ * only for passwords that are needed.
  */
 export async function takePasswords(
   { values, signal, name }: Call,
@@ -29,7 +29,7 @@ export async function takePasswords(
   const command = values["password-command"] as string | undefined;
   const asked = { login: values["ask-password"] === true, become: values["ask-sudo-password"] === true };
   const isAsked = asked.login || asked.become;
-  // A command that nothing else was said of tells all that may be wanted.
+  // Without another option, the command gives every password that may be needed.
   const wanted =
     command === undefined || isAsked ? asked : { login: true, become: values["sudo"] !== undefined };
   const take = (purpose: keyof Passwords): Promise<Secret> | undefined => {
@@ -80,7 +80,7 @@ function passwordOf(command: string, purpose: "login" | "sudo", signal: AbortSig
   });
 }
 
-/** Without what it printed, which may be the password. */
+/** Without the output, which may be the password. */
 function why(error: { code?: unknown; signal?: unknown; killed?: unknown }): string {
   if (String(error.code).endsWith("_MAXBUFFER")) return "it printed too much";
   if (error.killed === true) return `it took longer than ${COMMAND_TIMEOUT_MS / 1000} s`;

@@ -18,18 +18,18 @@ export const REPORT_OPTIONS: OptionTable = {
   quiet: { type: "boolean", short: "q", text: "print no output of hosts" },
 };
 
-/** What a command has to say about its results. */
+/** How a command wants its results to be shown. */
 export interface ReportOptions<T> {
   /** The lines that show a value to people; undefined for none. Foreign text is made harmless later. */
   readonly show?: (value: T) => string | undefined;
-  /** What a result is for JSON, where its value is not enough. */
+  /** The result for JSON, if its value is not enough. */
   readonly jsonValue?: (result: HostResult<T>) => unknown;
-  /** Whether `--rerun failed` means this run; true by default. */
+  /** Whether `--rerun failed` may refer to this run; true by default. */
   readonly isKept?: boolean;
 }
 
 /**
- * Performs the run and shows what comes of it, as the options say: on a terminal live, elsewhere in plain lines, or as JSON.
+ * Performs the run and shows its results as the options say: live on a terminal, otherwise in plain lines, or as JSON.
  * Returns the exit status.
  */
 export async function report<T>(
@@ -68,7 +68,7 @@ async function asJson<T>(
   { events, fleet }: OpenFleet,
   { jsonValue }: ReportOptions<T>,
 ): Promise<Statuses> {
-  // All is in the results. Events that nobody takes would be kept.
+  // The results contain everything. Events without a listener would be kept.
   events.listen(() => undefined);
   const found = new Map<string, JsonResult>();
   for await (const result of run) found.set(result.host, jsonResult(withValue(result, jsonValue)));
@@ -121,7 +121,10 @@ async function forPeople<T>(
   return statuses(ended);
 }
 
-/** Shows events. A command whose output is not read waits. What functions print cannot: too much of it is left out. */
+/**
+ * Shows events. A command waits until its output is read. Functions cannot wait, so too much of their output is left
+ * out.
+ */
 function listen(events: Events, out: Terminal, show: (event: FleetEvent) => void): void {
   events.listen((event) => {
     if (event.type === "output" && out.isOverfull) out.leaveOut();

@@ -1,4 +1,4 @@
-/** The command line cannot be understood, or asks for something that cannot be: exit status 2. */
+/** The command line is wrong, or asks for something impossible: exit status 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
   /** The command whose help would explain it. */

@@ -2,7 +2,7 @@ import type { Call } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-/** As long as a timer of Node can wait. */
+/** The longest delay of a timer of Node. */
 const MAX_MS = 2 ** 31 - 1;
 
 /** A time such as `500ms`, `60s`, `5m` or `1h`, in milliseconds; a bare number means seconds. */
@@ -40,7 +40,7 @@ export function share(text: string, option: string): string {
   return text;
 }
 
-/** The value of an option with a value, read; undefined if it was not given. */
+/** Parses the value of an option; undefined if the option was not given. */
 export function readOption<T>(
   { values }: Pick<Call, "values">,
   name: string,

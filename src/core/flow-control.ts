@@ -62,7 +62,7 @@ export class Window {
 
   /**
    * Sends a message. Messages leave in order. Resolves when the message has left. Rejects with a ChannelError
-   * once the receiver is gone, and when a bound ends the wait. Throws for options that are none.
+   * once the receiver is gone, and when a bound ends the wait. Throws for wrong options.
    */
   send(frame: Frame, given?: WaitOptions): Promise<void> | undefined {
     const options = given === undefined ? {} : readOptions("send", given, WAIT_OPTIONS);

@@ -48,7 +48,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
   readonly #end: ReturnType<typeof newAbortEnd> = newAbortEnd();
   /** The members of batches that have not begun, in order. */
   readonly #batches: RunMember<T>[][];
-  /** The members of the batch that runs that have not ended. */
+  /** The members of the running batch that have not ended. */
   readonly #open: Set<RunMember<T>> = new Set();
   /** Those of them that are connected and wait for their turn. */
   readonly #ready: RunMember<T>[] = [];
@@ -159,7 +159,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
       return this.#emit({ type: "output", host, stream: event.stream, text });
     };
     void this.#emit({ type: "start", host });
-    // What functions print is sent without asking, so nobody can wait with it.
+    // A function cannot wait until its output is read.
     const stopListening = member.listen((line) => void emit({ type: "output", ...line }));
     const result = await this.#bounded(member, emit);
     stopListening();
@@ -169,7 +169,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     this.#begin();
   }
 
-  /** Does the work. Whoever does it keeps the time limit; one that does not is not waited for. */
+  /** Does the work. The worker keeps the time limit; if it does not, the run no longer waits for it. */
   async #bounded(member: RunMember<T>, emit: WorkTools["emit"]): Promise<WorkResult<T>> {
     const { timeoutMs } = this.#options;
     const end = newAbortEnd();
@@ -252,8 +252,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
 }
 
 /**
- * Tells the program of an event. Returns what its function returns, if that is a promise; the result never rejects.
- * What the function throws is logged.
+ * Calls the program's `onEvent`. If that returns a promise, returns one that never rejects. Errors are logged.
  */
 export function emitEvent(onEvent: OnFleetEvent | undefined, event: FleetEvent): void | Promise<void> {
   const failed = (error: unknown): void => log.error(`onEvent threw an error: ${headOf(error)}`);

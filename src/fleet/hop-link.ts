@@ -18,7 +18,7 @@ import type { FleetMember, Job } from "./job.ts";
 import { receivedError } from "./received-error.ts";
 import { travelling } from "./travelling.ts";
 
-/** Told of the hosts behind a hop. */
+/** Callbacks about the hosts behind a hop. */
 export interface HopWatcher {
   onConnecting(host: string): void;
   onConnected(host: string, context: Context, durationMs: number): void;
@@ -38,8 +38,8 @@ interface RunningWork {
 }
 
 /**
- * The hosts behind one hop. The hop connects them and does the work there; one stream brings events and results.
- * It is read only while somebody waits for something of it, so that it does not keep the program alive.
+ * The hosts behind one hop. The hop connects them and does the work there; one stream brings events and results. The
+ * stream is read only while something waits for a result, so that it does not keep the program alive.
  */
 export class HopLink {
   readonly members: readonly HopMember[];
@@ -82,7 +82,7 @@ export class HopLink {
     return this.#lost;
   }
 
-  /** Connects that run in the hop are not waited for any more, and others do not begin. */
+  /** Stops waiting for connects that run in the hop, and begins no others. */
   cancel(reason: unknown): void {
     this.#cancelled ??= asError(reason);
     this.#tell(["cancel"]);
@@ -123,7 +123,7 @@ export class HopLink {
     const workId = ++this.#lastId;
     const done = new Deferred<WorkResult<unknown>>();
     this.#works.set(workId, { host, emit, givenUp, done });
-    // Not waited for: a hop that hangs may not take the task either.
+    // Not awaited: a hop that hangs may not take the message.
     this.#taskOf(job as Job<unknown>).then(
       (taskId) => {
         if (this.#works.has(workId)) this.#tell(["work", workId, taskId, host]);
@@ -131,7 +131,7 @@ export class HopLink {
       (error) => done.resolve(ended("failed", error)),
     );
     const unwatch = onAbort(givenUp, () => {
-      // The hop may hang: its answer is not waited for.
+      // The answer is not awaited, because the hop may hang.
       this.#tell(["giveUp", workId]);
       const { reason } = givenUp.reason as GivenUp;
       done.resolve(ended("skipped", reason));
@@ -144,7 +144,7 @@ export class HopLink {
     }
   }
 
-  /** Has a lost host connected again. */
+  /** Makes the hop connect a lost host again. */
   async connect(member: HopMember): Promise<void> {
     if (this.#lost !== undefined) throw this.#lostFor(member.host.name);
     this.#tell(["connect", member.host.name]);
@@ -152,7 +152,7 @@ export class HopLink {
     await this.#during(member.expectSettled());
   }
 
-  /** What the job is called in the hop. It is sent there once. */
+  /** The number of the job in the hop. The job is sent there once. */
   #taskOf(job: Job<unknown>): Promise<number> {
     let sent = this.#tasks.get(job);
     if (sent === undefined) {
@@ -195,7 +195,7 @@ export class HopLink {
       const bound = context.with({ timeoutMs });
       this.#commands = await bound.call(START_HOP, this.#plan, hosts, receiver.toSender());
       if (this.#cancelled !== undefined) this.#tell(["cancel"]);
-      // Closed meanwhile: nobody else ends what begins there now.
+      // The fleet was closed meanwhile, so this must end what begins in the hop.
       if (this.#lost !== undefined) await this.#closeThere();
       await this.#during(Promise.all(this.members.map(({ settled }) => settled)));
     } catch (error) {
@@ -203,7 +203,7 @@ export class HopLink {
     }
   }
 
-  /** The hosts as the hop gets them. One whose password cannot be had is not connected. */
+  /** The hosts in the form for the hop. A host whose password cannot be obtained is not connected. */
   async #travellingHosts(): Promise<Host[]> {
     const hosts = await Promise.all(
       this.members.map(async (member) => {
@@ -218,7 +218,7 @@ export class HopLink {
     return hosts.flat();
   }
 
-  /** Reads what the hop sends, for as long as somebody waits. */
+  /** Reads what the hop sends, as long as something waits. */
   async #during<T>(promise: Promise<T>): Promise<T> {
     this.#waiting += 1;
     void this.#read();
@@ -246,7 +246,7 @@ export class HopLink {
     }
   }
 
-  /** Waits for a message. Undefined if nobody waits for anything any more. */
+  /** Waits for a message. Undefined if nothing waits any more. */
   async #next(): Promise<Message<FromHop> | undefined> {
     if (this.#idle.signal.aborted) this.#idle = new AbortController();
     const { signal } = this.#idle;
@@ -272,10 +272,10 @@ export class HopLink {
     await this.#hop.context?.with({ timeoutMs: this.#silenceMs }).call(Date.now);
   }
 
-  /** A hop that answers, but does not tell how its connects go on, is not waited for. */
+  /** A hop that answers, but does not report how its connects go on, is given up. */
   async #checkConnects(): Promise<void> {
     const connecting = this.members.filter(({ isConnecting }) => isConnecting);
-    // What it told before this answer has arrived then, also if this process has stood still.
+    // Its earlier messages have arrived before this answer, even if this process was suspended.
     if (connecting.length > 0) await this.#askForLife();
     if (this.#receiver?.size() !== 0) return;
     const { name } = this.#hop.host;
@@ -321,7 +321,7 @@ export class HopLink {
     if (typeof contextId !== "number" || typeof durationMs !== "number") throw this.#nonsense();
     const context = this.#router.contexts.get(contextId);
     if (context === undefined) {
-      // The news that it is gone overtakes what waits to be read here.
+      // The report that it is gone overtakes messages that wait to be read here.
       member.use(undefined);
       return;
     }

@@ -13,9 +13,9 @@ const GRACE_MS = 15_000;
 /** How long connects may go on without the end of any. The same as for one connect. */
 const MAX_WHOLE_MS = 60 * 60_000;
 
-/** How long a hop has told nothing of the connects that it makes. Time counts only while the program waits for the hop. */
+/** How long a hop has reported nothing about its connects. Time counts only while the program waits for the hop. */
 export class HopNews {
-  /** For how long a hop with these hosts may tell nothing. */
+  /** How long a hop with these hosts may report nothing. */
   readonly limitMs: number;
   #quietMs = 0;
   #sinceEndMs = 0;
@@ -29,7 +29,7 @@ export class HopNews {
     this.limitMs = MAX_LIMITS * longestMs + GRACE_MS + (retries > 0 ? MAX_PAUSE_MS : 0);
   }
 
-  /** A connect goes on. A hop that tells only this is not waited for without end. */
+  /** A connect goes on. If a hop reports only this, the wait still ends. */
   noteStep(): void {
     if (this.#sinceEndMs < MAX_WHOLE_MS) this.#quietMs = 0;
   }
@@ -47,7 +47,7 @@ export class HopNews {
     this.#sinceEndMs += waitedMs;
   }
 
-  /** How much longer the hop may tell nothing. */
+  /** How much longer the hop may report nothing. */
   get leftMs(): number {
     return Math.max(0, Math.ceil(this.limitMs - this.#quietMs));
   }

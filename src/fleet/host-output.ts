@@ -93,7 +93,7 @@ export class FleetOutput {
     };
   }
 
-  /** Leaves nothing behind at contexts that the fleet does not own. */
+  /** Removes its listeners from contexts that the fleet does not own. */
   close(): void {
     this.#stop();
     for (const { unwatch } of this.#hosts.values()) unwatch();

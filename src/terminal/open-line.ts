@@ -8,7 +8,7 @@ const CONTROL_SEQUENCE = /\x1b\[[\d;?]*[ -/]*[@-~]/g;
 /** Clears up to the end of the screen. */
 const CLEAR = "\x1b[J";
 
-/** What a display of several lines begins with to be drawn anew: the cursor goes back to its first line. */
+/** The beginning of a display of several lines that is redrawn: the cursor goes back to its first line. */
 const BACK_UP = /^(?:\r|\x1b\[[\d;?]*[A-Za-z])*/;
 /** More lines than a terminal has are not written again. */
 const MAX_LOGGED_CHARACTERS = 65_536;
@@ -22,7 +22,7 @@ export class OpenLine {
   #isKnown = true;
   /** What was written by {@link above} since the last {@link note}. */
   #logged = "";
-  /** A tool writes to the terminal, or has done so: nobody knows where the cursor is. */
+  /** A tool writes to the terminal, or has written to it, so the position of the cursor is unknown. */
   #isShared = false;
 
   /** Call this with text that was written to the terminal. */
@@ -45,7 +45,7 @@ export class OpenLine {
   /** Returns the text to write for complete lines, so that the open line stays below them. */
   above(lines: string, columns: number | undefined): string {
     if (this.#logged.length < MAX_LOGGED_CHARACTERS) this.#logged += lines;
-    // So many spaces end in the next line, unless the cursor is at the beginning of its own.
+    // This many spaces end in the next line, unless the cursor is at the beginning of a line.
     if (this.#isShared) return `${" ".repeat(Math.max(0, (columns ?? 1) - 1))}\r${CLEAR}${lines}`;
     const width = this.#text.replace(CONTROL_SEQUENCE, "").replace(/\r/g, "").length;
     if (width === 0 || !this.#isKnown) return lines;
@@ -55,8 +55,8 @@ export class OpenLine {
   }
 
   /**
-   * What to write ahead of `text`. If that goes back to the first line of a display of several lines, but lines were logged below the display, they
-   * are moved above it.
+   * Returns what to write before `text`. If `text` redraws a display of several lines, and lines were logged below the
+   * display, they are moved above it.
    */
   ahead(text: string, columns: number = 80, rows: number = Number.POSITIVE_INFINITY): string {
     const moves = (BACK_UP.exec(text)?.[0] ?? "").matchAll(/\x1b\[(\d*)[AF]/g);
@@ -66,18 +66,18 @@ export class OpenLine {
     const below = "\n".repeat(height);
     const lines = this.#logged.replace(CONTROL_SEQUENCE, "").split("\n").slice(0, -1);
     const logged = lines.reduce((sum, { length }) => sum + Math.max(1, Math.ceil(length / columns)), 0);
-    // What has left the screen can no longer be moved: the display is drawn once more below.
+    // Lines that have left the screen cannot be moved, so the display is drawn again below them.
     if (height + logged >= rows) return below;
     return `\r\x1b[${height + logged}A${CLEAR}${this.#logged}${below}`;
   }
 
-  /** Somebody else writes to the terminal from now on. */
+  /** From now on, another process writes to the terminal. */
   share(): void {
     this.#text = "";
     this.#isShared = true;
   }
 
-  /** Nobody else does any more: where the cursor is shows with the next line end that the program writes. */
+  /** No other process writes any more. The position of the cursor is known again after the program's next line end. */
   unshare(): void {
     this.#isShared = false;
   }
@@ -105,7 +105,7 @@ export function watchOpenLine(): void {
 
 let sharers = 0;
 
-/** A tool of this program's writes to its terminal, too; returns what is to be called at its end. */
+/** Call this if a tool writes to the program's terminal, too. Call the returned function when the tool ends. */
 export function shareTerminal(): () => void {
   sharers += 1;
   openLine.share();

@@ -20,8 +20,8 @@ let lastId = 0;
  *
  * The calls are sent at once, so a chain of any length costs one round trip. A failure of `callNoReply` is not logged:
  * the next call fails with it. A module that cannot be loaded, a result that cannot travel, and a call given up by
- * `with()` are failures. An argument or function that is refused before anything is sent is none, nor is a stream that
- * is left. Each chain takes a little memory in the target until it is disposed of.
+ * `with()` are failures. An argument or function that is refused before anything is sent is not a failure, nor is a
+ * stream that its reader leaves. Each chain takes a little memory in the target until it is disposed of.
  *
  * ```ts
  * await using chain = context.chain();
@@ -94,7 +94,7 @@ export class CallChain implements BoundCalls {
     return this.#id;
   }
 
-  /** A target that is gone has no chains, and nobody misses them. */
+  /** Does nothing for a target that is gone: it has no chains. */
   private tell(what: typeof OPEN): void {
     if (this.context.isConnected) this.context.callNoReply(what, this.#id);
   }

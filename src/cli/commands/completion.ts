@@ -59,7 +59,7 @@ async function answer(
   return ExitStatus.Ok;
 }
 
-/** Ends this process when it is late, because a config may never let go of the processor. Returns what stops that. */
+/** Ends this process after a while, because a config may loop for ever. Returns a function that stops the timer. */
 function killWhenLate(): () => Promise<unknown> {
   const code = `setTimeout(() => process.kill(process.pid, "SIGKILL"), ${TIMEOUT_MS + 1000})`;
   const watcher = new Worker(code, { eval: true });

@@ -6,7 +6,7 @@ import { findUpSocket } from "../up/up-socket.ts";
 import { UsageError } from "../usage-error.ts";
 
 const DOWN: FunctionRef<readonly [], Promise<string[]>> = new FunctionRef(KEEPER_URL, ["down"]);
-/** Runs what that process does at a signal, whatever version it is. */
+/** Runs that process's own handler of the signal, which every version has. */
 const TERMINATE: FunctionRef<readonly [signal: string], unknown> = new FunctionRef("global", [
   "process",
   "emit",

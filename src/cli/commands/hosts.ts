@@ -9,7 +9,7 @@ import { UsageError } from "../usage-error.ts";
 
 /** How many characters of a host's variables are shown. */
 const MAX_VARS = 200;
-/** What stands for a value that JSON does not have. */
+/** Shown in place of a value that JSON does not have. */
 const NOT_JSON = "[value]";
 
 const { inventory: INVENTORY, "inventory-command": INVENTORY_COMMAND } = HOST_OPTIONS;
@@ -69,7 +69,7 @@ function printHosts({ values, out }: Call, hosts: readonly Host[]): void {
   }
 }
 
-/** A group that fails is told, and the others are shown. */
+/** Reports a group that fails, and shows the others. */
 async function printGroups(
   { out, signal }: Call,
   inventory: Inventory,

@@ -64,7 +64,7 @@ function specOf({ operands, values, name }: Call): Extract<TransferSpec, { kind:
   };
 }
 
-/** Once, before any host is asked: a typing error must not become one failure for each host. */
+/** Checked once, before anything goes to a host: a typing error must not become one failure for each host. */
 function checkFile(source: string, command: string): string {
   const found = statSync(source, { throwIfNoEntry: false });
   if (found === undefined) throw new UsageError(`There is no file "${source}"`, command);

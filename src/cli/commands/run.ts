@@ -57,7 +57,7 @@ before anything starts. See docs/cli.md.
   },
 };
 
-/** A string as it is, anything else as JSON where that says it. */
+/** A string as it is; any other value as JSON if JSON can express it. */
 function show(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === "string") return value;

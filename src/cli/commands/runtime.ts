@@ -10,7 +10,7 @@ import { ExitStatus } from "../exit-status.ts";
 import { UsageError } from "../usage-error.ts";
 
 const MIB = 1024 * 1024;
-/** So many characters of a hash tell one from another. */
+/** How many characters of a hash are enough to distinguish runtimes. */
 const SHORT_HASH = 12;
 
 export const command: Command = {

@@ -36,7 +36,7 @@ export function parseBashLine(line: string, breaks: string): BashLine {
       kept = 0;
     } else {
       word = (word ?? "") + char;
-      // Readline breaks before these two, and behind all others.
+      // Readline breaks before these two, and after all others.
       if (breaks.includes(char)) kept = word.length - ("@$".includes(char) ? 1 : 0);
     }
   }
@@ -45,13 +45,13 @@ export function parseBashLine(line: string, breaks: string): BashLine {
 }
 
 /**
- * What stands for text on a command line of bash, behind what it already has. Without quoting, the name of a file could run a
- * command: `$(reboot).ts`.
+ * The text as bash must read it, after what the command line already has. Without quoting, the name of a file could run
+ * a command: `$(reboot).ts`.
  */
 export function quoteForBash(text: string, { quote, kept }: Pick<BashLine, "quote" | "kept">): string {
   if (quote === "'") return text.replaceAll("'", "'\\''");
   if (quote === '"') return text.replace(/[$`"\\]/g, "\\$&");
   const quoted = text.replace(/[\s$`"'\\;&|<>()*?[\]{}!]/g, "\\$&");
-  // A home folder is meant to be one.
+  // A leading `~/` must still mean the home folder. Any other leading `~`, and `#`, are quoted.
   return kept === 0 && /^(?:#|~(?!\/))/.test(quoted) ? `\\${quoted}` : quoted;
 }

@@ -10,13 +10,13 @@ import type { Command, CommandTable, Option, OptionTable } from "../command.ts";
 import { HELP_OPTION } from "../parse.ts";
 import { readSource } from "../tasks/read-source.ts";
 
-/** What may stand in place of the word before the cursor. */
+/** What may replace the word before the cursor. */
 export interface Candidate {
   /** The whole word. */
   readonly word: string;
   /** What it is, in one line. */
   readonly about: string;
-  /** Whether something may follow without a space: a path, or another host behind a comma. */
+  /** Whether more may follow without a space: the rest of a path, or another host after a comma. */
   readonly isOpen?: boolean;
 }
 
@@ -30,7 +30,7 @@ const WITH_FILES = ["put", "sync"];
 const SHELLS = ["bash", "zsh", "fish"];
 const RUNTIME_ACTIONS = ["list", "add", "clear"];
 
-/** What may stand in place of the last of the words that follow `mitogen`. Never rejects for what a user has written. */
+/** What may replace the last of the words after `mitogen`. Never rejects because of the words. */
 export async function candidates(
   words: readonly string[],
   table: CommandTable,

@@ -1,6 +1,6 @@
 /**
- * What shells read to know how to complete `mitogen`. Each asks the program: the first line of the answer is `open` if no
- * space follows the word, the others are candidates, with a tab before what they are.
+ * Scripts with which shells complete `mitogen`. Each asks the program. The first line of the answer is `open` if no
+ * space follows the word. The others are candidates, each with a tab and a description.
  */
 export const SCRIPTS = {
   bash: `# mitogen completion bash. Load it: source <(mitogen completion bash)

@@ -1,11 +1,11 @@
-/** One step of a walk: what was looked at, and what it came to. */
+/** One step of a check: what was checked, and the result. */
 export interface Finding {
   /** In a word or two: `name`, `port`, `login`. */
   readonly what: string;
   readonly isWell: boolean;
-  /** What was found. Foreign text is made harmless by who shows it. */
+  /** What was found. The caller makes foreign text harmless before it shows it. */
   readonly text: string;
-  /** What to do, if it is not well. */
+  /** What to do if the step failed. */
   readonly cure?: string;
   /** A command that shows the same by hand. */
   readonly byHand?: string;

@@ -7,12 +7,12 @@ import { type Finding, well, wrong } from "./finding.ts";
 
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 1024 * 1024;
-/** A server may send other lines before its own; more than this is no ssh server. */
+/** An ssh server may send other lines before its version. Whatever sends more than this is not an ssh server. */
 const MAX_BANNER = 16 * 1024;
 
 /**
- * Looks at what ssh needs before it can log in: the client, its configuration, the name, the port. Stops at what is wrong. Asks ssh
- * itself what ssh_config makes of the host.
+ * Checks what ssh needs before it can log in: the client, its configuration, the name, the port. Stops at the first
+ * fault. Asks ssh itself for the settings that ssh_config gives the host.
  */
 export async function* checkSsh(options: SshOptions, signal: AbortSignal): AsyncGenerator<Finding> {
   const { sshPath = "ssh", sshArgs = [], hostname, username, port } = options;

@@ -24,7 +24,7 @@ const STAGES: readonly (readonly [ConnectStage, string])[] = [
   ["ready", "greeting"],
 ];
 
-/** Connects a host step by step, and tells of each what it came to. Stops at what is wrong. Leaves nothing behind. */
+/** Connects a host step by step, and reports each step. Stops at the first fault. Leaves nothing behind. */
 export async function* walk(
   router: Router,
   host: Host,
@@ -79,7 +79,7 @@ async function* walkStep(
   }
 }
 
-/** What a failed connect shows: the stages that went well, and the one that did not. */
+/** The findings of a failed connect: the stages that succeeded, and the one that failed. */
 function* explain(error: unknown, byHand: string | undefined): Generator<Finding> {
   const { details, message } = Object(error) as Partial<StreamError>;
   if (details === undefined) {
@@ -94,7 +94,7 @@ function* explain(error: unknown, byHand: string | undefined): Generator<Finding
   yield wrong(STAGES[at]?.[1] ?? "connect", known?.why ?? String(message), cure, byHand);
 }
 
-/** What a new context says of itself. */
+/** What a new context reports about itself. */
 async function* examine(context: Context): AsyncGenerator<Finding> {
   const { username } = await context.call(userInfo);
   yield well(

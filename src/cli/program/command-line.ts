@@ -1,4 +1,4 @@
-/** What a command line does: by commands, help and errors. */
+/** Runs a command line: a command, the help, or an error. */
 import { readFileSync } from "node:fs";
 import { LIBRARY_FILE } from "../../library.ts";
 import { oneLine, showControls } from "../../text/harmless.ts";
@@ -11,7 +11,7 @@ import { UsageError } from "../usage-error.ts";
 import { COMMANDS } from "./commands.ts";
 import type { Signals } from "./signals.ts";
 
-/** Runs a command line; answers the exit status. */
+/** Runs a command line. Returns the exit status. */
 export async function runCommandLine(
   words: readonly string[],
   out: Terminal,
@@ -23,7 +23,7 @@ export async function runCommandLine(
     return isInterrupted() ? ExitStatus.Interrupted : status;
   } catch (error) {
     if (isInterrupted()) return ExitStatus.Interrupted;
-    // Nobody reads: whatever was stopped by that is no failure.
+    // Nobody reads stdout any more. Work that ended because of that has not failed.
     if (out.isClosed) return ExitStatus.Ok;
     if (error instanceof DOMException && error.name === "AbortError") return ExitStatus.Interrupted;
     return explain(error, out);
@@ -56,7 +56,9 @@ async function start(
   return command.run(call);
 }
 
-/** Tells what went wrong: in one line if the command line or the configuration is at fault, with the stack if this program is. */
+/**
+ * Reports an error: in one line if the command line or the configuration is wrong, with the stack if this program is.
+ */
 function explain(error: unknown, out: Terminal): number {
   const { red } = out.colours;
   if (error instanceof UsageError) {

@@ -8,10 +8,10 @@ import { stopOnSignals } from "./signals.ts";
 
 const signals = stopOnSignals();
 const out = new Terminal(process.stdout, process.stderr, process.env, signals.stop);
-// Only results are for stdout: what a configuration prints is none, and would damage JSON.
+// stdout is for results only. What a configuration prints goes elsewhere, because it would damage JSON.
 globalThis.console = new console.Console(process.stderr);
 
-/** How long an interrupted program waits for a reader of stdout that does not read. */
+/** How long an interrupted program waits for a reader of stdout that has stopped reading. */
 const UNREAD_GRACE_MS = 1000;
 
 function givenUp(): Promise<void> {
@@ -23,7 +23,7 @@ function givenUp(): Promise<void> {
 async function main(): Promise<void> {
   const status = await runCommandLine(process.argv.slice(2), out, signals);
   await Promise.race([out.flush(), givenUp()]);
-  // What a configuration or a task's module left running does not hold the program.
+  // Things that a configuration or a task's module left running do not keep the program alive.
   signals.exit(out.hasFailed && status === ExitStatus.Ok ? ExitStatus.SomeFailed : status);
 }
 

@@ -8,7 +8,7 @@ export function failureText(error: Error): string {
     if (typeof signal === "string") return `ended by ${signal}`;
   }
   const known = connectFailure(error);
-  // A connect that failed for a known reason has told it with its cure; the tool's own words add nothing.
+  // The error of a connect that failed for a known reason contains its cure; the tool's own words add nothing.
   return known === undefined ? String(error.message) : `${known.why}; ${known.cure}`;
 }
 

@@ -1,8 +1,10 @@
-/** From this code point on, characters may be two columns wide, but for punctuation and arrows. */
+/** From this code point on, characters other than punctuation and arrows may be two columns wide. */
 const FIRST_WIDE = 0x1100;
 const NARROW = { from: 0x2000, to: 0x22ff };
 
-/** How many columns `text`, which is one harmless line without colours, takes at most: wide characters are two, and none is less than one. */
+/**
+ * The most columns that `text`, one harmless line without colours, can take: wide characters take two, all others one.
+ */
 export function widthOf(text: string): number {
   let width = 0;
   for (const char of text) width += columnsOf(char);
@@ -14,7 +16,7 @@ function columnsOf(char: string): number {
   return code < FIRST_WIDE || (code >= NARROW.from && code <= NARROW.to) ? 1 : 2;
 }
 
-/** The beginning of `text` that fits into so many columns, with "…" if something is missing. */
+/** The beginning of `text` that fits into that many columns, with "…" if something is cut off. */
 export function cut(text: string, columns: number): string {
   // No text that fits is longer, and foreign lines may be very long.
   if (text.length <= columns && widthOf(text) <= columns) return text;
@@ -28,14 +30,14 @@ export function cut(text: string, columns: number): string {
   return columns < 1 ? "" : `${kept}…`;
 }
 
-/** `text` with spaces up to so many columns. */
+/** `text`, padded with spaces to that many columns. */
 export function pad(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - widthOf(text)));
 }
 
 const LONGEST_LINE = 100;
 
-/** `text` behind `head`, wrapped to the terminal; further lines begin below the text. */
+/** `text` after `head`, wrapped to the terminal. Further lines are indented to where the text begins. */
 export function hang(head: string, text: string, { columns }: { readonly columns: number }): string {
   const indent = " ".repeat(head.length);
   const width = Math.max(20, Math.min(columns, LONGEST_LINE) - head.length);

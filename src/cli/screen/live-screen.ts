@@ -4,7 +4,7 @@ import { cut, pad, shortSize, shortTime, widthOf } from "./fit.ts";
 import { hostColour } from "./host-colours.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** How often the live part is drawn anew. */
+/** How often the live part is redrawn. */
 const REDRAW_MS = 100;
 const LONGEST_NAME = 24;
 const BAR_COLUMNS = 20;
@@ -34,7 +34,7 @@ export class LiveScreen {
   readonly #timer: NodeJS.Timeout;
   readonly #stopResize: () => void;
   readonly #restore = (): void => this.#out.write(`${CLEAR}${SHOW_CURSOR}`);
-  /** Leaves the terminal to the shell, as without a listener, until the program goes on. */
+  /** Stops the program, as SIGTSTP does without a listener, until the shell continues it. */
   readonly #suspend = (): void => {
     this.#out.write(`${this.#toTop()}${this.#takeAbove()}${CLEAR}${SHOW_CURSOR}`);
     this.#drawn = [];
@@ -117,7 +117,7 @@ export class LiveScreen {
     this.#out.write(`${this.#toTop()}${this.#takeAbove()}${CLEAR}${SHOW_CURSOR}`);
   }
 
-  /** Draws the live part anew, below the lines that were printed. */
+  /** Redraws the live part, below the lines that were printed. */
   draw(): void {
     if (this.#isOver) return;
     const lines = this.#lines();

@@ -15,7 +15,10 @@ export interface Row {
 
 const LONGEST_NAME = 32;
 
-/** A table with a row for each host. If that is more than a screen, hosts that are well have none, and others only as far as it goes. */
+/**
+ * A table with a row for each host. If it does not fit on the screen, hosts that are ok are left out, and then those
+ * beyond the screen.
+ */
 export function table(rows: readonly Row[], out: Terminal): string[] {
   const most = Math.max(10, out.rows - 4);
   const others = rows.length <= most ? rows : rows.filter(({ status }) => status !== "ok");

@@ -5,9 +5,9 @@ import type { Colors } from "picocolors/types.js";
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
 
-/** More than this of stdout may not wait for its reader before commands do. */
+/** If more than this waits for the reader of stdout, commands wait. */
 const MAX_WAITING_BYTES = 1024 * 1024;
-/** More than this is not taken of what functions print. */
+/** If more than this waits, output of functions is dropped. */
 const MAX_WAITING_OUTPUT_BYTES = 32 * 1024 * 1024;
 
 /** The part of a stream that is used here: `process.stdout`. */
@@ -24,14 +24,14 @@ export interface Output {
 
 /** Where a command writes: results to stdout, everything else to stderr. */
 export class Terminal {
-  /** Colours that do nothing where none are wanted: NO_COLOR, FORCE_COLOR, and whether stdout is a terminal. */
+  /** Colours, which do nothing if none are wanted: by NO_COLOR, FORCE_COLOR, and whether stdout is a terminal. */
   readonly colours: Colors;
   readonly #out: Output;
   readonly #err: Output;
   readonly #onClose: (error: NodeJS.ErrnoException) => void;
   #isClosed = false;
   #hasFailed = false;
-  /** What waits until stdout has taken more. A stream's own queue takes a hundred bytes more for each line. */
+  /** Lines that wait until stdout takes more. A stream's own queue would cost a hundred bytes more for each line. */
   #held = "";
   #leftOut = 0;
   #draining: Promise<void> | undefined;
@@ -57,7 +57,7 @@ export class Terminal {
     return this.#out.isTTY === true;
   }
 
-  /** The width of the terminal; 80 if stdout is none. */
+  /** The width of the terminal in columns; 80 if stdout is not a terminal. */
   get columns(): number {
     return this.#out.columns || DEFAULT_COLUMNS;
   }
@@ -71,12 +71,12 @@ export class Terminal {
     return this.#isClosed;
   }
 
-  /** Whether something could not be written to stdout although somebody wants it, such as on a full disk. */
+  /** Whether stdout could not be written for another reason than a reader that has gone, such as a full disk. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
 
-  /** Resolves when all of stdout is written, or cannot be. Says what was left out. */
+  /** Resolves when all output is written, or cannot be. Prints how much was left out. */
   async flush(): Promise<void> {
     await this.#draining;
     await this.#written();
@@ -110,7 +110,7 @@ export class Terminal {
     return this.#waiting > MAX_WAITING_OUTPUT_BYTES;
   }
 
-  /** Counts lines of output that are not taken. */
+  /** Counts lines of output that are dropped. */
   leaveOut(lines: number = 1): void {
     this.#leftOut += lines;
   }
@@ -159,7 +159,7 @@ export class Terminal {
     return () => this.#out.off("resize", listener);
   }
 
-  /** A full disk is told, a reader that has gone is not. Both end the work. */
+  /** A full disk is reported; a reader that has gone is not. Both end the work. */
   #close(error: NodeJS.ErrnoException): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

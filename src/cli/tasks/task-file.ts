@@ -62,7 +62,7 @@ export function exportedNames(file: string): string[] | undefined {
   }
   try {
     const found = parse(source)[1];
-    // CommonJS has no such exports, and whoever passes on all of another module names none.
+    // CommonJS has no such exports, and `export *` does not list its names.
     if (found.length === 0 || found.some(({ type }) => type === "reexport-all")) return undefined;
     return found.flatMap((entry) => (entry.type === "reexport-all" || entry.typeOnly ? [] : [entry.name]));
   } catch {

@@ -10,7 +10,7 @@ import type { Task } from "./task-file.ts";
 const TIMEOUT_MS = 30_000;
 const TYPES = ["string", "number", "boolean", "json"] as const;
 
-/** What a module's `options` say of one argument of a function. */
+/** The description of one argument, from a module's `options`. */
 export interface TaskArgument {
   readonly name: string;
   readonly type: (typeof TYPES)[number];
@@ -21,24 +21,24 @@ export interface TaskArgument {
   readonly choices?: readonly string[];
 }
 
-/** What a module's `options` say of one function. */
+/** The description of one function, from a module's `options`. */
 export interface TaskDescription {
   readonly summary: string;
   readonly args: readonly TaskArgument[];
 }
 
 /**
- * What the task's module exports as `options` about the function; undefined if it says nothing. A local context
- * loads the module, so that nothing of it runs in this process.
+ * Reads the description of a function from the `options` that its module exports; undefined if there is none. A local
+ * context loads the module, so that nothing of it runs in this process.
  */
 export async function describeTask(task: Task, signal: AbortSignal): Promise<TaskDescription | undefined> {
   if (!task.hasOptions) return undefined;
   const router = new Router();
-  // What the module prints while it is loaded is nobody's result.
+  // Output of the module while it is loaded is not a result.
   const stopListening = onLog(() => undefined);
   try {
     const context = await router.local();
-    // `options` is no function, but has one that returns it.
+    // `options` is not a function, but its inherited `valueOf` returns it.
     const found = await context
       .with({ signal, timeoutMs: TIMEOUT_MS })
       .call(ref(task.url, "options.valueOf"));
@@ -105,7 +105,7 @@ export function usageOf({ args }: TaskDescription): string {
     .join(" ");
 }
 
-/** What the help says of a task. */
+/** The help of a task. */
 export function helpOf({ summary, args }: TaskDescription, { path }: Task): string {
   const width = Math.max(0, ...args.map(({ name }) => name.length)) + 2;
   const lines = args.map(({ name, type, text, choices }) => {

@@ -31,7 +31,7 @@ export type TransferSpec =
     }
   | {
       readonly kind: "sync";
-      /** Here, as rsync takes it: with a `/` at its end, what is in the folder. */
+      /** A local folder for rsync. With a `/` at its end, rsync copies what is in the folder. */
       readonly source: string;
       /** A path on the host. */
       readonly destination: string;
@@ -48,10 +48,10 @@ export interface CopiedFile {
   readonly sha256: string;
 }
 
-/** What a transfer comes to on one host: its files, or what rsync printed. */
+/** The result of a transfer on one host: its files, or what rsync printed. */
 export type TransferResult = readonly CopiedFile[] | { readonly stdout: string };
 
-/** What `fleet.each` does on a host. */
+/** The function for `fleet.each`. */
 export type TransferWork = (context: Context, host: Host, tools: WorkTools) => Promise<TransferResult>;
 
 /** How much of what rsync says an error shows, in characters. */
@@ -82,7 +82,7 @@ export function transferWork(spec: TransferSpec): TransferWork {
   }
 }
 
-/** Where a file goes on a host: into the destination if that is a folder, else to that very path. */
+/** Where a file goes on a host: into the destination if that is a folder, otherwise to that path itself. */
 function placeOn(destination: string, source: string): string {
   return destination.endsWith("/") ? destination + basename(source) : destination;
 }

@@ -1,7 +1,7 @@
 import { Queue } from "../../core/queue.ts";
 import { Deferred } from "../../waiting/deferred.ts";
 
-/** Hands on what is added to it, in order, until it ends. Iterate it once. */
+/** A queue that yields what is added to it, in order, until it ends. Iterate it once. */
 export class Feed<T> implements AsyncIterable<T> {
   readonly #items: Queue<T> = new Queue();
   #isOver = false;
@@ -13,7 +13,7 @@ export class Feed<T> implements AsyncIterable<T> {
     this.#news.resolve();
   }
 
-  /** From now on, what is added is dropped. What was added before is read nevertheless. */
+  /** Ends the queue: later additions are dropped. What was added before can still be read. */
   end(): void {
     this.#isOver = true;
     this.#news.resolve();

@@ -23,7 +23,7 @@ export interface KeepOptions {
   readonly provision?: "cache" | "memory";
 }
 
-/** What `up` tells: the events of connects, and at the end what became of each host. */
+/** What `up` reports: the events of connects, and at the end the result of each host. */
 export type UpEvent = FleetEvent | { readonly type: "kept"; readonly host: string; readonly error?: string };
 
 /** How long a command waits for a host that is connected again. */
@@ -33,7 +33,7 @@ const RECONNECT_MS = 15_000;
 class Member {
   readonly name: string;
   readonly fleet: Fleet;
-  /** Where functions run: the connection itself, or since sources have changed a new context behind it. */
+  /** The context where functions run: that of the connection, or a new one behind it if sources have changed. */
   worker: Context | undefined;
   /** A new one that starts. */
   starting: Promise<Context> | undefined;
@@ -105,7 +105,7 @@ export class Keeper {
   }
 
   /**
-   * Readies hosts for work that one command is about to do. Returns the names of those that are not there, or are reached in
+   * Prepares hosts for the work of a command. Returns the names of those that are not kept, or that are reached in
    * another way.
    */
   async prepare(wanted: readonly Wanted[]): Promise<string[]> {
@@ -116,8 +116,9 @@ export class Keeper {
   }
 
   /**
-   * Does work on one host, and tells what happens. `signal` gives the work up: a generator that waits cannot be left. With `become`,
-   * sudo starts over the kept connection. Its context belongs to this work alone, and ends with it.
+   * Does work on one host, and yields its events. `signal` gives up the work, because a generator cannot be left while
+   * it waits. With `become`, sudo starts over the kept connection. Its context belongs to this work alone, and ends
+   * with it.
    */
   async *work(
     wanted: Wanted,
@@ -190,7 +191,7 @@ export class Keeper {
     return member?.connection === undefined ? undefined : member;
   }
 
-  /** Keeps what the fleet has connected. Returns whether that is anything. Lets go of fleets that have nothing left. */
+  /** Keeps the connections of a fleet. Returns whether it has any. Closes fleets that have none left. */
   private keep(fleet: Fleet, hosts: readonly KeptHost[]): boolean {
     for (const old of this.#fleets) {
       if (old.hosts.some(({ name }) => old.context(name) !== undefined)) continue;

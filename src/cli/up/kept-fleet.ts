@@ -44,8 +44,9 @@ export class KeptFleet implements Runs {
   }
 
   /**
-   * Returns a fleet of these hosts if `mitogen up` keeps all of them, reached in just this way. Otherwise returns why not, if there are
-   * connections that somebody may have counted on. `onLost` is told how many lines were lost of what functions print on a host.
+   * Returns a fleet of these hosts if `mitogen up` keeps all of them, reached in the same way. Otherwise returns the
+   * reason, if there are kept connections that the user may have expected to use. `onLost` is called with the number of
+   * lines of a host's functions that were lost.
    */
   static async open(
     hosts: readonly Host[],
@@ -72,7 +73,7 @@ export class KeptFleet implements Runs {
     return refusal;
   }
 
-  /** From now on, work is done as another user, who is reached behind the kept connection of each host. */
+  /** From now on, work runs as another user, in a context behind the kept connection of each host. */
   become(become: Become): void {
     this.#become = become;
   }
@@ -103,7 +104,7 @@ export class KeptFleet implements Runs {
     return this.#begin(["transfer", spec], options);
   }
 
-  /** Lets go of the connections; they stay. */
+  /** Releases the connections, which stay open. */
   async close(): Promise<void> {
     await this.#keeper.router.shutdown();
   }
@@ -140,7 +141,7 @@ export class KeptFleet implements Runs {
     const ended = (status: "unreachable" | "skipped", error: unknown): WorkResult<T> => ({
       ...{ host, status, error: asError(error), durationMs: Date.now() - start },
     });
-    // The signal and not `return()`, which waits until the next message comes.
+    // Not `return()`, which would wait for the next message.
     const messages = this.#keeper.context
       .with({ signal: givenUp })
       .stream(WORK, wanted, work, limits, this.#become);

@@ -2,7 +2,7 @@ import type { Host } from "../../fleet/config/host.ts";
 import { travelling } from "../../fleet/travelling.ts";
 import { Secret } from "../../wire/values/secret.ts";
 
-/** A host as the process of `mitogen up` gets it: all of it can travel. */
+/** A host in the form in which it is sent to the process of `mitogen up`. */
 export interface KeptHost extends Host {
   /** The same for hosts that are reached in the same way. */
   readonly key: string;
@@ -20,7 +20,10 @@ export function hostKey({ steps }: Pick<Host, "steps">): string {
   });
 }
 
-/** Readies a host for its way to the process of `mitogen up`: asks for its passwords, here, where there is a terminal. */
+/**
+ * Prepares a host to be sent to the process of `mitogen up`: asks for its passwords in this process, which has a
+ * terminal.
+ */
 export async function keptHost(host: Host): Promise<KeptHost> {
   return { ...(await travelling(host)), key: hostKey(host) };
 }

@@ -11,9 +11,9 @@ export interface Wanted {
 }
 
 /**
- * Work as it travels to the process of `mitogen up`, and to hops. Only the words are the same: `mitogen up` is asked by
- * ordinary calls, one stream for each host of a command. To a hop leads one stream for all of its hosts, because it tells
- * of connects as well, sends the work once however many hosts do it, and must not keep the program alive while nobody waits.
+ * Work as it travels to the process of `mitogen up`, and to hops. Only the messages are the same. `mitogen up` gets
+ * ordinary calls, one stream for each host of a command. A hop has one stream for all of its hosts, because that also
+ * reports connects, gets the work once for all hosts, and must not keep the program alive while nobody waits.
  */
 export type KeptWork = WorkRequest | readonly ["transfer", spec: TransferSpec];
 
@@ -32,8 +32,8 @@ export interface Become {
 }
 
 /**
- * What happens on the host, and at the end the result. Its output has been told as events, but for the lines that are lost: what functions
- * print came faster than it was read.
+ * The events of the host, and at the end the result. Its output came as events. `lost` lines of its functions came
+ * faster than they were read.
  */
 export type KeptMessage =
   | { readonly type: "event"; readonly event: WorkEvent }

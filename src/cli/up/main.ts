@@ -1,6 +1,6 @@
 /**
- * The process of `mitogen up`, `node up.js SOCKET IDLE_MS`: it keeps connections, and lends them to the commands that connect to its socket. These call
- * the functions below, which this program alone has the state for.
+ * The process of `mitogen up`, `node up.js SOCKET IDLE_MS`. It keeps connections, and lends them to the commands that
+ * connect to its socket and call the functions below.
  */
 import { currentCall } from "../../calls/target/current-call.ts";
 import { isMain } from "../../connection/run-with-router.ts";
@@ -24,9 +24,9 @@ export async function* up(
   yield* during((kept, signal) => kept.up(hosts, options, signal));
 }
 
-/** Readies hosts for work. Returns the names of those that are not kept in this way. */
+/** Prepares hosts for work. Returns the names of those that are not kept in this way. */
 export function prepare(wanted: readonly Wanted[]): Promise<string[]> {
-  // What is about to come must not meet the end.
+  // The process must not end just before the work comes.
   if (requests === 0) waitForRequests();
   return (keeper as Keeper).prepare(wanted);
 }
@@ -50,12 +50,12 @@ export function names(): string[] {
 export async function down(): Promise<string[]> {
   const ended = names();
   await keeper?.down();
-  // Closes the socket, too; once the answer is on its way.
+  // Also closes the socket, once the answer is on its way.
   setImmediate(() => void keeper?.router.broker.shutdown());
   return ended;
 }
 
-/** The process ends when it has had nothing to do for so long: nobody may remember the connections. */
+/** The process ends if it has nothing to do for this long, because the user may have forgotten the connections. */
 async function* during<T>(
   request: (kept: Keeper, signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {
@@ -74,10 +74,10 @@ function waitForRequests(): void {
 }
 
 async function main(socket: string): Promise<void> {
-  // The command that started this process has gone by the time that something is written.
+  // The command that started this process will have ended when something is written.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   keeper = new Keeper();
-  // Now: the file may be replaced by that of another version while this process runs.
+  // Loaded now, because another version may replace the file while this process runs.
   const own = installation();
   Object.assign(globalThis, { [INSTALLATION_NAME]: () => own });
   const listener = listen(keeper.router, { path: socket });

@@ -26,7 +26,10 @@ const INSTALLATION: FunctionRef<readonly [], string> = new FunctionRef("global",
 
 /** A connection to the process of `mitogen up`. */
 export interface KeeperConnection extends UnixConnection {
-  /** Whether it runs this code: of the same version, from the same place. Another one has other functions, or none of ours. */
+  /**
+   * Whether it runs this code: the same version, from the same place. Another version may lack the functions that we
+   * call.
+   */
   readonly isOwn: boolean;
 }
 
@@ -53,7 +56,7 @@ export async function connectKeeper(
       throw error;
     }
   } catch (error) {
-    // A socket that nobody listens at is what a killed process leaves. The next one replaces it.
+    // A killed process leaves a socket without a listener. The next process replaces it.
     if (["ENOENT", "ECONNREFUSED"].includes(String(read(Object(Object(error).cause), "code"))))
       return undefined;
     if (!(error instanceof TimeoutError)) throw error;
@@ -78,14 +81,14 @@ async function connectOwn(socket: string): Promise<UnixConnection | undefined> {
   );
 }
 
-/** Starts the process, unless there is one, and connects to it. It goes on when this program ends. */
+/** Starts the process, unless there is one, and connects to it. The process goes on when this program ends. */
 export async function startKeeper(socket: string, idleMs: number): Promise<UnixConnection> {
   for (let starts = 1; ; starts++) {
     const running = await connectOwn(socket);
     if (running !== undefined) return running;
     const failure = await spawnKeeper(socket, idleMs);
     const started = await connectOwn(socket);
-    // It may have lost against one that another command has started at the same time.
+    // Another command may have started a process at the same time, and that one listens.
     if (started !== undefined) return started;
     if (failure !== undefined) throw upError(`Cannot keep connections: ${failure}`);
     if (starts === MAX_STARTS)
@@ -93,7 +96,7 @@ export async function startKeeper(socket: string, idleMs: number): Promise<UnixC
   }
 }
 
-/** Resolves when the process listens: with undefined, or with what it said when it could not. */
+/** Resolves with undefined when the process listens, or with its error message if it cannot. */
 function spawnKeeper(socket: string, idleMs: number): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const keeper = spawn(process.execPath, [fileURLToPath(KEEPER_URL), socket, String(idleMs)], {
@@ -104,7 +107,7 @@ function spawnKeeper(socket: string, idleMs: number): Promise<string | undefined
     const end = (failure: string | undefined): void => {
       clearTimeout(timer);
       lines.close();
-      // It must not wait for a reader, nor this program for it.
+      // The process must not wait for a reader, and this program must not wait for the process.
       keeper.stdout.destroy();
       keeper.stderr.destroy();
       keeper.unref();

@@ -13,7 +13,9 @@ function socketPath(): string {
     : join(tmpdir(), `mitogen-${process.geteuid?.() ?? 0}/up.sock`);
 }
 
-/** The same, for `mitogen up`: makes its folder. Throws a MitogenError for a folder that others can put something else into. */
+/**
+ * The same, for `mitogen up`: makes its folder. Throws a MitogenError if other users can replace files in the folder.
+ */
 export function makeUpSocket(): string {
   const path = socketPath();
   const folder = dirname(path);
@@ -31,15 +33,15 @@ export function makeUpSocket(): string {
 }
 
 /**
- * The same, for commands that only look whether connections are kept. Undefined where `mitogen up` would keep none: a folder that is not this
- * user's must not stop a command, and not be trusted either.
+ * The same, for commands that only look whether connections are kept. Undefined if `mitogen up` would keep none there:
+ * a folder of another user must not stop a command, and must not be trusted.
  */
 export function findUpSocket(): string | undefined {
   const path = socketPath();
   return attempt(() => refusalOf(dirname(path)) === undefined) === true ? path : undefined;
 }
 
-/** Why others may be able to replace what is in the folder, also if it is a link that they can turn. */
+/** Why other users can replace files in the folder, or a link on the way to it. Undefined if they cannot. */
 function refusalOf(folder: string): string | undefined {
   const found = lstatSync(folder);
   const own = process.geteuid?.();

@@ -4,9 +4,9 @@ import { Deferred } from "../../waiting/deferred.ts";
 import { Feed } from "./feed.ts";
 import type { KeptMessage } from "./kept-messages.ts";
 
-/** If more than this waits for the reader, the command that prints waits, too. In characters. */
+/** If more characters than this wait for the reader, the command that prints waits, too. */
 const FULL = 256 * 1024;
-/** What functions print cannot wait. If more than this waits for the reader, their lines are counted, not kept. */
+/** Functions that print cannot wait. If more than this waits for the reader, their lines are counted and dropped. */
 const MAX_WAITING = 16 * 1024 * 1024;
 /** What an event takes besides its text: lines may be empty. */
 const EVENT_COST = 64;
@@ -48,7 +48,7 @@ export class WorkEvents {
         yield message;
       }
     } finally {
-      // Nobody reads any more: whoever waits for that would wait for ever.
+      // Nobody reads any more, so a wait for the reader would never end.
       this.#makeRoom();
     }
   }

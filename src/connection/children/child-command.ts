@@ -4,7 +4,7 @@ import { commandLine } from "../../options/option-types.ts";
 import { takeOption } from "../../options/options.ts";
 import type { BootLine, ConnectionMethod, ConnectOptions } from "../methods/method.ts";
 
-/** What the first stage on the target is told, and how it was reached before. */
+/** The parameters of stage 0, and how the target was reached before. */
 export interface ChildStart {
   /** The beginning of every marker of the connect. */
   readonly nonce: string;

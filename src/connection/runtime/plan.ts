@@ -1,6 +1,6 @@
 /** A packed runtime, with everything that is needed to bring it to a target: docs/provision.md#the-pack. */
 export interface RuntimePlan {
-  /** Of the unpacked bytes: SHA-256 in lowercase hexadecimal digits. Names the runtime everywhere. */
+  /** The SHA-256 of the unpacked bytes in lowercase hexadecimal digits. It names the runtime everywhere. */
   readonly hash: string;
   /** In Node's words: `linux`, `x64`. */
   readonly platform: string;
@@ -9,7 +9,7 @@ export interface RuntimePlan {
   readonly libc: "glibc" | "musl" | "static";
   /** What `node -v` prints; empty if it is not known. */
   readonly version: string;
-  /** Unpacked, and as it travels. */
+  /** How many bytes the runtime has unpacked, and as it travels. */
   readonly rawBytes: number;
   readonly packedBytes: number;
   /**
@@ -17,7 +17,7 @@ export interface RuntimePlan {
    * multiples of {@link BLOCK_BYTES}.
    */
   readonly libraries: readonly PackedFile[];
-  /** How the executable is made to use these; absent where it comes without, or cannot. */
+  /** The changes that make the executable use them; absent if it comes without libraries, or cannot use them. */
   readonly own?: OwnLibraries | undefined;
 }
 
@@ -27,23 +27,23 @@ export interface PackedFile {
   readonly bytes: number;
 }
 
-/** Changes of an executable, at the same length. */
+/** Changes of an executable that keep its length. */
 export interface OwnLibraries {
   /** The loader among the libraries. */
   readonly loader: string;
-  /** Where the path of the loader is written: a block of zeros. */
+  /** The offset of a block of zeros, for the path of the loader. */
   readonly pathOffset: number;
-  /** What is written over the executable, as hexadecimal digits. */
+  /** Bytes that replace those of the executable, as hexadecimal digits. */
   readonly patches: readonly { readonly offset: number; readonly hex: string }[];
 }
 
 /**
- * Files in a pack begin at multiples of this, so that `dd` gets at them. Also the longest path of a loader.
+ * Files in a pack begin at multiples of this, so that `dd` can read them. Also the longest path of a loader.
  */
 export const BLOCK_BYTES = 4096;
 /** The handle at which contexts ask the contexts above them for runtimes: docs/protocol.md#get_runtime. */
 export const GET_RUNTIME = 118;
-/** How much is read of a pack at once. */
+/** How many bytes of a pack are read at once. */
 export const CHUNK_BYTES: number = 256 * 1024;
 
 /** Why a target gets no node. */
@@ -61,7 +61,7 @@ export class ProvisionFailure extends Error {
 export type ProvisionCode = "ERR_NO_RUNTIME" | "ERR_PROVISION" | "ERR_NO_SPACE" | "ERR_POLICY";
 export type ProvisionMode = "cache" | "memory";
 
-/** Where runtimes come from: the program's store, or for a hop those above it. */
+/** The source of runtimes: the program's store, or, in a hop, the contexts above it. */
 export interface RuntimeSupply {
   /**
    * The runtimes that may run on a target, the best first. `system` is what `uname -sm` prints there. Rejects
@@ -82,20 +82,20 @@ export interface ProvisionProgress {
   readonly totalBytes: number;
 }
 
-/** A connect whose target has no node, as those see it who bring one. */
+/** A connect whose target has no node, as the code sees it that brings one. */
 export interface ProvisionTarget {
   readonly method: string;
   readonly nonce: string;
   readonly system: string;
-  /** Has the target's shell evaluate a line. */
+  /** Makes the target's shell evaluate a line. */
   command(script: string): void;
   /** Resolves when there is room for more; rejects when the connect is over. */
   send(bytes: Uint8Array): Promise<void>;
-  /** Sends what starts a context. Once more: the target may have dropped it. */
+  /** Sends the bytes that start a context again, because the target may have dropped them. */
   boot(): void;
-  /** Whether that is to be sent once the target's shell goes on, or not before `boot` is called. */
+  /** True sends these bytes as soon as the target's shell goes on; false waits for `boot`. */
   bootAfter(isShell: boolean): void;
-  /** Something has happened: the connect's time begins again. */
+  /** Reports progress: the connect's time limit begins again. */
   progress(sentBytes?: number, totalBytes?: number): void;
   fail(failure: ProvisionFailure): void;
   /** Rejects when the connect is over. */
@@ -109,7 +109,6 @@ export interface Provisioning {
 }
 
 /**
- * For a connect that may need it: how a target gets a node, or undefined if it may not get one. Called only
- * once it is known that the target has none.
+ * Returns how a target gets a node, or undefined if it may not get one. Called only when a target has none.
  */
 export type OpenProvisioner = () => Promise<((target: ProvisionTarget) => Provisioning) | undefined>;

@@ -11,7 +11,7 @@ import { messageOf } from "../../wire/values/thrown.ts";
 
 /** The descriptors needed to start esbuild's process. */
 const ESBUILD_DESCRIPTORS = 8;
-/** What stands for `import.meta.url` in a compiled module, because several become one. */
+/** Replaces `import.meta.url` in a compiled module, because several modules become one. */
 const URL_NAME = "__mitogenConfigUrl";
 
 /**
@@ -31,7 +31,10 @@ export async function importTypeScript(file: string): Promise<{ default?: unknow
   }
 }
 
-/** The module removes `folder`, where it is, before it runs: what the config says must not stay if the program ends meanwhile. */
+/**
+ * The module removes `folder`, which contains it, before it runs: the text of the config must not stay on the disk if
+ * the program ends meanwhile.
+ */
 async function compile(file: string, folder: string): Promise<string> {
   const { build } = ownRequire()("esbuild") as typeof import("esbuild");
   checkDescriptors(ESBUILD_DESCRIPTORS);
@@ -96,7 +99,7 @@ const relativeImportsOnly: Plugin = {
   },
 };
 
-/** This library is always the one that runs, so that a config works where nothing is installed. */
+/** Imports of this library lead to the copy that runs, so that a config works without an installed one. */
 function packageUrl(specifier: string, parentUrl: string): string {
   if (specifier === "mitogen") return libraryUrl(`index${extension()}`);
   if (specifier === "mitogen/fleet") return fleetUrl();

@@ -27,7 +27,7 @@ export function findConfig(folder: string): string | undefined {
   }
 }
 
-/** A config runs as this user. One that somebody else left in a folder above, such as /tmp, must not run unasked. */
+/** A config runs as this user. One that another user left in a folder above, such as /tmp, must not run unasked. */
 function checkOwner(path: string, uid: number): void {
   const own = process.getuid?.();
   if (own === undefined || uid === own || uid === 0) return;
@@ -74,7 +74,7 @@ async function importConfig(file: string, extension: string): Promise<unknown> {
     ? await (await import("./compile-config.ts")).importTypeScript(file)
     : ((await import(pathToFileURL(file).href)) as { default?: unknown });
   const found = module.default;
-  // What a loader makes of a CommonJS module may have its exports one level further down.
+  // Some loaders put the exports of a CommonJS module one level deeper.
   const nested = found as { __esModule?: boolean; default?: unknown } | undefined;
   return nested?.__esModule === true ? nested.default : found;
 }

@@ -7,7 +7,7 @@ export const MAX_NAME = 253;
 /** The most hosts that an inventory, a group or a selection may hold. */
 export const MAX_HOSTS = 100_000;
 
-/** What patterns or shells give a meaning: these characters cannot be in a name. */
+/** Characters with a meaning in patterns or shells. They cannot be in a name. */
 const SPECIAL = /[\s,*?[\](){}|\\"'`$;&!<>]/;
 
 /** Throws if text cannot be the name of a host or a group. `what` begins the message: `Cannot read …`. */

@@ -21,7 +21,7 @@ export interface Term {
 export const SOURCES = ["local", "ssh", "docker", "kube"] as const;
 export type SourceName = (typeof SOURCES)[number];
 
-/** Splits patterns at commas that are in no brackets, and tells what each term means. */
+/** Splits patterns at commas outside of brackets, and determines what each term means. */
 export function parsePattern(patterns: readonly string[]): Term[] {
   const total = patterns.reduce((sum, each) => sum + each.length, 0);
   if (total > MAX_PATTERN)

@@ -6,8 +6,8 @@ import { InventoryError } from "./inventory-error.ts";
 const SOURCE_MS = 60_000;
 
 /**
- * Awaits work that belongs to somebody else. Rejects with the signal's reason, or with an InventoryError after a minute; the
- * work itself is then left alone. Keeps the program alive meanwhile. `what` completes "Cannot".
+ * Awaits work that another part owns. Rejects with the signal's reason, or with an InventoryError after a minute; the
+ * work itself then goes on. Keeps the program alive meanwhile. `what` completes "Cannot".
  */
 export function within<T>(
   what: string,

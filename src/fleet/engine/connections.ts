@@ -22,11 +22,11 @@ export interface ConnectPlan {
   readonly provision?: Provision | undefined;
   /** Returns a context that is there already, which this fleet does not own. */
   readonly existing?: ((host: Host) => Promise<Context | undefined>) | undefined;
-  /** Told of every connect as it begins. */
+  /** Called when a connect begins. */
   readonly onConnecting: (host: Host) => void;
   /** Called as a step of a host begins, and while a runtime is on its way. */
   readonly onStep?: (() => void) | undefined;
-  /** Told of every new context of a host. */
+  /** Called with every new context of a host. */
   readonly onConnected: (host: Host, context: Context, durationMs: number) => void;
 }
 
@@ -55,7 +55,7 @@ export class Connections {
     this.#slots = new Slots(plan.concurrency);
   }
 
-  /** Connects the host, with retries. Rejects with the last error, or with what {@link close} was given. */
+  /** Connects the host, with retries. Rejects with the last error, or with the reason of {@link close}. */
   async connect(host: Host): Promise<Context> {
     const { retries, existing, onConnecting, onConnected } = this.#plan;
     const { signal } = this.#end;
@@ -76,7 +76,7 @@ export class Connections {
     }
   }
 
-  /** Ends connects that run, and refuses others, with that reason. */
+  /** Ends connects that run, and refuses others, with this reason. */
   cancel(reason: unknown): void {
     this.#end.abort(reason);
   }
@@ -125,7 +125,7 @@ export class Connections {
     };
     const start = (): Promise<Context> => this.#slots.run(() => this.start(method, all));
     if (method !== "ssh") return await start();
-    // The turn at the sshd is taken first: who waits for it must not take a place from others.
+    // It takes its turn at the sshd first, because a connect that waits for that must not take a place from others.
     const address = `${via?.contextId ?? ""} ${String(options["hostname"])} ${String(options["port"] ?? "")}`;
     let logins = this.#logins.get(address);
     if (logins === undefined) {

@@ -6,7 +6,7 @@ import type { Host } from "../config/host.ts";
 import type { SentError } from "./host-error.ts";
 import type { WorkEvent, WorkLimits, WorkResult } from "./host-run.ts";
 
-/** What a program and the part of its fleet in a hop tell each other. */
+/** The messages between a program and the part of its fleet in a hop. */
 
 /** How the hop connects its hosts. */
 export interface HopPlan {

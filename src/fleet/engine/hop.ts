@@ -12,7 +12,7 @@ import { sentError } from "./host-error.ts";
 import { GivenUp, runOnHost, type Work, type WorkLimits } from "./host-run.ts";
 import { callWork, execWork, factsWork, pingWork } from "./works.ts";
 
-/** What the import of this library gives in the hop. */
+/** The exports of this library in the hop. */
 export interface HopLibrary {
   readonly run: Run;
   readonly Receiver: typeof Receiver;
@@ -157,7 +157,7 @@ class Hop {
       await this.#events.send(message);
     } catch (error) {
       const isMisuse = error instanceof TypeError || error instanceof RangeError;
-      // The program does not listen any more: it could not end this in another way.
+      // The program reads no more messages, so it has ended this.
       if (!isMisuse) void this.close();
       if (message[0] !== "result" || !isMisuse) return;
       const { host, durationMs } = message[2];

@@ -9,7 +9,7 @@ export type SentError =
 
 /** Fields of a CommandError that do not show, and so would not travel. */
 export const HIDDEN: readonly string[] = ["summary", "command", "stdout", "stderr"];
-/** More is left out: the output has been sent while it came. */
+/** Longer fields are left out: the output has already been sent as events. */
 const MAX_HIDDEN = 256 * 1024;
 
 export function sentError(thrown: unknown): SentError {

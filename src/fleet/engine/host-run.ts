@@ -42,10 +42,10 @@ export interface WorkLimits {
   readonly repeatable: boolean;
 }
 
-/** What the work came to. The host's output is added where it is collected. */
+/** The result of the work, without the host's output, which is added where it is collected. */
 export type WorkResult<T> = Omit<HostResult<T>, "output">;
 
-/** Thrown to a host whose run is given up: it ends as `skipped`. */
+/** The reason for ending the work if the run is given up: the host ends as `skipped`. */
 export class GivenUp {
   readonly reason: unknown;
 
@@ -90,7 +90,7 @@ export async function runOnHost<T>(
     return ended({ status: isLost ? "unreachable" : "failed", error: asError(isLost ? error.cause : error) });
   } finally {
     for (const stop of stopWatching) stop();
-    // Work that did not notice is told that nobody waits any more.
+    // Aborts the signal for work that still goes on: nobody waits for it any more.
     end.abort(new TimeoutError(`The work on ${host.name} has ended`));
   }
 }

@@ -25,7 +25,7 @@ export class GroupTable {
   readonly staticHosts: Map<string, Map<string, HostRecord>> = new Map();
   #staticNames: string[] | undefined;
 
-  /** Adds the hosts that groups list by themselves to the hosts of `data`. Throws for names that nothing has, and for circles. */
+  /** Adds the hosts that groups list to the hosts of `data`. Throws for unknown names, and for circles. */
   constructor(data: InventoryData) {
     this.#data = data;
     for (const group of data.groups.values()) this.#groups.set(group.name, this.#read(group));
@@ -140,7 +140,7 @@ export class GroupTable {
     );
   }
 
-  /** A name that a config spells out must be known: nobody else will notice a misspelt one. */
+  /** A name that a config spells out must be known, because nothing else would notice a misspelt one. */
   #checkTerm(group: string, { kind, text }: Term): void {
     if (kind === "source" || text === "@all") return;
     const where = `Cannot read ${this.#data.origin}: group ${quote(group)}`;

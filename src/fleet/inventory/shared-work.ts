@@ -1,6 +1,6 @@
 import { within } from "../config/within.ts";
 
-/** Work that is done once, for everybody who waits for its result. It is given up when all of them have gone. */
+/** Work that is done once, for all who wait for its result. It is given up when nobody waits any more. */
 export class SharedWork<T> {
   readonly #what: string;
   readonly #work: (signal: AbortSignal) => Promise<T>;

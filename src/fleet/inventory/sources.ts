@@ -18,7 +18,7 @@ export interface FoundHost {
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** What a source is asked: the term as written, what follows the colon, and the options that steps have by default. */
+/** A question to a source: the term as written, the part after the colon, and the default options of steps. */
 interface Question {
   readonly text: string;
   readonly about: string;
@@ -33,7 +33,7 @@ interface Kind {
   /** Whose default options it uses. */
   readonly method: StepMethod;
   readonly ask: Source;
-  /** What to say if no host matches. */
+  /** The error if no host matches. */
   readonly none: string;
 }
 
@@ -44,7 +44,7 @@ const SOURCES: Readonly<Record<SourceName, Kind>> = {
   kube: { method: "kubectl", ask: pods, none: "no running pod matches" },
 };
 
-/** What knows hosts besides the config. Each question is asked once. */
+/** The sources of hosts besides the config. Each question is asked once. */
 export class Sources {
   readonly #defaults: Readonly<Record<string, Options>>;
   readonly #asked = new Map<string, SharedWork<FoundHost[]>>();

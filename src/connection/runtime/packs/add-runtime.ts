@@ -16,7 +16,7 @@ const SYSTEM = /^(linux-[a-z0-9_]+?)(-musl)?(?:@v?(\d+(?:\.\d+){0,2}))?$/;
 const ARCHIVE = /\.(?:tar\.gz|tgz|tar\.xz|tar)$/;
 const DEFAULT_VERSION = "22";
 const OFFICIAL = "https://nodejs.org/dist";
-/** Of Node's project as well: it has builds for musl. */
+/** Also of Node's project: it has builds for musl. */
 const UNOFFICIAL = "https://unofficial-builds.nodejs.org/download/release";
 const MAX_DOWNLOAD_BYTES = 512 * 1024 * 1024;
 const MAX_SUMS_BYTES = 1024 * 1024;
@@ -24,7 +24,7 @@ const UNPACK_MS = 120_000;
 
 const runFile = promisify(execFile);
 
-/** Packs what is named, which is fetched if it is a system; answers what is in the store then. */
+/** Packs the named source, after a download if it is a system. Returns what the store then has of it. */
 export async function addToStore(source: string, mirror: string | undefined): Promise<StoredRuntime> {
   const [, system, musl = "", version = DEFAULT_VERSION] = SYSTEM.exec(source) ?? [];
   if (system === undefined) return await addFile(source);
@@ -51,7 +51,7 @@ async function addFile(path: string): Promise<StoredRuntime> {
   }
 }
 
-/** Of a distribution only the executable is needed. */
+/** Only the executable of a distribution is needed. */
 async function addArchive(archive: string, folder: string): Promise<StoredRuntime> {
   const unpacked = join(folder, "unpacked");
   await mkdir(unpacked);
@@ -74,8 +74,7 @@ function mirrorFor(musl: string): string {
 }
 
 /**
- * Downloads a distribution and compares it with the sums that are published beside it; answers the path of
- * the archive.
+ * Downloads a distribution and compares it with its published sums. Returns the path of the archive.
  */
 async function fetchNode(system: string, version: string, mirror: string, folder: string): Promise<string> {
   const base = mirror.endsWith("/") ? mirror.slice(0, -1) : mirror;

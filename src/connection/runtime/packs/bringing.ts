@@ -4,14 +4,14 @@ import { provisionerOf } from "../targets/provisioner.ts";
 import { ProgramSupply, type Runtimes } from "./choose.ts";
 import { runtimeStore } from "./store.ts";
 
-/** What a program loads with the first target that has no node. */
+/** The code that a program loads for the first target without node. */
 export { provisionerOf as provisioner };
 
 export function programSupply(runtimes: Runtimes): RuntimeSupply {
   return new ProgramSupply(runtimeStore, runtimes);
 }
 
-/** What a context is told that brings a node to its own children. Throws what is no request. */
+/** Answers a context that brings a node to its own children. Throws if the request is malformed. */
 export async function answerHop(
   runtimes: Runtimes,
   kind: unknown,
@@ -23,7 +23,7 @@ export async function answerHop(
   if (kind === "choose" && typeof first === "string") {
     try {
       const plans = await programSupply(runtimes).choose(first);
-      // Its sources are nobody's business.
+      // The paths of its sources are not sent.
       return { plans: plans.map((plan) => ({ ...plan, sources: [] })) };
     } catch (error) {
       if (!(error instanceof ProvisionFailure)) throw error;

@@ -26,8 +26,8 @@ export class ProgramSupply implements RuntimeSupply {
   }
 
   /**
-   * The first of: the `runtimes` option, this program's own node, runtimes that were added, an installed
-   * package `node-<system>`. Of the option that for musl comes as well.
+   * The first of these: the `runtimes` option, this program's own node, added runtimes, an installed package
+   * `node-<system>`. If the option also has one for musl, that one comes as well.
    */
   async choose(system: string): Promise<readonly RuntimePlan[]> {
     const { platform, arch } = systemOf(system);
@@ -37,7 +37,7 @@ export class ProgramSupply implements RuntimeSupply {
       const path = this.#runtimes[key];
       if (path === undefined) continue;
       const plan = await this.#store.packed(executableIn(path));
-      // The one for musl may be any that runs there.
+      // Any node that runs there will do for musl.
       plans.push(key === name ? plan : { ...plan, libc: "musl" });
     }
     if (plans.length > 0) return plans;
@@ -62,7 +62,7 @@ export class ProgramSupply implements RuntimeSupply {
   }
 }
 
-/** A file as it is; of a folder the executable that a distribution or a package has in it. */
+/** A file as it is; for a folder, the executable of the distribution or package in it. */
 export function executableIn(path: string): string {
   try {
     if (!statSync(path).isDirectory()) return path;
@@ -85,7 +85,7 @@ export function executableIn(path: string): string {
   );
 }
 
-/** Of a package that is installed where the program is, or beside this library. */
+/** The executable of a package that is installed for the program, or beside this library. */
 function packageNode(name: string): string | undefined {
   for (const from of [join(process.cwd(), "package.json"), process.argv[1], import.meta.url]) {
     if (from === undefined) continue;

@@ -1,12 +1,12 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { BLOCK_BYTES } from "../plan.ts";
 
-/** What is read of an executable: only what a runtime needs. */
+/** The facts about an executable that a runtime needs. */
 export interface Executable {
   readonly platform: string;
   readonly arch: string;
   readonly libc: "glibc" | "musl" | "static";
-  /** How it is made to take libraries from the folder it is in: absent if it has no room for that. */
+  /** The changes that make it load libraries from its own folder; absent if it has no room for them. */
   rebase(pathOffset: number): readonly { readonly offset: number; readonly hex: string }[] | undefined;
 }
 
@@ -27,7 +27,7 @@ const DT_RUNPATH = 29;
 const HEADER_BYTES = 64;
 /** Of a table; any executable has less. */
 const MAX_TABLE_BYTES = 64 * 1024;
-/** For the loader: the folder that the executable is in. */
+/** The loader replaces this by the folder of the executable. */
 const OWN_FOLDER = "$ORIGIN\0";
 
 interface Segment {
@@ -94,7 +94,7 @@ async function read(file: FileHandle): Promise<Executable | undefined> {
       if (slot === undefined || loader.bytes < BigInt(OWN_FOLDER.length)) return undefined;
       const entry = Buffer.alloc(16);
       entry.writeBigUInt64LE(BigInt(DT_RPATH), 0);
-      // Counted from the table of strings, wherever that is.
+      // An offset into the table of strings.
       entry.writeBigUInt64LE(BigInt.asUintN(64, loader.address - slot.stringsAt), 8);
       const offset = Buffer.alloc(8);
       offset.writeBigUInt64LE(BigInt(pathOffset));

@@ -8,25 +8,27 @@ import { gzip } from "node:zlib";
 import { BLOCK_BYTES, type PackedFile, ProvisionFailure, type RuntimePlan } from "../plan.ts";
 import { type Executable, readExecutable } from "./elf.ts";
 
-/** Compressed by itself, so that several threads work at once; gzip reads one behind the other. */
+/**
+ * Each piece is compressed by itself, so that several threads work at once; gzip reads the pieces one after the other.
+ */
 const PIECE_BYTES = 4 * 1024 * 1024;
 const PIECES_AT_ONCE = 4;
-/** Of a tool, or of node telling what it has loaded. */
+/** How long a tool may take, or node to print which libraries it has loaded. */
 const TOOL_MS = 60_000;
 
-/** Says which node it is, and the libraries it has loaded, all of them. */
+/** Prints which node it is, and all libraries that it has loaded. */
 const TELL =
   "process.report.excludeNetwork=true,JSON.stringify([process.version,process.report.getReport().sharedObjects])";
 
 const runFile = promisify(execFile);
 const compress = promisify(gzip);
 
-/** What is to be written to become a pack: pieces in order. */
+/** The pieces of a pack, in order. */
 export type WritePiece = (piece: Buffer) => Promise<void>;
 
 /**
- * Packs an executable with the libraries it has been linked with, if it runs on this machine. Rejects with a
- * {@link ProvisionFailure} for what is no node, and with the system's errors.
+ * Packs an executable, with the libraries that it loads if it runs on this machine. Rejects with a {@link
+ * ProvisionFailure} if it is not a node, and with the system's errors.
  */
 export async function packRuntime(path: string, write: WritePiece): Promise<RuntimePlan> {
   const executable = await readExecutable(path);
@@ -42,7 +44,7 @@ export async function packRuntime(path: string, write: WritePiece): Promise<Runt
   const folder = await mkdtemp(join(tmpdir(), "mitogen-pack-"));
   try {
     const stripped = await strip(path, join(folder, "node"), told?.version);
-    // Where things are in it may have changed.
+    // Offsets in it may have changed.
     return await packFiles(stripped, (await readExecutable(stripped)) ?? executable, told, write);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -55,10 +57,10 @@ interface Told {
   readonly libraries: readonly string[];
 }
 
-/** What a node says of itself; undefined if it does not run here. */
+/** What a node reports about itself; undefined if it does not run here. */
 async function askNode(path: string): Promise<Told | undefined> {
   try {
-    // Not what this program's own node is told by its environment.
+    // Without the variables for this program's own node.
     const { NODE_OPTIONS: _, NODE_EXTRA_CA_CERTS: __, ...env } = process.env;
     const { stdout } = await runFile(path, ["-p", TELL], { env, timeout: TOOL_MS });
     const [version, objects] = JSON.parse(stdout) as [string, string[]];
@@ -68,7 +70,7 @@ async function askNode(path: string): Promise<Told | undefined> {
   }
 }
 
-/** Leaves out what only debuggers need. The original where that does not work. */
+/** Removes what only debuggers need. Returns the original if that fails. */
 async function strip(path: string, to: string, version: string | undefined): Promise<string> {
   try {
     await runFile("strip", ["-s", "-o", to, path], { timeout: TOOL_MS });
@@ -116,7 +118,7 @@ async function packFiles(
   };
 }
 
-/** Collects what is packed, compresses it in pieces, and writes these in order. */
+/** Collects the bytes to pack, compresses them in pieces, and writes the pieces in order. */
 class PieceWriter {
   readonly #write: WritePiece;
   readonly #hash = createHash("sha256");
@@ -127,7 +129,7 @@ class PieceWriter {
     this.#write = write;
   }
 
-  /** Answers how many bytes it takes, zeros behind its end included. */
+  /** Returns how many bytes it takes, including the zeros after its end. */
   async addFile(path: string): Promise<number> {
     const file = await open(path);
     try {

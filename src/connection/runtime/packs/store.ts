@@ -19,20 +19,20 @@ import { packRuntime } from "./pack.ts";
 export interface StoredRuntime extends RuntimePlan {
   /** Added by `addRuntime`, not made of something that this machine has. */
   readonly isAdded: boolean;
-  /** The files it was made of, as they were then: path, size and date. */
+  /** The files that it was made of, as they were then: path, size and date. */
   readonly sources: readonly string[];
 }
 
-/** After so long what is incomplete was left by a program that has been killed. */
+/** An incomplete file that is older than this was left by a program that was killed. */
 const STALE_MS = 60 * 60_000;
 const PLAN = ".json";
 const PACK = ".gz";
 const PART = ".part";
 
 /**
- * The runtimes that programs of this user have packed: `$XDG_CACHE_HOME/mitogen/runtimes`. Each is a pack,
- * `<hash>.gz`, and what is known of it, `<hash>.json`, which is written last. Where there is no folder that
- * can be trusted they are kept in memory for as long as the program runs.
+ * The runtimes that programs of this user have packed, in `$XDG_CACHE_HOME/mitogen/runtimes`. Each has a pack,
+ * `<hash>.gz`, and a description, `<hash>.json`, which is written last. If no folder can be trusted, they are kept in
+ * memory while the program runs.
  */
 export class RuntimeStore {
   readonly #folder: CacheFolder;
@@ -56,7 +56,7 @@ export class RuntimeStore {
     return this.list().find((each) => each.hash === hash);
   }
 
-  /** Removes all, or those of that hash; answers how many. Programs that bring one now go on. */
+  /** Removes all, or those with that hash. Returns how many. Does not disturb programs that are sending one. */
   clear(hash?: string): number {
     let count = 0;
     for (const runtime of this.list()) {
@@ -71,7 +71,7 @@ export class RuntimeStore {
     return count;
   }
 
-  /** What was packed of a file before, or is packed now. Many may ask at once. */
+  /** Returns the pack of a file: an earlier one, or a new one. Many may ask at once. */
   async packed(path: string, isAdded = false): Promise<StoredRuntime> {
     const source = sourceOf(path);
     const known = this.list().find(({ sources }) => sources.includes(source));
@@ -166,8 +166,8 @@ function sourceOf(path: string): string {
 }
 
 /**
- * The folder is this user's own, and so is what it holds. What is incomplete, or of another version of this
- * library, counts as not there.
+ * The folder and its files belong to this user. Incomplete files, and those of another version of this library, are
+ * ignored.
  */
 function readPlan(folder: string, name: string): StoredRuntime | undefined {
   try {

@@ -1,3 +1,3 @@
-/** What a program loads with the first of its own requests about runtimes. */
+/** The code that a program loads with its first own request about runtimes. */
 export { addToStore } from "./add-runtime.ts";
 export { runtimeStore } from "./store.ts";

@@ -3,17 +3,17 @@ import { noFolder, notTaken } from "./provision-failures.ts";
 import { lookScript, uploadScript } from "./target-script.ts";
 import { planFor, type TargetFacts, type TargetFolder, type TargetTalk } from "./target-talk.ts";
 
-/** Blocks and a little more, in KiB: so much must be free beyond the runtime itself. */
+/** How many KiB must be free in addition to the runtime itself: for blocks, and a little more. */
 const SPARE_KIB = 1024;
 
-/** Uploads under way, by host and folder: who comes later waits, and finds the runtime there. */
+/** Uploads under way, by host and folder. A later connect waits, and then finds the runtime there. */
 const uploads: Map<string, { readonly ended: Promise<void>; readonly waiting: Set<ProvisionTarget> }> =
   new Map();
 
 /** How many uploads have ended, and which of them was the last one of a host and folder. */
 let endCount = 0;
 const lastEnds: Map<string, number> = new Map();
-/** The most hosts that are remembered. A forgotten one costs one more upload at worst. */
+/** The most hosts that are remembered. If one is forgotten, there may be one more upload. */
 const MAX_ENDS = 1000;
 
 function noteEnd(key: string): void {
@@ -23,9 +23,8 @@ function noteEnd(key: string): void {
 }
 
 /**
- * Gives one target a node that it keeps in a folder of its user's: takes what is there, or uploads it.
- * Everything the target says is only a claim: it decides what the target itself is sent, and what is shown in
- * an error.
+ * Gives one target a node that it keeps in a folder of its user: uses the one that is there, or uploads one. Whatever
+ * the target says is only a claim. It decides only what is sent to the target itself, and what an error shows.
  */
 export async function bringCopy(
   target: ProvisionTarget,
@@ -40,7 +39,7 @@ export async function bringCopy(
   const key = `${facts.host} ${folder.path} ${plan.hash}`;
   for (;;) {
     const other = uploads.get(key);
-    // An upload that has ended while this target was looked at may have been too late for that.
+    // An upload may have ended while this target was being checked.
     if (other === undefined && (lastEnds.get(key) ?? 0) <= seenEnds) break;
     if (other !== undefined) {
       const { ended, waiting } = other;
@@ -58,14 +57,14 @@ export async function bringCopy(
   await uploading;
 }
 
-/** Starts what is there; undefined if it was. */
+/** Starts a runtime that is there, and returns undefined. Otherwise returns what the target reports about itself. */
 async function look(
   target: ProvisionTarget,
   talk: TargetTalk,
   plans: readonly RuntimePlan[],
 ): Promise<TargetFacts | undefined> {
   target.command(lookScript(target.nonce, plans));
-  // If there is one, node is started at once, and what starts a context has arrived.
+  // If there is one, node starts at once, and the bytes that start a context have already arrived.
   target.boot();
   return await talk.facts();
 }
@@ -95,7 +94,7 @@ async function upload(
   if (!said.startsWith("r ")) throw notTaken(said, folder.path, plan);
 }
 
-/** The first that has room. Throws a {@link ProvisionFailure} that tells of each what is wrong with it. */
+/** The first folder that has room. Throws a {@link ProvisionFailure} that says what is wrong with each. */
 function chooseFolder(folders: readonly TargetFolder[], { rawBytes }: RuntimePlan): TargetFolder {
   const neededKib = Math.ceil(rawBytes / 1024) + SPARE_KIB;
   const found = folders.find(

@@ -12,19 +12,19 @@ import {
 import { provisionerOf } from "./provisioner.ts";
 
 /**
- * How many packs are kept at once, and for how long after the last use: they are large. A further one takes
- * the place of the one that is unused for longest, but not of one that is on its way.
+ * How many packs are kept at once, and for how long after the last use: they are large. A further pack replaces the one
+ * that was used least recently, but never one that is on its way.
  */
 const MAX_PACKS = 4;
 const KEPT_MS = 60_000;
-/** So many chunks are on their way at once: they cross a link that may be long. */
+/** How many chunks are on their way at once, because the link may be slow. */
 const AHEAD = 8;
 const MAX_CHUNKS = 10_000;
 
 /** Asks another context for something at GET_RUNTIME. */
 export type Ask = (contextId: number, request: readonly unknown[]) => Promise<unknown>;
 
-/** What a hop has of a pack, or has asked for. */
+/** The chunks of a pack that a hop has, or has asked for. */
 interface HopPack {
   readonly chunks: Map<number, Promise<Uint8Array>>;
   /** How many of them are on their way. */
@@ -33,13 +33,13 @@ interface HopPack {
 }
 
 /**
- * What a context does whose children are to get a node. It travels when the first one is: runtimes are chosen
- * by the program, and come from the context above, each once, however many targets get them.
+ * The part of a hop whose children get a node. It travels when it is first needed. The program chooses the runtimes.
+ * Each comes once from the context above, however many targets get it.
  */
 export class HopRuntimes implements RuntimeSupply {
   readonly #ask: Ask;
   readonly #parentId: () => number;
-  /** The one that is unused for longest first. */
+  /** The least recently used one comes first. */
   readonly #packs: Map<string, HopPack> = new Map();
 
   constructor(ask: Ask, parentId: () => number) {
@@ -64,7 +64,7 @@ export class HopRuntimes implements RuntimeSupply {
     return plans as readonly RuntimePlan[];
   }
 
-  /** Also for those below, who name the hash and the length alone. */
+  /** Also for contexts below, which name only the hash and the length. */
   async read(
     { hash, packedBytes }: Pick<RuntimePlan, "hash" | "packedBytes">,
     offset: number,
@@ -92,7 +92,7 @@ export class HopRuntimes implements RuntimeSupply {
     };
     asked.then(came, () => {
       came();
-      // The next one who needs it asks again. A context below that names what there is not keeps no place.
+      // The next request asks again. A context below must not fill the table with hashes that do not exist.
       chunks.delete(at);
       if (chunks.size === 0 && this.#packs.get(hash) === pack) this.#forget(hash, pack);
     });

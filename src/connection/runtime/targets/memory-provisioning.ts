@@ -15,14 +15,14 @@ const MEMFD_CREATE: Readonly<Record<string, number>> = {
 };
 
 /**
- * Flags of memfd_create: that it may be run, for systems whose default is another (vm.memfd_noexec). Linux
+ * Flags of memfd_create: MFD_EXEC, for systems where files in memory cannot be run by default (vm.memfd_noexec). Linux
  * before 6.3 does not know that flag.
  */
 const EXECUTABLE = 16;
 
 /**
- * Reads the runtime from descriptor 3 into a file that has no name, and becomes it: the context's own memory
- * is all that it is in. Parameters: hash, length, nonce, number of memfd_create, its flags; then what node gets.
+ * Reads the runtime from descriptor 3 into a file without a name, and executes it, so the runtime is only in the
+ * context's memory. Parameters: hash, length, nonce, number of memfd_create, its flags; then the arguments of node.
  */
 const PYTHON = String.raw`import os,sys,zlib,hashlib,subprocess
 h,n,m,k,x=sys.argv[1:6];n=int(n);x=int(x)
@@ -71,8 +71,8 @@ syswrite(O,"\n$m:P r memory\n");
 exec {$p} "node",@ARGV;end1("run $!")`;
 
 /**
- * Gives one target a node that is gone with the context: no file is made there. It is sent with every
- * connect. Perl or python3 of the target takes it; where there is neither, the connect fails.
+ * Gives one target a node that ends with the context: no file is made there. It is sent with every connect. The target
+ * needs python3, or perl and gzip, to receive it; otherwise the connect fails.
  */
 export async function bringIntoMemory(
   target: ProvisionTarget,

@@ -1,11 +1,11 @@
 import { ProvisionFailure, type RuntimePlan } from "../plan.ts";
 import type { TargetFolder } from "./target-talk.ts";
 
-/** What targets say where there is no room. */
+/** The errors of targets without room. */
 const NO_SPACE = /no space left|disk quota|file too large/i;
 const FORBIDDEN = /not permitted|permission denied/i;
 
-/** No folder can hold a runtime that takes `neededKib`; tells of each what is wrong with it. */
+/** The failure if no folder can hold a runtime of `neededKib`. It says what is wrong with each folder. */
 export function noFolder(folders: readonly TargetFolder[], neededKib: number): ProvisionFailure {
   const said = folders.map(
     ({ path, why, freeKib }) => `${path}: ${why ?? `only ${Math.floor((freeKib ?? 0) / 1024)} MiB free`}`,
@@ -26,7 +26,8 @@ export function noFolder(folders: readonly TargetFolder[], neededKib: number): P
 }
 
 /**
- * Of what a target says when it has not taken a runtime: `e KIND TEXT`. `place` is where it would have been.
+ * Makes the failure from the report of a target that has not taken a runtime: `e KIND TEXT`. `place` is where it would
+ * have been.
  */
 export function notTaken(said: string, place: string, plan: RuntimePlan): ProvisionFailure {
   const [, kind = "", ...words] = said.split(" ");
@@ -66,7 +67,7 @@ export function notTaken(said: string, place: string, plan: RuntimePlan): Provis
   );
 }
 
-/** Whatever went wrong, as what a connect fails with. */
+/** Converts any error to the failure of a connect. */
 export function failureOf(error: unknown): ProvisionFailure {
   if (error instanceof ProvisionFailure) return error;
   const message = error instanceof Error ? error.message : String(error);

@@ -11,8 +11,8 @@ import { failureOf } from "./provision-failures.ts";
 import { TargetTalk } from "./target-talk.ts";
 
 /**
- * How targets get a node from a supply, here or in a hop. `onStep` is called at every step, with figures
- * while a runtime is sent.
+ * Gives targets a node from a supply, in the program or in a hop. `onStep` is called at every step, with figures while
+ * a runtime is sent.
  */
 export function provisionerOf(
   mode: ProvisionMode,

@@ -2,10 +2,9 @@ import { quoteForSh } from "../../../text/shell-quote.ts";
 import { BLOCK_BYTES, type RuntimePlan } from "../plan.ts";
 
 /**
- * What the shell of a target without node evaluates, line by line. Any POSIX sh must read it, and it needs no
- * more than what busybox has. Stage 0 has moved the transport to descriptors 3 and 4, and goes on once its
- * first parameter is the command for node. The rest of its state is left alone: `l` and `c` are its
- * variables.
+ * The lines that the shell of a target without node evaluates. Any POSIX sh must be able to read them, and they need
+ * only programs that busybox has. Stage 0 has moved the transport to descriptors 3 and 4, and goes on once its first
+ * parameter is the command for node. These lines leave the rest of its state alone: `l` and `c` are its variables.
  */
 
 /** Where a runtime may be kept, in this order; the last two are in folders that all users write to. */
@@ -16,11 +15,11 @@ const FOLDERS = [
   "4)b=/tmp;d=$b/mitogen-$u;;",
 ];
 
-/** Parts and copies that nobody has used for so many days are removed. */
+/** After how many days incomplete files, and copies that nobody has used, are removed. */
 const STALE_PART_DAYS = 1;
 const UNUSED_DAYS = 30;
 
-/** Programs of the target that are of use, as far as they are there. */
+/** Programs of the target that are used if they are there. */
 const TOOLS = ["gzip", "head", "dd", "sha256sum", "tee", "openssl", "perl", "python3"];
 
 /**
@@ -39,7 +38,7 @@ const say = (nonce: string, text: string): string => `echo "${nonce}:P ${text}">
 
 /** Nothing of ours is for others; the context keeps the mask and the PATH of the login. */
 function masked(...steps: readonly string[]): string {
-  // Accounts may have a PATH of their own, with less than this takes.
+  // An account's own PATH may lack folders that this needs.
   const before = ["m=$(umask)", "umask 077", "r=$PATH", "PATH=$PATH:/usr/bin:/bin"];
   return [...before, ...FUNCTIONS, ...steps, "PATH=$r", "umask $m"].join(";");
 }
@@ -117,7 +116,7 @@ export interface Upload {
   readonly plan: RuntimePlan;
   /** Of the folders. */
   readonly folder: number;
-  /** How many bytes come on descriptor 3. */
+  /** How many bytes will come on descriptor 3. */
   readonly bytes: number;
   readonly isPacked: boolean;
   /** What the target has. */
@@ -140,7 +139,7 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
     't="$h/node.$n.$$.part"',
     // A connect that is given up may end this shell. If it is killed outright, the next upload removes the part.
     `trap 'rm -f "$t" 2>/dev/null;exit 143' 1 2 15`,
-    // What was left by those that have been killed, and what nobody uses.
+    // Files that killed processes have left, and runtimes that nobody uses.
     `for i in "$d"/*/node.*.part;do j=\${i%.part};j=\${j##*.};case $i in *".$n.$j.part")kill -0 $j 2>/dev/null||rm -f "$i";;esac;done`,
     `find "$d" -name "*.part" -mtime +${STALE_PART_DAYS} 2>/dev/null|while read -r i;do rm -f "$i";done`,
     `find "$d" -name node -mtime +${UNUSED_DAYS} 2>/dev/null|while read -r i;do case $i in "$d"/*/node)rm -rf "\${i%/node}";;esac;done`,
@@ -156,7 +155,7 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
   ).concat(';[ "$f" ]&&set "$f"');
 }
 
-/** Writes what a command prints to $t, and compares it with the hash, or with what comes nearest to that. */
+/** Writes the output of a command to $t, and compares it with the hash, or as well as the target can. */
 function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly string[]): string {
   const check = (found: string, wanted: string | number): string =>
     `e=$(${found});[ "$e" = ${wanted} ]||{ x sum;return;}`;
@@ -175,7 +174,7 @@ function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly s
   return written + length;
 }
 
-/** Unpacks the libraries, and has the executable use them. */
+/** Unpacks the libraries, and makes the executable use them. */
 function ownLibraries(plan: RuntimePlan): string {
   const { own, libraries } = plan;
   if (own === undefined) return ":";

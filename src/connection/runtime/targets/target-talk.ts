@@ -2,10 +2,10 @@ import type { Provisioning, ProvisionTarget, RuntimePlan, RuntimeSupply } from "
 import { CHUNK_BYTES } from "../plan.ts";
 import { unpacked } from "./unpacked.ts";
 
-/** What a target says at most before it is no longer listened to. */
+/** The longest report of a target that is read. */
 const MAX_SAID = 200;
 
-/** What a target has said of itself: claims. */
+/** What a target reports about itself: claims. */
 export interface TargetFacts {
   readonly folders: readonly TargetFolder[];
   readonly tools: readonly string[];
@@ -17,7 +17,7 @@ export interface TargetFacts {
 export interface TargetFolder {
   readonly index: number;
   path: string;
-  /** Undefined where `df` does not tell. */
+  /** Undefined if `df` does not say. */
   freeKib: number | undefined;
   /** Why it is not to be used. */
   why: string | undefined;
@@ -37,7 +37,7 @@ export class TargetTalk implements Provisioning {
   }
 
   said(text: string): void {
-    // A target that goes on and on is not understood.
+    // A report without end is an error.
     if (++this.#saidCount > MAX_SAID) return;
     this.#said.push(text);
     this.#wake?.();
@@ -55,7 +55,7 @@ export class TargetTalk implements Provisioning {
     return this.#said.shift() as string;
   }
 
-  /** All it says of itself; undefined if it has what it was asked to look for. */
+  /** The target's report about itself; undefined if it has a runtime that it was asked for. */
   async facts(): Promise<TargetFacts | undefined> {
     const folders: TargetFolder[] = [];
     const facts = { folders, tools: [] as string[], libc: "", host: "" };
@@ -77,8 +77,8 @@ export class TargetTalk implements Provisioning {
   }
 
   /**
-   * Sends a runtime, packed or not, and hears what the target says of that; what is left is not sent once it
-   * has said something. `onSent` is called whenever a part was taken.
+   * Sends a runtime, packed or not, and returns the target's report. Stops sending when the target reports. `onSent` is
+   * called when a part has been taken.
    */
   async send(plan: RuntimePlan, isPacked: boolean, onSent?: () => void): Promise<string> {
     const answer = this.next();
@@ -102,7 +102,7 @@ export class TargetTalk implements Provisioning {
     return said;
   }
 
-  /** As long as the connect goes on. */
+  /** Only while the connect goes on. */
   within<T>(promise: Promise<T>): Promise<T> {
     return Promise.race([promise, this.#target.over]);
   }
@@ -114,7 +114,7 @@ export class TargetTalk implements Provisioning {
   }
 }
 
-/** The one for the libc that a target says it has, else the best. */
+/** The one for the libc that the target reports, otherwise the best. */
 export function planFor(libc: string, plans: readonly RuntimePlan[]): RuntimePlan {
   const isMusl = libc === "musl";
   return plans.find((plan) => (plan.libc === "musl") === isMusl) ?? (plans[0] as RuntimePlan);

@@ -1,7 +1,7 @@
 import { createGunzip } from "node:zlib";
 import { CHUNK_BYTES } from "../plan.ts";
 
-/** What gzip has packed, for who cannot unpack it. */
+/** Unpacks a runtime for a target that cannot. */
 export async function* unpacked(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   feed(packed, gunzip).catch((error) => gunzip.destroy(error));
