@@ -8,29 +8,29 @@ import type { ConnectOptions, Provision } from "./methods/method.ts";
 import { tellProgress } from "./request-connect.ts";
 import { GET_RUNTIME, type OpenProvisioner, type ProvisionProgress } from "./runtime/plan.ts";
 
-/** What brings a runtime; loaded with the first target that needs one. */
+/** The code that brings a runtime, loaded with the first target that needs one. */
 type Bringing = typeof import("./runtime/packs/bringing.ts");
 
 const log = getLogger("mitogen.runtime");
 /** Of one context: it asks for some parts ahead. */
 const MAX_WAITING = 64;
 
-/** What the options of a router say about runtimes. */
+/** The options of a router about runtimes. */
 interface RuntimeOptions {
   readonly provision?: Provision;
   readonly runtimes?: Readonly<Record<string, string>>;
 }
 
-/** What a program's router knows of hosts without node: who is to get one, and where it comes from. */
+/** Decides for a program's router which targets get a node, and where it comes from. */
 export class ProgramRuntimes {
   readonly #mode: Provision;
   readonly #runtimes: Readonly<Record<string, string>>;
-  /** Of contexts, as far as it is not the router's: those behind them inherit it. */
+  /** The option of contexts that differs from the router's. Contexts behind them inherit it. */
   readonly #modes: WeakMap<Context, Provision> = new WeakMap();
   #bringing: Promise<Bringing> | undefined;
 
   readonly #router: CoreRouter;
-  /** Requests of each context that are not answered yet. */
+  /** How many requests of each context have not been answered yet. */
   readonly #waiting: Map<number, number> = new Map();
 
   constructor(router: CoreRouter, options: RuntimeOptions) {
@@ -40,13 +40,13 @@ export class ProgramRuntimes {
     this.#runtimes = options.runtimes ?? {};
   }
 
-  /** How a context was made; those behind it are to be made so too. */
+  /** Notes the options of a connect, which contexts behind the new one inherit. */
   note(context: Context, { provision, via }: ConnectOptions): void {
     const mode = provision ?? (via === undefined ? undefined : this.modeOf(via));
     if (mode !== undefined) this.#modes.set(context, mode);
   }
 
-  /** What is done for targets behind a context. */
+  /** Returns what to do for targets behind a context. */
   modeOf(context: Context): Provision {
     for (let each: Context | undefined = context; each !== undefined; each = each.via) {
       const mode = this.#modes.get(each);
@@ -60,7 +60,7 @@ export class ProgramRuntimes {
     if (provision === false) return undefined;
     return async () => {
       const { programSupply, provisioner } = await this.#load();
-      log.debug("The target has no node that will do: it is brought one");
+      log.debug("The target has no suitable node: bringing one");
       const tell = (progress: ProvisionProgress | undefined): void => {
         if (progress !== undefined) tellProgress(onProgress, progress);
       };
@@ -68,14 +68,13 @@ export class ProgramRuntimes {
     };
   }
 
-  /** Whether a context may be asked to bring one. */
+  /** Whether a context may have to bring a node. */
   mayProvision({ provision, via }: ConnectOptions): boolean {
     return (provision ?? (via === undefined ? this.#mode : this.modeOf(via))) !== false;
   }
 
   /**
-   * A context whose child has no node. What it asks for is only what any target gets: a node, and this
-   * library's own code.
+   * Answers a context whose child has no node. It gets only what any target gets: a node, and this library's own code.
    */
   async #answer(message: Message): Promise<void> {
     const { srcId } = message;
@@ -95,7 +94,7 @@ export class ProgramRuntimes {
       }
       const { answerHop } = await this.#load();
       const answer = await answerHop(this.#runtimes, kind, first, packedBytes, offset);
-      // Not faster than they are taken.
+      // Not faster than the context takes the bytes.
       await this.#router.peerOf(srcId)?.link.drained?.();
       message.reply(answer);
     } catch (error) {

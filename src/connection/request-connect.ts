@@ -39,8 +39,8 @@ interface PasswordOffer {
 }
 
 /**
- * Asks another context, or the broker thread of this one, to start a context. Passwords, and
- * answers to other questions, stay here until they are asked for. The answer arrives after the route. `mayProvision` says
+ * Asks another context, or the broker thread of this one, to start a context. Passwords, and answers to other
+ * questions, stay in this process until the tool asks for them. The answer arrives after the route. `mayProvision` says
  * whether the target may get a node.
  */
 export async function requestConnect(

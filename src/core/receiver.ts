@@ -84,7 +84,7 @@ export class Receiver<T = unknown> {
    * Called whenever a message was queued, and when nothing more can arrive: for what reads several sources. @internal
    */
   readonly watchers: Set<() => void> = new Set();
-  /** Set once nothing can arrive any more. Makes the error of a `get` that would wait in vain. */
+  /** Set once nothing can arrive any more. Makes the error of a `get` that would wait for ever. */
   #end: (() => unknown) | undefined;
 
   /**
@@ -188,8 +188,8 @@ export class Receiver<T = unknown> {
   }
 
   /**
-   * Ends it: everyone who waits, and every `get` once the queue is empty, rejects with `reason`. Without effect on one
-   * that has ended. @internal
+   * Ends the receiver: waiting `get`s, and every `get` once the queue is empty, reject with `reason`. No effect if it
+   * has ended. @internal
    */
   abort(reason: unknown): void {
     this.end(() => reason);

@@ -43,7 +43,7 @@ export class RuntimeRelay {
   ): OpenProvisioner | undefined {
     if (provision === false) return undefined;
     return async () => {
-      // A detached context has nobody to get one from.
+      // A detached context has no context above that could send one.
       if (this.#router.parentIds.length === 0) return undefined;
       const mode = await this.ask(0, ["mode", provision ?? null]);
       if (mode !== "cache" && mode !== "memory") return undefined;
@@ -91,7 +91,7 @@ export class RuntimeRelay {
       }
       const runtimes = await this.runtimes();
       const bytes = await runtimes.read({ hash, packedBytes: packedBytes as number }, offset as number);
-      // Not faster than they are taken.
+      // Not faster than the context takes the bytes.
       await this.#router.peerOf(srcId)?.link.drained?.();
       this.#talk.answer(frame, bytes);
     } catch (error) {
