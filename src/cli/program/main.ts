@@ -23,8 +23,9 @@ function givenUp(): Promise<void> {
 async function main(): Promise<void> {
   const status = await runCommandLine(process.argv.slice(2), out, signals);
   await Promise.race([out.flush(), givenUp()]);
+  const isUnknown = out.hasFailed && (status === ExitStatus.Ok || status === ExitStatus.SomeUnreachable);
   // Things that a configuration or a task's module left running do not keep the program alive.
-  signals.exit(out.hasFailed && status === ExitStatus.Ok ? ExitStatus.SomeFailed : status);
+  signals.exit(isUnknown ? ExitStatus.SomeFailed : status);
 }
 
 void main();

@@ -58,7 +58,11 @@ function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failu
     return { type: EofError, message, hint };
   }
   if (stage === "spawn") return notFound(tool);
-  if (isTargets(method, stage, exit, terminal)) return notOurCommand(exit, lines);
+  if (isTargets(method, stage, exit, terminal)) {
+    // Our command did run, but the machine lacks something: processes, say.
+    const hint = crashHint(text, null);
+    return hint === "" ? notOurCommand(exit, lines) : { type: EofError, message, hint };
+  }
   if (exit.code === NOT_FOUND || exit.code === CANNOT_RUN) {
     return { type: EofError, code: "ERR_NO_SHELL", message, hint: "check whether the target has sh" };
   }

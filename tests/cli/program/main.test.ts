@@ -41,6 +41,7 @@ test("results that cannot be written to stdout are told, and the status is 1", (
     ["exec", "--on", "local:1", "--", "echo", "here"],
     ["exec", "--on", "local:1", "--json", "--", "true"],
     ["hosts", "--on", "local:1"],
+    ["doctor", "--on", "local:1"],
     ["help"],
   ]) {
     const full = openSync("/dev/full", "w");
