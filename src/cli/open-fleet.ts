@@ -1,12 +1,17 @@
 import type { Provision } from "../connection/methods/method.ts";
 import { Router } from "../connection/router.ts";
+import { quote } from "../fleet/config/inventory-error.ts";
+import { findConfig } from "../fleet/config/load-config.ts";
 import { Fleet } from "../fleet/fleet.ts";
 import type { FleetOptions, FleetRunOptions } from "../fleet/fleet-options.ts";
 import type { Host, Step } from "../fleet/host.ts";
 import { Inventory } from "../fleet/inventory/inventory.ts";
+import { withBusyLimit } from "../process/busy-limit.ts";
+import { oneLine } from "../text/harmless.ts";
 import { Broker } from "../waiting/broker.ts";
 import type { Call, OptionTable } from "./command.ts";
 import { Events } from "./events.ts";
+import { ExitStatus } from "./exit-status.ts";
 import { readLastRun } from "./last-run.ts";
 import { NO_PASSWORDS, type Passwords, takePasswords } from "./passwords.ts";
 import { KeptFleet } from "./up/kept-fleet.ts";
@@ -17,6 +22,9 @@ import { count, duration, readOption, share, shares } from "./values.ts";
 
 /** A connect that takes longer is given up, even if the work may take longer. */
 const CONNECT_TIMEOUT_MS = 30_000;
+
+/** How long code of a config may let nothing else run. A synchronous command may wait for a person. */
+const CONFIG_BUSY_MS = 5 * 60_000;
 
 /** Which hosts, and how they are reached. */
 export const HOST_OPTIONS: OptionTable = {
@@ -116,18 +124,44 @@ export interface Selected {
   readonly on: readonly string[];
 }
 
+/** The config that the options name, or the one of the folder. */
+function configFile({ values }: Call): string | undefined {
+  return (values["inventory"] as string | undefined) ?? findConfig(process.cwd());
+}
+
+/** Does work that runs code of the config. Ends the program if that code lets nothing else run for too long. */
+async function limitConfig<T>(call: Call, work: () => Promise<T>): Promise<T> {
+  const path = configFile(call);
+  if (path === undefined || path.endsWith(".json")) return await work();
+  const why =
+    "its code let nothing else run for 5 minutes; look for an endless loop, or a command that does not end";
+  const lastWords = oneLine(`mitogen: Cannot use ${quote(path)}: ${why}`);
+  return await withBusyLimit(work, CONFIG_BUSY_MS, lastWords, ExitStatus.Usage);
+}
+
 /** The inventory that the options name. Ctrl-C also ends a config that loops. */
-export async function loadInventory({ values, signal, unguarded }: Call): Promise<Inventory> {
-  const path = values["inventory"] as string | undefined;
+export async function loadInventory(call: Call): Promise<Inventory> {
+  const { values, signal, unguarded } = call;
+  const path = configFile(call);
   const inventoryCommand = values["inventory-command"] as string | undefined;
+  const load = () => limitConfig(call, () => Inventory.load(path, { signal, inventoryCommand }));
   // A signal must first end the process of the inventory command.
-  if (inventoryCommand !== undefined) return await Inventory.load(path, { signal, inventoryCommand });
-  return await unguarded(() => Inventory.load(path, { signal }));
+  return inventoryCommand === undefined ? await unguarded(load) : await load();
+}
+
+/** The hosts that a pattern means. */
+export async function selectFrom(
+  inventory: Inventory,
+  pattern: string | readonly string[],
+  call: Call,
+): Promise<Host[]> {
+  const select = () => inventory.select(pattern, { signal: call.signal });
+  return inventory.hasFunctions ? await limitConfig(call, select) : await select();
 }
 
 /** The hosts that the options name. Runs the inventory; connects to nothing. Throws a UsageError or an InventoryError. */
 export async function selectHosts(call: Call): Promise<Selected> {
-  const { values, signal } = call;
+  const { values } = call;
   const rerun = values["rerun"];
   if (rerun !== undefined && rerun !== "failed")
     throw new UsageError(`--rerun takes only "failed", got "${rerun}"`, call.name);
@@ -136,7 +170,7 @@ export async function selectHosts(call: Call): Promise<Selected> {
   if (on === undefined)
     throw new UsageError("Which hosts? Name them with --on, such as --on local:3 or --on @web", call.name);
   const inventory = await loadInventory(call);
-  let hosts = await inventory.select(on, { signal });
+  let hosts = await selectFrom(inventory, on, call);
   if (last !== undefined) {
     hosts = hosts.filter(({ name }) => Object.hasOwn(last.results, name) && last.results[name] !== "ok");
     if (hosts.length === 0)
@@ -154,7 +188,7 @@ export async function prepareFleet(
   const connectOptions = readConnectOptions(call);
   const selected = known ?? (await selectHosts(call));
   const through = call.values["through"] as string[] | undefined;
-  const hops = through && (await selected.inventory.select(through, { signal: call.signal }));
+  const hops = through && (await selectFrom(selected.inventory, through, call));
   const passwords = await takePasswords(call);
   return {
     ...selected,

@@ -1,13 +1,9 @@
-import { Worker } from "node:worker_threads";
 import type { Call, Command } from "../command.ts";
 import { parseBashLine, quoteForBash } from "../completion/bash-line.ts";
 import { type Candidate, candidates } from "../completion/candidates.ts";
 import { SCRIPTS } from "../completion/scripts.ts";
 import { ExitStatus } from "../exit-status.ts";
 import { UsageError } from "../usage-error.ts";
-
-/** How long a config may take to load while somebody waits for Tab. */
-const TIMEOUT_MS = 10_000;
 
 type Shell = keyof typeof SCRIPTS;
 
@@ -47,24 +43,13 @@ async function answer(
   const [breaks = "", line = ""] = operands;
   const bash = shell === "bash" ? parseBashLine(line, breaks) : undefined;
   const words = bash?.words ?? ["mitogen", ...(rest ?? [])];
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
-  const stopWatching = killWhenLate();
-  const found = await unguarded(() => candidates(words.slice(1), commands, limit));
-  await stopWatching();
+  const found = await unguarded(() => candidates(words.slice(1), commands, signal));
   const isOpen = found.some((each) => each.isOpen === true);
   const lines = found.map((each) =>
     bash === undefined ? described(each) : quoteForBash(each.word.slice(bash.kept), bash),
   );
   out.print([isOpen ? "open" : "closed", ...lines].join("\n"));
   return ExitStatus.Ok;
-}
-
-/** Ends this process after a while, because a config may loop for ever. Returns a function that stops the timer. */
-function killWhenLate(): () => Promise<unknown> {
-  const code = `setTimeout(() => process.kill(process.pid, "SIGKILL"), ${TIMEOUT_MS + 1000})`;
-  const watcher = new Worker(code, { eval: true });
-  watcher.unref();
-  return () => watcher.terminate();
 }
 
 function described({ word, about }: Candidate): string {

@@ -4,7 +4,7 @@ import type { Inventory } from "../../fleet/inventory/inventory.ts";
 import { oneLine } from "../../text/harmless.ts";
 import type { Call, Command, Option } from "../command.ts";
 import { ExitStatus } from "../exit-status.ts";
-import { HOST_OPTIONS, loadInventory } from "../open-fleet.ts";
+import { HOST_OPTIONS, loadInventory, selectFrom } from "../open-fleet.ts";
 import { UsageError } from "../usage-error.ts";
 
 /** How many characters of a host's variables are shown. */
@@ -39,13 +39,13 @@ another command would work on. Does not connect to any host. Passwords are not s
     json: { type: "boolean", text: "print JSON: hosts with their steps, groups and variables" },
   },
   async run(call) {
-    const { values, operands, signal, out } = call;
+    const { values, operands, out } = call;
     if (operands.length > 0)
       throw new UsageError(`Write the hosts after --on: --on ${operands.join(",")}`, "hosts");
     const inventory = await loadInventory(call);
     const on = values["on"] as string[] | undefined;
     const hasListed = inventory.hostNames().length > 0;
-    const hosts = on !== undefined || hasListed ? await inventory.select(on ?? "@all", { signal }) : [];
+    const hosts = on !== undefined || hasListed ? await selectFrom(inventory, on ?? "@all", call) : [];
     if (values["json"] === true) printJson(call, inventory, hosts);
     else if (values["groups"] === true) await printGroups(call, inventory, hosts, on !== undefined);
     else {
@@ -71,18 +71,19 @@ function printHosts({ values, out }: Call, hosts: readonly Host[]): void {
 
 /** Reports a group that fails, and shows the others. */
 async function printGroups(
-  { out, signal }: Call,
+  call: Call,
   inventory: Inventory,
   hosts: readonly Host[],
   isNarrowed: boolean,
 ): Promise<void> {
+  const { out, signal } = call;
   const names = inventory
     .groupNames()
     .filter((name) => !isNarrowed || hosts.some(({ groups }) => groups.includes(name)));
   for (const group of names) {
     let members: string[];
     try {
-      members = (await inventory.select(`@${group}`, { signal })).map(({ name }) => name);
+      members = (await selectFrom(inventory, `@${group}`, call)).map(({ name }) => name);
     } catch (error) {
       signal.throwIfAborted();
       out.note(oneLine(`@${group}  ${(error as Error).message}`));

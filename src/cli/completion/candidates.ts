@@ -5,8 +5,10 @@ import { parse } from "es-module-lexer";
 import { SOURCES } from "../../fleet/config/pattern.ts";
 import { Inventory } from "../../fleet/inventory/inventory.ts";
 import { sshHosts } from "../../fleet/inventory/ssh-config.ts";
+import { withBusyLimit } from "../../process/busy-limit.ts";
 import { oneLine } from "../../text/harmless.ts";
 import type { Command, CommandTable, Option, OptionTable } from "../command.ts";
+import { ExitStatus } from "../exit-status.ts";
 import { HELP_OPTION } from "../parse.ts";
 import { readSource } from "../tasks/read-source.ts";
 
@@ -22,6 +24,8 @@ export interface Candidate {
 
 /** How many candidates a shell is given. */
 const MAX_CANDIDATES = 5000;
+/** How long a config may take to load while somebody waits for Tab. */
+const TIMEOUT_MS = 10_000;
 /** Options whose values are patterns of hosts, and those whose values are files. */
 const HOSTS = ["on", "through"];
 const FILES = ["inventory"];
@@ -126,8 +130,10 @@ async function loadInventory(before: readonly string[], signal: AbortSignal): Pr
   const at = before.lastIndexOf("--inventory");
   const inline = before.findLast((word) => word.startsWith("--inventory="));
   const path = inline?.slice("--inventory=".length) ?? (at < 0 ? undefined : before[at + 1]);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  const load = () => Inventory.load(path, { signal: limit });
   try {
-    return await Inventory.load(path, { signal });
+    return await withBusyLimit(load, TIMEOUT_MS, "mitogen: the config does not end", ExitStatus.Usage);
   } catch {
     return undefined;
   }

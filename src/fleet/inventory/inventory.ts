@@ -92,6 +92,11 @@ export class Inventory {
     return await new Selection(this.#data, this.#groups, this.#sources, signal).hosts(patterns);
   }
 
+  /** Whether a pattern may call functions of the config. @internal */
+  get hasFunctions(): boolean {
+    return this.#groups.names().some((name) => this.#groups.isFunction(name));
+  }
+
   /** Returns the names of all groups, without "@", in the order of the inventory. Runs no function of a group. */
   groupNames(): string[] {
     return this.#groups.names();

@@ -140,6 +140,6 @@ test("a config that never lets go of the processor holds up nobody who presses T
   const cwd = temporaryFolder(t);
   writeFileSync(join(cwd, "mitogen.config.mjs"), "for (;;);");
   const words = ["completion", "candidates", "bash", "", "mitogen exec --on "];
-  const { signal, stdout } = await mitogen(words, { cwd });
-  assert.deepEqual([signal, stdout], ["SIGKILL", ""]);
+  const { code, stdout, stderr } = await mitogen(words, { cwd });
+  assert.deepEqual([code, stdout, stderr], [2, "", "mitogen: the config does not end\n"]);
 });

@@ -1,0 +1,66 @@
+import { Worker } from "node:worker_threads";
+
+/** How often this thread shows that it is not blocked. */
+const BEAT_MS = 1000;
+/** How many beats later the process is killed: a system call cannot be interrupted. */
+const KILL_BEATS = 10;
+
+/**
+ * What the other thread runs. It counts its own beats instead of asking a clock, because both threads stand still while the process is
+ * stopped. Slots of `state`: the beats of the first thread; whether its code was interrupted. The last words come first: Node ends
+ * by itself if the code was called by a timer.
+ */
+const WATCHER = `
+const { Session } = require("node:inspector");
+const { writeSync } = require("node:fs");
+const { shared, beatMs, limitBeats, killBeats, lastWords } = require("node:worker_threads").workerData;
+const state = new Int32Array(shared);
+let seen = -1;
+let missed = 0;
+setInterval(() => {
+  const beats = Atomics.load(state, 0);
+  missed = beats === seen ? missed + 1 : 0;
+  seen = beats;
+  if (missed === limitBeats) {
+    writeSync(2, lastWords);
+    Atomics.store(state, 1, 1);
+    const session = new Session();
+    session.connectToMainThread();
+    // While it is connected, Node waits for it at its end.
+    session.post("Runtime.terminateExecution");
+    session.disconnect();
+  } else if (missed === limitBeats + killBeats) process.kill(process.pid, "SIGKILL");
+}, beatMs);
+`;
+
+/**
+ * Does work that runs somebody else's code in this thread. If that code lets nothing else run for `limitMs`, such as an endless loop,
+ * this writes `lastWords` to stderr and ends the program with `status`; by SIGKILL if the code is in a system call.
+ */
+export async function withBusyLimit<T>(
+  work: () => Promise<T>,
+  limitMs: number,
+  lastWords: string,
+  status: number,
+  beatMs: number = BEAT_MS,
+): Promise<T> {
+  const shared = new SharedArrayBuffer(8);
+  const state = new Int32Array(shared);
+  const limitBeats = Math.ceil(limitMs / beatMs);
+  const workerData = { shared, beatMs, limitBeats, killBeats: KILL_BEATS, lastWords: `${lastWords}\n` };
+  // Without hooks of the user's.
+  const watcher = new Worker(WATCHER, { eval: true, execArgv: [], env: {}, workerData });
+  watcher.unref();
+  // Without threads, or without an inspector, there is no limit.
+  watcher.on("error", () => undefined);
+  const beat = setInterval(() => {
+    Atomics.add(state, 0, 1);
+    if (Atomics.load(state, 1) === 1) process.exit(status);
+  }, beatMs);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+    void watcher.terminate();
+  }
+}
