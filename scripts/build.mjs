@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildLibrary } from "./build-library.mjs";
 import { buildPayload } from "./build-payload.mjs";
+import { bundleTests } from "./bundle-tests.mjs";
 import { pruneDeclarations } from "./prune-declarations.mjs";
 import { writeRequireTypes } from "./require-types.mjs";
 
@@ -20,6 +21,8 @@ await buildLibrary(log);
 if (process.argv.includes("--tests")) {
   rmSync("build", { recursive: true, force: true });
   compile("tsconfig.json");
+  // Coverage is of the files of src/.
+  if (process.env.NODE_V8_COVERAGE === undefined) await bundleTests();
 }
 
 function compile(project) {
