@@ -191,6 +191,7 @@ function runTests(node, major, files, limitMs, changes = {}) {
   // Node reads it at each start, up to Node 20 for longer than all else takes. See tests/support/npm-env.ts.
   if (NODE_EXTRA_CA_CERTS !== undefined) env.MITOGEN_NPM_CA_CERTS = NODE_EXTRA_CA_CERTS;
   Object.assign(env, changes);
+  if (filters.length > 0) env.MITOGEN_NAMED = "true";
   env.PATH = [dirname(node), env.PATH].join(delimiter);
   const options = JSON.stringify(nodeOptions);
   const started = groupTests(files, (path) => rank(path) < FIRST.length, lab !== undefined);

@@ -16,7 +16,7 @@ checkLeaks();
 const MAJOR = process.versions.node.split(".")[0] as string;
 const RECORD = "npm run counts -- --record";
 
-describe("counts", { timeout: 840_000 }, () => {
+describe("counts", { timeout: 840_000, skip: onlyCi }, () => {
   let measured: Measured;
   before(async () => {
     measured = await measure(process.execPath);
@@ -42,7 +42,7 @@ describe("counts", { timeout: 840_000 }, () => {
     assert.equal(grown.length, 0, [cure, ...grown].join("\n"));
   });
 
-  describe("of calls that waste something", { skip: onlyCi }, () => {
+  describe("of calls that waste something", () => {
     let wasteful: Counts;
     before(async () => {
       wasteful = await measureWasteful(process.execPath);

@@ -33,8 +33,8 @@ const CHUNK_BYTES = 64 * 1024;
 const HOUR_MS = 3_600_000;
 
 // More than a process may grow by; CI moves much more.
-const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isFull ? 1024 : 112));
-const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isFull ? 512 : 96));
+const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isFull ? 1024 : 80));
+const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isFull ? 512 : 80));
 const isReporting = process.env.MITOGEN_BULK_REPORT === "1";
 const options = { skip: noPeakMemory, timeout: HOUR_MS };
 

@@ -188,7 +188,7 @@ describe("stage 1", () => {
   });
 });
 
-const CYCLES = isFull ? 50 : 15;
+const CYCLES = isFull ? 50 : 10;
 
 describe(`${CYCLES} cycles of`, () => {
   const cycles: [title: string, cycle: (router: Router) => Promise<unknown>][] = [

@@ -24,6 +24,7 @@ import {
 import { Handle } from "../../src/wire/handles.ts";
 import { connectWith } from "../fixtures/remote/connect-with.ts";
 import { type Accepts, accepts, badValues, canTravel, oneOf } from "../support/bad-options.ts";
+import { sampleOf } from "../support/extent.ts";
 import { checkLeaks, commandOf, descendants, isReaper } from "../support/leak-check.ts";
 
 checkLeaks();
@@ -186,7 +187,7 @@ describe("bad options of connection methods", () => {
       const start = (router as unknown as Record<string, Start>)[method] as Start;
       let tried = 0;
       for (const [option, isRight] of Object.entries(all)) {
-        for (const [name, value] of badValues) {
+        for (const [name, value] of sampleOf(2, badValues)) {
           if (isRight(value)) continue;
           tried += 1;
           const bad = { ...needs, [option]: value };
@@ -202,7 +203,7 @@ describe("bad options of connection methods", () => {
           checkRefusal(`${what} unchecked`, option, { name: type, message, code });
         }
       }
-      assert.ok(tried > 30, `${tried} were tried`);
+      assert.ok(tried > 15, `${tried} were tried`);
       assert.deepEqual(surprises, []);
       const started = contextsBelow().filter((pid) => !running.includes(pid));
       assert.deepEqual(started.map(commandOf), [], "nothing was started");

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { ChannelError, type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { sampleOf } from "../support/extent.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -56,7 +57,7 @@ describe("shutdown of a router", () => {
     ["hangs two levels below", async (router) => router.local({ via: await router.local() })],
     ["has a shell around it that ignores SIGTERM", (router) => router.local({ nodePath: wrapped })],
   ];
-  for (const [title, connect] of stubborn) {
+  for (const [title, connect] of sampleOf(2, stubborn)) {
     it(`ends a child that ignores SIGTERM and ${title}, within its grace`, async () => {
       const router = new Router();
       const context = await connect(router);

@@ -16,16 +16,16 @@ v8.setFlagsFromString("--expose-gc");
 const gc = vm.runInNewContext("gc") as () => void;
 
 const MIB = 1024 * 1024;
-const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isFull ? 1000 : 18));
+const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isFull ? 1000 : 12));
 const ROUNDS = isFull ? 5 : 2;
 /** Of the long form: so much of each kind. */
-const SHARE = isFull ? 200 : 500;
+const SHARE = isFull ? 200 : 1000;
 
 /** Where not everything is done: those that are made of most parts. */
 const SOME = ["calls", "connects", "streams that are left", "aborted calls", "transfers"];
 
 for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
-  const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 30);
+  const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 15);
   it(`${count} ${kind.name} leave heap, descriptors, timers and listeners where they were`, {
     timeout: 840_000,
     skip: !SOME.includes(kind.name) && onlyCi,

@@ -27,7 +27,7 @@ const failureOf = (promise: Promise<unknown>): Promise<Error> =>
 
 describe("kill -9 of a hop in a tree of five levels", () => {
   for (const victim of [0, 1, 2, 3, 4]) {
-    const skip = victim % 2 === 1 && onlyCi;
+    const skip = victim !== 2 && onlyCi;
     it(`at level ${victim + 1} wakes who waited behind it, naming the hop, and nobody else`, {
       skip,
     }, async () => {

@@ -34,8 +34,8 @@ it("hostile frames are sent to every handle, as every kind of frame", () => {
 });
 
 for (const [title, behindHop, frames] of [
-  ["the program", false, isFull ? 12_000 : 2_000],
-  ["a hop", true, isFull ? 6_000 : 1_200],
+  ["the program", false, isFull ? 12_000 : 1_000],
+  ["a hop", true, isFull ? 6_000 : 500],
 ] as const) {
   describe(`${frames} hostile frames to ${title}, seed ${SEED}`, () => {
     let report: AttackReport;

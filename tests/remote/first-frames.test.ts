@@ -20,6 +20,7 @@ import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { sampleOf } from "../support/extent.ts";
 import { nodes, repoRoot } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
@@ -259,7 +260,7 @@ for (const [name, node] of majors) {
       const at = CONFIG.length;
       const cuts = [1, 30, at - 1, at, at + 1, at + 26, at + 40, at + HOSTNAME.length, all.length - 1];
       await Promise.all(
-        cuts.map(async (cut) => {
+        sampleOf(2, cuts).map(async (cut) => {
           const child = new BareChild(node);
           await child.ready;
           child.process.stdin.write(all.subarray(0, cut));
@@ -295,7 +296,7 @@ for (const [name, node] of majors) {
         Buffer.concat([CONFIG, hang, PING]),
       ];
       await Promise.all(
-        points.flatMap((bytes) =>
+        sampleOf(3, points).flatMap((bytes) =>
           [0, 1500].map(async (ms) => {
             const child = new BareChild(node);
             await child.ready;

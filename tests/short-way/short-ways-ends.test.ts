@@ -26,7 +26,7 @@ after(() => rmSync(folder, { recursive: true }));
 const PATIENCE_MS = 20_000;
 /** After it an end that is to come for the loss of a short way has come. */
 const LOST_MS = 6000;
-const WAITING_CALLS = isFull ? 20_000 : 6_000;
+const WAITING_CALLS = isFull ? 20_000 : 3_000;
 const EXIT_ROUNDS = isFull ? 4 : 1;
 
 async function failure(call: Promise<unknown>): Promise<Error> {

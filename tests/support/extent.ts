@@ -10,8 +10,19 @@ export const isRepeated: boolean = process.env["MITOGEN_REPEATED"] === "true";
 /** Whether everything is done. */
 export const isFull: boolean = isCi && !isRepeated;
 
-/** For the `skip` option of what only CI does, because it takes long. */
-export const onlyCi: string | false = isCi ? false : "Takes long: runs with CI=true";
+/** Whether the files that run were named: `npm test -- tests/e2e/tree`. */
+const isNamed: boolean = process.env["MITOGEN_NAMED"] === "true";
+const isQuick: boolean = !isCi && !isNamed;
+
+/** For the `skip` option of what takes long and says what others say too, or something like it. */
+export const onlyCi: string | false = isQuick
+  ? "Takes long: runs with CI=true, or if its file is named"
+  : false;
+
+/** All of them, or, where not everything is done, every `nth`, beginning with the first. */
+export function sampleOf<Case>(nth: number, all: readonly Case[]): readonly Case[] {
+  return isQuick ? all.filter((_, index) => index % nth === 0) : all;
+}
 
 /**
  * The targets' Nodes, or other kinds of targets, that a test goes through. All of them have been met by CI's
