@@ -13,11 +13,11 @@ import type { FunctionName } from "../functions/function-name.ts";
 import { TracedLink } from "../links/traced-link.ts";
 import { checkSocket, failureText, socketError } from "../links/unix-socket.ts";
 import { nameClass, nameFunction } from "../loader/naming/name-function.ts";
-import { duration } from "../options/option-types.ts";
+import { duration, WAIT_OPTIONS } from "../options/option-types.ts";
 import { type OptionTable, readOptions } from "../options/options.ts";
 import { serviceCallsOf } from "../service/client.ts";
 import { Broker } from "../waiting/broker.ts";
-import { watchBounds } from "../waiting/wait.ts";
+import { type WaitOptions, watchBounds } from "../waiting/wait.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
@@ -28,6 +28,8 @@ import { formatHello } from "./unix-handshake.ts";
 export interface UnixConnectOptions {
   /** How long the listener may take to answer, in milliseconds; 10,000 by default. */
   readonly timeoutMs?: number | undefined;
+  /** Gives up when it aborts. `connect` then rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The result of {@link connect}. */
@@ -48,7 +50,7 @@ interface ClientConfig {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-const CONNECT_OPTIONS: OptionTable<UnixConnectOptions> = { timeoutMs: duration };
+const CONNECT_OPTIONS: OptionTable<UnixConnectOptions> = { timeoutMs: duration, signal: WAIT_OPTIONS.signal };
 /** How long a listener, which may hang, may take to close a connection. */
 const CLOSE_MS = 2000;
 
@@ -120,7 +122,7 @@ export class ClientRouter extends CoreRouter {
  * Connects to a program of this user that listens at `path`. `context.call(fn)` runs `fn` there: that program
  * imports the function's module from the same file, so the function cannot be in this program's entry script.
  * Rejects with a StreamError whose `cause` is Node's error (`cause.code` is `ENOENT`, `ECONNREFUSED`), and
- * with a TimeoutError.
+ * with a TimeoutError, or with the reason of `signal`.
  *
  * ```ts
  * const { router, context } = await connect("/run/user/1000/deploy.sock");
@@ -129,25 +131,27 @@ export class ClientRouter extends CoreRouter {
  * ```
  */
 export async function connect(path: string, options: UnixConnectOptions = {}): Promise<UnixConnection> {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS } = readOptions("connect to a listener", options, CONNECT_OPTIONS);
+  const what = "connect to a listener";
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = readOptions(what, options, CONNECT_OPTIONS);
   const site = callSite(connect);
   let socket: Socket | undefined;
   try {
     checkSocket(path);
     socket = openSocket(path);
-    const router = await shakeHands(socket, path, timeoutMs);
+    const router = await shakeHands(socket, path, { timeoutMs, signal });
     // Only waits keep the program alive.
     socket.unref();
     return { router, context: router.listener };
   } catch (error) {
     socket?.destroy();
+    if (signal?.aborted === true) throw signal.reason;
     throw placedAt(error, site());
   }
 }
 
-function shakeHands(socket: Socket, path: string, timeoutMs: number): Promise<ClientRouter> {
+function shakeHands(socket: Socket, path: string, bounds: WaitOptions): Promise<ClientRouter> {
   return new Promise((resolve, reject) => {
-    const stopTimer = watchBounds({ timeoutMs }, () => `connect to ${path}`, reject);
+    const stopTimer = watchBounds(bounds, () => `connect to ${path}`, reject);
     const fail = (reason: string, cause?: unknown): void => {
       stopTimer();
       reject(socketError(`Cannot connect to ${path}: ${reason}`, cause));

@@ -344,6 +344,10 @@ describe("connect", () => {
     assert.match((await failureOf(() => connect(path))).message, new RegExp(reason));
     answer = Buffer.alloc(0);
     await assert.rejects(connect(path, { timeoutMs: 50 }), TimeoutError);
+    const end = new AbortController();
+    server.once("connection", () => end.abort(new Error("given up")));
+    await assert.rejects(connect(path, { signal: end.signal }), { message: "given up" });
+    await assert.rejects(connect(path, { signal: end.signal }), { message: "given up" });
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   });

@@ -20,15 +20,15 @@ export const command: Command = {
   usage: [""],
   text: 'Ends all connections that "mitogen up" keeps, even if work is running, and the process that keeps them.',
   options: {},
-  async run({ operands, out, name }) {
+  async run({ operands, out, name, signal }) {
     if (operands.length > 0) throw new UsageError("down takes no hosts: it ends all connections", name);
     const socket = findUpSocket();
-    const keeper = socket === undefined ? undefined : await connectKeeper(socket);
+    const keeper = socket === undefined ? undefined : await connectKeeper(socket, signal);
     if (keeper === undefined) {
       out.print("No connections are kept.");
       return ExitStatus.Ok;
     }
-    const bounded = keeper.context.with({ timeoutMs: TIMEOUT_MS });
+    const bounded = keeper.context.with({ signal, timeoutMs: TIMEOUT_MS });
     if (!keeper.isOwn) {
       await bounded.call(TERMINATE, "SIGTERM");
       await keeper.router.shutdown();

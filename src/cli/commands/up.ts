@@ -49,7 +49,7 @@ Modules stay loaded on the hosts, with their variables. When the file of a task 
     const prepared = await prepareFleet(call);
     const hosts: KeptHost[] = [];
     for (const host of prepared.hosts) hosts.push(await keptHost(host));
-    const { router, context } = await startKeeper(makeUpSocket(), idleMs);
+    const { router, context } = await startKeeper(makeUpSocket(), idleMs, call.signal);
     try {
       return await follow(
         context.with({ signal: call.signal }).stream(UP, hosts, prepared.connectOptions as KeepOptions),

@@ -6,6 +6,7 @@ import { CallError, MitogenError, TimeoutError } from "../../errors.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { LIBRARY_FILE, libraryUrl } from "../../library.ts";
 import { connect, type UnixConnection } from "../../unix/unix-client.ts";
+import { onAbort } from "../../waiting/wait.ts";
 import { read } from "../../wire/values/thrown.ts";
 
 /** The file that the process runs, and that has the functions that commands call in it. */
@@ -42,10 +43,10 @@ export function installation(): string {
 /** Connects to the process of `mitogen up`; undefined if there is none. */
 export async function connectKeeper(
   socket: string,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<KeeperConnection | undefined> {
   try {
-    const { router, context } = await connect(socket, { timeoutMs: ANSWER_MS });
+    const { router, context } = await connect(socket, { signal, timeoutMs: ANSWER_MS });
     try {
       const theirs = await context.with({ signal, timeoutMs: ANSWER_MS }).call(INSTALLATION);
       return { router, context, isOwn: theirs === installation() };
@@ -72,8 +73,8 @@ function upError(message: string, cause?: unknown): MitogenError {
 }
 
 /** Connects to it if it is this code's. */
-async function connectOwn(socket: string): Promise<UnixConnection | undefined> {
-  const found = await connectKeeper(socket);
+async function connectOwn(socket: string, signal: AbortSignal): Promise<UnixConnection | undefined> {
+  const found = await connectKeeper(socket, signal);
   if (found === undefined || found.isOwn) return found;
   await found.router.shutdown();
   throw upError(
@@ -82,12 +83,16 @@ async function connectOwn(socket: string): Promise<UnixConnection | undefined> {
 }
 
 /** Starts the process, unless there is one, and connects to it. The process goes on when this program ends. */
-export async function startKeeper(socket: string, idleMs: number): Promise<UnixConnection> {
+export async function startKeeper(
+  socket: string,
+  idleMs: number,
+  signal: AbortSignal,
+): Promise<UnixConnection> {
   for (let starts = 1; ; starts++) {
-    const running = await connectOwn(socket);
+    const running = await connectOwn(socket, signal);
     if (running !== undefined) return running;
-    const failure = await spawnKeeper(socket, idleMs);
-    const started = await connectOwn(socket);
+    const failure = await spawnKeeper(socket, idleMs, signal);
+    const started = await connectOwn(socket, signal);
     // Another command may have started a process at the same time, and that one listens.
     if (started !== undefined) return started;
     if (failure !== undefined) throw upError(`Cannot keep connections: ${failure}`);
@@ -97,7 +102,7 @@ export async function startKeeper(socket: string, idleMs: number): Promise<UnixC
 }
 
 /** Resolves with undefined when the process listens, or with its error message if it cannot. */
-function spawnKeeper(socket: string, idleMs: number): Promise<string | undefined> {
+function spawnKeeper(socket: string, idleMs: number, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const keeper = spawn(process.execPath, [fileURLToPath(KEEPER_URL), socket, String(idleMs)], {
       detached: true,
@@ -106,6 +111,7 @@ function spawnKeeper(socket: string, idleMs: number): Promise<string | undefined
     let said = "";
     const end = (failure: string | undefined): void => {
       clearTimeout(timer);
+      unwatch();
       lines.close();
       // The process must not wait for a reader, and this program must not wait for the process.
       keeper.stdout.destroy();
@@ -117,6 +123,10 @@ function spawnKeeper(socket: string, idleMs: number): Promise<string | undefined
       keeper.kill("SIGKILL");
       end(`the process did not listen within ${START_TIMEOUT_MS / 1000} s`);
     }, START_TIMEOUT_MS);
+    const unwatch = onAbort(signal, () => {
+      keeper.kill("SIGKILL");
+      reject(signal.reason);
+    });
     keeper.on("error", reject);
     keeper.stderr.setEncoding("utf8").on("data", (text: string) => {
       said = (said + text).slice(-SHOWN_CHARACTERS);
