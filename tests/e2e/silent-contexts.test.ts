@@ -115,7 +115,7 @@ it("a connect via a context whose answer is none fails, and what it claimed is g
   for (let answer = 0; answer < 6; answer++) {
     const error = await failureOf(router.local({ via: context }));
     assert.equal(error.code, "ERR_PROTOCOL", String(error));
-    assert.match(error.message, /^Cannot connect with local\(\) via nonsense: its answer says neither/);
+    assert.match(error.message, /^Cannot connect with local\(\) via nonsense: its answer reports neither/);
   }
   assert.equal((await failureOf(router.local({ via: context }))).code, "ERR_STREAM");
   await until(() => !router.dump().includes("ghost"));
