@@ -30,7 +30,7 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     const program = join(repoRoot, "tests/fixtures/programs/e2e/out-of-descriptors.mjs");
     const { status, stdout, stderr } = spawnSync(
       "sh",
-      ["-c", 'ulimit -n 128; exec "$0" "$@"', process.execPath, program, "60"],
+      ["-c", 'ulimit -n 96; exec "$0" "$@"', process.execPath, program, "36"],
       { cwd: repoRoot, encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
     );
     assert.deepEqual([status, stderr], [0, ""]);
@@ -42,10 +42,10 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
         .map((line) => JSON.parse(line)),
     );
     assert.ok(said.connected > 10, `${said.connected} were connected`);
-    assert.equal(said.connected + said.refused.length, 60);
+    assert.equal(said.connected + said.refused.length, 36);
     assert.ok(said.refused.length > 10, `${said.refused.length} were refused`);
     for (const message of [...said.refused, said.thread, said.doas, said.runSsh, said.listen]) {
-      assert.match(message, /^(StreamError|MitogenError): Cannot .*EMFILE.*descriptors: 128 \(ulimit -n\)/);
+      assert.match(message, /^(StreamError|MitogenError): Cannot .*EMFILE.*descriptors: 96 \(ulimit -n\)/);
     }
     assert.equal(said.answered, said.of);
     assert.equal(said.shutDown, true);

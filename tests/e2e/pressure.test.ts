@@ -30,7 +30,7 @@ const deaf = (router: Router, what: string, via?: Context): Promise<Context> =>
 for (const what of ["echo", "ask", "credit"]) {
   describe(`a child that floods (${what}) and does not read`, { skip: noPeakMemory }, () => {
     it("is stopped by the program, which goes on with others", {
-      skip: what === "credit" && onlyCi,
+      skip: what !== "echo" && onlyCi,
     }, async () => {
       await using router = new Router();
       const logs = collectLogs("info");
@@ -53,7 +53,7 @@ for (const what of ["echo", "ask", "credit"]) {
     });
 
     it("is stopped by the context that has started it, which goes on with others", {
-      skip: what === "ask" && onlyCi,
+      skip: what !== "credit" && onlyCi,
     }, async () => {
       await using router = new Router();
       const logs = collectLogs("info");

@@ -22,7 +22,7 @@ const ROUNDS = isFull ? 5 : 2;
 const SHARE = isFull ? 200 : 1000;
 
 /** Where not everything is done: those that are made of most parts. */
-const SOME = ["calls", "connects", "streams that are left", "aborted calls", "transfers"];
+const SOME = ["connects", "streams that are left", "transfers"];
 
 for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
   const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 15);
