@@ -202,6 +202,22 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
     assert.equal(sudo.stdout, "key: root\n", sudo.stderr);
   });
 
+  it("of a command are those that the options ask for, and what it says goes to stderr", async () => {
+    const command = 'echo "for $MITOGEN_PASSWORD_FOR" >&2; exec ./tell';
+    for (const [words, asked] of [
+      [["--on", "one"], ["for login"]],
+      [["--on", "key", "--sudo", "--ask-sudo-password"], ["for sudo"]],
+      [
+        ["--on", "key", "--sudo"],
+        ["for login", "for sudo"],
+      ],
+    ] as const) {
+      const { code, stderr } = await run("exec", ...words, "--password-command", command, "--", "true");
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(stderr.match(/^for .*/gm), asked);
+    }
+  });
+
   it("are not taken from a command that fails, prints none or too much", async () => {
     const cases: [string, RegExp][] = [
       ["echo secret-word; exit 3", /--password-command failed: it ended with exit code 3/],

@@ -62,6 +62,10 @@ describe("put, get and sync", () => {
     const well = await run("sync", "--on", "local:1", "site", "there");
     assert.equal(well.code, 0, well.stderr);
     assert.equal(readFileSync(join(folder, "there/site/index.html"), "utf8"), "<p>");
+    const home = { cwd: folder, env: { ...env, HOME: join(folder, "there") } };
+    const inHome = await mitogen(["sync", "--on", "local:1", "site/", "~/home"], home);
+    assert.equal(inHome.code, 0, inHome.stderr);
+    assert.equal(readFileSync(join(folder, "there/home/index.html"), "utf8"), "<p>");
     const { code, stderr } = await run("sync", "--on", "local:1", "site/", "none/there");
     assert.equal(code, 1);
     assert.match(stderr, /^local1: failed: Cannot sync local1: rsync ended with exit code 11: /);

@@ -87,6 +87,11 @@ describe("transferWork", () => {
     await assert.rejects(work({ kind: "sync", source: join(folder, "none"), destination, rsyncArgs: [] }), {
       message: /^Cannot sync \.\.\/web1: rsync ended with exit code 23: .*none.*No such file/s,
     });
+    const rsyncArgs = ["--no-such-\x1b[2J"];
+    await assert.rejects(work({ kind: "sync", source, destination, rsyncArgs }), ({ message }: Error) => {
+      assert.match(message, /no-such-/);
+      return !message.includes("\x1b");
+    });
   });
 
   it("ends with its signal", async () => {
@@ -96,6 +101,8 @@ describe("transferWork", () => {
     await assert.rejects(work({ kind: "put", sources, destination, mode: undefined, times: false }, signal), {
       message: "given up",
     });
+    const sync = work({ kind: "sync", source: `${folder}/there/`, destination, rsyncArgs: [] }, signal);
+    await assert.rejects(sync, { message: "given up" });
     assert.throws(() => statSync(destination), { code: "ENOENT" });
   });
 });
