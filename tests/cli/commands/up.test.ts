@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -324,14 +325,24 @@ export function fail() { throw new RangeError("too " + "far"); }
 
   it("take no folder that others may write to", async () => {
     const open = join(folder, "open");
-    mkdirSync(join(open, "mitogen"), { recursive: true });
-    chmodSync(join(open, "mitogen"), 0o777);
-    const { code, stderr } = await mitogen(["up", "--on", "here"], {
-      cwd: folder,
-      env: { ...env, XDG_RUNTIME_DIR: open },
-    });
-    assert.equal(code, 2);
-    assert.match(stderr, /^mitogen: Cannot keep connections in .*: others may write to it/);
-    assert.deepEqual(readdirSync(join(open, "mitogen")), []);
+    const kept = join(open, "mitogen");
+    mkdirSync(kept, { recursive: true });
+    const refused = async (why: RegExp): Promise<void> => {
+      const { code, stderr } = await mitogen(["up", "--on", "here"], {
+        cwd: folder,
+        env: { ...env, XDG_RUNTIME_DIR: open },
+      });
+      assert.equal(code, 2);
+      assert.match(stderr, why);
+      assert.deepEqual(readdirSync(kept), []);
+    };
+    for (const mode of [0o777, 0o770]) {
+      chmodSync(kept, mode);
+      await refused(/^mitogen: Cannot keep connections in .*: others may write to it/);
+    }
+    if (process.getuid?.() !== 0) return;
+    chmodSync(kept, 0o700);
+    chownSync(kept, 12345, 12345);
+    await refused(/^mitogen: Cannot keep connections in .*: it belongs to user 12345/);
   });
 });
