@@ -1,6 +1,7 @@
 import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import { oneLine, showControls } from "../text/harmless.ts";
 import { failureText } from "./screen/failure-text.ts";
+import { hang, widthOf } from "./screen/fit.ts";
 import { foldNames } from "./screen/fold-names.ts";
 import { hostColour, statusColour } from "./screen/host-colours.ts";
 import { LiveScreen } from "./screen/live-screen.ts";
@@ -76,7 +77,22 @@ export class HumanReport {
       return;
     }
     if (shown !== undefined) this.#lines(host, shown, true);
-    if (failure !== undefined) this.#lines(host, failure, false, statusColour(status, this.#out));
+    if (failure !== undefined) {
+      this.#lines(host, this.#wrapped(host, failure), false, statusColour(status, this.#out));
+    }
+  }
+
+  /** On a terminal, words that do not fit behind the host's name begin a new line. */
+  #wrapped(host: string, text: string): string {
+    if (this.#screen === undefined) return text;
+    const head = `${oneLine(host)}: `;
+    const room = this.#out.columns - widthOf(head);
+    const fits = (line: string): boolean => widthOf(line) <= room;
+    const wrap = (line: string): string => hang(head, line, this.#out).slice(head.length);
+    return text
+      .split("\n")
+      .map((line) => (fits(line) ? line : wrap(line).replace(/\n +/g, "\n")))
+      .join("\n");
   }
 
   #fold(text: string, host: string): void {
