@@ -151,7 +151,10 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
       await on.press("Enter");
       const { shown, status } = await on.ended(true);
       assert.equal(status, 3, shown);
-      assert.match(shown, /^one: unreachable: Cannot connect with ssh\(\): the password [^]*?is incorrect/m);
+      assert.match(
+        shown,
+        /^one: unreachable: Cannot connect with ssh\(\): the password [\s\S]*?is incorrect/m,
+      );
       assert.match(shown, /^2 hosts: 2 unreachable/m);
       assert.equal(shown.includes("not-the-password"), false);
     } finally {
