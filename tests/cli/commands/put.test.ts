@@ -17,17 +17,23 @@ describe("put, get and sync", () => {
   writeFileSync(join(folder, "site/index.html"), "<p>");
   writeFileSync(join(folder, "site/big"), "b".repeat(2 * 1024 * 1024));
   after(() => rmSync(folder, { recursive: true }));
-  const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
+  type Run = (...words: string[]) => Promise<Omit<Ended, "signal">>;
+  const run: Run = (...words) => mitogen(words, { cwd: folder, env });
+  /** The same in this process, which makes connections of its own. */
+  const runHere: Run = (...words) => mitogenHere(words, { cwd: folder, env });
 
   it("copy files there and back, on connections of their own and on kept ones", async () => {
-    for (const round of ["own", "kept"]) {
+    for (const [round, work] of [
+      ["own", runHere],
+      ["kept", run],
+    ] as const) {
       if (round === "kept") await run("up", "--on", "local:2");
       const there = `${folder}/there/${round}`;
-      const put = await run("put", "--on", "local:1", "--mode", "0600", "motd", there);
+      const put = await work("put", "--on", "local:1", "--mode", "0600", "motd", there);
       assert.deepEqual([put.code, put.stdout], [0, "local1: 1 file, 6 bytes\n"], put.stderr);
       assert.equal(readFileSync(there, "utf8"), "Hello\n");
       assert.equal(statSync(there).mode & 0o777, 0o600);
-      const get = await run(
+      const get = await work(
         "get",
         "--on",
         "local:2",
@@ -42,7 +48,7 @@ describe("put, get and sync", () => {
       for (const host of ["local1", "local2"]) {
         assert.equal(readFileSync(join(folder, `copies-${round}`, host, round), "utf8"), "Hello\n");
       }
-      const sync = await run(
+      const sync = await work(
         "sync",
         "--on",
         "local:1",
@@ -59,7 +65,7 @@ describe("put, get and sync", () => {
   });
 
   it("sync to where put would copy, and tell all that rsync says", async () => {
-    const well = await run("sync", "--on", "local:1", "site", "there");
+    const well = await runHere("sync", "--on", "local:1", "site", "there");
     assert.equal(well.code, 0, well.stderr);
     assert.equal(readFileSync(join(folder, "there/site/index.html"), "utf8"), "<p>");
     const home = { cwd: folder, env: { ...env, HOME: join(folder, "there") } };
@@ -75,7 +81,13 @@ describe("put, get and sync", () => {
   });
 
   it("fail for one host and not for the others", async () => {
-    const { code, stdout, stderr } = await run("get", "--on", "local:1", "/etc/shadow-of-nobody", "copies");
+    const { code, stdout, stderr } = await runHere(
+      "get",
+      "--on",
+      "local:1",
+      "/etc/shadow-of-nobody",
+      "copies",
+    );
     assert.equal(code, 1);
     assert.match(stdout + stderr, /local1: failed: .*shadow-of-nobody/);
   });

@@ -61,6 +61,11 @@ function run(...words: string[]): Promise<Ended> {
   return mitogen(["run", ...words], place);
 }
 
+/** The same in this process. */
+function runHere(...words: string[]): Promise<Omit<Ended, "signal">> {
+  return mitogenHere(["run", ...words], place);
+}
+
 test("run calls a function of a .ts file by plain node, and never imports it itself", async () => {
   const { code, stdout, stderr } = await run("tasks.ts#greet", "--on", "local:2", "--", "ada", "7", "{}");
   assert.equal(stderr, "2 hosts: 2 ok\n");
@@ -75,13 +80,23 @@ test("run calls a function of a .ts file by plain node, and never imports it its
 });
 
 test("run passes JSON where --json-args says so, and finds static methods and CommonJS", async () => {
-  const json = await run("tasks.ts#greet", "--json-args", "--on", "local:1", "--", "ada", "7", "{}", "{a}");
+  const json = await runHere(
+    "tasks.ts#greet",
+    "--json-args",
+    "--on",
+    "local:1",
+    "--",
+    "ada",
+    "7",
+    "{}",
+    "{a}",
+  );
   assert.match(json.stdout, /^local1: ADA number,object,string$/m);
   assert.match(
-    (await run("tasks.ts#Tasks.twice", "--on", "local:1", "--", "x")).stdout,
+    (await runHere("tasks.ts#Tasks.twice", "--on", "local:1", "--", "x")).stdout,
     /^local1: \["x","x"\]$/m,
   );
-  assert.match((await run("old.cjs#f", "--on", "local:1")).stdout, /^local1: 1$/m);
+  assert.match((await runHere("old.cjs#f", "--on", "local:1")).stdout, /^local1: 1$/m);
 });
 
 test("run explains a task by its options, and checks and converts its arguments", async () => {
@@ -91,7 +106,7 @@ test("run explains a task by its options, and checks and converts its arguments"
     help.stdout,
     /TASK\n {4}deploy: brings a version out\n {4}VERSION {2}which one\n {4}PORT {5}\(number\)\n/,
   );
-  const { stdout } = await run("tasks.ts#deploy", "--on", "local:1", "--", "v1", "80", "fast", "a", "b");
+  const { stdout } = await runHere("tasks.ts#deploy", "--on", "local:1", "--", "v1", "80", "fast", "a", "b");
   assert.equal(stdout, 'local1: ["v1",80,"fast","a","b"]\n');
   const cases: [string[], string][] = [
     [["v1"], "The function got 1 arguments, but it takes VERSION PORT [KIND] [HOSTS...]"],
@@ -99,7 +114,7 @@ test("run explains a task by its options, and checks and converts its arguments"
     [["v1", "1", "medium"], 'The argument KIND must be one of slow, fast, got "medium"'],
   ];
   for (const [args, message] of cases) {
-    const refused = await mitogenHere(["run", "tasks.ts#deploy", "--on", "local:1", "--", ...args], place);
+    const refused = await runHere("tasks.ts#deploy", "--on", "local:1", "--", ...args);
     assert.deepEqual([refused.code, refused.stdout], [2, ""]);
     assert.equal(refused.stderr.split("\n")[0], `mitogen: ${message}`);
   }
@@ -121,7 +136,7 @@ test("run refuses what it cannot call, before anything starts", async () => {
     [["loud.ts#f", "--on", "local:1"], /Cannot read the options of .*loud\.ts: .*at load/],
   ];
   for (const [words, message] of cases) {
-    const { code, stdout, stderr } = await mitogenHere(["run", ...words], place);
+    const { code, stdout, stderr } = await runHere(...words);
     assert.match(stderr, message);
     assert.deepEqual([code, stdout], [2, ""], words.join(" "));
   }
@@ -147,9 +162,9 @@ test("exec refuses commands that it would misread", async () => {
 test("ping, facts and doctor work without an inventory", async () => {
   const ping = await mitogen(["ping", "--on", "local:2"], { cwd: folder });
   assert.match(ping.stdout, /^local1: \d+\.\d ms$/m);
-  const facts = await mitogen(["facts", "--on", "local:1", "--json"], { cwd: folder });
+  const facts = await mitogenHere(["facts", "--on", "local:1", "--json"], { cwd: folder });
   assert.equal(JSON.parse(facts.stdout).results[0].value.nodeVersion, process.version);
-  const doctor = await mitogen(["doctor", "--on", "local:1"], { cwd: folder });
+  const doctor = await mitogenHere(["doctor", "--on", "local:1"], { cwd: folder });
   assert.equal(doctor.code, 0);
   assert.match(doctor.stdout, /^local1\n {2}ok {4}way {10}local\n/);
 });
@@ -157,7 +172,7 @@ test("ping, facts and doctor work without an inventory", async () => {
 test("run reads no pipe and no device as a task", async () => {
   execFileSync("mkfifo", [join(folder, "pipe.ts")]);
   for (const file of ["pipe.ts", "/dev/zero"]) {
-    const { code, stderr } = await mitogen(["run", `${file}#x`, "--on", "local:1"], { cwd: folder });
+    const { code, stderr } = await runHere(`${file}#x`, "--on", "local:1");
     assert.equal(code, 2);
     assert.match(stderr, /^mitogen: Cannot read \/.*: it is not a regular file$/m);
   }

@@ -9,12 +9,13 @@ checkLeaks();
 
 test("mitogen runtime adds, lists and clears runtimes", { timeout: 300_000 }, async (t) => {
   const env = { XDG_CACHE_HOME: temporaryFolder(t) };
-  const runtime = (...words: string[]): ReturnType<typeof mitogen> => mitogen(["runtime", ...words], { env });
+  const runtime = (...words: string[]): ReturnType<typeof mitogenHere> =>
+    mitogenHere(["runtime", ...words], { env });
   const none = await runtime("list");
   assert.deepEqual([none.code, none.stdout, none.stderr], [0, "", "No runtimes yet.\n"]);
   assert.equal((await runtime("list", "--json")).stdout, "[]\n");
 
-  const added = await runtime("add", process.execPath);
+  const added = await mitogen(["runtime", "add", process.execPath], { env });
   assert.equal(added.code, 0, added.stderr);
   const line = /^([0-9a-f]{12}) {2}linux-\w+ +v\d+\.\d+\.\d+ +\d+\.\d MiB {2}glibc.*, added\n$/.exec(
     added.stdout,

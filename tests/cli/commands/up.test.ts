@@ -27,6 +27,9 @@ import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
 
 checkLeaks();
 
+/** Of 4000 characters: more than the process that keeps the connections holds for a reader. */
+const FLOOD_LINES = 6_000;
+
 describe("up and down", () => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-cli-up-"));
   const env = { XDG_STATE_HOME: join(folder, "state"), XDG_RUNTIME_DIR: join(folder, "run") };
@@ -40,7 +43,7 @@ let calls = 0;
 export function count() { console.log("counting"); return \`${word} \${++calls} \${process.pid}\`; }
 export function die() { stop(); }
 export function flood() {
-  for (let i = 0; i < 30_000; i++) console.log("x".repeat(1000));
+  for (let i = 0; i < ${FLOOD_LINES}; i++) console.log("x".repeat(4000));
   writeFileSync("${join(folder, "flooded")}", "");
   return "done";
 }
@@ -86,8 +89,9 @@ export function fail() { throw new RangeError("too " + "far"); }
   };
 
   afterEach(async () => {
-    await run("down");
-    assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), [], "the socket is gone");
+    const sockets = join(env.XDG_RUNTIME_DIR, "mitogen");
+    if (readdirSync(sockets).length > 0) await run("down");
+    assert.deepEqual(readdirSync(sockets), [], "the socket is gone");
   });
   after(() => rmSync(folder, { recursive: true }));
 
@@ -119,13 +123,14 @@ export function fail() { throw new RangeError("too " + "far"); }
 
   it("lose no output of a command to a slow reader", async () => {
     await run("up", "--on", "here");
-    const { child, closed } = start("exec", "--on", "here", "--", "seq", "300000");
+    const { child, closed } = start("exec", "--on", "here", "--", "seq", "-f", "%4000.0f", `${FLOOD_LINES}`);
     // The reader stops until all between it and the command is full.
     child.stdout.once("readable", () => undefined);
     while (child.stdout.readableLength < child.stdout.readableHighWaterMark) await pause(20);
     const [read, [code]] = await Promise.all([text(child.stdout), closed]);
     const lines = read.trimEnd().split("\n");
-    assert.deepEqual([lines.length, lines.at(-1), code], [300_000, "here: 300000", 0]);
+    assert.deepEqual([lines.length, code], [FLOOD_LINES, 0]);
+    assert.match(lines.at(-1) as string, new RegExp(`^here: +${FLOOD_LINES}$`));
   });
 
   it("count what a function prints faster than it is read, and fail for it", async () => {
@@ -143,7 +148,7 @@ export function fail() { throw new RangeError("too " + "far"); }
     child.stdout.resume();
     const { code, stdout, stderr } = await ended;
     const [, left] = /^mitogen: (\d+) lines of output were left out/m.exec(stderr) ?? [];
-    assert.equal(stdout.match(/^here: x/gm)?.length, 30_000 - Number(left), stderr);
+    assert.equal(stdout.match(/^here: x/gm)?.length, FLOOD_LINES - Number(left), stderr);
     assert.match(stdout, /^here: done$/m);
     assert.equal(code, 1);
   });
@@ -224,22 +229,21 @@ export function fail() { throw new RangeError("too " + "far"); }
     assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
   });
 
-  for (const [what, signal] of [
-    ["Ctrl-C", "SIGINT"],
-    ["a kill", "SIGKILL"],
-  ] as const) {
-    it(`outlive a command that ends by ${what}, whose silent work ends`, { timeout: 120_000 }, async () => {
-      await run("up", "--on", "here");
+  it("outlive commands that end by Ctrl-C or a kill, whose silent work ends", {
+    timeout: 120_000,
+  }, async () => {
+    await run("up", "--on", "here");
+    for (const signal of ["SIGINT", "SIGKILL"] as const) {
       const command = start("exec", "--on", "here", "--shell", "--", "echo pid $$; exec sleep 1000");
       const [, pid] = await command.see(/pid (\d+)/);
       command.child.kill(signal);
       const [code] = await command.closed;
       assert.equal(code, signal === "SIGINT" ? 130 : null);
       assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
-      assert.equal((await run("exec", "--on", "here", "--", "true")).stderr.includes("anew"), false);
-      assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
-    });
-  }
+    }
+    assert.equal((await run("exec", "--on", "here", "--", "true")).stderr.includes("anew"), false);
+    assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
+  });
 
   const busy = "end a function that is given up and does not stop by itself, and connect its host again";
   for (const how of ["Ctrl-C", "--timeout", "Ctrl-C in a process behind the connection"]) {
