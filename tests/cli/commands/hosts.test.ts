@@ -29,12 +29,12 @@ test("mitogen hosts lists hosts, steps, groups and variables, and no secrets", a
       "\n",
     ),
   );
-  const some = await mitogen(["hosts", "--on", "@web,!web2", "--vars", "--on", "db1"], { cwd });
+  const some = await mitogenHere(["hosts", "--on", "@web,!web2", "--vars", "--on", "db1"], { cwd });
   assert.equal(
     some.stdout,
     'web1  ssh ada@web1:2222  @web\n      tier = "front"\ndb1   local  @db\n      big = "[value]"\n      note = "a\\u001b[2Jb"\n',
   );
-  const json = await mitogen(["hosts", "--on", "@web,local:1", "--json"], { cwd });
+  const json = await mitogenHere(["hosts", "--on", "@web,local:1", "--json"], { cwd });
   assert.deepEqual(JSON.parse(json.stdout), {
     version: 1,
     hosts: [
@@ -59,16 +59,16 @@ test("mitogen hosts lists hosts, steps, groups and variables, and no secrets", a
 test("mitogen hosts --groups shows each group, and which failed", async (t) => {
   const cwd = temporaryFolder(t);
   writeFileSync(join(cwd, "mitogen.config.mjs"), CONFIG);
-  const all = await mitogen(["hosts", "--groups"], { cwd });
+  const all = await mitogenHere(["hosts", "--groups"], { cwd });
   assert.deepEqual([all.code, all.stdout], [0, "@web  web1 web2\n@db  db1\n"]);
   assert.match(all.stderr, /^@bad {2}Cannot read .*: group "bad": its function failed: no network\n$/);
-  const some = await mitogen(["hosts", "--groups", "--on", "web2"], { cwd });
+  const some = await mitogenHere(["hosts", "--groups", "--on", "web2"], { cwd });
   assert.equal(some.stdout, "@web  web2\n");
 });
 
 test("mitogen hosts explains what cannot be", async (t) => {
   const cwd = temporaryFolder(t);
-  const none = await mitogen(["hosts"], { cwd });
+  const none = await mitogenHere(["hosts"], { cwd });
   assert.deepEqual([none.code, none.stdout], [0, ""]);
   assert.match(none.stderr, /lists no hosts/);
   writeFileSync(join(cwd, "mitogen.config.json"), '{ "hosts": { "web1": { "ssh": {} } } }');
@@ -84,7 +84,7 @@ test("mitogen hosts explains what cannot be", async (t) => {
     assert.deepEqual([ended.code, ended.stdout], [2, ""], words.join(" "));
     assert.match(ended.stderr, message);
   }
-  const dynamic = await mitogen(
+  const dynamic = await mitogenHere(
     ["hosts", "--inventory-command", `echo '{"web":["web1","web9"]}'`, "--on", "@web"],
     { cwd },
   );

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { onLog, ref, runWithRouter } from "../../../src/index.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { mitogen } from "../run-cli.ts";
+import { mitogen, mitogenHere } from "../run-cli.ts";
 
 // esbuild's service stays for the life of the program.
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -21,7 +21,7 @@ test("mitogen init writes a config and a task that run at once", async (t) => {
   );
   assert.deepEqual(readdirSync(cwd).sort(), ["mitogen.config.ts", "tasks.ts"]);
   assert.equal(
-    (await mitogen(["hosts", "--on", "@demo"], { cwd })).stdout,
+    (await mitogenHere(["hosts", "--on", "@demo"], { cwd })).stdout,
     "local1  local  @demo\nlocal2  local  @demo\nlocal3  local  @demo\n",
   );
   const lines: string[] = [];
@@ -40,24 +40,24 @@ test("mitogen init overwrites nothing, and leaves nothing behind if it cannot wr
     const place = join(cwd, name.replace(/\W/g, ""));
     mkdirSync(place);
     writeFileSync(join(place, name), "mine");
-    const { code, stdout, stderr } = await mitogen(["init"], { cwd: place });
+    const { code, stdout, stderr } = await mitogenHere(["init"], { cwd: place });
     assert.deepEqual([code, stdout], [2, ""]);
     assert.ok(stderr.startsWith(`mitogen: There is already ${name} in .; nothing was written\n`), stderr);
     assert.deepEqual([readdirSync(place), readFileSync(join(place, name), "utf8")], [[name], "mine"]);
   }
-  const deep = await mitogen(["init", "new/folder"], { cwd });
+  const deep = await mitogenHere(["init", "new/folder"], { cwd });
   assert.match(deep.stdout, /^ {4}cd new\/folder && mitogen run /m);
   assert.ok(existsSync(join(cwd, "new/folder/tasks.ts")));
-  const byNpx = await mitogen(["init", "npx"], { cwd, env: { npm_command: "exec" } });
+  const byNpx = await mitogenHere(["init", "npx"], { cwd, env: { npm_command: "exec" } });
   assert.match(byNpx.stdout, /^ {4}cd npx && npx mitogen run /m);
   mkdirSync(join(cwd, "others"));
   writeFileSync(join(cwd, "others/toString"), "mine");
-  assert.equal((await mitogen(["init", "others"], { cwd })).code, 0);
+  assert.equal((await mitogenHere(["init", "others"], { cwd })).code, 0);
   writeFileSync(join(cwd, "file"), "");
-  const refused = await mitogen(["init", "file/below"], { cwd });
+  const refused = await mitogenHere(["init", "file/below"], { cwd });
   assert.deepEqual(
     [refused.code, refused.stderr.startsWith("mitogen: Cannot write to file/below: ")],
     [2, true],
   );
-  assert.equal((await mitogen(["init", "a", "b"], { cwd })).code, 2);
+  assert.equal((await mitogenHere(["init", "a", "b"], { cwd })).code, 2);
 });
