@@ -7,8 +7,8 @@ const KILL_BEATS = 10;
 
 /**
  * What the other thread runs. It counts its own beats instead of asking a clock, because both threads stand still while the process is
- * stopped. Slots of `state`: the beats of the first thread; whether its code was interrupted. The last words come first: Node ends
- * by itself if the code was called by a timer.
+ * stopped. Slots of `state`: the beats of the first thread; 1 when its code is being interrupted, and 2 afterwards. The last words come first:
+ * Node ends by itself if the code was called by a timer.
  */
 const WATCHER = `
 const { Session } = require("node:inspector");
@@ -26,9 +26,9 @@ setInterval(() => {
     Atomics.store(state, 1, 1);
     const session = new Session();
     session.connectToMainThread();
-    // While it is connected, Node waits for it at its end.
     session.post("Runtime.terminateExecution");
     session.disconnect();
+    Atomics.store(state, 1, 2);
   } else if (missed === limitBeats + killBeats) process.kill(process.pid, "SIGKILL");
 }, beatMs);
 `;
@@ -55,11 +55,14 @@ export async function withBusyLimit<T>(
   watcher.on("error", () => undefined);
   const beat = setInterval(() => {
     Atomics.add(state, 0, 1);
-    if (Atomics.load(state, 1) === 1) process.exit(status);
+    // By the end of this turn, this thread has noticed that the session is over. Node would print that it waits for one that is not.
+    if (Atomics.load(state, 1) === 2) setImmediate(() => process.exit(status));
   }, beatMs);
   try {
     return await work();
   } finally {
+    // The code was interrupted, and the next beats end the program.
+    if (Atomics.load(state, 1) !== 0) await new Promise(() => undefined);
     clearInterval(beat);
     void watcher.terminate();
   }
