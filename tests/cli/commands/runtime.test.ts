@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { RuntimeInfo } from "../../../src/index.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { mitogen, mitogenHere } from "../run-cli.ts";
+import { mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
@@ -15,7 +15,7 @@ test("mitogen runtime adds, lists and clears runtimes", { timeout: 300_000 }, as
   assert.deepEqual([none.code, none.stdout, none.stderr], [0, "", "No runtimes yet.\n"]);
   assert.equal((await runtime("list", "--json")).stdout, "[]\n");
 
-  const added = await mitogen(["runtime", "add", process.execPath], { env });
+  const added = await runtime("add", process.execPath);
   assert.equal(added.code, 0, added.stderr);
   const line = /^([0-9a-f]{12}) {2}linux-\w+ +v\d+\.\d+\.\d+ +\d+\.\d MiB {2}glibc.*, added\n$/.exec(
     added.stdout,
