@@ -127,6 +127,8 @@ export function fail() { throw new RangeError("too " + "far"); }
     // The reader stops until all between it and the command is full.
     child.stdout.once("readable", () => undefined);
     while (child.stdout.readableLength < child.stdout.readableHighWaterMark) await pause(20);
+    // Meanwhile all of it would have come to the connections, if the command did not wait.
+    for (let i = 0; i < 4; i++) await run("exec", "--on", "here", "--", "true");
     const [read, [code]] = await Promise.all([text(child.stdout), closed]);
     const lines = read.trimEnd().split("\n");
     assert.deepEqual([lines.length, code], [FLOOD_LINES, 0]);
