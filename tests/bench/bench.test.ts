@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -223,7 +223,9 @@ describe("table", () => {
 });
 
 describe("npm run bench", () => {
-  it("--against builds a revision, measures both in one run and writes JSON", { skip: onlyCi }, async (t) => {
+  it("--against builds a revision, measures both in one run and writes JSON", {
+    skip: takesLong,
+  }, async (t) => {
     const folder = temporaryFolder(t);
     const json = join(folder, "results.json");
     const args = ["--against", "HEAD", "--pairs", "1", "--json", json, "child RSS"];

@@ -1,5 +1,5 @@
 import type { Context, Router } from "../../src/index.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { sshTo } from "../support/ssh-options.ts";
@@ -30,7 +30,7 @@ conformance("a local context behind a local one", { connect: (router) => behind(
 conformance("a local context behind nine others", {
   connect: (router) => behind(router, 9),
   isLocal: true,
-  skip: onlyCi,
+  skip: takesLong,
 });
 
 conformance("a local context behind an ssh one", {

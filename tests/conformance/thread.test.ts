@@ -1,4 +1,4 @@
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { conformance } from "./suite.ts";
 
@@ -9,5 +9,5 @@ conformance("a thread context", { connect: (router) => router.thread(), isThread
 conformance("a thread context of a local child", {
   connect: async (router) => router.thread({ via: await router.local() }),
   isThread: true,
-  skip: onlyCi,
+  skip: takesLong,
 });

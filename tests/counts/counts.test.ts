@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import { isCi, onlyCi } from "../support/extent.ts";
+import { isCi, takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { type Counts, compare, kindOf, readRecord } from "./counts.ts";
 import { parsePerf } from "./instructions.ts";
@@ -16,7 +16,7 @@ checkLeaks();
 const MAJOR = process.versions.node.split(".")[0] as string;
 const RECORD = "npm run counts -- --record";
 
-describe("counts", { timeout: 840_000, skip: onlyCi }, () => {
+describe("counts", { timeout: 840_000, skip: takesLong }, () => {
   let measured: Measured;
   before(async () => {
     measured = await measure(process.execPath);

@@ -5,7 +5,7 @@ import { CallError, ChannelError, type Context, Router, takesRouter } from "../.
 import * as remote from "../fixtures/remote/functions.ts";
 import * as parents from "../fixtures/remote/parents.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { lab, nodes, skipReason } from "../support/lab.ts";
 import { part, password } from "../support/lab-methods.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
@@ -185,7 +185,7 @@ describe("contexts that contexts have started", () => {
   });
 
   it("are ended while the context waits for a sibling of its own, which is told", {
-    skip: onlyCi,
+    skip: takesLong,
   }, async () => {
     await using router = new Router();
     const [hop, sibling] = [await router.local({ name: "hop" }), await router.local({ name: "sibling" })];

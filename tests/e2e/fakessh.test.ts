@@ -8,7 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { ChannelError, type Context, Router, type RunSshOptions, TimeoutError } from "../../src/index.ts";
 import { contents } from "../fixtures/remote/trees.ts";
-import { isFull, onlyCi } from "../support/extent.ts";
+import { isFull, takesLong } from "../support/extent.ts";
 import { assertSame, needs } from "../support/file-trees.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, descendants, isReaper, processesGone } from "../support/leak-check.ts";
@@ -101,7 +101,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.equal(shown.stdout, "more\n");
   });
   it("rsync of a large file takes little memory", {
-    skip: onlyCi || needs("rsync") || noPeakMemory,
+    skip: takesLong || needs("rsync") || noPeakMemory,
   }, async () => {
     const there = fresh("big");
     const file = openSync(join(there, "big"), "w");

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type Context, Router } from "../../src/index.ts";
 import * as left from "../fixtures/remote/left-behind.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { lab, nodes, repoRoot, skipReason } from "../support/lab.ts";
 import { labMethods } from "../support/lab-methods.ts";
 import { checkLeaks, commandOf, descendants, processesGone } from "../support/leak-check.ts";
@@ -83,7 +83,7 @@ describe("a program that ends during a connect to a host that is silent", { skip
   for (const [row, signal] of SIGNALS.entries()) {
     for (const [column, [title, ...args]] of ways.entries()) {
       const isOnDiagonal = row % ways.length === column;
-      it(`by ${signal} leaves no ${title}`, { skip: !isOnDiagonal && onlyCi }, async () => {
+      it(`by ${signal} leaves no ${title}`, { skip: !isOnDiagonal && takesLong }, async () => {
         const { program, pids } = await connecting(...args);
         program.process.kill(signal);
         assert.equal((await program.ended).signal, signal);

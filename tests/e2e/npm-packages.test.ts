@@ -6,7 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { type Context, type FunctionRef, Router, ref } from "../../src/index.ts";
-import { isFull, onlyCi, sampleOf, targetsOf } from "../support/extent.ts";
+import { isFull, sampleOf, takesLong, targetsOf } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { nodeWithout, npmFixture } from "../support/npm-fixture.ts";
@@ -229,7 +229,7 @@ describe("npm packages", {
       const context = withContext(node, `npm-${major}`);
       for (const { file, shape, since = 12, lacks, isLong = false, isNamed } of sampleOf(2, USES)) {
         if (major >= since) {
-          it(`${file} gives what it gives here: ${shape}`, { skip: isLong && onlyCi }, async () => {
+          it(`${file} gives what it gives here: ${shape}`, { skip: isLong && takesLong }, async () => {
             const { use, value } = await evaluateHere(file);
             assert.notEqual(value, undefined);
             // To find the module of each function, the inspector goes through all of them: half of this file's time.

@@ -6,7 +6,7 @@ import { type Context, Router } from "../../src/index.ts";
 import * as bulk from "../fixtures/remote/bulk-messages.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { isFull, onlyCi } from "../support/extent.ts";
+import { isFull, takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 
@@ -30,7 +30,7 @@ const deaf = (router: Router, what: string, via?: Context): Promise<Context> =>
 for (const what of ["echo", "ask", "credit"]) {
   describe(`a child that floods (${what}) and does not read`, { skip: noPeakMemory }, () => {
     it("is stopped by the program, which goes on with others", {
-      skip: what !== "echo" && onlyCi,
+      skip: what !== "echo" && takesLong,
     }, async () => {
       await using router = new Router();
       const logs = collectLogs("info");
@@ -53,7 +53,7 @@ for (const what of ["echo", "ask", "credit"]) {
     });
 
     it("is stopped by the context that has started it, which goes on with others", {
-      skip: what !== "credit" && onlyCi,
+      skip: what !== "credit" && takesLong,
     }, async () => {
       await using router = new Router();
       const logs = collectLogs("info");
@@ -112,7 +112,7 @@ describe("contexts that send each other more than links hold, both ways at once,
     ],
   ];
   for (const [title, grow] of trees) {
-    it(title, { skip: title === "cousins" && onlyCi }, async () => {
+    it(title, { skip: title === "cousins" && takesLong }, async () => {
       await using router = new Router();
       const [one, other] = await grow(router);
       const [oneHandle, otherHandle] = await Promise.all([

@@ -7,7 +7,7 @@ import { Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { KINDS } from "../soak/kinds.ts";
 import { soak } from "../soak/soak.ts";
-import { isFull, onlyCi } from "../support/extent.ts";
+import { isFull, takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -28,7 +28,7 @@ for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
   const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 15);
   it(`${count} ${kind.name} leave heap, descriptors, timers and listeners where they were`, {
     timeout: 840_000,
-    skip: !SOME.includes(kind.name) && onlyCi,
+    skip: !SOME.includes(kind.name) && takesLong,
   }, async () => {
     const { slopes } = await soak(kind, count, { samples: isFull ? 6 : 5 });
     assert.ok(slopes.length > 5);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { CallError, ChannelError, type Context, Receiver, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
@@ -27,7 +27,7 @@ const failureOf = (promise: Promise<unknown>): Promise<Error> =>
 
 describe("kill -9 of a hop in a tree of five levels", () => {
   for (const victim of [0, 1, 2, 3, 4]) {
-    const skip = victim !== 2 && onlyCi;
+    const skip = victim !== 2 && takesLong;
     it(`at level ${victim + 1} wakes who waited behind it, naming the hop, and nobody else`, {
       skip,
     }, async () => {

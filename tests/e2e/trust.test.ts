@@ -15,7 +15,7 @@ import * as streams from "../fixtures/remote/streams.ts";
 import { reach } from "../fixtures/remote/waiting.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -72,7 +72,7 @@ describe("a context takes orders from those above it alone:", () => {
     ],
   ];
   for (const [index, [title, grow]] of relations.entries()) {
-    it(title, { skip: index === 0 && onlyCi }, async () => {
+    it(title, { skip: index === 0 && takesLong }, async () => {
       await using router = new Router();
       const [from, to] = await grow(router);
       const { call, isSprung } = trap(`order${index}`);
@@ -134,7 +134,7 @@ describe("a context that lies about who it is", () => {
 
   for (const depth of [1, 2]) {
     it(`cannot have its parent at level ${depth} route an id of others to it`, {
-      skip: depth === 1 && onlyCi,
+      skip: depth === 1 && takesLong,
     }, async () => {
       const logs = collectLogs("error");
       await using router = new Router();

@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { documents } from "../support/documents.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 
 describe("api/", () => {
-  it("has reports of what dist/ declares, all of it with doc comments", { skip: onlyCi }, () => {
+  it("has reports of what dist/ declares, all of it with doc comments", { skip: takesLong }, () => {
     const script = join(repoRoot, "scripts/api.mjs");
     const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: "utf8" });
     assert.equal(status, 0, stdout + stderr);

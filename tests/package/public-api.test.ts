@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { npmEnv } from "../support/npm-env.ts";
@@ -75,10 +75,10 @@ describe("The public API, in the packed package", { timeout: 300_000 }, () => {
   it("compiles with module nodenext, and has types for import and require()", () => {
     compile({ module: "nodenext", moduleResolution: "nodenext" }, [...imports, "required.cts"]);
   });
-  it("compiles with moduleResolution bundler", { skip: onlyCi }, () => {
+  it("compiles with moduleResolution bundler", { skip: takesLong }, () => {
     compile({ module: "preserve", moduleResolution: "bundler" }, imports);
   });
-  it("has types for require(), with module node16", { skip: onlyCi }, () => {
+  it("has types for require(), with module node16", { skip: takesLong }, () => {
     compile({ module: "node16", moduleResolution: "node16" }, ["required.cts"]);
   });
 

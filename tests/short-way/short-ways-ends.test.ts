@@ -13,7 +13,7 @@ import * as daemon from "../fixtures/remote/daemon.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as order from "../fixtures/remote/order.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { isFull, onlyCi } from "../support/extent.ts";
+import { isFull, takesLong } from "../support/extent.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 import { impostor, nest, offerTo, useShortWay } from "../support/short-way.ts";
 
@@ -45,7 +45,7 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
 }
 
 for (const depth of [1, 3]) {
-  describe(`a context ${depth} deep`, { skip: depth === 3 && onlyCi }, () => {
+  describe(`a context ${depth} deep`, { skip: depth === 3 && takesLong }, () => {
     it("that hangs answers what it was asked before, pings, and can be shut down", async () => {
       await using router = new Router();
       const context = await nest(router, depth);

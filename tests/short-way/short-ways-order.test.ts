@@ -10,7 +10,7 @@ import * as remote from "../fixtures/remote/functions.ts";
 import * as order from "../fixtures/remote/order.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { onlyCi } from "../support/extent.ts";
+import { takesLong } from "../support/extent.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { Random } from "../support/random.ts";
@@ -63,7 +63,7 @@ describe("a module that is asked for while the main thread waits for it", () => 
 describe("one order over two ways:", () => {
   for (const depth of [1, 3]) {
     it(`calls, with what they need and whatever their size, to a context ${depth} deep`, {
-      skip: depth === 1 && onlyCi,
+      skip: depth === 1 && takesLong,
     }, async () => {
       await using router = new Router();
       const context = await nest(router, depth);
@@ -104,7 +104,7 @@ describe("one order over two ways:", () => {
     });
 
     it(`what a function ${depth} deep prints and sends comes ahead of its answer`, {
-      skip: depth === 1 && onlyCi,
+      skip: depth === 1 && takesLong,
     }, async () => {
       await using router = new Router();
       const logs = collectLogs();
@@ -134,7 +134,7 @@ describe("one order over two ways:", () => {
     });
 
     it(`what waits for a thread that waits for a module, ${depth} deep`, {
-      skip: depth === 1 && onlyCi,
+      skip: depth === 1 && takesLong,
     }, async () => {
       await using router = new Router();
       const context = await nest(router, depth);

@@ -15,7 +15,7 @@ const isNamed: boolean = process.env["MITOGEN_NAMED"] === "true";
 const isQuick: boolean = !isCi && !isNamed;
 
 /** For the `skip` option of what takes long and says what others say too, or something like it. */
-export const onlyCi: string | false = isQuick
+export const takesLong: string | false = isQuick
   ? "Takes long: runs with CI=true, or if its file is named"
   : false;
 

@@ -14,7 +14,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { isCi, onlyCi } from "./extent.ts";
+import { isCi, takesLong } from "./extent.ts";
 
 export const CHROOT: string = existsSync("/usr/sbin/chroot") ? "/usr/sbin/chroot" : "/usr/bin/chroot";
 
@@ -84,7 +84,7 @@ export class NodelessMachine {
  * takes seconds. tests/connection/runtime/targets/provisioner-paths.test.ts brings a node everywhere.
  */
 export function nodelessSkip(): string | false {
-  if (onlyCi !== false) return onlyCi;
+  if (takesLong !== false) return takesLong;
   const reason = missing();
   if (reason && isCi) throw new Error(`Machines without node cannot be made: ${reason}`);
   return reason;

@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { readExecutable } from "../../../../src/connection/runtime/packs/elf.ts";
 import { packRuntime } from "../../../../src/connection/runtime/packs/pack.ts";
 import { BLOCK_BYTES, ProvisionFailure, type RuntimePlan } from "../../../../src/connection/runtime/plan.ts";
-import { onlyCi } from "../../../support/extent.ts";
+import { takesLong } from "../../../support/extent.ts";
 import { nodes } from "../../../support/lab.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen-pack-test-"));
@@ -45,7 +45,7 @@ test("readExecutable tells the architecture and the libc, and undefined of what 
 });
 
 test("packRuntime packs an executable with its libraries, named by the SHA-256 of all", {
-  skip: skip || onlyCi,
+  skip: skip || takesLong,
 }, async () => {
   const { plan, bytes } = await packed(smallest);
   const raw = gunzipSync(bytes);
