@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { needsLab } from "../../support/lab.ts";
-import { checkLeaks } from "../../support/leak-check.ts";
+import { checkLeaks, commandOf } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { CLI, cleanEnvironment } from "../run-cli.ts";
 import { TerminalRun } from "../screen-of.ts";
@@ -137,10 +137,7 @@ for (const [index, { at, words, see, reached, presses = 1 }] of POINTS.entries()
       if (reached !== undefined) assert.match(shown, reached);
       const until = Date.now() + 20_000;
       while (marked(mark).length > 0) {
-        assert.ok(
-          Date.now() < until,
-          `left: ${marked(mark).map((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8"))}`,
-        );
+        assert.ok(Date.now() < until, `left: ${marked(mark).map((pid) => commandOf(Number(pid)))}`);
         await pause(50);
       }
     } finally {
