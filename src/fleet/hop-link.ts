@@ -280,7 +280,7 @@ export class HopLink {
     if (this.#receiver?.size() !== 0) return;
     const { name } = this.#hop.host;
     for (const member of connecting) {
-      const reason = `${name} answers, but has not told for ${this.#news.limitMs} ms how its connects go on`;
+      const reason = `${name} answers, but has reported nothing about its connects for ${this.#news.limitMs} ms`;
       member.settle(
         new TimeoutError(
           `Cannot reach ${member.host.name} through ${name}: ${reason}; use another host in its place`,

@@ -119,7 +119,7 @@ describe("Fleet through a hop that lies", () => {
     assert.equal(lied?.status, "unreachable");
     assert.match(
       String(lied.error),
-      /^TimeoutError: Cannot reach a through liar: liar answers, but has not told for 15004 ms how its connects go on; use another host/,
+      /^TimeoutError: Cannot reach a through liar: liar answers, but has reported nothing about its connects for 15004 ms; use another host/,
     );
     assert.equal(other?.status, "ok", String(other?.error));
     await fleet.ready;

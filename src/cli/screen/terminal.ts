@@ -57,6 +57,11 @@ export class Terminal {
     return this.#out.isTTY === true;
   }
 
+  /** Whether messages go to a terminal, where somebody can press Ctrl-C. */
+  get isSeen(): boolean {
+    return this.#err.isTTY === true;
+  }
+
   /** The width of the terminal in columns; 80 if stdout is not a terminal. */
   get columns(): number {
     return this.#out.columns || DEFAULT_COLUMNS;

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { needsLab } from "../../support/lab.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mitogen, mitogenHere } from "../run-cli.ts";
+import { TerminalRun } from "../screen-of.ts";
 
 checkLeaks();
 
@@ -54,6 +56,22 @@ test("mitogen hosts lists hosts, steps, groups and variables, and no secrets", a
     ],
     groups: ["web", "bad", "db"],
   });
+});
+
+test("a config is watched by a thread only where nobody can press Ctrl-C", async (t) => {
+  const cwd = temporaryFolder(t);
+  const config = `import { Worker } from "node:worker_threads";
+const { threadId } = new Worker("", { eval: true });
+export default { hosts: { ["thread" + threadId]: { connect: { local: {} } } } };`;
+  writeFileSync(join(cwd, "mitogen.config.mjs"), config);
+  assert.equal((await mitogen(["hosts"], { cwd })).stdout, "thread2  local\n");
+  if (needsLab(t) === undefined) return;
+  const run = await TerminalRun.start(["hosts"], { cwd });
+  try {
+    assert.match((await run.ended()).shown, /^thread1 {2}local$/m);
+  } finally {
+    await run.close();
+  }
 });
 
 test("mitogen hosts --groups shows each group, and which failed", async (t) => {
