@@ -139,17 +139,20 @@ async function limitConfig<T>(call: Call, work: () => Promise<T>): Promise<T> {
   return await withBusyLimit(work, CONFIG_BUSY_MS, lastWords, ExitStatus.Usage);
 }
 
-/** The inventory that the options name. Ctrl-C also ends a config that loops. */
+/** Does work that runs code of the config, which a signal ends at once. */
+async function runConfig<T>(call: Call, work: () => Promise<T>): Promise<T> {
+  // The limit costs a thread, a fifth of what a short command takes. A person can press Ctrl-C instead.
+  return await call.unguarded(call.out.isSeen ? work : () => limitConfig(call, work));
+}
+
+/** The inventory that the options name. */
 export async function loadInventory(call: Call): Promise<Inventory> {
-  const { values, signal, unguarded, out } = call;
+  const { values, signal } = call;
   const path = configFile(call);
   const inventoryCommand = values["inventory-command"] as string | undefined;
   const load = () => Inventory.load(path, { signal, inventoryCommand });
-  const limited = () => limitConfig(call, load);
   // A signal must first end the process of the inventory command.
-  if (inventoryCommand !== undefined) return await limited();
-  // The limit costs a thread, a fifth of what a short command takes. A person can press Ctrl-C instead.
-  return await unguarded(out.isSeen ? load : limited);
+  return inventoryCommand === undefined ? await runConfig(call, load) : await limitConfig(call, load);
 }
 
 /** The hosts that a pattern means. */
@@ -159,7 +162,9 @@ export async function selectFrom(
   call: Call,
 ): Promise<Host[]> {
   const select = () => inventory.select(pattern, { signal: call.signal });
-  return inventory.hasFunctions ? await limitConfig(call, select) : await select();
+  if (!inventory.hasFunctions) return await select();
+  // Without a terminal, a signal must first end the commands of sources.
+  return call.out.isSeen ? await runConfig(call, select) : await limitConfig(call, select);
 }
 
 /** The hosts that the options name. Runs the inventory; connects to nothing. Throws a UsageError or an InventoryError. */

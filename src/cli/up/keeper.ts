@@ -72,6 +72,11 @@ export class Keeper {
       .map(({ name }) => name);
   }
 
+  /** Whether it keeps any host, though perhaps one whose connection is lost. */
+  get hasHosts(): boolean {
+    return this.#members.size > 0;
+  }
+
   /** Connects the hosts that are not connected already in the same way. If `signal` aborts, it ends what it has begun. */
   async *up(
     hosts: readonly KeptHost[],

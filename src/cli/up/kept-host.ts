@@ -1,6 +1,5 @@
 import type { Host } from "../../fleet/config/host.ts";
 import { travelling } from "../../fleet/travelling.ts";
-import { Secret } from "../../wire/values/secret.ts";
 
 /** A host in the form in which it is sent to the process of `mitogen up`. */
 export interface KeptHost extends Host {
@@ -10,11 +9,11 @@ export interface KeptHost extends Host {
 
 /**
  * How a host is reached, as text that two programs can compare. Passwords are not in it: whoever can use the socket may use the
- * connections, whatever they were made with.
+ * connections, whatever they were made with. Any other Secret is `[secret]` in JSON.
  */
 export function hostKey({ steps }: Pick<Host, "steps">): string {
   return JSON.stringify(steps, (name, value: unknown) => {
-    if (name === "password" || value instanceof Secret) return undefined;
+    if (name === "password") return undefined;
     if (typeof value === "function") return "function";
     return isPlain(value) ? Object.fromEntries(Object.entries(value).sort(byName)) : value;
   });

@@ -11,6 +11,9 @@ import type { KeptHost } from "./kept-host.ts";
 import type { Become, KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
 import { INSTALLATION_NAME, installation } from "./start-keeper.ts";
 
+/** How long the process waits for the first hosts, and goes on after an `up` that was interrupted or has connected none. */
+const EMPTY_MS = 10_000;
+
 let keeper: Keeper | undefined;
 let idleMs = 0;
 let idle: NodeJS.Timeout | undefined;
@@ -70,7 +73,8 @@ async function* during<T>(
 
 function waitForRequests(): void {
   clearTimeout(idle);
-  idle = setTimeout(() => void down(), idleMs).unref();
+  const ms = keeper?.hasHosts === true ? idleMs : Math.min(idleMs, EMPTY_MS);
+  idle = setTimeout(() => void down(), ms).unref();
 }
 
 async function main(socket: string): Promise<void> {

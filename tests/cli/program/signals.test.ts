@@ -27,7 +27,8 @@ writeFileSync(
     one: { local: {} },
     two: { local: {} },
   },
-  groups: { pair: ["one", "two"], late: () => new Promise((resolve) => setTimeout(resolve, 600_000)) },
+  groups: { pair: ["one", "two"], late: () => new Promise((resolve) => setTimeout(resolve, 600_000)),
+    loops() { process.stderr.write("looping\\n"); for (;;); } },
 };`,
 );
 writeFileSync(
@@ -65,6 +66,7 @@ const POINTS: readonly { at: string; words: string[]; see: RegExp; reached?: Reg
     reached: /^one +ok/m,
   },
   { at: "the inventory", words: ["exec", "--on", "@late", "--", "true"], see: /^$/ },
+  { at: "a group that loops", words: ["exec", "--on", "@loops", "--", "true"], see: /looping/ },
   {
     at: "a password",
     words: ["exec", "--on", "one", "--ask-password", "--", "true"],

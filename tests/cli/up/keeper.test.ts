@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { Keeper, type UpEvent } from "../../../src/cli/up/keeper.ts";
+import { type KeptHost, keptHost } from "../../../src/cli/up/kept-host.ts";
+import type { KeptMessage } from "../../../src/cli/up/kept-messages.ts";
+import type { Step } from "../../../src/fleet/index.ts";
+import { checkLeaks, processesGone } from "../../support/leak-check.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+checkLeaks();
+
+const never = new AbortController().signal;
+const LOCAL: Step = { local: {} };
+/** Never becomes a context. */
+const SLOW: Step = { exec: { command: ["/bin/sh", "-c", "exec sleep 1000"], timeoutMs: 600_000 } };
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+function host(name: string, step: Step = LOCAL): Promise<KeptHost> {
+  return keptHost({ name, groups: [], vars: {}, steps: [step] });
+}
+
+describe("the keeper of connections", () => {
+  let keeper: Keeper;
+  beforeEach(() => {
+    keeper = new Keeper();
+  });
+  afterEach(async () => {
+    await keeper.down();
+    await keeper.router.broker.shutdown();
+  });
+  const contexts = (): number => keeper.router.getStats().contextCount;
+  const up = (hosts: readonly KeptHost[]): Promise<UpEvent[]> => all(keeper.up(hosts, {}, never));
+  /** Runs a function on a host. */
+  async function value(kept: KeptHost, module: string, name: string): Promise<unknown> {
+    assert.deepEqual(await keeper.prepare([kept]), []);
+    const work = ["call", module, [name], []] as const;
+    const messages: KeptMessage[] = await all(keeper.work(kept, work, {}, never));
+    const last = messages.at(-1);
+    assert.ok(last?.type === "result" && last.result.status === "ok", JSON.stringify(messages));
+    return last.result.value;
+  }
+
+  it("has one connection to a host that two commands connect at the same time", async () => {
+    const one = await host("one");
+    const ends = await Promise.all([up([one, await host("two")]), up([one, await host("three")])]);
+    for (const events of ends) assert.deepEqual(events.at(-2), { type: "kept", host: "one" });
+    assert.deepEqual(keeper.names.sort(), ["one", "three", "two"]);
+    // Nothing tells of the end of the other one, for which nobody waits.
+    while (contexts() > 3) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(contexts(), 3);
+  });
+
+  it("ends what an up has connected that was interrupted meanwhile", async () => {
+    const interrupt = new AbortController();
+    const hosts = [await host("one"), await host("slow", SLOW)];
+    for await (const event of keeper.up(hosts, {}, interrupt.signal)) {
+      if (event.type === "connected") interrupt.abort();
+    }
+    assert.equal(contexts(), 0);
+    assert.deepEqual(keeper.names, []);
+    assert.equal(keeper.hasHosts, false);
+  });
+
+  it("keeps those that were connected before", async () => {
+    const one = await host("one");
+    await up([one]);
+    assert.equal(keeper.hasHosts, true);
+    const interrupt = new AbortController();
+    const slow = await host("slow", SLOW);
+    for await (const event of keeper.up([one, slow], {}, interrupt.signal)) {
+      if (event.type === "connecting") interrupt.abort();
+    }
+    assert.deepEqual(keeper.names, ["one"]);
+    assert.equal(contexts(), 1);
+  });
+
+  it("ends the contexts of code that has changed, once no command uses them", async (t) => {
+    const file = join(temporaryFolder(t), "task.mjs");
+    const module = `file://${file}`;
+    const write = (word: string): void =>
+      writeFileSync(
+        file,
+        `export const pid = () => process.pid;
+export const word = () => "${word}";
+export const hold = () => {
+  const released = new Promise((resolve) => process.once("SIGUSR2", () => resolve("released")));
+  console.log(process.pid);
+  return released;
+};`,
+      );
+    write("first");
+    const one = await host("one");
+    await up([one]);
+    const pids = [await value(one, module, "pid")];
+    for (const word of ["second", "third"]) {
+      write(word);
+      assert.equal(await value(one, module, "word"), word);
+      pids.push(await value(one, module, "pid"));
+    }
+    assert.equal(new Set(pids).size, 3, "new code runs in a new context");
+    const [connection, second, third] = pids as [number, number, number];
+    assert.deepEqual(await processesGone([second], 20_000), []);
+
+    // A command that still runs the old code keeps its context.
+    let result: KeptMessage | undefined;
+    for await (const message of keeper.work(one, ["call", module, ["hold"], []], {}, never)) {
+      if (message.type === "event") {
+        assert.equal(message.event.type === "output" && message.event.text, String(third));
+        write("fourth");
+        assert.equal(await value(one, module, "word"), "fourth");
+        process.kill(third, "SIGUSR2");
+      }
+      result = message;
+    }
+    assert.ok(result?.type === "result" && result.result.value === "released", JSON.stringify(result));
+    assert.deepEqual(await processesGone([third], 20_000), []);
+    process.kill(connection, 0);
+  });
+});
