@@ -1,4 +1,4 @@
-/** Short cuts around Node's streams: reads and writes of a descriptor that cost less than theirs. */
+/** Short cuts around Node's streams: reads and writes of a descriptor that cost less. */
 import { writeSync } from "node:fs";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Writable } from "node:stream";
@@ -42,6 +42,6 @@ export function tryWrite(fd: number | undefined, bytes: Uint8Array): number {
   try {
     return writeSync(fd as number, bytes);
   } catch {
-    return 0; // Or there is no descriptor.
+    return 0; // The descriptor is full, has an error, or does not exist.
   }
 }

@@ -13,7 +13,7 @@ const MAX_OPEN_BYTES = 64 * 1024 * 1024;
 /** The memory that a part takes besides its bytes: a sender may send very many small ones. */
 const PART_COST = 256;
 
-/** An entry in a lane: a frame, or the parts of a large one, between which others may have their turn. */
+/** An entry in a lane: a frame, or the parts of a large one. Other lanes may have their turn between the parts. */
 interface Load {
   readonly parts: (readonly Uint8Array[])[];
   /** The length of a frame in parts; 0 for a frame that leaves whole. */
@@ -76,7 +76,7 @@ export class Lanes {
     return "bulk";
   }
 
-  /** Takes the next part, from one lane after the other. Only while there are `bytes`. */
+  /** Takes the next part, from one lane after the other. Call it only while `bytes` is not 0. */
   take(): readonly Uint8Array[] {
     for (const [key, lane] of this.#lanes) {
       const load = lane.first as Load;
@@ -92,7 +92,7 @@ export class Lanes {
       this.bytes -= lengthOf(part) + PART_COST;
       return part;
     }
-    // Never reached: open frames may continue, and if none is open, any may be opened.
+    // Never reached: frames in transit may continue, and without any, the next frame may begin.
     throw new Error("No lane may leave");
   }
 
@@ -106,7 +106,7 @@ export class Lanes {
     return spent;
   }
 
-  /** For a link that has ended: frames in transit are not finished. */
+  /** Call this when the link has ended. Drops everything that waits; frames in transit are not finished. */
   clear(): void {
     this.bytes = 0;
     this.#lanes.clear();
@@ -148,9 +148,8 @@ export class Assembler {
     const length = total - HEADER_BYTES;
     let whole = this.#unfinished.get(key);
     if (whole === undefined) {
-      // Memory for a frame is allocated when its first part comes. A hostile neighbour could begin many
-      // frames and finish none. It can make this process keep no more than an honest one has in transit at
-      // once, or a single frame.
+      // Memory for a frame is allocated when its first part comes, and a hostile neighbour could begin many
+      // frames and finish none. So it may begin no more than an honest neighbour has in transit at once.
       if (length < 0 || length > this.#maxMessageBytes || !this.#open.begin(total))
         throw new ProtocolError(`Cannot receive message: ${total} bytes in parts are too many`);
       whole = { header: Buffer.alloc(HEADER_BYTES), body: Buffer.allocUnsafeSlow(length), bytes: 0 };

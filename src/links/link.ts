@@ -5,11 +5,14 @@ import type { PassBytes } from "../wire/frame-decoder.ts";
 export interface LinkEvents {
   /** A frame arrived. Runs on the event loop; must not throw. */
   onFrame(frame: Frame): void;
-  /** Called first, with the bytes of a frame. Returns true if it has passed them on unchanged. */
+  /**
+   * Called before `onFrame`, with the bytes of a frame. If it returns true, it has passed them on unchanged, and
+   * `onFrame` is not called.
+   */
   readonly onBytes?: PassBytes | undefined;
   /** Nothing will arrive or leave any more. Called exactly once; `reason` is a sentence. */
   onClosed(reason: string): void;
-  /** `send` would return true again. Called after it has returned false, perhaps more often. */
+  /** `send` would return true again. Called after `send` has returned false, and perhaps at other times. */
   onDrained?(): void;
 }
 

@@ -44,8 +44,8 @@ export class SharedBatch {
   }
 
   /**
-   * Broker thread: copies the frames that the main thread has made and may not get to write. Undefined if
-   * this is not the moment.
+   * Broker thread: takes a copy of the frames that the main thread has made and perhaps cannot write. Undefined
+   * if the main thread is taking them, or if posted frames must go first.
    */
   rescue(): Uint8Array | undefined {
     const words = this.#words;

@@ -23,10 +23,7 @@ const SMALL_BYTES = 4 * 1024;
  */
 const BATCH_BYTES = 16 * 1024;
 
-/**
- * This much bulk is given to the operating system at once. Frames that may overtake bulk wait no longer than
- * for that.
- */
+/** This much bulk is given to the operating system at once. Frames that may overtake bulk wait only for this much. */
 const BULK_WATER_BYTES = 128 * 1024;
 
 /** How long a peer that no longer reads may go on writing. */
@@ -41,9 +38,7 @@ export class StreamLink implements Link {
   protected directBytes = 0;
   readonly #readable: Readable;
   readonly #writable: Writable;
-  /**
-   * Whether nobody else has the bytes that `#writable` has taken. Another kind of stream may pass them on.
-   */
+  /** Whether nobody else uses the bytes that `#writable` has written. Other kinds of streams may pass them on. */
   readonly #isLastOwner: boolean;
   /** Whether the chunks are lent: see openInput. */
   readonly #isLent: boolean;
@@ -94,8 +89,8 @@ export class StreamLink implements Link {
       if (this.queuedBytes < HIGH_WATER_BYTES) this.#events?.onDrained?.();
     });
     this.#writable.on("error", (error) => {
-      // The last output of the peer is still to be read. Its EOF ends the link, but the link must not wait
-      // for it for ever.
+      // The last output of the peer is still to be read. Then the peer's EOF ends the link, but the link must not
+      // wait for the EOF for ever.
       if (this.#readable.destroyed) failed(error);
       else setTimeout(failed, UNREAD_GRACE_MS, error).unref();
     });
@@ -120,8 +115,8 @@ export class StreamLink implements Link {
         this.#events?.onBytes,
       );
     } catch (error) {
-      // The only place that handles a decode error of this link. The decoder cannot find the next frame after
-      // it.
+      // The only place that handles a decode error of this link. After one, the decoder cannot find the next
+      // frame.
       const message = error instanceof ProtocolError ? error.message : stackOf(error);
       log.error(`${this.name}: ${message}`);
       this.abort(`${this.name}: protocol error: ${message}`);
@@ -135,7 +130,7 @@ export class StreamLink implements Link {
     const place = this.#lanes.add(frame, bytes);
     if (place === "bulk") {
       this.pumpBulk(BULK_WATER_BYTES);
-      // The other side can then read while this one continues.
+      // So the other side can read while this one continues.
       if (this.#queuedBytes >= FLUSH_BYTES) this.flush();
     } else {
       if (place === "barrier") this.pumpBulk(Number.POSITIVE_INFINITY);
@@ -149,8 +144,8 @@ export class StreamLink implements Link {
   }
 
   /**
-   * Also returns false while anything waits in a lane, which the frame might overtake, and for a frame that
-   * belongs in a lane.
+   * Also returns false for a frame that belongs in a lane, and while anything waits in a lane, because the frame
+   * might overtake it.
    */
   sendBytes(bytes: Buffer, start: number, end: number): boolean {
     const isPlain = this.#lanes.bytes === 0 && !isCreditHandle(readUint32(bytes, start + 18));
@@ -179,11 +174,11 @@ export class StreamLink implements Link {
   }
 
   /**
-   * Makes room for so many bytes in the batch, which leave with the next flush. Nothing is allocated for
-   * small frames.
+   * Makes room in the batch for so many bytes, which leave with the next flush. Returns where they begin. All
+   * small frames share the memory of the batch.
    */
   private roomFor(bytes: number): number {
-    // The ready bytes leave, so that the other side can begin while more is made here.
+    // The bytes so far leave now, so that the other side can begin while more are made here.
     if (this.#batchEnd + bytes > BATCH_BYTES) this.flush();
     // A link that may not write yet has flushed nothing.
     if (this.#batchEnd + bytes > BATCH_BYTES) {

@@ -11,7 +11,7 @@ export const HIGH_WATER = 1024;
 
 /** Memory for small frames that are posted together. */
 const BATCH_BYTES = 64 * 1024;
-/** How long the main thread's frames may wait there if it hangs. */
+/** How long frames that the main thread has made may wait there if that thread hangs. */
 const LOOK_MS = 5;
 
 /**
@@ -23,7 +23,7 @@ export class ThreadLink implements Link {
   readonly #words: Int32Array;
   readonly #decoder: FrameDecoder = new FrameDecoder(0xffffffff);
   readonly answers: SharedBatch;
-  /** Called repeatedly while the main thread has made frames and had no time to send them. */
+  /** Called repeatedly while the main thread has made frames and not had the time to send them. */
   onLeft!: () => void;
   #events: LinkEvents | undefined;
   /** Small frames for the next post. */
@@ -44,7 +44,7 @@ export class ThreadLink implements Link {
     this.#events = events;
   }
 
-  /** Routes the whole frames of one posted message. */
+  /** Takes what the main thread has posted, and delivers the frames that are complete. */
   receive(bytes: Uint8Array): void {
     this.#decoder.push(asBuffer(bytes), (frame) => this.#events?.onFrame(frame));
   }
@@ -72,7 +72,7 @@ export class ThreadLink implements Link {
     return true;
   }
 
-  /** Makes room for so many bytes, which are posted at the end of this turn. */
+  /** Makes room for so many bytes, which are posted at the end of this turn. Returns where they begin. */
   private roomFor(bytes: number): number {
     if (this.#batchEnd + bytes > BATCH_BYTES) this.postBatch();
     this.scheduleWake();
@@ -90,7 +90,8 @@ export class ThreadLink implements Link {
   }
 
   /**
-   * Call this when the other thread has posted anything: that less is unread, or that it wants to be watched.
+   * Call this when the main thread has posted anything: it may have read frames, or may want the broker to watch
+   * the frames that it makes.
    */
   noteRead(): void {
     if (Atomics.load(this.#words, Word.WATCH) !== 0)
@@ -136,7 +137,7 @@ export class ThreadLink implements Link {
   }
 }
 
-/** The cost of an unread frame with such a body, in KiB. The smallest frame takes nearly as much. */
+/** The cost of an unread frame with such a body, in KiB. Even the smallest frame takes nearly one. */
 export function costOf(bodyBytes: number): number {
   return 1 + (bodyBytes >> 10);
 }

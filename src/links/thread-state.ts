@@ -14,7 +14,7 @@ export const Word = {
   WAKE: 2,
   /** 1 once the broker has sent everything and the main thread may exit. */
   FLUSHED: 3,
-  /** Frames that the broker has for the main thread and that are not delivered there yet, in KiB. */
+  /** Frames that the broker has sent to the main thread and that are not delivered there yet, in KiB. */
   UNREAD: 4,
   /** 1 once the broker thread runs. */
   RUNS: 5,
@@ -25,7 +25,7 @@ export const Word = {
   WATCH: 6,
   /** A lock for taking those frames: 1 while it is held. */
   LOCK: 7,
-  /** The bytes made, and how many of them have been taken. */
+  /** How many bytes of frames the main thread has made, and how many of them have been taken. */
   MADE: 8,
   TAKEN: 9,
 } as const;

@@ -23,7 +23,10 @@ import { attempt } from "../wire/values/thrown.ts";
 
 /** The longest path of a socket in bytes: that of sockaddr_un, without the final NUL. */
 const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
-/** So many may connect at once while the program is busy. The system refuses the next one with EAGAIN, and a context does not ask again. */
+/**
+ * How many may wait to be connected while the program is busy. The system refuses the next one with EAGAIN, and a
+ * context does not try again.
+ */
 const BACKLOG = 256;
 /** `mkdtemp` adds six characters. */
 const PRIVATE_PREFIX = ".mitogen_";
@@ -88,7 +91,7 @@ export function listenPrivately(server: Server): { path: string; remove(): void 
   const own = process.env.XDG_RUNTIME_DIR || tmpdir();
   const folder = attempt(() => privateFolder(resolve(own, "s"))) ?? privateFolder(resolve(tmpdir(), "s"));
   const path = join(folder, "s");
-  // At once: what is made before the reaper knows of it stays if the program is killed.
+  // Registered at once: if the program is killed, the reaper removes only what it knows of.
   const forget = reaper.add(folder);
   const remove = (): void => {
     removeFolder(folder, path);
@@ -177,7 +180,10 @@ function checkPath(path: string, verb: string): void {
   }
 }
 
-/** Beside the path, because a link does not reach another file system. In the folder for temporary files if the name would get too long. */
+/**
+ * Makes a private folder beside the path, because a link does not reach another file system. Makes it in the folder
+ * for temporary files if the path of the socket would get too long.
+ */
 function privateFolder(path: string): string {
   const parent = dirname(path);
   const folder = hasRoom(parent) ? parent : resolve(tmpdir());
@@ -198,12 +204,15 @@ function privateFolder(path: string): string {
   }
 }
 
-/** Whether a socket in a private folder in it has a path that the system takes. */
+/** Whether a private folder in `folder` can hold a socket: the path of the socket must not be too long. */
 function hasRoom(folder: string): boolean {
   return Buffer.byteLength(join(folder, `${PRIVATE_PREFIX}123456/s`)) <= MAX_PATH_BYTES;
 }
 
-/** Refuses a folder in which somebody else can put another folder in the place of ours. Throws a StreamError, or the system's error. */
+/**
+ * Refuses a folder in which somebody else could replace our private folder. Throws a StreamError, or the system's
+ * error.
+ */
 function checkFolder(folder: string, path: string): void {
   const { mode, uid } = statSync(folder);
   if (isForeign(uid)) {
@@ -227,8 +236,8 @@ function place(made: string, path: string): void {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EEXIST" && turn < MAX_TRIES) removeDead(path);
       else if (code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP") {
-        // The file system has no links between sockets (macOS). Another program may have made one meanwhile;
-        // this cannot be excluded.
+        // The file system has no hard links to sockets (macOS). If another program makes a socket there between
+        // these two calls, it is replaced; nothing can prevent that.
         removeDead(path);
         renameSync(made, path);
         return;
@@ -253,7 +262,7 @@ function removeDead(path: string): void {
     const what =
       state === "live"
         ? "somebody listens there already; choose another path, or connect to it"
-        : `it cannot be told who listens there: ${state}`;
+        : `cannot find out whether somebody listens there: ${state}`;
     throw socketError(`Cannot listen at ${path}: ${what}`, exists(path));
   }
 }

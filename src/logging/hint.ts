@@ -7,8 +7,8 @@ let stop: (() => void) | undefined;
 let isDone = false;
 
 /**
- * Prints a hint on stderr, once, if contexts have printed or logged something and the program does not
- * listen. Not if a sink was attached before, and not with `MITOGEN_HINTS=off`.
+ * Makes the program print a hint on stderr, once, when it drops output of a context or a logged error. Prints none
+ * after {@link endHints}, and none with `MITOGEN_HINTS=off`.
  */
 export function hintAtDropped(): void {
   if (isDone || stop !== undefined || process.env["MITOGEN_HINTS"] === "off") return;
@@ -22,7 +22,7 @@ export function hintAtDropped(): void {
   }, LogLevel.info);
 }
 
-/** Call this when the program listens, or has been told. */
+/** Call this when the program listens to log records, or has printed the hint. */
 export function endHints(): void {
   isDone = true;
   stop?.();
@@ -32,7 +32,7 @@ export function endHints(): void {
 function dropped({ level, message, mitogenContext, mitogenName, logger }: LogRecord): string | undefined {
   const isOutput = mitogenContext !== undefined && (mitogenName === "stdout" || mitogenName === "stderr");
   if (isOutput) return `output of ${oneLine(logger.replace("mitogen.ctx.", ""))} was dropped`;
-  // This includes failed calls of callNoReply(), in any context.
+  // Failed calls of callNoReply(), in any context, are such errors.
   return level === "error"
     ? `an error was not shown (${oneLine(message.split("\n", 1)[0] ?? "").slice(0, MAX_SHOWN)})`
     : undefined;

@@ -80,7 +80,7 @@ function parseLevel(name: string): LogLevel {
 }
 
 /**
- * Writes all lines that `log` logs in one piece, because a system call for each line would cost more than
+ * Runs `log` and writes all lines that it logs with one system call. A call for each line would cost more than
  * everything else.
  */
 export function writeTogether(log: () => void): void {
@@ -95,7 +95,7 @@ export function writeTogether(log: () => void): void {
 }
 
 /**
- * Stderr may be a pipe that another process made non-blocking. If it is full, waits for it and drops nothing.
+ * Writes all bytes. Stderr may be a pipe that another process made non-blocking; if it is full, this waits for room.
  */
 function writeAll(fd: number, bytes: Buffer): void {
   for (let offset = 0; offset < bytes.length; ) {

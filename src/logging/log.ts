@@ -17,7 +17,7 @@ export interface LogRecord {
   readonly time: number;
   /** The severity. */
   readonly level: Exclude<LogLevelName, "none">;
-  /** `mitogen.ctx.local.32466` for a forwarded record. */
+  /** The name of the logger. For a forwarded record, the name of the context: `mitogen.ctx.local.32466`. */
   readonly logger: string;
   /** The text, without a line end. In a forwarded record, the name of the context's logger precedes it. */
   readonly message: string;
@@ -54,10 +54,10 @@ interface Attached {
   readonly level: LogLevel;
 }
 
-/** The level for children if there is no sink: errors may be wanted later. */
+/** The level for children if there is no sink, because a sink that comes later may want these records. */
 const DEFAULT_LEVEL: LogLevel = LogLevel.warning;
 
-/** This many records a second are logged one by one. */
+/** A calm logger logs this many records a second, and counts the others. */
 const CALM_RECORDS = 100;
 
 const sinks = new Set<Attached>();
@@ -80,7 +80,7 @@ export function addLogSink(sink: LogSink, level: LogLevel = LogLevel.info): () =
   };
 }
 
-/** The level at which this process listens. A child gets it when it connects. */
+/** The least important level that this process listens to. A child gets it when it connects. */
 export function logLevel(): LogLevel {
   return sinks.size === 0 ? DEFAULT_LEVEL : threshold;
 }
@@ -152,7 +152,7 @@ function deliver(record: LogRecord): void {
     try {
       attached.sink(record);
     } catch {
-      // See addLogSink: nobody is left to be told.
+      // See addLogSink. A record about this error would only reach the same sinks.
     }
   }
 }

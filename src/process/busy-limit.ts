@@ -2,13 +2,14 @@ import { Worker } from "node:worker_threads";
 
 /** How often this thread shows that it is not blocked. */
 const BEAT_MS = 1000;
-/** How many beats later the process is killed: a system call cannot be interrupted. */
+/** How many beats later the process is killed, because a system call cannot be interrupted. */
 const KILL_BEATS = 10;
 
 /**
- * What the other thread runs. It counts its own beats instead of asking a clock, because both threads stand still while the process is
- * stopped. Slots of `state`: the beats of the first thread; 1 when its code is being interrupted, and 2 afterwards. The last words come first:
- * Node ends by itself if the code was called by a timer.
+ * What the other thread runs. It counts its own beats instead of asking a clock, because both threads stand still
+ * while the process is stopped. The first slot of `state` holds the beats of the first thread. The second holds 1
+ * while the code of that thread is being interrupted, and 2 afterwards. `lastWords` is written before that,
+ * because Node ends by itself if a timer called the code.
  */
 const WATCHER = `
 const { Session } = require("node:inspector");
@@ -34,8 +35,9 @@ setInterval(() => {
 `;
 
 /**
- * Does work that runs somebody else's code in this thread. If that code lets nothing else run for `limitMs`, such as an endless loop,
- * this writes `lastWords` to stderr and ends the program with `status`; by SIGKILL if the code is in a system call.
+ * Does work that runs somebody else's code in this thread. If that code blocks the thread for `limitMs`, as an
+ * endless loop does, this writes `lastWords` to stderr and ends the program with `status`; by SIGKILL if the code
+ * is in a system call.
  */
 export async function withBusyLimit<T>(
   work: () => Promise<T>,
@@ -48,14 +50,15 @@ export async function withBusyLimit<T>(
   const state = new Int32Array(shared);
   const limitBeats = Math.ceil(limitMs / beatMs);
   const workerData = { shared, beatMs, limitBeats, killBeats: KILL_BEATS, lastWords: `${lastWords}\n` };
-  // Without hooks of the user's.
+  // Without options and environment, so that the thread does not run hooks of the user.
   const watcher = new Worker(WATCHER, { eval: true, execArgv: [], env: {}, workerData });
   watcher.unref();
   // Without threads, or without an inspector, there is no limit.
   watcher.on("error", () => undefined);
   const beat = setInterval(() => {
     Atomics.add(state, 0, 1);
-    // By the end of this turn, this thread has noticed that the session is over. Node would print that it waits for one that is not.
+    // By the end of this turn, this thread knows that the session is over. Until then, an exit would print that
+    // Node waits for the debugger.
     if (Atomics.load(state, 1) === 2) setImmediate(() => process.exit(status));
   }, beatMs);
   try {

@@ -16,8 +16,8 @@ const POLL_MS = 20;
  * Ends a process and everything it started: by `signal`, and a second later the rest by SIGKILL. Sends the
  * first signal at the end of this turn of the event loop. Resolves when nothing is left, or when the rest
  * cannot be ended. Never rejects; keeps nothing alive. `hasEnded` says whether the process has been reaped:
- * from then on its pid may belong to another one. `isLeader` says that it was started in a process group of
- * its own.
+ * from then on its pid may belong to another process. `isLeader` says that the process was started in a group
+ * of its own.
  */
 export async function endTree(
   pid: number,
@@ -37,7 +37,10 @@ export async function endTree(
   }
 }
 
-/** Kills processes of ours, and what they have started, at once: for the end of this process, which can wait for nothing. */
+/**
+ * Kills processes of this program, and the processes below them, without waiting. This is for the end of the
+ * program, when nothing can wait.
+ */
 export function killTrees(pids: ReadonlySet<number>): void {
   if (pids.size === 0) return;
   const all = listProcesses();
@@ -55,9 +58,7 @@ class ProcessTree {
   readonly #pid: number;
   readonly #hasEnded: () => boolean;
   readonly #isLeader: boolean;
-  /**
-   * Kept, because the children of a shell in the middle are nobody's descendants once the shell has ended.
-   */
+  /** Kept, because the children of a shell in between are nobody's descendants once the shell has ended. */
   #known: readonly ProcessInfo[] = [];
   /** The processes to signal, according to the last list. */
   #pids: readonly number[] = [];
@@ -81,15 +82,15 @@ class ProcessTree {
     }
   }
 
-  /** Reads the processes again. Returns whether any may be left. */
+  /** Finds the tree's processes on a new list. Returns whether any may be left. */
   isIn(list: ProcessList): boolean {
     this.#pids = this.pidsIn(list);
     return this.#pids.length > 0 || this.#groups.size > 0;
   }
 
   /**
-   * Groups as wholes, and processes in no such group. A process that starts another and ends at once is never
-   * there when its own turn comes, but its group is.
+   * Replaces the members of known groups by their group. A process that starts another one and ends at once is
+   * gone when its own turn comes, but its group is not.
    */
   private withGroups(pids: readonly number[]): number[] {
     const members = new Set(this.#known.filter(({ group }) => this.#groups.has(group)).map(({ pid }) => pid));
@@ -99,7 +100,7 @@ class ProcessTree {
 
   private pidsIn(list: ProcessList): number[] {
     const hasEnded = this.#hasEnded();
-    // Without /proc, only the group of its processes is known.
+    // Without /proc, only the group of the leader is known.
     if (list.isEmpty && this.#isLeader) {
       if (send(-this.#pid, 0)) return [-this.#pid];
       this.#groups.clear();
@@ -144,7 +145,7 @@ class ProcessTree {
   }
 }
 
-/** Whether the process exists and may be signalled. */
+/** Sends a signal; 0 only checks. Returns whether the process, or group, exists and may be signalled. */
 function send(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, signal);

@@ -40,9 +40,9 @@ function addTo(table: Map<number, ProcessInfo[]>, key: number, info: ProcessInfo
 let next: Promise<ProcessList> | undefined;
 
 /**
- * Returns the list of processes at the end of this turn of the event loop. All callers of a turn share it:
- * many trees end together, and each would read all of `/proc`. The list is never older than the call, because
- * the parent of a daemon may have ended since.
+ * Returns the list of processes at the end of this turn of the event loop. All callers of a turn share it,
+ * because many trees end together, and each would read all of `/proc`. The list is never older than the call:
+ * on an older one, a daemon could still have a parent that has ended since.
  */
 export function nextProcessList(): Promise<ProcessList> {
   next ??= new Promise((resolve) => {

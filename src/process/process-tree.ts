@@ -28,9 +28,9 @@ export function subprocesses(childrenOf: (pid: number) => ProcessInfo[] = readCh
 }
 
 /**
- * Reads the kernel's own lists of children, one for each thread. Reading all of /proc would cost every
- * context time for every process of the machine. Throws if the kernel has no such lists, and if a thread or a
- * process ends meanwhile, because that may hide another: proc(5).
+ * Reads the kernel's own lists of children, one for each thread. Reading all of /proc takes longer the more
+ * processes the machine runs. Throws if the kernel has no such lists, and if a thread or a process ends
+ * meanwhile, because that may hide another process: proc(5).
  */
 function readChildren(parent: number): ProcessInfo[] {
   const tasks = `/proc/${parent}/task`;

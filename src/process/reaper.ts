@@ -13,8 +13,8 @@ const SETTLE_MS = 1000;
  * (forget that entry). Then it removes the files and gives the processes a second to end by themselves, as
  * most do when their input ends. It sends SIGTERM, and after the time that a context may take to end,
  * SIGKILL. The start time identifies a process whose pid may be used again, and the inode identifies a file.
- * Without /proc it uses `ps`. A word, `3 =ab12`, stands for a process that is being started. It is looked for
- * in command lines, with a pattern that does not match itself.
+ * Without /proc, the start time comes from `ps`. A word, `3 =ab12`, stands for a process that is being started.
+ * The script searches command lines for the word, with a pattern that does not find the search itself.
  */
 const SCRIPT = `
 trap "" 1 2 3 15
@@ -88,9 +88,9 @@ left 9`.trim();
 const log = getLogger("mitogen.connect");
 
 /**
- * A small process beside the program, which outlives the program by a moment, however that ends. It ends the
- * processes and removes the files that the program has registered. It runs only while there are entries.
- * docs/connections.md#what-ends-what
+ * A small process beside the program. It outlives the program by a moment, however the program ends, to end the
+ * processes and remove the files that the program has registered. It runs only while there are entries:
+ * docs/connections.md#what-ends-what.
  */
 class Reaper {
   /** The entries, by their number minus one. Numbers are used again. */
@@ -167,7 +167,7 @@ class Reaper {
     // there are no streams.
     this.#exited = new Promise((resolve) => {
       const onEnd = (): void => {
-        // something has ended it: the next start informs another
+        // Something has ended the reaper: the next `add` starts another.
         if (this.#process === child) this.#process = undefined;
         resolve();
       };

@@ -42,8 +42,8 @@ export function noteLimits(): void {
 }
 
 /**
- * Returns the hint for an error that reached a limit when it started a process or a thread, or opened a file:
- * the limit, its value, and the cure. Empty for any other error.
+ * Returns the hint for an error that comes from a limit on processes, threads, memory or files: the limit, its
+ * value, and the cure. Empty for any other error.
  */
 export function limitHint(error: unknown): string {
   const { code, message } = (error ?? {}) as NodeJS.ErrnoException;
@@ -55,10 +55,7 @@ export function limitHint(error: unknown): string {
   return `${limit.text(limit.line.exec(known)?.[1] ?? "unknown")}; ${CURE}`;
 }
 
-/**
- * Adds the hint to the message of an error that reached a limit. Leaves other errors unchanged. Returns the
- * error.
- */
+/** Adds the hint to the message of an error that comes from a limit. Returns the error, changed or not. */
 export function nameLimit<E>(error: E): E {
   const hint = limitHint(error);
   const named = error as unknown as Error;
@@ -74,8 +71,8 @@ export function nameLimit<E>(error: E): E {
 export const SPAWN_DESCRIPTORS = 12;
 
 /**
- * Throws the system's error, which names the limit, unless `count` more descriptors can be opened. For code
- * that fails badly, or silently, without descriptors.
+ * Throws the system's error, with the limit in its message, unless `count` more descriptors can be opened. Call
+ * this before code that fails badly, or silently, without descriptors.
  */
 export function checkDescriptors(count: number): void {
   noteLimits();

@@ -1,8 +1,8 @@
 /**
  * The only place that makes foreign text fit to be shown. It escapes everything on which a terminal would
  * act, or that would appear in another order than it was written. Otherwise the output of a context could
- * move the cursor over other lines, change a window's title, answer for the terminal, or look like a record
- * of another context.
+ * move the cursor over other lines, change a window's title, make the terminal send input, or look like a
+ * record of another context.
  */
 
 /**
@@ -10,15 +10,18 @@
  * text.
  */
 const ACTIVE = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-/** The same without tabs, in runs. Colours are separate matches, because they change only how text looks. */
+/**
+ * The same characters except tabs, in runs. The sequence of a colour is a match of its own, because it changes
+ * only how text looks.
+ */
 const COLOUR_OR_ACTIVE =
   /\x1b\[[\d;:]*m|\x1b|[\0-\x08\n-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g;
 const LINE_END = /[\n\v\f\x85\u2028\u2029]/;
 const NO_COLOUR = "\x1b[0m";
 
 /**
- * Makes foreign text fit for one line: a name, a path. Each active character becomes `instead`, by default
- * `\u001b` and the like.
+ * Makes foreign text, such as a name or a path, fit for one line. Each active character becomes `instead`, by
+ * default its escape, such as `\u001b`.
  */
 export function oneLine(text: string, instead?: string): string {
   return text.replace(ACTIVE, (char) => instead ?? written(char));
@@ -39,7 +42,7 @@ export function showControls(text: string, lineEnd: string): string {
   return colour === NO_COLOUR || colour === "\x1b[m" ? shown : shown + NO_COLOUR;
 }
 
-/** Removes colours and everything else on which a terminal acts, for comparing and quoting. */
+/** Removes colours and everything else on which a terminal acts, so that the text can be compared or quoted. */
 export function withoutControls(text: string): string {
   return text.replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(COLOUR_OR_ACTIVE, "");
 }

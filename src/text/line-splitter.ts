@@ -1,13 +1,10 @@
-/** A longer line is delivered in parts, so that memory is bounded. */
+/** Longer lines are delivered in parts, so that memory is bounded. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
-/**
- * More lines are delivered in several calls, because a batch of records must not be larger.
- * docs/protocol.md#forward_log
- */
+/** The most lines of one call, because a batch of log records must not hold more: docs/protocol.md#forward_log. */
 const MAX_LINES = 1000;
 const LINE_FEED = 0x0a;
 
-/** Splits bytes into lines, however they arrive. Bytes that are not UTF-8 become U+FFFD. */
+/** Splits bytes into lines, however the bytes were cut. Bytes that are not UTF-8 become U+FFFD. */
 export class LineSplitter {
   readonly #onLines: (lines: string[]) => void;
   #partial: Buffer[] = [];
@@ -23,7 +20,7 @@ export class LineSplitter {
     this.#onLines([this.takePartial()]);
   }
 
-  /** Takes ownership of `chunk`. */
+  /** Delivers the lines that `chunk` completes. Takes ownership of `chunk`. */
   take(chunk: Buffer): void {
     let end = chunk.indexOf(LINE_FEED);
     if (end < 0) {

@@ -1,9 +1,9 @@
-/** More characters than this are not compared: no name is that long, and the work grows with the product. */
+/** Only this many characters are compared. No name is longer, and the work grows with the product of the lengths. */
 const MAX_CHARACTERS = 64;
 
 /**
- * The one of `words` that somebody who wrote `word` most likely meant: the fewest letters added, left out,
- * changed or swapped, at most a third of the word. Undefined if none is near.
+ * Returns the one of `words` that somebody who wrote `word` most likely meant: the one with the fewest letters
+ * added, left out, changed or swapped, at most a third of the word. Undefined if none is near.
  */
 export function nearest(word: string, words: Iterable<string>): string | undefined {
   const written = word.slice(0, MAX_CHARACTERS).toLowerCase();
@@ -17,7 +17,7 @@ export function nearest(word: string, words: Iterable<string>): string | undefin
   return best;
 }
 
-/** Completes an error message: `; did you mean "exec"?`, or nothing if none of `words` is near. */
+/** Returns the end of an error message, `; did you mean "exec"?`. Empty if none of `words` is near. */
 export function didYouMean(word: string, words: Iterable<string>): string {
   const near = nearest(word, words);
   return near === undefined ? "" : `; did you mean "${near}"?`;

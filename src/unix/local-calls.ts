@@ -10,8 +10,8 @@ import { ownRequire } from "../loader/own-require.ts";
 type Target = ReturnType<typeof findFunction>;
 
 /**
- * Runs functions of this program for programs that have connected to a listener. They have this program's own
- * authority. They name modules by their file on this machine, and could also run them themselves.
+ * Runs functions of this program for programs that have connected to a listener. Those programs have this
+ * program's own authority. They name modules by files of this machine, which they could also run themselves.
  */
 export function acceptCalls(router: CoreRouter): void {
   const loader = new LocalFunctions();

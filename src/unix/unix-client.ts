@@ -75,7 +75,7 @@ export class ClientRouter extends CoreRouter {
       policy: hasParentAuthority,
       service: true,
     });
-    // [context id, reason]: a context behind the listener is gone to which this one has sent something.
+    // [context id, reason]: a context behind the listener, to which this one has sent something, is gone.
     this.addHandler(
       (message) => {
         const [contextId, reason] = message.decode() as [number, string];

@@ -14,7 +14,7 @@ export function parseHello(line: string): { protocolVersion: number; pid: number
   return found === null ? undefined : { protocolVersion: Number(found[1]), pid: Number(found[2]) };
 }
 
-/** Why this program cannot talk to the other version. Undefined if it can. */
+/** Returns why this program cannot talk to a program of that version. Undefined if it can. */
 export function versionRefusal(protocolVersion: number): string | undefined {
   return protocolVersion === PROTOCOL_VERSION
     ? undefined

@@ -21,7 +21,7 @@ export interface ListenOptions {
 
 /** How long a program that connects may take to identify itself. */
 const HELLO_TIMEOUT_MS = 10_000;
-/** How long the bytes queued for a client may take to leave at the end. */
+/** When the listener closes, how long a client may take to read the bytes queued for it and to leave. */
 const CLOSE_MS = 500;
 /** The most connections that have not identified themselves. */
 const MAX_STRANGERS = 100;
@@ -159,8 +159,8 @@ export class UnixListener {
         socket.off("data", onData);
         const refusal = versionRefusal(hello.protocolVersion) ?? this.tooMany();
         if (refusal !== undefined) {
-          // It counts as a stranger until it leaves. One that never leaves must hold neither a descriptor nor
-          // the end of the listener.
+          // The client counts as a stranger until it leaves. If it never leaves, the timer and `close` end it, so
+          // that it keeps neither its descriptor nor the listener open.
           refuse(refusal);
           socket.end(Buffer.concat(encodeFrame(this.#router.deadFrame(0, 0, refusal))));
           return;

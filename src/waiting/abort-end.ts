@@ -6,13 +6,13 @@ export interface AbortEnd {
 
 type Listener = ((event: object) => void) | { handleEvent(event: object): void };
 
-/** Node's own if it is complete (from 16.17 on), otherwise a replacement. */
+/** Returns an `AbortController` if Node's is complete (from 16.17 on), otherwise a replacement. */
 export function newAbortEnd(): AbortEnd {
   const isComplete = typeof AbortSignal === "function" && "throwIfAborted" in AbortSignal.prototype;
   return isComplete ? new AbortController() : new PlainAbortEnd();
 }
 
-/** Implements an `AbortSignal` for Nodes that have none, or one without reasons. Exported for its test. */
+/** Implements an `AbortSignal` for Nodes that have none, or an incomplete one. Exported for its test. */
 export class PlainAbortEnd implements AbortEnd {
   readonly signal: AbortSignal;
   readonly #signal: PlainSignal = new PlainSignal();

@@ -1,6 +1,6 @@
 import { KeepAlive } from "./keep-alive.ts";
 
-/** Something that must end when its broker shuts down; resolves when it has, within its own grace. */
+/** Something that must end when its broker shuts down. Its `shutdown` resolves when it has ended, and has a bound. */
 export interface Closable {
   shutdown(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export class Broker {
   readonly #closables: Set<Closable> = new Set();
   #shutdown: Promise<void> | undefined;
 
-  /** True once shutdown was asked for; nothing new is started from then on. @internal */
+  /** Whether `shutdown` has been called. From then on nothing new is started. @internal */
   get isShutDown(): boolean {
     return this.#shutdown !== undefined;
   }
@@ -36,18 +36,18 @@ export class Broker {
     await this.shutdown();
   }
 
-  /** Registers what shutdown must end; returns the function that forgets it. @internal */
+  /** Registers something that shutdown must end. Returns a function that removes it. @internal */
   own(closable: Closable): () => void {
     this.#closables.add(closable);
     return () => this.#closables.delete(closable);
   }
 
-  /** Keeps the program alive until the matching {@link release}: somebody waits. @internal */
+  /** Keeps the program alive until the matching {@link release}. Call it when a wait begins. @internal */
   hold(): void {
     this.#keepAlive.hold();
   }
 
-  /** @internal */
+  /** Call it when the wait of a {@link hold} has ended. @internal */
   release(): void {
     this.#keepAlive.release();
   }

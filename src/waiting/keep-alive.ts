@@ -1,7 +1,7 @@
 /**
  * Keeps the event loop alive while somebody waits. Links, children and timers never keep it alive by
- * themselves, so a program that has finished its work ends. Even the timers of Node 12 can be referenced and
- * unreferenced at will.
+ * themselves, so a program that has finished its work ends. A timer does this, because even Node 12 can
+ * reference and unreference one again and again.
  */
 export class KeepAlive {
   #holds = 0;

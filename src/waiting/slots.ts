@@ -5,7 +5,7 @@ interface Waiter {
   refuse(error: Error): void;
 }
 
-/** Limits how many functions run at once. The others start in the order in which they came. */
+/** Limits how many functions run at once. The others wait, and start in the order in which they came. */
 export class Slots {
   readonly #size: number;
   #busy = 0;
@@ -23,9 +23,9 @@ export class Slots {
   }
 
   /**
-   * Runs `fn` once there is room. Rejects with its error, or with a ChannelError if this is closed before
-   * `fn` begins. If `fn` has to wait, `watch` is given a function that ends the wait with an error. It
-   * returns the function that is called when the wait is over.
+   * Runs `fn` once there is room. Rejects with the error of `fn`, or with a ChannelError if `close` is called
+   * before `fn` begins. If `fn` has to wait, `watch` gets a function that ends the wait with an error. The
+   * function that `watch` returns is called when the wait is over.
    */
   async run<T>(
     fn: () => T | PromiseLike<T>,
@@ -46,7 +46,7 @@ export class Slots {
     }
   }
 
-  /** A function that ends passes its place on, so that no other gets in between. */
+  /** Waits for a place. A function that ends passes its place on, so that no newcomer can take it. */
   private async turn(watch?: (refuse: (error: Error) => void) => () => void): Promise<void> {
     let unwatch: (() => void) | undefined;
     try {

@@ -13,9 +13,10 @@ export interface WaitOptions {
 const MAX_TIMER_MS = 0x7fffffff;
 
 /**
- * One wait with everything that can end it. `start` gets the two ways to settle, `stop` is called exactly once, when
- * the wait has ended for any reason, `start` throwing included, and must make sure that neither is called later to any effect. While it lasts the
- * program stays alive.
+ * Waits until `start` settles, the time is up, or the signal aborts. `start` gets two functions that settle the
+ * wait; only the first call of them has an effect. `stop` is called exactly once, when the wait ends for any
+ * reason, even if `start` throws. If the signal has already aborted, neither `start` nor `stop` is called. `what`
+ * completes the message of a TimeoutError: `Cannot …`. The wait keeps the program alive.
  *
  * @internal
  */
@@ -57,8 +58,8 @@ export function awaitWithin<T>(
 }
 
 /**
- * Calls `giveUp` with the reason when the time is up or the signal aborts; at once if it has already aborted.
- * Returns a function that stops watching. Keeps nothing alive.
+ * Calls `giveUp` with the reason when the time is up or the signal aborts; at once if the signal has already
+ * aborted. Returns a function that stops watching. Keeps nothing alive. `wanted` names what the wait is for.
  */
 export function watchBounds(
   { timeoutMs, signal }: WaitOptions,
@@ -89,8 +90,7 @@ const watched = new WeakMap<AbortSignal, Watched>();
 
 /**
  * Calls `fn` once when the signal aborts; at once if it has already aborted. Returns a function that stops
- * this. However many waits use a signal, it gets one listener of this library, because Node warns of a leak
- * at the eleventh.
+ * this. All waits on a signal share one listener, because Node warns of a leak at the eleventh.
  */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   if (signal.aborted) {
@@ -98,7 +98,7 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
     return () => undefined;
   }
   const { watchers, onEvent } = watched.get(signal) ?? watch(signal);
-  // Two waits may use the same function.
+  // A function of its own for each wait, because two waits may pass the same `fn`.
   const watcher = (): void => fn();
   watchers.add(watcher);
   return () => {
@@ -122,8 +122,8 @@ function watch(signal: AbortSignal): Watched {
 }
 
 /**
- * Starts a timer for a limit that the user gave. Starts none, so that there is no limit, if the time is
- * longer than a timer can be.
+ * Starts a timer for a limit that the user gave. If the limit is longer than a timer can run, starts none, so
+ * that there is no limit.
  */
 export function startTimer(ms: number, onTime: () => void): NodeJS.Timeout | undefined {
   return ms > MAX_TIMER_MS ? undefined : setTimeout(onTime, ms);

@@ -1,4 +1,4 @@
-/** Handles in this range ask for no answer, only for credit: docs/protocol.md#flow-control. */
+/** A `replyTo` in this range asks for credit, not for a reply: docs/protocol.md#flow-control. */
 export const FIRST_CREDIT_HANDLE = 0x40000000;
 const LAST_CREDIT_HANDLE = 0x7fffffff;
 

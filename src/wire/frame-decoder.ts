@@ -124,7 +124,7 @@ function checkMagic(bytes: Buffer, offset: number, sample: Buffer, from: number)
   );
 }
 
-/** Returns the length of the body. Throws if no frame begins there, or one with a longer body. */
+/** Returns the length of the body. Throws if no frame begins at `offset`, or if the body is over the limit. */
 export function checkHeader(bytes: Buffer, offset: number, maxMessageBytes: number): number {
   checkMagic(bytes, offset, bytes, offset);
   const length = readUint32(bytes, offset + 22);

@@ -19,11 +19,11 @@ export interface Frame {
   /** The context whose authority it carries. Equals `srcId` unless a parent speaks through a child. */
   readonly authId: number;
   readonly handle: number;
-  /** The handle at `srcId` for the answer. 0 wants none, `Handle.IS_DEAD` makes this a dead message. */
+  /** The handle at `srcId` for the reply. 0 asks for none. `Handle.IS_DEAD` makes this a dead message. */
   readonly replyTo: number;
   /** The body in pieces. A received frame has exactly one. */
   readonly body: readonly Uint8Array[];
-  /** Whether the frame may be used again. Its body is then copied, never given away. */
+  /** Whether the sender may use the frame again. Then a link copies the body and never gives its memory away. */
   readonly isKept?: boolean;
 }
 
@@ -35,7 +35,7 @@ export const PART_BYTES: number = 64 * 1024;
 /** Bodies up to this size are copied after their header, because one buffer is cheaper to write than two. */
 const INLINE_BODY_BYTES = 16 * 1024;
 
-/** The frame's bytes, in order. Bodies larger than a few KiB are referenced, not copied. */
+/** Returns the frame's bytes, in order. Bodies over `INLINE_BODY_BYTES` are referenced, not copied. */
 export function encodeFrame(frame: Frame): Uint8Array[] {
   const bytes = frameLength(frame);
   const isInline = bytes <= HEADER_BYTES + INLINE_BODY_BYTES;
@@ -68,11 +68,11 @@ function writeHeader(memory: Uint8Array, at: number, frame: Frame, bytes: number
 }
 
 /**
- * Written by hand: many processes run this only a few times, and Node's function does more, in code that is
- * slow at first.
+ * Does the work of `writeUInt32BE`. Many processes run this only a few times, and Node's function does more, in
+ * code that is slow at first.
  */
 function writeUint32(memory: Uint8Array, at: number, value: number): void {
-  // Throws if the value is out of range.
+  // Throws Node's error for a value that is out of range.
   if (value >>> 0 !== value) Buffer.alloc(4).writeUInt32BE(value);
   memory[at] = value >>> 24;
   memory[at + 1] = value >>> 16;

@@ -1,4 +1,4 @@
-/** The handles that every context answers: docs/protocol.md#handles. The numbers are Mitogen's. */
+/** The handles with a fixed meaning: docs/protocol.md#handles. The numbers are Mitogen's. */
 export const Handle = {
   GET_MODULE: 100,
   CALL_FUNCTION: 101,
@@ -25,11 +25,8 @@ export const Handle = {
   LAST_RESERVED: 199,
   /** Not a handle: the `replyTo` of a dead message. */
   IS_DEAD: 999,
-  /**
-   * The first handle that a handler may have for itself: a chosen one, or a random one
-   * (src/routing/random-handle.ts).
-   */
+  /** The first handle that a handler may choose, or get at random (src/routing/random-handle.ts). */
   FIRST_DYNAMIC: 1000,
-  /** The first of the handles for answers from one peer. No Sender may name them either. */
+  /** The first of the handles for replies of one respondent. No Sender may name them either. */
   FIRST_REPLY: 0x38000000,
 } as const;

@@ -8,11 +8,9 @@ import { DEFAULT_LIMITS, HEAVY_ITEMS, type Limits } from "./limits.ts";
 import { Tag } from "./tags.ts";
 import { encodeWtf8, LONE_SURROGATE } from "./wtf8.ts";
 
-/**
- * The memory that collects the bytes of a message. Anything larger than `CHUNK_BYTES` becomes a chunk of its
- * own.
- */
+/** The size of the memory that collects the bytes of a message. */
 const SCRATCH_BYTES = 64 * 1024;
+/** A larger text or byte string becomes a chunk of its own. */
 const CHUNK_BYTES = 8 * 1024;
 /** Shorter ASCII strings are encoded in JavaScript, because crossing into C++ takes longer. */
 const SHORT_TEXT = 24;
@@ -84,7 +82,7 @@ export class CborWriter {
         scratch[at++] = unit;
         seen |= unit;
       }
-      // If it was not ASCII after all, nothing has happened: `used` has not moved.
+      // If the text is not ASCII, nothing has been written yet: `used` has not moved.
       if (seen < 0x80) {
         this.used = at;
         return;
@@ -112,7 +110,7 @@ export class CborWriter {
     this.items += items;
   }
 
-  /** Copies the content once: into scratch, or into a chunk of its own. */
+  /** Copies the content once: into `scratch`, or into a chunk of its own. */
   protected writeRaw(content: string | Buffer, size: number): void {
     if (size > CHUNK_BYTES) {
       this.flushScratch();
@@ -133,7 +131,7 @@ export class CborWriter {
     this.used = 0;
   }
 
-  /** Refuses before it copies, because a value over the limit may exceed the memory. */
+  /** Adds a copy of the content. Checks the limit first, because there may be no memory for a copy that exceeds it. */
   private addChunk(content: string | Buffer, size: number): void {
     const max = this.limits.maxMessageBytes;
     if (this.flushed + size > max)

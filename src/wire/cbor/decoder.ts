@@ -29,7 +29,8 @@ const SHORT_TEXT = 16;
 const ACTIVE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
 /**
  * V8 keeps the values of keys like "1000" in an array with room for all numbers up to the key: 12 KB for a
- * key of four bytes. It stops doing so once an object has had a key beyond a certain distance.
+ * key of four bytes. V8 stops doing so once an object has had a key as far away as `FAR_INDEX`. So an object
+ * gets this key, and loses it again, before a key that is farther than `MAX_GAP` from the number of its keys.
  */
 const MAX_GAP = 50;
 const FAR_INDEX = "4294967294";
@@ -47,7 +48,10 @@ export function decodeValue(bytes: Uint8Array, options: DecodeOptions = {}): unk
   return value;
 }
 
-/** Its lower half reads heads, numbers, text and bytes, each checked against the rest of the input. */
+/**
+ * Decodes one item. The second half of the class reads heads, numbers, text and bytes, and checks each length
+ * against the rest of the input.
+ */
 class Decoder {
   private readonly bytes: Buffer;
   private readonly reviver: Reviver | undefined;
@@ -298,8 +302,8 @@ class Decoder {
       if (i === end) return text;
     }
     const text = bytes.toString("utf8", at, end);
-    // Broken UTF-8 decodes to replacement characters, and so do real ones. Only encoding the text again
-    // distinguishes them.
+    // Broken UTF-8 decodes to replacement characters, but valid text may contain them too. Only encoding the
+    // text again shows the difference.
     return text.includes("\ufffd") && !Buffer.from(text).equals(bytes.subarray(at, end))
       ? this.failAt("invalid UTF-8")
       : text;
@@ -318,8 +322,8 @@ class Decoder {
   }
 
   /**
-   * Called at the beginning of a container. Checked before anything is allocated: each item takes at least
-   * one byte.
+   * Begins a container. Each item takes at least one byte, so a false number of items is noticed before anything
+   * is allocated.
    */
   private enterContainer(items: number): void {
     if (items > this.bytes.length - this.at) this.failAt("unexpected end");

@@ -17,7 +17,7 @@ export interface EncodeOptions {
   /** Names the value at `path` in errors, after "Cannot send". By default `value.users[3]`. */
   readonly what?: (path: Path) => string;
   readonly limits?: Limits;
-  /** The router that the message is for. The ids of another router mean other contexts there. */
+  /** The router that sends the message. References of another router are refused: their ids mean other contexts. */
   readonly router?: object | undefined;
   /**
    * The encoded beginning of a list whose last item is the value. Only with `what`; the first element of the
@@ -33,14 +33,14 @@ let plainForm: PlainForm = (_, refusal) => {
 };
 
 /**
- * Sets the plain forms. They are large, and a child does not need them for its first call:
- * src/wire/values/plain-form.ts comes with the features.
+ * Sets the function that finds plain forms. It is not part of the payload, because it is large and a child does
+ * not need it for its first call. It comes with calls/caller/router-features.ts.
  */
 export function setPlainForm(form: PlainForm): void {
   plainForm = form;
 }
 
-// Taken while it is in use, because a getter may itself encode something.
+// Undefined while the encoder is in use, because a getter may itself encode something.
 let spare: Encoder | undefined;
 
 /**
@@ -72,7 +72,7 @@ class Encoder extends CborWriter {
     this.limits = limits;
     this.router = router;
     if (head) {
-      // Counted by its bytes, of which it has more than items.
+      // Charged for each byte, because its items are fewer.
       this.enterContainer(head, head.length);
       this.writeRaw(head, head.length);
     }
@@ -169,8 +169,8 @@ class Encoder extends CborWriter {
   }
 
   /**
-   * Writes everything but plain objects and arrays of this realm. Throws errors before it reads properties of
-   * a hostile object.
+   * Writes everything but plain objects and arrays of this realm. Recognises errors before it reads a property,
+   * because an error may be hostile: its getters may throw.
    */
   private writeSpecial(object: object): void {
     if (Buffer.isBuffer(object)) this.writeBytes(object);
@@ -186,7 +186,7 @@ class Encoder extends CborWriter {
     }
   }
 
-  /** Recognised by brand and not by prototype, so that values of other realms (vm contexts, jest) pass. */
+  /** Recognises values by brand and not by prototype, so that values of other realms (vm contexts, jest) pass. */
   private writeBuiltin(object: object, brand: string): void {
     const row = typedArrayBy(brand.replace(" 3", ""));
     if (row) this.writeBytes(bytesOf(object as ArrayBufferView), row[0]);
@@ -205,7 +205,7 @@ class Encoder extends CborWriter {
     } else this.value(plainForm(object, Refusal));
   }
 
-  /** Leaves out fields of an error that do not travel: an incomplete report is better than none. */
+  /** Writes an error without the fields that cannot travel, because an incomplete report is better than none. */
   private writeError(error: Error): void {
     if (this.errorDepth === MAX_ERROR_DEPTH) throw new Refusal("too many errors inside errors", RangeError);
     const [name, message, stack, properties, errors, causes] = recordOfError(error);
@@ -219,8 +219,8 @@ class Encoder extends CborWriter {
     this.writeText(message);
     this.value(stack);
 
-    // The count of fields that survive is known only afterwards. A flush in between leaves the count at its
-    // place in the next chunk.
+    // The count of fields that can travel is known only afterwards. If scratch is flushed meanwhile, the count
+    // is at the same place in the next chunk.
     this.writeHead(0xa0, 0);
     const chunk = this.chunks.length;
     const place = this.used - 1;
@@ -254,8 +254,8 @@ class Encoder extends CborWriter {
   }
 
   /**
-   * Does all of `encode` or nothing. Only the items stay counted. Otherwise errors that refer to other errors
-   * several times would be tried again and again, practically without end.
+   * Runs `encode`. If it throws, undoes everything except the count of items. If items were not counted, errors
+   * that refer to other errors several times would be tried again and again, practically without end.
    */
   private tryTo(encode: () => void): boolean {
     const { used, flushed, depth, errorDepth } = this;

@@ -13,19 +13,16 @@ const SMALL = 64;
 /** Chance puts at most 15 keys into one bucket, among a million keys of every honest kind that was tried. */
 const MAX_CROWD = 48;
 /**
- * V8 hashes the low 64 bits of a bigint. Longer ones take more bytes, so more of them may agree in these
- * bits.
+ * What a key counts for. A bigint of more than 64 bits counts for 1: V8 hashes only its low 64 bits, so honest
+ * ones may agree in these bits, and hostile ones take more bytes.
  */
 const WEIGHT = 4;
 
-/**
- * Whether V8 would compare many of the keys with each other. The keys are the items at multiples of `stride`.
- */
+/** Whether V8 would compare many of the keys with each other. The keys are the items at multiples of `stride`. */
 export function isCrowded(items: readonly unknown[], stride: number): boolean {
   let size = SMALL;
   while (size * stride < items.length) size *= 2;
-  // V8 doubles a table when it has two keys for each bucket. Every other table size says enough about the
-  // rest.
+  // V8 doubles a table when it has two keys for each bucket. Checking every second of these sizes is enough.
   for (; size > SMALL; size /= 4) {
     const counts = new Uint8Array(size / 2);
     for (let i = 0; i < size * stride && i < items.length; i += stride) {
@@ -42,7 +39,7 @@ export function isCrowded(items: readonly unknown[], stride: number): boolean {
 
 /**
  * V8's ComputeUnseededHash of 32 bits and ComputeLongHash of 64, the same in Node 12 to 26. The upper two
- * bits are irrelevant.
+ * bits do not matter.
  */
 function hashOf(key: number | bigint): number {
   if (typeof key === "bigint") bigints[0] = key < 0 ? -key : key;

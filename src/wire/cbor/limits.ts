@@ -16,8 +16,8 @@ export const DEFAULT_LIMITS: Limits = {
   maxItems: 4 * 1024 * 1024,
 };
 
-/** In characters. On some hosts the parser takes time that grows with the square of the length. */
+/** The longest URL in characters. For some hosts, the parser's time grows with the square of the length. */
 export const MAX_URL = 8192;
 
-/** How many items a tag or an untagged byte string counts for: it makes an object many times its size. */
+/** How many items a tag or an untagged byte string counts for: the object is many times larger than its bytes. */
 export const HEAVY_ITEMS = 3;

@@ -1,7 +1,7 @@
 /**
- * WTF-8: UTF-8 that can also hold half a surrogate pair, so that every JavaScript string survives. Written in
- * JavaScript because Node's own converters replace such halves. Slow, and only used for strings that have
- * one.
+ * WTF-8: UTF-8 that can also hold half a surrogate pair, so that every JavaScript string survives. This is
+ * written in JavaScript, because Node's own converters replace such halves. It is slow, and only used for
+ * strings that have one.
  */
 
 /** Matches half a pair. Whole pairs do not match in Unicode mode. */
@@ -22,7 +22,8 @@ export function encodeWtf8(text: string): Buffer {
 }
 
 /**
- * Undefined unless the bytes are exactly what {@link encodeWtf8} returns for a string with a lone surrogate.
+ * Returns the text. Undefined unless the bytes are exactly what {@link encodeWtf8} returns for a string with a
+ * lone surrogate.
  */
 export function decodeWtf8(bytes: Buffer): string | undefined {
   // One more, because a sequence cut short at the end could make two units from one byte.

@@ -1,4 +1,4 @@
-/** Makes values sendable that encodeValue refuses: they lose their classes and keep their data. */
+/** Turns values that encodeValue refuses into values that can be sent. They lose their classes and keep their data. */
 import { Blob } from "./blob.ts";
 import { formatPath, type Path } from "./path.ts";
 import { dataOf } from "./plain-form.ts";
@@ -28,7 +28,7 @@ function copy(value: unknown, path: Path, ancestors: readonly object[]): unknown
   const inner = [...ancestors, value];
   const below = (child: unknown, key: Key) => copy(child, [...path, key], inner);
 
-  // Immutable, or (errors, contexts) the encoder itself knows which parts travel.
+  // A Secret is immutable. Of errors and contexts, the encoder itself knows which parts travel.
   if (value instanceof Secret || isError(value) || wireForm in value) return value;
   if (
     value instanceof Number ||

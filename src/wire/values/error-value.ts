@@ -4,7 +4,7 @@ import { attempt, isError, messageOf, read } from "./thrown.ts";
 
 const MAX_MESSAGE = 16 * 1024;
 const MAX_STACK = 64 * 1024;
-/** The count fits into the head's first byte, so that the encoder can fill it in afterwards. */
+/** The largest count that fits into the first byte of a head, so that the encoder can fill it in afterwards. */
 const MAX_PROPERTIES = 23;
 
 /**
@@ -14,7 +14,10 @@ const MAX_PROPERTIES = 23;
 export const RESERVED: RegExp =
   /^(name|message|stack|cause|__proto__|constructor|to(Locale)?String|valueOf|toJSON|then)$/;
 
-/** An error of any other class arrives as an Error of that name. So does AggregateError before Node 15. */
+/**
+ * The names of classes that arrive as themselves. An error of any other class arrives as an Error of that name.
+ * So does AggregateError before Node 15.
+ */
 const STANDARD = /^(Type|Range|Syntax|Reference|Eval|URI|Aggregate)Error$/;
 
 /** The fields of an error that travel. The unknown values may turn out not to be serialisable. */
@@ -123,7 +126,7 @@ function create(name: string, message: string, isCallError: boolean): Error {
   return type && !isCallError ? Object.setPrototypeOf(error, type.prototype) : error;
 }
 
-/** No effect if user code has frozen the property. */
+/** Sets the length of stacks. Has no effect if user code has frozen the property. */
 function limitStacks(limit: unknown): void {
   attempt(() => {
     Error.stackTraceLimit = limit as number;

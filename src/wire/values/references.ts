@@ -39,7 +39,7 @@ export function travelsAs<T extends object>(
   });
 }
 
-/** Throws a TypeError for an object that was made without its number: `cure` is where a program takes one from. */
+/** Throws a TypeError unless `id` is a number. `cure` names what the program should have used. */
 export function checkNumber(what: string, id: unknown, cure: string): void {
   if (typeof id !== "number") throw new TypeError(`Cannot make ${what}, got ${id}; use ${cure}`);
 }

@@ -1,4 +1,4 @@
-/** Thrown only inside the encoder. The handler adds the path and makes an Error of `type`. */
+/** Thrown only inside the encoder. `encodeValue` adds the path and throws an error of `type` instead. */
 export class Refusal {
   readonly reason: string;
   readonly type: ErrorConstructor;
@@ -10,7 +10,6 @@ export class Refusal {
 }
 
 /**
- * Returns the plain data that replaces an object or a function that is no data itself. Throws a Refusal if
- * there is none.
+ * Returns the plain data that stands for an object or a function. Throws a Refusal if there is none.
  */
 export type PlainForm = (value: unknown, refusal: typeof Refusal) => unknown;

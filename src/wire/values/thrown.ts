@@ -34,7 +34,7 @@ export function isError(value: unknown): value is Error {
   return claim === true;
 }
 
-/** The message, as part of a sentence. */
+/** Returns the message of a thrown value, as part of a sentence. */
 export function messageOf(thrown: unknown): string {
   if (isError(thrown)) return textOf(read(thrown, "message"));
   const message = read(thrown as object, "message");
@@ -44,14 +44,14 @@ export function messageOf(thrown: unknown): string {
   );
 }
 
-/** The stack if there is one, otherwise name and message. For logs. */
+/** Returns the stack if there is one, otherwise name and message. For logs. */
 export function stackOf(thrown: unknown): string {
   const stack = isError(thrown) ? read(thrown, "stack") : undefined;
   // Not a string if user code has changed what stacks are (`Error.prepareStackTrace`).
   return typeof stack === "string" ? stack : headOf(thrown);
 }
 
-/** Name and message: `RangeError: no more`. */
+/** Returns name and message: `RangeError: no more`. */
 export function headOf(thrown: unknown): string {
   return isError(thrown) ? `${textOf(read(thrown, "name"))}: ${messageOf(thrown)}` : messageOf(thrown);
 }
