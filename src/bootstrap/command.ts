@@ -5,7 +5,7 @@
  * Stage 0 is POSIX sh. It stands in single quotes on the command line of an unknown login shell (dash, bash,
  * zsh, fish, tcsh, restricted or not). So it holds no single quote, exclamation mark, newline or backtick.
  * `$0` is the nonce, `$1` the number of bytes that stage 1 reads. The rest is the command that starts node;
- * if it is empty, node is looked for.
+ * if it is empty, stage 0 looks for node.
  */
 
 /** The programs to try if the caller gives no node. The first that exists is used. */
@@ -13,16 +13,16 @@ export const NODE_CANDIDATES: readonly string[] = ["node", "nodejs", "/usr/local
 
 /** The marker after the nonce: the shell runs and has moved the transport. */
 export const MARK_SHELL = ":0";
-/** None of the candidates is there. `uname -sm` follows. */
+/** None of the candidates exists. The output of `uname -sm` follows. */
 export const MARK_NO_NODE = ":N";
 /** A shell that is not ours reads the input after the command line as commands. */
 export const MARK_OTHER_SHELL = ":S";
 /** Node is too old, or is Bun. Its version follows. */
 export const MARK_OLD_NODE = ":V";
-/** Reports of a target without node while it is given one: docs/provision.md. */
+/** A report of a target without node while it gets one: docs/provision.md. */
 export const MARK_PROVISION = ":P";
 
-/** A line that stage 0 evaluates if it has found no node, whatever input came before the line. */
+/** Returns a line that stage 0 evaluates if it has found no node, whatever input came before the line. */
 export function commandFor(nonce: string, script: string): string {
   return `\n${nonce} ${script}\n`;
 }
@@ -40,9 +40,9 @@ const GUARD_BYTES = guardLine("0123456789abcdef").length;
  * Reads exactly the guard line and the payload from descriptor 3, and calls the payload's function with
  * `require`, its source, the payload and the nonce. If the pipe is empty (EAGAIN), it tries again every
  * millisecond. Bun, whose versions begin with 1, is refused. An early end or a broken payload ends the
- * process at once. An early end is told by the name of a variable that does not exist. In `node -e`, builtin
- * modules are globals. The block keeps its variables from becoming globals of user code. It stands in double
- * quotes in stage 0.
+ * process at once. After an early end, the error names a variable that does not exist, `payload_cut`. In
+ * `node -e`, builtin modules are globals. The block keeps the variables of stage 1 from becoming globals of user
+ * code. Stage 1 stands in double quotes in stage 0.
  */
 const STAGE_1 = `
 {let{versions:{node:v,bun:w=v},argv:[,m,n]}=process,b=Buffer.alloc(+n),o=0,f=r=>{
@@ -61,23 +61,24 @@ const WAIT = [
   'trap "" 1 2 15',
   "wait $p",
   "r=$?",
-  // Run in the background without the transport, so that the parent learns of the end, and of the exit code,
-  // at once.
+  // Closes the transport, which the process in the background would keep open. So the parent learns of the end,
+  // and of the exit code, at once.
   "exec >&- 2>&- 3>&- 4>&-",
-  // The group with node's pid is node's own. Without setsid there is no such group. The first signal is sent in the
-  // foreground: a process that begins now would keep this shell's group alive, and the parent would look for what is left.
+  // The group with node's pid is node's own. Without setsid there is no such group. The first signal is sent in
+  // the foreground: a process that starts now would keep the shell's group alive, and the parent would search for
+  // processes that are left.
   "kill -15 -$p||exit $r;sleep 1&&kill -9 -$p&exit $r;}",
 ].join(";");
 
 /** Stage 0. Its parameters are the words of {@link bootWords}. */
 export const STAGE_0: string = makeStage0(NODE_CANDIDATES);
 
-/** The same for a target whose own node is of no use. It says at once that there is none. */
+/** Stage 0 for a target whose own node is of no use. It reports at once that there is no node. */
 const STAGE_0_WITHOUT_NODE: string = makeStage0([]);
 
 /**
- * Everything before the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… Without a
- * `nodeCommand` node is not looked for.
+ * Returns everything before the payload, as separate words: `sh`, `-c`, stage 0, nonce, length, node… If
+ * `nodeCommand` is empty, stage 0 looks for node; if it is undefined, stage 0 uses no node of the target.
  */
 export function bootWords(
   nonce: string,
@@ -89,8 +90,8 @@ export function bootWords(
 }
 
 /**
- * The same as one line for a login shell. Throws a RangeError for a node path with a character that some
- * shells change between single quotes.
+ * Returns the same as one line for a login shell. Throws a RangeError for a path of node with a character that
+ * some shells change between single quotes.
  */
 export function bootCommand(
   nonce: string,
@@ -113,22 +114,22 @@ export function quoteForAnyShell(word: string): string {
   return `'${word}'`;
 }
 
-/** `candidates`: the programs to try if the caller gives no node. */
+/** Makes stage 0. `candidates` are the programs to try if the caller gives no node. */
 function makeStage0(candidates: readonly string[]): string {
   const noNode = [...candidates.map((each) => `$c ${each}`), `echo $0${MARK_NO_NODE} $(uname -sm)>&4`].join(
     "||",
   );
   const script = STAGE_1.replace(/\n/g, "").replace(/"/g, '\\"');
   return [
-    // ksh closes descriptors that exec opened when it starts a command, so they are named again there
+    // When ksh starts a command, it closes the descriptors that exec opened, so each command names them again.
     "exec 3<&0 4>&1",
 
     "l=$1",
     "shift",
     'c="command -v"',
     `[ "$1" ]||set "$(${noNode})"`,
-    // There is no node. A parent that can bring one sends lines that begin with the nonce, among what it has
-    // already sent: docs/provision.md.
+    // There is no node. A parent that can bring one sends lines that begin with the nonce. Other lines are skipped,
+    // because the parent has already sent the payload: docs/provision.md.
     'until [ "$1" ];do read -r a n<&3||exit 127;[ "$a" = $0 ]&&eval "$n";done',
     `echo $0${MARK_SHELL}>&4`,
     // NODE_OPTIONS may say that the text after -e is an ES module.
@@ -140,7 +141,8 @@ function makeStage0(candidates: readonly string[]): string {
     `n=\${IFS#??}`,
     'eval "command exec 5<<. 6<<.$n$n.$n$n."',
     '[ -p /dev/fd/6 ]&&{ read n<&5;read n<&6;"$@" 3<&3 4>&4 5<&5 6<&6&w;}',
-    // In other shells it is a file, or there is no /dev/fd. A `:` that has ended leaves such a pipe as well.
+    // In other shells a here-document is a file, or there is no /dev/fd. A `:` that has ended leaves such a pipe
+    // as well.
     ':|{ exec 5<&0;:|exec "$@" 3<&3 4>&4 5<&5 6<&0&w;}',
   ].join(";");
 }

@@ -4,14 +4,14 @@
 export const PROTOCOL_VERSION = 1;
 
 /**
- * Follows the nonce in the last line of a child whose broker thread fails. The line may cut a frame: what the thread
- * has queued no longer leaves.
+ * Follows the nonce in the last line of a child whose broker thread fails. The line may begin within a frame, because
+ * the rest of that frame no longer leaves.
  */
 export const MARK_FAILED = ":F ";
-/** The exit code of a child without a broker thread. If no line says why, the thread had no memory left to write one. */
+/** The exit code of a child whose broker thread failed. If no line says why, the thread had no memory left for one. */
 export const BROKER_FAILED_CODE = 70;
 
-/** The longest texts of the fields. */
+/** The most characters of each field. */
 const MAX_CHARACTERS = [9, 46, 20, 20, 10];
 
 /** The claims of a child about itself. Nothing privileged may depend on them. */
@@ -23,7 +23,7 @@ export interface Ready {
   readonly pid: number;
 }
 
-/** The marker that a child writes when it is ready for frames. */
+/** Returns the line that a child writes when it is ready for frames. */
 export function formatReady(nonce: string): string {
   const { versions, platform, arch, pid } = process;
   return `\n${nonce}:ready ${PROTOCOL_VERSION} ${versions.node} ${platform} ${arch} ${pid}\n`;

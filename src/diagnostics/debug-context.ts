@@ -12,8 +12,8 @@ const ENABLE = new FunctionRef<readonly [stack: string], string>(API, ["enableDe
 const log = getLogger("mitogen.debug");
 
 /**
- * Makes a context write a debug log. `stack` is the code that asked for it. Logs failures; never rejects.
- * docs/debugging.md
+ * Makes a context write a debug log: docs/debugging.md. `stack` says where the program asked for it. Logs
+ * failures; never rejects.
  */
 export async function debugContext(context: Context, stack: string): Promise<void> {
   try {

@@ -10,7 +10,7 @@ const MAX_NAMES = 100;
 /**
  * A file with every log record of this thread, including those about frames, until {@link close}:
  * `<tmp>/mitogen.<pid>.<YYYYmmdd_HHMMSS>.log`. Only its owner can read it. Its first lines name the parent
- * process, and `stack`, the place that led to it. Throws the errors of opening a file.
+ * process, and `stack`, the code that asked for the file. Throws the errors of opening a file.
  */
 export class DebugFile {
   readonly path: string;

@@ -12,7 +12,7 @@ import { maskOptions } from "./mask-options.ts";
 import { Profiles } from "./profiles.ts";
 import { printStats, type RouterStats } from "./stats.ts";
 
-/** The most contexts that a dump describes. Of the others it gives only the number. */
+/** The most contexts that a dump describes. The dump only counts the others. */
 const MAX_DUMPED = 1000;
 
 const log = getLogger("mitogen.debug");
@@ -95,7 +95,8 @@ export class Diagnostics {
   }
 
   /**
-   * Watches a connect. `isDebugged` is its own option; `stack` is the code of the program that asked for it.
+   * Counts a connect and its time, and makes the new context write a debug log if `isDebugged`, the connect's
+   * option, or the router says so. `stack` returns where the program made the connect.
    */
   async during(connect: Promise<Context>, isDebugged: boolean, stack: () => string): Promise<Context> {
     try {
@@ -109,8 +110,8 @@ export class Diagnostics {
   }
 
   /**
-   * Registers a context that runs this program's code. `isOurs` if this program, and not a context, has asked
-   * for it.
+   * Begins the profile of a new context that runs this program's code. `isOurs` says that this program made the
+   * connect. If a context made it, {@link during} did not see it, so its debug log begins here.
    */
   started(context: Context, isOurs: boolean): void {
     this.#profiles?.begin(context);
@@ -131,7 +132,7 @@ export class Diagnostics {
     return this.#profiles !== undefined;
   }
 
-  /** Collects the profiles of contexts before they are ended. Without an argument, those of all. */
+  /** Collects the profiles of `ending` and the contexts below it, before they end. By default, of all contexts. */
   async collect(ending?: Context): Promise<void> {
     await this.#profiles?.collect((context) => {
       let at: Context | undefined = ending === undefined ? undefined : context;

@@ -2,7 +2,7 @@ import type { CoreRouter } from "../core/router.ts";
 
 const MIB = 1024 * 1024;
 
-/** The beginning of every dump: the process, its memory, and what keeps its event loop busy. */
+/** Returns the first lines of a dump: the process, its memory, and what keeps its event loop alive. */
 export function dumpProcess(router: CoreRouter): string[] {
   const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
   const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;

@@ -13,7 +13,7 @@ import { Handle } from "../wire/handles.ts";
 const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
 /**
  * The most records in a batch, because a batch is processed in one turn of the event loop. Children split
- * theirs: text/line-splitter.ts.
+ * larger batches: text/line-splitter.ts.
  */
 const MAX_RECORDS = 1000;
 const FIELDS = 4;
@@ -57,7 +57,7 @@ function forwardOne(message: Message, record: unknown): void {
     throw new ProtocolError("a log record must be [logger, level, message, time]");
   }
   if (!isLogEnabled(LogLevel[levelName])) return;
-  // Stacks in the message are read here, so they get the lines of their author.
+  // People read the stacks in a message here, so the stacks get the lines of the source files.
   const shownText = text.includes("\n    at ") ? readableStack(message.context, text) : text;
   const shownName = oneLine(name.slice(0, MAX_NAME_CHARACTERS), " ");
   emitRecord({

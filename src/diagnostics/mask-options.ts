@@ -1,10 +1,10 @@
 import { Secret } from "../wire/values/secret.ts";
 
 const MASK = "[secret]";
-/** The names of secrets among options of methods that are not this library's. */
+/** The names of options that hold secrets, even as plain text. Connection methods of programs have such options. */
 const SECRET_NAME = /pass(word|phrase)|secret|token|credential|^answers$/i;
 
-/** The options of a connect in a form that may be shown. `via` is shown elsewhere, and a signal says nothing. */
+/** Returns the options of a connect in a form that may be shown. Leaves out `via`, shown elsewhere, and `signal`. */
 export function maskOptions(options: object): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(options)) {

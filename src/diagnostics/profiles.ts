@@ -34,7 +34,7 @@ export class Profiles {
   readonly #template: string;
   readonly #pending: Map<Context, Promise<void>> = new Map();
 
-  /** Undefined unless the environment asks for profiles. */
+  /** Begins the profile of this process. Returns undefined unless the environment asks for profiles. */
   static fromEnvironment(): Profiles | undefined {
     const { MITOGEN_PROFILING, MITOGEN_PROFILE_FMT } = process.env;
     return MITOGEN_PROFILING ? new Profiles(MITOGEN_PROFILE_FMT || undefined) : undefined;

@@ -4,7 +4,7 @@ export interface ProcessExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Returns how a process ended, as part of a sentence. A shell's code above 128 means that a signal ended its command. */
+/** Returns how a process ended, for a sentence. A shell's code above 128 means that a signal ended its command. */
 export function printExit({ code, signal }: ProcessExit): string {
   if (signal !== null) return `was ended by ${signal}`;
   if (code !== null && code > 128 && code < 160) return `exited with code ${code} (signal ${code - 128})`;

@@ -1,18 +1,18 @@
-/** How many contexts a child may have sent to before it is told of every end. */
+/** To how many contexts a child may have sent before it is told of every context that ends. */
 export const MAX_ADDRESSEES_PER_CHILD = 10_000;
 /** The same limit for all children of this process together. */
 export const MAX_ADDRESSEES = 100_000;
 
 /**
- * Who may wait for which contexts: the contexts to which the contexts behind each child have sent something.
- * A child may make ids up, so the table is bounded. Beyond the limit, a child is told of every end, so no
- * caller waits for a lost context because another context behind the same link has filled the table.
+ * Which children may wait for which contexts: the table notes to which contexts each child, or a context behind
+ * it, has sent something. A child may invent ids, so the table is bounded. Beyond the bound, a child is told of
+ * every context that ends. So no caller waits for a lost context because others have filled the table.
  */
 export class Addressees {
   readonly #byChild: Map<number, Set<number>> = new Map();
   /** The children that have sent to a context. */
   readonly #senders: Map<number, Set<number>> = new Map();
-  /** Children that have sent to more contexts than the table may hold. */
+  /** Children that have sent to contexts for which the table had no room. */
   readonly #overfull: Set<number> = new Set();
   #count = 0;
 
@@ -35,7 +35,7 @@ export class Addressees {
     else senders.add(childId);
   }
 
-  /** The children to tell that a context is gone. Forgets its senders, except the overfull children. */
+  /** Returns the children to tell that a context is gone. Forgets them, except the overfull ones. */
   takeSendersTo(contextId: number): Iterable<number> {
     const senders = this.#senders.get(contextId) ?? [];
     this.#senders.delete(contextId);

@@ -25,15 +25,15 @@ export interface Peer {
   readonly contextId: number;
   readonly link: Link;
   /**
-   * `outer` is the broker thread of this process, as the main thread sees it: the way to all other contexts,
-   * and to this one too.
+   * `inner` is the main thread of this process, as the broker thread sees it. `outer` is the broker thread, as the
+   * main thread sees it: the way to all other contexts, and to the handlers of the broker thread itself.
    */
   readonly kind: "parent" | "child" | "inner" | "outer";
-  /** The authority of all frames from it: whoever may open this link speaks with that authority. */
+  /** The authority of all frames from it, if whoever may open this link speaks with one authority. */
   readonly authId?: number;
-  /** Bytes sent to it since its link was last not backed up, both answers and frames from others. */
+  /** Bytes sent to it while its link was backed up: replies and frames from others. 0 once the link has drained. */
   backlog: number;
-  /** Whether its link has been backed up for so long that its senders are no longer stopped but refused. */
+  /** Whether its link has been backed up for so long that senders are no longer stopped, but their frames refused. */
   isStuck?: boolean;
   /** The contexts with a route over this link, which its end would disconnect. */
   readonly contexts: Set<number>;
@@ -53,18 +53,18 @@ export class FrameRouter {
   readonly maxMessageBytes: number;
   /** @internal */
   readonly unidirectional: boolean;
-  /** Called, in this order, when contexts become unreachable, after their waiting handlers were told. @internal */
+  /** Called in this order when contexts become unreachable, after handlers that wait for them have ended. @internal */
   readonly lossListeners: ((contextIds: readonly number[], reason: string) => void)[] = [];
   /** Called when the link to the parent has ended. @internal */
   onParentLost: ((reason: string) => void) | undefined;
-  /** Called for every frame of a neighbour that leaves by another: who spoke to whom, docs/protocol.md#routes. @internal */
+  /** Called for every frame that passes from one neighbour to another, to note who spoke to whom. @internal */
   onForwarded: ((frame: Frame, from: Peer) => void) | undefined;
-  /** Called for what adds to the backlog of `out`; `from` as in {@link routeFrame}. @internal */
+  /** Called when a frame adds to the backlog of `out`. `from` is as in {@link routeFrame}. @internal */
   onBackedUp: ((out: Peer, from: Peer | undefined) => void) | undefined;
   /** Called when the link of a neighbour is not backed up, or has ended. @internal */
   onDrained: ((peer: Peer) => void) | undefined;
 
-  /** Whether one context is above another, as far as it is known here: the master knows the whole tree. @internal */
+  /** Whether one context is above another, as far as this process knows. The master knows the whole tree. @internal */
   isAbove: ((contextId: number, belowId: number) => boolean) | undefined;
 
   /** @internal */
@@ -88,7 +88,7 @@ export class FrameRouter {
     maxMessageBytes?: number | undefined;
     unidirectional?: boolean | undefined;
     /**
-     * The beginning of handles that nobody chose. The two threads of a child share an id, so they must not
+     * The first of the handles that nobody chose. The two threads of a child share an id, so they must not
      * share a handle.
      */
     firstHandle?: number | undefined;
@@ -106,7 +106,10 @@ export class FrameRouter {
     return this.#routes;
   }
 
-  /** Registers `onFrame` and returns its handle; `options` becomes the handler. Throws a RangeError when the handle is taken. @internal */
+  /**
+   * Registers `onFrame` and returns its handle. `options` becomes the handler. Throws a RangeError if the handle is
+   * taken, unless `overwrite` is true. @internal
+   */
   listen(onFrame: (frame: Frame) => void, options: FrameHandlerOptions = {}): number {
     const { handle } = options;
     const earlier = this.handlers.get(handle as number);
@@ -120,14 +123,14 @@ export class FrameRouter {
     return this.expect(Object.assign(options, { onFrame }), handle);
   }
 
-  /** The same for an object that is a handler already, at a free handle unless it is given one. @internal */
+  /** Does the same for an object that is a handler already. Without a `handle`, takes a free one. @internal */
   expect(handler: FrameHandler, handle: number = this.freeHandle(this.#firstHandle)): number {
     this.handlers.add(handler, handle);
     if (this.#endReason !== undefined) this.endHandler(handler, this.#endReason);
     return handle;
   }
 
-  /** Forgets a handler; a message to its handle is answered dead from now on. @internal */
+  /** Removes a handler. From now on, a request to its handle gets a dead message. @internal */
   unlisten(handle: number): void {
     const handler = this.handlers.get(handle);
     const respondentId = handler && this.handlers.remove(handler);
@@ -148,7 +151,7 @@ export class FrameRouter {
     else this.setRoute(contextId, peer);
     link.open({
       onFrame: (frame) => this.routeFrame(stamp.authId === undefined ? frame : { ...frame, ...stamp }, peer),
-      // A master must look at every frame between its children.
+      // The master must look at every frame between its children.
       onBytes:
         this.parentIds.length > 0 && stamp.authId === undefined && !this.unidirectional
           ? (bytes, start, end) => this.passBytes(bytes, start, end, peer)
@@ -159,7 +162,7 @@ export class FrameRouter {
     return peer;
   }
 
-  /** Makes `contextId` reachable through a neighbour. False when there is another way already, which stays. @internal */
+  /** Makes a context reachable through a neighbour. Returns false if it has another route, which stays. @internal */
   addRoute(contextId: number, peer: Peer): boolean {
     const known = this.#routes.get(contextId);
     if (known !== undefined || contextId === this.contextId) return known === peer;
@@ -172,7 +175,7 @@ export class FrameRouter {
     peer.contexts.add(contextId);
   }
 
-  /** Forgets the way to contexts, and wakes who waited for them. Unknown ones are ignored. @internal */
+  /** Removes the routes to contexts, and ends whatever waits for these contexts, routed or not. @internal */
   delRoutes(contextIds: readonly number[], reason: string): void {
     for (const contextId of contextIds) {
       this.#routes.get(contextId)?.contexts.delete(contextId);
@@ -187,7 +190,10 @@ export class FrameRouter {
     for (const tell of this.lossListeners) tell(contextIds, reason);
   }
 
-  /** The neighbour behind which `contextId` is known to be, not the default way to the parent; for its own id the main thread. @internal */
+  /**
+   * Returns the neighbour behind which a context is known to be. The parent, which gets all frames without a route,
+   * does not count. For this context's own id, returns the main thread. @internal
+   */
   peerOf(contextId: number): Peer | undefined {
     return contextId !== this.contextId ? this.#routes.get(contextId) : this.#inner;
   }
@@ -203,9 +209,9 @@ export class FrameRouter {
   }
 
   /**
-   * Takes a frame to its handler or one hop closer. Never throws and never loses a request: what cannot be
-   * delivered is answered by a dead message. `from` is the peer it arrived by, absent for this context's own.
-   * @internal
+   * Takes a frame to its handler or one hop closer. Never throws. A request that cannot be delivered gets a dead
+   * message; only frames with forged ids are dropped. `from` is the peer that the frame came from, absent for
+   * frames of this context. @internal
    */
   routeFrame(frame: Frame, from?: Peer): void {
     // A peer with this context's own id is the other thread of this process, which may speak for it.
@@ -222,8 +228,7 @@ export class FrameRouter {
       return;
     }
     let out = this.#routes.get(frame.dstId);
-    // The frame came from the parent, which is wrong about who is below this context. Sent back up, it would
-    // bounce for ever.
+    // A frame from the parent without a route is not sent back up, because it would bounce for ever.
     if (out === undefined && from?.kind !== "parent") out = this.#parent;
     if (out === undefined) {
       this.answerDead(
@@ -235,7 +240,7 @@ export class FrameRouter {
     if (this.unidirectional && !this.hasAuthority(frame.authId) && !this.hasAuthority(frame.dstId)) {
       const reason = `Cannot route message from context ${frame.srcId} to ${frame.dstId}: context ${this.contextId} is unidirectional`;
       log.debug(reason);
-      // In the name of the addressee: a sender elsewhere in the tree accepts the news from nobody else.
+      // In the name of the addressee, because a sender elsewhere in the tree accepts it from no other context.
       this.answerDead(frame, reason, frame.dstId);
       return;
     }
@@ -244,7 +249,7 @@ export class FrameRouter {
   }
 
   /**
-   * A short cut of {@link routeFrame} for a call or an answer that only passes: from the parent to a context
+   * A short cut of {@link routeFrame} for a call or a reply that only passes: from the parent to a context
    * below or to the main thread, or from below to a context above. Returns false for frames that this router
    * has to look at.
    */
@@ -284,9 +289,9 @@ export class FrameRouter {
   }
 
   /**
-   * A neighbour that does not read must not fill this process's memory with frames from others. A child that
-   * sends such frames is stopped at first. The parent is never stopped, because it carries the messages of
-   * all contexts. Waiting callers are told.
+   * Refuses a frame if too much waits for the neighbour that it is for. Returns whether it did. Frames for a
+   * neighbour that does not read must not fill this process's memory. A child that sends such frames is stopped
+   * at first. The parent is never stopped, because it carries the messages of all contexts.
    */
   private mustRefuse(frame: Frame, out: Peer, from: Peer | undefined): boolean {
     if (from === undefined || (from.kind !== "parent" && out.isStuck !== true)) return false;
@@ -304,7 +309,7 @@ export class FrameRouter {
     return true;
   }
 
-  /** Answers a request that will not be served; nothing is sent for messages that wanted no answer. @internal */
+  /** Sends a dead message to whoever sent a request. Sends nothing for a message that wants no reply. @internal */
   answerDead(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo === 0 || isDead(frame)) {
       log.debug(`Dropped message: ${reason}`);
@@ -313,12 +318,15 @@ export class FrameRouter {
     this.routeFrame(this.deadFrame(frame.srcId, frame.replyTo, reason, srcId));
   }
 
-  /** A dead message from this context: whoever waits at `handle` stops waiting. @internal */
+  /** Makes a dead message, which ends the wait at `handle`. By default it comes from this context. @internal */
   deadFrame(dstId: number, handle: number, reason: string, srcId?: number): Frame {
     return this.frame(dstId, handle, encodeValue(reason), Handle.IS_DEAD, srcId);
   }
 
-  /** Of a frame with this context's authority, from it unless another source is given: `body` is an encoded value, or empty. @internal */
+  /**
+   * Makes a frame with this context's authority. It comes from this context unless `srcId` is given. `body` is an
+   * encoded value, or empty. @internal
+   */
   frame(
     dstId: number,
     handle: number,
@@ -330,13 +338,13 @@ export class FrameRouter {
     return { encoding, dstId, srcId, authId: this.contextId, handle, replyTo, body };
   }
 
-  /** Tells every handler of this context, later ones too, that nothing will come any more, and forgets them. @internal */
+  /** Ends every handler of this context, and every handler that is added later. @internal */
   endHandlers(reason: string): void {
     this.#endReason = reason;
     for (const handler of this.handlers.all()) this.endHandler(handler, reason);
   }
 
-  /** Ends the link to a child. What waited for it, or for anything behind it, is told `reason`. @internal */
+  /** Called when a link has ended. Ends whatever waits for a context that was reached over it. @internal */
   detach(peer: Peer, reason: string): void {
     this.noteDrained(peer);
     if (peer === this.#parent) {
@@ -347,10 +355,10 @@ export class FrameRouter {
     this.delRoutes([...peer.contexts], reason);
   }
 
-  /** Wakes the handlers that only these contexts could have answered. @internal */
+  /** Ends the handlers that wait for these contexts. @internal */
   endRespondents(contextIds: Iterable<number>, reason: string): void {
     for (const contextId of contextIds) {
-      // A copy, without the handlers that these make when they are told.
+      // A copy, so that handlers which are added meanwhile are left out.
       for (const handler of this.handlers.waitingFor(contextId)) this.endHandler(handler, reason);
       if (this.handlers.countFor(contextId) === 0) this.handlers.forget(contextId);
     }
@@ -406,7 +414,7 @@ export class FrameRouter {
     let isVerdict = isOwn && isDead(frame);
     if (handler.respondentId !== undefined && handler.respondentId !== frame.srcId && !isOwn) {
       const reason = `Cannot deliver message to handle ${frame.handle} of context ${this.contextId}: reply from unexpected context ${frame.srcId}`;
-      // A dead message from a hop on the way is an answer: that hop knows that the respondent cannot be
+      // A dead message from a hop on the way is accepted: that hop knows that the respondent cannot be
       // reached.
       isVerdict = isDead(frame) && this.isOnTheWay(handler.respondentId, frame.srcId);
       if (!isVerdict) {
@@ -447,13 +455,13 @@ export class FrameRouter {
     }
   }
 
-  /** Refuses a frame: the sender of a request is told, and the waiter for an answer is woken. */
+  /** Refuses a frame. A request gets a dead message. Instead of any other frame, its addressee gets a dead message. */
   private refuseFrame(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
   }
 
-  /** The next handle that nobody has, of those that begin with `first`. @internal */
+  /** Returns the next free handle of the range that begins with `first`. @internal */
   protected freeHandle(first: number): number {
     for (;;) {
       const handle = this.#nextHandles.get(first) ?? first;

@@ -7,7 +7,7 @@ const SLOTS = 8192;
 /** How many handles are given out before the first ones are used again. */
 export const HANDLE_RANGE = 0x7ffffff;
 
-/** What the handler of its answer knows of a call. */
+/** What the handler of a reply knows of its call. */
 export interface CallRecord {
   readonly name: FunctionName;
   readonly since: number;
@@ -15,25 +15,22 @@ export interface CallRecord {
 
 export interface FrameHandlerOptions {
   /**
-   * The handle to use. By default the next free handle for replies, which anybody can guess, so only with
-   * `respondentId`.
+   * The handle to use. By default the next free handle for replies. Anybody can guess such a handle, so it needs
+   * a `respondentId`.
    */
   readonly handle?: number | undefined;
   /** False removes the handler before its first message is delivered. */
   readonly isPersistent?: boolean;
-  /**
-   * A message for which it returns false is refused, and its sender is told. Protects handlers from other
-   * contexts.
-   */
+  /** Protects the handler from other contexts: a message for which this returns false is refused. */
   readonly policy?: ((frame: Frame) => boolean) | undefined;
   /**
    * The only context that may send to the handler. If it disconnects, the handler gets one dead message and
    * is removed.
    */
   readonly respondentId?: number | undefined;
-  /** Whether the handler serves requests and waits for nothing. Dead messages are then dropped before it. */
+  /** Whether the handler serves requests and waits for nothing. Then it gets no dead messages. */
   readonly isService?: boolean;
-  /** The call whose answer it waits for. */
+  /** The call whose reply the handler waits for. */
   readonly call?: CallRecord | undefined;
   /** Whether to take the handle from its current handler, which gets a dead message. */
   readonly overwrite?: boolean;
@@ -52,8 +49,8 @@ export interface FrameHandler extends FrameHandlerOptions, Linked {
 }
 
 /**
- * The head of the ring of handlers that wait for one context, oldest first. An answered handler leaves the
- * ring without a search.
+ * The head of the ring of handlers that wait for one context, oldest first. In a ring, no search is needed to
+ * remove a handler.
  */
 interface Ring extends Linked {
   count: number;
@@ -65,8 +62,8 @@ export class HandlerTable {
   /** The first of the handles that are assigned in sequence. */
   readonly #first: number;
   /**
-   * Handlers at such handles, by the last bits of the handle. Thousands may wait for answers, and hashing
-   * takes longer than everything else here.
+   * Handlers at such handles, by the last bits of the handle. Thousands may wait for replies, and hashing their
+   * handles would take longer than everything else here.
    */
   readonly #slots: (FrameHandler | undefined)[] = [];
   /** All other handlers: at chosen or random handles, and those whose slot is taken by an older one. */
@@ -119,10 +116,7 @@ export class HandlerTable {
     return --(this.#rings.get(respondentId) as Ring).count === 0 ? respondentId : undefined;
   }
 
-  /**
-   * The contexts that handlers wait for, and those that they waited for and that were not
-   * {@link forget | forgotten}.
-   */
+  /** The contexts that handlers wait for, or waited for before. {@link forget} removes a context. */
   get respondentIds(): Iterable<number> {
     return this.#rings.keys();
   }

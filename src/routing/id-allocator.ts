@@ -1,11 +1,11 @@
 /** The number of ids in a block for a context's own children: docs/protocol.md#allocate_id. */
 export const ID_BLOCK_SIZE = 1000;
 /**
- * How many blocks the contexts behind one link may get at once. Ids are never given back, and there are 2^32.
- * A child that asks for block after block must not leave others without.
+ * How many blocks the contexts behind one link may get at once. There are 2^32 ids, and none is used again. A
+ * child that asks for block after block must not leave others without ids.
  */
 export const MAX_BLOCKS_PER_LINK = 4000;
-/** After this time they may get one more block: a link of months must not run out. */
+/** After this time they may get one more block, because a link that lasts for months must not run out of ids. */
 export const BLOCK_INTERVAL_MS = 60_000;
 /** Blocks end here. The ids above are for contexts that the program itself starts. */
 export const MAX_BLOCK_ID = 0xf0000000;
@@ -47,7 +47,7 @@ export class IdAllocator {
     this.#next = firstId;
   }
 
-  /** One id, for a child of `ownerId` that this program asked for. {@link giveBack} it when the connect has failed. */
+  /** Allocates an id for a child of `ownerId` that this program asked for. {@link giveBack} it if the connect fails. */
   allocate(ownerId: number): number {
     const id = this.take(1, MAX_ID);
     this.#owners.set(id, ownerId);
@@ -56,8 +56,8 @@ export class IdAllocator {
 
   /**
    * Allocates [start, end), a block for the children that `ownerId` starts on its own. Throws a RangeError if
-   * the contexts behind the same child of this process, `linkId`, have had too many: a hostile child can make
-   * contexts up.
+   * the contexts behind the same child of this process, `linkId`, have had too many blocks: a hostile child can
+   * invent contexts.
    */
   allocateBlock(ownerId: number, linkId: number): [start: number, end: number] {
     const allowance = this.allowanceOf(linkId);

@@ -12,13 +12,13 @@ interface Grants {
 
 const log = getLogger("mitogen.route_monitor", true);
 const MASTER = 0;
-/** Running requests behind a neighbour, as far as this process knows. Nobody reports a failed one. */
+/** The most ids kept from requests for contexts behind a neighbour. Nobody reports a request that has failed. */
 const MAX_IDS = 10_000;
 
 /**
  * The ids that contexts behind each neighbour of a hop may claim: those in requests that pass the hop on
- * their way down, and those in the master's answers. Otherwise a child could claim the id of a context
- * elsewhere, and the hop above it would take it for that context. docs/protocol.md#allocate_id
+ * their way down, and those in the master's replies. Otherwise a child could claim the id of a context
+ * elsewhere, and the hop above the child would take the child for that context: docs/protocol.md#allocate_id.
  */
 export class IdGrants {
   readonly #router: FrameRouter;
@@ -29,8 +29,8 @@ export class IdGrants {
   }
 
   /**
-   * Reads a frame that is passed on. Never throws. Returns the id that a CONNECT_CHILD request on its way
-   * down grants.
+   * Reads a frame that passes this hop, and notes the ids that it grants. Never throws. Returns the id that a
+   * CONNECT_CHILD request on its way down grants.
    */
   note(frame: Frame, from: Peer): number | undefined {
     const to = from.kind === "child" ? undefined : this.#router.peerOf(frame.dstId);
@@ -48,7 +48,7 @@ export class IdGrants {
         const [start, end] = decodeValue(joinBody(frame)) as [number, number];
         const { blocks } = this.grantsOf(to);
         const last = blocks[blocks.length - 1];
-        // Blocks of one context that asks for many are adjacent.
+        // A context that asks for many blocks often gets adjacent ones.
         if (last?.[1] === start) last[1] = end;
         else blocks.push([start, end]);
       }
@@ -58,10 +58,10 @@ export class IdGrants {
     return undefined;
   }
 
-  /** Whether the id was given to a context behind that neighbour. */
+  /** Whether the id was given to a context behind that neighbour. Uses up an id that a request granted. */
   mayClaim(contextId: number, from: Peer): boolean {
     const { ids, blocks } = this.grantsOf(from);
-    // Only once, because ids are never used again.
+    // It can be claimed only once, because ids are never used again.
     if (ids.delete(contextId)) return true;
     // Ids in use are mostly in the newest block.
     for (let at = blocks.length - 1; at >= 0; at--) {

@@ -3,15 +3,15 @@ import type { HandlerTable } from "./handler-table.ts";
 
 /** A pending call of this process. */
 export interface CallInFlight {
-  /** `Disk.freeBytes` */
+  /** The function's path in its module: `Disk.freeBytes`. */
   readonly function: string;
   /** The module's id: a `file:` URL, `node:fs`, or `global`. */
   readonly module: string;
-  /** Milliseconds since it was made. */
+  /** Milliseconds since the call was made. */
   readonly forMs: number;
 }
 
-/** The pending calls to a context, oldest first. For `Context.describe`. */
+/** Returns the pending calls to a context, oldest first. For `Context.describe`. */
 export function callsInFlight(handlers: HandlerTable, contextId: number): CallInFlight[] {
   const now = Date.now();
   const calls: CallInFlight[] = [];

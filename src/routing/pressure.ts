@@ -1,7 +1,7 @@
 import { getLogger } from "../logging/log.ts";
 import type { FrameRouter, Peer } from "./frame-router.ts";
 
-/** How much others may add to a neighbour's backlog before they are stopped. */
+/** How much children may add to another neighbour's backlog before they are stopped. */
 const MAX_FORWARDED_BYTES = 8 * 1024 * 1024;
 /**
  * How many bytes that a child has asked for, or has sent to itself, may be unread before the child is
@@ -14,8 +14,8 @@ const MAX_HOLD_MS = 30_000;
 const log = getLogger("mitogen.router", true);
 
 /**
- * Stops the reading of children that fill a link faster than it drains. It may be their own link, if they do
- * not read what they ask for, or the link of another context. docs/protocol.md#pressure
+ * Stops reading from children that fill a link faster than it drains. The link may be their own, if they do not
+ * read what they ask for, or that of another context: docs/protocol.md#pressure.
  *
  * Contexts never wait for each other in a circle. The parent is never stopped, because it carries the
  * messages of all contexts. An honest child keeps reading, whatever happens to its own writes. So links down
@@ -34,7 +34,7 @@ export class Pressure {
   }
 
   private note(out: Peer, filler: Peer): void {
-    // Only children are stopped. What others send is bounded where it comes from, or refused.
+    // Only children are stopped. The frames of others are bounded where they come from, or refused.
     if (filler.kind !== "child" || filler.link.pause === undefined) return;
     const isOther = filler !== out;
     if (out.backlog < (isOther ? MAX_FORWARDED_BYTES : MAX_ANSWER_BYTES)) return;
@@ -44,13 +44,13 @@ export class Pressure {
     if (!this.isHeld(filler)) filler.link.pause();
     this.#held.set(out, held.add(filler));
     log.debug(`${filler.link.name} is not read until ${out.link.name} has read more`);
-    // Contexts above will read in the end.
+    // No timer for the parent, because contexts above will read in the end.
     if (isOther && out.kind !== "parent" && !this.#timers.has(out)) {
       this.#timers.set(out, setTimeout(() => this.giveUp(out), this.#holdMs).unref());
     }
   }
 
-  /** A neighbour that does not read must not silence the others. */
+  /** Reads from the stopped children again, because a neighbour that does not read must not silence the others. */
   private giveUp(out: Peer): void {
     log.warning(
       `${out.link.name} reads too slowly: ${out.link.queuedBytes} bytes have waited for ${this.#holdMs} ms; further messages to it may be refused`,

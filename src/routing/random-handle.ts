@@ -8,8 +8,8 @@ const pool = new Uint32Array(256);
 let left = 0;
 
 /**
- * Returns a free handle that a context learns only by being told: only the owner of a Sender may send to it.
- * The 30 bits are no stronger than that: docs/protocol.md#handles.
+ * Returns a random free handle. Other contexts learn it only if they get a Sender for it, so only they can send
+ * there. Such a handle is hard to guess, but no secret key: docs/protocol.md#handles.
  */
 export function randomHandle(router: Pick<FrameRouter, "hasHandler">): number {
   for (;;) {

@@ -6,9 +6,9 @@ export const MAX_CONTEXTS_PER_LINK = 16_384;
 export const MAX_CONTEXTS = 262_144;
 
 /**
- * Why no further context can be reached from this process, behind `via` if it is given. Undefined if one can.
- * A child may announce contexts that do not exist, each of which costs every process above it a few hundred
- * bytes.
+ * Returns why this process can reach no further context, or none behind `via`. Undefined if it can. The number is
+ * bounded because a child may announce contexts that do not exist, and each of them costs every process above the
+ * child a few hundred bytes.
  */
 export function refusalOfRoute(router: FrameRouter, via: Peer | undefined): string | undefined {
   const { size } = router.routedIds;

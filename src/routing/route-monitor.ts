@@ -17,14 +17,11 @@ const MAX_REASON_CHARACTERS = 8192;
 const ROUTE_LIMITS = { ...DEFAULT_LIMITS, maxItems: 3 };
 const MAX_VERSION_CHARACTERS = 60;
 
-/** What a router's owner is told, and what it decides. */
+/** What the owner of a {@link RouteMonitor} learns and decides. */
 export interface RouteListener {
-  /**
-   * Whether the id was given to a context behind that neighbour. Protects routes from a child that claims any
-   * id.
-   */
+  /** Whether the id was given to a context behind that neighbour. Protects routes from a child that claims any id. */
   mayClaim(contextId: number, from: Peer): boolean;
-  /** A context was started by this one, or by one below it. `nodeVersion` is its own claim. */
+  /** A context was started by this one, or by one below. `nodeVersion` is the new context's own claim. */
   onRouteAdded?(contextId: number, name: string, nodeVersion: string): void;
   /** A child has sent its farewell. */
   onFarewell?(contextId: number, reason: string): void;
@@ -32,7 +29,7 @@ export interface RouteListener {
    * A context above is gone, because a link to it has ended. Contexts below do not know, and may wait for it.
    */
   onLostAbove?(contextId: number, reason: string): void;
-  /** The main thread is about to be told of an end. Contexts above have been told, if it concerns them. */
+  /** The main thread is about to learn of a lost context. Contexts above have learned of it, if it concerns them. */
   beforeMainThread?(): void;
 }
 
@@ -44,16 +41,16 @@ export interface RouteListener {
 export class RouteMonitor {
   readonly #router: FrameRouter;
   readonly #listener: RouteListener;
-  /** The children that may wait for an answer. */
+  /** The contexts that children may wait for. */
   readonly #addressees: Addressees = new Addressees();
-  /** Children that had a context refused because there were too many, and none accepted since. */
+  /** Children whose last new context was refused because there were too many. */
   readonly #full: Set<number> = new Set();
 
   constructor(router: FrameRouter, listener: RouteListener) {
     this.#router = router;
     this.#listener = listener;
     router.onForwarded = ({ dstId }, { contextId, kind }) => {
-      // Contexts above end after this one, so nobody need be told.
+      // Contexts above end after this one, so nobody needs to learn of their end.
       if (kind === "child" && !router.hasAuthority(dstId)) this.#addressees.note(dstId, contextId);
     };
     router.lossListeners.push((contextIds, reason) => {
@@ -81,7 +78,7 @@ export class RouteMonitor {
     this.#listener.onRouteAdded?.(contextId, name, nodeVersion);
   }
 
-  /** Call this when the way up is gone: tells every child that has sent to a context there. */
+  /** Call this when the parent is gone. Tells every child about the contexts up there that it has sent to. */
   forgetAbove(reason: string): void {
     for (const contextId of this.#addressees.contextIds) {
       if (this.#router.peerOf(contextId) === undefined) this.tellSenders(contextId, reason);
@@ -112,8 +109,8 @@ export class RouteMonitor {
   }
 
   /**
-   * Ends a context that is one too many. The child owns the id, so this harms nobody else; a context that
-   * nobody can reach must not live on.
+   * Ends a context that is one too many, because a context that nobody can reach must not live on. The child owns
+   * the id, so this harms nobody else.
    */
   private refuseOneTooMany(contextId: number, from: Peer, why: string): void {
     const { contextId: childId, link } = from;
@@ -136,8 +133,8 @@ export class RouteMonitor {
     const cut = showControls(reason.slice(0, MAX_REASON_CHARACTERS), "\n");
     const from = this.#router.peerOf(frame.srcId);
     if (from === undefined) {
-      // From the parent: callers here that sent to the context are told. The parent does not decide about
-      // this context's own routes.
+      // From the parent: callers here that sent to the context learn that it is gone. The parent does not decide
+      // about this context's own routes.
       if (this.#router.peerOf(contextId) !== undefined) return;
       this.#router.endRespondents([contextId], cut);
       this.tellWaiting(contextId, cut);
@@ -159,8 +156,8 @@ export class RouteMonitor {
 
   private tellWaiting(contextId: number, reason: string): void {
     this.tellSenders(contextId, reason);
-    // This router does not know what the main thread waits for, which may have asked before there was a
-    // monitor.
+    // The main thread is always told. This router does not know what it waits for, because it may have sent its
+    // requests before there was a monitor.
     const mainThread = this.#router.peerOf(this.#router.contextId);
     if (mainThread === undefined) return;
     this.#listener.beforeMainThread?.();

@@ -24,8 +24,8 @@ const log = getLogger("mitogen.service");
 
 /**
  * Limits the requests that a pool has taken and not answered. Contexts above, and contexts with this
- * context's authority, have no limit: they can run any code here. Others may be hostile, and fill this
- * process's memory.
+ * context's authority, have no limit: they can run any code here. Other contexts may be hostile, and could fill
+ * this process's memory.
  */
 export class Admission {
   readonly #all: Load = { count: 0, bytes: 0, isTold: false };
@@ -68,7 +68,7 @@ export class Admission {
   }
 }
 
-/** Why one more request would be too much, or undefined. */
+/** Returns why one more request would be too much. Undefined if it would not. */
 function excess(load: Load, bytes: number, maxCount: number, maxBytes: number): string | undefined {
   if (load.count >= maxCount) return `${load.count} requests wait for their answers, which is the maximum`;
   if (load.count === 0 || load.bytes + bytes <= maxBytes) return undefined;

@@ -11,7 +11,7 @@ const TYPES = ["string", "number", "boolean", "bigint", "object", "array", "any"
 // biome-ignore lint/suspicious/noExplicitAny: the constructor of anything
 type Constructor = abstract new (...args: any[]) => unknown;
 
-/** The names of these classes: in a child the minifier has shortened them. */
+/** The names of this library's classes, because the minifier shortens them for contexts. */
 const OWN_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [Context, "Context"],
   [Sender, "Sender"],
@@ -28,7 +28,7 @@ export type ArgType = (typeof TYPES)[number] | Constructor | readonly ArgType[];
 /** The required arguments of a method. Other arguments may be passed, and are not checked. */
 export type ArgSpec = Readonly<Record<string, ArgType>>;
 
-/** Throws a TypeError for an invalid type, when the class is written and not when it is called. */
+/** Throws a TypeError for an invalid type, when the class is defined and not when a method is called. */
 export function checkSpec(spec: ArgSpec): ArgSpec {
   if (typeof spec !== "object" || spec === null) {
     throw misuse(

@@ -14,12 +14,12 @@ import { encodeRequest, identityOf, type ServiceIdentity } from "./request.ts";
 import { servicesOf } from "./router-services.ts";
 import { Service } from "./service.ts";
 
-/** The library part that a child needs to take requests. It contains this file. */
+/** The library part that a child needs to take requests. */
 const SERVICES: FunctionName = apiRef();
 
 type Caller = (...args: never[]) => unknown;
 
-/** `callService`, `callServiceAsync` and `service` of a context. */
+/** Returns the methods `callService`, `callServiceAsync` and `service` of a context. */
 export function serviceCallsOf(context: Context, options: WaitOptions, caller?: Caller): ServiceCalls {
   const calls = {
     callService: (service: ServiceClass | string, method: string, args?: object): Promise<unknown> =>
@@ -29,7 +29,7 @@ export function serviceCallsOf(context: Context, options: WaitOptions, caller?: 
     service: (service: ServiceClass): object =>
       new Proxy(Object.freeze({}), {
         get: (_, name) => {
-          // A promise that resolves with this object asks for `then`. Other code asks for symbols.
+          // A promise that resolves with this object reads `then`. Other code, such as console.log, reads symbols.
           if (typeof name === "symbol" || name === "then") return undefined;
           const method = (args?: object): Promise<unknown> =>
             callService(context, service, name, args, options, method);
@@ -114,8 +114,8 @@ function callServiceAsync(
 }
 
 /**
- * The name of a service. A class that a context calls on itself is remembered, because its pool need not load
- * it.
+ * Returns the name of a service. If a context calls a class on itself, remembers the class, so that the pool need
+ * not load it.
  */
 function identify(context: Context, service: ServiceClass | string, method: string): ServiceIdentity {
   if (typeof method !== "string")
@@ -138,7 +138,7 @@ function describe(context: Context, { name }: ServiceIdentity, method: string): 
   return `call ${method} of service ${name} in ${context.name}`;
 }
 
-/** The module that is sent before a request. The module of a class brings the library along. */
+/** Returns the module that is sent before a request. The module of a class brings the library part along. */
 function needed({ reference }: ServiceIdentity): FunctionName {
   return reference ?? SERVICES;
 }

@@ -37,7 +37,7 @@ export interface ExposedMethod {
   readonly noReply: boolean;
 }
 
-// By function: a subclass that overrides a method decides itself who may call it.
+// By function, so that a subclass that overrides a method decides anew who may call it.
 const marks = new WeakMap<AnyMethod, Marks>();
 
 /**
@@ -104,7 +104,7 @@ export function methodFor(
       `Cannot call ${what}: it is not exposed: no policy says who may call it`,
     );
   }
-  // A request of this context itself: its sender could also call the method without a service.
+  // No policy is asked about a request of this context itself, which could also call the method without a service.
   const isOwn = message.srcId === message.router.contextId && message.authId === message.srcId;
   if (!isOwn && !policies.every((policy) => allows(policy, message))) {
     throw refusal(

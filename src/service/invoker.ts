@@ -44,7 +44,7 @@ export class SerializedInvoker extends Invoker {
   }
 }
 
-/** Results that one service keeps. */
+/** The most results that one service keeps. */
 export const MAX_RESULTS = 10_000;
 
 /**
@@ -63,7 +63,7 @@ export class DeduplicatingInvoker extends Invoker {
     for (const piece of encodeValue([call.method, sorted(call.args)])) hash.update(piece);
     const key = hash.digest("base64");
     const result = this.#results.get(key) ?? call.run();
-    // Moved to the end.
+    // Moves the result to the end, because the first ones are dropped first.
     this.#results.delete(key);
     this.#results.set(key, result);
     if (this.#results.size > MAX_RESULTS) this.#results.delete(this.#results.keys().next().value as string);
@@ -71,7 +71,7 @@ export class DeduplicatingInvoker extends Invoker {
   }
 }
 
-/** Throws a TypeError for what no pool has made. */
+/** Throws a TypeError unless a pool has made the call. */
 function checkCall(call: unknown): void {
   if (typeof read(call as object, "run") === "function") return;
   throw misuse(
@@ -80,7 +80,7 @@ function checkCall(call: unknown): void {
   );
 }
 
-/** Sorts names, so that their order does not matter. */
+/** Sorts the names in plain objects, so that their order does not matter. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;

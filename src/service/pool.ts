@@ -22,7 +22,7 @@ import { Service } from "./service.ts";
 /** A method returns this value if it answers by itself, with `message.reply()`, or not at all. */
 export const NO_REPLY: unique symbol = Symbol.for("mitogen.NO_REPLY");
 
-/** How many methods run at once by default. They wait more than they compute. */
+/** How many methods run at once by default. Most methods wait more than they compute. */
 const DEFAULT_SIZE = 16;
 
 const STOPPED = "The service pool was stopped";
@@ -96,7 +96,7 @@ export class Pool {
     router.listen((frame) => this.accept(new Message(router, ownBody(frame))), {
       handle: Handle.CALL_SERVICE,
       isService: true,
-      // In a child a handler holds the place of the pool until there is one.
+      // In a child, another handler takes the requests until there is a pool.
       overwrite: router.parentIds.length > 0,
     });
     this.#state.pool = this;
@@ -234,7 +234,7 @@ export class Pool {
     if (typeof type !== "function" || !(type.prototype instanceof Service)) {
       throw refusal("ERR_SERVICE_INACTIVE", `Cannot start service ${name}: it is not a subclass of Service`);
     }
-    // Another module may export the same class, which may be active under that name.
+    // Another module may export the same class, and the class may be active under the name of that module.
     const active = [...this.#active.values()].find(({ service }) => service.constructor === type);
     if (active === undefined) {
       log.debug(`Starting service ${name}`);

@@ -9,7 +9,8 @@ import { formatPath, type Path } from "../wire/values/path.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 
 /**
- * Names are logged and sent back. A hostile context's names must not fill the log, or begin a new line in it.
+ * Allowed names. Names are logged and sent back, and those of a hostile context must not fill the log, or begin a
+ * new line in it.
  */
 const NAME = /^[^\0-\x1f\x7f]+$/;
 const MAX_NAME_CHARACTERS = 1000;
@@ -39,14 +40,14 @@ export type RefusalCode =
   | "ERR_SERVICE_ARGUMENT"
   | "ERR_SERVICE_BUSY";
 
-/** Makes a CallError of the service's host itself, not of a method. */
+/** Makes the CallError with which the pool itself, and not a method, answers a request. */
 export function refusal(code: RefusalCode, message: string): CallError {
   return Object.assign(new CallError(message), { code });
 }
 
 const libraryNames = new WeakMap<ServiceClass, string>();
 
-/** Registers a service of this library. Contexts have it in the part `mitogen:api`, under that name. */
+/** Registers a service of this library. In contexts, the part `mitogen:api` exports it under that name. */
 export function ofLibrary(type: ServiceClass, name: string): void {
   libraryNames.set(type, name);
 }
@@ -73,7 +74,10 @@ export function identityOf(router: CoreRouter, type: ServiceClass): ServiceIdent
   return { name, reference };
 }
 
-/** The request's body; the arguments are read now. Throws a TypeError for arguments that are not named, or cannot travel. */
+/**
+ * Returns the body of a request. Reads the arguments now. Throws a TypeError for arguments that have no names, or
+ * that cannot travel.
+ */
 export function encodeRequest(
   router: CoreRouter,
   { name, reference }: ServiceIdentity,

@@ -3,7 +3,7 @@ import type { CoreRouter } from "../core/router.ts";
 import type { FunctionName } from "../functions/function-name.ts";
 import type { Service } from "./service.ts";
 
-/** The pool of a router, as code other than the program sees it. */
+/** What the rest of this library uses of a pool. */
 export interface RequestPool {
   readonly isStopped: boolean;
   accept(message: Message): void;
@@ -12,13 +12,11 @@ export interface RequestPool {
 
 /** The state that services of one router share. */
 export interface RouterServices {
-  /** The pool that takes its requests, or the last one if it has stopped. */
+  /** The pool that takes the router's requests, or the last one if that has stopped. */
   pool?: RequestPool;
   /** Loads a class by its reference, evaluating its module if needed. Only in a child. */
   load?: (reference: FunctionName) => Promise<unknown>;
-  /**
-   * Classes that this context has called on itself, by service name. They are here, and need not be loaded.
-   */
+  /** Classes that this context has called on itself, by service name. They need not be loaded. */
   readonly known: Map<string, typeof Service>;
 }
 
@@ -39,8 +37,8 @@ export function printServices(router: CoreRouter): string {
 }
 
 /**
- * Called before the router ends its links. Stops its pool, if there is one, and waits for it for up to
- * `timeoutMs`.
+ * Stops the router's pool, if there is one, and waits for up to `timeoutMs` until it has stopped. Call this before
+ * the router ends its links.
  */
 export async function stopServices(router: CoreRouter, timeoutMs: number): Promise<void> {
   await states.get(router)?.pool?.stop({ timeoutMs });

@@ -5,7 +5,7 @@ import type { ArgSpec } from "./arg-spec.ts";
 import type { Invoker } from "./invoker.ts";
 import { identityOf } from "./request.ts";
 
-/** An entry of `static exposed`: the policies that must all allow a call, or an object that replaces all decorators. */
+/** An entry of `static exposed`: the policies that must all allow a call, or an object that also says the rest. */
 export type Exposed = Policy | readonly Policy[] | FullEntry;
 
 /** An entry of `static exposed` with everything that the decorators can say. */

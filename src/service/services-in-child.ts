@@ -28,9 +28,7 @@ export function servicesInChild(router: CoreRouter, importer: Loader): Record<st
     argSpec,
     expose,
     noReply,
-    /**
-     * Called by the dispatcher for requests that came before there was a pool. They come from contexts above.
-     */
+    /** The dispatcher calls this for requests that came before there was a pool. They come from contexts above. */
     acceptServiceCall: (message: Message) => {
       const pool = state.pool ?? new Pool(router);
       pool.accept(message);
