@@ -19,7 +19,7 @@ export function isBuiltin(specifier: string): boolean {
   return specifier.startsWith("node:") || names.has(specifier);
 }
 
-/** The exports of a builtin. Throws an error that names this Node if it has no such module. */
+/** Returns the exports of a builtin. If this Node has no such module, throws an error that names this Node. */
 export function builtinExports(id: string): Record<string, unknown> {
   const name = id.startsWith("node:") ? id.slice(5) : id;
   try {

@@ -16,14 +16,14 @@ export type ModuleErrorCode =
 /** Thrown if a module cannot be sent to another context. Nothing of the module's graph was sent. */
 export class ModuleError extends MitogenError {
   static {
-    // A literal: the minifier renames classes.
+    // A literal, because the minifier renames classes.
     Object.defineProperty(ModuleError.prototype, "name", {
       value: "ModuleError",
       writable: true,
       configurable: true,
     });
   }
-  /** Why it cannot be sent. */
+  /** Why the module cannot be sent. */
   override readonly code: ModuleErrorCode;
   /**
    * The modules that lead to the failed one by their imports: from the module that was to be sent to the one

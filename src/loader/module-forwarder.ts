@@ -3,13 +3,10 @@ import type { FrameRouter, Peer } from "../routing/frame-router.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 
-/**
- * The most bytes that an entry takes besides its id (in UTF-8) and its module. Includes its share of the
- * frame.
- */
+/** The most bytes that an entry takes besides its id (in UTF-8) and its module, with its share of the frame. */
 export const ENTRY_BYTES = 64;
 
-/** A module in a frame: its id, the hash of its packed bytes, and the bytes unless the next hop has them. */
+/** A module in a frame: its id, the hash of its packed bytes, and the bytes, or null if the next hop has them. */
 export type ModuleEntry = readonly [id: string, hash: string, packed: Uint8Array | null];
 
 /**
@@ -30,9 +27,8 @@ export class ModuleForwarder {
   }
 
   /**
-   * Frames that are sent to the target later arrive after the modules. If the target is gone, nothing is
-   * sent. Returns the number of frames: more than one only if one frame would be larger than a message may
-   * be.
+   * Sends modules towards the target, unless it is gone. Frames that are sent to the target later arrive after
+   * them. Returns the number of frames: more than one only if one frame would be larger than a message may be.
    */
   forward(targetId: number, modules: readonly (readonly [id: string, hash: string])[]): number {
     const peer = this.#router.peerOf(targetId);

@@ -2,10 +2,7 @@
 
 /** The prefix of ids of packages that the target itself has, and that the master was told not to send. */
 export const PROVIDED = "provided:";
-/**
- * The prefix of values in the maps that say that there is no such module. Code and message of the error
- * follow.
- */
+/** The prefix of a map's value if there is no such module. The code and message of Node's error follow. */
 export const MISSING = "missing:";
 
 /** How a module is evaluated. */
@@ -29,7 +26,7 @@ export interface ModuleRecord {
   readonly imports: Readonly<Record<string, string>>;
   /** Specifier → id for literal `require()`. */
   readonly requires: Readonly<Record<string, string>>;
-  /** The names that an ES module can import from it. Only for CommonJS. */
+  /** The names that an ES module can import from this module. Only for CommonJS. */
   readonly exports: readonly string[];
   /** Whether the module imports this library. Does not travel. */
   readonly usesLibrary: boolean;

@@ -1,7 +1,7 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Prints a chain of imports: `tasks.ts → sharp/lib/index.js → …` */
+/** Formats a chain of imports: `tasks.ts → sharp/lib/index.js → …` */
 export function printChain(chain: readonly string[]): string {
   return chain.map(shortName).join(" → ");
 }

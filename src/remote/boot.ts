@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { STDERR_TAP, STDOUT_TAP } from "./shared-state.ts";
 
-/** How often to try, a millisecond apart, to get a descriptor that another thread has taken for a moment. */
+/** How many times to try, a millisecond apart, to get a descriptor that another thread has taken for a moment. */
 const MAX_TRIES = 1000;
 
 /** How many descriptors the broker thread opens, including those of its start. */
@@ -20,8 +20,8 @@ export function checkResources(): void {
 /**
  * Gives this process the stdio that user code and its subprocesses see: stdin is at its end, stdout and
  * stderr are the write ends of the pipes behind descriptors 5 and 6. Node has no dup2, but open takes the
- * lowest free descriptor. No other thread may open a file and keep it meanwhile. For a moment a thread may:
- * glibc reads the number of processors from a file when a thread first asks for memory.
+ * lowest free descriptor. Meanwhile, no other thread may open a file and keep it open. Threads do open one for a
+ * moment: glibc reads the number of processors from a file when a thread first asks for memory.
  */
 export function replaceStdio(): void {
   reopen(0, "/dev/null", "r");

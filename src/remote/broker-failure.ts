@@ -10,8 +10,8 @@ const LINE_CHARACTERS = 2000;
 const WRITE_MS = 2000;
 
 /**
- * Tells the parent why the broker thread fails, at once and past everything that is queued. From then on, neither thread
- * writes to the parent. docs/bootstrap.md#markers
+ * Tells the parent at once why the broker thread fails, ahead of everything that is queued. From then on, neither
+ * thread writes to the parent: docs/bootstrap.md#markers.
  */
 export function writeFailure({ words, nonce }: { words: Int32Array; nonce: string }, error: unknown): void {
   while (Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.BROKER) === Writer.MAIN) {

@@ -17,17 +17,14 @@ const DIRECT_BYTES = 16 * 1024;
  */
 export class BrokerLink implements Link {
   readonly name: string = "broker thread";
-  /**
-   * Set when something is written to this process's stdout or stderr. That output then leaves before the next
-   * frame.
-   */
+  /** Set this when something is written to this process's stdout or stderr: it then leaves before the next frame. */
   hasOutput = false;
   readonly #port: MessagePort;
   readonly #words: Int32Array;
   #parentIds: ReadonlySet<number> = new Set();
   /** Small frames that have not left. */
   readonly #batch: SharedBatch;
-  /** Whether all of those are for parents. */
+  /** Whether all frames of the batch are for contexts above. */
   #isDirect = true;
   /** Whether something was sent in this turn. */
   #isBusy = false;
@@ -45,7 +42,7 @@ export class BrokerLink implements Link {
     port.on("message", (bytes: Uint8Array) => this.receive(bytes));
   }
 
-  /** From now on this thread may itself write frames to these, which all leave by the descriptor to the parent. */
+  /** From now on this thread may write frames for these contexts itself, to the descriptor of the parent. */
   writeDirectlyTo(parentIds: readonly number[]): void {
     this.#parentIds = new Set(parentIds);
   }
@@ -62,14 +59,14 @@ export class BrokerLink implements Link {
   /** Takes a posted message: frames, or a part of a large frame. */
   receive(bytes: Uint8Array): void {
     this.#decoder.push(asBuffer(bytes), (frame) => this.#inbox.push(frame));
-    // Only after decoding: a call may wait synchronously, and take further messages meanwhile.
+    // Only after decoding, because a call may wait synchronously, and take further messages meanwhile.
     for (let frame = this.#inbox.shift(); frame !== undefined; frame = this.#inbox.shift())
       this.dispatchFrame(frame);
   }
 
   /**
-   * The first frame of a turn leaves at once. The others leave at its end, or when the broker thread finds
-   * them.
+   * Sends the first frame of a turn at once. The others leave at the end of the turn, or when the broker thread
+   * takes them because this turn lasts too long.
    */
   send(frame: Frame): boolean {
     const bytes = frameLength(frame);
@@ -114,9 +111,9 @@ export class BrokerLink implements Link {
   abort(): void {}
 
   /**
-   * Blocks until `isDone`. Meanwhile it delivers only the frames that `isUrgent` names. The others are
+   * Blocks until `isDone`. Meanwhile it delivers only frames for which `isUrgent` is true. The others are
    * delivered in their order when the event loop runs again. If the parent, which alone can answer, is lost,
-   * the broker ends the process.
+   * the broker thread ends the process.
    */
   waitFor(isUrgent: (frame: Frame) => boolean, isDone: () => boolean): void {
     this.flushFrames();
@@ -134,9 +131,7 @@ export class BrokerLink implements Link {
     }
   }
 
-  /**
-   * Passes `exitReason` to the broker and blocks until everything has been sent, or `timeoutMs` has passed.
-   */
+  /** Passes `exitReason` to the broker thread. Blocks until everything has been sent, or `timeoutMs` has passed. */
   flushBeforeExit(exitReason: string, timeoutMs: number): void {
     this.flushFrames();
     this.postControl({ exitReason });

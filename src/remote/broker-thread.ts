@@ -31,8 +31,8 @@ const FIRST_BROKER_HANDLE = 0x80000000;
 const LAST_LINES = 10;
 const LAST_LINE_CHARACTERS = 300;
 /**
- * After this many intervals without a byte from the parent, though asked for one, the parent is considered
- * dead. It is one interval more than the parent allows, so that the parent decides first.
+ * The parent is considered dead after this many intervals without a byte, although it was asked for one. The
+ * parent allows one interval less, so that it decides first.
  */
 const MAX_SILENT_INTERVALS = 4;
 
@@ -49,7 +49,7 @@ export class BrokerThread {
   #taps: readonly StdioTap[] = [];
   #config!: ChildConfig;
   #router!: FrameRouter;
-  /** Packed modules that have arrived, by hash: for this context and for those behind it. */
+  /** The packed modules that have arrived for this context, and for those behind it, by hash. */
   readonly #modules: Map<string, Uint8Array> = new Map();
   #role: ParentRole | undefined;
   /** Whether the main thread already has the frames that arrive. */
@@ -143,14 +143,14 @@ export class BrokerThread {
       const { bytesRead } = this.#parent.input;
       intervals = bytesRead === heardBytes ? intervals + 1 : 0;
       heardBytes = bytesRead;
-      // The parent asks every other interval, so mostly this thread need not. A detached context has no
+      // The parent asks in every second interval, so this thread rarely needs to. A detached context has no
       // parent to ask.
       if (intervals < 2 || this.#isEnding || parentIds.length === 0) return;
       if (intervals < MAX_SILENT_INTERVALS) {
         this.sendEmpty(parentIds[0] as number, Handle.PING, replyTo);
         return;
       }
-      // A program that was only blocked will read this.
+      // A program that was only blocked will read the farewell.
       this.sayFarewell(`no sign of life from its parent for ${intervals * keepaliveMs} ms`);
       this.endContext();
     }, keepaliveMs);
@@ -161,8 +161,8 @@ export class BrokerThread {
   }
 
   /**
-   * Takes [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. Keeps
-   * modules that pass.
+   * Takes [target, [[id, hash, packed or null], …]]: modules for this context, or for one behind it. Keeps every
+   * packed module: null stands for one that has passed here before.
    */
   private loadModules(frame: Frame): void {
     const [targetId, modules] = decodeValue(joinBody(frame)) as [
@@ -184,7 +184,7 @@ export class BrokerThread {
     if (own.length < complete.length && this.#role === undefined) {
       this.becomeParent(complete.find(([id]) => id === PARENT_ROLE)?.[2] as Uint8Array);
     }
-    // Sends all of them if one was incomplete. The main thread ignores modules that it already has.
+    // Sends all modules if one came without its content. The main thread ignores modules that it already has.
     const isMissed = !this.#isSeen || modules.some(([, , packed]) => packed === null);
     if (isMissed && own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
   }
@@ -219,7 +219,8 @@ export class BrokerThread {
     if (this.#config.logLevel < LogLevel.info) return;
     const time = Date.now();
     const isBelowMark = this.sendRecords(lines.map((line) => [name, LogLevel.info, line, time]));
-    // The parent is slow. The pipe fills, so that the writer waits instead of our memory growing.
+    // The parent is slow. Nobody reads the pipe until it is faster, so the writer waits and this thread's memory
+    // does not grow.
     if (!isBelowMark) for (const tap of this.#taps) tap.pause();
   }
 
@@ -249,7 +250,8 @@ export class BrokerThread {
     const lastOutput = this.#lastLines.length === 0 ? "" : `; last output:\n${this.#lastLines.join("\n")}`;
     this.sayFarewell(reason + lastOutput);
     const letMainExit = (): void => raise(this.#data.words, Word.FLUSHED);
-    // The parent closes the link when it has read this. A tool in between may end as soon as this process does, whatever it still holds.
+    // The parent closes the link when it has read this. Only then may the process end, because a tool in between
+    // may end together with the process and drop the bytes that it still holds.
     this.#router.onParentLost = letMainExit;
     // After a detach there is no parent to tell.
     const { output } = this.#parent;
@@ -279,11 +281,11 @@ export class BrokerThread {
       const { output } = this.#parent;
       output.on("finish", die).on("close", die);
       this.#parent.close();
-      // Dies if the parent is gone, or has been told everything. Takes the lock first: a process that is
-      // killed now must not appear as the failure of a call.
+      // Dies at once if the parent is gone, or has got everything. Takes the lock first, so that the main thread
+      // cannot report a subprocess that is killed now as the failure of a call.
       if (output.destroyed || (this.#parent.acquire() && this.#parent.queuedBytes === 0)) die();
     };
-    // The last messages of contexts below pass through here.
+    // The contexts below end first, because their last messages pass through here.
     if (this.#role === undefined) close();
     else void this.#role.endChildren().then(close);
   }
@@ -313,6 +315,6 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It ended by itself, or runs as another user (EPERM). Then it ends when its pipes do.
+    // The process has ended by itself. Or it runs as another user (EPERM); then it ends when its pipes do.
   }
 }

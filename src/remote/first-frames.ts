@@ -17,10 +17,10 @@ export interface FirstFrames {
 
 /**
  * Reads from the parent while the broker thread starts. That start takes longer than everything else, and
- * frames that arrive meanwhile need not wait for it. `link` takes the configuration, modules, and one call.
- * The broker thread gets what was read, and reads from then on, as soon as it runs, before a call (which may
- * hang), or when a frame arrives that is not for this thread. Ends the process if the parent is lost before
- * that.
+ * frames that arrive meanwhile need not wait for it. `link` takes the configuration, modules, and one call. This
+ * ends when the broker thread runs, before the call, which may hang, or at the first frame that is not for this
+ * thread. The broker thread then gets the bytes that were read, and reads from then on. If the parent is lost
+ * before that, this ends the process.
  */
 export function takeFirstFrames(broker: Worker, link: BrokerLink): void {
   const decoder = new FrameDecoder(0xffffffff);

@@ -22,7 +22,7 @@ import { type ChildConfig, type ThreadData, TRANSPORT_OUT } from "./shared-state
 
 /** How long a process that ends by itself waits until its last messages have been sent. */
 const EXIT_FLUSH_MS = 2000;
-/** How long its start may take on a busy machine. */
+/** How long the start of the broker thread may take on a busy machine. */
 const START_MS = 10_000;
 const MASTER = 0;
 
@@ -55,7 +55,7 @@ export class MainThread {
       router.route(Message.to(router, to, { value: records }));
     };
     forwardLogs(toMaster, config);
-    // [context id, reason]: a context is gone to which this one has sent something.
+    // [context id, reason]: a context, to which this one has sent something, is gone.
     router.addHandler(
       (message) => {
         const [contextId, reason] = message.decode() as [number, string];
@@ -71,7 +71,7 @@ export class MainThread {
       link.writeDirectlyTo(config.parentIds);
       installOutput(link);
       own.worker.on("error", (error) => {
-        // The descriptor is this thread's until the broker thread runs. Afterwards it may be another file already.
+        // Until the broker thread runs, the descriptor belongs to this thread. Later it may be another file.
         if (Atomics.load(own.words, Word.RUNS) === 0) writeFailure(own, error);
         // process.exit() would wait for the broker thread.
         (process as unknown as { reallyExit(code: number): void }).reallyExit(BROKER_FAILED_CODE);
@@ -110,8 +110,8 @@ function acceptServiceCalls(router: CoreRouter, importer: Importer): void {
 }
 
 /**
- * Starts the broker thread. It waits for the bytes that this thread has read from the parent. Until it runs,
- * `process.chdir` waits for it, because a thread cannot start in a deleted directory.
+ * Starts the broker thread, which first waits for the bytes that this thread has read from the parent.
+ * `process.chdir` blocks until the broker thread runs, because a thread cannot start in a deleted directory.
  */
 export function startBrokerThread(data: ThreadData, transferList: MessagePort[]): Worker {
   const { words } = data;
@@ -123,15 +123,15 @@ export function startBrokerThread(data: ThreadData, transferList: MessagePort[])
   };
   try {
     return new Worker(script, {
-      // Frames that pass are outside V8's heap, and are only freed when V8 collects the little that is on it.
-      // So V8 must collect often.
+      // Frames that pass are outside V8's heap. They are freed when V8 collects the few objects on its heap that
+      // refer to them. So V8 must collect often.
       resourceLimits: { maxYoungGenerationSizeMb: 2 },
       eval: true,
       workerData: data,
       transferList,
     });
   } catch (error) {
-    // The parent no longer reads this process's stderr as such.
+    // Only the broker thread would read this process's stderr, so the text leaves over the transport.
     writeSync(TRANSPORT_OUT, `mitogen: the broker thread failed: ${stackOf(error)}\n`);
     return process.exit(1);
   }
@@ -145,9 +145,7 @@ function forwardLogs(toMaster: (records: unknown[]) => void, config: ChildConfig
   }, config.logLevel);
 }
 
-/**
- * The parent learns why the process ended, before the pipes close. Covers every end from inside the process.
- */
+/** Tells the parent why the process ends, before the pipes close. Covers every end from inside the process. */
 function reportExit(link: BrokerLink): void {
   const log = getLogger("mitogen.child");
   let reason: string | undefined;

@@ -1,4 +1,4 @@
-/** The payload's entry, evaluated twice in a child: in the main thread and in its broker thread. */
+/** The payload's entry. A child evaluates it twice: in its main thread and in its broker thread. */
 
 import { writeSync } from "node:fs";
 import { MessageChannel, type MessagePort, parentPort, workerData } from "node:worker_threads";

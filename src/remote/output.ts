@@ -1,13 +1,13 @@
 import { writeSync } from "node:fs";
 import { Writable } from "node:stream";
 
-/** The names of the descriptors. */
+/** The names of the standard streams, by descriptor. */
 export const OUTPUT_NAMES: readonly string[] = ["stdin", "stdout", "stderr"];
 
 /**
  * Replaces `process.stdout` and `process.stderr` by streams that write synchronously. Node's own stream for a
- * pipe would set O_NONBLOCK on it, which subprocesses inherit and fail by (EAGAIN), and would lose queued
- * bytes at exit. The broker thread always reads, so a write waits for nothing else.
+ * pipe would lose queued bytes at exit. It would also set O_NONBLOCK on the pipe, which subprocesses inherit, so
+ * that their writes fail with EAGAIN. The broker thread reads the pipes, so a write never waits for this thread.
  */
 export function installOutput(observer: { hasOutput: boolean }): void {
   replaceOutput((fd, chunk) => {
@@ -16,7 +16,7 @@ export function installOutput(observer: { hasOutput: boolean }): void {
   });
 }
 
-/** Calls `write` for everything that is written to one of the two. */
+/** Makes `process.stdout` and `process.stderr` pass all that is written to them to `write`. */
 export function replaceOutput(write: (fd: number, chunk: Buffer) => void): void {
   for (const fd of [1, 2]) {
     let stream: Writable | undefined;
@@ -59,7 +59,7 @@ function writeAll(fd: number, bytes: Buffer): void {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "EAGAIN") return; // EPIPE: nobody reads it, as after a detach
-      // Some code set O_NONBLOCK and the pipe is full. Waits a moment for its reader.
+      // Some code has set O_NONBLOCK, and the pipe is full. Waits a moment for its reader.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }
   }

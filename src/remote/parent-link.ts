@@ -37,16 +37,15 @@ export class ParentLink extends StreamLink {
   }
 
   /**
-   * Makes sure that the main thread writes nothing itself until the queued bytes have left. If it returns
-   * false, {@link adopt} will soon do that.
+   * Takes the lock, so that the main thread writes nothing itself until the queued bytes have left. If this
+   * returns false, bytes of the main thread are on their way, and {@link adopt} will soon take the lock.
    */
   acquire(): boolean {
     const words = this.#words;
     while (!this.#isOwner) {
       const holder = Atomics.compareExchange(words, Word.WRITER, Writer.NOBODY, Writer.BROKER);
       if (holder === Writer.NOBODY) this.#isOwner = true;
-      else if (holder === Writer.BROKER)
-        return false; // bytes of the main thread are about to arrive
+      else if (holder === Writer.BROKER) return false;
       else Atomics.wait(words, Word.WRITER, Writer.MAIN, LOCK_POLL_MS);
     }
     return true;

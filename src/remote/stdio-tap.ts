@@ -2,15 +2,12 @@ import { readSync } from "node:fs";
 import { Socket } from "node:net";
 import { LineSplitter } from "../text/line-splitter.ts";
 
-/**
- * The most bytes that one {@link StdioTap.drain} reads: a subprocess that never stops writing must not block
- * it.
- */
+/** The most bytes that one {@link StdioTap.drain} reads, because a subprocess may never stop writing. */
 const MAX_DRAIN_BYTES = 1024 * 1024;
 
 /**
- * The reading end of this process's own stdout or stderr. It delivers in lines everything that user code or
- * its subprocesses write there. Bytes that are not UTF-8 become U+FFFD.
+ * The reading end of this process's own stdout or stderr. It delivers everything that user code and its
+ * subprocesses write there, in lines. Bytes that are not UTF-8 become U+FFFD.
  */
 export class StdioTap {
   readonly #fd: number;
@@ -44,7 +41,7 @@ export class StdioTap {
       try {
         bytes = readSync(this.#fd, this.#buffer, 0, this.#buffer.length, null);
       } catch {
-        return; // EAGAIN: empty, but still open; any other error is as final as the end
+        return; // EAGAIN: the pipe is empty, but still open. Any other error means that nothing more will come.
       }
       if (bytes === 0) return;
       this.#lines.take(Buffer.from(this.#buffer.subarray(0, bytes)));

@@ -6,8 +6,8 @@ import { Handle } from "../wire/handles.ts";
 import { OUTPUT_NAMES, replaceOutput } from "./output.ts";
 
 /**
- * What a context that is a thread does itself, because it has no broker thread that answers, reads its output
- * and ends it.
+ * Does in a context that is a thread what a broker thread does in others: answers PING, forwards output, and ends
+ * the context.
  */
 export function startThread(
   router: CoreRouter,

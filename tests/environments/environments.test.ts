@@ -245,7 +245,7 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
       const output = await succeeds(node("", ["inside-minified.mjs"], { cwd: deployed }));
       assert.match(
         output,
-        /^add ModuleError: Cannot send .*: it is a bundle that mitogen is part of; leave mitogen out/,
+        /^add ModuleError: Cannot send .*: it is a bundle that contains mitogen; leave mitogen out/,
       );
     });
     it("rollup-inside.mjs: an await at the top level of one file is told", async () => {

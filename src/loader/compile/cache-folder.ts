@@ -17,7 +17,7 @@ import {
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 
-/** If a write would make the folder larger than this, the least recently used files are removed. */
+/** If a write would make the folder larger than this, files are removed, beginning with the least recently used. */
 const MAX_FOLDER_BYTES = 64 * 1024 * 1024;
 /** Larger contents are not kept. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -66,7 +66,7 @@ export class CacheFolder {
     this.#maxBytes = maxBytes;
   }
 
-  /** The content kept as `key`, or undefined if there is none that can be trusted. Never throws. */
+  /** Returns the content kept as `key`. Undefined if there is none that can be trusted. Never throws. */
   read(key: string): Buffer | undefined {
     try {
       const folder = this.#open(false);
@@ -103,8 +103,8 @@ export class CacheFolder {
   }
 
   /**
-   * The folder itself, for code that keeps files there in a form of its own. Undefined if there is no folder
-   * that can be trusted. Never throws.
+   * Returns the path of the folder, for code that keeps files there in a form of its own. Undefined if there is no
+   * folder that can be trusted. Never throws.
    */
   path(mayMake: boolean): string | undefined {
     try {
@@ -121,7 +121,7 @@ export class CacheFolder {
     if (this.#opened?.uid === uid) return this.#opened.path;
     const { XDG_CACHE_HOME = "" } = process.env;
     const base = isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), ".cache");
-    // A home may be empty or relative. It would then mean the working directory, where anybody may have put
+    // If HOME is empty or relative, the folder would be below the working directory, where anybody may have put
     // files.
     if (!isAbsolute(base)) return undefined;
     const own = join(base, "mitogen");

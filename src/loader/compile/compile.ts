@@ -79,8 +79,8 @@ export class Compiler {
   }
 
   /**
-   * Makes a compiler with other sources. It maps stacks together with this one. Its results are not kept for
-   * later programs.
+   * Makes a compiler that reads other texts. Both compilers share the source maps for stacks. The results of the
+   * new one are not kept for later programs.
    */
   reading(readText: (id: string) => Promise<string>): Compiler {
     return new Compiler({ isEntry: this.#isEntry, readText, stacks: this.#stacks });
@@ -125,8 +125,8 @@ export class Compiler {
   }
 
   /**
-   * Rewrites the frames of modules that were compiled here to lines of their sources. `stack` may be any text
-   * from anyone.
+   * Replaces places in modules that were compiled here by places in their sources. `stack` may be any text, from
+   * anybody.
    */
   originalStack(stack: string, target?: string): string {
     return this.#stacks.originalStack(stack, target && versionClass(target));
@@ -151,7 +151,7 @@ export class Compiler {
 
   async #compileDataUrl(id: string, target: string): Promise<CompiledModule> {
     const { format, text } = parseDataUrl(id);
-    // No `require` can reach it, so it can be an ES module.
+    // No `require` can reach a `data:` URL, so the JSON can be an ES module.
     if (format === "json") return plain(id, jsonAsModule(text));
     const { source } = await this.#lower(id, { format, source: text, map: "" }, target);
     return plain(id, { format, source: knowsAttributes(target) ? source : withoutAttributes(source) });
@@ -165,7 +165,7 @@ export class Compiler {
       isParsed
         ? this.#parsedDraft(id, text, loader, target, { aliases, hasTests })
         : this.#compileFor(target, id, text, loader);
-    // Otherwise the draft is the text itself.
+    // Without compilation, the draft is the text itself, which needs no cache.
     const isCompiled = isParsed || loader !== "js" || isOld(target);
     if (this.#cache === undefined || !isCompiled) return make();
     const usesEsbuild = loader !== "js" || isOld(target);
@@ -183,8 +183,8 @@ export class Compiler {
     target: string,
     { aliases, hasTests }: { aliases: readonly string[] | undefined; hasTests: boolean },
   ): Promise<Draft> {
-    // The work is removed before the text is lowered, because the parser may need syntax that the target does
-    // not know.
+    // The work and the tests are removed before the text is lowered, because they may use syntax that cannot be
+    // lowered (top-level await).
     const newest = await this.#compileFor(NEWEST, id, text, loader);
     await loadParser();
     const idle = hasTests ? withoutTests(newest.source, newest.format) : newest.source;
@@ -198,7 +198,7 @@ export class Compiler {
     return this.#lower(id, { format, source: text, map: "" }, target);
   }
 
-  /** The text of a file, as it was when it was first asked for. */
+  /** Returns the text of a file, as it was when it was first read. */
   read(id: string): Promise<string> {
     let text = this.#texts.get(id);
     if (text === undefined) {
@@ -233,8 +233,7 @@ export class Compiler {
     const { source, map } = draft;
     if (!isOld(target)) return draft;
     const lowered = await this.#transform(id, source, target, { loader: "js" }, map);
-    // Printing alone changes the text, so two printed forms are compared to find out whether anything was
-    // lowered.
+    // Printing alone changes the text. To find out whether anything was lowered, two printed forms are compared.
     const { transform } = loadEsbuild();
     const printed = await transform(source, {
       loader: "js",
@@ -281,7 +280,7 @@ export class Compiler {
   }
 }
 
-/** Not by `import()`, which bundlers follow. esbuild cannot be part of a bundle. */
+/** Loads esbuild, but not by `import()`, which bundlers follow: esbuild cannot be part of a bundle. */
 function loadEsbuild(): typeof import("esbuild") {
   try {
     return ownRequire()("esbuild");

@@ -54,7 +54,7 @@ export class DraftCache {
   }
 }
 
-/** Undefined if the versions are not known: in a bundle without its packages. */
+/** Returns the key of a result. Undefined if the versions are not known: in a bundle without its packages. */
 function keyOf(inputs: readonly unknown[], tools: readonly string[]): string | undefined {
   try {
     const all = [ownVersion(), process.version, tools.map(versionOf), inputs];
@@ -71,8 +71,8 @@ function parseDraft(kept: Buffer): Draft {
 }
 
 /**
- * A key for this library's version. A published file has a name with a hash of its content and of the files
- * it imports.
+ * Returns a key for this library's version. The name of a published file holds a hash of its content and of the
+ * files it imports.
  */
 function ownVersion(): string {
   const file = fileURLToPath(LIBRARY_FILE);

@@ -24,9 +24,9 @@ export interface GraphRules {
 /** A module and its dependencies. */
 interface GraphNode {
   readonly record: ModuleRecord;
-  /** The modules that must be there before it runs, in source order. */
+  /** The modules that a context must have before this one runs, in source order. */
   readonly edges: readonly Edge[];
-  /** The modules whose exports it re-exports. Only for CommonJS. */
+  /** The modules whose exports this one re-exports. Only for CommonJS. */
   readonly reexports: readonly string[];
 }
 
@@ -80,8 +80,8 @@ export class ModuleGraph {
   }
 
   /**
-   * The modules that a context needs to import `id`, dependencies first, without those that it `has`. Leaves
-   * out modules behind `import()`. Rejects if a required module is missing, is native or does not compile.
+   * Returns the modules that a context needs to import `id`, dependencies first, without those that it `has`.
+   * Leaves out modules behind `import()`. Rejects if a required module is missing, is native or does not compile.
    */
   async closure(id: string, target: string, has: (id: string) => boolean): Promise<ModuleRecord[]> {
     const order = await remember(this.#orders, `${versionClass(target)} ${id}`, () =>
@@ -152,8 +152,8 @@ export class ModuleGraph {
   }
 
   /**
-   * Resolves a specifier. Returns Node's error if the module is missing but may be: the child asks for it
-   * when it gets there.
+   * Resolves a specifier. Returns Node's error for a missing module that the program may never need: the child
+   * throws the error when it gets there.
    */
   #resolve(
     { specifier, kind, isDynamic }: ScannedImport,
@@ -228,7 +228,7 @@ class Untravelable extends Error {
 
 const PENDING = new Error("still loading");
 
-/** The entry for a missing module, which is sent with the importing module, so the child need not ask. */
+/** Returns the entry for a missing module. The importing module takes it along, so that the child need not ask. */
 function missingValue(error: Error): string {
   return `${MISSING}${(error as { code?: string }).code ?? "MODULE_NOT_FOUND"} ${error.message}`;
 }
@@ -250,7 +250,7 @@ function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode |
   }
 }
 
-/** Iterative, because a chain of imports may be longer than the stack is deep. */
+/** Returns the loaded modules, dependencies first. Does not recurse: a chain of imports may be deeper than the stack. */
 function dependenciesFirst(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): GraphNode[] {
   const order: GraphNode[] = [];
   const seen = new Set([root]);
@@ -294,7 +294,7 @@ function isNative(id: string): boolean {
   return id.endsWith(".node");
 }
 
-/** Joins running requests and keeps results. A failed request is tried again the next time. */
+/** Makes a value once for each key, also for calls at the same time. Makes it again after a failure. */
 function remember<K, T>(cache: Cache<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
   const known = cache.get(key);
   if (known !== undefined) return known;

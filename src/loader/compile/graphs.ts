@@ -26,9 +26,9 @@ export function graphFor(rules: ModuleRules): ModuleGraph {
 }
 
 /**
- * Does in advance the work that would delay the first module. Compiles the script that this program was
- * started with: most programs call a function of it early, and loading it loads code that other modules need
- * as well. Never rejects.
+ * Does work in advance that would delay the first module: compiles the script that this program was started with.
+ * Most programs soon call a function of it, and the code that this loads is needed for other modules as well.
+ * Never rejects.
  */
 export async function warmUp(): Promise<void> {
   try {

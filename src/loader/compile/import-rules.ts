@@ -40,7 +40,7 @@ export function checkImport(id: string, parentId: string, type: ImportType | und
   }
 }
 
-/** The error of a required import. */
+/** Makes the error for an `import` that has no module, or not one that Node would import. */
 export function importError(
   specifier: string,
   id: string,

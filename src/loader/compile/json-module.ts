@@ -21,10 +21,10 @@ export function jsonAsCommonJs(text: string): { format: "commonjs"; source: stri
   return { format: "commonjs", source: `if (0) { ${declared} }\nmodule.exports = ${parsed(text)};` };
 }
 
-/** These names have another meaning for importers of CommonJS. */
+/** Names that have another meaning for importers of CommonJS. */
 const RESERVED = new Set(["default", "__esModule", "__proto__"]);
 
-/** Not an object literal, because `__proto__` is no key there. */
+/** Returns an expression for the value. Not an object literal, in which `__proto__` is not an ordinary key. */
 function parsed(text: string): string {
   return `JSON.parse(${JSON.stringify(text)})`;
 }

@@ -97,7 +97,7 @@ async function modified(source: string, id: string, { matcher, modify }: Modifie
   try {
     const result: unknown = await modify(source, id);
     if (typeof result === "string") return result;
-    reason = `it returned ${typeof result}, no string`;
+    reason = `it returned ${typeof result}, not a string`;
   } catch (error) {
     reason = error;
   }

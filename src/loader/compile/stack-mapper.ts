@@ -3,15 +3,15 @@ import { fileURLToPath } from "node:url";
 import { isInstalled } from "../resolve/package-scope.ts";
 import { isTypeScript } from "../resolve/typescript-rules.ts";
 
-/** A stack is read by people, so a longer one is passed on unchanged. */
+/** A longer stack is passed on unchanged, because people would not read it. */
 const MAX_STACK_CHARS = 100_000;
 
 /** Matches the beginning of a place. */
 const PLACE = /file:\/\/|(?<=[ (])\//g;
 
 /**
- * The source map of a module. It is parsed when it is first needed. `text` is empty if lines match those of
- * the file.
+ * The source map of a module. It is parsed when it is first needed. `text` is empty if the module has the lines of
+ * its file.
  */
 interface Entry {
   readonly text: string;
@@ -26,7 +26,7 @@ export class StackMapper {
   /** By path, because stacks name CommonJS modules by path. */
   readonly #ids = new Map<string, string>();
 
-  /** Adds the map from the text for `versionClass` to the file. It is empty if the text is the file's own. */
+  /** Adds the map from the text for `versionClass` to the file. The map is empty if the text is the file's own. */
   add(id: string, versionClass: string, map: string): void {
     const entries = this.#entries.get(id) ?? new Map<string, Entry>();
     this.#entries.set(id, entries);
@@ -84,8 +84,8 @@ export class StackMapper {
 }
 
 /**
- * The place in the file from which JavaScript of the program was compiled, if the program runs with source
- * maps enabled. Files of installed packages keep their places.
+ * Returns a place in the source from which the program's JavaScript was compiled, if the program runs with source
+ * maps enabled. Places in installed packages stay as they are.
  */
 function authoredPlace(id: string, line: number, column: number): string {
   const place = `${id}:${line}:${column}`;
@@ -100,7 +100,7 @@ function authoredPlace(id: string, line: number, column: number): string {
     : `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
 }
 
-/** Ids are URLs, so they hold no white space. A parenthesis at the end belongs to the frame. */
+/** Returns where a place ends. Ids are URLs, so they hold no white space. A final parenthesis belongs to the frame. */
 function endOfPlace(stack: string, start: number): number {
   let end = start;
   while (end < stack.length && stack.charCodeAt(end) > 32 && stack[end] !== ",") end++;

@@ -16,9 +16,8 @@ const LAST_MINORS: Readonly<Record<number, number>> = {
 };
 
 /**
- * This many minor versions form a class, named after the first of them. A context claims its own version, and
- * for each class whole graphs are compiled and kept. So there must be few classes, whatever the contexts
- * claim.
+ * This many minor versions form a class, named after the first of them. Contexts state their own versions, and
+ * whole graphs are compiled and kept for each class. So there must be few classes, whatever the contexts state.
  */
 const MINOR_STEP = 4;
 
@@ -35,7 +34,7 @@ export function isOld(target: string): boolean {
   return versionOf(target)[0] < VERBATIM_SINCE;
 }
 
-/** The version to name to esbuild, which may be a little older. */
+/** Returns the version to name to esbuild. It may be a little older than the target. */
 export function esbuildVersion(target: string): string {
   const [major, minor] = versionOf(target);
   const last = LAST_MINORS[major];

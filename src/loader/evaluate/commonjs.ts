@@ -16,14 +16,12 @@ type ModuleConstructor = new (id: string, parent?: NodeJS.Module) => CommonJsMod
 /** What CommonJS needs from the evaluator. */
 export interface CommonJsHost {
   record(id: string): ModuleRecord;
-  /** The id of a module from whose folder the file `id` would resolve, if the program has one. */
+  /** Returns the id of a module in the folder of the file `id`, or above. Undefined if there is none. */
   neighbourOf(id: string): string | undefined;
-  /** The id that a specifier resolves to. Blocks if the master must be asked. */
+  /** Returns the id that a specifier resolves to. Blocks if the master must be asked. */
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string;
   importDynamically(parentId: string, specifier: string): Promise<unknown>;
-  /**
-   * The exports of a module that is no file: a builtin, this library, or a package that the target provides.
-   */
+  /** Returns the exports of a builtin, of this library, or of a package that the target provides. */
   external(id: string): { exports: unknown } | undefined;
   requireEsModule(id: string): unknown;
 }
@@ -42,10 +40,7 @@ const Constructor = Module as unknown as ModuleConstructor & {
  * `module.exports`.
  */
 export class CommonJs {
-  /**
-   * `require.cache`, by file name. If user code deletes an entry, the next `require` evaluates the module
-   * again.
-   */
+  /** `require.cache`, by file name. If user code deletes an entry, the next `require` evaluates the module again. */
   readonly #cache: Record<string, CommonJsModule> = Object.create(null);
   readonly #host: CommonJsHost;
   /** The `require` of each module that has been evaluated here. */
@@ -124,7 +119,7 @@ export class CommonJs {
     compiled.call(module.exports, module.exports, require, module, module.filename, module.path);
   }
 
-  /** Makes a `require` that resolves from the module `id`, or from a file beside it that is no module. */
+  /** Makes a `require` that resolves from the module `id`, or `from` a file beside it that was not sent. */
   private requireFor(id: string, module?: CommonJsModule, from = id): NodeJS.Require {
     const resolved = (specifier: string): string => {
       if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
@@ -157,7 +152,7 @@ type Hooks = { filename: string; importModuleDynamically: never };
 
 function compile(source: string, options: Hooks): (...args: unknown[]) => unknown {
   if (NODE_MAJOR >= 16) return vm.compileFunction(source, PARAMETERS, options) as never;
-  // In these Nodes a compiled function cannot import().
+  // In older Nodes, `import()` does not work in a compiled function.
   const script = new vm.Script(`${HEAD}${source}\n})`, { ...options, columnOffset: -HEAD.length });
   return script.runInThisContext() as never;
 }

@@ -8,7 +8,7 @@ export interface EsModuleHost {
   record(id: string): ModuleRecord;
   /** Whether the module has been sent to this context. */
   isSent(id: string): boolean;
-  /** The id that an `import` resolves to. Blocks if the master must be asked. */
+  /** Returns the id that an `import` resolves to. Blocks if the master must be asked. */
   resolveImport(parentId: string, specifier: string): string;
   /** Links a module and its dependencies. */
   link(id: string): Promise<void>;
@@ -22,7 +22,7 @@ interface SyncLinking {
   hasAsyncGraph?(): boolean;
 }
 
-/** The text of a module that marks a namespace as that of an ES module, for CommonJS. */
+/** The text of a facade: a module that tells CommonJS that the module behind it is an ES module. */
 const FACADE =
   "export * from 'original'; export { default } from 'original'; export const __esModule = true;";
 
@@ -30,16 +30,16 @@ const isAllowed = (process.features as { require_module?: boolean }).require_mod
 const canLinkSync = "linkRequests" in (vm.SourceTextModule?.prototype ?? {});
 
 /**
- * `require()` of ES modules, in Nodes that have it. New Nodes link such modules when they are required. In
- * older ones linking is asynchronous. There, all modules that a `require` names are linked, but not yet run,
- * before the requiring module runs.
+ * `require()` of ES modules, in Nodes that have it. New Nodes link such a module when it is required. In older
+ * ones, linking is asynchronous. There, all ES modules that a `require` names are linked, but not yet run, before
+ * the requiring module runs.
  */
 export class EsModuleRequires {
   readonly #host: EsModuleHost;
   readonly #facades: Map<string, vm.Module> = new Map();
   /** The errors of modules that could not be linked ahead. Their `require` throws them. */
   readonly #failures: Map<string, unknown> = new Map();
-  /** Modules whose requires have been prepared. */
+  /** Modules whose `require` calls have been prepared. */
   readonly #looked: Set<string> = new Set();
 
   constructor(host: EsModuleHost) {
@@ -51,7 +51,7 @@ export class EsModuleRequires {
     return isAllowed && !canLinkSync;
   }
 
-  /** Call this before a module is evaluated, if {@link needsPreparation}. Never rejects. */
+  /** Links the ES modules that a graph requires. Call this before evaluation if it is needed. Never rejects. */
   async prepare(rootId: string): Promise<void> {
     const required = new Set<string>();
     const reached = new Set([rootId]);
@@ -118,8 +118,8 @@ export class EsModuleRequires {
   }
 
   /**
-   * The export named `module.exports`, or the namespace, marked as that of an ES module if it has a default
-   * export.
+   * Returns the export named `module.exports`. Without one, returns the namespace; if that has a default export, it
+   * is marked as that of an ES module.
    */
   private namespaceOf(id: string, module: vm.Module): unknown {
     const namespace = module.namespace as Record<string, unknown>;
@@ -128,8 +128,7 @@ export class EsModuleRequires {
       if (names.includes("module.exports")) return namespace["module.exports"];
       for (const name of names) void namespace[name];
     } catch {
-      // An uninitialised name means that the module awaits something. Older Nodes offer no other way to find
-      // out.
+      // An uninitialised name means that the module awaits something. Older Nodes have no other sign of that.
       throw asyncModule(id);
     }
     if (!needsFacade(module)) return namespace;
@@ -140,7 +139,8 @@ export class EsModuleRequires {
   }
 
   /**
-   * Returns undefined if something has imported the module before and this Node cannot link synchronously.
+   * Returns the facade of a module. Undefined if something has imported the module before and this Node cannot link
+   * synchronously.
    */
   private facadeOf(id: string, module: vm.Module): vm.Module | undefined {
     let facade = this.#facades.get(id);

@@ -27,8 +27,8 @@ export interface ModuleSource extends ModuleAsker {
 }
 
 /**
- * A synthetic module that fails would also cause an unhandled rejection, which ends the process. So this
- * module throws the error before it does.
+ * The text of a module in front of a synthetic one. In some Nodes, a synthetic module that fails also causes an
+ * unhandled rejection, which ends the process. So the synthetic module keeps its error, and this one throws it.
  */
 const CHECKED = "import.meta.check(); export * from 'checked'; export { default } from 'checked';";
 
@@ -45,9 +45,9 @@ export class Evaluator {
   readonly #requires: EsModuleRequires;
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
-  /** The only import of a module that this class has made. */
+  /** The synthetic module behind each module with the text {@link CHECKED}. */
   readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
-  /** The exports of modules in which functions have been called, by the ids in their references. */
+  /** The exports of modules that were evaluated for calls, by id. */
   readonly #evaluated: Map<string, { value: unknown }> = new Map();
   /** The master's answers for specifiers that the maps do not name. */
   readonly #answers: Map<string, string> = new Map();
@@ -291,8 +291,7 @@ export class Evaluator {
 
   private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
     if (isBuiltin(specifier)) return specifier;
-    // The specifier was computed at run time. The master has not seen it, so it may not have sent the
-    // library.
+    // A computed specifier. The master has not seen it, so perhaps it has not sent the library.
     if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
     const { imports, requires } = this.record(parentId);
     const map = kind === "import" ? imports : requires;
@@ -309,8 +308,8 @@ export class Evaluator {
   }
 
   /**
-   * Modules behind `import()`, or behind a `require` in a `try`, are known by name but may not have been
-   * sent.
+   * Whether a known module is here. Modules behind `import()`, or behind a `require` in a `try`, are named in maps
+   * but may not have been sent.
    */
   private isHere(id: string): boolean {
     return this.#records.has(id) || this.#source.has(id) || !/^(?:file|data):/.test(id);
@@ -332,10 +331,7 @@ function synthetic(id: string, names: string[], evaluate: () => Record<string, u
   );
 }
 
-/**
- * The export of a CommonJS module under a name that was found in its text. As in Node, undefined if there is
- * none.
- */
+/** Returns the export of a CommonJS module under a name from its text. As in Node, undefined if there is none. */
 function ownValue(exports: unknown, name: string): unknown {
   if (exports === null || exports === undefined) return undefined;
   if (Object.getOwnPropertyDescriptor(exports, name) === undefined) return undefined;
@@ -363,9 +359,7 @@ function coded(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/**
- * The path to a function in a module's exports: the exports themselves, an export, or a static member of one.
- */
+/** Returns the path to a function in a module's exports: the exports, one of them, or a static member of one. */
 function pathTo(fn: unknown, exports: unknown): string[] | undefined {
   if (exports === fn) return [];
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(exports ?? {}))) {

@@ -16,8 +16,8 @@ export interface ModuleAsker {
 }
 
 /**
- * Asks for a module that the resolution maps do not name, and blocks until it is here, as `require` needs it.
- * Returns its id.
+ * Asks for a module that the resolution maps do not name. Blocks until it is here, because `require` is
+ * synchronous. Returns its id.
  */
 export function fetchSync(
   asker: ModuleAsker,

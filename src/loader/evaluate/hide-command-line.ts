@@ -2,11 +2,11 @@ import { builtinModules } from "node:module";
 import { builtinExports } from "../builtins.ts";
 
 /**
- * Removes the globals that only a program given on the command line has. A module that looks for them would
- * take itself for CommonJS.
+ * Removes the globals that only a program given on the command line has. With them, a module that looks for
+ * `require` or `exports` would take itself for CommonJS.
  */
 export function hideCommandLine(): void {
-  // One that was brought into memory has no path, but for this: docs/provision.md.
+  // A node that was brought into memory can be started again only by this path: docs/provision.md.
   if (/^\/memfd:.* \(deleted\)$/.test(process.execPath)) process.execPath = `/proc/${process.pid}/exe`;
   for (const name of ["require", "exports", "__filename", "__dirname", ...builtinModules]) {
     const found = Object.getOwnPropertyDescriptor(globalThis, name);

@@ -19,7 +19,7 @@ export interface Api {
 }
 
 /**
- * Gives a child the modules of its program: keeps those that are pushed ahead of calls, asks the parent for
+ * Gives a child the modules of its program: keeps those that are pushed ahead of calls, asks the master for
  * the others, and finds functions in them. The {@link Evaluator}, which arrives with the first modules,
  * evaluates them.
  */
@@ -46,7 +46,7 @@ export class Importer implements ModuleSource {
     });
   }
 
-  /** The function, if its module has been evaluated; `owner` is what `this` is inside. */
+  /** Returns the function, with its `this` as `owner`, if its module has been evaluated. */
   lookUp(name: FunctionName): { fn: AnyFunction; owner: unknown } | undefined {
     const { module } = name;
     if (module === "global") return findFunction(globalThis, name);
@@ -63,7 +63,7 @@ export class Importer implements ModuleSource {
    */
   async load(name: FunctionName): Promise<{ fn: AnyFunction; owner: unknown }> {
     const { module } = name;
-    // The caller is not the master, which would have sent the module ahead.
+    // If the module is not here, the caller is not the master, which sends modules ahead of its calls.
     if (!this.has(module)) await this.fetch(module, "", "import");
     return this.lookUp(name) ?? findFunction((await this.evaluate(module)).value, name);
   }
@@ -104,8 +104,8 @@ export class Importer implements ModuleSource {
   }
 
   /**
-   * Stores [[id, hash, packed], …], the modules that the parent has pushed. A module that is already here is
-   * not replaced. `null` means that the bytes come later.
+   * Stores [[id, hash, packed], …], the modules that were pushed. A module that is already here is not replaced.
+   * `null` means that the bytes come later.
    */
   private storeModules(modules: unknown): void {
     for (const [id, , packed] of modules as [string, string, Uint8Array | null][]) {
@@ -149,7 +149,7 @@ export function findFunction(root: unknown, name: FunctionName): { fn: AnyFuncti
   let owner: unknown;
   let value = root;
   for (const key of name.path) {
-    // As if it had been imported by name: a function of an ES module has no `this`.
+    // An export of an ES module has no `this`, as if it were imported by name.
     owner = Object.prototype.toString.call(value) === "[object Module]" ? undefined : value;
     value = (value as Record<string, unknown> | undefined | null)?.[key];
   }

@@ -1,6 +1,6 @@
 import type { Message } from "../../core/message.ts";
 
-/** Reads the parent's answer: the module's id, or [message, code] if it refuses to serve the module. */
+/** Reads the master's answer: the module's id, or [message, code] if the master refuses to serve the module. */
 export function readAnswer(reply: Message): string {
   const answer = reply.decode();
   if (typeof answer === "string") return answer;

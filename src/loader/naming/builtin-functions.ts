@@ -34,8 +34,8 @@ const GETTERS = new Set([
 const INHERITING = new Set(["performance", "crypto", "webcrypto", "subtle"]);
 
 /**
- * Modules that are loaded only if a program asks for them, so they appear in the list of loaded modules. Some
- * print a warning when they are loaded.
+ * Modules that programs rarely use. They are searched last, and not at all if no list of loaded modules shows that
+ * they are loaded: some print a warning when they are loaded.
  */
 const UNUSUAL = /^_|^(punycode|sys|domain|constants|trace_events|wasi|inspector|repl)\b/;
 
@@ -77,7 +77,7 @@ export function findBuiltin(fn: AnyFunction, load: Load): FunctionName | undefin
   );
 }
 
-/** Call this before any code that may replace these functions. */
+/** Notes `process.chdir` and `process.cwd`. Call this before any code that may replace them. */
 export function rememberReplaceable(): void {
   for (const name of ["chdir", "cwd"] as const)
     replaceable.set(process[name], { module: "global", path: ["process", name] });
@@ -105,7 +105,7 @@ function knownEverywhere({ module, path }: FunctionName): FunctionName {
 function* roots(load: Load): Generator<Root> {
   const scope = globalThis as unknown as Record<string, unknown>;
   for (const name of GLOBALS) yield { value: scope[name], module: "global", path: [name] };
-  // Only if it is loaded already, because the global getter takes milliseconds to load it.
+  // Only if the module is loaded already, because the getter would take milliseconds to load it.
   if (isLoaded("internal/crypto/webcrypto")) {
     yield { value: globalThis.crypto, module: "global", path: ["crypto"] };
   }
@@ -223,7 +223,7 @@ function exportsOf(module: string, load: Load): unknown {
   try {
     return load(module);
   } catch {
-    // Listed, but not available in this build or under this permission model.
+    // The module is listed, but not available in this build or under this permission model.
     return undefined;
   }
 }

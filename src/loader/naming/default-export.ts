@@ -28,8 +28,8 @@ export function unnamedDefaultPath(
 function pathInDefault(value: Ast, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
   if (value === undefined) return undefined;
   if (value.type === "CallExpression") {
-    // The wrapper was made where it was called, and the function that it wraps is one of the arguments.
-    // esbuild's `__name` returns its argument.
+    // The call makes a wrapper, and the function that it wraps is one of the arguments. esbuild's `__name`
+    // returns its argument.
     const isArgument = value.arguments.some((argument: Ast) => isAt(argument, origin));
     return isArgument && (isWrapped || value.callee.name === "__name") ? ["default"] : undefined;
   }
@@ -58,7 +58,7 @@ function parseModule(source: string): Ast {
   }
 }
 
-/** The value of a top-level name, if nothing can assign to it. */
+/** Returns the value of a top-level name, if nothing can assign to the name. */
 function constantValue(program: Ast, name: string): Ast {
   for (const statement of program.body) {
     if (statement.id?.name === name) return statement;

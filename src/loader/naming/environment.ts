@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /**
- * The runtime of this program, if it is not Node: `Bun 1.4.5`. Only Node has V8's inspector, which finds out
+ * Returns the runtime of this program if it is not Node: `Bun 1.4.5`. Only Node has V8's inspector, which knows
  * where functions were written.
  */
 export function otherRuntime(): string | undefined {
@@ -17,7 +17,7 @@ export function placeWithoutFile(url: string): string {
   const name = url.slice(url.lastIndexOf("/") + 1);
   if (/^REPL\d*$/.test(name)) return "in the REPL";
   if (name === "[stdin]") return "in a script read from stdin";
-  // Node gives modules the same name in both cases.
+  // Node names code from -e and code from stdin alike.
   if (/^\[eval\d*\]$/.test(name)) {
     const isOption = process.execArgv.some((word) => /^(?:-[a-z]*[ep]|--eval|--print)\b/.test(word));
     return isOption ? "in code given to node with -e" : "in a script read from stdin";
@@ -25,7 +25,7 @@ export function placeWithoutFile(url: string): string {
   return "in code that has no file";
 }
 
-/** The texts for refusing a function that Next.js has put into a bundle. Undefined for any other file. */
+/** Returns the texts for refusing a function that Next.js has put into a bundle. Undefined for any other file. */
 export function nextRefusal(id: string, name: string): [what: string, cure: string] | undefined {
   const [, application] = /^(.*?)\/\.next\//.exec(fileURLToPath(id)) ?? [];
   if (application === undefined) return undefined;
@@ -34,7 +34,7 @@ export function nextRefusal(id: string, name: string): [what: string, cure: stri
   return ["part of a bundle that Next.js made", `name it by the file it was written in, as ${reference}`];
 }
 
-/** The cure for a function that its file does not export. */
+/** Returns the cure for a function that its file does not export. */
 export function exportCure(source: string): string {
   return isBundle(source) ? "export it from the entry point of the bundle" : "export it";
 }

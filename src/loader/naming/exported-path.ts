@@ -31,10 +31,9 @@ export function localExports(source: string): LocalExports | undefined {
 }
 
 /**
- * Every path to `fn` from an object of named values (a module's variables, CommonJS exports). `fn` may be the
- * value itself, or a static method of a class; own methods come before inherited ones. Getters are read only
- * at the first level, where compilers put them, and only on request, because those of a foreign module may do
- * anything.
+ * Returns every path to `fn` from an object of named values (a module's variables, CommonJS exports). `fn` may be
+ * a value itself, or a static method of a class; own methods come before inherited ones. Reads getters only at the
+ * first level, where compilers put them, and only on request, because those of a foreign module may do anything.
  */
 export function pathsTo(
   fn: AnyFunction,
@@ -51,7 +50,7 @@ export function pathsTo(
   return [...direct, ...statics];
 }
 
-/** The path from named values to `fn` through plain objects: `["api", "users", "list"]`. */
+/** Returns the path from named values to `fn` through plain objects: `["api", "users", "list"]`. */
 export function pathThroughObjects(fn: AnyFunction, values: object): string[] | undefined {
   const named = Object.getOwnPropertyNames(values).map((name) => ({
     path: [name],
@@ -70,7 +69,7 @@ export function pathThroughObjects(fn: AnyFunction, values: object): string[] | 
   return undefined;
 }
 
-/** The name of the class in `values`, or of the instance of one, that has `fn` as a method. */
+/** Returns the name of the class in `values`, or of the instance of one, that has `fn` as a method. */
 export function ownerOfMethod(fn: AnyFunction, values: object): string | undefined {
   for (const name of Object.getOwnPropertyNames(values)) {
     const value = read(values, name);

@@ -6,7 +6,7 @@ import { ownRequire } from "../own-require.ts";
 export interface FunctionOrigin {
   /** Absent for native and bound functions and for proxies. */
   readonly scriptId: string | undefined;
-  /** Zero-based, in the source V8 compiled. */
+  /** Zero-based, in the source that V8 compiled. */
   readonly line: number;
   readonly column: number;
   readonly isBound: boolean;
@@ -20,7 +20,7 @@ export interface FunctionScope {
   readonly bindings: Readonly<Record<string, unknown>>;
 }
 
-/** The documentation of the protocol describes its answers. Each use reads only the field that it needs. */
+/** An answer of the inspector, as its protocol describes. Each use reads only the field that it needs. */
 // biome-ignore lint/suspicious/noExplicitAny: said above
 type Answer = any;
 type Post = (method: string, params?: object) => Answer;
@@ -35,7 +35,7 @@ const urls = new Map<string, string>();
 const uncounted = new Set<string>();
 let lastSource: { readonly scriptId: string; readonly text: string } | undefined;
 
-/** Asks V8's inspector in this process: `post` returns only after the answer has come. */
+/** Asks V8's inspector where a function was written. In its own process, `post` returns after the answer has come. */
 export function functionOrigin(fn: AnyFunction): FunctionOrigin {
   return withSession((post, session) => {
     const holder: { fn: AnyFunction; scopes: unknown[] } = { fn, scopes: [] };
@@ -82,9 +82,7 @@ export function functionOrigin(fn: AnyFunction): FunctionOrigin {
   });
 }
 
-/**
- * The URL of the script that holds a function. Empty if the script has none, or the function has no script.
- */
+/** Returns the URL of the script that holds a function. Empty if the script has none, or the function has no script. */
 export function originUrl(origin: FunctionOrigin): string {
   if (origin.scriptId === undefined) return "";
   const likely = likelyUrl(origin);
@@ -96,8 +94,8 @@ export function originUrl(origin: FunctionOrigin): string {
 }
 
 /**
- * The same, but undefined if only a much slower way would find it: for scripts none of whose functions V8
- * counts.
+ * Returns the same, but undefined if only a much slower way would find the URL: that of a script with no function
+ * that V8 counts.
  */
 export function likelyUrl({ scriptId }: FunctionOrigin): string | undefined {
   if (scriptId === undefined) return "";
@@ -124,7 +122,7 @@ function learnLoadedUrls(): void {
 }
 
 /**
- * The text that V8 compiled, which under tsx is on no disk. Takes tens of milliseconds, so it is the last
+ * Returns the text that V8 compiled, which under tsx is on no disk. Takes tens of milliseconds, so it is the last
  * resort.
  */
 export function scriptSource(scriptId: string): string {
@@ -197,7 +195,7 @@ function raiseUnseen(): never {
   throw new Error("Cannot find the module of a function: the inspector does not see the program's globals");
 }
 
-/** Each look-up has its own session. Ending it frees every remote object, and nothing stays enabled. */
+/** Gives each look-up its own session. The end of a session frees its remote objects, and nothing stays enabled. */
 function withSession<T>(use: (post: Post, session: Session) => T): T {
   let session: Session;
   try {

@@ -8,7 +8,7 @@ import { nameFunction } from "./name-function.ts";
 /** Names a module: its id, the path of its file, or a function of it. */
 export type ModuleName = string | URL | Callable<never[], unknown>;
 
-/** The id of a module. Throws a TypeError if the argument names none. */
+/** Returns the id of a module. Throws a TypeError if the argument names none. */
 export function moduleId(module: ModuleName): string {
   if (typeof module === "function") return nameFunction(module).module;
   if (module instanceof FunctionRef) return module.module;

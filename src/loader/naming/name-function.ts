@@ -90,7 +90,7 @@ export function warmUpNames(): void {
 }
 
 function find(fn: AnyFunction): FunctionName {
-  // Only for native functions: searching Node's functions takes longer than asking V8.
+  // At first only native functions, because searching Node's functions takes longer than asking V8.
   const isNative = NATIVE.test(Function.prototype.toString.call(fn));
   const builtin = isNative ? findBuiltin(fn, ownRequire()) : undefined;
   if (builtin !== undefined) return builtin;
@@ -141,8 +141,8 @@ function findInModule(fn: AnyFunction, origin: FunctionOrigin, isWrapped: boolea
     const module = runnerModule(origin.scriptId);
     found = module && exportedAt(module, fn, origin, isES(exported) ? exported : undefined, isWrapped);
   }
-  // Compilers name an unnamed default export, and V8 shows no binding for one. Then only the text that V8
-  // compiled settles it.
+  // Compilers give an unnamed default export a name of theirs, and V8 shows no binding for one. Only the text
+  // that V8 compiled shows which function it is.
   if (found === undefined && (exported === undefined || exported.hasUnnamedDefault)) {
     const source = scriptSource(origin.scriptId);
     found =
@@ -198,7 +198,7 @@ function findByWrapped(
   return undefined;
 }
 
-/** The main file of a package often exports functions that other files of it define. */
+/** Looks in all CommonJS modules: the main file of a package often exports functions that other files define. */
 function findInAnyCommonJs(fn: AnyFunction): FunctionName | undefined {
   for (const [key, loaded] of Object.entries(ownRequire().cache)) {
     const id = moduleId(key.startsWith("data:") ? key : pathToFileURL(key).href);
@@ -208,7 +208,7 @@ function findInAnyCommonJs(fn: AnyFunction): FunctionName | undefined {
   return undefined;
 }
 
-/** The look-up without an inspector. */
+/** Finds a function without the inspector. */
 function findByIdentity(fn: AnyFunction): FunctionName | undefined {
   return findBuiltin(fn, ownRequire()) ?? findInAnyCommonJs(fn);
 }
@@ -230,7 +230,7 @@ function exportsPath(fn: AnyFunction, exports: unknown, o: { getters: boolean })
     : undefined;
 }
 
-/** The URL of a script's file. Undefined if there is none (REPL, eval, `node -e`, `data:`). */
+/** Returns the URL of a script's file. Undefined if there is none (REPL, eval, `node -e`, `data:`). */
 function moduleId(url: string): string | undefined {
   if (url.startsWith("data:")) {
     // tsx serves CommonJS TypeScript to an importing ES module in this form.
@@ -250,22 +250,19 @@ function isES(exported: LocalExports | undefined): exported is LocalExports {
   return exported !== undefined && (exported.byLocal.size > 0 || exported.hasUnnamedDefault);
 }
 
-/** Read once, because the running program does not change with the file. */
+/** Reads the exports of a file once, because the running program does not change with the file. */
 function exportsOf(id: string): LocalExports | undefined {
   if (!exportsById.has(id)) {
     try {
       exportsById.set(id, localExports(readSourceNow(id)));
     } catch {
-      return undefined; // V8 also has the text
+      return undefined; // V8 has the text, too.
     }
   }
   return exportsById.get(id);
 }
 
-/**
- * The path to a function in an exported object. `call` does not take such a function, but takes a `ref()` to
- * it.
- */
+/** Returns the path to a function in an exported object. `call` refuses such a function, but takes a `ref()` to it. */
 function pathInExportedObject(fn: AnyFunction, origin: FunctionOrigin, id: string): string[] | undefined {
   const scope = moduleScope(origin);
   const exports: unknown = loadedCommonJs(originUrl(origin))?.exports ?? scope?.bindings;
@@ -337,8 +334,8 @@ function explain(fn: AnyFunction, origin: FunctionOrigin, url: string): TypeErro
 }
 
 /**
- * The module whose function was captured by a wrapper of a package, or of this library. The package itself
- * decides what its wrapper returns.
+ * Returns the module whose function a wrapper has captured, if the wrapper comes from a package, or from this
+ * library. Functions of packages are left out: a package itself decides what its wrapper returns.
  */
 function wrappedModule(origin: FunctionOrigin, id: string): string | undefined {
   if (!isPackaged(id)) return undefined;
@@ -369,7 +366,7 @@ function isClass(fn: AnyFunction): boolean {
   return /^class\b/.test(Function.prototype.toString.call(fn));
 }
 
-/** What test runners put in place of a function: Vitest, Jest, `node:test`, sinon. */
+/** Whether a test runner has put this in place of a function: Vitest, Jest, `node:test`, sinon. */
 function isMock(fn: AnyFunction): boolean {
   const marks = fn as { _isMockFunction?: unknown; isSinonProxy?: unknown; mock?: { calls?: unknown } };
   return marks._isMockFunction === true || marks.isSinonProxy === true || Array.isArray(marks.mock?.calls);

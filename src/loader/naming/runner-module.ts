@@ -15,7 +15,7 @@ export interface RunnerModule {
   readonly body: readonly Ast[];
   /** The names of its variables and of its parameters: `exports`, `require`, …. */
   readonly names: ReadonlySet<string>;
-  /** Names that are assigned to after their declaration. */
+  /** The names that something is assigned to after their declaration. */
   readonly assigned: ReadonlySet<string>;
   /** Whether the outermost scope of a function in it is the module's own: true if the runner captures every export. */
   readonly showsExports: boolean;
@@ -27,7 +27,7 @@ const COMMONJS_NAMES = ["exports", "require", "module", "__filename", "__dirname
 
 const known = new Map<string, RunnerModule | undefined>();
 
-/** Undefined for the script of an ES module, and for a script that cannot be read. */
+/** Returns the module of a script. Undefined for an ES module, and for a script that cannot be read. */
 export function runnerModule(scriptId: string): RunnerModule | undefined {
   if (!known.has(scriptId)) known.set(scriptId, readRunnerModule(scriptSource(scriptId)));
   return known.get(scriptId);
@@ -48,7 +48,7 @@ export function readRunnerModule(source: string): RunnerModule | undefined {
   };
 }
 
-/** The scope of a module's variables: V8's module scope, or the scope of Vitest's wrapper. */
+/** Returns the scope of a module's variables: V8's module scope, or the scope of Vitest's wrapper. */
 export function moduleScope(origin: FunctionOrigin): FunctionScope | undefined {
   const own = origin.scopes.find((scope) => scope.isModule);
   if (own !== undefined || origin.scriptId === undefined || origin.scopes.length === 0) return own;
@@ -61,9 +61,9 @@ export function moduleScope(origin: FunctionOrigin): FunctionScope | undefined {
 }
 
 /**
- * The path under which a module exports the function at a place of its top level. Such a function is made
- * once, so its place identifies it. `exported` are the exports of the file, undefined for CommonJS. With
- * `isWrapped`, the function at `origin` is the argument of the call that made the function in question.
+ * Returns the path under which a module exports the function at a place of its top level. Such a function is made
+ * once, so its place identifies it. `exported` holds the exports of the file; it is undefined for CommonJS. With
+ * `isWrapped`, the function at `origin` is an argument of the call that made `fn`.
  */
 export function exportedAt(
   module: RunnerModule,
@@ -82,7 +82,7 @@ export function exportedAt(
   return undefined;
 }
 
-/** Whether a variable that V8 shows now holds another value. */
+/** Whether the variable, if V8 shows it, now holds another value. */
 function isAnother(local: string, fn: AnyFunction, { scopes }: FunctionOrigin): boolean {
   const values = scopes.map(({ bindings }) => Object.getOwnPropertyDescriptor(bindings, local)?.value);
   return values.some((value) => value !== undefined && value !== fn);
@@ -95,7 +95,7 @@ interface Definition {
   readonly value: Ast;
 }
 
-/** The values that a statement names. */
+/** Returns the values that a statement gives names to. */
 function definitions(statement: Ast): Definition[] {
   if (/^(?:Function|Class)Declaration$/.test(statement.type)) {
     return [{ local: statement.id.name, value: statement }];
@@ -150,7 +150,7 @@ function assignedNames(node: Ast): string[] {
   return [...own, ...Object.values(node).flatMap(assignedNames)];
 }
 
-/** The path from a value to the function at a place in its text: the value itself, an argument, or a static method. */
+/** Returns the path from a value to the function at a place in its text: the value, an argument, or a static method. */
 function pathWithin(value: Ast, origin: FunctionOrigin, isWrapped: boolean): string[] | undefined {
   if (isWrapped) {
     const isArgument =

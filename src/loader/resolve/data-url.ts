@@ -3,7 +3,7 @@ import { sourceText } from "./source-text.ts";
 
 /**
  * Parses a `data:` URL as Node does: base64 or percent-encoded, up to the fragment. Throws Node's own error
- * if the type is no module.
+ * unless the type is that of a module.
  */
 export function parseDataUrl(url: string): { format: ModuleFormat; text: string } {
   const [, type, parameters = "", body] =

@@ -4,7 +4,7 @@ import { resolveModule } from "./resolve.ts";
 const ALIAS = /\b(?:from|import|require)[\s(]*["']((?:\.{0,2}\/|#)[^"'\n]*)["']/g;
 
 /**
- * The specifiers by which a text imports this library, besides `mitogen`: `#mitogen`,
+ * Returns the specifiers by which a text imports this library, besides `mitogen`: `#mitogen`,
  * `../node_modules/mitogen/dist/index.js`.
  */
 export function libraryAliases(id: string, text: string): string[] {

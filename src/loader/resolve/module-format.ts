@@ -5,7 +5,7 @@ import { parse as lex } from "es-module-lexer";
 import { parseProgram } from "../syntax/parser.ts";
 import { packageScope } from "./package-scope.ts";
 
-/** The format that extension and package.json determine. Undefined leaves it to the syntax, as in Node. */
+/** Returns the format that extension and package.json determine. Undefined if the syntax decides, as in Node. */
 export function declaredFormat(id: string): "module" | "commonjs" | undefined {
   const file = fileURLToPath(id);
   const extension = extname(file);
@@ -14,7 +14,7 @@ export function declaredFormat(id: string): "module" | "commonjs" | undefined {
   return packageScope(file)?.type;
 }
 
-/** The format that the syntax of JavaScript shows: a module if it uses syntax that only modules have. */
+/** Returns the format that the syntax shows: a module if the text uses syntax that only modules have. */
 export function detectedFormat(source: string): "module" | "commonjs" {
   try {
     if (lex(source)[3]) return "module";

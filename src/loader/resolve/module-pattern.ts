@@ -7,8 +7,9 @@ import { isBuiltin } from "../builtins.ts";
 import { isInstalled, packageRoot, packageScope } from "./package-scope.ts";
 
 /**
- * The modules that a rule is about. The `file:` URL of a module means this module. A `file:` URL that ends in a slash means
- * everything below it. A name means packages: `"lodash"`, `"@scope/name"`, `"@scope/*"`. A RegExp is tested against ids.
+ * The modules that a rule is about. The `file:` URL of a module means this module. A `file:` URL that ends in a slash
+ * means everything below it. A name means packages: `"lodash"`, `"@scope/name"`, `"@scope/*"`. A RegExp is tested
+ * against ids.
  */
 export type ModulePattern = string | URL | RegExp;
 
@@ -70,16 +71,14 @@ export class ModuleMatcher {
       : name === this.#pattern;
   }
 
-  /**
-   * The directory that the pattern names, for a module that it matches. Undefined if it names no directory.
-   */
+  /** Returns the directory that the pattern means for a module that it matches. Undefined if it means none. */
   rootFor(id: string): string | undefined {
     if (this.kind === "prefix") return fileURLToPath(this.#pattern);
     return this.kind === "package" ? packageRoot(fileURLToPath(id)) : undefined;
   }
 }
 
-/** The package that a bare specifier names: `lodash` of `lodash/fp`. Undefined for paths, URLs and `#imports`. */
+/** Returns the package that a bare specifier names: `lodash` of `lodash/fp`. Undefined for paths, URLs, `#imports`. */
 export function packageOfSpecifier(specifier: string): string | undefined {
   if (isPath(specifier) || /^#|^[a-z][a-z0-9+.-]*:/i.test(specifier)) return undefined;
   const [first, second] = specifier.split("/");
@@ -90,7 +89,7 @@ export function isPath(specifier: string): boolean {
   return /^\.{0,2}\//.test(specifier) || specifier === "." || specifier === "..";
 }
 
-/** The package's names: that of its folder, under which others import it, and that in its package.json. */
+/** Returns the names of a module's package: that of its folder, by which others import it, and its own. */
 export function packageNames(id: string): string[] {
   if (!id.startsWith("file:")) return [];
   const file = fileURLToPath(id);
@@ -101,9 +100,7 @@ export function packageNames(id: string): string[] {
   return names.filter((name) => name !== undefined);
 }
 
-/**
- * The URL of a file in the form of ids, with links followed. The URL of a missing file is returned unchanged.
- */
+/** Returns the URL of a file in the form of ids, with links followed. Returns that of a missing file unchanged. */
 export function realUrl(url: URL): URL {
   try {
     const real = pathToFileURL(realpathSync(fileURLToPath(url)) + (url.pathname.endsWith("/") ? sep : ""));

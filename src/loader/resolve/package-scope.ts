@@ -12,7 +12,7 @@ export interface PackageScope {
 
 const scopes = new Map<string, PackageScope | undefined>();
 
-/** Kept for the life of the process. Node does the same. */
+/** Returns the package of a file. As in Node, the answer is kept for the life of the process. */
 export function packageScope(file: string): PackageScope | undefined {
   return scopeOfDirectory(dirname(file));
 }
@@ -22,9 +22,7 @@ export function isInstalled(path: string): boolean {
   return path.includes(`${sep}node_modules${sep}`);
 }
 
-/**
- * The root directory of a file's package. Nested package.json files of an installed package do not split it.
- */
+/** Returns the root directory of a file's package. Nested package.json files do not split an installed package. */
 export function packageRoot(file: string): string | undefined {
   if (!isInstalled(file)) return packageScope(file)?.root;
   const marker = `${sep}node_modules${sep}`;

@@ -24,8 +24,8 @@ export type Resolution = { readonly id: string } | { readonly builtin: string };
 export type Destination = Resolution | { readonly provided: string };
 
 /**
- * The ids of this library, in whatever form it runs. Every context has its own, so it never travels. Inside a
- * bundle it has no file.
+ * The ids of this library, in whatever form it runs. Every context has its own, so the library never travels.
+ * Inside a bundle, it has no file.
  */
 const OWN_INDEX =
   packageScope(fileURLToPath(LIBRARY_FILE))?.name === "mitogen"
@@ -77,7 +77,7 @@ function resolveByNode(specifier: string, parentId: string, kind: ImportKind): s
   return moduleResolve(specifier, new URL(parentId), conditions[kind]).href;
 }
 
-/** A query makes another instance of an ES module, but all queries share one instance of CommonJS. */
+/** Removes a query from the id of CommonJS. As in Node, queries make instances of ES modules, but not of CommonJS. */
 function oneOfCommonJs(id: string): string {
   if (!id.startsWith("file:") || !/[?#]/.test(id)) return id;
   const file = fileURLToPath(id);
@@ -100,7 +100,7 @@ function resolveRequire(specifier: string, parentId: string): string {
   }
 }
 
-/** Node's message names the requiring file, which was a file of this library. */
+/** Names the parent in Node's message, in place of the file of {@link noopOf}. */
 function withParent(error: Error, parentId: string): Error {
   error.message = error.message.replaceAll(noopOf(parentId), fileURLToPath(parentId));
   return error;
@@ -142,7 +142,7 @@ function requireOf(parentId: string): NodeJS.Require {
   return require;
 }
 
-/** One file name stands for all files of a directory. Loaders look at its extension. */
+/** Returns a file name that stands for all files of the parent's directory. Loaders look at its extension. */
 function noopOf(parentId: string): string {
   return join(dirname(fileURLToPath(parentId)), isTypeScript(parentId) ? "noop.ts" : "noop.js");
 }
@@ -154,7 +154,7 @@ function requiredId(resolved: string): string {
   return pathToFileURL(path).href;
 }
 
-/** Node's default conditions, and those that this process was started with. */
+/** Returns Node's default conditions, and those that this process was started with. */
 function exportConditions(): Record<ImportKind, Set<string>> {
   const own: string[] = [];
   const args = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? "").split(/\s+/)];
@@ -163,7 +163,7 @@ function exportConditions(): Record<ImportKind, Set<string>> {
     const value = inline ?? (arg === "--conditions" || arg === "-C" ? args[i + 1] : undefined);
     if (value) own.push(value);
   });
-  // The condition belongs to require(esm). If that is off, packages must not be resolved by it.
+  // Node knows this condition only if it can require ES modules.
   const sync = (process.features as { require_module?: boolean }).require_module ? ["module-sync"] : [];
   return {
     import: new Set(["node", "import", "node-addons", ...sync, ...own]),

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { nameLimit } from "../../process/system-limits.ts";
 
 /**
- * The text of a source as Node reads it: UTF-8 without a byte order mark. After a byte order mark, the
+ * Returns the text of a source as Node reads it: UTF-8 without a byte order mark. After such a mark, the
  * scanners of imports and exports would miss the first statement.
  */
 export function sourceText(content: string): string {

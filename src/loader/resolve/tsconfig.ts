@@ -34,7 +34,7 @@ const NONE: Tsconfig = { forEsbuild: {}, allowJs: false, paths: [], baseUrl: und
 
 const byDirectory = new Map<string, Tsconfig>();
 
-/** The options for esbuild from the tsconfig.json of a file. Read once per process. */
+/** Returns the options for esbuild from the tsconfig.json of a file, which is read once per process. */
 export function compilerOptions(file: string): CompilerOptions {
   return tsconfigOf(file).forEsbuild;
 }
@@ -44,10 +44,7 @@ export function allowsJavaScript(file: string): boolean {
   return tsconfigOf(file).allowJs;
 }
 
-/**
- * The paths that a bare specifier may stand for, according to `paths` and `baseUrl`, in the order to try
- * them.
- */
+/** Returns the paths that a bare specifier may stand for by `paths` and `baseUrl`, in the order to try them. */
 export function mappedPaths(specifier: string, file: string): string[] {
   const { paths, baseUrl } = tsconfigOf(file);
   let best: { targets: readonly string[]; star: string; length: number } | undefined;
@@ -67,7 +64,7 @@ export function mappedPaths(specifier: string, file: string): string[] {
   return baseUrl === undefined ? [] : [join(baseUrl, specifier)];
 }
 
-/** The nearest tsconfig.json. Installed packages were compiled elsewhere, with other options. */
+/** Returns the nearest tsconfig.json. Installed packages have none: they were compiled with other options. */
 function tsconfigOf(file: string): Tsconfig {
   if (isInstalled(file)) return NONE;
   // `tsx --tsconfig …`
@@ -115,8 +112,8 @@ const CONFIG_DIR = /^\$\{configDir\}/;
 type Options = Record<string, unknown> & { [PATHS_BASE]?: string };
 
 /**
- * The compiler options of a file, which override those of the files it extends. `above` are the files that
- * extend it.
+ * Returns the compiler options of a file, which override those of the files it extends. `above` holds the files
+ * that extend it, so that a circle ends.
  */
 function readOptions(file: string, above: ReadonlySet<string>): Options {
   const config = above.has(file) ? undefined : parseWithComments(readSourceNow(file));
@@ -151,7 +148,7 @@ function extendedFile(base: string, from: string): string | undefined {
 function forEsbuild(all: Record<string, unknown>): CompilerOptions {
   const options: Record<string, unknown> = {};
   for (const name of RELEVANT) if (all[name] !== undefined) options[name] = all[name];
-  // The real target is the Node of the other side. But in TypeScript `target` also decides what a class field
+  // The version of the context decides on the syntax. But in TypeScript, `target` also decides what a class field
   // means.
   const isOld = /^es(?:[3567]|20(?:1\d|2[01]))$/i.test(String(all.target ?? "esnext"));
   if (isOld) options.useDefineForClassFields ??= false;
@@ -161,8 +158,8 @@ function forEsbuild(all: Record<string, unknown>): CompilerOptions {
 }
 
 /**
- * Parses JSON with comments and trailing commas. A file that is no such JSON changes nothing; the type
- * checker reports it.
+ * Parses JSON with comments and trailing commas. A file with anything else changes nothing; the type checker
+ * reports it.
  */
 function parseWithComments(text: string): Record<string, unknown> | undefined {
   // Each alternative can also end at the end of the text, so that the search for an end is never repeated.

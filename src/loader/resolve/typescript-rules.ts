@@ -5,9 +5,7 @@ import { ownRequire } from "../own-require.ts";
 import { isInstalled } from "./package-scope.ts";
 import { allowsJavaScript, mappedPaths } from "./tsconfig.ts";
 
-/**
- * The extensions that a written extension may stand for, in the order in which tsx and the compiler try them.
- */
+/** The extensions that a written extension may stand for, in the order in which tsx and the compiler try them. */
 const WRITTEN_FOR: Readonly<Record<string, readonly string[]>> = {
   ".js": [".ts", ".tsx", ".js", ".jsx"],
   ".jsx": [".tsx", ".ts", ".jsx", ".js"],
@@ -22,8 +20,8 @@ export function runsUnderLoader(): boolean {
 }
 
 /**
- * Whether this program's loader runs TypeScript of a package without a type as CommonJS. ts-node decides on
- * modules as Node does.
+ * Whether this program's loader runs TypeScript of a package without a type as CommonJS. ts-node does so too,
+ * although it looks for modules as Node does.
  */
 export function mayCompileToCommonJs(): boolean {
   return runsUnderLoader() || Symbol.for("ts-node.register.instance") in process;
@@ -40,9 +38,8 @@ export function isPath(specifier: string): boolean {
 }
 
 /**
- * Resolves a specifier before Node's rules are tried. Only under a loader: a program that Node runs alone has
- * found its modules by Node's rules, and a context must find the same ones. Returns a file: URL, or
- * undefined.
+ * Resolves a specifier before Node's rules are tried, but only under a loader. A program that Node runs alone has
+ * found its modules by Node's rules, and a context must find the same ones. Returns a file: URL, or undefined.
  */
 export function typeScriptFirst(specifier: string, parentId: string): string | undefined {
   if (!runsUnderLoader() || !parentId.startsWith("file:")) return undefined;

@@ -59,7 +59,7 @@ export function explainModule(name: string, evidence: Evidence): ModuleExplanati
   return new ModuleExplanation(id, ...prospect(id, evidence), { ...common, chain: chainTo(id, evidence) });
 }
 
-/** Explains a module that no context was sent: what a context that asks for it would be told. */
+/** Explains a module that no context was sent: what would happen if a context asked for it. */
 function prospect(
   id: string,
   { rules, contexts }: Evidence,
@@ -86,7 +86,7 @@ function prospect(
   return ["refused", advice];
 }
 
-/** Explains a name that is no id. It may be a package. */
+/** Explains a name that is not an id. It may be that of a package. */
 function explainName(name: string, { contexts, records, rules }: Evidence): ModuleExplanation {
   const provision = rules.provision(name);
   if (provision !== undefined) {
@@ -132,8 +132,8 @@ function reasonOfRoot(chain: readonly string[], { roots }: Evidence): string {
 }
 
 /**
- * The shortest chain of imports to a module, through modules that were sent. Prefers chains that start from a
- * called function.
+ * Returns the shortest chain of imports to a module, through modules that were sent. Prefers chains that start
+ * from a called function.
  */
 function chainTo(id: string, { records, roots }: Evidence): string[] {
   for (const why of ["called", "forwarded", "asked for"] satisfies RootReason[]) {

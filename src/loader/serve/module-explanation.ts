@@ -63,7 +63,7 @@ export class ModuleExplanation {
     this.refusals = more.refusals ?? [];
   }
 
-  /** Several lines for people. */
+  /** Returns the explanation as lines for people. */
   toString(): string {
     const lines = [`${this.id}: ${this.state}: ${this.reason}`];
     if (this.path !== undefined) lines.push(`  file: ${this.path}`);

@@ -19,7 +19,7 @@ export interface ModuleRequest {
 const MAX_REQUEST_BYTES = 256 * 1024;
 const MAX_QUOTED_CHARS = 1_000;
 
-/** Throws if the message is no such request. The message comes from a child. */
+/** Reads a request, which comes from a child. Throws a ProtocolError if it is malformed. */
 export function parseRequest(message: Message): ModuleRequest {
   if (bodyLength(message) > MAX_REQUEST_BYTES) {
     throw new ProtocolError(`a module request of ${bodyLength(message)} bytes is too long`);
@@ -36,7 +36,7 @@ export function parseRequest(message: Message): ModuleRequest {
   throw new ProtocolError("a module request must be [parent id, specifier, kind]");
 }
 
-/** The beginning of the error that the child throws, in Node's own words. */
+/** Returns the beginning of the error that the child throws, in Node's own words. */
 export function describeRequest({ parentId, specifier }: ModuleRequest): string {
   const [quoted, from] = [specifier, parentId].map((text) => {
     return text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text;
@@ -46,7 +46,7 @@ export function describeRequest({ parentId, specifier }: ModuleRequest): string 
     : `Cannot find module '${quoted}' imported from ${from}`;
 }
 
-/** The code of the error that the child throws. */
+/** Returns the code of the error that the child throws. */
 export function refusalCode(kind: ImportKind, error?: unknown): string {
   const code = error instanceof ModuleError ? error.code : "ERR_MODULE_NOT_FOUND";
   return code === "ERR_MODULE_NOT_FOUND" && kind === "require" ? "MODULE_NOT_FOUND" : code;

@@ -17,9 +17,7 @@ export interface Packed {
 
 /** Shared by all routers of this process: a module is compressed once, not once for each target. */
 const packed = new WeakMap<ModuleRecord, Promise<Packed>>();
-/**
- * The bytes are held by the records they were made from, which `ModuleResponder.invalidate` may drop.
- */
+/** Held weakly: the bytes belong to the records they were made from, which `ModuleResponder.invalidate` may drop. */
 const byHash = new Map<string, WeakRef<Uint8Array>>();
 const letGo = new FinalizationRegistry<string>((hash) => {
   if (byHash.get(hash)?.deref() === undefined) byHash.delete(hash);
@@ -29,7 +27,7 @@ const SMALL_BYTES = 4096;
 /** 132 bits: enough never to collide by chance. Only the master's own modules are hashed. */
 const HASH_CHARACTERS = 22;
 
-/** Packs a record for links. It is compressed once, for all targets. */
+/** Packs a record for links. A record is compressed once, for all targets. */
 export function pack(record: ModuleRecord): Promise<Packed> {
   let done = packed.get(record);
   if (done === undefined) {
@@ -60,7 +58,7 @@ function keep(bytes: Uint8Array): Packed {
   return { hash, bytes };
 }
 
-/** The bytes with that hash, while a record of this program has them. */
+/** Returns the bytes with that hash, while a record of this program has them. */
 export function packedBytes(hash: string): Uint8Array | undefined {
   return byHash.get(hash)?.deref();
 }
@@ -75,7 +73,7 @@ const PARTS: Readonly<Record<string, string>> = {
 };
 const packedParts = new Map<string, Packed>();
 
-/** The id of a library part, with its bytes. */
+/** Returns the id of a library part, with its bytes. */
 export function packedPart(id: string): readonly [string, Packed] {
   let part = packedParts.get(id);
   if (part === undefined) {

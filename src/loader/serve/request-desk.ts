@@ -25,13 +25,13 @@ export const MAX_PENDING_REQUESTS = 1_000;
 export const MAX_ALL_PENDING_REQUESTS = 65_536;
 
 /**
- * Answers requests that contexts make while they evaluate modules: docs/protocol.md#get_module. All of them
- * are hostile until checked.
+ * Answers requests of contexts for specifiers that their maps do not name: docs/protocol.md#get_module. Everything
+ * in a request is hostile until checked.
  */
 export class RequestDesk {
   requestCount = 0;
   refusedCount = 0;
-  /** Requests that had been answered before. */
+  /** Requests that were answered before, and came again. */
   duplicateCount = 0;
   readonly #targets: ServedContexts;
   readonly #rules: ModuleRules;
@@ -60,10 +60,6 @@ export class RequestDesk {
     this.#duplicates.end(contextId);
   }
 
-  /**
-   * Answers a child that asks for a specifier that its maps do not name. Everything in the request is hostile
-   * until checked.
-   */
   private async answer(message: Message): Promise<void> {
     this.requestCount += 1;
     let kind: ImportKind = "import";
@@ -112,7 +108,7 @@ export class RequestDesk {
       : { refused: saidSo(denial), id: request.parentId };
   }
 
-  /** Bounded by {@link decide}: how many requests of a child may be pending. */
+  /** Counts the request while its modules are read. {@link decide} bounds the number of such requests. */
   private async pushRequested(contextId: number, target: ServedContext, id: string): Promise<void> {
     target.pendingCount += 1;
     this.#pendingCount += 1;
@@ -136,7 +132,7 @@ export class RequestDesk {
   }
 }
 
-/** The id of the module to send before the answer. Builtins are there already, except this library. */
+/** Returns the id of the module to send before the answer. Contexts have all builtins, but perhaps not this library. */
 function neededId(found: Destination): string | undefined {
   if ("builtin" in found) return found.builtin === MITOGEN ? API : undefined;
   return "id" in found ? found.id : undefined;

@@ -22,7 +22,7 @@ interface Burst {
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const MAX_BURSTS = 1_000;
-/** When there are more contexts than this, the others share one entry. */
+/** The key of the entry that further contexts share when there are {@link MAX_BURSTS} entries. */
 const OTHERS = -1;
 const MAX_NOTED = 100;
 const MAX_TEXT_CHARS = 1_000;
@@ -65,7 +65,7 @@ export class RequestLog {
     this.start(key, isOwn ? contextName : "other contexts", FIRST_PAUSE_MS);
   }
 
-  /** Logs what has not been logged yet, when the context is gone. */
+  /** Call this when the context is gone. Logs the requests that have only been counted. */
   end(contextId: number): void {
     const burst = this.#bursts.get(contextId);
     if (burst === undefined) return;
@@ -80,7 +80,7 @@ export class RequestLog {
     this.#bursts.set(key, { contextName, count: 0, last: "", pauseMs, timer });
   }
 
-  /** A pause without another request ends the burst. */
+  /** Logs the number of requests in the pause. A pause without one ends the burst. */
   private onPause(key: number): void {
     const burst = this.#bursts.get(key);
     this.#bursts.delete(key);

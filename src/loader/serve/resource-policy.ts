@@ -10,9 +10,9 @@ const MAX_KEY_OFFSET = 64 * 1024;
 const HOLDS_KEY = "it holds a key or other secrets";
 
 /**
- * Why a path may not even be looked up beside a module of the package at `root`, or undefined. `file` is the
- * resolved path, with links not followed. The answer to a refused request must not reveal whether a file
- * exists.
+ * Returns why a path may not even be looked up beside a module of the package at `root`. Undefined if it may.
+ * `file` is the resolved path, with links not followed. The answer to a refused request must not reveal whether a
+ * file exists.
  */
 export function pathRefusal(path: string, file: string, root: string): string | undefined {
   if (path.length === 0 || path.length > MAX_PATH_CHARS) return "the path is empty or too long";
@@ -23,16 +23,13 @@ export function pathRefusal(path: string, file: string, root: string): string | 
   return fileRefusal(file, root);
 }
 
-/**
- * Why the file that was found there may not be read, or undefined. Both are real paths: links have been
- * followed.
- */
+/** Returns why a file may not be read. Undefined if it may. Both paths are real: links have been followed. */
 export function fileRefusal(file: string, root: string): string | undefined {
   if (!isInside(file, root)) return "it is outside the package of the module, or hidden";
   return KEY_NAME.test(basename(file)) ? HOLDS_KEY : undefined;
 }
 
-/** Why a file may not be sent because of its content, or undefined. */
+/** Returns why the content of a file forbids sending it. Undefined if it does not. */
 export function contentRefusal(bytes: Buffer): string | undefined {
   return PRIVATE_KEY.test(bytes.toString("latin1", 0, MAX_KEY_OFFSET)) ? HOLDS_KEY : undefined;
 }

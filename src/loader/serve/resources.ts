@@ -129,8 +129,8 @@ function parseRequest(value: unknown): [id: string, path: string] {
 const reading = new Map<string, Promise<Buffer>>();
 
 /**
- * Requests for the same file at the same time share one buffer, because a fleet that starts asks for it all
- * at once.
+ * Reads a resource. Requests for a file at the same time share one buffer, because the contexts of a fleet that
+ * starts ask for the same file all at once.
  */
 function readResource(id: string, path: string, maxBytes: number): Promise<Buffer> {
   const key = `${maxBytes} ${id}\0${path}`;
@@ -159,8 +159,8 @@ async function read(id: string, path: string, maxBytes: number): Promise<Buffer>
 }
 
 /**
- * The real path of a file, or undefined if there is none. If a link leads out of the package, the answer must
- * not reveal what is there. So for a missing file, the part of its path that exists is checked instead.
+ * Finds the real path of a file; `file` is undefined if there is none. If a link leads out of the package, the
+ * answer must not reveal what is there. So for a missing file, the part of its path that exists is checked.
  */
 async function locate(
   file: string,
@@ -180,7 +180,7 @@ async function locate(
   }
 }
 
-/** Opened without following links and without blocking: a named pipe would never end. */
+/** Reads a file. Opens it without following links, and without blocking, as the open of a named pipe would. */
 async function readFile(
   file: string,
   maxBytes: number,
@@ -201,7 +201,7 @@ async function readFile(
       );
     if (stats.size > maxBytes) throw tooLarge(stats.size);
     const bytes = await handle.readFile();
-    if (bytes.length > maxBytes) throw tooLarge(bytes.length); // it has grown meanwhile
+    if (bytes.length > maxBytes) throw tooLarge(bytes.length); // The file has grown meanwhile.
     const refused = contentRefusal(bytes);
     if (refused !== undefined) throw failed(REFUSED, refused);
     return bytes;

@@ -67,7 +67,7 @@ export class ModuleResponder {
   readonly #roots: Map<string, RootReason> = new Map();
   readonly #failures: Map<string, Error> = new Map();
   readonly #records: Map<string, ModuleRecord> = new Map();
-  /** Undefined after a change of the rules. */
+  /** Undefined after a change of the rules, and after {@link invalidate}. */
   #graph: ModuleGraph | undefined;
 
   /** @internal */
@@ -183,7 +183,7 @@ export class ModuleResponder {
     return (await graphs?.compiler.hasChanged()) ?? false;
   }
 
-  /** A context that modules may be sent to, from now until {@link forget}. @internal */
+  /** Allows sending modules to a context, until {@link forget}. @internal */
   addTarget(contextId: number, nodeVersion: string): void {
     this.#targets.add(contextId, nodeVersion);
   }
@@ -194,20 +194,20 @@ export class ModuleResponder {
     this.#desk.forget(contextId);
   }
 
-  /** Makes a context able to have children: sends its broker thread what leaves do without. @internal */
+  /** Sends a context's broker thread the part that only contexts with children need. @internal */
   sendParentRole(contextId: number): void {
     const target = this.#targets.get(contextId);
     if (target !== undefined) this.sendParts(contextId, target, [PARENT_ROLE]);
   }
 
-  /** Does now, while a child is starting anyway, what the first call would have to wait for. @internal */
+  /** Does work that the first call would have to wait for. Call it while a child is starting anyway. @internal */
   warmUp(): void {
     if (isWarm) return;
     isWarm = true;
     warmUpNames();
     loadGraphs().then(
       ({ warmUp }) => warmUp(),
-      () => undefined, // the call that needs the graph reports the error
+      () => undefined, // The call that needs the graph reports the error.
     );
   }
 

@@ -41,8 +41,8 @@ const ONLY_FILES = "only file: URLs are served";
 const NO_URL = "it is not a file: URL of this machine";
 
 /**
- * Decides on a request from a child, which may be hostile. The child asks for a module that was computed at
- * run time, or that lay behind `import()`. Nothing that the request names is kept, and a refusal does not
+ * Decides on a request from a child, which may be hostile. An honest child asks for a specifier that it has
+ * computed, or for a module behind `import()`. Nothing that the request names is kept, and a refusal does not
  * reveal whether a file exists. A builtin is not served: the child has it, and lacked only its name.
  */
 export function decideRequest(
@@ -67,7 +67,7 @@ export function decideRequest(
     return { refused: mayKnow(request, context, rules) ? `it does not resolve: ${codeOf(error)}` : OUTSIDE };
   }
   if (!("id" in destination)) return destination;
-  // Every query string would be one more module to keep.
+  // A query that no module names is removed, because every query would be one more module to keep.
   const id = context.names(destination.id) ? destination.id : destination.id.replace(/[?#][\s\S]*/, "");
   const refused = idRefusal(id, parentId, context, rules);
   return refused === undefined ? { id } : { refused, id };
@@ -80,7 +80,7 @@ const ASKED_WRONGLY = new Set([
   "ERR_UNKNOWN_FILE_EXTENSION",
 ]);
 
-/** A module that the context was sent names the specifier, so there is nothing to hide. */
+/** Passes Node's error on. A module that the context was sent names the specifier, so there is nothing to hide. */
 function ownFailure(error: Error): Refusal {
   const code = codeOf(error);
   return { refused: `it does not resolve: ${code}`, error: { code, message: error.message } };
@@ -94,7 +94,7 @@ export function saidSo(rule: string): string {
   return `the program's rule ${rule} forbids it`;
 }
 
-/** Why an existing module may not be sent, or undefined. `id` is a real path: links have been followed. */
+/** Returns why an existing module may not be sent. Undefined if it may. In `id`, links have been followed. */
 export function idRefusal(
   id: string,
   parentId: string | undefined,
@@ -118,8 +118,8 @@ export function idRefusal(
 }
 
 /**
- * Why a specifier from a child may not even be looked up, or undefined. A look-up touches the disk, and the
- * answer to a refused request must not reveal whether a file exists.
+ * Returns why a specifier from a child may not even be looked up. Undefined if it may. A look-up touches the disk,
+ * and the answer to a refused request must not reveal whether a file exists.
  */
 function specifierRefusal(
   { parentId, specifier, kind }: ModuleRequest,
@@ -149,8 +149,8 @@ function specifierRefusal(
 }
 
 /**
- * Resolves a normalised specifier, of which there is only one for each file. Node remembers everything that
- * it is asked to require.
+ * Resolves a specifier in a normal form, of which each file has only one, because Node remembers every specifier
+ * that it resolves for `require`.
  */
 function lookUp({ parentId, specifier, kind }: ModuleRequest, resolveSpecifier: Resolve): Destination {
   if (kind === "import") return resolveSpecifier(specifier, parentId, kind);
@@ -196,7 +196,7 @@ function outsideRefusal(file: string, parentId: string | undefined, context: Vou
     : OUTSIDE;
 }
 
-/** A rule that names a package or folder does not allow hidden files in it. A RegExp decides for itself. */
+/** Whether an allowed file is not hidden in the package or folder that the rule names. A RegExp decides for itself. */
 function isWithinReach(file: string, root: string | undefined): boolean {
   return root === undefined || isInside(file, root);
 }
@@ -207,7 +207,7 @@ export function isInside(file: string, root: string): boolean {
   return !parts.some((part) => part === "" || part.startsWith(".") || part === "node_modules");
 }
 
-/** The URL that a path means. `require` knows no escapes, no queries and no URLs. */
+/** Returns the URL that a path means. `require` knows no escapes, no queries and no URLs. */
 function pathUrl({ parentId, specifier, kind }: ModuleRequest): URL | undefined {
   if (kind === "import") return URL.canParse(specifier, parentId) ? new URL(specifier, parentId) : undefined;
   return isPath(specifier) ? pathToFileURL(requiredPath(specifier, parentId)) : undefined;
@@ -238,7 +238,7 @@ function realDirectory(directory: string): string {
   }
 }
 
-/** Returns undefined for escapes that are not UTF-8, because they make no path. */
+/** Returns the path of a file: URL. Undefined for escapes that are not UTF-8. */
 function pathOf(url: URL): string | undefined {
   try {
     return fileURLToPath(url);

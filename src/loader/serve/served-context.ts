@@ -5,7 +5,7 @@ import { packageRoot } from "../resolve/package-scope.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import type { Vouched } from "./serve-policy.ts";
 
-/** How many answers are remembered, to recognise requests that should not have been repeated. */
+/** How many answered requests are remembered, to recognise those that should not have been repeated. */
 const MAX_ANSWERED = 1_000;
 
 /** What a context has been sent, and what it may therefore ask for. Dropped when the context is gone. */
@@ -61,7 +61,7 @@ export class ServedContext implements Vouched {
     return this.#packageRoots;
   }
 
-  /** Whether this very request has been answered with a module before. */
+  /** Whether the same request was answered with a module before. */
   wasAnswered(request: ModuleRequest): boolean {
     return this.#answered.has(hash(request));
   }
@@ -76,7 +76,7 @@ export class ServedContext implements Vouched {
     }
   }
 
-  /** Done only when it is needed, because most contexts never ask. */
+  /** Examines the new records. Called only when the result is needed, because most contexts never ask. */
   private lookThrough(): void {
     for (const { id, imports, requires, broken } of this.#records.slice(this.#seen)) {
       for (const [key, error] of broken ?? []) this.#broken.set(`${id} ${key}`, error);
@@ -92,8 +92,8 @@ export class ServedContext implements Vouched {
 }
 
 /**
- * The contexts that modules may be sent to. For a context that was sent nothing and has asked for nothing,
- * only its version is kept. Most contexts of a large tree are such, and a child may announce many that do not
+ * The contexts that modules may be sent to. For a context that was sent nothing and has asked for nothing, only
+ * the version is kept: most contexts of a large tree are like that, and a child may announce many that do not
  * exist.
  */
 export class ServedContexts {
@@ -115,7 +115,7 @@ export class ServedContexts {
     return served;
   }
 
-  /** What a context was sent, or undefined if it was sent nothing. */
+  /** Returns what a context was sent. Undefined if it was sent nothing. */
   peek(contextId: number): ServedContext | undefined {
     const known = this.#contexts.get(contextId);
     return typeof known === "string" ? undefined : known;

@@ -3,9 +3,9 @@ import { isDefinition, isGuard, isInertCall, type MitogenNames } from "./entry-e
 import { patternNames } from "./pattern-names.ts";
 
 /**
- * Blanks the parts of an entry script that would do nothing in a child: calls of this library's functions
- * that are inert there, and code behind a guard. A child might not know their syntax (top-level await), and
- * calls chained to an inert call would run. The rest keeps its lines and columns.
+ * Blanks the parts of an entry script that must do nothing in a child: calls of this library's functions that are
+ * inert there, and code behind a guard. The child's Node might not know their syntax (top-level await), and calls
+ * chained to an inert call would run. The rest keeps its lines and columns.
  */
 export function blankWork(source: string, program: Ast, names: MitogenNames): string {
   const blanks = new Blanks(names);
@@ -63,8 +63,8 @@ class Blanks {
       case "CallExpression":
         return isInertCall(node, names) && this.#visitChain(node);
       case "BinaryExpression":
-        // The guard is false in a child. Replaced by 0, because an ES module that a loader ran as CommonJS
-        // has no `module`.
+        // The guard is false in a child. It becomes 0, because in a child an ES module that a loader ran as
+        // CommonJS has no `module`.
         return isGuard(node, names) && this.#blank(node, "0");
       case "LogicalExpression":
         if (node.operator !== "&&" || !isGuard(node.left, names)) return false;
@@ -86,7 +86,7 @@ class Blanks {
     }
   }
 
-  /** Handles `const { a } = await runWithRouter(main)`: undefined cannot be destructured. */
+  /** Handles `const { a } = await runWithRouter(main)`, because undefined cannot be destructured. */
   #visitAssigned(to: Ast, value: Ast): boolean {
     const text = to.type === "ObjectPattern" ? "{}" : to.type === "ArrayPattern" ? "[]" : undefined;
     if (text === undefined || value?.type !== "AwaitExpression") return false;

@@ -6,9 +6,9 @@ export interface MitogenNames {
   readonly named: Map<string, string>;
   /** Local names of the library as a whole: `import * as m`, `const m = require("mitogen")`. */
   readonly whole: Set<string>;
-  /** Local names of what `withRouter(…)` returned. */
+  /** Local names of functions that `withRouter(…)` returned. */
   readonly wrapped: Set<string>;
-  /** Local names of what defines exports in a bundle: esbuild's `__export`, which minified has any name. */
+  /** Local names of the helper that defines exports in a bundle: esbuild's `__export`, or any name once minified. */
   readonly helpers: Set<string>;
 }
 
@@ -106,13 +106,13 @@ export function isDefinition(node: Ast): boolean {
   return /Function|^Class/.test(node.type);
 }
 
-/** The callee, without the `(0, f)` that compilers write to call a function without `this`. */
+/** Returns the callee, without the `(0, f)` that compilers write to call a function without `this`. */
 export function plainCallee(call: Ast): Ast {
   const { callee } = call;
   return callee.type === "SequenceExpression" ? callee.expressions.at(-1) : callee;
 }
 
-/** The name under which this library exports the callee. */
+/** Returns the name under which this library exports the callee. */
 function exportedName(callee: Ast, names: MitogenNames): string | undefined {
   if (callee.type === "Identifier") return names.named.get(callee.name);
   if (callee.type !== "MemberExpression" || callee.computed) return undefined;
@@ -137,7 +137,7 @@ function loadsMitogen(init: Ast, aliases: readonly string[]): boolean {
   const [argument] = init.arguments;
   if (init.callee.name === "require")
     return argument?.type === "Literal" && isMitogen(argument.value, aliases);
-  // An interop helper, which minified has any name.
+  // An interop helper, which has any name once minified.
   return init.callee.type === "Identifier" && argument !== undefined && loadsMitogen(argument, aliases);
 }
 

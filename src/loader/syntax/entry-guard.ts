@@ -74,7 +74,7 @@ function isGuarded(statement: Ast, names: MitogenNames): boolean {
   return statement.expression.operator === "&&" && isGuard(statement.expression.left, names);
 }
 
-/** The part of a top-level statement that does something in a child, or undefined. */
+/** Returns the part of a top-level statement that would do something in a child. Undefined if none would. */
 function work(statement: Ast, names: MitogenNames): Ast {
   switch (statement.type) {
     case "ExpressionStatement":
@@ -128,12 +128,12 @@ function isHarmless(expression: Ast, names: MitogenNames): boolean {
     case "AssignmentExpression":
       return (
         isInertCall(expression.right, names) ||
-        // As for the value of a declaration. esbuild's output for decorators is full of such assignments.
+        // Allowed like the value of a declaration. esbuild's output for decorators is full of such assignments.
         ((expression.left.type === "Identifier" || isExports(expression.left)) &&
           !restless(expression.right, names))
       );
     case "LogicalExpression":
-      // `0 && (module.exports = …)` never runs. It is there for tools that look for names.
+      // `0 && (module.exports = …)` never runs. Compilers write it for tools that look for names.
       return expression.left.type === "Literal" && !expression.left.value;
     case "CallExpression": {
       const callee = plainCallee(expression);
@@ -163,12 +163,12 @@ function refuse(id: string, what: string, cause?: unknown): ModuleError {
   return new ModuleError("ERR_MODULE_ENTRY", message, cause === undefined ? undefined : { cause });
 }
 
-/** In a bundle, the bundler has renamed the functions that guard the work. */
+/** Refuses a bundle that contains this library: the bundler has renamed the functions that guard the work. */
 function refuseBundle(id: string): ModuleError {
   const cure =
-    "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work by `import.meta.main` (Node 24.2 " +
+    "leave mitogen out of the bundle (esbuild --external:mitogen), guard the program's work with `import.meta.main` (Node 24.2 " +
     "or newer) or `require.main === module`, or move the functions that are called remotely into a file of their own";
-  const message = `Cannot send ${id}, the script this program was started with: it is a bundle that mitogen is part of; ${cure}`;
+  const message = `Cannot send ${id}, the script this program was started with: it is a bundle that contains mitogen; ${cure}`;
   return new ModuleError("ERR_MODULE_ENTRY", message);
 }
 

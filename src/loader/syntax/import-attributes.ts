@@ -9,7 +9,7 @@ export type ImportType = string | typeof COMPUTED;
 /** `import("./x", options)` */
 export const COMPUTED: unique symbol = Symbol("computed");
 
-/** The types by specifier. Specifiers without a type are left out. */
+/** Returns the types by specifier. Leaves out specifiers without a type. */
 export function importTypes(source: string): ReadonlyMap<string, ImportType> {
   const types = new Map<string, ImportType>();
   for (const entry of importsWithAttributes(source)) {
@@ -22,8 +22,8 @@ export function importTypes(source: string): ReadonlyMap<string, ImportType> {
 }
 
 /**
- * Removes the attributes: a child knows the format of every module, and an old Node does not know the syntax.
- * Lines stay.
+ * Removes the attributes, because an old Node does not know the syntax. A child knows the format of every module
+ * without them. Lines keep their numbers.
  */
 export function withoutAttributes(source: string): string {
   let result = "";

@@ -5,8 +5,8 @@ import { ownRequire } from "../own-require.ts";
 import type { Ast } from "./ast.ts";
 
 /**
- * Loaded late: most programs never parse anything, and the parser takes longer to load than the rest of this
- * library that they need.
+ * Loaded late, because most programs never parse anything, and the parser takes longer to load than everything else
+ * that such programs need of this library.
  */
 let parser: typeof import("acorn") | undefined;
 
@@ -15,13 +15,13 @@ export async function loadParser(): Promise<void> {
   parser ??= await importLate(() => import("acorn"));
 }
 
-/** The syntax tree of a script or a module. Throws a SyntaxError. */
+/** Returns the syntax tree of a script or a module. Throws a SyntaxError. */
 export function parseProgram(source: string, options: Options): Program {
   parser ??= ownRequire()("acorn") as typeof import("acorn");
   return parser.parse(source, options);
 }
 
-/** The syntax tree of a user's file, with `await` and `return` at its top level allowed. Throws a SyntaxError. */
+/** Returns the syntax tree of a user's file. Allows `await` and `return` at its top level. Throws a SyntaxError. */
 export function parseFile(source: string, format: ModuleFormat): Ast {
   return parseProgram(source, {
     ecmaVersion: "latest",

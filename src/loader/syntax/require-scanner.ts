@@ -6,14 +6,14 @@ export interface ScannedRequire {
   readonly isOptional: boolean;
 }
 
-/** After these words, a slash starts a regular expression and is no division. */
+/** After these words, a slash begins a regular expression and is not a division. */
 const BEFORE_EXPRESSION = new Set(
   "return typeof case do else in instanceof new void delete throw yield await of".split(" "),
 );
 
 /**
  * Finds the calls in one pass without parsing: skips comments, strings, templates and regular expressions.
- * May mistake other text for a require; that then does not resolve, or is simply sent too.
+ * May take other text for a `require`. Its specifier then does not resolve, or its module is sent in vain.
  */
 export function scanRequires(source: string): ScannedRequire[] {
   if (!source.includes("require") && !source.includes("import")) return [];

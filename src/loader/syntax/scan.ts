@@ -7,15 +7,15 @@ import { scanRequires } from "./require-scanner.ts";
 export interface ScannedImport {
   readonly specifier: string;
   readonly kind: ImportKind;
-  /** Whether it is an `import()`: resolved in advance, but evaluated only when the program gets there. */
+  /** Whether this is an `import()`: resolved in advance, but evaluated only when the program gets there. */
   readonly isDynamic: boolean;
-  /** Whether it is a `require` in a `try` block, or text that only may be a `require`. */
+  /** Whether the module may be missing: after `import()`, in a `try` block, or if the text only may be a `require`. */
   readonly isOptional: boolean;
 }
 
 export interface ScannedModule {
   readonly imports: readonly ScannedImport[];
-  /** The names that other modules can import from it. */
+  /** The names that other modules can import from this one. */
   readonly exports: readonly string[];
   /** The specifiers of modules that a CommonJS module re-exports. */
   readonly reexports: readonly string[];

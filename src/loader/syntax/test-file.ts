@@ -19,8 +19,8 @@ const CALL = new RegExp(`^[\\t ]*(?:${NAMES})[.(]`, "m");
 const IMPORT = /["'](?:vitest|node:test|mocha|@jest\/globals|bun:test)["']/;
 
 /**
- * A test function that is a variable of the file, such as one made by `test.extend()`. Another file may import it to register its tests: calling
- * it does nothing.
+ * Replaces a test function that is a variable of the file, such as one made by `test.extend()`. Another file may
+ * import it to register tests. Calling the replacement, or any member of it, does nothing.
  */
 const NO_TESTS =
   '((s) => (s = new Proxy(() => {}, { get: (_, k) => (k === "then" ? void 0 : s), apply: () => s })))()';
@@ -31,8 +31,9 @@ export function mayHoldTests(text: string): boolean {
 }
 
 /**
- * Takes out of a module the calls that register tests at its top level, what its variables hold of test runners, and the imports of these:
- * a context that imports the module for one function has no tests to run. All that is left keeps its line and column. A text that cannot be parsed stays as it is.
+ * Removes from a module the imports of test runners, the values that its variables take from them, and the calls at
+ * its top level that register tests: a context that imports the module for one function has no tests to run. What
+ * is left keeps its line and, almost always, its column. A text that cannot be parsed is returned unchanged.
  */
 export function withoutTests(source: string, format: ModuleFormat): string {
   const program = parse(source, format);
@@ -71,21 +72,21 @@ export function withoutTests(source: string, format: ModuleFormat): string {
 interface Blank {
   readonly start: number;
   readonly end: number;
-  /** What stands in its place. */
+  /** The text in its place. */
   readonly text: string;
 }
 
-/** What a pattern is given in place of what a test runner made, such as a mock. */
+/** The text that replaces a value of a test runner, such as a mock, if a pattern takes the value apart. */
 const NOTHING: Record<string, string> = { ObjectPattern: "{}", ArrayPattern: "[]" };
 
-/** What follows keeps its line; its column too, if the first line has room for `text`. */
+/** Replaces `source` by `text`. What follows keeps its line; and its column, if the first line has room for `text`. */
 function blanked(source: string, text: string): string {
   const spaces = source.replace(/[^\r\n\u2028\u2029]/g, " ");
   const firstLine = spaces.search(/[^ ]/);
   return text + spaces.slice(firstLine < 0 ? text.length : Math.min(text.length, firstLine));
 }
 
-/** `base.extend({ … })`, `isLinux ? it : it.skip`: not a mock, which only code of a test would use. */
+/** Whether a value is a test function, `base.extend({ … })` or `isLinux ? it : it.skip`, and not a mock. */
 function isTestFunction({ type, callee }: Ast): boolean {
   if (type !== "CallExpression") return /^(?:Conditional|Member)Expression$|^Identifier$/.test(type);
   return callee.type === "MemberExpression" && callee.property.name === "extend";

@@ -35,8 +35,9 @@ const programOnly = {
 };
 
 /**
- * The exports of `import "mitogen"` inside a child: the same names as in the master. Functions that start or
- * configure a program do nothing here, because the program has already been started.
+ * Returns the exports of `import "mitogen"` inside a child: the same names as in the master. Functions that start
+ * or configure a program do nothing, because the program has already been started. Others that only the program
+ * can serve throw an error.
  */
 export function mitogenModule(host: Host): Record<string, unknown> {
   const { router, importer, dispatcher, config } = host;

@@ -79,8 +79,8 @@ export class ChildRouter extends ConnectingRouter {
     });
     Object.defineProperties(this, { connector: { value: connector }, ids: { value: ids } });
     this.isAbove = (contextId, belowId) => this.isAtOrAbove(contextId, belowId);
-    // [context id, name, node version]: a context that was asked for here has started. Only the broker thread
-    // speaks for this context.
+    // [context id, name, node version]: a context that this thread asked for has started. Only the broker thread
+    // sends messages in the name of this context.
     this.addHandler(
       (message) => {
         const [contextId, name, nodeVersion] = message.decode() as [number, string, string];

@@ -26,8 +26,8 @@ export function debugging(
   let profile: CpuProfile | undefined;
   return {
     /**
-     * Writes everything to a file from now on, and returns the file's path. `stack` is the place in the
-     * program that made this context.
+     * Writes all log records to a file from now on, and returns the file's path. `stack` is the place in the
+     * program that asked for it.
      */
     enableDebug(stack: string): string {
       if (file === undefined) {

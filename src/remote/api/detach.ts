@@ -5,15 +5,15 @@ import type { BrokerLink } from "../broker-link.ts";
 import type { ChildRouter } from "./child-router.ts";
 
 /**
- * The signals that a terminal, or its end, sends to every process of its session. A new session would be out
- * of their reach, but Node cannot start one (there is no setsid). So these signals are ignored.
+ * The signals that a terminal, or its end, sends to every process of its session. A process of a new session would
+ * not get them, but Node cannot start one (there is no setsid). So these signals are ignored.
  */
 const SESSION_SIGNALS: readonly NodeJS.Signals[] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTSTP"];
 
 /**
  * Lets this context live on without the contexts above it. Its broker thread sends a farewell and closes the
- * link. After that, nothing is sent there, and pending calls to contexts above, or elsewhere, fail. Rejects
- * with a ChannelError if the parent refuses; nothing has then changed.
+ * link. After that, nothing is sent to the parent, and pending calls to contexts above, or elsewhere, fail.
+ * Rejects with a ChannelError if the parent refuses; then nothing has changed.
  */
 export async function detach(
   router: ChildRouter,
@@ -25,7 +25,7 @@ export async function detach(
       "Cannot detach: this context is a thread, and ends with the process it belongs to",
     );
   }
-  // Loads the code for it, and reserves ids: a detached context cannot ask for any.
+  // Gets the code for detaching, and ids for children, because a detached context cannot ask for them.
   await router.reserveIds();
   const parentIds = router.parentIds as number[];
   for (const signal of SESSION_SIGNALS) process.on(signal, ignore);
@@ -53,13 +53,13 @@ function ignore(): void {}
 /**
  * Ends the waiting shells, if there are any. The tool that started them (ssh, sudo) sees them end and ends
  * too, and this process is nobody's child any more. The connection's nonce in their command lines proves that
- * they belong to this library. SIGKILL, because they must not pass the signal on. The outer shells first: a
- * shell that saw its child end would end what that has left, which is this process.
+ * they belong to this library. Sends SIGKILL, because the shells must not pass the signal on. Ends the outer
+ * shells first, because a shell that sees its child end kills what the child has left, and that is this process.
  */
 function endShells(nonce: string, pid: number = process.ppid): void {
   try {
     const args = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
-    // Not sudo and similar tools, whose command lines hold the nonce too: they are to end in order.
+    // Leaves out sudo and similar tools, whose command lines hold the nonce too: they must end by themselves.
     if (!args.includes(nonce) || (args[1] !== "-c" && pid !== process.ppid)) return;
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     endShells(nonce, Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));

@@ -9,8 +9,8 @@ interface Block {
 }
 
 /**
- * The ids that a context may give to contexts that it starts. The master gives them out in blocks.
- * docs/protocol.md#allocate_id
+ * The ids that a context may give to contexts that it starts. The master allocates them in blocks:
+ * docs/protocol.md#allocate_id.
  */
 export class IdBlocks {
   readonly #router: CoreRouter;
@@ -28,7 +28,7 @@ export class IdBlocks {
   async take(parentId: number): Promise<number> {
     for (;;) {
       const block = await this.reserve(parentId);
-      // Other calls may have taken the last one meanwhile.
+      // Other calls may have taken the last id meanwhile.
       if (block.next < block.end) return block.next++;
     }
   }

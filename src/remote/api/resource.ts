@@ -12,8 +12,8 @@ interface Kept {
 }
 
 /**
- * `resource()` in a child. Asks the master once for every file, and keeps the answers. Joins simultaneous
- * requests for the same file.
+ * Returns `resource()` for a child. It asks the master for each file once and keeps the bytes. Simultaneous calls
+ * for a file share one request.
  */
 export function remoteResources(router: CoreRouter): ReadResource {
   const kept = new Map<string, Kept>();

@@ -118,7 +118,7 @@ test("ModuleRules.modify changes what a program has given itself, too, and may a
 
 test("ModuleRules.modify that fails fails the call, and says which modifier it was", async () => {
   for (const [modifier, reason] of [
-    [() => 1 as never, "it returned number, no string"],
+    [() => 1 as never, "it returned number, not a string"],
     [() => assert.fail("not today"), "not today"],
   ] as const) {
     const by = rules();
