@@ -12,7 +12,8 @@ export const isFull: boolean = isCi && !isRepeated;
 
 /** Whether the files that run were named: `npm test -- tests/e2e/tree`. */
 const isNamed: boolean = process.env["MITOGEN_NAMED"] === "true";
-const isQuick: boolean = !isCi && !isNamed;
+/** Whether a run is to be over soon, and leaves out what takes long. */
+export const isQuick: boolean = !isCi && !isNamed;
 
 /** For the `skip` option of what takes long and says what others say too, or something like it. */
 export const takesLong: string | false = isQuick

@@ -1,6 +1,15 @@
 import { execFile, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { repoRoot } from "./lab.ts";
@@ -10,8 +19,25 @@ const FIXTURES = join(repoRoot, "tests/fixtures");
 const INSTALLED = join(repoRoot, ".lab");
 const INSTALL_LIMIT_MS = 600_000;
 
-/** A folder of `tests/fixtures` with what it depends on, or why there is none. */
-export type NpmFixture = { readonly folder: string } | { readonly skip: string };
+/** A folder of `tests/fixtures`, and the one with what it depends on; or why there is none. */
+export type NpmFixture = { readonly folder: string; readonly packages: string } | { readonly skip: string };
+
+/**
+ * The fixture of npm packages without an installation: its modules find packages among those that this repository
+ * has itself, and no others.
+ */
+export function ownPackages(): NpmFixture {
+  const folder = join(repoRoot, "build/npm");
+  rmSync(folder, { recursive: true, force: true });
+  for (const each of ["packages", "uses"]) {
+    cpSync(join(FIXTURES, "npm", each), join(folder, each), { recursive: true });
+  }
+  mkdirSync(join(folder, "node_modules"));
+  for (const each of readdirSync(join(folder, "packages"))) {
+    symlinkSync(join("../packages", each), join(folder, "node_modules", each), "dir");
+  }
+  return { folder, packages: join(repoRoot, "node_modules") };
+}
 
 /**
  * Installs a fixture, by default that of the npm packages, unless that has been done for this very lock file.
@@ -24,7 +50,8 @@ export async function npmFixture(
   local: readonly string[] = ["packages"],
 ): Promise<NpmFixture> {
   try {
-    return { folder: await installed(name, own, local) };
+    const folder = await installed(name, own, local);
+    return { folder, packages: folder };
   } catch (error) {
     if (process.env["CI"] === "true") throw error;
     return { skip: `Needs packages of tests/fixtures/${name}: ${(error as Error).message.slice(0, 1000)}` };
