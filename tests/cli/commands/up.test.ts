@@ -18,17 +18,18 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { after, afterEach, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Ended, endOf } from "../../support/end-of.ts";
+import { takesLong } from "../../support/extent.ts";
 import { repoRoot } from "../../support/lab.ts";
 import { checkLeaks, processesGone } from "../../support/leak-check.ts";
-import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
+import { CLI, cleanEnvironment, mitogen, mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
 /** Of 4000 characters: more than the process that keeps the connections holds for a reader. */
-const FLOOD_LINES = 6_000;
+const FLOOD_LINES = 5_000;
 
 describe("up and down", () => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-cli-up-"));
@@ -61,7 +62,10 @@ export function fail() { throw new RangeError("too " + "far"); }
       " slow: { exec: { command: ['/bin/sh', '-c', 'echo $$ > slow.pid; exec sleep 1000'], timeoutMs: 600_000 } } } };\n",
   );
 
-  const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
+  const place = { cwd: folder, env };
+  const run = (...words: string[]): Promise<Ended> => mitogen(words, place);
+  /** The same in this process, which is no installation: only where no connections are kept. */
+  const runAlone = (...words: string[]): Promise<Omit<Ended, "signal">> => mitogenHere(words, place);
   /** Starts the program, and does not wait for its end. */
   const start = (...words: string[]) => {
     const stdio = ["ignore", "pipe", "inherit"] as const;
@@ -88,268 +92,252 @@ export function fail() { throw new RangeError("too " + "far"); }
     return results.map(({ value }: { value: string }) => value);
   };
 
-  afterEach(async () => {
+  const sockets = (): string[] => {
     const place = join(env.XDG_RUNTIME_DIR, "mitogen");
-    const sockets = (): string[] => (existsSync(place) ? readdirSync(place) : []);
+    return existsSync(place) ? readdirSync(place) : [];
+  };
+  const end = async (): Promise<void> => {
     if (sockets().length > 0) await run("down");
     assert.deepEqual(sockets(), [], "the socket is gone");
-  });
+  };
   after(() => rmSync(folder, { recursive: true }));
 
-  it("keep connections between commands, which find their modules and state there", async () => {
-    tasks("one");
-    const up = await run("up", "--on", "local:2,here");
-    assert.deepEqual([up.code, up.stdout, up.stderr], [0, "kept  3 of 3 hosts\n", ""]);
-    const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
-    assert.equal(statSync(socket).mode & 0o777, 0o600);
+  describe("connections", () => {
+    afterEach(end);
 
-    const first = await values("tasks.mjs#count", "--on", "local:2,here");
-    assert.deepEqual(
-      first.map((value) => value.replace(/\d+$/, "PID")),
-      ["one 1 PID", "one 1 PID", "one 1 PID"],
-    );
-    const second = await run("run", "tasks.mjs#count", "--on", "here");
-    assert.match(second.stdout, /^here: counting\nhere: one 2 \d+\n/);
-    assert.equal(
-      second.stdout.includes(first[2]?.replace("one 1", "one 2") as string),
-      true,
-      "in the same process",
-    );
+    it("keep connections between commands, which find their modules and state there", async () => {
+      tasks("one");
+      const up = await run("up", "--on", "local:1,here");
+      assert.deepEqual([up.code, up.stdout, up.stderr], [0, "kept  2 of 2 hosts\n", ""]);
+      const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
+      assert.equal(statSync(socket).mode & 0o777, 0o600);
 
-    const down = await run("down");
-    assert.deepEqual([down.code, down.stdout], [0, "Ended 3 connections.\n"]);
-    assert.equal(existsSync(socket), false);
-    assert.match((await run("down")).stdout, /^No connections are kept/);
-  });
+      const first = await values("tasks.mjs#count", "--on", "local:1,here");
+      assert.deepEqual(
+        first.map((value) => value.replace(/\d+$/, "PID")),
+        ["one 1 PID", "one 1 PID"],
+      );
+      const second = await run("run", "tasks.mjs#count", "--on", "here");
+      assert.match(second.stdout, /^here: counting\nhere: one 2 \d+\n/);
+      assert.equal(
+        second.stdout.includes(first[1]?.replace("one 1", "one 2") as string),
+        true,
+        "in the same process",
+      );
 
-  it("lose no output of a command to a slow reader", async () => {
-    await run("up", "--on", "here");
-    const { child, closed } = start("exec", "--on", "here", "--", "seq", "-f", "%4000.0f", `${FLOOD_LINES}`);
-    // The reader stops until all between it and the command is full.
-    child.stdout.once("readable", () => undefined);
-    while (child.stdout.readableLength < child.stdout.readableHighWaterMark) await pause(20);
-    // Meanwhile all of it would have come to the connections, if the command did not wait.
-    for (let i = 0; i < 4; i++) await run("exec", "--on", "here", "--", "true");
-    const [read, [code]] = await Promise.all([text(child.stdout), closed]);
-    const lines = read.trimEnd().split("\n");
-    assert.deepEqual([lines.length, code], [FLOOD_LINES, 0]);
-    assert.match(lines.at(-1) as string, new RegExp(`^here: +${FLOOD_LINES}$`));
-  });
+      tasks("two");
+      const [changed = ""] = await values("tasks.mjs#count", "--on", "here");
+      assert.match(changed, /^two 1 /, "its file has changed");
+      assert.deepEqual(await values("tasks.mjs#count", "--on", "here"), [changed.replace("two 1", "two 2")]);
 
-  it("count what a function prints faster than it is read, and fail for it", async () => {
-    tasks("x");
-    await run("up", "--on", "here");
-    const child = spawn(process.execPath, [CLI, "run", "tasks.mjs#flood", "--on", "here"], {
-      cwd: folder,
-      env: cleanEnvironment(env),
+      const down = await run("down");
+      assert.deepEqual([down.code, down.stdout], [0, "Ended 2 connections.\n"]);
+      assert.equal(existsSync(socket), false);
+      assert.match((await runAlone("down")).stdout, /^No connections are kept/);
     });
-    const { ended } = endOf(child);
-    child.stdout.pause();
-    while (!existsSync(join(folder, "flooded"))) await pause(20);
-    // What was printed before has arrived where the connections are.
-    await run("exec", "--on", "here", "--", "true");
-    child.stdout.resume();
-    const { code, stdout, stderr } = await ended;
-    const [, left] = /^mitogen: (\d+) lines of output were left out/m.exec(stderr) ?? [];
-    assert.equal(stdout.match(/^here: x/gm)?.length, FLOOD_LINES - Number(left), stderr);
-    assert.match(stdout, /^here: done$/m);
-    assert.equal(code, 1);
-  });
 
-  it("run a task anew once its file has changed", async () => {
-    tasks("old");
-    await run("up", "--on", "here");
-    assert.match((await values("tasks.mjs#count", "--on", "here")).join(), /^old 1 /);
-    tasks("new");
-    const [changed = ""] = await values("tasks.mjs#count", "--on", "here");
-    assert.match(changed, /^new 1 /);
-    assert.deepEqual(await values("tasks.mjs#count", "--on", "here"), [changed.replace("new 1", "new 2")]);
-  });
-
-  it("tell failures as ever, with the error's name and the exit statuses", async () => {
-    tasks("x");
-    await run("up", "--on", "here");
-    const failed = await run("run", "tasks.mjs#fail", "--on", "here", "--json");
-    assert.equal(failed.code, 1);
-    const { error } = JSON.parse(failed.stdout).results[0];
-    assert.match(`${error.name}: ${error.message}`, /RangeError.*too far/);
-    const command = await run("exec", "--on", "here", "--shell", "--", "echo out; echo err >&2; exit 3");
-    assert.equal(command.code, 1);
-    assert.match(command.stdout, /here: out\n/);
-    assert.match(command.stdout + command.stderr, /here: err\n/);
-    assert.match(command.stdout + command.stderr, /exit code 3/);
-    assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
-  });
-
-  it("use no connection if one of the hosts is not kept, or is reached in another way, and say so", async () => {
-    tasks("x");
-    await run("up", "--on", "local:1,here");
-    const some = await run("run", "tasks.mjs#count", "--on", "local:2,here");
-    assert.equal(some.code, 0);
-    assert.match(some.stderr, /^mitogen: connecting anew: "mitogen up" keeps 2 of these 3 hosts\n/);
-    const none = await run("ping", "--on", "local:1", "--sudo=nobody", "--json", "--timeout", "5s");
-    assert.doesNotMatch(none.stderr, /anew/);
-  });
-
-  it("notice a host that has died: it is connected again by the next up", async () => {
-    tasks("x");
-    await run("up", "--on", "here,local:1");
-    const died = await run("run", "tasks.mjs#die", "--on", "here");
-    assert.equal(died.code, 3, died.stdout + died.stderr);
-    assert.match(died.stdout + died.stderr, /here: unreachable/);
-    const again = await run("run", "tasks.mjs#count", "--on", "here,local:1");
-    assert.match(again.stderr, /keeps 1 of these 2 hosts/);
-    assert.equal((await run("up", "--on", "here,local:1")).stdout, "kept  2 of 2 hosts\n");
-    assert.equal(
-      (await run("run", "tasks.mjs#count", "--on", "here,local:1")).stderr.includes("anew"),
-      false,
-    );
-  });
-
-  it("tell which hosts cannot be kept", async () => {
-    const { code, stdout } = await run("up", "--on", "here,odd");
-    assert.equal(code, 3);
-    assert.match(stdout, /^unreachable {2}odd: .+\nkept {2}1 of 2 hosts\n$/);
-  });
-
-  it("end by themselves when nobody has used them for so long", async () => {
-    await run("up", "--on", "here", "--idle", "1ms");
-    // The end of the process: it listens no more.
-    for (;;) {
-      const { stdout } = await run("down");
-      if (stdout.startsWith("No connections")) break;
-    }
-    assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), []);
-  });
-
-  it("two at once end with one process", async () => {
-    const ups = await Promise.all([run("up", "--on", "here"), run("up", "--on", "local:1")]);
-    assert.deepEqual(
-      ups.map(({ stdout }) => stdout),
-      ["kept  1 of 1 host\n", "kept  1 of 1 host\n"],
-      JSON.stringify(ups),
-    );
-    assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
-  });
-
-  it("outlive commands that end by Ctrl-C or a kill, whose silent work ends", {
-    timeout: 120_000,
-  }, async () => {
-    await run("up", "--on", "here");
-    for (const signal of ["SIGINT", "SIGKILL"] as const) {
-      const command = start("exec", "--on", "here", "--shell", "--", "echo pid $$; exec sleep 1000");
-      const [, pid] = await command.see(/pid (\d+)/);
-      command.child.kill(signal);
-      const [code] = await command.closed;
-      assert.equal(code, signal === "SIGINT" ? 130 : null);
-      assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
-    }
-    assert.equal((await run("exec", "--on", "here", "--", "true")).stderr.includes("anew"), false);
-    assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
-  });
-
-  const busy = "end a function that is given up and does not stop by itself, and connect its host again";
-  for (const how of ["Ctrl-C", "--timeout", "Ctrl-C in a process behind the connection"]) {
-    it(`${busy}: ${how}`, { timeout: 120_000 }, async () => {
-      tasks("old");
-      await run("up", "--on", "here,local:1");
-      if (how.endsWith("connection")) {
-        await values("tasks.mjs#count", "--on", "here");
-        tasks("new");
-      }
-      const limit = how === "--timeout" ? ["--timeout", "2s"] : [];
-      const command = start("run", "tasks.mjs#spin", "--on", "here", ...limit);
-      const [, pid] = await command.see(/spins in (\d+)/);
-      if (how !== "--timeout") command.child.kill("SIGINT");
-      assert.deepEqual((await command.closed)[0], how === "--timeout" ? 1 : 130);
-      assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
-      const after = await run("run", "tasks.mjs#count", "--on", "here,local:1");
-      assert.deepEqual([after.code, after.stderr], [0, "2 hosts: 2 ok\n"]);
+    it("of several ups at once are connected once, by one process", async () => {
+      const ups = await Promise.all(["here", "here", "local:1"].map((on) => run("up", "--on", on)));
+      assert.deepEqual(
+        ups.map(({ stdout }) => stdout),
+        ups.map(() => "kept  1 of 1 host\n"),
+        JSON.stringify(ups),
+      );
+      assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
       assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
     });
-  }
 
-  it("is not kept up by an up that was killed while it connected", { timeout: 120_000 }, async () => {
-    const command = start("up", "--on", "slow");
-    const file = join(folder, "slow.pid");
-    while (!existsSync(file) || readFileSync(file, "utf8") === "") await pause(20);
-    command.child.kill("SIGKILL");
-    await command.closed;
-    assert.deepEqual(await processesGone([Number(readFileSync(file, "utf8"))], 20_000), []);
-  });
-
-  it("of another installation are not used, and down ends them", { timeout: 120_000 }, async () => {
-    const other = join(folder, "other");
-    cpSync(join(repoRoot, "dist"), join(other, "dist"), { recursive: true });
-    const { version: _, ...rest } = JSON.parse(readFileSync(join(repoRoot, "package.json"), "utf8"));
-    writeFileSync(join(other, "package.json"), JSON.stringify({ ...rest, version: "0.0.1" }));
-    symlinkSync(join(repoRoot, "node_modules"), join(other, "node_modules"));
-    const child = spawn(process.execPath, [join(other, "dist/cli.js"), "up", "--on", "here"], {
-      cwd: folder,
-      env: cleanEnvironment(env),
+    it("end by themselves when nobody has used them for so long", async () => {
+      await run("up", "--on", "here", "--idle", "1ms");
+      // The end of the process: it listens no more.
+      for (;;) {
+        const { stdout } = await run("down");
+        if (stdout.startsWith("No connections")) break;
+      }
+      assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), []);
     });
-    assert.equal((await endOf(child).ended).stdout, "kept  1 of 1 host\n");
-    const used = await run("exec", "--on", "here", "--", "true");
-    assert.equal(used.code, 0, used.stderr);
-    assert.match(
-      used.stderr,
-      /^mitogen: connecting anew: another installation of mitogen keeps connections\n/,
-    );
-    const up = await run("up", "--on", "here");
-    assert.deepEqual([up.code, up.stdout], [2, ""]);
-    assert.match(up.stderr, /another installation of mitogen .* mitogen down/);
-    const down = await run("down");
-    assert.deepEqual(
-      [down.code, down.stdout],
-      [0, "Ended the connections that another installation of mitogen kept.\n"],
-    );
-  });
 
-  it("in a folder that cannot be trusted stop no other command", async () => {
-    const linked = join(folder, "linked");
-    mkdirSync(linked);
-    mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
-    symlinkSync(join(folder, "elsewhere"), join(linked, "mitogen"));
-    const options = { cwd: folder, env: { ...env, XDG_RUNTIME_DIR: linked } };
-    const up = await mitogen(["up", "--on", "here"], options);
-    assert.equal(up.code, 2);
-    assert.match(up.stderr, /^mitogen: Cannot keep connections in .*: it is not a folder/);
-    assert.deepEqual(readdirSync(join(folder, "elsewhere")), []);
-    assert.equal((await mitogen(["exec", "--on", "here", "--", "true"], options)).code, 0);
-    assert.equal((await mitogen(["down"], options)).stdout, "No connections are kept.\n");
-  });
+    it("is not kept up by an up that was killed while it connected", { timeout: 120_000 }, async () => {
+      const command = start("up", "--on", "slow");
+      const file = join(folder, "slow.pid");
+      while (!existsSync(file) || readFileSync(file, "utf8") === "") await pause(20);
+      command.child.kill("SIGKILL");
+      await command.closed;
+      assert.deepEqual(await processesGone([Number(readFileSync(file, "utf8"))], 20_000), []);
+    });
 
-  it("are connected once by two ups at the same time", async () => {
-    const ups = await Promise.all([run("up", "--on", "here"), run("up", "--on", "here")]);
-    assert.deepEqual(
-      ups.map(({ stdout }) => stdout),
-      ["kept  1 of 1 host\n", "kept  1 of 1 host\n"],
-      JSON.stringify(ups),
-    );
-    assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
-    assert.equal((await run("down")).stdout, "Ended 1 connection.\n");
-  });
-
-  it("take no folder that others may write to", async () => {
-    const open = join(folder, "open");
-    const kept = join(open, "mitogen");
-    mkdirSync(kept, { recursive: true });
-    const refused = async (why: RegExp): Promise<void> => {
-      const { code, stderr } = await mitogen(["up", "--on", "here"], {
+    it("of another installation are not used, and down ends them", { timeout: 120_000 }, async () => {
+      const other = join(folder, "other");
+      cpSync(join(repoRoot, "dist"), join(other, "dist"), { recursive: true });
+      const { version: _, ...rest } = JSON.parse(readFileSync(join(repoRoot, "package.json"), "utf8"));
+      writeFileSync(join(other, "package.json"), JSON.stringify({ ...rest, version: "0.0.1" }));
+      symlinkSync(join(repoRoot, "node_modules"), join(other, "node_modules"));
+      const child = spawn(process.execPath, [join(other, "dist/cli.js"), "up", "--on", "here"], {
         cwd: folder,
-        env: { ...env, XDG_RUNTIME_DIR: open },
+        env: cleanEnvironment(env),
       });
-      assert.equal(code, 2);
-      assert.match(stderr, why);
-      assert.deepEqual(readdirSync(kept), []);
-    };
-    for (const mode of [0o777, 0o770]) {
-      chmodSync(kept, mode);
-      await refused(/^mitogen: Cannot keep connections in .*: others may write to it/);
+      assert.equal((await endOf(child).ended).stdout, "kept  1 of 1 host\n");
+      const used = await run("exec", "--on", "here", "--", "true");
+      assert.equal(used.code, 0, used.stderr);
+      assert.match(
+        used.stderr,
+        /^mitogen: connecting anew: another installation of mitogen keeps connections\n/,
+      );
+      const up = await run("up", "--on", "here");
+      assert.deepEqual([up.code, up.stdout], [2, ""]);
+      assert.match(up.stderr, /another installation of mitogen .* mitogen down/);
+      const down = await run("down");
+      assert.deepEqual(
+        [down.code, down.stdout],
+        [0, "Ended the connections that another installation of mitogen kept.\n"],
+      );
+    });
+
+    it("in a folder that cannot be trusted stop no other command", async () => {
+      const linked = join(folder, "linked");
+      mkdirSync(linked);
+      mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
+      symlinkSync(join(folder, "elsewhere"), join(linked, "mitogen"));
+      const options = { cwd: folder, env: { ...env, XDG_RUNTIME_DIR: linked } };
+      const up = await mitogenHere(["up", "--on", "here"], options);
+      assert.equal(up.code, 2);
+      assert.match(up.stderr, /^mitogen: Cannot keep connections in .*: it is not a folder/);
+      assert.deepEqual(readdirSync(join(folder, "elsewhere")), []);
+      assert.equal((await mitogenHere(["exec", "--on", "here", "--", "true"], options)).code, 0);
+      assert.equal((await mitogenHere(["down"], options)).stdout, "No connections are kept.\n");
+    });
+
+    it("take no folder that others may write to", async () => {
+      const open = join(folder, "open");
+      const kept = join(open, "mitogen");
+      mkdirSync(kept, { recursive: true });
+      const refused = async (why: RegExp): Promise<void> => {
+        const { code, stderr } = await mitogenHere(["up", "--on", "here"], {
+          cwd: folder,
+          env: { ...env, XDG_RUNTIME_DIR: open },
+        });
+        assert.equal(code, 2);
+        assert.match(stderr, why);
+        assert.deepEqual(readdirSync(kept), []);
+      };
+      for (const mode of [0o777, 0o770]) {
+        chmodSync(kept, mode);
+        await refused(/^mitogen: Cannot keep connections in .*: others may write to it/);
+      }
+      if (process.getuid?.() !== 0) return;
+      chmodSync(kept, 0o700);
+      chownSync(kept, 12345, 12345);
+      await refused(/^mitogen: Cannot keep connections in .*: it belongs to user 12345/);
+    });
+  });
+
+  describe("the same connections, test after test,", () => {
+    before(async () => {
+      tasks("x");
+      await run("up", "--on", "here,local:1");
+    });
+    after(end);
+
+    it("tell failures as ever, with the error's name and the exit statuses", async () => {
+      const failed = await run("run", "tasks.mjs#fail", "--on", "here", "--json");
+      assert.equal(failed.code, 1);
+      const { error } = JSON.parse(failed.stdout).results[0];
+      assert.match(`${error.name}: ${error.message}`, /RangeError.*too far/);
+      const command = await run("exec", "--on", "here", "--shell", "--", "echo out; echo err >&2; exit 3");
+      assert.equal(command.code, 1);
+      assert.match(command.stdout, /here: out\n/);
+      assert.match(command.stdout + command.stderr, /here: err\n/);
+      assert.match(command.stdout + command.stderr, /exit code 3/);
+      assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
+    });
+
+    it("use no connection if one of the hosts is not kept, or is reached in another way, and say so", async () => {
+      const some = await run("run", "tasks.mjs#count", "--on", "local:2,here");
+      assert.equal(some.code, 0);
+      assert.match(some.stderr, /^mitogen: connecting anew: "mitogen up" keeps 2 of these 3 hosts\n/);
+      const none = await run("ping", "--on", "local:1", "--sudo=nobody", "--json", "--timeout", "5s");
+      assert.doesNotMatch(none.stderr, /anew/);
+    });
+
+    it("notice a host that has died: it is connected again by the next up", async () => {
+      const died = await run("run", "tasks.mjs#die", "--on", "here");
+      assert.equal(died.code, 3, died.stdout + died.stderr);
+      assert.match(died.stdout + died.stderr, /here: unreachable/);
+      const again = await run("run", "tasks.mjs#count", "--on", "here,local:1");
+      assert.match(again.stderr, /keeps 1 of these 2 hosts/);
+      assert.equal((await run("up", "--on", "here,local:1")).stdout, "kept  2 of 2 hosts\n");
+      assert.equal(
+        (await run("run", "tasks.mjs#count", "--on", "here,local:1")).stderr.includes("anew"),
+        false,
+      );
+    });
+
+    it("tell which hosts cannot be kept", async () => {
+      const { code, stdout } = await run("up", "--on", "here,odd");
+      assert.equal(code, 3);
+      assert.match(stdout, /^unreachable {2}odd: .+\nkept {2}1 of 2 hosts\n$/);
+    });
+
+    it("outlive commands that end by Ctrl-C or a kill, whose silent work ends", {
+      timeout: 120_000,
+    }, async () => {
+      for (const signal of ["SIGINT", "SIGKILL"] as const) {
+        const command = start("exec", "--on", "here", "--shell", "--", "echo pid $$; exec sleep 1000");
+        const [, pid] = await command.see(/pid (\d+)/);
+        command.child.kill(signal);
+        const [code] = await command.closed;
+        assert.equal(code, signal === "SIGINT" ? 130 : null);
+        assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
+      }
+      assert.equal((await run("exec", "--on", "here", "--", "true")).stderr.includes("anew"), false);
+    });
+
+    it("lose no output of a command to a slow reader", { skip: takesLong }, async () => {
+      const seq = ["seq", "-f", "%4000.0f", `${FLOOD_LINES}`];
+      const { child, closed } = start("exec", "--on", "here", "--", ...seq);
+      // The reader stops until all between it and the command is full.
+      child.stdout.once("readable", () => undefined);
+      while (child.stdout.readableLength < child.stdout.readableHighWaterMark) await pause(20);
+      // Meanwhile all of it would have come to the connections, if the command did not wait.
+      for (let i = 0; i < 4; i++) await run("exec", "--on", "here", "--", "true");
+      const [read, [code]] = await Promise.all([text(child.stdout), closed]);
+      const lines = read.trimEnd().split("\n");
+      assert.deepEqual([lines.length, code], [FLOOD_LINES, 0]);
+      assert.match(lines.at(-1) as string, new RegExp(`^here: +${FLOOD_LINES}$`));
+    });
+
+    it("count what a function prints faster than it is read, and fail for it", async () => {
+      const child = spawn(process.execPath, [CLI, "run", "tasks.mjs#flood", "--on", "here"], {
+        cwd: folder,
+        env: cleanEnvironment(env),
+      });
+      const { ended } = endOf(child);
+      child.stdout.pause();
+      while (!existsSync(join(folder, "flooded"))) await pause(20);
+      // What was printed before has arrived where the connections are.
+      await run("exec", "--on", "here", "--", "true");
+      child.stdout.resume();
+      const { code, stdout, stderr } = await ended;
+      const [, left] = /^mitogen: (\d+) lines of output were left out/m.exec(stderr) ?? [];
+      assert.equal(stdout.match(/^here: x/gm)?.length, FLOOD_LINES - Number(left), stderr);
+      assert.match(stdout, /^here: done$/m);
+      assert.equal(code, 1);
+    });
+
+    const busy = "end a function that is given up and does not stop by itself, and connect its host again";
+    for (const how of ["Ctrl-C", "--timeout", "Ctrl-C in a process behind the connection"]) {
+      const skip = how === "--timeout" && takesLong;
+      it(`${busy}: ${how}`, { timeout: 120_000, skip }, async () => {
+        if (how.endsWith("connection")) tasks("new");
+        const limit = how === "--timeout" ? ["--timeout", "2s"] : [];
+        const command = start("run", "tasks.mjs#spin", "--on", "here", ...limit);
+        const [, pid] = await command.see(/spins in (\d+)/);
+        if (how !== "--timeout") command.child.kill("SIGINT");
+        assert.deepEqual((await command.closed)[0], how === "--timeout" ? 1 : 130);
+        assert.deepEqual(await processesGone([Number(pid)], 20_000), []);
+        const after = await run("run", "tasks.mjs#count", "--on", "here,local:1");
+        assert.deepEqual([after.code, after.stderr], [0, "2 hosts: 2 ok\n"]);
+      });
     }
-    if (process.getuid?.() !== 0) return;
-    chmodSync(kept, 0o700);
-    chownSync(kept, 12345, 12345);
-    await refused(/^mitogen: Cannot keep connections in .*: it belongs to user 12345/);
   });
 });
