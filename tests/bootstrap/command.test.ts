@@ -122,7 +122,7 @@ test("payloadBytes is the same buffer every time", () => {
 /** Of 42 bytes and what goes ahead of them. */
 const LENGTH = String(42 + guardLine(NONCE).length);
 
-test("bootWords are sh, -c, stage 0, nonce, length and the node command", () => {
+test("bootWords returns sh, -c, stage 0, nonce, length and the node command", () => {
   assert.deepEqual(bootWords("abc", 42, []), ["sh", "-c", STAGE_0, "abc", LENGTH]);
   assert.deepEqual(bootWords("abc", 42, ["env", "A=b", "node"]).slice(3), [
     "abc",
@@ -133,7 +133,7 @@ test("bootWords are sh, -c, stage 0, nonce, length and the node command", () => 
   ]);
 });
 
-test("bootCommand is the words as one line, quoted where it matters", () => {
+test("bootCommand returns the words as one line, quoted where necessary", () => {
   assert.equal(bootCommand("abc", 42, []), `sh -c '${STAGE_0}' abc ${LENGTH}`);
   assert.equal(
     bootCommand("abc", 42, ["/opt/my node/bin/node", "--flag=$HOME"]),
@@ -297,14 +297,14 @@ test("STAGE_0 runs where no file can be written", (t) => {
   }
 });
 
-test("STAGE_0 with a nodePath that is not there ends at once, saying so on stderr", () => {
+test("STAGE_0 with a nodePath that does not exist ends at once, and says so on stderr", () => {
   const { stdout, stderr, status } = run(words(["/nonexistent/node"]), input);
   assert.deepEqual([stdout, status], [`${NONCE}:0\n`, 127]);
   assert.match(stderr, /\/nonexistent\/node/);
 });
 
 for (const shell of ["dash", "bash"]) {
-  test(`STAGE_0 under ${shell} tells at once that node was killed, while it ends what node left`, async (t) => {
+  test(`STAGE_0 under ${shell} reports at once that node was killed, while it ends the processes that node left`, async (t) => {
     if (!existsSync(`/bin/${shell}`) || !existsSync("/usr/bin/setsid")) {
       t.skip(`there is no ${shell}, or no setsid`);
       return;
@@ -339,7 +339,7 @@ for (const shell of ["dash", "bash"]) {
   });
 }
 
-test("Stage 0 leaves its process group empty when node has left nothing: the parent would look for what is there", async () => {
+test("Stage 0 leaves its process group empty if node has left nothing, so that the parent need not search", async () => {
   for (let round = 0; round < 10; round++) {
     const [command, ...args] = words([process.execPath]) as [string, ...string[]];
     const shell = spawn(command, args, { stdio: ["pipe", "ignore", "ignore"], detached: true });
@@ -349,7 +349,7 @@ test("Stage 0 leaves its process group empty when node has left nothing: the par
   }
 });
 
-test("Stage 1 on a node that is too old says its version and ends", () => {
+test("Stage 1 on a node that is too old reports the version and ends", () => {
   const fake = join(folder, "old.cjs");
   writeFileSync(
     fake,
@@ -359,7 +359,7 @@ test("Stage 1 on a node that is too old says its version and ends", () => {
   assert.deepEqual([stdout, status], [`${NONCE}:0\n${NONCE}:V 10.24.1\n`, 0]);
 });
 
-test("Stage 1 ends at once when the payload is cut short or broken, having said only that the shell runs", () => {
+test("Stage 1 ends at once if the payload is cut short or broken, after the marker of the shell", () => {
   for (const broken of [PAYLOAD.subarray(0, -1), Buffer.alloc(0), Buffer.alloc(PAYLOAD.length, "junk")]) {
     const { stdout, stderr, status, signal } = run(words([process.execPath]), behindGuard(broken));
     assert.deepEqual([stdout, status, signal], [`${NONCE}:0\n`, 1, null]);
@@ -392,7 +392,7 @@ test("Stage 1 reads a payload that comes byte by byte through a non-blocking std
   assertBooted({ stdout, stderr, status, signal } as ReturnType<typeof run>);
 });
 
-test("guardLine ends any shell that reads it, before it reads anything else", () => {
+test("guardLine ends any shell that reads it, before the shell reads anything else", () => {
   const bytes = behindGuard(payloadBytes());
   for (const [shell, args] of [
     ...loginShells,

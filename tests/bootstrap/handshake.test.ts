@@ -29,18 +29,18 @@ function hear(chunks: readonly (string | Buffer)[]) {
 
 const kinds = (events: readonly HandshakeEvent[]) => events.map(({ kind }) => kind);
 
-test("Handshake hears shell and ready, and hands over what follows", () => {
+test("Handshake finds shell and ready, and passes on the bytes that follow", () => {
   const { events, all } = hear([`${NONCE}:0\n${READY}MJ frames`]);
   assert.deepEqual(events, [{ kind: "shell" }, { kind: "ready", ready, rest: Buffer.from("MJ frames") }]);
   assert.equal(all, "\n");
 });
 
-test("Handshake hears that another shell reads the guard line, and takes its echo for noise", () => {
+test("Handshake finds that another shell reads the guard line, and takes its echo for noise", () => {
   assert.deepEqual(hear([`motd\n${NONCE}:S\n`]).events, [{ kind: "otherShell" }]);
   assert.deepEqual(hear([`echo ${NONCE}:S;exit\n`]).events, []);
 });
 
-test("Handshake hears the same wherever the stream is cut, and noise in front is all told", () => {
+test("Handshake finds the same wherever the stream is cut, and reports all noise in front", () => {
   const motd = `Welcome to web1!\r\n\x1b[1mPassword: x\x1b[0m \xff\xfe\0${NONCE.slice(0, 9)} \n${OTHER}:0\nprompt> `;
   const text = `${motd}${NONCE}:0\nmore${READY}rest\n${NONCE}:0\n`;
   const whole = Buffer.from(text, "latin1");
@@ -58,7 +58,7 @@ test("Handshake hears the same wherever the stream is cut, and noise in front is
   assert.deepEqual(kinds(hear(bytes).events), ["shell", "ready"]);
 });
 
-test("Handshake hears no node and old node with what they say", () => {
+test("Handshake finds no node and old node with their texts", () => {
   assert.deepEqual(hear([`${NONCE}:N Linux x86_64\n`]).events, [{ kind: "noNode", system: "Linux x86_64" }]);
   assert.deepEqual(hear([`${NONCE}:V 10.24.1\n`]).events, [{ kind: "oldNode", version: "10.24.1" }]);
 });
@@ -68,18 +68,18 @@ test("Handshake takes CRLF for a line end", () => {
   assert.deepEqual(events, [{ kind: "shell" }, { kind: "ready", ready, rest: Buffer.from("x") }]);
 });
 
-test("Handshake finds a marker behind unterminated noise on the same line", () => {
+test("Handshake finds a marker after unterminated noise on the same line", () => {
   const { events, all } = hear([`bash: no job control${NONCE}:0\n`]);
   assert.deepEqual([kinds(events), all], [["shell"], "bash: no job control"]);
 });
 
-test("Handshake is not faked by markers with another nonce, or with none", () => {
+test("Handshake ignores markers with another nonce, or with none", () => {
   const noise = `${OTHER}:0\n${OTHER}:ready 1 20.1.0 linux x64 1\nMITO002\n:ready 1 20.1.0 linux x64 1\n`;
   const { events, all } = hear([noise]);
   assert.deepEqual([events, all], [[], noise]);
 });
 
-test("Handshake goes on behind an echo of the command line and behind malformed markers", () => {
+test("Handshake continues after an echo of the command line and after malformed markers", () => {
   const noise = [
     `sh -c '…' ${NONCE} 18000\n`,
     `${NONCE}:\n`,
@@ -98,7 +98,7 @@ test("Handshake goes on behind an echo of the command line and behind malformed 
   );
 });
 
-test("Handshake takes a marker for noise that is over 300 bytes, however it was cut", () => {
+test("Handshake takes a marker over 300 bytes for noise, however it was cut", () => {
   const long = `${NONCE}:N ${"x".repeat(1000)}\n`;
   for (let cut = 0; cut <= long.length; cut++) {
     const { events, all } = hear([long.slice(0, cut), `${long.slice(cut)}${NONCE}:0\n`]);
@@ -106,7 +106,7 @@ test("Handshake takes a marker for noise that is over 300 bytes, however it was 
   }
 });
 
-test("Handshake makes what a marker says harmless", () => {
+test("Handshake makes the text of a marker harmless", () => {
   const { events } = hear([`${NONCE}:N Linux\x1b[2J\x07\x9b evil\n`]);
   assert.deepEqual(events, [{ kind: "noNode", system: "Linux?[2J?? evil" }]);
 });
@@ -125,7 +125,7 @@ test("Handshake holds back at most a marker's length of a megabyte without a lin
   }
 });
 
-test("Handshake.end tells what was held back, once; after ready there is nothing", () => {
+test("Handshake.end reports the bytes held back, once; after ready there are none", () => {
   const noise: string[] = [];
   const handshake = new Handshake(NONCE, (bytes) => noise.push(bytes.toString()));
   handshake.push(Buffer.from(`last words${NONCE}:0`));
@@ -141,7 +141,7 @@ test("Handshake.end tells what was held back, once; after ready there is nothing
   assert.deepEqual(noise, ["\n"]);
 });
 
-test("Handshake tells noise at once that cannot be the beginning of a marker, so that the order of two streams is kept", () => {
+test("Handshake reports noise at once if it cannot begin a marker, so that two streams stay in order", () => {
   const noise: string[] = [];
   const handshake = new Handshake(NONCE, (bytes) => noise.push(bytes.toString()));
   handshake.push(Buffer.from("first\n"));
@@ -151,7 +151,7 @@ test("Handshake tells noise at once that cannot be the beginning of a marker, so
   assert.equal(noise.join(""), `first\nsecond${NONCE.slice(0, 3)}third`);
 });
 
-test("Handshake's rest is a copy: the chunk may be used again", () => {
+test("Handshake's rest is a copy, because the chunk may be used again", () => {
   const chunk = Buffer.from(`${READY}rest`);
   const [event] = new Handshake(NONCE, () => undefined).push(chunk) as [HandshakeEvent & { kind: "ready" }];
   chunk.fill(0);

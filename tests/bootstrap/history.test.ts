@@ -6,7 +6,7 @@ const MAX_LINES = 100;
 const MAX_CHARACTERS = 2000;
 const bytes = (text: string) => Buffer.from(text);
 
-test("History.push answers the lines that were completed", () => {
+test("History.push returns the lines that were completed", () => {
   const history = new History();
   assert.deepEqual(history.push("stderr", bytes("one\ntw")), ["one"]);
   assert.deepEqual(history.push("stderr", bytes("o")), []);
@@ -14,7 +14,7 @@ test("History.push answers the lines that were completed", () => {
   assert.deepEqual(history.lines(), ["one", "two", "three"]);
 });
 
-test("History keeps the streams apart, their lines in the order of completion, open ones last", () => {
+test("History keeps streams apart, and their lines in the order of completion, open ones last", () => {
   const history = new History();
   history.push("stdout", bytes("out-"));
   history.push("stderr", bytes("err-"));
@@ -63,7 +63,7 @@ test("History keeps characters of several bytes whole, wherever they were cut", 
   }
 });
 
-test("History shows bytes that are no UTF-8 as replacement characters", () => {
+test("History shows bytes that are not UTF-8 as replacement characters", () => {
   const history = new History();
   history.push("stderr", Buffer.from("666f6ffffe00c3280a", "hex"));
   assert.deepEqual(history.lines(), ["foo\ufffd\ufffd\ufffd("]);
@@ -72,7 +72,7 @@ test("History shows bytes that are no UTF-8 as replacement characters", () => {
   assert.deepEqual(open.lines(), ["a\ufffd"]);
 });
 
-test("History takes out escape sequences and control characters, but not tabs", () => {
+test("History removes escape sequences and control characters, but not tabs", () => {
   const history = new History();
   history.push(
     "stderr",

@@ -25,7 +25,7 @@ test("DebugFile holds its origin and every record until it is closed", (t) => {
   assert.deepEqual(lines.slice(7), ["    two", ""]);
 });
 
-test("DebugFile takes another name where something has its own, and follows no link", (t) => {
+test("DebugFile takes another name if its own is taken, and follows no link", (t) => {
   const folder = temporaryFolder(t);
   t.mock.timers.enable({ apis: ["Date"], now: new Date(2026, 4, 6, 7, 8, 9) });
   const path = join(folder, `mitogen.${process.pid}.20260506_070809`);

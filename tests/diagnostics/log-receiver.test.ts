@@ -22,7 +22,7 @@ const line = (change: { name?: unknown; level?: unknown; text?: unknown; time?: 
   return [name, level, text, time];
 };
 
-test("receiveLogs makes records of a child records of this process, under its context's name", (t) => {
+test("receiveLogs turns records of a child into records of this process, under the context's name", (t) => {
   const records = captureLogs(t);
   const { forward, context } = forwarding();
   forward([line(), line({ name: "stdout", level: LogLevel.error, text: "second", time: 2000 })]);
@@ -83,7 +83,7 @@ test("receiveLogs drops a batch of the wrong shape, with one error of this proce
   }
 });
 
-test("receiveLogs cuts a child's logger names and takes the control characters out", (t) => {
+test("receiveLogs cuts a child's logger names and removes control characters from them", (t) => {
   const records = captureLogs(t);
   const { forward } = forwarding();
   forward([line({ name: "n".repeat(1000) }), line({ name: "a\nb\x1b[2J\x9bc" })]);
@@ -93,7 +93,7 @@ test("receiveLogs cuts a child's logger names and takes the control characters o
   );
 });
 
-test("receiveLogs takes a thousand records at once, which a child never exceeds", (t) => {
+test("receiveLogs takes a thousand records at once, and a child never sends more", (t) => {
   const records = captureLogs(t);
   const { forward } = forwarding();
   forward(Array.from({ length: 1000 }, () => line()));

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { maskOptions } from "../../src/diagnostics/mask-options.ts";
 import { Secret } from "../../src/index.ts";
 
-test("maskOptions shows options without what is secret, and without via", () => {
+test("maskOptions shows options without secrets, and without via", () => {
   const shown = maskOptions({
     hostname: "web1",
     password: "hunter2",

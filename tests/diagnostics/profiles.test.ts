@@ -15,7 +15,7 @@ function sending(text: unknown): Context {
   return context as unknown as Context;
 }
 
-test("Profiles writes of what a context sends what is a profile, under a name of its own", async (t) => {
+test("Profiles writes what a context sends only if it is a profile, and under a name of the program's", async (t) => {
   const records = captureLogs(t, "warning");
   const folder = mkdtempSync(join(tmpdir(), "mitogen-profiles-test-"));
   t.after(() => {

@@ -42,7 +42,7 @@ test("freeMemory frees a chunk that arrived alone, whole or in pieces", () => {
   }
 });
 
-test("freeMemory leaves alone what arrived together with the chunk, before or behind it", () => {
+test("freeMemory frees nothing if other bytes arrived with the chunk, before or after it", () => {
   for (const size of SIZES) {
     for (const small of [null, 7, "", "abc", Uint8Array.of(1, 2, 3, 4, 5)]) {
       for (const at of [0, 1]) {

@@ -54,7 +54,7 @@ test("Lanes let small frames of others pass large ones", () => {
   ]);
 });
 
-test("Lanes keep the order of what one context sends another", () => {
+test("Lanes keep the order of frames from one context to another", () => {
   const frames = [
     big({ handle: 2001 }),
     frame({ handle: 2002 }),
@@ -64,14 +64,14 @@ test("Lanes keep the order of what one context sends another", () => {
   assert.deepEqual(cross(frames), ["2-1 2001", "2-1 2002", "2-1 2003", "2-1 2004"]);
 });
 
-test("Lanes let nobody pass a frame that is about others: modules and routes", () => {
+test("Lanes let no frame pass one that concerns others: modules and routes", () => {
   for (const handle of [Handle.LOAD_MODULE, Handle.ADD_ROUTE, Handle.DEL_ROUTE]) {
     const order = cross([big(), frame({ srcId: 3, dstId: 5, handle }), frame({ dstId: 4 })]);
     assert.deepEqual(order, ["2-1 2000", `3-5 ${handle}`, "2-4 2000"]);
   }
 });
 
-test("Lanes let pings, shutdowns, logs, credit and empty answers pass what the same two contexts exchange", () => {
+test("Lanes let pings, shutdowns, logs, credit and empty replies pass other frames of the same two contexts", () => {
   for (const handle of [Handle.PING, Handle.SHUTDOWN, Handle.FORWARD_LOG, FIRST_CREDIT_HANDLE]) {
     assert.deepEqual(cross([big(), frame({ handle })]), [`2-1 ${handle}`, "2-1 2000"]);
   }
@@ -86,7 +86,7 @@ test("Lanes take parts from one pair of contexts after the other", () => {
   assert.deepEqual(sources, [2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3]);
 });
 
-test("Lanes count what waits, and forget it", () => {
+test("Lanes count the bytes that wait, and forget them", () => {
   const lanes = new Lanes();
   lanes.add(credited(), frameLength(credited()));
   lanes.add(big(), frameLength(big()));
@@ -97,11 +97,11 @@ test("Lanes count what waits, and forget it", () => {
 
 const part = (change: Partial<Frame>): Frame => frame({ encoding: Encoding.PART, ...change });
 
-test("Assembler refuses what is larger than maxMessageBytes before it makes room for it", () => {
+test("Assembler refuses a frame over maxMessageBytes before it allocates memory", () => {
   assert.throws(() => new Assembler(LIMIT).add(part({ handle: LIMIT + 27 })), ProtocolError);
 });
 
-test("Assembler refuses parts that are longer than announced, and parts that make no frame", () => {
+test("Assembler refuses parts that are longer than announced, and parts that do not make a frame", () => {
   assert.throws(() => new Assembler(LIMIT).add(part({ handle: 3, body: [Buffer.alloc(4)] })), ProtocolError);
   assert.throws(() => new Assembler(LIMIT).add(part({ handle: 3, body: [Buffer.alloc(3)] })), ProtocolError);
   assert.throws(() => new Assembler(LIMIT).add(part({ handle: 0, body: [] })), ProtocolError);
@@ -129,7 +129,7 @@ test("Assembler refuses parts that hold less than a frame, more than one, or end
   }
 });
 
-test("Assembler gives a body that came in several parts memory of its own, which may move to another thread", () => {
+test("Assembler gives a body from several parts its own memory, which may move to another thread", () => {
   const lanes = new Lanes();
   lanes.add(big(), frameLength(big()));
   const assembler = new Assembler(LIMIT);
@@ -150,7 +150,7 @@ test("Assembler bounds how many frames a neighbour may leave unfinished", () => 
   assert.throws(() => begin(64), ProtocolError);
 });
 
-test("Assembler bounds how long the unfinished frames of a neighbour are together", () => {
+test("Assembler bounds the total length of a neighbour's unfinished frames", () => {
   const begin = (assembler: Assembler, ...lengths: number[]): void => {
     for (const [srcId, handle] of lengths.entries()) assembler.add(part({ srcId, handle }));
   };
@@ -162,7 +162,7 @@ test("Assembler bounds how long the unfinished frames of a neighbour are togethe
   assert.throws(() => begun(100, 100 * MIB), ProtocolError);
 });
 
-test("Assembler has room again for what is finished", () => {
+test("Assembler has room again when a frame is finished", () => {
   const assembler = new Assembler(128 * MIB);
   const whole = Buffer.concat(encodeFrame(frame({ body: [Buffer.alloc(60 * MIB)] })));
   for (let i = 0; i < 2; i++) {
@@ -201,7 +201,7 @@ function put(lanes: Lanes, srcId: number, bytes: number): void {
   assert.equal(lanes.add(each, frameLength(each)), "bulk");
 }
 
-test("Lanes open frames of 64 MiB together, and let others go on", () => {
+test("Lanes begin frames of up to 64 MiB together, and others continue", () => {
   const lanes = new Lanes();
   for (const srcId of [2, 3, 4]) put(lanes, srcId, 25 * MIB);
   for (const srcId of [5, 6]) put(lanes, srcId, 1);
@@ -209,7 +209,7 @@ test("Lanes open frames of 64 MiB together, and let others go on", () => {
   assert.deepEqual([...beginsAndEnds(lanes)], order);
 });
 
-test("Lanes open a frame of more than 64 MiB alone", () => {
+test("Lanes begin a frame of more than 64 MiB only alone", () => {
   const lanes = new Lanes();
   put(lanes, 2, MIB);
   put(lanes, 3, 65 * MIB);
@@ -217,7 +217,7 @@ test("Lanes open a frame of more than 64 MiB alone", () => {
   assert.deepEqual([...beginsAndEnds(lanes)], ["+2", "-2", "+3", "-3", "+4", "-4"]);
 });
 
-test("Lanes open no more frames than an Assembler takes", () => {
+test("Lanes begin no more frames than an Assembler takes", () => {
   const lanes = new Lanes();
   for (let srcId = 2; srcId < 102; srcId++) put(lanes, srcId, 2 * PART_BYTES);
   const ends = [...beginsAndEnds(lanes)].filter((event) => event.startsWith("-"));
@@ -227,7 +227,7 @@ test("Lanes open no more frames than an Assembler takes", () => {
   );
 });
 
-test("Lanes let no stream of smaller frames keep out one that needs more room", () => {
+test("Lanes do not let a stream of smaller frames starve one that needs more room", () => {
   const lanes = new Lanes();
   put(lanes, 2, 40 * MIB);
   put(lanes, 3, 40 * MIB);
@@ -241,7 +241,7 @@ test("Lanes let no stream of smaller frames keep out one that needs more room", 
   assert.equal(events.filter((event) => event.startsWith("-")).length, events.length / 2);
 });
 
-test("Lanes hold and give up very many small frames of one pair without a pause, and count what they take", () => {
+test("Lanes hold and release very many small frames of one pair without a pause, and count their memory", () => {
   const COUNT = 200_000;
   const lanes = new Lanes();
   const small = credited({ body: [] });

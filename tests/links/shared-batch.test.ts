@@ -32,7 +32,7 @@ function batches(): {
   return { main, broker: new SharedBatch(words), words, add };
 }
 
-test("SharedBatch gives the main thread what it has added, once", () => {
+test("SharedBatch gives the main thread the frames that it has added, once", () => {
   const { main, broker, add } = batches();
   assert.ok(add(1) && add(2));
   assert.deepEqual(
@@ -42,7 +42,7 @@ test("SharedBatch gives the main thread what it has added, once", () => {
   assert.deepEqual([main.take().length, broker.isLeft, broker.rescue()?.length], [0, false, 0]);
 });
 
-test("SharedBatch gives the broker thread what was left, and the main thread what it has added since", () => {
+test("SharedBatch gives the broker thread the frames that were left, and the main thread those added since", () => {
   const { main, broker, add } = batches();
   add(1);
   add(2);
@@ -57,7 +57,7 @@ test("SharedBatch gives the broker thread what was left, and the main thread wha
   assert.deepEqual(handlesOf(main.take()), [5]);
 });
 
-test("SharedBatch leaves where it is what was made behind something posted that has not been read", () => {
+test("SharedBatch gives the broker thread no frames while a posted message has not been read", () => {
   const { main, broker, words, add } = batches();
   Atomics.store(words, Word.POSTED, 1);
   add(1);
@@ -67,7 +67,7 @@ test("SharedBatch leaves where it is what was made behind something posted that 
   assert.equal(main.take().length, 0);
 });
 
-test("SharedBatch has room for so many bytes, and refuses more without a trace", () => {
+test("SharedBatch has room for a number of bytes, and refuses more without a trace", () => {
   const { main, add } = batches();
   let added = 0;
   while (add(added)) added += 1;
@@ -76,7 +76,7 @@ test("SharedBatch has room for so many bytes, and refuses more without a trace",
   assert.ok(add(0));
 });
 
-test("SharedBatch loses nothing and gives nothing twice while one thread adds and takes and another rescues", async () => {
+test("SharedBatch loses nothing and gives nothing twice while one thread adds and takes frames and another rescues them", async () => {
   const COUNT = 20_000;
   const words = newThreadState();
   const main = new SharedBatch(words);

@@ -82,7 +82,7 @@ test("StreamLink.receive feeds bytes that were read before", () => {
   assert.equal(frames.length, 1);
 });
 
-test("StreamLink.open: a later call takes delivery over", async () => {
+test("StreamLink.open replaces the events of an earlier call", async () => {
   const { link: stream, readable, frames, closed } = link();
   stream.receive(bytesOf(frame({ handle: 1 })));
   const later: (number | string)[] = [];
@@ -94,7 +94,7 @@ test("StreamLink.open: a later call takes delivery over", async () => {
   assert.deepEqual(later, [2, "test: connection closed"]);
 });
 
-test("StreamLink.send writes what one turn of the event loop sends at once, in order", async () => {
+test("StreamLink.send writes the frames of one turn of the event loop together, in order", async () => {
   const { link: stream, writable } = link();
   const sent = Array.from({ length: 100 }, (_, index) => frame({ handle: 3000 + index }));
   for (const each of sent) stream.send(each);
@@ -143,7 +143,7 @@ test("StreamLink that may not write yet keeps more small frames than a batch hol
   waiting.abort("over");
 });
 
-test("StreamLink.send answers false while much is queued, and true again when it has left", async () => {
+test("StreamLink.send returns false while much is queued, and true again when it has left", async () => {
   const { link: stream, writable } = link();
   writable.isOpen = false;
   const big = frame({ body: [Buffer.alloc(HIGH_WATER_BYTES / 2)] });
@@ -157,7 +157,7 @@ test("StreamLink.send answers false while much is queued, and true again when it
   assert.equal(stream.send(frame()), true);
 });
 
-test("StreamLink tells when it has drained, once less than its mark is queued", async () => {
+test("StreamLink calls onDrained once less than its limit is queued", async () => {
   const writable = new SlowWritable();
   const stream = new StreamLink("test", new PassThrough(), writable, MAX_BYTES);
   const queued: number[] = [];
@@ -177,7 +177,7 @@ test("StreamLink tells when it has drained, once less than its mark is queued", 
   assert.ok(queued.length > 0 && Math.max(...queued) < HIGH_WATER_BYTES, `told at ${queued}`);
 });
 
-test("StreamLink.pause takes nothing until resume, and loses nothing", async () => {
+test("StreamLink.pause stops reading until resume, and loses nothing", async () => {
   const { link: stream, readable, frames } = link();
   stream.pause();
   for (let i = 0; i < 3; i++) readable.write(bytesOf(frame({ handle: i })));
@@ -191,7 +191,7 @@ test("StreamLink.pause takes nothing until resume, and loses nothing", async () 
   );
 });
 
-test("StreamLink drops the link at junk: one error with a sample, one onClosed, streams destroyed", async (t) => {
+test("StreamLink ends the link at junk: one error with a sample, one onClosed, streams destroyed", async (t) => {
   const records = captureLogs(t);
   const { link: stream, readable, writable, frames, closed } = link();
   readable.write(bytesOf(frame()));
@@ -213,7 +213,7 @@ test("StreamLink drops the link at junk: one error with a sample, one onClosed, 
   assert.deepEqual([records.length, closed.length, frames.length], [1, 1, 1]);
 });
 
-test("StreamLink drops the link at a message over its limit", async (t) => {
+test("StreamLink ends the link at a message over its limit", async (t) => {
   const records = captureLogs(t);
   const { readable, closed } = link({ maxMessageBytes: 10 });
   readable.write(bytesOf(frame({ body: [Buffer.alloc(11)] })));
@@ -222,7 +222,7 @@ test("StreamLink drops the link at a message over its limit", async (t) => {
   assert.equal(records.length, 1);
 });
 
-test("StreamLink: junk on one link wakes its waiters and leaves other links alone", async (t) => {
+test("StreamLink: junk on one link ends the waits on it and leaves other links alone", async (t) => {
   const records = captureLogs(t, "error");
   const router = new FrameRouter({ contextId: 0 });
   const [bad, good] = [
@@ -249,7 +249,7 @@ test("StreamLink: junk on one link wakes its waiters and leaves other links alon
   assert.deepEqual([bad.readable.destroyed, good.readable.destroyed], [true, false]);
 });
 
-test("StreamLink.close writes what is queued, ends the sending side, and goes on reading", async () => {
+test("StreamLink.close writes the queued bytes, ends the sending side, and continues to read", async () => {
   const { link: stream, readable, writable, frames, closed } = link();
   stream.send(frame({ handle: 1 }));
   stream.send(frame({ handle: 2 }));
@@ -290,7 +290,7 @@ test("StreamLink.close of a slow link writes everything before it ends", async (
   );
 });
 
-test("StreamLink.abort drops what is queued and tells the reason once", async () => {
+test("StreamLink.abort drops the queued bytes and reports the reason once", async () => {
   const { link: stream, readable, writable, closed } = link();
   stream.send(frame());
   stream.abort("enough");
@@ -302,7 +302,7 @@ test("StreamLink.abort drops what is queued and tells the reason once", async ()
   assert.deepEqual([writable.chunks.length, readable.destroyed, writable.destroyed], [0, true, true]);
 });
 
-test("StreamLink ends when its readable does, once, whatever follows", async () => {
+test("StreamLink ends once, when its readable ends, whatever follows", async () => {
   const { readable, writable, closed } = link();
   readable.end();
   await turn();
@@ -312,7 +312,7 @@ test("StreamLink ends when its readable does, once, whatever follows", async () 
   assert.deepEqual(closed, ["test: connection closed"]);
 });
 
-test("StreamLink that cannot read any more ends with the error's message", async () => {
+test("StreamLink ends with the error's message when it can no longer read", async () => {
   for (const code of ["ECONNRESET", "EIO"]) {
     const { readable, closed } = link();
     readable.destroy(Object.assign(new Error(`read ${code}`), { code }));
@@ -323,7 +323,7 @@ test("StreamLink that cannot read any more ends with the error's message", async
 
 // ECONNRESET: a peer that closes a socket before it has read everything.
 for (const code of ["EPIPE", "ECONNRESET", "EIO"]) {
-  test(`StreamLink whose peer stopped reading (${code}) still delivers what it said, and ends with its EOF`, async () => {
+  test(`StreamLink still delivers the last frames of a peer that stopped reading (${code}), and ends with its EOF`, async () => {
     const { link: stream, readable, writable, frames, closed } = link();
     writable.destroy(Object.assign(new Error(`write ${code}`), { code }));
     await turn();
@@ -338,7 +338,7 @@ for (const code of ["EPIPE", "ECONNRESET", "EIO"]) {
   });
 }
 
-test("StreamLink whose peer stopped reading (EPIPE) and never ends is given up after a second", async (t) => {
+test("StreamLink ends after a second if its peer stopped reading (EPIPE) and never ends", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { writable, frames, readable, closed } = link();
   writable.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
@@ -352,7 +352,7 @@ test("StreamLink whose peer stopped reading (EPIPE) and never ends is given up a
   assert.equal(readable.destroyed, true);
 });
 
-test("StreamLink gives no frame after its end, though more came with it", () => {
+test("StreamLink delivers no frame after its end, even if more came in the same chunk", () => {
   const { link: stream, closed } = link();
   const seen: number[] = [];
   stream.open({
@@ -366,7 +366,7 @@ test("StreamLink gives no frame after its end, though more came with it", () => 
   assert.deepEqual([seen, closed], [[1], ["enough"]]);
 });
 
-test("StreamLink frees at once what it has read from a socket and copied, and nothing of other streams", async () => {
+test("StreamLink frees chunks from a socket as soon as they are copied, but no chunks from other streams", async () => {
   const large = frame({ body: [Buffer.alloc(300_000, 7)] });
   const bytes = Buffer.concat([...encodeFrame(large), ...encodeFrame(frame())]);
   const { readable, frames } = link();
@@ -402,7 +402,7 @@ test("StreamLink frees at once what it has read from a socket and copied, and no
   assert.notEqual(chunks.at(-1)?.length, 0);
 });
 
-test("StreamLink frees a large frame once a socket has taken it: not a message, which is somebody's, nor what another stream took", async () => {
+test("StreamLink frees a large frame once a socket has taken it, but not a message, and nothing that another stream took", async () => {
   const taken: Buffer[] = [];
   const server = createServer((socket) => socket.on("data", (chunk: Buffer) => taken.push(chunk))).listen(0);
   await once(server, "listening");

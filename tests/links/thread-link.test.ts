@@ -30,7 +30,7 @@ function posted(pieces: readonly Uint8Array[]): [number, boolean][] {
   return found;
 }
 
-test("hand moves what is large to the other thread, and joins what is small", () => {
+test("hand moves large pieces to the other thread, and joins small ones", () => {
   const small = Buffer.alloc(10, 1);
   const large = Buffer.alloc(LARGE, 2);
   assert.deepEqual(posted([small, small, large, small]), [
@@ -41,12 +41,12 @@ test("hand moves what is large to the other thread, and joins what is small", ()
   assert.deepEqual(posted([]), []);
 });
 
-test("hand copies a view: its neighbours are somebody's", () => {
+test("hand copies a view, because others may use the memory around it", () => {
   const whole = Buffer.alloc(2 * LARGE, 3);
   hand([whole.subarray(0, LARGE)], (bytes) => assert.notEqual(bytes.buffer, whole.buffer));
 });
 
-test("ownPieces gives away what a frame holds, and copies what a message holds", () => {
+test("ownPieces gives the memory of a frame away, and copies that of a message", () => {
   const body = encodeValue(Buffer.alloc(LARGE, 4));
   const pieces = encodeFrame(frame(body));
   assert.deepEqual(ownPieces(frame(body)), pieces);
@@ -63,7 +63,7 @@ test("ownPieces gives away what a frame holds, and copies what a message holds",
   }
 });
 
-test("ThreadLink.send answers false while the other thread does not deliver, and tells when it does again", async () => {
+test("ThreadLink.send returns false while the other thread does not deliver, and onDrained follows when it does", async () => {
   const { port1, port2 } = new MessageChannel();
   const words = newThreadState();
   const broker = new ThreadLink(port1, words);

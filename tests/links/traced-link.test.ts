@@ -44,7 +44,7 @@ test("TracedLink logs frames at level io, without their bodies", (t) => {
   assert.equal(link.sendBytes(bytes, 0, bytes.length), false);
 });
 
-test("TracedLink passes bytes on where nobody reads its log", (t) => {
+test("TracedLink passes bytes on if nobody reads its log", (t) => {
   captureLogs(t, "debug");
   const { link, received, passed } = passing();
   const bytes = bytesOf(frame());

@@ -10,21 +10,21 @@ async function said(args: string[], env: Record<string, string> = {}): Promise<s
   return stderr;
 }
 
-test("A program that listens to nothing is told once that output was dropped", async () => {
+test("A program without a log is told once that output was dropped", async () => {
   const text = await said(["output"]);
   assert.match(text, /^mitogen: output of local\.\d+ was dropped, /);
   assert.ok(text.endsWith(ENDING));
   assert.equal(text.split("\n").length, 2, text);
 });
 
-test("A program that listens to nothing is told once that a call without an answer failed", async () => {
+test("A program without a log is told once that a call without a reply failed", async () => {
   const text = await said(["failure"]);
   assert.match(text, /^mitogen: an error was not shown \(.*chdir.*ENOENT.*\), because/);
   assert.ok(text.endsWith(ENDING));
   assert.equal(text.split("\n").length, 2, text);
 });
 
-test("A program that listens to nothing is told once that a context was gone for a call without an answer", async () => {
+test("A program without a log is told once that the context of a call without a reply was gone", async () => {
   const text = await said(["gone"]);
   assert.match(
     text,
@@ -34,7 +34,7 @@ test("A program that listens to nothing is told once that a context was gone for
   assert.equal(text.split("\n").length, 2, text);
 });
 
-test("Nobody is told who listens, has chosen not to, or has nothing to miss", async () => {
+test("A program is told nothing if it has a log, has chosen no hints, or misses nothing", async () => {
   assert.equal(await said(["output", "onLog"]), "");
   assert.equal(await said(["failure", "none"]), "");
   assert.equal(await said(["nothing"]), "");

@@ -57,14 +57,14 @@ test("formatRecord prints time, the level's letter, logger and message", () => {
   );
 });
 
-test("formatRecord indents the further lines of a message, so that they cannot pass for records", () => {
+test("formatRecord indents further lines of a message, so that they cannot look like records", () => {
   assert.equal(
     formatRecord(record({ message: "one\n09:05:07 E forged: two\n" })),
     "09:05:07 I mitogen.ctx.local.32466: one\n    09:05:07 E forged: two\n    ",
   );
 });
 
-test("formatRecord writes out what a terminal acts on, and keeps colours", () => {
+test("formatRecord escapes what a terminal acts on, and keeps colours", () => {
   const forged = record({
     logger: "mitogen.ctx.a\n09:05:07 E b",
     message: "\x1b[32mok\x1b[0m\x1b[2K\x9b2J\x1b]0;t\x07",
@@ -78,13 +78,13 @@ test("formatRecord writes out what a terminal acts on, and keeps colours", () =>
   );
 });
 
-test("formatRecord prints a line whatever time a child claims", () => {
+test("formatRecord returns a line whatever time a child claims", () => {
   for (const time of [Number.NaN, Number.POSITIVE_INFINITY, -1e300, 8.64e15, 9e15, -0]) {
     assert.match(formatRecord(record({ time })), /^\d\d:\d\d:\d\d I /, String(time));
   }
 });
 
-test("logToFile writes control sequences as they are when asked", (t) => {
+test("logToFile writes control sequences unchanged if asked to", (t) => {
   const path = join(folder(t), "log");
   logToFile(path, { raw: true });
   log.info("a\x1b[2Kb");
@@ -104,7 +104,7 @@ test("logToFile writes records of its level, one line each, as they come", (t) =
   );
 });
 
-test("logToFile takes info by default", (t) => {
+test("logToFile writes level info by default", (t) => {
   const path = join(folder(t), "log");
   logToFile(path);
   logAll();
@@ -170,7 +170,7 @@ test("logToFile without a path writes to stderr and leaves stdout alone", () => 
   assert.match(child.stderr, /^\d\d:\d\d:\d\d I test: hello\n$/);
 });
 
-test("onLog hands over every record of its level, whole, until it is stopped", () => {
+test("onLog passes on every record of its level, whole, until it is stopped", () => {
   const seen: LogRecord[] = [];
   const stop = onLog((each) => seen.push(each), { level: "debug" });
   const context = { contextId: 1 };
@@ -182,7 +182,7 @@ test("onLog hands over every record of its level, whole, until it is stopped", (
   assert.deepEqual(seen, [forwarded]);
 });
 
-test("onLog and logToFile live side by side, and a sink that throws harms neither", (t) => {
+test("onLog and logToFile work side by side, and a sink that throws harms neither", (t) => {
   const path = join(folder(t), "log");
   const seen: string[] = [];
   const stops = [
@@ -204,7 +204,7 @@ test("onLog and logToFile live side by side, and a sink that throws harms neithe
   );
 });
 
-test("onLog drops what an async sink rejects with", async () => {
+test("onLog drops the error of an async sink", async () => {
   const seen: string[] = [];
   const stops = [
     onLog(async ({ message }) => {

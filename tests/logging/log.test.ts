@@ -18,7 +18,7 @@ const logAll = () => {
   for (const level of LEVELS) log[level](`at ${level}`);
 };
 
-test("getLogger gives records with time, level, name and message", (t) => {
+test("getLogger makes records with time, level, name and message", (t) => {
   const records = captureLogs(t);
   const before = Date.now();
   log.warning("careful");
@@ -27,7 +27,7 @@ test("getLogger gives records with time, level, name and message", (t) => {
   assert.ok(time >= before && time <= Date.now());
 });
 
-test("addLogSink gives a sink its level and what is more important", () => {
+test("addLogSink gives a sink records of its level and of more important ones", () => {
   for (const [index, level] of LEVELS.entries()) {
     const seen: string[] = [];
     const detach = addLogSink((record) => seen.push(record.level), LogLevel[level]);
@@ -43,7 +43,7 @@ test("addLogSink gives a sink its level and what is more important", () => {
   assert.deepEqual(seen, []);
 });
 
-test("addLogSink gives every sink what it asked for, however many there are", () => {
+test("addLogSink gives every sink the records that it asked for, however many sinks there are", () => {
   const seen = { quiet: [] as string[], chatty: [] as string[] };
   const detachQuiet = addLogSink((record) => seen.quiet.push(record.level), LogLevel.error);
   const detachChatty = addLogSink((record) => seen.chatty.push(record.level), LogLevel.io);
@@ -81,7 +81,7 @@ test("isEnabled and isLogEnabled say whether a record would reach anyone", () =>
   assert.equal(log.isEnabled("error"), false);
 });
 
-test("logLevel is warning while nobody listens, and the most talkative sink's level else", () => {
+test("logLevel is warning while nobody listens, and otherwise the level of the most talkative sink", () => {
   assert.equal(logLevel(), LogLevel.warning);
   const levels: LogLevelName[] = ["error", "debug", "info"];
   const detach = levels.map((level) => addLogSink(() => undefined, LogLevel[level]));
@@ -90,7 +90,7 @@ test("logLevel is warning while nobody listens, and the most talkative sink's le
   assert.equal(logLevel(), LogLevel.warning);
 });
 
-test("emitRecord: a sink that throws keeps neither the others nor later records from arriving", (t) => {
+test("emitRecord delivers to all sinks, and later records, even if one sink throws", (t) => {
   t.after(
     addLogSink(() => {
       throw new Error("broken sink");
@@ -120,7 +120,7 @@ test("emitRecord: a record logged by a sink arrives after the current one, and n
   );
 });
 
-test("emitRecord: a record logged by a sink arrives although it is logged by one that throws", (t) => {
+test("emitRecord: a record logged by a sink arrives even if that sink throws", (t) => {
   t.after(
     addLogSink(({ message }) => {
       if (message.startsWith("about")) return;
@@ -133,7 +133,7 @@ test("emitRecord: a record logged by a sink arrives although it is logged by one
   assert.deepEqual(printed(records), ["info: first", "error: about first"]);
 });
 
-test("emitRecord drops a record nobody wants the level of, without calling a sink", () => {
+test("emitRecord drops a record of a level that nobody wants, without calling a sink", () => {
   const called: LogRecord[] = [];
   const detach = addLogSink((record) => called.push(record), LogLevel.warning);
   emitRecord({ time: 0, level: "info", logger: "l", message: "m" });
@@ -141,13 +141,13 @@ test("emitRecord drops a record nobody wants the level of, without calling a sin
   assert.deepEqual(called, []);
 });
 
-test("getLogger makes text of what is no string", (t) => {
+test("getLogger turns messages that are not strings into text", (t) => {
   const records = captureLogs(t);
   log.info(new Error("object") as never);
   assert.equal(records[0]?.message, "Error: object");
 });
 
-test("getLogger of what others can cause at will tells a flood by its number", (t) => {
+test("getLogger with isCalm only counts a flood of records", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t);
   const calm = getLogger("test.calm", true);

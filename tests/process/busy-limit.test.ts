@@ -25,13 +25,13 @@ test("withBusyLimit ends a program in an endless loop, and says why", async () =
   assert.deepEqual(ended, { code: 7, signal: null, stdout: "", stderr: LATE });
 });
 
-test("withBusyLimit says why also where Node itself ends, in a timer", async () => {
+test("withBusyLimit also says why if Node ends by itself, in a timer", async () => {
   const { code, signal, stderr } = await run("await new Promise(() => setTimeout(() => { for (;;); }, 1))");
   assert.notDeepEqual([code, signal], [0, null]);
   assert.equal(stderr.slice(0, LATE.length), LATE);
 });
 
-test("withBusyLimit lets work take longer that lets other code run", async () => {
+test("withBusyLimit lets work that lets other code run take longer", async () => {
   assert.deepEqual(await run("await pause(3000); return 'done'"), {
     code: 0,
     signal: null,

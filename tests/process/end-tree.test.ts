@@ -13,7 +13,7 @@ checkLeaks();
 const skip = fs.existsSync("/proc/self/stat") ? false : "there is no /proc";
 
 describe("nextProcessList", { skip }, () => {
-  it("is one list for all who ask in the same turn, and another one later", async () => {
+  it("returns one list to all callers of a turn, and another one later", async () => {
     const [list, same] = await Promise.all([nextProcessList(), nextProcessList()]);
     assert.equal(list, same);
     const own = list.get(process.pid);
@@ -21,7 +21,7 @@ describe("nextProcessList", { skip }, () => {
     assert.notEqual(await nextProcessList(), list);
   });
 
-  it("is not older than the question", async () => {
+  it("returns a list that is not older than the call", async () => {
     const asked = nextProcessList();
     const child = spawn("sleep", ["300"], { stdio: "ignore" });
     const pid = child.pid as number;
@@ -35,7 +35,7 @@ describe("nextProcessList", { skip }, () => {
 });
 
 describe("endTree", { skip }, () => {
-  it("looks at all processes once for all trees that end in the same turn", async (t) => {
+  it("reads all processes once for all trees that end in the same turn", async (t) => {
     const shells = Array.from({ length: 10 }, () =>
       spawn("sh", ["-c", "sleep 300 & echo ready; wait"], {
         detached: true,

@@ -67,7 +67,7 @@ function mockReads(t: TestContext, change: (path: string, text: string) => strin
 }
 
 describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => {
-  it("answers what is below this process, but nothing that was set apart, and no zombies", async (t) => {
+  it("returns the processes below this one, but no detached ones, and no zombies", async (t) => {
     const plain = await start(t, "(sleep 300 & echo; wait) & wait");
     await start(t, "sleep 300 & echo; wait", { detached: true });
     // What is in the shell's place by then does not know of its child, and so does not reap it.
@@ -84,7 +84,7 @@ describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => 
     assert.equal(count.lists, 0);
   });
 
-  it("looks at all processes, once, where the kernel has no such lists", async (t) => {
+  it("reads all processes, once, if the kernel has no such lists", async (t) => {
     const pids = await start(t, "sleep 300 & echo; wait");
     const count = mockReads(t, (path, text) => {
       if (!path.endsWith("/children")) return text;
@@ -94,7 +94,7 @@ describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => 
     assert.equal(count.lists, 1);
   });
 
-  it("looks at all processes when one has ended meanwhile, for its sibling may be missing", {
+  it("reads all processes if one has ended meanwhile, because its sibling may be missing", {
     skip: !hasLists,
   }, async (t) => {
     const pids = await start(t, "sleep 300 & echo; wait");
@@ -105,7 +105,7 @@ describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => 
     assert.equal(count.lists, 1);
   });
 
-  it("finds in a thread what the main thread and a later thread have started", async (t) => {
+  it("finds, in a thread, processes that the main thread and a later thread have started", async (t) => {
     const script = `
       const { parentPort, workerData } = require("node:worker_threads");
       const { spawn } = require("node:child_process");
@@ -141,7 +141,7 @@ const NS_LAST_PID = "/proc/sys/kernel/ns_last_pid";
 describe("subprocesses in a process table of its own", {
   skip: (process.getuid?.() !== 0 || !fs.existsSync(NS_LAST_PID)) && "Needs root on Linux",
 }, () => {
-  it("finds those of the first thread, whatever order the numbers of threads are listed in", async () => {
+  it("finds those of the first thread, in whatever order the threads are listed", async () => {
     const program = join(repoRoot, "tests/fixtures/programs/core/thread-numbers.mjs");
     // Its first thread has a number of four digits, the others have five: in the order of text those come
     // first.

@@ -30,7 +30,9 @@ function running(): number[] {
     });
 }
 
-test("reaper.settle ends one that somebody has stopped", { skip: process.platform !== "linux" }, async () => {
+test("reaper.settle ends a reaper that somebody has stopped", {
+  skip: process.platform !== "linux",
+}, async () => {
   reaper.add("-4194304")();
   const [pid] = running();
   process.kill(pid as number, "SIGSTOP");
@@ -38,7 +40,7 @@ test("reaper.settle ends one that somebody has stopped", { skip: process.platfor
   assert.deepEqual(running(), []);
 });
 
-test("reaper.settle leaves one that is needed", { skip: process.platform !== "linux" }, async () => {
+test("reaper.settle keeps a reaper that is needed", { skip: process.platform !== "linux" }, async () => {
   // No group bears the largest number.
   const forget = reaper.add("-4194304");
   await reaper.settle();

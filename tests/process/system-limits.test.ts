@@ -19,7 +19,7 @@ describe("limitHint", () => {
     it(`names the limit behind ${error.message}`, () => assert.match(limitHint(error), hint));
   }
 
-  it("has nothing to say of other errors", () => {
+  it("is empty for other errors", () => {
     for (const error of [
       failed("ENOENT"),
       failed("constructor"),
@@ -43,13 +43,13 @@ describe("nameLimit", () => {
 });
 
 describe("checkDescriptors", { skip: !isLinux }, () => {
-  it("keeps none of those it tries", () => {
+  it("keeps none of the descriptors that it opens", () => {
     const before = readdirSync("/proc/self/fd").length;
     checkDescriptors(20);
     assert.equal(readdirSync("/proc/self/fd").length, before);
   });
 
-  it("throws the system's error with the limit when there are not so many", () => {
+  it("throws the system's error with the limit if there are too few", () => {
     const module = new URL("../../src/process/system-limits.js", import.meta.url).href;
     const script = `import(${JSON.stringify(module)}).then((m) => { try { m.checkDescriptors(100) } catch (e) { console.log(e.code + " " + e.message) } })`;
     const { stdout } = spawnSync("sh", ["-c", 'ulimit -n 64; exec "$0" -e "$1"', process.execPath, script], {

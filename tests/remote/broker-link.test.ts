@@ -14,7 +14,7 @@ function frame(handle: number, bytes = 0): Frame {
   return { encoding: Encoding.RAW, dstId: 1, srcId: 0, authId: 0, handle, replyTo: 0, body };
 }
 
-test("BrokerLink delivers in order what comes with a frame whose handler waits synchronously, and what comes meanwhile", async () => {
+test("BrokerLink delivers frames in order if they come with one whose handler waits synchronously, or meanwhile", async () => {
   const { port1, port2 } = new MessageChannel();
   const link = new BrokerLink(port1, newThreadState());
   const seen: [handle: number, bytes: number][] = [];

@@ -47,7 +47,7 @@ describe("the first call of a context", () => {
     }
   });
 
-  it("prints, little or more than a pipe holds, and its lines are there before its value", async () => {
+  it("may print little, or more than a pipe holds, and its lines arrive before its value", async () => {
     await using router = new Router();
     const logs = collectLogs("info");
     for (const lines of [["one", "two"], Array.from({ length: 20_000 }, (_, i) => `line ${i}`)]) {
@@ -58,7 +58,7 @@ describe("the first call of a context", () => {
     logs.stop();
   });
 
-  it("may hang: what it has printed arrives, pings are answered, the context ends when it is asked to", async () => {
+  it("may hang: its output arrives, pings are answered, and the context ends when it is asked to", async () => {
     await using router = new Router();
     const logs = collectLogs("info");
     for (const hang of [remote.hang, remote.hangInSubprocess]) {
@@ -76,14 +76,14 @@ describe("the first call of a context", () => {
     logs.stop();
   });
 
-  it("may end the process: the caller hears how, and what was printed last", async () => {
+  it("may end the process: the caller learns how, and gets the last output", async () => {
     await using router = new Router();
     const context = await router.local();
     const { message } = await failureOf(context.call(remote.exitWith, 3, "last words"));
     assert.match(message, /the process exited with code 3; last output:\nlast words/);
   });
 
-  it("may end the process: its last words pass a tool that ends with it and loses what it still holds", async () => {
+  it("may end the process: its last output passes a tool that ends with the process and loses what it still holds", async () => {
     await using router = new Router();
     const relay = join(repoRoot, "tests", "support", "hasty-relay.mjs");
     const options = { command: [process.execPath, relay], nodePath: process.execPath };
@@ -97,7 +97,7 @@ describe("the first call of a context", () => {
     }
   });
 
-  it("is in order with those behind it, and with their modules", async () => {
+  it("is in order with later calls, and with their modules", async () => {
     await using router = new Router();
     const context = await router.local();
     const first = context.call(remote.begin, "first");
@@ -108,7 +108,7 @@ describe("the first call of a context", () => {
     assert.deepEqual(await first, ["start first", "end first"]);
   });
 
-  it("that changes the directory waits until the broker thread runs: that could not start in one that is deleted", async () => {
+  it("that changes the directory waits until the broker thread runs, which could not start in a deleted one", async () => {
     const { chdir } = process;
     const words = newThreadState();
     const { port1, port2 } = new MessageChannel();
@@ -143,7 +143,7 @@ describe("a broker thread", () => {
     assert.match(error.details.stderr, /the broker thread failed: Error: no thread left: EAGAIN/);
   });
 
-  it("that fails later tells who waits, and ends the context", async () => {
+  it("that fails later tells waiting callers, and ends the context", async () => {
     await using router = new Router();
     for (const via of [undefined, await router.local()]) {
       const context = await router.local({ via, nodePath: withWorker("failing") });
@@ -154,7 +154,7 @@ describe("a broker thread", () => {
     }
   });
 
-  it("that fails within a frame tells who waits", async () => {
+  it("that fails within a frame tells waiting callers", async () => {
     await using router = new Router();
     const hop = await router.local();
     for (const [node, via] of [[nodes["12"]], [nodes["16"]], [], [process.execPath, hop]] as const) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Addressees, MAX_ADDRESSEES, MAX_ADDRESSEES_PER_CHILD } from "../../src/routing/addressees.ts";
 
-test("Addressees answers the children that have sent to a context, once", () => {
+test("Addressees returns the children that have sent to a context, once", () => {
   const addressees = new Addressees();
   for (const childId of [1, 2, 1]) addressees.note(50, childId);
   addressees.note(51, 2);
@@ -13,7 +13,7 @@ test("Addressees answers the children that have sent to a context, once", () => 
   assert.deepEqual([addressees.contextIds, [...addressees.takeSendersTo(51)]], [[], []]);
 });
 
-test("Addressees that would grow too much by all children together tells of everything those that come last", () => {
+test("Addressees tells the last children of every end if all children together fill the table", () => {
   const addressees = new Addressees();
   const children = MAX_ADDRESSEES / MAX_ADDRESSEES_PER_CHILD;
   for (let childId = 1; childId <= children; childId++) {

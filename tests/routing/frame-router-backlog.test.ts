@@ -25,7 +25,7 @@ function full() {
   return routed;
 }
 
-test("FrameRouter answers what others send to a child that does not read, in the child's name", () => {
+test("FrameRouter answers requests to a child that does not read, in the child's name", () => {
   const { parent, six } = full();
   parent.receive(frame({ srcId: STRANGER, dstId: 6, replyTo: 1500 }));
   assert.deepEqual(six.sent, []);
@@ -36,7 +36,7 @@ test("FrameRouter answers what others send to a child that does not read, in the
   );
 });
 
-test("FrameRouter tells a child that does not read of the answers it does not get", () => {
+test("FrameRouter tells a child that does not read which replies it does not get", () => {
   const { parent, six } = full();
   parent.receive(frame({ srcId: STRANGER, dstId: 6, body: HALF }));
   assert.match(deadSentTo(six, 6, 2000), /does not read/);
@@ -46,7 +46,7 @@ test("FrameRouter tells a child that does not read of the answers it does not ge
   assert.match(deadSentTo(six, 6, 2001), /does not read/);
 });
 
-test("FrameRouter still passes on what those above say to a child that does not read, and dead messages", () => {
+test("FrameRouter still passes messages from above, and dead messages, to a child that does not read", () => {
   const { parent, six } = full();
   const frames = [
     frame({ dstId: 6, handle: Handle.SHUTDOWN }),
@@ -59,7 +59,7 @@ test("FrameRouter still passes on what those above say to a child that does not 
   assert.deepEqual(six.sent, frames);
 });
 
-test("FrameRouter passes everything on as before once the child has read", () => {
+test("FrameRouter passes everything on again once the child has read", () => {
   const { parent, six } = full();
   six.drain();
   const late = frame({ srcId: STRANGER, dstId: 6 });
@@ -67,7 +67,7 @@ test("FrameRouter passes everything on as before once the child has read", () =>
   assert.deepEqual(six.sent, [late]);
 });
 
-test("FrameRouter does not count what is queued of those above against others", () => {
+test("FrameRouter does not count messages from above against others", () => {
   const { parent, six } = middle();
   six.isBackedUp = true;
   six.queuedBytes = 2 * MAX_BACKLOG_BYTES;
@@ -92,7 +92,7 @@ test("FrameRouter drops a flood of dead messages for a child that does not read"
   assert.equal(six.sent.length, before + 1);
 });
 
-test("FrameRouter refuses nothing of another child, which is stopped instead, until that is given up", () => {
+test("FrameRouter refuses nothing from another child while that child can be stopped", () => {
   const { router, six, seven } = full();
   const frames = [1, 2].map(() => frame({ srcId: 7, dstId: 6, replyTo: 1500 }));
   seven.receive(frames[0] as Frame);
@@ -103,7 +103,7 @@ test("FrameRouter refuses nothing of another child, which is stopped instead, un
   assert.match(deadSentTo(seven, 7, 1500), /six does not read/);
 });
 
-test("FrameRouter refuses for a main thread that does not read what strangers send, not what those above do", () => {
+test("FrameRouter refuses messages from strangers, but not from above, to a main thread that does not read", () => {
   const router = new FrameRouter({ contextId: 5, parentIds: [0] });
   const [parent, main] = [new FakeLink("parent"), new FakeLink("main thread")];
   router.attach(main, 5, "inner");

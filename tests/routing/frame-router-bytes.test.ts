@@ -55,7 +55,7 @@ function hop(options: { unidirectional?: boolean } = {}) {
 
 const CALL = { handle: Handle.CALL_FUNCTION, replyTo: 3000 };
 
-test("Calls and answers that pass a context leave it as the bytes that came", () => {
+test("Calls and replies that pass a context leave it as the bytes that came", () => {
   const { parent, inner, six } = hop();
   const call = frame({ srcId: 0, dstId: 6, ...CALL, body: [Buffer.from("call")] });
   const answer = frame({ srcId: 6, dstId: 0, handle: 3000, body: [Buffer.from("answer")] });
@@ -82,16 +82,32 @@ const LOOKED_AT: readonly [what: string, from: "parent" | "six", change: Partial
     { srcId: 0, dstId: 6, handle: 3000, replyTo: Handle.ALLOCATE_ID },
   ],
   ["a request for a child", "parent", { srcId: 0, dstId: 6, handle: Handle.CONNECT_CHILD, replyTo: 3000 }],
-  ["what goes from child to child", "six", { srcId: 6, dstId: 7, handle: 3000 }],
-  ["what is for nobody", "parent", { srcId: 0, dstId: 99, ...CALL }],
-  ["what claims to come from another child", "six", { srcId: 7, authId: 6, dstId: 0, handle: 3000 }],
-  ["what claims another child's authority", "six", { srcId: 6, authId: 7, dstId: 0, handle: 3000 }],
-  ["what claims the authority of those above", "six", { srcId: 6, authId: 0, dstId: 2, ...CALL }],
-  ["what claims this context's own", "six", { srcId: 5, authId: 5, dstId: 0, handle: 3000 }],
+  ["a message between children", "six", { srcId: 6, dstId: 7, handle: 3000 }],
+  ["a message for an unknown context", "parent", { srcId: 0, dstId: 99, ...CALL }],
+  [
+    "a message that claims to come from another child",
+    "six",
+    { srcId: 7, authId: 6, dstId: 0, handle: 3000 },
+  ],
+  [
+    "a message that claims the authority of another child",
+    "six",
+    { srcId: 6, authId: 7, dstId: 0, handle: 3000 },
+  ],
+  [
+    "a message that claims the authority of a context above",
+    "six",
+    { srcId: 6, authId: 0, dstId: 2, ...CALL },
+  ],
+  [
+    "a message that claims the authority of this context",
+    "six",
+    { srcId: 5, authId: 5, dstId: 0, handle: 3000 },
+  ],
 ];
 
 for (const [what, from, change] of LOOKED_AT) {
-  test(`A context looks at ${what}, and does what it does with frames`, (t) => {
+  test(`A context handles ${what} as frames, and not as bytes`, (t) => {
     captureLogs(t);
     const [bytes, frames] = [hop(), hop()];
     assert.equal(bytes[from].arrive(frame(change)), false);
@@ -103,7 +119,7 @@ for (const [what, from, change] of LOOKED_AT) {
   });
 }
 
-test("A context passes no bytes to a link that is or was backed up: what waits there is counted", () => {
+test("A context passes no bytes to a link that is or was backed up, because waiting frames are counted", () => {
   const { parent, six } = hop();
   six.isBackedUp = true;
   const answer = frame({ srcId: 0, dstId: 6, handle: 3000 });
@@ -114,7 +130,7 @@ test("A context passes no bytes to a link that is or was backed up: what waits t
   assert.equal(parent.arrive(answer), true);
 });
 
-test("A handler of the broker thread gets what is for it, not the main thread", () => {
+test("A handler of the broker thread gets its messages, not the main thread", () => {
   const { router, parent, inner } = hop();
   const found: Frame[] = [];
   router.listen((each) => found.push(each), { handle: 3000 });
@@ -122,7 +138,7 @@ test("A handler of the broker thread gets what is for it, not the main thread", 
   assert.deepEqual([found.length, inner.passed, inner.sent], [1, [], []]);
 });
 
-test("A unidirectional router, a master and the link of a listener look at everything", () => {
+test("A unidirectional router, a master and the link of a listener look at every frame", () => {
   const call = frame({ srcId: 0, dstId: 6, ...CALL });
   assert.equal(hop({ unidirectional: true }).parent.arrive(call), false);
   const master = new FrameRouter({ contextId: 0 });

@@ -9,7 +9,7 @@ import { dead, deadSentTo, frame, listen, middle, top } from "../support/frame-r
 
 // Source verification.
 
-test("FrameRouter drops a child's message with an authId or srcId that is not behind it, as an error", (t) => {
+test("FrameRouter drops a child's message with an authId or srcId that is not behind it, and logs an error", (t) => {
   const records = captureLogs(t);
   const { router, six, seven, parent } = middle();
   const own = listen(router);
@@ -55,7 +55,7 @@ test("FrameRouter drops a parent's message that claims to come from here or from
   assert.deepEqual([own.frames.length, records.length], [2, 6]);
 });
 
-test("FrameRouter stamps a link's own authority on all that arrives by it, whatever it claims", () => {
+test("FrameRouter gives all messages from a link the link's own authority, whatever they claim", () => {
   const { router } = top();
   const link = new FakeLink("listener");
   router.attach(link, 9, "child", { authId: 0 });
@@ -66,7 +66,7 @@ test("FrameRouter stamps a link's own authority on all that arrives by it, whate
   assert.equal(frames.length, 1, "it still speaks for nobody else");
 });
 
-test("FrameRouter believes nobody about an id once the link to it is gone", (t) => {
+test("FrameRouter accepts messages of a context from nobody once the link to it is gone", (t) => {
   const records = captureLogs(t, "error");
   const { router, one, two } = top();
   const own = listen(router);
@@ -75,7 +75,7 @@ test("FrameRouter believes nobody about an id once the link to it is gone", (t) 
   assert.deepEqual([own.frames.length, records.length], [0, 1]);
 });
 
-test("FrameRouter of a main thread takes what its broker thread sends in their own context's name", (t) => {
+test("FrameRouter of a main thread takes messages that its broker thread sends in the name of their context", (t) => {
   const records = captureLogs(t);
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
   const outer = new FakeLink("broker thread");
@@ -88,7 +88,7 @@ test("FrameRouter of a main thread takes what its broker thread sends in their o
 
 // Policies.
 
-test("FrameRouter answers a message its policy refuses dead, and the handler does not see it", (t) => {
+test("FrameRouter answers a message that the policy refuses with a dead message, and the handler does not see it", (t) => {
   const records = captureLogs(t);
   const { router, one, two } = top();
   const asked: number[] = [];
@@ -112,7 +112,7 @@ test("FrameRouter answers a message its policy refuses dead, and the handler doe
   assert.deepEqual([own.frames.length, asked], [1, [1, 2]]);
 });
 
-test("FrameRouter takes anything but true, and a policy that throws, for a refusal", () => {
+test("FrameRouter refuses a message if the policy throws, or returns anything but true", () => {
   const { router, one } = top();
   const answers: unknown[] = [false, undefined, 1, "yes", Promise.resolve(true)];
   for (const answer of answers) {
@@ -162,7 +162,7 @@ test("FrameRouter takes messages for a respondent's handler from that context al
   );
 });
 
-test("FrameRouter takes a dead answer from a context above, which knows that the respondent cannot be reached", () => {
+test("FrameRouter takes a dead message from a context above, which knows that the respondent cannot be reached", () => {
   for (const hopId of [2, 0]) {
     const { router, parent } = middle();
     const own = listen(router, { isPersistent: false, respondentId: 99 });
@@ -171,7 +171,7 @@ test("FrameRouter takes a dead answer from a context above, which knows that the
   }
 });
 
-test("FrameRouter takes no dead answer from a stranger for another context's", (t) => {
+test("FrameRouter takes no dead message from a stranger in place of the respondent's reply", (t) => {
   captureLogs(t, "error");
   const { router, parent, six } = middle();
   const far = listen(router, { isPersistent: false, respondentId: 99 });
@@ -185,7 +185,7 @@ test("FrameRouter takes no dead answer from a stranger for another context's", (
 
 // Unidirectional.
 
-test("FrameRouter that is unidirectional refuses messages between children, naming both and itself", (t) => {
+test("FrameRouter that is unidirectional refuses messages between children, and names both and itself", (t) => {
   const records = captureLogs(t);
   const { one, two } = top({ unidirectional: true });
   one.receive(frame({ srcId: 1, dstId: 2, replyTo: 1500 }));
@@ -198,7 +198,7 @@ test("FrameRouter that is unidirectional refuses messages between children, nami
   assert.match(records[0]?.message ?? "", /from context 1 to 2: context 0 is unidirectional/);
 });
 
-test("FrameRouter that is unidirectional passes what goes to or comes with the authority of those above", () => {
+test("FrameRouter that is unidirectional passes messages to contexts above, and with their authority", () => {
   const { router, parent, six } = middle({ unidirectional: true });
   const own = listen(router);
   for (const dstId of [0, 2]) six.receive(frame({ srcId: 6, dstId }));
@@ -211,7 +211,7 @@ test("FrameRouter that is unidirectional passes what goes to or comes with the a
   assert.equal(six.sent.length, 4);
 });
 
-test("FrameRouter that is unidirectional refuses both ways between its children and strangers above", () => {
+test("FrameRouter that is unidirectional refuses messages between its children and strangers above, both ways", () => {
   const { parent, six } = middle({ unidirectional: true });
   six.receive(frame({ srcId: 6, dstId: 99, replyTo: 1500 }));
   assert.match(deadSentTo(six, 6, 1500), /from context 6 to 99: context 5 is unidirectional/);
@@ -221,7 +221,7 @@ test("FrameRouter that is unidirectional refuses both ways between its children 
   assert.equal(six.sent.length, 0);
 });
 
-test("FrameRouter that is not unidirectional lets siblings talk without asking anyone above", () => {
+test("FrameRouter that is not unidirectional lets siblings exchange messages without asking a context above", () => {
   const { parent, six, seven } = middle();
   six.receive(frame({ srcId: 6, dstId: 7 }));
   assert.deepEqual([seven.sent.length, parent.sent.length], [1, 0]);

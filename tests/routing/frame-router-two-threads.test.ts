@@ -51,7 +51,7 @@ test("A child's request to itself is answered by its broker thread", async () =>
   assert.equal(String(await main.myself().request(Handle.PING, null)), "");
 });
 
-test("A child's request to itself for a handle that neither thread has is answered dead", async () => {
+test("A child's request to itself for a handle that neither thread has gets a dead message", async () => {
   const { main } = child();
   await assert.rejects(main.myself().request(4711, null), {
     name: "ChannelError",
@@ -59,7 +59,7 @@ test("A child's request to itself for a handle that neither thread has is answer
   });
 });
 
-test("A child answers a request for a handle that neither thread has dead, once", () => {
+test("A request to a child for a handle that neither thread has gets a dead message, once", () => {
   const { parent } = child();
   parent.receive(fromParent({ handle: 4711, replyTo: 1500 }));
   assert.deepEqual(
@@ -68,7 +68,7 @@ test("A child answers a request for a handle that neither thread has dead, once"
   );
 });
 
-test("A child's request is answered by its broker thread when there is no way out any more", async () => {
+test("A child's request is answered by its broker thread when the parent is gone", async () => {
   const { main, parent } = child();
   parent.end("the master died");
   await assert.rejects(main.contextById(7).request(2000, null), {
@@ -77,7 +77,7 @@ test("A child's request is answered by its broker thread when there is no way ou
   });
 });
 
-test("A child's main thread is told by its broker thread who is gone, whomever it waits for", async () => {
+test("A child's broker thread tells the main thread who is gone, whomever it waits for", async () => {
   const { broker, main } = child();
   main.addHandler(
     (message) => {
@@ -94,7 +94,7 @@ test("A child's main thread is told by its broker thread who is gone, whomever i
   await assert.rejects(wait, { name: "ChannelError", message: "it died" });
 });
 
-test("A child's broker thread hands on nothing that claims to come from the child itself", (t) => {
+test("A child's broker thread passes on nothing that claims to come from the child itself", (t) => {
   const records = captureLogs(t, "error");
   const { main, parent } = child();
   const seen: Frame[] = [];

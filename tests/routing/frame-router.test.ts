@@ -31,7 +31,7 @@ test("FrameRouter.listen refuses a taken handle and takes it after unlisten", ()
   assert.equal(listen(router, { handle: 2000 }).handle, 2000);
 });
 
-test("FrameRouter.listen with overwrite takes the handle over and tells whoever had it", () => {
+test("FrameRouter.listen with overwrite takes the handle over and tells the earlier handler", () => {
   const { router } = top();
   const earlier = listen(router, { handle: 2000 });
   const later = listen(router, { handle: 2000, overwrite: true });
@@ -41,7 +41,7 @@ test("FrameRouter.listen with overwrite takes the handle over and tells whoever 
   assert.deepEqual([earlier.frames.length, later.frames.length], [1, 1]);
 });
 
-test("FrameRouter.listen with overwrite takes a service over without a dead message to it", () => {
+test("FrameRouter.listen with overwrite takes over from a service without a dead message to it", () => {
   const { router } = top();
   const earlier = listen(router, { handle: 2000, isService: true });
   listen(router, { handle: 2000, overwrite: true });
@@ -66,7 +66,7 @@ test("FrameRouter removes a handler that is not persistent before its first mess
   assert.match(deadSentTo(one, 1, 1500), /no such handle/);
 });
 
-test("FrameRouter logs what a handler throws, and the link goes on", (t) => {
+test("FrameRouter logs the error of a handler, and the link continues", (t) => {
   const records = captureLogs(t);
   const { router, one } = top();
   router.listen(
@@ -86,7 +86,7 @@ test("FrameRouter logs what a handler throws, and the link goes on", (t) => {
 
 // Delivery and forwarding.
 
-test("FrameRouter delivers what is for it, sends what is below it down and the rest up", () => {
+test("FrameRouter delivers messages for itself, sends those for contexts below down and the rest up", () => {
   const { router, parent, six, seven } = middle();
   const own = listen(router);
   const [toSelf, toSix, toFar] = [
@@ -98,14 +98,14 @@ test("FrameRouter delivers what is for it, sends what is below it down and the r
   assert.deepEqual([own.frames, six.sent, parent.sent, seven.sent], [[toSelf], [toSix], [toFar], []]);
 });
 
-test("FrameRouter hands on the same frame, body and all, without looking into it", () => {
+test("FrameRouter passes the same frame object on, without looking into its body", () => {
   const { six, seven } = middle();
   const hostile = frame({ srcId: 7, dstId: 6, encoding: Encoding.CBOR, body: [Buffer.from("ff", "hex")] });
   seven.receive(hostile);
   assert.equal(six.sent[0], hostile);
 });
 
-test("FrameRouter keeps the order of what it forwards", () => {
+test("FrameRouter keeps the order of the frames it forwards", () => {
   const { six, seven } = middle();
   const handles = Array.from({ length: 50 }, (_, index) => 3000 + index);
   for (const handle of handles) seven.receive(frame({ srcId: 7, dstId: 6, handle }));
@@ -129,7 +129,7 @@ test("FrameRouter delivers to itself and answers itself without a link", () => {
 
 // Dead messages.
 
-test("FrameRouter answers a message to an unknown handle dead, naming handle and context", () => {
+test("FrameRouter answers a message to an unknown handle with a dead message that names handle and context", () => {
   const { one } = top();
   one.receive(frame({ srcId: 1, handle: 4711, replyTo: 1500 }));
   assert.equal(
@@ -140,20 +140,20 @@ test("FrameRouter answers a message to an unknown handle dead, naming handle and
   assert.deepEqual([answer.srcId, answer.authId], [0, 0]);
 });
 
-test("FrameRouter answers a message to an unknown context dead, naming it and itself", () => {
+test("FrameRouter answers a message to an unknown context with a dead message that names the context and itself", () => {
   const { one } = top();
   one.receive(frame({ srcId: 1, dstId: 42, replyTo: 1500 }));
   assert.equal(deadSentTo(one, 1, 1500), "Cannot route message to context 42: no route from context 0");
 });
 
-test("FrameRouter never sends back up what came from the parent for an unknown context", () => {
+test("FrameRouter never sends a message from the parent for an unknown context back up", () => {
   const { parent, six, seven } = middle();
   parent.receive(frame({ srcId: 9, dstId: 42, replyTo: 1500 }));
   assert.equal(deadSentTo(parent, 9, 1500), "Cannot route message to context 42: no route from context 5");
   assert.deepEqual([six.sent, seven.sent], [[], []]);
 });
 
-test("FrameRouter answers nothing to messages that want no answer, and never a dead message", () => {
+test("FrameRouter answers neither messages that want no reply nor dead messages", () => {
   const { parent, six } = middle();
   parent.receive(frame({ srcId: 9, dstId: 42 }));
   parent.receive(dead({ srcId: 9, dstId: 42 }));
@@ -172,7 +172,7 @@ test("FrameRouter answers a request that races with the end of its target", () =
 
 // The end of a link.
 
-test("FrameRouter wakes exactly the handlers that wait for contexts behind a link that ends", () => {
+test("FrameRouter ends exactly the handlers that wait for contexts behind a link that ends", () => {
   const { router, one } = top();
   const lost: unknown[] = [];
   const waitingForOne = [
@@ -203,7 +203,7 @@ test("FrameRouter wakes exactly the handlers that wait for contexts behind a lin
   );
 });
 
-test("FrameRouter wakes waiters although one of them throws, and one adds and removes handlers meanwhile", (t) => {
+test("FrameRouter ends all waiting handlers even if one throws, and one adds and removes handlers meanwhile", (t) => {
   captureLogs(t);
   const { router, one } = top();
   const own: number[] = [];
@@ -226,7 +226,7 @@ test("FrameRouter wakes waiters although one of them throws, and one adds and re
   assert.equal(own[0], 1);
 });
 
-test("FrameRouter.attach: the link to the parent tells onParentLost, once", () => {
+test("FrameRouter.attach: the end of the link to the parent calls onParentLost, once", () => {
   const { router, parent } = middle();
   const reasons: string[] = [];
   router.onParentLost = (reason) => reasons.push(reason);
@@ -244,7 +244,7 @@ test("FrameRouter.attach: the link to the parent tells onParentLost, once", () =
 
 // Sizes.
 
-test("FrameRouter answers an oversized request to whoever made it, and sends nothing", () => {
+test("FrameRouter tells the sender of an oversized request, and sends nothing", () => {
   const { router, one } = top();
   const own = listen(router, { isPersistent: false, respondentId: 1 });
   const body = [new Uint8Array(MAX_BYTES), new Uint8Array(1)];
@@ -256,7 +256,7 @@ test("FrameRouter answers an oversized request to whoever made it, and sends not
   );
 });
 
-test("FrameRouter sends a dead message in place of an oversized reply: its waiter wakes", () => {
+test("FrameRouter sends a dead message in place of an oversized reply", () => {
   const { router, one } = top();
   router.routeFrame(frame({ dstId: 1, handle: 1500, body: [new Uint8Array(MAX_BYTES + 1)] }));
   assert.match(deadSentTo(one, 1, 1500), /message of 101 bytes to context 1: exceeds maxMessageBytes 100/);
@@ -268,7 +268,7 @@ test("FrameRouter sends a body of exactly maxMessageBytes", () => {
   assert.equal(one.sent.length, 1);
 });
 
-test("FrameRouter ends although a reason is itself over maxMessageBytes", () => {
+test("FrameRouter ends a request even if the reason is over maxMessageBytes", () => {
   const router = new FrameRouter({ contextId: 0, maxMessageBytes: 3 });
   const link = new FakeLink();
   router.attach(link, 1, "child");
@@ -278,7 +278,7 @@ test("FrameRouter ends although a reason is itself over maxMessageBytes", () => 
 
 // Services and the end.
 
-test("FrameRouter drops dead messages in front of a service", () => {
+test("FrameRouter delivers no dead messages to a service", () => {
   const { router, one } = top();
   const service = listen(router, { handle: 110, isService: true });
   one.receive(dead({ srcId: 1, handle: 110 }));
@@ -287,7 +287,7 @@ test("FrameRouter drops dead messages in front of a service", () => {
   assert.deepEqual(service.frames, []);
 });
 
-test("FrameRouter.endHandlers tells every handler once and forgets it", () => {
+test("FrameRouter.endHandlers tells every handler once and removes it", () => {
   const { router, one } = top();
   const handlers = [
     listen(router),
@@ -302,7 +302,7 @@ test("FrameRouter.endHandlers tells every handler once and forgets it", () => {
   }
 });
 
-test("FrameRouter.listen after endHandlers tells the handler at once: nothing will come", () => {
+test("FrameRouter.listen after endHandlers ends the handler at once", () => {
   const { router, one } = top();
   router.endHandlers("The router was shut down");
   const late = listen(router);
@@ -313,7 +313,7 @@ test("FrameRouter.listen after endHandlers tells the handler at once: nothing wi
 
 // Beside a main thread.
 
-test("FrameRouter with an inner peer hands it what no handler here takes, and answers it dead what it sent itself", () => {
+test("FrameRouter gives its inner peer messages that no handler takes, and answers those of the inner peer with dead messages", () => {
   const { router, parent, six } = middle();
   const inner = new FakeLink("inner");
   router.attach(inner, 5, "inner");
@@ -353,7 +353,7 @@ test("FrameRouter survives frames with any numbers in any field", (t) => {
   for (const { authId, srcId } of two.sent) assert.deepEqual([authId, srcId], [1, 1]);
 });
 
-test("FrameRouter.isImmediateChild is true for children at the end of own links only", () => {
+test("FrameRouter.isImmediateChild is true only for children at the end of its own links", () => {
   const { router, six } = middle();
   assert.deepEqual(
     [6, 7, 5, 2, 0, 99].map((id) => router.isImmediateChild(id)),
@@ -363,7 +363,7 @@ test("FrameRouter.isImmediateChild is true for children at the end of own links 
   assert.equal(router.isImmediateChild(6), false);
 });
 
-test("FrameRouter.hasAuthority is true for itself and those above", () => {
+test("FrameRouter.hasAuthority is true for itself and contexts above", () => {
   const { router } = middle();
   assert.deepEqual(
     [5, 2, 0, 6, 1, 99].map((id) => router.hasAuthority(id)),

@@ -15,7 +15,7 @@ function filled(count: number, respondentId?: number): { table: HandlerTable; ha
   return { table, handlers };
 }
 
-test("HandlerTable finds each of very many, and nothing where nobody is", () => {
+test("HandlerTable finds each of very many handlers, and nothing at other handles", () => {
   const { table, handlers } = filled(MANY);
   assert.equal(table.size, MANY);
   assert.ok(handlers.every((each, turn) => table.get(FIRST + turn) === each));
@@ -24,7 +24,7 @@ test("HandlerTable finds each of very many, and nothing where nobody is", () => 
   }
 });
 
-test("HandlerTable forgets only the one that is removed, wherever it was kept", () => {
+test("HandlerTable removes only the given handler, wherever it was kept", () => {
   const { table, handlers } = filled(MANY);
   const kept = handlers.filter((_, turn) => turn % 3 === 0);
   for (const each of handlers) if (!kept.includes(each)) table.remove(each);
@@ -35,7 +35,7 @@ test("HandlerTable forgets only the one that is removed, wherever it was kept", 
   assert.deepEqual(new Set(table.all()), new Set(kept));
 });
 
-test("HandlerTable keeps one that waits for long apart from those whose handles end alike", () => {
+test("HandlerTable keeps a handler that waits for long apart from those whose handles end alike", () => {
   const table = new HandlerTable(FIRST);
   const old = handler(1);
   table.add(old, FIRST);
@@ -50,7 +50,7 @@ test("HandlerTable keeps one that waits for long apart from those whose handles 
   assert.deepEqual([table.size, table.waitingFor(1)], [1, [old]]);
 });
 
-test("HandlerTable takes any handle: chosen, by chance, of another range", () => {
+test("HandlerTable takes any handle: chosen, random, or of another range", () => {
   const table = new HandlerTable(0x38000000);
   const handles = [1, 101, 2000, 0x37ffffff, 0x38000000, 0x38000001, 0x3fffffff, 0x40000000, 0xffffffff];
   const handlers = handles.map((handle) => {
@@ -64,7 +64,7 @@ test("HandlerTable takes any handle: chosen, by chance, of another range", () =>
   );
 });
 
-test("HandlerTable knows who waits for a context, oldest first, and when the last has gone", () => {
+test("HandlerTable knows which handlers wait for a context, oldest first, and when the last has gone", () => {
   const table = new HandlerTable(FIRST);
   const [a, b, c, other, nobodys] = [handler(7), handler(7), handler(7), handler(8), handler()];
   for (const [turn, each] of [a, other, b, nobodys, c].entries()) table.add(each, FIRST + turn);
@@ -81,7 +81,7 @@ test("HandlerTable knows who waits for a context, oldest first, and when the las
   assert.deepEqual([...table.respondentIds], [8]);
 });
 
-test("HandlerTable lets go of what it removes: V8 would move all that follow an old one to where it seldom looks", () => {
+test("HandlerTable keeps no links to removed handlers, because V8 would keep all later handlers alive", () => {
   const { table, handlers } = filled(3, 7);
   for (const each of handlers) table.remove(each);
   for (const { next, previous } of handlers) assert.deepEqual([next, previous], [undefined, undefined]);

@@ -8,7 +8,7 @@ import {
   MAX_BLOCKS_PER_LINK,
 } from "../../src/routing/id-allocator.ts";
 
-test("IdAllocator gives single ids from 1 and remembers whom it gave them to until they are released", () => {
+test("IdAllocator gives single ids from 1 and remembers their owners until they are given back", () => {
   const ids = new IdAllocator();
   assert.deepEqual([ids.allocate(0), ids.allocate(7)], [1, 2]);
   assert.deepEqual([ids.ownerOf(1), ids.ownerOf(2), ids.ownerOf(3)], [0, 7, undefined]);
@@ -36,7 +36,7 @@ test("IdAllocator refuses contexts behind one link that ask for block after bloc
   assert.equal(ids.allocateBlock(4, 4).length, 2, "others still get theirs");
 });
 
-test("IdAllocator gives a link that has had its blocks another one every minute, for months", () => {
+test("IdAllocator gives a link that has used up its blocks another block every minute, for months", () => {
   let now = 5_000_000;
   const ids = new IdAllocator(() => now);
   const ask = () => ids.allocateBlock(9, 9);
@@ -75,7 +75,7 @@ test("IdAllocator forgets the blocks of contexts that are gone, and of no others
   );
 });
 
-test("IdAllocator keeps ids for the program when contexts have used up theirs", () => {
+test("IdAllocator keeps ids for the program when contexts have used up all blocks", () => {
   const ids = new IdAllocator(Date.now, MAX_BLOCK_ID - ID_BLOCK_SIZE);
   assert.deepEqual(ids.allocateBlock(5, 5), [MAX_BLOCK_ID - ID_BLOCK_SIZE, MAX_BLOCK_ID]);
   assert.throws(() => ids.allocateBlock(5, 5), /Cannot allocate ids: all have been given out/);

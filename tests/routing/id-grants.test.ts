@@ -26,7 +26,7 @@ const connect = (contextId: number): Frame => frame({ handle: Handle.CONNECT_CHI
 const answer = (block: unknown): Frame => frame({ replyTo: Handle.ALLOCATE_ID }, block);
 
 describe("IdGrants", () => {
-  it("lets an id be claimed once, behind the neighbour that was asked to start the context", () => {
+  it("allows an id once, behind the neighbour that was asked to start the context", () => {
     for (const from of ["parent", "inner"] as const) {
       const { grants, left, right, ...peers } = hop();
       assert.equal(grants.note(connect(50), peers[from]), 50);
@@ -36,7 +36,7 @@ describe("IdGrants", () => {
       assert.ok(!grants.mayClaim(50, left), "ids are not used again");
     }
   });
-  it("lets a block be claimed behind the neighbour that the master's answer went to", () => {
+  it("allows the ids of a block behind the neighbour that the master's reply went to", () => {
     const { grants, parent, left, right } = hop();
     grants.note(answer([100, 200]), parent);
     assert.deepEqual(
@@ -45,7 +45,7 @@ describe("IdGrants", () => {
     );
     assert.ok(!grants.mayClaim(150, right));
   });
-  it("believes no child: neither requests, nor answers, nor what looks like them", () => {
+  it("ignores requests, replies and forgeries of them that come from a child", () => {
     const { grants, parent, left, right } = hop();
     // One child to another, which would accuse it of nothing but give itself an id.
     assert.equal(grants.note({ ...connect(50), dstId: 2, srcId: 3, authId: 3 }, right), undefined);
@@ -55,7 +55,7 @@ describe("IdGrants", () => {
     grants.note(frame({ replyTo: 0 }, [100, 200]), parent);
     for (const id of [50, 100, 150]) assert.ok(!grants.mayClaim(id, left), String(id));
   });
-  it("survives what is malformed", () => {
+  it("survives malformed messages", () => {
     const { grants, parent, left } = hop();
     for (const value of [null, [], ["local", {}], ["a", 2], "x"]) {
       grants.note(frame({ handle: Handle.CONNECT_CHILD }, value), parent);

@@ -18,7 +18,7 @@ function under(routed: ReturnType<typeof middle>, holdMs = LONG_MS): ReturnType<
 const bulk = (srcId: number, dstId: number, mib = 9) =>
   frame({ srcId, dstId, body: [Buffer.alloc(mib * MIB)] });
 
-test("Pressure stops a child that fills the link of another, until that has drained", () => {
+test("Pressure stops a child that fills another child's link, until that link has drained", () => {
   const { six, seven } = under(middle());
   six.isBackedUp = true;
   seven.receive(bulk(7, 6, 1));
@@ -50,7 +50,7 @@ test("Pressure stops a child that sends to itself and does not read", () => {
   assert.equal(one.isPaused, true);
 });
 
-test("Pressure stops a child that does not read the answers to what it asks, here and from above", () => {
+test("Pressure stops a child that does not read the replies to its requests, from here and from above", () => {
   const { router, parent, six, seven } = under(middle());
   six.isBackedUp = true;
   // 26 bytes that ask for an answer which is much larger.
@@ -67,7 +67,7 @@ test("Pressure stops a child that does not read the answers to what it asks, her
   assert.ok(router.peerOf(6));
 });
 
-test("Pressure stops nobody for what the program asks of a context, however much that is", () => {
+test("Pressure stops nobody for what the program asks of a context, however much it is", () => {
   const { router, one } = top();
   new Pressure(router);
   one.isBackedUp = true;
@@ -80,7 +80,7 @@ test("Pressure stops nobody for what the program asks of a context, however much
   assert.equal(one.isPaused, false);
 });
 
-test("Pressure stops a child because of another for a limited time, and says so", (t) => {
+test("Pressure stops a child because of another only for a limited time, and says so", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t, "warning");
   const { six, seven } = under(middle(), 1000);
@@ -102,7 +102,7 @@ test("Pressure stops a child because of another for a limited time, and says so"
   assert.equal(seven.isPaused, true);
 });
 
-test("Pressure lets two go on that have filled each other's links, as each is read", () => {
+test("Pressure lets two children that filled each other's links continue as each link is read", () => {
   const { six, seven } = under(middle());
   six.isBackedUp = true;
   seven.isBackedUp = true;
@@ -116,7 +116,7 @@ test("Pressure lets two go on that have filled each other's links, as each is re
   assert.deepEqual([six.isPaused, seven.isPaused], [false, false]);
 });
 
-test("Pressure lets a child go on only when no link is full of it", () => {
+test("Pressure lets a child continue only when it fills no link any more", () => {
   const { parent, six, seven } = under(middle());
   parent.isBackedUp = true;
   six.isBackedUp = true;
@@ -128,7 +128,7 @@ test("Pressure lets a child go on only when no link is full of it", () => {
   assert.equal(seven.isPaused, false);
 });
 
-test("Pressure lets a child go on when the link that it has filled ends", () => {
+test("Pressure lets a child continue when the link that it has filled ends", () => {
   const { six, seven } = under(middle());
   six.isBackedUp = true;
   seven.receive(bulk(7, 6));

@@ -69,7 +69,7 @@ function waitFor(router: FrameRouter, respondentId: number): { handle: number; r
 
 // Routes that come.
 
-test("RouteMonitor leads to a context that a child announces, and tells its parent", () => {
+test("RouteMonitor adds a route to a context that a child announces, and tells its parent", () => {
   const seen: unknown[] = [];
   const { router, parent, six } = hop({
     onRouteAdded: (...added) => seen.push(added),
@@ -83,7 +83,7 @@ test("RouteMonitor leads to a context that a child announces, and tells its pare
   assert.equal(six.sent.length, 1);
 });
 
-test("RouteMonitor refuses a second way to a context as an error, and keeps the first", (t) => {
+test("RouteMonitor refuses a second route to a context with an error, and keeps the first", (t) => {
   const { router, parent, six, seven } = hop();
   six.receive(added(6, 5, 8));
   taken(parent);
@@ -97,7 +97,7 @@ test("RouteMonitor refuses a second way to a context as an error, and keeps the 
   assert.deepEqual([reaches(router, 8), reaches(router, 6), taken(parent)], ["six", "six", []]);
 });
 
-test("RouteMonitor refuses a route to itself or to a context above, whoever vouches for it", (t) => {
+test("RouteMonitor refuses a route to itself or to a context above, whatever its listener says", (t) => {
   const records = captureLogs(t, "error");
   const { router, parent, six } = hop();
   const called: Frame[] = [];
@@ -140,7 +140,7 @@ test("RouteMonitor refuses an id that its listener refuses, and a name or a vers
   ]);
 });
 
-test("RouteMonitor takes routes from its immediate children alone", (t) => {
+test("RouteMonitor takes routes only from its immediate children", (t) => {
   captureLogs(t);
   const { router, parent, six, mainThread } = hop();
   six.receive(added(6, 5, 8));
@@ -156,7 +156,7 @@ test("RouteMonitor takes routes from its immediate children alone", (t) => {
   assert.deepEqual(taken(parent), []);
 });
 
-test("RouteMonitor drops what is no route message, with an error", (t) => {
+test("RouteMonitor drops malformed route messages, with an error", (t) => {
   const records = captureLogs(t, "error");
   const { router, parent, six } = hop();
   const malformed: unknown[] = [
@@ -224,7 +224,7 @@ test("RouteMonitor tells each child that ever sent to a context of its end, once
   assert.deepEqual([one, two, three].map(taken), [[], [], []]);
 });
 
-test("RouteMonitor forgets a child with its link", () => {
+test("RouteMonitor forgets a child when its link ends", () => {
   const { one, two } = top();
   one.receive(frame(1, 2, 2000));
   one.end("one died");
@@ -233,7 +233,7 @@ test("RouteMonitor forgets a child with its link", () => {
   assert.deepEqual(taken(one), []);
 });
 
-test("RouteMonitor tells a child that makes ids up of every end, and keeps a bounded number of them", () => {
+test("RouteMonitor tells a child that invents ids of every end, and keeps a bounded number of ids", () => {
   const { parent, six, seven } = hop();
   for (let id = 1000; id < 1000 + MAX_ADDRESSEES_PER_CHILD; id++) six.receive(frame(6, id, 2000));
   parent.receive(ended(2, 5, 999));
@@ -284,7 +284,7 @@ test("The program takes 16,384 contexts behind one link, and others behind other
   assert.equal(reaches(router, 900_000), "two");
 });
 
-test("What the end of a link costs depends on what was behind it, not on all contexts and handlers", () => {
+test("The cost of a link's end depends on the contexts behind it, not on all contexts and handlers", () => {
   const { router, one, two } = top();
   for (let id = 1000; id < 17_000; id++) one.receive(added(1, 0, id));
   for (let id = 1000; id < 17_000; id++) waitFor(router, id);
@@ -325,7 +325,7 @@ type Walkable = Record<
   (this: unknown) => Iterator<unknown>
 >;
 
-test("RouteMonitor passes an end that its parent tells on to who sent there, and wakes its own waiters", () => {
+test("RouteMonitor passes news of a lost context from its parent on to children that sent there, and ends its own waits", () => {
   const { router, parent, six, seven } = hop();
   const own = waitFor(router, 99);
   six.receive(frame(6, 99, 2000));
@@ -335,14 +335,14 @@ test("RouteMonitor passes an end that its parent tells on to who sent there, and
   assert.deepEqual(own.reasons, ["elsewhere"]);
 });
 
-test("RouteMonitor drops no route of its own because its parent says so", () => {
+test("RouteMonitor removes no route of its own because its parent says so", () => {
   const { router, parent, six } = hop();
   const own = waitFor(router, 6);
   parent.receive(ended(2, 5, 6));
   assert.deepEqual([reaches(router, 6), own.reasons, taken(six)], ["six", [], []]);
 });
 
-test("RouteMonitor takes ends from its immediate children and its parent alone", (t) => {
+test("RouteMonitor takes news of lost contexts only from its immediate children and its parent", (t) => {
   const { router, parent, six, seven } = hop();
   six.receive(added(6, 5, 8));
   const own = waitFor(router, 8);
@@ -359,7 +359,7 @@ test("RouteMonitor takes ends from its immediate children and its parent alone",
   assert.deepEqual([reaches(router, 8), own.reasons, taken(parent)], ["six", [], []]);
 });
 
-test("RouteMonitor takes what a child says of its own end for a farewell, which ends nothing", () => {
+test("RouteMonitor takes a child's news of its own end as a farewell, which ends nothing", () => {
   const farewells: unknown[] = [];
   const { router, parent, six } = hop({
     onFarewell: (id, reason) => farewells.push([id, reason.length]),
@@ -377,7 +377,7 @@ test("RouteMonitor cuts a child's reason before it passes it on", () => {
   assert.deepEqual(taken(parent), [[Handle.DEL_ROUTE, [8, "x".repeat(8192)]]]);
 });
 
-test("RouteMonitor tells the main thread of every end, though it sent nothing there while this one watched", () => {
+test("RouteMonitor tells the main thread of every end, even if it saw no message from there", () => {
   const { parent, six, mainThread } = hop();
   six.receive(added(6, 5, 8));
   six.receive(ended(6, 5, 8, "below"));
@@ -390,7 +390,7 @@ test("RouteMonitor tells the main thread of every end, though it sent nothing th
   ]);
 });
 
-test("RouteMonitor tells the main thread and the parent once, though they did send there", () => {
+test("RouteMonitor tells the main thread and the parent once, even if they did send there", () => {
   const { parent, seven, mainThread } = hop();
   mainThread.receive(frame(5, 7, 2000));
   parent.receive(frame(2, 7, 2000));
@@ -410,7 +410,7 @@ test("RouteMonitor passes on that a context above is gone, and believes no child
   assert.deepEqual([records.length, lost.length, taken(mainThread)], [1, 1, []]);
 });
 
-test("RouteMonitor.forgetAbove tells children of what they sent to above, and of nothing below", () => {
+test("RouteMonitor.forgetAbove tells children about contexts above that they sent to, and about none below", () => {
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
   const [parent, six, seven] = [new FakeLink("parent"), new FakeLink("six"), new FakeLink("seven")];
   const monitor = new RouteMonitor(router, { mayClaim: () => true });
@@ -426,7 +426,7 @@ test("RouteMonitor.forgetAbove tells children of what they sent to above, and of
   assert.deepEqual(taken(six), [[Handle.DEL_ROUTE, [7, "seven died"]]]);
 });
 
-test("RouteMonitor lets what is on its way up leave before the main thread is told", () => {
+test("RouteMonitor lets messages on their way up leave before it tells the main thread", () => {
   const order: string[] = [];
   const { parent, six, mainThread } = hop({
     beforeMainThread: () => order.push(`${parent.sent.length} up, ${mainThread.sent.length} told`),
@@ -438,7 +438,7 @@ test("RouteMonitor lets what is on its way up leave before the main thread is to
 
 // Waiting for a context deeper than a child.
 
-test("RouteMonitor wakes who waits in a hop for a context deeper than its child, by the end it is told", () => {
+test("RouteMonitor of a hop ends waits for a context deeper than its child when it is told of the end", () => {
   const { router, six } = hop();
   for (const id of [8, 9]) six.receive(added(6, 5, id));
   const [forNine, forEight] = [waitFor(router, 9), waitFor(router, 8)];
@@ -448,7 +448,7 @@ test("RouteMonitor wakes who waits in a hop for a context deeper than its child,
   assert.deepEqual(forEight.reasons, ["six died"]);
 });
 
-test("A hop believes its child about a context deeper than that, and nobody else there", (t) => {
+test("A hop believes only its child about a context deeper than that child", (t) => {
   captureLogs(t);
   const { router, six } = hop();
   for (const id of [8, 9, 10]) six.receive(added(6, 5, id));
@@ -466,7 +466,7 @@ test("A hop believes its child about a context deeper than that, and nobody else
   assert.deepEqual(waiting.reasons, ["no route, says 6"]);
 });
 
-test("A router that knows the tree believes every context on the way, and none beside it", (t) => {
+test("A router that knows the tree believes every context on the way to another, and none beside it", (t) => {
   captureLogs(t);
   const { router, one, two } = top();
   for (const id of [8, 9, 10]) one.receive(added(1, 0, id));

@@ -25,7 +25,7 @@ function requests() {
     });
 }
 
-test("Admission refuses one request too many of a context, says so once, and takes those of others", (t) => {
+test("Admission refuses one request too many from a context, says so once, and takes those of others", (t) => {
   const records = captureLogs(t, "warning");
   const admission = new Admission();
   const request = requests();
@@ -47,7 +47,7 @@ test("Admission refuses one request too many of a context, says so once, and tak
   assert.throws(() => admission.enter(request(5)), { code: "ERR_SERVICE_BUSY" });
 });
 
-test("Admission refuses bodies that are too much together, but no single one", (t) => {
+test("Admission refuses bodies that are too large together, but no single one", (t) => {
   captureLogs(t, "error");
   const admission = new Admission();
   const request = requests();
@@ -71,7 +71,7 @@ test("Admission bounds all contexts together", (t) => {
   assert.throws(() => byBytes.enter(request(2000)), { code: "ERR_SERVICE_BUSY" });
 });
 
-test("Admission does not count who has authority here", () => {
+test("Admission does not count requests with authority here", () => {
   const admission = new Admission();
   const request = requests();
   for (let count = 0; count <= MAX_REQUESTS_PER_CONTEXT; count++) admission.enter(request(5, 10, 0));

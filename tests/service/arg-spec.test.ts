@@ -20,14 +20,14 @@ const missing = (name: string, expected: string): string =>
 const wrong = (name: string, got: string, expected: string): string =>
   `Cannot call put of service files: argument "${name}" is of the wrong type, got ${got}, expected ${expected}`;
 
-test("checkArguments looks at required arguments only", () => {
+test("checkArguments looks only at required arguments", () => {
   const spec = { name: "string", count: "number" } as const;
   assert.equal(outcome(spec, { name: "a", count: 1 }), "passes");
   assert.equal(outcome(spec, { name: "a", count: 1, other: () => 1 }), "passes");
   assert.equal(outcome({}, { anything: 1 }), "passes");
 });
 
-test("checkArguments names what is missing, and what was expected", () => {
+test("checkArguments names a missing argument and its expected type", () => {
   const spec = { name: "string", data: Uint8Array } as const;
   assert.equal(outcome(spec, {}), missing("name", "string"));
   assert.equal(outcome(spec, { name: "a", data: undefined }), missing("data", "Uint8Array"));
@@ -35,7 +35,7 @@ test("checkArguments names what is missing, and what was expected", () => {
   assert.equal(outcome({ toString: "any" } as never, {}), missing("toString", "any"));
 });
 
-test("checkArguments names what is of another type, what it got and what it expected", () => {
+test("checkArguments names an argument of another type, that type and the expected one", () => {
   const cases: [unknown, ArgSpec[string], string, string][] = [
     [1, "string", "number", "string"],
     [null, "object", "null", "object"],
@@ -54,7 +54,7 @@ test("checkArguments names what is of another type, what it got and what it expe
   }
 });
 
-test("checkArguments takes every type there is", () => {
+test("checkArguments knows every type", () => {
   const cases: [unknown, ArgSpec[string]][] = [
     ["", "string"],
     [0, "number"],
@@ -72,7 +72,7 @@ test("checkArguments takes every type there is", () => {
   for (const [value, type] of cases) assert.equal(outcome({ x: type }, { x: value }), "passes");
 });
 
-test("checkSpec refuses a type that is none when the class is written", () => {
+test("checkSpec refuses an unknown type when the class is defined", () => {
   for (const type of ["text", 5, null, [], ["string", "text"], {}]) {
     assert.throws(() => checkSpec({ x: type as never }), /^TypeError: Cannot expect argument "x" to be/);
   }

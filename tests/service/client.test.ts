@@ -31,7 +31,7 @@ function filesInChild() {
 
 const sentBy = (frames: readonly Frame[]) => frames.map(({ body }) => decodeValue(Buffer.concat(body)));
 
-test("Context.callService sends [service, class, method, arguments] to handle 110, and gives the value", async () => {
+test("Context.callService sends [service, class, method, arguments] to handle 110, and returns the value", async () => {
   const { context, wire, master } = filesInChild();
   assert.equal(await context.callService(Files, "size", { name: "abc" }), 3);
   assert.equal(await context.callService(Named, "size", { name: "abcd" }), 4);
@@ -47,7 +47,7 @@ test("Context.callService sends [service, class, method, arguments] to handle 11
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("Context.callServiceAsync gives a receiver of one message, value or error", async () => {
+test("Context.callServiceAsync returns a receiver of one message, with the value or the error", async () => {
   const { context } = filesInChild();
   assert.equal((await context.callServiceAsync(Files, "size", { name: "abc" }).get()).decode(), 3);
   const message = await context.callServiceAsync("files", "fail").get();
@@ -55,7 +55,7 @@ test("Context.callServiceAsync gives a receiver of one message, value or error",
   assert.throws(() => context.callServiceAsync("files", "size", [] as never), TypeError);
 });
 
-test("Context.service gives the methods, and is no promise", async () => {
+test("Context.service returns an object with the methods that is not taken for a promise", async () => {
   const { context } = filesInChild();
   const files = context.service(Files);
   assert.equal(await files.size({ name: "abc" }), 3);
@@ -86,7 +86,7 @@ test("Context.with bounds the wait for a service", async (t) => {
   assert.equal(await context.service(Files).size({ name: "ab" }), 2);
 });
 
-test("Context.with bounds the receiver of callServiceAsync too: by time, by signal, and not once it has its answer", async (t) => {
+test("Context.with bounds the receiver of callServiceAsync, by time and by signal, until it has its reply", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { context, wire, functions } = filesInChild();
   const controller = new AbortController();
@@ -117,7 +117,7 @@ test("Context.with bounds the receiver of callServiceAsync too: by time, by sign
   assert.throws(() => context.with({ timeoutMs: -1 }).callServiceAsync(...request), RangeError);
 });
 
-test("the class's module goes ahead of the request, the library ahead of one by name", async () => {
+test("the module of the class goes ahead of a request, and the library part ahead of one by name", async () => {
   const { context, functions, wire } = filesInChild();
   const modules = functions.hold("Files");
   const call = context.callService(Files, "size", { name: "abc" });
@@ -137,7 +137,7 @@ test("the class's module goes ahead of the request, the library ahead of one by 
   assert.throws(() => message.decode(), /cannot be compiled/);
 });
 
-test("a context that goes wakes who waits for its services", async () => {
+test("the loss of a context ends waits for its services", async () => {
   const { context, wire } = filesInChild();
   wire.hold();
   const waiting = failureOf(context.callService(Files, "size", { name: "a" }));
@@ -148,7 +148,7 @@ test("a context that goes wakes who waits for its services", async () => {
   assert.ok((await failureOf(context.callService(Files, "size", { name: "a" }))) instanceof ChannelError);
 });
 
-test("a context without a pool answers dead, never not at all", async () => {
+test("a context without a pool answers with a dead message", async () => {
   const { context, master } = servicePair();
   for (const each of [context, master.myself()]) {
     const error = await failureOf(each.callService("files", "size"));
@@ -157,7 +157,7 @@ test("a context without a pool answers dead, never not at all", async () => {
   }
 });
 
-test("what is no service, and no method's name, is refused before anything is sent", async () => {
+test("anything that is not a service, or not a method's name, is refused before anything is sent", async () => {
   const { context, wire } = servicePair();
   for (const service of [Date, () => 1, undefined, {}, Service]) {
     const error = await failureOf(context.callService(service as never, "size" as never));
@@ -168,7 +168,7 @@ test("what is no service, and no method's name, is refused before anything is se
   assert.equal(wire.left.sent.length, 0);
 });
 
-test("a router without the library's features says what to do", async () => {
+test("a router without the library's features throws an error with the cure", async () => {
   const { context, master } = masterAndChild();
   master.features = undefined;
   assert.throws(() => context.callService("files", "size"), MitogenError);

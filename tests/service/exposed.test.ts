@@ -87,7 +87,7 @@ function fromBelow() {
   };
 }
 
-test("expose lets a request pass only if all policies of a method, stacked or listed, say so", async () => {
+test("expose lets a request pass only if all policies of a method, stacked or listed, agree", async () => {
   const { ask } = fromBelow();
   assert.equal(await ask("any"), "any");
   for (const method of ["both", "stacked", "throwing", "later"]) {
@@ -142,7 +142,7 @@ test("AllowParents lets this context and those above it, and no other", async ()
   assert.equal(AllowAny(asked(2)), true);
 });
 
-test("a context's request of itself passes policies, but reaches no method that is not exposed", async () => {
+test("a context's request to itself passes policies, but reaches no method that is not exposed", async () => {
   const { master } = fromBelow();
   const self = master.myself();
   assert.equal(await self.callService("shop", "both"), "both");
@@ -171,7 +171,7 @@ test("static exposed checks arguments and takes noReply as the decorators do", a
   assert.match(message, /argument "kind" is of the wrong type, got number, expected string/);
 });
 
-test("expose, as a function of a prototype and a name, does the same", async () => {
+test("expose does the same as a function of a prototype and a name", async () => {
   class Plain extends Service {
     static override serviceName = "plain";
     ping(): string {
@@ -187,7 +187,7 @@ test("expose, as a function of a prototype and a name, does the same", async () 
   assert.equal((await failureOf(context.callService(Plain, "ping"))).code, "ERR_SERVICE_ARGUMENT");
 });
 
-test("expose and argSpec refuse what is none", () => {
+test("expose and argSpec refuse invalid policies and types", () => {
   assert.throws(
     () => expose(...([] as never as [Policy])),
     /a policy is AllowAny, AllowParents, or a function/,

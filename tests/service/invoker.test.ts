@@ -37,7 +37,7 @@ test("Invoker runs requests at once", async () => {
   assert.equal(await a, 1);
 });
 
-test("SerializedInvoker runs one at a time, in order, and goes on after an error", async () => {
+test("SerializedInvoker runs one request at a time, in order, and continues after an error", async () => {
   const { events, ends, call } = calls();
   const invoker = new SerializedInvoker();
   const [a, b, c] = ["a", "b", "c"].map((label) => invoker.invoke(call(label))) as [
@@ -59,7 +59,7 @@ test("SerializedInvoker runs one at a time, in order, and goes on after an error
   assert.deepEqual(events, ["a", "b", "c"]);
 });
 
-test("DeduplicatingInvoker runs identical requests once, and gives the value to all, for ever", async () => {
+test("DeduplicatingInvoker runs identical requests once, and returns the value to all later ones", async () => {
   const { events, ends, call } = calls();
   const invoker = new DeduplicatingInvoker();
   const first = invoker.invoke(call("first", "m", { a: 1, b: { c: 2, d: 3 } }));
@@ -92,7 +92,7 @@ test("DeduplicatingInvoker keeps errors too", async () => {
   assert.deepEqual(events, ["first"]);
 });
 
-test("DeduplicatingInvoker forgets the result that was not asked for longest when there are 10,000 of others", async () => {
+test("DeduplicatingInvoker forgets the least recently requested result when there are 10,000 others", async () => {
   const { events, ends, call } = calls();
   const invoker = new DeduplicatingInvoker();
   const ask = (at: number) => void invoker.invoke(call(String(at), "m", { at }));

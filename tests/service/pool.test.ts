@@ -68,7 +68,7 @@ function slowPool(size?: number) {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("Pool runs methods at once, as many as its size says, those of all services together", async () => {
+test("Pool runs as many methods of all services together as its size says", async () => {
   const { master, service, work, pool, context } = slowPool(2);
   class Other extends Slow {
     static override serviceName = "other";
@@ -105,7 +105,7 @@ test("Pool.add refuses a second service of the same name", () => {
   );
 });
 
-test("Pool refuses to be the second of a router, and a size that is none", async () => {
+test("Pool refuses to be the second of a router, and an invalid size", async () => {
   const { master, pool, service, context } = slowPool();
   assert.throws(() => new Pool(master), /^RangeError: Cannot make pool: this router has one/);
   for (const size of [0, -1, Number.NaN])
@@ -122,7 +122,7 @@ test("Pool refuses to be the second of a router, and a size that is none", async
   await new Pool(master).stop();
 });
 
-test("Pool.defer runs a function within the pool's size, and passes its outcome on", async () => {
+test("Pool.defer runs a function within the pool's size, and settles like it", async () => {
   const { pool, service, work } = slowPool(1);
   const call = work("a");
   const events: string[] = [];
@@ -148,7 +148,7 @@ test("Pool.defer runs a function within the pool's size, and passes its outcome 
   );
 });
 
-test("Pool.stop waits for what runs, then calls onShutdown in order", async () => {
+test("Pool.stop waits for running methods, then calls onShutdown in order", async () => {
   const { pool, service, work, master } = slowPool();
   const order: string[] = [];
   const last = (name: string) =>
@@ -176,7 +176,7 @@ test("Pool.stop waits for what runs, then calls onShutdown in order", async () =
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("Pool.stop answers queued and new requests dead, serialised and shared ones too", async () => {
+test("Pool.stop answers queued and new requests with dead messages, also serialised and shared ones", async () => {
   const { pool, service, work, context, master } = slowPool(1);
   class Serialized extends Slow {
     static override serviceName = "serialized";
@@ -211,7 +211,7 @@ test("Pool.stop answers queued and new requests dead, serialised and shared ones
   assert.deepEqual(service.events, ["running", "shut down"]);
 });
 
-test("Pool.stop with timeoutMs goes on without a method that never ends", async () => {
+test("Pool.stop with timeoutMs continues without a method that never ends", async () => {
   const { pool, service, work } = slowPool();
   const running = work("hangs");
   await turn();
@@ -222,7 +222,7 @@ test("Pool.stop with timeoutMs goes on without a method that never ends", async 
   assert.throws(() => pool.stop({ timeoutMs: -1 }), RangeError);
 });
 
-test("Pool.stop with timeoutMs bounds a stop that was asked for before without, and an onShutdown that hangs", async () => {
+test("Pool.stop with timeoutMs bounds an earlier stop without it, and an onShutdown that hangs", async () => {
   const { pool, master } = slowPool();
   class Hanging extends Service {
     static override serviceName = "hanging";
@@ -307,7 +307,7 @@ class Lazy extends Service {
   }
 }
 
-test("a child starts a service by its class for those above, once", async () => {
+test("a child starts a service by its class for contexts above, once", async () => {
   constructed = 0;
   const loaded: FunctionName[] = [];
   const arrives = new Deferred<{ fn: unknown }>();
@@ -344,7 +344,7 @@ test("a child starts a service by its class for those above, once", async () => 
   receiver.close();
 });
 
-test("a child starts nothing for others: the request is refused with what to do", async () => {
+test("a child starts no service for other contexts, and refuses the request with the cure", async () => {
   let loads = 0;
   const { child } = activatingPair(async () => {
     loads += 1;
@@ -372,7 +372,7 @@ test("a child starts nothing for others: the request is refused with what to do"
   assert.equal(loads, 0);
 });
 
-test("the master starts nothing: what is not in its pool is not active", async () => {
+test("the master starts no service that is not in its pool", async () => {
   const { master, child } = servicePair();
   new Pool(master);
   const { code, message } = await failureOf(child.contextById(0).callService(Lazy, "ping"));
@@ -383,7 +383,7 @@ test("the master starts nothing: what is not in its pool is not active", async (
   );
 });
 
-test("a class that cannot be loaded, or is no service, is an error for those who asked, and tried again for the next", async () => {
+test("a class that cannot be loaded, or is not a service, fails the requests for it, and is tried again for the next one", async () => {
   const answers: (() => unknown)[] = [
     () => {
       throw new Error("cannot evaluate");
@@ -419,7 +419,7 @@ test("a context that calls its own service needs nothing loaded", async () => {
   assert.equal(await master.myself().callService(Lazy, "ping"), "pong");
 });
 
-test("Pool refuses one request too many of a context, runs those it has taken, and takes others'", async (t) => {
+test("Pool refuses one request too many from a context, runs those it has taken, and takes those of others", async (t) => {
   const records = captureLogs(t, "warning");
   const { master, service, work, child } = slowPool(1);
   const calls = [...Array(MAX_REQUESTS_PER_CONTEXT).keys()].map((at) => work(`w${at}`));

@@ -67,7 +67,7 @@ test("a malformed request gets a CallError, and a WARNING in the log", async (t)
   assert.equal(records.filter(({ level }) => level === "warning").length, bad.length);
 });
 
-test("a malformed request that nobody waits for is logged all the same", (t) => {
+test("a malformed request that wants no reply is logged, too", (t) => {
   const { master, child } = servicePair();
   new Pool(master, []);
   const records = captureLogs(t, "warning");

@@ -10,7 +10,7 @@ const GREETER = new URL("../fixtures/remote/services.js#Greeter", import.meta.ur
 class Unexported extends Service {}
 class InheritsName extends Named {}
 
-test("Service.name is module and export of its class, or its serviceName", async () => {
+test("Service.name is the module and export of its class, or its serviceName", async () => {
   await using router = new Router();
   assert.equal(new Greeter(router).name(), GREETER);
   assert.equal(new Named(router).name(), "named");

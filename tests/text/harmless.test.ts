@@ -18,7 +18,7 @@ const ATTACKS = [
   "\x1b[1A",
 ];
 
-test("oneLine and showControls write out all that a terminal acts on", () => {
+test("oneLine and showControls escape everything that a terminal acts on", () => {
   for (const attack of ATTACKS) {
     for (const shown of [oneLine(attack), showControls(attack, "\n")]) {
       assert.doesNotMatch(shown, /[\p{Cc}\p{Bidi_Control}]/u, JSON.stringify(attack));
@@ -37,12 +37,12 @@ test("showControls keeps tabs and colours, which end with the text", () => {
   assert.equal(showControls("plain ü 你好 👩‍👩‍👧", "\n"), "plain ü 你好 👩‍👩‍👧");
 });
 
-test("showControls turns the end of a line, of whatever kind, into one of ours", () => {
+test("showControls turns line ends of every kind into ours", () => {
   assert.equal(showControls("a\nb\r\nc\rd\x85e\u2028f\u2029g\vh\fi", "|"), "a|b|c|d|e|f|g|h|i");
   assert.equal(showControls("a\n\n\r\r\nb\x01\n", "|"), "a||||b\\u0001|");
 });
 
-test("withoutControls leaves what is to be read", () => {
+test("withoutControls leaves only the readable text", () => {
   assert.equal(withoutControls("\r\x1b[1mdoas\x1b[0m (a@b) password: \u202e\x07"), "doas (a@b) password: ");
   for (const attack of ATTACKS) assert.doesNotMatch(withoutControls(attack), /[\p{Cc}\p{Bidi_Control}]/u);
 });

@@ -19,7 +19,7 @@ test("nearest finds the word with the fewest changes", () => {
   for (const [word, wanted] of cases) assert.equal(nearest(word, COMMANDS), wanted, word.slice(0, 20));
 });
 
-test("didYouMean says nothing where no word is near", () => {
+test("didYouMean says nothing if no word is near", () => {
   assert.equal(didYouMean("exce", COMMANDS), '; did you mean "exec"?');
   assert.equal(didYouMean("kubernetes", COMMANDS), "");
 });

@@ -78,7 +78,7 @@ async function hungListener(at: string): Promise<() => Promise<void>> {
 }
 
 describe("listen", () => {
-  it("ends although a program that was not let in holds on to its connection", async () => {
+  it("ends even if a program that was not let in keeps its connection open", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     const logs = collectLogs();
@@ -90,7 +90,7 @@ describe("listen", () => {
     await listener.close();
     clinging.destroy();
   });
-  it("ends although a program that was let in neither reads nor leaves", async () => {
+  it("ends even if a program that was let in neither reads nor leaves", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     const clinging = await clingTo(path, "mitogen:unix 1 1\n");
@@ -98,7 +98,7 @@ describe("listen", () => {
     await listener.close();
     clinging.destroy();
   });
-  it("tells who has not greeted yet that it ended", async () => {
+  it("tells programs that have not greeted yet that it ended", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     const stranger = openSocket(path);
@@ -129,7 +129,7 @@ describe("listen", () => {
     assert.equal(new Set(connections.map(({ router: client }) => client.contextId)).size, 90);
     await Promise.all(connections.map(({ router: client }) => client.shutdown()));
   });
-  it("bears a hundred that say nothing, and each for ten seconds", async (t) => {
+  it("takes a hundred connections that say nothing, each for ten seconds", async (t) => {
     await using router = new Router();
     listen(router, { path });
     t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -157,7 +157,7 @@ describe("listen", () => {
     const { router: client } = await connect(path);
     await client.shutdown();
   });
-  it("lets 256 programs in, tells one more why not, and takes another when one has left", async () => {
+  it("lets 256 programs in, tells the next one why not, and takes another when one has left", async () => {
     await using router = new Router();
     listen(router, { path });
     const clients: Awaited<ReturnType<typeof connect>>[] = [];
@@ -186,7 +186,7 @@ describe("listen", () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
     await client.shutdown();
   });
-  it("lets contexts of the program call nothing: only programs that connect do", async () => {
+  it("lets only programs that connect call functions, not contexts of the program", async () => {
     await using router = new Router();
     listen(router, { path });
     const child = await router.local();
@@ -242,7 +242,7 @@ describe("connect", () => {
     assert.ok((await waiting) instanceof ChannelError);
     await close();
   });
-  it("is told of the end of a context behind the listener, by whoever ends it", async () => {
+  it("learns of the end of a context behind the listener, whoever ends it", async () => {
     await using router = new Router();
     listen(router, { path });
     const { router: client } = await connect(path);
@@ -260,7 +260,7 @@ describe("connect", () => {
     }
     await client.shutdown();
   });
-  it("believes no context behind the listener about the end of another", async () => {
+  it("does not believe a context behind the listener about the end of another", async () => {
     await using router = new Router();
     listen(router, { path });
     const liar = await router.local({ name: "liar" });
@@ -274,7 +274,7 @@ describe("connect", () => {
     assert.equal(await waiting, "answer");
     await client.shutdown();
   });
-  it("calls start in the order made, though a module takes longer to find than what is Node's own", async () => {
+  it("starts calls in the order in which they were made, even if one module takes longer to find", async () => {
     await using router = new Router();
     listen(router, { path });
     const { router: client, context } = await connect(path);
@@ -286,12 +286,12 @@ describe("connect", () => {
     assert.equal(isThere, true);
     await client.shutdown();
   });
-  it("says that something else than a socket is there", async () => {
+  it("says that the path leads to something other than a socket", async () => {
     const error = await failureOf(connect(folder));
     assert.ok(error instanceof StreamError);
     assert.match(error.message, /^Cannot connect to .*: it is not a socket$/);
   });
-  it("refuses a socket of somebody else, though this be root", {
+  it("refuses a socket of another user, even as root", {
     skip: process.getuid?.() !== 0 && "Needs root, to be another user",
   }, async () => {
     await using router = new Router();
@@ -301,7 +301,7 @@ describe("connect", () => {
     assert.ok(error instanceof StreamError);
     assert.match(error.message, /: it belongs to user 12345, not to 0; connect as that user$/);
   });
-  it("refuses a time that is none", async () => {
+  it("refuses an invalid timeout", async () => {
     for (const timeoutMs of [-1, Number.NaN]) {
       await assert.rejects(connect(path, { timeoutMs }), RangeError);
     }

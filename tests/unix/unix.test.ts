@@ -78,7 +78,7 @@ function say(at: string, text: string, isEnd = false): Promise<void> {
 export function inTheEntryScript(): void {}
 
 describe("listen", () => {
-  it("makes a socket for this user only, at the path given, and takes it away", async () => {
+  it("makes a socket for this user only, at the given path, and removes it", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     assert.equal(listener.path, path);
@@ -89,7 +89,7 @@ describe("listen", () => {
     await listener.close();
     assert.ok(!existsSync(path));
   });
-  it("makes a name of its own without one; the router's shutdown ends it", async () => {
+  it("makes up a path if none is given; the router's shutdown ends it", async () => {
     const router = new Router();
     const listener = listen(router);
     assert.equal(dirname(listener.path), tmpdir());
@@ -99,7 +99,7 @@ describe("listen", () => {
     await closed;
     assert.ok(!existsSync(listener.path));
   });
-  it("tolerates that the socket is gone, or another's, when it closes", async () => {
+  it("closes even if the socket is gone, or belongs to another listener", async () => {
     await using router = new Router();
     const first = listen(router, { path });
     rmSync(path);
@@ -152,7 +152,7 @@ describe("listen", () => {
     assert.equal(missing.cause?.code, "ENOENT");
     rmSync(open, { recursive: true });
   });
-  it("takes a name just short enough, though the one it is made under is longer", async () => {
+  it("takes a path of the greatest length, although the socket is made under a longer one", async () => {
     await using router = new Router();
     const deep = join(folder, "d".repeat(96 - folder.length));
     mkdirSync(deep);
@@ -163,7 +163,7 @@ describe("listen", () => {
     await listener.close();
     rmSync(deep, { recursive: true });
   });
-  it("makes no socket under a name that would be cut, or in a folder for temporary files that others may write to", async () => {
+  it("makes no socket under a path that would be cut, or in a folder for temporary files that others may write to", async () => {
     await using router = new Router();
     const { TMPDIR } = process.env;
     const deep = join(folder, "d".repeat(96 - folder.length));
@@ -186,7 +186,7 @@ describe("listen", () => {
       for (const each of [deep, open]) rmSync(each, { recursive: true });
     }
   });
-  it("refuses nobody of many who connect at once while the program is busy", async () => {
+  it("refuses none of many programs that connect at once while the program is busy", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     assert.deepEqual(crowd(path, 200), []);
@@ -195,7 +195,7 @@ describe("listen", () => {
 });
 
 describe("connect", () => {
-  it("gives a context of the listening program, which has its authority", async () => {
+  it("returns a context of the listening program, which has its authority", async () => {
     await using router = new Router();
     listen(router, { path });
     const seen: Message[] = [];
@@ -216,7 +216,7 @@ describe("connect", () => {
     assert.ok((await message.context.ping()) >= 0);
     await client.shutdown();
   });
-  it("keeps identities apart, of one program too", async () => {
+  it("keeps connections apart, even those of one program", async () => {
     await using router = new Router();
     listen(router, { path });
     const connections = await Promise.all([connect(path), connect(path), connect(path)]);
@@ -231,7 +231,7 @@ describe("connect", () => {
     receiver.close();
     await Promise.all(connections.map(({ router: client }) => client.shutdown()));
   });
-  it("calls functions there and in the contexts behind, and is told what they throw", async () => {
+  it("calls functions there and in the contexts behind, and gets the errors they throw", async () => {
     await using router = new Router();
     const child = await router.local({ name: "child" });
     // What the program itself uses there is what it serves.
@@ -255,7 +255,7 @@ describe("connect", () => {
     receiver.close();
     await client.shutdown();
   });
-  it("logs a failure nobody waits for, and starts calls in the order made", async () => {
+  it("logs a failure that nobody waits for, and starts calls in the order in which they were made", async () => {
     await using router = new Router();
     listen(router, { path });
     const logs = collectLogs();
@@ -272,7 +272,7 @@ describe("connect", () => {
     await Promise.all([first, second]);
     await client.shutdown();
   });
-  it("has streams, chains, module handles, and tells functions that they are given up", async () => {
+  it("has streams, chains and module handles, and tells functions when their calls are given up", async () => {
     await using router = new Router();
     listen(router, { path });
     const { router: client, context } = await connect(path);
@@ -298,7 +298,7 @@ describe("connect", () => {
     assert.match(String((await told.get()).decode()), /enough/);
     await client.shutdown();
   });
-  it("refuses functions of this program's entry script, and what is no file", async () => {
+  it("refuses functions of this program's entry script, and modules that are not files", async () => {
     await using router = new Router();
     listen(router, { path });
     const { router: client, context } = await connect(path);
@@ -314,7 +314,7 @@ describe("connect", () => {
     }
     await client.shutdown();
   });
-  it("rejects where nobody listens, and keeps what the system said", async () => {
+  it("rejects if nobody listens, and keeps the system's error", async () => {
     const missing = await failureOf(() => connect(path));
     assert.ok(missing instanceof StreamError);
     assert.match(missing.message, /^Cannot connect to .*: there is no such file or folder \(ENOENT\)$/);
@@ -325,7 +325,7 @@ describe("connect", () => {
     assert.deepEqual([refused.cause?.code, refused.syscall], ["ECONNREFUSED", "connect"]);
     await assert.rejects(connect("x".repeat(200)), RangeError);
   });
-  it("gives up a listener of another version, one that is none, and one that says nothing", async () => {
+  it("gives up if the listener has another version, is not a listener, or says nothing", async () => {
     const sockets = new Set<Socket>();
     let answer = Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n and so on, longer than a header");
     const server = createServer((socket) => {
@@ -377,7 +377,7 @@ describe("the end of a connection", () => {
       await router.shutdown();
     }
   });
-  it("harms nobody else: clients that vanish, talk nonsense or another version", async () => {
+  it("harms no other client, even if a client vanishes, talks nonsense or has another version", async () => {
     await using router = new Router();
     listen(router, { path });
     const logs = collectLogs();

@@ -6,7 +6,7 @@ for (const [name, make] of [
   ["Node's own", () => new AbortController()],
   ["the stand-in", () => new PlainAbortEnd()],
 ] as const) {
-  test(`AbortSignal, ${name}: aborts once, with its reason, and tells everyone`, () => {
+  test(`AbortSignal, ${name}: aborts once, with its reason, and calls every listener`, () => {
     const end = make();
     const { signal } = end;
     const seen: string[] = [];
@@ -31,7 +31,7 @@ for (const [name, make] of [
       (error) => error === reason,
     );
   });
-  test(`AbortSignal, ${name}: a listener for once is told once`, () => {
+  test(`AbortSignal, ${name}: calls a listener with once only once`, () => {
     const { signal } = make();
     let count = 0;
     signal.addEventListener("abort", () => count++, { once: true });
@@ -41,6 +41,6 @@ for (const [name, make] of [
   });
 }
 
-test("newAbortEnd is Node's own where that is complete", () => {
+test("newAbortEnd returns Node's own if that is complete", () => {
   assert.ok(newAbortEnd() instanceof AbortController);
 });

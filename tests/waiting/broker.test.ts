@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Broker } from "../../src/waiting/broker.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
 
-test("Broker.shutdown ends everything it owns once, and is the same promise every time", async () => {
+test("Broker.shutdown ends everything it owns once, and returns the same promise every time", async () => {
   const broker = new Broker();
   const ended: string[] = [];
   broker.own({ shutdown: async () => void ended.push("a") });
@@ -17,7 +17,7 @@ test("Broker.shutdown ends everything it owns once, and is the same promise ever
   assert.deepEqual(ended, ["a", "b"]);
 });
 
-test("Broker.shutdown resolves when the last has ended, and lets them end side by side", async () => {
+test("Broker.shutdown resolves when everything has ended, and ends everything at the same time", async () => {
   const broker = new Broker();
   const [slow, quick] = [new Deferred<void>(), new Deferred<void>()];
   const order: string[] = [];
@@ -32,7 +32,7 @@ test("Broker.shutdown resolves when the last has ended, and lets them end side b
   assert.deepEqual(order, ["quick", "shut down"]);
 });
 
-test("Broker.shutdown never rejects, and one that fails keeps no other from ending", async () => {
+test("Broker.shutdown never rejects, and ends the others even if one fails", async () => {
   const broker = new Broker();
   const ended: string[] = [];
   broker.own({ shutdown: () => Promise.reject(new Error("later")) });
@@ -46,7 +46,7 @@ test("Broker.shutdown never rejects, and one that fails keeps no other from endi
   assert.deepEqual(ended, ["last"]);
 });
 
-test("Broker.own answers the function that forgets it", async () => {
+test("Broker.own returns a function that removes the entry", async () => {
   const broker = new Broker();
   const ended: string[] = [];
   const forget = broker.own({ shutdown: async () => void ended.push("a") });

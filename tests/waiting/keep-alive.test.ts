@@ -58,7 +58,7 @@ test("KeepAlive.release of the last hold lets the program end", () => {
   assert.deepEqual([status, stdout], [0, ""]);
 });
 
-test("KeepAlive.dispose voids the holds that are out and those that follow", () => {
+test("KeepAlive.dispose makes open and later holds void", () => {
   const { stdout, status } = run(`
     const keepAlive = new KeepAlive();
     keepAlive.hold(); keepAlive.hold();
@@ -70,7 +70,7 @@ test("KeepAlive.dispose voids the holds that are out and those that follow", () 
   assert.deepEqual([status, stdout], [0, ""]);
 });
 
-test("Receiver.get that waits keeps the program alive, a receiver nobody reads does not", () => {
+test("Receiver.get keeps the program alive while it waits; a receiver that nobody reads does not", () => {
   const waiting = run(`
     const router = new CoreRouter(new Broker(), { contextId: 0 });
     installFeatures(router, () => ({}));
@@ -86,7 +86,7 @@ test("Receiver.get that waits keeps the program alive, a receiver nobody reads d
   assert.deepEqual([discarded.status, discarded.stdout], [0, ""], discarded.stderr);
 });
 
-test("Receiver.get that timed out, was aborted or closed keeps nothing alive", () => {
+test("Receiver.get keeps nothing alive after a timeout, an abort or a close", () => {
   const { stdout, stderr, status } = run(`
     const receiver = new Receiver(new CoreRouter(new Broker(), { contextId: 0 }));
     const controller = new AbortController();
@@ -104,7 +104,7 @@ test("Receiver.get that timed out, was aborted or closed keeps nothing alive", (
   assert.deepEqual([status, stdout], [0, "over\n"], stderr);
 });
 
-test("Broker.shutdown is waited for, and afterwards nothing keeps the program alive", () => {
+test("Broker.shutdown keeps the program alive until it has finished, and not longer", () => {
   const { stdout, stderr, status } = run(`
     const broker = new Broker();
     broker.own({ shutdown: () => new Promise((resolve) => later(resolve)) });

@@ -5,7 +5,7 @@ import { Deferred } from "../../src/waiting/deferred.ts";
 import { Slots } from "../../src/waiting/slots.ts";
 import { stateOf } from "../support/service-pair.ts";
 
-test("Slots bounds what runs, and starts the rest in order", async () => {
+test("Slots limits how many functions run, and starts the rest in order", async () => {
   const slots = new Slots(2);
   const started: number[] = [];
   const ends = [0, 1, 2, 3].map(() => new Deferred<void>());
@@ -25,7 +25,7 @@ test("Slots bounds what runs, and starts the rest in order", async () => {
   assert.deepEqual(started, [0, 1, 2, 3]);
 });
 
-test("Slots.close refuses what waits and what comes, and waits for what runs", async () => {
+test("Slots.close refuses waiting and later functions, and waits for running ones", async () => {
   const slots = new Slots(1);
   const end = new Deferred<string>();
   const running = slots.run(() => end.promise);
@@ -42,7 +42,7 @@ test("Slots.close refuses what waits and what comes, and waits for what runs", a
   await closed;
 });
 
-test("Slots.run ends a wait when it is told, and only a wait", async () => {
+test("Slots.run can be given up while it waits, and only then", async () => {
   const slots = new Slots(1);
   const end = new Deferred<string>();
   const refusals: ((error: Error) => void)[] = [];

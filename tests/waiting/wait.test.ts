@@ -45,7 +45,7 @@ test("awaitWithin rejects with the error itself", async () => {
   assert.deepEqual([broker.holds, state.stopped], [0, 1]);
 });
 
-test("awaitWithin rejects with a TimeoutError that says what was awaited, not before its time", async (t) => {
+test("awaitWithin rejects with a TimeoutError that names the wait, and not before its time", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { broker, state, promise, resolve } = wait({ timeoutMs: 100 });
   t.mock.timers.tick(99);
@@ -60,7 +60,7 @@ test("awaitWithin rejects with a TimeoutError that says what was awaited, not be
   assert.deepEqual([broker.holds, state.stopped], [0, 1]);
 });
 
-test("awaitWithin waits for ever with a timeoutMs no timer can hold", async (t) => {
+test("awaitWithin waits for ever if timeoutMs is longer than a timer can run", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   for (const timeoutMs of [Number.POSITIVE_INFINITY, 0x80000000]) {
     const { promise, resolve, state } = wait({ timeoutMs });
@@ -93,13 +93,13 @@ test("awaitWithin rejects with the reason of a signal that aborts", async () => 
   assert.deepEqual([broker.holds, state.stopped], [0, 1]);
 });
 
-test("awaitWithin does not start under a signal that has aborted", async () => {
+test("awaitWithin does not start if the signal has already aborted", async () => {
   const { broker, state, promise } = wait({ signal: AbortSignal.abort("over") });
   await assert.rejects(promise, (thrown) => thrown === "over");
   assert.deepEqual([broker.holds, state], [0, { started: 0, stopped: 0 }]);
 });
 
-test("awaitWithin rejects with what start throws, and stops", async () => {
+test("awaitWithin rejects with the error that start throws, and calls stop", async () => {
   const broker = new FakeBroker();
   let stopped = 0;
   const promise = awaitWithin(
@@ -117,7 +117,7 @@ test("awaitWithin rejects with what start throws, and stops", async () => {
   assert.deepEqual([broker.holds, stopped], [0, 1]);
 });
 
-test("awaitWithin takes a value that start has at once", async () => {
+test("awaitWithin takes a value that start gives at once", async () => {
   const broker = new FakeBroker();
   let stopped = 0;
   const value = await awaitWithin<number>(
@@ -132,7 +132,7 @@ test("awaitWithin takes a value that start has at once", async () => {
   assert.deepEqual([value, broker.holds, stopped], [1, 0, 1]);
 });
 
-test("startTimer has no limit where a timer would be longer than it can be", (t) => {
+test("startTimer sets no limit if the time is longer than a timer can run", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const fired: number[] = [];
   for (const ms of [5, 0x7fffffff, 0x80000000, 2 ** 53, Number.POSITIVE_INFINITY]) {
@@ -144,7 +144,7 @@ test("startTimer has no limit where a timer would be longer than it can be", (t)
   assert.deepEqual(fired, [5, 0x7fffffff]);
 });
 
-test("Hundreds of waits share one listener of a signal, which goes with the last of them", () => {
+test("Hundreds of waits share one listener of a signal, which the last wait removes", () => {
   const abort = new AbortController();
   const reasons: unknown[] = [];
   const what = () => "test";
@@ -162,7 +162,7 @@ test("Hundreds of waits share one listener of a signal, which goes with the last
   assert.deepEqual(reasons, ["enough"]);
 });
 
-test("onAbort tells each watcher once, and none that another one's end has stopped", () => {
+test("onAbort calls each watcher once, and none that another watcher has stopped", () => {
   const abort = new AbortController();
   const told: string[] = [];
   const stopThird = (): void => stops[2]?.();

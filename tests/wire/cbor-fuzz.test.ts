@@ -20,7 +20,7 @@ test("encodeValue and decodeValue give back random values", () => {
   }
 });
 
-test("decodeValue throws nothing but ProtocolError, whatever was changed in a message", () => {
+test("decodeValue throws only ProtocolError, whatever changed in a message", () => {
   const random = generator(SEED);
   const messages = sampleValues().map((value) => Buffer.concat(encodeValue(value)));
   let accepted = 0;
@@ -32,13 +32,13 @@ test("decodeValue throws nothing but ProtocolError, whatever was changed in a me
   assert.ok(accepted > 1000 / SHARE && accepted < 39_000 / SHARE, `${accepted} accepted`);
 });
 
-test("decodeValue throws nothing but ProtocolError on random bytes", () => {
+test("decodeValue throws only ProtocolError for random bytes", () => {
   const random = generator(SEED);
   for (let i = 0; i < 20_000 / SHARE; i++)
     decodes(Buffer.from(Array.from({ length: random(30) }, () => random(256))));
 });
 
-test("decodeValue returns what encodeValue would send as the same value again", () => {
+test("encodeValue encodes what decodeValue returned, and the value stays the same", () => {
   const random = generator(SEED + 1);
   const messages = sampleValues().map((value) => Buffer.concat(encodeValue(value)));
   for (let i = 0; i < 20_000 / SHARE; i++) {

@@ -152,7 +152,7 @@ test('decodeValue does not let keys like "1000" claim room for a thousand values
   for (const key of ["300", "900", "1020"]) assert.ok(bytesFor(key) < 100 * MEBI, key);
 });
 
-test("decodeValue keeps keys that are far apart numbers, in the order that JavaScript gives them", () => {
+test("decodeValue keeps keys that are numbers far apart, in JavaScript's order", () => {
   const value = { "": 0, 0: 1, 100: 2, 50: 3, 4294967294: 4, "-5": 5, "1e3": 6, 4294967295: 7 };
   assert.deepEqual(decodeValue(encodeValue(value)[0]!), value);
   const message = Buffer.from(

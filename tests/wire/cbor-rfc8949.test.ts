@@ -96,17 +96,17 @@ test("decodeValue agrees with appendix A of RFC 8949", () => {
   for (const [hex, value] of TRAVELS) assert.deepEqual(decodeValue(Buffer.from(hex, "hex")), value, hex);
 });
 
-test("decodeValue makes a URL of appendix A's", () => {
+test("decodeValue makes a URL from the one in appendix A", () => {
   const url = decodeValue(Buffer.from("d82076687474703a2f2f7777772e6578616d706c652e636f6d", "hex"));
   assert.ok(url instanceof URL);
   assert.equal(url.href, "http://www.example.com/");
 });
 
-test("decodeValue refuses what does not travel of appendix A of RFC 8949", () => {
+test("decodeValue refuses the values of appendix A of RFC 8949 that do not travel", () => {
   for (const hex of REFUSED) assert.throws(() => decodeValue(Buffer.from(hex, "hex")), ProtocolError, hex);
 });
 
-test("encodeValue agrees with appendix A of RFC 8949, but for short floats and big integers", () => {
+test("encodeValue agrees with appendix A of RFC 8949, except for short floats and big integers", () => {
   for (const [hex, value] of TRAVELS) {
     if (/^(f9|fa|1bff|3bff)/.test(hex)) continue;
     assert.equal(Buffer.concat(encodeValue(value)).toString("hex"), hex);

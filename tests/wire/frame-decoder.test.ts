@@ -94,7 +94,7 @@ test("FrameDecoder yields a zero-length frame with the last byte of its header",
   }
 });
 
-test("FrameDecoder.pendingBytes counts what is held of an incomplete frame", () => {
+test("FrameDecoder.pendingBytes counts the bytes held of an incomplete frame", () => {
   const decoder = new FrameDecoder(LIMIT);
   const pending = [header(3), Buffer.from("ab"), Buffer.from("c")]
     .flatMap((chunk) => [...chunk].map((byte) => Buffer.from([byte])))
@@ -138,7 +138,7 @@ test("FrameDecoder refuses an unknown magic as soon as its two bytes are there",
   }
 });
 
-test("FrameDecoder shows at most 2 KiB of what it refused, escaped", () => {
+test("FrameDecoder shows at most 2 KiB of the bytes it refused, escaped", () => {
   for (const junk of [
     Buffer.alloc(100_000),
     Buffer.alloc(100_000, 0xff),
@@ -155,7 +155,7 @@ test("FrameDecoder shows at most 2 KiB of what it refused, escaped", () => {
   assert.ok(message.endsWith('"Permission denied\\n"'), message);
 });
 
-test("FrameDecoder gives a body that came in one chunk as a view of it", () => {
+test("FrameDecoder gives a body that came in one chunk as a view of that chunk", () => {
   const chunk = Buffer.concat([header(5), Buffer.from("hello"), header(0)]);
   const [frame] = decode([chunk]);
   const body = frame?.body[0] as Buffer;
@@ -163,7 +163,7 @@ test("FrameDecoder gives a body that came in one chunk as a view of it", () => {
   assert.equal(body.byteOffset, chunk.byteOffset + HEADER_BYTES);
 });
 
-test("FrameDecoder gives a body that came whole behind its header as a view, one that came in pieces memory of its own", () => {
+test("FrameDecoder gives a body that came whole after its header as a view, and one that came in pieces in its own memory", () => {
   const body = Buffer.alloc(1000, 7);
   const [whole] = decode([header(body.length), body]);
   assert.equal(whole?.body[0]?.buffer, body.buffer);
@@ -186,7 +186,7 @@ test("FrameDecoder keeps nothing of a chunk that ends inside a frame", () => {
   }
 });
 
-test("FrameDecoder gives frames to onFrame before it looks at what follows them", () => {
+test("FrameDecoder gives frames to onFrame before it looks at the bytes after them", () => {
   const found: Frame[] = [];
   const decoder = new FrameDecoder(LIMIT);
   const bytes = Buffer.concat([header(0), header(0), Buffer.from("junk")]);
@@ -222,7 +222,7 @@ test("FrameDecoder answers random bytes with frames or a ProtocolError, nothing 
   assert.ok(refused > 100 && refused < 2000, `${refused} of 2000 refused`);
 });
 
-test("FrameDecoder of lent chunks keeps nothing of their memory but parts, while they are handled", () => {
+test("FrameDecoder copies bodies from lent chunks, except those of parts", () => {
   const part: Frame = { ...(frames[0] as Frame), encoding: Encoding.PART, body: [Buffer.alloc(40_000, 7)] };
   const sent = [...frames, part, ...frames, part];
   const bytes = Buffer.concat(sent.flatMap(encodeFrame));

@@ -84,7 +84,7 @@ test("bodyLength counts all pieces", () => {
   assert.equal(bodyLength(frame({ body: [new Uint8Array(3), new Uint8Array(0), new Uint8Array(4)] })), 7);
 });
 
-test("joinBody gives one piece as it is and copies only several", () => {
+test("joinBody returns a single piece unchanged and copies only several", () => {
   const piece = new Uint8Array([1, 2]);
   assert.equal(joinBody(frame({ body: [piece] })), piece);
   assert.deepEqual([...joinBody(frame({ body: [piece, new Uint8Array([3])] }))], [1, 2, 3]);

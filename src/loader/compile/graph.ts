@@ -250,7 +250,7 @@ function throwFirstFailure(root: string, loaded: ReadonlyMap<string, GraphNode |
   }
 }
 
-/** Returns the loaded modules, dependencies first. Does not recurse: a chain of imports may be deeper than the stack. */
+/** Returns the loaded modules, dependencies first. Does not recurse: a chain of imports may exceed the stack. */
 function dependenciesFirst(root: string, loaded: ReadonlyMap<string, GraphNode | Error>): GraphNode[] {
   const order: GraphNode[] = [];
   const seen = new Set([root]);

@@ -54,7 +54,7 @@ function both(first: () => unknown, second: () => unknown): () => void {
   };
 }
 
-test("CacheFolder keeps contents for other programs, in folders and files that are this user's alone", (t) => {
+test("CacheFolder keeps contents for other programs, in folders and files that belong only to this user", (t) => {
   const { home } = cacheHome(t);
   assert.equal(read(), undefined);
   write();
@@ -68,7 +68,7 @@ test("CacheFolder keeps contents for other programs, in folders and files that a
   assert.deepEqual(modes, ["700", "700", "600"]);
 });
 
-test("CacheFolder is below ~/.cache where XDG_CACHE_HOME says nothing that counts", (t) => {
+test("CacheFolder is below ~/.cache if XDG_CACHE_HOME is not set or not valid", (t) => {
   const { home } = cacheHome(t);
   setEnvironment(t, { HOME: home, XDG_CACHE_HOME: "relative" });
   write();
@@ -76,7 +76,7 @@ test("CacheFolder is below ~/.cache where XDG_CACHE_HOME says nothing that count
   assert.equal(read(), CONTENT.toString());
 });
 
-test("CacheFolder gives nothing of a file that is incomplete, changed or another's", (t) => {
+test("CacheFolder ignores a file that is incomplete, changed or another user's", (t) => {
   const { folder } = cacheHome(t);
   const path = join(folder, KEY);
   const spoilers: [title: string, spoil: () => void][] = [
@@ -192,7 +192,9 @@ test("CacheFolder makes nothing in a folder of another user", { skip: !isRoot },
   }
 });
 
-test("CacheFolder asks again when the process has become another user", { skip: !isRoot }, (t) => {
+test("CacheFolder checks the folder again when the process has become another user", {
+  skip: !isRoot,
+}, (t) => {
   const { home, folder } = cacheHome(t);
   chownSync(home, NOBODY, NOBODY);
   const url = new URL("../../../src/loader/compile/cache-folder.js", import.meta.url).href;
@@ -212,7 +214,7 @@ test("CacheFolder asks again when the process has become another user", { skip: 
   assert.deepEqual(readdirSync(folder), [KEY]);
 });
 
-test("CacheFolder does without where it is switched off, and where nothing can be written", (t) => {
+test("CacheFolder keeps nothing if it is switched off, or if nothing can be written", (t) => {
   const { home } = cacheHome(t);
   for (const variables of [
     { MITOGEN_CACHE: "off" },
@@ -227,7 +229,7 @@ test("CacheFolder does without where it is switched off, and where nothing can b
   assert.deepEqual(readdirSync(home), []);
 });
 
-test("CacheFolder lets go of what was used least recently, and of what killed programs have left", (t) => {
+test("CacheFolder removes files that were used least recently, and files that killed programs have left", (t) => {
   const { folder } = cacheHome(t);
   const block = 16 * 1024;
   const key = (i: number): string => String(i).padEnd(43, "k");
@@ -291,7 +293,7 @@ test("CacheFolder serves programs side by side: each sees all of a file or nothi
   assert.deepEqual([stdout.trim(), stderr], ["0,0,0,0", ""]);
 });
 
-test("CacheFolder is used and kept where it cannot be dated anew", (t) => {
+test("CacheFolder reads files even if their dates cannot be renewed", (t) => {
   const { folder } = cacheHome(t);
   write();
   utimesSync(join(folder, KEY), 1, 1);
@@ -303,7 +305,7 @@ test("CacheFolder is used and kept where it cannot be dated anew", (t) => {
   assert.equal(read(), CONTENT.toString());
 });
 
-test("CacheFolder is not looked for in the working directory, whatever the home is", (t) => {
+test("CacheFolder is never in the working directory, whatever HOME is", (t) => {
   const { home } = cacheHome(t);
   const directory = process.cwd();
   t.after(() => process.chdir(directory));

@@ -97,7 +97,7 @@ test("Compiler turns imports of TypeScript in a CommonJS package into requires",
   assert.doesNotMatch(source, /^import/m);
 });
 
-test("Compiler sends JavaScript as it is unless the target does not know its syntax", async () => {
+test("Compiler leaves JavaScript unchanged unless the target does not know its syntax", async () => {
   const compiler = new Compiler();
   const text = "export const a = globalThis?.b ?? 1;";
   assert.equal((await compiler.compile(at("esm/old.js"), "20.0.0")).source, text);
@@ -118,7 +118,7 @@ test("Compiler drops import attributes for versions of Node that do not know the
   assert.equal(commonJs.source, `return require("a"), import("./data.json");`);
 });
 
-test("Compiler drops the options of import() too, keeps lines, and tells what was asked for", async () => {
+test("Compiler also drops the options of import(), keeps lines, and returns the types", async () => {
   const compiler = new Compiler();
   const { source, types } = await compiler.compile(at("esm/options.js"), "18.0.0");
   assert.deepEqual(source.split("\n"), [
@@ -159,7 +159,7 @@ for (const [url, format, source] of dataUrls) {
   });
 }
 
-test("Compiler gives TypeScript the require and the import.meta that its other form lacks", async () => {
+test("Compiler gives TypeScript the require or the import.meta that its compiled form lacks", async () => {
   const compiler = new Compiler();
   const equals = await compiler.compile(at("esm/equals.ts"), "22.0.0");
   assert.match(
@@ -224,7 +224,7 @@ test("Compiler.originalStack leads back to lines of the source and leaves other 
   assert.equal(compiler.originalStack(stack), stack.replaceAll(place, `${id}:7:9`));
 });
 
-test("Compiler.originalStack leaves places alone that are nowhere, whatever they look like", () => {
+test("Compiler.originalStack leaves places that do not exist alone, whatever they look like", () => {
   const places = [
     "/nowhere.cjs:1:1",
     "file:///nowhere.ts:1:1",
@@ -237,7 +237,7 @@ test("Compiler.originalStack leaves places alone that are nowhere, whatever they
   assert.equal(new Compiler().originalStack(stack), stack);
 });
 
-test("Compiler.originalStack leaves JavaScript alone that was sent as it is to an old Node", async () => {
+test("Compiler.originalStack leaves JavaScript that was sent unchanged to an old Node alone", async () => {
   const compiler = new Compiler();
   const place = `${at("verbatim.js")}:4:8`;
   await compiler.compile(at("verbatim.js"), "12.22.0");
@@ -247,7 +247,7 @@ test("Compiler.originalStack leaves JavaScript alone that was sent as it is to a
 const entries = new Compiler({ isEntry: (id) => /first-script|entry|late|unguarded/.test(id) });
 
 for (const target of ["12.22.0", "14.0.0", "18.0.0", "22.0.0"]) {
-  test(`Compiler takes the work out of an entry script for Node ${target} and still finds its lines`, async () => {
+  test(`Compiler removes the work from an entry script for Node ${target} and still finds its lines`, async () => {
     const id = at("first-script.ts");
     const { source, format } = await entries.compile(id, target);
     assert.equal(format, "module");
@@ -265,20 +265,20 @@ for (const target of ["12.22.0", "14.0.0", "18.0.0", "22.0.0"]) {
   });
 }
 
-test("Compiler sends an entry script in JavaScript with what it had, each in its place", async () => {
+test("Compiler keeps everything else in an entry script in JavaScript in its place", async () => {
   const text =
     "import { isMain } from 'mitogen';\n// @ts-ignore\nexport const f = (a) => a?.b;\nif (isMain(import.meta)) ;         \n";
   assert.equal((await entries.compile(at("entry.js"), "22.0.0")).source, text);
   assert.match((await entries.compile(at("entry.js"), "12.22.0")).source, /a == null \? void 0 : a\.b/);
 });
 
-test("Compiler takes the work out of an entry script that is CommonJS in TypeScript", async () => {
+test("Compiler removes the work from an entry script that is CommonJS in TypeScript", async () => {
   const { source, format } = await entries.compile(at("entry.cts"), "12.22.0");
   assert.equal(format, "commonjs");
   assert.doesNotMatch(source, /runWithRouter\)?\(f/);
 });
 
-test("Compiler names the original line of what remains in an entry script and its target does not know", async () => {
+test("Compiler names the original line of syntax in an entry script that the target does not know", async () => {
   await assert.rejects(entries.compile(at("late.ts"), "12.22.0"), {
     code: "ERR_MODULE_COMPILE",
     message: new RegExp(`^Cannot compile ${at("late.ts")}:5:21 for Node 12.22.0: Top-level await`),
@@ -313,7 +313,7 @@ test("Compiler.originalStack passes hostile text through, in linear time", async
   }
 });
 
-test("Compiler.originalStack maps by the text that a Node of that version has", async () => {
+test("Compiler.originalStack maps by the text for that version of Node", async () => {
   const compiler = new Compiler();
   const id = at("esm/throws.js");
   await compiler.compile(id, "20.0.0");
@@ -342,7 +342,7 @@ test("Compiler does not keep an idle process running", () => {
   assert.equal(status, 0, stderr);
 });
 
-test("Compiler.hasChanged: whether a file that was read has another text, or is gone", async () => {
+test("Compiler.hasChanged is true if a file that was read has another text, or is gone", async () => {
   const tree = temporaryTree({
     "package.json": `{ "type": "module" }`,
     "a.js": "export const a = 1;",

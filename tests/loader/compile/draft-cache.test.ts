@@ -27,7 +27,7 @@ async function draft(inputs: unknown[], tools: string[] = [], made: Draft | Erro
   return { value, isMade };
 }
 
-test("DraftCache has a draft made once for the same inputs, and gives it to the character", async (t) => {
+test("DraftCache makes a draft once for the same inputs, and returns it unchanged", async (t) => {
   cacheHome(t);
   assert.deepEqual(await draft(["a", null, ["b"]]), { value: DRAFT, isMade: true });
   assert.deepEqual(await draft(["a", null, ["b"]]), { value: DRAFT, isMade: false });
@@ -42,12 +42,12 @@ test("DraftCache has a draft made once for the same inputs, and gives it to the 
   assert.equal((await draft(["a", null, ["b"]], ["acorn"])).isMade, false);
 });
 
-test("DraftCache does without where a package is not to be found, as in a bundle", async (t) => {
+test("DraftCache keeps nothing if a package cannot be found, as in a bundle", async (t) => {
   cacheHome(t);
   for (let turn = 0; turn < 2; turn++) assert.equal((await draft(["a"], ["no-such-package"])).isMade, true);
 });
 
-test("DraftCache keeps that the entry script cannot be sent, and no other failure", async (t) => {
+test("DraftCache keeps the failure of an entry script that cannot be sent, and no other failure", async (t) => {
   cacheHome(t);
   const refusal = new ModuleError("ERR_MODULE_ENTRY", "Cannot send it");
   const { value } = await draft(["entry"], [], refusal);

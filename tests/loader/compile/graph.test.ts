@@ -59,11 +59,11 @@ async function paths(root: string, has: (id: string) => boolean = nothing): Prom
   return (await graph().closure(at(root), NODE, has)).map(({ id }) => id.replace(at(""), ""));
 }
 
-test("ModuleGraph.closure yields dependencies first, each once, without builtins and dynamic imports", async () => {
+test("ModuleGraph.closure returns dependencies first, each once, without builtins and dynamic imports", async () => {
   assert.deepEqual(await paths("top.ts"), ["shared.ts", "left.ts", "right.ts", "top.ts"]);
 });
 
-test("ModuleGraph.closure leaves out what the other side has and still walks behind it", async () => {
+test("ModuleGraph.closure leaves out modules that the context has, but not their imports", async () => {
   assert.deepEqual(await paths("top.ts", (id) => id === at("left.ts")), ["shared.ts", "right.ts", "top.ts"]);
 });
 
@@ -71,7 +71,7 @@ test("ModuleGraph.closure ends on cycles", async () => {
   assert.deepEqual(await paths("cycle-a.js"), ["cycle-b.js", "cycle-a.js"]);
 });
 
-test("ModuleGraph.record maps every literal specifier to an id, dynamic ones too, builtins not", async () => {
+test("ModuleGraph.record maps every literal specifier to an id, even dynamic ones, but no builtins", async () => {
   const modules = graph();
   assert.deepEqual((await modules.record(at("top.ts"), NODE)).imports, {
     "./left.ts": at("left.ts"),
@@ -89,7 +89,7 @@ test("ModuleGraph.record maps other specifiers of builtins and of this library t
   assert.deepEqual(await paths("own.ts"), ["own.ts"]);
 });
 
-test("ModuleGraph.record gives CommonJS the names it re-exports, also through a cycle", async () => {
+test("ModuleGraph.record gives CommonJS the names that it re-exports, even through a cycle", async () => {
   const record = await graph().record(at("node_modules/dual/lib/index.js"), NODE);
   assert.equal(record.format, "commonjs");
   assert.deepEqual([...record.exports].sort(), ["data", "more", "own"]);
@@ -131,7 +131,7 @@ const unimportable: [path: string, code: string, message: string][] = [
   ],
 ];
 for (const [path, code, message] of unimportable) {
-  test(`ModuleGraph.closure refuses with ${code} what Node refuses`, async () => {
+  test(`ModuleGraph.closure refuses with ${code}, as Node does`, async () => {
     await assert.rejects(paths(path), { code, message });
     // Also where the target is told nothing of attributes.
     await assert.rejects(graph().closure(at(path), "12.22.0", nothing), { code });
@@ -142,7 +142,7 @@ test("ModuleGraph.closure lets TypeScript import JSON without an attribute, as t
   assert.deepEqual(await paths("json.ts"), ["secret.json", "json.ts"]);
 });
 
-test("ModuleGraph.record keeps Node's error of what the text names and Node refuses", async () => {
+test("ModuleGraph.record keeps Node's error for a specifier that Node refuses", async () => {
   const { broken } = await graph().record(at("lazy.js"), NODE);
   assert.deepEqual(
     [...(broken ?? [])].map(([key, error]) => [key, (error as { code?: string }).code]),
@@ -154,7 +154,7 @@ test("ModuleGraph.record keeps Node's error of what the text names and Node refu
   );
 });
 
-test("ModuleGraph.closure leaves dynamic imports and requires that do not resolve to the child", async () => {
+test("ModuleGraph.closure leaves it to the child to fail at dynamic imports and requires that do not resolve", async () => {
   assert.deepEqual(await paths("dynamic-missing.js"), ["dynamic-missing.js"]);
 });
 
@@ -166,7 +166,7 @@ test("ModuleGraph.closure refuses a native addon with the chain of imports that 
   });
 });
 
-test("ModuleGraph.closure lets a native addon be when a try block is prepared for its absence", async () => {
+test("ModuleGraph.closure leaves out a native addon if a try block is prepared for its absence", async () => {
   assert.deepEqual(await paths("optional-native.js"), [
     "node_modules/addon/index.js",
     "node_modules/careful/index.js",

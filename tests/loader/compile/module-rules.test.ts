@@ -56,7 +56,7 @@ test("ModuleRules.deny makes a graph fail with the chain that leads to the modul
   await assert.rejects(records("top.ts", own), { code: "ERR_MODULE_DENIED" });
 });
 
-test("ModuleRules.deny leaves a module out where a try block or an import() is prepared for its absence", async () => {
+test("ModuleRules.deny leaves out a module if a try block or an import() is prepared for its absence", async () => {
   const denied = rules();
   denied.deny(["left-pad"]);
   assert.deepEqual([...(await records("careful.cjs", denied)).keys()], ["careful.cjs"]);
@@ -78,7 +78,7 @@ test("ModuleRules.override replaces a file's text, compiled as the file would be
   assert.match(found.get("more.ts")?.source ?? "", /var More/);
 });
 
-test("ModuleRules.override takes a format, which then counts in place of the extension", async () => {
+test("ModuleRules.override takes a format, which then replaces that of the extension", async () => {
   const by = rules();
   by.override(at("helper.ts"), { source: "exports.helper = 3;", format: "commonjs" });
   by.override(at("config.json"), { source: "export default 1;", format: "module" });
@@ -109,14 +109,14 @@ test("ModuleRules.modify passes texts through functions, in order, before they a
   assert.equal(found.get("node_modules/left-pad/index.js")?.source, "module.exports = 1;");
 });
 
-test("ModuleRules.modify changes what a program has given itself, too, and may add imports", async () => {
+test("ModuleRules.modify also changes texts of override, and may add imports", async () => {
   const by = rules();
   by.override(at("top.ts"), { source: "export const t = 1;", format: "module" });
   by.modify(at("top.ts"), (source) => `import "./helper.ts"; ${source}`);
   assert.deepEqual([...(await records("top.ts", by)).keys()], ["helper.ts", "top.ts"]);
 });
 
-test("ModuleRules.modify that fails fails the call, and says which modifier it was", async () => {
+test("ModuleRules.modify: a modifier that fails makes the call fail, and is named", async () => {
   for (const [modifier, reason] of [
     [() => 1 as never, "it returned number, not a string"],
     [() => assert.fail("not today"), "not today"],
@@ -130,7 +130,7 @@ test("ModuleRules.modify that fails fails the call, and says which modifier it w
   }
 });
 
-test("ModuleRules.provide leaves a package to the target: its name stands in the maps, nothing of it is read", async () => {
+test("ModuleRules.provide leaves a package to the target: the maps hold its name, and no file of it is read", async () => {
   const by = rules();
   by.provide(["sharp", "@img/*"]);
   const modules = await records("image.js", by);
@@ -143,13 +143,13 @@ test("ModuleRules.provide leaves a package to the target: its name stands in the
   assert.deepEqual(requires, { sharp: "provided:sharp", "./helper.ts": at("helper.ts") });
 });
 
-test("ModuleRules mean the file that a link leads to, as ids do", () => {
+test("ModuleRules apply to the file that a link leads to, as ids do", () => {
   const by = rules();
   by.deny([at("linked.ts")]);
   assert.equal(by.denial(at("helper.ts")), `deny(${JSON.stringify(at("helper.ts"))})`);
 });
 
-test("ModuleRules refuse what is no pattern, with the cure", () => {
+test("ModuleRules refuse an invalid pattern, with the cure", () => {
   const cases: [ModulePattern, RegExp][] = [
     [
       "./helper.ts",
@@ -170,13 +170,13 @@ test("ModuleRules refuse what is no pattern, with the cure", () => {
   assert.throws(() => rules().provide([at("helper.ts")]), { name: "TypeError", message: /by their names/ });
 });
 
-test("ModuleRules that refuse one pattern of several make no rule of the others", () => {
+test("ModuleRules that refuse one pattern of several add no rule for the others", () => {
   const by = rules();
   assert.throws(() => by.deny(["left-pad", "./x"]));
   assert.equal(by.denial(at("node_modules/left-pad/index.js")), undefined);
 });
 
-test("Compiler.invalidate and ModuleGraph.invalidate: a changed module with other imports is read anew (issue 4.7)", async () => {
+test("Compiler.invalidate and ModuleGraph.invalidate: a changed module with other imports is read again", async () => {
   const { writeFileSync } = await import("node:fs");
   const tree = temporaryTree({
     "package.json": `{ "type": "module" }`,

@@ -7,7 +7,7 @@ import {
   versionClass,
 } from "../../../src/loader/compile/target-version.ts";
 
-test("versionClass takes versions together that get the same text", () => {
+test("versionClass is the same for versions that get the same text", () => {
   const classes: [version: string, expected: string][] = [
     ["12.22.0", "12.22"],
     ["12.22.12", "12.22"],
@@ -26,7 +26,7 @@ test("versionClass takes versions together that get the same text", () => {
   assert.deepEqual([knowsAttributes("18.19.0"), knowsAttributes("18.20.0")], [false, true]);
 });
 
-test("versionClass has few classes, whatever a context says that it is", () => {
+test("versionClass has few classes, whatever version a context claims", () => {
   const classes = new Set<string>();
   for (let major = 0; major < 60; major++) {
     for (let minor = 0; minor < 200; minor++) classes.add(versionClass(`${major}.${minor}.${minor}`));
@@ -47,6 +47,6 @@ test("versionClass has few classes, whatever a context says that it is", () => {
   assert.ok(classes.size <= 35, [...classes].join(" "));
 });
 
-test("What is too old, or no version, is taken for the oldest that can be a context", () => {
+test("A version that is too old, or invalid, is taken for the oldest that can be a context", () => {
   for (const version of ["", "10.0.0", "12.5.0", "nonsense"]) assert.equal(esbuildVersion(version), "12.22");
 });

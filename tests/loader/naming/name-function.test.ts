@@ -145,7 +145,7 @@ for (const [fn, module, ...path] of [
   });
 }
 
-test("warmUpNames does nothing that can be seen, and leaves less to the first look-up", () => {
+test("warmUpNames has no visible effect, and leaves less to the first look-up", () => {
   const { status, stdout, stderr } = run("warm.mjs", [], {});
   assert.equal(stdout.trim(), '{"module":"warm.mjs","path":["work"]}', stderr);
   assert.equal(status, 0);
@@ -166,13 +166,13 @@ test("nameFunction leaves block coverage on when NODE_V8_COVERAGE asks for it", 
   }
 });
 
-test("nameFunction keeps neither the process running nor the functions it looked at alive", () => {
+test("nameFunction keeps neither the process nor the functions it looked at alive", () => {
   const { status, stdout, stderr } = run("idle.mjs", ["--expose-gc"], {});
   assert.equal(stdout.trim(), "collected", stderr);
   assert.equal(status, 0);
 });
 
-test("nameFunction says what is missing when the inspector cannot be had", () => {
+test("nameFunction says what is missing if there is no inspector", () => {
   const { stdout } = run("no-inspector.mjs", [], {});
   assert.equal(
     stdout.trim(),

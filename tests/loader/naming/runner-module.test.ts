@@ -30,20 +30,20 @@ class Tools { static half(n) { return n / 2; } whole(n) { return n; } }
 module.exports = { sum: add, Tools, changed, twice: (n) => 2 * n, outer };
 `;
 
-test("exportedAt names what CommonJS exports by the place of the function", () => {
+test("exportedAt names exports of CommonJS by the place of the function", () => {
   assert.deepEqual(pathAt(COMMONJS, "exports.inc = "), ["inc"]);
   assert.deepEqual(pathAt(COMMONJS, "function add"), ["sum"]);
   assert.deepEqual(pathAt(COMMONJS, "twice: "), ["twice"]);
   assert.deepEqual(pathAt(COMMONJS, "static half"), ["Tools", "half"]);
 });
 
-test("exportedAt names nothing that may be another function, or is not exported", () => {
+test("exportedAt names no function that may be another one, or is not exported", () => {
   for (const mark of ["function nested", "const hidden = ", "let changed = ", "} whole"]) {
     assert.equal(pathAt(COMMONJS, mark), undefined, mark);
   }
 });
 
-test("exportedAt goes by the exports of the file where that is an ES module", () => {
+test("exportedAt uses the exports of the file if it is an ES module", () => {
   const source = `var _default = () => 1;\nexports.default = _default;\nconst inc = exports.other = (n) => n;`;
   assert.deepEqual(pathAt(source, "_default = ", {}), ["default"]);
   assert.deepEqual(pathAt(source, "exports.other = ", { inc: "plusOne" }), ["other"]);
@@ -52,7 +52,7 @@ test("exportedAt goes by the exports of the file where that is an ES module", ()
   assert.equal(pathAt(vitest, "two = ", { add: "sum" }), undefined);
 });
 
-test("readRunnerModule tells the module's names from those of an ES module and of Vitest's wrapper", () => {
+test("readRunnerModule finds the names of a module in Vitest's wrapper, and reads no ES module", () => {
   assert.equal(readRunnerModule("import a from 'a';"), undefined);
   const { names, showsExports } = readRunnerModule("async (__vite_ssr_exports__)=>{{const a = 1;}}") ?? {};
   assert.deepEqual([...(names ?? [])], ["__vite_ssr_exports__", "a"]);

@@ -15,7 +15,7 @@ const at = temporaryTree({
   "main.js": "",
 });
 
-test("libraryAliases finds by what other names a text imports this library", () => {
+test("libraryAliases finds the other names by which a text imports this library", () => {
   const text = `
     import { a } from "mitogen"; import b from './link.js'; import "./other.js";
     export * from "#mitogen"; const c = require( "${index}" ), d = await import("#other"), e = import("#nowhere");

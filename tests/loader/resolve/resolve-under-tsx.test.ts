@@ -125,7 +125,7 @@ const at = temporaryTree({
   "ask.ts": program,
 });
 
-test("resolveModule agrees with tsx where the program runs under it", () => {
+test("resolveModule agrees with tsx if the program runs under it", () => {
   const { stdout, stderr } = spawnSync(
     process.execPath,
     ["--no-warnings", "--import", import.meta.resolve("tsx"), fileURLToPath(at("ask.ts"))],

@@ -183,7 +183,7 @@ test("resolveModule keeps data: URLs", () => {
   assert.deepEqual(resolveModule("data:text/javascript,1", JS, "import"), { id: "data:text/javascript,1" });
 });
 
-test("resolveModule names the file that requires what is not there", () => {
+test("resolveModule names the file that requires a missing module", () => {
   assert.throws(() => resolveModule("absent", JS, "require"), {
     message: `Cannot find module 'absent'\nRequire stack:\n- ${fileURLToPath(JS)}`,
   });

@@ -25,7 +25,7 @@ const at = temporaryTree({
 });
 const PAD = at("node_modules/pad/index.js");
 
-test("ModuleResponder.explain tells of a module that was sent: its file, format, imports and contexts", async () => {
+test("ModuleResponder.explain describes a module that was sent: its file, format, imports and contexts", async () => {
   const served = servedChild();
   await served.prepare(at("top.ts"));
   const found = served.responder.explain(PAD);
@@ -44,7 +44,7 @@ test("ModuleResponder.explain tells of a module that was sent: its file, format,
   assert.equal(served.responder.explain(at("top.ts")).reason, "a function of it was called");
 });
 
-test("ModuleResponder.explain still knows of a module whose contexts are gone", async () => {
+test("ModuleResponder.explain still describes a module when its contexts are gone", async () => {
   const served = servedChild();
   await served.prepare(at("top.ts"));
   served.responder.forget(1);
@@ -52,7 +52,7 @@ test("ModuleResponder.explain still knows of a module whose contexts are gone", 
   assert.deepEqual([state, sentTo, chain.length], ["sent", [], 3]);
 });
 
-test("ModuleResponder.explain tells a module that was forwarded or asked for from one that was called", async () => {
+test("ModuleResponder.explain distinguishes modules that were forwarded, asked for and called", async () => {
   const served = servedChild();
   await served.responder.forward(served.context, at("middle.ts"));
   assert.equal(
@@ -65,7 +65,7 @@ test("ModuleResponder.explain tells a module that was forwarded or asked for fro
   assert.equal(served.responder.explain(PAD).chain[0], at("top.ts"));
 });
 
-test("ModuleResponder.explain tells what would be answered about a module that nobody was sent", async () => {
+test("ModuleResponder.explain says how a request for a module that nobody was sent would be answered", async () => {
   const served = servedChild();
   const state = (id: string) => served.responder.explain(id).state;
   const reason = (id: string) => served.responder.explain(id).reason;
@@ -87,7 +87,7 @@ test("ModuleResponder.explain tells what would be answered about a module that n
   assert.equal(state(other), "available");
 });
 
-test("ModuleResponder.explain names the rule that has a say", async () => {
+test("ModuleResponder.explain names the rule that decides", async () => {
   const served = servedChild();
   served.responder
     .modify(/unused/, (source) => source)
@@ -104,7 +104,7 @@ test("ModuleResponder.explain names the rule that has a say", async () => {
   assert.deepEqual([provided.state, provided.rules], ["provided", [`provided("sharp")`]]);
 });
 
-test("ModuleResponder.explain tells why a call could not be served, of each module on the way", async () => {
+test("ModuleResponder.explain says why a call could not be served, for each module on the way", async () => {
   const served = servedChild();
   await assert.rejects(served.prepare(at("native.js")));
   for (const id of [at("native.js"), at("node_modules/addon/index.js"), at("node_modules/addon/x.node")]) {
@@ -118,7 +118,7 @@ test("ModuleResponder.explain tells why a call could not be served, of each modu
   assert.equal(served.responder.explain(at("native.js")).state, "sent");
 });
 
-test("ModuleResponder.explain remembers who was refused a module", async (t) => {
+test("ModuleResponder.explain remembers the contexts that were refused a module", async (t) => {
   captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(at("top.ts"));

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RequestLog } from "../../../src/loader/serve/request-log.ts";
 import { captureLogs } from "../../support/fake-log-sink.ts";
 
-test("RequestLog says the first request at once and counts those that follow, in ever longer pauses", (t) => {
+test("RequestLog logs the first request at once and counts later ones, in ever longer pauses", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t);
   const log = new RequestLog("Refused a module to");
@@ -26,7 +26,7 @@ test("RequestLog says the first request at once and counts those that follow, in
   log.end(7);
 });
 
-test("RequestLog keeps contexts apart, and says what is left when one ends", (t) => {
+test("RequestLog keeps contexts apart, and logs the rest when one ends", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t);
   const log = new RequestLog("Refused a module to");
@@ -45,7 +45,7 @@ test("RequestLog keeps contexts apart, and says what is left when one ends", (t)
   );
 });
 
-test("RequestLog makes a text that somebody else chose harmless, and short", (t) => {
+test("RequestLog makes text from a context harmless and short", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t);
   const log = new RequestLog("Refused a module to");

@@ -159,7 +159,7 @@ const failureOf = (path: string, reason: string): string =>
   `Cannot read resource '${shown(path)}' of ${MODULE}: ${reason}`;
 
 describe("resource in the program", () => {
-  it("reads beside a module, from its import.meta or its module, bytes or text", async () => {
+  it("reads files beside a module, named by import.meta or module, as bytes or text", async () => {
     assert.deepEqual(await resource(owner, "./beside.txt"), Buffer.from("beside"));
     assert.equal(await resource(owner, "../motd.txt", { encoding: "utf8" }), "häl\nlo");
     assert.equal(await resource(owner, "100%.txt", { encoding: "latin1" }), "percent");
@@ -173,7 +173,7 @@ describe("resource in the program", () => {
       await assert.rejects(resource(owner, path), { code, message: failureOf(path, reason) });
     });
   }
-  it("rejects for a module without a package, and for what is no module", async () => {
+  it("rejects for a module without a package, and for anything that is not a module", async () => {
     await assert.rejects(resource({ url: at("lone/lone.mjs") }, "./lone.mjs"), {
       code: REFUSED,
       message: /the module belongs to no package; add a package\.json$/,
@@ -214,10 +214,10 @@ for (const major of [12, 18, 26]) {
         assert.equal((await context.call(remote("bytes"), "./largest.bin")).length, LARGEST);
       }
     });
-    it("runs WebAssembly that lies beside a module", async () => {
+    it("reads WebAssembly beside a module, which runs", async () => {
       for (const context of [near, far]) assert.equal(await context.call(remote("add"), 2, 3), 5);
     });
-    it("asks once for a file, however many ask for it, and gives each its own bytes", async () => {
+    it("asks once for a file, however many calls want it, and gives each its own bytes", async () => {
       const requests = (): number =>
         logs.records.filter(({ message }) => message.startsWith("Gave resource './../src/beside.txt'"))
           .length;
@@ -259,7 +259,7 @@ for (const major of [12, 18, 26]) {
       );
       assert.match(await near.call(remote("misuse"), owner, 7), /the path must be a string, got 7$/);
     });
-    it("answers a flood, and refuses what is too much of it", async () => {
+    it("answers a flood of requests, and refuses those that are too many", async () => {
       const codes = await near.call(remote("flood"), "./nothing", 10_000);
       assert.equal((codes.ENOENT ?? 0) + (codes[REFUSED] ?? 0), 10_000);
       assert.ok((codes.ENOENT ?? 0) >= 4096, JSON.stringify(codes));
@@ -347,7 +347,7 @@ function serverAndChild(maxAllWaiting?: number) {
   return { link, request, introduce, sent };
 }
 
-test("ResourceServer gives all that is behind a link that is not read one resource at a time, by turns", async () => {
+test("ResourceServer gives contexts behind a link that is not read one resource at a time, in turn", async () => {
   const { link, request, introduce, sent } = serverAndChild();
   const ids = [2, 3, 4];
   for (const id of ids) introduce(id);
@@ -372,7 +372,7 @@ test("ResourceServer gives all that is behind a link that is not read one resour
   );
 });
 
-test("ResourceServer refuses requests of many contexts when too many wait in all", async () => {
+test("ResourceServer refuses requests of many contexts if too many wait in total", async () => {
   const { link, request, introduce, sent } = serverAndChild(30);
   for (const id of [2, 3, 4]) {
     introduce(id);
@@ -408,7 +408,7 @@ test("ResourceServer gives a context that does not read one resource at a time",
   await sent(3);
 });
 
-test("ResourceServer refuses a context more requests than it keeps waiting", async () => {
+test("ResourceServer refuses more requests of a context than may wait", async () => {
   const { link, request, sent } = serverAndChild();
   for (let i = 0; i < 5000; i++) request("./beside.txt");
   assert.equal(link.sent.length, 5000 - 4096); // at once

@@ -61,7 +61,7 @@ test("ModuleResponder joins calls that need the same modules at once", async () 
   assert.deepEqual(short(served.sent()).sort(), ["other.ts", "shared.ts", "top.ts"]);
 });
 
-test("ModuleResponder answers concurrent equal requests each, and sends what they need once", async (t) => {
+test("ModuleResponder answers each of several equal requests at the same time, and sends their modules once", async (t) => {
   const records = captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(TOP);
@@ -89,7 +89,7 @@ test("ModuleResponder answers a request that it has answered before, with a WARN
   assert.match(records.at(-1)?.message ?? "", /… and 1 more/);
 });
 
-test("ModuleResponder serves a module by its id to a context that has one which names it", async () => {
+test("ModuleResponder serves a module by its id to a context that has a module which names it", async () => {
   const served = servedChild();
   assert.deepEqual(await served.ask(TOP, ""), [
     `Cannot find module '${TOP}': no module sent to this context, or to one above it, names it`,
@@ -102,7 +102,7 @@ test("ModuleResponder serves a module by its id to a context that has one which 
   assert.equal(code, "ERR_MODULE_NOT_FOUND");
 });
 
-test("ModuleResponder serves by id what a context above has, and not what some other context has", async () => {
+test("ModuleResponder serves modules by id that a context above has, but not those of other contexts", async () => {
   const served = servedChild();
   const { grandchild } = addGrandchild(served);
   const ask = (id: string) => grandchild.contextById(0).request(Handle.GET_MODULE, [id, "", "import"]);
@@ -118,7 +118,7 @@ test("ModuleResponder serves by id what a context above has, and not what some o
   assert.match(reason ?? "", /names it$/);
 });
 
-test("ModuleResponder decides by what a context was sent, not by what others were", async () => {
+test("ModuleResponder decides by the modules that a context was sent, not by those of others", async () => {
   const served = servedChild();
   const stranger = new FakeRouter({ contextId: 3, parentIds: [0] });
   connect(served.master, stranger);
@@ -128,7 +128,7 @@ test("ModuleResponder decides by what a context was sent, not by what others wer
   assert.match((answer as string[])[0] ?? "", /was not sent to this context$/);
 });
 
-test("ModuleResponder passes on why a module that was asked for cannot be sent, with its code", async () => {
+test("ModuleResponder reports why a requested module cannot be sent, with the code", async () => {
   const served = servedChild();
   await served.prepare(TOP);
   const code = async (specifier: string, kind: "import" | "require" = "import") =>
@@ -140,7 +140,7 @@ test("ModuleResponder passes on why a module that was asked for cannot be sent, 
   assert.equal(await code("./changing.js"), "ERR_MODULE_DENIED");
 });
 
-test("ModuleResponder sends to a second context behind a hop nothing the hop already has", async () => {
+test("ModuleResponder sends a second context behind a hop no module that the hop already has", async () => {
   const served = servedChild();
   const { context } = addGrandchild(served);
   await served.prepare(TOP);
@@ -189,7 +189,7 @@ test("ModuleResponder refuses, before anything is sent, a module that is too lar
   assert.deepEqual(served.batches, []);
 });
 
-test("ModuleResponder.forward sends modules and what they import ahead of need", async () => {
+test("ModuleResponder.forward sends modules and their imports before they are needed", async () => {
   const served = servedChild();
   await served.responder.forward(served.context, [TOP, new URL(at("plugin.js")), ref(at("lazy.ts"), "x")]);
   const expected = ["shared.ts", "top.ts", "plugin.js", "behind.ts", "lazy.ts"];
@@ -199,7 +199,7 @@ test("ModuleResponder.forward sends modules and what they import ahead of need",
   assert.equal(served.responder.prepare(served.context, { module: TOP, path: [] }), undefined);
 });
 
-test("ModuleResponder.forward takes a single function, and rejects what cannot be sent", async () => {
+test("ModuleResponder.forward takes a single function, and rejects if a module cannot be sent", async () => {
   const served = servedChild();
   await served.responder.forward(served.context, temporaryTree);
   assert.match(served.sent().at(-1) ?? "", /temporary-tree\.js$/);
@@ -267,7 +267,7 @@ test("ModuleResponder.invalidate without a change costs the second context nothi
   );
 });
 
-test("ModuleResponder.override, modify and provided change what is sent from now on, for this router only", async () => {
+test("ModuleResponder.override, modify and provided change what is sent later, only for this router", async () => {
   const served = servedChild();
   const { context } = addGrandchild(served);
   await served.prepare(TOP);
@@ -289,7 +289,7 @@ test("ModuleResponder answers with the name of a package that is provided by the
   assert.equal(await served.ask(TOP, "sharp/lib/x.js"), "provided:sharp/lib/x.js");
 });
 
-test("ModuleResponder refuses hostile requests of every sort, and lives on", async (t) => {
+test("ModuleResponder refuses hostile requests of every kind, and keeps working", async (t) => {
   const records = captureLogs(t, "warning");
   // All are one burst, however slow the machine is.
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -338,7 +338,7 @@ test("ModuleResponder refuses hostile requests of every sort, and lives on", asy
   assert.deepEqual(short(served.sent()), ["shared.ts", "top.ts", "plugin.js"]);
 });
 
-test("ModuleResponder bounds what one context may have under way, and serves the others", async (t) => {
+test("ModuleResponder bounds the pending requests of one context, and serves the others", async (t) => {
   captureLogs(t, "warning");
   const files: Record<string, string> = { "package.json": `{ "type": "module" }`, "top.js": "" };
   for (let i = 0; i < 1_100; i++) files[`p${i}.js`] = "";
@@ -402,7 +402,7 @@ async function collector(): Promise<{ gc: () => void }> {
   return { gc: runInNewContext("gc") as () => void };
 }
 
-test("ModuleResponder.stats counts modules, bytes, batches, requests and the time that compiling took", async (t) => {
+test("ModuleResponder.stats counts modules, bytes, batches, requests and the time of compiling", async (t) => {
   captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(TOP);

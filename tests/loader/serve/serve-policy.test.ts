@@ -180,7 +180,7 @@ for (const [parent, specifier, expected, kind] of requests) {
   });
 }
 
-test("decideRequest refuses a module as parent that was not sent to who asks, or that nobody knows", async () => {
+test("decideRequest refuses a parent module that was not sent to the context, or that nobody knows", async () => {
   const rules = new ModuleRules();
   const refused = { refused: "the requesting module was not sent to this context" };
   const kind = "import";
@@ -232,7 +232,7 @@ for (const [pattern, specifier, expected] of allowances) {
   });
 }
 
-test("decideRequest lets deny win over allow, over what is named and over the own package", async () => {
+test("decideRequest lets deny win over allow, over named modules and over the module's own package", async () => {
   const cases: [pattern: string | RegExp, specifier: string][] = [
     ["unused", "unused"],
     ["dual", "dual"],
@@ -253,7 +253,7 @@ test("decideRequest lets deny win over allow, over what is named and over the ow
   }
 });
 
-test("decideRequest answers what is provided by the target with its name, whatever is here", async () => {
+test("decideRequest answers with the name of a package that the target provides, whatever is here", async () => {
   const rules = new ModuleRules();
   rules.provide(["unused", "@scope/*", /^lib-/]);
   assert.equal(await answer("top.ts", "unused/sub.js", "import", rules), "provided unused/sub.js");
@@ -262,7 +262,7 @@ test("decideRequest answers what is provided by the target with its name, whatev
   assert.equal(await answer("top.ts", "unused/../x", "require", rules), LEAVES);
 });
 
-test("decideRequest serves a text that the program gave, also where there is no file", async () => {
+test("decideRequest serves a text from override, even if there is no file", async () => {
   const rules = new ModuleRules();
   rules.override(at("virtual.js"), "export {};");
   rules.override(outside("virtual.json"), "{}");
@@ -270,7 +270,7 @@ test("decideRequest serves a text that the program gave, also where there is no 
   assert.equal(await answer("top.ts", outside("virtual.json"), "import", rules), "<outside>/virtual.json");
 });
 
-test("decideRequest answers in Node's words where the text of a module that was sent names what leads nowhere", async () => {
+test("decideRequest answers in Node's words if the text of a sent module names a specifier that leads nowhere", async () => {
   const context = await served();
   const rules = new ModuleRules();
   const ask = (specifier: string, parent: string) =>

@@ -73,7 +73,7 @@ for (const tsconfigRaw of [{}, { compilerOptions: { experimentalDecorators: true
   }
 }
 for (const [name, source, format = "module"] of safe) {
-  test(`neutralizeEntryModule lets ${name} pass and moves nothing`, () => {
+  test(`neutralizeEntryModule accepts ${name} and moves nothing`, () => {
     const neutral = neutralizeEntryModule(ID, source, format);
     assert.equal(neutral.length, source.length);
     for (let i = 0; i < source.length; i++) {
@@ -176,7 +176,7 @@ for (const [name, source, line, format = "module"] of unsafe) {
   });
 }
 
-test("neutralizeEntryModule reads a deeply nested program without overflowing the stack into an unclear error", () => {
+test("neutralizeEntryModule refuses a too deeply nested program with its own error", () => {
   const source = `const a = ${"[".repeat(100_000)}${"]".repeat(100_000)};`;
   assert.throws(() => neutralizeEntryModule(ID, source, "module"), { code: "ERR_MODULE_ENTRY" });
 });
@@ -187,7 +187,7 @@ const at = temporaryTree({
   "link.mjs": "→ main.mjs",
 });
 for (const script of ["main.mjs", "link.mjs"]) {
-  test(`isEntryModule knows the script a program was started with as ${script}`, () => {
+  test(`isEntryModule knows the script that a program was started with as ${script}`, () => {
     const GUARD = new URL("../../../src/loader/syntax/entry-guard.js", import.meta.url).href;
     const { stdout } = spawnSync(process.execPath, [new URL(at(script)).pathname], {
       encoding: "utf8",

@@ -31,7 +31,7 @@ for (const [source, specifiers] of found) {
   });
 }
 
-test("scanRequires marks what stands in a try block as optional, and only that", () => {
+test("scanRequires marks calls in a try block as optional, and no others", () => {
   const source = `require("a"); try { if (x) { require("b") } } catch { require("c") } finally { require("d") } require("e")`;
   const optional = scanRequires(source).filter(({ isOptional }) => isOptional);
   assert.deepEqual(
@@ -53,7 +53,7 @@ test("scanRequires takes time in proportion to the text, whatever the text", () 
   }
 });
 
-test("scanModule tells static, dynamic and re-exporting imports of an ES module apart", () => {
+test("scanModule distinguishes static, dynamic and re-exporting imports of an ES module", () => {
   const source = `import a from "a"; export { b } from "b"; export * from "c"; import("d"); import(e); import(\`f\${g}\`); import.meta.url`;
   assert.deepEqual(
     scanModule(source, "module", "file:///x.js").imports.map(({ specifier, isDynamic }) => [
@@ -69,7 +69,7 @@ test("scanModule tells static, dynamic and re-exporting imports of an ES module 
   );
 });
 
-test("scanModule takes requires of an ES module that made its own require, but not as a duty", () => {
+test("scanModule finds calls of a require that an ES module made itself, as optional", () => {
   const source = `import { createRequire } from "module"; const require = createRequire(import.meta.url); require("a")`;
   assert.deepEqual(scanModule(source, "module", "file:///x.js").imports.at(-1), {
     specifier: "a",

@@ -9,7 +9,7 @@ const squeezed = (text: string): string =>
     .replace(/ ?\n ?/g, "\n")
     .trim();
 
-test("withoutTests takes out what registers tests, wherever that stands at the top level", () => {
+test("withoutTests removes calls that register tests, anywhere at the top level", () => {
   const source = `import { expect, test } from "vitest";
 export function here() { it("is no test", () => 1); }
 describe.each([1, 2])("a", () => { test("b", () => 1); });
@@ -25,7 +25,7 @@ setUp();`;
   );
 });
 
-test("withoutTests knows test functions by other names, and what compilers make of imports", () => {
+test("withoutTests knows test functions by other names, and imports in their compiled forms", () => {
   const module = `import * as runner from "node:test"; import check from "@jest/globals"; runner.it("a"); check("b"); other("c");`;
   assert.equal(squeezed(withoutTests(module, "module")), '; ; ; ; other("c");');
   const script = `var import_vitest = __toESM(require("vitest")); const { it: check } = require("node:test");
@@ -33,7 +33,7 @@ test("withoutTests knows test functions by other names, and what compilers make 
   assert.equal(squeezed(withoutTests(script, "commonjs")), "; ;\n; ; exports.fn = () => 1;");
 });
 
-test("withoutTests leaves functions alone that a file has of its own", () => {
+test("withoutTests leaves a file's own functions alone", () => {
   const source = `function test() {} const it = make(); test("a"); it("b"); context.use(1);`;
   assert.equal(
     squeezed(withoutTests(source, "module")),
@@ -42,7 +42,7 @@ test("withoutTests leaves functions alone that a file has of its own", () => {
   assert.equal(withoutTests("no ( javascript", "module"), "no ( javascript");
 });
 
-test("withoutTests leaves nothing in variables that comes from a test runner", async () => {
+test("withoutTests leaves no value of a test runner in variables", async () => {
   const source = `import { test as base, vi } from "vitest";
 export const test = base.extend({
   n: async ({}, use) => use(1) }); export const line = new Error().stack.split("\\n")[1];

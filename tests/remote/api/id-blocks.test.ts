@@ -23,7 +23,7 @@ function contextSeven() {
   return { blocks: new IdBlocks(router), requests, waiting };
 }
 
-test("IdBlocks asks once for many, and for each context by itself", async () => {
+test("IdBlocks asks once for many ids, and for each context separately", async () => {
   const { blocks, requests, waiting } = contextSeven();
   const ids = Promise.all([blocks.take(7), blocks.take(7), blocks.take(9), blocks.take(7)]);
   assert.deepEqual(requests, [null, 9]);
@@ -32,7 +32,7 @@ test("IdBlocks asks once for many, and for each context by itself", async () => 
   assert.deepEqual(await ids, [100, 101, 200, 102]);
 });
 
-test("IdBlocks asks once for the next block, whoever finds the last one empty", async () => {
+test("IdBlocks asks once for the next block, even if several calls find the last one empty", async () => {
   const { blocks, requests, waiting } = contextSeven();
   const ids = Promise.all([1, 2, 3, 4, 5].map(() => blocks.take(7)));
   waiting[0]?.resolve([100, 102]);
@@ -45,7 +45,7 @@ test("IdBlocks asks once for the next block, whoever finds the last one empty", 
   assert.equal(requests.length, 2);
 });
 
-test("IdBlocks.reserve gets ids where the last ones have been used, for nobody can be asked after a detach", async () => {
+test("IdBlocks.reserve gets ids if the last ones have been used, because nobody can be asked after a detach", async () => {
   const { blocks, requests, waiting } = contextSeven();
   const first = blocks.take(7);
   waiting[0]?.resolve([100, 101]);
@@ -58,7 +58,7 @@ test("IdBlocks.reserve gets ids where the last ones have been used, for nobody c
   assert.equal(requests.length, 2);
 });
 
-test("IdBlocks tells all who wait of a refusal, and asks again the next time", async () => {
+test("IdBlocks rejects all waiting calls after a refusal, and asks again the next time", async () => {
   const { blocks, requests, waiting } = contextSeven();
   const failing = Promise.allSettled([blocks.take(7), blocks.take(7)]);
   waiting[0]?.reject(new Error("refused"));

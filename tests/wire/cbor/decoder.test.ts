@@ -32,14 +32,14 @@ test("decodeValue takes exactly one item", () => {
   refuses("80f6", "bytes after the value");
 });
 
-test("decodeValue takes longer heads than necessary", () => {
+test("decodeValue takes heads that are longer than necessary", () => {
   assert.equal(decode("1801"), 1);
   assert.equal(decode("1b0000000000000001"), 1);
   assert.deepEqual(decode("9a00000001 01"), [1]);
   assert.equal(decode("7b0000000000000001 61"), "a");
 });
 
-test("decodeValue makes bigints of integers that a number cannot hold", () => {
+test("decodeValue makes bigints from integers that a number cannot hold", () => {
   assert.equal(decode("1b001fffffffffffff"), Number.MAX_SAFE_INTEGER);
   assert.equal(decode("1b0020000000000000"), 2n ** 53n);
   assert.equal(decode("1bffffffffffffffff"), 2n ** 64n - 1n);
@@ -55,7 +55,7 @@ test("decodeValue refuses indefinite lengths and reserved heads", () => {
   }
 });
 
-test("decodeValue refuses simple values but the four", () => {
+test("decodeValue refuses all simple values except four", () => {
   for (let info = 0; info < 32; info++) {
     if ([20, 21, 22, 23, 25, 26, 27].includes(info)) continue;
     refuses(Buffer.from([0xe0 | info, 0xf5]).toString("hex"), "not a type that travels");
@@ -132,7 +132,7 @@ test("decodeValue refuses invalid UTF-8 of any length", () => {
   assert.equal(decode("63efbfbd"), "\ufffd");
 });
 
-test("decodeValue refuses tag 273 over anything but WTF-8 with a lone surrogate", () => {
+test("decodeValue refuses tag 273 for anything but WTF-8 with a lone surrogate", () => {
   const refused = [
     "",
     "61",
@@ -152,7 +152,7 @@ test("decodeValue refuses tag 273 over anything but WTF-8 with a lone surrogate"
   assert.equal(decode("d90111 46 edb080eda080"), "\udc00\ud800");
 });
 
-test("decodeValue refuses keys of plain objects that are no text, duplicate or __proto__", () => {
+test("decodeValue refuses keys of plain objects that are not text, that come twice, or that are __proto__", () => {
   refuses("a1 00 00", "key of an object is not text");
   refuses("a1 80 00", "key of an object is not text");
   refuses("a1 c240 00", "key of an object is not text");
@@ -162,7 +162,7 @@ test("decodeValue refuses keys of plain objects that are no text, duplicate or _
   assert.deepEqual(decode("a1 68746f537472696e67 01"), { toString: 1 });
 });
 
-test("decodeValue refuses duplicates in maps and sets, as these see them", () => {
+test("decodeValue refuses keys that are equal for a map or a set", () => {
   for (const [a, b] of [
     ["00", "00"],
     ["6161", "6161"],
@@ -197,7 +197,7 @@ test("decodeValue needs a reviver for contexts and senders, and checks them firs
   refuses("da4d495404 82 07 4161", "wrong content of a tag", options);
 });
 
-test("decodeValue refuses errors whose record is not what it should be", () => {
+test("decodeValue refuses malformed records of errors", () => {
   const record = ["6145", "6178", "f6", "a0", "f6", "80"];
   assert.ok(decode(`da4d495400 86 ${record.join("")}`) instanceof Error);
   refuses("da4d495400 80", "malformed error");
@@ -214,7 +214,7 @@ test("decodeValue refuses errors whose record is not what it should be", () => {
   }
 });
 
-test("decodeValue refuses a bigint this Node cannot hold, and takes long ones", () => {
+test("decodeValue refuses a bigint that this Node cannot hold, and takes long ones", () => {
   const long = 2n ** 100_000n - 1n;
   assert.equal(decodeValue(Buffer.concat(encodeValue(long))), long);
   assert.equal(decodeValue(Buffer.concat(encodeValue(-long))), -long);
@@ -252,7 +252,7 @@ test("decodeValue takes any Uint8Array", () => {
   assert.deepEqual(decodeValue(new Uint8Array([9, 9, 0x81, 0x01, 9]).subarray(2, 4)), [1]);
 });
 
-test("decodeValue enforces every limit, with one too many", () => {
+test("decodeValue enforces every limit: it refuses one too many", () => {
   const limits = (change: object) => ({ limits: { ...DEFAULT_LIMITS, ...change } });
   decode("6461626364", limits({ maxMessageBytes: 5 }));
   refuses("656162636465", "message over the limit", limits({ maxMessageBytes: 5 }));

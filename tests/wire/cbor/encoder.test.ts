@@ -90,7 +90,7 @@ test("encodeValue copies, so the value may change afterwards", () => {
   }
 });
 
-test("encodeValue writes more small items than fit its scratch memory", () => {
+test("encodeValue writes more small items than its scratch memory holds", () => {
   const value = Array.from({ length: 50_000 }, (_, i) => ({ id: i, name: `item ${i}`, tags: ["a", i % 7] }));
   assert.deepEqual(roundTrip(value), value);
 });
@@ -127,7 +127,7 @@ test("encodeValue takes values of another realm", () => {
   );
 });
 
-test("encodeValue sends holes as undefined, a prototype-less object as plain, and ignores non-enumerables", () => {
+test("encodeValue sends holes as undefined and objects without prototype as plain, and ignores what is not enumerable", () => {
   // biome-ignore lint/suspicious/noSparseArray: what the test is about.
   assert.deepEqual(roundTrip([1, , 3]), [1, undefined, 3]);
   assert.deepEqual(roundTrip(Object.assign(Object.create(null), { a: 1 })), { a: 1 });
@@ -146,7 +146,7 @@ test("encodeValue is not confused by a map or set that a getter changes", () => 
   assert.deepEqual(roundTrip([map, 1]), [new Map<unknown, unknown>([["a", { x: 3 }], ["b", 2]]), 1]); // biome-ignore format: one line
 });
 
-test("encodeValue names the path to what it refuses", () => {
+test("encodeValue names the path to a value that it refuses", () => {
   function fn() {}
   const cure =
     "function fn is not serialisable; export it and run it there by context.call() or ref(), or pass a Sender for what it would be called with";
@@ -159,13 +159,13 @@ test("encodeValue names the path to what it refuses", () => {
   refuses([[[1]], { [Symbol("s")]: 1 }], "value[1]: the key Symbol(s) is not serialisable; use a string");
 });
 
-test("encodeValue lets the caller word the path", () => {
+test("encodeValue lets the caller format the path", () => {
   const what: EncodeOptions["what"] = ([index, ...rest]) => formatPath(rest, `argument ${Number(index) + 1}`);
   const reason = "a symbol is not serialisable; pass a string instead";
   refuses([1, { a: [Symbol("s")] }], `argument 2.a[0]: ${reason}`, TypeError, { what });
 });
 
-test("encodeValue refuses what would not arrive as it is", () => {
+test("encodeValue refuses values that would not arrive unchanged", () => {
   class User {}
   class Users extends Array {}
   class Table extends Map {}
@@ -183,7 +183,7 @@ test("encodeValue refuses what would not arrive as it is", () => {
   refuses([JSON.parse('{"__proto__":1}')], "value[0].__proto__: a key of this name is not allowed");
 });
 
-test("encodeValue sends a URL as a URL, and none that a receiver would refuse", () => {
+test("encodeValue sends a URL as a URL, and refuses one that a receiver would refuse", () => {
   const url = roundTrip([new URL("http://user:pw@a/b?c=d#e")]) as [URL];
   assert.ok(url[0] instanceof URL);
   assert.equal(url[0].href, "http://user:pw@a/b?c=d#e");
@@ -211,7 +211,7 @@ test("encodeValue refuses cycles wherever they close", () => {
   refuses(set, `value[0][0]: ${reason}`);
 });
 
-test("encodeValue passes on what a getter or proxy threw, with the path and the cause", () => {
+test("encodeValue reports what a getter or a proxy threw, with the path and the cause", () => {
   const boom = new Error("boom");
   const thrower = () => {
     throw boom;
@@ -249,7 +249,7 @@ test("encodeValue enforces maxMessageBytes to the byte", () => {
   refuses(Buffer.alloc(20_001), message(20_003), RangeError, limits(max));
 });
 
-test("encodeValue enforces maxItems, heavier items counting more", () => {
+test("encodeValue enforces maxItems, and counts heavy items more", () => {
   const message = "the message would hold more than 8 items";
   const max = limits({ maxItems: 8 });
   encode([1, 2, 3, 4, 5, 6, 7, 8], max);
@@ -278,7 +278,7 @@ test("encodeValue completes a list whose head is encoded already", () => {
   assert.equal(head.toString("hex"), "82617a");
 });
 
-test("encodeValue counts a head for the limits: what it lets through, the receiver takes", () => {
+test("encodeValue counts a head towards the limits, so that the receiver takes what was sent", () => {
   const head = Buffer.from("82617a", "hex");
   const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)]);
   const isTaken = (value: unknown, change: object): boolean => {
@@ -297,14 +297,14 @@ test("encodeValue counts a head for the limits: what it lets through, the receiv
   assert.equal(isTaken("xx", { maxMessageBytes: 6 }), true);
 });
 
-test("encodeValue refuses a context whose name no receiver would take", () => {
+test("encodeValue refuses a context with a name that no receiver would take", () => {
   const context = (length: number) =>
     new FakeReference({ kind: "context", contextId: 1, name: "x".repeat(length) });
   encode(context(99));
   refuses([context(100)], "value[0]: the name of the context is too long", RangeError);
 });
 
-test("encodeValue keeps Blob and Secret, empty ones too", () => {
+test("encodeValue keeps Blob and Secret, even empty ones", () => {
   for (const text of ["", "abc", "x".repeat(20_000)]) {
     assert.deepEqual(roundTrip(new Blob(text)), new Blob(text));
     const secret = roundTrip(new Secret(text));

@@ -30,7 +30,7 @@ const HONEST: Record<string, (i: number) => number | bigint> = {
   "bigints of 128 bits": (i) => (0x20010db8n << 96n) + BigInt(i),
 };
 
-test("isCrowded lets pass whatever is not chosen against V8's hash", () => {
+test("isCrowded accepts keys that are not chosen against V8's hash", () => {
   for (const [name, key] of Object.entries(HONEST)) {
     for (const count of [65, 1000, 33_000, 500_000]) {
       if (typeof key(0) === "bigint" && count > 100_000) continue;
@@ -48,7 +48,7 @@ test("isCrowded lets pass whatever is not chosen against V8's hash", () => {
   assert.equal(isCrowded(random, 1), false);
 });
 
-test("isCrowded lets pass 192 bigints that agree in their low 64 bits, as /64 networks do, and no more", () => {
+test("isCrowded accepts 192 bigints that agree in their low 64 bits, as /64 networks do, and no more", () => {
   const networks = Array.from({ length: 193 }, (_, i) => BigInt(i + 1) << 64n);
   assert.equal(isCrowded(networks.slice(1), 1), false);
   assert.equal(isCrowded(networks, 1), true);
@@ -69,20 +69,20 @@ test("decodeValue refuses numbers and bigints that V8 would put into one bucket"
   }
 });
 
-test("decodeValue refuses small crowds too, of which many fit in a message", () => {
+test("decodeValue refuses small crowds, too, because many fit in a message", () => {
   // So few do not hurt, and are not looked at.
   decodeValue(collection(258, 4, collidingIntegers(64)));
   for (const count of [130, 500, 2000]) refuses(collection(258, 4, collidingIntegers(count, 11)));
 });
 
-test("decodeValue refuses crowds that a growing table would spread at its end", () => {
+test("decodeValue refuses crowds that a table spreads only when it has its last size", () => {
   // The first thousands share a bucket while there are few; the rest, all different, makes the table large.
   const early = collidingIntegers(4000, 11);
   const late = Array.from({ length: 60_000 }, (_, i) => 2 ** 33 + i);
   refuses(collection(258, 4, [...early, ...late]));
 });
 
-test("V8 hashes as isCrowded believes, in every Node of the lab", () => {
+test("V8 hashes as isCrowded expects, in every Node of the lab", () => {
   const input = JSON.stringify({
     integers: collidingIntegers(4096),
     doubles: collidingDoubles(4096),

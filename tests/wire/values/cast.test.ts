@@ -20,7 +20,7 @@ class User {
   }
 }
 
-test("cast makes plain objects of instances, at any depth", () => {
+test("cast turns instances into plain objects, at any depth", () => {
   const plain = cast({
     users: [new User()],
     byName: new Map([["ann", new User()]]),
@@ -31,7 +31,7 @@ test("cast makes plain objects of instances, at any depth", () => {
   assert.deepEqual(decodeValue(Buffer.concat(encodeValue(plain))), plain);
 });
 
-test("cast makes primitives of boxed ones and builtins of what extends them", () => {
+test("cast turns boxed primitives into primitives, and subclasses of builtins into builtins", () => {
   class Users extends Array {}
   class Table extends Map<number, number> {}
   class Group extends Set {}
@@ -45,7 +45,7 @@ test("cast makes primitives of boxed ones and builtins of what extends them", ()
   encodeValue(cast(value));
 });
 
-test("cast copies what is mutable and passes what is not", () => {
+test("cast copies mutable values and passes others unchanged", () => {
   const kept = [
     new Secret("s"),
     new Error("e"),
@@ -72,7 +72,7 @@ test("cast copies what is mutable and passes what is not", () => {
   for (const value of [undefined, null, true, 0, -0, "s", 5n]) assert.ok(Object.is(cast(value), value));
 });
 
-test("cast makes of a Stats what it travels as", () => {
+test("cast turns a Stats into the data that it travels as", () => {
   const [stats] = cast([statSync("/")]) as [{ isDirectory: boolean; mtime: Date }];
   assert.deepEqual([stats.isDirectory, stats.mtime], [true, statSync("/").mtime]);
 });
@@ -83,7 +83,7 @@ test("cast copies views with an offset", () => {
   assert.deepEqual(cast(Buffer.from(memory, 3, 2)), Buffer.from(memory.slice(3, 5)));
 });
 
-test("cast refuses what has no plain form, naming the path", () => {
+test("cast refuses a value without a plain form, and names the path", () => {
   const refuses = (value: unknown, message: string) =>
     assert.throws(() => cast(value), { name: "TypeError", message: `Cannot cast ${message}` });
   refuses({ a: [function fn() {}] }, "value.a[0]: a function (fn) has no plain form");
@@ -96,7 +96,7 @@ test("cast refuses what has no plain form, naming the path", () => {
   refuses(JSON.parse('{"__proto__":1}'), "value.__proto__: a key of this name is not allowed");
 });
 
-test("cast refuses cycles, not repetitions", () => {
+test("cast refuses cycles, but not repeated values", () => {
   const shared = { a: 1 };
   assert.deepEqual(cast([shared, shared]), [{ a: 1 }, { a: 1 }]);
   const cycle = { a: [] as unknown[] };

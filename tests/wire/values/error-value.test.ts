@@ -54,7 +54,7 @@ test("errorOfRecord keeps CallError with its cause and the code it took over", (
   assert.deepEqual([copy.name, copy.message, copy.code], ["CallError", "Error: remote", "ENOENT"]);
 });
 
-test("errorOfRecord keeps the members of an AggregateError, what cannot travel as undefined", () => {
+test("errorOfRecord keeps the members of an AggregateError; one that cannot travel becomes undefined", () => {
   const copy = roundTrip(new AggregateError([1, new TypeError("t"), () => 0, { a: 1 }], "many"));
   assert.ok(copy instanceof AggregateError);
   assert.deepEqual(
@@ -65,14 +65,14 @@ test("errorOfRecord keeps the members of an AggregateError, what cannot travel a
   assert.deepEqual(roundTrip(Object.assign(new Error("m"), { errors: [{ line: 1 }] })).errors, [{ line: 1 }]);
 });
 
-test("errorOfRecord keeps a cause of any kind, undefined and none apart", () => {
+test("errorOfRecord keeps a cause of any kind, and distinguishes undefined from none", () => {
   assert.deepEqual(roundTrip(new Error("m", { cause: { a: [1] } })).cause, { a: [1] });
   assert.ok("cause" in roundTrip(new Error("m", { cause: undefined })));
   assert.ok(!("cause" in roundTrip(new Error("m"))));
   assert.ok(!("cause" in roundTrip(new Error("m", { cause: Symbol("s") }))));
 });
 
-test("recordOfError drops what does not travel, and nothing else", () => {
+test("recordOfError drops only properties that do not travel", () => {
   const big = "x".repeat(100_000);
   const copy = roundTrip(
     Object.assign(new Error("m"), {
@@ -107,7 +107,7 @@ test("recordOfError cuts causes that go in circles or too deep", () => {
   assert.equal(depth, 16);
 });
 
-test("recordOfError ends soon on errors that multiply", () => {
+test("recordOfError ends soon for errors that multiply", () => {
   let error = new Error("0");
   for (let i = 0; i < 16; i++) error = new AggregateError(Array(8).fill(error), "more");
   const limits = { maxMessageBytes: 1e7, maxDepth: 256, maxItems: 1e5 };
@@ -190,7 +190,7 @@ test("errorFromThrown returns errors as they are", () => {
   assert.equal(errorFromThrown(error), error);
 });
 
-test("errorFromThrown makes an error of anything else, with the value as cause", () => {
+test("errorFromThrown makes an error from any other value, with the value as cause", () => {
   const cases: [unknown, string][] = [
     [5, "5"],
     [null, "null"],
@@ -216,7 +216,7 @@ test("errorFromThrown makes an error of anything else, with the value as cause",
   }
 });
 
-test("errorFromThrown describes what resists description", () => {
+test("errorFromThrown describes values that resist description", () => {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
   assert.equal(errorFromThrown(proxy).message, "Non-error thrown: object");

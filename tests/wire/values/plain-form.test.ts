@@ -22,7 +22,7 @@ const FOLDER = {
   isSocket: false,
 };
 
-test("A Stats travels as its numbers, its dates, and what its methods answer", () => {
+test("A Stats travels as its numbers, its dates and the results of its methods", () => {
   const stats = fs.statSync("/");
   const { atime, mtime, ctime, birthtime } = stats;
   // Node 26 keeps parts of the times under symbols, which do not travel.
@@ -30,13 +30,13 @@ test("A Stats travels as its numbers, its dates, and what its methods answer", (
   assert.deepEqual(arrived({ s: stats })["s"], { ...numbers, atime, mtime, ctime, birthtime, ...FOLDER });
 });
 
-test("A BigIntStats keeps its bigints, those of the times too", () => {
+test("A BigIntStats keeps its bigints, also those of its times", () => {
   const stats = fs.statSync("/", { bigint: true });
   const { mtimeNs, mtime, ino, isDirectory } = arrived(stats);
   assert.deepEqual([mtimeNs, mtime, ino, isDirectory], [stats.mtimeNs, stats.mtime, stats.ino, true]);
 });
 
-test("A Dirent travels as its name, its folder, and what its methods answer", () => {
+test("A Dirent travels as its name, its folder and the results of its methods", () => {
   const entries = fs.readdirSync("/", { withFileTypes: true });
   const there = arrived(entries) as unknown as Record<string, unknown>[];
   assert.equal(there.length, entries.length);
@@ -44,7 +44,7 @@ test("A Dirent travels as its name, its folder, and what its methods answer", ()
   assert.deepEqual(proc, { name: "proc", parentPath: "/", ...FOLDER });
 });
 
-test("What statfs answers, and process.env, travel as plain objects", () => {
+test("The result of statfs, and process.env, travel as plain objects", () => {
   assert.equal(arrived(fs.statfsSync("/"))["bsize"], fs.statfsSync("/").bsize);
   assert.deepEqual(arrived(process.env), { ...process.env });
 });
@@ -65,7 +65,7 @@ test("Errors of Node travel with their name, code and properties", async () => {
   assert.equal((withUrl["stats"] as { isDirectory: boolean }).isDirectory, true);
 });
 
-test("What cannot travel is refused with the cure", () => {
+test("A value that cannot travel is refused with the cure", () => {
   const point = new (class Point {})();
   const nameless = new (class {})();
   const cases: [value: unknown, what: string, cure: RegExp][] = [
@@ -125,7 +125,7 @@ test("What cannot travel is refused with the cure", () => {
   }
 });
 
-test("What lies about itself, or throws, is refused like anything else", () => {
+test("A value that lies about itself, or throws, is refused like any other", () => {
   const liar = new (class {
     get isFile(): never {
       throw new Error("boom");

@@ -41,7 +41,7 @@ test("Secret does not show in the message of a refusal", () => {
   );
 });
 
-test("Secret takes text only, the empty one too", () => {
+test("Secret takes only text, even an empty one", () => {
   assert.equal(new Secret("").reveal(), "");
   assert.throws(
     () => new Secret(5 as unknown as string),

@@ -13,7 +13,7 @@ test("headOf, messageOf, stackOf and textOf have a text for anything", () => {
   }
 });
 
-test("headOf and messageOf say what can be read", () => {
+test("headOf and messageOf return what can be read", () => {
   const cases: [thrown: unknown, head: string, message: string][] = [
     [new RangeError("no more"), "RangeError: no more", "no more"],
     [Object.assign(new Error("half"), { name: Symbol("whole") }), "Symbol(whole): half", "half"],
@@ -31,7 +31,7 @@ test("headOf and messageOf say what can be read", () => {
   }
 });
 
-test("stackOf is the stack, or the head where the stack is no string", () => {
+test("stackOf returns the stack, or the head if the stack is not a string", () => {
   const error = new RangeError("no more");
   assert.equal(stackOf(error), error.stack);
   assert.equal(stackOf(Object.assign(error, { stack: [] })), "RangeError: no more");
