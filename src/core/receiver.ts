@@ -75,6 +75,7 @@ export class Receiver<T = unknown> {
   /** @internal */
   readonly router: CoreRouter;
   readonly #isOneShot: boolean;
+  readonly #hasRespondent: boolean;
   readonly #queue: Queue<Message<T>> = new Queue();
   readonly #credits: Credits;
   readonly #waiters: Set<Waiter<T>> = new Set();
@@ -101,6 +102,7 @@ export class Receiver<T = unknown> {
     this.router = router;
     this.#credits = new Credits(router);
     this.#isOneShot = options.persist === false;
+    this.#hasRespondent = options.respondent !== undefined;
     this.handle = router.listen((frame) => this.receive(frame), {
       handle: checkHandle(options.handle) ?? randomHandle(router),
       isPersistent: !this.#isOneShot,
@@ -234,8 +236,12 @@ export class Receiver<T = unknown> {
       this.count(frame, 1);
       this.#queue.push(message);
     }
-    // This context's own router reports that the respondent is gone. A one-shot receiver has had its message.
-    const isVerdict = message.isDead && frame.srcId === this.router.contextId;
+    // This context's own router reports that the respondent is gone, or has freed the handle for good. Its dead answer to a
+    // message of this program, by contrast, is one message among others. A one-shot receiver has had its message.
+    const isVerdict =
+      message.isDead &&
+      frame.srcId === this.router.contextId &&
+      (this.#hasRespondent || !this.router.hasHandler(this.handle));
     if (isVerdict) this.end(channelError(deadReason(message)));
     else if (this.#isOneShot) this.end(delivered);
     else if (waiter === undefined) this.notify();

@@ -20,7 +20,7 @@ import { accountNames } from "./account-names.ts";
 import { fileFault } from "./ends/file-error.ts";
 import { type FileMetadata, isMetadata } from "./ends/metadata.ts";
 import { type OpenedFile, openFile } from "./ends/source.ts";
-import { type FileSinkTarget, openSink } from "./get-file.ts";
+import { checkRemotePath, type FileSinkTarget, openSink } from "./get-file.ts";
 import { Outgoing } from "./outgoing.ts";
 import { noteTransfer, TransferTurns } from "./transfer-turns.ts";
 
@@ -176,6 +176,7 @@ export class FileService extends Service {
     sink: FileSinkTarget,
     given: WaitOptions = {},
   ): Promise<Fetched> {
+    checkRemotePath(path, context);
     const options = readOptions("fetch a file", given, WAIT_OPTIONS);
     const receiver = new Receiver<unknown>(context.router, { respondent: context });
     try {

@@ -119,7 +119,7 @@ export function methodFor(
 function mark(change: (marks: Marks) => void): MethodMark {
   return (target: object, place: { name: unknown } | string | symbol): void => {
     const isStandard = typeof place === "object";
-    const fn = isStandard ? target : (target as Record<string | symbol, unknown>)[place];
+    const fn = isStandard ? target : Object(target)[place];
     if (typeof fn !== "function") {
       throw new TypeError(`Cannot expose ${textOf(isStandard ? place.name : place)}: it is not a method`);
     }

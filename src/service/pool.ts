@@ -4,8 +4,15 @@ import { hasParentAuthority } from "../core/policy.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
-import { duration, flag, limit } from "../options/option-types.ts";
-import { checkMadeBy, checkRouter, type OptionTable, readList, readOptions } from "../options/options.ts";
+import { callback, duration, flag, limit } from "../options/option-types.ts";
+import {
+  checkMadeBy,
+  checkRouter,
+  type OptionTable,
+  readList,
+  readOptions,
+  takeOption,
+} from "../options/options.ts";
 import { Slots } from "../waiting/slots.ts";
 import { startTimer } from "../waiting/wait.ts";
 import { joinBody } from "../wire/frame.ts";
@@ -129,6 +136,7 @@ export class Pool {
    * ChannelError if the pool stops before `fn` begins.
    */
   defer<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    takeOption("run a function in the pool", "the first argument", fn, callback);
     return this.#slots.run(fn);
   }
 

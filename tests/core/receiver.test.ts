@@ -187,6 +187,21 @@ test("Receiver: a dead message of a peer wakes one waiter, the others go on", as
   assert.equal((await second).decode(), "still here");
 });
 
+test("Receiver: a dead answer of this context's own router is one message too", async () => {
+  const { master } = masterAndChild();
+  const receiver = new Receiver<string>(master);
+  const nowhere = { dstId: 777, handle: 1, replyTo: receiver.handle };
+  const [first, second] = [receiver.get(), receiver.get()];
+  master.route(Message.to(master, nowhere, { value: 1 }));
+  await assert.rejects(first, { name: "ChannelError", message: /777/ });
+  await send(receiver, "still here");
+  assert.equal((await second).decode(), "still here");
+  receiver.toSender().close();
+  await assert.rejects(receiver.get(), { message: "The sender in context 0 was closed" });
+  await send(receiver, "and here");
+  assert.deepEqual(await values(receiver, 1), ["and here"]);
+});
+
 test("Receiver of one message refuses a second get at once", async () => {
   const receiver = new Receiver(lonely(), { persist: false });
   await send(receiver, 1);

@@ -16,6 +16,7 @@ import {
   isImmediateChild,
   isMain,
   Message,
+  noReply,
   Pool,
   PushFileService,
   Receiver,
@@ -195,6 +196,23 @@ describe("misuse", () => {
       () => (AllowParents as Loose)(),
       "Cannot apply a policy: the first argument must be a Message, got undefined",
     ],
+    [
+      "FileService.get of nothing",
+      () => (FileService as Loose).get(),
+      "Cannot transfer a file: the context must be a Context, got undefined",
+    ],
+    [
+      "FileService.get of no path",
+      () => (FileService as Loose).get(context, 5, "/nowhere"),
+      () =>
+        `Cannot transfer a file of ${context.name}: its path must be a string with 1 or more characters, none of them NUL, got 5`,
+    ],
+    [
+      "a pool's defer of nothing",
+      () => (new Pool(new Router()) as Loose).defer(),
+      "Cannot run a function in the pool: the first argument must be a function, got undefined",
+    ],
+    ["exposing nothing", () => (noReply() as Loose)(), "Cannot expose undefined: it is not a method"],
     [
       "PushFileService.get of nothing",
       () => (new PushFileService(router) as Loose).get(),

@@ -69,6 +69,11 @@ export function pathThroughObjects(fn: AnyFunction, values: object): string[] | 
   return undefined;
 }
 
+/** Returns the values of variables, without those that are not initialised yet: V8 throws when such a one is read. */
+export function valuesOf(variables: object): unknown[] {
+  return Object.getOwnPropertyNames(variables).map((name) => read(variables, name));
+}
+
 /** Returns the name of the class in `values`, or of the instance of one, that has `fn` as a method. */
 export function ownerOfMethod(fn: AnyFunction, values: object): string | undefined {
   for (const name of Object.getOwnPropertyNames(values)) {

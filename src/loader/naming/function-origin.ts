@@ -16,7 +16,7 @@ export interface FunctionOrigin {
 
 export interface FunctionScope {
   readonly isModule: boolean;
-  /** A copy of the variables' current values. Uninitialised ones are missing or undefined. */
+  /** A copy of the variables' current values. Uninitialised ones are missing or undefined, or throw when they are read: from Node 22 on. */
   readonly bindings: Readonly<Record<string, unknown>>;
 }
 

@@ -15,6 +15,7 @@ import {
   ownerOfMethod,
   pathsTo,
   pathThroughObjects,
+  valuesOf,
 } from "./exported-path.ts";
 import {
   type FunctionOrigin,
@@ -172,9 +173,8 @@ function findByWrapped(
 ): FunctionName | undefined {
   const captured = origin.scopes
     .filter((scope) => !scope.isModule)
-    .flatMap((scope) => Object.values(Object.getOwnPropertyDescriptors(scope.bindings)))
-    .map((property) => property.value)
-    .filter((value): value is AnyFunction => typeof value === "function" && !seen.has(value))
+    .flatMap((scope) => valuesOf(scope.bindings))
+    .filter((value): value is AnyFunction => typeof value === "function" && !seen.has(value as AnyFunction))
     .slice(0, 20);
   const inner = captured.map((value) => {
     seen.add(value);
@@ -341,9 +341,9 @@ function wrappedModule(origin: FunctionOrigin, id: string): string | undefined {
   if (!isPackaged(id)) return undefined;
   const captured = origin.scopes
     .filter((scope) => !scope.isModule)
-    .flatMap((scope) => Object.values(Object.getOwnPropertyDescriptors(scope.bindings)))
-    .filter(({ value }) => typeof value === "function")
-    .map(({ value }) => moduleId(originUrl(functionOrigin(value))));
+    .flatMap((scope) => valuesOf(scope.bindings))
+    .filter((value): value is AnyFunction => typeof value === "function")
+    .map((value) => moduleId(originUrl(functionOrigin(value))));
   return captured.find((module) => module !== undefined && !isPackaged(module));
 }
 

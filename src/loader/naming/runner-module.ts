@@ -1,4 +1,5 @@
 import type { AnyFunction } from "../../functions/overloads.ts";
+import { attempt } from "../../wire/values/thrown.ts";
 import type { Ast } from "../syntax/ast.ts";
 import { parseProgram } from "../syntax/parser.ts";
 import { patternNames } from "../syntax/pattern-names.ts";
@@ -84,7 +85,10 @@ export function exportedAt(
 
 /** Whether the variable, if V8 shows it, now holds another value. */
 function isAnother(local: string, fn: AnyFunction, { scopes }: FunctionOrigin): boolean {
-  const values = scopes.map(({ bindings }) => Object.getOwnPropertyDescriptor(bindings, local)?.value);
+  // V8 throws for a variable that is not initialised yet.
+  const values = scopes.map(({ bindings }) =>
+    attempt(() => Object.getOwnPropertyDescriptor(bindings, local)?.value),
+  );
   return values.some((value) => value !== undefined && value !== fn);
 }
 

@@ -76,6 +76,7 @@ const REFUSED = {
     "(anonymous) (tasks.ts)",
     `a closure that captured 'secret', 'token'; ${CLOSURE_CURE}, or ${refCure("refused.closure")}`,
   ),
+  refusedEarly: refusal("(anonymous) (tasks.ts)", `a closure that captured 'late'; ${CLOSURE_CURE}`),
   refusedBound: refusal(
     "'bound plain'",
     "a bound function; export a function that takes what is bound as arguments",
