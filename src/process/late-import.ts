@@ -13,7 +13,7 @@ export async function importLate<T>(load: () => Promise<T>): Promise<T> {
   const module = await load();
   if (module === undefined) {
     throw new Error(
-      "Cannot load a part of this library: the bundle that contains it has not finished its evaluation; do not await at the top level of a bundle that is one file, or leave mitogen out of the bundle",
+      "Cannot load a part of this library: the bundle that contains it has not finished its evaluation; do not await at the top level of a single-file bundle, or leave mitogen out of the bundle",
     );
   }
   return module;

@@ -183,7 +183,7 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
     );
   });
 
-  it("require(mitogen) works from Node 20.19, and says so below", async () => {
+  it("require(mitogen) works from Node 20.19 on, and older Nodes get an error that says so", async () => {
     assert.equal(await succeeds(node("plain", ["--no-warnings", "require.cjs"])), "function\n");
     const { [18]: old = "" } = nodes;
     const output = await succeeds(run("plain", [old, "require.cjs"]));
@@ -225,7 +225,7 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
     after(() => deployed && rmSync(deployed, { recursive: true, force: true }));
 
     for (const name of ["outside.mjs", "outside-minified.mjs", "outside.cjs", "rollup-outside.mjs"]) {
-      it(`${name}: what the entry point exports is called`, async () => {
+      it(`${name}: functions that the entry point exports are called`, async () => {
         const output = await succeeds(node("bundles", ["--no-warnings", join("out", name)]));
         assert.match(output, /^add ok 5\nhere ok 3\nunexported TypeError: .*: it is not exported; export it/);
         if (name !== "rollup-outside.mjs")
@@ -241,18 +241,18 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
         );
       });
     }
-    it("inside-minified.mjs: isMain() in a bundle is not known, and that is said", async () => {
+    it("inside-minified.mjs: isMain() in a bundle is not recognised, and the error says so", async () => {
       const output = await succeeds(node("", ["inside-minified.mjs"], { cwd: deployed }));
       assert.match(
         output,
         /^add ModuleError: Cannot send .*: it is a bundle that contains mitogen; leave mitogen out/,
       );
     });
-    it("rollup-inside.mjs: an await at the top level of one file is told", async () => {
+    it("rollup-inside.mjs: an await at the top level of a single-file bundle fails with the cure", async () => {
       const output = await succeeds(node("", ["rollup-inside.mjs"], { cwd: deployed }));
       assert.match(
         output,
-        /Cannot load a part of this library: .*; do not await at the top level of a bundle of one file/,
+        /Cannot load a part of this library: .*; do not await at the top level of a single-file bundle/,
       );
     });
   });
