@@ -9,6 +9,7 @@ import * as daemon from "../fixtures/remote/daemon.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as parents from "../fixtures/remote/parents.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { takesLong } from "../support/extent.ts";
 import { lab, nodes, skipReason } from "../support/lab.ts";
 import { part } from "../support/lab-methods.ts";
 import { checkLeaks, descendants, isReaper, processesGone } from "../support/leak-check.ts";
@@ -142,7 +143,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(report(), Array(2).fill(`Context ${context.contextId} was detached`));
     });
 
-    it("ends what waits for the program below it", async () => {
+    it("ends what waits for the program below it", { skip: takesLong }, async () => {
       await using router = new Router();
       const context = await router.local({ nodePath });
       detached.push(await context.call(remote.pid));
@@ -233,7 +234,7 @@ describe("the parent of a detached context", () => {
     await beats();
   });
 
-  it("may just return", async () => {
+  it("may just return", { skip: takesLong }, async () => {
     const program = runProgram("e2e/detaching.mjs", { env: { MITOGEN_TEST_HEART: `${heart} return` } });
     detached.push(Number(await program.line()));
     assert.equal((await program.ended).code, 0);

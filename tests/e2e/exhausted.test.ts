@@ -3,9 +3,10 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmdirSync } from "node:fs";
 import os, { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { type ConnectDetails, type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
+import { isFull, sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -28,9 +29,10 @@ async function failureOf(connect: Promise<unknown>): Promise<ConnectError> {
 describe("a program that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
   it("is told by every connect which limit that was, keeps the contexts it has, and shuts down", () => {
     const program = join(repoRoot, "tests/fixtures/programs/e2e/out-of-descriptors.mjs");
+    const [limit, tried, atLeast] = isFull ? [96, 36, 10] : [64, 16, 4];
     const { status, stdout, stderr } = spawnSync(
       "sh",
-      ["-c", 'ulimit -n 96; exec "$0" "$@"', process.execPath, program, "36"],
+      ["-c", `ulimit -n ${limit}; exec "$0" "$@"`, process.execPath, program, `${tried}`],
       { cwd: repoRoot, encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
     );
     assert.deepEqual([status, stderr], [0, ""]);
@@ -41,11 +43,12 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
         .split("\n")
         .map((line) => JSON.parse(line)),
     );
-    assert.ok(said.connected > 10, `${said.connected} were connected`);
-    assert.equal(said.connected + said.refused.length, 36);
-    assert.ok(said.refused.length > 10, `${said.refused.length} were refused`);
+    assert.ok(said.connected > atLeast, `${said.connected} were connected`);
+    assert.equal(said.connected + said.refused.length, tried);
+    assert.ok(said.refused.length > atLeast, `${said.refused.length} were refused`);
     for (const message of [...said.refused, said.thread, said.doas, said.runSsh, said.listen]) {
-      assert.match(message, /^(StreamError|MitogenError): Cannot .*EMFILE.*descriptors: 96 \(ulimit -n\)/);
+      assert.match(message, /^(StreamError|MitogenError): Cannot .*EMFILE.*descriptors: \d+ \(ulimit -n\)/);
+      assert.ok(message.includes(`: ${limit} (`), message);
     }
     assert.equal(said.answered, said.of);
     assert.equal(said.shutDown, true);
@@ -99,6 +102,14 @@ describe("a hop that runs out of descriptors", { skip: process.platform !== "lin
 });
 
 describe("a broker thread that cannot start", { skip: process.platform !== "linux" }, () => {
+  let router: Router;
+  let hop: Context;
+  before(async () => {
+    router = new Router();
+    hop = await router.local();
+  });
+  after(() => router.shutdown());
+
   const cases: [title: string, prelude: () => string, message: RegExp, said: RegExp][] = [
     [
       "for want of descriptors",
@@ -118,8 +129,7 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
   ];
   for (const [title, prelude, message, said] of cases) {
     it(`${title} fails the connect at once, with the reason`, async () => {
-      await using router = new Router();
-      for (const via of [undefined, await router.local()]) {
+      for (const via of sampleOf(2, [undefined, hop])) {
         const error = await failureOf(router.local({ via, nodePath: behind(prelude()) }));
         assert.equal(error.code, "ERR_EOF");
         assert.match(error.message, message);
@@ -130,8 +140,7 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
   }
 
   it("for want of memory fails the connect, or the first call, with the reason", async () => {
-    await using router = new Router();
-    for (const via of [undefined, await router.local()]) {
+    for (const via of sampleOf(2, [undefined, hop])) {
       const options = { via, nodePath: behind("ulimit -v 1000000") };
       // V8 reserves what a thread may need when it starts it, which may be after the context was ready.
       const error = await failureOf(
@@ -143,8 +152,6 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
 
   it("is not needed: what is started from a directory that was deleted begins in /", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mitogen-deleted-"));
-    await using router = new Router();
-    const hop = await router.local();
     await hop.call(process.chdir, folder);
     rmdirSync(folder);
     const child = await router.local({ via: hop });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
 import { describe, it } from "node:test";
+import { sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -18,7 +19,8 @@ describe("a program", () => {
     assert.deepEqual(await processesGone(pidsOf(stdout), 2000), []);
   });
 
-  for (const signal of ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const) {
+  // tests/e2e/left-behind.test.ts has a program that ends by each of them, too.
+  for (const signal of sampleOf(3, ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const)) {
     it(`ended by ${signal} leaves nobody, hung contexts neither`, async () => {
       const program = runProgram("e2e/wait-for-signal.mjs");
       const pids = pidsOf(await program.line());
@@ -76,12 +78,12 @@ describe("a program", () => {
 describe("the first script of the introduction", () => {
   const EXAMPLE = join(repoRoot, "examples/first-script.ts");
   const LOG_LINE = /^\d\d:\d\d:\d\d I mitogen\.ctx\.local\.\d+: stdout: Hello from remote context!$/;
-  for (const [file, nodeArgs] of [
-    ["e2e/first-script.mjs", []],
+  for (const [file, nodeArgs] of sampleOf(3, [
     ["e2e/first-script.cjs", ["--no-warnings"]],
+    ["e2e/first-script.mjs", []],
     [EXAMPLE, ["--import", "tsx"]],
     ...(Number.parseInt(process.versions.node, 10) >= 24 ? ([[EXAMPLE, ["--no-warnings"]]] as const) : []),
-  ] as const) {
+  ] as const)) {
     it(`runs as ${basename(file)} ${nodeArgs.join(" ")}`, async () => {
       const { code, stdout, stderr } = await runProgram(file, { nodeArgs: [...nodeArgs] }).ended;
       assert.equal(code, 0, stderr);

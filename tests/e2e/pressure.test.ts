@@ -21,7 +21,7 @@ const MAX_QUEUED = 64 * MIB;
 /** The same, in the memory of a process that has other things to do. In MiB. */
 const MAX_GROWTH = 192;
 /** More than links hold. */
-const BULK_MIB = isFull ? 48 : 24;
+const BULK_MIB = isFull ? 48 : 16;
 
 const DEAF = resolve("tests/fixtures/programs/e2e/deaf-child.mjs");
 const deaf = (router: Router, what: string, via?: Context): Promise<Context> =>

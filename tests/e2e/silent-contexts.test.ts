@@ -17,6 +17,7 @@ import {
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as streams from "../fixtures/remote/streams.ts";
+import { sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, descendants, processesGone } from "../support/leak-check.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -78,151 +79,154 @@ async function beforeStop(context: Context): Promise<number> {
   return await context.call(remote.pid);
 }
 
-describe("a connect via a context that does not answer", { concurrency: true }, () => {
-  for (const depth of [1, 2]) {
-    it(`ends by its timeoutMs, at depth ${depth}, and is given up there`, async () => {
-      await using router = new Router();
-      const above = depth === 1 ? undefined : await router.local();
-      const { context, heard } = await hostile(router, "silent", above);
-      const error = await failureOf(router.local({ via: context, timeoutMs: 500 }));
-      assert.equal(error.code, "ERR_TIMEOUT");
-      assert.match(
-        error.message,
-        /^Cannot connect with local\(\) via .*silent: no answer within 1500 ms; check whether/,
-      );
-      assert.equal((error as unknown as { details: { method: string } }).details.method, "local");
-      await until(() => heard().includes(Handle.END_CHILD));
-    });
-  }
+// They wait, for the most part.
+describe("waiting ends:", { concurrency: true }, () => {
+  describe("a connect via a context that does not answer", { concurrency: true }, () => {
+    for (const depth of sampleOf(2, [2, 1])) {
+      it(`ends by its timeoutMs, at depth ${depth}, and is given up there`, async () => {
+        await using router = new Router();
+        const above = depth === 1 ? undefined : await router.local();
+        const { context, heard } = await hostile(router, "silent", above);
+        const error = await failureOf(router.local({ via: context, timeoutMs: 500 }));
+        assert.equal(error.code, "ERR_TIMEOUT");
+        assert.match(
+          error.message,
+          /^Cannot connect with local\(\) via .*silent: no answer within 1500 ms; check whether/,
+        );
+        assert.equal((error as unknown as { details: { method: string } }).details.method, "local");
+        await until(() => heard().includes(Handle.END_CHILD));
+      });
+    }
 
-  for (const mode of ["claims", "late"]) {
-    it(`leaves no context behind that ${mode === "late" ? "comes" : "was claimed"} ${mode === "late" ? "late" : "without an answer"}`, async () => {
+    for (const mode of sampleOf(2, ["late", "claims"])) {
+      it(`leaves no context behind that ${mode === "late" ? "comes" : "was claimed"} ${mode === "late" ? "late" : "without an answer"}`, async () => {
+        await using router = new Router();
+        const { context, heard } = await hostile(router, mode);
+        const failed = failureOf(router.local({ via: context, timeoutMs: 100 }));
+        assert.equal((await failed).code, "ERR_TIMEOUT");
+        await until(() => heard().includes(Handle.END_CHILD) && router.dump().includes("ghost"));
+        // It does not say that it has ended it.
+        await until(() => !router.dump().includes("ghost"));
+        assert.equal(context.goneReason, undefined);
+      });
+    }
+  });
+
+  it("a connect via a context whose answer is none fails, and what it claimed is gone", async () => {
+    await using router = new Router();
+    const { context } = await hostile(router, "nonsense");
+    for (let answer = 0; answer < 6; answer++) {
+      const error = await failureOf(router.local({ via: context }));
+      assert.equal(error.code, "ERR_PROTOCOL", String(error));
+      assert.match(error.message, /^Cannot connect with local\(\) via nonsense: its answer reports neither/);
+    }
+    assert.equal((await failureOf(router.local({ via: context }))).code, "ERR_STREAM");
+    await until(() => !router.dump().includes("ghost"));
+  });
+
+  describe("shutdown of a context behind one", { concurrency: true }, () => {
+    it("that does not answer resolves, and whoever waits for it is told", async () => {
       await using router = new Router();
-      const { context, heard } = await hostile(router, mode);
-      const failed = failureOf(router.local({ via: context, timeoutMs: 100 }));
-      assert.equal((await failed).code, "ERR_TIMEOUT");
-      await until(() => heard().includes(Handle.END_CHILD) && router.dump().includes("ghost"));
-      // It does not say that it has ended it.
-      await until(() => !router.dump().includes("ghost"));
+      const { context } = await hostile(router, "connects");
+      const ghost = await router.local({ via: context });
+      const waiting = failureOf(new Receiver(router, { respondent: ghost }).get());
+      await ghost.shutdown();
+      await ghost.disconnected;
+      const reason = "connects.ghost: was given up: connects did not say within 10000 ms that it has ended";
+      assert.equal((await waiting).message, reason);
+      assert.equal(ghost.goneReason, reason);
+      await assert.rejects(ghost.call(remote.add, 1, 1), { code: "ERR_CHANNEL" });
+    });
+
+    it("that lies about it resolves, the context gone", async () => {
+      await using router = new Router();
+      const { context } = await hostile(router, "lies");
+      const ghost = await router.local({ via: context });
+      await ghost.shutdown();
+      assert.equal(ghost.goneReason, "lies.ghost: was shut down");
+    });
+  });
+
+  describe("a connect that its caller gives up", () => {
+    it("is cancelled by the genuine context that tries, its process ended", async () => {
+      await using router = new Router();
+      const hop = await router.local();
+      // Brings it what it takes to be a parent.
+      await router.local({ via: hop });
+      const path = join(newFolder(), "pid");
+      const command = ["sh", "-c", `echo $$ > ${path}; exec sleep 1000`];
+      const identity = { contextId: 4711, remoteName: "x", logLevel: 0 };
+      const connecting = hop.request(Handle.CONNECT_CHILD, ["exec", { command }, identity, 0]);
+      await until(() => existsSync(path) && readFileSync(path, "utf8").endsWith("\n"));
+      await hop.request(Handle.END_CHILD, [4711]);
+      const { failed } = (await connecting) as { failed: [string, string] };
+      assert.equal(failed[0], "CancelledError");
+      assert.match(failed[1], /the caller gave it up/);
+      assert.deepEqual(await processesGone([Number(readFileSync(path, "utf8"))], 5000), []);
+    });
+  });
+
+  describe("with a context that is stopped", { concurrency: true }, () => {
+    it("leaving the loop over its stream waits for nothing", async () => {
+      await using router = new Router();
+      const context = await router.local();
+      const pid = await beforeStop(context);
+      const ended = new Receiver<string>(router);
+      for await (const _ of context.stream(streams.endless, ended.toSender())) {
+        process.kill(pid, "SIGSTOP");
+        break;
+      }
+      ended.close();
+      // It was not given up either: that is not what ended the loop.
       assert.equal(context.goneReason, undefined);
     });
-  }
-});
 
-it("a connect via a context whose answer is none fails, and what it claimed is gone", async () => {
-  await using router = new Router();
-  const { context } = await hostile(router, "nonsense");
-  for (let answer = 0; answer < 6; answer++) {
-    const error = await failureOf(router.local({ via: context }));
-    assert.equal(error.code, "ERR_PROTOCOL", String(error));
-    assert.match(error.message, /^Cannot connect with local\(\) via nonsense: its answer reports neither/);
-  }
-  assert.equal((await failureOf(router.local({ via: context }))).code, "ERR_STREAM");
-  await until(() => !router.dump().includes("ghost"));
-});
+    it("putFile ends by its timeoutMs, and leaves no descriptor open", async () => {
+      await using router = new Router();
+      const context = await router.local();
+      const pid = await beforeStop(context);
+      const folder = newFolder();
+      const large = join(folder, "large");
+      execFileSync("truncate", ["-s", "64M", large]);
+      let isStopped = false;
+      const onProgress = (): void => {
+        if (!isStopped) process.kill(pid, "SIGSTOP");
+        isStopped = true;
+      };
+      const options = { timeoutMs: 3000, onProgress };
+      const error = await failureOf(putFile(context, join(folder, "copy"), large, options));
+      assert.deepEqual([error.code, isStopped], ["ERR_TIMEOUT", true]);
+      assert.equal(context.goneReason, undefined);
+      await until(() => !isOpen(large));
+    });
 
-describe("shutdown of a context behind one", { concurrency: true }, () => {
-  it("that does not answer resolves, and whoever waits for it is told", async () => {
-    await using router = new Router();
-    const { context } = await hostile(router, "connects");
-    const ghost = await router.local({ via: context });
-    const waiting = failureOf(new Receiver(router, { respondent: ghost }).get());
-    await ghost.shutdown();
-    await ghost.disconnected;
-    const reason = "connects.ghost: was given up: connects did not say within 10000 ms that it has ended";
-    assert.equal((await waiting).message, reason);
-    assert.equal(ghost.goneReason, reason);
-    await assert.rejects(ghost.call(remote.add, 1, 1), { code: "ERR_CHANNEL" });
+    it("PushFileService.propagateTo ends by its timeoutMs", async () => {
+      await using router = new Router();
+      const context = await router.local();
+      process.kill(await beforeStop(context), "SIGSTOP");
+      const files = new PushFileService(router);
+      const error = await failureOf(files.propagateTo(context, "/x", "data", { timeoutMs: 500 }));
+      assert.equal(error.code, "ERR_TIMEOUT");
+    });
   });
 
-  it("that lies about it resolves, the context gone", async () => {
-    await using router = new Router();
-    const { context } = await hostile(router, "lies");
-    const ghost = await router.local({ via: context });
-    await ghost.shutdown();
-    assert.equal(ghost.goneReason, "lies.ghost: was shut down");
-  });
-});
+  describe("a context that answers before it has done its part", { concurrency: true }, () => {
+    it("ends getFile and putFile with a ProtocolError, which wait for nothing more", async () => {
+      await using router = new Router();
+      const { context } = await hostile(router, "done");
+      const folder = newFolder();
+      const message = /it answered before all of the file was transferred/;
+      await assert.rejects(getFile(context, "/x", join(folder, "copy")), { code: "ERR_PROTOCOL", message });
+      await assert.rejects(putFile(context, "/x", Buffer.from("x")), { code: "ERR_PROTOCOL", message });
+      assert.equal(existsSync(join(folder, "copy")), false);
+    });
 
-describe("a connect that its caller gives up", () => {
-  it("is cancelled by the genuine context that tries, its process ended", async () => {
-    await using router = new Router();
-    const hop = await router.local();
-    // Brings it what it takes to be a parent.
-    await router.local({ via: hop });
-    const path = join(newFolder(), "pid");
-    const command = ["sh", "-c", `echo $$ > ${path}; exec sleep 1000`];
-    const identity = { contextId: 4711, remoteName: "x", logLevel: 0 };
-    const connecting = hop.request(Handle.CONNECT_CHILD, ["exec", { command }, identity, 0]);
-    await until(() => existsSync(path) && readFileSync(path, "utf8").endsWith("\n"));
-    await hop.request(Handle.END_CHILD, [4711]);
-    const { failed } = (await connecting) as { failed: [string, string] };
-    assert.equal(failed[0], "CancelledError");
-    assert.match(failed[1], /the caller gave it up/);
-    assert.deepEqual(await processesGone([Number(readFileSync(path, "utf8"))], 5000), []);
-  });
-});
-
-describe("with a context that is stopped", () => {
-  it("leaving the loop over its stream waits for nothing", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    const pid = await beforeStop(context);
-    const ended = new Receiver<string>(router);
-    for await (const _ of context.stream(streams.endless, ended.toSender())) {
-      process.kill(pid, "SIGSTOP");
-      break;
-    }
-    ended.close();
-    // It was not given up either: that is not what ended the loop.
-    assert.equal(context.goneReason, undefined);
-  });
-
-  it("putFile ends by its timeoutMs, and leaves no descriptor open", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    const pid = await beforeStop(context);
-    const folder = newFolder();
-    const large = join(folder, "large");
-    execFileSync("truncate", ["-s", "64M", large]);
-    let isStopped = false;
-    const onProgress = (): void => {
-      if (!isStopped) process.kill(pid, "SIGSTOP");
-      isStopped = true;
-    };
-    const options = { timeoutMs: 3000, onProgress };
-    const error = await failureOf(putFile(context, join(folder, "copy"), large, options));
-    assert.deepEqual([error.code, isStopped], ["ERR_TIMEOUT", true]);
-    assert.equal(context.goneReason, undefined);
-    await until(() => !isOpen(large));
-  });
-
-  it("PushFileService.propagateTo ends by its timeoutMs", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    process.kill(await beforeStop(context), "SIGSTOP");
-    const files = new PushFileService(router);
-    const error = await failureOf(files.propagateTo(context, "/x", "data", { timeoutMs: 500 }));
-    assert.equal(error.code, "ERR_TIMEOUT");
-  });
-});
-
-describe("a context that answers before it has done its part", () => {
-  it("ends getFile and putFile with a ProtocolError, which wait for nothing more", async () => {
-    await using router = new Router();
-    const { context } = await hostile(router, "done");
-    const folder = newFolder();
-    const message = /it answered before all of the file was transferred/;
-    await assert.rejects(getFile(context, "/x", join(folder, "copy")), { code: "ERR_PROTOCOL", message });
-    await assert.rejects(putFile(context, "/x", Buffer.from("x")), { code: "ERR_PROTOCOL", message });
-    assert.equal(existsSync(join(folder, "copy")), false);
-  });
-
-  it("ends the ssh of a tool, which waits for no output", async () => {
-    await using router = new Router();
-    const { context } = await hostile(router, "done");
-    const { code } = await runSsh(context, ["ssh", "any", "true"], { stdio: "collect" });
-    assert.equal(code, 255);
+    it("ends the ssh of a tool, which waits for no output", async () => {
+      await using router = new Router();
+      const { context } = await hostile(router, "done");
+      const { code } = await runSsh(context, ["ssh", "any", "true"], { stdio: "collect" });
+      assert.equal(code, 255);
+    });
   });
 });
 

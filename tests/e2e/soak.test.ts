@@ -16,8 +16,8 @@ v8.setFlagsFromString("--expose-gc");
 const gc = vm.runInNewContext("gc") as () => void;
 
 const MIB = 1024 * 1024;
-const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isFull ? 1000 : 12));
-const ROUNDS = isFull ? 5 : 2;
+const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isFull ? 1000 : 5));
+const ROUNDS = isFull ? 5 : 1;
 /** Of the long form: so much of each kind. */
 const SHARE = isFull ? 200 : 1000;
 
@@ -25,7 +25,7 @@ const SHARE = isFull ? 200 : 1000;
 const SOME = ["connects", "streams that are left", "transfers"];
 
 for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
-  const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 15);
+  const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 5);
   it(`${count} ${kind.name} leave heap, descriptors, timers and listeners where they were`, {
     timeout: 840_000,
     skip: !SOME.includes(kind.name) && takesLong,
@@ -46,7 +46,7 @@ it("buffers, many calls and long lines leave memory where it began", async () =>
   const work = async (): Promise<void> => {
     await context.call(remote.echo, bytes);
     await Promise.all(
-      Array.from({ length: isFull ? 10_000 : 3_000 }, (_, index) => context.call(remote.add, index, 1)),
+      Array.from({ length: isFull ? 10_000 : 1_000 }, (_, index) => context.call(remote.add, index, 1)),
     );
     await context.call(remote.print, "x".repeat(MIB));
   };

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
-import { after, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Context, getFile, putFile, Receiver, Router, TimeoutError } from "../../src/index.ts";
 import { Handle } from "../../src/wire/handles.ts";
@@ -23,12 +23,12 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const folder = mkdtempSync(join(tmpdir(), "mitogen-trust-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Every handle that a router listens at from now on. */
+/** Every handle that a router listens at from now on, until the next list is begun. */
 function handlesOf(router: Router): number[] {
   const handles: number[] = [];
-  const expect = router.expect.bind(router);
+  const { expect } = Object.getPrototypeOf(router) as Router;
   router.expect = (...given) => {
-    const handle = expect(...given);
+    const handle = Reflect.apply(expect, router, given) as number;
     handles.push(handle);
     return handle;
   };
@@ -53,303 +53,306 @@ function orders(target: Context, call: unknown): [handle: number, value: unknown
   ];
 }
 
-describe("a context takes orders from those above it alone:", () => {
-  const relations: [title: string, grow: (router: Router) => Promise<[from: Context, to: Context]>][] = [
-    ["not from a sibling", async (router) => [await router.local(), await router.local()]],
-    [
-      "not from its child",
-      async (router) => {
-        const parent = await router.local();
-        return [await router.local({ via: parent }), parent];
-      },
-    ],
-    [
-      "not from a cousin",
-      async (router) => {
-        const [left, right] = await Promise.all([router.local(), router.local()]);
-        return [await router.local({ via: left }), await router.local({ via: right })];
-      },
-    ],
-  ];
-  for (const [index, [title, grow]] of relations.entries()) {
-    it(title, { skip: index === 0 && takesLong }, async () => {
-      await using router = new Router();
-      const [from, to] = await grow(router);
-      const { call, isSprung } = trap(`order${index}`);
-      for (const [handle, value] of orders(to, call)) {
-        // A context without children does not know those two at all.
-        const isUnknown = handle >= Handle.CONNECT_CHILD && from.via !== to;
+interface Tree {
+  readonly router: Router;
+  readonly outer: Context;
+  readonly hop: Context;
+  readonly sibling: Context;
+  readonly inner: Context;
+  readonly nephew: Context;
+}
+
+/** The same for all: what is tried changes nothing. Those that lie are their own: by a short way that ends them. The program, `outer`, below it `hop` and `sibling`, below each of them one. */
+async function grow(): Promise<Tree> {
+  const router = new Router();
+  const outer = await router.local({ name: "outer" });
+  const hop = await router.local({ via: outer, name: "hop" });
+  const sibling = await router.local({ via: outer, name: "sibling" });
+  const inner = await router.local({ via: hop, name: "inner" });
+  const nephew = await router.local({ via: sibling, name: "nephew" });
+  return { router, outer, hop, sibling, inner, nephew };
+}
+
+describe("among the contexts of one program", () => {
+  let tree: Tree;
+  before(async () => {
+    tree = await grow();
+  });
+  after(() => tree.router.shutdown());
+
+  describe("a context takes orders from those above it alone:", () => {
+    const relations: [title: string, from: () => Context, to: () => Context][] = [
+      ["not from a sibling", () => tree.hop, () => tree.sibling],
+      ["not from its child", () => tree.inner, () => tree.hop],
+      ["not from a cousin", () => tree.inner, () => tree.nephew],
+    ];
+    for (const [index, [title, fromOf, toOf]] of relations.entries()) {
+      it(title, async () => {
+        const [from, to] = [fromOf(), toOf()];
+        const { call, isSprung } = trap(`order${index}`);
+        for (const [handle, value] of orders(to, call)) {
+          // A context without children does not know those two at all.
+          const isUnknown = handle >= Handle.CONNECT_CHILD && to === tree.nephew;
+          assert.equal(
+            await from.call(ask, to, handle, value),
+            `ChannelError: Cannot deliver message to handle ${handle} of context ${to.contextId}: ${isUnknown ? "no such handle" : "refused by policy"}`,
+          );
+        }
+        assert.equal(await to.call(remote.add, 1, 1), 2);
+        assert.deepEqual([isSprung(), existsSync(join(folder, "connected"))], [false, false]);
+      });
+    }
+
+    it("the program from nobody", async () => {
+      const { router, inner: child } = tree;
+      const { call, isSprung } = trap("program");
+      for (const [handle, value] of orders(router.myself(), call)) {
+        const answer = await child.call(ask, router.myself(), handle, value);
         assert.equal(
-          await from.call(ask, to, handle, value),
-          `ChannelError: Cannot deliver message to handle ${handle} of context ${to.contextId}: ${isUnknown ? "no such handle" : "refused by policy"}`,
+          answer,
+          `ChannelError: Cannot deliver message to handle ${handle} of context 0: no such handle`,
         );
       }
-      assert.equal(await to.call(remote.add, 1, 1), 2);
-      assert.deepEqual([isSprung(), existsSync(join(folder, "connected"))], [false, false]);
+      assert.equal(isSprung(), false);
     });
-  }
-
-  it("the program from nobody", async () => {
-    await using router = new Router();
-    const child = await router.local();
-    const { call, isSprung } = trap("program");
-    for (const [handle, value] of orders(router.myself(), call)) {
-      const answer = await child.call(ask, router.myself(), handle, value);
-      assert.equal(
-        answer,
-        `ChannelError: Cannot deliver message to handle ${handle} of context 0: no such handle`,
-      );
-    }
-    assert.equal(isSprung(), false);
-  });
-});
-
-describe("a context that lies about who it is", () => {
-  it("reaches nobody, and is logged", async () => {
-    const logs = collectLogs("error");
-    await using router = new Router();
-    const [liar, victim] = await Promise.all([router.local(), router.local()]);
-    const receiver = new Receiver(router);
-    const { call, isSprung } = trap("liar");
-    for (const claim of [
-      { srcId: 0, authId: 0 },
-      { authId: 0 },
-      { srcId: victim.contextId, authId: victim.contextId },
-      { srcId: victim.contextId },
-    ]) {
-      await liar.call(forge, { dstId: victim.contextId, handle: Handle.CALL_FUNCTION, ...claim }, call);
-      await liar.call(forge, { dstId: 0, handle: receiver.handle, ...claim }, "forged");
-    }
-    // Behind them all.
-    await liar.call(reach, victim);
-    assert.equal(await victim.call(remote.add, 1, 1), 2);
-    assert.deepEqual([receiver.size(), isSprung()], [0, false]);
-    receiver.close();
-    const dropped = logs.records.filter(({ message }) =>
-      /^Dropped message from .*: bad (auth|src)Id/.test(message),
-    );
-    assert.equal(dropped.length, 8);
-    logs.stop();
   });
 
-  for (const depth of [1, 2]) {
-    it(`cannot have its parent at level ${depth} route an id of others to it`, {
-      skip: depth === 1 && takesLong,
-    }, async () => {
+  describe("a context that lies about who it is", () => {
+    it("reaches nobody, and is logged", async () => {
       const logs = collectLogs("error");
-      await using router = new Router();
-      const outer = depth === 2 ? await router.local({ name: "outer" }) : undefined;
-      const hop = await router.local({ via: outer, name: "hop" });
-      const [liar, sibling] = await Promise.all([
-        router.local({ via: hop, name: "liar" }),
-        router.local({ via: outer, name: "sibling" }),
-      ]);
-      const opened = await hop.call(withMitogen.openReceiver);
-      const { call, isSprung } = trap(`claim${depth}`);
-      const claimed = [sibling, ...(outer === undefined ? [] : [outer])];
-      for (const { contextId } of claimed) {
-        await liar.call(forge, { dstId: hop.contextId, handle: Handle.ADD_ROUTE }, [contextId, "mine"]);
-        const claim = { dstId: hop.contextId, srcId: contextId, authId: contextId };
-        await liar.call(forge, { ...claim, handle: opened.handle }, "forged");
-        await liar.call(forge, { ...claim, handle: Handle.CALL_FUNCTION }, call);
+      const { router, nephew: victim } = tree;
+      const liar = await router.local();
+      const receiver = new Receiver(router);
+      const { call, isSprung } = trap("liar");
+      for (const claim of [
+        { srcId: 0, authId: 0 },
+        { authId: 0 },
+        { srcId: victim.contextId, authId: victim.contextId },
+        { srcId: victim.contextId },
+      ]) {
+        await liar.call(forge, { dstId: victim.contextId, handle: Handle.CALL_FUNCTION, ...claim }, call);
+        await liar.call(forge, { dstId: 0, handle: receiver.handle, ...claim }, "forged");
       }
-      await liar.call(reach, hop);
-      assert.deepEqual([await hop.call(withMitogen.readNow), isSprung()], [0, false]);
-      // Whose ids they are can be reached as before.
-      for (const context of claimed) await hop.call(reach, context);
-      const refused = logs.records.filter(({ message }) =>
-        /Refused route to context \d+ from liar/.test(message),
+      // Behind them all.
+      await liar.call(reach, victim);
+      assert.equal(await victim.call(remote.add, 1, 1), 2);
+      assert.deepEqual([receiver.size(), isSprung()], [0, false]);
+      receiver.close();
+      const dropped = logs.records.filter(({ message }) =>
+        /^Dropped message from .*: bad (auth|src)Id/.test(message),
       );
-      assert.equal(refused.length, claimed.length);
+      assert.equal(dropped.length, 8);
       logs.stop();
     });
-  }
-});
 
-describe("ids for children", () => {
-  it("are given to any context, each its own", async () => {
-    await using router = new Router();
-    const child = await router.local();
-    const grandchild = await router.local({ via: child });
-    const blocks: [number, number][] = [];
-    for (const context of [child, grandchild, child]) {
-      blocks.push((await context.call(ask, router.myself(), Handle.ALLOCATE_ID, null)) as [number, number]);
+    for (const depth of [1, 2]) {
+      it(`cannot have its parent at level ${depth} route an id of others to it`, {
+        skip: depth === 1 && takesLong,
+      }, async () => {
+        const logs = collectLogs("error");
+        const { router, outer } = tree;
+        const hop = depth === 1 ? outer : tree.hop;
+        const liar = await router.local({ via: hop, name: "liar" });
+        const sibling = depth === 1 ? await router.local() : tree.sibling;
+        const opened = await hop.call(withMitogen.openReceiver);
+        const { call, isSprung } = trap(`claim${depth}`);
+        const claimed = depth === 1 ? [sibling] : [sibling, outer];
+        for (const { contextId } of claimed) {
+          await liar.call(forge, { dstId: hop.contextId, handle: Handle.ADD_ROUTE }, [contextId, "mine"]);
+          const claim = { dstId: hop.contextId, srcId: contextId, authId: contextId };
+          await liar.call(forge, { ...claim, handle: opened.handle }, "forged");
+          await liar.call(forge, { ...claim, handle: Handle.CALL_FUNCTION }, call);
+        }
+        await liar.call(reach, hop);
+        assert.deepEqual([await hop.call(withMitogen.readNow), isSprung()], [0, false]);
+        // Whose ids they are can be reached as before.
+        for (const context of claimed) await hop.call(reach, context);
+        const refused = logs.records.filter(({ message }) =>
+          /Refused route to context \d+ from liar/.test(message),
+        );
+        assert.equal(refused.length, claimed.length);
+        logs.stop();
+      });
     }
-    let last = grandchild.contextId;
-    for (const [start, end] of blocks) {
-      assert.deepEqual([start > last, end - start], [true, 1000]);
-      last = end - 1;
-    }
-    assert.ok((await router.local()).contextId > last);
-    const thread = await router.thread();
-    assert.match(
-      String(await thread.call(ask, router.myself(), Handle.ALLOCATE_ID, null)),
-      /a thread cannot have children$/,
-    );
   });
-});
 
-describe("a password", () => {
-  it("is given to nobody but the context whose tool asks for it, and not when that is over", async () => {
-    await using router = new Router();
-    const [hop, sibling] = await Promise.all([router.local(), router.local()]);
-    const [sudoPath, sign] = [join(folder, "sudo"), join(folder, "started")];
-    writeFileSync(sudoPath, `#!/bin/sh\n: > ${sign}\nexec sleep 600\n`, { mode: 0o755 });
-    const handles = handlesOf(router);
-    let asked = 0;
-    const password = (): string => {
-      asked += 1;
-      return "secret";
-    };
-    const connect = router.sudo({ via: hop, sudoPath, password, timeoutMs: 4000 });
-    let isOver = false;
-    const failed = assert.rejects(connect, TimeoutError).finally(() => {
-      isOver = true;
+  describe("ids for children", () => {
+    it("are given to any context, each its own", async () => {
+      const { router, outer: child, hop: grandchild, nephew: latest } = tree;
+      const blocks: [number, number][] = [];
+      for (const context of [child, grandchild, child]) {
+        blocks.push((await context.call(ask, router.myself(), Handle.ALLOCATE_ID, null)) as [number, number]);
+      }
+      let last = latest.contextId;
+      for (const [start, end] of blocks) {
+        assert.deepEqual([start > last, end - start], [true, 1000]);
+        last = end - 1;
+      }
+      const [next, thread] = [await router.local(), await router.thread()];
+      assert.ok(next.contextId > last);
+      assert.match(
+        String(await thread.call(ask, router.myself(), Handle.ALLOCATE_ID, null)),
+        /a thread cannot have children$/,
+      );
+      await Promise.all([next.shutdown(), thread.shutdown()]);
     });
-    while (!existsSync(sign) && !isOver) await pause(10);
-    // Among them that of the password.
-    await sibling.call(intrude, router.myself(), handles);
-    await sibling.ping();
-    assert.equal(asked, 0);
-    await failed;
-    await hop.call(intrude, router.myself(), handles);
-    await hop.ping();
-    assert.equal(asked, 0);
   });
-});
 
-describe("what is made for one context takes nothing from another that knows its handle:", () => {
-  /** Has `sibling` send to all that `router` has listened at, and counts what was refused of it. */
-  async function intrudeFrom(sibling: Context, handles: number[]): Promise<number> {
-    const logs = collectLogs("error");
-    await sibling.call(intrude, sibling.router.myself(), handles);
-    const refused = logs.records.filter(({ message }) => /reply from unexpected context/.test(message));
-    logs.stop();
-    return refused.length;
-  }
-
-  for (const [title, grow] of [
-    ["a sibling", async (router: Router) => [await router.local(), await router.local()]],
-    [
-      "a cousin of a thread",
-      async (router: Router) => [await router.thread(), await router.local({ via: await router.local() })],
-    ],
-  ] as const) {
-    it(`a stream, ${title}`, async () => {
-      await using router = new Router();
-      const [honest, hostile] = (await grow(router)) as [Context, Context];
-      const ended = new Receiver<string>(router);
+  describe("a password", () => {
+    it("is given to nobody but the context whose tool asks for it, and not when that is over", async () => {
+      const { router, hop, sibling } = tree;
+      const [sudoPath, sign] = [join(folder, "sudo"), join(folder, "started")];
+      writeFileSync(sudoPath, `#!/bin/sh\n: > ${sign}\nexec sleep 600\n`, { mode: 0o755 });
       const handles = handlesOf(router);
-      const values = honest.stream(streams.waiting, ended.toSender());
-      assert.equal((await values.next()).value, "first");
-      let next: unknown;
-      const reading = values.next().then((result) => {
-        next = result;
+      let asked = 0;
+      const password = (): string => {
+        asked += 1;
+        return "secret";
+      };
+      const connect = router.sudo({ via: hop, sudoPath, password, timeoutMs: 4000 });
+      let isOver = false;
+      const failed = assert.rejects(connect, TimeoutError).finally(() => {
+        isOver = true;
       });
-      assert.ok((await intrudeFrom(hostile, handles)) >= 2 * 4, "the stream's handle and its call's");
-      assert.equal(next, undefined);
-      const failed = assert.rejects(reading, { name: "ChannelError" });
-      await honest.shutdown();
+      while (!existsSync(sign) && !isOver) await pause(10);
+      // Among them that of the password.
+      await sibling.call(intrude, router.myself(), handles);
+      await sibling.ping();
+      assert.equal(asked, 0);
       await failed;
-      ended.close();
+      await hop.call(intrude, router.myself(), handles);
+      await hop.ping();
+      assert.equal(asked, 0);
     });
-  }
-
-  it("files, both ways", async () => {
-    await using router = new Router();
-    const [honest, hostile] = await Promise.all([router.local(), router.local()]);
-    const bytes = randomBytes(4 * 1024 * 1024);
-    const handles = handlesOf(router);
-    writeFileSync(join(folder, "there"), bytes);
-    // Sink and source wait for the intruder: the transfer is under way meanwhile.
-    let refused: number | undefined;
-    const here: Buffer[] = [];
-    const sink = new Writable({
-      async write(chunk: Buffer, _encoding, done) {
-        here.push(chunk);
-        refused ??= await intrudeFrom(hostile, [...handles]);
-        done();
-      },
-    });
-    await getFile(honest, join(folder, "there"), sink);
-    assert.ok((refused ?? 0) >= 4);
-    assert.deepEqual(Buffer.concat(here), bytes);
-    const source = async function* (): AsyncIterable<Uint8Array> {
-      yield bytes.subarray(0, 2 * 1024 * 1024);
-      await intrudeFrom(hostile, [...handles]);
-      yield bytes.subarray(2 * 1024 * 1024);
-    };
-    await putFile(honest, join(folder, "back"), source());
-    assert.deepEqual(readFileSync(join(folder, "back")), bytes);
   });
 
-  it("credit for a Sender", async () => {
-    await using router = new Router();
-    const [honest, hostile] = await Promise.all([router.local(), router.local()]);
-    const sender = await honest.call(withMitogen.openReceiver);
-    const handles = handlesOf(router);
-    const chunk = new Uint8Array(400 * 1024) as unknown as number;
-    // Of these two it waits for nothing.
-    await sender.send(chunk);
-    await sender.send(chunk);
-    let hasLeft = false;
-    const third = sender.send(chunk).then(() => {
-      hasLeft = true;
-    });
-    assert.ok((await intrudeFrom(hostile, handles)) >= 4);
-    assert.equal(hasLeft, false);
-    assert.equal(await honest.call(withMitogen.readNow), 2);
-    sender.close();
-    await honest.call(withMitogen.drain);
-    await third;
-  });
-});
-
-describe("a handle", () => {
-  it("of a Receiver or a handler says nothing of the next one's, in the program and in a context", async () => {
-    await using router = new Router();
-    const child = await router.local();
-    const own = (): number => new Receiver(router).handle;
-    const handler = (): number => router.addHandler(() => undefined);
-    const theirs = async (): Promise<number> => (await child.call(withMitogen.openReceiver)).handle;
-    for (const next of [own, handler, theirs]) {
-      const handles: number[] = [];
-      for (let i = 0; i < 40; i++) handles.push(await next());
-      assert.equal(new Set(handles).size, 40);
-      assert.ok(handles.every((handle) => handle >= 0x10000 && handle < Handle.FIRST_REPLY));
-      const steps = new Set(handles.slice(1).map((handle, i) => handle - (handles[i] as number)));
-      assert.ok(steps.size > 35, "they are not counted");
-      assert.ok(Math.max(...handles) - Math.min(...handles) > 2 ** 28, "they are from all over the range");
+  describe("what is made for one context takes nothing from another that knows its handle:", () => {
+    /** Has `sibling` send to all that `router` has listened at, and counts what was refused of it. */
+    async function intrudeFrom(sibling: Context, handles: number[]): Promise<number> {
+      const logs = collectLogs("error");
+      await sibling.call(intrude, sibling.router.myself(), handles);
+      const refused = logs.records.filter(({ message }) => /reply from unexpected context/.test(message));
+      logs.stop();
+      return refused.length;
     }
-  });
 
-  it("of somebody else's reply is none that a context can have the program send to", async () => {
-    await using router = new Router();
-    const [one, two] = await Promise.all([router.local(), router.local()]);
-    for (const handle of [Handle.FIRST_REPLY, 0x40000000, 0x80000000]) {
-      await assert.rejects(one.call(nameSender, two, handle), {
-        name: "ProtocolError",
-        message: `Cannot decode sender: handle ${handle} is reserved`,
+    for (const [title, isThread] of [
+      ["a sibling", false],
+      ["a cousin of a thread", true],
+    ] as const) {
+      it(`a stream, ${title}`, async () => {
+        const { router } = tree;
+        const honest = await (isThread ? router.thread() : router.local({ via: tree.outer }));
+        const hostile = tree.sibling;
+        const ended = new Receiver<string>(router);
+        const handles = handlesOf(router);
+        const values = honest.stream(streams.waiting, ended.toSender());
+        assert.equal((await values.next()).value, "first");
+        let next: unknown;
+        const reading = values.next().then((result) => {
+          next = result;
+        });
+        assert.ok((await intrudeFrom(hostile, handles)) >= 2 * 4, "the stream's handle and its call's");
+        assert.equal(next, undefined);
+        const failed = assert.rejects(reading, { name: "ChannelError" });
+        await honest.shutdown();
+        await failed;
+        ended.close();
       });
     }
-  });
-});
 
-describe("a request that a unidirectional context may not pass on", () => {
-  it("is answered, also to who asked from elsewhere in the tree", async () => {
-    await using router = new Router();
-    const [outside, hub] = await Promise.all([router.local(), router.local({ unidirectional: true })]);
-    const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);
-    const refusal = (from: Context, to: Context): string =>
-      `ChannelError: Cannot route message from context ${from.contextId} to ${to.contextId}: context ${hub.contextId} is unidirectional`;
-    for (const [from, to] of [
-      [outside, one],
-      [one, outside],
-      [one, two],
-    ] as const) {
-      assert.equal(await from.call(ask, to, Handle.PING, null), refusal(from, to));
-    }
-    await hub.call(reach, one);
-    await one.call(reach, hub);
+    it("files, both ways", async () => {
+      const { router, hop: honest, sibling: hostile } = tree;
+      const bytes = randomBytes(4 * 1024 * 1024);
+      const handles = handlesOf(router);
+      writeFileSync(join(folder, "there"), bytes);
+      // Sink and source wait for the intruder: the transfer is under way meanwhile.
+      let refused: number | undefined;
+      const here: Buffer[] = [];
+      const sink = new Writable({
+        async write(chunk: Buffer, _encoding, done) {
+          here.push(chunk);
+          refused ??= await intrudeFrom(hostile, [...handles]);
+          done();
+        },
+      });
+      await getFile(honest, join(folder, "there"), sink);
+      assert.ok((refused ?? 0) >= 4);
+      assert.deepEqual(Buffer.concat(here), bytes);
+      const source = async function* (): AsyncIterable<Uint8Array> {
+        yield bytes.subarray(0, 2 * 1024 * 1024);
+        await intrudeFrom(hostile, [...handles]);
+        yield bytes.subarray(2 * 1024 * 1024);
+      };
+      await putFile(honest, join(folder, "back"), source());
+      assert.deepEqual(readFileSync(join(folder, "back")), bytes);
+    });
+
+    it("credit for a Sender", async () => {
+      const { router, hop: honest, sibling: hostile } = tree;
+      const sender = await honest.call(withMitogen.openReceiver);
+      const handles = handlesOf(router);
+      const chunk = new Uint8Array(400 * 1024) as unknown as number;
+      // Of these two it waits for nothing.
+      await sender.send(chunk);
+      await sender.send(chunk);
+      let hasLeft = false;
+      const third = sender.send(chunk).then(() => {
+        hasLeft = true;
+      });
+      assert.ok((await intrudeFrom(hostile, handles)) >= 4);
+      assert.equal(hasLeft, false);
+      assert.equal(await honest.call(withMitogen.readNow), 2);
+      sender.close();
+      await honest.call(withMitogen.drain);
+      await third;
+    });
+  });
+
+  describe("a handle", () => {
+    it("of a Receiver or a handler says nothing of the next one's, in the program and in a context", async () => {
+      const { router, outer: child } = tree;
+      const own = (): number => new Receiver(router).handle;
+      const handler = (): number => router.addHandler(() => undefined);
+      const theirs = async (): Promise<number> => (await child.call(withMitogen.openReceiver)).handle;
+      for (const next of [own, handler, theirs]) {
+        const handles: number[] = [];
+        for (let i = 0; i < 40; i++) handles.push(await next());
+        assert.equal(new Set(handles).size, 40);
+        assert.ok(handles.every((handle) => handle >= 0x10000 && handle < Handle.FIRST_REPLY));
+        const steps = new Set(handles.slice(1).map((handle, i) => handle - (handles[i] as number)));
+        assert.ok(steps.size > 35, "they are not counted");
+        assert.ok(Math.max(...handles) - Math.min(...handles) > 2 ** 28, "they are from all over the range");
+      }
+    });
+
+    it("of somebody else's reply is none that a context can have the program send to", async () => {
+      const { hop: one, sibling: two } = tree;
+      for (const handle of [Handle.FIRST_REPLY, 0x40000000, 0x80000000]) {
+        await assert.rejects(one.call(nameSender, two, handle), {
+          name: "ProtocolError",
+          message: `Cannot decode sender: handle ${handle} is reserved`,
+        });
+      }
+    });
+  });
+
+  describe("a request that a unidirectional context may not pass on", () => {
+    it("is answered, also to who asked from elsewhere in the tree", async () => {
+      const { router, outer: outside } = tree;
+      const hub = await router.local({ unidirectional: true });
+      const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);
+      const refusal = (from: Context, to: Context): string =>
+        `ChannelError: Cannot route message from context ${from.contextId} to ${to.contextId}: context ${hub.contextId} is unidirectional`;
+      for (const [from, to] of [
+        [outside, one],
+        [one, outside],
+        [one, two],
+      ] as const) {
+        assert.equal(await from.call(ask, to, Handle.PING, null), refusal(from, to));
+      }
+      await hub.call(reach, one);
+      await one.call(reach, hub);
+    });
   });
 });

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { sampleOf } from "../support/extent.ts";
 import { nodes, repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -31,6 +32,9 @@ interface Loaded {
 const PROGRAMS = join(repoRoot, "tests/fixtures/programs/e2e");
 const AT_IMPORT = ["dist/chunk.js", "dist/index.js"];
 const AT_END = ["dist/chunk.js", "dist/graphs.js", "dist/index.js", "dist/start-here.js"];
+
+/** Once more is enough where not everything is done. */
+const AGAIN = sampleOf(2, ["first", "second"]);
 
 /** A folder in which `mitogen` can be imported, with a cache of its own. */
 class Scratch {
@@ -69,16 +73,6 @@ class Scratch {
   }
 }
 
-test("import loads two files of this library, no package, and hardly anything of Node's", async (t) => {
-  const { builtins, atImport } = await new Scratch(t).load();
-  assert.deepEqual(atImport, AT_IMPORT);
-  const heavy = ["net", "child_process", "worker_threads", "zlib", "crypto", "inspector", "stream"];
-  assert.deepEqual(
-    heavy.filter((name) => builtins.includes(name)),
-    [],
-  );
-});
-
 test("A class that is exported has the name that it has in the sources", async (t) => {
   const scratch = new Scratch(t);
   scratch.write(
@@ -103,14 +97,25 @@ test("import needs few descriptors", { skip: process.platform === "win32" }, (t)
   assert.deepEqual([stdout, stderr], ["1\n", ""]);
 });
 
-test("The second run of a program parses its entry script no more", async (t) => {
+test("import loads two files of this library, no package, and hardly anything of Node's; the second run of a program parses its entry script no more", async (t) => {
   const scratch = new Scratch(t);
   const first = await scratch.load();
+  assert.deepEqual(first.atImport, AT_IMPORT);
+  const heavy = ["net", "child_process", "worker_threads", "zlib", "crypto", "inspector", "stream"];
+  assert.deepEqual(
+    heavy.filter((name) => first.builtins.includes(name)),
+    [],
+  );
   assert.deepEqual([first.atEnd, first.value], [["acorn", ...AT_END], true]);
   assert.equal(scratch.keptCount, 1);
   const second = await scratch.load();
   assert.deepEqual([second.atEnd, second.value], [AT_END, true]);
   assert.equal(scratch.keptCount, 1);
+  // Nothing is kept, nor used, with MITOGEN_CACHE=off and where no folder can be made.
+  const off = await scratch.load([], { MITOGEN_CACHE: "off" });
+  assert.deepEqual([off.atEnd, scratch.keptCount], [["acorn", ...AT_END], 1]);
+  const nowhere = await scratch.load([], { XDG_CACHE_HOME: "", HOME: "/dev/null" });
+  assert.deepEqual(nowhere.atEnd, ["acorn", ...AT_END]);
 });
 
 test("The second run lowers nothing for an old Node any more", {
@@ -125,15 +130,6 @@ test("The second run lowers nothing for an old Node any more", {
       [[], true],
     ],
   );
-});
-
-test("Nothing is kept, nor used, with MITOGEN_CACHE=off and where no folder can be made", async (t) => {
-  const scratch = new Scratch(t);
-  await scratch.load();
-  const off = await scratch.load([], { MITOGEN_CACHE: "off" });
-  assert.deepEqual([off.atEnd, scratch.keptCount], [["acorn", ...AT_END], 1]);
-  const nowhere = await scratch.load([], { XDG_CACHE_HOME: "", HOME: "/dev/null" });
-  assert.deepEqual(nowhere.atEnd, ["acorn", ...AT_END]);
 });
 
 test("What is kept is of the very text, and of what its surroundings make of it", async (t) => {
@@ -155,11 +151,11 @@ test("What is kept is of the very text, and of what its surroundings make of it"
   scratch.write("package.json", '{ "type": "module" }');
   assert.deepEqual([await run(), await run()], ["field1", "field1"]);
   scratch.write("tsconfig.json", '{ "compilerOptions": { "target": "es2020" } }');
-  assert.deepEqual([await run(), await run()], ["accessor1", "accessor1"]);
+  for (const _ of AGAIN) assert.equal(await run(), "accessor1");
   scratch.write("tsconfig.json", "{}");
   assert.equal(await run(), "field1");
   scratch.write("tasks.ts", `export const kind = (): string => "2";`);
-  assert.deepEqual([await run(), await run()], ["2", "2"]);
+  for (const _ of AGAIN) assert.equal(await run(), "2");
 });
 
 test("A script that cannot be sent says so in the second run as in the first", async (t) => {
@@ -183,33 +179,22 @@ test("A script that cannot be sent says so in the second run as in the first", a
   assert.equal(await scratch.run("main.mjs"), first);
 });
 
-test("The options of the first connect are read at once, as those of later ones", async (t) => {
+test("The options of the first connect are read at once; what a program puts in the place of Node's functions later is its own", async (t) => {
   const scratch = new Scratch(t);
   scratch.write(
-    "reused.mjs",
-    `import { runWithRouter } from "mitogen";
-    await runWithRouter(async (router) => {
-      const options = {};
-      const connects = ["first", "second", "third"].map((name) => router.local(Object.assign(options, { name })));
-      const contexts = await Promise.all(connects);
-      console.log(contexts.map(({ name }) => name).join());
-    });`,
-  );
-  assert.equal((await scratch.run("reused.mjs")).trim(), "first,second,third");
-});
-
-test("What a program puts in the place of Node's functions is its own once it has connected", async (t) => {
-  const scratch = new Scratch(t);
-  scratch.write(
-    "replaced.mjs",
+    "connecting.mjs",
     `import childProcess from "node:child_process";
     import os from "node:os";
     import { runWithRouter } from "mitogen";
     await runWithRouter(async (router) => {
-      await (await router.local()).call(os.hostname);
+      const options = {};
+      const connects = ["first", "second"].map((name) => router.local(Object.assign(options, { name })));
+      const contexts = await Promise.all(connects);
+      console.log(contexts.map(({ name }) => name).join());
+      await contexts[0].call(os.hostname);
       childProcess.spawn = () => { throw new Error("replaced"); };
       console.log(await (await router.local()).call(os.arch));
     });`,
   );
-  assert.equal((await scratch.run("replaced.mjs")).trim(), process.arch);
+  assert.equal(await scratch.run("connecting.mjs"), `first,second\n${process.arch}`);
 });

@@ -4,13 +4,13 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import os from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import { bootWords, guardLine } from "../../src/bootstrap/command.ts";
 import { configFrame } from "../../src/bootstrap/config-frame.ts";
 import { payloadBytes } from "../../src/bootstrap/payload.ts";
-import { ChannelError, type ConnectDetails, EofError, Router } from "../../src/index.ts";
+import { ChannelError, type ConnectDetails, type Context, EofError, Router } from "../../src/index.ts";
 import { newThreadState, Word } from "../../src/links/thread-state.ts";
 import { startBrokerThread } from "../../src/remote/main-thread.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
@@ -50,7 +50,8 @@ describe("the first call of a context", () => {
   it("may print little, or more than a pipe holds, and its lines arrive before its value", async () => {
     await using router = new Router();
     const logs = collectLogs("info");
-    for (const lines of [["one", "two"], Array.from({ length: 20_000 }, (_, i) => `line ${i}`)]) {
+    const many = Array.from({ length: 20_000 }, (_, i) => `line ${i}`);
+    for (const lines of sampleOf(2, [many, ["one", "two"]])) {
       const context = await router.local();
       await context.call(remote.print, ...lines);
       assert.deepEqual(logs.lines("stdout", context.name), lines);
@@ -61,7 +62,7 @@ describe("the first call of a context", () => {
   it("may hang: its output arrives, pings are answered, and the context ends when it is asked to", async () => {
     await using router = new Router();
     const logs = collectLogs("info");
-    for (const hang of [remote.hang, remote.hangInSubprocess]) {
+    for (const hang of sampleOf(2, [remote.hangInSubprocess, remote.hang])) {
       const context = await router.local();
       const failure = failureOf(context.call(hang));
       assert.ok((await context.ping()) > 0);
@@ -88,7 +89,7 @@ describe("the first call of a context", () => {
     const relay = join(repoRoot, "tests", "support", "hasty-relay.mjs");
     const options = { command: [process.execPath, relay], nodePath: process.execPath };
     const hop = await router.exec(options);
-    for (const via of [undefined, hop]) {
+    for (const via of sampleOf(2, [hop, undefined])) {
       const context = await router.exec({ ...options, via });
       const answered = context.call(remote.add, 1, 2);
       const { message } = await failureOf(context.call(remote.exitWith, 3, "last words"));
@@ -135,8 +136,15 @@ describe("the first call of a context", () => {
 });
 
 describe("a broker thread", () => {
+  let router: Router;
+  let hop: Context;
+  before(async () => {
+    router = new Router();
+    hop = await router.local();
+  });
+  after(() => router.shutdown());
+
   it("that cannot be started fails the connect with the reason", async () => {
-    await using router = new Router();
     const error = await failureOf(router.local({ nodePath: withWorker("refused") }));
     assert.ok(error instanceof EofError);
     assert.match(error.message, /the limit on processes and threads is too low there/);
@@ -144,8 +152,7 @@ describe("a broker thread", () => {
   });
 
   it("that fails later tells waiting callers, and ends the context", async () => {
-    await using router = new Router();
-    for (const via of [undefined, await router.local()]) {
+    for (const via of sampleOf(2, [undefined, hop])) {
       const context = await router.local({ via, nodePath: withWorker("failing") });
       const error = await failureOf(context.call(remote.echoLater, 1, 1_000_000));
       assert.ok(error instanceof ChannelError);
@@ -155,9 +162,10 @@ describe("a broker thread", () => {
   });
 
   it("that fails within a frame tells waiting callers", async () => {
-    await using router = new Router();
-    const hop = await router.local();
-    for (const [node, via] of [[nodes["12"]], [nodes["16"]], [], [process.execPath, hop]] as const) {
+    const old = [nodes["12"], nodes["16"]].filter((node) => node !== undefined);
+    const places: [node: string, via?: Context][] = old.map((node) => [node]);
+    places.push([process.execPath], [process.execPath, hop]);
+    for (const [node, via] of places) {
       for (const [kind, reason] of [
         ["cutting", /the broker thread failed: .*Error: out of luck/s],
         ["starving", /the broker thread failed, probably for lack of memory/],
@@ -260,7 +268,7 @@ for (const [name, node] of majors) {
       const at = CONFIG.length;
       const cuts = [1, 30, at - 1, at, at + 1, at + 26, at + 40, at + HOSTNAME.length, all.length - 1];
       await Promise.all(
-        sampleOf(2, cuts).map(async (cut) => {
+        sampleOf(3, cuts).map(async (cut) => {
           const child = new BareChild(node);
           await child.ready;
           child.process.stdin.write(all.subarray(0, cut));
@@ -295,18 +303,17 @@ for (const [name, node] of majors) {
         Buffer.concat([CONFIG, hang]),
         Buffer.concat([CONFIG, hang, PING]),
       ];
+      const cases = points.flatMap((bytes) => [[bytes, 0] as const, [bytes, 1500] as const]);
       await Promise.all(
-        sampleOf(3, points).flatMap((bytes) =>
-          [0, 1500].map(async (ms) => {
-            const child = new BareChild(node);
-            await child.ready;
-            child.process.stdin.write(bytes);
-            await pause(ms);
-            child.process.stdin.destroy();
-            await once(child.process, "close");
-            assert.deepEqual(await processesGone([child.process.pid as number], 15_000), []);
-          }),
-        ),
+        sampleOf(5, cases).map(async ([bytes, ms]) => {
+          const child = new BareChild(node);
+          await child.ready;
+          child.process.stdin.write(bytes);
+          await pause(ms);
+          child.process.stdin.destroy();
+          await once(child.process, "close");
+          assert.deepEqual(await processesGone([child.process.pid as number], 15_000), []);
+        }),
       );
     });
   });

@@ -1,19 +1,20 @@
 /** How contexts end that have a short way, and what becomes of what was on it. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, describe, it, type TestContext } from "node:test";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
 import { FunctionRef } from "../../src/functions/callable.ts";
-import { ChannelError, type Context, Router } from "../../src/index.ts";
+import { ChannelError, Router } from "../../src/index.ts";
 import { SHORT_WAY } from "../../src/loader/builtins.ts";
 import * as daemon from "../fixtures/remote/daemon.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as order from "../fixtures/remote/order.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { isFull, takesLong } from "../support/extent.ts";
+import { isFull, sampleOf, takesLong } from "../support/extent.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 import { impostor, nest, offerTo, useShortWay } from "../support/short-way.ts";
 
@@ -26,7 +27,9 @@ after(() => rmSync(folder, { recursive: true }));
 const PATIENCE_MS = 20_000;
 /** After it an end that is to come for the loss of a short way has come. */
 const LOST_MS = 6000;
-const WAITING_CALLS = isFull ? 20_000 : 3_000;
+/** More than a socket holds. */
+const WAITING_CALLS = isFull ? 20_000 : 400;
+const WAITING_BYTES = isFull ? 1000 : 10_000;
 const EXIT_ROUNDS = isFull ? 4 : 1;
 
 async function failure(call: Promise<unknown>): Promise<Error> {
@@ -55,7 +58,7 @@ for (const depth of [1, 3]) {
       assert.deepEqual(await Promise.all(before), [1, 2]);
       const { bytesSent } = context.describe().link?.shortWay ?? assert.fail();
       const waiting = Array.from({ length: WAITING_CALLS }, () =>
-        failure(context.call(order.note, 3, new Uint8Array(1000))),
+        failure(context.call(order.note, 3, new Uint8Array(WAITING_BYTES))),
       );
       assert.ok((await context.ping({ timeoutMs: PATIENCE_MS })) >= 0);
       const filled = (context.describe().link?.shortWay?.bytesSent ?? 0) - bytesSent;
@@ -102,7 +105,7 @@ for (const depth of [1, 3]) {
       context.callNoReply(order.exitSoon, path);
       await turn();
       // All of it comes at once, the end of the context as well.
-      order.hold(1500);
+      order.hold(700);
       assert.ok(existsSync(path));
       assert.deepEqual(await Promise.all(calls), [1, 2, 3]);
     });
@@ -143,7 +146,7 @@ for (const depth of [1, 3]) {
   });
 }
 
-describe("a context that is detached", () => {
+describe("a context that is detached", { concurrency: true }, () => {
   it("loses its short way and lives on", async () => {
     const detach = async (depth: number): Promise<void> => {
       await using router = new Router();
@@ -166,7 +169,7 @@ describe("a context that is detached", () => {
       }
       assert.deepEqual(await processesGone([pid], PATIENCE_MS), []);
     };
-    await Promise.all([detach(1), detach(2)]);
+    await Promise.all(sampleOf(2, [1, 2]).map(detach));
   });
 
   it("keeps a context below it that has one", async () => {
@@ -189,51 +192,43 @@ describe("a context that is detached", () => {
   });
 });
 
-describe("a context that is told to connect", () => {
+describe("a context that is told to connect", { concurrency: true }, () => {
   const open = new FunctionRef<[string, Uint8Array, Uint8Array], void>(SHORT_WAY, ["open"]);
   const hello = Buffer.from("hello");
   const proof = Buffer.from("proof");
 
-  /** A program that does with the connection what it likes. */
-  async function withServer(
-    greet: (socket: Socket) => void,
-    use: (context: Context, path: string) => Promise<void>,
-  ): Promise<void> {
-    await using router = new Router();
-    const context = await router.local();
+  /** A program that does with the connection what it likes. Returns its path. */
+  async function serve(t: TestContext, greet: (socket: Socket) => void): Promise<string> {
     const path = join(folder, `s${Math.random()}`);
     const server = createServer((socket) => {
       socket.on("error", () => undefined);
       socket.once("data", () => greet(socket));
     }).listen(path);
-    await use(context, path);
-    server.close();
+    await once(server, "listening");
+    t.after(() => server.close());
+    return path;
   }
 
-  it("stays as it is if it cannot, or if what answers is not the program", async () => {
+  it("stays as it is if it cannot, or if what answers is not the program", async (t) => {
     const greetings: ((socket: Socket) => void)[] = [
       (socket) => socket.destroy(),
       (socket) => socket.end("short"),
       (socket) => socket.end("PROOF"),
       (socket) => socket.end(`PROOF${"junk".repeat(100)}`),
     ];
-    const stays = async (context: Context, path: string): Promise<void> => {
-      await context.call(open, path, hello, proof);
-      await context.call(open, `${path}-nowhere`, hello, proof);
-      await pause(LOST_MS);
-      assert.equal(await context.call(remote.add, 1, 2), 3);
-    };
-    await Promise.all(greetings.map((greet) => withServer(greet, stays)));
+    await using router = new Router();
+    const context = await router.local();
+    await context.call(open, join(folder, "nowhere"), hello, proof);
+    for (const greet of greetings) await context.call(open, await serve(t, greet), hello, proof);
+    await pause(LOST_MS);
+    assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("ends itself when it has lost the connection, though the program does nothing", async () => {
-    await withServer(
-      (socket) => socket.end(proof),
-      async (context, path) => {
-        const waiting = failure(context.call(remote.echoLater, 0, PATIENCE_MS));
-        await context.call(open, path, hello, proof);
-        assert.equal((await waiting).message, `${context.name}: it has lost its short way`);
-      },
-    );
+  it("ends itself when it has lost the connection, though the program does nothing", async (t) => {
+    await using router = new Router();
+    const context = await router.local();
+    const waiting = failure(context.call(remote.echoLater, 0, PATIENCE_MS));
+    await context.call(open, await serve(t, (socket) => socket.end(proof)), hello, proof);
+    assert.equal((await waiting).message, `${context.name}: it has lost its short way`);
   });
 });

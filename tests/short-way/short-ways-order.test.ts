@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { Receiver, Router, ref } from "../../src/index.ts";
+import { type Context, Receiver, Router, ref } from "../../src/index.ts";
 import * as calls from "../fixtures/remote/calls.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as order from "../fixtures/remote/order.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { takesLong } from "../support/extent.ts";
+import { isFull, takesLong } from "../support/extent.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { Random } from "../support/random.ts";
@@ -21,7 +21,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const ROUNDS = 1000;
+const ROUNDS = isFull ? 1000 : 400;
 const LARGE = new Uint8Array(200 * 1024);
 const MODULES = 20;
 
@@ -35,6 +35,7 @@ function freshModule(name: string): typeof order.note {
 describe("a module that is asked for while the main thread waits for it", () => {
   for (const depth of [1, 3]) {
     it(`comes to a context ${depth} deep that is called by its short way, and imports mitogen`, {
+      skip: depth === 3 && takesLong,
       timeout: 60_000,
     }, async () => {
       await using router = new Router();
@@ -60,14 +61,17 @@ describe("a module that is asked for while the main thread waits for it", () => 
   }
 });
 
-describe("one order over two ways:", () => {
-  for (const depth of [1, 3]) {
-    it(`calls, with what they need and whatever their size, to a context ${depth} deep`, {
-      skip: depth === 1 && takesLong,
-    }, async () => {
-      await using router = new Router();
-      const context = await nest(router, depth);
+for (const depth of [1, 3]) {
+  describe(`one order over two ways, to a context ${depth} deep:`, { skip: depth === 1 && takesLong }, () => {
+    let router: Router;
+    let context: Context;
+    before(async () => {
+      router = new Router();
+      context = await nest(router, depth);
       await useShortWay(context);
+    });
+    after(() => router.shutdown());
+    it("calls, with what they need and whatever their size", async () => {
       await context.call(order.noted);
       const random = new Random(depth);
       await using chain = context.chain();
@@ -103,13 +107,8 @@ describe("one order over two ways:", () => {
       assert.ok((context.describe().link?.shortWay?.bytesSent ?? 0) > 10_000);
     });
 
-    it(`what a function ${depth} deep prints and sends comes ahead of its answer`, {
-      skip: depth === 1 && takesLong,
-    }, async () => {
-      await using router = new Router();
+    it("what a function prints and sends comes ahead of its answer", async () => {
       const logs = collectLogs();
-      const context = await nest(router, depth);
-      await useShortWay(context);
       const came: string[] = [];
       const handle = router.addHandler(
         (message) => void (message.isDead || came.push(`value ${message.decode()}`)),
@@ -133,12 +132,7 @@ describe("one order over two ways:", () => {
       logs.stop();
     });
 
-    it(`what waits for a thread that waits for a module, ${depth} deep`, {
-      skip: depth === 1 && takesLong,
-    }, async () => {
-      await using router = new Router();
-      const context = await nest(router, depth);
-      await useShortWay(context);
+    it("what waits for a thread that waits for a module", async () => {
       await context.call(order.noted);
       const answers: Promise<unknown>[] = [];
       let at = 0;
@@ -159,13 +153,22 @@ describe("one order over two ways:", () => {
         Array.from({ length: at }, (_, index) => index),
       );
     });
-  }
+  });
+}
+
+describe("one order over two ways:", () => {
+  let router: Router;
+  let hop: Context;
+  before(async () => {
+    router = new Router();
+    hop = await router.local();
+    await useShortWay(hop);
+  });
+  after(() => router.shutdown());
 
   it("a context that another one has sent to has that when it is called", async () => {
-    await using router = new Router();
-    const hop = await router.local();
     const [left, right] = [await router.local({ via: hop }), await router.local({ via: hop })];
-    for (const context of [hop, left, right]) await useShortWay(context);
+    for (const context of [left, right]) await useShortWay(context);
     const pid = await right.call(remote.pid);
     for (let round = 0; round < 10; round++) {
       const sender = await right.call(withMitogen.openReceiver);
@@ -181,9 +184,7 @@ describe("one order over two ways:", () => {
   });
 
   it("a call is told that its caller has given it up", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    await useShortWay(context);
+    const context = hop;
     const random = new Random(3);
     for (let round = 0; round < 50; round++) {
       const receiver = new Receiver<unknown>(router);
