@@ -188,7 +188,7 @@ describe("stage 1", () => {
   });
 });
 
-const CYCLES = isFull ? 50 : 10;
+const CYCLES = isFull ? 50 : 5;
 
 describe(`${CYCLES} cycles of`, () => {
   const cycles: [title: string, cycle: (router: Router) => Promise<unknown>][] = [

@@ -3,7 +3,7 @@
  * tree.test.ts.
  */
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { ask, askMyself } from "../fixtures/remote/hostile.ts";
@@ -95,15 +95,22 @@ describe("a function that waits is told of the end of", () => {
   });
 });
 
-describe("a request to nobody", () => {
-  it("is answered by the context that notices: no such handle, no such context", async () => {
-    await using router = new Router();
+describe("with siblings behind a context", () => {
+  let router: Router;
+  let left1: Context;
+  let left2: Context;
+  let beside: Context;
+  let right1: Context;
+  before(async () => {
+    router = new Router();
     const contexts = await grow(router, ["left2", "right1"]);
-    const [left1, left2, right1] = ["left1", "left2", "right1"].map((name) => contexts.get(name as Name)) as [
-      Context,
-      Context,
-      Context,
-    ];
+    const of = (name: Name): Context => contexts.get(name) as Context;
+    [left1, left2, right1] = [of("left1"), of("left2"), of("right1")];
+    beside = await router.local({ via: left1 });
+  });
+  after(() => router.shutdown());
+
+  it("a request to nobody is answered by the context that notices: no such handle, no such context", async () => {
     const noHandle = ({ contextId }: Context): string =>
       `ChannelError: Cannot deliver message to handle 4711 of context ${contextId}: no such handle`;
     assert.equal(await ask(left2, 4711, null), noHandle(left2));
@@ -115,21 +122,16 @@ describe("a request to nobody", () => {
     assert.equal(await ask(nobody, 4711, null), noRoute);
     assert.equal(await left2.call(ask, nobody, 4711, null), noRoute);
   });
-});
 
-describe("siblings behind a context that hangs", () => {
-  it("exchange messages, and nothing of it comes to the program", async () => {
-    await using router = new Router();
-    const hub = await router.local();
-    const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);
-    const opened = await one.call(withMitogen.openReceiver);
-    hub.callAsync(remote.hang);
+  it("which hangs, these exchange messages, and nothing of it comes to the program", async () => {
+    const opened = await beside.call(withMitogen.openReceiver);
+    left1.callAsync(remote.hang);
     const before = router.getStats().bytesReceived;
-    await two.call(withMitogen.sendNumbers, opened, 5000);
+    await left2.call(withMitogen.sendNumbers, opened, 5000);
     // Sent behind the messages, answered behind them.
-    await two.call(waiting.reach, one);
+    await left2.call(waiting.reach, beside);
     const received = router.getStats().bytesReceived - before;
     assert.ok(received < 5000, `${received} bytes`);
-    assert.equal((await one.call(withMitogen.readNumbers)).length, 5000);
+    assert.equal((await beside.call(withMitogen.readNumbers)).length, 5000);
   });
 });

@@ -22,7 +22,7 @@ const SEED = Number(process.env.MITOGEN_FUZZ_SEED ?? 20_240_229);
 it("hostile frames are sent to every handle, as every kind of frame", () => {
   const world = { others: [0, 1, 2], trap: "/trap", secret: "/secret", module: "file:///m.js" };
   const source = new HostileFrames(new Random(SEED), world, 3);
-  const frames = Array.from({ length: 12_000 }, () => source.next());
+  const frames = Array.from({ length: isFull ? 12_000 : 5_000 }, () => source.next());
   const seen = (offset: number): Set<number> => new Set(frames.map((frame) => frame.readUInt32BE(offset)));
   const [handles, replyTos] = [seen(14), seen(18)];
   // Its own farewell would end a session, and is no attack.
@@ -34,8 +34,8 @@ it("hostile frames are sent to every handle, as every kind of frame", () => {
 });
 
 for (const [title, behindHop, frames] of [
-  ["the program", false, isFull ? 12_000 : 1_000],
-  ["a hop", true, isFull ? 6_000 : 500],
+  ["the program", false, isFull ? 12_000 : 400],
+  ["a hop", true, isFull ? 6_000 : 200],
 ] as const) {
   describe(`${frames} hostile frames to ${title}, seed ${SEED}`, () => {
     let report: AttackReport;
@@ -56,12 +56,13 @@ for (const [title, behindHop, frames] of [
   });
 }
 
-it(`2,000 times greetings, prompts and frames of nobody's making, seed ${SEED}, are noise or refused`, () => {
+const INPUTS = isFull ? 2_000 : 400;
+it(`${INPUTS} times greetings, prompts and frames of nobody's making, seed ${SEED}, are noise or refused`, () => {
   const random = new Random(SEED);
-  for (let input = 0; input < 2_000; input++) tryInputs(random);
+  for (let input = 0; input < INPUTS; input++) tryInputs(random);
 });
 
-const TOOLS = isFull ? 12 : 5;
+const TOOLS = isFull ? 12 : 3;
 it(`${TOOLS} tools that ask anything, seed ${SEED}, end the connect, and learn the password once at most`, async () => {
   await tryTools(new Random(SEED), TOOLS);
 });

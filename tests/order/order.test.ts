@@ -14,7 +14,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const SEED = Number(process.env.MITOGEN_ORDER_SEED ?? 20_247_074);
 
-const targets: [string, string, number][] = [["this Node", process.execPath, isFull ? 24 : 12]];
+const targets: [string, string, number][] = [["this Node", process.execPath, isFull ? 24 : 6]];
 if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"], 12]);
 
 for (const [version, nodePath, rounds] of targets) {

@@ -65,12 +65,18 @@ for (const depth of [1, 3]) {
   describe(`one order over two ways, to a context ${depth} deep:`, { skip: depth === 1 && takesLong }, () => {
     let router: Router;
     let context: Context;
+    let logs: ReturnType<typeof collectLogs>;
     before(async () => {
       router = new Router();
+      // A context that is there already hears later what is collected.
+      logs = collectLogs();
       context = await nest(router, depth);
       await useShortWay(context);
     });
-    after(() => router.shutdown());
+    after(async () => {
+      logs.stop();
+      await router.shutdown();
+    });
     it("calls, with what they need and whatever their size", async () => {
       await context.call(order.noted);
       const random = new Random(depth);
@@ -108,7 +114,6 @@ for (const depth of [1, 3]) {
     });
 
     it("what a function prints and sends comes ahead of its answer", async () => {
-      const logs = collectLogs();
       const came: string[] = [];
       const handle = router.addHandler(
         (message) => void (message.isDead || came.push(`value ${message.decode()}`)),
@@ -129,7 +134,6 @@ for (const depth of [1, 3]) {
           );
         }
       }
-      logs.stop();
     });
 
     it("what waits for a thread that waits for a module", async () => {

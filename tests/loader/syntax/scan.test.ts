@@ -88,3 +88,12 @@ test("scanModule lists the names and re-exports of CommonJS", () => {
   assert.deepEqual(scanned.exports, ["a", "b"]);
   assert.deepEqual(scanned.reexports, ["c"]);
 });
+
+test("scanModule takes CommonJS that its lexer cannot read for a module with a default export", () => {
+  const source = `require("a"); export const b = 1; exports.c = 2;`;
+  assert.deepEqual(scanModule(source, "commonjs", "x"), {
+    imports: [{ specifier: "a", kind: "require", isDynamic: false, isOptional: false }],
+    exports: [],
+    reexports: [],
+  });
+});

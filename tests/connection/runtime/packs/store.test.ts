@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import {
+import fs, {
   copyFileSync,
   existsSync,
   mkdtempSync,
@@ -10,6 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
@@ -47,6 +48,22 @@ test("RuntimeStore packs a file once, for many who ask and for later programs", 
   assert.deepEqual(other.list(), [told]);
   assert.equal(other.find(first.hash)?.hash, first.hash);
   assert.equal(other.find("../../etc/passwd"), undefined);
+});
+
+test("RuntimeStore uses a pack whose date cannot be renewed", { skip }, async (t) => {
+  const first = await new RuntimeStore().packed(smallest);
+  // A disk that cannot be written to, which not every machine has.
+  const touch = t.mock.method(fs, "utimesSync", () => {
+    throw new Error("EROFS: read-only file system");
+  });
+  syncBuiltinESMExports();
+  try {
+    assert.equal((await new RuntimeStore().packed(smallest)).hash, first.hash);
+    assert.equal(touch.mock.callCount(), 1);
+  } finally {
+    touch.mock.restore();
+    syncBuiltinESMExports();
+  }
 });
 
 test("RuntimeStore reads a pack from any offset, and says that it has gone", { skip }, async () => {
