@@ -8,9 +8,9 @@ export interface RouterStats extends ModuleStats {
   contextCount: number;
   /** Children of this process that were ever connected. */
   connectCount: number;
-  /** Connects that failed. */
+  /** Connects of this program that failed. */
   failedConnectCount: number;
-  /** Milliseconds in which at least one connect was under way, anywhere in the tree. */
+  /** Milliseconds in which at least one connect of this program was under way, to any place in the tree. */
   connectMs: number;
   /** Messages to children of this process. Those to threads are not counted. */
   messagesSent: number;

@@ -17,8 +17,9 @@ export interface LinkEvents {
 }
 
 /**
- * A connection that carries frames to one neighbour. Frames arrive in the order in which they were sent, or
- * not at all.
+ * A connection that carries frames to one neighbour. Frames from one context to another arrive in the order in
+ * which they were sent, or not at all. Frames of other contexts, and a few whose order does not matter, may
+ * overtake them: src/links/lanes.ts.
  */
 export interface Link {
   /** The name in logs: `ssh.web1`, `parent`. */

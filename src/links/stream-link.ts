@@ -17,16 +17,13 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 const FLUSH_BYTES = 64 * 1024;
 /** Frames up to this size are written to the same memory, one after the other. */
 const SMALL_BYTES = 4 * 1024;
-/**
- * The size of that memory, which each link has. More would save little, because a write of this size costs
- * each frame next to nothing.
- */
+/** The size of that memory, which each link has. With more, a frame's share of a write would hardly be smaller. */
 const BATCH_BYTES = 16 * 1024;
 
 /** This much bulk is given to the operating system at once. Frames that may overtake bulk wait only for this much. */
 const BULK_WATER_BYTES = 128 * 1024;
 
-/** How long a peer that no longer reads may go on writing. */
+/** How long a peer that no longer reads may continue to write. */
 const UNREAD_GRACE_MS = 1000;
 
 const log = getLogger("mitogen.link");

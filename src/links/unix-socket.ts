@@ -30,7 +30,7 @@ const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 const BACKLOG = 256;
 /** `mkdtemp` adds six characters. */
 const PRIVATE_PREFIX = ".mitogen_";
-/** How often to try a path that other programs also want. */
+/** How many times to try a path that other programs also want. */
 const MAX_TRIES = 5;
 const PROBE_TIMEOUT_MS = 5000;
 /** Prints the result of connecting to the path: `live`, or an error's code. */

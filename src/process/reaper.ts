@@ -5,7 +5,7 @@ import { checkDescriptors, SPAWN_DESCRIPTORS } from "./system-limits.ts";
 
 /** How long the reaper stays when it has nothing to end: programs often connect again. */
 const LINGER_MS = 500;
-/** How long its own end may take when it has nothing to end. */
+/** How long the end of the reaper may take when it has nothing to end. */
 const SETTLE_MS = 1000;
 
 /**
@@ -128,7 +128,7 @@ class Reaper {
     if (!this.isIdle) return;
     clearTimeout(this.#linger);
     this.stop();
-    // It has nothing to do, and ends at once unless somebody has stopped it.
+    // The reaper has nothing to do, and ends at once unless somebody has stopped it (SIGSTOP).
     const timer = setTimeout(() => this.#latest?.kill("SIGKILL"), SETTLE_MS);
     await this.#exited;
     clearTimeout(timer);
@@ -155,7 +155,7 @@ class Reaper {
       return;
     }
     const child = spawn("sh", ["-c", SCRIPT, "mitogen-reaper"], {
-      // It must hold no terminal, folder or output.
+      // The reaper must keep no terminal, folder or output open.
       detached: true,
       cwd: "/",
       env: { PATH: process.env.PATH },

@@ -8,8 +8,8 @@ const pool = new Uint32Array(256);
 let left = 0;
 
 /**
- * Returns a random free handle. Other contexts learn it only if they get a Sender for it, so only they can send
- * there. Such a handle is hard to guess, but no secret key: docs/protocol.md#handles.
+ * Returns a random free handle. Only contexts that were given a Sender for it know it and can send there. The
+ * handle is hard to guess, but not impossible: docs/protocol.md#handles.
  */
 export function randomHandle(router: Pick<FrameRouter, "hasHandler">): number {
   for (;;) {

@@ -16,7 +16,7 @@ export interface Frame {
   readonly encoding: Encoding;
   readonly dstId: number;
   readonly srcId: number;
-  /** The context whose authority it carries. Equals `srcId` unless a parent speaks through a child. */
+  /** The context whose authority it carries. Equals `srcId` unless a hop speaks in the name of another context. */
   readonly authId: number;
   readonly handle: number;
   /** The handle at `srcId` for the reply. 0 asks for none. `Handle.IS_DEAD` makes this a dead message. */

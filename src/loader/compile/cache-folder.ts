@@ -31,7 +31,7 @@ const PART = ".part";
 const DIGEST_BYTES = 32;
 /**
  * The names of this cache's files: a SHA-256 in base64url, or such a name and a suffix for a file being
- * written. Checked together with these lengths.
+ * written. The lengths are checked as well.
  */
 const OWN_NAME = /^[\w-]+(?:\.[0-9a-f]+\.part)?$/;
 const OWN_NAME_LENGTHS: readonly number[] = [43, 61];

@@ -1,11 +1,11 @@
 /** JSON as JavaScript modules. */
 
-/** As an ES module with a default export. */
+/** Returns JSON as an ES module with a default export. */
 export function jsonAsModule(text: string): { format: "module"; source: string } {
   return { format: "module", source: `export default ${parsed(text)};` };
 }
 
-/** As CommonJS with its keys as named exports, as under tsx. Undefined if the JSON has no keys. */
+/** Returns JSON as CommonJS with its keys as named exports, as under tsx. Undefined if it has no keys. */
 export function jsonAsCommonJs(text: string): { format: "commonjs"; source: string } | undefined {
   let names: string[];
   try {

@@ -69,7 +69,7 @@ export function pathThroughObjects(fn: AnyFunction, values: object): string[] | 
   return undefined;
 }
 
-/** Returns the values of variables, without those that are not initialised yet: V8 throws when such a one is read. */
+/** Returns the values of variables. Leaves out those that are not initialised yet: V8 throws when they are read. */
 export function valuesOf(variables: object): unknown[] {
   return Object.getOwnPropertyNames(variables).map((name) => read(variables, name));
 }

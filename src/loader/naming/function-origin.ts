@@ -16,7 +16,10 @@ export interface FunctionOrigin {
 
 export interface FunctionScope {
   readonly isModule: boolean;
-  /** A copy of the variables' current values. Uninitialised ones are missing or undefined, or throw when they are read: from Node 22 on. */
+  /**
+   * A copy of the variables' current values. Uninitialised variables are missing or undefined; from Node 22 on,
+   * reading one may throw.
+   */
   readonly bindings: Readonly<Record<string, unknown>>;
 }
 

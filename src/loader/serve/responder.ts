@@ -52,8 +52,8 @@ let graphs: Graphs | undefined;
 
 /**
  * Serves the program's modules to its contexts: sends the modules that a call needs ahead of the call, and answers
- * requests of contexts that evaluate modules. Only the program's own graph is served; nothing that a context
- * sends is used as the path of a module. docs/modules.md
+ * requests of contexts that evaluate modules. A context gets modules that were named in modules it was sent, code in
+ * their packages, and what {@link allow} adds: docs/modules.md#what-may-be-served.
  */
 export class ModuleResponder {
   readonly #router: CoreRouter;

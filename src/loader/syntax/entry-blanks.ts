@@ -76,7 +76,7 @@ class Blanks {
         this.visit([node.test, node.alternate]);
         return true;
       case "TryStatement":
-        // Only if nothing that could fail is left in the block.
+        // The handler is blanked only if nothing that could fail is left in the block.
         if (!node.handler || !node.block.body.every((one: Ast) => this.#isInert(one))) return false;
         this.#blankStatement(node.handler.body);
         this.visit([node.block, node.finalizer]);

@@ -53,7 +53,7 @@ export function debugging(
   };
 }
 
-/** Traces no bodies, because they may hold secrets. */
+/** Logs frames from now on, but no bodies, because they may hold secrets. */
 function traceFrames(router: CoreRouter): void {
   const { routeFrame } = router;
   router.routeFrame = (frame, from) => {
@@ -65,7 +65,7 @@ function traceFrames(router: CoreRouter): void {
   };
 }
 
-/** Traces names, never arguments or values. */
+/** Logs calls from now on: their names, never arguments or values. */
 function traceCalls(dispatcher: Dispatcher): void {
   const { around } = dispatcher;
   dispatcher.around = (call, perform) =>

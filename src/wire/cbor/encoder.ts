@@ -254,8 +254,8 @@ class Encoder extends CborWriter {
   }
 
   /**
-   * Runs `encode`. If it throws, undoes everything except the count of items. If items were not counted, errors
-   * that refer to other errors several times would be tried again and again, practically without end.
+   * Runs `encode`. If that throws, undoes everything except the count of items, and returns false. Without the
+   * count, errors that refer to other errors several times would be tried again and again, practically without end.
    */
   private tryTo(encode: () => void): boolean {
     const { used, flushed, depth, errorDepth } = this;

@@ -31,8 +31,8 @@ const CURES: ReadonlyMap<string, string> = new Map(
     Promise: "await it first",
     Generator: "read it by context.stream(), which runs the function that returns it, or pass an array",
     AsyncGenerator: "read it by context.stream(), which runs the function that returns it",
-    AbortSignal: "call by context.with({ signal }); the function finds it as currentCall().signal",
-    AbortController: "call by context.with({ signal }); the function finds it as currentCall().signal",
+    AbortSignal: "call through context.with({ signal }); the function gets it as currentCall().signal",
+    AbortController: "call through context.with({ signal }); the function gets it as currentCall().signal",
     RegExp: "pass its source and flags",
     ArrayBuffer: "pass new Uint8Array(it)",
     SharedArrayBuffer: "pass new Uint8Array(it)",
@@ -71,7 +71,7 @@ export function dataOf(object: object): Record<string, unknown> | undefined {
 function fileData(file: Record<string, unknown>): Record<string, unknown> {
   const data: Record<string, unknown> = {};
   if ("mode" in file) {
-    // Not the symbol keys, under which some Nodes keep internal data.
+    // Leaves out symbol keys, under which some Nodes keep internal data.
     for (const key of [...Object.keys(file), ...TIMES, ...BIG_TIMES]) if (key in file) data[key] = file[key];
   } else {
     data["name"] = file["name"];
