@@ -86,7 +86,7 @@ export class Profiles {
       // Data from a child is hostile until checked. Only a profile that tools can load is written, under a
       // name of ours.
       const { nodes } = JSON.parse(text) as { nodes?: unknown };
-      if (!Array.isArray(nodes)) throw new TypeError("what it sent is not a profile");
+      if (!Array.isArray(nodes)) throw new TypeError("the context sent no valid profile");
       this.write(context.name, connectionOf(context)?.pid ?? context.contextId, text);
     } catch (error) {
       log.warning(`No profile of ${context.name}: ${headOf(error)}`);

@@ -193,7 +193,7 @@ function privateFolder(path: string): string {
     // Node 20 and 22 cut a path that is too long. The socket would lie outside the private folder, under another name.
     if (!hasRoom(folder)) {
       throw socketError(
-        `Cannot listen at ${path}: ${folder} is too long for a folder of sockets; set TMPDIR to a shorter one`,
+        `Cannot listen at ${path}: the path of ${folder} is too long for sockets in it; set TMPDIR to a shorter one`,
       );
     }
     return mkdtempSync(join(folder, PRIVATE_PREFIX));
@@ -252,7 +252,7 @@ function removeDead(path: string): void {
   if (found === undefined) return;
   if (!found.isSocket()) {
     throw socketError(
-      `Cannot listen at ${path}: a file that is not a socket is there; choose another path`,
+      `Cannot listen at ${path}: the path leads to a file that is not a socket; choose another path`,
       exists(path),
     );
   }

@@ -116,7 +116,7 @@ export class RouteMonitor {
     const { contextId: childId, link } = from;
     if (!this.#full.has(childId)) {
       log.error(
-        `Refused route to context ${contextId} from ${link.name}; ends this context and all that follow: ${why}`,
+        `Refused route to context ${contextId} from ${link.name}; ends this context and all later ones: ${why}`,
       );
     }
     this.#full.add(childId);
@@ -145,7 +145,7 @@ export class RouteMonitor {
     else if (this.#full.has(from.contextId) && this.#router.peerOf(contextId) === undefined) return;
     else
       log.error(
-        `Refused end of the route to context ${contextId} from ${from.link.name}: it does not lead there`,
+        `Refused end of the route to context ${contextId} from ${from.link.name}: the route does not lead there`,
       );
   }
 

@@ -123,7 +123,7 @@ function identify(context: Context, service: ServiceClass | string, method: stri
   if (typeof service === "string") return { name: service, reference: undefined };
   if (typeof service !== "function" || !(service.prototype instanceof Service)) {
     throw new TypeError(
-      `Cannot call ${method} of ${textOf(service).slice(0, 100)}: a service is a subclass of Service, or its name`,
+      `Cannot call ${method} of ${textOf(service).slice(0, 100)}: a service must be a subclass of Service, or the name of a service`,
     );
   }
   const type = service as unknown as typeof Service;

@@ -101,7 +101,7 @@ export function methodFor(
   if (policies.length === 0) {
     throw refusal(
       "ERR_SERVICE_METHOD",
-      `Cannot call ${what}: it is not exposed: no policy says who may call it`,
+      `Cannot call ${what}: it is not exposed, because no policy says who may call it`,
     );
   }
   // No policy is asked about a request of this context itself, which could also call the method without a service.

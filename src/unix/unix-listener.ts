@@ -50,7 +50,7 @@ const log = getLogger("mitogen.unix");
 export function listen(router: Router, options: ListenOptions = {}): UnixListener {
   if (!isMadeBy(Router, router)) {
     throw new TypeError(
-      "Cannot listen: only the Router of a program can, not one that has connected to a listener",
+      "Cannot listen: the router must be one that this program has made, not the router that connect() returned",
     );
   }
   const { path = temporarySocketPath() } = readOptions("listen", options, LISTEN_OPTIONS);

@@ -262,7 +262,7 @@ test("RouteMonitor refuses one context too many behind a link, ends it, and says
     [Handle.SHUTDOWN, null],
   ]);
   assert.deepEqual(printed(records), [
-    "error: Refused route to context 500000 from six; ends this context and all that follow: 16383 contexts are below context 5, which is the maximum",
+    "error: Refused route to context 500000 from six; ends this context and all later ones: 16383 contexts are below context 5, which is the maximum",
   ]);
   // What the refused ones say last is no fault.
   six.receive(ended(6, 5, 500_000));
@@ -354,7 +354,7 @@ test("RouteMonitor takes news of lost contexts only from its immediate children 
   seven.receive(ended(7, 5, 8));
   assert.equal(
     printed(records).pop(),
-    "error: Refused end of the route to context 8 from seven: it does not lead there",
+    "error: Refused end of the route to context 8 from seven: the route does not lead there",
   );
   assert.deepEqual([reaches(router, 8), own.reasons, taken(parent)], ["six", [], []]);
 });

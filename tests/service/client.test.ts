@@ -162,7 +162,7 @@ test("anything that is not a service, or not a method's name, is refused before 
   for (const service of [Date, () => 1, undefined, {}, Service]) {
     const error = await failureOf(context.callService(service as never, "size" as never));
     assert.ok(error instanceof TypeError);
-    assert.match(error.message, /a service is a subclass of Service, or its name/);
+    assert.match(error.message, /a service must be a subclass of Service, or the name of a service/);
   }
   assert.match((await failureOf(context.callService("files", 5 as never))).message, /it is not a name/);
   assert.equal(wire.left.sent.length, 0);

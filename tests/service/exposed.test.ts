@@ -104,7 +104,7 @@ test("a method without a policy and a method that does not exist have errors of 
   assert.equal(hidden.code, "ERR_SERVICE_METHOD");
   assert.equal(
     hidden.message,
-    "Cannot call hidden of service shop: it is not exposed: no policy says who may call it",
+    "Cannot call hidden of service shop: it is not exposed, because no policy says who may call it",
   );
   for (const name of [
     "nothing",

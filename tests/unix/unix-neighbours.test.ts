@@ -214,7 +214,7 @@ describe("listen", () => {
     const { router: client } = await connect(path);
     assert.throws(() => listen(client as never), {
       name: "TypeError",
-      message: /^Cannot listen: only the Router/,
+      message: /^Cannot listen: the router must be one that this program has made/,
     });
     await assert.rejects(connect(undefined as never), {
       name: "TypeError",

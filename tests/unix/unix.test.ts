@@ -127,7 +127,7 @@ describe("listen", () => {
     writeFileSync(path, "precious");
     assert.match(
       (await failureOf(() => listen(router, { path }))).message,
-      /a file that is not a socket is there/,
+      /the path leads to a file that is not a socket/,
     );
     assert.ok(existsSync(path));
     assert.deepEqual(readdirSync(folder), [basename(path)]);
@@ -172,7 +172,7 @@ describe("listen", () => {
     chmodSync(open, 0o777);
     try {
       for (const [temporary, reason] of [
-        [deep, /is too long for a folder of sockets; set TMPDIR to a shorter one/],
+        [deep, /is too long for sockets in it; set TMPDIR to a shorter one/],
         [open, /others may write to .*open and replace/],
       ] as const) {
         process.env["TMPDIR"] = temporary;

@@ -32,7 +32,9 @@ export class ChildRouter extends ConnectingRouter {
 
   constructor() {
     super(undefined, { contextId: 0 });
-    throw new MitogenError("Cannot make a router in a context: it has one, econtext().router");
+    throw new MitogenError(
+      "Cannot make a router in a context: the context has one already; use econtext().router",
+    );
   }
 
   /** Turns the router with which a child starts into a ChildRouter. */
