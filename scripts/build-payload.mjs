@@ -7,7 +7,7 @@ import { manifest, mayTravel, sharedModule, sharedStub, sources } from "./layers
 import { keepMinified, minify } from "./minify.mjs";
 import { clashes, RESERVED_NAMES, shortenedNames } from "./short-names.mjs";
 
-/** design.md section 4. */
+/** docs/bootstrap.md#budgets */
 export const PAYLOAD_BUDGET_BYTES = 19_107;
 export const COMMAND_BUDGET_BYTES = 960;
 

@@ -30,11 +30,11 @@ import { payloadBytes } from "../../src/bootstrap/payload.ts";
 import { processesGone } from "../support/leak-check.ts";
 
 const NONCE = "0123456789abcdef";
-/** design.md section 4. */
+/** docs/bootstrap.md#budgets */
 const COMMAND_BUDGET_BYTES = 960;
 const PAYLOAD_BUDGET_BYTES = 19_107;
 
-/** Stands in for the payload: says what it was given, and reads what follows it. */
+/** A stand-in for the payload. It prints its arguments, and reads the bytes that follow. */
 const PAYLOAD = brotliCompressSync(`(function (require, source, payload, nonce) {
   const fs = require("fs");
   const rest = Buffer.alloc(100);
@@ -55,7 +55,7 @@ const TOLD = {
   payload: PAYLOAD.length,
   isWhole: true,
   kinds: ["pipe", "pipe", "pipe", "pipe"],
-  // Empty, and nobody writes there.
+  // Both are empty, and nobody writes there.
   taps: [0, 0],
   rest: "MJ frames",
 };
@@ -66,7 +66,7 @@ after(() => {
   for (const each of [folder, plainFolder]) rmSync(each, { recursive: true });
 });
 
-/** A folder to be the whole PATH, with these names for these programs. */
+/** Makes a folder that serves as the whole PATH and holds these programs under these names. */
 function pathWith(name: string, programs: Record<string, string>, parent = folder): string {
   const path = join(parent, name);
   mkdirSync(path);
@@ -80,7 +80,7 @@ function which(name: string): string {
 
 function run(argv: readonly string[], input: Buffer, env: Record<string, string> = {}) {
   const [command, ...args] = argv as [string, ...string[]];
-  // As after a login: nothing of this process's environment but what a shell needs.
+  // As after a login, the environment holds only what a shell needs.
   return spawnSync(command, args, {
     input,
     encoding: "utf8",
@@ -89,7 +89,7 @@ function run(argv: readonly string[], input: Buffer, env: Record<string, string>
   });
 }
 
-/** `shells`: how many wait for node. */
+/** `shells` is the number of shells that wait for node. */
 function assertBooted({ stdout, stderr, status }: ReturnType<typeof run>, shells?: number): void {
   const [mark, told, rest] = stdout.replace("this goes to the shell's stdout\n", "").split("\n");
   assert.equal(mark, `${NONCE}:0`, stderr);
@@ -119,7 +119,7 @@ test("payloadBytes is the same buffer every time", () => {
   assert.equal(payloadBytes(), payloadBytes());
 });
 
-/** Of 42 bytes and what goes ahead of them. */
+/** The length of 42 bytes and of the guard line before them. */
 const LENGTH = String(42 + guardLine(NONCE).length);
 
 test("bootWords returns sh, -c, stage 0, nonce, length and the node command", () => {
@@ -203,7 +203,7 @@ for (const [shell, args] of loginShells) {
     assertBooted(
       run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, ["env", "A=b c", process.execPath])], input),
     );
-    // What a version manager asks for: something is sourced first.
+    // Version managers need this: a file is sourced first.
     writeFileSync(join(folder, "env.sh"), `node=${process.execPath}`);
     const sourcing = ["sh", "-c", `. "${folder}/env.sh" && exec $node "$@"`, "sh"];
     assertBooted(run([shell, ...args, bootCommand(NONCE, PAYLOAD.length, sourcing)], input));
@@ -211,8 +211,8 @@ for (const [shell, args] of loginShells) {
 }
 
 /**
- * And how many of it wait for node. Bash made files of here-documents before 5.1, and does so where it is
- * asked to be like that.
+ * The shells, and how many of their processes wait for node. Before 5.1, bash made files of here-documents. It does
+ * so now if it is told to be compatible.
  */
 const posixShells: [shell: string[], waiting?: number, env?: Record<string, string>][] = [
   [["/bin/sh"]],
@@ -269,7 +269,7 @@ for (const [shell, , env = {}] of posixShells) {
     const boot = Buffer.concat([
       behindGuard(PAYLOAD, noise),
       Buffer.from(commandFor(NONCE, `echo "a  $" 'it'>&4;f='${process.execPath}';umask 022`)),
-      // What is sent twice is read once.
+      // The line is sent twice and read once.
       input,
       Buffer.from(commandFor(NONCE, 'set "$f"')),
       input,
@@ -283,7 +283,7 @@ for (const [shell, , env = {}] of posixShells) {
 }
 
 test("STAGE_0 runs where no file can be written", (t) => {
-  // What a shell would make of a here-document.
+  // The folders in which a shell would make the file of a here-document.
   const mount = (path: string) => `mount -t tmpfs -o ro none ${path}`;
   const readOnly = ["unshare", "-m", "sh", "-c", `${mount("/tmp")}&&${mount("/var/tmp")}&&exec "$@"`, "sh"];
   if (spawnSync(readOnly[0] as string, [...readOnly.slice(1), "true"]).status !== 0) {
@@ -333,7 +333,7 @@ for (const shell of ["dash", "bash"]) {
     );
     assert.equal(status, 137, stdout);
     const pid = Number(stdout.split("\n")[1]);
-    assert.ok(process.kill(pid, 0)); // throws if it has gone
+    assert.ok(process.kill(pid, 0)); // Throws if the process is gone.
     writeFileSync(pause, "\n");
     assert.deepEqual(await processesGone([pid], 15_000), []);
   });

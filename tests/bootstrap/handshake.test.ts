@@ -8,7 +8,7 @@ const OTHER = "fedcba9876543210";
 const ready: Ready = { protocolVersion: 1, nodeVersion: "20.1.0", platform: "linux", arch: "x64", pid: 4711 };
 const READY = `\n${NONCE}:ready 1 20.1.0 linux x64 4711\n`;
 
-/** What a handshake makes of `chunks`: its events, what it took for noise, and the most it held back. */
+/** Feeds `chunks` to a handshake. Returns the events, the noise, and the most bytes that it held back. */
 function hear(chunks: readonly (string | Buffer)[]) {
   const noise: Buffer[] = [];
   const handshake = new Handshake(NONCE, (bytes) => noise.push(Buffer.from(bytes)));
@@ -50,7 +50,7 @@ test("Handshake finds the same wherever the stream is cut, and reports all noise
     assert.deepEqual(kinds(events), ["shell", "ready"], `cut at ${cut}`);
     const [, last] = events as [HandshakeEvent, HandshakeEvent & { kind: "ready" }];
     assert.deepEqual(last.ready, ready);
-    // The rest of that chunk; what comes later is the link's own business.
+    // The rest is that of the chunk. Later bytes go to the link.
     assert.equal(last.rest.toString(), text.slice(behind, cut < behind ? undefined : cut), `cut at ${cut}`);
     assert.equal(all, `${motd}more\n`, `cut at ${cut}`);
   }

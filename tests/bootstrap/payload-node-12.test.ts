@@ -1,4 +1,4 @@
-/** What travels runs on Node 12, whose library the types that we compile with are ahead of. */
+/** The code that travels runs on Node 12. The types that we compile with describe a newer Node. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { brotliDecompressSync, inflateRawSync } from "node:zlib";

@@ -1,4 +1,4 @@
-/** The build shortens names of members in what travels. It must not give two of them the same name. */
+/** The build shortens names of members in the code that travels. It must not give two members the same name. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

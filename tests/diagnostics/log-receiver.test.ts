@@ -8,7 +8,7 @@ import { Handle } from "../../src/wire/handles.ts";
 import { captureLogs } from "../support/fake-log-sink.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
-/** A master that takes logs, and what its child sends there. */
+/** A master that takes logs, and a function with which its child sends them. */
 function forwarding() {
   const pair = masterAndChild();
   receiveLogs(pair.master);

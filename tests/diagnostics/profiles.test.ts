@@ -32,7 +32,7 @@ test("Profiles writes what a context sends only if it is a profile, and under a 
   }
   assert.deepEqual(readdirSync(folder), ["local.web1.cpuprofile"]);
   const warnings = printed(records);
-  // All but the profile, and the empty text of one that has none.
+  // One for each text except the profile, and except the empty text of a context without a profile.
   assert.equal(warnings.length, 6);
   for (const warning of warnings) assert.match(warning, /^warning: No profile of local\.web1: \w+Error: /);
   profiles.end();

@@ -17,7 +17,7 @@ function arriving(values: readonly unknown[], cuts: readonly number[] = []): Fra
   const decoder = new FrameDecoder(1e7);
   let from = 0;
   for (const to of [...cuts, bytes.length]) {
-    // In memory of its own, as the system's reads and posted messages are.
+    // Each piece has its own memory, as reads from the system and posted messages have.
     decoder.push(Buffer.from(Uint8Array.from(bytes.subarray(from, to)).buffer), (frame) =>
       frames.push(frame),
     );
@@ -36,7 +36,7 @@ test("freeMemory frees a chunk that arrived alone, whole or in pieces", () => {
       const chunk = decoded(frame) as Uint8Array;
       assert.equal(chunk.length, size);
       freeMemory(chunk);
-      // Short ones may have been copied.
+      // Short pieces may have been copied.
       if (size >= 1000) assert.equal(chunk.length, 0, `${size} bytes, cut at ${cuts}`);
     }
   }

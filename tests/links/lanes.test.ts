@@ -22,7 +22,7 @@ const big = (change: Partial<Frame> = {}): Frame =>
 const credited = (change: Partial<Frame> = {}): Frame => frame({ replyTo: FIRST_CREDIT_HANDLE, ...change });
 
 /**
- * Sends frames as a link would, with nothing leaving until all are there, and answers what arrives, in order.
+ * Sends frames as a link would, but lets nothing leave before all are there. Returns what arrives, in order.
  */
 function cross(frames: readonly Frame[]): string[] {
   const lanes = new Lanes();
@@ -172,8 +172,7 @@ test("Assembler has room again when a frame is finished", () => {
 });
 
 /**
- * What crosses a link, in the order in which it begins and ends to: `+2` is the first part of context 2, `-2`
- * its last.
+ * Yields when frames begin and end to cross a link: `+2` is the first part of context 2's frame, `-2` its last.
  */
 function* beginsAndEnds(lanes: Lanes): Iterable<string> {
   const assembler = new Assembler(128 * MIB);
@@ -234,7 +233,7 @@ test("Lanes do not let a stream of smaller frames starve one that needs more roo
   const events: string[] = [];
   for (const event of beginsAndEnds(lanes)) {
     events.push(event);
-    // While there is one smaller frame on the link, the next one comes.
+    // The next smaller frame comes while one is still on the link.
     if (events.length < 20 && event !== "-3") put(lanes, 10 + events.length, MIB);
   }
   assert.deepEqual(events.slice(0, 3), ["+2", "-2", "+3"]);
@@ -251,7 +250,7 @@ test("Lanes hold and release very many small frames of one pair without a pause,
   let taken = 0;
   for (; lanes.bytes > 0; taken++) lanes.take();
   assert.equal(taken, COUNT);
-  // It takes some tens of milliseconds; with the shift() of an array it took more than a minute.
+  // This takes some tens of milliseconds. With the shift() of an array, it took more than a minute.
   const ms = (process.cpuUsage().user - start) / 1000;
   assert.ok(ms < 10_000, `${ms} ms`);
 });

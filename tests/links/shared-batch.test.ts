@@ -19,7 +19,7 @@ function handlesOf(bytes: Uint8Array | undefined): number[] {
   return handles;
 }
 
-/** As the two threads have it. */
+/** Returns one batch as both threads see it. */
 function batches(): {
   main: SharedBatch;
   broker: SharedBatch;

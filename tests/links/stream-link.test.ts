@@ -13,10 +13,10 @@ import { captureLogs } from "../support/fake-log-sink.ts";
 const MAX_BYTES = 8 * 1024 * 1024;
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** A writable that takes nothing until told to, and keeps what it took. */
+/** A writable that takes bytes only when it is told to, and keeps them. */
 class SlowWritable extends Writable {
   readonly chunks: Buffer[] = [];
-  /** How often the operating system would have been asked. */
+  /** How many system calls there would have been. */
   writes = 0;
   isOpen = true;
   #waiting: (() => void)[] = [];
@@ -113,7 +113,7 @@ test("StreamLink.send does not copy a big body", async () => {
   await turn();
   const views = writable.chunks.filter((chunk) => chunk.buffer === body.buffer);
   const viewed = views.reduce((total, { length }) => total + length, 0);
-  // The rest is small enough to be copied behind its header.
+  // The rest is small enough to be copied after its header.
   assert.ok(viewed > body.length - 16 * 1024, `${viewed} bytes of ${body.length} were not copied`);
 });
 
@@ -206,7 +206,7 @@ test("StreamLink ends the link at junk: one error with a sample, one onClosed, s
   assert.equal(closed.length, 1);
   assert.match(closed[0] ?? "", /^test: protocol error: Cannot decode frame/);
   assert.deepEqual([readable.destroyed, writable.destroyed], [true, true]);
-  // What follows is neither looked at nor told again.
+  // Later bytes are neither read nor reported.
   stream.receive(Buffer.from("more junk"));
   stream.receive(bytesOf(frame()));
   await turn();
@@ -321,7 +321,7 @@ test("StreamLink ends with the error's message when it can no longer read", asyn
   }
 });
 
-// ECONNRESET: a peer that closes a socket before it has read everything.
+// ECONNRESET comes from a peer that closes a socket before it has read everything.
 for (const code of ["EPIPE", "ECONNRESET", "EIO"]) {
   test(`StreamLink still delivers the last frames of a peer that stopped reading (${code}), and ends with its EOF`, async () => {
     const { link: stream, readable, writable, frames, closed } = link();
@@ -395,7 +395,7 @@ test("StreamLink frees chunks from a socket as soon as they are copied, but no c
     received.map(({ body }) => body),
     [large.body, [Buffer.from("x")]],
   );
-  // The last one holds the small frame, which is a view of it.
+  // The last chunk holds the small frame, which is a view of that chunk.
   const filled = chunks.slice(0, -1).filter((chunk) => whole.has(chunk));
   assert.ok(filled.length > 0);
   assert.ok(filled.every(({ length }) => length === 0));

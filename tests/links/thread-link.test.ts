@@ -17,7 +17,7 @@ const frame = (body: readonly Uint8Array[]): Frame => ({
   body,
 });
 
-/** What is posted, as [length, whether it moves]; together it must be all of the pieces. */
+/** Returns what is posted, as [length, whether it moves]. Checks that it is all of the pieces. */
 function posted(pieces: readonly Uint8Array[]): [number, boolean][] {
   const found: [number, boolean][] = [];
   const all: Uint8Array[] = [];

@@ -13,7 +13,7 @@ const frame = (change: Partial<Frame> = {}): Frame => ({
 });
 const bytesOf = (each: Frame): Buffer => Buffer.concat(encodeFrame(each));
 
-/** One that passes on all it can, and what it has looked at. */
+/** A link that passes on all the bytes it can, and the frames that it has read. */
 function passing(): { link: TracedLink; received: Frame[]; passed: () => number } {
   const link = new TracedLink("test", new PassThrough(), new PassThrough(), 1000);
   const received: Frame[] = [];
@@ -38,7 +38,7 @@ test("TracedLink logs frames at level io, without their bodies", (t) => {
     "io: test: sent 33 bytes 2:0 -> 1:2000 auth 2",
     "io: test: received 33 bytes 2:1500 -> 1:2000 auth 2",
   ]);
-  // What is passed on as bytes would not be seen.
+  // Frames that were passed on as bytes would not be logged.
   assert.deepEqual([received.length, passed()], [1, 0]);
   const bytes = bytesOf(frame());
   assert.equal(link.sendBytes(bytes, 0, bytes.length), false);

@@ -20,7 +20,7 @@ delete process.env.MITOGEN_LOG_LEVEL;
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "mitogen-log-"));
   t.after(() => {
-    // Replaces whatever the test left: nothing more is written there.
+    // Replaces the log file of the test, so that nothing more is written to it.
     logToFile("/dev/null");
     rmSync(path, { recursive: true });
   });
@@ -214,7 +214,7 @@ test("onLog drops the error of an async sink", async () => {
     onLog(({ message }) => seen.push(message)),
   ];
   log.info("both");
-  // An unhandled rejection would be told by now, and fail this test.
+  // By now, an unhandled rejection would have failed this test.
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(seen, ["both", "both"]);
   for (const stop of stops) stop();

@@ -32,7 +32,7 @@ test("BrokerLink delivers frames in order if they come with one whose handler wa
     },
     onClosed: () => undefined,
   });
-  // As the broker thread posts them: what is large moves by itself, behind its header.
+  // The broker thread posts frames like this: a large body moves in a message of its own, after its header.
   const [header, body] = encodeFrame(frame(11, 40_000)) as [Buffer, Buffer];
   port2.postMessage(Buffer.concat([frame(WAITS), frame(10)].flatMap(encodeFrame).concat(header)));
   port2.postMessage(new Uint8Array(body));

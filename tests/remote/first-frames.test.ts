@@ -1,4 +1,4 @@
-/** What a context does before its broker thread runs, and what it is told meanwhile. */
+/** What a context does with frames that arrive before its broker thread runs. */
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -113,7 +113,7 @@ describe("the first call of a context", () => {
     const { chdir } = process;
     const words = newThreadState();
     const { port1, port2 } = new MessageChannel();
-    // Instead of a payload: takes its time to say that it runs.
+    // In place of a payload: a script that takes its time to report that it runs.
     const source = `(() => {
       const { words } = require("worker_threads").workerData;
       Atomics.wait(words, 0, 0, 300);
@@ -122,7 +122,7 @@ describe("the first call of a context", () => {
     })`;
     const data = { words, nonce: "", source, payload: new Uint8Array(), port: port2 };
     const worker = startBrokerThread(data, [port2]);
-    // As libraries do that follow the directory.
+    // Libraries that follow the working directory do this.
     const waiting = process.chdir;
     const following = (directory: string): void => waiting(directory);
     process.chdir = following;

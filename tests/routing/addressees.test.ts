@@ -22,12 +22,12 @@ test("Addressees tells the last children of every end if all children together f
   assert.deepEqual([...addressees.takeSendersTo(5)], []);
   addressees.note(1000, 99);
   assert.deepEqual([...addressees.takeSendersTo(5)], [99]);
-  // Of those that were kept nothing is lost.
+  // Nothing is lost of the children that were kept.
   assert.deepEqual(
     [...addressees.takeSendersTo(1000)],
     [...Array(children).keys()].map((at) => at + 1).concat(99),
   );
-  // With room again it is as before.
+  // When there is room again, children are kept again.
   addressees.forgetChild(1);
   addressees.forgetChild(99);
   addressees.note(7, 99);

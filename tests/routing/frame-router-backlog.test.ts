@@ -13,7 +13,7 @@ const HALF = [Buffer.alloc(MAX_BACKLOG_BYTES / 2)];
 const STRANGER = 99;
 const CREDIT_HANDLE = 2 ** 30;
 
-/** Context 5, for whose child 6 the parent has brought more than may wait. */
+/** Context 5. Its parent has brought more for child 6 than may wait. */
 function full() {
   const routed = middle();
   const { parent, six } = routed;
@@ -40,7 +40,7 @@ test("FrameRouter tells a child that does not read which replies it does not get
   const { parent, six } = full();
   parent.receive(frame({ srcId: STRANGER, dstId: 6, body: HALF }));
   assert.match(deadSentTo(six, 6, 2000), /does not read/);
-  // So does an answer from above that it has asked for.
+  // A reply from above is refused as well, although the child has asked for it.
   six.sent.length = 0;
   parent.receive(frame({ dstId: 6, handle: 2001, body: HALF }));
   assert.match(deadSentTo(six, 6, 2001), /does not read/);
@@ -87,7 +87,7 @@ test("FrameRouter drops a flood of dead messages for a child that does not read"
   const before = six.sent.length;
   parent.receive(flood);
   assert.equal(six.sent.length, before);
-  // Of those above none is lost.
+  // No dead message from above is lost.
   parent.receive(dead({ dstId: 6 }));
   assert.equal(six.sent.length, before + 1);
 });

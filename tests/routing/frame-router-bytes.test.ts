@@ -1,4 +1,4 @@
-/** What a router passes on as bytes, and what it has to look at: docs/protocol.md#routing. */
+/** Which frames a router passes on as bytes, and which it has to read: docs/protocol.md#routing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LinkEvents } from "../../src/links/link.ts";
@@ -10,7 +10,7 @@ import { FakeLink } from "../support/fake-link.ts";
 import { captureLogs } from "../support/fake-log-sink.ts";
 import { frame } from "../support/frame-routers.ts";
 
-/** One over which frames come and go as bytes where the router takes them like that. */
+/** A link over which frames come and go as bytes, if the router takes bytes. */
 class ByteLink extends FakeLink {
   readonly passed: Frame[] = [];
   #events: LinkEvents | undefined;
@@ -26,7 +26,7 @@ class ByteLink extends FakeLink {
     return true;
   }
 
-  /** A frame arrives, somewhere in memory that is used again; whether it was passed on as it was. */
+  /** Lets a frame arrive within memory that is used again. Returns whether it was passed on as bytes. */
   arrive(each: Frame): boolean {
     const encoded = Buffer.concat(encodeFrame(each));
     const memory = Buffer.concat([Buffer.alloc(7, 1), encoded, Buffer.alloc(9, 2)]);

@@ -107,7 +107,7 @@ test("FrameRouter answers a message that the policy refuses with a dead message,
   assert.deepEqual(printed(records), [
     `debug: Refused message from context 1 to handle ${own.handle}: policy`,
   ]);
-  // The refused one did not use the handler up.
+  // The refused message did not use up the handler.
   two.receive(frame({ srcId: 2, handle: own.handle }));
   assert.deepEqual([own.frames.length, asked], [1, [1, 2]]);
 });
@@ -191,7 +191,7 @@ test("FrameRouter that is unidirectional refuses messages between children, and 
   one.receive(frame({ srcId: 1, dstId: 2, replyTo: 1500 }));
   const reason = "Cannot route message from context 1 to 2: context 0 is unidirectional";
   assert.equal(deadSentTo(one, 1, 1500), reason);
-  // Nobody else would be believed by who waits for 2; that it comes from here is in the authority.
+  // A context that waits for 2 believes only 2. The authority shows that the message comes from here.
   assert.deepEqual([one.sent[0]?.srcId, one.sent[0]?.authId], [2, 0]);
   assert.equal(two.sent.length, 0);
   assert.equal(records[0]?.level, "debug");

@@ -36,7 +36,7 @@ const fromParent = (change: Partial<Frame>): Frame => ({
   ...change,
 });
 
-/** A handler that answers with nothing, as that of PING. */
+/** Adds a handler that answers with an empty message, as that of PING does. */
 function answer(broker: FrameRouter, handle: number): void {
   broker.listen(
     ({ srcId, replyTo }) =>

@@ -54,7 +54,7 @@ test("FrameRouter removes a handler that is not persistent before its first mess
   const handle = router.listen(
     (each) => {
       seen.push(each);
-      // Its number is free again already.
+      // The handle is already free again.
       listen(router, { handle: each.handle, isPersistent: false });
     },
     { isPersistent: false },
@@ -181,7 +181,7 @@ test("FrameRouter ends exactly the handlers that wait for contexts behind a link
   ];
   const others = [listen(router, { respondentId: 2 }), listen(router), listen(router, { respondentId: 77 })];
   router.lossListeners.push((ids, reason) =>
-    // They were told before.
+    // The handlers ended before.
     lost.push([ids, reason, waitingForOne.map(({ frames }) => frames.length)]),
   );
   one.end("one died");
@@ -233,7 +233,7 @@ test("FrameRouter.attach: the end of the link to the parent calls onParentLost, 
   router.lossListeners.push(() => reasons.push("contexts"));
   parent.end("master died");
   assert.deepEqual(reasons, ["master died"]);
-  // There is no way up any more: requests end here.
+  // The parent is gone, so requests end here.
   const own = listen(router);
   router.routeFrame(frame({ srcId: 5, dstId: 0, replyTo: own.handle }));
   assert.match(
@@ -282,7 +282,7 @@ test("FrameRouter delivers no dead messages to a service", () => {
   const { router, one } = top();
   const service = listen(router, { handle: 110, isService: true });
   one.receive(dead({ srcId: 1, handle: 110 }));
-  router.routeFrame(frame({ dstId: 42, replyTo: 110 })); // its own dead answer
+  router.routeFrame(frame({ dstId: 42, replyTo: 110 })); // gets a dead message from the router itself
   router.endHandlers("over");
   assert.deepEqual(service.frames, []);
 });
@@ -348,7 +348,7 @@ test("FrameRouter survives frames with any numbers in any field", (t) => {
     }
   }
   assert.equal(own.frames.length, 0);
-  // Whatever reached the sibling came with the authority of its true sender.
+  // All messages that reached the sibling carried the authority of their true sender.
   assert.ok(two.sent.length > 0);
   for (const { authId, srcId } of two.sent) assert.deepEqual([authId, srcId], [1, 1]);
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type FrameHandler, HandlerTable } from "../../src/routing/handler-table.ts";
 
 const FIRST = 1000;
-/** More than have a slot. */
+/** More handlers than there are slots. */
 const MANY = 20_000;
 
 const handler = (respondentId?: number): FrameHandler => ({ onFrame: () => undefined, respondentId });

@@ -51,7 +51,7 @@ test("IdAllocator gives a link that has used up its blocks another block every m
   ask();
   ask();
   assert.throws(ask, RangeError);
-  // Never more at once than at first.
+  // The allowance never grows beyond the initial one.
   now += 10 * MAX_BLOCKS_PER_LINK * BLOCK_INTERVAL_MS;
   for (let block = 0; block < MAX_BLOCKS_PER_LINK; block++) ask();
   assert.throws(ask, RangeError);

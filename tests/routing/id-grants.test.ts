@@ -47,10 +47,10 @@ describe("IdGrants", () => {
   });
   it("ignores requests, replies and forgeries of them that come from a child", () => {
     const { grants, parent, left, right } = hop();
-    // One child to another, which would accuse it of nothing but give itself an id.
+    // A child could send such a request to another child only to give itself an id.
     assert.equal(grants.note({ ...connect(50), dstId: 2, srcId: 3, authId: 3 }, right), undefined);
     grants.note({ ...answer([100, 200]), srcId: 3, authId: 3 }, right);
-    // An answer of another context, and one of the master's to something else.
+    // A reply of another context, and a reply of the master to another request.
     grants.note({ ...answer([100, 200]), srcId: 7, authId: 7 }, parent);
     grants.note(frame({ replyTo: 0 }, [100, 200]), parent);
     for (const id of [50, 100, 150]) assert.ok(!grants.mayClaim(id, left), String(id));

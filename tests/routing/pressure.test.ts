@@ -1,4 +1,4 @@
-/** Who is stopped when a link does not drain; what becomes of real processes is in e2e/pressure.test.ts. */
+/** Which children are stopped when a link does not drain. e2e/pressure.test.ts tests this with real processes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Pressure } from "../../src/routing/pressure.ts";
@@ -53,7 +53,7 @@ test("Pressure stops a child that sends to itself and does not read", () => {
 test("Pressure stops a child that does not read the replies to its requests, from here and from above", () => {
   const { router, parent, six, seven } = under(middle());
   six.isBackedUp = true;
-  // 26 bytes that ask for an answer which is much larger.
+  // 26 bytes that ask for a much larger reply.
   while (!six.isPaused) {
     const before = six.sent.length;
     six.receive(frame({ srcId: 6, dstId: 5, handle: 4711, replyTo: 1500 }));
@@ -93,7 +93,7 @@ test("Pressure stops a child because of another only for a limited time, and say
   assert.deepEqual(printed(records), [
     "warning: six reads too slowly: 9437184 bytes have waited for 1000 ms; further messages to it may be refused",
   ]);
-  // Not again, until it has read.
+  // It is not stopped again until the other has read.
   seven.receive(bulk(7, 6));
   assert.equal(seven.isPaused, false);
   six.drain();
@@ -109,7 +109,7 @@ test("Pressure lets two children that filled each other's links continue as each
   seven.receive(bulk(7, 6));
   six.receive(bulk(6, 7));
   assert.deepEqual([six.isPaused, seven.isPaused], [true, true]);
-  // They read although they are not read.
+  // The children read although nobody reads from them.
   six.drain();
   assert.deepEqual([six.isPaused, seven.isPaused], [true, false]);
   seven.drain();

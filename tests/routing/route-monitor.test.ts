@@ -52,7 +52,7 @@ function top(listener: Partial<RouteListener> = {}) {
   return { router, one, two };
 }
 
-/** What a link was sent, as [handle, value], and nothing of it any more. */
+/** Returns what was sent over a link, as [handle, value], and forgets it. */
 function taken(link: FakeLink): [number, unknown][] {
   return link.sent.splice(0).map((each) => [each.handle, decodeValue(joinBody(each))]);
 }
@@ -60,7 +60,7 @@ function taken(link: FakeLink): [number, unknown][] {
 const reaches = (router: FrameRouter, contextId: number): string | undefined =>
   router.peerOf(contextId)?.link.name;
 
-/** Keeps what a handler that waits for `respondentId` is told. */
+/** Adds a handler that waits for `respondentId`, and keeps the reasons that end it. */
 function waitFor(router: FrameRouter, respondentId: number): { handle: number; reasons: string[] } {
   const reasons: string[] = [];
   const handle = router.listen((each) => reasons.push(deadReason(each)), { respondentId });
@@ -78,7 +78,7 @@ test("RouteMonitor adds a route to a context that a child announces, and tells i
   assert.equal(reaches(router, 8), "six");
   assert.deepEqual(taken(parent), [[Handle.ADD_ROUTE, [8, "six.eight", VERSION]]]);
   assert.deepEqual(seen, [[8, "six.eight", VERSION]]);
-  // It is behind that link now, and only there.
+  // The context is behind that link now, and only there.
   parent.receive(frame(0, 8, 2000));
   assert.equal(six.sent.length, 1);
 });
@@ -107,7 +107,7 @@ test("RouteMonitor refuses a route to itself or to a context above, whatever its
   });
   for (const contextId of [5, 2, 0]) {
     six.receive(added(6, 5, contextId));
-    // What it would be good for.
+    // The attack for which the child would want the route.
     six.receive(frame(contextId, 5, Handle.CALL_FUNCTION));
   }
   assert.deepEqual([called, taken(parent)], [[], []]);
@@ -209,10 +209,10 @@ test("RouteMonitor tells each child that ever sent to a context of its end, once
   two.receive(added(2, 0, 20));
   two.receive(added(2, 0, 21));
   one.receive(added(1, 0, 10));
-  // A context behind a child speaks for it too.
+  // Messages of a context behind a child count as the child's.
   one.receive(frame(10, 20, 2000));
   one.receive(frame(1, 20, 2000));
-  two.receive(frame(21, 20, 2000)); // goes there and back by the same link
+  two.receive(frame(21, 20, 2000)); // leaves by the link over which it came
   for (const link of [one, two, three]) taken(link);
   two.receive(ended(2, 0, 20, "twenty died"));
   assert.deepEqual([one, two, three].map(taken), [
@@ -240,7 +240,7 @@ test("RouteMonitor tells a child that invents ids of every end, and keeps a boun
   assert.deepEqual(taken(six), []);
   six.receive(frame(6, 999_999, 2000));
   six.receive(frame(6, 999_998, 2000));
-  // Nobody behind it waits for ever, whichever of them was one too many.
+  // No context behind the link waits for ever, whichever context was one too many.
   for (const id of [1000, 999_999, 999_998, 999]) {
     parent.receive(ended(2, 5, id, "elsewhere"));
     assert.deepEqual(taken(six), [[Handle.DEL_ROUTE, [id, "elsewhere"]]]);
@@ -250,8 +250,8 @@ test("RouteMonitor tells a child that invents ids of every end, and keeps a boun
 
 test("RouteMonitor refuses one context too many behind a link, ends it, and says so once", (t) => {
   const { router, parent, six, seven } = hop();
-  // The child itself is one of them; all below this context, its other child included, are behind one link of
-  // its parent's.
+  // The child itself counts. All contexts below this one, including its other child, are behind one link of its
+  // parent.
   for (let id = 1000; id < 1000 + MAX_CONTEXTS_PER_LINK - 3; id++) six.receive(added(6, 5, id));
   taken(parent);
   const records = captureLogs(t, "error");
@@ -264,10 +264,10 @@ test("RouteMonitor refuses one context too many behind a link, ends it, and says
   assert.deepEqual(printed(records), [
     "error: Refused route to context 500000 from six; ends this context and all later ones: 16383 contexts are below context 5, which is the maximum",
   ]);
-  // What the refused ones say last is no fault.
+  // The farewells of refused contexts are not errors.
   six.receive(ended(6, 5, 500_000));
   assert.equal(records.length, 1);
-  // One that goes makes room, and those that are there are not harmed.
+  // A context that ends makes room, and the accepted ones are not harmed.
   six.receive(ended(6, 5, 1000));
   seven.receive(added(7, 5, 600_000));
   assert.deepEqual([reaches(router, 600_000), reaches(router, 1001)], ["seven", "six"]);
@@ -296,7 +296,7 @@ test("The cost of a link's end depends on the contexts behind it, not on all con
   assert.ok(oneSteps >= 16_000, `${oneSteps} steps for 16,000`);
 });
 
-/** How many entries of maps and sets the work walks over. */
+/** Counts the entries of maps and sets that the work visits. */
 function stepsOf(work: () => void): number {
   let steps = 0;
   const walks = ["entries", "keys", "values", Symbol.iterator] as const;
@@ -348,7 +348,7 @@ test("RouteMonitor takes news of lost contexts only from its immediate children 
   const own = waitFor(router, 8);
   taken(parent);
   const records = captureLogs(t);
-  six.receive(ended(8, 5, 8)); // of itself, but not to its own parent
+  six.receive(ended(8, 5, 8)); // about itself, but not to its own parent
   parent.receive(ended(0, 5, 8));
   assert.match(printed(records).join("\n"), /Refused message from context 8[\s\S]*from context 0/);
   seven.receive(ended(7, 5, 8));
@@ -459,7 +459,7 @@ test("A hop believes only its child about a context deeper than that child", (t)
       replyTo: Handle.IS_DEAD,
     });
   };
-  // 8 may be on the way or not: only the master knows the tree. If it is, 6 has said that 9 is gone before.
+  // Only the master knows whether 8 is on the way. If it is, 6 has already said that 9 is gone.
   for (const srcId of [8, 10]) deadFrom(srcId);
   assert.deepEqual(waiting.reasons, []);
   deadFrom(6);

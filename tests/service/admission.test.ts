@@ -14,7 +14,7 @@ import { masterAndChild } from "../support/fake-tree.ts";
 
 const MIB = 1024 * 1024;
 
-/** Requests to the master; their bodies share their memory. */
+/** Makes requests to the master, whose bodies share one memory. */
 function requests() {
   const { master } = masterAndChild();
   const memory = Buffer.alloc(MAX_REQUEST_BYTES_PER_CONTEXT + MIB);

@@ -31,7 +31,7 @@ test("checkArguments names a missing argument and its expected type", () => {
   const spec = { name: "string", data: Uint8Array } as const;
   assert.equal(outcome(spec, {}), missing("name", "string"));
   assert.equal(outcome(spec, { name: "a", data: undefined }), missing("data", "Uint8Array"));
-  // Nothing inherited counts.
+  // Inherited properties do not count.
   assert.equal(outcome({ toString: "any" } as never, {}), missing("toString", "any"));
 });
 

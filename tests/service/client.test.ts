@@ -82,7 +82,7 @@ test("Context.with bounds the wait for a service", async (t) => {
     "enough",
   );
   wire.release();
-  // What nobody waits for any more is dropped without harm.
+  // A reply that nobody waits for any more is dropped.
   assert.equal(await context.service(Files).size({ name: "ab" }), 2);
 });
 
@@ -106,7 +106,7 @@ test("Context.with bounds the receiver of callServiceAsync, by time and by signa
   });
   await assert.rejects(waiting, RangeError);
   assert.equal(answered.endError, undefined);
-  // Given up before its module is there, it is never sent.
+  // A request that is given up before its module is there is never sent.
   const modules = functions.hold("Files");
   const sent = wire.left.sent.length;
   const late = context.with({ signal }).callServiceAsync(...request);

@@ -68,13 +68,13 @@ class Derived extends Shop {
   own(): string {
     return "own";
   }
-  // Says nothing of who may call it.
+  // No policy says who may call this override.
   override stacked(): string {
     return "derived stacked";
   }
 }
 
-/** A service of the master, asked for by its child: no parent of anyone. */
+/** A service of the master that its child calls. The child is above nobody. */
 function fromBelow() {
   const { master, child } = servicePair();
   new Pool(master, [new Shop(master), new Derived(master)]);
@@ -148,7 +148,7 @@ test("a context's request to itself passes policies, but reaches no method that 
   assert.equal(await self.callService("shop", "both"), "both");
   assert.equal((await failureOf(self.callService("shop", "hidden"))).code, "ERR_SERVICE_METHOD");
   assert.equal((await failureOf(self.callService("shop", "list", {}))).code, "ERR_SERVICE_ARGUMENT");
-  // Sent by itself, but with the authority of somebody else: it only passes that on.
+  // The context sends the request itself, but with the authority of another context, which it only passes on.
   const request = { service: "shop", reference: undefined, method: "both", args: {} };
   const sentWith = (authId: number) => ({ router: master, srcId: 0, authId }) as never as Message;
   assert.throws(() => methodFor(new Shop(master), "shop", request, sentWith(1)), /refused by policy/);
@@ -159,7 +159,7 @@ test("a subclass keeps what its base exposes by table, and an override without a
   const { context } = fromBelow();
   assert.equal(await context.callService("derived", "own"), "own");
   assert.equal(await context.callService("derived", "any"), "any");
-  // Of the two policies the table's is left; the decorator's was the base method's.
+  // Only the policy of the table is left, because that of the decorator belonged to the base method.
   assert.equal(await context.callService("derived", "stacked"), "derived stacked");
 });
 

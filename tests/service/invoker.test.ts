@@ -5,7 +5,7 @@ import { DeduplicatingInvoker, Invoker, MAX_RESULTS, SerializedInvoker } from ".
 import { Deferred } from "../../src/waiting/deferred.ts";
 import { stateOf } from "../support/service-pair.ts";
 
-/** These invokers do not look at it. */
+/** These invokers do not read the message. */
 const NO_MESSAGE = {} as Message;
 
 /** Calls whose ends the test decides. */

@@ -15,7 +15,7 @@ import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { connect, FakeRouter } from "../support/fake-tree.ts";
 import { activatingPair, failureOf, servicePair, stateOf } from "../support/service-pair.ts";
 
-/** A method that ends when the test says so, and tells what happened. */
+/** A service with a method that ends when the test says so, and that records what happened. */
 class Slow extends Service {
   static override serviceName = "slow";
   static override exposed: Record<string, Exposed> = {
@@ -115,10 +115,10 @@ test("Pool refuses to be the second of a router, and an invalid size", async () 
   assert.equal(pool.isStopped, true);
   await pool.stop();
   assert.deepEqual(service.events, ["shut down"]);
-  // The handle is the second one's, and stays so.
+  // The handle belongs to the second pool, and stays with it.
   assert.equal((await failureOf(context.callService("slow", "work", {}))).code, "ERR_SERVICE_INACTIVE");
   await second.stop();
-  // After that there may be another.
+  // After that, there may be another pool.
   await new Pool(master).stop();
 });
 
@@ -197,7 +197,7 @@ test("Pool.stop answers queued and new requests with dead messages, also seriali
   ].map(failureOf);
   await turn();
   const stopped = pool.stop();
-  // While the one that runs still does.
+  // Queued requests are answered while the running one still runs.
   for (const error of await Promise.all(queued)) {
     assert.ok(error instanceof ChannelError, String(error));
     assert.equal(error.message, "Cannot deliver message to handle 110 of context 0: the pool was stopped");
@@ -293,7 +293,7 @@ test("a method gets the request, and may answer it itself", async () => {
   assert.deepEqual(await child.contextById(0).callService("answering", "ask"), [1, 1, 1]);
 });
 
-// Activation: what a child does when it has no such service yet.
+// Activation: how a child starts a service that it does not have yet.
 
 let constructed = 0;
 class Lazy extends Service {
@@ -326,7 +326,7 @@ test("a child starts a service by its class for contexts above, once", async () 
   const other = await context.request(110, ["again", ["file:///index.js", ["Lazy"]], "ping", {}]);
   assert.equal(other, "pong");
   assert.equal(constructed, 1);
-  // Those below may use what is active, and start nothing.
+  // Contexts below may use active services, but start none.
   const below = (service: string, place: unknown) =>
     child.routeFrame({
       ...Message.to(
@@ -437,7 +437,7 @@ test("Pool refuses one request too many from a context, runs those it has taken,
   assert.equal(await calls[0], "done");
   const later = work("there is room again");
   for (const label of service.events) service.ends[label]?.resolve(label);
-  // Each begins when the one before has ended.
+  // Each request begins when the one before it has ended.
   let begun = 1;
   while (begun < service.events.length || service.events.length < MAX_REQUESTS_PER_CONTEXT + 2) {
     for (; begun < service.events.length; begun++)

@@ -73,7 +73,7 @@ async function calls(context: Context): Promise<void> {
   void context.callService(Inventory, "ping", { kind: 1 });
   // @ts-expect-error: no such method
   void context.callService(Inventory, "pong");
-  // @ts-expect-error: what every service has is not for callers
+  // @ts-expect-error: callers cannot call the members that every service has
   void context.callService(Inventory, "onShutdown");
   // @ts-expect-error: a property
   void context.callService(Inventory, "size");
@@ -84,6 +84,6 @@ async function calls(context: Context): Promise<void> {
 }
 
 test("Context.callService and Context.service infer methods, arguments and values from the class", () => {
-  // That this file compiles is the proof.
+  // The test passes if this file compiles.
   void calls;
 });

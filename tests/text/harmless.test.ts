@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { oneLine, showControls, withoutControls } from "../../src/text/harmless.ts";
 
-/** Each of them moved a cursor, changed a title, asked the terminal something, or turned text around. */
+/** Each of these moves the cursor, changes the title, makes the terminal answer, or turns text around. */
 const ATTACKS = [
   "\x1b[2J\x1b[H",
   "\x1b]0;title\x07",

@@ -5,9 +5,9 @@ import { test } from "node:test";
 const core = new URL("../../src/", import.meta.url);
 
 /**
- * Runs a program with everything of core/ it names. `later(fn)` and `muchLater(fn)` are timers that keep
- * nothing alive: they are reached only if something else does. A busy machine may take longer to end than the
- * short one.
+ * Runs a program with everything of core/ that it names. `later(fn)` and `muchLater(fn)` are timers that keep
+ * nothing alive: they fire only if something else keeps the program alive. On a busy machine, a program may take
+ * longer to end than the short timer.
  */
 function run(program: string): { stdout: string; stderr: string; status: number | null } {
   const script = `

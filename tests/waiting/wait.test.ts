@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { awaitWithin, onAbort, startTimer, type WaitOptions, watchBounds } from "../../src/waiting/wait.ts";
 import { FakeBroker } from "../support/fake-broker.ts";
 
-/** One wait, with both its ends and what it did. */
+/** Begins a wait. Returns it with its two ways to settle, and with what it did. */
 function wait(options: WaitOptions = {}) {
   const broker = new FakeBroker();
   const state = { started: 0, stopped: 0 };

@@ -9,7 +9,7 @@ import { fakeReviver } from "../support/fake-reference.ts";
 import { sampleValues } from "./sample-values.ts";
 
 const SEED = 20240229;
-/** Of 40,000 messages and more. */
+/** A short run takes every fourth of 40,000 messages. */
 const SHARE = isFull ? 1 : 4;
 
 test("encodeValue and decodeValue give back random values", () => {
@@ -28,7 +28,7 @@ test("decodeValue throws only ProtocolError, whatever changed in a message", () 
     const message = mutate(messages[random(messages.length)]!, messages[random(messages.length)]!, random);
     accepted += decodes(message) ? 1 : 0;
   }
-  // Neither all nor nothing: the mutations are worth something.
+  // If all messages were accepted, or none, the mutations would prove nothing.
   assert.ok(accepted > 1000 / SHARE && accepted < 39_000 / SHARE, `${accepted} accepted`);
 });
 
@@ -62,7 +62,7 @@ function decodes(message: Buffer): boolean {
 
 type Random = (below: number) => number;
 
-/** Mulberry32: small, and the same everywhere. */
+/** Mulberry32: a small generator with the same numbers everywhere. */
 function generator(seed: number): Random {
   return (below) => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -72,7 +72,7 @@ function generator(seed: number): Random {
   };
 }
 
-/** A few bytes changed, dropped, repeated, or replaced by a piece of another message. */
+/** Changes, drops or repeats a few bytes, or replaces them by a piece of another message. */
 function mutate(message: Buffer, other: Buffer, random: Random): Buffer {
   let bytes = Buffer.from(message);
   for (let n = 1 + random(3); n > 0; n--) {

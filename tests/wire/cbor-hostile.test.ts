@@ -9,14 +9,14 @@ const MEBI = 1024 * 1024;
 const hex = (text: string) => Buffer.from(text.replace(/ /g, ""), "hex");
 const refuses = (message: Buffer) => assert.throws(() => decodeValue(message), ProtocolError);
 
-/** An array head of four bytes' count, then the item over and over. */
+/** An array head with a count of four bytes, followed by the same item again and again. */
 function repeated(item: string, count: number): Buffer {
   const head = hex("9a00000000");
   head.writeUInt32BE(count, 1);
   return Buffer.concat([head, Buffer.alloc(hex(item).length * count, hex(item))]);
 }
 
-/** CPU time, which other processes do not add to. */
+/** CPU time, to which other processes do not add. */
 function msFor(message: Buffer): number {
   const start = process.cpuUsage();
   try {
@@ -93,7 +93,7 @@ test("decodeValue bounds the memory that small items can claim", () => {
     assert.throws(() => decodeValue(repeated(item, 4096 / 4 + 1), { limits }), /: too many items$/);
   }
   refuses(repeated("80", DEFAULT_LIMITS.maxItems + 1));
-  // The costliest for its four bytes.
+  // The item that costs most for its four bytes.
   const count = DEFAULT_LIMITS.maxItems / 4;
   const before = process.memoryUsage();
   const value = decodeValue(repeated("d9010280", count)) as unknown[];
@@ -148,7 +148,7 @@ test('decodeValue does not let keys like "1000" claim room for a thousand values
     assert.deepEqual(value[19_999], { [key]: 1 });
     return used;
   };
-  // 20,000 times 12 KB it was.
+  // Without the check, each of the 20,000 objects took 12 KB.
   for (const key of ["300", "900", "1020"]) assert.ok(bytesFor(key) < 100 * MEBI, key);
 });
 

@@ -34,7 +34,7 @@ const SHARED: unknown[] = [
   Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`key${i}`, i])),
 ];
 
-/** Without the difference between Buffer and Uint8Array, which major type 2 does not know. */
+/** Removes the difference between Buffer and Uint8Array, which major type 2 does not know. */
 function plain(value: unknown): unknown {
   return value instanceof Uint8Array ? Buffer.from(value) : value;
 }

@@ -4,7 +4,7 @@ import { ProtocolError } from "../../src/errors.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 
-/** Appendix A of RFC 8949, in its order: what travels here, with its value. */
+/** The items of appendix A of RFC 8949 that travel, in its order, with their values. */
 const TRAVELS: [hex: string, value: unknown][] = [
   ["00", 0],
   ["01", 1],

@@ -111,7 +111,7 @@ test("FrameDecoder takes a body of exactly maxMessageBytes", () => {
 });
 
 test("FrameDecoder refuses a body over maxMessageBytes with its header, before anything is stored", () => {
-  // Memory for the largest of these could not even be had.
+  // There would not even be memory for the largest of these.
   for (const length of [LIMIT + 1, 0x7fffffff, 0xffffffff]) {
     for (let cut = 0; cut < HEADER_BYTES; cut++) {
       const decoder = new FrameDecoder(LIMIT);
@@ -179,7 +179,7 @@ test("FrameDecoder keeps nothing of a chunk that ends inside a frame", () => {
     const found: Frame[] = [];
     const first = Buffer.from(bytes.subarray(0, cut));
     decoder.push(first, (frame) => found.push(frame));
-    first.fill(0); // its owner uses it again
+    first.fill(0); // The owner uses the memory again.
     decoder.push(bytes.subarray(cut), (frame) => found.push(frame));
     assert.deepEqual(found[0]?.body, [Buffer.from("hello")]);
     assert.equal(found[0]?.handle, 101);
@@ -237,7 +237,7 @@ test("FrameDecoder copies bodies from lent chunks, except those of parts", () =>
         found.push(frame);
         inTime.push(Buffer.concat(frame.body));
       });
-      // What is read next.
+      // The next read overwrites the memory.
       memory.fill(0xee);
     }
     assert.deepEqual(

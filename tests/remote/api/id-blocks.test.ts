@@ -5,8 +5,8 @@ import { IdBlocks } from "../../../src/remote/api/id-blocks.ts";
 import { Handle } from "../../../src/wire/handles.ts";
 
 /**
- * The router of context 7; `requests` are what it asks the master for, answered in order when `answer` is
- * called.
+ * The router of context 7. `requests` holds its requests to the master, which are answered in order when `answer`
+ * is called.
  */
 function contextSeven() {
   const requests: unknown[] = [];

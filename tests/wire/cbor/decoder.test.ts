@@ -237,7 +237,7 @@ test("decodeValue copies a small byte string, and misaligned elements", () => {
   assert.equal(small.buffer.byteLength, 10);
   const message = Buffer.concat(encodeValue([Buffer.alloc(10), "x".repeat(10_000)]));
   const [buffer] = decodeValue(message) as [Buffer];
-  // The pool of Node's Buffers may hold both.
+  // The pool of Node's Buffers may hold both the message and the copy.
   message.fill(1);
   assert.deepEqual(buffer, Buffer.alloc(10));
   for (let offset = 0; offset < 8; offset++) {

@@ -75,13 +75,13 @@ test("decodeValue refuses numbers and bigints that V8 would put into one bucket"
 });
 
 test("decodeValue refuses small crowds, too, because many fit in a message", () => {
-  // So few do not hurt, and are not looked at.
+  // So few keys do no harm, and are not checked.
   decodeValue(collection(258, 4, collidingIntegers(64)));
   for (const count of [130, 500, 2000]) refuses(collection(258, 4, collidingIntegers(count, 11)));
 });
 
 test("decodeValue refuses crowds that a table spreads only when it has its last size", () => {
-  // The first thousands share a bucket while there are few; the rest, all different, makes the table large.
+  // The first thousands share a bucket while the table is small. The others, all different, make it large.
   const early = collidingIntegers(4000, 11);
   const late = Array.from({ length: 60_000 }, (_, i) => 2 ** 33 + i);
   refuses(collection(258, 4, [...early, ...late]));
@@ -103,7 +103,7 @@ test("V8 hashes as isCrowded expects, in every Node of the lab", () => {
   }
 });
 
-/** A tagged container of these items; no Set or Map of them is made on the way. */
+/** Returns a tagged container of these items, without making a Set or a Map of them. */
 function collection(tag: number, major: number, items: readonly unknown[]): Buffer {
   const body = Buffer.concat(encodeValue(items) as Buffer[]);
   const headBytes = [1, 2, 3, 5][Math.max(0, (body[0]! & 31) - 23)]!;
