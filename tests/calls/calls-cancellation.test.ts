@@ -74,7 +74,7 @@ test("Context.with({ timeoutMs }): the reason is the TimeoutError", async (t) =>
   assert.deepEqual([reason.name, reason.code], ["TimeoutError", "ERR_TIMEOUT"]);
 });
 
-test("A call given up is told by [call, reason] to handle 117; an answered one is not", async () => {
+test("A call given up sends [call, reason] to handle 117; an answered one sends nothing", async () => {
   const { context, wire } = watching();
   const abort = new AbortController();
   const calls = context.with({ signal: abort.signal, timeoutMs: 60_000 });
@@ -90,7 +90,7 @@ test("A call given up is told by [call, reason] to handle 117; an answered one i
   assert.equal(getEventListeners(abort.signal, "abort").length, 0);
 });
 
-test("Context.with().callAsync: the receiver ends with the reason, and the function hears of it", async (t) => {
+test("Context.with().callAsync: the receiver ends with the reason, and the function learns of it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { context, running, master } = watching();
   const receiver = context.with({ timeoutMs: 100 }).callAsync(watch);
@@ -112,7 +112,7 @@ test("Context.with().callAsync answered in time keeps neither timer nor listener
   assert.deepEqual(cancels(wire.left.sent), []);
 });
 
-test("Context.with().callNoReply: the function hears of it; a failure is logged there, once", async (t) => {
+test("Context.with().callNoReply: the function learns of it; a failure is logged there, once", async (t) => {
   const records = captureLogs(t, "warning");
   const { context, running, wire, master } = watching();
   const abort = new AbortController();
@@ -139,7 +139,7 @@ test("Context.with() whose signal has aborted already sends nothing", async () =
   }
 });
 
-test("Context.with() and a context that is gone: all ends, nothing is watched", async () => {
+test("Context.with() and a context that is gone: everything ends, and nothing is watched", async () => {
   const { context, wire } = watching();
   const abort = new AbortController();
   const calls = context.with({ signal: abort.signal });
@@ -152,7 +152,7 @@ test("Context.with() and a context that is gone: all ends, nothing is watched", 
   assert.equal(getEventListeners(abort.signal, "abort").length, 0);
 });
 
-test("A call given up while it waits for modules there is never started", async () => {
+test("A call given up while it waits for modules in the context is never started", async () => {
   const { context, holdModule, running } = watching();
   const abort = new AbortController();
   const module = holdModule("watch");
@@ -168,7 +168,7 @@ test("A call given up while it waits for modules there is never started", async 
   assert.deepEqual(running, []);
 });
 
-test("A call given up after it was answered changes nothing: the answer and the end crossed", async () => {
+test("A call given up after it was answered changes nothing, because the reply and the message crossed", async () => {
   const { context, wire } = watching();
   wire.hold();
   const abort = new AbortController();
@@ -179,7 +179,7 @@ test("A call given up after it was answered changes nothing: the answer and the 
   assert.equal(await context.call(add, 2, 2), 4);
 });
 
-test("Only the context that made a call ends it: another one above may not", async () => {
+test("Only the context that made a call can end it, not another one above", async () => {
   // 0 above 1 above 2; 0 calls 2, and 1 says that the call is off.
   const master = new FakeRouter({ contextId: 0 });
   const middle = new FakeRouter({ contextId: 1, parentIds: [0] });
@@ -208,7 +208,7 @@ test("Only the context that made a call ends it: another one above may not", asy
   assert.equal((await receiver.get()).decode(), "done");
 });
 
-test("A context below may not end a call: it has no authority", (t) => {
+test("A context below cannot end a call, because it has no authority", (t) => {
   const records = captureLogs(t, "debug");
   const { master, child } = watching();
   dispatching(master, {});
@@ -229,7 +229,7 @@ test("A caller that goes aborts the signals of its calls", async () => {
   wire.cut();
 });
 
-test("currentCall is the same after awaits, each call's its own, and throws outside of calls", async () => {
+test("currentCall is the same after awaits, different for each call, and throws outside of calls", async () => {
   const sources: unknown[] = [];
   const { library, context } = fakeChild({
     watch: async () => {
@@ -249,7 +249,7 @@ test("currentCall is the same after awaits, each call's its own, and throws outs
   });
 });
 
-test("currentCall works in the listeners of its own signal, each call's its own", async () => {
+test("currentCall works in the listeners of its own signal, for each call", async () => {
   const heard: boolean[] = [];
   const { library, context } = fakeChild({
     watch: async () => {
@@ -267,7 +267,7 @@ test("currentCall works in the listeners of its own signal, each call's its own"
   assert.deepEqual(heard, [true, true]);
 });
 
-test("A call given up where nobody can notice is dropped without a word", async (t) => {
+test("A call given up is dropped silently if nobody can notice", async (t) => {
   const { context } = watching({ hasLibrary: false });
   const records = captureLogs(t, "warning");
   const abort = new AbortController();

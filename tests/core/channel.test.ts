@@ -29,7 +29,7 @@ test("Channel.close closes both directions, and may be called twice", async () =
   assert.equal(far.size(), 0, "the other end was told once");
 });
 
-test("Channel refuses a handle that is none, and registers nothing", () => {
+test("Channel refuses an invalid handle, and registers nothing", () => {
   const { master, context, near } = twoEnds();
   near.close();
   for (const dstHandle of [0, -1, 1.5, 2 ** 32, Number.NaN]) {
@@ -41,7 +41,7 @@ test("Channel refuses a handle that is none, and registers nothing", () => {
   new Channel(master, { context, dstHandle: 1, handle: 2000 });
 });
 
-test("Channel takes messages of its other end alone, and ends with it", async () => {
+test("Channel takes messages only from its other end, and ends with it", async () => {
   const { near, master, wire } = twoEnds();
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   connect(master, other);
@@ -51,7 +51,7 @@ test("Channel takes messages of its other end alone, and ends with it", async ()
   await assert.rejects(near.get(), { name: "ChannelError", message: "child.1: disconnected" });
 });
 
-test("Channel with a respondent of its own takes messages of that one", async () => {
+test("Channel with its own respondent takes messages from that context", async () => {
   const { master, context } = twoEnds();
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   const { context: respondent } = connect(master, other);

@@ -9,13 +9,13 @@ import { masterAndChild } from "../support/fake-tree.ts";
 
 const ECHO = 2000;
 
-test("Context.request rejects with the error it is answered with", async () => {
+test("Context.request rejects with the error in the reply", async () => {
   const { child, context } = masterAndChild();
   child.addHandler((message) => message.reply(new CallError("Error: refused")), { handle: ECHO });
   await assert.rejects(context.request(ECHO, 1), { name: "CallError", message: "Error: refused" });
 });
 
-test("Context.request refuses a value that cannot travel, and keeps neither handle nor program", async () => {
+test("Context.request refuses a value that cannot travel, and keeps neither a handle nor the program alive", async () => {
   const { master, child, context } = masterAndChild();
   await assert.rejects(context.request(ECHO, Symbol("no")), TypeError);
   assert.equal(master.fakeBroker.holds, 0);
@@ -26,7 +26,7 @@ test("Context.request refuses a value that cannot travel, and keeps neither hand
   );
 });
 
-test("Context.request gives up after timeoutMs; the answer that comes later is dropped", async (t) => {
+test("Context.request gives up after timeoutMs; a later reply is dropped", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { master, child, context } = masterAndChild();
   const requests = new Receiver(child, { handle: ECHO });
@@ -40,7 +40,7 @@ test("Context.request gives up after timeoutMs; the answer that comes later is d
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("Context.request begins nothing where it would be in vain: an aborted signal, a context that is gone", async () => {
+test("Context.request sends nothing if the signal has aborted, or if the context is gone", async () => {
   const { master, context, wire } = masterAndChild();
   const handlers = master.handlers.size;
   const reason = new Error("too late");
@@ -54,7 +54,7 @@ test("Context.request begins nothing where it would be in vain: an aborted signa
   assert.deepEqual([master.handlers.size, master.fakeBroker.holds], [handlers, 0]);
 });
 
-test("Context.request wakes with the reason when the context goes", async () => {
+test("Context.request rejects with the reason when the context goes", async () => {
   const { child, context, wire } = masterAndChild();
   new Receiver(child, { handle: ECHO });
   const wait = context.request(ECHO, 1);
@@ -62,7 +62,7 @@ test("Context.request wakes with the reason when the context goes", async () => 
   await assert.rejects(wait, { name: "ChannelError", message: "child.1: disconnected" });
 });
 
-test("Context.isConnected and onDisconnect tell of its end, once, to all who still listen", async (t) => {
+test("Context.isConnected and onDisconnect report the end once, to all listeners that are left", async (t) => {
   const records = captureLogs(t, "error");
   const { context, wire } = masterAndChild();
   const told: string[] = [];

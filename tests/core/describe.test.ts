@@ -10,7 +10,7 @@ const first = (): void => undefined;
 const second = (): void => undefined;
 const third = (): void => undefined;
 
-test("A description lists the calls in flight, whatever waits for their answers, oldest first", async () => {
+test("A description lists the pending calls of every kind, oldest first", async () => {
   const { master, child, context, wire } = masterAndChild();
   master.functions = new FakeFunctions();
   dispatchCalls(child, { first, second, third });
@@ -26,7 +26,7 @@ test("A description lists the calls in flight, whatever waits for their answers,
   assert.deepEqual(names(), []);
 });
 
-test("A description prints what a hostile hop says of a context without its control characters", () => {
+test("A description prints a hostile hop's claims about a context without control characters", () => {
   const { master } = masterAndChild();
   const context = new Context(master, 7, "db\u001b[2J\n  link to master");
   noteConnection(context, {

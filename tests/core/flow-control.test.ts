@@ -35,7 +35,7 @@ function pair() {
   return { parent, child, receiver, sender };
 }
 
-test("Sender.send waits while about 1 MiB is unread, and goes on as it is read", async () => {
+test("Sender.send waits while about 1 MiB is unread, and continues as it is read", async () => {
   const { receiver, sender } = pair();
   const { sent, blocked } = await fill(sender);
   const bytes = sent * CHUNK.length;
@@ -46,7 +46,7 @@ test("Sender.send waits while about 1 MiB is unread, and goes on as it is read",
   assert.equal(receiver.size(), 0);
 });
 
-test("Sender.send of a message larger than the window goes through once the others are read", async () => {
+test("Sender.send sends a message larger than the window once the others are read", async () => {
   const { receiver, sender } = pair();
   const { sent, blocked } = await fill(sender);
   const huge = sender.send(Buffer.alloc(3 * WINDOW_BYTES));
@@ -56,7 +56,7 @@ test("Sender.send of a message larger than the window goes through once the othe
   await huge;
 });
 
-test("Sender.send rejects when the receiver is closed, waiting or later", async () => {
+test("Sender.send rejects when the receiver is closed, while it waits or later", async () => {
   const { receiver, sender } = pair();
   const { blocked } = await fill(sender);
   receiver.close();
@@ -71,7 +71,7 @@ test("Sender.send rejects when the receiver's context is gone", async () => {
   await assert.rejects(blocked, /the context went away/);
 });
 
-test("Sender.send to a receiver that reads nothing ends by its bounds, and what was given up is not sent", async (t) => {
+test("Sender.send to a receiver that reads nothing ends at its bounds, and the value is not sent", async (t) => {
   const { child, receiver, sender } = pair();
   const { sent, blocked } = await fill(sender);
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -97,7 +97,7 @@ test("Sender.send to a receiver that reads nothing ends by its bounds, and what 
   assert.deepEqual([receiver.size(), child.fakeBroker.holds], [0, 0]);
 });
 
-test("Sender.close is sent at once when all that waited was given up", async () => {
+test("Sender.close is sent at once if all waiting values were given up", async () => {
   const { child, receiver, sender } = pair();
   const end = new AbortController();
   const sending: Promise<void>[] = [];
@@ -113,7 +113,7 @@ test("Sender.close is sent at once when all that waited was given up", async () 
   assert.equal(child.fakeBroker.holds, 0);
 });
 
-test("Sender.close follows what still waits", async () => {
+test("Sender.close follows the values that still wait", async () => {
   const { receiver, sender } = pair();
   const { sent, blocked } = await fill(sender);
   sender.close();
@@ -123,7 +123,7 @@ test("Sender.close follows what still waits", async () => {
   await blocked;
 });
 
-test("A handler reads what it is given: its senders are not held back", async () => {
+test("A handler counts as a reader, so its senders never wait", async () => {
   const { parent, child } = pair();
   let bytes = 0;
   const handle = parent.addHandler((message) => {

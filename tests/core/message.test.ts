@@ -20,7 +20,7 @@ const fromChild = (change: Partial<Frame> = {}): Frame => ({
   ...change,
 });
 
-test("Message.decode gives the value of a CBOR body and the bytes of a raw one", () => {
+test("Message.decode returns the value of a CBOR body and the bytes of a raw one", () => {
   const { master } = masterAndChild();
   assert.equal(new Message(master, fromChild()).decode(), "hello");
   const raw = new Message(
@@ -44,7 +44,7 @@ test("Message.decode throws a ChannelError with the reason of a dead message", (
   });
 });
 
-test("Message.decode throws the CallError that a body is, and gives one that is inside a value", () => {
+test("Message.decode throws a CallError that is the body, and returns one that is inside a value", () => {
   const { master } = masterAndChild();
   const error = new CallError("Error: there", { cause: new TypeError("inner") });
   assert.throws(
@@ -59,7 +59,7 @@ test("Message.decode throws the CallError that a body is, and gives one that is 
   );
 });
 
-test("Message.decode throws a ProtocolError for a body that is no value", () => {
+test("Message.decode throws a ProtocolError for a body that is not a value", () => {
   const { master } = masterAndChild();
   for (const body of ["", "ff", "0000", "5b7fffffffffffffff", "a1", "d9ffff00"]) {
     const message = new Message(master, fromChild({ body: [Buffer.from(body, "hex")] }));
@@ -90,7 +90,7 @@ test("Message.reply answers the sender's handle with this context's authority", 
   assert.deepEqual(Buffer.concat(body), Buffer.concat(encodeValue({ ok: true })));
 });
 
-test("Message.reply sends nothing where nobody asked, and nothing to a dead message", () => {
+test("Message.reply sends nothing if no reply was asked for, and nothing to a dead message", () => {
   const { master, wire } = masterAndChild();
   new Message(master, fromChild()).reply(1);
   new Message(master, fromChild({ replyTo: Handle.IS_DEAD })).reply(1);
@@ -111,7 +111,7 @@ test("Message prints its addresses and size, never its body", () => {
   assert.deepEqual([`${message}`, inspect(message)], [text, text]);
 });
 
-test("Message.context is the context it came from", () => {
+test("Message.context is the context that the message came from", () => {
   const { master, context } = masterAndChild();
   assert.equal(new Message(master, fromChild()).context, context);
 });
@@ -139,7 +139,7 @@ test("hasParentAuthority is true for messages with the authority of this context
   );
 });
 
-test("isImmediateChild is true for messages of a context at the end of an own link", () => {
+test("isImmediateChild is true for messages of a context at the end of this context's own link", () => {
   const { master, child } = masterAndChild();
   const verdict = (router: typeof master, srcId: number) =>
     isImmediateChild(new Message(router, fromChild({ srcId })));

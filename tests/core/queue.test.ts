@@ -4,7 +4,7 @@ import { Queue } from "../../src/core/queue.ts";
 
 const cpuMs = (): number => process.cpuUsage().user / 1000;
 
-test("Queue gives what was put in, in order", () => {
+test("Queue returns entries in the order in which they were added", () => {
   const queue = new Queue<number>();
   const taken: (number | undefined)[] = [];
   for (let i = 0; i < 10_000; i++) {

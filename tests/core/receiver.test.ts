@@ -27,7 +27,7 @@ async function outcomes(promises: readonly Promise<Message<unknown>>[]): Promise
   return settled.map((each) => (each.status === "fulfilled" ? each.value.decode() : each.reason.message));
 }
 
-test("Receiver.get gives messages in the order they arrived, read before or after", async () => {
+test("Receiver.get returns messages in the order in which they arrived, before or after the call", async () => {
   const receiver = new Receiver(lonely());
   await send(receiver, 1, 2);
   const [first, second, third, fourth] = [receiver.get(), receiver.get(), receiver.get(), receiver.get()];
@@ -38,7 +38,7 @@ test("Receiver.get gives messages in the order they arrived, read before or afte
   );
 });
 
-test("Receiver.get serves waiters in the order they began to wait", async () => {
+test("Receiver.get serves waiting calls in the order in which they began", async () => {
   const receiver = new Receiver(lonely());
   const order: string[] = [];
   const waits = ["a", "b", "c"].map(async (name) => {
@@ -50,13 +50,13 @@ test("Receiver.get serves waiters in the order they began to wait", async () => 
   assert.deepEqual(order, ["a1", "b2", "c3"]);
 });
 
-test("Receiver.get gives a message that knows its receiver", async () => {
+test("Receiver.get returns a message that knows its receiver", async () => {
   const receiver = new Receiver(lonely());
   await send(receiver, 1);
   assert.equal((await receiver.get()).receiver, receiver);
 });
 
-test("Receiver.get with timeoutMs 0 never waits but takes what is there", async () => {
+test("Receiver.get with timeoutMs 0 takes a message that is there, and never waits", async () => {
   const receiver = new Receiver(lonely());
   await assert.rejects(receiver.get({ timeoutMs: 0 }), { name: "TimeoutError", code: "ERR_TIMEOUT" });
   await send(receiver, 1);
@@ -93,7 +93,7 @@ test("Receiver.get rejects with the signal's reason and takes no message with it
   await assert.rejects(receiver.get({ signal: controller.signal }), (error) => error === reason);
 });
 
-test("Receiver.close wakes all who wait, whenever they began", async () => {
+test("Receiver.close ends all waiting calls, whenever they began", async () => {
   const router = lonely();
   const receiver = new Receiver(router);
   const waits = Array.from({ length: 5 }, () => receiver.get());
@@ -117,7 +117,7 @@ test("Receiver.close drops what is queued, frees its handle, and may be called t
   assert.equal(new Receiver(router, { handle: 2000 }).handle, 2000);
 });
 
-test("Receiver.close leaves a handle alone that has become another receiver's", async () => {
+test("Receiver.close leaves the handle alone if it has become another receiver's", async () => {
   const router = lonely();
   const oneShot = new Receiver(router, { handle: 2000, persist: false });
   await send(oneShot, 1);
@@ -129,7 +129,7 @@ test("Receiver.close leaves a handle alone that has become another receiver's", 
   assert.deepEqual(await values(third, 1), [2]);
 });
 
-test("Receiver whose handle is taken over wakes those who wait", async () => {
+test("Receiver ends waiting calls when its handle is taken over", async () => {
   const router = lonely();
   const receiver = new Receiver(router, { handle: 2000 });
   const wait = receiver.get();
@@ -144,7 +144,7 @@ test("Receiver closes itself at the end of an await using block", async () => {
   await assert.rejects(wait, closed);
 });
 
-test("Receiver iteration gives every message and ends quietly on close", async () => {
+test("Receiver iteration yields every message and ends quietly on close", async () => {
   const receiver = new Receiver(lonely());
   const seen: unknown[] = [];
   await send(receiver, 1, 2);
@@ -155,7 +155,7 @@ test("Receiver iteration gives every message and ends quietly on close", async (
   assert.deepEqual(seen, [1, 2]);
 });
 
-test("Receiver iteration ends quietly on a dead message, behind the messages sent before", async () => {
+test("Receiver iteration ends quietly on a dead message, after the messages sent before", async () => {
   const { master, child } = masterAndChild();
   const receiver = new Receiver<number>(master);
   const sender = new Sender<number>(child, 0, receiver.handle);
@@ -176,7 +176,7 @@ test("Receiver iteration throws what a message's reader throws", async () => {
   await assert.rejects(read(), RangeError);
 });
 
-test("Receiver: a dead message of a peer wakes one waiter, the others go on", async () => {
+test("Receiver: a dead message of a peer ends one waiting call, and the others continue", async () => {
   const { master, child } = masterAndChild();
   const receiver = new Receiver<string>(master);
   const sender = new Sender<string>(child, 0, receiver.handle);
@@ -187,7 +187,7 @@ test("Receiver: a dead message of a peer wakes one waiter, the others go on", as
   assert.equal((await second).decode(), "still here");
 });
 
-test("Receiver: a dead answer of this context's own router is one message too", async () => {
+test("Receiver: a dead message of this context's own router also counts as one message", async () => {
   const { master } = masterAndChild();
   const receiver = new Receiver<string>(master);
   const nowhere = { dstId: 777, handle: 1, replyTo: receiver.handle };
@@ -211,7 +211,7 @@ test("Receiver of one message refuses a second get at once", async () => {
   await assert.rejects(receiver.get({ timeoutMs: 60_000 }), used);
 });
 
-test("Receiver of one message wakes everyone else who waits when it comes", async () => {
+test("Receiver of one message ends all other waiting calls when the message comes", async () => {
   const receiver = new Receiver(lonely(), { persist: false });
   const waits = [receiver.get(), receiver.get(), receiver.get()];
   await send(receiver, 1);
@@ -219,7 +219,7 @@ test("Receiver of one message wakes everyone else who waits when it comes", asyn
   assert.deepEqual(await outcomes(waits), [1, reason, reason]);
 });
 
-test("Receiver with a respondent wakes all when that context is gone", async () => {
+test("Receiver with a respondent ends all waiting calls when that context is gone", async () => {
   const { master, context, wire } = masterAndChild();
   const receiver = new Receiver(master, { respondent: context });
   const waits = [receiver.get(), receiver.get(), receiver.get()];
@@ -228,7 +228,7 @@ test("Receiver with a respondent wakes all when that context is gone", async () 
   await assert.rejects(receiver.get(), /the machine burnt/);
 });
 
-test("Receiver with a respondent gives what came before its end, then the end, for ever", async () => {
+test("Receiver with a respondent returns the messages from before its end, then the end, for ever", async () => {
   const { master, child, context, wire } = masterAndChild();
   const receiver = new Receiver<number>(master, { respondent: context });
   await new Sender<number>(child, 0, receiver.handle).send(1);
@@ -255,7 +255,7 @@ test("Receiver of a router that is shut down never waits", async () => {
   await assert.rejects(new Receiver(router).get(), { message: "The router was shut down" });
 });
 
-test("Receiver with a policy sees what it allows", async () => {
+test("Receiver with a policy gets only messages that the policy allows", async () => {
   const { master, child } = masterAndChild();
   const asked: number[] = [];
   const receiver = new Receiver<number>(master, {
@@ -271,7 +271,7 @@ test("Receiver with a policy sees what it allows", async () => {
   assert.deepEqual([asked, (await receiver.get()).decode()], [[1, 1], 2]);
 });
 
-test("Receiver.size counts what is queued", async () => {
+test("Receiver.size counts the queued messages", async () => {
   const receiver = new Receiver(lonely());
   assert.equal(receiver.size(), 0);
   await send(receiver, 1, 2, 3);
@@ -308,7 +308,7 @@ test("Receiver.get with throwDead false returns the dead message, queued or wait
   await assert.rejects(receiver.get({ throwDead: false }), { message: "gone" });
 });
 
-test("Receiver.tryGet takes what is queued and never waits or throws", async () => {
+test("Receiver.tryGet takes a queued message and never waits or throws", async () => {
   const receiver = new Receiver(lonely());
   assert.equal(receiver.tryGet(), undefined);
   await send(receiver, 1);
@@ -319,7 +319,7 @@ test("Receiver.tryGet takes what is queued and never waits or throws", async () 
   assert.equal(receiver.tryGet(), undefined);
 });
 
-test("Receiver.abort ends it with a reason of its own; what is queued can still be read", async () => {
+test("Receiver.abort ends the receiver with the given reason; queued messages can still be read", async () => {
   const receiver = new Receiver(lonely(), { handle: 2000 });
   const reason = new RangeError("mine");
   const waits = [receiver.get(), receiver.get()];
@@ -333,7 +333,7 @@ test("Receiver.abort ends it with a reason of its own; what is queued can still 
   await assert.rejects(receiver.get(), (error) => error === reason);
 });
 
-test("Receiver.endError tells a loud end from having delivered the one message", async () => {
+test("Receiver.endError distinguishes an error from the delivery of the one message", async () => {
   const oneShot = new Receiver(lonely(), { persist: false });
   assert.deepEqual([oneShot.isClosed, oneShot.endError], [false, undefined]);
   await send(oneShot, 1);
@@ -342,7 +342,7 @@ test("Receiver.endError tells a loud end from having delivered the one message",
   assert.ok(oneShot.endError instanceof ChannelError);
 });
 
-test("Receiver refuses what one context floods it with, ignoring credit, and takes it again when it is read", async (t) => {
+test("Receiver refuses a flood from a context that ignores credit, and takes messages again once it is read", async (t) => {
   const records = captureLogs(t, "error");
   const { master, child } = masterAndChild();
   const receiver = new Receiver<Uint8Array>(master);

@@ -33,7 +33,7 @@ function threeInARow(options: { unidirectional?: boolean } = {}) {
   };
 }
 
-test("CoreRouter.addHandler gives messages with context and reply; the reply reaches the asker alone", async () => {
+test("CoreRouter.addHandler passes messages with context and reply; the reply reaches only the sender", async () => {
   const { master, child } = masterAndChild();
   const seen: string[] = [];
   master.addHandler(
@@ -47,7 +47,7 @@ test("CoreRouter.addHandler gives messages with context and reply; the reply rea
   assert.deepEqual(seen, ["child.1"]);
 });
 
-test("CoreRouter.addHandler logs what an async handler rejects with, and calls it again", async (t) => {
+test("CoreRouter.addHandler logs the error of an async handler, and calls the handler again", async (t) => {
   const records = captureLogs(t);
   const { master, child } = masterAndChild();
   master.addHandler(
@@ -82,7 +82,7 @@ test("CoreRouter.addHandler with persist false is called once, then the handle i
   assert.deepEqual(await parent.request(PING, 3), ["pong", 3]);
 });
 
-test("CoreRouter.addHandler takes messages of its respondent alone, and its end as one dead message", (t) => {
+test("CoreRouter.addHandler takes messages only from its respondent, and its end as one dead message", (t) => {
   const { master, child, context, wire } = masterAndChild();
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   connect(master, other);
@@ -97,7 +97,7 @@ test("CoreRouter.addHandler takes messages of its respondent alone, and its end 
   assert.deepEqual(seen, ["expected", "dead"]);
 });
 
-test("CoreRouter.delHandler answers what comes later dead", async () => {
+test("CoreRouter.delHandler answers later messages with dead messages", async () => {
   const { master, child } = masterAndChild();
   const handle = master.addHandler(pong);
   master.delHandler(handle);
@@ -105,7 +105,7 @@ test("CoreRouter.delHandler answers what comes later dead", async () => {
   await assert.rejects(child.contextById(0).request(handle, 1), /no such handle/);
 });
 
-test("CoreRouter.contextById gives the same object while a context is reachable, and keeps no made-up ones", () => {
+test("CoreRouter.contextById returns the same object while a context is reachable, and keeps no invented ones", () => {
   const { master, context, wire } = masterAndChild();
   assert.equal(master.contextById(1), context);
   assert.equal(master.contextById(0), master.myself());
@@ -165,7 +165,7 @@ test("CoreRouter.shutdownContext resolves for a context that does not answer, af
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("CoreRouter.shutdownContext resolves for a context nobody can reach, itself included", async () => {
+test("CoreRouter.shutdownContext resolves for a context that nobody can reach, and for itself", async () => {
   const { master, child } = masterAndChild();
   await master.contextById(77).shutdown();
   await master.myself().shutdown();
@@ -181,7 +181,7 @@ test("CoreRouter: a request is answered through a middle, both ways", async () =
   assert.deepEqual(await leaf.contextById(0).request(PING, "up"), ["pong", "up"]);
 });
 
-test("CoreRouter: waiters at the top wake when the way to a leaf breaks", async () => {
+test("CoreRouter: waits at the top end when the way to a leaf breaks", async () => {
   const { context, middleContext, upper } = threeInARow();
   upper.hold();
   const waits = [context.request(PING, 1), middleContext.request(PING, 1)];
@@ -190,7 +190,7 @@ test("CoreRouter: waiters at the top wake when the way to a leaf breaks", async 
   assert.deepEqual([context.goneReason, middleContext.goneReason], ["the middle died", "the middle died"]);
 });
 
-test("CoreRouter.delRoutes wakes who waits for the leaf, not who waits for the middle", async () => {
+test("CoreRouter.delRoutes ends waits for the leaf, but not for the middle", async () => {
   const { master, middle, context, middleContext, upper } = threeInARow();
   const requests = new Receiver<number>(middle, { handle: PING });
   upper.hold();
@@ -207,7 +207,7 @@ test("CoreRouter.delRoutes wakes who waits for the leaf, not who waits for the m
   );
 });
 
-test("CoreRouter.addRoute changes no way there is, and none to itself", () => {
+test("CoreRouter.addRoute changes no existing route, and adds none to itself", () => {
   const { master } = threeInARow();
   const other = new FakeRouter({ contextId: 3, parentIds: [0] });
   connect(master, other);
@@ -221,7 +221,7 @@ test("CoreRouter.addRoute changes no way there is, and none to itself", () => {
   assert.deepEqual([master.isImmediateChild(2), master.isImmediateChild(1)], [false, true]);
 });
 
-test("CoreRouter.delRoutes of contexts nobody knows is no error, and wakes who waits for them", async () => {
+test("CoreRouter.delRoutes of unknown contexts is not an error, and ends waits for them", async () => {
   const { master, context } = masterAndChild();
   const wait = new Receiver(master, { respondent: master.contextById(77) }).get();
   master.delRoutes([77, 78], "told so");
@@ -230,7 +230,7 @@ test("CoreRouter.delRoutes of contexts nobody knows is no error, and wakes who w
   assert.equal(context.goneReason, undefined);
 });
 
-test("CoreRouter believes a middle about the leaf behind it, and nobody else", async (t) => {
+test("CoreRouter believes only the middle about the leaf behind it", async (t) => {
   const records = captureLogs(t, "error");
   const { master, leaf } = threeInARow();
   const other = new FakeRouter({ contextId: 3, parentIds: [0] });
@@ -243,7 +243,7 @@ test("CoreRouter believes a middle about the leaf behind it, and nobody else", a
   assert.match(records[0]?.message ?? "", /^Dropped message from child.3: bad authId 2/);
 });
 
-test("CoreRouter: cousins talk through the context above both, unless it is unidirectional", async () => {
+test("CoreRouter: cousins exchange messages through the context above both, unless it is unidirectional", async () => {
   for (const unidirectional of [false, true]) {
     const { master, leaf } = threeInARow({ unidirectional });
     const cousin = new FakeRouter({ contextId: 3, parentIds: [0], unidirectional });
@@ -283,7 +283,7 @@ test("CoreRouter: an oversized argument and an oversized reply both end in an er
   assert.equal(((await context.request(PING, 900)) as Uint8Array).length, 900);
 });
 
-test("CoreRouter: pending requests of one child wake, those of another go on", async () => {
+test("CoreRouter: pending requests to one child end, and those to another continue", async () => {
   const { master, context, wire } = masterAndChild();
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   const second = connect(master, other);
@@ -296,7 +296,7 @@ test("CoreRouter: pending requests of one child wake, those of another go on", a
   assert.equal(await kept, "answer");
 });
 
-test("CoreRouter that is unidirectional answers a sibling's request dead", async () => {
+test("CoreRouter that is unidirectional answers a sibling's request with a dead message", async () => {
   const { master, child } = masterAndChild({ unidirectional: true });
   const other = new FakeRouter({ contextId: 2, parentIds: [0] });
   connect(master, other);
@@ -307,7 +307,7 @@ test("CoreRouter that is unidirectional answers a sibling's request dead", async
   });
 });
 
-test("CoreRouter: a request into a branch that is unidirectional alone is answered, and so is one out of it", async () => {
+test("CoreRouter: requests into and out of a branch, which alone is unidirectional, are answered", async () => {
   const master = new FakeRouter({ contextId: 0 });
   const middle = new FakeRouter({ contextId: 1, parentIds: [0], unidirectional: true });
   const leaf = new FakeRouter({ contextId: 2, parentIds: [1, 0], unidirectional: true });

@@ -39,7 +39,7 @@ test("Select iteration yields messages as they arrive, and ends when no source i
   assert.deepEqual(await valuesOf(new Select()), []);
 });
 
-test("Select takes messages in the order they arrived across sources, queued before or after add", async () => {
+test("Select takes messages of all sources in the order in which they arrived, before or after add", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b], { oneshot: false });
   await send(a, 1, 2);
@@ -49,7 +49,7 @@ test("Select takes messages in the order they arrived across sources, queued bef
   for (const expected of [1, 2, 3, 4, 5]) assert.equal((await select.get()).decode(), expected);
 });
 
-test("Select with oneshot removes a source as it yields, without it keeps it", async () => {
+test("Select removes a source that yields with oneshot, and keeps it without", async () => {
   for (const oneshot of [true, false]) {
     const [a] = receivers(1) as [Receiver];
     const select = new Select([a], { oneshot });
@@ -63,7 +63,7 @@ test("Select with oneshot removes a source as it yields, without it keeps it", a
   }
 });
 
-test("Select.getEvent gives source and data; the message knows the source", async () => {
+test("Select.getEvent returns source and data; the message knows the source", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b]);
   await send(b, "x");
@@ -96,7 +96,7 @@ test("Select iterates over all messages of nested one-shot Selects, then ends", 
   assert.deepEqual(await valuesOf(new Select([new Select()])), []);
 });
 
-test("Select that waits for a nested one goes on when that one gets a source", async () => {
+test("Select that waits for a nested one continues when that one gets a source", async () => {
   const inner = new Select<unknown>([], { oneshot: false });
   const wait = new Select([inner]).get();
   assert.equal(await stateOf(wait), "pending");
@@ -106,7 +106,7 @@ test("Select that waits for a nested one goes on when that one gets a source", a
   assert.equal((await wait).decode(), 1);
 });
 
-test("Select.get on an empty one rejects at once, whatever the timeout", async () => {
+test("Select.get rejects at once if there are no sources, whatever the timeout", async () => {
   await assert.rejects(new Select().get(), {
     ...isSelectError,
     message: "Cannot get from select: it has no sources",
@@ -115,7 +115,7 @@ test("Select.get on an empty one rejects at once, whatever the timeout", async (
   await assert.rejects(new Select().get({ timeoutMs: 0 }), isSelectError);
 });
 
-test("Select.get with timeoutMs 0 never waits but takes what is there", async () => {
+test("Select.get with timeoutMs 0 takes a message that is there, and never waits", async () => {
   const [a] = receivers(1) as [Receiver];
   const select = new Select([a]);
   await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
@@ -124,7 +124,7 @@ test("Select.get with timeoutMs 0 never waits but takes what is there", async ()
   assert.equal((await select.get({ timeoutMs: 0 })).decode(), 1);
 });
 
-test("Select.get that gives up swallows nothing", async (t) => {
+test("Select.get that gives up loses no message", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const [a] = receivers(1) as [Receiver];
   const select = new Select([a]);
@@ -140,7 +140,7 @@ test("Select.get that gives up swallows nothing", async (t) => {
   assert.equal((await patient).decode(), 1);
 });
 
-test("Select.get serves waiters in the order they began to wait", async () => {
+test("Select.get serves waiting calls in the order in which they began", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b]);
   const waits = [select.get(), select.get()];
@@ -152,7 +152,7 @@ test("Select.get serves waiters in the order they began to wait", async () => {
   );
 });
 
-test("Select.get that waits when its last source is removed rejects, and an iteration ends", async () => {
+test("Select.get rejects when its last source is removed while it waits, and an iteration ends", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const [waited, iterated] = [new Select([a]), new Select([b])];
   const wait = waited.get();
@@ -163,7 +163,7 @@ test("Select.get that waits when its last source is removed rejects, and an iter
   assert.deepEqual(await iteration, []);
 });
 
-test("Select.all gives the values in the order they arrive", async () => {
+test("Select.all returns the values in the order in which they arrive", async () => {
   const [a, b, c] = oneShots(3) as [Receiver, Receiver, Receiver];
   const all = Select.all([a, b, c]);
   await send(c, 3);
@@ -173,7 +173,7 @@ test("Select.all gives the values in the order they arrive", async () => {
   assert.deepEqual(await Select.all([]), []);
 });
 
-test("Select.all rejects with the first CallError or dead one, and releases the receivers", async () => {
+test("Select.all rejects with the first CallError or dead message, and releases the receivers", async () => {
   const [a, b] = oneShots(2) as [Receiver, Receiver];
   const failing = Select.all([a, b]);
   await send(b, new CallError("Error: no"));
@@ -187,7 +187,7 @@ test("Select.all rejects with the first CallError or dead one, and releases the 
   await assert.rejects(dying, ChannelError);
 });
 
-test("Select.all within its time or not at all, for all together", async (t) => {
+test("Select.all bounds the wait for all values together", async (t) => {
   const [a, b] = oneShots(2) as [Receiver, Receiver];
   await send(a, 1);
   await assert.rejects(Select.all([a, b], { timeoutMs: 0 }), TimeoutError);
@@ -208,7 +208,7 @@ test("Select.all within its time or not at all, for all together", async (t) => 
   assert.ok((await stateOf(both)) instanceof TimeoutError);
 });
 
-test("Select.add refuses a source that belongs to a Select, this one too", async () => {
+test("Select.add refuses a source that belongs to a Select, even to this one", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a]);
   const owned = { ...isSelectError, message: /belongs to a select already/ };
@@ -232,7 +232,7 @@ test("Select.add refuses cycles, direct and indirect", () => {
   assert.throws(() => b.add(a), cyclic);
 });
 
-test("Select delivers everything that was queued before add, several messages of one source too", async () => {
+test("Select delivers everything that was queued before add, even several messages of one source", async () => {
   const [a] = receivers(1) as [Receiver];
   await send(a, 1, 2, 3);
   const select = new Select<unknown>([new Select([a], { oneshot: false })], { oneshot: false });
@@ -242,7 +242,7 @@ test("Select delivers everything that was queued before add, several messages of
   await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
 });
 
-test("Select.remove refuses what is no source of it, and yields nothing of it any more", async () => {
+test("Select.remove refuses anything that is not its source, and yields nothing of a removed source", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a]);
   assert.throws(() => select.remove(b), {
@@ -258,7 +258,7 @@ test("Select.remove refuses what is no source of it, and yields nothing of it an
   new Select([a]).close();
 });
 
-test("Select.close wakes all who wait and releases its sources; inner ones stay as they are", async () => {
+test("Select.close ends all waiting calls and releases its sources; inner Selects stay open", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const inner = new Select([a]);
   const select = new Select([inner, b]);
@@ -285,7 +285,7 @@ test("Select closes itself at the end of an await using block", async () => {
   await assert.rejects(wait, isSelectError);
 });
 
-test("Select whose nested one is closed says so once, and goes on without it", async () => {
+test("Select reports once that a nested one was closed, and continues without it", async () => {
   const [a] = receivers(1) as [Receiver];
   const inner = new Select<unknown>([], { oneshot: false });
   const select = new Select<unknown>([inner, a], { oneshot: false });
@@ -296,7 +296,7 @@ test("Select whose nested one is closed says so once, and goes on without it", a
   assert.equal((await select.get()).decode(), 1);
 });
 
-test("Select.size sums what is queued, isEmpty tells whether there are sources", async () => {
+test("Select.size counts the queued messages, and isEmpty says whether there are sources", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select<unknown>([a, new Select([b])]);
   assert.deepEqual([select.size(), select.isEmpty, new Select().isEmpty], [0, false, true]);
@@ -305,7 +305,7 @@ test("Select.size sums what is queued, isEmpty tells whether there are sources",
   assert.equal(select.size(), 3);
 });
 
-test("Select skips what was read elsewhere", async () => {
+test("Select skips messages that were read elsewhere", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const inner = new Select([a], { oneshot: false });
   const select = new Select<unknown>([inner, b], { oneshot: false });
@@ -317,7 +317,7 @@ test("Select skips what was read elsewhere", async () => {
   await assert.rejects(select.get({ timeoutMs: 0 }), TimeoutError);
 });
 
-test("Select nobody reads keeps no trace of what is read elsewhere", async () => {
+test("Select that nobody reads keeps no trace of messages read elsewhere", async () => {
   const [a, b] = receivers(2) as [Receiver, Receiver];
   const select = new Select([a, b], { oneshot: false });
   for (let round = 0; round < 1000; round++) {
@@ -353,7 +353,7 @@ test("Select.iterEvents yields events", async () => {
   ]);
 });
 
-test("Select over a dead peer rejects with its ChannelError, once, and goes on with the others", async () => {
+test("Select over a dead peer rejects with its ChannelError, once, and continues with the others", async () => {
   for (const oneshot of [true, false]) {
     const { master, child, context, wire } = masterAndChild();
     const dying = new Receiver<unknown>(master, { respondent: context });
@@ -370,7 +370,7 @@ test("Select over a dead peer rejects with its ChannelError, once, and goes on w
   }
 });
 
-test("Select iteration throws what a source ended with; a new one goes on", async () => {
+test("Select iteration throws the error that ended a source; a new iteration continues", async () => {
   const { master, context, wire } = masterAndChild();
   const dying = new Receiver<unknown>(master, { respondent: context });
   const [living] = receivers(1) as [Receiver];
@@ -382,7 +382,7 @@ test("Select iteration throws what a source ended with; a new one goes on", asyn
   assert.deepEqual(await valuesOf(select), [1]);
 });
 
-test("Select over receivers that had ended before, or are closed meanwhile, rejects for each", async () => {
+test("Select rejects once for each receiver that had ended before, or is closed meanwhile", async () => {
   const { master, context, wire } = masterAndChild();
   wire.cut("gone before");
   const gone = new Receiver<unknown>(master, { respondent: context });
@@ -399,7 +399,7 @@ test("Select over receivers that had ended before, or are closed meanwhile, reje
   assert.equal(select.isEmpty, true);
 });
 
-test("Select without oneshot goes on with a receiver whose sender was closed", async () => {
+test("Select without oneshot continues with a receiver whose sender was closed", async () => {
   const [a] = receivers(1) as [Receiver];
   const { master, child } = masterAndChild();
   const persistent = new Receiver<unknown>(master);
@@ -414,7 +414,7 @@ test("Select without oneshot goes on with a receiver whose sender was closed", a
   assert.deepEqual([dead.data.isDead, dead.source], [true, persistent]);
 });
 
-test("Select removes a one-shot receiver that has delivered, without oneshot too", async () => {
+test("Select removes a one-shot receiver that has delivered, even without oneshot", async () => {
   const [a, b] = oneShots(2) as [Receiver, Receiver];
   const select = new Select([a, b], { oneshot: false });
   const iteration = valuesOf(select);

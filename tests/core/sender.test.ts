@@ -66,7 +66,7 @@ test("Sender.send rejects with the path to a value that cannot travel, and sends
   assert.equal(receiver.size(), 0);
 });
 
-test("Sender.close ends the iteration of its receiver, saying who closed it", async () => {
+test("Sender.close ends the iteration of its receiver, with the context that closed it", async () => {
   const { master, child } = masterAndChild();
   const receiver = new Receiver(master);
   new Sender(child, 0, receiver.handle).close();
@@ -88,7 +88,7 @@ test("Sender and Context print as text", () => {
   assert.equal(inspect(context), "Context(1, 'child.1')");
 });
 
-test("Context travels as a value and is the same object when it comes home", async () => {
+test("Context travels as a value and is the same object when it comes back", async () => {
   const { master, child, context } = masterAndChild();
   const [above, below] = [new Receiver<unknown>(master), new Receiver<Context>(child)];
   await new Sender<unknown>(master, 1, below.handle).send(context);
@@ -113,7 +113,7 @@ test("Contexts and Senders of another router of this process are refused, with t
   await sender.send([child.contextById(0), sender]);
 });
 
-test("Context of a hostile peer is no context of this router, and is not kept", async () => {
+test("Context from a hostile peer is not a context of this router, and is not kept", async () => {
   const { master, child } = masterAndChild();
   const receiver = new Receiver<Context>(master);
   const forger = new Sender<unknown>(child, 0, receiver.handle);

@@ -22,7 +22,7 @@ test("ref imports and checks nothing", () => {
   assert.equal(ref("file:///there/is/no/such/file.js", "nothing").path.length, 1);
 });
 
-test("ref refuses a module that is no absolute URL, with the cure", () => {
+test("ref refuses a module that is not an absolute URL, with the cure", () => {
   for (const module of [
     "./tasks.ts",
     "/srv/tasks.ts",

@@ -40,7 +40,7 @@ const TABLE: OptionTable<Options> = {
 const read = (options: unknown): Options => readOptions<Options>("try", options, TABLE);
 
 describe("readOptions", () => {
-  it("gives what was given, without what is undefined, as an object of its own", () => {
+  it("returns the given options, without undefined ones, in a new object", () => {
     const words = ["a"];
     const given = { path: "/a", isQuiet: undefined, size: 3, words };
     const taken = read(given);
@@ -48,11 +48,11 @@ describe("readOptions", () => {
     assert.deepEqual(taken, { path: "/a", size: 3, words: ["a"] });
   });
 
-  it("takes what an object inherits, of the names that it knows", () => {
+  it("takes inherited options with known names", () => {
     assert.deepEqual(read(Object.create({ path: "/a", other: 1 })), { path: "/a" });
   });
 
-  it("says what is wrong with which option, with a code and the class for it", () => {
+  it("says what is wrong with which option, with a code and the class of that code", () => {
     const cases: [options: unknown, code: string, message: string][] = [
       [undefined, "ERR_INVALID_ARG_TYPE", "the options must be an object, got undefined"],
       [null, "ERR_INVALID_ARG_TYPE", "the options must be an object, got null"],
@@ -85,7 +85,7 @@ describe("readOptions", () => {
     }
   });
 
-  it("says nothing of a secret but its type", () => {
+  it("shows only the type of a secret", () => {
     for (const password of [Buffer.from("hunter2"), "hunter2\n", new Secret("hunter2\0"), { hunter2: 1 }]) {
       assert.throws(
         () => read({ path: "/a", password }),
@@ -94,7 +94,7 @@ describe("readOptions", () => {
     }
   });
 
-  it("refuses what throws when it is read, with the reason as its cause", () => {
+  it("refuses an option that throws when it is read, with the reason as the cause", () => {
     const cause = new Error("getter");
     const options = {
       get path(): string {
@@ -108,7 +108,7 @@ describe("readOptions", () => {
     });
   });
 
-  it("takes other options as they are where it is told to", () => {
+  it("takes unknown options unchanged if it is told to", () => {
     const own = { any: 1 };
     const taken = readOptions<{ path: string; own?: object }>(
       "try",
@@ -130,7 +130,7 @@ describe("takeOption", () => {
       assert.throws(() => take(ms, duration), RangeError);
   });
 
-  it("looks at every place of a list, and at no more than a list may have", () => {
+  it("checks every place of a list, even holes, and refuses a list that is too long", () => {
     assert.deepEqual(take([], argumentList), []);
     for (const bad of [new Array(2), new Array(2 ** 32 - 1), { length: 0 }]) {
       assert.throws(() => take(bad, argumentList), TypeError);
@@ -138,7 +138,7 @@ describe("takeOption", () => {
     assert.throws(() => take([], listOf(text, "not empty", 1)), TypeError);
   });
 
-  it("takes a word only as it is written", () => {
+  it("takes a word only in its exact spelling", () => {
     assert.equal(take("a", oneOf("a", "b")), "a");
     for (const bad of ["A", "", "toString", ["a"]])
       assert.throws(() => take(bad, oneOf("a", "b")), TypeError);
@@ -146,7 +146,7 @@ describe("takeOption", () => {
 });
 
 describe("show", () => {
-  it("is short, on one line, and runs nobody's code", () => {
+  it("is short, on one line, and runs no code of the value", () => {
     const hostile = {
       toString: () => assert.fail("it ran"),
       toJSON: () => assert.fail("it ran"),
@@ -167,7 +167,7 @@ describe("show", () => {
   });
 });
 
-it("misuse makes the class that the code stands for", () => {
+it("misuse makes an error of the class that the code stands for", () => {
   assert.ok(misuse("ERR_OUT_OF_RANGE", "x") instanceof RangeError);
   assert.ok(misuse("ERR_INVALID_ARG_VALUE", "x") instanceof TypeError);
 });

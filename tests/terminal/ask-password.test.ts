@@ -88,7 +88,7 @@ test("askPassword rejects when the question is given up, and Ctrl-C is SIGINT", 
   }
 });
 
-test("askPassword goes on with its question after Ctrl-Z and fg", async () => {
+test("askPassword continues its question after Ctrl-Z and fg", async () => {
   const terminal = new OnTerminal("stop");
   await terminal.shows("mine? ");
   terminal.type(CTRL_Z);
@@ -100,7 +100,7 @@ test("askPassword goes on with its question after Ctrl-Z and fg", async () => {
   assert.ok(!terminal.screen.includes("?:"), terminal.screen);
 });
 
-test("askPassword gives up after timeoutMs, and gives the terminal back", async () => {
+test("askPassword gives up after timeoutMs, and releases the terminal", async () => {
   const terminal = new OnTerminal("timeout");
   await terminal.shows('ERR_TIMEOUT Cannot ask "slow": no answer within 100 ms');
   await terminal.ended;

@@ -48,7 +48,7 @@ function show(writes: readonly string[], columns = 80): string[] {
   return screenOf(written, columns);
 }
 
-test("OpenLine keeps a progress display below what is logged", () => {
+test("OpenLine keeps a progress display below the log", () => {
   assert.deepEqual(show(["\r10 %", "log:a", "\r20 %", "log:b", "\r30 %"]), ["log:a", "log:b", "30 %"]);
   assert.deepEqual(show(["10 %\r", "log:a", "20 %\r", "log:b"]), ["log:a", "log:b", "20 %"]);
   assert.deepEqual(show(["\x1b[2K\x1b[1G10 %", "log:a", "\x1b[2K\x1b[1G5 %", "log:b"]), [
@@ -59,7 +59,7 @@ test("OpenLine keeps a progress display below what is logged", () => {
   assert.deepEqual(show(["\x1b[32m10 %\x1b[0m", "log:a"]), ["log:a", "10 %"]);
 });
 
-test("OpenLine keeps a question, written in pieces, and what ends the line", () => {
+test("OpenLine keeps a question, written in pieces, until the line ends", () => {
   assert.deepEqual(show(["first\nPass", "word: ", "log:a", "log:b"]), [
     "first",
     "log:a",
@@ -81,7 +81,7 @@ test("OpenLine clears all rows of a line that the terminal has wrapped", () => {
   }
 });
 
-test("OpenLine changes nothing where no line is open, or where it cannot be known", () => {
+test("OpenLine changes nothing if no line is open, or if it cannot know", () => {
   const line = new OpenLine();
   assert.equal(line.above("a\n", 80), "a\n");
   line.note("one\ntwo\x1b[1A");
@@ -109,12 +109,12 @@ async function shownBy(name: string, ...args: string[]): Promise<{ shown: string
   return { shown, written };
 }
 
-test("logToFile leaves a progress display on the terminal as it is", async () => {
+test("logToFile leaves a progress display on the terminal unchanged", async () => {
   const { shown, written } = await shownBy("logs-beside-progress.mjs");
   assert.deepEqual(shown, ["stdout: step 1", "stdout: step 2", "stdout: step 3", "3 of 3"], written);
 });
 
-test("logToFile keeps displays of several lines below what is logged", async () => {
+test("logToFile keeps displays of several lines below the log", async () => {
   const { shown, written } = await shownBy("logs-beside-displays.mjs", "display");
   const expected = ["stdout: step 1", "stdout: step 2", "a: 3 of 3", "b: 3 of 3", "stdout: step 3"];
   assert.deepEqual(shown.filter(Boolean), expected, written);

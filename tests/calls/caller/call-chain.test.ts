@@ -53,14 +53,14 @@ test("Context.chain makes a CallChain", () => {
   assert.ok(context.chain() instanceof CallChain);
 });
 
-test("CallChain's calls return values like those of the context", async () => {
+test("CallChain makes calls that return values like those of the context", async () => {
   const { chain, context } = chained();
   assert.equal(chain.context, context);
   assert.equal(await chain.call(note, "a"), "a");
   assert.equal((await chain.callAsync(note, "b").get()).decode(), "b");
 });
 
-test("CallChain sends [chain, module, path, arguments] behind one call that opens it", async () => {
+test("CallChain sends [chain, module, path, arguments] after one call that opens the chain", async () => {
   const { chain, wire } = chained();
   await chain.call(note, "a");
   chain.callNoReply(note, "b");
@@ -102,7 +102,7 @@ test("CallChain begins a call when the one before has settled; other calls do no
   assert.deepEqual(ran, ["a begins", "outside", "a ends", "b begins", "b ends", "c"]);
 });
 
-test("CallChain: after a failure all later calls, those in flight too, fail with it and do not run", async () => {
+test("CallChain: after a failure all later calls, even those on their way, fail with it and do not run", async () => {
   const { chain, context, ran, wire } = chained();
   wire.hold();
   const calls = [chain.call(note, "a"), chain.call(fail, "no"), chain.call(note, "b"), chain.call(fail, "c")];
@@ -153,7 +153,7 @@ test("CallChain: two chains to one context do not affect each other, nor plain c
   await assert.rejects(chain.call(note, "c"), isFailure("no"));
 });
 
-test("CallChain.reset forgets the failure, behind the calls made before", async () => {
+test("CallChain.reset forgets the failure, after the calls made before", async () => {
   const { chain, ran, gates, wire } = chained();
   chain.reset();
   assert.equal(wire.left.sent.length, 0, "there is nothing to forget yet");
@@ -168,7 +168,7 @@ test("CallChain.reset forgets the failure, behind the calls made before", async 
   assert.deepEqual(ran, ["a begins", "c"]);
 });
 
-test("CallChain disposed of is forgotten by the target; used again it begins anew", async () => {
+test("CallChain that is disposed of is forgotten by the target, and begins anew if it is used again", async () => {
   const { chain, wire, library } = chained();
   chain.callNoReply(fail, "no");
   await chain[Symbol.asyncDispose]();
@@ -193,14 +193,14 @@ test("CallChain: a module that does not load, or a value that does not travel, i
   }
 });
 
-test("CallChain: a function or argument refused before anything is sent is no failure of the chain", async () => {
+test("CallChain: a function or argument refused before anything is sent is not a failure of the chain", async () => {
   const { chain } = chained();
   await assert.rejects(chain.call(note, (() => 1) as never), TypeError);
   assert.throws(() => chain.callNoReply((() => 1) as never), TypeError);
   assert.equal(await chain.call(note, "a"), "a");
 });
 
-test("CallChain: modules that cannot be sent fail it, and the calls behind are not sent, until reset", async (t) => {
+test("CallChain: modules that cannot be sent fail the chain, and later calls are not sent, until reset", async (t) => {
   const records = captureLogs(t, "warning");
   const { chain, context, functions, ran } = chained();
   const modules = functions.hold("note");
@@ -225,7 +225,7 @@ test("CallChain: modules that cannot be sent fail it, and the calls behind are n
   assert.deepEqual([ran, printed(records)], [["outside", "f"], []]);
 });
 
-test("CallChain: a call given up is a failure; those behind it need not wait for a function that goes on", async () => {
+test("CallChain: a call given up is a failure, and later calls do not wait for a function that keeps running", async () => {
   const { chain, gates, ran } = chained();
   const abort = new AbortController();
   const first = chain.with({ signal: abort.signal }).call(later, "a");
@@ -243,7 +243,7 @@ test("CallChain: a call given up is a failure; those behind it need not wait for
   assert.deepEqual(ran, ["a begins", "d"]);
 });
 
-test("CallChain: a call given up before its turn leaves those ahead of it alone", async () => {
+test("CallChain: a call given up before its turn leaves earlier calls alone", async () => {
   const { chain, gates, ran } = chained();
   const abort = new AbortController();
   const calls = [chain.call(later, "a"), chain.call(note, "b")];
@@ -256,7 +256,7 @@ test("CallChain: a call given up before its turn leaves those ahead of it alone"
 });
 
 for (const form of ["call", "callAsync"] as const) {
-  test(`CallChain: a ${form} given up before it has left leaves those ahead of it alone, which have not left either`, async (t) => {
+  test(`CallChain: a ${form} given up before it has left leaves earlier calls alone that have not left either`, async (t) => {
     const { chain, context, ran } = chained();
     const sources = new Deferred<void>();
     t.mock.method(context.router.functions, "prepare", () => sources.promise);
@@ -291,7 +291,7 @@ test("CallChain.with: a call that waits in its chain and is given up never begin
   assert.deepEqual(ran, ["a begins", "a ends"]);
 });
 
-test("CallChain wakes when the context goes", async () => {
+test("CallChain fails its calls when the context goes", async () => {
   const { chain, wire } = chained();
   const calls = [chain.call(later, "a"), chain.call(note, "b")];
   wire.cut("child.1: gone");
@@ -300,7 +300,7 @@ test("CallChain wakes when the context goes", async () => {
   await chain[Symbol.asyncDispose]();
 });
 
-test("A chained call is refused where the chain was never opened", async (t) => {
+test("A chained call is refused if the chain was never opened", async (t) => {
   captureLogs(t, "error");
   const { chain, ran } = chained({ hasLibrary: false });
   const error = await chain.call(note, "a").catch((thrown) => thrown);
@@ -309,7 +309,7 @@ test("A chained call is refused where the chain was never opened", async (t) => 
   assert.deepEqual(ran, []);
 });
 
-test("CallChain holds up calls behind it only while its own module is loaded, like any call", async () => {
+test("CallChain delays later calls only while its own module is loaded, like any call", async () => {
   const { chain, context, holdModule, ran } = chained();
   const module = holdModule("note");
   chain.callNoReply(note, "a");

@@ -36,14 +36,14 @@ function localPart(error: Error): string {
   return (error.stack ?? "").split("\n    at [child.1]\n")[1] ?? "";
 }
 
-test("A call's error shows who made the call, helpers that did not await it too", async () => {
+test("A call's error shows who made the call, even helpers that did not await it", async () => {
   const { context } = calling();
   const [stack = ""] = await callOften(1, context);
   assert.match(stack, /^ {4}at viaHelper /);
   assert.match(stack, /\n {4}at .*callOften /);
 });
 
-test("A burst's errors show who awaits them, from the 33rd call in flight on, and only lines of the program", async () => {
+test("A burst's errors show who awaits them, from the 33rd pending call on, and only lines of the program", async () => {
   const { context, wire } = calling();
   wire.hold();
   const stacks = callOften(PLACES + 2, context);
@@ -60,7 +60,7 @@ test("A burst's errors show who awaits them, from the 33rd call in flight on, an
   assert.match(after, /^ {4}at viaHelper /, "once they are over, calls have a place again");
 });
 
-test("A burst's errors are whole where nobody awaits", async () => {
+test("A burst's errors are complete if nobody awaits them", async () => {
   const { context, wire } = calling();
   wire.hold();
   const errors: Error[] = [];

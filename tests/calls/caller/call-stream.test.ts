@@ -27,7 +27,7 @@ function feeding() {
   return { ...child, push };
 }
 
-test("Context.with({ timeoutMs }).stream bounds each wait for a value, not all of them, nor its reader's time", {
+test("Context.with({ timeoutMs }).stream bounds each wait for a value, but neither all of them nor the reader's time", {
   timeout: 60_000,
 }, async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -57,7 +57,7 @@ test("Context.with({ timeoutMs }).stream bounds each wait for a value, not all o
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("Streams that share a signal put one listener on it, and none when they have ended", {
+test("Streams that share a signal add one listener to it, and none is left when they have ended", {
   timeout: 60_000,
 }, async () => {
   const { context, push } = feeding();

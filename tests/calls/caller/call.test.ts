@@ -56,14 +56,14 @@ test("Context.call sends [chain, module, path, arguments] to handle 101 with its
   assert.deepEqual(decodeValue(Buffer.concat(body)), [null, "file:///fake.js", ["add"], [2, 3]]);
 });
 
-test("Context.call takes a ref() without asking anyone for its name", async () => {
+test("Context.call takes a ref() without looking for its name", async () => {
   const { context, wire } = calling();
   await context.call(ref<typeof add>("file:///srv/tasks.ts", "add"), 2, 3);
   const [{ body }] = wire.left.sent as [Frame];
   assert.deepEqual(decodeValue(Buffer.concat(body)), [null, "file:///srv/tasks.ts", ["add"], [2, 3]]);
 });
 
-test("Context.call reads its arguments at once: later changes do not travel", async () => {
+test("Context.call reads its arguments at once, so that later changes do not travel", async () => {
   const { context, functions } = calling();
   const modules = functions.hold("echo");
   const argument = { list: [1] };
@@ -107,7 +107,7 @@ test("Context.call refuses an argument that cannot travel, with its path, and se
   assert.deepEqual([wire.left.sent.length, master.fakeBroker.holds], [0, 0]);
 });
 
-test("Context.call refuses what is no function, and what has no name, before anything is sent", async () => {
+test("Context.call refuses values that are not functions, and functions without a name, before anything is sent", async () => {
   const { context, wire } = calling();
   for (const value of [undefined, null, "name", {}, 1]) {
     await assert.rejects(context.call(value as never), {
@@ -122,7 +122,7 @@ test("Context.call refuses what is no function, and what has no name, before any
   assert.equal(wire.left.sent.length, 0);
 });
 
-test("Context.call of a context that is gone rejects at once with why it went", async () => {
+test("Context.call of a context that is gone rejects at once with the reason", async () => {
   const { master, context, wire, functions } = calling();
   wire.cut("child.1: the process was ended by SIGKILL");
   const gone = { name: "ChannelError", message: "child.1: the process was ended by SIGKILL" };
@@ -140,7 +140,7 @@ test("Context.call of a context that never was rejects at once", async () => {
   });
 });
 
-test("Context.call wakes when its context goes, before the call was sent and after", async () => {
+test("Context.call rejects when its context goes, before the call was sent and after", async () => {
   for (const isPrepared of [true, false]) {
     const { master, context, wire, functions, started } = calling();
     const modules = isPrepared ? undefined : functions.hold("first");
@@ -154,7 +154,7 @@ test("Context.call wakes when its context goes, before the call was sent and aft
   }
 });
 
-test("Context.call wakes when the router is shut down", async () => {
+test("Context.call rejects when the router is shut down", async () => {
   const { master, context, wire } = calling();
   wire.hold();
   const call = context.call(first);
@@ -162,7 +162,7 @@ test("Context.call wakes when the router is shut down", async () => {
   await assert.rejects(call, (error) => error instanceof ChannelError && /shut down/.test(error.message));
 });
 
-test("Context.call with timeoutMs gives up, naming function and context; the late answer does no harm", async (t) => {
+test("Context.call with timeoutMs gives up, and names function and context; the late reply does no harm", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { master, context, wire } = calling();
   wire.hold();
@@ -178,7 +178,7 @@ test("Context.call with timeoutMs gives up, naming function and context; the lat
   assert.equal(master.fakeBroker.holds, 0);
 });
 
-test("Context.call given up while it waits for its modules is never sent", async () => {
+test("Context.call is never sent if it is given up while it waits for its modules", async () => {
   const { context, functions, started } = calling();
   const modules = functions.hold("first");
   const controller = new AbortController();
@@ -190,7 +190,7 @@ test("Context.call given up while it waits for its modules is never sent", async
   assert.deepEqual(started, ["second"]);
 });
 
-test("Calls leave in the order they were made although an earlier one waits for its modules", async () => {
+test("Calls leave in the order in which they were made, even if an earlier one waits for its modules", async () => {
   const { context, functions, started } = calling();
   const modules = functions.hold("first");
   const firstCall = context.call(first);
@@ -218,7 +218,7 @@ test("Calls leave in order whichever modules arrive first", async () => {
   assert.deepEqual(started, ["first", "second", "third"]);
 });
 
-test("Calls to another context do not wait for this one's modules, and later ones go straight out again", async () => {
+test("Calls to another context do not wait for this one's modules, and later calls leave at once again", async () => {
   const { master, context, functions, started } = calling();
   const modules = functions.hold("first");
   const call = context.call(first);
@@ -232,7 +232,7 @@ test("Calls to another context do not wait for this one's modules, and later one
   await late;
 });
 
-test("A call whose modules cannot be sent rejects with that error; those behind it go out", async (t) => {
+test("A call whose modules cannot be sent rejects with that error; later calls leave", async (t) => {
   const records = captureLogs(t);
   const { master, context, functions, started } = calling();
   const modules = functions.hold("first");
@@ -253,7 +253,7 @@ test("A call whose modules cannot be sent rejects with that error; those behind 
   ]);
 });
 
-test("Context.callAsync gives a receiver for one message, from that context alone", async (t) => {
+test("Context.callAsync returns a receiver for one message, only from that context", async (t) => {
   captureLogs(t, "error");
   const { context } = calling();
   const receiver = context.callAsync(add, 2, 3);
@@ -268,13 +268,13 @@ test("Context.callAsync: the receiver's message throws the CallError", async () 
   assert.throws(() => message.decode(), { name: "CallError", message: "RangeError: there" });
 });
 
-test("Context.callAsync discarded unread keeps nothing waiting", async () => {
+test("Context.callAsync keeps nothing waiting if its receiver is discarded unread", async () => {
   const { master, context, started } = calling();
   context.callAsync(first);
   assert.deepEqual([started, master.fakeBroker.holds], [["first"], 0]);
 });
 
-test("Context.callNoReply asks for no answer", () => {
+test("Context.callNoReply asks for no reply", () => {
   const { context, wire, started } = calling();
   context.callNoReply(first);
   assert.deepEqual(started, ["first"]);

@@ -65,7 +65,7 @@ for (const major of [12, 18, 26]) {
     });
     after(() => router.shutdown());
 
-    it("gives functions, static methods and the default export, and imports nothing here", async () => {
+    it("returns functions, static methods and the default export, and imports nothing here", async () => {
       for (const context of [far, near]) {
         const tasks = await context.import<Tasks>(TASKS);
         assert.equal(await tasks.add(2, 3), 5);
@@ -82,7 +82,7 @@ for (const major of [12, 18, 26]) {
       }
       assert.equal("handleModuleLoaded" in globalThis, false);
     });
-    it("rejects a typo with the names there are", async () => {
+    it("rejects a misspelt name with the existing names", async () => {
       const tasks = (await near.import(TASKS)) as unknown as Loose & { Tasks: Loose };
       const names = "add, echo, arrow, fail, hang, Tasks, outer, default".split(", ").sort();
       await assert.rejects(tasks.ad?.() as Promise<unknown>, (error: Error) => {
@@ -98,7 +98,7 @@ for (const major of [12, 18, 26]) {
         message: `Tasks.backupp is not a function exported by ${TASKS}; Tasks has backup, Deep, inherited`,
       });
     });
-    it("is no thenable, and shows what it has", async () => {
+    it("is not thenable, and shows its functions", async () => {
       const tasks = await near.import<Tasks>(TASKS);
       assert.equal(await tasks, tasks);
       assert.equal("add" in tasks, true);
@@ -115,7 +115,7 @@ for (const major of [12, 18, 26]) {
         assert.equal(await far.call(ref(module, "ok")), 2);
       }
     });
-    it("rejects with what a function throws, stack and call site", async () => {
+    it("rejects with the error of a function, with stack and call site", async () => {
       const tasks = await near.import<Tasks>(TASKS);
       await assert.rejects(callFail(tasks), (error: CallError) => {
         assert.ok(error instanceof CallError);
@@ -150,7 +150,7 @@ for (const major of [12, 18, 26]) {
       assert.deepEqual([await plain.one?.(), await plain.lazy?.()], [1, "lazy"]);
       assert.deepEqual(Object.keys(await near.import(at("nothing.mjs"))), []);
     });
-    it("works from one context into another", async () => {
+    it("works from one context to another", async () => {
       writeFileSync(fileURLToPath(at("shared.mjs")), `export const f = () => "f of shared";`);
       const ask = ref<(context: Context, url: string) => Promise<unknown>>(at("asks.ts"), "ask");
       // Vouched for by the program's own use; a context cannot name a module of its choice.
@@ -181,7 +181,7 @@ describe("Context.import", () => {
     const late = (await context.import(at("late.mjs"))) as unknown as { f(): Promise<string> };
     assert.equal(await late.f(), "late");
   });
-  it("refuses what is no absolute file: URL, with the cure", async () => {
+  it("refuses anything but an absolute file: URL, with the cure", async () => {
     for (const [module, cure] of [
       ["lodash", 'import.meta.resolve("lodash")'],
       ["./tasks.ts", 'new URL("./tasks.ts", import.meta.url)'],
@@ -255,7 +255,7 @@ describe("Context.import", () => {
   });
 });
 
-test("importModule believes a child no answer but lists of names", async () => {
+test("importModule accepts only lists of names from a child", async () => {
   const master = new FakeRouter({ contextId: 0 });
   const child = new FakeRouter({ contextId: 1, parentIds: [0] });
   const { context } = connect(master, child);

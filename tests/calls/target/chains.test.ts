@@ -21,7 +21,7 @@ function runIn(chains: Chains, srcId: number, chain: number, outcome?: Outcome):
 
 const failure = new CallError("Error: no");
 
-test("Chains refuses a call of a chain it does not know: it must not run as if nothing had failed", () => {
+test("Chains refuses a call of an unknown chain, because an earlier call may have failed", () => {
   const chains = new Chains();
   assert.match(String(runIn(chains, 0, 1)), /its chain is not known here.*reset\(\)/);
   chains.open(0, 1);
@@ -30,7 +30,7 @@ test("Chains refuses a call of a chain it does not know: it must not run as if n
   assert.match(String(runIn(chains, 0, 1)), /not known here/);
 });
 
-test("Chains tells chains of different callers apart", () => {
+test("Chains distinguishes chains of different callers", () => {
   const chains = new Chains();
   chains.open(0, 1);
   chains.open(7, 1);
@@ -39,7 +39,7 @@ test("Chains tells chains of different callers apart", () => {
   assert.equal(runIn(chains, 7, 1), "ran");
 });
 
-test("Chains forgets the one longest unused beyond its bound, and all of a caller that goes", () => {
+test("Chains forgets the least recently used chain beyond its bound, and all chains of a caller that goes", () => {
   const chains = new Chains();
   for (let id = 1; id <= MAX_CHAINS; id++) chains.open(0, id);
   assert.equal(runIn(chains, 0, 1), "ran");
@@ -52,7 +52,7 @@ test("Chains forgets the one longest unused beyond its bound, and all of a calle
   assert.equal(runIn(chains, 7, 1), "ran");
 });
 
-test("A context forgets the chains of one that is gone", async () => {
+test("A context forgets the chains of a context that is gone", async () => {
   const note = (name: string): string => name;
   const { child, context } = fakeChild({ note });
   const chain = new CallChain(context);
