@@ -5,7 +5,7 @@ import type { Context } from "./context.ts";
 
 /** How many causes get readable stacks. Deeper causes keep their stacks as they came. */
 const MAX_CAUSES = 16;
-/** Matches stack lines that show how this library called a function, and nothing of the function itself. */
+/** Matches stack lines that show how this library called a function, but not the function itself. */
 const OUR_FRAME = /(\(|at (async )?)(mitogen:|(node:)?(async_hooks|internal\/async_local_storage))/;
 
 /** Errors whose stacks already begin with the lines of a waiter. */
@@ -71,8 +71,8 @@ export async function placedAtWaiter(error: unknown, skip = 1, again = false): P
 }
 
 /**
- * Adds to the error of a stream, whose stack leads to where the stream was made, the functions that read it, where those are others. For an
- * asynchronous generator of this library, which throws the error then.
+ * Adds the functions that read a stream to its error, whose stack shows where the stream was made. Adds none if the
+ * same function made and reads the stream. For an asynchronous generator of this library, which then throws the error.
  */
 export async function withReaderSite(error: unknown): Promise<void> {
   if (!isCallError(error)) return;
@@ -83,7 +83,7 @@ export async function withReaderSite(error: unknown): Promise<void> {
     .filter((line) => /^ *at async /.test(line))
     .slice(1);
   const { stack = "" } = error as Error;
-  // In one function both are lines of it, often the same one.
+  // If one function makes and reads the stream, the stack already shows that function.
   if (reading[0] === undefined || stack.includes(placeOf(reading[0]))) return;
   const missing = reading.filter((line) => !stack.includes(placeOf(line)));
   try {
@@ -114,8 +114,8 @@ export async function withAwaitingSite(error: unknown, context: Context): Promis
 }
 
 /**
- * Puts the remote stack into the author's lines, followed by the call site. Never throws: the error may be
- * any abort reason.
+ * Maps the remote stack to the lines of the source files, and adds the call site. Never throws, because the error
+ * may be any abort reason.
  */
 export function withCallSite(error: unknown, context: Context, site: () => string): unknown {
   if (!isCallError(error)) return isOwnError(error) ? placedAt(error, site()) : error;
@@ -139,7 +139,7 @@ function showOriginalStacks(error: Error, context: Context, depth: number): void
   }
 }
 
-/** A stack in its author's lines, without the frames of this library in the target. */
+/** Returns a stack with the lines of the source files, without the frames of this library in the target. */
 export function readableStack(context: Context, stack: string): string {
   const lines = context.router.functions.originalStack(stack, context).split("\n");
   return lines.filter((line) => !OUR_FRAME.test(line)).join("\n");

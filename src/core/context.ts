@@ -18,11 +18,11 @@ export class Context {
   readonly router: ContextRouter;
   /** The context that started it; absent for a child of this process. */
   readonly via?: Context;
-  /** Why it can no longer be reached, once it cannot. @internal */
+  /** Why the context can no longer be reached. Undefined while it can. @internal */
   goneReason: string | undefined;
   /** The turn of the last call that had to wait for its modules; calls leave in order. @internal */
   outbox: Promise<void> | undefined;
-  /** Told why, once: src/calls/caller/disconnect.ts. @internal */
+  /** Called once, with the reason, when the context is gone: src/calls/caller/disconnect.ts. @internal */
   goneListeners: Set<(reason: string) => void> | undefined;
 
   /** @internal */
@@ -39,7 +39,7 @@ export class Context {
     return this.goneReason === undefined;
   }
 
-  /** Called by the router when it is gone. @internal */
+  /** The router calls this when the context is gone. @internal */
   markGone(reason: string): void {
     if (this.goneReason !== undefined) return;
     this.goneReason = reason;

@@ -100,7 +100,7 @@ export class Window {
   }
 
   private mayLeave(frame: Frame): boolean {
-    // A close need not be held back.
+    // A close never waits for credit.
     if (frame.replyTo === Handle.IS_DEAD) return true;
     // The receiver may leave up to a step unreported, and no message may wait for that.
     return this.#unread <= STEP_BYTES || this.#unread + costOf(frame) <= WINDOW_BYTES;
@@ -177,7 +177,7 @@ interface Due {
 /** The receiving side: reports to senders what has been read. */
 export class Credits {
   readonly #router: CoreRouter;
-  /** Made when a sender first asks for credit. At most receivers none does. */
+  /** Made when a sender first asks for credit, which most senders never do. */
   #due: Map<string, Due> | undefined;
   #timer: NodeJS.Timeout | undefined;
 

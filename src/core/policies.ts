@@ -3,7 +3,7 @@ import { read } from "../wire/values/thrown.ts";
 import type { Message } from "./message.ts";
 import * as policy from "./policy.ts";
 
-/** The policies that programs name, which may be called with anything: src/core/policy.ts has the rules themselves. */
+/** The policies for programs, which may call them with anything. The rules themselves are in src/core/policy.ts. */
 
 /**
  * True if the message carries the authority of this context or of one above it. Protects everything that runs

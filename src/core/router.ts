@@ -26,7 +26,7 @@ export interface Functions {
    * they have been sent.
    */
   prepare(context: Context, name: FunctionName): Promise<void> | undefined;
-  /** Puts a stack from a context into its author's lines. */
+  /** Maps a stack from a context to the lines of the source files. */
   originalStack(stack: string, context: Context): string;
   /** See `Context.import`. */
   importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object>;
@@ -58,7 +58,7 @@ export interface HandlerOptions {
   policy?: Policy;
   /** The only context that may send here. When it ends, the handler gets one dead message and is removed. */
   respondent?: Context;
-  /** It serves requests and waits for nothing: dead messages are dropped in front of it. @internal */
+  /** Whether the handler serves requests and waits for nothing. Then it gets no dead messages. @internal */
   service?: boolean;
   /** Whether to replace a handler that has this handle; the old one gets a dead message. False by default. */
   overwrite?: boolean;
@@ -71,7 +71,7 @@ export interface HandlerOptions {
 export class CoreRouter extends FrameRouter {
   /** Does the input and output of this router. */
   broker!: Broker;
-  /** What a value may be, to be sent or received. @internal */
+  /** The limits of values that are sent or received. @internal */
   readonly limits: Limits;
   /** @internal */
   readonly log: Logger = getLogger("mitogen.router");
@@ -79,7 +79,7 @@ export class CoreRouter extends FrameRouter {
   functions: Functions = noFunctions;
   /** Set in the master, and in a context that has loaded `mitogen:api`. @internal */
   features: Features | undefined;
-  /** Set when a value with a context or a sender was received: then the code to use them is needed. @internal */
+  /** Set when a value with a context or a sender was received: the code to use them is then needed. @internal */
   hasReferences = false;
   readonly #decoding: DecodeOptions;
   readonly #contexts: Map<number, Context> = new Map();
@@ -98,7 +98,7 @@ export class CoreRouter extends FrameRouter {
     this.lossListeners.push((contextIds, reason) => this.forgetContexts(contextIds, reason));
   }
 
-  /** The contexts that are known and have a place in the tree, but for this one. @internal */
+  /** The known contexts with a place in the tree, except this one. @internal */
   get contexts(): ReadonlyMap<number, Context> {
     return this.#contexts;
   }
@@ -115,7 +115,7 @@ export class CoreRouter extends FrameRouter {
     const known = this.#contexts.get(id);
     if (known !== undefined) return known;
     const context = new Context(this, id, name ?? `context.${id}`);
-    // Only contexts with a place in the tree are kept: ids that a child makes up must not fill the master's
+    // Only contexts with a place in the tree are kept, because ids that a child invents must not fill the master's
     // memory.
     if (this.peerOf(id) !== undefined || this.parentIds.includes(id)) this.#contexts.set(id, context);
     return context;

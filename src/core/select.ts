@@ -197,7 +197,7 @@ export class Select<T = unknown> {
     return this.#isClosed;
   }
 
-  /** Why nothing more can come of it. @internal */
+  /** Why no more messages can come. @internal */
   get endError(): unknown {
     return this.#isClosed ? new SelectError("The select was closed") : undefined;
   }
@@ -316,7 +316,7 @@ export class Select<T = unknown> {
     for (const watcher of this.watchers) watcher();
   }
 
-  /** Whether any source is left that is no Select, in nested Selects too. */
+  /** Whether any receiver is left, even in nested Selects. */
   private hasSource(): boolean {
     for (const source of this.#members.keys()) {
       if (!(source instanceof Select) || source.hasSource()) return true;

@@ -1,6 +1,6 @@
 /**
- * A function by module and path, as it is named on the wire. `module` is a module id, `node:os` for a builtin, or `global` for the global
- * object. `path` are the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
+ * The name of a function on the wire. `module` is a module id, `node:os` for a builtin, or `global` for the global
+ * object. `path` holds the properties to follow: `["default"]`, `["C", "m"]`, `["promises", "readFile"]`.
  */
 export interface FunctionName {
   readonly module: string;

@@ -1,4 +1,4 @@
-/** The path of a function in its module, as people write it: `Disk.freeBytes`; `default` for what `module.exports` is. */
+/** Formats a path in a module as people write it: `Disk.freeBytes`. `default` stands for `module.exports`. */
 export function printPath(path: readonly string[]): string {
   return path.join(".") || "default";
 }

@@ -147,7 +147,7 @@ export class ShortWays {
 
   private takeFence(fence: Frame, from: Peer): boolean {
     const way = this.#ways.get(fence.srcId);
-    // Its number says how much is read, and what waits: a context elsewhere must not say that for this one.
+    // The number of a fence decides what is read and what waits, so another context must not be able to forge it.
     const isReal = fence.dstId === this.#router.contextId && from === this.#router.peerOf(fence.srcId);
     if (!isReal || way?.isAdmitted !== true) return false;
     way.takeFence(fence);
@@ -181,7 +181,7 @@ export class ShortWays {
   private greet(socket: Socket): void {
     let hello = Buffer.alloc(0);
     this.#strangers.add(socket);
-    // The time limit of a socket begins anew with each byte: who says one now and then would stay for minutes.
+    // The socket's own time limit begins again with each byte, so a slow stranger could stay for minutes.
     const timer = setTimeout(() => socket.destroy(), HELLO_MS).unref();
     const leave = (): void => {
       clearTimeout(timer);

@@ -11,7 +11,7 @@ import { type ChainLink, type Outgoing, sendPrepared } from "./outbox.ts";
 export interface AsyncRequest {
   /** The handle of the request at the target. */
   readonly handle: number;
-  /** What the context must have before it. */
+  /** The function whose module the context must have before the request. */
   readonly needed: FunctionName;
   readonly body: readonly Uint8Array[];
   readonly options: WaitOptions;
@@ -19,9 +19,9 @@ export interface AsyncRequest {
   readonly record?: CallRecord;
   /** Completes "Cannot". */
   what(): string;
-  /** It could not be sent. */
+  /** Called if the request could not be sent. */
   readonly onUnsent?: ((error: unknown) => void) | undefined;
-  /** A bound was reached; `replyTo` names it there. */
+  /** Called when a bound is reached. `replyTo` identifies the request in the target. */
   onGivenUp?(replyTo: number, reason: unknown, outgoing: Outgoing): void;
 }
 

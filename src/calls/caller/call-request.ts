@@ -29,7 +29,7 @@ export interface CallOptions extends WaitOptions {
   readonly site?: () => string;
 }
 
-/** Throws a TypeError if the value is no function, or has no name by which the target could find it. */
+/** Names a function. Throws a TypeError for any other value, and for a function that the target could not find. */
 export function nameOf(context: Context, fn: AnyCallable): FunctionName {
   if (fn instanceof FunctionRef) return fn;
   if (typeof fn !== "function") {

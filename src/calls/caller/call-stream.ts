@@ -76,8 +76,7 @@ async function* values(
   } finally {
     unwatch?.();
     end.abort(reason);
-    // The generator is told before it can notice by itself, so nothing that it throws then counts as a
-    // failure.
+    // The generator learns this before it can notice by itself, so an error that it throws then is not a failure.
     await running;
     receiver.close();
   }

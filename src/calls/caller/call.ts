@@ -126,7 +126,7 @@ export function callNoReply(
   options: CallOptions = NO_OPTIONS,
 ): void {
   if (options.timeoutMs !== undefined || options.signal !== undefined) {
-    // This process must learn of its end, or its bounds would be watched for ever.
+    // This process must learn when the call ends. Otherwise it would watch the bounds for ever.
     callAsync(context, fn, args, options, true);
     return;
   }
@@ -141,10 +141,7 @@ export function callNoReply(
   sendPrepared(context, name, frame, chain, { isOver: false, fail });
 }
 
-/**
- * Tells the target that nobody waits for a call any more. Without effect if the call's function cannot
- * notice.
- */
+/** Tells the target that nobody waits for a call any more. Has no effect if the call's function cannot notice. */
 function cancel(
   context: Context,
   callId: number,

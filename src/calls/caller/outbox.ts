@@ -16,7 +16,7 @@ export interface ChainLink {
 export interface Outgoing {
   /** Whether its caller no longer waits. */
   readonly isOver: boolean;
-  /** Set when it leaves. */
+  /** Set when the call leaves. */
   isSent?: boolean;
   /** Why its caller gave it up before it left, if that is a failure of its chain. */
   givenUp?: { readonly error: unknown } | undefined;
