@@ -9,6 +9,7 @@ import { GivenUp, type WorkEvent, type WorkResult, type WorkTools } from "./engi
 import type { FleetEvent, FleetSummary, HostResult, HostStatus, OnFleetEvent } from "./engine/result.ts";
 import type { Share, TakenRunOptions } from "./fleet-options.ts";
 import { boundedLine, LineTail, type OutputLine } from "./host-output.ts";
+import { withoutOwnLines } from "./own-lines.ts";
 
 /** One host as a run sees it. */
 export interface RunMember<T> {
@@ -193,6 +194,7 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
 
   /** A host has ended. */
   #note(member: RunMember<T>, result: HostResult<T>): void {
+    if (result.error !== undefined) withoutOwnLines(result.error);
     this.#open.delete(member);
     this.#counts[result.status] += 1;
     this.#results.push(result);

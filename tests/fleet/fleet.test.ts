@@ -321,6 +321,21 @@ describe("Fleet", () => {
     assert.throws(() => fleet.each(5 as never), /must be a function, got 5/);
   });
 
+  it("gives errors stacks without lines of this library", async () => {
+    const fleet = await connect([host("a")]);
+    const [failed] = await fleet.run(remote.failUntil, ["/nowhere/at/all", 1]).all();
+    assert.equal(failed?.status, "failed");
+    const stack = String(failed.error?.stack);
+    assert.match(
+      stack,
+      /^CallError: .*ENOENT(?:.|\n)*at failUntil .*fixtures\/remote\/fleet(?:.|\n)*at \[local/,
+    );
+    assert.doesNotMatch(stack, /\/src\/|task_queues/);
+    const [each] = await fleet.each(() => Promise.reject(new Error("of the program"))).all();
+    assert.match(String(each?.error?.stack), /^Error: of the program\n.*fleet\.test/);
+    assert.doesNotMatch(String(each?.error?.stack), /\/src\//);
+  });
+
   it("fails on every host with a function that cannot travel, without retries", async () => {
     const fleet = await connect([host("a")]);
     const [result] = await fleet.run((() => 1) as never, [], { retries: 100 }).all();

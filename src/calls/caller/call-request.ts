@@ -4,20 +4,20 @@ import { apiRef } from "../../functions/api-ref.ts";
 import { type Callable, FunctionRef } from "../../functions/callable.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import { printFunction } from "../../functions/print-function.ts";
-import type { WaitOptions } from "../../waiting/wait.ts";
 import { encodeValue } from "../../wire/cbor/encoder.ts";
 import { type Frame } from "../../wire/frame.ts";
 import { Handle } from "../../wire/handles.ts";
 import { formatPath, type Path } from "../../wire/values/path.ts";
 import { textOf } from "../../wire/values/thrown.ts";
 import type { ChainLink } from "./outbox.ts";
+import type { RequestOptions } from "./pending-request.ts";
 
 /** The part of this library that contexts and senders take, src/calls/caller/router-features.ts. */
 const API_PART: FunctionName = apiRef();
 
 export type AnyCallable = Callable<readonly unknown[], unknown>;
 
-export interface CallOptions extends WaitOptions {
+export interface CallOptions extends RequestOptions {
   /** The link of a CallChain. */
   readonly chain?: ChainLink;
   /**

@@ -30,7 +30,8 @@ export function stream(
   const site = options.site ?? callSite(caller);
   const begin: Begin = (receiver, signal) => {
     const request = [about.module, about.path, args, receiver.toSender()];
-    return call(context, RUN, request, caller, { ...options, signal, about, site });
+    // Only who waits for a value keeps the program alive, not a stream that nobody reads.
+    return call(context, RUN, request, caller, { ...options, signal, about, site, isUnheld: true });
   };
   return values(context, { ...options, timeoutMs, about }, begin);
 }
@@ -75,9 +76,11 @@ async function* values(
     }
   } finally {
     unwatch?.();
+    context.router.broker.hold();
     end.abort(reason);
     // The generator learns this before it can notice by itself, so an error that it throws then is not a failure.
     await running;
+    context.router.broker.release();
     receiver.close();
   }
 }

@@ -4,9 +4,15 @@ import type { FrameHandler } from "../../routing/handler-table.ts";
 import { type WaitOptions, watchBounds } from "../../waiting/wait.ts";
 import type { Frame } from "../../wire/frame.ts";
 
+export interface RequestOptions extends WaitOptions {
+  /** The request does not keep the program alive. */
+  readonly isUnheld?: boolean;
+}
+
 /**
  * A request from start to end. It ends with its answer, or with any event that makes waiting pointless. The
- * object is also the handler of the answer. It keeps the program alive until it ends.
+ * object is also the handler of the answer. It keeps the program alive until it ends, unless the caller waits for
+ * something else.
  */
 export class PendingRequest implements FrameHandler {
   readonly context: Context;
@@ -22,6 +28,7 @@ export class PendingRequest implements FrameHandler {
   next: FrameHandler["next"];
   previous: FrameHandler["previous"];
   private stopWatching: (() => void) | undefined;
+  private isHeld = false;
 
   constructor(
     context: Context,
@@ -40,12 +47,13 @@ export class PendingRequest implements FrameHandler {
    * Begins the wait and returns the handle for `replyTo`. Throws, before anything has begun, if no answer can
    * come.
    */
-  begin(options: WaitOptions): number {
-    const { signal, timeoutMs } = options;
+  begin(options: RequestOptions): number {
+    const { signal, timeoutMs, isUnheld } = options;
     const { goneReason, router } = this.context;
     if (signal?.aborted === true) throw signal.reason;
     if (goneReason !== undefined) throw new ChannelError(goneReason);
-    router.broker.hold();
+    this.isHeld = isUnheld !== true;
+    if (this.isHeld) router.broker.hold();
     if (signal !== undefined || timeoutMs !== undefined) {
       this.stopWatching = watchBounds(
         options,
@@ -88,7 +96,7 @@ export class PendingRequest implements FrameHandler {
     this.isOver = true;
     const { router } = this.context;
     this.stopWatching?.();
-    router.broker.release();
+    if (this.isHeld) router.broker.release();
     router.unlisten(this.handle);
     return true;
   }

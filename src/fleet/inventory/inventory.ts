@@ -1,4 +1,5 @@
-import { isOptions, show } from "../../options/options.ts";
+import { abortSignal, anyText } from "../../options/option-types.ts";
+import { isOptions, type OptionTable, readOptions, show } from "../../options/options.ts";
 import type { ConfigSource, InventoryConfig, InventoryData, NamedHost } from "../config/config.ts";
 import type { Host } from "../config/host.ts";
 import { InventoryError } from "../config/inventory-error.ts";
@@ -20,6 +21,9 @@ export interface LoadOptions {
   /** Ends the loading when it aborts, with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const SELECT_OPTIONS: OptionTable<SelectOptions> = { signal: abortSignal };
+const LOAD_OPTIONS: OptionTable<LoadOptions> = { ...SELECT_OPTIONS, inventoryCommand: anyText };
 
 /**
  * Hosts, how to reach them, and their groups. An inventory never changes: every group is evaluated at most once, when a
@@ -48,7 +52,9 @@ export class Inventory {
    * the file and what is wrong.
    */
   static async load(path?: string, options: LoadOptions = {}): Promise<Inventory> {
-    const { inventoryCommand, signal } = options;
+    const { inventoryCommand, signal } = readOptions("load an inventory", options, LOAD_OPTIONS);
+    if (path !== undefined && typeof path !== "string")
+      throw new InventoryError(`Cannot load an inventory: the path must be a string, got ${show(path)}`);
     signal?.throwIfAborted();
     const file = path ?? findConfig(process.cwd());
     const data = file === undefined ? readConfig({}, "the inventory") : await loadConfig(file, signal);
@@ -86,9 +92,13 @@ export class Inventory {
    * left; with the signal's reason if it aborts.
    */
   async select(pattern: string | readonly string[], options: SelectOptions = {}): Promise<Host[]> {
-    const { signal } = options;
+    const { signal } = readOptions("select hosts", options, SELECT_OPTIONS);
     signal?.throwIfAborted();
-    const patterns = typeof pattern === "string" ? [pattern] : [...pattern];
+    const patterns = typeof pattern === "string" ? [pattern] : pattern;
+    if (!(Array.isArray(patterns) && patterns.every((each) => typeof each === "string")))
+      throw new InventoryError(
+        `Cannot select hosts: the pattern must be a string or a list of strings, got ${show(pattern)}`,
+      );
     return await new Selection(this.#data, this.#groups, this.#sources, signal).hosts(patterns);
   }
 

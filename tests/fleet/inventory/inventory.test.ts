@@ -395,3 +395,26 @@ test("defineConfig takes what an inventory holds, and nothing else", () => {
   // @ts-expect-error: no such default
   defineConfig({ defaults: { ssh: { user: "x" } } });
 });
+
+test("Inventory refuses a path, a pattern and options that are none, with what was given", async () => {
+  const loose = Inventory as unknown as { load(...given: unknown[]): Promise<unknown> };
+  await assert.rejects(loose.load(5), {
+    name: "InventoryError",
+    message: "Cannot load an inventory: the path must be a string, got 5",
+  });
+  await assert.rejects(loose.load(undefined, { inventorycommand: "x" }), {
+    name: "TypeError",
+    message: 'Cannot load an inventory: it has no option "inventorycommand"; it has signal, inventoryCommand',
+  });
+  for (const [pattern, shown] of [
+    [5, "5"],
+    [undefined, "undefined"],
+    [["web1", 5], "an array"],
+  ] as const) {
+    await assert.rejects(inventory().select(pattern as never), {
+      name: "InventoryError",
+      message: `Cannot select hosts: the pattern must be a string or a list of strings, got ${shown}`,
+    });
+  }
+  await assert.rejects(inventory().select("web1", { signal: 5 } as never), /signal must be an AbortSignal/);
+});
