@@ -62,7 +62,7 @@ describe("a failure in a context where errors have been changed:", () => {
     const nodePath = nodes[major] ?? process.execPath;
     it(`by its own code, on Node ${major || "of this program"}`, async () => {
       await using router = new Router();
-      for (const what of sampleOf(3, Object.keys(changes))) {
+      for (const what of sampleOf(5, Object.keys(changes))) {
         const context = await router.local({ nodePath });
         await checkFailures(context, what);
         await context.shutdown();

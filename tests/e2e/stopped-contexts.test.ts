@@ -8,12 +8,13 @@ import { setImmediate as turn } from "node:timers/promises";
 import { type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as notes from "../fixtures/remote/notes.ts";
+import { isFull } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const CALLS = 5_000;
+const CALLS = isFull ? 5_000 : 1_500;
 /** Every so many calls have an argument, and an answer, that links take apart. */
 const LARGE_EVERY = 250;
 const LARGE_BYTES = 200 * 1024;
