@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { basename, join, relative } from "node:path";
 import { describe, it, test } from "node:test";
 import { documents } from "../support/documents.ts";
+import { sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { runTypeScript } from "../support/run-typescript.ts";
 
@@ -45,7 +46,7 @@ test("the TypeScript in the documents and the examples compiles against the publ
 
 describe("The programs in docs/guide.md print what stands below them", { concurrency: 2 }, () => {
   const guide = join(repoRoot, "docs/guide.md");
-  for (const { code, name } of snippetsOf(guide)) {
+  for (const { code, name } of sampleOf(3, snippetsOf(guide))) {
     it(name, { timeout: 120_000 }, async () => {
       // As comment lines at the end.
       const expected = /(?:^\/\/ .*\n)+$/m.exec(code)?.[0].replace(/^\/\/ /gm, "");

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
+import { takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -16,6 +17,8 @@ interface Example {
   /** Lines that stdout has, in this order. */
   readonly stdout: readonly (string | RegExp)[];
   readonly stderr?: RegExp;
+  /** Starts many contexts, as other tests do. */
+  readonly isLong?: boolean;
 }
 
 const jobLines = (job: string, number: number): string[] => [
@@ -47,6 +50,7 @@ const EXAMPLES: Record<string, Example> = {
     ],
   },
   "ping-pong": {
+    isLong: true,
     stdout: [
       "ping: 1 3 5 7 9 11 13 15 17 19 21 23 25 27 29",
       "pong: 2 4 6 8 10 12 14 16 18 20 22 24 26 28 30",
@@ -60,8 +64,9 @@ const EXAMPLES: Record<string, Example> = {
     ],
     stderr: /stdout: 2 files changed in /,
   },
-  top: { args: ["--refreshes", "2"], stdout: [...TOP_TABLE, ...TOP_TABLE] },
+  top: { isLong: true, args: ["--refreshes", "2"], stdout: [...TOP_TABLE, ...TOP_TABLE] },
   service: {
+    isLong: true,
     stdout: [
       "backup with ticket 1",
       "restart with ticket 2",
@@ -70,6 +75,7 @@ const EXAMPLES: Record<string, Example> = {
     ],
   },
   nested: {
+    isLong: true,
     stdout: [
       "depths: 1 2 3 4 5 6 7 8 9 10",
       /^ping through 10 links: [\d.]+ ms$/,
@@ -86,7 +92,10 @@ const EXAMPLES: Record<string, Example> = {
     ],
   },
   "log-tail": { stdout: ["red: first", "red: second", "red: third"] },
-  demo: { stdout: [/4\. One hangs in an endless loop/, /^put down in \d+ ms/, /Done: 3 contexts/] },
+  demo: {
+    isLong: true,
+    stdout: [/4\. One hangs in an endless loop/, /^put down in \d+ ms/, /Done: 3 contexts/],
+  },
 };
 
 it("every example is run by a test", () => {
@@ -99,8 +108,11 @@ it("every example is run by a test", () => {
   assert.deepEqual(names.sort(), Object.keys(EXAMPLES).sort());
 });
 
-for (const [name, { args = [], stdout, stderr }] of Object.entries(EXAMPLES)) {
-  it(`examples/${name} prints what it is said to`, { timeout: 120_000 }, async () => {
+for (const [name, { args = [], stdout, stderr, isLong = false }] of Object.entries(EXAMPLES)) {
+  it(`examples/${name} prints what it is said to`, {
+    timeout: 120_000,
+    skip: isLong && takesLong,
+  }, async () => {
     const folder = join(repoRoot, "examples");
     const ended =
       name === "demo"

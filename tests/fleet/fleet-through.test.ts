@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { Fleet, type FleetEvent, type Host, type HostResult, type Step } from "../../src/fleet/index.ts";
 import { CommandError, type Context, type MitogenError, Router, StreamError } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/fleet.ts";
@@ -27,10 +27,9 @@ describe("Fleet through hops", () => {
   before(() => {
     router = new Router();
   });
-  after(async () => {
-    await Promise.all(open.map((fleet) => fleet.close()));
-    await router.shutdown();
-  });
+  // A context that idles for seconds collects its garbage.
+  afterEach(() => Promise.all(open.splice(0).map((fleet) => fleet.close())));
+  after(() => router.shutdown());
 
   async function connect(
     list: readonly Host[],
@@ -42,73 +41,81 @@ describe("Fleet through hops", () => {
     return fleet;
   }
 
-  it("connects hosts from the hops, works there, and answers values, output and events", async () => {
+  describe("of six hosts behind two hops", () => {
     const events: FleetEvent[] = [];
-    const onEvent = (event: FleetEvent): void => void events.push(event);
-    const fleet = await connect(hosts(4), [host("one"), host("two")], { onEvent });
-    const results = await fleet.run(remote.greet, ["you"], { onEvent }).all();
-    assert.deepEqual(statuses(results), ["ok", "ok", "ok", "ok"]);
-    const vias = fleet.hosts.map(({ name }) => fleet.context(name)?.via as Context);
-    assert.equal(new Set(vias).size, 2);
-    assert.deepEqual([vias[2], vias[3]], [vias[0], vias[1]]);
-    for (const { host, value, output } of results) {
-      assert.equal(value, `you from ${await fleet.context(host)?.call(remote.pidThere)}`);
-      assert.deepEqual(output?.split("\n").sort(), ["Hello, you", "to stderr"]);
-    }
-    const of = (name: string): string[] =>
-      events.flatMap((event) => ("host" in event && event.host === name ? [event.type] : []));
-    assert.deepEqual(of("h3"), ["connecting", "connected", "start", "output", "output"]);
-    assert.deepEqual(of("one"), []);
-    assert.equal(events.at(-1)?.type, "summary");
-  });
-
-  it("runs commands, facts, pings, and work of the program", async () => {
-    const fleet = await connect(hosts(2), [host("hop")]);
-    const events: FleetEvent[] = [];
-    const script = "echo one; echo two >&2; exit 3";
-    const onEvent = (event: FleetEvent): void => void events.push(event);
-    const [failed] = await fleet.exec(script, { shell: true, onEvent }).all();
-    const error = failed?.error as CommandError;
-    assert.ok(error instanceof CommandError);
-    assert.deepEqual(
-      [error.exitCode, error.stdout, error.stderr, error.code],
-      [3, "one", "two", "ERR_COMMAND"],
-    );
-    assert.match(error.message, /exit code 3: two$/);
-    const lines = events.flatMap((e) =>
-      e.type === "output" && e.host === "h1" ? [`${e.stream} ${e.text}`] : [],
-    );
-    assert.deepEqual(lines.sort(), ["stderr two", "stdout one"]);
-    const [facts] = await fleet.facts().all();
-    assert.equal(facts?.value?.user, "root");
-    const [ping] = await fleet.ping().all();
-    assert.ok((ping?.value ?? -1) >= 0);
-    const each = await fleet.each((context) => context.call(remote.pidThere)).all();
-    assert.deepEqual(statuses(each), ["ok", "ok"]);
-  });
-
-  it("keeps batches and failure limits across hops", async () => {
-    const fleet = await connect(hosts(6), [host("one"), host("two")]);
-    // Hosts of a batch begin as they connect: one that is late would be skipped.
-    await fleet.ready;
-    const order: string[] = [];
-    const onEvent = (event: FleetEvent): void => {
-      if (event.type === "start") order.push(event.host);
-      if (event.type === "result") order.push(`${event.result.host} ${event.result.status}`);
-    };
-    const run = fleet.run(remote.failUntil, ["/nowhere/at/all", 1], {
-      batch: ["1", "50%"],
-      maxFail: 1,
-      onEvent,
+    let fleet: Fleet;
+    before(async () => {
+      fleet = await Fleet.connect(router, hosts(6), {
+        through: [host("one"), host("two")],
+        onEvent: (event) => void events.push(event),
+      });
     });
-    const results = await run.all();
-    assert.deepEqual(statuses(results), ["failed", "failed", "failed", "failed", "skipped", "skipped"]);
-    assert.equal(order[1], "h0 failed");
-    assert.match(String(results[0]?.error), /^CallError: Error: ENOENT/);
-    assert.equal((results[0]?.error as MitogenError | undefined)?.code, "ENOENT");
-    const [untravelling] = await fleet.run((() => 1) as never, []).all();
-    assert.ok(untravelling?.error instanceof TypeError);
-    assert.equal(untravelling.status, "failed");
+    after(() => fleet.close());
+
+    it("connects hosts from the hops, works there, and answers values, output and events", async () => {
+      const onEvent = (event: FleetEvent): void => void events.push(event);
+      const results = await fleet.run(remote.greet, ["you"], { onEvent }).all();
+      assert.deepEqual(statuses(results), Array(6).fill("ok"));
+      const vias = fleet.hosts.map(({ name }) => fleet.context(name)?.via as Context);
+      assert.equal(new Set(vias).size, 2);
+      assert.deepEqual([vias[2], vias[3]], [vias[0], vias[1]]);
+      for (const { host, value, output } of results) {
+        assert.equal(value, `you from ${await fleet.context(host)?.call(remote.pidThere)}`);
+        assert.deepEqual(output?.split("\n").sort(), ["Hello, you", "to stderr"]);
+      }
+      const of = (name: string): string[] =>
+        events.flatMap((event) => ("host" in event && event.host === name ? [event.type] : []));
+      assert.deepEqual(of("h3"), ["connecting", "connected", "start", "output", "output"]);
+      assert.deepEqual(of("one"), []);
+      assert.equal(events.at(-1)?.type, "summary");
+    });
+
+    it("runs commands, facts, pings, and work of the program", async () => {
+      const events: FleetEvent[] = [];
+      const script = "echo one; echo two >&2; exit 3";
+      const onEvent = (event: FleetEvent): void => void events.push(event);
+      const [failed] = await fleet.exec(script, { shell: true, onEvent }).all();
+      const error = failed?.error as CommandError;
+      assert.ok(error instanceof CommandError);
+      assert.deepEqual(
+        [error.exitCode, error.stdout, error.stderr, error.code],
+        [3, "one", "two", "ERR_COMMAND"],
+      );
+      assert.match(error.message, /exit code 3: two$/);
+      const lines = events.flatMap((e) =>
+        e.type === "output" && e.host === "h1" ? [`${e.stream} ${e.text}`] : [],
+      );
+      assert.deepEqual(lines.sort(), ["stderr two", "stdout one"]);
+      const [facts] = await fleet.facts().all();
+      assert.equal(facts?.value?.user, "root");
+      const [ping] = await fleet.ping().all();
+      assert.ok((ping?.value ?? -1) >= 0);
+      const each = await fleet.each((context) => context.call(remote.pidThere)).all();
+      assert.deepEqual(statuses(each), Array(6).fill("ok"));
+    });
+
+    it("keeps batches and failure limits across hops", async () => {
+      // Hosts of a batch begin as they connect: one that is late would be skipped.
+      await fleet.ready;
+      const order: string[] = [];
+      const onEvent = (event: FleetEvent): void => {
+        if (event.type === "start") order.push(event.host);
+        if (event.type === "result") order.push(`${event.result.host} ${event.result.status}`);
+      };
+      const run = fleet.run(remote.failUntil, ["/nowhere/at/all", 1], {
+        batch: ["1", "50%"],
+        maxFail: 1,
+        onEvent,
+      });
+      const results = await run.all();
+      assert.deepEqual(statuses(results), ["failed", "failed", "failed", "failed", "skipped", "skipped"]);
+      assert.equal(order[1], "h0 failed");
+      assert.match(String(results[0]?.error), /^CallError: Error: ENOENT/);
+      assert.equal((results[0]?.error as MitogenError | undefined)?.code, "ENOENT");
+      const [untravelling] = await fleet.run((() => 1) as never, []).all();
+      assert.ok(untravelling?.error instanceof TypeError);
+      assert.equal(untravelling.status, "failed");
+    });
   });
 
   it("retries there, connects lost hosts again, and ends what takes too long", async (t) => {

@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { Fleet, type FleetEvent, type Host, type HostResult, type Step } from "../../src/fleet/index.ts";
 import { type CommandError, type Context, MitogenError, Router, Secret } from "../../src/index.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
@@ -43,7 +43,8 @@ describe("Fleet", () => {
     open.push(fleet);
     return fleet;
   }
-  after(() => Promise.all(open.map((fleet) => fleet.close())));
+  // A context that idles for seconds collects its garbage.
+  afterEach(() => Promise.all(open.splice(0).map((fleet) => fleet.close())));
 
   it("runs a function on every host, and answers values and output", async () => {
     const events: FleetEvent[] = [];
@@ -183,7 +184,7 @@ describe("Fleet", () => {
       host("refusing", { ssh: { hostname: "127.0.0.1", port: 1, sshArgs } }),
       host("dead", { exec: { command: ["false"] } }),
       host("lying", {
-        exec: { command: ["sh", "-c", "echo MITOGEN lies; exec cat /dev/zero"], timeoutMs: 1500 },
+        exec: { command: ["sh", "-c", "echo MITOGEN lies; exec cat /dev/zero"], timeoutMs: 300 },
       }),
       host("wrong", { ssh: { hostname: "-oProxyCommand=id" } }),
       host("closing"),

@@ -56,8 +56,8 @@ const TYPED: readonly { readonly line: string; readonly words: string; readonly 
   { line: "mitogen run x\t", words: "<run><x$(touch pwn);y.ts>", isForAll: true },
   { line: "mitogen run tasks.ts#rel\t --on web2", words: "<run><tasks.ts#reload><--on><web2>" },
 ];
-const TYPED_IN_BASH = TYPED.filter(({ isForAll }, i) => isFull || isForAll || i % 2 === 1);
-const TYPED_IN_ZSH = TYPED.filter(({ isForAll }, i) => isFull || isForAll || i % 2 === 0);
+const TYPED_IN_BASH = TYPED.filter(({ isForAll }, i) => isFull || isForAll || i % 4 === 1);
+const TYPED_IN_ZSH = TYPED.filter(({ isForAll }) => isFull || isForAll);
 
 /** Types the lines in a shell on a terminal. */
 function checkTyped(

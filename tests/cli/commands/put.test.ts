@@ -69,7 +69,7 @@ describe("put, get and sync", () => {
     assert.equal(well.code, 0, well.stderr);
     assert.equal(readFileSync(join(folder, "there/site/index.html"), "utf8"), "<p>");
     const home = { cwd: folder, env: { ...env, HOME: join(folder, "there") } };
-    const inHome = await mitogen(["sync", "--on", "local:1", "site/", "~/home"], home);
+    const inHome = await mitogenHere(["sync", "--on", "local:1", "site/", "~/home"], home);
     assert.equal(inHome.code, 0, inHome.stderr);
     assert.equal(readFileSync(join(folder, "there/home/index.html"), "utf8"), "<p>");
     const { code, stderr } = await run("sync", "--on", "local:1", "site/", "none/there");

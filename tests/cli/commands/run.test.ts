@@ -100,7 +100,7 @@ test("run passes JSON where --json-args says so, and finds static methods and Co
 });
 
 test("run explains a task by its options, and checks and converts its arguments", async () => {
-  const help = await run("tasks.ts#deploy", "--help");
+  const help = await runHere("tasks.ts#deploy", "--help");
   assert.equal(help.code, 0);
   assert.match(
     help.stdout,
@@ -160,7 +160,7 @@ test("exec refuses commands that it would misread", async () => {
 });
 
 test("ping, facts and doctor work without an inventory", async () => {
-  const ping = await mitogen(["ping", "--on", "local:2"], { cwd: folder });
+  const ping = await mitogenHere(["ping", "--on", "local:2"], { cwd: folder });
   assert.match(ping.stdout, /^local1: \d+\.\d ms$/m);
   const facts = await mitogenHere(["facts", "--on", "local:1", "--json"], { cwd: folder });
   assert.equal(JSON.parse(facts.stdout).results[0].value.nodeVersion, process.version);
