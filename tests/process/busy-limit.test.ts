@@ -8,25 +8,28 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const FILE = new URL("../../src/process/busy-limit.js", import.meta.url).href;
 const LATE = "it lets nothing else run\n";
 
-/** A program with a limit of two seconds for `work`, the body of an async function. */
-async function run(work: string): Promise<Ended> {
+/** A program with a limit, of two seconds by default, for `work`, the body of an async function. */
+async function run(work: string, limitMs = 2000): Promise<Ended> {
   const program = `
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { withBusyLimit } from ${JSON.stringify(FILE)};
 const work = async () => { await pause(1); ${work} };
-console.log(await withBusyLimit(work, 2000, "it lets nothing else run", 7, 100).catch(String));`;
+console.log(await withBusyLimit(work, ${limitMs}, "it lets nothing else run", 7, 100).catch(String));`;
   const argv = ["--input-type=module", "--eval", program];
   return await endOf(spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] })).ended;
 }
 
 test("withBusyLimit ends a program in an endless loop, and says why", async () => {
-  const ended = await run("try { for (;;); } finally { for (;;); }");
+  const ended = await run("try { for (;;); } finally { for (;;); }", 500);
   assert.deepEqual(ended, { code: 7, signal: null, stdout: "", stderr: LATE });
 });
 
 test("withBusyLimit also says why if Node ends by itself, in a timer", async () => {
-  const { code, signal, stderr } = await run("await new Promise(() => setTimeout(() => { for (;;); }, 1))");
+  const { code, signal, stderr } = await run(
+    "await new Promise(() => setTimeout(() => { for (;;); }, 1))",
+    500,
+  );
   assert.notDeepEqual([code, signal], [0, null]);
   assert.equal(stderr.slice(0, LATE.length), LATE);
 });

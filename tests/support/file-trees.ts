@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isQuick } from "./extent.ts";
 
-const FILES = 2_000;
+const FILES = isQuick ? 500 : 2_000;
 
-/** Makes 2,000 files of many sizes and modes, links, and names that shells trip over. */
+/** Makes many files of many sizes and modes, links, and names that shells trip over. */
 export function makeTree(root: string): void {
   for (let index = 0; index < FILES; index++) {
     const parent = join(root, `part ${index % 7}`, `it's ${index % 40}`);

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { sampleOf } from "../../support/extent.ts";
 import { repoRoot } from "../../support/lab.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
@@ -37,13 +38,13 @@ test("mitogen loads a command when it is used", () => {
 });
 
 test("results that cannot be written to stdout are told, and the status is 1", () => {
-  for (const words of [
+  for (const words of sampleOf(2, [
     ["exec", "--on", "local:1", "--", "echo", "here"],
     ["exec", "--on", "local:1", "--json", "--", "true"],
     ["hosts", "--on", "local:1"],
     ["doctor", "--on", "local:1"],
     ["help"],
-  ]) {
+  ])) {
     const full = openSync("/dev/full", "w");
     try {
       const { status, stderr } = spawnSync(process.execPath, [CLI, ...words], {

@@ -6,6 +6,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { sampleOf } from "../../support/extent.ts";
 import { needsLab } from "../../support/lab.ts";
 import { checkLeaks, commandOf } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -191,7 +192,7 @@ function cpuOf(pids: readonly string[]): string {
     .join();
 }
 
-for (const name of ["loops.mjs", "loops.ts"]) {
+for (const name of sampleOf(2, ["loops.ts", "loops.mjs"])) {
   test(`a signal ends a config that loops, and nothing of it stays: ${name}`, async (t) => {
     const cwd = temporaryFolder(t);
     writeFileSync(

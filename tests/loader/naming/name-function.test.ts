@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { sampleOf } from "../../support/extent.ts";
 
 const PROGRAMS = join("tests", "fixtures", "programs", "references");
 const LOADER = new URL("../../../src/loader/naming/", import.meta.url).href;
@@ -118,7 +119,7 @@ const runs = [
   { name: "under tsx with --inspect", args: ["--inspect=0", "--import", "tsx"] },
 ];
 
-for (const { name, args } of runs) {
+for (const { name, args } of sampleOf(3, runs)) {
   test(`nameFunction and nameClass name or refuse every kind of function and class ${name}`, () => {
     const { stdout, stderr } = run("main.ts", args, {});
     const shown = JSON.parse(stdout || "{}");
@@ -129,12 +130,12 @@ for (const { name, args } of runs) {
   });
 }
 
-for (const [fn, module, ...path] of [
+for (const [fn, module, ...path] of sampleOf(2, [
   ["process.chdir", "global", "process", "chdir"],
   ["os.hostname", "node:os", "hostname"],
   ["fs.promises.readFile", "node:fs", "promises", "readFile"],
   ["util.types.isDate", "node:util", "types", "isDate"], // not by the old name that only old Nodes have
-]) {
+])) {
   test(`nameFunction names ${fn} when it is the first function of a process to be looked up`, () => {
     const program = `
       import fs from "fs"; import os from "os"; import util from "util";

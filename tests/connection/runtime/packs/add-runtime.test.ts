@@ -59,7 +59,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-// Where there is no small node, the test of "mitogen runtime" is enough: it adds this one.
+// Where there is no small node, tests/connection/runtime/targets/provisioner-paths packs this one.
 const node = nodes[12];
 test("addRuntime takes a node with its libraries", {
   skip: skip || (node === undefined && "Needs the lab's small node"),
