@@ -281,7 +281,7 @@ function deniedVerdict(line: string, hasChanged: boolean, options: SshOptions): 
     hint:
       options.identityFile === undefined
         ? `pass ${wantsPassword ? "password or " : ""}identityFile, or load the key into ssh-agent`
-        : `check whether ${options.identityFile} is among the account's authorized_keys`,
+        : `${wantsPassword ? "pass password, or " : ""}check whether ${options.identityFile} is among the account's authorized_keys`,
   };
 }
 

@@ -21,7 +21,7 @@ export function sshHosts(file?: string): string[] {
   const reader = new Reader();
   const home = join(homeFolder(), ".ssh");
   if (file !== undefined) {
-    if (file.toLowerCase() !== "none") reader.read(untilde(file), home, 0, true);
+    if (file.toLowerCase() !== "none" && file !== "/dev/null") reader.read(untilde(file), home, 0, true);
   } else {
     reader.read(join(home, "config"), home, 0);
     reader.read(SYSTEM_CONFIG, "/etc/ssh", 0);

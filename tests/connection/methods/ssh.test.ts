@@ -292,7 +292,9 @@ test("sshMethod.diagnose: Permission denied at the start of a line, or behind us
     assert.match(verdict?.hint ?? "", /pass identityFile/);
   }
   const verdict = diagnose(["Permission denied (publickey)."], { identityFile: "/k" });
-  assert.match(verdict?.hint ?? "", /whether \/k is among the account's authorized_keys/);
+  assert.equal(verdict?.hint, "check whether /k is among the account's authorized_keys");
+  const both = diagnose(["Permission denied (publickey,password)."], { identityFile: "/k" });
+  assert.equal(both?.hint, "pass password, or check whether /k is among the account's authorized_keys");
 });
 
 test("sshMethod.diagnose: a host that wants a password says so", () => {

@@ -62,7 +62,8 @@ test("Inventory.select finds the hosts of ssh_config", async (t) => {
   });
   await assert.rejects(sshInventory(join(folder, "gone")).select("ssh:*"), /Cannot read ssh_config ".*gone"/);
   await assert.rejects(sshInventory(folder).select("ssh:*"), /it is not a file, or has more than/);
-  await assert.rejects(sshInventory("none").select("ssh:*"), /no Host line/);
+  for (const nothing of ["none", "/dev/null"])
+    await assert.rejects(sshInventory(nothing).select("ssh:*"), /no Host line/);
 });
 
 test("Inventory.select follows links and folders with globs of ssh_config", async (t) => {
