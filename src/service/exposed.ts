@@ -121,7 +121,8 @@ function mark(change: (marks: Marks) => void): MethodMark {
     const isStandard = typeof place === "object";
     const fn = isStandard ? target : Object(target)[place];
     if (typeof fn !== "function") {
-      throw new TypeError(`Cannot expose ${textOf(isStandard ? place.name : place)}: it is not a method`);
+      const name = textOf(isStandard ? place.name : place);
+      throw misuse("ERR_INVALID_ARG_TYPE", `Cannot expose ${name}: it is not a method`);
     }
     const own = marks.get(fn as AnyMethod) ?? noMarks();
     change(own);

@@ -117,7 +117,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       const { signal } = new AbortController();
       await assert.rejects(
         context.call(remote.pathOf as never, signal),
-        /argument 0: an instance of class AbortSignal is not serialisable; call by context\.with\(\{ signal \}\)/,
+        /argument 0: an instance of class AbortSignal is not serialisable; call through context\.with\(\{ signal \}\)/,
       );
     });
 
