@@ -86,7 +86,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(await processesGone(pids, 5000), []);
     });
 
-    it("ends children that hang", async () => {
+    it("ends children that hang", { skip: takesLong }, async () => {
       const child = await hop.call(parents.startLocal, { name: "hung" });
       const pid = await child.call(remote.pid);
       await hop.call(parents.hangIn, "hung");
