@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { ref } from "../../../src/functions/ref.ts";
 import { Handle } from "../../../src/wire/handles.ts";
 import { isFull } from "../../support/extent.ts";
 import { captureLogs, printed } from "../../support/fake-log-sink.ts";
 import { connect, FakeRouter } from "../../support/fake-tree.ts";
-import { type Served, servedChild, shout } from "../../support/served-child.ts";
+import { servedChild as newServedChild, type Served, shout } from "../../support/served-child.ts";
 import { temporaryTree } from "../../support/temporary-tree.ts";
 
 const at = temporaryTree({
@@ -33,6 +33,17 @@ const TOP = at("top.ts");
 function short(ids: readonly string[]): string[] {
   return ids.map((id) => id.replace(at(""), ""));
 }
+
+const served: Served[] = [];
+function servedChild(options?: Parameters<typeof newServedChild>[0]): Served {
+  const child = newServedChild(options);
+  served.push(child);
+  return child;
+}
+// What they have counted would otherwise be logged in a later test.
+afterEach(() => {
+  for (const { responder } of served.splice(0)) for (const id of [1, 2]) responder.forget(id);
+});
 
 /** The second context of the same Node version, a child of the first. */
 function addGrandchild({ child, master, responder }: Served) {
