@@ -63,8 +63,8 @@ describe("Fleet through a hop that lies", () => {
 
   for (const kind of sampleOf(2, [
     "a result that is none",
-    "an event that is none",
     "connected, of a host that is not its",
+    "an event that is none",
     "something else",
     "settled without a connection",
   ])) {
