@@ -235,10 +235,28 @@ export class KeptContext {
 
   /** Starts a connect, or joins the one that is running. */
   #connectOnce(): Promise<Context> {
-    this.#connecting ??= this.#connectWithRetries().finally(() => {
+    this.#connecting ??= this.#connectUntilRouterEnds().finally(() => {
       this.#connecting = undefined;
     });
     return this.#connecting;
+  }
+
+  /** The end of the router ends the pause before the next try, and whatever else the connect waits for. */
+  async #connectUntilRouterEnds(): Promise<Context> {
+    let handle = 0;
+    const ended = new Promise<never>((_, reject) => {
+      const end = (): void => {
+        this.#isEnded = true;
+        this.#endPause?.();
+        reject(new ChannelError("Cannot connect the kept context: the router was shut down"));
+      };
+      handle = this.#router.listen(end, { policy: () => false });
+    });
+    try {
+      return await Promise.race([ended, this.#connectWithRetries()]);
+    } finally {
+      this.#router.unlisten(handle);
+    }
   }
 
   async #connectWithRetries(): Promise<Context> {

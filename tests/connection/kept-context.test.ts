@@ -188,4 +188,24 @@ describe("Router.keep", () => {
     await pausing.shutdown();
     await assert.rejects(waiting, /was shut down/);
   });
+
+  it("fails what waits for the connection when its router ends, and everything later", async () => {
+    const other = new Router();
+    const failing = async () => {
+      throw new StreamError("no route");
+    };
+    const kept = other.keep(failing, { backoffMs: 1e9, maxBackoffMs: 1e9 });
+    const stuck = other.keep(() => new Promise<Context>(() => undefined));
+    const waiting = [kept.call(pid), kept.ready(), kept.stream(count, 1).next(), stuck.call(pid)];
+    const ended = Promise.allSettled(waiting);
+    await new Promise((resolve) => setImmediate(resolve));
+    await other.shutdown();
+    const message = "Cannot connect the kept context: the router was shut down";
+    for (const each of await ended) {
+      assert.equal(each.status, "rejected");
+      assert.deepEqual([each.reason.name, each.reason.message], ["ChannelError", message]);
+    }
+    await assert.rejects(kept.call(pid), { name: "ChannelError", message: "The kept context was shut down" });
+    await assert.rejects(other.keep(failing).ready(), { name: "ChannelError", message });
+  });
 });

@@ -344,9 +344,12 @@ function compileError(id: string, target: string, failure: TransformFailure, map
   places.add(id, "", map);
   const first = failure.errors?.[0];
   const place = first?.location;
-  const where = place ? places.originalStack(`${id}:${place.line}:${place.column + 1}`) : id;
+  // At the end of the text esbuild finds the line that was added to it.
+  const isEnd = place?.lineText.startsWith("//# sourceMappingURL=") === true;
+  const at = isEnd ? `${(place?.line ?? 1) - 1}:1` : `${place?.line}:${(place?.column ?? 0) + 1}`;
+  const where = place ? places.originalStack(`${id}:${at}`) : id;
   const text = (first?.text ?? failure.message).replace(/ \+ \d+ overrides?\)/, ")");
-  const line = place ? `: ${place.lineText.trim().slice(0, 200)}` : "";
+  const line = place && !isEnd ? `: ${place.lineText.trim().slice(0, 200)}` : "";
   const cure = /target environment/.test(text)
     ? `; start the context with a newer node (nodePath), or move this code into a module that is not sent there`
     : "";

@@ -40,6 +40,7 @@ const at = temporaryTree({
   "esm/equals.ts": `import fs = require("node:fs");\nexport const kind: string = typeof fs.readFileSync;`,
   "cjs/meta.ts": "export const here: string[] = [import.meta.url, import.meta.dirname];",
   "esm/broken.ts": "export const a = ;\n",
+  "esm/cut.ts": "export function a( {\n",
   "decorators/tsconfig.json": `{ "extends": "./base", /* old ones */ "compilerOptions": { "target": "es2020", }, }`,
   "decorators/base.json": `{ "compilerOptions": { "experimentalDecorators": true, "jsx": "preserve", "jsxImportSource": "h" } }`,
   "decorators/old.ts": "declare const log: any; export class A { a = 1; m(@log x: number) {} }",
@@ -184,6 +185,13 @@ test("Compiler names file, line and text of a syntax error", async () => {
   await assert.rejects(new Compiler().compile(at("esm/broken.ts"), "22.0.0"), {
     code: "ERR_MODULE_COMPILE",
     message: `Cannot compile ${at("esm/broken.ts")}:1:18 for Node 22.0.0: Unexpected ";": export const a = ;`,
+  });
+});
+
+test("Compiler names the end of a file that ends too early", async () => {
+  await assert.rejects(new Compiler().compile(at("esm/cut.ts"), "22.0.0"), {
+    code: "ERR_MODULE_COMPILE",
+    message: `Cannot compile ${at("esm/cut.ts")}:2:1 for Node 22.0.0: Expected identifier but found end of file`,
   });
 });
 
