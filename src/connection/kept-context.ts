@@ -19,6 +19,7 @@ import {
   WAIT_OPTIONS,
 } from "../options/option-types.ts";
 import { isOptionCode, type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { onRouterEnd } from "../routing/router-end.ts";
 import { awaitWithin, startTimer, type WaitOptions } from "../waiting/wait.ts";
 import { headOf, messageOf, read } from "../wire/values/thrown.ts";
 
@@ -243,19 +244,18 @@ export class KeptContext {
 
   /** The end of the router ends the pause before the next try, and whatever else the connect waits for. */
   async #connectUntilRouterEnds(): Promise<Context> {
-    let handle = 0;
+    let unwatch: (() => void) | undefined;
     const ended = new Promise<never>((_, reject) => {
-      const end = (): void => {
+      unwatch = onRouterEnd(this.#router, () => {
         this.#isEnded = true;
         this.#endPause?.();
         reject(new ChannelError("Cannot connect the kept context: the router was shut down"));
-      };
-      handle = this.#router.listen(end, { policy: () => false });
+      });
     });
     try {
       return await Promise.race([ended, this.#connectWithRetries()]);
     } finally {
-      this.#router.unlisten(handle);
+      unwatch?.();
     }
   }
 

@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
+import { ChannelError } from "../errors.ts";
 import { instanceOf, text, WAIT_OPTIONS } from "../options/option-types.ts";
 import { type OptionType, readOptions, takeOption } from "../options/options.ts";
+import { onRouterEnd } from "../routing/router-end.ts";
 import { AllowParents } from "../service/exposed.ts";
 import { ofLibrary } from "../service/request.ts";
 import { type Exposed, Service } from "../service/service.ts";
@@ -68,7 +70,8 @@ export class PushFileService extends Service {
   }
 
   /**
-   * Returns a copy of a file's bytes; waits until the file arrives. Rejects with a TimeoutError or the signal's reason.
+   * Returns a copy of a file's bytes; waits until the file arrives. Rejects with a TimeoutError or the signal's reason, and
+   * with a ChannelError when the router ends.
    */
   async get(path: string, given: WaitOptions = {}): Promise<Buffer> {
     takeOption("get a file", "the path", path, text);
@@ -79,15 +82,21 @@ export class PushFileService extends Service {
     const waiters = waiting.get(path) ?? new Set();
     waiting.set(path, waiters);
     let waiter: ((bytes: Buffer) => void) | undefined;
+    let unwatch: (() => void) | undefined;
     return await awaitWithin<Buffer>(
       this.router.broker,
       options,
       () => `get the file ${path}, which has not been pushed`,
-      (resolve) => {
+      (resolve, reject) => {
         waiter = (bytes) => resolve(Buffer.from(bytes));
         waiters.add(waiter);
+        const ended = `Cannot get the file ${path}, which has not been pushed: the router was shut down`;
+        unwatch = onRouterEnd(this.router, () => reject(new ChannelError(ended)));
       },
-      () => waiter !== undefined && waiters.delete(waiter),
+      () => {
+        unwatch?.();
+        if (waiter !== undefined) waiters.delete(waiter);
+      },
     );
   }
 

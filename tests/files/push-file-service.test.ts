@@ -37,6 +37,17 @@ test("PushFileService.get given up takes nothing with it", async () => {
   assert.equal(String(await patient), "text");
 });
 
+test("PushFileService.get ends with its router", async () => {
+  const { child, below } = pushing();
+  const waiting = below.get("/f");
+  await stateOf(waiting);
+  child.endHandlers("The router was shut down");
+  const message = "Cannot get the file /f, which has not been pushed: the router was shut down";
+  await assert.rejects(waiting, { name: "ChannelError", message });
+  await assert.rejects(below.get("/f"), { name: "ChannelError", message });
+  assert.equal(child.fakeBroker.holds, 0);
+});
+
 test("PushFileService.propagateTo sends again what has not arrived", async () => {
   const { child, context, above, below, wire } = pushing();
   await assert.rejects(above.propagateTo(context, "/f", "text"), ChannelError);
