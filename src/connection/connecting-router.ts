@@ -3,7 +3,7 @@ import { Message } from "../core/message.ts";
 import { RECEIVER_OPTIONS } from "../core/receiver.ts";
 import { CoreRouter, type HandlerOptions } from "../core/router.ts";
 import { anyText, callback, flag, handleNumber, integer } from "../options/option-types.ts";
-import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { checkMadeBy, checkOwn, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import type { Connector } from "./connector.ts";
 import { type KeepOptions, KeptContext } from "./kept-context.ts";
 import type { BuildahOptions } from "./methods/buildah.ts";
@@ -152,10 +152,10 @@ export abstract class ConnectingRouter extends CoreRouter {
   /** @internal */
   override addHandler(fn: (message: Message) => void, options: HandlerOptions = {}): number {
     const what = "add a handler";
-    return super.addHandler(
-      takeOption(what, "the first argument", fn, callback),
-      readOptions(what, options, HANDLER_OPTIONS),
-    );
+    takeOption(what, "the first argument", fn, callback);
+    const taken = readOptions(what, options, HANDLER_OPTIONS);
+    checkOwn(what, "respondent", taken.respondent, this);
+    return super.addHandler(fn, taken);
   }
 
   /**

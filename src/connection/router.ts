@@ -10,7 +10,7 @@ import { NO_TRAFFIC } from "../links/traffic.ts";
 import { ModuleResponder } from "../loader/serve/responder.ts";
 import { getLogger, logLevel } from "../logging/log.ts";
 import { environment, flag, instanceOf, integer, interval, limit } from "../options/option-types.ts";
-import { checkMadeBy, type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { checkMadeBy, checkOwn, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import { importLate } from "../process/late-import.ts";
 import { reaper } from "../process/reaper.ts";
 import type { Peer } from "../routing/frame-router.ts";
@@ -182,7 +182,9 @@ export class Router extends ConnectingRouter {
    * gone.
    */
   async disconnect(context: Context): Promise<void> {
-    checkMadeBy(Context, "disconnect a context", "the first argument", "a Context", context);
+    const what = "disconnect a context";
+    checkMadeBy(Context, what, "the first argument", "a Context", context);
+    checkOwn(what, "the first argument", context, this);
     this.broker.hold();
     await this.#children?.disconnect(context.contextId);
     this.broker.release();

@@ -1,5 +1,5 @@
 import { handleNumber, instanceOf, required } from "../options/option-types.ts";
-import { type OptionTable, readOptions } from "../options/options.ts";
+import { checkOwn, type OptionTable, readOptions } from "../options/options.ts";
 import type { WaitOptions } from "../waiting/wait.ts";
 import { Context } from "./context.ts";
 import { RECEIVER_OPTIONS, Receiver, type ReceiverOptions } from "./receiver.ts";
@@ -37,6 +37,7 @@ export class Channel<T = unknown> extends Receiver<T> {
 
   constructor(router: CoreRouter, given: ChannelOptions) {
     const { context, dstHandle, ...options } = readOptions("make a channel", given, CHANNEL_OPTIONS);
+    checkOwn("make a channel", "context", context, router);
     super(router, { respondent: context, ...options });
     this.sender = new Sender<T>(router, context.contextId, dstHandle);
   }

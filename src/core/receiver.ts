@@ -1,7 +1,7 @@
 import { ChannelError, TimeoutError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
 import { callback, flag, handleNumber, instanceOf, WAIT_OPTIONS } from "../options/option-types.ts";
-import { checkRouter, type OptionTable, readOptions } from "../options/options.ts";
+import { checkOwn, checkRouter, type OptionTable, readOptions } from "../options/options.ts";
 import type { CallRecord } from "../routing/handler-table.ts";
 import { randomHandle } from "../routing/random-handle.ts";
 import { awaitWithin, type WaitOptions } from "../waiting/wait.ts";
@@ -99,6 +99,7 @@ export class Receiver<T = unknown> {
   constructor(router: CoreRouter, given: ReceiverOptions = {}, call?: CallRecord) {
     checkRouter("make a receiver", router);
     const options = call === undefined ? readOptions("make a receiver", given, RECEIVER_OPTIONS) : given;
+    checkOwn("make a receiver", "respondent", options.respondent, router);
     this.router = router;
     this.#credits = new Credits(router);
     this.#isOneShot = options.persist === false;

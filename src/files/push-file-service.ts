@@ -4,7 +4,7 @@ import { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { ChannelError } from "../errors.ts";
 import { instanceOf, text, WAIT_OPTIONS } from "../options/option-types.ts";
-import { type OptionType, readOptions, takeOption } from "../options/options.ts";
+import { checkOwn, type OptionType, readOptions, takeOption } from "../options/options.ts";
 import { onRouterEnd } from "../routing/router-end.ts";
 import { AllowParents } from "../service/exposed.ts";
 import { ofLibrary } from "../service/request.ts";
@@ -61,6 +61,7 @@ export class PushFileService extends Service {
   ): Promise<void> {
     const what = "push a file";
     takeOption(what, "the context", context, CONTEXT);
+    checkOwn(what, "the context", context, this.router);
     takeOption(what, "the path", path, text);
     const bounds = readOptions(what, options, WAIT_OPTIONS);
     if (data !== undefined)

@@ -142,6 +142,21 @@ export function checkMadeBy(
   throw misuse("ERR_INVALID_ARG_TYPE", `Cannot ${what}: ${name} must be ${wanted}, got ${show(value)}`);
 }
 
+/** Throws a TypeError for a context of another router: its id means another context here. `name` completes "… must be". */
+export function checkOwn(
+  what: string,
+  name: string,
+  context: { readonly name: string; readonly router: unknown } | undefined,
+  router: unknown,
+): void {
+  if (context === undefined || context.router === router) return;
+  const given = `${show(context.name)} of another Router`;
+  throw misuse(
+    "ERR_INVALID_ARG_TYPE",
+    `Cannot ${what}: ${name} must be a Context of this Router, got ${given}`,
+  );
+}
+
 /** What a list of the caller's holds. Throws a TypeError for what is no list. `name` and `wanted` complete "… must be …". */
 export function readList<T>(what: string, name: string, wanted: string, given: Iterable<T>): T[] {
   const isList = attempt(() => typeof given === "object" && typeof given[Symbol.iterator] === "function");

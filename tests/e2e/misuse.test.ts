@@ -46,6 +46,7 @@ describe("misuse", () => {
     context = await router.local();
   });
   after(() => router.shutdown());
+  const foreign = () => new Router().myself();
 
   const object = "the options must be an object";
   const cases: [title: string, misuse: () => unknown, message: string | (() => string)][] = [
@@ -211,6 +212,31 @@ describe("misuse", () => {
       "a pool's defer of nothing",
       () => (new Pool(new Router()) as Loose).defer(),
       "Cannot run a function in the pool: the first argument must be a function, got undefined",
+    ],
+    [
+      "disconnect of another router's context",
+      () => router.disconnect(foreign()),
+      'Cannot disconnect a context: the first argument must be a Context of this Router, got "self" of another Router',
+    ],
+    [
+      "a Receiver for another router's context",
+      () => new Receiver(router, { respondent: foreign() }),
+      'Cannot make a receiver: respondent must be a Context of this Router, got "self" of another Router',
+    ],
+    [
+      "a Channel to another router's context",
+      () => new Channel(router, { context: foreign(), dstHandle: 2000 }),
+      'Cannot make a channel: context must be a Context of this Router, got "self" of another Router',
+    ],
+    [
+      "a handler for another router's context",
+      () => router.addHandler(() => undefined, { respondent: foreign() }),
+      'Cannot add a handler: respondent must be a Context of this Router, got "self" of another Router',
+    ],
+    [
+      "pushing a file to another router's context",
+      () => new PushFileService(router).propagateTo(foreign(), "/f", "text"),
+      'Cannot push a file: the context must be a Context of this Router, got "self" of another Router',
     ],
     ["exposing nothing", () => (noReply() as Loose)(), "Cannot expose undefined: it is not a method"],
     [
