@@ -41,7 +41,10 @@ export async function addToStore(source: string, mirror: string | undefined): Pr
 
 async function addFile(path: string): Promise<StoredRuntime> {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true || !ARCHIVE.test(path)) {
-    return await runtimeStore.packed(executableIn(path), true);
+    return await runtimeStore.packed(
+      executableIn(path, "check the path, or write a system such as linux-arm64@22"),
+      true,
+    );
   }
   const folder = await mkdtemp(join(tmpdir(), "mitogen-runtime-"));
   try {

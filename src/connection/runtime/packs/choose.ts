@@ -63,18 +63,11 @@ export class ProgramSupply implements RuntimeSupply {
 }
 
 /** A file as it is; for a folder, the executable of the distribution or package in it. */
-export function executableIn(path: string): string {
+export function executableIn(path: string, hint = "check the option runtimes of the Router"): string {
   try {
     if (!statSync(path).isDirectory()) return path;
   } catch (cause) {
-    throw Object.assign(
-      new ProvisionFailure(
-        "ERR_NO_RUNTIME",
-        `there is no ${path}`,
-        "check the option runtimes of the Router",
-      ),
-      { cause },
-    );
+    throw Object.assign(new ProvisionFailure("ERR_NO_RUNTIME", `there is no ${path}`, hint), { cause });
   }
   const found = ["bin/node", "node"].map((each) => join(path, each)).find((each) => existsSync(each));
   if (found !== undefined) return found;

@@ -126,3 +126,12 @@ test("addRuntime says what it cannot add", { skip }, async () => {
   await assert.rejects(addRuntime("x", { other: 1 } as never), TypeError);
   assert.deepEqual(await listRuntimes(), []);
 });
+
+test("addRuntime of something that is neither a file nor a system says what to write", async () => {
+  await assert.rejects(addRuntime("linux-arm64@"), {
+    name: "StreamError",
+    code: "ERR_NO_RUNTIME",
+    message:
+      "Cannot add the runtime linux-arm64@: there is no linux-arm64@; check the path, or write a system such as linux-arm64@22",
+  });
+});
