@@ -81,10 +81,11 @@ const FIRST = [
   "wire/cbor-hostile",
 ];
 /**
- * Files wait for processes and timeouts as long as they compute: with twice as many as there are cores, and
- * one, those are busy. In CI the lab's servers compute as well.
+ * Files wait for processes and timeouts longer than they compute: with four for each core, the cores are busy. In CI
+ * the lab's servers compute as well.
  */
-const CONCURRENCY = Math.max(2, availableParallelism()) * (process.env.CI === "true" ? 1 : 2) + 1;
+const FILES_PER_CORE = process.env.CI === "true" ? 1.5 : 4;
+const CONCURRENCY = Math.ceil(Math.max(2, availableParallelism()) * FILES_PER_CORE);
 const MASTER_FOLDERS = /[/\\](conformance|counts|e2e|loader|order)[/\\]/;
 /**
  * What a target does that is brought a node does not depend on the master's. What a master does for it, packing
