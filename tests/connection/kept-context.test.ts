@@ -142,7 +142,9 @@ describe("Router.keep", () => {
     const kept = router.keep(() => new Promise<Context>(() => undefined));
     await assert.rejects(kept.with({ timeoutMs: 10 }).call(pid), {
       name: "TimeoutError",
-      message: "Cannot reach the kept context (it has not been connected yet): no answer within 10 ms",
+      // What is left of the 10 ms: a busy machine has used some.
+      message:
+        /^Cannot reach the kept context \(it has not been connected yet\): no answer within (?:\d|10) ms$/,
     });
     const signal = AbortSignal.abort(new Error("enough"));
     await assert.rejects(kept.with({ signal }).call(pid), /enough/);
