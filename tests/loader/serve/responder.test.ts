@@ -34,15 +34,15 @@ function short(ids: readonly string[]): string[] {
   return ids.map((id) => id.replace(at(""), ""));
 }
 
-const served: Served[] = [];
+const opened: Served[] = [];
 function servedChild(options?: Parameters<typeof newServedChild>[0]): Served {
   const child = newServedChild(options);
-  served.push(child);
+  opened.push(child);
   return child;
 }
 // What they have counted would otherwise be logged in a later test.
 afterEach(() => {
-  for (const { responder } of served.splice(0)) for (const id of [1, 2]) responder.forget(id);
+  for (const { responder } of opened.splice(0)) for (const id of [1, 2]) responder.forget(id);
 });
 
 /** The second context of the same Node version, a child of the first. */
