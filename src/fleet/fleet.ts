@@ -22,7 +22,7 @@ import type { Host } from "./config/host.ts";
 import { Connections, HostConnection } from "./engine/connections.ts";
 import type { Facts } from "./engine/facts.ts";
 import type { Work, WorkTools } from "./engine/host-run.ts";
-import { callWork, execWork, factsWork, pingWork } from "./engine/works.ts";
+import { callWork, execWork, factsWork, pingWork, withLastLines } from "./engine/works.ts";
 import {
   COMMAND_OPTIONS,
   FLEET_OPTIONS,
@@ -252,8 +252,11 @@ export class Fleet {
   ): FleetRun<T> {
     const what = "work on each host of a fleet";
     takeOption(what, "the first argument", work, callback);
-    const each: Work<T> = async (context, host, tools) => await work(context, host, tools);
-    return this.#run(each, undefined, readOptions(what, options, FLEET_RUN_OPTIONS as never));
+    return this.#run(
+      withLastLines(async (context, host, tools) => await work(context, host, tools)),
+      undefined,
+      readOptions(what, options, FLEET_RUN_OPTIONS as never),
+    );
   }
 
   /**

@@ -8,7 +8,7 @@ import { subprocesses } from "../process/process-tree.ts";
 import { FrameRouter } from "../routing/frame-router.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
-import { type Frame, joinBody } from "../wire/frame.ts";
+import { bodyLength, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import type { FirstFrames } from "./first-frames.ts";
 import { evaluatePart } from "./library-parts.ts";
@@ -97,10 +97,7 @@ export class BrokerThread {
       isService: true,
     });
     // This thread answers, because the context lives even if its main thread hangs.
-    this.#router.listen(({ srcId, replyTo }) => this.sendEmpty(srcId, replyTo, 0), {
-      handle: Handle.PING,
-      isService: true,
-    });
+    this.#router.listen((frame) => this.answerPing(frame), { handle: Handle.PING, isService: true });
     if (config.asksParent === true) this.watchParent();
     addLogSink((record) => this.forwardRecord(record), config.logLevel);
     this.#port.on("message", (message: ControlMessage) => this.onControl(message));
@@ -154,6 +151,12 @@ export class BrokerThread {
       this.sayFarewell(`no sign of life from its parent for ${intervals * keepaliveMs} ms`);
       this.endContext();
     }, keepaliveMs);
+  }
+
+  /** A ping with a text asks for all output, also for what has no newline yet. It leaves before the answer. */
+  private answerPing(frame: Frame): void {
+    if (bodyLength(frame) > 1) this.flushTaps();
+    this.sendEmpty(frame.srcId, frame.replyTo, 0);
   }
 
   private sendEmpty(dstId: number, handle: number, replyTo: number): void {

@@ -17,7 +17,7 @@ export const Handle = {
   /** Not in Mitogen: asks a context to start, or to end, a child of its own. */
   CONNECT_CHILD: 114,
   END_CHILD: 115,
-  /** Not in Mitogen: answered at once, by the broker thread of a child. */
+  /** Not in Mitogen: answered at once, by the broker thread of a child; with a text, after the output printed so far. */
   PING: 116,
   /** Not in Mitogen: the caller no longer waits for a call. */
   CANCEL_CALL: 117,

@@ -70,6 +70,11 @@ describe("Fleet through hops", () => {
       assert.equal(events.at(-1)?.type, "summary");
     });
 
+    it("has what a function prints without a newline in its result", async () => {
+      for (const { output } of await fleet.run(remote.printWithoutNewline, [false]).all())
+        assert.deepEqual(output?.split("\n").sort(), ["1 %", "from the function, from a program"]);
+    });
+
     it("runs commands, facts, pings, and work of the program", async () => {
       const events: FleetEvent[] = [];
       const script = "echo one; echo two >&2; exit 3";

@@ -76,6 +76,21 @@ describe("Fleet", () => {
     });
   });
 
+  it("has what a function prints without a newline in its result, not in the next one", async () => {
+    const fleet = await connect([host("a")]);
+    const printed = ["1 %", "from the function, from a program"];
+    const lines = ({ output }: HostResult): string[] | undefined => output?.split("\n").sort();
+    for (const fails of [false, true]) {
+      const [result] = await fleet.run(remote.printWithoutNewline, [fails]).all();
+      assert.equal(result?.status, fails ? "failed" : "ok");
+      assert.deepEqual(lines(result), printed);
+    }
+    const [called] = await fleet.each((context) => context.call(remote.printWithoutNewline, false)).all();
+    assert.deepEqual(lines(called as HostResult), printed);
+    const [next] = await fleet.run(remote.greet, ["you"]).all();
+    assert.deepEqual(lines(next as HostResult), ["Hello, you", "to stderr"]);
+  });
+
   it("lets a command wait for the promise that onEvent returns", async () => {
     const fleet = await connect([host("a")]);
     const reader = new Deferred<void>();

@@ -6,9 +6,13 @@ import { ProtocolError } from "../../errors.ts";
 import { FLEET } from "../../functions/api-ref.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { LineSplitter } from "../../text/line-splitter.ts";
+import { Handle } from "../../wire/handles.ts";
 import { read } from "../../wire/values/thrown.ts";
 import type { Facts } from "./facts.ts";
 import type { Work } from "./host-run.ts";
+
+/** How long a host may take to send what it has printed, once its work is done. */
+const FLUSH_MS = 10_000;
 
 const GATHER_FACTS: FunctionRef<readonly [], unknown> = new FunctionRef(FLEET, ["gatherFacts"]);
 
@@ -17,7 +21,26 @@ export function callWork(
   fn: FunctionRef | ((...args: never[]) => unknown),
   args: readonly unknown[],
 ): Work<unknown> {
-  return (context, _host, { signal }) => context.with({ signal }).call(fn as never, ...(args as never[]));
+  return withLastLines((context, _host, { signal }) =>
+    context.with({ signal }).call(fn as never, ...(args as never[])),
+  );
+}
+
+/**
+ * The same work, with all that it prints: a context keeps a line that has no newline yet. It would be missing here, and
+ * begin the output of the next work.
+ */
+export function withLastLines<T>(work: Work<T>): Work<T> {
+  return async (context, host, tools) => {
+    try {
+      return await work(context, host, tools);
+    } finally {
+      const { signal } = tools;
+      // A context that is gone has sent everything, or never will. The work's own result counts.
+      if (!signal.aborted)
+        await context.request(Handle.PING, "flush", { signal, timeoutMs: FLUSH_MS }).catch(() => undefined);
+    }
+  };
 }
 
 /** Runs a command. `run` is this library's. */
