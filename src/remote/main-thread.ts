@@ -17,7 +17,6 @@ import { stackOf } from "../wire/values/thrown.ts";
 import { writeFailure } from "./broker-failure.ts";
 import { BrokerLink } from "./broker-link.ts";
 import { evaluatePart } from "./library-parts.ts";
-import { installOutput } from "./output.ts";
 import { type ChildConfig, type ThreadData, TRANSPORT_OUT } from "./shared-state.ts";
 
 /** How long a process that ends by itself waits until its last messages have been sent. */
@@ -69,7 +68,6 @@ export class MainThread {
     } else {
       process.title = `mitogen:${config.remoteName}`;
       link.writeDirectlyTo(config.parentIds);
-      installOutput(link);
       own.worker.on("error", (error) => {
         // Until the broker thread runs, the descriptor belongs to this thread. Later it may be another file.
         if (Atomics.load(own.words, Word.RUNS) === 0) writeFailure(own, error);

@@ -10,6 +10,7 @@ import { BrokerLink } from "./broker-link.ts";
 import { BrokerThread } from "./broker-thread.ts";
 import { type FirstFrames, takeFirstFrames } from "./first-frames.ts";
 import { MainThread, startBrokerThread } from "./main-thread.ts";
+import { installOutput } from "./output.ts";
 import { TRANSPORT_OUT } from "./shared-state.ts";
 
 interface ThreadContextData {
@@ -47,8 +48,10 @@ function bootMainThread(given: string): void {
   replaceStdio();
   const words = newThreadState();
   const { port1, port2 } = new MessageChannel();
-  const worker = startBrokerThread({ words, nonce, source: given, payload, port: port2 }, [port2]);
   const link = new BrokerLink(port1, words);
+  // Before the thread, because Node's Worker uses process.stdout.
+  installOutput(link);
+  const worker = startBrokerThread({ words, nonce, source: given, payload, port: port2 }, [port2]);
   new MainThread(link, { nonce, worker, words });
   takeFirstFrames(worker, link);
   // From now on the parent may send.

@@ -58,6 +58,17 @@ describe("a local child", () => {
     assert.equal(await context.call(remote.linkOf, "/proc/self/fd/0"), "/dev/null");
     assert.equal(await context.call(remote.readStdin), 0);
   });
+  it("has blocking stdout and stderr, so that a large write to a descriptor is complete", async () => {
+    await using router = new Router();
+    const context = await router.local();
+    for (const fd of [1, 2]) {
+      const info = await context.call(readFileSync, `/proc/self/fdinfo/${fd}`, "utf8");
+      const flags = Number.parseInt(/flags:\s*(\d+)/.exec(info)?.[1] as string, 8);
+      assert.equal(flags & fs.constants.O_NONBLOCK, 0);
+      const text = "y".repeat(2_000_000);
+      assert.equal(await context.call(fs.writeSync, fd, text), text.length);
+    }
+  });
   it("has its own stdout and stderr, whoever would take their numbers while they are replaced", async () => {
     await using router = new Router();
     const slow = join(repoRoot, "tests/fixtures/slow-close.cjs");
