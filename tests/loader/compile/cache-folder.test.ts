@@ -30,7 +30,7 @@ const CONTENT = Buffer.from("export const a = 1;");
 const NOBODY = 65534;
 const isRoot = process.geteuid?.() === 0;
 
-/** The folder that all programs keep their caches in, and where ours keeps the one called `x`. */
+/** The folder in which all programs keep their caches, and the folder of this library's cache `x`. */
 function cacheHome(t: TestContext): { home: string; folder: string } {
   const home = realpathSync(mkdtempSync(join(tmpdir(), "mitogen-cache-")));
   t.after(() => rmSync(home, { recursive: true, force: true }));
@@ -38,7 +38,7 @@ function cacheHome(t: TestContext): { home: string; folder: string } {
   return { home, folder: join(home, "mitogen/x") };
 }
 
-/** What another program finds. */
+/** What another program reads. */
 function read(key: string = KEY): string | undefined {
   return new CacheFolder("x").read(key)?.toString();
 }
@@ -54,7 +54,7 @@ function both(first: () => unknown, second: () => unknown): () => void {
   };
 }
 
-test("CacheFolder keeps contents for other programs, in folders and files that belong only to this user", (t) => {
+test("CacheFolder keeps contents for other programs, in folders and files that only this user can open", (t) => {
   const { home } = cacheHome(t);
   assert.equal(read(), undefined);
   write();
@@ -138,7 +138,7 @@ test("CacheFolder uses no folder that others can write to, and none of another u
   const spoilers: [title: string, spoil: () => void, mend: () => void][] = [
     ["group", () => chmodSync(mitogen, 0o770), () => chmodSync(mitogen, 0o700)],
     ["others", () => chmodSync(folder, 0o703), () => chmodSync(folder, 0o700)],
-    // Whoever may rename what is in it can put another folder in its place.
+    // A user who may rename what is in this folder can put another folder in the place of ours.
     ["all caches, group", () => chmodSync(home, 0o770), () => chmodSync(home, 0o700)],
     ["all caches, others", () => chmodSync(home, 0o707), () => chmodSync(home, 0o1777)],
   ];
@@ -229,7 +229,7 @@ test("CacheFolder keeps nothing if it is switched off, or if nothing can be writ
   assert.deepEqual(readdirSync(home), []);
 });
 
-test("CacheFolder removes files that were used least recently, and files that killed programs have left", (t) => {
+test("CacheFolder removes the least recently used files, and files that killed programs have left", (t) => {
   const { folder } = cacheHome(t);
   const block = 16 * 1024;
   const key = (i: number): string => String(i).padEnd(43, "k");
@@ -238,7 +238,7 @@ test("CacheFolder removes files that were used least recently, and files that ki
   const hours = (count: number): number => Date.now() / 1000 - count * 3600;
   for (let i = 0; i < 8; i++) utimesSync(join(folder, key(i)), hours(100 - i), hours(100 - i));
   const [old, young] = [`${OTHER}.${"0".repeat(12)}.part`, `${OTHER}.${"1".repeat(12)}.part`];
-  // What is not the cache's own stays, however old it is.
+  // Files that are not the cache's stay, however old they are.
   const foreign = ["film.part", "photo.jpg"];
   for (const [name, age] of [
     [old, 2] as const,
@@ -248,7 +248,7 @@ test("CacheFolder removes files that were used least recently, and files that ki
     writeFileSync(join(folder, name), "");
     utimesSync(join(folder, name), hours(age), hours(age));
   }
-  // That it is used dates it.
+  // Reading renews the date.
   assert.ok(cache().read(key(0)));
   const writer = cache();
   writer.write(key(8), CONTENT);
@@ -257,7 +257,7 @@ test("CacheFolder removes files that were used least recently, and files that ki
       .map((name) => name.replace(/k+$/, ""))
       .sort();
   assert.deepEqual(left(), ["0", "4", "5", "6", "7", "8", young, ...foreign]);
-  // The same, without another look at the folder.
+  // The limit also holds while one writer goes on without listing the folder again.
   for (let i = 10; i < 16; i++) writer.write(key(i), CONTENT);
   assert.ok(left().length <= 11, left().join());
   assert.equal(cache().read(key(15))?.toString(), CONTENT.toString());
@@ -265,7 +265,7 @@ test("CacheFolder removes files that were used least recently, and files that ki
   assert.equal(read(), undefined);
 });
 
-test("CacheFolder serves programs side by side: each sees all of a file or nothing", (t) => {
+test("CacheFolder serves several programs at once: each sees a whole file or none", (t) => {
   cacheHome(t);
   const url = new URL("../../../src/loader/compile/cache-folder.js", import.meta.url).href;
   const program = `
@@ -278,7 +278,7 @@ test("CacheFolder serves programs side by side: each sees all of a file or nothi
       console.log((await Promise.all(all)).join());
     } else {
       for (let turn = 0; turn < 300; turn++) {
-        // A small limit: files go while others read them.
+        // With a small limit, files are removed while others read them.
         const cache = new CacheFolder("x", 40 * 4096);
         const key = String(turn % 50).padEnd(43, "k");
         const found = cache.read(key);

@@ -221,7 +221,7 @@ test("Compiler compiles a module once for all targets that need the same text", 
   await Promise.all([first, compiler.compile(at("typed.ts"), "12.22.0")]);
 });
 
-test("Compiler.originalStack leads back to lines of the source and leaves other frames alone", async () => {
+test("Compiler.originalStack maps frames to lines of the source, and leaves other frames alone", async () => {
   const compiler = new Compiler();
   const id = at("thrower.ts");
   const { source } = await compiler.compile(id, "22.0.0");
@@ -273,20 +273,20 @@ for (const target of ["12.22.0", "14.0.0", "18.0.0", "22.0.0"]) {
   });
 }
 
-test("Compiler keeps everything else in an entry script in JavaScript in its place", async () => {
+test("Compiler keeps everything else of an entry script in JavaScript where it is", async () => {
   const text =
     "import { isMain } from 'mitogen';\n// @ts-ignore\nexport const f = (a) => a?.b;\nif (isMain(import.meta)) ;         \n";
   assert.equal((await entries.compile(at("entry.js"), "22.0.0")).source, text);
   assert.match((await entries.compile(at("entry.js"), "12.22.0")).source, /a == null \? void 0 : a\.b/);
 });
 
-test("Compiler removes the work from an entry script that is CommonJS in TypeScript", async () => {
+test("Compiler removes the work from an entry script in TypeScript that is CommonJS", async () => {
   const { source, format } = await entries.compile(at("entry.cts"), "12.22.0");
   assert.equal(format, "commonjs");
   assert.doesNotMatch(source, /runWithRouter\)?\(f/);
 });
 
-test("Compiler names the original line of syntax in an entry script that the target does not know", async () => {
+test("Compiler names the original line of an entry script's syntax that the target does not know", async () => {
   await assert.rejects(entries.compile(at("late.ts"), "12.22.0"), {
     code: "ERR_MODULE_COMPILE",
     message: new RegExp(`^Cannot compile ${at("late.ts")}:5:21 for Node 12.22.0: Top-level await`),
@@ -331,7 +331,7 @@ test("Compiler.originalStack maps by the text for that version of Node", async (
   const place = `at ${id}:4:9`;
   assert.equal(compiler.originalStack(place, "20.1.0"), place);
   assert.equal(compiler.originalStack(place, "12.22.9"), `at ${id}:3:9`);
-  // Whose text it was is not known: the newest.
+  // Without a version, the text that was compiled last counts.
   assert.equal(compiler.originalStack(place), `at ${id}:3:9`);
 });
 
@@ -366,7 +366,7 @@ test("Compiler.hasChanged is true if a file that was read has another text, or i
   assert.equal(await compiler.hasChanged(), true);
   compiler.invalidate();
   await compiler.compile(tree("b.js"), process.versions.node);
-  assert.equal(await compiler.hasChanged(), false, "of a file that is not read any more");
+  assert.equal(await compiler.hasChanged(), false, "the changed file is not in use any more");
   rmSync(new URL(tree("b.js")));
   assert.equal(await compiler.hasChanged(), true);
 });

@@ -15,7 +15,7 @@ function cacheHome(t: TestContext): void {
   setEnvironment(t, { XDG_CACHE_HOME: home, MITOGEN_CACHE: "" });
 }
 
-/** What another program gets, and whether it had to make it. */
+/** Asks for a draft, as another program would. Says whether the draft had to be made. */
 async function draft(inputs: unknown[], tools: string[] = [], made: Draft | Error = DRAFT) {
   let isMade = false;
   const make = async (): Promise<Draft> => {

@@ -89,7 +89,7 @@ test("ModuleGraph.record maps other specifiers of builtins and of this library t
   assert.deepEqual(await paths("own.ts"), ["own.ts"]);
 });
 
-test("ModuleGraph.record gives CommonJS the names that it re-exports, even through a cycle", async () => {
+test("ModuleGraph.record lists the names that CommonJS re-exports, even through a cycle", async () => {
   const record = await graph().record(at("node_modules/dual/lib/index.js"), NODE);
   assert.equal(record.format, "commonjs");
   assert.deepEqual([...record.exports].sort(), ["data", "more", "own"]);
@@ -133,7 +133,7 @@ const unimportable: [path: string, code: string, message: string][] = [
 for (const [path, code, message] of unimportable) {
   test(`ModuleGraph.closure refuses with ${code}, as Node does`, async () => {
     await assert.rejects(paths(path), { code, message });
-    // Also where the target is told nothing of attributes.
+    // This is so even if the target's text has no attributes.
     await assert.rejects(graph().closure(at(path), "12.22.0", nothing), { code });
   });
 }

@@ -47,6 +47,6 @@ test("versionClass has few classes, whatever version a context claims", () => {
   assert.ok(classes.size <= 35, [...classes].join(" "));
 });
 
-test("A version that is too old, or invalid, is taken for the oldest that can be a context", () => {
+test("esbuildVersion takes a version that is too old, or invalid, for the oldest that can be a context", () => {
   for (const version of ["", "10.0.0", "12.5.0", "nonsense"]) assert.equal(esbuildVersion(version), "12.22");
 });

@@ -136,7 +136,7 @@ for (const [fn, module, ...path] of sampleOf(2, [
   ["fs.promises.readFile", "node:fs", "promises", "readFile"],
   ["util.types.isDate", "node:util", "types", "isDate"], // not by the old name that only old Nodes have
 ])) {
-  test(`nameFunction names ${fn} when it is the first function of a process to be looked up`, () => {
+  test(`nameFunction names ${fn} if it is the first function that a process looks up`, () => {
     const program = `
       import fs from "fs"; import os from "os"; import util from "util";
       const { nameFunction } = await import("${LOADER}name-function.js");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { exportedAt, readRunnerModule } from "../../../src/loader/naming/runner-module.ts";
 
-/** Where the function begins that stands behind the mark, as V8 would tell. */
+/** The place, as V8 reports it, of the function that follows the mark. */
 function originAt(source: string, mark: string) {
   const lines = source.slice(0, source.indexOf(mark) + mark.length).split("\n");
   return {
@@ -37,7 +37,7 @@ test("exportedAt names exports of CommonJS by the place of the function", () => 
   assert.deepEqual(pathAt(COMMONJS, "static half"), ["Tools", "half"]);
 });
 
-test("exportedAt names no function that may be another one, or is not exported", () => {
+test("exportedAt names no function that is not exported, or that may have been replaced", () => {
   for (const mark of ["function nested", "const hidden = ", "let changed = ", "} whole"]) {
     assert.equal(pathAt(COMMONJS, mark), undefined, mark);
   }

@@ -1,4 +1,4 @@
-/** A program under tsx is asked what its imports mean, then what this library makes of them. */
+/** A program under tsx prints how tsx resolves its imports, and how this library does. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -124,7 +124,7 @@ const resolved: [specifier: string, parent: string, kind: "import" | "require", 
   ["exact", TS, "import", "deep/x.ts"],
   ["y/tail", TS, "import", "deep/in/y.ts"],
   ["own/x", TS, "import", "deep/x.ts"],
-  // Node finds it, and this program runs under no loader.
+  // Node finds the package, and this program runs under no loader that reads `paths`.
   ["dual", TS, "import", "node_modules/dual/index.mjs"],
   ["base", at("nested/main.ts"), "import", "nested/src/base.ts"],
   ["./queried.mjs?x=1", JS, "import", "queried.mjs?x=1"],
@@ -174,7 +174,7 @@ test("resolveModule names builtins in one way and never looks for a file of that
   assert.deepEqual(resolveModule("#os", JS, "import"), { builtin: "node:os" });
 });
 
-test("resolveModule knows this library by name and by path", () => {
+test("resolveModule knows this library by name", () => {
   assert.deepEqual(resolveModule("mitogen", JS, "import"), { builtin: "mitogen" });
   assert.deepEqual(resolveModule("mitogen", JS, "require"), { builtin: "mitogen" });
 });

@@ -27,7 +27,7 @@ test("readSource and readSourceNow read the same text, without a byte order mark
   assert.throws(() => readSourceNow(at("absent.js")), { code: "ENOENT" });
 });
 
-test("parseDataUrl drops a byte order mark, however it is written", () => {
+test("parseDataUrl drops a byte order mark, however it is encoded", () => {
   const base64 = Buffer.from(`${MARK}export default 1`).toString("base64");
   for (const body of [",%EF%BB%BFexport default 1", `;base64,${base64}`]) {
     assert.equal(parseDataUrl(`data:text/javascript${body}`).text, "export default 1");

@@ -65,7 +65,7 @@ test("ModuleResponder.explain distinguishes modules that were forwarded, asked f
   assert.equal(served.responder.explain(PAD).chain[0], at("top.ts"));
 });
 
-test("ModuleResponder.explain says how a request for a module that nobody was sent would be answered", async () => {
+test("ModuleResponder.explain says how a request for a module that was sent to no context would be answered", async () => {
   const served = servedChild();
   const state = (id: string) => served.responder.explain(id).state;
   const reason = (id: string) => served.responder.explain(id).reason;
@@ -104,7 +104,7 @@ test("ModuleResponder.explain names the rule that decides", async () => {
   assert.deepEqual([provided.state, provided.rules], ["provided", [`provided("sharp")`]]);
 });
 
-test("ModuleResponder.explain says why a call could not be served, for each module on the way", async () => {
+test("ModuleResponder.explain says why a call could not be served, for each module of the import chain", async () => {
   const served = servedChild();
   await assert.rejects(served.prepare(at("native.js")));
   for (const id of [at("native.js"), at("node_modules/addon/index.js"), at("node_modules/addon/x.node")]) {

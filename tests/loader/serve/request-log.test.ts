@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RequestLog } from "../../../src/loader/serve/request-log.ts";
 import { captureLogs } from "../../support/fake-log-sink.ts";
 
-test("RequestLog logs the first request at once and counts later ones, in ever longer pauses", (t) => {
+test("RequestLog logs the first request at once, and counts later ones over ever longer pauses", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t);
   const log = new RequestLog("Refused a module to");
@@ -26,7 +26,7 @@ test("RequestLog logs the first request at once and counts later ones, in ever l
   log.end(7);
 });
 
-test("RequestLog keeps contexts apart, and logs the rest when one ends", (t) => {
+test("RequestLog keeps contexts apart, and logs the count of a context when it ends", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const records = captureLogs(t);
   const log = new RequestLog("Refused a module to");
@@ -61,7 +61,7 @@ test("RequestLog holds a bounded number of texts and contexts", (t) => {
   const log = new RequestLog("Refused a module to");
   for (let id = 1; id <= 5_000; id++) log.add(id, `c${id}`, "x".repeat(10_000));
   assert.equal(log.noted.length, 100);
-  // A thousand lines of their own, one for all others.
+  // A thousand contexts have lines of their own. One line stands for all others.
   assert.equal(records.length, 1_001);
   t.mock.timers.tick(1_000);
   assert.match(records.at(-1)?.message ?? "", /other contexts: … and 3999 more/);

@@ -214,7 +214,7 @@ for (const major of [12, 18, 26]) {
         assert.equal((await context.call(remote("bytes"), "./largest.bin")).length, LARGEST);
       }
     });
-    it("reads WebAssembly beside a module, which runs", async () => {
+    it("reads WebAssembly that runs", async () => {
       for (const context of [near, far]) assert.equal(await context.call(remote("add"), 2, 3), 5);
     });
     it("asks once for a file, however many calls want it, and gives each its own bytes", async () => {
@@ -226,7 +226,7 @@ for (const major of [12, 18, 26]) {
       assert.equal(await near.call(remote("together"), "./../src/beside.txt", 20), 20 + 19);
       assert.equal(requests(), known + 1);
     });
-    it("refuses what the program refuses, and says who asked", async () => {
+    it("refuses what the program refuses, and logs which context asked", async () => {
       for (const [path, code, reason] of failures) {
         const known = refusals().length;
         await assert.rejects(far.call(remote("bytes"), path), (error: CallError) => {
@@ -244,7 +244,7 @@ for (const major of [12, 18, 26]) {
         assert.deepEqual(refusals().slice(known), refused);
       }
     });
-    it("refuses files of modules that this context was not sent, and of packages in packages", async () => {
+    it("refuses files of modules that this context was not sent, and of packages inside packages", async () => {
       const unsent = near.call(remote("unsent"), at("app/src/unsent.ts"), "./beside.txt");
       await assert.rejects(unsent, { code: REFUSED, message: /the module was not sent to this context$/ });
       const own = near.call(remote("unsent"), "mitogen:api", "./beside.txt");
@@ -252,14 +252,14 @@ for (const major of [12, 18, 26]) {
       const inner = near.call(remote("installed"), "../node_modules/inner/data.txt");
       await assert.rejects(inner, { code: REFUSED });
     });
-    it("refuses misuse in the context", async () => {
+    it("refuses invalid arguments in the context", async () => {
       assert.match(
         await near.call(remote("misuse"), null, "./x"),
         /must be import\.meta or module, got null$/,
       );
       assert.match(await near.call(remote("misuse"), owner, 7), /the path must be a string, got 7$/);
     });
-    it("answers a flood of requests, and refuses those that are too many", async () => {
+    it("answers a flood of requests, and refuses those beyond the limit", async () => {
       const codes = await near.call(remote("flood"), "./nothing", 10_000);
       assert.equal((codes.ENOENT ?? 0) + (codes[REFUSED] ?? 0), 10_000);
       assert.ok((codes.ENOENT ?? 0) >= 4096, JSON.stringify(codes));
@@ -347,7 +347,7 @@ function serverAndChild(maxAllWaiting?: number) {
   return { link, request, introduce, sent };
 }
 
-test("ResourceServer gives contexts behind a link that is not read one resource at a time, in turn", async () => {
+test("ResourceServer sends contexts behind an unread link one resource at a time, in turn", async () => {
   const { link, request, introduce, sent } = serverAndChild();
   const ids = [2, 3, 4];
   for (const id of ids) introduce(id);
@@ -365,7 +365,7 @@ test("ResourceServer gives contexts behind a link that is not read one resource 
     link.drain();
   }
   await sent(4);
-  // The second request of a context is behind the first ones of the others.
+  // The second request of a context comes after the first ones of the others.
   assert.deepEqual(
     link.sent.map(({ dstId }) => dstId),
     [2, 3, 4, 2],
@@ -390,7 +390,7 @@ test("ResourceServer refuses requests of many contexts if too many wait in total
   assert.ok(Buffer.isBuffer(decodeValue(Buffer.concat((link.sent.at(-1) as Frame).body))));
 });
 
-test("ResourceServer gives a context that does not read one resource at a time", async () => {
+test("ResourceServer sends a context that does not read one resource at a time", async () => {
   const { link, request, sent } = serverAndChild();
   const waits = (): Promise<void> =>
     new Promise((resolve) => {

@@ -40,12 +40,12 @@ function servedChild(options?: Parameters<typeof newServedChild>[0]): Served {
   opened.push(child);
   return child;
 }
-// What they have counted would otherwise be logged in a later test.
+// Their counts would otherwise be logged in a later test.
 afterEach(() => {
   for (const { responder } of opened.splice(0)) for (const id of [1, 2]) responder.forget(id);
 });
 
-/** The second context of the same Node version, a child of the first. */
+/** Adds a second context of the same Node version, a child of the first. */
 function addGrandchild({ child, master, responder }: Served) {
   const grandchild = new FakeRouter({ contextId: 2, parentIds: [1, 0] });
   connect(child, grandchild);
@@ -66,13 +66,13 @@ test("ModuleResponder sends a graph in one batch, each module once, and nothing 
   assert.deepEqual(short(served.sent()), ["shared.ts", "top.ts", "other.ts"]);
 });
 
-test("ModuleResponder joins calls that need the same modules at once", async () => {
+test("ModuleResponder joins simultaneous calls that need the same modules", async () => {
   const served = servedChild();
   await Promise.all([TOP, TOP, at("other.ts"), TOP].map(served.prepare));
   assert.deepEqual(short(served.sent()).sort(), ["other.ts", "shared.ts", "top.ts"]);
 });
 
-test("ModuleResponder answers each of several equal requests at the same time, and sends their modules once", async (t) => {
+test("ModuleResponder answers each of several simultaneous equal requests, and sends their modules once", async (t) => {
   const records = captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(TOP);
@@ -82,7 +82,7 @@ test("ModuleResponder answers each of several equal requests at the same time, a
   assert.deepEqual(printed(records), []);
 });
 
-test("ModuleResponder answers a request that it has answered before, with a WARNING", async (t) => {
+test("ModuleResponder answers a repeated request, and logs a WARNING", async (t) => {
   const records = captureLogs(t, "warning");
   const served = servedChild();
   await served.prepare(TOP);
@@ -113,7 +113,7 @@ test("ModuleResponder serves a module by its id to a context that has a module w
   assert.equal(code, "ERR_MODULE_NOT_FOUND");
 });
 
-test("ModuleResponder serves modules by id that a context above has, but not those of other contexts", async () => {
+test("ModuleResponder serves modules by id if a context above has them, but not if only other contexts do", async () => {
   const served = servedChild();
   const { grandchild } = addGrandchild(served);
   const ask = (id: string) => grandchild.contextById(0).request(Handle.GET_MODULE, [id, "", "import"]);
@@ -151,7 +151,7 @@ test("ModuleResponder reports why a requested module cannot be sent, with the co
   assert.equal(await code("./changing.js"), "ERR_MODULE_DENIED");
 });
 
-test("ModuleResponder sends a second context behind a hop no module that the hop already has", async () => {
+test("ModuleResponder sends a second context behind a hop only the hashes of modules that the hop has", async () => {
   const served = servedChild();
   const { context } = addGrandchild(served);
   await served.prepare(TOP);
@@ -183,7 +183,7 @@ test("ModuleResponder splits a batch that is larger than a message may be", asyn
   }
 });
 
-test("ModuleResponder refuses, before anything is sent, a module that is too large for one message", async () => {
+test("ModuleResponder refuses a module that is too large for one message before it sends anything", async () => {
   const noise = Buffer.from(Array.from({ length: 80_000 }, (_, i) => (Math.sin(i) * 1e6) & 255));
   const tree = temporaryTree({
     "package.json": `{ "type": "module" }`,
@@ -278,7 +278,7 @@ test("ModuleResponder.invalidate without a change costs the second context nothi
   );
 });
 
-test("ModuleResponder.override, modify and provided change what is sent later, only for this router", async () => {
+test("ModuleResponder.override and modify change what is sent later, only for this router", async () => {
   const served = servedChild();
   const { context } = addGrandchild(served);
   await served.prepare(TOP);
@@ -293,7 +293,7 @@ test("ModuleResponder.override, modify and provided change what is sent later, o
   assert.match(other.source(TOP), /lazy =/);
 });
 
-test("ModuleResponder answers with the name of a package that is provided by the target", async () => {
+test("ModuleResponder answers with the name of a package that the target provides", async () => {
   const served = servedChild();
   served.responder.provided("sharp");
   await served.prepare(TOP);
@@ -364,12 +364,12 @@ test("ModuleResponder bounds the pending requests of one context, and serves the
   const refused = (await Promise.all(answers)).filter(Array.isArray);
   assert.equal(refused.length, 100);
   assert.match(refused[0]?.[0], /too many requests at once$/);
-  // Once they are answered there is room again.
+  // When they are answered, there is room again.
   assert.equal(await served.ask(tree("top.js"), "./p1099.js"), tree("p1099.js"));
   served.responder.forget(1);
 });
 
-/** Longer names make fewer requests leave as much; a thousand characters would be refused. */
+/** With longer names, fewer requests would leave as much. A name of a thousand characters would be refused. */
 const [FLOOD, NAME_LENGTH] = isFull ? [20_000, 400] : [9_000, 900];
 test("A flood of requests leaves nothing behind in the master", async (t) => {
   captureLogs(t, "warning");
@@ -388,7 +388,7 @@ test("A flood of requests leaves nothing behind in the master", async (t) => {
       asked.push(served.ask(TOP, specifier, kind));
     }
     await Promise.all(asked);
-    // What was sent is the test's own memory.
+    // The recorded frames are the test's own memory.
     served.wire.left.sent.length = 0;
     served.wire.right.sent.length = 0;
   };
@@ -401,7 +401,7 @@ test("A flood of requests leaves nothing behind in the master", async (t) => {
   const before = await heap();
   await flood(FLOOD / 5, FLOOD);
   const grown = (await heap()) - before;
-  // The names are 8 MB; what code the engine compiles meanwhile is a part of that.
+  // The names take 8 MB. The code that the engine compiles meanwhile takes only a part of that.
   assert.ok(grown < 5_000_000, `${grown} bytes`);
   served.responder.forget(1);
 });

@@ -103,7 +103,7 @@ const requests: Request[] = [
   [DUAL, "../../", OUTSIDE, "require"],
   ["top.ts", "dual/locale/de.js", "node_modules/dual/locale/de.js"],
   ["top.ts", "dual", DUAL],
-  // Named in the text of what was sent, but not of a package in use so far.
+  // A sent module names this one, but its package is not in use yet.
   ["shared.ts", "lazy", "node_modules/lazy/index.js"],
   ["shared.ts", "lazy/more.js", OUTSIDE],
   ["top.ts", "./secret.json", "it is not code"],
@@ -114,7 +114,7 @@ const requests: Request[] = [
   ["top.ts", "unused", OUTSIDE],
   ["top.ts", "unused", OUTSIDE, "require"],
   ["top.ts", "#other", OUTSIDE],
-  // Whether a package that nobody uses is installed stays untold.
+  // The answer does not reveal whether an unused package is installed.
   ["top.ts", "missing", OUTSIDE],
   ["top.ts", "missing", OUTSIDE, "require"],
   ["top.ts", "unused/none.js", OUTSIDE],
@@ -180,7 +180,7 @@ for (const [parent, specifier, expected, kind] of requests) {
   });
 }
 
-test("decideRequest refuses a parent module that was not sent to the context, or that nobody knows", async () => {
+test("decideRequest refuses a parent module that was not sent to the context, or that is unknown", async () => {
   const rules = new ModuleRules();
   const refused = { refused: "the requesting module was not sent to this context" };
   const kind = "import";
@@ -253,7 +253,7 @@ test("decideRequest lets deny win over allow, over named modules and over the mo
   }
 });
 
-test("decideRequest answers with the name of a package that the target provides, whatever is here", async () => {
+test("decideRequest answers with the name of a package that the target provides, whatever is installed here", async () => {
   const rules = new ModuleRules();
   rules.provide(["unused", "@scope/*", /^lib-/]);
   assert.equal(await answer("top.ts", "unused/sub.js", "import", rules), "provided unused/sub.js");
@@ -270,7 +270,7 @@ test("decideRequest serves a text from override, even if there is no file", asyn
   assert.equal(await answer("top.ts", outside("virtual.json"), "import", rules), "<outside>/virtual.json");
 });
 
-test("decideRequest answers in Node's words if the text of a sent module names a specifier that leads nowhere", async () => {
+test("decideRequest answers with Node's error if a sent module names a specifier that leads nowhere", async () => {
   const context = await served();
   const rules = new ModuleRules();
   const ask = (specifier: string, parent: string) =>
@@ -280,6 +280,6 @@ test("decideRequest answers in Node's words if the text of a sent module names a
     return "refused" in found ? found.error?.code : found;
   });
   assert.deepEqual(codes, ["ERR_MODULE_NOT_FOUND", "ERR_UNKNOWN_MODULE_FORMAT"]);
-  // Another module, which does not: nothing is told.
+  // Another module does not name the specifier, so nothing is revealed.
   assert.deepEqual(ask("absent", "top.ts"), { refused: "it is outside the packages in use, or hidden" });
 });

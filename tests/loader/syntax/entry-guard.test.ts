@@ -56,7 +56,7 @@ const safe: [name: string, source: string, format?: "module" | "commonjs"][] = [
   ["the exit code", `${IMPORT}process.exitCode = await runWithRouter(main);`],
   ["withRouter", `${IMPORT}const main = withRouter(async (r) => {}); await main(1);`],
   ["withRouter called at once", `${IMPORT}await withRouter(async (r) => {})();`],
-  ["try around it", `${IMPORT}try { await runWithRouter(main); } catch (e) { process.exit(1); }`],
+  ["try around runWithRouter", `${IMPORT}try { await runWithRouter(main); } catch (e) { process.exit(1); }`],
   ["an initialiser that computes", `import fs from "fs"; const config = JSON.parse(fs.readFileSync("x"));`],
   [
     "a Router made inside a function",
@@ -144,9 +144,9 @@ const unsafe: [name: string, source: string, line: string, format?: "module" | "
     `${IMPORT}await runWithRouter(main, await load());`,
     "await runWithRouter(main, await load());",
   ],
-  ["a decorator's work of another name", `var a;\na = await decorate();`, "a = await decorate();"],
+  ["work that resembles a compiled decorator", `var a;\na = await decorate();`, "a = await decorate();"],
   ["a loop", `for (const x of list) {\n go(x); }`, "for (const x of list) {"],
-  ["a guard that is none", `if (process.argv[2]) main();`, "main();"],
+  ["a condition that is no guard", `if (process.argv[2]) main();`, "main();"],
   ["a negated guard", `${IMPORT}if (!isMain(import.meta)) main();`, "main();"],
   [
     "isMain of another library",
@@ -159,8 +159,12 @@ const unsafe: [name: string, source: string, line: string, format?: "module" | "
     `import { runWithRouter } from "other";\nawait runWithRouter(main);`,
     "await runWithRouter(main);",
   ],
-  ["a shadow of the name", `function runWithRouter() {}\nrunWithRouter();`, "runWithRouter();"],
-  ["work before it", `${IMPORT}start();\nawait runWithRouter(main);`, "start();"],
+  [
+    "a function of the file called runWithRouter",
+    `function runWithRouter() {}\nrunWithRouter();`,
+    "runWithRouter();",
+  ],
+  ["work before runWithRouter", `${IMPORT}start();\nawait runWithRouter(main);`, "start();"],
   ["work in finally", `${IMPORT}try { await runWithRouter(main); } finally { stop(); }`, "stop();"],
   ["a call in CommonJS", `${REQUIRE}main();`, "main();", "commonjs"],
 ];

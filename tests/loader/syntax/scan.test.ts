@@ -41,7 +41,7 @@ test("scanRequires marks calls in a try block as optional, and no others", () =>
 });
 
 test("scanRequires takes time in proportion to the text, whatever the text", () => {
-  // CPU time, because others use the machine as well. Time that grew with the square would be a minute.
+  // CPU time, because other processes use the machine as well. Quadratic time would be a minute.
   const time = (source: string): number => {
     const start = process.cpuUsage();
     scanRequires(source);
@@ -69,7 +69,7 @@ test("scanModule distinguishes static, dynamic and re-exporting imports of an ES
   );
 });
 
-test("scanModule finds calls of a require that an ES module made itself, as optional", () => {
+test("scanModule finds calls of a require that an ES module has made, and marks them as optional", () => {
   const source = `import { createRequire } from "module"; const require = createRequire(import.meta.url); require("a")`;
   assert.deepEqual(scanModule(source, "module", "file:///x.js").imports.at(-1), {
     specifier: "a",
@@ -89,7 +89,7 @@ test("scanModule lists the names and re-exports of CommonJS", () => {
   assert.deepEqual(scanned.reexports, ["c"]);
 });
 
-test("scanModule takes CommonJS that its lexer cannot read for a module with a default export", () => {
+test("scanModule finds requires, but no names of exports, in CommonJS that its lexer cannot read", () => {
   const source = `require("a"); export const b = 1; exports.c = 2;`;
   assert.deepEqual(scanModule(source, "commonjs", "x"), {
     imports: [{ specifier: "a", kind: "require", isDynamic: false, isOptional: false }],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mayHoldTests, withoutTests } from "../../../src/loader/syntax/test-file.ts";
 
-/** Without the spaces that keep columns. */
+/** Removes the spaces that keep columns. */
 const squeezed = (text: string): string =>
   text
     .replace(/ +/g, " ")
@@ -59,12 +59,12 @@ export const own = { test: 1, vi: () => vi.fn() };`;
   assert.match(module.line, /:3:\d+\)?$/);
 });
 
-test("withoutTests keeps variables that a function of the file has made", () => {
+test("withoutTests keeps a variable whose value comes from a function of the file", () => {
   const source = `const a = setup(); function setup() {}`;
   assert.equal(withoutTests(source, "module"), source);
 });
 
-test("mayHoldTests is false for most files", () => {
+test("mayHoldTests is true for files with tests, and false for text that resembles them", () => {
   assert.ok(mayHoldTests('describe("a", () => {'));
   assert.ok(mayHoldTests('  test.each([1])("a", () => {'));
   assert.ok(mayHoldTests('import { expect as check } from "vitest";'));
