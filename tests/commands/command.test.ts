@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseCommand } from "../../src/commands/command.ts";
 
-test("parseCommand takes a list as program and arguments, with whatever is in them", () => {
+test("parseCommand takes a list as the program and its arguments, whatever they contain", () => {
   const argv = ["echo", "a b", "", "$HOME", "it's", "x;y"];
   assert.deepEqual(parseCommand(argv), { argv, text: `echo 'a b' '' '$HOME' 'it'\\''s' 'x;y'` });
 });
@@ -12,7 +12,7 @@ test("parseCommand splits a string at spaces", () => {
   assert.deepEqual(parseCommand("docker ps --format={{.ID}} a~b a#b").argv[2], "--format={{.ID}}");
 });
 
-test("parseCommand refuses a string that means something to a shell, with the cure", () => {
+test("parseCommand refuses a string with shell syntax, and names the cure", () => {
   const commands = ["ls | wc", "ls > x", "a && b", "echo 'x'", 'echo "x"', "echo $HOME", "ls *.txt", "a;b"];
   for (const command of [...commands, "ls ~/x", "~/x", "a\nb", "a `b`", "a\\ b", "ls # x", "ls [ab]"]) {
     assert.throws(() => parseCommand(command), {
@@ -24,7 +24,7 @@ test("parseCommand refuses a string that means something to a shell, with the cu
   assert.throws(() => parseCommand("LANG=C sort"), /begins with a variable; pass the variable in env/);
 });
 
-test("parseCommand gives a script to the shell that is asked for, arguments apart from it", () => {
+test("parseCommand passes a script to the requested shell, with the arguments apart", () => {
   const script = 'echo "$1" | wc';
   assert.deepEqual(parseCommand(script, true), { argv: ["/bin/sh", "-c", script], text: script });
   assert.deepEqual(parseCommand([script, "$(id)"], "/bin/bash").argv, [
@@ -33,7 +33,7 @@ test("parseCommand gives a script to the shell that is asked for, arguments apar
   ]);
 });
 
-test("parseCommand refuses what is no command", () => {
+test("parseCommand refuses a value that is no command", () => {
   for (const command of [undefined, null, 7, {}, [7], ["a", null], () => 1]) {
     assert.throws(() => parseCommand(command), { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" });
   }

@@ -17,7 +17,7 @@ test("OutputTail keeps the last bytes, however they are cut", () => {
   }
 });
 
-test("OutputTail holds no more than twice what it keeps, and copies what it is given", () => {
+test("OutputTail holds at most twice the bytes that it keeps, and copies its input", () => {
   const tail = new OutputTail(1000);
   const chunk = Buffer.alloc(900, "x");
   for (let i = 0; i < 100; i++) tail.push(chunk);

@@ -1,4 +1,4 @@
-/** What ends commands in containers, whose process ids are not this machine's. */
+/** How commands end in containers, where process ids are not this machine's. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -38,7 +38,7 @@ for (const tool of ["docker", "podman"] as const) {
         : router.podman({ podmanPath: path, container });
     }
 
-    /** Starts a command that stays, and answers its process ids as this machine counts, and how it ends. */
+    /** Starts a command that stays. Returns its process ids, as this machine counts them, and its failure. */
     async function startTree(where: Context, options: RunOptions = {}, script = TREE): Promise<Started> {
       let tell: (pids: number[]) => void = () => undefined;
       const told = new Promise<number[]>((resolve) => {
@@ -53,7 +53,7 @@ for (const tool of ["docker", "podman"] as const) {
       return { pids: hostPids(leaderPid, pids), failure };
     }
 
-    it("ends the process tree with the call's time, signal, callback and loop", async () => {
+    it("ends the process tree after timeoutMs, when the signal aborts, and when the loop over its lines is left", async () => {
       const late = await startTree(context, { timeoutMs: 1500 });
       assert.equal((await late.failure).code, "ERR_TIMEOUT");
       assert.deepEqual(await processesGone(late.pids, 10_000), [], "timeoutMs");
@@ -73,7 +73,7 @@ for (const tool of ["docker", "podman"] as const) {
       assert.deepEqual(await processesGone(left, 10_000), [], "a loop that is left");
     });
 
-    it("ends the process tree with its context, however that ends", async () => {
+    it("ends the process tree with its context, however the context ends", async () => {
       for (const end of ["shutdown", "SIGKILL of node", "SIGKILL of the tool"] as const) {
         const own = await enter();
         const [node] = hostPids(leaderPid, [await own.call(remote.pid)]);
@@ -86,16 +86,16 @@ for (const tool of ["docker", "podman"] as const) {
       }
     });
 
-    it("ends the process tree of a thread with the thread, and leaves no zombies", async () => {
+    it("ends the process tree of a thread with the thread", async () => {
       const thread = await router.thread({ via: context });
       const { pids, failure } = await startTree(thread);
       await thread.shutdown();
       assert.equal((await failure).code, "ERR_CHANNEL");
-      // Node does not reap what a thread has started; the context's own end does.
+      // Node does not reap what a thread has started. The first process is a zombie until the context ends.
       assert.deepEqual(await processesGone(pids.slice(1), 10_000), []);
     });
 
-    it("settles, and ends what goes on printing, with timeoutMs and signal", async () => {
+    it("ends a background process that goes on printing after timeoutMs", async () => {
       const noisy = "(sleep 0.3; exec yes) & echo $! $!";
       const late = await startTree(context, { timeoutMs: 2500 }, noisy);
       assert.equal((await late.failure).code, "ERR_TIMEOUT");
@@ -110,7 +110,7 @@ for (const tool of ["docker", "podman"] as const) {
       execFileSync(path, ["exec", name, ...command], { encoding: "utf8" });
     let options = "";
 
-    /** A container that lives until the end of the tests, whose processes have these options. */
+    /** Starts a container whose processes have these options. It lives until `remove`. */
     function start(nodeOptions: string): void {
       options = nodeOptions;
       execFileSync(
@@ -130,7 +130,7 @@ for (const tool of ["docker", "podman"] as const) {
         : router.podman({ podmanPath: path, container: name }));
     }
 
-    it("may load a module first that prints, reads and stays", async () => {
+    it("may preload a module that prints and keeps node alive", async () => {
       start("--require /tmp/preload.cjs");
       try {
         const text = `console.log("Hello"); console.error("there"); process.env.PRELOADED = "yes"; setInterval(() => process.stdout.write("tick"), 5)`;
@@ -139,7 +139,7 @@ for (const tool of ["docker", "podman"] as const) {
         const context = await connect(router);
         for (let i = 0; i < 100; i++) assert.equal(await context.call(remote.add, i, 2), i + 2);
         const { stdout } = await run(context, 'echo "$NODE_OPTIONS"', { shell: true });
-        assert.equal(stdout, options, "what the context starts has the container's environment");
+        assert.equal(stdout, options, "a command has the container's environment");
         const child = await router.local({ via: context });
         assert.equal(await child.call(remote.add, 1, 2), 3);
       } finally {
@@ -147,7 +147,7 @@ for (const tool of ["docker", "podman"] as const) {
       }
     });
 
-    it("may name a module that is not there: the error says where that comes from", async () => {
+    it("may name a missing module: the error's hint names NODE_OPTIONS", async () => {
       start("--require /nope/x.js");
       try {
         await using router = new Router();

@@ -20,7 +20,7 @@ import { checkLeaks, commandOf, processesGone } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 import { sshTo } from "../support/ssh-options.ts";
 
-// Nameless are those that a thread has killed as it exited: Node does not reap them.
+// Processes that a thread killed as it exited are zombies without a command: Node does not reap them.
 checkLeaks({ ignoreCommand: /esbuild|^$/ });
 
 const MIB = 1024 * 1024;
@@ -36,7 +36,7 @@ async function failureOf(promise: Promise<unknown>): Promise<CommandError> {
   throw new Error("It did not fail");
 }
 
-/** Starts a command that stays, and answers its process ids and how it ends. */
+/** Starts a command that stays. Returns its process ids and its failure. */
 async function startTree(
   context: Context,
   options: RunOptions = {},
@@ -73,7 +73,7 @@ for (const [place, connect] of places) {
     });
     after(() => router.shutdown());
 
-    it("gives exit code, output and duration of a command, whose arguments pass no shell", async () => {
+    it("returns a command's exit code, output and duration, and passes its arguments through no shell", async () => {
       const result = await run(context, ["printf", "%s\\n", "$HOME", "a b", "`id`", ""]);
       assert.equal(result.stdout, "$HOME\na b\n`id`\n");
       assert.equal(result.stderr, "");
@@ -82,7 +82,7 @@ for (const [place, connect] of places) {
       assert.deepEqual((await run(context, "echo a  b")).stdout, "a b");
     });
 
-    it("gives a script to a shell that is asked for, with arguments apart", async () => {
+    it("passes a script to the requested shell, with the arguments apart", async () => {
       const script = 'echo "$1" | tr a-z A-Z; echo "$#" >&2';
       const { stdout, stderr } = await run(context, [script, "$(echo x); 'y'"], { shell: true });
       assert.deepEqual([stdout, stderr], ["$(ECHO X); 'Y'", "1"]);
@@ -93,7 +93,7 @@ for (const [place, connect] of places) {
       const script = 'pwd; echo "$A $B $HOME."; cat';
       const { stdout } = await run(context, script, { shell: true, cwd: "/usr", env, input: "é\n\n" });
       assert.equal(stdout, "/usr\n1 hush .\né\n");
-      assert.equal((await run(context, "cat")).stdout, "", "without input there is an empty one");
+      assert.equal((await run(context, "cat")).stdout, "", "without input, stdin is empty");
       const streamed = async function* () {
         yield "a";
         yield Buffer.from("b");
@@ -101,13 +101,13 @@ for (const [place, connect] of places) {
       assert.equal((await run(context, "cat", { input: streamed() })).stdout, "ab");
     });
 
-    it("passes bytes on as they are, in both directions", async () => {
+    it("passes bytes unchanged in both directions", async () => {
       const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 256));
       const { stdout } = await run(context, ["cat"], { input: bytes, encoding: "buffer" });
       assert.ok(bytes.equals(stdout));
     });
 
-    it("rejects with a CommandError for an exit code, which has the end of stderr", async () => {
+    it("rejects with a CommandError that has the exit code and the end of stderr", async () => {
       const script = "echo out; echo one >&2; echo two >&2; exit 3";
       const error = await failureOf(run(context, script, { shell: true }));
       assert.ok(error instanceof CommandError);
@@ -121,7 +121,7 @@ for (const [place, connect] of places) {
       assert.deepEqual([unchecked.exitCode, unchecked.stderr], [3, "one\ntwo"]);
     });
 
-    it("rejects for a signal, and says which", async () => {
+    it("rejects if a signal ended the command, and names the signal", async () => {
       const error = await failureOf(run(context, "kill -9 $$", { shell: true }));
       assert.deepEqual([error.exitCode, error.signal], [null, "SIGKILL"]);
       assert.match(error.message, /: SIGKILL ended it$/);
@@ -144,7 +144,7 @@ for (const [place, connect] of places) {
       }
     });
 
-    it("ends the process tree after timeoutMs, with what was printed in the error", async () => {
+    it("ends the process tree after timeoutMs, and puts the output into the error", async () => {
       const { pids, failure } = await startTree(context, { timeoutMs: 1500 });
       const error = await failure;
       assert.deepEqual([error.name, error.code], ["TimeoutError", "ERR_TIMEOUT"]);
@@ -153,7 +153,7 @@ for (const [place, connect] of places) {
       if (place !== "a container") assert.deepEqual(await processesGone(pids, 10_000), []);
     });
 
-    it("ends the process tree with the signal", async () => {
+    it("ends the process tree when the signal aborts", async () => {
       const abort = new AbortController();
       const { pids, failure } = await startTree(context, { signal: abort.signal });
       const reason = new Error("enough");
@@ -162,7 +162,7 @@ for (const [place, connect] of places) {
       if (place !== "a container") assert.deepEqual(await processesGone(pids, 10_000), []);
     });
 
-    it("reads lines as they come, and ends the command of a loop that is left", async () => {
+    it("yields lines as they come, and ends the command when the loop is left", async () => {
       const found: string[] = [];
       const script = `printf 'one\\r\\ntwo\\n\\nthree'; echo "$$" >&2`;
       for await (const line of run.lines(context, script, { shell: true })) found.push(line);
@@ -183,7 +183,7 @@ for (const [place, connect] of places) {
       assert.match(error.message, /exit code 2: b$/);
     });
 
-    it("does not wait for a background process that holds the output", async () => {
+    it("does not wait for a background process that holds the output open", async () => {
       const { stdout } = await run(context, "sleep 1000 & echo $!", { shell: true });
       assert.ok(Number(stdout) > 1, stdout);
       await run(context, ["kill", stdout]);
@@ -200,7 +200,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
   });
   after(() => router.shutdown());
 
-  it("calls back with text as it comes, whole characters, and waits for what that returns", async () => {
+  it("passes text to the callbacks as it comes, in whole characters, and waits for the promises they return", async () => {
     const seen: string[] = [];
     const script = "printf '\\303'; sleep 0.2; printf '\\251 one'; printf two >&2; printf '\\303'";
     const { stdout } = await run(context, script, {
@@ -226,7 +226,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     assert.deepEqual(await processesGone(pids, 10_000), []);
   });
 
-  it("gives up a callback that never ends with the command's time", async () => {
+  it("rejects after timeoutMs even if a callback never ends", async () => {
     const onStdout = () => new Promise(() => undefined);
     const error = await failureOf(
       run(context, "echo a; sleep 1000", { shell: true, onStdout, timeoutMs: 500 }),
@@ -247,7 +247,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     assert.ok((memory.growth()[0] as number) < 150, `${memory.growth()} MiB`);
   });
 
-  it("keeps the end of what a callback has taken", { skip: noPeakMemory }, async () => {
+  it("keeps only the end of output that a callback takes", { skip: noPeakMemory }, async () => {
     const memory = new PeakMemory([process.pid, await ownPid(context)]);
     let bytes = 0;
     const result = await run(context, ["head", "-c", String(300 * MIB), "/dev/zero"], {
@@ -265,7 +265,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     );
   });
 
-  it("holds a command back whose lines nobody reads", async () => {
+  it("holds back a command whose lines nobody reads", async () => {
     const folder = mkdtempSync(join(tmpdir(), "run-"));
     const file = join(folder, "written");
     try {
@@ -284,7 +284,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     }
   });
 
-  it("ends the process tree with its context, however that ends", async () => {
+  it("ends the process tree with its context, however the context ends", async () => {
     for (const end of ["shutdown", "SIGKILL"] as const) {
       const own = await router.local();
       const { pids, failure } = await startTree(own);
@@ -296,7 +296,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
   });
 
   describe("a background process that goes on printing", () => {
-    /** Starts it, and answers its process id and what becomes of `run`. */
+    /** Starts the process. Returns its id, and the result or error of `run`. */
     async function startNoisy(
       where: Context,
       script: string,
@@ -311,10 +311,10 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
       const settled = running.catch((error) => error);
       return { pid: await Promise.race([told, running.then(() => -1)]), settled };
     }
-    // The number first: it tells which process prints.
+    // The delay lets the shell print the process id first.
     const fast = "(sleep 0.3; exec yes) & echo $!";
 
-    it("ends with the call's time and signal", async () => {
+    it("ends after timeoutMs, and when the signal aborts", async () => {
       const late = await startNoisy(context, fast, { timeoutMs: 1200 });
       assert.equal(((await late.settled) as MitogenError).code, "ERR_TIMEOUT");
       assert.deepEqual(await processesGone([late.pid], 10_000), []);
@@ -333,7 +333,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
       assert.deepEqual(await processesGone([pid], 10_000), []);
     });
 
-    it("does not keep run() from its result, fast or slow, whose own output is complete", async () => {
+    it("does not keep run() waiting, however fast it prints, and ends with its next write", async () => {
       const slow = 'while echo tick; do sleep 0.1; done & echo "$!"';
       for (const script of [fast, slow]) {
         const own = "head -c 300000 /dev/zero | tr '\\0' x; echo; ";
@@ -345,7 +345,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
       }
     });
 
-    it("does not take output from a reader that is slow", async () => {
+    it("costs a slow reader no output", async () => {
       const bytes = 3_000_000;
       let taken = 0;
       const { exitCode } = await run(context, `head -c ${bytes} /dev/zero; sleep 0.5 &`, {
@@ -360,17 +360,18 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     });
   });
 
-  it("ends the process tree with a thread", async () => {
+  it("ends the process tree with its thread", async () => {
     const thread = await router.thread();
     const { pids, failure } = await startTree(thread);
     await thread.shutdown();
     assert.equal((await failure).code, "ERR_CHANNEL");
-    // The signals have been sent; the kernel takes its time. Node reaps nothing that a thread has started.
+    // The signals have been sent, but the kernel takes its time. Node does not reap what a thread has started, so
+    // the first process is a zombie.
     assert.deepEqual(await processesGone(pids.slice(1), 10_000), []);
     assert.equal(commandOf(pids[0] as number), "");
   });
 
-  it("takes no input that a command does not read for a failure, but one that fails", async () => {
+  it("does not fail if a command leaves input unread, but fails if the input fails", async () => {
     const endless = function* () {
       for (;;) yield Buffer.alloc(65536);
     };
@@ -387,7 +388,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     await assert.rejects(run(context, "cat", { input: [7] as never }), /source yields Uint8Array or string/);
   });
 
-  it("starts nothing when its signal has aborted, or for options that are not as they must be", async () => {
+  it("starts nothing if its signal has already aborted or an option is invalid", async () => {
     const reason = new Error("before");
     assert.equal(await failureOf(run(context, "true", { signal: AbortSignal.abort(reason) })), reason);
     const cases: [object, RegExp][] = [
@@ -407,7 +408,7 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     assert.throws(() => run.lines(context, "a | b"), /has a meaning only for a shell/);
   });
 
-  it("works in contexts, for themselves and for those below", async () => {
+  it("works in contexts, for themselves and for contexts below", async () => {
     const [here, failure, lines] = await context.call(commands.runHereAndBelow);
     assert.deepEqual([here, failure, lines], ["here", ["CommandError", "ERR_COMMAND", 1], ["a", "b"]]);
     const error = await failureOf(context.call(commands.failToRun));
@@ -415,14 +416,14 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
     assert.match(error.message, /^CommandError: Cannot run .* exit code 4: why$/);
   });
 
-  it("says that the program itself is no context", async () => {
+  it("refuses to run a command in the program itself", async () => {
     await assert.rejects(run(router.myself(), "true"), {
       code: "ERR_MITOGEN",
       message: /^Cannot run true: run\(\) runs commands in contexts, not in the program itself; use/,
     });
   });
 
-  it("shows secrets and output harmlessly: no env, no control characters", async () => {
+  it("keeps secrets out of its errors, and makes control characters harmless", async () => {
     const options = { shell: true, env: { TOKEN: new Secret("hunter22") }, input: "hunter22" };
     const error = await failureOf(run(context, "printf '\\033]0;title\\007\\n' >&2; exit 1", options));
     assert.match(error.message, /exit code 1: \\u001b\]0;title\\u0007$/);
@@ -441,7 +442,7 @@ describe("run() as another user", { skip: skipReason(), concurrency: false }, ()
   });
   after(() => router.shutdown());
 
-  it("runs as the user, whose commands it can end, in one context for all of them", async () => {
+  it("runs commands as the user, all of them in one context, and can end them", async () => {
     const context = await router.local({ nodePath: nodes[20] ?? "" });
     const user = "mitogen-target";
     const both = await Promise.all([run(context, "id -un", { user }), run(context, "id -un", { user })]);
@@ -458,11 +459,11 @@ describe("run() as another user", { skip: skipReason(), concurrency: false }, ()
     process.kill(Number(parents[0]?.stdout), "SIGKILL");
     assert.equal((await killed.failure).code, "ERR_CHANNEL");
     assert.deepEqual(await processesGone(killed.pids, 10_000), []);
-    assert.equal((await run(context, "id -un", { user })).stdout, user, "a new one takes its place");
+    assert.equal((await run(context, "id -un", { user })).stdout, user, "a new context takes its place");
     assert.equal((await run(context, "id -un", { user: "root" })).stdout, "root");
   });
 
-  it("says what to do where a password is needed", async () => {
+  it("says what to do if a password is needed", async () => {
     const login = await router.ssh(sshTo("mitogen-sudo-pw"));
     const error = await failureOf(run(login, "id -un", { user: "mitogen-target" }));
     assert.ok(error instanceof CommandError);

@@ -19,7 +19,7 @@ import { servicePair } from "../support/service-pair.ts";
 
 const metadata = { size: 4, mode: 0o644, uid: 0, gid: 0, owner: null, group: null, mtimeMs: 0, atimeMs: 0 };
 
-/** Asks a service that answers `answer`, then sends these chunks, and closes. */
+/** Fetches from a service that answers `answer`, sends these chunks, and closes. */
 function asking(answer: unknown, chunks: readonly unknown[] = []) {
   class Liar extends Service {
     static override serviceName = FileService.serviceName;
@@ -43,7 +43,7 @@ function folderOf(t: TestContext): string {
   return folder;
 }
 
-test("FileService.get is ok if all bytes came that were announced, and no more", async (t) => {
+test("FileService.get is ok only if exactly the announced bytes came", async (t) => {
   const records = captureLogs(t, "warning");
   const folder = folderOf(t);
   const cases: [chunks: unknown[], ok: boolean, count: number][] = [
@@ -51,7 +51,7 @@ test("FileService.get is ok if all bytes came that were announced, and no more",
     [[Buffer.from("abc")], false, 3],
     [[], false, 0],
     [[Buffer.from("ab"), Buffer.from("cde"), Buffer.from("f")], false, 5],
-    // What is no chunk is the end.
+    // A value that is no chunk ends the transfer.
     [[Buffer.from("ab"), "cd"], false, 2],
   ];
   for (const [index, [chunks, ok, count]] of cases.entries()) {
@@ -66,7 +66,7 @@ test("FileService.get is ok if all bytes came that were announced, and no more",
   assert.deepEqual(readdirSync(folder), ["0"]);
 });
 
-test("FileService.get writes to a stream, which it destroys when bytes are missing", async (t) => {
+test("FileService.get writes to a stream, and destroys it if bytes are missing", async (t) => {
   captureLogs(t, "error");
   const whole = new PassThrough();
   const { ok } = await asking(metadata, [Buffer.from("abcd")]).get(whole);
@@ -86,7 +86,7 @@ test("FileService.get refuses an answer that is no metadata", async () => {
   }
 });
 
-test("FileService.get of a context without the service, or gone, does not wait", async () => {
+test("FileService.get rejects at once if the context lacks the service, or is gone", async () => {
   const { master, wire } = servicePair();
   const get = () => FileService.get(master.contextById(1), "/srv/file", new PassThrough());
   await assert.rejects(get(), { name: "ChannelError", message: /no such handle/ });
@@ -94,7 +94,7 @@ test("FileService.get of a context without the service, or gone, does not wait",
   await assert.rejects(get(), ChannelError);
 });
 
-/** A master that serves one file of 3 MiB: more than a reader is sent that does not read. */
+/** A master that serves one file of 3 MiB: more than it sends to a reader that does not read. */
 async function serving(t: TestContext, stallMs?: number) {
   const folder = folderOf(t);
   const path = join(folder, "big");
@@ -109,10 +109,10 @@ async function serving(t: TestContext, stallMs?: number) {
       try {
         return readlinkSync(`/proc/self/fd/${fd}`) === path;
       } catch {
-        return false; // that of the folder itself
+        return false; // the descriptor that lists this folder
       }
     }).length;
-  /** Asks, and never reads. */
+  /** Requests the file, and never reads it. */
   const ask = (router: FakeRouter) => {
     const receiver = new Receiver<Uint8Array>(router, { respondent: router.contextById(0) });
     const answer = router
@@ -124,7 +124,7 @@ async function serving(t: TestContext, stallMs?: number) {
   return { path, folder, master, child, openCount, ask };
 }
 
-test("FileService opens eight files for a context that does not read, and serves others meanwhile", async (t) => {
+test("FileService opens at most eight files for a context that does not read, and serves other contexts", async (t) => {
   const { path, folder, master, child, openCount, ask } = await serving(t);
   const asked = [...Array(100).keys()].map(() => ask(child));
   await Promise.all(asked.slice(0, MAX_TRANSFERS_PER_CONTEXT).map(({ answer }) => answer));
@@ -134,19 +134,19 @@ test("FileService opens eight files for a context that does not read, and serves
   const { ok } = await FileService.get(other.contextById(0), path, join(folder, "copy"));
   assert.equal(ok, true);
   assert.equal(openCount(), MAX_TRANSFERS_PER_CONTEXT);
-  // The others have their turn when these are through.
+  // The waiting requests have their turn when these transfers end.
   for (const { receiver } of asked) receiver.close();
   await Promise.all(asked.map(({ answer }) => answer));
 });
 
-test("FileService ends a transfer whose reader takes nothing for as long as it was told", async (t) => {
+test("FileService ends a transfer whose reader takes nothing for stallMs", async (t) => {
   const records = captureLogs(t, "error");
   const { child, ask } = await serving(t, 20);
   const { receiver, answer } = ask(child);
   await answer;
   const told = (): string | undefined => printed(records).find((line) => line.includes("taken nothing"));
   while (told() === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
-  // What was sent is there; that no more comes is told behind it.
+  // The bytes that were sent arrive, and after them the dead message with the reason.
   let bytes = 0;
   let message = await receiver.get();
   while (!message.isDead) {
@@ -161,7 +161,7 @@ test("FileService ends a transfer whose reader takes nothing for as long as it w
   );
 });
 
-test("FileService takes no stallMs that is no duration", () => {
+test("FileService refuses a stallMs that is not a positive number", () => {
   const { master } = servicePair();
   for (const stallMs of [0, -1, Number.NaN]) {
     assert.throws(() => new FileService(master, { stallMs }), RangeError);

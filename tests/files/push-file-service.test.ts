@@ -26,7 +26,7 @@ test("PushFileService.get waits for the file, and hands out copies", async () =>
   assert.equal(child.fakeBroker.holds, 0);
 });
 
-test("PushFileService.get given up takes nothing with it", async () => {
+test("PushFileService.get that is aborted leaves other calls for the same file alone", async () => {
   const { child, context, above, below } = pushing();
   new Pool(child, [below]);
   const abort = new AbortController();
@@ -48,13 +48,13 @@ test("PushFileService.get ends with its router", async () => {
   assert.equal(child.fakeBroker.holds, 0);
 });
 
-test("PushFileService.propagateTo sends again what has not arrived", async () => {
+test("PushFileService.propagateTo sends a file again only if it has not arrived", async () => {
   const { child, context, above, below, wire } = pushing();
   await assert.rejects(above.propagateTo(context, "/f", "text"), ChannelError);
   new Pool(child, [below]);
   await above.propagateTo(context, "/f");
   assert.equal(String(await below.get("/f")), "text");
-  // What is there is not sent again.
+  // A file that has arrived is not sent again.
   const before = wire.left.sent.length;
   await above.propagateTo(context, "/f", "text");
   const [again] = wire.left.sent.slice(before);
@@ -66,7 +66,7 @@ test("PushFileService.propagateTo rejects for a file that cannot be read", async
   await assert.rejects(above.propagateTo(context, "/nonexistent"), { code: "ENOENT" });
 });
 
-test("PushFileService takes files from above alone, and passes on only what it has", async () => {
+test("PushFileService takes files only from contexts above, and passes on only files that it has", async () => {
   const { master, child, context, above, below } = pushing();
   new Pool(master, [above]);
   new Pool(child, [below]);

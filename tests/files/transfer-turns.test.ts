@@ -11,7 +11,7 @@ import { Deferred } from "../../src/waiting/deferred.ts";
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Fetches whose ends the test decides. */
+/** Fetches that end when the test says so. */
 function fetches() {
   const turns = new TransferTurns();
   const begun: string[] = [];
@@ -34,19 +34,19 @@ function fetches() {
   return { turns, begun, ends, fetch };
 }
 
-test("TransferTurns begins eight transfers for one context, and the next when one is over", async () => {
+test("TransferTurns begins eight transfers for one context, and the next when one ends", async () => {
   const { begun, ends, fetch } = fetches();
   const answers = [...Array(20).keys()].map((at) => fetch(5, `a${at}`));
   await settled();
   assert.equal(begun.length, MAX_TRANSFERS_PER_CONTEXT);
-  // Answered while the file is being sent.
+  // A fetch is answered while its file is still being sent.
   assert.equal(await answers[0], "a0");
   ends["a0"]?.resolve();
   await settled();
   assert.deepEqual(begun.slice(8), ["a8"]);
 });
 
-test("TransferTurns lets contexts take turns, whoever asks for how many", async () => {
+test("TransferTurns lets contexts take turns, however many files each asks for", async () => {
   const { begun, ends, fetch } = fetches();
   for (let id = 1; id <= MAX_TRANSFERS / MAX_TRANSFERS_PER_CONTEXT; id++) {
     for (let at = 0; at < 100; at++) void fetch(id, `${id}.${at}`);
@@ -57,7 +57,7 @@ test("TransferTurns lets contexts take turns, whoever asks for how many", async 
   void fetch(500, "later");
   await settled();
   assert.equal(begun.length, MAX_TRANSFERS);
-  // The first whose turn it is has room for one more since its own has ended; then it is the late one's turn.
+  // Context 1 is next, and has room since its own transfer ended. Then it is the turn of the late context.
   for (const label of begun.slice(0, 2)) {
     ends[label]?.resolve();
     await settled();
@@ -65,7 +65,7 @@ test("TransferTurns lets contexts take turns, whoever asks for how many", async 
   assert.deepEqual(begun.slice(MAX_TRANSFERS), ["1.8", "late"]);
 });
 
-test("TransferTurns gives the turn of a fetch that fails to the next", async () => {
+test("TransferTurns gives the turn of a fetch that failed to the next one", async () => {
   const { begun, fetch } = fetches();
   const answers = [...Array(30).keys()].map((at) => fetch(5, `a${at}`, true));
   for (const answer of answers) await assert.rejects(answer, /no such file/);

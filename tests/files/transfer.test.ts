@@ -9,7 +9,7 @@ import { Deferred } from "../../src/waiting/deferred.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 import { failureOf, stateOf } from "../support/service-pair.ts";
 
-/** Its writes end when and how the test says. */
+/** A sink whose writes end when and how the test says. */
 class HeldSink implements Sink {
   readonly path = "/held";
   readonly offer = NOTHING;
@@ -42,7 +42,7 @@ async function transferOf(size: number) {
   return { writes, far, progress, transfer };
 }
 
-test("receive writes one chunk at a time, while the next is on its way, and tells of what is written", async () => {
+test("receive writes one chunk while the next is on its way, and reports only written bytes as progress", async () => {
   const { writes, far, progress, transfer } = await transferOf(6);
   for (const text of ["ab", "cd", "ef"]) await far.send(Buffer.from(text));
   await far.send(createHash("sha256").update("abcdef").digest("hex"));
@@ -51,14 +51,14 @@ test("receive writes one chunk at a time, while the next is on its way, and tell
     assert.equal(Buffer.from(all[index]?.chunk as Uint8Array).toString(), text);
     assert.equal(await stateOf(transfer), "pending");
     assert.equal(all.length, index + 1);
-    assert.equal(progress.at(-1), 2 * index, "what is being written is not there yet");
+    assert.equal(progress.at(-1), 2 * index, "bytes count only when they are written");
     all[index]?.written.resolve();
   }
   assert.equal((await transfer).bytes, 6);
   assert.deepEqual(progress, [0, 2, 4, 6]);
 });
 
-test("receive ends with a write that fails, whether anything more comes or not", async () => {
+test("receive fails when a write fails, even if nothing more comes", async () => {
   const { writes, far, transfer } = await transferOf(6);
   await far.send(Buffer.from("ab"));
   const [first] = await writes(1);
@@ -66,7 +66,7 @@ test("receive ends with a write that fails, whether anything more comes or not",
   assert.equal((await failureOf(transfer)).message, "no space");
 });
 
-test("receive ends with the last write that fails, not before it", async () => {
+test("receive waits for the last write, and fails if that write fails", async () => {
   const { writes, far, transfer } = await transferOf(2);
   await far.send(Buffer.from("ab"));
   await far.send(createHash("sha256").update("ab").digest("hex"));
@@ -76,7 +76,7 @@ test("receive ends with the last write that fails, not before it", async () => {
   assert.equal((await failureOf(transfer)).message, "no space");
 });
 
-test("receive that fails waits for what it has begun to write: the file is closed next", async () => {
+test("receive that fails waits for the write that it has begun, because the file is closed next", async () => {
   const { writes, far, transfer } = await transferOf(3);
   await far.send(Buffer.from("ab"));
   const [first] = await writes(1);

@@ -8,7 +8,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const FILE = new URL("../../src/process/busy-limit.js", import.meta.url).href;
 const LATE = "it lets nothing else run\n";
 
-/** A program with a limit, of two seconds by default, for `work`, the body of an async function. */
+/** Runs a program that lets `work`, the body of an async function, block its thread for `limitMs`. */
 async function run(work: string, limitMs = 2000): Promise<Ended> {
   const program = `
 import { readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ test("withBusyLimit ends a program in an endless loop, and says why", async () =
   assert.deepEqual(ended, { code: 7, signal: null, stdout: "", stderr: LATE });
 });
 
-test("withBusyLimit also says why if Node ends by itself, in a timer", async () => {
+test("withBusyLimit also says why if a timer called the code, so that Node ends by itself", async () => {
   const { code, signal, stderr } = await run(
     "await new Promise(() => setTimeout(() => { for (;;); }, 1))",
     500,
@@ -34,7 +34,7 @@ test("withBusyLimit also says why if Node ends by itself, in a timer", async () 
   assert.equal(stderr.slice(0, LATE.length), LATE);
 });
 
-test("withBusyLimit lets work that lets other code run take longer", async () => {
+test("withBusyLimit lets work take longer if it lets other code run", async () => {
   assert.deepEqual(await run("await pause(3000); return 'done'"), {
     code: 0,
     signal: null,
@@ -47,7 +47,7 @@ test("withBusyLimit passes errors on", async () => {
   assert.equal((await run("throw new Error('broken')")).stdout, "Error: broken\n");
 });
 
-test("withBusyLimit kills a program in a system call, and says why", async (t) => {
+test("withBusyLimit kills a program that is blocked in a system call, and says why", async (t) => {
   const pipe = join(temporaryFolder(t), "pipe");
   execFileSync("mkfifo", [pipe]);
   const ended = await run(`readFileSync(${JSON.stringify(pipe)})`);

@@ -13,7 +13,7 @@ checkLeaks();
 const skip = fs.existsSync("/proc/self/stat") ? false : "there is no /proc";
 
 describe("nextProcessList", { skip }, () => {
-  it("returns one list to all callers of a turn, and another one later", async () => {
+  it("returns one list to all callers in a turn of the event loop, and a new one later", async () => {
     const [list, same] = await Promise.all([nextProcessList(), nextProcessList()]);
     assert.equal(list, same);
     const own = list.get(process.pid);
@@ -67,7 +67,7 @@ describe("endTree", { skip }, () => {
     );
     await nextProcessList();
     assert.equal(lists, 1);
-    // The waits keep nothing alive.
+    // The waits of `endTree` do not keep the process alive.
     const hold = setInterval(() => undefined, 1000);
     await Promise.all(ends);
     clearInterval(hold);

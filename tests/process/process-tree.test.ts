@@ -16,12 +16,12 @@ checkLeaks();
 
 const hasProc = fs.existsSync("/proc/self/stat");
 const hasLists = fs.existsSync(`/proc/self/task/${process.pid}/children`);
-/** Of no process: beyond the largest there can be. */
+/** The id of no process: larger than the largest that the kernel gives. */
 const GONE_PID = 2 ** 22 + 1;
 
 /**
- * Runs a shell script that prints a line and then stays; answers its pid and those below it. Killed after the
- * test.
+ * Starts a shell script that prints a line and then stays. Returns the pids of the shell and of the processes
+ * below it, and kills them after the test.
  */
 async function start(t: TestContext, script: string, options: SpawnOptions = {}): Promise<number[]> {
   const shell = spawn("sh", ["-c", script], { ...options, stdio: ["ignore", "pipe", "inherit"] });
@@ -38,14 +38,14 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It has gone with its parent.
+    // It has ended with its parent.
   }
 }
 
 const pidsOf = (processes: readonly { pid: number }[]): number[] => processes.map(({ pid }) => pid);
 const sorted = (pids: readonly number[]): number[] => [...pids].sort((a, b) => a - b);
 
-/** Changes what is read, by `change`, and counts how often all of /proc is listed. */
+/** Passes every text that is read through `change`, and counts how often all of /proc is listed. */
 function mockReads(t: TestContext, change: (path: string, text: string) => string): { lists: number } {
   const count = { lists: 0 };
   const { readFileSync, readdirSync } = fs;
@@ -67,10 +67,10 @@ function mockReads(t: TestContext, change: (path: string, text: string) => strin
 }
 
 describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => {
-  it("returns the processes below this one, but no detached ones, and no zombies", async (t) => {
+  it("returns the processes below this one, except detached ones and zombies", async (t) => {
     const plain = await start(t, "(sleep 300 & echo; wait) & wait");
     await start(t, "sleep 300 & echo; wait", { detached: true });
-    // What is in the shell's place by then does not know of its child, and so does not reap it.
+    // By then another program has replaced the shell. It does not know of the child, and so does not reap it.
     const [holder, zombie] = await start(t, "sleep 0.3 & echo; exec sleep 300");
     while (!/\) Z /.test(fs.readFileSync(`/proc/${zombie}/stat`, "latin1"))) await pause(10);
     assert.deepEqual(sorted(pidsOf(subprocesses())), sorted([...plain, holder as number]));
@@ -94,7 +94,7 @@ describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => 
     assert.equal(count.lists, 1);
   });
 
-  it("reads all processes if one has ended meanwhile, because its sibling may be missing", {
+  it("reads all processes if a listed one has ended, because the list may lack its sibling", {
     skip: !hasLists,
   }, async (t) => {
     const pids = await start(t, "sleep 300 & echo; wait");
@@ -138,13 +138,13 @@ describe("subprocesses", { skip: hasProc ? false : "there is no /proc" }, () => 
 
 const NS_LAST_PID = "/proc/sys/kernel/ns_last_pid";
 
-describe("subprocesses in a process table of its own", {
+describe("subprocesses in a pid namespace of its own", {
   skip: (process.getuid?.() !== 0 || !fs.existsSync(NS_LAST_PID)) && "Needs root on Linux",
 }, () => {
-  it("finds those of the first thread, in whatever order the threads are listed", async () => {
+  it("finds the processes of the first thread, in whatever order the threads are listed", async () => {
     const program = join(repoRoot, "tests/fixtures/programs/core/thread-numbers.mjs");
-    // Its first thread has a number of four digits, the others have five: in the order of text those come
-    // first.
+    // The id of the first thread has four digits, those of the others have five. Sorted as text, the others
+    // come first.
     const script = `echo 9900 > ${NS_LAST_PID}; "$0" "$1" "$2"; exit $?`;
     const module = new URL("../../src/process/process-tree.js", import.meta.url).href;
     const namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];

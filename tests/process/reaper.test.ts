@@ -1,11 +1,11 @@
-/** The reaper's own end; what it does to others is in e2e/left-behind.test.ts. */
+/** How the reaper itself ends. What it ends is tested in e2e/left-behind.test.ts. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { reaper } from "../../src/process/reaper.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
-// It does not keep a program alive; whoever waits does. Before the leak check, which looks at timers too.
+// The reaper keeps no program alive, so this timer does. It ends before the leak check, which looks at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -30,7 +30,7 @@ function running(): number[] {
     });
 }
 
-test("reaper.settle ends a reaper that somebody has stopped", {
+test("reaper.settle ends a reaper that a signal has stopped", {
   skip: process.platform !== "linux",
 }, async () => {
   reaper.add("-4194304")();
@@ -40,8 +40,10 @@ test("reaper.settle ends a reaper that somebody has stopped", {
   assert.deepEqual(running(), []);
 });
 
-test("reaper.settle keeps a reaper that is needed", { skip: process.platform !== "linux" }, async () => {
-  // No group bears the largest number.
+test("reaper.settle keeps a reaper that is still needed", {
+  skip: process.platform !== "linux",
+}, async () => {
+  // No process group has the largest number.
   const forget = reaper.add("-4194304");
   await reaper.settle();
   assert.equal(running().length, 1);

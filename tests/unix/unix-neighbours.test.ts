@@ -1,6 +1,6 @@
 /**
- * What the neighbours at both ends of a Unix socket do to each other: hung, of another version, gone, or
- * behind.
+ * How `listen` and `connect` treat a peer that hangs, speaks another version or is gone, and contexts behind
+ * the peer.
  */
 import assert from "node:assert/strict";
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ beforeEach(() => {
 after(() => rmSync(folder, { recursive: true }));
 
 /**
- * A program that says something to a listener and then neither reads the end of the connection nor makes one.
+ * Connects to a listener and writes `text`; then neither reads nor ends the connection.
  */
 async function clingTo(at: string, text: string): Promise<Socket> {
   const socket = new Socket({ allowHalfOpen: true });
@@ -39,7 +39,7 @@ async function clingTo(at: string, text: string): Promise<Socket> {
   return socket;
 }
 
-/** When the other side has hung up, or reset the connection. */
+/** Resolves when the other side has ended or reset the connection. */
 function endOf(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.resume().once("end", resolve).once("close", resolve));
 }
@@ -51,7 +51,7 @@ async function failureOf(run: Promise<unknown>): Promise<Error> {
   );
 }
 
-/** A listener that lets a program in and then hangs; returns what ends it. */
+/** Starts a listener that lets programs in and then hangs. Returns a function that ends it. */
 async function hungListener(at: string): Promise<() => Promise<void>> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -78,7 +78,7 @@ async function hungListener(at: string): Promise<() => Promise<void>> {
 }
 
 describe("listen", () => {
-  it("ends even if a program that was not let in keeps its connection open", async () => {
+  it("closes even if a program that was not let in keeps its connection open", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     const logs = collectLogs();
@@ -90,7 +90,7 @@ describe("listen", () => {
     await listener.close();
     clinging.destroy();
   });
-  it("ends even if a program that was let in neither reads nor leaves", async () => {
+  it("closes even if a program that was let in neither reads nor leaves", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     const clinging = await clingTo(path, "mitogen:unix 1 1\n");
@@ -98,7 +98,7 @@ describe("listen", () => {
     await listener.close();
     clinging.destroy();
   });
-  it("tells programs that have not greeted yet that it ended", async () => {
+  it("ends the connections of programs that have not greeted yet when it closes", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     const stranger = openSocket(path);
@@ -108,7 +108,7 @@ describe("listen", () => {
     await listener.close();
     await ended;
   });
-  it("refuses a folder of somebody else, who could replace the socket", {
+  it("refuses a folder of another user, who could replace the socket", {
     skip: process.getuid?.() !== 0 && "Needs root, to be another user",
   }, async () => {
     await using router = new Router();
@@ -122,14 +122,14 @@ describe("listen", () => {
     });
     assert.deepEqual(readdirSync(theirs), []);
   });
-  it("takes many programs at the same moment", async () => {
+  it("accepts many programs at the same moment", async () => {
     await using router = new Router();
     listen(router, { path });
     const connections = await Promise.all(Array.from({ length: 90 }, () => connect(path)));
     assert.equal(new Set(connections.map(({ router: client }) => client.contextId)).size, 90);
     await Promise.all(connections.map(({ router: client }) => client.shutdown()));
   });
-  it("takes a hundred connections that say nothing, each for ten seconds", async (t) => {
+  it("keeps at most 100 connections that have not greeted, each for ten seconds", async (t) => {
     await using router = new Router();
     listen(router, { path });
     t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -157,7 +157,7 @@ describe("listen", () => {
     const { router: client } = await connect(path);
     await client.shutdown();
   });
-  it("lets 256 programs in, tells the next one why not, and takes another when one has left", async () => {
+  it("lets 256 programs in, tells the next one why it is refused, and lets another in when one has left", async () => {
     await using router = new Router();
     listen(router, { path });
     const clients: Awaited<ReturnType<typeof connect>>[] = [];
@@ -168,14 +168,14 @@ describe("listen", () => {
     assert.match(refused.message, /256 programs are connected, which is the maximum/);
     const [first, ...others] = clients as [(typeof clients)[0], ...typeof clients];
     await first.router.shutdown();
-    // Refused until the listener has seen it go.
+    // Refused until the listener has noticed that the first one left.
     let admitted: (typeof clients)[0] | undefined;
     while (admitted === undefined) admitted = await connect(path).catch(() => undefined);
     const { router: late, context } = admitted;
     assert.ok((await context.ping()) >= 0);
     await Promise.all([late.shutdown(), ...others.map(({ router: client }) => client.shutdown())]);
   });
-  it("makes the program take calls, and does so again after the last listener was closed", async () => {
+  it("makes the program take calls, even if earlier listeners have been closed", async () => {
     await using router = new Router();
     const [first, second] = [listen(router, { path }), listen(router)];
     await first.close();
@@ -186,7 +186,7 @@ describe("listen", () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
     await client.shutdown();
   });
-  it("lets only programs that connect call functions, not contexts of the program", async () => {
+  it("lets programs that connect call functions, but not the program's own contexts", async () => {
     await using router = new Router();
     listen(router, { path });
     const child = await router.local();
@@ -222,7 +222,7 @@ describe("listen", () => {
     });
     await client.shutdown();
   });
-  it("is refused by a router that has been shut down, which leaves no socket", async () => {
+  it("throws if the router has been shut down, and leaves no socket", async () => {
     const router = new Router();
     await router.shutdown();
     assert.throws(() => listen(router, { path }), {
@@ -234,7 +234,7 @@ describe("listen", () => {
 });
 
 describe("connect", () => {
-  it("ends a connection to a listener that hangs", async () => {
+  it("returns a router that shuts down even if the listener hangs", async () => {
     const close = await hungListener(path);
     const { router: client, context } = await connect(path);
     const waiting = failureOf(context.ping());
@@ -242,7 +242,7 @@ describe("connect", () => {
     assert.ok((await waiting) instanceof ChannelError);
     await close();
   });
-  it("learns of the end of a context behind the listener, whoever ends it", async () => {
+  it("fails calls to a context behind the listener, at any depth, when that context is killed", async () => {
     await using router = new Router();
     listen(router, { path });
     const { router: client } = await connect(path);

@@ -57,9 +57,9 @@ const failureOf = (run: () => unknown): Promise<NodeJS.ErrnoException & { cause?
       (error) => error,
     );
 
-/** Leaves a socket file that nobody listens at. */
+/** Leaves a socket file at which nobody listens. */
 async function leaveDeadSocket(at: string): Promise<void> {
-  // Not by `listen`, whose reaper would take it away.
+  // Not made by `listen`, whose reaper would remove the file.
   const script =
     'require("net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))';
   await once(spawn(process.execPath, ["-e", script, at], { stdio: "ignore" }), "exit");
@@ -78,7 +78,7 @@ function say(at: string, text: string, isEnd = false): Promise<void> {
 export function inTheEntryScript(): void {}
 
 describe("listen", () => {
-  it("makes a socket for this user only, at the given path, and removes it", async () => {
+  it("makes a socket at the given path that only this user can open, and removes it when it closes", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     assert.equal(listener.path, path);
@@ -89,7 +89,7 @@ describe("listen", () => {
     await listener.close();
     assert.ok(!existsSync(path));
   });
-  it("makes up a path if none is given; the router's shutdown ends it", async () => {
+  it("makes up a path if none is given, and closes when the router shuts down", async () => {
     const router = new Router();
     const listener = listen(router);
     assert.equal(dirname(listener.path), tmpdir());
@@ -105,11 +105,11 @@ describe("listen", () => {
     rmSync(path);
     const second = listen(router, { path });
     await first.close();
-    assert.ok(existsSync(path), "that of the second");
+    assert.ok(existsSync(path), "the socket of the second listener stays");
     await second.close();
     assert.ok(!existsSync(path));
   });
-  it("replaces a dead socket, and never a live one or another file", async () => {
+  it("replaces a dead socket, but never a live one or another file", async () => {
     await using router = new Router();
     await leaveDeadSocket(path);
     const listener = listen(router, { path });
@@ -133,7 +133,7 @@ describe("listen", () => {
     assert.deepEqual(readdirSync(folder), [basename(path)]);
     rmSync(path);
   });
-  it("refuses folders that others may write to, and names that are too long", async () => {
+  it("refuses a folder that others may write to unless it is sticky, an invalid path, and a missing folder", async () => {
     await using router = new Router();
     const open = join(folder, "open");
     mkdirSync(open);
@@ -152,7 +152,7 @@ describe("listen", () => {
     assert.equal(missing.cause?.code, "ENOENT");
     rmSync(open, { recursive: true });
   });
-  it("takes a path of the greatest length, although the socket is made under a longer one", async () => {
+  it("takes a path of the greatest length, which leaves no room for a private folder beside it", async () => {
     await using router = new Router();
     const deep = join(folder, "d".repeat(96 - folder.length));
     mkdirSync(deep);
@@ -163,7 +163,7 @@ describe("listen", () => {
     await listener.close();
     rmSync(deep, { recursive: true });
   });
-  it("makes no socket under a path that would be cut, or in a folder for temporary files that others may write to", async () => {
+  it("makes no socket in a temporary folder whose path is too long, or that others may write to", async () => {
     await using router = new Router();
     const { TMPDIR } = process.env;
     const deep = join(folder, "d".repeat(96 - folder.length));
@@ -186,7 +186,7 @@ describe("listen", () => {
       for (const each of [deep, open]) rmSync(each, { recursive: true });
     }
   });
-  it("refuses none of many programs that connect at once while the program is busy", async () => {
+  it("refuses none of many programs that connect at once while the listening program is busy", async () => {
     await using router = new Router();
     const listener = listen(router, { path });
     assert.deepEqual(crowd(path, 200), []);
@@ -195,7 +195,7 @@ describe("listen", () => {
 });
 
 describe("connect", () => {
-  it("returns a context of the listening program, which has its authority", async () => {
+  it("returns the context of the listening program, and gives the client that program's authority", async () => {
     await using router = new Router();
     listen(router, { path });
     const seen: Message[] = [];
@@ -223,7 +223,7 @@ describe("connect", () => {
     const ids = connections.map(({ router: { contextId } }) => contextId);
     assert.equal(new Set([0, ...ids]).size, 4);
     for (const { router: client } of connections) assert.deepEqual([...client.parentIds], [0]);
-    // To each other they are contexts like any.
+    // To each other, the clients are ordinary contexts.
     const [one, two] = connections.map((each) => each.router) as [ClientRouter, ClientRouter];
     const receiver = new Receiver<string>(one);
     await two.sender(one.contextId, receiver.handle).send("from two");
@@ -231,10 +231,10 @@ describe("connect", () => {
     receiver.close();
     await Promise.all(connections.map(({ router: client }) => client.shutdown()));
   });
-  it("calls functions there and in the contexts behind, and gets the errors they throw", async () => {
+  it("calls functions in the listening program and in contexts behind it, and gets the errors they throw", async () => {
     await using router = new Router();
     const child = await router.local({ name: "child" });
-    // What the program itself uses there is what it serves.
+    // The listening program serves only modules that it uses itself.
     assert.equal(await child.call(withMitogen.isMainHere), false);
     listen(router, { path });
     const { router: client, context } = await connect(path);
@@ -262,7 +262,7 @@ describe("connect", () => {
     const { router: client, context } = await connect(path);
     context.callNoReply(remote.fail, "unseen");
     await logs.until(() => logs.records.some(({ message }) => /Call of fail of .*: unseen/s.test(message)));
-    // Here its end is waited for.
+    // With a timeout, the call has a reply.
     context.with({ timeoutMs: 10_000 }).callNoReply(remote.fail, "bounded");
     await logs.until(() => logs.records.some(({ message }) => /Call of fail of .*: bounded/s.test(message)));
     logs.stop();
@@ -272,7 +272,7 @@ describe("connect", () => {
     await Promise.all([first, second]);
     await client.shutdown();
   });
-  it("has streams, chains and module handles, and tells functions when their calls are given up", async () => {
+  it("supports streams, chains and module handles, and tells functions when their calls are given up", async () => {
     await using router = new Router();
     listen(router, { path });
     const { router: client, context } = await connect(path);
@@ -325,7 +325,7 @@ describe("connect", () => {
     assert.deepEqual([refused.cause?.code, refused.syscall], ["ECONNREFUSED", "connect"]);
     await assert.rejects(connect("x".repeat(200)), RangeError);
   });
-  it("gives up if the listener has another version, is not a listener, or says nothing", async () => {
+  it("gives up if the listener speaks another version, is not a listener, or says nothing", async () => {
     const sockets = new Set<Socket>();
     let answer = Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n and so on, longer than a header");
     const server = createServer((socket) => {
@@ -377,7 +377,7 @@ describe("the end of a connection", () => {
       await router.shutdown();
     }
   });
-  it("harms no other client, even if a client vanishes, talks nonsense or has another version", async () => {
+  it("harms no other client, even if a client vanishes, talks nonsense or speaks another version", async () => {
     await using router = new Router();
     listen(router, { path });
     const logs = collectLogs();
@@ -414,7 +414,7 @@ describe("programs that listen and connect", () => {
     const [first, second] = client.stdout.split("\n");
     assert.equal(first, `${pid} true`);
     assert.match(second ?? "", /Cannot call function 'own' in the listening program: .*entry script/);
-    // One that is killed changes nothing.
+    // A client that is killed does not affect the next one.
     const env = { MITOGEN_TEST_LISTEN: path, MITOGEN_TEST_CLIENT: "leave" };
     assert.equal((await runProgram("e2e/connecting.mjs", { env }).ended).signal, "SIGKILL");
     assert.equal(
@@ -424,7 +424,7 @@ describe("programs that listen and connect", () => {
     server.process.kill("SIGTERM");
     await server.ended;
   });
-  it("leave no socket behind when they just return", async () => {
+  it("leave no socket behind when their main script just ends", async () => {
     const { code } = await runProgram("e2e/listening.mjs", { env: { MITOGEN_TEST_LISTEN: `${path} return` } })
       .ended;
     assert.equal(code, 0);

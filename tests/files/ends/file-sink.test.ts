@@ -13,7 +13,7 @@ import { failureOf, stateOf } from "../../support/service-pair.ts";
 const MIB = 1024 * 1024;
 const broken = (): Error => Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
 
-/** A sink that was given 32 MiB, on a disk whose `datasync` is the test's; and what was asked of the disk. */
+/** A sink that was given 32 MiB, on a disk whose `datasync` ends when the test says so; and the calls to that disk. */
 async function fullSink(t: TestContext, sync?: boolean) {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-sink-"));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -37,7 +37,7 @@ async function fullSink(t: TestContext, sync?: boolean) {
   return { sink, path, folder, asked, synced };
 }
 
-test("FileSink with `sync: false` leaves it to the system when the disk takes what was written", async (t) => {
+test("FileSink with `sync: false` never syncs, so the system decides when bytes reach the disk", async (t) => {
   const { sink, path, asked } = await fullSink(t, false);
   await sink.commit();
   assert.deepEqual(
@@ -47,7 +47,7 @@ test("FileSink with `sync: false` leaves it to the system when the disk takes wh
   assert.equal(readFileSync(path).length, 32 * MIB);
 });
 
-test("FileSink has the disk take what was written while the rest comes, once at a time", async (t) => {
+test("FileSink syncs while the rest arrives, with one datasync at a time", async (t) => {
   const { sink, path, asked, synced } = await fullSink(t);
   assert.equal(asked.filter((name) => name === "datasync").length, 1);
   assert.ok(asked.lastIndexOf("write") > asked.indexOf("datasync"), asked.join(" "));
@@ -59,7 +59,7 @@ test("FileSink has the disk take what was written while the rest comes, once at 
   assert.equal(readFileSync(path).length, 32 * MIB);
 });
 
-test("FileSink.commit fails for what the disk could not take meanwhile", async (t) => {
+test("FileSink.commit fails if an earlier datasync failed", async (t) => {
   const { sink, path, synced } = await fullSink(t);
   synced.reject(broken());
   const failure = await failureOf(sink.commit());
@@ -67,7 +67,7 @@ test("FileSink.commit fails for what the disk could not take meanwhile", async (
   await sink.abandon(failure);
 });
 
-test("FileSink.abandon closes the file once the disk is done with it, and leaves the part", async (t) => {
+test("FileSink.abandon closes the file when the datasync has ended, and leaves the part", async (t) => {
   const { sink, folder, asked, synced } = await fullSink(t);
   const abandoned = sink.abandon(new Error("given up"));
   assert.equal(await stateOf(abandoned), "pending");

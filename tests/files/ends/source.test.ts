@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CHUNK_BYTES, openFile } from "../../../src/files/ends/source.ts";
 
-test("OpenedFile gives a file as long as it was when it was opened: what is added does not count, what is cut off is an error", async (t) => {
+test("OpenedFile reads a file as long as it was when it was opened: it leaves out added bytes, and fails if bytes are missing", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-source-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "log");
@@ -25,7 +25,7 @@ test("OpenedFile gives a file as long as it was when it was opened: what is adde
   await assert.rejects(read(), { code: "ERR_FILE_CHANGED", side: "source", path });
 });
 
-test("OpenedFile reads ahead, and gives every byte in its place, also to who asks late", async (t) => {
+test("OpenedFile reads ahead, and yields every byte in its place, even to a slow reader", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-source-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "file");
@@ -35,7 +35,8 @@ test("OpenedFile reads ahead, and gives every byte in its place, also to who ask
   t.after(() => source.close());
   let at = 3;
   for await (const chunk of source.chunks(at)) {
-    // A chunk is good until the next is asked for, whatever is read meanwhile: this waits for the same disk.
+    // A chunk stays valid until the next is requested. This read takes the same disk's time, so that OpenedFile reads
+    // ahead meanwhile.
     await readFile(path);
     assert.ok(bytes.subarray(at, at + chunk.length).equals(chunk), `other bytes at ${at}`);
     at += chunk.length;
