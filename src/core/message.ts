@@ -55,8 +55,8 @@ export class Message<T = unknown> {
     to: { dstId: number; handle: number; replyTo?: number },
     content: { value: unknown } | { raw: Uint8Array },
   ): Message {
-    checkNumber("a message", Object(to).dstId, "dstId, the id of a context");
-    checkNumber("a message", Object(to).handle, "handle, the number of a handler");
+    checkNumber("a message: dstId is no number", Object(to).dstId, "the id of a context");
+    checkNumber("a message: handle is no number", Object(to).handle, "the number of a handler");
     if (!(Object(content).raw instanceof Uint8Array || "value" in Object(content))) {
       throw new TypeError(
         "Cannot make a message: its content must be { value } or { raw } with a Uint8Array",

@@ -303,10 +303,10 @@ describe("misuse", () => {
   it("a Message, a Blob and a Secret are made of what they need", () => {
     const to = (...given: unknown[]) => (Message as Loose).to(router, ...given);
     const wrong: [make: () => unknown, message: string][] = [
-      [() => to(), "Cannot make a message, got undefined; use dstId, the id of a context"],
+      [() => to(), "Cannot make a message: dstId is no number, got undefined; use the id of a context"],
       [
         () => to({ dstId: 0, handle: "logs" }, { value: 1 }),
-        "Cannot make a message, got logs; use handle, the number of a handler",
+        "Cannot make a message: handle is no number, got logs; use the number of a handler",
       ],
       ...[undefined, {}, { raw: "text" }].map((content): [() => unknown, string] => [
         () => to({ dstId: 0, handle: 5 }, content),

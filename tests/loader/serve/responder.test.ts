@@ -221,6 +221,10 @@ test("ModuleResponder.forward takes a single function, and rejects if a module c
     name: "TypeError",
     message: /Cannot name a module by ".\/native.js"/,
   });
+  await assert.rejects(served.responder.forward(served.context, Object.create(null)), {
+    name: "TypeError",
+    message: /Cannot name a module by an object: it must be a file: URL/,
+  });
 });
 
 test("ModuleResponder.forward to a context that is gone or unknown is dropped with a DEBUG line", async (t) => {
