@@ -1,7 +1,7 @@
-/** What people, and other programs, pass as options that are none. */
+/** Values that people, and other programs, pass as options by mistake. */
 
 /**
- * Whether a value is right for one option. Written apart from the tables of src/, by docs/: they must agree.
+ * Whether a value is right for one option. Written from docs/, not from the tables of src/: they must agree.
  */
 export type Accepts = (value: unknown) => boolean;
 
@@ -73,7 +73,7 @@ function revoked(target: object): unknown {
   return proxy;
 }
 
-/** Throws whatever is done with it. */
+/** Throws whatever a program does with it. */
 const hostile: unknown = new Proxy(() => undefined, {
   get: () => {
     throw new Error("trap");
@@ -83,7 +83,7 @@ const hostile: unknown = new Proxy(() => undefined, {
   },
 });
 
-/** By what they are. Every one is right for some option. */
+/** Values by name. Each is wrong for some option. */
 export const badValues: readonly (readonly [name: string, value: unknown])[] = [
   ["null", null],
   ["true", true],
@@ -132,7 +132,7 @@ function throwing(): never {
   throw new Error("getter");
 }
 
-/** Whether it can be an argument of a call, and so arrive somewhere unchecked. */
+/** Whether a value can be an argument of a call, and so arrive in a context unchecked. */
 export function canTravel(value: unknown): boolean {
   if (typeof value === "symbol" || typeof value === "function") return false;
   if (typeof value !== "object" || value === null) return true;

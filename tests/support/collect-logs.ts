@@ -6,7 +6,7 @@ export interface CollectedLogs {
   readonly records: LogRecord[];
   /** Messages of one remote logger of one context, in order: `lines("stdout", context.name)`. */
   lines(mitogenName: string, contextName?: string): string[];
-  /** Resolves when `isEnough` holds; it is asked after every record. The test's own timeout bounds it. */
+  /** Resolves when `isEnough`, which is asked after every record, is true. The test's own timeout bounds the wait. */
   until(isEnough: () => boolean): Promise<void>;
   stop(): void;
 }
@@ -30,7 +30,7 @@ export function collectLogs(level: LogLevelName = "debug"): CollectedLogs {
         .map((record) => record.mitogenMsg as string),
     until: (isEnough) =>
       new Promise((resolve) => {
-        // Waiting for a record does not keep a program alive; a test wants it to.
+        // Waiting for a record does not keep a program alive, so this timer does.
         const hold = setInterval(() => undefined, 60_000);
         const look = (): void => {
           if (!isEnough()) return;

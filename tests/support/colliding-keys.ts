@@ -1,6 +1,6 @@
 /**
- * Keys of a Set or a Map that V8, which hashes numbers without a seed, puts into one bucket: its hash
- * functions, inverted.
+ * Keys of a Set or a Map that V8 puts into one bucket. V8 hashes numbers without a seed, so its hash functions
+ * can be inverted.
  */
 
 const MASK_64 = 2n ** 64n - 1n;
@@ -40,7 +40,7 @@ function unshift(mixed: bigint, shift: bigint, width: bigint): bigint {
   return found;
 }
 
-/** Of an odd number, modulo a power of two. */
+/** The inverse of an odd number modulo 2 ** `width`. */
 function inverse(odd: bigint, width: bigint): bigint {
   let found = odd;
   for (let bits = 3n; bits < width; bits *= 2n) {

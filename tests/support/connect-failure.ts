@@ -4,7 +4,7 @@ import { type ConnectDetails, Router, type StreamError, type TimeoutError } from
 /** The error of a failed connect, with what is known of it. */
 export type ConnectError = (StreamError | TimeoutError) & { details: ConnectDetails; summary: string };
 
-/** How a connect of a router of its own fails. */
+/** The error of a connect that fails, with a router of its own. */
 export async function failureOfConnect(connect: (router: Router) => Promise<unknown>): Promise<ConnectError> {
   await using router = new Router();
   return await connect(router).then(

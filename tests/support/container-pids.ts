@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** How this machine counts the processes that the container of `leaderPid` counts as `pids`. Throws for one that is not there. */
+/** The ids on this machine of the processes `pids` of the container of `leaderPid`. Throws if one does not exist. */
 export function hostPids(leaderPid: number, pids: readonly number[]): number[] {
   const namespace = readlinkSync(`/proc/${leaderPid}/ns/pid`);
   const found = new Map<number, number>();

@@ -1,5 +1,5 @@
-// What ssh, a network and sshd are to a context: runs the command that follows in a group of its own, and
-// forwards between it and stdio. From SIGUSR1 on it forwards nothing, reads nothing, and closes nothing: a
+// Stands for ssh, a network and sshd: runs the given command in a process group of its own, and forwards
+// between the command and stdio. From SIGUSR1 on it forwards nothing, reads nothing, and closes nothing, like a
 // network that was cut.
 //   node cut-network.mjs <file for the pids of this process and the command's> command args…
 import { spawn } from "node:child_process";
@@ -17,7 +17,7 @@ process.on("SIGUSR1", () => {
   process.stdin.pause();
   far.stdout.pause();
 });
-// Who started it is dead, or thinks that it is: it stays.
+// The far end of a cut network stays, even if the program that started it is dead.
 for (const signal of ["SIGHUP", "SIGTERM"]) process.on(signal, () => undefined);
 setInterval(() => undefined, 1000);
 writeFileSync(`${path}.part`, `${process.pid} ${far.pid}`);

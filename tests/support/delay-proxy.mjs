@@ -1,5 +1,5 @@
-// Puts distance between two ends: every byte arrives --delay-ms later, in order; at full rate, or in each direction at
-// --mbit-per-s, with little in the proxy itself.
+// Puts distance between two ends: every byte arrives --delay-ms later, in order. --mbit-per-s limits the rate of each
+// direction; then the proxy itself holds little.
 //   node delay-proxy.mjs --delay-ms 250 host port            as ssh's ProxyCommand: stdio ⇄ TCP
 //   node delay-proxy.mjs --delay-ms 250 -- command args…     around a command: stdio ⇄ its stdio
 import { spawn } from "node:child_process";
@@ -23,19 +23,19 @@ if (!(delayMs >= 0 && bytesPerMs > 0) || positionals.length < (isCommand ? 1 : 2
   throw new Error("Usage: delay-proxy.mjs --delay-ms N [--mbit-per-s N] (host port | -- command args…)");
 }
 
-/** What timers are late by at most, unless the machine is very busy. */
+/** By how much timers are late at most, unless the machine is very busy. */
 const LATE_MS = 20;
 
 let outputEnded;
-// Whoever read our output is gone, and with it the reason to live.
+// The reader of our output is gone, so there is nothing left to do.
 process.stdout.on("error", () => process.exit(1));
 process.stderr.on("error", () => {});
 if (isCommand) wrapCommand(positionals);
 else bridge(positionals);
 
 /**
- * Timers of one length fire in the order they were made in, so nothing is reordered; up to 1 ms early by
- * another's clock.
+ * Timers of one length fire in the order in which they were made, so nothing is reordered. They may fire 1 ms
+ * early by the clock of another process.
  */
 function later(action) {
   if (delayMs === 0) action();
@@ -47,8 +47,8 @@ function relay(from, to) {
   from.on("data", (chunk) => {
     later(() => to.write(chunk));
     if (bytesPerMs === Infinity) return;
-    // Nothing more is read until this is on its way, and who reads has taken what arrived. A link that was idle does not
-    // catch up, but a timer that was late does.
+    // Nothing more is read until this chunk is on its way, and the reader has taken what arrived. A link that was
+    // idle does not catch up, but a timer that was late does.
     from.pause();
     const now = performance.now();
     sentAt = Math.max(sentAt, now - LATE_MS) + chunk.length / bytesPerMs;
@@ -75,7 +75,7 @@ function endOutput() {
 
 function wrapCommand([command, ...args]) {
   const child = spawn(command, args, { stdio: "pipe" });
-  child.stdin.on("error", () => {}); // It stopped reading; its exit says the rest.
+  child.stdin.on("error", () => {}); // The child stopped reading. Its exit says the rest.
   relay(process.stdin, child.stdin);
   relay(child.stdout, process.stdout);
   child.stderr.on("data", (chunk) => later(() => process.stderr.write(chunk)));
@@ -98,7 +98,7 @@ function bridge([host, port]) {
   socket.on("close", () => finish(process.exitCode ?? 0));
 }
 
-/** Ends once what is under way has arrived. */
+/** Ends when the bytes under way have arrived. */
 function finish(code) {
   later(() => process.stderr.write("", () => endOutput().then(() => process.exit(code))));
 }

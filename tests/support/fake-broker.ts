@@ -1,6 +1,6 @@
 import { Broker } from "../../src/waiting/broker.ts";
 
-/** A broker that counts who waits, and keeps nothing alive. */
+/** A broker that counts its holds, and keeps nothing alive. */
 export class FakeBroker extends Broker {
   holds = 0;
 

@@ -14,13 +14,13 @@ type AnyFunction = (...args: never[]) => unknown;
 export interface FakeChild extends Pair {
   readonly functions: FakeFunctions;
   readonly dispatcher: Dispatcher;
-  /** From now on the child has to wait for the module of this function. */
+  /** From now on the child waits for the module of this function, until the answer is resolved. */
   holdModule(name: string): Deferred<void>;
-  /** What `import "mitogen"` gives there. */
+  /** What `import "mitogen"` gives in the child. */
   readonly library: Record<string, AnyFunction>;
 }
 
-/** A master, and a child that runs calls as a real one does, of these functions; without any process. */
+/** A master, and a child that runs calls of these functions as a real child does, without any process. */
 export function fakeChild(
   functions: Record<string, AnyFunction>,
   options: { hasLibrary?: boolean } = {},

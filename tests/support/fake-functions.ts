@@ -9,12 +9,12 @@ import { Handle } from "../../src/wire/handles.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-/** Names functions by the name they have, and lets a test hold the modules of some of them. */
+/** Names functions by their `name`, and lets a test hold the modules of some of them. */
 export class FakeFunctions implements Functions {
   readonly prepared: string[] = [];
   readonly #held: Map<string, Deferred<void>> = new Map();
 
-  /** From now on `name` needs modules, which arrive when the answer is settled. */
+  /** From now on `name` needs modules, which arrive when the returned promise is settled. */
   hold(name: string): Deferred<void> {
     const modules = new Deferred<void>();
     this.#held.set(name, modules);
@@ -41,7 +41,7 @@ export class FakeFunctions implements Functions {
   }
 }
 
-/** Runs calls at once, as a child would, and notes in `started` what it was asked for. */
+/** Runs calls at once, as a child would. Returns the names of the functions that it has run so far. */
 export function dispatchCalls(router: CoreRouter, functions: Record<string, AnyFunction>): string[] {
   const started: string[] = [];
   router.addHandler(

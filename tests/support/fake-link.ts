@@ -5,7 +5,7 @@ import type { Frame } from "../../src/wire/frame.ts";
 export class FakeLink implements Link {
   readonly name: string;
   readonly sent: Frame[] = [];
-  /** While true `send` asks for less. */
+  /** While true, `send` returns false. */
   isBackedUp = false;
   queuedBytes = 0;
   isPaused = false;

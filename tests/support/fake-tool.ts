@@ -3,27 +3,27 @@ import { join } from "node:path";
 
 /** What a fake tool does, in order. */
 export type Step =
-  /** Writes it, one byte at a time with pauses. */
+  /** Writes the text, one byte at a time with pauses. */
   | { say: string }
-  /** Reads a line; goes on at `wrong` where that is not it. */
+  /** Reads a line; plays `wrong` first if the line is another one. */
   | { expect: string; wrong?: Step[] }
-  /** Ends unless it has a controlling terminal. */
+  /** Prints the text and ends, unless the tool has a controlling terminal. */
   | { needTerminal: string }
   | { exit: number }
-  /** Reads nothing and waits to be ended: behind a pipe that carries what is not meant for it. */
+  /** Reads nothing and waits to be ended, because the bytes in the pipe are meant for another reader. */
   | { wait: true }
-  /** Runs the words behind `--`, or else the last one as a shell line, and ends with its exit code. */
+  /** Runs the words after `--`, or else the last word as a shell line, and ends with its exit code. */
   | { run: true };
 
 export interface FakeTool {
-  /** To be started in place of sudo, su, doas or ssh. */
+  /** The path to start in place of sudo, su, doas or ssh. */
   readonly path: string;
   /** The lines it has read, over all its runs. */
   lines(): string[];
   runs(): number;
 }
 
-/** Writes a stand-in for a tool that asks: on its stderr and stdin, or on its controlling terminal. */
+/** Writes a stand-in for a tool that asks on its stderr and stdin, or on its controlling terminal. */
 export function makeFakeTool(
   folder: string,
   name: string,
@@ -84,7 +84,7 @@ function run() {
 }
 function play(steps) {
   for (const step of steps) {
-    // The prompt that the caller wants, as sudo's -p says it.
+    // "%p" is the prompt that the caller gave with sudo's -p.
     if (step.say !== undefined) say(step.say.replace("%p", process.argv[process.argv.indexOf("-p") + 1]));
     else if (step.expect !== undefined) {
       const line = readLine();

@@ -1,7 +1,7 @@
 """
-Does to one file system what fapolicyd does: the kernel asks it (fanotify) before it runs a file, and is told to refuse
-executables that nobody has vouched for. Scripts, and what is in a folder `bin`, may be run. Prints a line once the kernel
-asks, and ends when its input does. Argument: a folder of that file system.
+Does for one file system what fapolicyd does: before the kernel runs a file, it asks this program (fanotify), which
+refuses executables that are not trusted. Scripts, and files in a folder `bin`, may be run. Prints a line when the
+kernel begins to ask, and ends when its input does. Argument: a folder of that file system.
 """
 import ctypes
 import os

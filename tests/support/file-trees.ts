@@ -6,7 +6,7 @@ import { isQuick } from "./extent.ts";
 
 const FILES = isQuick ? 500 : 2_000;
 
-/** Makes many files of many sizes and modes, links, and names that shells trip over. */
+/** Makes many files of many sizes and modes, links, and names that need quotes in a shell. */
 export function makeTree(root: string): void {
   for (let index = 0; index < FILES; index++) {
     const parent = join(root, `part ${index % 7}`, `it's ${index % 40}`);
@@ -37,7 +37,7 @@ export function assertSame(found: string[], expected: string[]): void {
   );
 }
 
-/** The `skip` of a test that needs tools; in CI nothing is skipped. */
+/** For the `skip` option of a test that needs tools. Throws in CI, where nothing may be skipped. */
 export function needs(...tools: string[]): string | false {
   const missing = tools.find((tool) => spawnSync("sh", ["-c", `command -v ${tool}`]).status !== 0);
   if (missing === undefined) return false;

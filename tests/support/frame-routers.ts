@@ -15,7 +15,7 @@ interface RouterOptions {
 /** A router and its links, by name. */
 type Routed<Names extends string> = { readonly router: FrameRouter } & Record<Names, FakeLink>;
 
-/** Context 5 below the master, with children 6 and 7, a grandchild-less middle of a tree. */
+/** The middle of a tree: context 5, with the parents 2 and 0, and the children 6 and 7. */
 export function middle(options: RouterOptions = {}): Routed<"parent" | "six" | "seven"> {
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0], maxMessageBytes: MAX_BYTES, ...options });
   const links = { parent: new FakeLink("parent"), six: new FakeLink("six"), seven: new FakeLink("seven") };
@@ -60,7 +60,7 @@ export function listen(
   return { frames, handle: router.listen((each) => frames.push(each), options) };
 }
 
-/** Asserts that `link` was sent one dead message to `dstId:handle` and nothing else; answers its reason. */
+/** Asserts that `link` was sent one dead message to `dstId:handle` and nothing else. Returns its reason. */
 export function deadSentTo(link: FakeLink, dstId: number, handle: number): string {
   assert.equal(link.sent.length, 1, `${link.name} was sent ${link.sent.length} frames`);
   const [answer] = link.sent as [Frame];

@@ -1,5 +1,5 @@
-// Passes stdio on to a command and back, the command's output a little late, and ends as soon as the command has: what it still holds is
-// lost, as with `buildah run --isolation chroot`.
+// Passes stdio on to a command and back, the command's output a little late, and ends as soon as the command does.
+// Output that it still holds is lost, as with `buildah run --isolation chroot`.
 //   node hasty-relay.mjs command args…
 import { spawn } from "node:child_process";
 

@@ -1,12 +1,11 @@
-// A child of the tests' own: it greets as a genuine one does (docs/bootstrap.md), and from then on says what
-// a test wants it to say. Started by hostileChild() of hostile-child.ts as `node <a script that imports this>
-// [words…] <boot words…>`.
+// A child of the tests' own: it greets as a genuine child does (docs/bootstrap.md), and from then on says what
+// a test wants it to say. Started as `node <a script that imports this> [words…] <boot words…>`.
 import { once } from "node:events";
 
 export const Encoding = { CBOR: 0x4d4a, RAW: 0x4d4b };
 const HEADER_BYTES = 26;
 
-/** A frame, docs/protocol.md#frames; what is not given is 0. */
+/** A frame, docs/protocol.md#frames. Fields that are not given are 0. */
 export function frame(
   { encoding = Encoding.CBOR, dst = 0, src = 0, auth = src, handle = 0, replyTo = 0 },
   body = Buffer.alloc(0),
@@ -33,7 +32,7 @@ export function cbor(value) {
   return Buffer.concat([head(5, entries.length), ...entries.flat().map(cbor)]);
 }
 
-/** A tag of docs/encoding.md#tags around what is CBOR already. */
+/** A tag of docs/encoding.md#tags around content that is CBOR already. */
 export function tagged(tag, content) {
   return Buffer.concat([head(6, tag), content]);
 }
@@ -46,7 +45,7 @@ function head(major, count) {
   return bytes;
 }
 
-/** What `greet()` gives. `words` are the arguments in front of the boot words. */
+/** Greets the parent. Returns ways to send and to read; `words` are the arguments in front of the boot words. */
 export async function greet() {
   // The boot words are `sh -c <stage 0> <nonce> <length> [node]`.
   const at = process.argv.lastIndexOf("-c");
@@ -64,12 +63,12 @@ export async function greet() {
     async send(to, body) {
       if (!process.stdout.write(frame({ src: id, ...to }, body))) await once(process.stdout, "drain");
     },
-    /** Bytes as they are, for what is no frame. */
+    /** Writes bytes as they are, even if they are no frame. */
     async write(bytes) {
       if (!process.stdout.write(bytes)) await once(process.stdout, "drain");
     },
     /**
-     * The next frame that was sent here, `{ encoding, dst, src, auth, handle, replyTo, body }`; undefined at
+     * The next frame that arrives, `{ encoding, dst, src, auth, handle, replyTo, body }`; undefined at
      * the end.
      */
     frame: () => reader.frame(),

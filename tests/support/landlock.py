@@ -1,6 +1,7 @@
 """
-Runs a command under a security module of the kernel (Landlock), which lets it and its children run programs of some folders
-alone. Arguments: the folders, `--`, the command. A refusal looks like one of SELinux and AppArmor: EACCES.
+Runs a command under a security module of the kernel (Landlock), which lets the command and its children run programs
+only from some folders. Arguments: the folders, `--`, the command. A refusal looks like one of SELinux or AppArmor:
+EACCES.
 """
 import ctypes
 import os

@@ -5,13 +5,13 @@ import { setTimeout as pause } from "node:timers/promises";
 
 /** Descriptors that Node may open for itself once and keep. */
 const FD_TOLERANCE = 2;
-/** What a child that may stay is held by. */
+/** The descriptors by which this process holds a child that may stay. */
 const STDIO = 3;
 
 export interface LeakCheckOptions {
   /** Children whose command line matches may outlive the tests. */
   ignoreCommand?: RegExp;
-  /** How long what was closed may take to be gone. */
+  /** How long closed things may take to be gone. */
   withinMs?: number;
 }
 
@@ -19,15 +19,14 @@ export interface LeakCheckOptions {
  * Fails the test file it is called in if, after its last test, this process has children (zombies too), more
  * or fewer descriptors than before the first, or anything new that keeps its event loop alive.
  *
- * Call it once, at the top level of the file. Children that are found are ended, so that they disturb nobody.
+ * Call it once, at the top level of the file. It ends the children that it finds, so that they disturb nobody.
  */
 export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions = {}): void {
   let fdsBefore = 0;
   let resourcesBefore: string[] = [];
   before(() => {
     openSignalPipe();
-    // A module that imports `node:process` opens them, which one of the loader does here, and in dist/ does
-    // not.
+    // Importing `node:process` opens the streams. A module of the loader does so here, but not in dist/.
     for (const stream of [process.stdin, process.stdout, process.stderr]) assert.ok(stream !== undefined);
     fdsBefore = fdCount();
     resourcesBefore = process.getActiveResourcesInfo();
@@ -51,8 +50,8 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
 }
 
 /**
- * Waits until none of `pids` lives; answers those that still do after `withinMs`. A zombie lives for as long
- * as a process of ours should have reaped it: one that waits for the machine's init does not count.
+ * Waits until none of `pids` lives. Returns those that still live after `withinMs`. A zombie counts as alive if one
+ * of our processes should reap it; one that waits for the machine's init does not count.
  */
 export async function processesGone(pids: number[], withinMs: number): Promise<number[]> {
   const inits = ancestors();
@@ -74,8 +73,8 @@ export function descendants(pid: number): number[] {
 }
 
 /**
- * Open descriptors of this process, once they are about as many as `before`: closing is done by the event
- * loop, a little later.
+ * The number of open descriptors of this process, when it is about `before`: the event loop closes them a little
+ * later.
  */
 export async function settledFdCount(before: number, withinMs: number = 2000): Promise<number> {
   await until(() => (Math.abs(fdCount() - before) > FD_TOLERANCE ? ["too many"] : []), withinMs);
@@ -94,7 +93,7 @@ interface ProcessStat {
   parent: number;
 }
 
-/** Polls, because the kernel tells nobody of these: stops at an empty answer or at the deadline. */
+/** Polls, because the kernel does not announce such changes. Stops at an empty answer or at the deadline. */
 async function until<T>(check: () => T[], withinMs: number): Promise<T[]> {
   for (const deadline = performance.now() + withinMs; ; ) {
     const left = check();
@@ -107,7 +106,7 @@ function childrenOf(parent: number): ProcessStat[] {
   return processes().filter((each) => each.parent === parent);
 }
 
-/** Who inherits orphans: always one of the processes above us. */
+/** The processes above this one. One of them inherits orphans. */
 function ancestors(): Set<number> {
   const found = new Set<number>();
   for (let at = statOf(process.pid)?.parent; at; at = statOf(at)?.parent) found.add(at);
@@ -133,7 +132,7 @@ export function commandOf(pid: number): string {
   return readOrEmpty(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 200);
 }
 
-/** Whether it is a reaper of this library: src/process/reaper.ts. They come with the first tool, and go when none is left. */
+/** Whether a process is a reaper (src/process/reaper.ts). It starts with the first tool, and ends after the last. */
 export function isReaper(pid: number): boolean {
   return commandOf(pid).startsWith('sh -c trap "" 1 2 3 15');
 }
@@ -149,7 +148,7 @@ function describeFds(): string {
   return `${targets.length} (${targets.join(", ")})`;
 }
 
-/** Node opens it with the first child and keeps it: that is no leak, so have it open before counting. */
+/** Node opens this pipe with the first child and keeps it. That is no leak, so the pipe is opened before counting. */
 function openSignalPipe(): void {
   const ignore = (): void => {};
   process.on("SIGWINCH", ignore);
@@ -170,7 +169,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It ended meanwhile.
+    // The process ended meanwhile.
   }
 }
 

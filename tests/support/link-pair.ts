@@ -17,7 +17,7 @@ export class LinkPair {
     this.right.far = this.left;
   }
 
-  /** From now on nothing arrives, in either direction, the end neither. */
+  /** From now on nothing arrives, in either direction, not even the end. */
   hold(): void {
     this.left.isHeld = true;
     this.right.isHeld = true;
@@ -29,7 +29,7 @@ export class LinkPair {
     for (const link of [this.left, this.right]) link.deliver();
   }
 
-  /** The connection breaks: what is held is lost, both ends are told. */
+  /** Breaks the connection: held frames are lost, and both ends are told. */
   cut(reason = "cut"): void {
     this.left.abort(reason);
   }
@@ -83,7 +83,7 @@ export class MemoryLink implements Link {
   }
 
   deliver(): void {
-    // A handler that sends makes the other end deliver meanwhile: the order stays that of sending.
+    // A handler that sends makes the other end deliver meanwhile. Frames still arrive in the order of sending.
     if (this.#isDelivering || this.#events === undefined) return;
     this.#isDelivering = true;
     while (!this.isHeld && !this.isClosed) {

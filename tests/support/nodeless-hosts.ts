@@ -36,7 +36,7 @@ export function clearHost(name: string): void {
   for (const folder of foldersAt(name)) rmSync(pathAt(name, folder), { recursive: true, force: true });
 }
 
-/** All that is in the folders for a node, as absolute paths of that machine. */
+/** Everything in the folders for a node, as absolute paths of that machine. */
 export function keptAt(name: string): string[] {
   return foldersAt(name).flatMap((folder) =>
     readdirSync(pathAt(name, folder), { recursive: true, encoding: "utf8" }).map((each) =>
@@ -45,7 +45,7 @@ export function keptAt(name: string): string[] {
   );
 }
 
-/** Those that there are: of each home, and the two that are shared. */
+/** The folders for a node that exist: in each home, and the shared ones. */
 function foldersAt(name: string): string[] {
   const homes = readdirSync(pathAt(name, "/home")).map((each) => `/home/${each}`);
   const own = [...homes, "/root"].map((home) => `${home}/.cache/mitogen`);
@@ -59,7 +59,7 @@ function foldersAt(name: string): string[] {
 
 /**
  * Fails unless a context does what every context can: calls, modules, logs, files, a context below, its end. `node`
- * is where its own must be.
+ * matches the path of the node that must run it.
  */
 export async function goes(
   logs: CollectedLogs,
@@ -71,7 +71,7 @@ export async function goes(
   assert.match(exe, node);
   assert.equal(await context.call(remote.add, 2, 3), 5);
   const before = logs.records.length;
-  // A module that has others.
+  // This function is in a module that imports others.
   await context.call(withMitogen.logEveryLevel);
   const isOwn = ({ logger, mitogenName }: LogRecord): boolean =>
     logger === `mitogen.ctx.${context.name}` && mitogenName === "app.remote";

@@ -18,7 +18,7 @@ import { isCi, takesLong } from "./extent.ts";
 
 export const CHROOT: string = existsSync("/usr/sbin/chroot") ? "/usr/sbin/chroot" : "/usr/bin/chroot";
 
-/** What a machine without node is to be like. */
+/** What a machine without node has. */
 export interface NodelessOptions {
   /** Commands that busybox has and this machine has not. */
   readonly without?: readonly string[];
@@ -26,10 +26,10 @@ export interface NodelessOptions {
   readonly scripts?: Readonly<Record<string, string>>;
 }
 
-/** How one is entered. */
+/** How a command enters such a machine. */
 export interface EnterOptions {
   readonly home?: string;
-  /** Shell commands that are run in front, as root, where nobody else sees the mounts they make. `$R` is its root. */
+  /** Shell commands that run first, as root, in a mount namespace of their own. `$R` is the machine's root. */
   readonly prepare?: string;
   /** The user's number. */
   readonly uid?: number;
@@ -57,7 +57,7 @@ export class NodelessMachine {
       "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
     );
     if ([...without, ...Object.keys(scripts)].some((name) => applets.includes(name))) {
-      // busybox's own shell runs what busybox has, whatever is in PATH. This one has no library either.
+      // busybox's own shell runs the commands that busybox has, whatever is in PATH. This shell needs no library either.
       rmSync(join(root, "bin/sh"));
       copyFileSync("/bin/mksh-static", join(root, "bin/sh"));
     }
@@ -66,22 +66,23 @@ export class NodelessMachine {
     }
   }
 
-  /** For `router.exec()`: what runs a command there. */
+  /** For `router.exec()`: the words that run a command on the machine. */
   command({ home = "/root", prepare = ":", uid = 0, env = {} }: EnterOptions = {}): string[] {
     const mounts = 'mount -t proc proc "$R/proc" && mount --rbind /dev "$R/dev"';
     const enter = `R="$1"; shift; ${mounts} && { ${prepare}; } && exec env -i "$@"`;
     const variables = Object.entries({ PATH: "/bin", HOME: home, ...env }).map(
       ([name, value]) => `${name}=${value}`,
     );
-    // Not busybox's env: it takes its own shell for sh.
+    // Not busybox's env, because it runs busybox's own shell as sh.
     const inside = [...variables, CHROOT, `--userspec=${uid}:${uid}`, this.root];
     return ["unshare", "-m", "sh", "-c", enter, "sh", this.root, ...inside];
   }
 }
 
 /**
- * Why there can be none here, or false. Throws in CI, where nothing may be skipped; only there, since each
- * takes seconds. tests/connection/runtime/targets/provisioner-paths.test.ts brings a node everywhere.
+ * For the `skip` option of a test: false, or why such machines cannot be made here. Throws in CI, where nothing may
+ * be skipped. Quick runs skip them, since each takes seconds; tests/connection/runtime/targets/provisioner-paths.test.ts
+ * brings a node in every run.
  */
 export function nodelessSkip(): string | false {
   if (takesLong !== false) return takesLong;

@@ -1,6 +1,6 @@
 /**
- * The environment npm needs to reach its registry: the test command takes NODE_EXTRA_CA_CERTS from all other
- * processes, because reading the certificates takes longer than the rest of Node's start up to Node 20.
+ * The environment that npm needs to reach its registry. The test command removes NODE_EXTRA_CA_CERTS for all other
+ * processes, because up to Node 20 reading the certificates takes longer than the rest of Node's start.
  */
 export function npmEnv(): NodeJS.ProcessEnv {
   const { MITOGEN_NPM_CA_CERTS, ...env } = process.env;

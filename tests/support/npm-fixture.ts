@@ -19,7 +19,7 @@ const FIXTURES = join(repoRoot, "tests/fixtures");
 const INSTALLED = join(repoRoot, ".lab");
 const INSTALL_LIMIT_MS = 600_000;
 
-/** A folder of `tests/fixtures`, and the one with what it depends on; or why there is none. */
+/** A folder of `tests/fixtures`, and the folder of the packages it depends on; or why there is none. */
 export type NpmFixture = { readonly folder: string; readonly packages: string } | { readonly skip: string };
 
 /**
@@ -40,9 +40,9 @@ export function ownPackages(): NpmFixture {
 }
 
 /**
- * Installs a fixture, by default that of the npm packages, unless that has been done for this very lock file.
- * `own` are folders that lock file says nothing of; `local` is one among them that packages are installed
- * from. In CI it throws where it otherwise skips.
+ * Installs a fixture, by default that of the npm packages, unless it has been installed for this very lock file.
+ * `own` are folders that the lock file does not cover; from those in `local`, packages are installed. In CI it
+ * throws where it otherwise skips.
  */
 export async function npmFixture(
   name = "npm",
@@ -59,8 +59,8 @@ export async function npmFixture(
 }
 
 /**
- * A command line that runs `node` where `folder` is empty, as it would be on another machine; undefined where
- * this process may not make mount namespaces. In CI it throws instead.
+ * A command line that runs `node` with `folder` empty, as it would be on another machine. Returns undefined if
+ * this process may not make mount namespaces; in CI it throws instead.
  */
 export function nodeWithout(folder: string, node: string): string[] | undefined {
   const unshare =
@@ -82,7 +82,7 @@ async function installed(name: string, own: readonly string[], local: readonly s
   for (const file of files) hash.update(readFileSync(join(fixture, file)));
   const folder = join(INSTALLED, name, hash.digest("hex").slice(0, 16));
   if (!existsSync(folder)) await install(fixture, folder, [...files, ...local]);
-  // What is ours may have changed without the lock file.
+  // Our own folders may have changed without the lock file.
   for (const each of own) {
     rmSync(join(folder, each), { recursive: true, force: true });
     cpSync(join(fixture, each), join(folder, each), { recursive: true });

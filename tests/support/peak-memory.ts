@@ -7,7 +7,7 @@ export const noPeakMemory: string | false =
   !existsSync("/proc/self/clear_refs") && "Needs Linux, which keeps the peak of a process's memory";
 
 /**
- * By how much processes grow, as the kernel counts: their largest resident size since, less that at the
+ * By how much processes grow, as the kernel counts: their largest resident size since the start, less that at the
  * start.
  */
 export class PeakMemory {
@@ -17,7 +17,7 @@ export class PeakMemory {
   constructor(pids: readonly number[]) {
     this.#pids = pids;
     this.#before = pids.map((pid) => {
-      // Begins the peak anew: proc(5).
+      // Resets the peak: proc(5).
       writeFileSync(`/proc/${pid}/clear_refs`, "5");
       return residentMiB(pid, "VmRSS");
     });

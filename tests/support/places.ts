@@ -5,7 +5,7 @@ import { nodes } from "./lab.ts";
 /** Where tests have their contexts: a title, and a function that connects one. */
 export type Place = readonly [title: string, connect: (router: Router) => Promise<Context>];
 
-/** A context of Node 12 behind one of Node 26, and, unless they are not asked for, threads. */
+/** A context on each of these Nodes, one on Node 12 behind one on Node 26, and, by default, a thread. */
 export function placesOn(majors: readonly number[], { thread = true }: { thread?: boolean } = {}): Place[] {
   const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
   return [

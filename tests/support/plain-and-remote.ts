@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { nodes } from "./lab.ts";
 import { temporaryTree } from "./temporary-tree.ts";
 
-/** Old enough that everything is lowered; the two that distributions ship; the newest. */
+/** A Node for which all new syntax is lowered, two that distributions ship, and the newest. */
 const TARGETS = ["12", "18", "20", "26"];
 
 interface Outcome {
@@ -18,8 +18,8 @@ interface Outcome {
 }
 
 /**
- * Runs a program that calls every export of its module `cases` twice, itself and in a context of each target,
- * and makes one test of each comparison. `loader` is what the program runs under, if anything: `"tsx"`.
+ * Runs a program that calls every export of its module `cases` itself and in a context of each target, and makes
+ * a test for each target that compares the results. `loader` is the loader that the program runs under: `"tsx"`.
  */
 export function plainAndRemote(
   title: string,

@@ -1,10 +1,10 @@
 /**
- * What a peer costs a process: measured in its own CPU time, which other load of the machine does not change.
+ * What a peer costs a process, measured in CPU time, which other load of the machine does not change.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
 const TICK_MS = 10;
-/** Of the kernel's clock, in milliseconds: USER_HZ is 100 wherever Node runs on Linux. */
+/** A tick of the kernel's clock: USER_HZ is 100 wherever Node runs on Linux. */
 const JIFFY_MS = 10;
 
 export interface Stall {
@@ -12,7 +12,7 @@ export interface Stall {
   readonly bytes: number;
 }
 
-/** How long this process's event loop was held, and by how many bytes; `received` counts what has come. */
+/** Measures how long the event loop of this process was held, and by how many bytes. `received` counts bytes. */
 export class StallMeter {
   readonly stalls: Stall[] = [];
   readonly #received: () => number;

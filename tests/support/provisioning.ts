@@ -9,20 +9,20 @@ import { NodelessMachine, type NodelessOptions, nodelessSkip } from "./nodeless.
 
 export { nodelessSkip };
 
-/** The smallest runtime that there is. */
+/** The smallest runtime in the lab. */
 export const runtimes: Readonly<Record<string, string>> =
   nodes[12] === undefined ? {} : { "linux-x64": nodes[12] };
 
-/** Where the machines of a test file are. */
+/** The folder of a test file's machines. */
 export interface MachineRoom {
   readonly parent: string;
   machine(options?: NodelessOptions): NodelessMachine;
 }
 
 /**
- * Makes a folder, in `under`, that is gone with the file's last test. Call it once, at the top level of a test
- * file. Until the file has ended, packs are kept in a folder that all
- * test files share: a runtime is packed once for all of them. The next build removes that folder.
+ * Makes a folder in `under`, which is removed after the file's last test. Call it once, at the top level of a test
+ * file. Until then, packs are kept in a folder that all test files share, so that a runtime is packed once for all
+ * of them. The next build removes that folder.
  */
 export function machineRoom({ under = tmpdir() }: { under?: string } = {}): MachineRoom {
   const parent = mkdtempSync(join(under, "mitogen-provision-"));
@@ -42,7 +42,7 @@ export function machineRoom({ under = tmpdir() }: { under?: string } = {}): Mach
   };
 }
 
-/** The copies below a folder, and the parts and scripts that were left there. */
+/** The copies of node below a folder, and the parts and scripts that were left there. */
 export function kept(folder: string): { copies: string[]; parts: string[] } {
   if (!existsSync(folder)) return { copies: [], parts: [] };
   const all = readdirSync(folder, { recursive: true, encoding: "utf8" });
@@ -52,7 +52,7 @@ export function kept(folder: string): { copies: string[]; parts: string[] } {
   };
 }
 
-/** A new folder below `parent` for PATH: what every shell needs, and some more commands of this machine. */
+/** A new folder below `parent` for PATH, with the commands that every shell needs and the named ones. */
 export function pathWith(parent: string, ...names: readonly string[]): string {
   const folder = mkdtempSync(join(parent, "path-"));
   for (const name of ["sh", "uname", "id", "setsid", ...names]) {
@@ -63,7 +63,7 @@ export function pathWith(parent: string, ...names: readonly string[]): string {
   return folder;
 }
 
-/** What a connect fails with. */
+/** The error of a connect that fails. */
 export async function failureOf(router: Router, options: ExecOptions): Promise<StreamError> {
   try {
     await router.exec({ timeoutMs: 60_000, ...options });

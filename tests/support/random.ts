@@ -1,4 +1,4 @@
-/** Numbers that look random and are the same for the same seed: a run that fails can be run again. */
+/** Numbers that look random, but are the same for the same seed, so that a failure can be repeated. */
 export class Random {
   #state: number;
 

@@ -9,7 +9,7 @@ export interface Program {
   readonly process: ChildProcess;
   /** The next line of its stdout; rejects at its end. */
   line(): Promise<string>;
-  /** What it printed in all, once it has ended. */
+  /** Everything it printed, when it has ended. */
   readonly ended: Promise<Ended>;
 }
 
@@ -32,7 +32,7 @@ export function runProgram(
     stdio: ["ignore", "pipe", "pipe"],
     env,
     cwd: options.cwd ?? repoRoot,
-    // As a shell starts what it runs in the foreground: a terminal's signals go to all of the group.
+    // With a group of its own, as a shell starts a foreground command: a terminal's signals go to the whole group.
     detached: options.ownGroup ?? false,
   });
   const { said, ended } = endOf(child);

@@ -8,14 +8,14 @@ import { type Context, type RunSshOptions, runSsh, type ToolResult } from "../..
 import { contents } from "../fixtures/remote/trees.ts";
 import { makeTree } from "./file-trees.ts";
 
-/** Everything here is in this folder, of this file alone. */
+/** The folder for everything that this test file makes. */
 export const folder: string = mkdtempSync(join(tmpdir(), "mitogen-fakessh-"));
-/** Where temporary files go: what is left in it was left by a tool, or for it. */
+/** The folder for temporary files. A file that stays in it was left by a tool, or for a tool. */
 export const temporary: string = join(folder, "tmp");
-/** What is copied. */
+/** The tree that the tools copy. */
 export const tree: string = join(folder, "tree");
 process.env["TMPDIR"] = temporary;
-// The socket of the router's short ways lasts as long as the router.
+// Not in `temporary`, because the socket of the router's short ways lasts as long as the router.
 process.env["XDG_RUNTIME_DIR"] = folder;
 mkdirSync(temporary);
 before(() => makeTree(tree));
@@ -24,7 +24,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 /** A new folder. */
 export const fresh = (name: string): string => mkdtempSync(join(folder, `${name}-`));
 
-/** Runs a tool, which leaves no files. */
+/** Runs a tool, and asserts that it leaves no temporary files. */
 export async function run(
   context: Context,
   argv: string[],
@@ -35,7 +35,7 @@ export async function run(
   return result;
 }
 
-/** The same of one that ends well; what it prints. */
+/** Like `run`, and asserts that the tool succeeds. Returns its output. */
 export async function succeed(
   context: Context,
   argv: string[],
@@ -55,7 +55,7 @@ export function git(...args: string[]): void {
   assert.equal(status, 0, stderr);
 }
 
-/** git keeps no more of a mode than whether it can be executed. */
+/** The contents of a tree, with only the part of a mode that git keeps: whether a file can be executed. */
 export function filesOfGit(root: string): string[] {
   return contents(root)
     .filter((line) => !line.startsWith(".git"))

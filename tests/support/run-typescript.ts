@@ -1,4 +1,4 @@
-/** Runs programs in TypeScript of the documents. */
+/** Runs TypeScript programs of the documents. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -7,9 +7,9 @@ import { repoRoot } from "./lab.ts";
 import { type Program, runProgram } from "./run-program.ts";
 
 /**
- * In CI as a reader does, by tsx. That takes a second each time, so elsewhere the program is JavaScript before
- * it runs: it must not import files beside it. That is in a folder of `parent`, by default inside the repository, where
- * "mitogen" is this package.
+ * Runs a program with tsx in CI, as a reader does. That takes a second each time, so elsewhere the program is
+ * compiled first, and must not import files beside it. The compiled file is in a folder of `parent`, by default inside
+ * the repository, where "mitogen" is this package.
  */
 export async function runTypeScript(
   path: string,
@@ -21,7 +21,7 @@ export async function runTypeScript(
   const folder = mkdtempSync(join(parent, "program-"));
   try {
     const file = join(folder, basename(path).replace(/\.ts$/, ".mjs"));
-    // Its service would stay.
+    // A program of its own, because esbuild's service would stay.
     const esbuild = join(repoRoot, "node_modules/esbuild/bin/esbuild");
     const options = [path, "--format=esm", "--target=node20", "--log-level=error", `--outfile=${file}`];
     execFileSync(esbuild, options);

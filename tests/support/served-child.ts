@@ -6,19 +6,19 @@ import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { masterAndChild, type Pair } from "./fake-tree.ts";
 
-/** What a child was sent in one LOAD_MODULE: ids, hashes, and bytes unless they crossed the link before. */
+/** The modules of one LOAD_MODULE: ids, hashes, and bytes unless they crossed the link before. */
 export type Batch = readonly [
   targetId: number,
   modules: readonly (readonly [string, string, Uint8Array | null])[],
 ];
 
-/** A master that serves modules, and a child that says what it likes. */
+/** A master that serves modules, and a child that sends what the test wants. */
 export interface Served extends Pair {
   readonly responder: ModuleResponder;
   readonly batches: Batch[];
   /** Asks as the child; the answer is an id, or [reason, code]. */
   ask(parentId: unknown, specifier: unknown, kind?: ImportKind): Promise<unknown>;
-  /** Calls nothing, but has the module's graph sent as a call would. */
+  /** Has the module's graph sent as a call would, without a call. */
   prepare(module: string): Promise<void>;
   /** Ids of all batches, in order. */
   sent(): string[];
@@ -34,7 +34,7 @@ export function servedChild(options: { nodeVersion?: string; maxMessageBytes?: n
   const batches: Batch[] = [];
   const take = (message: Message): void => {
     const [targetId, modules] = message.decode() as Batch;
-    // The library's own parts come with the first modules of all.
+    // The library's own parts come with the first modules.
     batches.push([targetId, modules.filter(([id]) => !id.startsWith("mitogen:"))]);
   };
   child.addHandler(take, { handle: Handle.LOAD_MODULE, service: true });

@@ -22,7 +22,7 @@ export function activatingPair(
   return pair;
 }
 
-/** A promise's rejection. */
+/** The error with which a promise rejects. */
 export async function failureOf(promise: Promise<unknown>): Promise<Error & { code: string }> {
   const outcome = await promise.then(
     () => undefined,
@@ -32,6 +32,6 @@ export async function failureOf(promise: Promise<unknown>): Promise<Error & { co
   return outcome;
 }
 
-/** A promise's state without waiting for it. */
+/** A promise's value if it is settled, or "pending", without waiting for it. */
 export const stateOf = (promise: Promise<unknown>): Promise<unknown> =>
   Promise.race([promise, new Promise((resolve) => setImmediate(resolve, "pending"))]);

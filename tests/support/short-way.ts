@@ -6,14 +6,14 @@ import type { Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 
 /**
- * More calls than a context gets before it is offered a short way, and than follow one that had to go the
- * long way.
+ * More calls than a context gets before it is offered a short way, and more than follow a call that had to take
+ * the long way.
  */
 const WARM_CALLS = 30;
-/** A machine that is busy may take so long. */
+/** How long a busy machine may take. */
 const PATIENCE_MS = 15_000;
 
-/** A context so many processes below this program, all of them local. */
+/** A context `depth` processes below this program, all of them local. */
 export async function nest(
   router: Router,
   depth: number,
@@ -47,7 +47,7 @@ export async function useShortWay(context: Context): Promise<void> {
 
 export type Offer = [path: string, hello: Buffer, proof: Buffer];
 
-/** What a context is told about its short way. With `isKept` it does not hear of it. */
+/** The offer of a short way that this program makes to a context. With `isKept`, it does not reach the context. */
 export async function offerTo(context: Context, isKept: boolean): Promise<Offer> {
   let offer: Offer | undefined;
   const { callNoReply } = context;
@@ -59,7 +59,7 @@ export async function offerTo(context: Context, isKept: boolean): Promise<Offer>
   return offer;
 }
 
-/** How so many connections at once fare while this program does nothing else: what went wrong, by code. */
+/** Opens `count` connections at once while this program's thread is blocked. Returns the codes of those that fail. */
 export function crowd(path: string, count: number): string[] {
   const script = `const net = require("net");
 let left = ${count};
@@ -77,7 +77,7 @@ export interface Stranger {
   readonly ended: Promise<unknown>;
 }
 
-/** A connection, and all that it has been told when it ended. */
+/** Connects to a socket, and collects the bytes that arrive. */
 export async function stranger(path: string): Promise<Stranger> {
   const socket = connect(path);
   let heard = Buffer.alloc(0);
@@ -90,7 +90,7 @@ export async function stranger(path: string): Promise<Stranger> {
   return { socket, heard: () => heard, ended };
 }
 
-/** The same, taken for the context. */
+/** Connects with the context's own offer, so that this program takes the connection for the context. */
 export async function impostor([path, hello, proof]: Offer): Promise<Stranger> {
   const found = await stranger(path);
   found.socket.write(hello);

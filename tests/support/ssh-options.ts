@@ -2,8 +2,8 @@ import type { SshOptions } from "../../src/index.ts";
 import { lab } from "./lab.ts";
 
 /**
- * How to reach an account of the lab's sshd, with its key and its known_hosts and nothing of this machine's
- * own.
+ * How to reach an account of the lab's sshd with the lab's key and known_hosts, and without this machine's own
+ * settings.
  */
 export function sshTo(username: string, changes: Partial<SshOptions> = {}): SshOptions {
   const found = lab();
@@ -15,7 +15,7 @@ export function sshTo(username: string, changes: Partial<SshOptions> = {}): SshO
     username,
     identityFile,
     ...changes,
-    // The first value of an option counts: a caller's comes before ours.
+    // ssh takes the first value of an option, so the caller's come before ours.
     sshArgs: ["-F", "/dev/null", ...(changes.sshArgs ?? []), "-o", `UserKnownHostsFile=${knownHosts}`],
   };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 
-/** A folder that is the temporary folder of this process, and of what it starts, until the test has ended. */
+/** Makes a folder that is TMPDIR for this process, and for processes it starts, until the test ends. */
 export function temporaryFolder(t: Pick<TestContext, "after">): string {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
   setEnvironment(t, { TMPDIR: folder });
@@ -11,7 +11,7 @@ export function temporaryFolder(t: Pick<TestContext, "after">): string {
   return folder;
 }
 
-/** Sets variables of this process until the test has ended. */
+/** Sets environment variables of this process until the test ends. */
 export function setEnvironment(
   t: Pick<TestContext, "after">,
   variables: Readonly<Record<string, string>>,
