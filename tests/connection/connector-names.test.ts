@@ -7,13 +7,13 @@ import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 
 const FORGED = "web1\n19:11:32 E mitogen.ctx.db: disk full\x1b[2K\x9b2J\u202e";
 
-test("nameBelow takes out of a name what would forge a line of a log, or move a cursor", () => {
+test("nameBelow replaces characters of a name that would forge a log line or move a cursor", () => {
   const clean = "web1?19:11:32 E mitogen.ctx.db: disk full?[2K?2J?";
   assert.equal(nameBelow(undefined, FORGED), clean);
   assert.equal(nameBelow({ name: "hop" } as Context, FORGED), `hop.${clean}`);
 });
 
-test("decodeValue refuses contexts of such names", () => {
+test("decodeValue refuses contexts with such characters in their names", () => {
   const reviver = { context: (_: number, name: string) => name, sender: () => undefined };
   const message = (name: string): Buffer => {
     const text = Buffer.from(name);

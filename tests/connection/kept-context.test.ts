@@ -15,7 +15,7 @@ describe("Router.keep", () => {
   });
   after(() => router.shutdown());
 
-  /** One that fails so many times before each connection. */
+  /** A kept context whose first `failures` connects fail. */
   function keeping(options: KeepOptions = {}, failures = 0) {
     const state = { connects: 0, failures };
     const kept = router.keep(
@@ -35,7 +35,7 @@ describe("Router.keep", () => {
   const lost = (kept: KeptContext) => new Promise<string>((resolve) => kept.onDisconnect(resolve));
   const connected = (kept: KeptContext) => new Promise<Context>((resolve) => kept.onConnect(resolve));
 
-  it("connects when it is first used, once for all who use it", async () => {
+  it("connects when it is first used, once for all callers", async () => {
     const { kept, state } = keeping();
     assert.deepEqual([kept.isConnected, kept.context, state.connects], [false, undefined, 0]);
     const [one, two] = await Promise.all([kept.call(add, 1, 2), kept.call(pid)]);
@@ -46,7 +46,7 @@ describe("Router.keep", () => {
     assert.equal(kept.isConnected, false);
   });
 
-  it("connects again when the context is lost; calls and streams wait for that", async () => {
+  it("connects again when the context is lost, and lets calls and streams wait for it", async () => {
     const { kept, state } = keeping();
     const first = await kept.call(pid);
     const reason = lost(kept);
@@ -64,7 +64,7 @@ describe("Router.keep", () => {
     await kept.shutdown();
   });
 
-  it("gives up after so many tries, with the error of the last; the next call begins anew", async () => {
+  it("gives up after the given retries with the last error, and begins anew with the next call", async () => {
     const { kept, state } = keeping({ retries: 2 }, 4);
     await assert.rejects(kept.call(pid), { name: "StreamError", message: "no route" });
     assert.equal(state.connects, 3);
@@ -73,7 +73,7 @@ describe("Router.keep", () => {
     await kept.shutdown();
   });
 
-  it("tries again what may end otherwise only", async () => {
+  it("does not retry after a failure that another try cannot mend", async () => {
     for (const code of ["ERR_PASSWORD", "ERR_HOST_KEY", "ERR_CANCELLED", "ERR_INVALID_ARG_VALUE"]) {
       let connects = 0;
       const kept = router.keep(async () => {
@@ -105,7 +105,7 @@ describe("Router.keep", () => {
     assert.deepEqual([connects, state.connects], [[1, 2, 3, 4], 5]);
   });
 
-  it("fails calls at once while there is no connection, where it is told to", async () => {
+  it('fails calls at once while there is no connection, if whileDown is "fail"', async () => {
     const { kept } = keeping({ whileDown: "fail" });
     const next = connected(kept);
     await assert.rejects(kept.call(pid), {
@@ -118,7 +118,7 @@ describe("Router.keep", () => {
     await kept.shutdown();
   });
 
-  it("a call under way fails with its context, or is made again if told so", async () => {
+  it("fails a call under way with its context, or makes the call again if repeat is true", async () => {
     const { kept } = keeping();
     await kept.ready();
     const call = kept.call(never);
@@ -138,7 +138,7 @@ describe("Router.keep", () => {
     await kept.shutdown();
   });
 
-  it("bounds of a call count the wait for a connection", async () => {
+  it("bounds the wait for a connection by the call's timeout and signal", async () => {
     const kept = router.keep(() => new Promise<Context>(() => undefined));
     await assert.rejects(kept.with({ timeoutMs: 10 }).call(pid), {
       name: "TimeoutError",
@@ -151,7 +151,7 @@ describe("Router.keep", () => {
     await kept.shutdown();
   });
 
-  it("refuses what cannot be called, and options that are not as they must be, before it connects", async () => {
+  it("refuses functions that cannot be called, and invalid options, before it connects", async () => {
     const { kept, state } = keeping();
     const captured = 1;
     await assert.rejects(
@@ -168,7 +168,7 @@ describe("Router.keep", () => {
     });
   });
 
-  it("once shut down connects no more, and ends what connects meanwhile", async () => {
+  it("does not connect after its shutdown, and ends a context that connects meanwhile", async () => {
     const { kept } = keeping();
     await kept.ready();
     await kept.shutdown();
@@ -191,7 +191,7 @@ describe("Router.keep", () => {
     await assert.rejects(waiting, /was shut down/);
   });
 
-  it("fails what waits for the connection when its router ends, and everything later", async () => {
+  it("fails waiting and later calls when its router ends", async () => {
     const other = new Router();
     const failing = async () => {
       throw new StreamError("no route");

@@ -9,7 +9,7 @@ import { Handle } from "../../src/wire/handles.ts";
 import { collectLogs } from "../support/collect-logs.ts";
 import { FakeLink } from "../support/fake-link.ts";
 
-/** Out of the way of the ids that the router gives out. */
+/** Away from the ids that the router gives out. */
 const LEFT = 9001;
 const RIGHT = 9002;
 
@@ -33,7 +33,7 @@ function message(srcId: number, handle: number, value: unknown): Frame {
   };
 }
 
-/** The last thing the program said there. */
+/** The last message that the program sent over `link`. */
 function lastSent(link: FakeLink): [replyTo: number, value: unknown] {
   const frame = link.sent[link.sent.length - 1] as Frame;
   return [frame.replyTo, decodeValue(joinBody(frame))];
@@ -45,7 +45,7 @@ function allocate(link: FakeLink, srcId: number, wanted: unknown): [replyTo: num
 }
 
 describe("Router, asked for ids by a context (ALLOCATE_ID)", () => {
-  it("gives blocks that overlap nothing, and later ids behind them", async () => {
+  it("gives each request a block of its own, one after the other", async () => {
     const { router, left, right } = programWithTwo();
     const first = 1;
     assert.deepEqual(allocate(left, LEFT, null), [Handle.ALLOCATE_ID, [first, first + ID_BLOCK_SIZE]]);
@@ -54,7 +54,7 @@ describe("Router, asked for ids by a context (ALLOCATE_ID)", () => {
     await router.shutdown();
   });
 
-  it("gives none to who wants no answer: they would be lost", async () => {
+  it("gives no ids for a request that wants no reply, because they would be lost", async () => {
     const { router, left } = programWithTwo();
     left.receive({ ...message(LEFT, Handle.ALLOCATE_ID, null), replyTo: 0 });
     assert.equal(left.sent.length, 0);
@@ -62,7 +62,7 @@ describe("Router, asked for ids by a context (ALLOCATE_ID)", () => {
     await router.shutdown();
   });
 
-  it("takes the route to an id only from the link that the id was given behind", async () => {
+  it("accepts the route to an id only from the link behind which the id was given", async () => {
     const { router, left, right } = programWithTwo();
     const logs = collectLogs();
     const [, [start]] = allocate(left, LEFT, null) as [number, [number, number]];
@@ -91,13 +91,13 @@ describe("Router, asked for ids by a context (ALLOCATE_ID)", () => {
       assert.equal(isDead, Handle.IS_DEAD, String(wanted));
       assert.match(String(reason), /Cannot allocate ids for .*: it is not below context 9001/);
     }
-    // Not for the one above it either.
+    // Nor for the context above the one that asks.
     left.receive({ ...message(start, Handle.ALLOCATE_ID, LEFT) });
     assert.match(String(lastSent(left)[1]), /it is not below/);
     await router.shutdown();
   });
 
-  it("answers one that asks without end", async () => {
+  it("refuses more blocks to a child that asks without end", async () => {
     const { router, left, right } = programWithTwo();
     let last: [number, unknown] = [0, undefined];
     for (let count = 0; count < 5000 && last[0] !== Handle.IS_DEAD; count++)

@@ -1,5 +1,5 @@
 /**
- * The master's router, with stand-ins for its children; what it does with real ones is in e2e/ and
+ * The master's router, mostly with stand-ins for its children. Tests of real children are in e2e/ and
  * conformance/.
  */
 import assert from "node:assert/strict";
@@ -19,7 +19,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const MIB = 1024 * 1024;
 
-/** What child 1 sends the program. */
+/** A frame from child 1 to the program. */
 function fromChild(handle: number, body: readonly Uint8Array[], change: Partial<Frame> = {}): Frame {
   return { encoding: Encoding.CBOR, dstId: 0, srcId: 1, authId: 1, handle, replyTo: 0, body, ...change };
 }
@@ -38,7 +38,7 @@ test("Router makes a broker of its own, which ends with it", async () => {
   await two.shutdown();
 });
 
-test("Router with a given broker leaves it to others, and ends when it does", async () => {
+test("Router does not end a broker that it was given, and ends when that broker does", async () => {
   const broker = new Broker();
   const [one, two] = [new Router(broker), new Router(broker)];
   assert.equal(one.broker, broker);
@@ -51,7 +51,7 @@ test("Router with a given broker leaves it to others, and ends when it does", as
   await assert.rejects(two.local(), { code: "ERR_CANCELLED" });
 });
 
-test("Router takes messages of 128 MiB, or as many bytes as it is told, but not too few", () => {
+test("Router takes messages of up to 128 MiB, or of maxMessageBytes, which must not be too small", () => {
   assert.equal(new Router().maxMessageBytes, 128 * MIB);
   assert.equal(new Router(undefined, { maxMessageBytes: MIB }).maxMessageBytes, MIB);
   assert.throws(() => new Router(undefined, { maxMessageBytes: 1000 }), {
@@ -72,7 +72,7 @@ test("Router.getStats counts contexts, bytes and modules", async () => {
   const connected = router.getStats();
   // The payload, and the greeting.
   assert.ok(connected.bytesSent > 10_000 && connected.bytesReceived > 10);
-  // Two clocks, rounded.
+  // Two clocks, both rounded.
   assert.ok(connected.connectMs > 0 && connected.uptimeMs + 2 >= connected.connectMs);
   await context.call(add, 1, 1);
   const called = router.getStats();
@@ -82,10 +82,10 @@ test("Router.getStats counts contexts, bytes and modules", async () => {
   assert.ok(called.bytesSent >= connected.bytesSent + called.moduleBytes - connected.moduleBytes);
   await context.shutdown();
   assert.deepEqual(counted(), [0, 1, 0, 0]);
-  assert.ok(router.getStats().bytesSent >= called.bytesSent, "what is gone counts");
+  assert.ok(router.getStats().bytesSent >= called.bytesSent, "contexts that are gone still count");
 });
 
-test("Router counts connects that fail, and logs all of it at its end", async (t) => {
+test("Router counts connects that fail, and logs the totals when it ends", async (t) => {
   const records = captureLogs(t);
   const router = new Router();
   await assert.rejects(router.exec({ command: ["/nonexistent/tool"] }), { code: "ERR_STREAM" });
@@ -99,11 +99,11 @@ test("Router counts connects that fail, and logs all of it at its end", async (t
   );
 });
 
-// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this
-// signal.
+// At SIGUSR2, the test runner of Node 24 and newer makes every file write a report, which holds the whole
+// environment.
 if (process.report !== undefined) process.report.reportOnSignal = false;
 
-test("Router.dump tells what there is, and installDiagnostics has it written at SIGUSR2", async (t) => {
+test("Router.dump lists the contexts, and installDiagnostics has the dump logged at SIGUSR2", async (t) => {
   const records = captureLogs(t, "warning");
   await using router = new Router();
   const stop = router.installDiagnostics();
@@ -116,7 +116,7 @@ test("Router.dump tells what there is, and installDiagnostics has it written at 
   assert.equal(process.listenerCount("SIGUSR2"), 0);
 });
 
-test("Router counts what it refuses to send", async (t) => {
+test("Router counts modules that it refuses to send", async (t) => {
   captureLogs(t);
   await using router = new Router();
   const link = withChild(router);
@@ -126,7 +126,7 @@ test("Router counts what it refuses to send", async (t) => {
   assert.deepEqual([requestCount, refusedCount, moduleCount], [1, 1, 0]);
 });
 
-test("Router gives each context blocks of ids, and tells one that had too many", async () => {
+test("Router gives contexts blocks of ids, and refuses a context that has had too many", async () => {
   await using router = new Router();
   const link = withChild(router);
   const ask = fromChild(Handle.ALLOCATE_ID, encodeValue(null), { replyTo: 1500 });
@@ -139,7 +139,7 @@ test("Router gives each context blocks of ids, and tells one that had too many",
   assert.match(deadReason(refusal), /contexts behind context 1 have had 4000 blocks already/);
 });
 
-test("Router refuses a route to an id that it gave to nobody, or to a context elsewhere", async (t) => {
+test("Router refuses a route to an id that it gave to no context, or to a context elsewhere", async (t) => {
   const records = captureLogs(t, "error");
   await using router = new Router();
   const [one, two] = [withChild(router), new FakeLink("other")];
@@ -153,7 +153,7 @@ test("Router refuses a route to an id that it gave to nobody, or to a context el
   assert.equal(records.length, 5);
 });
 
-test("Router survives whatever a child says at any handle, and answers it at most once", async (t) => {
+test("Router survives any message of a child at any handle, and answers each at most once", async (t) => {
   captureLogs(t, "error");
   await using router = new Router();
   const link = withChild(router);

@@ -1,6 +1,6 @@
 /**
- * Methods whose command line is a small program of its own, run for real with stand-ins for the tools they
- * call.
+ * Methods whose command line is a small program, run for real with stand-ins for the tools that the program
+ * calls.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -16,7 +16,7 @@ import { methods } from "../../../src/connection/methods/methods.ts";
 import { StreamError } from "../../../src/errors.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
-// As in child-connection.test.ts.
+// This timer keeps the program alive, as in child-connection.test.ts.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -35,7 +35,7 @@ function program(name: string, text: string): string {
   return path;
 }
 
-/** Connects, ends the child, and answers what the tool has said on its stderr meanwhile. */
+/** Connects, and ends the child. Returns what the tool has written to stderr meanwhile. */
 async function connects(method: string, options: { [option: string]: unknown }): Promise<string> {
   const attempt = new ConnectAttempt(methods[method] as ConnectionMethod<object>, {
     nodePath: process.execPath,
@@ -54,7 +54,7 @@ async function connects(method: string, options: { [option: string]: unknown }):
 }
 
 describe("sudo with login", () => {
-  // What sudo and sudo-rs do with -i: everything but these gets a backslash, and the login shell reads the
+  // With -i, sudo and sudo-rs put a backslash before every other character, and the login shell reads the
   // result.
   const sudo = program(
     "sudo",
@@ -66,21 +66,21 @@ process.exit(status);
 `,
   );
   for (const shell of ["sh", "bash"]) {
-    it(`boots through ${shell}, which sees no dollar sign`, async () => {
+    it(`boots through ${shell}, which would expand a dollar sign`, async () => {
       process.env.LOGIN_SHELL = shell;
       await connects("sudo", { sudoPath: sudo, login: true });
       delete process.env.LOGIN_SHELL;
     });
   }
 
-  it("refuses a node path with a dollar sign, which would be the shell's", () => {
+  it("refuses a node path with a dollar sign, which the shell would expand", () => {
     const options = { login: true, nodePath: "/opt/$x/node" };
     assert.throws(() => new ConnectAttempt(methods.sudo as ConnectionMethod<object>, options), RangeError);
   });
 });
 
 describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => {
-  // Shows what it was told in its title, and runs the command where it is.
+  // Logs its arguments and environment, and runs the command without entering anything.
   const nsenter = program(
     "nsenter",
     '#!/bin/sh\necho "nsenter $* HOME=$HOME SHELL=$SHELL LOGNAME=$LOGNAME USER=$USER" >"$0.log"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n',
@@ -91,7 +91,7 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
     const { readFile } = await import("node:fs/promises");
     return (await readFile(`${path}.log`, "utf8")).trim();
   };
-  // Another account than the one that runs the tests, whose environment is there anyway.
+  // Not the account that runs the tests, because its environment is set anyway.
   const passwd = readFileSync("/etc/passwd", "utf8").split("\n");
   const other = passwd.map((line) => line.split(":")).find(([name]) => name !== userInfo().username) ?? [];
   const [username, , uid, gid, , homedir, shell] = other;
@@ -138,7 +138,7 @@ describe("setns", { skip: process.platform !== "linux" && "Linux only" }, () => 
     assert.match(error.details.stderr, /No such object: web/);
   });
 
-  it("enters the container's user namespace where it has one of its own", async () => {
+  it("enters the container's user namespace if the container has one of its own", async () => {
     const leader = spawn("unshare", ["--user", "--map-root-user", "sleep", "60"], { stdio: "ignore" });
     const ended = once(leader, "exit");
     try {

@@ -20,8 +20,8 @@ import { makeFakeTool, type Step } from "../../support/fake-tool.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { setEnvironment } from "../../support/temporary-folder.ts";
 
-// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks
-// at timers too.
+// Neither a tool nor a connect keeps a program alive, so this timer does. It ends before the leak check, which
+// looks at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -105,7 +105,7 @@ function assertNoCommandShows(text: string): void {
   }
 }
 
-/** Method, the option that names its tool, what it asks, options. */
+/** Method, the option that names its tool, its question, options. */
 const tools: [string, string, string, Options][] = [
   ["sudo", "sudoPath", "%p", {}],
   ["sudo", "sudoPath", "[sudo: %p] Mot de passe\u00a0: ", {}],
@@ -155,10 +155,10 @@ echo "script: failed to create pseudo-terminal: No space left on device" >&2; ex
     assert.match(error.details.stderr, /No space left on device/);
   });
 
-  it("needs a password: the error says so at once, whoever asks", async () => {
+  it("fails the connect at once if no password was given", async () => {
     for (const [method, path, prompt, options] of tools) {
-      // Without a password ssh is told not to ask, and has no terminal; its stdin is the payload's, which it
-      // never reads.
+      // Without a password, ssh is told not to ask, and has no terminal. Its stdin carries the payload, so the
+      // stand-in does not read it.
       const onTerminal = method === "doas";
       const listens: Step = method === "ssh" ? { wait: true } : { expect: SECRET };
       const tool = fake([{ say: prompt }, listens], { onTerminal, pauseMs: 1 });
@@ -189,16 +189,16 @@ echo "script: failed to create pseudo-terminal: No space left on device" >&2; ex
     const steps: Step[] = [{ say: "%p" }, { expect: SECRET }, { run: true }];
     const needTerminal = "sudo: sorry, you must have a tty to run sudo\n";
     const tool = fake([{ needTerminal }, ...steps]);
-    // The stand-in asks on stderr, which is the terminal then, but reads its stdin: only that it was started
-    // again is seen.
+    // The stand-in asks on stderr, which is the terminal then, but reads its stdin. So the test only sees that
+    // the stand-in was started again.
     const error = await failure("sudo", { sudoPath: tool.path, password: SECRET, timeoutMs: 2000 });
     assert.equal(tool.runs(), 2);
     assert.ok(error instanceof TimeoutError);
   });
 
-  it("and su on a terminal has it as its stdin", async () => {
+  it("has the terminal as its stdin if it is su", async () => {
     const path = join(folder, "su");
-    // A shell: node would close the descriptors that the transport takes past su.
+    // A shell script, because node would close the descriptors by which the transport passes su.
     const script = `#!/bin/sh
 [ -t 0 ] || { echo "su: must be run from a terminal" >&2; exit 1; }
 printf "Password: " >&2
@@ -241,14 +241,14 @@ describe("a connect through a tool that asks", () => {
     assert.ok(!logs.records.some(({ message }) => message.includes(SECRET)));
   });
 
-  it("says which tool is missing, also behind a terminal", async () => {
+  it("says which tool is missing, even behind a terminal", async () => {
     for (const [method, path, , options] of tools) {
       const error = await failure(method, { ...options, [path]: "/nonexistent/tool", password: SECRET });
       assert.match(error.details.hint, /\/nonexistent\/tool is installed/, method);
     }
   });
 
-  it("is ended while it waits for the password", async () => {
+  it("can be cancelled while it waits for the password", async () => {
     const tool = fake([{ say: "Password: " }, { expect: SECRET }], { onTerminal: true });
     const connecting = attempt("doas", {
       doasPath: tool.path,

@@ -9,7 +9,8 @@ import { Encoding, encodeFrame } from "../../../src/wire/frame.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-// A link does not keep a program alive; whoever waits does. Before the leak check, which looks at timers too.
+// A link does not keep a program alive, so this timer does. It ends before the leak check, which looks at timers
+// too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -23,11 +24,11 @@ const MIB = 1024 * 1024;
 const MAX_BYTES = 8 * MIB;
 
 /**
- * A link to a child that does not read until it gets SIGCONT, with more sent to it than a link likes to
- * queue.
+ * A link to a child that does not read until it gets SIGCONT, with so much sent to it that the link asks the
+ * sender to wait.
  */
 function fullLink(): { link: ChildLink; tool: ToolProcess } {
-  // Its output stays open, as descriptor 3: the end of that is the link's.
+  // Its output stays open as descriptor 3, because the link ends with it.
   const tool = new ToolProcess(["sh", "-c", "exec cat 3>&1 > /dev/null"]);
   process.kill(tool.pid as number, "SIGSTOP");
   const link = new ChildLink("child", { tool, nonce: NONCE }, MAX_BYTES, true);
@@ -38,7 +39,7 @@ function fullLink(): { link: ChildLink; tool: ToolProcess } {
   return { link, tool };
 }
 
-test("ChildLink.drained resolves when little is queued, for all who wait, and at once from then on", async () => {
+test("ChildLink.drained resolves when little is queued, for all waiters, and at once from then on", async () => {
   const { link, tool } = fullLink();
   const waits = [link.drained(), link.drained()];
   process.kill(tool.pid as number, "SIGCONT");
@@ -61,7 +62,7 @@ test("ChildLink.drained resolves when the link ends, and at once from then on", 
   await link.end(0);
 });
 
-test("ChildLink notices the end of a process that it does not read, and reads what that has said before", async () => {
+test("ChildLink that is paused notices the end of its process, and delivers the frames sent before", async () => {
   const tool = new ToolProcess(["cat"]);
   const link = new ChildLink("child", { tool, nonce: NONCE }, MAX_BYTES, true);
   const frames: number[] = [];
@@ -77,7 +78,7 @@ test("ChildLink notices the end of a process that it does not read, and reads wh
   await link.end(0);
 });
 
-test("ChildLink that is paused reads no more than a pipe holds of what a process that has exited has left to write", async (t) => {
+test("ChildLink that is paused reads no more than a pipe holds after its process has exited", async (t) => {
   const path = join(temporaryFolder(t), "frames");
   const frame = { encoding: Encoding.RAW, dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
   writeFileSync(path, Buffer.concat(encodeFrame({ ...frame, body: [Buffer.alloc(MIB)] })));
@@ -92,7 +93,7 @@ test("ChildLink that is paused reads no more than a pipe holds of what a process
   await link.end(0);
 });
 
-test("ChildLink takes the last line of a child without its broker thread for the reason, wherever it cuts a frame", async () => {
+test("ChildLink takes the last line of a child that lost its broker thread for the reason, wherever it cuts a frame", async () => {
   const frame = { encoding: Encoding.RAW, dstId: 1, srcId: 0, authId: 0, handle: 2000, replyTo: 0 };
   const bytes = Buffer.concat(encodeFrame({ ...frame, body: [Buffer.from("of some length\n")] }));
   for (let cut = 0; cut <= bytes.length; cut++) {

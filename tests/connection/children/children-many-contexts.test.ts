@@ -1,4 +1,4 @@
-/** What a program bears of a child that announces contexts without end; they need not exist. */
+/** What a child that announces contexts without end costs the program. The contexts need not exist. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -13,7 +13,7 @@ import { Handle } from "../../../src/wire/handles.ts";
 import { FakeLink } from "../../support/fake-link.ts";
 import { captureLogs, printed } from "../../support/fake-log-sink.ts";
 
-/** Out of the way of the ids that the router gives out. */
+/** Away from the ids that the router gives out. */
 const CHILD = 0xf1000000;
 
 function message(srcId: number, handle: number, value: unknown, replyTo = 0): Frame {
@@ -27,7 +27,7 @@ function withChild(router: Router, id = CHILD): FakeLink {
   return link;
 }
 
-/** Has a child announce so many contexts, in ids it was given; answers these. */
+/** Announces `count` contexts from a child, with ids that the program gave it. Returns the ids. */
 function announce(link: FakeLink, count: number, srcId = CHILD): number[] {
   const ids: number[] = [];
   while (ids.length < count) {
@@ -56,7 +56,7 @@ function cpuMs(work: () => void): number {
   return (user + system) / 1000;
 }
 
-test("A context that a child announces costs the program less than 500 bytes, and nothing once it is gone", async () => {
+test("A context that a child announces costs the program less than 500 bytes, and hardly anything once it is gone", async () => {
   await using router = new Router();
   const link = withChild(router);
   const [first] = announce(link, 1);
@@ -72,7 +72,7 @@ test("A context that a child announces costs the program less than 500 bytes, an
   assert.ok(left < 100, `${left} bytes`);
 });
 
-test("One context too many is refused: its route, ids for more, and connects through there", async (t) => {
+test("One context too many is refused: its route, ids for more, and connects through that link", async (t) => {
   const records = captureLogs(t, "error");
   await using router = new Router();
   const link = withChild(router);
@@ -91,17 +91,17 @@ test("One context too many is refused: its route, ids for more, and connects thr
     name: "RangeError",
     message: tooMany,
   });
-  // Others go on.
+  // Other links are not affected.
   const other = withChild(router, CHILD + 1);
   assert.equal(router.peerOf(announce(other, 1, CHILD + 1)[0] as number)?.link, other);
   const context = await router.local();
   assert.ok((await context.ping()) >= 0);
-  // What is gone makes room.
+  // A context that is gone makes room.
   link.receive(message(CHILD, Handle.DEL_ROUTE, [spare, "died"]));
   assert.equal(announce(link, 1).length, 1);
 });
 
-test("The end of a link costs what was behind it", async (t) => {
+test("The end of a link takes time in proportion to the contexts behind it", async (t) => {
   captureLogs(t, "error");
   const costOf = async (count: number): Promise<number> => {
     await using router = new Router();
@@ -114,6 +114,6 @@ test("The end of a link costs what was behind it", async (t) => {
     fewMs = Math.min(fewMs, await costOf(4_000));
     manyMs = Math.min(manyMs, await costOf(16_000));
   }
-  // Four times as many cost four times as much; before, it was sixteen times and six seconds.
+  // Four times as many contexts take about four times as long; sixteen times would be quadratic.
   assert.ok(manyMs < 10 * fewMs, `${fewMs} ms for 4,000, ${manyMs} ms for 16,000`);
 });

@@ -1,4 +1,4 @@
-/** Who is asked for a sign of life; what becomes of real processes is in e2e/dead-parents.test.ts. */
+/** Which children are asked for a sign of life. Tests of real processes are in e2e/dead-parents.test.ts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ChildLink } from "../../../src/connection/children/child-link.ts";
@@ -35,14 +35,14 @@ test("Keepalive asks a child that is silent, and gives it up at the third interv
   assert.deepEqual([pings(one), reason], [2, "one: no answer for 3000 ms"]);
 });
 
-test("Keepalive asks nothing of a child that says something", (t) => {
+test("Keepalive does not ask a child that sends something", (t) => {
   let bytes = 0;
   const { one, tick } = watched(t, () => ++bytes);
   for (let i = 0; i < 10; i++) tick();
   assert.equal(pings(one), 0);
 });
 
-test("Keepalive gives a sign of life to a child that is not read, whose questions nobody hears, and never gives it up", (t) => {
+test("Keepalive sends signs of life to a child whose link is not read, and never gives it up", (t) => {
   const { one, tick } = watched(t, () => Number.NaN);
   one.abort = () => assert.fail("it was given up");
   for (let i = 1; i <= 10; i++) {

@@ -1,6 +1,6 @@
 /**
- * In which order the broker thread of a context that detaches says and does things; e2e/detach.test.ts shows
- * what comes of it.
+ * The order in which the broker thread of a context that detaches sends and does things. e2e/detach.test.ts
+ * shows the result.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ import { Encoding, type Frame, joinBody } from "../../../src/wire/frame.ts";
 import { Handle } from "../../../src/wire/handles.ts";
 import { FakeLink } from "../../support/fake-link.ts";
 
-/** Names of handles, for the log of what was said to whom. */
+/** Names of handles, for the log of sent frames. */
 const NAMES: Readonly<Record<number, string>> = {
   [Handle.ADD_ROUTE]: "ADD_ROUTE",
   [Handle.DEL_ROUTE]: "DEL_ROUTE",
@@ -69,7 +69,7 @@ function frame(fields: Partial<Frame>, value: unknown): Frame {
 
 const request = (contextId: number): unknown => ["local", {}, { contextId, remoteName: "x", logLevel: 3 }, 0];
 
-/** Asks to be let go, and is. */
+/** The main thread asks to detach, and the parent agrees. */
 function letGo({ above, main }: ReturnType<typeof parent>): Promise<void> {
   main.receive(frame({ handle: Handle.DETACHING, replyTo: 1234 }, null));
   const { replyTo } = above.sent[above.sent.length - 1] as Frame;
@@ -78,11 +78,11 @@ function letGo({ above, main }: ReturnType<typeof parent>): Promise<void> {
     encoding: Encoding.RAW,
     body: [],
   });
-  // The answer is awaited.
+  // ParentRole awaits the answer.
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-test("ParentRole tells the main thread of a context behind what those above are told", () => {
+test("ParentRole tells the main thread of the contexts that it asked for, as it tells the contexts above", () => {
   const { log, main, six } = parent();
   main.receive(frame({ dstId: 6, handle: Handle.CONNECT_CHILD }, request(7)));
   log.length = 0;
@@ -95,13 +95,13 @@ test("ParentRole tells the main thread of a context behind what those above are 
   log.length = 0;
   six.receive(frame({ srcId: 6, authId: 6, handle: Handle.DEL_ROUTE }, [7, "died"]));
   assert.deepEqual(log, ['above: DEL_ROUTE [7,"died"]', "flush", 'main: DEL_ROUTE [7,"died"]']);
-  // Only of those that it has asked for itself.
+  // Nobody is told of a context that the main thread has not asked for.
   log.length = 0;
   six.receive(frame({ srcId: 6, authId: 6, handle: Handle.ADD_ROUTE }, [7, "again", "20.0.0"]));
   assert.deepEqual(log, []);
 });
 
-test("ParentRole that is let go sends what was printed, says farewell, and has nobody above", async () => {
+test("ParentRole that may detach sends printed output, says farewell, and then has no contexts above", async () => {
   const role = parent();
   const { router, log, above, main, six } = role;
   // 6 has sent to a context elsewhere, and may wait for it.
@@ -117,7 +117,7 @@ test("ParentRole that is let go sends what was printed, says farewell, and has n
     `six: DEL_ROUTE [2,"${reason}"]`,
     `six: DEL_ROUTE [0,"${reason}"]`,
     `six: DEL_ROUTE [77,"${reason}"]`,
-    // Taps that waited for a slow parent are read again: whoever writes there would wait for ever.
+    // Taps that waited for a slow parent are read again. Otherwise their writers would wait for ever.
     "flushOutput",
     "main: 1234 [6]",
   ]);
@@ -137,7 +137,7 @@ test("ParentRole does not wait longer than two seconds for a parent that does no
   assert.equal(role.log[role.log.length - 1], "main: 1234 [6]");
 });
 
-test("ParentRole that is not let go stays as it was, and says why", async () => {
+test("ParentRole that may not detach stays as it was, and says why", async () => {
   const { router, log, above, main } = parent();
   main.receive(frame({ handle: Handle.DETACHING, replyTo: 1234 }, null));
   const { replyTo } = above.sent[above.sent.length - 1] as Frame;

@@ -1,5 +1,5 @@
 /**
- * What the broker thread of a context with children believes of them; what it does for them is in
+ * What the broker thread of a context with children accepts from them. What it does for them is tested in
  * e2e/tree.test.ts.
  */
 import assert from "node:assert/strict";
@@ -41,7 +41,7 @@ const request = (srcId: number, dstId: number, contextId: number): Frame =>
 const claim = (srcId: number, contextId: number): Frame =>
   frame(srcId, 5, Handle.ADD_ROUTE, [contextId, "name"]);
 
-test("ParentRole leads to a context that one of its children was asked to start, or one behind it", () => {
+test("ParentRole accepts a route to a context that a child, or a context behind the child, was asked to start", () => {
   const { router, above, six } = parent();
   above.receive(request(0, 6, 8));
   six.receive(claim(6, 8));
@@ -63,7 +63,7 @@ test("ParentRole leads to a context that one of its children was asked to start,
   );
 });
 
-test("ParentRole leads to no context that nobody was asked to start, or somebody else was", (t) => {
+test("ParentRole refuses a route to a context that no child, or another child, was asked to start", (t) => {
   const records = captureLogs(t, "error");
   const { router, above, six, seven } = parent();
   six.receive(claim(6, 8));
@@ -88,7 +88,7 @@ test("ParentRole lets an id be claimed once", (t) => {
   assert.equal(router.peerOf(8), undefined);
 });
 
-test("ParentRole expects nothing because a context that is not above says so", (t) => {
+test("ParentRole ignores a request to start a context that does not come from above", (t) => {
   captureLogs(t, "error");
   const { router, above, six, seven } = parent();
   seven.receive(request(7, 6, 8));
@@ -105,7 +105,7 @@ test("ParentRole passes on a request that it cannot read", () => {
   assert.equal(six.sent.length, 3);
 });
 
-test("ParentRole remembers a bounded number of requests, the oldest not", (t) => {
+test("ParentRole remembers a bounded number of requests, and forgets the oldest first", (t) => {
   captureLogs(t, "error");
   const { router, above, six } = parent();
   const count = 10_001;

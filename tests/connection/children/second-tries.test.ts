@@ -22,7 +22,7 @@ function failure(code: ConnectCode | undefined, stage: ConnectStage, stderr: str
 
 const TURNED_AWAY = "kex_exchange_identification: Connection closed by remote host";
 
-/** Fails with the errors, one a try, then succeeds. Returns what each try knew. */
+/** Fails with the errors, one per try, then succeeds. Returns what each try knew. */
 async function tries(
   errors: Error[],
   {
@@ -66,7 +66,7 @@ test("withSecondTries: leaves every other failure to the caller", async () => {
   assert.equal(known.length, 1);
 });
 
-test("withSecondTries: gives a target with a useless node another, and remembers the target", async () => {
+test("withSecondTries: brings another node to a target with a useless one, and remembers the target", async () => {
   const nodeless = new NodelessTargets();
   const useless = failure("ERR_NODE_VERSION", "ready", "motd");
   const first = await tries([useless], { nodeless, provisioner: PROVISIONER });

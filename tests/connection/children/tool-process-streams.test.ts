@@ -1,4 +1,4 @@
-/** What a tool finds as its stdin, stdout and stderr, and what becomes of what it says there. */
+/** What a tool gets as stdin, stdout and stderr, and what happens to its output. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { collectLogs } from "../../support/collect-logs.ts";
 import { sampleOf } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
-// As in child-connection.test.ts.
+// This timer keeps the program alive, as in child-connection.test.ts.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -36,7 +36,7 @@ const RUN = `while [ $# -gt 1 ] && [ "$1" != sh ]; do shift; done
 exec sh -c "$1"
 `;
 
-/** Notes of each stream whether it is a terminal, and whether that is the one to ask on. */
+/** Records for each stream whether it is a terminal, and whether there is a terminal to ask on. */
 const observer = program(
   "observer",
   `#!/bin/sh
@@ -66,7 +66,7 @@ function connect(router: Router, method: string, options: object, tool: string) 
 }
 
 const PIPES = ["pipe", "pipe", "pipe"];
-/** For questions and complaints; data goes over pipes all the same. */
+/** The terminal is for questions and complaints. Data always goes over pipes. */
 const TERMINAL = ["pipe", "pipe", "terminal", "tty"];
 
 describe("the streams of a tool", () => {
@@ -103,7 +103,7 @@ describe("a container tool that fails", () => {
   const failing = program("failing", "#!/bin/sh\necho out; echo 'no such container' >&2; exit 4\n");
   const hidesErrors = ["lxc", "lxd", "incus"];
   for (const method of ["docker", "podman", "buildah", "kubectl", "lxc", "lxd", "incus", "jail"]) {
-    const hint = hidesErrors.includes(method) ? "where to look, for it hides errors" : "nothing else";
+    const hint = hidesErrors.includes(method) ? "where to look, because it hides errors" : "nothing else";
     it(`${method}: the error has its words and exit code, and says ${hint}`, async () => {
       await using router = new Router();
       const error: ConnectError = await connect(router, method, {}, failing).then(
@@ -136,7 +136,7 @@ echo "Killed by signal 15." >&2
 `,
   );
 
-  it("is logged at DEBUG during the connect, at INFO after it but for debug lines, at DEBUG in the end", async () => {
+  it("is logged at DEBUG during the connect, at INFO after it except debug lines, and at DEBUG at the end", async () => {
     const logs = collectLogs();
     const levelOf = (text: string): string | undefined =>
       logs.records.find(({ message }) => message.includes(text))?.level;

@@ -7,8 +7,8 @@ import { ToolProcess } from "../../../src/connection/children/tool-process.ts";
 import { collectLogs } from "../../support/collect-logs.ts";
 import { checkLeaks, descendants, processesGone } from "../../support/leak-check.ts";
 
-// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks
-// at timers too.
+// Neither a tool nor a connect keeps a program alive, so this timer does. It ends before the leak check, which
+// looks at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -21,8 +21,8 @@ const SIGTERM_MS = 1000;
 const CLOCK_SLACK_MS = 20;
 
 /**
- * Starts a shell script that says `ready` as often as given; answers what it says behind that, once it has
- * ended.
+ * Starts a shell script that prints `ready` `readyCount` times. `said` resolves to the rest of its output when
+ * the script has ended.
  */
 async function start(
   script: string,
@@ -44,14 +44,14 @@ async function start(
 }
 
 describe("ToolProcess.end", () => {
-  it("sends no signal to what ends by itself within the grace", async () => {
+  it("sends no signal to a tool that ends by itself within the grace period", async () => {
     const [tool, said] = await start("trap 'echo SIGTERM' TERM; echo ready; read line; sleep 0.3; echo bye");
     tool.hangUp();
     await tool.end(5000);
     assert.deepEqual([tool.exit, await said()], [{ code: 0, signal: null }, "bye\n"]);
   });
 
-  it("asks what does not by SIGTERM, with all that is below it, and leaves it its exit code", async () => {
+  it("sends SIGTERM to another tool and all processes below it, and keeps the tool's exit code", async () => {
     const [tool, said] = await start(
       `(trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.05; done) &
       trap 'echo parent; exit 5' TERM; echo ready; while :; do sleep 0.05; done`,
@@ -64,7 +64,7 @@ describe("ToolProcess.end", () => {
     assert.deepEqual(await processesGone(pids, 0), []);
   });
 
-  it("kills what ignores that, not before it had its time", async () => {
+  it("kills a tool that ignores SIGTERM, but not before it has had its time", async () => {
     const [tool] = await start(
       `trap '' TERM; (echo ready; while :; do sleep 0.05; done) & echo ready; while :; do sleep 0.05; done`,
       2,
@@ -79,14 +79,10 @@ describe("ToolProcess.end", () => {
   });
 
   for (const [title, script, lists] of [
-    [
-      "that was started while the list was read in which its parent has ended",
-      "sleep 1000 & echo $! ready",
-      1,
-    ],
+    ["that is missing from the list in which its parent has ended", "sleep 1000 & echo $! ready", 1],
     ["that is on no list", "trap '' TERM; sleep 1000 & echo $! ready; wait", Number.POSITIVE_INFINITY],
   ] as const) {
-    it(`ends what belongs to the process group, ${title}`, async (t) => {
+    it(`ends a process of the group ${title}`, async (t) => {
       const tool = new ToolProcess(["sh", "-c", script]);
       const [line] = await once(tool.stdout, "data");
       const left = Number.parseInt(String(line), 10);
@@ -95,7 +91,7 @@ describe("ToolProcess.end", () => {
       const { readdirSync } = fs;
       t.mock.method(fs, "readdirSync", (path: string) => {
         const names = readdirSync(path);
-        // Not on the first, by which it is decided that there is something to end.
+        // Not from the first list, which decides whether there is something to end.
         const isHidden = path === "/proc" && ++listed > 1 && listed <= 1 + lists;
         return isHidden ? names.filter((name) => name !== String(left)) : names;
       });
@@ -108,8 +104,8 @@ describe("ToolProcess.end", () => {
     });
   }
 
-  it("kills what always starts another and ends, so that no list may show it", async () => {
-    // Not for ever: it must not outlive a test that is ended itself.
+  it("kills processes that each start another and end, so that a list may miss them", async () => {
+    // Not for ever, so that the processes do not outlive a test that is killed.
     const script =
       'trap "" TERM; [ $1 -lt 9999 ] || { echo survived; exit; }; sh -c "$0" "$0" $(($1 + 1)) & exit';
     const tool = new ToolProcess(["sh", "-c", `trap '' TERM; sh -c '${script}' '${script}' 0 & echo ready`]);
@@ -117,7 +113,7 @@ describe("ToolProcess.end", () => {
     tool.stdout.on("data", (chunk) => {
       text += chunk;
     });
-    // When the last that holds it has gone.
+    // The stream ends when the last process that holds it has gone.
     const closed = once(tool.stdout, "end");
     await once(tool.stdout, "data");
     await tool.end(0);
@@ -125,7 +121,7 @@ describe("ToolProcess.end", () => {
     assert.equal(text, "ready\n");
   });
 
-  it("gives up, with a warning, what it may not signal, which ends with its pipes", async (t) => {
+  it("gives up, with a warning, a tool that it may not signal; the tool ends with its pipes", async (t) => {
     const logs = collectLogs("warning");
     const [tool] = await start("echo ready; exec cat");
     const kill = t.mock.method(process, "kill", () => {
@@ -145,7 +141,7 @@ describe("ToolProcess.end", () => {
     logs.stop();
   });
 
-  it("does nothing to what has ended, or was never started", async (t) => {
+  it("does nothing to a tool that has ended, or never started", async (t) => {
     const ended = new ToolProcess(["true"]);
     await ended.drained();
     const missing = new ToolProcess(["/nonexistent/tool"]);
@@ -158,8 +154,8 @@ describe("ToolProcess.end", () => {
 });
 
 describe("ToolProcess.drained", () => {
-  it("waits for output behind the exit, but not for a daemon that holds the stream", async () => {
-    // All on one stream: Node drops what nobody listens for when the process has ended.
+  it("waits for output that comes after the exit, but not for a daemon that holds the stream", async () => {
+    // All on one stream, because Node drops the output of a stream that nobody reads when the process has ended.
     const [, said] = await start("sleep 30 & echo $!; echo ready; echo last");
     const [pid, last] = (await said()).split("\n");
     assert.equal(last, "last");

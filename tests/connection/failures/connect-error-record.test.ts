@@ -30,10 +30,10 @@ const KNOWN = {
   platform: "linux",
 };
 
-/** Decoded, it is what a hop may send. */
+/** A decoded value that a hop may send, and that cannot be turned into text. */
 const NO_TEXT = { toString: 1, valueOf: 2 };
 
-test("connectErrorOf gives an error of a hop its class, its text and its details back", () => {
+test("connectErrorOf restores the class, the text and the details of a hop's error", () => {
   for (const type of [StreamError, EofError, CancelledError, PasswordError, HostKeyError, TimeoutError]) {
     const sent = newConnectError({ type, message: "it failed", hint: "mend it" }, KNOWN);
     const error = connectErrorOf(recordOfConnectError(sent), "ssh.web1") as Failed;
@@ -47,7 +47,7 @@ test("connectErrorOf gives an error of a hop its class, its text and its details
   }
 });
 
-test("connectErrorOf keeps a code of connects, and no other that a hop sends", () => {
+test("connectErrorOf keeps a code of a failed connect, but no other code that a hop sends", () => {
   const record = (code: unknown) => ["EofError", "it failed", null, code, "it failed"];
   assert.equal((connectErrorOf(record("ERR_REFUSED")) as Failed).code, "ERR_REFUSED");
   for (const code of ["ERR_CALL", "toString", "__proto__", 7, {}, undefined]) {
@@ -55,7 +55,7 @@ test("connectErrorOf keeps a code of connects, and no other that a hop sends", (
   }
 });
 
-test("connectErrorOf gives every field of details the type that is promised, whatever a hop sends", () => {
+test("connectErrorOf gives every field of details its promised type, whatever a hop sends", () => {
   const odd = { stage: "moon", argv: [1, "ssh", null], exitCode: "0", signal: {}, stderr: 5, platform: 1 };
   for (const details of [odd, [], new Date(0)]) {
     const error = connectErrorOf(["EofError", "it failed", details, null, null]) as Failed;

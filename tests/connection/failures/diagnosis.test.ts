@@ -16,7 +16,7 @@ test("whyEnded takes a node that does not know our options for too old", () => {
   }
 });
 
-test("whyEnded does not take our shell, which cannot start a process, for a command in its place", () => {
+test("whyEnded does not take our shell that cannot start a process for another command", () => {
   const failure = whyEnded({
     ...{ method: { name: "ssh", ownExitCode: 255 }, tool: "ssh", node: undefined, stage: "shell" },
     ...{ exit: { code: 2, signal: null }, lines: ["9904efecb21b8e5b: 1: Cannot fork"], terminal: undefined },

@@ -22,7 +22,7 @@ test("crashHint tells from node's last words what its machine lacks", () => {
   for (const [text, code, hint] of cases) assert.match(crashHint(text, code), hint);
 });
 
-test("what stage 1 itself says is no reason", () => {
+test("crashHint finds no reason in the text of stage 1 itself", () => {
   const stage1 = /"(\{let\{versions.*)" \$0 \$l/.exec(STAGE_0)?.[1] as string;
   assert.match(stage1, /EAG/);
   const said = `[eval]:1\n${stage1.replace(/\\"/g, '"')}\n    ^\nTypeError: x`;

@@ -27,7 +27,7 @@ const SPECIAL = [
   "",
 ];
 
-test("printCommand and quoteForSh quote what a shell would not leave alone, and only that", () => {
+test("printCommand and quoteForSh quote only words that a shell would change", () => {
   assert.equal(printCommand(PLAIN), PLAIN.join(" "));
   assert.equal(PLAIN.map(quoteForSh).join(" "), PLAIN.join(" "));
   for (const word of SPECIAL) {
@@ -38,7 +38,7 @@ test("printCommand and quoteForSh quote what a shell would not leave alone, and 
   }
 });
 
-test("printCommand shows long words cut, and on one line", () => {
+test("printCommand cuts long words, and prints one line", () => {
   assert.equal(printCommand(["sh", "-c", "echo 1\n\techo 2"]), "sh -c 'echo 1 echo 2'");
   const shown = printCommand(["sh", "-c", `exec ${"x".repeat(1000)}`]);
   assert.ok(shown.length < 100, shown);
@@ -73,7 +73,7 @@ test("newConnectError says in one sentence what happened and the cure, then the 
   assert.equal((short as PasswordError).code, "ERR_POLICY");
 });
 
-test("readableWords leaves out our scripts and what is no text; lastWords is the end of it", () => {
+test("readableWords leaves out our scripts and binary data; lastWords keeps the last lines", () => {
   const boot = bootCommand("0123456789abcdef", 19000, ["/opt/node"]);
   assert.equal(
     readableWords(`Sorry: ${boot} as root`),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readWords } from "../../../src/connection/failures/tool-words.ts";
 
-/** As the tools say it; those that the lab has are asked in tests/e2e/connect-codes.test.ts. */
+/** What the tools print. Tools that the lab has are run in tests/e2e/connect-codes.test.ts. */
 const SAID: readonly (readonly [method: string, line: string, code: string | undefined, message: RegExp])[] =
   [
     [
@@ -147,7 +147,7 @@ test("readWords knows what tools say when they fail", () => {
   }
 });
 
-test("readWords takes the first thing that was said, and look-alikes for nothing", () => {
+test("readWords takes the first line that it knows, and ignores look-alikes", () => {
   const [refused, reset] = [
     "ssh: connect to host a port 22: Connection refused",
     "Connection closed by 10.0.0.1 port 22",

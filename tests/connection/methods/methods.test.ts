@@ -150,18 +150,18 @@ describe("argv", () => {
     assert.equal(method("su").contextName({}, 7), "su.root");
   });
 
-  it("su on a terminal keeps it as stdin, and the transport on 3 and 4", () => {
+  it("su on a terminal has the terminal as stdin, and the transport on 3 and 4", () => {
     const words = argv("su", { username: "bob" }, true);
     assert.deepEqual(words.slice(0, 2), ["sh", "-c"]);
     assert.match(words[2] as string, /exec 3<&0 4>&1 <\/dev\/tty/);
     assert.deepEqual(words.slice(3), ["sh", "su", "bob", "-c", LINE.replace("exec 3<&0 4>&1;", "")]);
   });
 
-  it("exec gives a command that wants a shell line one word", () => {
+  it("exec passes one word to a command that wants a shell line", () => {
     assert.deepEqual(argv("exec", { command: ["ssh", "web1"], shellCommand: true }), ["ssh", "web1", LINE]);
   });
 
-  it("crosses no file system with this node's path", () => {
+  it("names this node's path only where the target has the same file system", () => {
     for (const [name, { nodeCommand }] of Object.entries(methods)) {
       const isHere = ["local", "sudo", "su", "doas"].includes(name);
       assert.deepEqual(nodeCommand, isHere ? [process.execPath] : [], name);
@@ -198,7 +198,7 @@ const required: Readonly<Record<string, object>> = {
 
 describe("options", () => {
   for (const name of Object.keys(methods)) {
-    it(`${name} refuses those it does not have, and names those it has`, () => {
+    it(`${name} refuses unknown options, and names those it has`, () => {
       const options = { ...required[name], nodepath: "/x" };
       assert.throws(() => argv(name, options), {
         name: "TypeError",
@@ -208,7 +208,7 @@ describe("options", () => {
   }
 
   for (const [name, needed] of Object.entries(required)) {
-    it(`${name} refuses to go without ${Object.keys(needed).join(" and ")}, and a name that is an option`, () => {
+    it(`${name} requires ${Object.keys(needed).join(" and ")}, and refuses a name that looks like an option`, () => {
       assert.throws(() => argv(name, {}), TypeError);
       const [key] = Object.keys(needed) as [string];
       for (const value of ["--privileged", "", 7, null]) {
@@ -217,20 +217,20 @@ describe("options", () => {
     });
   }
 
-  it("docker and podman take a container or an image", () => {
+  it("docker and podman refuse a container together with an image", () => {
     for (const name of ["docker", "podman"]) {
       assert.throws(() => argv(name, { container: "c", image: "i" }), /not both/);
     }
   });
 
-  it("user names are no options either", () => {
+  it("all methods refuse a user name that looks like an option", () => {
     for (const name of ["sudo", "su", "doas", "docker", "podman", "buildah", "jail", "setns"]) {
       const options = { ...required[name], username: "-x" };
       assert.throws(() => argv(name, options), TypeError, name);
     }
   });
 
-  it("setns refuses another kind", () => {
+  it("setns refuses an unknown kind", () => {
     assert.throws(() => argv("setns", { container: "c", kind: "toString" }), /kind must be one of "docker"/);
   });
 });

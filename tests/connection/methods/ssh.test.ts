@@ -27,7 +27,7 @@ const SESSION = [
 const TARGET = ["web1", BOOT.shellLine];
 const TAIL = ["-T", "-o", "PermitLocalCommand=no", "-o", "ControlMaster=no", ...CLEAR, ...SESSION, ...TARGET];
 
-test("sshMethod.argv by default: quiet, kept alive, nothing asked, and a session as we need it", () => {
+test("sshMethod.argv by default is quiet, keeps the connection alive, asks nothing, and opens a plain session", () => {
   assert.deepEqual(argv(), ["ssh", ...QUIET, ...ALIVE, ...BATCH, ...TAIL]);
 });
 
@@ -53,7 +53,7 @@ test("sshMethod.argv puts every option in its place", () => {
   );
 });
 
-test("sshMethod.argv shows what ssh says at sshDebugLevel 1 to 3", () => {
+test("sshMethod.argv makes ssh verbose at sshDebugLevel 1 to 3", () => {
   for (const [level, flags] of [
     [0, QUIET],
     [1, ["-v"]],
@@ -77,7 +77,7 @@ test("sshMethod.argv says how host keys are checked, and touches no known_hosts 
   ]);
 });
 
-test("sshMethod.argv names identities, keepalive and compression only where they are wanted", () => {
+test("sshMethod.argv names identities, keepalive and compression only if they are wanted", () => {
   const has = (options: Partial<SshOptions>, word: string) =>
     argv(options).some((each) => each.includes(word));
   assert.equal(has({ identitiesOnly: true }, "IdentitiesOnly"), false);
@@ -96,7 +96,7 @@ test("sshMethod.argv names identities, keepalive and compression only where they
   assert.equal(has({ compression: false }, "Compression"), false);
 });
 
-test("sshMethod.argv with a terminal may be asked: no BatchMode, and a host key question for accept alone", () => {
+test("sshMethod.argv with a terminal lets ssh ask: no BatchMode, and a host key question only for accept", () => {
   const asked = (checkHostKeys?: SshOptions["checkHostKeys"]) =>
     argv({ checkHostKeys, keepaliveEnabled: false }, { ...BOOT, hasTerminal: true }).slice(3, -TAIL.length);
   assert.deepEqual(asked(), []);
@@ -123,7 +123,7 @@ test("sshMethod.dialogue takes a terminal only where there is an answer to give"
   assert.equal(terminal({ checkHostKeys: "accept", password: "hunter2" }), "always");
 });
 
-test("sshMethod.dialogue answers the host key question in full for accept, old form and new, and else refuses it", () => {
+test("sshMethod.dialogue answers both forms of the host key question with the whole word for accept, and else refuses it", () => {
   const question = "Are you sure you want to continue connecting";
   for (const text of [`${question} (yes/no)? `, `${question} (yes/no/[fingerprint])? `]) {
     const answer = (checkHostKeys?: SshOptions["checkHostKeys"]) =>
@@ -138,7 +138,7 @@ test("sshMethod.dialogue answers the host key question in full for accept, old f
   }
 });
 
-test("sshMethod.dialogue gives no phrase for a key, and takes no other text for a question", () => {
+test("sshMethod.dialogue gives an empty passphrase for a key, and takes no other text for a question", () => {
   const dialogue = sshMethod.dialogue?.({ hostname: "web1", checkHostKeys: "accept" }, BOOT);
   assert.equal(dialogue?.answer?.("Enter passphrase for key '/home/me/.ssh/id': "), "");
   for (const text of ["", "Welcome", "continue connecting", "me@web1's password: "]) {
@@ -146,7 +146,7 @@ test("sshMethod.dialogue gives no phrase for a key, and takes no other text for 
   }
 });
 
-test("sshMethod.dialogue hears that the password was wrong at the first denial, at the start of a line", () => {
+test("sshMethod.dialogue takes the first denial at the start of a line for a wrong password", () => {
   const { isRefusal } = sshMethod.dialogue?.({ hostname: "web1" }, BOOT) ?? {};
   assert.equal(isRefusal?.("Permission denied, please try again."), true);
   assert.equal(isRefusal?.("me@web1: Permission denied, please try again."), true);
@@ -154,11 +154,11 @@ test("sshMethod.dialogue hears that the password was wrong at the first denial, 
   assert.equal(isRefusal?.("Permission denied"), false);
 });
 
-test("sshMethod.argv gives the remote command as one word, the last", () => {
+test("sshMethod.argv passes the remote command as one word, the last", () => {
   assert.deepEqual(argv({ sshArgs: ["-4"] }).slice(-TAIL.length - 1), ["-4", ...TAIL]);
 });
 
-test("sshMethod.argv lets sshArgs undo what it says of the session, and keeps the forwards that are in them", () => {
+test("sshMethod.argv puts sshArgs before its session options, and clears no forwards if sshArgs has some", () => {
   for (const forward of [
     ["-L", "1:x:1"],
     ["-R1:x:1"],
@@ -175,7 +175,7 @@ test("sshMethod.argv lets sshArgs undo what it says of the session, and keeps th
   }
 });
 
-test("sshMethod.startsAgain leaves out what one client does not know, and what came later", () => {
+test("sshMethod.startsAgain leaves out, for one client, an unknown option and those of later versions", () => {
   const refusal = (option: string) => [`command-line: line 0: Bad configuration option: ${option}`];
   const startsAgain = (option: string, words: readonly string[]) =>
     sshMethod.startsAgain?.(refusal(option), words);
@@ -206,7 +206,7 @@ test("sshMethod.argv refuses a host or a user that ssh would read as an option",
   }
 });
 
-test("sshMethod.argv refuses a port that is none", () => {
+test("sshMethod.argv refuses an invalid port", () => {
   for (const port of [0, -1, 65536, 22.5, Number.NaN]) {
     assert.throws(() => argv({ port }), {
       name: "RangeError",
@@ -216,7 +216,7 @@ test("sshMethod.argv refuses a port that is none", () => {
   assert.ok(argv({ port: 65535 }).includes("65535"));
 });
 
-test("sshMethod.argv refuses another checkHostKeys, inherited names included", () => {
+test("sshMethod.argv refuses an unknown checkHostKeys, inherited names included", () => {
   for (const checkHostKeys of ["yes", "", "toString", "__proto__", null]) {
     assert.throws(() => argv({ checkHostKeys: checkHostKeys as never }), {
       name: "TypeError",
@@ -254,7 +254,7 @@ const UNKNOWN = [
   "Host key verification failed.",
 ];
 
-test("sshMethod.diagnose: an unknown host key, with the cure that fits", () => {
+test("sshMethod.diagnose: names an unknown host key, with the cure that fits", () => {
   const verdict = diagnose(UNKNOWN);
   assert.equal(verdict?.type, HostKeyError);
   assert.equal(verdict?.message, "the host key of web1 is not known");
@@ -262,7 +262,7 @@ test("sshMethod.diagnose: an unknown host key, with the cure that fits", () => {
   assert.match(diagnose(UNKNOWN, { checkHostKeys: "accept" })?.hint ?? "", /sshArgs or ssh_config/);
 });
 
-test("sshMethod.diagnose: a changed host key is not taken for an unknown one", () => {
+test("sshMethod.diagnose: does not take a changed host key for an unknown one", () => {
   for (const checkHostKeys of ["enforce", "accept"] as const) {
     const verdict = diagnose(CHANGED, { checkHostKeys });
     assert.equal(verdict?.type, HostKeyError);
@@ -271,14 +271,14 @@ test("sshMethod.diagnose: a changed host key is not taken for an unknown one", (
   }
 });
 
-test("sshMethod.diagnose: a changed key that ssh_config accepts is a reason only for a password that was not sent", () => {
+test("sshMethod.diagnose: blames a changed key that ssh_config accepts only if a given password was not sent", () => {
   const lines = [...CHANGED.slice(0, -1), "deploy@web1: Permission denied (publickey,password)."];
   assert.equal(diagnose(lines)?.type, PasswordError);
   assert.equal(diagnose(lines, { password: "hunter2" })?.message, "the host key of web1 has changed");
   assert.equal(diagnose(CHANGED.slice(0, -1)), undefined);
 });
 
-test("sshMethod.diagnose: Permission denied at the start of a line, or behind user@host", () => {
+test("sshMethod.diagnose: knows Permission denied at the start of a line, or after user@host", () => {
   for (const line of [
     "Permission denied (publickey).",
     "deploy@web1: Permission denied (publickey,gssapi-keyex).",
@@ -297,7 +297,7 @@ test("sshMethod.diagnose: Permission denied at the start of a line, or behind us
   assert.equal(both?.hint, "pass password, or check whether /k is among the account's authorized_keys");
 });
 
-test("sshMethod.diagnose: a host that wants a password says so", () => {
+test("sshMethod.diagnose: says that the host wants a password", () => {
   for (const methods of [
     "publickey,password",
     "password",
@@ -310,7 +310,7 @@ test("sshMethod.diagnose: a host that wants a password says so", () => {
   }
 });
 
-test("sshMethod.diagnose asks for no password where one was given and not asked for", () => {
+test("sshMethod.diagnose asks for no password if one was given but ssh never asked for it", () => {
   for (const methods of ["publickey", "publickey,password"]) {
     const verdict = diagnose([`me@web1: Permission denied (${methods}).`], { password: "hunter2" });
     assert.equal(verdict?.type, PasswordError);
@@ -319,7 +319,7 @@ test("sshMethod.diagnose asks for no password where one was given and not asked 
   }
 });
 
-test("sshMethod.diagnose takes look-alikes for nothing", () => {
+test("sshMethod.diagnose ignores look-alikes", () => {
   for (const line of [
     "sh: 1: /usr/bin/node: Permission denied",
     "bash: /root/.profile: Permission denied (publickey).",

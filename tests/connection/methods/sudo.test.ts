@@ -19,7 +19,7 @@ test("isSudoPrompt knows its own prompt at the very end of the text", () => {
   }
 });
 
-test("isSudoPrompt knows the form of sudo-rs: 1 to 50 characters behind it, in any language", () => {
+test("isSudoPrompt knows the form of sudo-rs: its own prompt, then 1 to 50 characters in any language", () => {
   for (const words of ["P", "Password: ", "Mot de passe\u00a0: ", "パスワード：", "x".repeat(50)]) {
     assert.ok(isSudoPrompt(`[sudo: ${TOKEN}] ${words}`, TOKEN), words);
   }

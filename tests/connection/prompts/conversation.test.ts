@@ -41,7 +41,7 @@ function converse(name: string, options: Options = {}): Outcome {
   return outcome as Outcome;
 }
 
-/** Plays what a tool says in one or more writes, each cut into pieces of `pieceBytes`, on its stderr. */
+/** Plays a tool's output on stderr, in one or more writes, each cut into pieces of `pieceBytes`. */
 async function play(
   name: string,
   said: string | readonly string[],
@@ -93,7 +93,7 @@ const prompts: [string, string, object?][] = [
 
 describe("a password prompt", () => {
   for (const [name, said, options] of prompts) {
-    it(`of ${name}: ${JSON.stringify(said)}: the password is typed exactly once, however it is cut`, async () => {
+    it(`of ${name}: ${JSON.stringify(said)}: the password is typed exactly once, however the prompt is cut`, async () => {
       for (const pieceBytes of [1, 2, 3, 7, 1000]) {
         const { typed, verdict } = await play(
           name,
@@ -113,7 +113,7 @@ describe("a password prompt", () => {
       assert.match(verdict.message, /^a password is required to (become root|log in to web1)$/);
     });
 
-    it(`of ${name}: ${JSON.stringify(said)}: a second one means that it was wrong`, async () => {
+    it(`of ${name}: ${JSON.stringify(said)}: a second prompt means that the password was wrong`, async () => {
       const { typed, verdict } = await play(name, [said, "\n", said], { ...options, password: SECRET });
       assert.deepEqual(typed, [SECRET]);
       assert.equal(verdict?.type, PasswordError);
@@ -166,7 +166,7 @@ describe("a wrong password", () => {
   });
 });
 
-/** Tool, what is neither question nor verdict, options. */
+/** Tool, text that is neither question nor verdict, options. */
 const lookAlikes: [string, string, object?][] = [
   ["sudo", "Password: \nEnter the password now\nsudo: 1 incorrect password attempt\n"],
   ["sudo", `${TOKEN} \nmore`],
@@ -190,13 +190,13 @@ describe("a look-alike", () => {
     });
   }
 
-  it("of sudo: asterisks for what is typed, and the line end behind them", async () => {
+  it("of sudo: asterisks for typed characters, and the line end after them", async () => {
     const said = `[sudo: ${TOKEN}] Password: ****\b\b\b\b\r\n`;
     const { typed, verdict } = await play("sudo", said, { password: SECRET });
     assert.deepEqual([typed, verdict], [[SECRET], undefined]);
   });
 
-  it("of su: what the shell says of its start-up files once the password was right", async () => {
+  it("of su: complaints of the shell about its start-up files after a right password", async () => {
     for (const complaint of [
       "-bash: /root/.profile: Permission denied",
       "/home/ada/.zshenv:3: permission denied: /opt/tool",
@@ -236,7 +236,7 @@ describe("ssh's other questions", () => {
         const { typed, verdict } = await play("ssh", said, { ...ssh, checkHostKeys, password: SECRET });
         assert.deepEqual(typed, []);
         assert.equal(verdict?.type, HostKeyError);
-        // Without a value it is ssh_config that decides.
+        // Without a value, ssh_config decides.
         assert.match(verdict.hint, checkHostKeys === undefined ? /pass checkHostKeys: "accept"/ : /sshArgs/);
       }
     });
@@ -248,13 +248,13 @@ describe("ssh's other questions", () => {
     assert.deepEqual(typed, ["yes", SECRET]);
   });
 
-  it("passes by a key that has a passphrase", async () => {
+  it("skips a key that has a passphrase", async () => {
     const said = "Enter passphrase for key '/home/ada/.ssh/id_ed25519': \r\nada@web1's password: \r\n";
     const { typed } = await play("ssh", said, { ...ssh, password: SECRET });
     assert.deepEqual(typed, ["", SECRET]);
   });
 
-  it("gives up on one that comes again and again", async () => {
+  it("gives up on a question that comes again and again", async () => {
     const said = `${QUESTION} (yes/no)? \n`.repeat(20);
     const { typed, verdict } = await play("ssh", said, { ...ssh, checkHostKeys: "accept" });
     assert.ok(typed.length < 10);
@@ -277,7 +277,7 @@ describe("the password", () => {
     assert.deepEqual((await play("sudo", TOKEN, { password: new Secret(SECRET) })).typed, [SECRET]);
   });
 
-  it("is not asked for again by a prompt that comes before the answer", async () => {
+  it("is not asked for again if a second prompt comes before the answer", async () => {
     let count = 0;
     const password = (): Promise<string> => {
       count += 1;
@@ -287,7 +287,7 @@ describe("the password", () => {
     assert.deepEqual([count, typed, verdict], [1, [], undefined]);
   });
 
-  it("that its function does not give fails the connect with that cause", async () => {
+  it("that its function does not give fails the connect with the function's error", async () => {
     const reason = new Error("the vault is shut");
     const throwing = (): never => {
       throw reason;
@@ -347,7 +347,7 @@ describe("answers", () => {
     }
   });
 
-  it("are masked, and named by what was refused", async () => {
+  it("are masked, and named in the verdict", async () => {
     const said = ["Password: ", "\nVerification code: ", "\nsu: Authentication failure\n"];
     const { conversation, verdict } = await play("su", said, { password: SECRET, answers });
     assert.equal(
@@ -363,7 +363,7 @@ describe("answers", () => {
     assert.deepEqual([argv({}).includes("-p"), argv({ answers }).includes("-p")], [true, false]);
   });
 
-  it("that are missing: another question than the password's is quoted", async () => {
+  it("that are missing make the verdict quote the question that is not for the password", async () => {
     const { verdict } = await play("su", ["Password: ", "\nOne-time password (OATH) for `ada': "], {
       password: SECRET,
     });

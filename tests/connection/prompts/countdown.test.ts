@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Countdown } from "../../../src/connection/prompts/countdown.ts";
 
-test("Countdown stands still while it is held, by several at once", (t) => {
+test("Countdown stands still while at least one caller holds it", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const onTime = t.mock.fn();
   const countdown = new Countdown(1000, onTime);
@@ -33,7 +33,7 @@ test("Countdown ends when it is held for ten minutes", (t) => {
   assert.equal(onTime.mock.callCount(), 1);
 });
 
-test("Countdown does nothing once it is stopped, also when it was held", (t) => {
+test("Countdown does nothing once it is stopped, even if it was held", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const onTime = t.mock.fn();
   const countdown = new Countdown(1000, onTime);

@@ -29,7 +29,7 @@ test("isPasswordPrompt knows the question in many languages, with every kind of 
   }
 });
 
-test("isPasswordPrompt takes neither sentences nor other questions for it", () => {
+test("isPasswordPrompt takes neither sentences nor other questions for a password prompt", () => {
   for (const text of [
     "",
     ":",

@@ -13,8 +13,8 @@ import {
 } from "../../../src/connection/prompts/terminal.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
-// Neither a tool nor a connect keeps a program alive; whoever waits does. Before the leak check, which looks
-// at timers too.
+// Neither a tool nor a connect keeps a program alive, so this timer does. It ends before the leak check, which
+// looks at timers too.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
@@ -53,13 +53,13 @@ for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by
       assert.match(screen, /complaint/);
     });
 
-    it("passes on how the tool ended", async () => {
+    it("passes on the tool's exit code", async () => {
       const tool = new ToolProcess(["sh", "-c", "exit 7"], { terminal });
       await tool.drained();
       assert.deepEqual(tool.exit, { code: 7, signal: null });
     });
 
-    it("keeps the environment's own shell", async () => {
+    it("keeps SHELL as it is in the environment", async () => {
       const shell = process.env.SHELL;
       process.env.SHELL = "/bin/it's fish";
       try {
@@ -72,7 +72,7 @@ for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by
       }
     });
 
-    it("does not hang up on the tool because nobody types any more", async () => {
+    it("does not hang up on the tool when nobody types any more", async () => {
       const tool = new ToolProcess(["sh", "-c", "read line; sleep 0.2; echo alive"], { terminal });
       const [line] = await Promise.all([
         once(tool.stdout, "data"),
@@ -87,7 +87,7 @@ for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by
       assert.deepEqual(tool.exit, { code: 0, signal: null });
     });
 
-    it("ends, with the tool, when its keyboard and data are taken away", async () => {
+    it("ends, with the tool, when its input streams are closed", async () => {
       const tool = new ToolProcess(["sh", "-c", "read line </dev/tty; cat"], { terminal });
       tool.hangUp();
       await tool.end(500);
@@ -100,7 +100,7 @@ it("busybox has other flags", () => {
   assert.deepEqual(busybox.wrap(["true"]).slice(4, 6), ["script", "-qfc"]);
 });
 
-it("findTerminal knows the script of this machine, and says what is missing where there is none", async () => {
+it("findTerminal knows the script of this machine, and says what is missing if there is none", async () => {
   const path = process.env.PATH;
   process.env.PATH = "/nonexistent";
   try {

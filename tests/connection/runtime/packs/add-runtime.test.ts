@@ -13,13 +13,13 @@ import { nodes } from "../../../support/lab.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mitogen-add-"));
 const cacheBefore = process.env.XDG_CACHE_HOME;
-/** An executable as any other for what adds it, and a thousandth of a node. */
+/** An executable that serves as well as a node here, and is a thousandth of its size. */
 const SMALL = "/bin/sh";
 const name = `node-v22.1.0-linux-${process.arch}`;
 const archive = join(folder, `${name}.tar.gz`);
 const skip = process.platform !== "linux" && "packs are of Linux";
 
-/** Node's site, as far as it is asked. */
+/** The files of Node's site that the tests ask for. */
 const files = new Map<string, Buffer | string>();
 const server = createServer((request, response) => {
   const file = files.get(request.url ?? "");
@@ -59,7 +59,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-// Where there is no small node, tests/connection/runtime/targets/provisioner-paths packs this one.
+// Without a small node, only tests/connection/runtime/targets/provisioner-paths packs one: the program's own.
 const node = nodes[12];
 test("addRuntime takes a node with its libraries", {
   skip: skip || (node === undefined && "Needs the lab's small node"),
@@ -74,7 +74,7 @@ test("addRuntime takes a node with its libraries", {
   assert.deepEqual(await listRuntimes(), []);
 });
 
-test("addRuntime takes a file, a folder, an archive and a system, and each is the same runtime", {
+test("addRuntime takes a file, a folder, an archive or a system, and each gives the same runtime", {
   skip,
 }, async () => {
   const added = await addRuntime(SMALL);
@@ -98,7 +98,7 @@ test("addRuntime takes a file, a folder, an archive and a system, and each is th
   assert.deepEqual(await listRuntimes(), []);
 });
 
-test("addRuntime says what it cannot add", { skip }, async () => {
+test("addRuntime says why it cannot add something", { skip }, async () => {
   for (const each of ["no.tar.gz", "script"]) writeFileSync(join(folder, each), "x");
   const cases: [source: string, message: RegExp][] = [
     [join(folder, "missing"), /there is no .*missing/],

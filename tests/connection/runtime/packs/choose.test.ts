@@ -11,9 +11,9 @@ const E_MACHINE = 18;
 const AARCH64 = 183;
 const folder = mkdtempSync(join(tmpdir(), "mitogen-choose-test-"));
 const earlier = process.env.XDG_CACHE_HOME;
-/** An executable of this machine as any other for what chooses it, and a thousandth of a node. */
+/** An executable of this machine, which serves as well as a node here and is a thousandth of its size. */
 const own = "/bin/sh";
-/** By its header a program for arm64. */
+/** A program for arm64, according to its header. */
 const foreign = join(folder, "bin/node");
 
 before(() => {
@@ -48,7 +48,7 @@ describe("ProgramSupply", {
     assert.notEqual(arm?.hash, intel?.hash);
   });
 
-  it("takes one that was added, and for musl one more that is named so", async () => {
+  it("takes a runtime that was added, and both runtimes that are named for a system, one of them for musl", async () => {
     await store.packed(foreign, true);
     const [arm] = await new ProgramSupply(store, {}).choose("Linux aarch64");
     assert.equal(arm?.arch, "arm64");
@@ -61,7 +61,7 @@ describe("ProgramSupply", {
     );
   });
 
-  it("refuses a system for which there is none, and says what to write", async () => {
+  it("refuses a system for which there is no runtime, and says what to write", async () => {
     for (const [system, name] of Object.entries({
       "Linux riscv64": "linux-riscv64",
       "FreeBSD amd64": "freebsd-x64",

@@ -24,7 +24,7 @@ async function packed(path: string): Promise<{ plan: RuntimePlan; bytes: Buffer 
   return { plan, bytes: Buffer.concat(pieces) };
 }
 
-test("readExecutable tells the architecture and the libc, and undefined of what is no executable", {
+test("readExecutable tells the architecture and the libc, and is undefined for a file that is no executable", {
   skip,
 }, async () => {
   const own = await readExecutable(process.execPath);
@@ -34,7 +34,7 @@ test("readExecutable tells the architecture and the libc, and undefined of what 
   assert.equal(await readExecutable(script), undefined);
   writeFileSync(script, Buffer.concat([Buffer.from("\x7fELF\x02\x01"), Buffer.alloc(30)]));
   assert.equal(await readExecutable(script), undefined);
-  // Whatever the numbers in it are.
+  // It ends, whatever the numbers in the header are.
   const header = readFileSync(process.execPath).subarray(0, 4096);
   for (let at = 6; at < 64; at++) {
     const broken = Buffer.from(header);
@@ -44,7 +44,7 @@ test("readExecutable tells the architecture and the libc, and undefined of what 
   }
 });
 
-test("packRuntime packs an executable with its libraries, named by the SHA-256 of all", {
+test("packRuntime packs an executable with its libraries, named by the SHA-256 of everything", {
   skip: skip || takesLong,
 }, async () => {
   const { plan, bytes } = await packed(smallest);
@@ -58,7 +58,7 @@ test("packRuntime packs an executable with its libraries, named by the SHA-256 o
     assert.deepEqual([offset % BLOCK_BYTES, length % BLOCK_BYTES], [0, 0]);
     assert.equal(raw.toString("latin1", offset, offset + 4), "\x7fELF", name);
   }
-  // It runs as it is, with all that is behind it.
+  // It runs as it is, with the libraries appended.
   const copy = join(folder, "node");
   writeFileSync(copy, raw, { mode: 0o755 });
   assert.equal(execFileSync(copy, ["-v"], { encoding: "utf8" }).trim(), plan.version);
@@ -67,11 +67,11 @@ test("packRuntime packs an executable with its libraries, named by the SHA-256 o
 test("packRuntime gives the same executable the same name each time", { skip }, async () => {
   const first = await packed("/bin/sh");
   assert.equal((await packed("/bin/sh")).plan.hash, first.plan.hash);
-  // It is no node that could tell what it has loaded.
+  // It is no node, so it cannot tell what it has loaded.
   assert.deepEqual([first.plan.version, first.plan.libraries, first.plan.own], ["", [], undefined]);
 });
 
-test("packRuntime refuses what is no executable", async () => {
+test("packRuntime refuses a file that is no executable", async () => {
   const script = join(folder, "no node");
   writeFileSync(script, "#!/bin/sh\n");
   await assert.rejects(packed(script), (error: unknown) => {

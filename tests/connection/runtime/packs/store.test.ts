@@ -28,11 +28,11 @@ beforeEach(() => {
 });
 
 const skip = process.platform !== "linux" && "packs are of Linux";
-/** An executable as any other for the store, and a thousandth of a node. */
+/** An executable that serves as well as a node here, and is a thousandth of its size. */
 const smallest = "/bin/sh";
 const folder = (): string => join(process.env.XDG_CACHE_HOME as string, "mitogen/runtimes");
 
-test("RuntimeStore packs a file once, for many who ask and for later programs", { skip }, async () => {
+test("RuntimeStore packs a file once, for many callers and for later programs", { skip }, async () => {
   const store = new RuntimeStore();
   const [first, second] = await Promise.all([store.packed(smallest), store.packed(smallest)]);
   assert.equal(first, second);
@@ -41,7 +41,7 @@ test("RuntimeStore packs a file once, for many who ask and for later programs", 
   assert.equal(statSync(file).mode & 0o777, 0o600);
   utimesSync(file, 1, 1);
   const other = new RuntimeStore();
-  // As the file says it, which has no place for undefined.
+  // As the JSON file says it, which cannot hold undefined.
   const told = JSON.parse(JSON.stringify(first));
   assert.deepEqual(await other.packed(smallest), told);
   assert.ok(statSync(file).mtimeMs > 1000, "its use is noted");
@@ -52,7 +52,7 @@ test("RuntimeStore packs a file once, for many who ask and for later programs", 
 
 test("RuntimeStore uses a pack whose date cannot be renewed", { skip }, async (t) => {
   const first = await new RuntimeStore().packed(smallest);
-  // A disk that cannot be written to, which not every machine has.
+  // Stands for a disk that cannot be written to, which not every machine has.
   const touch = t.mock.method(fs, "utimesSync", () => {
     throw new Error("EROFS: read-only file system");
   });
@@ -66,7 +66,7 @@ test("RuntimeStore uses a pack whose date cannot be renewed", { skip }, async (t
   }
 });
 
-test("RuntimeStore reads a pack from any offset, and says that it has gone", { skip }, async () => {
+test("RuntimeStore reads a pack from any offset, and says if the pack has gone", { skip }, async () => {
   const store = new RuntimeStore();
   const runtime = await store.packed(smallest);
   const end = await store.read(runtime, runtime.packedBytes - 10);
@@ -76,7 +76,7 @@ test("RuntimeStore reads a pack from any offset, and says that it has gone", { s
   await assert.rejects(store.read(runtime, 0), /has gone from the cache/);
 });
 
-test("RuntimeStore packs anew what is another file, or was cut short", { skip }, async () => {
+test("RuntimeStore packs again if the file has changed, or the pack was cut short", { skip }, async () => {
   const store = new RuntimeStore();
   const copy = join(parent, "copy");
   copyFileSync(smallest, copy);
@@ -90,7 +90,7 @@ test("RuntimeStore packs anew what is another file, or was cut short", { skip },
   assert.equal((await store.packed(copy)).packedBytes, first.packedBytes);
 });
 
-test("RuntimeStore clears, and removes what killed programs have left", { skip }, async () => {
+test("RuntimeStore clears packs, and removes files that killed programs have left", { skip }, async () => {
   const store = new RuntimeStore();
   const runtime = await store.packed(smallest);
   assert.equal(store.clear("0".repeat(64)), 0);
@@ -103,7 +103,7 @@ test("RuntimeStore clears, and removes what killed programs have left", { skip }
   assert.deepEqual([existsSync(left), existsSync(fresh)], [false, true]);
 });
 
-test("RuntimeStore keeps packs in memory where there is no folder", { skip }, async () => {
+test("RuntimeStore keeps packs in memory if there is no folder", { skip }, async () => {
   process.env.MITOGEN_CACHE = "off";
   try {
     const store = new RuntimeStore();

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { HopRuntimes } from "../../../../src/connection/runtime/targets/hop-part.ts";
 
 describe("HopRuntimes", () => {
-  it("keeps no place for a runtime that there is not, whoever asks for it", async () => {
+  it("keeps no place for a runtime that does not exist", async () => {
     const there = Buffer.from("a pack");
     const runtimes = new HopRuntimes(
       async (_, [, hash]) => {
@@ -18,7 +18,7 @@ describe("HopRuntimes", () => {
     assert.equal(await runtimes.read({ hash: "there", packedBytes: 6 }, 0), there);
   });
 
-  it("keeps four packs, and gives up the one that is unused for longest, unless it is on its way", async () => {
+  it("keeps four packs, and gives up the least recently used one, unless it is on its way", async () => {
     const asked: string[] = [];
     const held: (() => void)[] = [];
     const runtimes = new HopRuntimes(
@@ -33,7 +33,7 @@ describe("HopRuntimes", () => {
       String(await runtimes.read({ hash, packedBytes: 6 }, 0));
     for (const hash of ["a", "b", "c", "d", "a", "e"]) assert.equal(await read(hash), hash);
     assert.deepEqual(asked.splice(0), ["a", "b", "c", "d", "e"]);
-    // "b" had to go, as it was unused for longest.
+    // "b" had to go, because it was the least recently used.
     assert.equal(await read("a"), "a");
     assert.deepEqual(asked.splice(0), []);
     assert.equal(await read("b"), "b");

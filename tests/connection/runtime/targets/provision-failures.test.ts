@@ -9,7 +9,7 @@ import {
 
 const plan = { version: "v22.1.0", platform: "linux", arch: "x64" } as RuntimePlan;
 
-test("notTaken knows why a target did not take a runtime, by what its tools say", () => {
+test("notTaken knows from the words of the target's tools why the target did not take a runtime", () => {
   const cases: [said: string, code: string, message: RegExp][] = [
     [
       "e write gzip: stdout: No space left on device",
@@ -42,7 +42,7 @@ test("notTaken knows why a target did not take a runtime, by what its tools say"
   }
 });
 
-test("noFolder tells of each folder what is wrong with it", () => {
+test("noFolder says what is wrong with each folder", () => {
   const folder = (path: string, why: string | undefined, freeKib?: number) => ({
     index: 1,
     path,
@@ -57,7 +57,7 @@ test("noFolder tells of each folder what is wrong with it", () => {
   assert.match(noFolder([], 1).message, /it named none/);
 });
 
-test("failureOf keeps what is a failure, and says of anything else what it says", () => {
+test("failureOf keeps a ProvisionFailure, and makes one of any other error", () => {
   const failure = new ProvisionFailure("ERR_NO_SPACE", "full", "");
   assert.equal(failureOf(failure), failure);
   const cause = new Error("EIO");

@@ -1,4 +1,4 @@
-/** A target without node, made of this machine: where nothing but PATH is changed, no lab is needed. */
+/** A target without node that needs no lab: this machine with another PATH. */
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ before(() => {
       try {
         fs.symlinkSync(join(folder, name), join(tools, name));
       } catch {
-        // A link to nothing, twice.
+        // The name exists already, as a link to nothing.
       }
     }
   }
@@ -32,7 +32,7 @@ before(() => {
 
 const command = ["/usr/bin/env", "-i", `PATH=${tools}`, `HOME=${home}`];
 
-test("a target that has no node is brought one, which later programs and those behind a hop find", {
+test("the library brings a node to a target without one, and connects through a hop find that node", {
   skip,
 }, async () => {
   await using router = new Router(undefined, { provision: "cache", runtimes });
@@ -51,7 +51,7 @@ test("a target that has no node is brought one, which later programs and those b
 });
 
 test("a target that keeps no file runs a node from memory", { skip }, async (t) => {
-  // The lab has it.
+  // The lab has python3.
   if (!isCi && !fs.existsSync("/usr/bin/python3")) return t.skip("needs python3");
   await using router = new Router(undefined, { provision: "memory", runtimes });
   const context = await router.exec({ command: [...command, `HOME=${join(parent, "none")}`] });

@@ -22,7 +22,7 @@ const plan: RuntimePlan = {
 };
 const supply: RuntimeSupply = { choose: async () => [plan], read: async () => pack };
 
-/** A target whose shell says what the test has it say. */
+/** A target whose shell says what the test wants. */
 class ScriptedTarget {
   readonly sent: Uint8Array[] = [];
   failure: unknown;
@@ -73,14 +73,14 @@ class ScriptedTarget {
 }
 
 describe("connects to one host at once", () => {
-  it("see an upload that has ended while they looked: nobody uploads a second time", async () => {
+  it("see an upload that ended while they looked, and do not upload a second time", async () => {
     const [first, second] = [new ScriptedTarget(), new ScriptedTarget()];
     assert.deepEqual([await first.next(), await second.next()], ["look", "look"]);
     first.sayNone("one");
     assert.equal(await first.next(), "upload");
     first.say("r /x/node");
     await turn();
-    // It had looked before the copy was there.
+    // The second had looked before the copy was there.
     second.sayNone("one");
     assert.equal(await second.next(), "look");
     second.say("r /x/node");
@@ -105,7 +105,7 @@ describe("connects to one host at once", () => {
     assert.deepEqual([second.sent.length, second.failure], [1, undefined]);
   });
 
-  it("do not wait for those to another host", async () => {
+  it("do not wait for connects to another host", async () => {
     const [first, second] = [new ScriptedTarget(), new ScriptedTarget()];
     assert.deepEqual([await first.next(), await second.next()], ["look", "look"]);
     first.sayNone("three");

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { memoryLookScript } from "../../../../src/connection/runtime/targets/target-script.ts";
 
 describe("memoryLookScript", () => {
-  it("tells the host by its name and by a number that no other host knows", {
+  it("identifies the host by its name and by a number that no other host has", {
     skip: process.platform !== "linux" && "the number is Linux's",
   }, () => {
     const { stdout } = spawnSync("sh", ["-c", `exec 4>&1;${memoryLookScript("0123456789abcdef")}`]);
