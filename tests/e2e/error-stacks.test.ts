@@ -3,20 +3,23 @@
  * nothing to it.
  */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   type Context,
   connect,
   type MitogenError,
   Receiver,
   Router,
+  ref,
   Select,
   Sender,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as streams from "../fixtures/remote/streams.ts";
+import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -239,6 +242,19 @@ describe("the stack of a CallError", () => {
     assert.equal(new Set(lines).size, lines.length, error.stack);
     assert.ok(!(error.stack ?? "").includes(OURS), error.stack);
   });
+
+  for (const name of ["syntax.mjs", "syntax.cjs"]) {
+    it(`of a module with a syntax error names the file: ${name}`, async () => {
+      const module = pathToFileURL(join(repoRoot, "tests/fixtures/semantics/syntax-errors", name));
+      const error = await context.call(ref<() => void>(module, "f")).then(
+        () => assert.fail("it did not fail"),
+        (reason) => reason as Error,
+      );
+      const [place, ...lines] = (error.stack ?? "").split("\n");
+      assert.match(place ?? "", new RegExp(`^CallError: .*/syntax-errors/${name}(:1)?$`), error.stack);
+      assert.ok(lines.includes(error.message), error.stack);
+    });
+  }
 });
 
 function makeStream(context: Context): AsyncIterable<unknown> {

@@ -19,6 +19,12 @@ const EXPECTATIONS: Record<"main.mjs" | "main.cjs", [name: string, expression: s
       ["importOfJson", 'import("./data.json", { with: { type: "json" } }).then((m) => m.default.a)', 3],
       ["importOfData", 'import("data:text/javascript,export default 4").then((m) => m.default)', 4],
       ["importThrows", 'import("./throws.mjs").catch((error) => error.message)', "thrown"],
+      ["importThrowsBelow", 'twice("./above-throws.mjs")', ["thrown", "thrown"]],
+      [
+        "importLacksBuiltin",
+        'twice("./above-lacks.mjs", "code")',
+        Array(2).fill("ERR_UNKNOWN_BUILTIN_MODULE"),
+      ],
       ["createRequireOfPath", 'createRequire(fileURLToPath(import.meta.url))("dep").name', "dep"],
       ["createRequireOfOtherUrl", 'createRequire(new URL("./none.js", import.meta.url))("dep").name', "dep"],
       ["createRequireOfFolder", 'createRequire(new URL("./", import.meta.url))("dep").name', "dep"],
@@ -46,6 +52,11 @@ const EXPECTATIONS: Record<"main.mjs" | "main.cjs", [name: string, expression: s
     ],
   };
 
+const TWICE = `async function twice(specifier, key = "message") {
+  const fail = () => import(specifier).then(() => "no error", (error) => error[key]);
+  return [await fail(), await fail()];
+}`;
+
 const CALL_SITES = `function callSites() {
   const before = Error.prepareStackTrace;
   Error.prepareStackTrace = (_, sites) => sites;
@@ -59,11 +70,15 @@ const at = temporaryTree({
   "lazy.mjs": "export const lazy = 2;",
   "data.json": '{ "a": 3 }',
   "throws.mjs": 'throw new Error("thrown");',
+  "above-throws.mjs": 'import "./throws.mjs";',
+  "lacks.mjs": 'import "node:of-a-later-node";',
+  "above-lacks.mjs": 'import "./lacks.mjs";',
   "node_modules/dep/package.json": '{ "name": "dep" }',
   "node_modules/dep/index.js": 'exports.name = "dep";',
   "node_modules/dep/lazy.js": "exports.lazy = 1;",
   "main.mjs": [
     'import { createRequire } from "node:module";\nimport { fileURLToPath } from "node:url";',
+    TWICE,
     ...EXPECTATIONS["main.mjs"].map(([name, expression]) => `export const ${name} = () => ${expression};`),
   ].join("\n"),
   "main.cjs": [

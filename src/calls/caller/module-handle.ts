@@ -7,7 +7,7 @@ import { FunctionRef } from "../../functions/callable.ts";
 import { WAIT_OPTIONS } from "../../options/option-types.ts";
 import { readOptions } from "../../options/options.ts";
 import { awaitWithin, type WaitOptions } from "../../waiting/wait.ts";
-import { read, textOf } from "../../wire/values/thrown.ts";
+import { textOf } from "../../wire/values/thrown.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any function at all
 type AnyFunction = (...args: any[]) => unknown;
@@ -85,14 +85,7 @@ function cureFor(module: string): string {
 
 /** The module is sent before the call that evaluates it, on the same link. */
 async function evaluate(context: Context, module: string, options: WaitOptions): Promise<unknown> {
-  try {
-    await context.router.functions.prepare(context, { module, path: [] });
-  } catch (error) {
-    // Nothing has resolved this module, so its file may be missing.
-    if (read(error as object, "code") !== "ENOENT") throw error;
-    const missing = new Error(`Cannot import ${module} into ${context.name}: there is no such file`);
-    throw Object.assign(missing, { code: "ERR_MODULE_NOT_FOUND" });
-  }
+  await context.router.functions.prepare(context, { module, path: [] });
   return await context.with(options).call(MODULE_FUNCTIONS, module);
 }
 

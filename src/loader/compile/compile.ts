@@ -40,6 +40,12 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   ...{ ".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx" },
 };
 
+const NO_FILE: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "there is no such file",
+  EISDIR: "it is a directory",
+};
+
 /** The descriptors needed to start esbuild's process. */
 const ESBUILD_DESCRIPTORS = 8;
 let hasTransformed = false;
@@ -135,7 +141,9 @@ export class Compiler {
   async #compile(id: string, target: string): Promise<CompiledModule> {
     if (id.startsWith("data:")) return this.#compileDataUrl(id, target);
     const extension = extname(fileURLToPath(id));
-    const text = await this.read(id);
+    const text = await this.read(id).catch((error) => {
+      throw missingFile(id, error);
+    });
     // Under tsx, JSON has named exports.
     if (extension === ".json") return plain(id, (runsUnderLoader() && jsonAsCommonJs(text)) || json(text));
     const draft = await this.#draft(id, text, LOADERS[extension] ?? "js", target);
@@ -278,6 +286,14 @@ export class Compiler {
       throw compileError(id, target, error as TransformFailure, mapOfText);
     }
   }
+}
+
+/** The error of a module that was named by its file: nothing has resolved it, so there may be no such file. */
+function missingFile(id: string, cause: NodeJS.ErrnoException): unknown {
+  const reason = NO_FILE[cause.code ?? ""];
+  return reason === undefined
+    ? cause
+    : new ModuleError("ERR_MODULE_NOT_FOUND", `Cannot send ${id}: ${reason}`, { cause });
 }
 
 /** Loads esbuild, but not by `import()`, which bundlers follow: esbuild cannot be part of a bundle. */

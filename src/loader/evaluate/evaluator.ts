@@ -185,17 +185,20 @@ export class Evaluator {
 
   private async link(module: vm.Module): Promise<void> {
     if (module.status !== "unlinked") return;
+    const linked = new Set([module]);
     try {
       await module.link(async (specifier, referrer) => {
         const behind = this.#behind.get(referrer);
         const found = behind ?? this.moduleFor(await this.resolve(referrer.identifier, specifier));
         if (found.status === "errored") throw found.error;
+        if (isUnlinked(found)) linked.add(found);
         return found;
       });
     } catch (error) {
-      // Nothing of it has run. The next import starts again, and fails with its own error.
-      for (const [id, { status }] of this.#modules) {
-        if (isUnlinked({ status })) this.#modules.delete(id);
+      // Nothing of it has run. The next import starts again, and fails with its own error. A module is also
+      // "errored" if an import of it could not be linked; it would then only say that it cannot be evaluated.
+      for (const [id, each] of this.#modules) {
+        if (isUnlinked(each) || (linked.has(each) && each.status === "errored")) this.#modules.delete(id);
       }
       throw error;
     }
@@ -223,11 +226,18 @@ export class Evaluator {
     if (record.format === "json")
       return synthetic(id, ["default"], () => ({ default: this.#commonJs.require(id) }));
     if (record.format === "commonjs") return this.facadeOfCommonJs(id, record.exports);
-    return new vm.SourceTextModule(record.source, {
-      identifier: id,
-      initializeImportMeta: (meta: ImportMeta) => this.fillMeta(meta, id),
-      importModuleDynamically: ((specifier: string) => this.importDynamically(id, specifier)) as never,
-    });
+    try {
+      return new vm.SourceTextModule(record.source, {
+        identifier: id,
+        initializeImportMeta: (meta: ImportMeta) => this.fillMeta(meta, id),
+        importModuleDynamically: ((specifier: string) => this.importDynamically(id, specifier)) as never,
+      });
+    } catch (error) {
+      // The stack of a SyntaxError in CommonJS begins with its place. For ES modules, Node prints the place only if
+      // nobody catches the error.
+      const { stack } = error as Error;
+      throw Object.defineProperty(error, "stack", { value: `${id}\n\n${stack}` });
+    }
   }
 
   private facadeOfCommonJs(id: string, exportNames: readonly string[]): vm.Module {

@@ -205,8 +205,9 @@ describe("Context.import", () => {
     await assert.rejects(context.import(at("broken.ts")), { code: "ERR_MODULE_NOT_FOUND" });
     await assert.rejects(context.import(at("syntax.ts")), { code: "ERR_MODULE_COMPILE" });
     await assert.rejects(context.import(at("no-such-file.ts")), {
+      name: "ModuleError",
       code: "ERR_MODULE_NOT_FOUND",
-      message: `Cannot import ${at("no-such-file.ts")} into ${context.name}: there is no such file`,
+      message: `Cannot send ${at("no-such-file.ts")}: there is no such file`,
     });
     await assert.rejects(context.import(at("native.ts")), (error: ModuleError) => {
       assert.equal(error.code, "ERR_MODULE_NATIVE");

@@ -188,6 +188,20 @@ test("Compiler names file, line and text of a syntax error", async () => {
   });
 });
 
+test("Compiler says that there is no such file, or that it is a directory", async () => {
+  for (const [name, reason] of [
+    ["esm/nowhere.js", "there is no such file"],
+    ["esm/broken.ts/x.js", "there is no such file"],
+    ["esm/", "it is a directory"],
+  ] as const) {
+    await assert.rejects(new Compiler().compile(at(name), "22.0.0"), {
+      name: "ModuleError",
+      code: "ERR_MODULE_NOT_FOUND",
+      message: `Cannot send ${at(name)}: ${reason}`,
+    });
+  }
+});
+
 test("Compiler names the end of a file that ends too early", async () => {
   await assert.rejects(new Compiler().compile(at("esm/cut.ts"), "22.0.0"), {
     code: "ERR_MODULE_COMPILE",
