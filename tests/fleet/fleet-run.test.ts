@@ -73,7 +73,7 @@ function start(hosts: readonly HeldMember[], options: TakenRunOptions = {}) {
 }
 
 describe("FleetRun", () => {
-  it("gives whoever emits the promise of `onEvent`, which never rejects", async () => {
+  it("hands the promise of `onEvent` to the emitter, for which it never rejects", async () => {
     const [host] = members(1) as [HeldMember];
     const reader = new Deferred<void>();
     const { done } = start([host], { onEvent: (event) => event.type === "output" && reader.promise });
@@ -87,7 +87,7 @@ describe("FleetRun", () => {
     await done;
   });
 
-  it("begins with no more hosts at once than `concurrency`, and in their order", async () => {
+  it("begins with at most `concurrency` hosts at once, in their order", async () => {
     const hosts = members(5);
     const { done } = start(hosts, { concurrency: 2 });
     await settle();
@@ -140,7 +140,7 @@ describe("FleetRun", () => {
     assert.equal((await done).length, 6);
   });
 
-  it("begins with no further host once more have failed than `maxFail` allows", async () => {
+  it("begins with no further host once more hosts have failed than `maxFail` allows", async () => {
     const hosts = members(10);
     const { done, run, events } = start(hosts, { concurrency: 3, maxFail: { percent: 19 } });
     await settle();
@@ -164,7 +164,7 @@ describe("FleetRun", () => {
     assert.equal(events.filter(({ type }) => type === "result").length, 10);
   });
 
-  it("counts hosts that cannot be reached, and skips those of later batches and those that connect", async () => {
+  it("counts unreachable hosts as failed, and skips hosts that still connect or are in later batches", async () => {
     const hosts = [new HeldMember("gone", false), new HeldMember("slow", false), ...members(3)];
     const { done } = start(hosts, { batch: [{ count: 2 }], maxFail: { count: 0 } });
     hosts[0]?.connected.resolve(new Error("no"));
@@ -178,7 +178,7 @@ describe("FleetRun", () => {
     assert.deepEqual(begun(hosts), []);
   });
 
-  it("gives the rest up when its reader leaves", async () => {
+  it("gives up the other hosts when its reader leaves", async () => {
     const hosts = members(5);
     const { signal: _, ...rest } = { signal: undefined };
     const events: FleetEvent[] = [];
@@ -196,7 +196,7 @@ describe("FleetRun", () => {
     await assert.rejects(run.all(), /Cannot iterate a run of a fleet twice/);
   });
 
-  it("ends with its signal, and gives the reason", async () => {
+  it("ends when its signal aborts, and reports the reason", async () => {
     const hosts = members(4);
     const end = new AbortController();
     const { done } = start(hosts, { concurrency: 2, signal: end.signal });

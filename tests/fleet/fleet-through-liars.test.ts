@@ -22,7 +22,7 @@ describe("Fleet through a hop that lies", () => {
   });
   after(() => router.shutdown());
 
-  /** What a run comes to on hosts of a hop that lies so. On a host of another hop it is well. */
+  /** The results of a run behind a hop that tells this lie. Asserts that a host behind another hop is well. */
   async function told(
     kind: string,
     ...more: Host[]
@@ -84,12 +84,12 @@ describe("Fleet through a hop that lies", () => {
     assert.deepEqual([lied.status, second?.status], ["unreachable", "ok"]);
   });
 
-  it("takes no context that is not behind the hop", async () => {
+  it("accepts no context that is not behind the hop", async () => {
     const { lied } = await told("connected, with the program's own context");
     assert.equal(lied.status, "unreachable");
   });
 
-  it("tells a connect once, however often it is told", async () => {
+  it("reports a connect once, however often the hop reports it", async () => {
     const { lied, events } = await told("connected a thousand times");
     assert.equal(lied.status, "ok");
     const connected = events.filter((event) => event.type === "connected" && event.host === "a");
@@ -108,7 +108,7 @@ describe("Fleet through a hop that lies", () => {
     await context.shutdown();
   });
 
-  it("does not wait for a hop that answers, but tells nothing of its connects", async () => {
+  it("does not wait for a hop that answers, but reports nothing about its connects", async () => {
     const liar = await router.local();
     await liar.call(lie, "nothing of connects");
     const slow = { ...host("a"), steps: [{ local: { timeoutMs: 1 } }] };
@@ -129,7 +129,7 @@ describe("Fleet through a hop that lies", () => {
     await liar.shutdown();
   });
 
-  it("ends a host whose result never comes, some time after its time is up", async () => {
+  it("fails a host whose result never comes, some time after its timeout", async () => {
     const liar = await router.local();
     await liar.call(lie, "no result");
     const fleet = await Fleet.connect(router, [host("a")], {

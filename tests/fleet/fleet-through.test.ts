@@ -27,7 +27,7 @@ describe("Fleet through hops", () => {
   before(() => {
     router = new Router();
   });
-  // A context that idles for seconds collects its garbage.
+  // A context that idles for seconds takes CPU time to collect its garbage.
   afterEach(() => Promise.all(open.splice(0).map((fleet) => fleet.close())));
   after(() => router.shutdown());
 
@@ -41,7 +41,7 @@ describe("Fleet through hops", () => {
     return fleet;
   }
 
-  describe("of six hosts behind two hops", () => {
+  describe("with six hosts behind two hops", () => {
     const events: FleetEvent[] = [];
     let fleet: Fleet;
     before(async () => {
@@ -52,7 +52,7 @@ describe("Fleet through hops", () => {
     });
     after(() => fleet.close());
 
-    it("connects hosts from the hops, works there, and answers values, output and events", async () => {
+    it("connects hosts from the hops, works on them, and returns values, output and events", async () => {
       const onEvent = (event: FleetEvent): void => void events.push(event);
       const results = await fleet.run(remote.greet, ["you"], { onEvent }).all();
       assert.deepEqual(statuses(results), Array(6).fill("ok"));
@@ -70,12 +70,12 @@ describe("Fleet through hops", () => {
       assert.equal(events.at(-1)?.type, "summary");
     });
 
-    it("has what a function prints without a newline in its result", async () => {
+    it("has output without a newline in the result", async () => {
       for (const { output } of await fleet.run(remote.printWithoutNewline, [false]).all())
         assert.deepEqual(output?.split("\n").sort(), ["1 %", "from the function, from a program"]);
     });
 
-    it("runs commands, facts, pings, and work of the program", async () => {
+    it("runs commands, gathers facts, pings, and calls functions of the program", async () => {
       const events: FleetEvent[] = [];
       const script = "echo one; echo two >&2; exit 3";
       const onEvent = (event: FleetEvent): void => void events.push(event);
@@ -100,7 +100,7 @@ describe("Fleet through hops", () => {
     });
 
     it("keeps batches and failure limits across hops", async () => {
-      // Hosts of a batch begin as they connect: one that is late would be skipped.
+      // Hosts of a batch begin as they connect, so a late one would be skipped.
       await fleet.ready;
       const order: string[] = [];
       const onEvent = (event: FleetEvent): void => {
@@ -123,7 +123,7 @@ describe("Fleet through hops", () => {
     });
   });
 
-  it("retries there, connects lost hosts again, and ends what takes too long", async (t) => {
+  it("retries on hosts, connects lost hosts again, and ends work that takes too long", async (t) => {
     const folder = temporaryFolder(t);
     const fleet = await connect(hosts(1), [host("hop")]);
     const [tried] = await fleet.run(remote.failUntil, [join(folder, "tries"), 3], { retries: 2 }).all();
@@ -142,7 +142,7 @@ describe("Fleet through hops", () => {
     assert.equal(each?.status, "ok");
   });
 
-  it("says which hosts a hop cannot reach, and which hop it was", async () => {
+  it("says which hosts a hop cannot reach, and names the hop", async () => {
     const fleet = await connect(
       [
         host("fine"),
@@ -159,7 +159,7 @@ describe("Fleet through hops", () => {
     assert.match(String(results[2]?.error), /hostname must be/);
   });
 
-  it("ends the hosts of a hop that dies or cannot be reached as unreachable, and no others", async () => {
+  it("reports hosts as unreachable if their hop dies or cannot be reached, and no others", async () => {
     const fleet = await connect(hosts(6), [
       host("one"),
       host("two"),
@@ -175,7 +175,7 @@ describe("Fleet through hops", () => {
       }
     })();
     const hop = fleet.context("h0")?.via as Context;
-    // The work has begun when the hosts answer behind it.
+    // A host that answers this call has begun the work.
     await fleet.context("h0")?.call(remote.pidThere);
     process.kill(await hop.call(remote.pidThere), "SIGKILL");
     await reading;
@@ -199,7 +199,7 @@ describe("Fleet through hops", () => {
     ]);
   });
 
-  it("waits for no hop that hangs", async () => {
+  it("does not wait for a hop that hangs when the signal aborts or the fleet closes", async () => {
     const fleet = await connect(hosts(2), [host("one"), host("two")]);
     await fleet.ready;
     const hop = fleet.context("h0")?.via as Context;
@@ -219,7 +219,7 @@ describe("Fleet through hops", () => {
     assert.deepEqual(await processesGone([pid], 5000), []);
   });
 
-  it("takes a hop for lost that says nothing and does not answer", async () => {
+  it("takes a hop that says nothing and does not answer for lost", async () => {
     const patient: Step = { local: { timeoutMs: 60_000 } };
     const fleet = await connect(
       [host("a", patient), host("b", patient)],
@@ -240,7 +240,7 @@ describe("Fleet through hops", () => {
     assert.match(String(results[1]?.error), /Cannot reach a through one: .*: no answer within 3000 ms/);
   });
 
-  it("leaves hops that the program has connected itself, and ends what they started", async () => {
+  it("keeps hops that the program itself has connected, and ends the contexts that they started", async () => {
     const hop = await router.local();
     const fleet = await connect(hosts(2), [host("hop")], {
       connect: async ({ name }) => (name === "hop" ? hop : undefined),

@@ -24,7 +24,7 @@ function byHost<T>(results: readonly HostResult<T>[]): Record<string, HostResult
   return Object.fromEntries(results.map((result) => [result.host, result]));
 }
 
-/** Of 500 characters: more than what is between a command and its reader holds. */
+/** Lines of 500 characters: more than the buffers between a command and its reader hold. */
 const LINES = isFull ? 200_000 : 40_000;
 
 describe("Fleet", () => {
@@ -43,10 +43,10 @@ describe("Fleet", () => {
     open.push(fleet);
     return fleet;
   }
-  // A context that idles for seconds collects its garbage.
+  // A context that idles for seconds takes CPU time to collect its garbage.
   afterEach(() => Promise.all(open.splice(0).map((fleet) => fleet.close())));
 
-  it("runs a function on every host, and answers values and output", async () => {
+  it("runs a function on every host, and returns values and output", async () => {
     const events: FleetEvent[] = [];
     const onEvent = (event: FleetEvent): void => void events.push(event);
     await using fleet = await Fleet.connect(router, Promise.resolve([host("a"), host("b"), host("c")]), {
@@ -76,7 +76,7 @@ describe("Fleet", () => {
     });
   });
 
-  it("has what a function prints without a newline in its result, not in the next one", async () => {
+  it("has output without a newline in its own result, not in the next one", async () => {
     const fleet = await connect([host("a")]);
     const printed = ["1 %", "from the function, from a program"];
     const lines = ({ output }: HostResult): string[] | undefined => output?.split("\n").sort();
@@ -104,7 +104,7 @@ describe("Fleet", () => {
     };
     const done = fleet.exec(["seq", "-f", "%500.0f", `${LINES}`], { onEvent, maxOutputBytes: 2 ** 20 }).all();
     await begun.promise;
-    // As much as came at once, and no more of it however long that takes.
+    // The reader got what came at once, and gets no more, however long it waits.
     const [first] = await fleet.ping().all();
     const taken = lines;
     for (let i = 0; i < 20; i++) await fleet.ping().all();
@@ -119,7 +119,7 @@ describe("Fleet", () => {
     assert.equal(lines, LINES);
   });
 
-  it("runs commands, gathers facts, pings, and calls what the program gives", async () => {
+  it("runs commands, gathers facts, pings, and calls functions of the program", async () => {
     const old = nodes[12];
     const fleet = await connect([
       host("new"),
@@ -188,7 +188,7 @@ describe("Fleet", () => {
     assert.equal(always?.status, "unreachable");
   });
 
-  it("is held up by no host that hangs, refuses, is dead, lies or is given wrong options", async () => {
+  it("is not held up by a host that hangs, refuses, is dead, lies or is given wrong options", async () => {
     const silent = await listenSilently();
     const { port } = silent.server.address() as { port: number };
     const sshArgs = ["-F", "/dev/null"];
@@ -270,7 +270,7 @@ describe("Fleet", () => {
     assert.notEqual(a, b);
     assert.notEqual(a.via, c?.via);
     assert.notEqual(own, a.via);
-    // The shared context goes, and is made again, once.
+    // The shared context is killed, and started again once.
     const waits = Promise.allSettled([a.call(remote.waitForEver), b?.call(remote.waitForEver)]);
     process.kill(await (a.via as Context).call(remote.pidThere), "SIGKILL");
     await waits;

@@ -45,7 +45,7 @@ describe("HopNews", () => {
     assert.equal(news.leftMs, 135_000);
   });
 
-  it("takes steps for news for an hour after the last end", () => {
+  it("counts steps as news for an hour after the last end", () => {
     const news = new HopNews([host({ local: { timeoutMs: HOUR_MS } })], { concurrency: 1, retries: 0 });
     for (let hour = 0; hour < 2; hour++) {
       wait(news, HOUR_MS - 1000);

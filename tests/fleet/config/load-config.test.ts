@@ -89,7 +89,7 @@ export const part: unknown = [import.meta.url, import.meta.filename, data];`,
   });
 });
 
-test("Inventory.load makes an empty inventory where there is no config", async (t) => {
+test("Inventory.load makes an empty inventory if there is no config", async (t) => {
   folderWith(t, {});
   const found = await Inventory.load();
   assert.deepEqual([found.hostNames(), found.groupNames()], [[], []]);

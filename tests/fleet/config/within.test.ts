@@ -7,7 +7,7 @@ import { checkLeaks } from "../../support/leak-check.ts";
 
 checkLeaks();
 
-test("within waits for the result or the error, a bounded time", async () => {
+test("within waits a bounded time for the result or the error", async () => {
   assert.equal(await within("x", undefined, async () => 1), 1);
   const error = new Error("no");
   await assert.rejects(

@@ -46,13 +46,13 @@ async function settle(): Promise<void> {
 }
 
 describe("Connections", () => {
-  it("has at most eight logins of one sshd unfinished, and delays no other", async () => {
+  it("has at most eight unfinished logins to one sshd, and delays no login to another", async () => {
     const router = new HeldRouter();
     const all = connections(router, { concurrency: 9 });
     const connects = Array.from({ length: 20 }, () => all.connect(host("busy")));
     await settle();
     assert.equal(router.waiting("busy"), 8);
-    // The logins that wait have taken no place from it.
+    // The logins that wait do not count towards `concurrency`.
     const other = all.connect(host("other"));
     await settle();
     assert.equal(router.waiting("other"), 1);
@@ -67,7 +67,7 @@ describe("Connections", () => {
     await Promise.all([...connects, other]);
   });
 
-  it("tries again where that may help, and nowhere else", async () => {
+  it("tries again only if that may help", async () => {
     const router = new HeldRouter();
     const all = connections(router, { retries: 1 });
     const wrong = all.connect(host("wrong"));

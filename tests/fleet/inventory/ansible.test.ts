@@ -13,7 +13,7 @@ checkLeaks();
 
 const names = (hosts: readonly Host[]): string => hosts.map(({ name }) => name).join(" ");
 
-/** Makes inventories of what a command prints, with a config. */
+/** Makes inventories from the output of a command and a config. */
 function printer(
   t: Parameters<typeof temporaryFolder>[0],
 ): (json: unknown, config?: object) => Promise<Inventory> {
@@ -131,7 +131,7 @@ test("Inventory.load understands Ansible's variables of connections", async (t) 
   }
 });
 
-test("Passwords of Ansible's variables reach the steps as secrets, and nothing else", async (t) => {
+test("Inventory.load puts passwords of Ansible's variables into the steps as secrets, and nowhere else", async (t) => {
   const vars = {
     ansible_password: "hunter2",
     ansible_become: true,
@@ -149,7 +149,7 @@ test("Passwords of Ansible's variables reach the steps as secrets, and nothing e
   assert.ok(!JSON.stringify(host).includes("hunter"));
 });
 
-test("The config comes before the inventory command", async (t) => {
+test("Inventory.load lets the config win over the inventory command", async (t) => {
   const all = await printer(t)(
     {
       web: { hosts: ["web1", "web2"], vars: { port: 80, from: "command" }, children: ["extra"] },
@@ -169,7 +169,7 @@ test("The config comes before the inventory command", async (t) => {
   assert.deepEqual(web2?.steps, [{ ssh: { hostname: "web2", username: "deploy" } }]);
 });
 
-test("Inventory.load refuses what no inventory command may print", async (t) => {
+test("Inventory.load refuses invalid output of an inventory command", async (t) => {
   const cases: [unknown, RegExp][] = [
     ["{", /: it did not print JSON: /],
     [[], /: it must print an object of groups, got an array$/],
@@ -270,7 +270,7 @@ tier=web
   );
   writeFileSync(join(folder, "config.json"), "{}");
   const all = await Inventory.load(join(folder, "config.json"), {
-    // What ansible-core 2.14 prints, for machines without it.
+    // The fixture is the output of ansible-core 2.14, for machines without it.
     inventoryCommand: hasAnsible
       ? `ansible-inventory -i '${folder}/hosts.ini' --list`
       : `cat '${join(repoRoot, "tests/fixtures/fleet/ansible-inventory.json")}'`,

@@ -82,7 +82,7 @@ test("Inventory.select keeps the zeros of a range", async () => {
   assert.equal(names(await all.select("db[1-20]")), "db9 db10");
 });
 
-test("Inventory.select gives steps with defaults, groups and variables, the innermost last", async () => {
+test("Inventory.select returns steps with defaults, groups, and variables of which the innermost win", async () => {
   const [db1, db2, web10, web2] = await inventory().select("db1,db2,web10,web2");
   assert.deepEqual(db1, {
     name: "db1",
@@ -121,7 +121,7 @@ test("Inventory.select takes addresses that the inventory does not have", async 
   }
 });
 
-test("Inventory.select makes contexts of this machine with local:N", async () => {
+test("Inventory.select makes N hosts on this machine for local:N", async () => {
   const hosts = await Inventory.from({}).select("local:3,!local2");
   assert.deepEqual(
     hosts.map(({ name, steps }) => [name, steps]),
@@ -248,7 +248,7 @@ test("Inventory.select ends when its signal aborts, and the next select calls th
   assert.equal(calls, 2);
 });
 
-test("Inventory.from takes lists of hosts, also those of another inventory", async () => {
+test("Inventory.from takes lists of hosts, even from another inventory", async () => {
   const some = await inventory().select("db1,web2");
   const all = Inventory.from([
     ...some,
@@ -269,7 +269,7 @@ test("Inventory.from takes lists of hosts, also those of another inventory", asy
   );
 });
 
-test("Inventory refuses what no config may hold, and says where", () => {
+test("Inventory refuses an invalid config, and says where it is wrong", () => {
   const cases: [object | number, string][] = [
     [3, "a config must be an object with hosts, groups, vars, defaults, got 3"],
     [{ host: {} }, 'has no "host"; did you mean "hosts"?'],
@@ -345,7 +345,7 @@ test("Inventory never shows a password in an error", () => {
   );
 });
 
-test("Inventory is not surprised by names of Object.prototype", async () => {
+test("Inventory treats names of Object.prototype like all others", async () => {
   const config = JSON.parse(
     '{"hosts":{"__proto__":{"local":{}},"constructor":{"local":{}}},"groups":{"toString":"constructor"},"vars":{"__proto__":{"x":1}}}',
   ) as object;
@@ -396,7 +396,7 @@ test("defineConfig takes what an inventory holds, and nothing else", () => {
   defineConfig({ defaults: { ssh: { user: "x" } } });
 });
 
-test("Inventory refuses a path, a pattern and options that are none, with what was given", async () => {
+test("Inventory refuses an invalid path, pattern or option, and quotes it", async () => {
   const loose = Inventory as unknown as { load(...given: unknown[]): Promise<unknown> };
   await assert.rejects(loose.load(5), {
     name: "InventoryError",

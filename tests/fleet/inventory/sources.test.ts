@@ -15,7 +15,7 @@ checkLeaks();
 
 const names = (hosts: readonly Host[]): string => hosts.map(({ name }) => name).join(" ");
 
-/** An executable that stands in for a tool. Tests with the real tools are beside those that use one. */
+/** An executable that stands in for a tool. Other tests of this file use the real tools. */
 function tool(folder: string, script: string): string {
   const path = join(folder, "tool");
   writeFileSync(path, `#!/bin/sh\n${script}\n`);
@@ -77,7 +77,7 @@ test("Inventory.select follows links and folders with globs of ssh_config", asyn
   assert.equal(names(await sshInventory(join(folder, "main")).select("ssh:*")), "in-a1 in-a2 in-b1");
 });
 
-test("Hosts of ssh_config are reached as ssh_config says", { skip: skipReason() }, async () => {
+test("ssh reaches the hosts of ssh_config as ssh_config says", { skip: skipReason() }, async () => {
   const { config, identityFile } = (lab() as NonNullable<ReturnType<typeof lab>>).ssh;
   const all = Inventory.from({ defaults: { ssh: { sshArgs: ["-F", config], identityFile } } });
   assert.ok((await all.select("ssh:mitogen-*")).length > 10);
@@ -174,7 +174,7 @@ async function kubeApi(
   return { path: { kubectlPath: kubectl.path, kubectlArgs: args }, stop };
 }
 
-test("A source that fails, hangs or floods fails only what uses it", async (t) => {
+test("A source that fails or floods fails only the selections that use it", async (t) => {
   const folder = temporaryFolder(t);
   const failing = (script: string, method: "docker" | "kubectl" = "docker"): InventoryConfig => ({
     hosts: { web1: { local: {} } },
@@ -202,7 +202,7 @@ test("A source that fails, hangs or floods fails only what uses it", async (t) =
   await assert.rejects(gone.select("docker:*"), /cannot be started: spawn .*none ENOENT$/);
 });
 
-test("Inventory.select kills a source, and what it started, when its signal aborts", async (t) => {
+test("Inventory.select kills a source, and the processes it started, when its signal aborts", async (t) => {
   const folder = temporaryFolder(t);
   const pids = join(folder, "pids");
   const dockerPath = tool(folder, `sleep 1000 & echo "$$ $!" > ${pids}.new; mv ${pids}.new ${pids}; wait`);
@@ -222,7 +222,7 @@ test("Inventory.select kills a source, and what it started, when its signal abor
   }
 });
 
-test("Each source is asked once, also by several selections at a time", async (t) => {
+test("Inventory runs each source once, even for several selections at a time", async (t) => {
   const folder = temporaryFolder(t);
   const count = join(folder, "count");
   const dockerPath = tool(folder, `echo x >> ${count}; echo web1; echo web2`);
