@@ -8,13 +8,13 @@ import { Terminal } from "../../src/cli/screen/terminal.ts";
 import { repoRoot } from "../support/lab.ts";
 import { mitogen, mitogenHere } from "./run-cli.ts";
 
-/** A terminal of some width that keeps what is written. */
+/** A terminal of some width that discards its output. */
 function paper(columns: number): Terminal {
   const out = { isTTY: true, columns, rows: 24, write: () => true, on: () => out, off: () => out };
   return new Terminal(out, out, { NO_COLOR: "1" }, () => undefined);
 }
 
-test("mitogen by itself lists what it can do", async () => {
+test("mitogen without arguments lists its commands", async () => {
   const { code, stdout, stderr } = await mitogen([]);
   assert.equal(code, 0);
   assert.equal(stderr, "");
@@ -34,7 +34,7 @@ test("mitogen --version prints the package's version", async () => {
   });
 });
 
-test("mitogen explains its usage errors on stderr, with the nearest name, and exits with 2", async () => {
+test("mitogen explains usage errors on stderr, with the nearest name, and exits with 2", async () => {
   const cases: [string[], string][] = [
     [["hlep"], 'mitogen: Unknown command "hlep"; did you mean "help"?\nTry "mitogen help".\n'],
     [["help", "hlep"], 'mitogen: Unknown command "hlep"; did you mean "help"?\nTry "mitogen help".\n'],
@@ -51,7 +51,7 @@ test("mitogen explains its usage errors on stderr, with the nearest name, and ex
   assert.match(misplaced.stderr, /Unknown option --on: write the options of a command after its name/);
 });
 
-test("every command has a page that fits the terminal, and the summary of the table", async () => {
+test("every command has a help page that fits the terminal, and the summary of the table", async () => {
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const { command } = await entry.load();
     assert.equal(command.name, name);

@@ -8,7 +8,7 @@ const SUMMARY = { ok: 0, failed: 0, unreachable: 1, skipped: 0 };
 const REASON =
   "Cannot connect with ssh(): 10.0.0.11 refuses connections on port 22; check whether its sshd runs";
 
-/** What is shown of a host that cannot be reached. */
+/** The lines about a host that cannot be reached. */
 function shown(isTTY: boolean): string[] {
   let text = "";
   const paper = {
@@ -34,12 +34,12 @@ function shown(isTTY: boolean): string[] {
     .flatMap((line) => /web1: .*/.exec(line) ?? []);
 }
 
-test("a terminal shows why a host cannot be reached in lines that end with a word", () => {
+test("HumanReport on a terminal breaks the reason why a host cannot be reached between words", () => {
   const lines = shown(true);
   assert.ok(lines.length > 2 && lines.every((line) => line.length <= 40), lines.join("\n"));
   assert.equal(lines.map((line) => line.slice("web1: ".length)).join(" "), `unreachable: ${REASON}`);
 });
 
-test("elsewhere it is one line", () => {
+test("HumanReport without a terminal prints the reason in one line", () => {
   assert.deepEqual(shown(false), [`web1: unreachable: ${REASON}`]);
 });

@@ -12,7 +12,7 @@ const OPTIONS: OptionTable = {
   sudo: { type: "optional", value: "USER", text: "" },
 };
 
-test("parse takes options, operands, and what stands behind --", () => {
+test("parse takes options, operands, and the words after --", () => {
   const words = ["a#b", "--on", "x", "--sudo", "c", "--on=-y", "--json", "-p8", "--", "--on", "z", "--"];
   assert.deepEqual(parse(words, OPTIONS, "run"), {
     values: { on: ["x", "-y"], sudo: true, json: true, parallel: "8" },
@@ -24,7 +24,7 @@ test("parse takes options, operands, and what stands behind --", () => {
   assert.deepEqual(parse(["--"], OPTIONS, "run").rest, []);
 });
 
-test("parse refuses what it does not know, with the nearest name", () => {
+test("parse refuses unknown options, with the nearest name, and missing or surplus values", () => {
   const cases: [string[], string][] = [
     [["--jsno"], "Unknown option --jsno; did you mean --json?"],
     [["--__proto__=1"], "Unknown option --__proto__"],
@@ -44,7 +44,7 @@ test("parse refuses what it does not know, with the nearest name", () => {
   }
 });
 
-test("values: times, numbers and shares", () => {
+test("duration, count and share read values, and refuse invalid ones", () => {
   assert.deepEqual(
     ["500ms", "60s", "60", "5m", "1h", "1.5s"].map((text) => duration(text, "--timeout")),
     [500, 60_000, 60_000, 300_000, 3_600_000, 1500],

@@ -35,7 +35,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
       .replace(/^ListenAddress .*$/m, `ListenAddress 127.0.0.1:${port}`)
       .replace(/^PidFile .*$/m, "PidFile none");
     writeFileSync(join(folder, "sshd_config"), config);
-    // Of this test alone, so that its log tells how often each password was tried.
+    // An sshd of this test alone, so that its log tells how often each password was tried.
     sshd = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", join(folder, "sshd_config")], {
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -95,7 +95,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
     try {
       await on.see(/^Password for logins: *$/m);
       assert.deepEqual(programs("once"), ["mitogen"], "nothing else runs");
-      assert.equal(log.slice(logins).includes("Connection from"), false, "nobody has called the sshd");
+      assert.equal(log.slice(logins).includes("Connection from"), false, "nothing has connected to the sshd");
       await on.press("-l", secret);
       await on.press("Enter");
       const shown = await on.see(/one: begun[\s\S]*two: begun|two: begun[\s\S]*one: begun/, true);
@@ -142,7 +142,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
     }
   });
 
-  it("that are wrong are tried once for each host, and tell the hosts apart from those that fail", async () => {
+  it("that are wrong are tried once for each host, which then counts as unreachable, not failed", async () => {
     const logins = log.length;
     const on = await terminal("wrong", "exec", "--on", "one,two", "--ask-password", "--", "true");
     try {
@@ -181,7 +181,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
     assert.equal(JSON.stringify(result).includes("not-the-password"), false);
   });
 
-  it("need a terminal, or a command that tells them", async () => {
+  it("need a terminal, or a command that prints them", async () => {
     const child = spawn(process.execPath, [CLI, "exec", "--on", "one", "--ask-password", "--", "true"], {
       ...{ cwd: folder, env: { ...process.env, ...env }, detached: true },
       stdio: ["ignore", "ignore", "pipe"],
@@ -196,7 +196,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
     assert.doesNotMatch(said, /pass password/, "that is for programs");
   });
 
-  it("of a command are its first line, for each purpose", async () => {
+  it("of a command are the first line of its output, for each purpose", async () => {
     const told = ["--password-command", "./tell"];
     const login = await run("exec", "--on", "one,two", ...told, "--", "id", "-un");
     assert.equal(login.code, 0, login.stderr);
@@ -205,7 +205,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
     assert.equal(sudo.stdout, "key: root\n", sudo.stderr);
   });
 
-  it("of a command are those that the options ask for, and what it says goes to stderr", async () => {
+  it("of a command are those that the options ask for, and the command's stderr is shown", async () => {
     const command = 'echo "for $MITOGEN_PASSWORD_FOR" >&2; exec ./tell';
     for (const [words, asked] of [
       [["--on", "one"], ["for login"]],
@@ -237,7 +237,7 @@ describe("passwords of the command line", { skip: skipReason(), concurrency: fal
       assert.match(stderr, message);
       assert.equal(stderr.includes("secret-word"), false, stderr);
     }
-    assert.equal(log.slice(logins).includes("Connection from"), false, "nobody has called the sshd");
+    assert.equal(log.slice(logins).includes("Connection from"), false, "nothing has connected to the sshd");
   });
 });
 

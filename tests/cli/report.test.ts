@@ -54,7 +54,7 @@ function run(words: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return mitogen(words, { cwd: folder, env: { XDG_STATE_HOME: join(folder, "state"), ...env } });
 }
 
-/** The same in this process, for what other tests show of the program. */
+/** The same in this process. Other tests show that the program does so too. */
 function runHere(words: string[]): Promise<Omit<Ended, "signal">> {
   return mitogenHere(words, { cwd: folder, env: { XDG_STATE_HOME: join(folder, "state") } });
 }
@@ -78,7 +78,7 @@ interface Document {
   }[];
 }
 
-test("plain lines: what hosts print and return on stdout, the rest on stderr; the exit status tells the worst", async () => {
+test("plain lines: output and values of hosts on stdout, the rest on stderr; the exit status tells the worst result", async () => {
   const well = await run(["exec", "--on", "@well", "--", "sh", "-c", "echo out; echo err >&2"]);
   assert.equal(well.code, 0);
   assert.deepEqual(well.stdout.split("\n").sort(), ["", "one: out", "two: out"]);
@@ -112,7 +112,7 @@ test("--json is one document that the published schema accepts, in the order of 
   assert.equal(gone?.error?.["name"], "EofError");
 });
 
-test("--json tells values that JSON does not have, and errors of functions", async () => {
+test("--json prints values that JSON does not have, and errors of functions", async () => {
   const odd = await json(["run", "tasks.mjs#odd", "--on", "one", "--json-args", "--", '{"a":[1]}']);
   assert.deepEqual(odd.document.results[0]?.value, {
     big: "12",
@@ -202,7 +202,7 @@ test("--rerun failed takes the hosts that were not ok; the state is the user's a
   assert.match(never.stderr, /no earlier run or exec in .* is known/);
 });
 
-test("--limit, --batch, --max-fail and --dry-run", async () => {
+test("--limit, --batch and --max-fail limit a run, and --dry-run only shows it", async () => {
   const limited = await json(["exec", "--on", "@every", "--limit", "1", "--", "true"]);
   assert.deepEqual(
     limited.document.results.map(({ host }) => host),
@@ -229,7 +229,7 @@ test("a pipe that is closed early ends the work quietly", { timeout: 60_000 }, a
 });
 
 test("a flood of output does not fill the memory of --json", async () => {
-  // More than the memory that it has.
+  // More than the memory that the program has.
   const megabytes = isFull ? 100 : 50;
   const flood = `yes "$(printf %01000d 7)" | head -n ${megabytes}000`;
   const words = ["exec", "--on", "one", "--json", "--shell", "--", flood];

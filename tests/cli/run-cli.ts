@@ -5,7 +5,7 @@ import { Terminal } from "../../src/cli/screen/terminal.ts";
 import { type Ended, endOf } from "../support/end-of.ts";
 import { repoRoot } from "../support/lab.ts";
 
-/** The program as the package has it. */
+/** The program of the package. */
 export const CLI: string = join(repoRoot, "dist/cli.js");
 
 export interface RunOptions {
@@ -14,7 +14,7 @@ export interface RunOptions {
   readonly input?: string;
 }
 
-/** The environment of a program under test: nothing of the test runner's, no colours that a runner asks for. */
+/** The environment of a program under test: without the test runner's variables, and without those that ask for colours. */
 export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { NODE_TEST_CONTEXT, NO_COLOR, FORCE_COLOR, ...env } = process.env;
   return { ...env, ...more };
@@ -32,8 +32,8 @@ export async function mitogen(words: readonly string[], options: RunOptions = {}
 }
 
 /**
- * Runs a command line in this process, in the folder `cwd`: for the many that end before anything starts, and at the
- * cost of one process fewer each. One at a time. What main.ts adds is tested by `mitogen` above.
+ * Runs a command line in this process, in the folder `cwd`, one at a time. This saves a process for each of the many
+ * that end before anything starts. It leaves out main.ts, which `mitogen` above runs as well.
  */
 export async function mitogenHere(
   words: readonly string[],

@@ -8,10 +8,10 @@ import { quoteForSh } from "../../src/text/shell-quote.ts";
 import { CLI, cleanEnvironment } from "./run-cli.ts";
 
 const exec = promisify(execFile);
-/** For a busy machine; a test that needs it all fails. */
+/** How long a busy machine may take. A test that needs all of it fails. */
 const PATIENCE_MS = 60_000;
 
-/** `mitogen` in a real terminal, which is one of tmux. */
+/** `mitogen` in a real terminal: one of tmux. */
 export class TerminalRun {
   readonly #folder: string = mkdtempSync(join(tmpdir(), "mitogen-screen-"));
   readonly #cwd: string;
@@ -45,7 +45,7 @@ export class TerminalRun {
     const assignments = Object.entries(env).map(([name, value]) => `${name}=${quoteForSh(value ?? "")}`);
     const inFolder = (text: string): string => text.replace(/stty-(\w+)/, (name) => join(run.#folder, name));
     // The pane stays until the test has looked at it.
-    // Ctrl-C ends the program, not this.
+    // Ctrl-C ends the program, not this script.
     const script = `trap : INT; ${inFolder(before)}; env ${assignments.join(" ")} ${command}; echo "status $?"; ${inFolder(after)}; echo over > ${run.#folder}/over; exec cat`;
     await run.tmux([
       "-f",
@@ -67,7 +67,7 @@ export class TerminalRun {
     return run;
   }
 
-  /** The lines of the screen, or with `history` those that have left it, too, and with `isJoined` as long as they were written. */
+  /** The lines of the screen; with `history` also those that have left it; with `isJoined` as long as they were written. */
   async screen(history = false, isJoined = false): Promise<string> {
     const { stdout } = await this.tmux([
       ...["capture-pane", "-p", "-t", "run"],
@@ -77,12 +77,12 @@ export class TerminalRun {
     return stdout.replace(/ +$/gm, "").trimEnd();
   }
 
-  /** The same with the sequences of colours. */
+  /** The screen and its history, with the escape sequences of colours. */
   async colours(): Promise<string> {
     return (await this.tmux(["capture-pane", "-p", "-e", "-t", "run", "-S", "-"])).stdout;
   }
 
-  /** Waits for the screen to be so; returns it. */
+  /** Waits until the screen matches `what`. Returns the screen. */
   async see(what: RegExp, history = false): Promise<string> {
     const until = Date.now() + PATIENCE_MS;
     for (;;) {

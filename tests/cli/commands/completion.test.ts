@@ -10,7 +10,7 @@ import { CLI, cleanEnvironment, mitogen, mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
-/** A folder with a config and tasks, and a `mitogen` on PATH that shows its words, except for completions. */
+/** A folder with a config and tasks, and a `mitogen` on PATH that only prints its words, except for completions. */
 function folder(t: TestContext): { cwd: string; env: NodeJS.ProcessEnv } {
   const cwd = temporaryFolder(t);
   writeFileSync(
@@ -37,8 +37,8 @@ function folder(t: TestContext): { cwd: string; env: NodeJS.ProcessEnv } {
 }
 
 /**
- * Lines as they are typed, and the words that the program must get. `\t` is Tab, and starts the program. Those for all do what
- * a shell may take differently.
+ * Typed lines, and the words that the program must get. `\t` is Tab, which starts the program. A line `isForAll` is
+ * typed in every shell, because shells may take it differently.
  */
 const TYPED: readonly { readonly line: string; readonly words: string; readonly isForAll?: true }[] = [
   { line: "mitogen ho\t", words: "<hosts>" },
@@ -81,20 +81,20 @@ function checkTyped(
   );
 }
 
-test("mitogen completion completes in bash, as it is typed", { timeout: 180_000 }, (t) => {
+test("mitogen completion completes what is typed in bash", { timeout: 180_000 }, (t) => {
   const place = folder(t);
   checkTyped("bash --norc --noprofile -i", "source <(mitogen completion bash)", TYPED_IN_BASH, place);
 });
 
-test("mitogen completion completes in zsh, as it is typed", { timeout: 180_000 }, (t) => {
-  // The lab has it.
+test("mitogen completion completes what is typed in zsh", { timeout: 180_000 }, (t) => {
+  // The lab has zsh.
   if (!process.env["CI"] && spawnSync("zsh", ["--version"]).status !== 0) return t.skip("Needs zsh");
   const load = "autoload -U compinit; compinit -u; PROMPT_SP=; source <(mitogen completion zsh)";
   checkTyped("zsh -f -i", load, TYPED_IN_ZSH, folder(t));
 });
 
 test("mitogen completion completes in fish", { timeout: 180_000 }, (t) => {
-  // The lab has it.
+  // The lab has fish.
   if (!process.env["CI"] && spawnSync("fish", ["--version"]).status !== 0) return t.skip("Needs fish");
   const { cwd, env } = folder(t);
   const lines = [
@@ -121,7 +121,7 @@ test("mitogen completion completes in fish", { timeout: 180_000 }, (t) => {
   );
 });
 
-test("mitogen completion says nothing of what it cannot know, and never fails", async (t) => {
+test("mitogen completion offers nothing where it knows nothing, and fails only for an unknown shell", async (t) => {
   const { cwd } = folder(t);
   const wordsOf = (...words: string[]): string[] => ["completion", "candidates", "zsh", "--", ...words];
   const ask = async (...words: string[]): Promise<string> => {
@@ -139,7 +139,7 @@ test("mitogen completion says nothing of what it cannot know, and never fails", 
   );
   writeFileSync(join(cwd, "mitogen.config.mjs"), "console.log('noise'); throw new Error('broken');");
   const broken = await mitogen(wordsOf("hosts", "--on", "loc"), { cwd });
-  // What a config prints. The scripts of the shells leave stderr out.
+  // stderr has what the config prints. The scripts of the shells leave it out.
   assert.deepEqual([broken.code, broken.stderr], [0, "noise\n"]);
   assert.match(broken.stdout, /^open\nlocal:3\tsource\n$/);
   const { code, stderr } = await mitogenHere(["completion", "tcsh"]);
@@ -149,7 +149,7 @@ test("mitogen completion says nothing of what it cannot know, and never fails", 
   );
 });
 
-test("a config that never lets go of its thread holds up nobody who presses Tab", async (t) => {
+test("mitogen completion ends even if the config blocks its thread", async (t) => {
   const cwd = temporaryFolder(t);
   writeFileSync(
     join(cwd, "mitogen.config.mjs"),

@@ -58,7 +58,7 @@ test("mitogen hosts lists hosts, steps, groups and variables, and no secrets", a
   });
 });
 
-test("a config is watched by a thread only where nobody can press Ctrl-C", async (t) => {
+test("mitogen watches a config with a thread only where nobody can press Ctrl-C", async (t) => {
   const cwd = temporaryFolder(t);
   const config = `import { Worker } from "node:worker_threads";
 const { threadId } = new Worker("", { eval: true });
@@ -84,7 +84,7 @@ test("mitogen hosts --groups shows each group, and which failed", async (t) => {
   assert.equal(some.stdout, "@web  web2\n");
 });
 
-test("mitogen hosts explains what cannot be", async (t) => {
+test("mitogen hosts explains usage errors, and an inventory without hosts", async (t) => {
   const cwd = temporaryFolder(t);
   const none = await mitogenHere(["hosts"], { cwd });
   assert.deepEqual([none.code, none.stdout], [0, ""]);

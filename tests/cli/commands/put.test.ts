@@ -64,7 +64,7 @@ describe("put, get and sync", () => {
     await run("down");
   });
 
-  it("sync to where put would copy, and tell all that rsync says", async () => {
+  it("sync to the place where put would copy, and report all that rsync says", async () => {
     const well = await runHere("sync", "--on", "local:1", "site", "there");
     assert.equal(well.code, 0, well.stderr);
     assert.equal(readFileSync(join(folder, "there/site/index.html"), "utf8"), "<p>");
@@ -80,7 +80,7 @@ describe("put, get and sync", () => {
     assert.doesNotMatch(stderr, /Debugger|inspector/);
   });
 
-  it("fail for one host and not for the others", async () => {
+  it("fail for a host that lacks the file", async () => {
     const { code, stdout, stderr } = await runHere(
       "get",
       "--on",
@@ -92,7 +92,7 @@ describe("put, get and sync", () => {
     assert.match(stdout + stderr, /local1: failed: .*shadow-of-nobody/);
   });
 
-  it("say what is wrong with their words before anything starts", async () => {
+  it("say what is wrong with their arguments before anything starts", async () => {
     const cases: [string[], RegExp][] = [
       [["put", "--on", "local:1"], /Which files, and where to\?/],
       [["put", "--on", "local:1", "none", "/x"], /There is no file "none"/],

@@ -66,7 +66,7 @@ function runHere(...words: string[]): Promise<Omit<Ended, "signal">> {
   return mitogenHere(["run", ...words], place);
 }
 
-test("run calls a function of a .ts file by plain node, and never imports it itself", async () => {
+test("run calls a function of a .ts file with plain node, and never imports the file itself", async () => {
   const { code, stdout, stderr } = await run("tasks.ts#greet", "--on", "local:2", "--", "ada", "7", "{}");
   assert.equal(stderr, "2 hosts: 2 ok\n");
   assert.equal(code, 0);
@@ -79,7 +79,7 @@ test("run calls a function of a .ts file by plain node, and never imports it its
   assert.equal(existsSync(join(folder, "imported")), false);
 });
 
-test("run passes JSON where --json-args says so, and finds static methods and CommonJS", async () => {
+test("run passes JSON with --json-args, and finds static methods and CommonJS", async () => {
   const json = await runHere(
     "tasks.ts#greet",
     "--json-args",
@@ -120,7 +120,7 @@ test("run explains a task by its options, and checks and converts its arguments"
   }
 });
 
-test("run refuses what it cannot call, before anything starts", async () => {
+test("run refuses a function that it cannot call, before anything starts", async () => {
   const cases: [string[], RegExp][] = [
     [["--on", "local:1"], /Which function\? Write FILE#FUNCTION/],
     [["tasks.ts", "--on", "local:1"], /Write tasks\.ts#FUNCTION; it exports Level, greet, Tasks, deploy$/m],

@@ -9,7 +9,7 @@ import { mitogenHere } from "../run-cli.ts";
 checkLeaks();
 
 const NODE_LINE = /^([0-9a-f]{12}) {2}linux-\w+ +v\d+\.\d+\.\d+ +\d+\.\d MiB {2}glibc.*, added\n$/;
-/** An executable as any other for what adds it, and a thousandth of a node. It has no version, and comes without libraries. */
+/** An executable that serves as well as a node here, and is a thousandth of its size; without version and libraries. */
 const SMALL = "/bin/sh";
 const SMALL_LINE = /^([0-9a-f]{12}) {2}linux-\w+ +\? +\d+\.\d MiB {2}\w+, added\n$/;
 
@@ -40,7 +40,7 @@ test("mitogen runtime adds, lists and clears runtimes", { timeout: 300_000 }, as
   assert.equal((await runtime("clear", "--json")).stdout, '{"removed":0}\n');
 });
 
-test("mitogen runtime explains what cannot be", async (t) => {
+test("mitogen runtime explains usage errors", async (t) => {
   const env = { XDG_CACHE_HOME: temporaryFolder(t) };
   const cases: [string[], RegExp][] = [
     [[], /runtime needs one of: list, add SOURCE, clear/],

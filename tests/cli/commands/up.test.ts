@@ -28,7 +28,7 @@ import { CLI, cleanEnvironment, mitogen, mitogenHere } from "../run-cli.ts";
 
 checkLeaks();
 
-/** Of 4000 characters: more than the process that keeps the connections holds for a reader. */
+/** Lines of 4000 characters: more than the process that keeps the connections holds for a reader. */
 const FLOOD_LINES = 5_000;
 
 describe("up and down", () => {
@@ -64,7 +64,7 @@ export function fail() { throw new RangeError("too " + "far"); }
 
   const place = { cwd: folder, env };
   const run = (...words: string[]): Promise<Ended> => mitogen(words, place);
-  /** The same in this process, which is no installation: only where no connections are kept. */
+  /** The same in this process, which is no installation: only while no connections are kept. */
   const runAlone = (...words: string[]): Promise<Omit<Ended, "signal">> => mitogenHere(words, place);
   /** Starts the program, and does not wait for its end. */
   const start = (...words: string[]) => {
@@ -85,7 +85,7 @@ export function fail() { throw new RangeError("too " + "far"); }
     };
     return { child, closed: once(child, "exit"), see };
   };
-  /** What the function answered on each host. */
+  /** What the function returned on each host. */
   const values = async (...words: string[]): Promise<string[]> => {
     const { stdout, stderr } = await run("run", ...words, "--json");
     const { results } = JSON.parse(stdout || stderr);
@@ -105,7 +105,7 @@ export function fail() { throw new RangeError("too " + "far"); }
   describe("connections", () => {
     afterEach(end);
 
-    it("keep connections between commands, which find their modules and state there", async () => {
+    it("stay between commands, which find their modules and state there", async () => {
       tasks("one");
       const up = await run("up", "--on", "local:1,here");
       assert.deepEqual([up.code, up.stdout, up.stderr], [0, "kept  2 of 2 hosts\n", ""]);
@@ -147,9 +147,9 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
     });
 
-    it("end by themselves when nobody has used them for so long", async () => {
+    it("end by themselves when nobody has used them for the idle time", async () => {
       await run("up", "--on", "here", "--idle", "1ms");
-      // The end of the process: it listens no more.
+      // When the process has ended, it no longer listens.
       for (;;) {
         const { stdout } = await run("down");
         if (stdout.startsWith("No connections")) break;
@@ -157,7 +157,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), []);
     });
 
-    it("is not kept up by an up that was killed while it connected", { timeout: 120_000 }, async () => {
+    it("do not stay if up was killed while it connected", { timeout: 120_000 }, async () => {
       const command = start("up", "--on", "slow");
       const file = join(folder, "slow.pid");
       while (!existsSync(file) || readFileSync(file, "utf8") === "") await pause(20);
@@ -207,7 +207,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.equal((await mitogenHere(["down"], options)).stdout, "No connections are kept.\n");
     });
 
-    it("take no folder that others may write to", async () => {
+    it("are not kept in a folder that others may write to", async () => {
       const open = join(folder, "open");
       const kept = join(open, "mitogen");
       mkdirSync(kept, { recursive: true });
@@ -238,7 +238,7 @@ export function fail() { throw new RangeError("too " + "far"); }
     });
     after(end);
 
-    it("tell failures as ever, with the error's name and the exit statuses", async () => {
+    it("report failures as usual, with the error's name and the exit status", async () => {
       const failed = await run("run", "tasks.mjs#fail", "--on", "here", "--json");
       assert.equal(failed.code, 1);
       const { error } = JSON.parse(failed.stdout).results[0];
@@ -251,7 +251,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
     });
 
-    it("use no connection if one of the hosts is not kept, or is reached in another way, and say so", async () => {
+    it("are used only if all hosts are kept, else a note says how many are; --sudo uses them, too", async () => {
       const some = await run("run", "tasks.mjs#count", "--on", "local:2,here");
       assert.equal(some.code, 0);
       assert.match(some.stderr, /^mitogen: connecting anew: "mitogen up" keeps 2 of these 3 hosts\n/);
@@ -259,7 +259,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.doesNotMatch(none.stderr, /anew/);
     });
 
-    it("notice a host that has died: it is connected again by the next up", async () => {
+    it("notice a host that has died, which the next up connects again", async () => {
       const died = await run("run", "tasks.mjs#die", "--on", "here");
       assert.equal(died.code, 3, died.stdout + died.stderr);
       assert.match(died.stdout + died.stderr, /here: unreachable/);
@@ -272,13 +272,13 @@ export function fail() { throw new RangeError("too " + "far"); }
       );
     });
 
-    it("tell which hosts cannot be kept", async () => {
+    it("name the hosts that cannot be kept", async () => {
       const { code, stdout } = await run("up", "--on", "here,odd");
       assert.equal(code, 3);
       assert.match(stdout, /^unreachable {2}odd: .+\nkept {2}1 of 2 hosts\n$/);
     });
 
-    it("outlive commands that end by Ctrl-C or a kill, whose silent work ends", {
+    it("outlive a command that ends by Ctrl-C or a kill, and end its silent work", {
       timeout: 120_000,
     }, async () => {
       for (const signal of ["SIGINT", "SIGKILL"] as const) {
@@ -295,10 +295,10 @@ export function fail() { throw new RangeError("too " + "far"); }
     it("lose no output of a command to a slow reader", { skip: takesLong }, async () => {
       const seq = ["seq", "-f", "%4000.0f", `${FLOOD_LINES}`];
       const { child, closed } = start("exec", "--on", "here", "--", ...seq);
-      // The reader stops until all between it and the command is full.
+      // The reader stops until all buffers between it and the command are full.
       child.stdout.once("readable", () => undefined);
       while (child.stdout.readableLength < child.stdout.readableHighWaterMark) await pause(20);
-      // Meanwhile all of it would have come to the connections, if the command did not wait.
+      // If the command did not wait, all of its output would have come to the connections meanwhile.
       for (let i = 0; i < 4; i++) await run("exec", "--on", "here", "--", "true");
       const [read, [code]] = await Promise.all([text(child.stdout), closed]);
       const lines = read.trimEnd().split("\n");
@@ -306,7 +306,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       assert.match(lines.at(-1) as string, new RegExp(`^here: +${FLOOD_LINES}$`));
     });
 
-    it("count what a function prints faster than it is read, and fail for it", async () => {
+    it("count the lines that a function prints faster than they are read, and fail the run", async () => {
       const child = spawn(process.execPath, [CLI, "run", "tasks.mjs#flood", "--on", "here"], {
         cwd: folder,
         env: cleanEnvironment(env),
@@ -314,7 +314,7 @@ export function fail() { throw new RangeError("too " + "far"); }
       const { ended } = endOf(child);
       child.stdout.pause();
       while (!existsSync(join(folder, "flooded"))) await pause(20);
-      // What was printed before has arrived where the connections are.
+      // When this command has ended, the output has arrived where the connections are.
       await run("exec", "--on", "here", "--", "true");
       child.stdout.resume();
       const { code, stdout, stderr } = await ended;

@@ -24,7 +24,7 @@ test("parseBashLine splits as bash does, and keeps what readline keeps", () => {
     assert.deepEqual(parseBashLine(line, BREAKS), { words, kept, quote }, line);
 });
 
-test("quoteForBash makes words that bash reads as they are", () => {
+test("quoteForBash makes words that bash reads back unchanged", () => {
   const texts = [
     "web1",
     "@web",

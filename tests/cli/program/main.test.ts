@@ -8,7 +8,7 @@ import { repoRoot } from "../../support/lab.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { CLI, cleanEnvironment, mitogen } from "../run-cli.ts";
 
-/** All that is loaded with a file of dist/, without what is loaded late. */
+/** The files of dist/ that are loaded with one of them, without those that are loaded late. */
 function loadedWith(file: string, seen: Map<string, string> = new Map()): Map<string, string> {
   const path = join(repoRoot, "dist", file);
   if (seen.has(file)) return seen;
@@ -30,14 +30,14 @@ test('the command line and fleets add nothing to what import "mitogen" loads', (
   assert.doesNotMatch(loaded, /\bfrom "pico/);
 });
 
-test("mitogen loads a command when it is used", () => {
+test("mitogen loads a command only when it is used", () => {
   const loaded = [...loadedWith("cli.js").values()].join("\n");
   assert.match(loaded, /^\/\/ src\/cli\/program\/main\.ts$/m);
   assert.doesNotMatch(loaded, /^\/\/ src\/cli\/(commands\/|open-fleet|report|doctor|tasks)/m);
   assert.doesNotMatch(loaded, /^\/\/ src\/fleet\//m);
 });
 
-test("results that cannot be written to stdout are told, and the status is 1", () => {
+test("mitogen says that its results cannot be written to stdout, and exits with 1", () => {
   for (const words of sampleOf(2, [
     ["exec", "--on", "local:1", "--", "echo", "here"],
     ["exec", "--on", "local:1", "--json", "--", "true"],
@@ -60,7 +60,7 @@ test("results that cannot be written to stdout are told, and the status is 1", (
   }
 });
 
-test("what a configuration prints is not in the JSON", async (t) => {
+test("the output of a configuration goes to stderr, not into the JSON", async (t) => {
   const cwd = temporaryFolder(t);
   writeFileSync(
     join(cwd, "mitogen.config.mjs"),

@@ -46,7 +46,7 @@ export function fails() { throw new Error("once more"); }
 `,
 );
 
-/** The processes that were started by the run with this mark, at whatever distance. */
+/** The ids of all processes that the run with this mark has started, directly or not. */
 function marked(mark: string): string[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -127,7 +127,7 @@ for (const [index, { at, words, see, reached, presses = 1 }] of POINTS.entries()
     });
     try {
       await run.see(see);
-      // Where nothing shows that it has come so far.
+      // The screen does not show that the run has come so far.
       while (see.source === "^$" && marked(mark).length === 0) await pause(20);
       if (at === "the inventory" || at === "--json") await settled(mark);
       for (let i = 0; i < presses; i++) await run.press("C-c");
@@ -149,7 +149,7 @@ for (const [index, { at, words, see, reached, presses = 1 }] of POINTS.entries()
   });
 }
 
-test("a terminal that is closed: remote work ends, and the program ends by SIGHUP, without a core", async (t) => {
+test("a closed terminal: remote work ends, and the program ends by SIGHUP, without a core", async (t) => {
   if (needsLab(t) === undefined) return;
   const mark = `${process.pid}-closed`;
   const status = join(temporaryFolder(t), "status");
@@ -169,7 +169,7 @@ test("a terminal that is closed: remote work ends, and the program ends by SIGHU
   assert.equal(readFileSync(status, "utf8"), `${128 + constants.signals.SIGHUP}\n`);
 });
 
-/** Waits until the program has started all that it starts: it waits for something else then. */
+/** Waits until the run takes no more CPU time: then it has started everything, and waits for something else. */
 async function settled(mark: string): Promise<void> {
   for (let last = "", quiet = 0; quiet < 20; ) {
     const now = cpuOf(marked(mark));
@@ -193,7 +193,7 @@ function cpuOf(pids: readonly string[]): string {
 }
 
 for (const name of sampleOf(2, ["loops.ts", "loops.mjs"])) {
-  test(`a signal ends a config that loops, and nothing of it stays: ${name}`, async (t) => {
+  test(`a signal ends a config that loops, and no file of its compilation stays: ${name}`, async (t) => {
     const cwd = temporaryFolder(t);
     writeFileSync(
       join(cwd, name),
@@ -216,14 +216,14 @@ for (const name of sampleOf(2, ["loops.ts", "loops.mjs"])) {
   });
 }
 
-test("Ctrl-C of a command whose output nobody reads: it ends, and its remote work with it", async () => {
+test("Ctrl-C at output that nobody reads: the program and its remote work end", async () => {
   const mark = `${process.pid}-unread`;
   const program = spawn(process.execPath, [CLI, "exec", "--on", "one", "--", "yes"], {
     cwd: folder,
     env: { ...cleanEnvironment(), [MARK]: mark, XDG_STATE_HOME: join(folder, "state") },
     stdio: ["ignore", "pipe", "ignore"],
   });
-  // Nothing is read beyond what the stream keeps.
+  // Nothing is read beyond what the stream buffers.
   program.stdout.once("readable", () => undefined);
   while (program.stdout.readableLength < program.stdout.readableHighWaterMark) await pause(20);
   program.kill("SIGINT");

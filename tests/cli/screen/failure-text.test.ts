@@ -60,7 +60,7 @@ describe("failureText", () => {
     assert.equal(failureText(exit({ exitCode: null, signal: "SIGKILL" })), "ended by SIGKILL");
   });
 
-  it("leaves no hint of the library that tells to pass something", () => {
+  it("leaves no hint of the library that says to pass something", () => {
     const folder = join(repoRoot, "src/connection");
     const hints = readdirSync(folder, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts") && !name.endsWith(".generated.ts"))

@@ -26,7 +26,7 @@ test("cut and pad keep to columns, wide characters included", () => {
   assert.equal(pad("漢", 4), "漢  ");
 });
 
-test("times and sizes are short", () => {
+test("shortTime and shortSize print short texts", () => {
   assert.deepEqual([0, 999, 1000, 59_949, 61_000, 3_600_000].map(shortTime), [
     "0ms",
     "999ms",

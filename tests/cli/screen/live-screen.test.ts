@@ -35,7 +35,7 @@ writeFileSync(
   }),
 );
 const env = { XDG_STATE_HOME: join(folder, "state") };
-/** Prints a line a host, and waits for a file. */
+/** Prints a line on each host, and waits for a file. */
 const untilFile = (name: string): string[] => [
   "--shell",
   "--",
@@ -71,7 +71,7 @@ test("a terminal shows a live line for each running host, output above them, and
   }
 });
 
-test("200 hosts on 24 lines are a bar, and the table ends within a screen", async (t) => {
+test("200 hosts on 24 lines are shown as a bar, and the output at the end fits about one screen", async (t) => {
   if (needsLab(t) === undefined) return;
   const run = await TerminalRun.start(["ping", "--on", "@many,one", "--parallel", "250"], {
     cwd: folder,
@@ -122,7 +122,7 @@ test("a terminal that becomes narrower, wider and lower shows every running host
   }
 });
 
-test("a password is asked once, without echo, before anything starts", async (t) => {
+test("a password is asked for once, without echo, before anything starts", async (t) => {
   if (needsLab(t) === undefined) return;
   const run = await TerminalRun.start(["exec", "--on", "@few", "--ask-sudo-password", "--", "echo", "x"], {
     cwd: folder,
@@ -150,7 +150,7 @@ test("NO_COLOR and FORCE_COLOR decide about colours; without a terminal nothing 
   assert.equal(both.stdout, "one: x\n");
 });
 
-test("a run that is suspended leaves the terminal to the shell, and comes back below what the shell has shown", async (t) => {
+test("a run that is suspended leaves the terminal to the shell, and comes back below the shell's output", async (t) => {
   if (needsLab(t) === undefined) return;
   const run = await TerminalRun.start(["exec", "--on", "@few", ...untilFile("go3")], {
     cwd: folder,

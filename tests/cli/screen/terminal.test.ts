@@ -51,14 +51,14 @@ function slowTerminal() {
   return { out, notes, terminal: new Terminal(out, err, {}, () => undefined) };
 }
 
-test("a reader that keeps up is not waited for", () => {
+test("Terminal does not wait for a reader that keeps up", () => {
   const { out, terminal } = slowTerminal();
   terminal.print("one");
   assert.equal(terminal.drained(), undefined);
   assert.equal(out.writableLength, 4);
 });
 
-test("what a slow reader has not taken is held, bounded, and comes in order", async () => {
+test("Terminal holds text for a slow reader, says if it holds too much, and keeps the order", async () => {
   const { out, terminal } = slowTerminal();
   terminal.write("a".repeat(MIB));
   terminal.write("b");
@@ -91,7 +91,7 @@ test("what a slow reader has not taken is held, bounded, and comes in order", as
   assert.equal(terminal.drained(), undefined);
 });
 
-test("flush waits for all of it, and says what was left out", async () => {
+test("Terminal.flush waits for all text, and says how many lines were left out", async () => {
   const { out, notes, terminal } = slowTerminal();
   terminal.write("a".repeat(2 * MIB));
   terminal.write("b");
@@ -104,7 +104,7 @@ test("flush waits for all of it, and says what was left out", async () => {
   assert.equal(terminal.hasFailed, true);
 });
 
-test("nobody waits for a reader that has gone", async () => {
+test("Terminal does not wait for a reader that has gone", async () => {
   const { out, terminal } = slowTerminal();
   terminal.write("a".repeat(2 * MIB));
   terminal.write("b");

@@ -8,7 +8,7 @@ test("hostFolder keeps usual names", () => {
     assert.equal(hostFolder(name), name);
 });
 
-test("hostFolder: no name leads out of the folder, names a hidden file, or is two files", () => {
+test("hostFolder: no name leads out of the folder, is hidden, or has two parts", () => {
   for (const name of [".", "..", "../../etc", "/etc/passwd", ".ssh", "a/b", "a\\b", "a\0b", "a\nb", "C:"]) {
     const folder = hostFolder(name);
     assert.match(folder, /^[\w%@+=,-][\w.%@+=,-]*$/, JSON.stringify(name));

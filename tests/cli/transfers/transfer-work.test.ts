@@ -32,7 +32,7 @@ describe("transferWork", () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Does the work, and answers its result and the progress that it told. */
+  /** Does the work. Returns its result and its progress events. */
   async function work(spec: TransferSpec, signal: AbortSignal = new AbortController().signal) {
     const events: object[] = [];
     const result = await transferWork(spec)(context, host, {
@@ -89,7 +89,7 @@ describe("transferWork", () => {
     });
   });
 
-  it("ends with its signal", async () => {
+  it("ends when its signal aborts", async () => {
     const signal = AbortSignal.abort(new Error("given up"));
     const destination = join(folder, "never");
     const sources = [join(folder, "b")];

@@ -49,7 +49,7 @@ describe("--sudo on kept connections", { skip: skipReason(), concurrency: false 
     rmSync(folder, { recursive: true });
   });
 
-  it("starts sudo there, asks for its password only, and ends it with the command", async () => {
+  it("starts sudo on the hosts, asks only for its password, and ends it with the command", async () => {
     const told = ["--ask-password", "--ask-sudo-password", "--password-command", "./tell"];
     const root = await run(
       "exec",
@@ -79,7 +79,7 @@ describe("--sudo on kept connections", { skip: skipReason(), concurrency: false 
     assert.equal(logins(), 2);
   });
 
-  it("tells what sudo refuses, and the connections stay", async () => {
+  it("reports what sudo refuses, and keeps the connections", async () => {
     const none = await run("exec", "--on", "pw,nopw", "--sudo", "--", "true");
     assert.equal(none.code, 3);
     assert.match(
@@ -96,7 +96,7 @@ describe("--sudo on kept connections", { skip: skipReason(), concurrency: false 
   });
 
   for (const sudo of [[], ["--sudo"]]) {
-    it(`ends what a command ${sudo.join()} does when it is interrupted`, async () => {
+    it(`ends the work of an interrupted command ${sudo.join()}`, async () => {
       const words = ["exec", "--on", "nopw", ...sudo, "--shell", "--", "echo $$; exec sleep 1000"];
       const child = spawn(process.execPath, [CLI, ...words], {
         ...{ cwd: folder, env: cleanEnvironment(env) },
@@ -125,10 +125,10 @@ describe("--sudo on kept connections", { skip: skipReason(), concurrency: false 
     });
   }
 
-  it("is for those who can use the socket: nobody but its owner", {
+  it("is not for other users, who cannot open the socket", {
     skip: process.getuid?.() === 0 ? false : "needs root, to be another user",
   }, async () => {
-    // So that the folder of up is what keeps them out.
+    // The folders above are open, so only the folder of up keeps the other user out.
     for (const path of [folder, env.XDG_RUNTIME_DIR]) chmodSync(path, 0o755);
     const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
     const program = `require("net").connect(${JSON.stringify(socket)}).on("error", ({ code }) => console.log(code)).on("connect", () => process.exit())`;
@@ -140,7 +140,7 @@ describe("--sudo on kept connections", { skip: skipReason(), concurrency: false 
   });
 });
 
-/** Waits for the end of something that nothing tells of. */
+/** Polls until something is gone, because nothing reports its end. */
 async function gone(isThere: () => boolean): Promise<void> {
   const until = Date.now() + 60_000;
   while (isThere()) {

@@ -52,12 +52,12 @@ describe("the keeper of connections", () => {
     const ends = await Promise.all([up([one, await host("two")]), up([one, await host("three")])]);
     for (const events of ends) assert.deepEqual(events.at(-2), { type: "kept", host: "one" });
     assert.deepEqual(keeper.names.sort(), ["one", "three", "two"]);
-    // Nothing tells of the end of the other one, for which nobody waits.
+    // Nothing reports the end of the surplus connection, for which nobody waits.
     while (contexts() > 3) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(contexts(), 3);
   });
 
-  it("ends what an up has connected that was interrupted meanwhile", async () => {
+  it("ends the connections of an up that is interrupted", async () => {
     const interrupt = new AbortController();
     const hosts = [await host("one"), await host("slow", SLOW)];
     for await (const event of keeper.up(hosts, {}, interrupt.signal)) {
@@ -68,7 +68,7 @@ describe("the keeper of connections", () => {
     assert.equal(keeper.hasHosts, false);
   });
 
-  it("keeps those that were connected before", async () => {
+  it("keeps the connections of an earlier up if a later one is interrupted", async () => {
     const one = await host("one");
     await up([one]);
     assert.equal(keeper.hasHosts, true);

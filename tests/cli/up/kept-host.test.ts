@@ -16,13 +16,13 @@ test("the key of a host has none of its passwords", () => {
   assert.doesNotMatch(key({ ...ssh, anything: new Secret("knock") }), /knock/);
 });
 
-test("the key of a host is the same for options in another order, and another for other options", () => {
+test("the key of a host is the same for options in another order, and differs for other options", () => {
   assert.equal(key({ port: 2222, hostname: "web1" }), key(ssh));
   assert.notEqual(key({ ...ssh, port: 22 }), key(ssh));
   assert.notEqual(hostKey({ steps: [{ ssh }, { sudo: {} }] } as never), key(ssh));
 });
 
-test("a function that gives a password is called once, where there is a terminal", async () => {
+test("keptHost calls a function that gives a password once, and keeps the password", async () => {
   let calls = 0;
   const password = (): string => `knock${++calls}`;
   const host = { name: "web1", groups: ["web"], vars: { a: 1 }, steps: [{ ssh: { ...ssh, password } }] };

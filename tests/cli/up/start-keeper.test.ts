@@ -15,7 +15,7 @@ async function hung(t: TestContext): Promise<{ path: string; signal: AbortSignal
   return { path, signal: end.signal };
 }
 
-// Without the signal they end too, but by the limit of the answer: with another error.
+// Without the signal they would end too, but at the time limit of the answer, with another error.
 test("connectKeeper gives up a process that hangs when the signal aborts", async (t) => {
   const { path, signal } = await hung(t);
   await assert.rejects(connectKeeper(path, signal), { message: "Ctrl-C" });

@@ -15,7 +15,7 @@ function fill(events: WorkEvents): { count: number; room: Promise<void> } {
   }
 }
 
-test("whoever emits waits while the reader is behind, and no longer", async () => {
+test("WorkEvents lets the emitter wait while the reader is behind, and no longer", async () => {
   const events = new WorkEvents();
   const { count, room } = fill(events);
   assert.equal(events.add(line("one more")), room);
@@ -32,7 +32,7 @@ test("whoever emits waits while the reader is behind, and no longer", async () =
   await messages.return();
 });
 
-test("nobody waits for a reader that has gone", async () => {
+test("WorkEvents lets nobody wait for a reader that has gone", async () => {
   const events = new WorkEvents();
   const { room } = fill(events);
   const messages = events.messages();
@@ -41,7 +41,7 @@ test("nobody waits for a reader that has gone", async () => {
   await room;
 });
 
-test("what cannot wait is counted beyond a bound, and the result comes all the same", async () => {
+test("WorkEvents counts the lines beyond its bound, and delivers the result all the same", async () => {
   const events = new WorkEvents();
   const total = 20_000;
   for (let i = 0; i < total; i++) void events.add(line("x".repeat(1000)));
