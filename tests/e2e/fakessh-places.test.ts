@@ -1,4 +1,4 @@
-/** Real rsync, scp, sftp and git through contexts of every kind, other accounts and containers among them. */
+/** Real rsync, scp, sftp and git through contexts of every kind, even of other accounts and in containers. */
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ cmp ${folder}/sent ${folder}/received && ssh any 'echo $0 >&2; exit 5' < /dev/nu
       assert.deepEqual({ code, stdout, stderr }, { code: 5, stdout: "code 0\n", stderr: "/bin/sh\n" });
     });
 
-    it("ends a command whose tool is gone", async () => {
+    it("ends a command when its tool is killed", async () => {
       const file = join(fresh("pid"), "pid");
       const script = `ssh any 'trap "" HUP; echo $$; sleep 1000; true' < /dev/null > ${file} &
 while ! [ -s ${file} ]; do sleep 0.1; done; cat ${file}; kill -9 $$`;
@@ -74,7 +74,7 @@ while ! [ -s ${file} ]; do sleep 0.1; done; cat ${file}; kill -9 $$`;
       }, async () => {
         const source = fresh("scp-source");
         cpSync(join(tree, "part 1"), source, { recursive: true });
-        // It follows links: those that lead nowhere are errors.
+        // Not the whole tree: scp follows links, and fails for those that lead nowhere.
         const target = `${there}/scp-${protocol}`;
         await succeed(context, ["scp", "-q", "-p", "-r", ...flags, source, `any:${target}`]);
         const copied = await context.call(contents, target);

@@ -19,10 +19,10 @@ import { filesOfGit, folder, fresh, git, run, succeed, temporary, tree } from ".
 checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
 
 const BIG_BYTES = (isFull ? 200 : 120) * 1024 * 1024;
-/** In MiB. A process that passes them on has 10 to 30 of them at once, and what V8 has not collected yet. */
+/** In MiB. A process that passes the bytes on holds 10 to 30 MiB at once, and what V8 has not collected yet. */
 const MAX_GROWTH = 100;
 
-/** By how much this process and its contexts grow while `work` runs: less than what passes through them. */
+/** Asserts that this process and its contexts grow less, while `work` runs, than what passes through them. */
 async function checkMemory(work: () => Promise<unknown>): Promise<void> {
   const memory = new PeakMemory([process.pid, ...descendants(process.pid)]);
   await work();
@@ -110,7 +110,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     await checkMemory(() => succeed(context, ["rsync", "-W", join(there, "big"), `any:${there}/copy`]));
     assert.equal(spawnSync("cmp", [join(there, "big"), join(there, "copy")]).status, 0);
   });
-  it("reads only as fast as the other side does, either way", { skip: noPeakMemory }, async () => {
+  it("reads only as fast as the other side does, in both directions", { skip: noPeakMemory }, async () => {
     const bytes = String(BIG_BYTES);
     const up = `head -c ${bytes} /dev/zero | ssh any 'sleep 1; wc -c'`;
     const down = `ssh any 'head -c ${bytes} /dev/zero' < /dev/null | (sleep 1; wc -c)`;
@@ -121,7 +121,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     });
   });
 
-  it("runs commands by /bin/sh in the home directory, several at once", async () => {
+  it("runs commands with /bin/sh in the home directory, several at once", async () => {
     assert.equal(await succeed(context, ["ssh", "any", "pwd; echo $0"]), `${homedir()}\n/bin/sh\n`);
     const many = 'for i in 1 2 3 4; do ssh any "echo $i" < /dev/null & done; wait';
     const lines = (await succeed(context, ["sh", "-c", many])).trim().split("\n");
@@ -136,19 +136,19 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.deepEqual({ stdout, stderr, code }, { stdout: "in\n", stderr: "err\n", code: 0 });
     assert.equal(await succeed(context, ["sh", "-c", "echo in | ssh -n any wc -c"]), "0\n");
   });
-  it("answers the exit status of the tool, which has that of the command", async () => {
+  it("returns the exit status of the tool, which is that of the command for ssh", async () => {
     const statusOf = async (...argv: string[]) => (await run(context, argv)).code;
     assert.equal(await statusOf("ssh", "any", "exit 3"), 3);
     assert.equal(await statusOf("ssh", "any", "kill -KILL $$"), 137);
     assert.equal(await statusOf("ssh", "any", "no-such-command-x"), 127);
     assert.equal(await statusOf("sh", "-c", "ssh any true; exit 7"), 7);
-    // What it says at its end arrives before.
+    // The output at the end of the command arrives before its status.
     assert.match(
       (await run(context, ["ssh", "any", "head -c 300000 /dev/zero; exit 9"])).stdout,
       /\0{300000}$/,
     );
   });
-  it("says what is wrong: no command, no such subsystem, nothing to log in to", async () => {
+  it("explains a missing command, an unknown subsystem and an impossible option", async () => {
     const login = await run(context, ["ssh", "any"]);
     assert.equal(login.code, 255);
     assert.match(login.stderr, /mitogen ssh: .*no command was given, and this ssh only runs commands/);
@@ -167,7 +167,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.deepEqual(readdirSync(temporary), []);
   });
 
-  /** Starts a tool with a command there that tells its pid and stays. */
+  /** Starts a tool with a command in the context that reports its pid and stays. */
   async function stay(script: (command: string, file: string) => string, options: RunSshOptions = {}) {
     const file = join(fresh("stay"), "pids");
     const command = `echo $$ > ${file}.new; mv ${file}.new ${file}; trap "" HUP; sleep 1000`;
@@ -188,7 +188,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.deepEqual((await done).signal, "SIGKILL");
     assert.deepEqual(await processesGone([pid], 10_000), []);
   });
-  it("ends tool and command when the time is up, or the signal aborts", async () => {
+  it("ends the tool and the command after timeoutMs, and when the signal aborts", async () => {
     const timed = await stay((command) => `ssh any '${command}'`, { timeoutMs: 8_000 });
     await assert.rejects(timed.done, TimeoutError);
     const abort = new AbortController();
@@ -198,7 +198,7 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     assert.deepEqual(await processesGone([timed.pid, aborted.pid], 10_000), []);
     assert.deepEqual(readdirSync(temporary), []);
   });
-  it("ends the tool when the context goes", async () => {
+  it("ends the tool when the context ends", async () => {
     const other = await router.local();
     const working = run(other, ["ssh", "any", "echo started; sleep 1000"]);
     await pause(0);
@@ -212,8 +212,8 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     await assert.rejects(run(other, ["ssh", "any", "true"]), ChannelError);
   });
   /**
-   * Kills a program in the middle of a run, and its reaper before that if it is to. Its folder is left, or
-   * gone.
+   * Kills a program in the middle of a run, with `alsoReaper` its reaper first. Waits until all processes below the
+   * program have gone.
    */
   async function killProgram(alsoReaper: boolean): Promise<void> {
     const script = join(folder, "killed.mjs");
@@ -237,12 +237,12 @@ await runSsh(context, ["ssh", "any", "echo ready; sleep 1000"]);`,
     await program.ended;
     assert.deepEqual(await processesGone(below, 10_000), []);
   }
-  it("leaves nothing when the program is killed", async () => {
+  it("leaves no files when the program is killed", async () => {
     await killProgram(false);
-    // The reaper, which removes it, was among those that are gone.
+    // The reaper, which removes the files, was among the processes that are gone.
     assert.deepEqual(readdirSync(temporary), []);
   });
-  it("removes what is left when the reaper is killed too, at the next run", async () => {
+  it("removes, at the next run, the files that stay when the reaper is killed too", async () => {
     await killProgram(true);
     assert.equal(readdirSync(temporary).length, 1);
     await succeed(context, ["ssh", "any", "true"]);
