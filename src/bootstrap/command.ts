@@ -108,7 +108,7 @@ export function quoteForAnyShell(word: string): string {
   if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
   if (/['!\n\r`\\\0]/.test(word === STAGE_0 || word === STAGE_0_WITHOUT_NODE ? "" : word)) {
     throw new RangeError(
-      `Cannot pass ${JSON.stringify(word)} to an unknown login shell: quotes, backslashes, "!", backticks and newlines are not safe in every shell`,
+      `Cannot pass ${JSON.stringify(word)} to an unknown login shell: single quotes, backslashes, "!", backticks and newlines are not safe in every shell`,
     );
   }
   return `'${word}'`;

@@ -14,7 +14,8 @@ export function formatRecord(record: LogRecord, isRaw = false): string {
 /** Formats a record without its time. */
 export function formatText({ level, logger, message }: LogRecord, isRaw = false): string {
   const text = isRaw ? message.replace(/\r\n?|\n/g, LINE_END) : showControls(message, LINE_END);
-  return `${level.charAt(0).toUpperCase()} ${shown(logger)}: ${text}`;
+  // `io` is not I, which is INFO: it is what DEBUG does not show yet.
+  return `${level === "io" ? "D" : level.charAt(0).toUpperCase()} ${shown(logger)}: ${text}`;
 }
 
 // Cached, because most records have the time and the logger of the one before.

@@ -47,13 +47,13 @@ const messages = (path: string) =>
   readFileSync(path, "utf8")
     .split("\n")
     .slice(0, -1)
-    .map((line) => line.replace(/^\d\d:\d\d:\d\d [EWIDI] test: /, ""));
+    .map((line) => line.replace(/^\d\d:\d\d:\d\d [EWID] test: /, ""));
 
 test("formatRecord prints time, the level's letter, logger and message", () => {
   assert.equal(formatRecord(record()), "09:05:07 I mitogen.ctx.local.32466: stdout: Hello");
   assert.deepEqual(
     LEVELS.map((level) => formatRecord(record({ level })).split(" ")[1]),
-    ["E", "W", "I", "D", "I"],
+    ["E", "W", "I", "D", "D"],
   );
 });
 
