@@ -51,7 +51,7 @@ export function checkReport({ name, types }, update = false) {
       localBuild: update,
       messageCallback(message) {
         message.handled = true;
-        // Told below, in our words.
+        // Reported below, in our own words.
         if (message.messageId === "console-api-report-not-copied") return;
         const place =
           message.sourceFilePath === undefined
@@ -118,7 +118,7 @@ const COMPILER = {
   },
 };
 
-/** Comments here are plain Markdown, not TSDoc: only what the compiler says and forgotten exports count. */
+/** Comments here are plain Markdown, not TSDoc, so only messages of the compiler and forgotten exports count. */
 const MESSAGES = {
   compilerMessageReporting: { default: { logLevel: "error" } },
   extractorMessageReporting: {

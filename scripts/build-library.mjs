@@ -1,15 +1,15 @@
 /**
- * Bundles src/ into the few files of dist/: what `import "mitogen"` loads, and what is loaded when it is
- * needed.
+ * Bundles src/ into the few files of dist/: the code that `import "mitogen"` loads, and parts that are loaded when they
+ * are needed.
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { build } from "esbuild";
 
-/** Packages that are not bundled: they are loaded by few programs. */
+/** Packages that are not bundled, because few programs load them. */
 const EXTERNAL = ["acorn", "esbuild", "picocolors", "picomatch"];
 
-/** What programs import, and what is run. */
+/** The files that programs import, and those that are run. */
 const ENTRIES = {
   index: "src/index.ts",
   fleet: "src/fleet/index.ts",
@@ -22,7 +22,7 @@ export async function buildLibrary(log = console.log) {
     entryPoints: ENTRIES,
     outdir: "dist",
     bundle: true,
-    // What stands behind `import()` becomes a file of its own.
+    // A module that is imported with `import()` becomes a file of its own.
     splitting: true,
     chunkNames: "[name]-[hash]",
     format: "esm",
@@ -31,7 +31,7 @@ export async function buildLibrary(log = console.log) {
     external: EXTERNAL,
     inject: ["scripts/own-timers.mjs"],
     plugins: [keepTogether, loadBuiltinsLate, readMarkedJson],
-    // No source map: stacks show these files, in which nothing is shortened, and no sources, which are not
+    // No source map: stacks show these files, in which nothing is shortened, because the sources are not
     // shipped.
     legalComments: "none",
     logOverride: { "ignored-bare-import": "silent" },
@@ -49,15 +49,15 @@ export async function buildLibrary(log = console.log) {
   writeLicenses(Object.keys(metafile.inputs));
 }
 
-/** Of a class that mentions itself esbuild makes `class _Message`, which would be its name. */
+/** Restores the name of a class that mentions itself: esbuild makes it `class _Message`. */
 function withClassNames(text) {
   const names = [...text.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
   return names.reduce((all, name) => all.replace(new RegExp(`\\b_${name}\\b`, "g"), ` ${name}`), text);
 }
 
 /**
- * Has all that the import needs in one file: each takes time. By itself esbuild makes one for every set of
- * modules that two others share. What is loaded later shares all of it here.
+ * Puts everything that the import needs into one file, because each file takes time. By itself, esbuild makes a file
+ * for every set of modules that two others share. Here, parts that are loaded later share the one file.
  */
 const keepTogether = {
   name: "keep-together",
@@ -77,7 +77,7 @@ const keepTogether = {
   },
 };
 
-/** Has import-meta-resolve read a package.json that begins with a byte order mark, as Node does. */
+/** Makes import-meta-resolve read a package.json that begins with a byte order mark, as Node does. */
 const readMarkedJson = {
   name: "read-marked-json",
   setup(build) {
@@ -91,9 +91,8 @@ const readMarkedJson = {
 };
 
 /**
- * Has Node's modules loaded when something of them is first used. Loading them all takes about as long as
- * loading this library, and an `import` of one reads whatever it exports: that of `process` opens the
- * program's stdin.
+ * Makes Node's modules load when something of them is first used. Loading them all takes about as long as loading this
+ * library. An `import` of a module also reads all its exports: that of `process` opens the program's stdin.
  */
 const loadBuiltinsLate = {
   name: "load-builtins-late",
@@ -107,9 +106,9 @@ const loadBuiltinsLate = {
 };
 
 /**
- * Of an object esbuild copies the own properties for each module that imports it; these are on its prototype.
- * Each is taken when it is first used and kept, as an `import` would: what the program's tests put in its
- * place later is theirs.
+ * esbuild copies the own properties of an object for each module that imports it, so the exports are on the prototype.
+ * Each is read when it is first used and then kept, as an `import` would: if the program's tests replace it later, the
+ * library does not see that.
  */
 function lateBuiltin(path) {
   if (path === "node:assert") return ASSERT;
@@ -124,10 +123,10 @@ import { createRequire } from "node:module";
 export const builtin = process.getBuiltinModule ?? createRequire(import.meta.url ?? __filename);
 `;
 
-/** What import-meta-resolve needs of it: the whole of it opens the program's stderr. */
+/** The part of node:assert that import-meta-resolve needs. The whole module opens the program's stderr. */
 const ASSERT = "module.exports = { ok(value, message) { if (!value) throw new Error(message); } };";
 
-/** Those of the packages that are part of the bundle. */
+/** Writes the licenses of the packages that are part of the bundle. */
 function writeLicenses(inputs) {
   const names = new Set(inputs.map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]));
   names.delete(undefined);

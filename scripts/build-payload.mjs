@@ -1,4 +1,4 @@
-/** Bundles what travels, the payload and the parts that follow it, as src/layers.json has them, checks it, and writes *.generated.ts. */
+/** Bundles the payload and the parts that follow it, as src/layers.json lists them, checks them, and writes *.generated.ts. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
@@ -34,7 +34,7 @@ const OPTIONS = {
       .map((name) => readFileSync(`src/${name}`, "utf8")),
   ),
 };
-/** What the payload, which is built first, calls them; its parts do the same. */
+/** The short names in the payload, which is built first. Its parts use the same names. */
 let shortNames = RESERVED_NAMES;
 
 export async function buildPayload(log = console.log) {
@@ -105,7 +105,7 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
       `${entryPoint} has members of one name: ${same.join("; ")}; rename one, or add the short name to RESERVED_NAMES`,
     );
   }
-  // A second minifier: it knows tricks that esbuild leaves alone for speed, and takes another 5 %.
+  // A second minifier: it knows tricks that esbuild leaves alone for speed, and saves another 5 %.
   const code = await minify(result.outputFiles[0].text, {
     compress: {
       passes: 3,
@@ -118,7 +118,7 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
       unsafe_methods: true,
     },
     format: { ascii_only: true },
-    module: true, // what is at the top is nobody else's, and strict
+    module: true, // the names at the top are private to the bundle, and the code is strict
   });
   const text = before + code + after;
   const inputs = Object.entries(Object.values(result.metafile.outputs)[0].inputs);
@@ -127,7 +127,7 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
     .filter((path) => !/^(once|shared):/.test(path))
     .filter((path) => !mayTravel(takes)(path));
   if (strays.length > 0) throw new Error(`${entryPoint} may not bring ${strays.join(", ")}`);
-  // It is written into a string and compared byte for byte; anything else than ASCII would depend on locales.
+  // The text is written into a string and compared byte for byte. Anything but ASCII would depend on locales.
   if (/[^\n\t\x20-\x7e]/.test(text)) throw new Error(`The bundle of ${entryPoint} is not plain ASCII`);
   const largest = inputs
     .sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
@@ -138,8 +138,8 @@ async function bundle({ entry, takes }, { before, after, plugins = [] }) {
 }
 
 /**
- * Takes from Node's modules once what `text` imports of them. esbuild writes `(0, fs1.openSync)()`, and
- * requires them once for each importer.
+ * Makes `text` require each of Node's modules once. esbuild requires a module once for each importer, and writes
+ * `(0, fs1.openSync)()`.
  */
 function requireOnce(text) {
   const names = new Map();
@@ -167,7 +167,7 @@ function requireOnce(text) {
 }
 
 /**
- * Replaces the shared modules by what the payload hands over; an import it does not share fails the build.
+ * Replaces the shared modules by the objects that the payload hands over. An import that it does not share fails the build.
  */
 const takeFromPayload = {
   name: "take-from-payload",

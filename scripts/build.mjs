@@ -21,7 +21,7 @@ await buildLibrary(log);
 if (process.argv.includes("--tests")) {
   rmSync("build", { recursive: true, force: true });
   compile("tsconfig.json");
-  // Coverage is of the files of src/.
+  // Coverage is measured for the single files of src/.
   if (process.env.NODE_V8_COVERAGE === undefined) await bundleTests();
 }
 

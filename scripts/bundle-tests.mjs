@@ -1,5 +1,5 @@
 /**
- * Bundles what the tests import of build/src. To load it module by module takes 0.15 s, in each of some hundred
+ * Bundles the modules of build/src that the tests import. Loading them one by one takes 0.15 s, in each of some hundred
  * processes. Every module stays where it is and re-exports its part of the bundle, so that a process has each
  * of them once, whichever of them its files import.
  */
@@ -8,7 +8,7 @@ import { dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 
 const FOLDER = "build/src";
-/** What programs import. What these import dynamically stays apart, and is loaded when it is used. */
+/** The modules that programs import. Modules that these import dynamically stay apart, and are loaded when they are used. */
 const ENTRIES = [`${FOLDER}/index.js`, `${FOLDER}/fleet/index.js`];
 
 const OPTIONS = {
@@ -44,7 +44,7 @@ export async function bundleTests() {
   }
 }
 
-/** Those that an import loads at once, and for each that is imported dynamically those that it brings. */
+/** The modules that an import loads at once, and for each module that is imported dynamically those that it brings. */
 function groupModules(inputs) {
   const groups = new Map();
   const taken = new Set();

@@ -1,5 +1,5 @@
-// npm run check, and prepublishOnly with --publish: what npm would publish. Packs dist/ as it is, and has publint and
-// arethetypeswrong read the tarball.
+// npm run check, and prepublishOnly with --publish: checks what npm would publish. Packs dist/ as it is, and lets publint
+// and arethetypeswrong read the tarball.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

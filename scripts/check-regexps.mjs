@@ -1,9 +1,9 @@
 /**
  * `npm run check`: proves that every regular expression in src/ takes time in proportion to the text it sees,
- * for much of that text comes from contexts and from tools. The proof is recheck's
- * (https://makenowjust-labs.github.io/recheck/); what it cannot prove is written differently: no
- * back-references, no counted repetitions of more than a few, no look-aheads. check.mjs runs this with
- * recheck beside npx, so it is found by PATH.
+ * because much of that text comes from contexts and from tools. recheck
+ * (https://makenowjust-labs.github.io/recheck/) makes the proof. An expression that it cannot prove is written
+ * differently: no back-references, no counted repetitions of more than a few, no look-aheads. check.mjs runs this
+ * with npx, so recheck is found by PATH.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,7 +11,7 @@ import { delimiter, join } from "node:path";
 import { parse } from "acorn";
 import { transformSync } from "esbuild";
 
-/** Of one expression, in milliseconds; most take 50. */
+/** For one expression, in milliseconds. Most take 50. */
 const TIMEOUT_MS = 60_000;
 
 /**
@@ -57,7 +57,7 @@ function regexpsOf(source) {
   return found;
 }
 
-/** Why it is not known to be linear; undefined if it is. */
+/** Why an expression is not known to be linear; undefined if it is. */
 async function objection({ pattern, flags }) {
   const { status, checker, complexity, attack, error } = await check(pattern, flags, { timeout: TIMEOUT_MS });
   if (status === "safe" && checker === "automaton") return undefined;

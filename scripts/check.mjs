@@ -12,8 +12,8 @@ if (!existsSync("src/bootstrap/payload.generated.ts") || !existsSync("dist/index
 run(bin("@biomejs/biome/bin/biome"), ["check", "--error-on-warnings", "."]);
 run(bin("typescript/bin/tsc"), ["-p", "tsconfig.json", "--noEmit"]);
 run("scripts/layers.mjs", []);
-// Not a dependency: its package for every platform would have to be in the lock file, and not every registry
-// has them all.
+// recheck is no dependency: the lock file would need its packages for all platforms, and not every registry has them
+// all.
 const recheck = ["--yes", "--package=recheck@4.5.0", "--", process.execPath, "scripts/check-regexps.mjs"];
 if (spawnSync("npx", recheck, { stdio: "inherit" }).status !== 0) process.exitCode = 1;
 run("scripts/check-package.mjs", []);

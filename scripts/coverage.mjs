@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-/** Every process of the tests, and every context, writes a file to it. */
+/** Every process of the tests, and every context, writes a file to this folder. */
 const FOLDER = resolve("coverage/tmp");
 
 function node(args, env = process.env) {

@@ -1,11 +1,11 @@
 /**
- * Test files that neither start nor change anything beside themselves share processes: starting one and loading the
+ * Test files that start nothing, and change nothing outside of themselves, share processes: starting one and loading the
  * library takes longer than most of these files. Each of the others has a process of its own.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
-/** Leaks are of the process, as are its children, threads, environment, folder, globals, and how much it has logged. */
+/** Leaks concern the whole process, as do its children, threads, environment, folder, globals and counts of logs. */
 const NEEDS_A_PROCESS = new RegExp(
   [
     /\bcheckLeaks\(|node:child_process|node:worker_threads|\bRouter\(|WithRouter\(/,
@@ -16,7 +16,7 @@ const NEEDS_A_PROCESS = new RegExp(
     .map(({ source }) => source)
     .join("|"),
 );
-/** Those in which nothing runs without the lab. They may be wrong: what runs all the same is checked as ever. */
+/** Files in which nothing runs without the lab. A wrong match does no harm: tests that run all the same are checked. */
 const NEEDS_THE_LAB = new RegExp(
   [
     /tests\/commands\/(?:run|run-in-containers)/,
@@ -34,7 +34,7 @@ const FOLDER = "build/together";
 const FILES_PER_GROUP = 20;
 const LEAST_GROUPS = 4;
 
-/** What is to be started for these files. Those that `isLong` says take long are not made longer. */
+/** The files to start for these test files. Files that take long, as `isLong` says, are not made longer. */
 export function groupTests(files, isLong, hasLab) {
   rmSync(FOLDER, { recursive: true, force: true });
   const [started, short, skipped] = [[], [], []];

@@ -17,7 +17,7 @@ import { labFolder, step, waitFor, writeIfChanged } from "./lab/run.mjs";
 import { startSshd, stopSshd } from "./lab/sshd.mjs";
 
 /**
- * Brings the lab up, or what of it is missing, and answers what `.lab/lab.json` then holds.
+ * Brings up the lab, or its missing parts, and returns what `.lab/lab.json` then holds.
  * `peers` adds what only the benchmarks compare against. Without `methods` there is ssh to loopback and
  * nothing else new.
  */
@@ -92,7 +92,7 @@ function remembered() {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
 }
 
-/** Two at a time would fight over ports, package locks and accounts, also when they are of two checkouts. */
+/** Two runs at a time, even from two checkouts, would fight over ports, package locks and accounts. */
 async function exclusively(work) {
   const lock = join(runFolder, "lock");
   const taken = await waitFor(() => takeLock(lock), 900_000);

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const PAGE = `${root}docs/architecture.md`;
-/** More files than this are no longer found at a glance. A folder of connection methods has one for each. */
+/** In a folder with more files, none is found at a glance. A folder of connection methods has a file for each. */
 const MAX_FILES = 15;
 const MAY_BE_LARGE = /(^|\/)methods$/;
 
@@ -101,7 +101,7 @@ export function circles() {
   return found;
 }
 
-/** Folders in which nothing is found any more. */
+/** Folders with too many files. */
 export function crowded() {
   const counts = new Map();
   for (const room of sources().map(roomOf)) counts.set(room, (counts.get(room) ?? 0) + 1);
@@ -122,7 +122,7 @@ export function sharedModule(room) {
   const lines = [];
   const members = [];
   for (const [file, names] of Object.entries(manifest.shared)) {
-    // A word stands for an object whose members are shared, all of them.
+    // A string stands for an object, all of whose members are shared.
     const isObject = typeof names === "string";
     const path = posix.relative(room, file);
     lines.push(`import { ${isObject ? names : names.join(", ")} } from "${path}";`);
@@ -185,7 +185,7 @@ function pageWithTables(page) {
   }, page);
 }
 
-/** What src/layers.json and docs/architecture.md say that is not so, or do not say. */
+/** What is wrong or missing in src/layers.json and docs/architecture.md. */
 export function listingProblems() {
   const files = sources().filter((file) => !isGenerated(file));
   const listed = Object.keys(manifest.files);
@@ -209,7 +209,7 @@ export function listingProblems() {
   return found;
 }
 
-/** All that is wrong with src/, as sentences. */
+/** Everything that is wrong with src/, as sentences. */
 function problems() {
   return [
     ...objections().map((each) => `against the layers: ${each}`),

@@ -11,7 +11,7 @@ import { minify as minifyAnew } from "terser";
 const CACHE = "node_modules/.cache/mitogen/minified.json";
 const { version } = createRequire(import.meta.url)("terser/package.json");
 const known = readCache();
-/** What this build has used. */
+/** The minified texts that this build has used. */
 const used = {};
 
 export async function minify(text, options) {
@@ -22,7 +22,7 @@ export async function minify(text, options) {
   return used[key];
 }
 
-/** Keeps what this build has used, and nothing else. */
+/** Keeps the texts that this build has used, and no others. */
 export function keepMinified() {
   mkdirSync(dirname(CACHE), { recursive: true });
   const own = `${CACHE}.${process.pid}`;

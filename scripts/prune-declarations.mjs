@@ -1,4 +1,4 @@
-/** Removes from dist/ the declarations that no entry point leads to: the types of internal files are nobody else's business. */
+/** Removes from dist/ the declarations that no entry point leads to: the types of internal files are private. */
 import { readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
@@ -12,7 +12,7 @@ export function pruneDeclarations(log = console.log) {
       .filter(({ types }) => types !== undefined)
       .map(({ types }) => resolve(types)),
   );
-  // Grows while it is walked.
+  // The set grows during the loop.
   for (const path of reached) {
     for (const [, name] of readFileSync(path, "utf8").replace(COMMENT, "").matchAll(IMPORT)) {
       reached.add(`${resolve(dirname(path), name)}.d.ts`);

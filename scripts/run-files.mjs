@@ -1,6 +1,7 @@
-// node --import test-end.mjs run-files.mjs <concurrency> <timeout ms> <options> files…: what `node --test` does, which would take
-// the files in the order of their names; the longest should not come last, when nothing is left to run beside them. <options>
-// are a JSON array of those of node:test: given to this process, its patterns would select among the files.
+// node --import test-end.mjs run-files.mjs <concurrency> <timeout ms> <options> files…: does what `node --test` does, but in
+// the given order. `node --test` takes the files by name, so the longest may come last, when nothing is left to run beside
+// them. <options> is a JSON array of options of node:test: given to this process itself, patterns would select among the
+// files.
 import { setMaxListeners } from "node:events";
 import { Transform } from "node:stream";
 import { run } from "node:test";
@@ -22,9 +23,9 @@ const { values } = parseArgs({
 const Reporter = { dot, junit, lcov, spec, tap }[values["test-reporter"]];
 if (Reporter === undefined) throw new Error(`There is no reporter ${values["test-reporter"]}`);
 const abort = new AbortController();
-// Each file listens to it.
+// Each file listens to the signal.
 setMaxListeners(0, abort.signal);
-// The files' processes are ended, and the report has what there is until then.
+// Ends the files' processes. The report has the results until then.
 process.once("SIGTERM", () => abort.abort());
 run({
   files,

@@ -1,11 +1,11 @@
-/** The names of members that the build shortens in what travels. */
+/** The names of members that the build shortens in code that travels. */
 import { parse } from "acorn";
 
 const SYNTAX = { ecmaVersion: "latest", sourceType: "module" };
 
 /**
- * Members of what is ours alone, by which the payload and its parts know each other's objects: user code
- * never sees them, nothing is looked up by them, and none is a key of what travels.
+ * Members of internal objects that the payload and its parts share. User code never sees these names, nothing looks a
+ * member up by its name, and none is a key of a value that travels.
  */
 const INTERNAL_NAMES = [
   // What moves frames.
@@ -53,7 +53,7 @@ const INTERNAL_NAMES = [
   ...["countFor", "parentPid", "startTime", "waitingFor"],
 ];
 
-/** Names that nothing is shortened to, because a bundle after the first has members that are called so. */
+/** Names to which nothing is shortened, because a later bundle has members with these names. */
 export const RESERVED_NAMES = { at: false, fn: false, on: false };
 
 /**
@@ -97,7 +97,7 @@ function declarations(text, pattern) {
 }
 
 /**
- * Which names stand for two members: two are shortened to it, or a member of the bundle has it that nothing shortens.
+ * The names that stand for two members: two are shortened to it, or a member of the bundle that nothing shortens has it.
  * `shortNames` are those of this bundle and of all before it, whose objects it gets. esbuild does not compare them: it takes
  * the names of earlier bundles as they are. `text` is the bundle with whole names.
  */

@@ -1,15 +1,15 @@
-// Preloaded by the files of tests: when a file's tests are over and something still holds it, that is told
-// and fails it. Node's own --test-force-exit would end it without a word, and loses results that are still on
-// their way to the runner (https://github.com/nodejs/node/issues/64833).
+// Preloaded by test files: if something still holds a file open when its tests are over, this says what, and fails the
+// file. Node's own --test-force-exit would end the file without a word, and loses results that are still on their way to
+// the runner (https://github.com/nodejs/node/issues/64833).
 import { after } from "node:test";
 import { isMainThread } from "node:worker_threads";
 
 const LIMIT_S = 60;
 
-// Not the runner, nor what a test starts.
+// Neither in the runner, nor in processes that a test starts.
 if (isMainThread && process.env.NODE_TEST_CONTEXT !== undefined && process.argv[1]?.endsWith(".test.js")) {
-  // This hook is the first of all. Second by second: what blocks the others, removing very many files say,
-  // counts as one.
+  // This hook is the first of all. It counts second by second, so that work that blocks the other hooks, such as
+  // removing very many files, counts as one second.
   let seconds = 0;
   after(() => void setInterval(() => ++seconds === LIMIT_S && fail(), 1000).unref());
 }

@@ -16,7 +16,7 @@ const TEST_LIMIT_MS = 300_000; // of suites too: the longest takes a minute here
 const FILE_LIMIT_MS = 900_000;
 const RUN_LIMIT_MS = 40 * 60_000;
 const MASTER_LIMIT_MS = 14 * 60_000;
-// What takes long is done in full once: most of it does not depend on the master. See tests/support/extent.ts.
+// Long tests run in full only once, because most do not depend on the master. See tests/support/extent.ts.
 const MASTER_ENV = {
   MITOGEN_REPEATED: "true",
   MITOGEN_SOAK_CONTEXTS: "100",
@@ -24,7 +24,7 @@ const MASTER_ENV = {
   MITOGEN_FILE_MIB: "256",
 };
 const MASTERS = ["20", "22", "24", "26"];
-/** The longest files, the longest first: begun last they would be alone at the end. */
+/** The longest files, the longest first. If they began last, they would run alone at the end. */
 const FIRST = [
   "conformance/methods",
   "conformance/provisioned",
@@ -88,11 +88,11 @@ const FILES_PER_CORE = process.env.CI === "true" ? 1.5 : 4;
 const CONCURRENCY = Math.ceil(Math.max(2, availableParallelism()) * FILES_PER_CORE);
 const MASTER_FOLDERS = /[/\\](conformance|counts|e2e|loader|order)[/\\]/;
 /**
- * What a target does that is brought a node does not depend on the master's. What a master does for it, packing
- * and sending, is in e2e/provision.
+ * What a target does with the node that it is brought does not depend on the master's Node. The master's part, packing
+ * and sending, is tested in e2e/provision.
  */
 const ONE_MASTER = /[/\\]provision(ed|-[\w-]+)\.test\.js$/;
-// Who sees only the end of what CI printed has to find there why it failed.
+// Readers may see only the end of what CI printed, so it must say why the run failed.
 const SHOWN_LINES_PER_RUN = 60;
 const FAILING_TESTS = /^✖ failing tests:/;
 const FAILED_TEST = /^\s*✖ /;
@@ -102,7 +102,7 @@ process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const isCi = process.env.CI === "true";
 const words = process.argv.slice(2);
 const ownOptions = ["--no-build", "--watch", "--masters"];
-/** See run-files.mjs for those there are. */
+/** run-files.mjs lists the options that there are. */
 const nodeOptions = words.filter((word) => word.startsWith("--test-"));
 const unknown = words.filter(
   (word) => word.startsWith("-") && ![...ownOptions, ...nodeOptions].includes(word),
@@ -187,11 +187,11 @@ function otherMasters() {
 }
 
 function runTests(node, major, files, limitMs, changes = {}) {
-  // Until Node 23 the limit is one for all of a file's tests together.
+  // Until Node 23, the limit is for all tests of a file together.
   const timeout = Number(major) < 24 ? FILE_LIMIT_MS : TEST_LIMIT_MS;
   const [end, runner] = ["test-end.mjs", "run-files.mjs"].map((name) => new URL(name, import.meta.url));
   const { NODE_TEST_CONTEXT, NODE_EXTRA_CA_CERTS, ...env } = process.env;
-  // Node reads it at each start, up to Node 20 for longer than all else takes. See tests/support/npm-env.ts.
+  // Node reads the certificates at each start; up to Node 20, that takes longer than the rest. See tests/support/npm-env.ts.
   if (NODE_EXTRA_CA_CERTS !== undefined) env.MITOGEN_NPM_CA_CERTS = NODE_EXTRA_CA_CERTS;
   Object.assign(env, changes);
   if (filters.length > 0) env.MITOGEN_NAMED = "true";
@@ -204,7 +204,7 @@ function runTests(node, major, files, limitMs, changes = {}) {
     stdio: ["ignore", "pipe", "inherit"],
     timeout: limitMs, // The runner answers SIGTERM by ending what it started.
   });
-  // Ended itself, it leaves no runner that goes on.
+  // If this program is ended, no runner goes on.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     process.once(signal, () => {
       child.kill("SIGTERM");
@@ -244,8 +244,8 @@ function runTests(node, major, files, limitMs, changes = {}) {
 }
 
 /**
- * What the reporter lists after its summary, with their messages; the marks of a run that was cut off before
- * that.
+ * The failing tests that the reporter lists after its summary, with their messages; of a run that was cut off before
+ * that, the lines that mark failures.
  */
 function failingTests(lines) {
   const start = lines.findLastIndex((line) => FAILING_TESTS.test(line));
