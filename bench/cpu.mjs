@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 const TICK_MS = 10; // USER_HZ is 100 on every Linux.
 
 /**
- * Milliseconds of CPU that this process, its living descendants and all the processes they have waited for
- * have used. NaN where there is no /proc. Not counted are processes that nobody in the tree waited for, and
- * those of an sshd.
+ * Milliseconds of CPU that this process, its living descendants and all processes they have waited for have
+ * used. NaN if there is no /proc. It leaves out processes that nobody in the tree waited for, and those of an
+ * sshd.
  */
 export function treeCpuMs() {
   const { user, system } = process.cpuUsage(); // In microseconds: /proc counts in ticks.
@@ -20,7 +20,7 @@ export function treeCpuMs() {
   return (user + system) / 1000 + ticks * TICK_MS;
 }
 
-/** What the process used itself, and what those of its children did that it has waited for. */
+/** The CPU time of the process itself, and that of the children that it has waited for. */
 function cpuTicks(pid) {
   const stat = read(`/proc/${pid}/stat`);
   if (stat === undefined) return pid === process.pid ? [0, Number.NaN] : [0, 0]; // It has ended meanwhile.

@@ -11,7 +11,7 @@ let started;
 
 /**
  * `count` hosts: their `names`, and `config`, an ssh_config that leads all of them to a real sshd of this run. The lab's
- * own turns away some of so many logins at once (MaxStartups), which would be a gain for whoever fails.
+ * own sshd refuses some of so many logins at once (MaxStartups), and a side that fails would look faster.
  */
 export async function fleetHosts(count) {
   started ??= startSshd();
@@ -55,7 +55,7 @@ async function startSshd() {
   return { folder, config, account };
 }
 
-/** sshd says so on stderr, which is read to its end, so that it never waits for us. */
+/** Resolves when sshd listens, as it says on stderr. That is read to its end, so that sshd never waits for us. */
 async function listening(sshd) {
   let said = "";
   const ready = new Promise((resolve) => {

@@ -1,4 +1,4 @@
-// What the benchmarks call in their children.
+// The functions that the benchmarks call in their children.
 export function noop() {}
 
 export function ownPid() {

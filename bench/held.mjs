@@ -1,4 +1,4 @@
-// node bench/held.mjs [counts…]: what each of many local contexts that are held at once costs, by their number. Prints a table.
+// node bench/held.mjs [counts…]: prints a table of what each of many local contexts costs that are held at once.
 import { treeCpuMs } from "./cpu.mjs";
 import { noop } from "./functions.mjs";
 import { here, loadLibrary } from "./library.mjs";
@@ -31,7 +31,7 @@ for (const [count, rounds] of found) {
   console.log(`| ${count} | ${cells.join(" | ")} |`);
 }
 
-/** What each phase costs with so many contexts, each of which does it at the same time. */
+/** What each phase costs with `count` contexts that do it at the same time. */
 async function costs(count) {
   const ours = new Ours(library);
   const contexts = [];

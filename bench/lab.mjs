@@ -2,7 +2,7 @@
 let up;
 
 /**
- * What `.lab/lab.json` says of ssh, and `account`, with one option list for ssh itself and one for
+ * The part of `.lab/lab.json` about ssh, and `account`, with one list of options for ssh itself and one for
  * `router.ssh`.
  */
 export async function labSsh() {

@@ -1,5 +1,5 @@
-// npm run bench [-- names…]: ours and its peers, or ours and another revision of ours, by turns in one run, so that a busy
-// machine slows all alike.
+// npm run bench [-- names…]: measures ours and its peers, or ours and another revision of ours, by turns in one run, so
+// that a busy machine slows all alike.
 import { readdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { here, loadLibrary } from "./library.mjs";
@@ -9,11 +9,11 @@ import { buildRevision } from "./revision.mjs";
 import { AGAINST_HEADER, againstLine, compare, failedLine, judge, PEERS_HEADER, peerLine } from "./table.mjs";
 
 const options = parseOptions(process.argv.slice(2));
-// What changes Node's own start would change ours and leave others as they are; rows set what they are about.
+// Variables that change Node's start would change only our side. Rows set the variables that they are about.
 for (const name of Object.keys(process.env)) {
   if (name.startsWith("NODE_") || name === "MITOGEN_CACHE") delete process.env[name];
 }
-// What is removed when the process exits is not when a signal ends it.
+// Folders are removed when the process exits, so a signal must make it exit.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 const rows = await chooseRows(options.names);

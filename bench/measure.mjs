@@ -3,7 +3,7 @@ import { treeCpuMs } from "./cpu.mjs";
 
 const PAIRS = 7;
 
-/** How a run's result becomes the row's value; `per` is how much of the unit's thing one run does. */
+/** How a run's result becomes the row's value. `per` is how many of the unit's things one run does. */
 const VALUES = {
   ms: (ms, per) => ms / per,
   µs: (ms, per) => (ms * 1000) / per,
@@ -13,22 +13,22 @@ const VALUES = {
 
 export const isHigherBetter = (unit) => unit === "MiB/s";
 
-/** CPU is told in milliseconds of a whole run unless the unit is a time: then it is per operation. */
+/** CPU is in milliseconds of a whole run, unless the unit is µs: then it is per operation. */
 export const cpuUnit = (unit) => (unit === "µs" ? "µs" : "ms");
 
 const isTime = (unit) => unit === "ms" || unit === "µs";
 
 /**
  * Starts each of `starts`, runs them by turns and closes them.
- * Answers a list per side of `{ value, cpu }` in rounds: `value` is in the row's unit; `cpu` is that of the
- * process tree during the run, see `cpuUnit`. A side that failed is an Error instead of a list.
+ * Returns for each side a list of `{ value, cpu }`, one for each round: `value` is in the row's unit, `cpu` is that of
+ * the process tree during the run, see `cpuUnit`. A side that failed is an Error instead of a list.
  */
 export async function measure({ unit, per = 1, pairs = PAIRS }, starts) {
   const sides = [];
   try {
     for (const start of starts) sides.push(await failing(start));
     const found = sides.map((side) => (side instanceof Error ? side : []));
-    // The first round pays for compiling and for cold caches: it is not counted.
+    // The first round pays for compiling and for cold caches, so it is not counted.
     for (let round = -1; round < pairs; round++) {
       for (const [at, side] of sides.entries()) {
         if (found[at] instanceof Error) continue;

@@ -1,11 +1,11 @@
-// What `npm run bench -- …` takes.
+// The options of `npm run bench -- …`.
 import { parseArgs } from "node:util";
 
 /**
- * `names` choose rows by a part of their file, name or peer, in any case; none choose all.
- * `against` is a revision to compare with instead of the peers, `pairs` how often each side runs (else what
- * the row says), `json` a file for the results. Throws on an unknown option and on a number of pairs that is
- * none.
+ * `names` choose rows by a part of their file, name or peer, in any case. Without names, all rows are chosen.
+ * `against` is a revision to compare with instead of the peers, `pairs` how often each side runs (by default what
+ * the row says), `json` a file for the results. Throws on an unknown option and on an invalid number of
+ * pairs.
  */
 export function parseOptions(args) {
   const { values, positionals } = parseArgs({

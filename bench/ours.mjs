@@ -1,4 +1,4 @@
-// Our side: one router per row, and what the rows do with it.
+// Our side: one router per row, and what rows do with the router.
 import { noop } from "./functions.mjs";
 
 export class Ours {
@@ -15,7 +15,7 @@ export class Ours {
     return child;
   }
 
-  /** Milliseconds of `connect` and a first call; the child is gone before this resolves. */
+  /** Milliseconds of `connect` and a first call. The child is gone before this resolves. */
   async timeStart(connect) {
     let child;
     const ms = await timed(async () => {

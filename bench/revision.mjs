@@ -6,8 +6,8 @@ import { here } from "./library.mjs";
 import { scratchFolder } from "./scratch.mjs";
 
 /**
- * Answers its commit and folder. The current checkout's node_modules serve it too as long as both have the
- * same package-lock.json; else its own are installed. Throws if there is no such revision or if it cannot be
+ * Returns the commit and the folder. The revision uses the node_modules of the current checkout if both have the
+ * same package-lock.json; otherwise its own are installed. Throws if there is no such revision, or if it cannot be
  * built.
  */
 export function buildRevision(name) {

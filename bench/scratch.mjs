@@ -1,4 +1,4 @@
-// Temporary folders, gone when this process is.
+// Temporary folders, which are removed when this process exits.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 // Turns what was measured into lines of markdown, and judges it.
 import { cpuUnit, isHigherBetter } from "./measure.mjs";
 
-const SHOWN_CHARACTERS = 300; // Of an error; the JSON has all of it.
+const SHOWN_CHARACTERS = 300; // Of an error. The JSON has all of it.
 
 export const PEERS_HEADER = header(
   "what",
@@ -55,7 +55,7 @@ export function judge(goal, unit, { value, cpu }) {
   return Object.entries(goal).map(([kind, limit]) => checks[kind](limit));
 }
 
-/** A peer without a goal is a floor: nothing to meet, but how far down a row could go. */
+/** A peer without a goal is a floor: not a goal to meet, but the least that a row could take. */
 export function peerLine(row, peer, found) {
   const { value, cpu } = found;
   const judged = peer.goal && judge(peer.goal, row.unit, found);

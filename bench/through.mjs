@@ -1,7 +1,7 @@
 /**
  * What each host of a fleet costs the program if the work runs in hops (docs/fleet.md#through):
- * `npm run build && node bench/through.mjs [--hops 10] [--hosts 100,400,1000] [--node PATH]`. Hosts are local contexts of the hops, with
- * the Node given, so the machine needs about 20 MB of memory for each.
+ * `npm run build && node bench/through.mjs [--hops 10] [--hosts 100,400,1000] [--node PATH]`. Hosts are local contexts of
+ * the hops, with the given Node, so the machine needs about 20 MB of memory for each.
  */
 import os from "node:os";
 import { parseArgs } from "node:util";

@@ -14,24 +14,24 @@ const CPU = fileURLToPath(new URL("cpu.mjs", import.meta.url));
 const MEASURED = fileURLToPath(new URL("measured.py", import.meta.url));
 
 /**
- * A side that runs a script of `programs/` with `library`. It answers what `pick` makes of the JSON that the
- * script prints on its last line; without `pick`, wall and CPU time of the whole run.
+ * A side that runs a script of `programs/` with `library`. A run returns what `pick` makes of the JSON on the last line
+ * that the script prints; without `pick`, the wall and CPU time of the whole run.
  */
 export function youngProgram(library, script, { args = [], env = {}, pick } = {}) {
   const folder = scratchFolder();
   cpSync(PROGRAMS, folder, { recursive: true });
   cpSync(CPU, join(folder, "cpu.mjs"));
   install(library, join(folder, "node_modules"));
-  // Neither finds what the other has cached, nor leaves something in the user's own cache.
+  // Neither side finds what the other has cached, nor leaves anything in the user's own cache.
   const settings = { cwd: folder, env: { XDG_CACHE_HOME: join(folder, "cache"), ...env } };
   const words = [process.execPath, join(folder, script), ...args];
   return { run: async () => picked(await runMeasured(words, settings), pick) };
 }
 
 /**
- * The command line of `library` in a folder of its own, which may hold its configuration. `run` answers as a side does,
- * `peak` with the MiB of memory that the program took, and `perform` waits for the command itself only: what it leaves
- * running goes on.
+ * The command line of `library` in a folder of its own, which may hold its configuration. `run` returns what a side does,
+ * `peak` the MiB of memory that the program took, and `perform` waits only for the command itself: processes that it
+ * leaves go on.
  */
 export function youngCli(library) {
   const folder = scratchFolder();

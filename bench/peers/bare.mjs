@@ -84,5 +84,5 @@ if (isMainThread && process.argv[1] !== self) {
 } else {
   const reply = isMainThread ? answer : (bytes) => parentPort.postMessage(Uint8Array.from(bytes));
   readParent(reply);
-  reply(MESSAGE); // All of the chain is there.
+  reply(MESSAGE); // The whole chain is there.
 }

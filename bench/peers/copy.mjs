@@ -1,5 +1,5 @@
 // The least a verified copy takes in Node: a file through a pipe, with SHA-256 at both ends. Run as a child,
-// this file writes it.
+// this file writes the copy.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -24,9 +24,9 @@ export function bareCopy(source, target) {
   };
 }
 
-/** The same over ssh; connect and end are part of a run. */
+/** The same over ssh. The connect and the end are part of a run. */
 export function bareCopyOverSsh(source, target, lab) {
-  // The account there cannot read this one.
+  // The account on the other side cannot read this file.
   const script = join(dirname(source), "copy.mjs");
   copyFileSync(self, script);
   const argv = ["ssh", ...lab.args, `${lab.account.name}@${lab.host}`, "node", script, target];
@@ -41,7 +41,7 @@ export function bareCopyOverSsh(source, target, lab) {
   };
 }
 
-/** A process that writes what it reads, once it reads. */
+/** Starts a process that writes what it reads to a file. Resolves when it reads. */
 async function startWriter([command, ...args]) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
   await once(child.stdout, "data");

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 export const PYTHON = "/usr/bin/python3";
 const SCRIPT = fileURLToPath(new URL("mitogen_peer.py", import.meta.url));
 
-/** Throws, saying what to do, if there is no Mitogen to compare with. */
+/** Throws an error that says what to do if there is no Mitogen to compare with. */
 export function requireMitogen() {
   if (spawnSync(PYTHON, ["-c", "import mitogen"]).status === 0) return;
   throw new Error("Mitogen is not installed: run `node scripts/lab.mjs up --peers` as root on Debian");

@@ -3,12 +3,12 @@ Mitogen's side of the benchmarks: one command per line on stdin, one line of sec
 
     calls 2000           no-op calls one after the other, to a local child
     pipelined 5000       the same, all sent before the first answer is read
-    nested 10 200        calls through so many local children in a row
+    nested 10 200        no-op calls through 10 local children in a row
     start                local() and the first call
     ssh HOST PORT USER IDENTITY CONFIG
                          ssh() and the first call
-    parallel 50          so many local() at once, and the first call on each
-    blob 127             a no-op call with an argument of so many MiB
+    parallel 50          50 local() at once, and the first call on each
+    blob 127             a no-op call with an argument of 127 MiB
     file PATH TARGET     the child gets a file from the FileService of this process
     checked_file PATH TARGET
                          the same, with SHA-256 at both ends, and on the disk at the end

@@ -4,7 +4,7 @@ import { once } from "node:events";
 
 const PIECE = Buffer.alloc(1 << 20, 7);
 
-/** Tells of every MiB × `mebibytes` that have come. */
+/** Writes a byte for every `mebibytes` MiB that have come. */
 const COUNTER = (mebibytes) => `
 const total = ${mebibytes << 20};
 let got = 0;
@@ -20,7 +20,7 @@ const onread = { buffer: Buffer.alloc(1 << 20), callback };
 const socket = new (require("net").Socket)({ fd: 0, readable: true, writable: false, onread });
 socket.on("end", () => process.exit()).resume();`;
 
-/** The same, but all of it is kept in memory of its own each time. */
+/** The same, but each time all bytes are kept in new memory. */
 const COLLECTOR = (mebibytes) => `
 const total = ${mebibytes << 20};
 let whole = Buffer.allocUnsafeSlow(total);
@@ -40,7 +40,7 @@ const socket = new (require("net").Socket)({ fd: 0, readable: true, writable: fa
 socket.on("end", () => process.exit()).resume();`;
 
 /**
- * A side that copies a Buffer of so many MiB, as whoever sends what its owner may change must, and sends that
+ * A side that copies a Buffer of `mebibytes` MiB, as is necessary if its owner may change it, and sends the copy
  * to a child that keeps it.
  */
 export function barePipeOfCopies(mebibytes) {
@@ -51,12 +51,12 @@ export function barePipeOfCopies(mebibytes) {
   });
 }
 
-/** A side that sends so many MiB through the pipe of one child. */
+/** A side that sends `mebibytes` MiB through the pipe of one child. */
 export function barePipe(mebibytes) {
   return pipeTo(COUNTER(mebibytes), mebibytes, () => () => PIECE);
 }
 
-/** `prepare` begins each run, and answers what gives its pieces. */
+/** `prepare` begins each run, and returns the function that gives its pieces. */
 function pipeTo(program, count, prepare) {
   const child = spawn(process.execPath, ["-e", program], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(child, "close");

@@ -1,5 +1,5 @@
 // The least that pipelined calls take in Node: a promise per call, messages as long as those of a no-op, one
-// write a turn. Run as a child, this file is what answers.
+// write per turn. Run as a child, this file answers.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Socket } from "node:net";
@@ -10,7 +10,7 @@ const self = fileURLToPath(import.meta.url);
 const CALL_BYTES = 90;
 const REPLY_BYTES = 27;
 
-/** A side of so many calls at once. */
+/** A side of `count` calls at once. */
 export async function bareRpc(count) {
   const waiting = new Map();
   const split = splitter(REPLY_BYTES, (id) => {

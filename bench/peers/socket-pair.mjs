@@ -1,4 +1,4 @@
-// A connected pair of sockets of which ours reads into one buffer: those that child_process makes cannot.
+// A connected pair of sockets, of which ours reads into one buffer. Sockets that child_process makes cannot do that.
 import { mkdtempSync, rmSync, writeSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ export function intoOneBuffer(onBytes) {
  * Writes without waiting for the event loop if the kernel takes the bytes now; the socket queues the others.
  */
 export function writeNow(socket, bytes) {
-  const fd = socket._handle?.fd; // Not public: without it the socket does all.
+  const fd = socket._handle?.fd; // Not public: without it, the socket does everything.
   let done = 0;
   if (fd >= 0 && socket.writableLength === 0) {
     try {

@@ -1,5 +1,5 @@
-// So many bare Node children, each started by a shell here or by `ssh` with the words given, sent as much as a context is and asked for
-// an answer; then one message to each and back. What that costs this process in CPU milliseconds per child.
+// Starts bare Node children, each by a shell here or by `ssh` with the given words, sends each as much as a context gets, and
+// waits for an answer; then one message to each and back. Prints what that costs this process in CPU milliseconds per child.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
@@ -15,7 +15,7 @@ process.stdin.on("data", ({ length }) => {
   process.stdout.write("!");
 });`;
 
-// What a shell runs in the background has an empty stdin, unless it is named.
+// A command that a shell runs in the background has an empty stdin, unless stdin is named.
 const here = ["sh", "-c", 'exec 3<&0; "$0" -e "$1" <&3 & wait', process.execPath, ECHO];
 const [command, ...args] = ssh.length > 0 ? [...ssh, `node -e '${ECHO}'`] : here;
 

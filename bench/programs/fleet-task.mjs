@@ -1,2 +1,2 @@
-// What `mitogen run` calls on each host.
+// The function that `mitogen run` calls on each host.
 export function noop() {}

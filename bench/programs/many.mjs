@@ -1,6 +1,6 @@
-// So many contexts, local ones or over ssh with the options given: what a connect with its first call costs,
-// and then what one call to each does, in CPU milliseconds per connect and call: `value` of this process,
-// `cpu` of its whole tree.
+// Starts contexts, local ones or over ssh with the given options. Prints what a connect with its first call costs,
+// and then what one call to each costs, in CPU milliseconds per connect and call: `value` is that of this process,
+// `cpu` that of its whole tree.
 import { runWithRouter } from "mitogen";
 import { treeCpuMs } from "./cpu.mjs";
 

@@ -9,11 +9,11 @@ import { MitogenPeer } from "../peers/mitogen.mjs";
 const SEQUENTIAL = 2_000;
 const DEPTH = 10;
 const NESTED = 200;
-/** In place of a connection to another machine: bytes pass through one more process. */
+/** Stands for a connection to another machine: bytes pass through one more process. */
 const PROXY = fileURLToPath(new URL("../../tests/support/delay-proxy.mjs", import.meta.url));
 const THROUGH_PROXY = [process.execPath, PROXY, "--delay-ms", "0", "--"];
 
-/** Milliseconds that so many calls of `call` took, one after the other. */
+/** Milliseconds that `count` calls of `call` took, one after the other. */
 const oneByOne = (count, call) =>
   timed(async () => {
     for (let at = 0; at < count; at++) await call();

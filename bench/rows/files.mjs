@@ -1,4 +1,4 @@
-// A file to a local child, and over ssh. It holds zeros: of random bytes Mitogen sends a fifth as many, the
+// A file to a local child, and over ssh. The file holds zeros: Mitogen sends only a fifth as many random bytes, the
 // others as many.
 
 import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -82,7 +82,7 @@ export const rows = [
   },
 ];
 
-/** A side that is what `start({ source, target })` answers; before each run there is no file `target`. */
+/** The side that `start({ source, target })` returns. Before each run there is no file `target`. */
 async function sending(start) {
   const folder = scratchFolder();
   chmodSync(folder, 0o777); // Over ssh another user writes there.

@@ -1,5 +1,5 @@
-// The command line on many hosts at once: this machine's sshd under as many names. What sshd starts is not in the CPU
-// time, so that this is the CPU of the controlling machine.
+// The command line on many hosts at once: an sshd of this machine under many names. The CPU time leaves out what sshd
+// starts, so that it is that of the controlling machine.
 import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { youngCli, youngCommand } from "../young.mjs";
 const AT_ONCE = "32";
 const TASK = fileURLToPath(new URL("../programs/fleet-task.mjs", import.meta.url));
 
-/** Ours in a folder whose inventory has so many hosts. */
+/** Ours, in a folder whose inventory has `count` hosts. */
 async function program(library, count) {
   const { names, config } = await fleetHosts(count);
   const cli = youngCli(library);
@@ -33,7 +33,7 @@ async function mitogen(library, count, words, { before, after } = {}) {
   };
 }
 
-/** What the program's memory grows by with each host, in MiB. */
+/** By how much the program's memory grows with each host, in MiB. */
 async function memoryPerHost(library, few, many) {
   const [small, large] = [await program(library, few), await program(library, many)];
   return { run: async () => ((await large.peak(RUN)) - (await small.peak(RUN))) / (many - few) };
@@ -74,7 +74,7 @@ async function fab(count, command) {
   return youngCommand(["fab", "-S", config, "-H", names.join(","), "--", command]);
 }
 
-/** A context cannot do without one, or a function that hangs would hold up its end. */
+/** A context needs a Worker, because otherwise a function that hangs would hold up its end. */
 const NODE_WITH_WORKER = `node -e '
   const idle = "require(\\"worker_threads\\").parentPort.on(\\"message\\", () => {})";
   new (require("worker_threads").Worker)(idle, { eval: true }).on("online", () => process.exit());
@@ -126,10 +126,10 @@ const rowsOf = (count, pairs) => [
     pairs,
     ours: (library) => mitogen(library, count, ["exec", ...ON, "--", "true"]),
     peers: [
-      // Starts no node there.
+      // Starts no node on the hosts.
       { name: `xargs -P ${AT_ONCE} ssh … true`, goal: { ratioAtMost: 2 }, start: () => xargs(count, "true") },
       { name: "clush", goal: { ratioAtMost: 1.5 }, start: () => clush(count, "true") },
-      // One host after the other: it has no other way.
+      // fab can only take one host after the other.
       ...(count <= 20 ? [{ name: "fab", goal: { ratioAtMost: 1 }, start: () => fab(count, "true") }] : []),
     ],
   },

@@ -45,8 +45,8 @@ export const rows = [
 ];
 
 /**
- * Answers the path of the first. A tree: each module imports two others and exports how many there are below
- * it, itself included.
+ * Makes a tree of modules. Returns the path of the first. Each module imports two others and exports how many
+ * there are below it, itself included.
  */
 function makeModules() {
   const folder = scratchFolder();

@@ -1,5 +1,5 @@
-// From nothing to the first answer over ssh, to this machine: one host and many at once. What sshd starts is
-// not in the CPU time.
+// From nothing to the first answer over ssh, to this machine: one host and many at once. The CPU time leaves out
+// what sshd starts.
 import { labSsh } from "../lab.mjs";
 import { Ours } from "../ours.mjs";
 import { timeCommand } from "../peers/command.mjs";
@@ -8,7 +8,7 @@ import { youngCommand, youngProgram } from "../young.mjs";
 
 const HOSTS = 20;
 /**
- * From the eleventh login at once on, sshd drops some: half of the hosts are at the lab's other daemon, which
+ * sshd drops some logins from the eleventh at once on. So half of the hosts are at the lab's other daemon, which
  * has another key.
  */
 const ANY_KEY = [

@@ -1,5 +1,5 @@
-// From nothing to the first answer on this machine: one context and many at once; and from there to nothing
-// again.
+// From nothing to the first answer on this machine, with one context and with many at once; and from there to the end of
+// all.
 import { Ours, timed } from "../ours.mjs";
 import { timeCommand } from "../peers/command.mjs";
 import { IdleNode } from "../peers/idle.mjs";
@@ -9,7 +9,7 @@ const PARALLEL = 50;
 
 const timeBareNode = () => timeCommand(process.execPath, ["-e", "0"]);
 
-/** Until a bare node's Worker runs; its end is not in the time, but in that of the CPU. */
+/** Until the Workers of bare nodes run. Their end is not in the time, but in the CPU time. */
 async function timeIdleNodes(count) {
   const nodes = [];
   const ms = await timed(async () => {
@@ -88,7 +88,7 @@ export const rows = [
           const ms = await timed(async () => {
             children = await connectAll();
           });
-          // Not in the time, but in that of the CPU: the peer's ends its children in its run, too.
+          // Not in the time, but in the CPU time: the peer ends its children during its run, too.
           await Promise.all(children.map((child) => child.shutdown({ wait: true })));
           return ms;
         },

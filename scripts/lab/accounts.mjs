@@ -48,7 +48,7 @@ export const ACCOUNTS = [
   { name: "mitogen-nonode", shell: "/bin/sh", tools: ["sh", "uname"] },
 ];
 
-/** Creates or repairs `accounts`; answers what lab.json tells about them. */
+/** Creates or repairs `accounts`. Returns what lab.json says about them. */
 export async function createAccounts(accounts, { node, publicKey }) {
   const users = [];
   for (const { name, shell, tools, rc, password } of accounts) {

@@ -1,4 +1,4 @@
-// What a machine with arm64 processors needs that is played by qemu: the emulator, the libraries of arm64, and a node for them.
+// What qemu needs to stand for a machine with arm64 processors: the emulator, the libraries of arm64, and a node for them.
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { labFolder, retry, run } from "./run.mjs";
@@ -21,7 +21,7 @@ export async function bringUpArm64() {
     rmSync(archive);
   }
   await run(QEMU, ["-L", LIBRARIES, node, "-v"]);
-  // Only then nothing else on this machine begins to run such programs: since Linux 6.7.
+  // Possible only since Linux 6.7, where it affects nothing else on this machine.
   await run("unshare", ["-rm", "mount", "-t", "binfmt_misc", "none", "/proc/sys/fs/binfmt_misc"]);
   return { qemu: QEMU, libraries: join(LIBRARIES, "lib"), node, note: isNew ? "installed" : "already there" };
 }

@@ -12,7 +12,7 @@ const OUTER_ADDRESS = "10.213.77.2";
 const INNER_ADDRESS = "10.213.78.2";
 const PORT = 22;
 
-/** Name and address of each cable's two ends, and the namespace each is in; none is this machine itself. */
+/** Name and address of each cable's two ends, and the namespace of each. An end without one is on this machine itself. */
 const CABLES = [
   [
     { device: "mitogen-lab-0", address: "10.213.77.1/30" },
@@ -24,7 +24,7 @@ const CABLES = [
   ],
 ];
 
-/** Or a machine with a default route would ask elsewhere for `inner`. */
+/** Without this, a machine with a default route would look for `inner` elsewhere. */
 const NO_WAY = ["unreachable", "10.213.78.0/30"];
 
 const HOSTS = {
@@ -87,7 +87,7 @@ async function layCables() {
   for (const { namespace } of Object.values(HOSTS)) {
     await run("ip", ["netns", "add", namespace]);
     await run("ip", ["-n", namespace, "link", "set", "dev", "lo", "up"]);
-    // No way through: who wants to go on logs in first.
+    // The host forwards nothing: to get to `inner`, one must log in first.
     await run(enter(namespace)[0], [
       ...enter(namespace).slice(1),
       "sh",

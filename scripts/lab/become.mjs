@@ -29,7 +29,7 @@ const DOAS_CONF = "/etc/doas.conf";
 const BEGIN = "# mitogen lab: begin";
 const END = "# mitogen lab: end";
 
-/** Writes the rules of sudo and doas; answers what lab.json tells. */
+/** Writes the rules of sudo and doas. Returns what lab.json says. */
 export async function setUpBecome({ node }) {
   const path = `${dirname(node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
   const oneTime = setUpOneTime();
@@ -44,7 +44,7 @@ export async function setUpBecome({ node }) {
   return { passwordFile: becomePasswordFile, target: "mitogen-target", tools, oneTime: oneTime.told, note };
 }
 
-/** As crypt(3) wrote it, for the containers' own shadow file. */
+/** The password's hash, as crypt(3) wrote it, for the containers' own shadow file. */
 export async function becomePasswordHash() {
   return (await run("getent", ["shadow", "mitogen-target"])).split(":")[1];
 }
@@ -73,7 +73,7 @@ ${ONE_TIME_ACCOUNTS.map((name) => `${name} ALL=(ALL:ALL) ALL`).join("\n")}
   return true;
 }
 
-/** Keeps what stands around the lab's own block: the last rule that matches wins. */
+/** Keeps the text around the lab's own block. The last rule that matches wins. */
 async function writeDoasConf(path) {
   const before = existsSync(DOAS_CONF) ? readFileSync(DOAS_CONF, "utf8") : "";
   const around = before.replace(new RegExp(`${BEGIN}[^]*?${END}\n`), "");

@@ -10,7 +10,7 @@ export const identityFile = join(FOLDER, "id_ed25519");
 /** A key that no account accepts. */
 export const strangerFile = join(FOLDER, "stranger_ed25519");
 
-/** Makes the key pairs; answers the public half of the accepted one. */
+/** Makes the key pairs. Returns the public half of the accepted one. */
 export async function makeClientKeys() {
   await makeKey(identityFile);
   await makeKey(strangerFile);

@@ -9,7 +9,7 @@ import { waitFor } from "./run.mjs";
 
 /**
  * Starts `argv` in a session of its own unless it already runs with the same `argv`, `env` and `version`.
- * Answers its pid once `isReady(pid)` says so; whatever it printed is in the error otherwise.
+ * Returns its pid once `isReady(pid)` says so. Otherwise the error has what the daemon printed.
  */
 export async function startDaemon(name, { argv, env = {}, version = "", isReady, withinMs = 30_000 }) {
   const key = createHash("sha256")
@@ -43,12 +43,12 @@ export async function startDaemon(name, { argv, env = {}, version = "", isReady,
     if (!ended) await stopDaemon(name);
     throw new Error(`${argv[0]} ${ended ?? "is not ready"}:\n${words}`);
   }
-  remember(name, child.pid, key); // It may have become another program since.
+  remember(name, child.pid, key); // It may have become another program since then.
   child.unref();
   return { pid: child.pid, isNew: true };
 }
 
-/** Ends it, by SIGKILL if it does not go by itself. */
+/** Ends the daemon, with SIGKILL if it does not end by itself. */
 export async function stopDaemon(name, { signal = "SIGTERM", withinMs = 10_000 } = {}) {
   const pid = runningPid(name);
   if (pid) {

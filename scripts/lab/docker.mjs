@@ -10,7 +10,7 @@ import { run, writeIfChanged } from "./run.mjs";
 
 const NAME = "mitogen-lab";
 const SOCKET = join(runFolder, "docker.sock");
-/** Empty, instead of the machine's own. */
+/** An empty configuration, in place of the machine's own. */
 const CONFIG = join(stateFolder, "docker.json");
 const NETWORK = ["--iptables=false", "--ip6tables=false", "--bridge=none"];
 
@@ -41,7 +41,7 @@ export async function tearDownDocker() {
 function daemonArgv(host) {
   const folders = ["--data-root", join(stateFolder, "docker"), "--exec-root", join(runFolder, "docker")];
   const files = ["--pidfile", join(runFolder, "dockerd.pid"), "--config-file", CONFIG];
-  const limits = ["--default-ulimit", "nofile=1024:1024"]; // Without CAP_SYS_RESOURCE it cannot raise its own.
+  const limits = ["--default-ulimit", "nofile=1024:1024"]; // Without CAP_SYS_RESOURCE, the daemon cannot raise its own.
   return [
     "/usr/bin/unshare",
     "--net",
@@ -71,7 +71,7 @@ async function startContainer(docker, image) {
   return await leaderOf(docker, image);
 }
 
-/** The images of earlier root file systems; nothing waits for them. */
+/** Removes the images of earlier root file systems. Nothing waits for this. */
 async function removeOthers(docker, image) {
   const tags = await run(docker, ["images", "--format", "{{.Repository}}:{{.Tag}}", NAME]);
   const others = tags.split("\n").filter((tag) => tag && tag !== image && tag !== `${NAME}:latest`);

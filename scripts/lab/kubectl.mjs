@@ -52,8 +52,8 @@ export async function tearDownKubectl() {
 }
 
 /**
- * Debian's, which speaks SPDY, unpacked because it may clash with another; then the machine's own if it is
- * newer.
+ * Debian's kubectl, which speaks SPDY, only unpacked, because it may clash with another; then the machine's own if
+ * that is newer.
  */
 async function findClients() {
   const debian = join(FOLDER, "debian/usr/bin/kubectl");
@@ -63,7 +63,7 @@ async function findClients() {
   const clients = [];
   for (const program of programs) {
     const text = await run(program, ["version", "--client", "--output=json"]).catch(() => "");
-    if (!text) continue; // Some are front ends that want to be set up first.
+    if (!text) continue; // Some are front ends that must be set up first.
     const version = JSON.parse(text).clientVersion.gitVersion;
     const minor = Number(version.split(".")[1]);
     const protocol = minor >= 31 ? "WebSocket" : "SPDY";

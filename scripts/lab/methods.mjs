@@ -17,13 +17,13 @@ import { buildRootfs } from "./rootfs.mjs";
 import { run, step } from "./run.mjs";
 import { quote, verifyTool } from "./verify.mjs";
 
-/** A fixed one, or every change of the master's Node would make all images anew. */
+/** A fixed Node, because otherwise every change of the master's Node would rebuild all images. */
 const CONTAINER_NODE = "22";
 const NSENTER = ["--all", "--root", "--wd", "--"];
 
 /**
- * `through` is a command that ends where another command is expected; a node behind it must echo bytes. A part
- * without one verifies itself.
+ * `through` is a command to which the words of another command are appended; a node that runs through it must echo
+ * bytes. A part without `through` verifies itself.
  */
 const PARTS = {
   become: {
@@ -41,7 +41,7 @@ const PARTS = {
     through: ({ path, container }) => [path, "exec", "--interactive", container],
   },
   buildah: {
-    after: "podman", // Whose image it uses.
+    after: "podman", // Buildah uses its image.
     up: bringUpBuildah,
     down: tearDownBuildah,
     through: ({ path, container }) => [path, "run", container, "--"],
@@ -86,13 +86,13 @@ const PARTS = {
   },
   arm64: { up: bringUpArm64 },
   nodeless: {
-    after: "docker", // Which holds an image of it, and which its logins use.
+    after: "docker", // Docker holds an image of it, and its logins use docker.
     up: bringUpNodeless,
     down: tearDownNodeless,
   },
 };
 
-/** Brings up every part that can run; answers `{ part: { available, … } }`. */
+/** Brings up every part that can run. Returns `{ part: { available, … } }`. */
 export async function bringUpMethods({ node, nodes, users, identityFile }) {
   const image = {};
   await step("rootfs", async () => {
@@ -132,7 +132,7 @@ async function bringUp(name, part, context) {
 }
 
 /**
- * What a lab that was killed left behind may be in the way of this one, so the second try starts from
+ * Brings up one part. The remains of a lab that was killed may be in the way, so the second try starts from
  * nothing.
  */
 async function attempt({ up, down, through }, context) {
@@ -145,13 +145,13 @@ async function attempt({ up, down, through }, context) {
     return await once();
   } catch (error) {
     if (!down) throw error;
-    await down().catch(() => {}); // What the second try runs into is the better account.
+    await down().catch(() => {}); // The error of the second try explains more.
     const { note, ...about } = await once();
     return { ...about, note: `${note}, at the second try: ${error.message}` };
   }
 }
 
-/** Where shells of other machines are in between, what follows is quoted once for each. */
+/** If shells of other machines are in between, the words are quoted once for each. */
 async function verify(through, { node }) {
   if (Array.isArray(through)) return await verifyTool(through);
   const { argv, shells } = through;
@@ -162,7 +162,7 @@ function quoteAll(words) {
   return [words.map(quote).join(" ")];
 }
 
-/** What the daemons left mounted below the lab's folders, innermost first. */
+/** Unmounts what the daemons left mounted below the lab's folders, innermost first. */
 async function unmount() {
   const points = readFileSync("/proc/self/mounts", "utf8")
     .split("\n")

@@ -26,7 +26,7 @@ const HOST_KEY = join(FOLDER, "host_key");
 const CONFIG = join(FOLDER, "sshd_config");
 const IMAGE = "mitogen-lab-busybox";
 
-/** Brings the hosts up; answers where they are, and the image of a container that has nothing but busybox. */
+/** Brings up the hosts. Returns where they are, and the image of a container that has nothing but busybox. */
 export async function bringUpNodeless({ users, identityFile }) {
   const stamp = stampOf(users);
   const marker = join(FOLDER, "stamp");
@@ -45,7 +45,7 @@ export async function bringUpNodeless({ users, identityFile }) {
   writeIfChanged(script, `${steps.join("\n")}\n`, 0o755);
   mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
   const { pid, isNew } = await startDaemon(NAME, {
-    // The outer process keeps its command line, as sshd does not.
+    // The outer process keeps its command line, which sshd does not.
     argv: ["/usr/bin/unshare", "--mount", "--fork", "--kill-child", script],
     version: `${stamp} ${readFileSync(CONFIG, "utf8")} ${readFileSync(script, "utf8")}`,
     isReady: () => greets(port, addressOf(hosts.at(-1))),

@@ -19,7 +19,7 @@ const MANIFEST = join(root, "scripts/lab/nodes");
 const FOLDER = join(labFolder, "nodes");
 
 /**
- * Installs them unless the same lock file already was; answers `{ major: path }`.
+ * Installs the Nodes, unless those of the same lock file are installed already. Returns `{ major: path }`.
  * They run only once `libraries` are there.
  */
 export async function installNodes({ libraries }) {

@@ -17,7 +17,7 @@ export async function tearDownNspawn() {
   return await stopDaemon("nspawn");
 }
 
-/** A container on its own copy of the root file system; answers the pid of its first process. */
+/** Starts a container on its own copy of the root file system. Returns the pid of its first process. */
 export async function startNspawn(name, { machine, stamp }) {
   const folder = join(stateFolder, `${name}-rootfs`);
   if (!runningPid(name) || isStale(folder, stamp)) {

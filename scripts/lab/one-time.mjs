@@ -5,16 +5,16 @@ import { join } from "node:path";
 import { publicFolder } from "./places.mjs";
 import { writeIfChanged } from "./run.mjs";
 
-/** Asked for the password and a verification code by sudo; su to it asks for the password and an OATH code. */
+/** sudo asks this account for the password and a verification code; su to it asks for the password and an OATH code. */
 const BOTH = "mitogen-otp";
-/** Asked for a verification code alone by sudo. */
+/** sudo asks this account only for a verification code. */
 const CODE_ONLY = "mitogen-otp-only";
 
 export const ONE_TIME_ACCOUNTS = [BOTH, CODE_ONLY];
 
-/** What the codes are made of, base32, as authenticator apps take it. Readable by root only. */
+/** The secret from which the codes are made, in base32, as authenticator apps take it. Readable by root only. */
 const secretFile = join(publicFolder, "one-time-secret");
-/** Of pam_oath, which counts the codes there. A test writes it anew before each use. */
+/** The file in which pam_oath counts the codes. A test writes it anew before each use. */
 const oathFile = join(publicFolder, "one-time-oath");
 
 const BEGIN = "# mitogen lab: begin";
@@ -22,7 +22,7 @@ const END = "# mitogen lab: end";
 const PASSWORD = "@include common-auth";
 const google = `pam_google_authenticator.so secret=${secretFile} user=root allowed_perm=0600`;
 const oath = `pam_oath.so usersfile=${oathFile} window=5 digits=6`;
-/** Goes on with the next line for that account, and skips it for all others. */
+/** A rule that goes on with the next line for that account, and skips it for all others. */
 const only = (account) => `auth [success=ignore default=1] pam_succeed_if.so quiet user = ${account}`;
 
 const SERVICES = {
@@ -33,7 +33,7 @@ const SERVICES = {
   su: { before: [], after: [only(BOTH), `auth required ${oath}`] },
 };
 
-/** Writes the secret and PAM's rules; what lab.json tells, and whether anything was written. */
+/** Writes the secret and PAM's rules. Returns what lab.json says, and whether anything was written. */
 export function setUpOneTime() {
   if (!existsSync(secretFile)) {
     const options = ['" WINDOW_SIZE 9', '" TOTP_AUTH'];
@@ -46,7 +46,7 @@ export function setUpOneTime() {
   };
 }
 
-/** Keeps what stands around the lab's own lines. Renamed into place: other tests use sudo meanwhile. */
+/** Keeps the text around the lab's own lines. The file is renamed into place, because other tests use sudo meanwhile. */
 function writeRules(service, { before, after }) {
   const path = `/etc/pam.d/${service}`;
   const current = readFileSync(path, "utf8");

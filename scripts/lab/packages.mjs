@@ -2,7 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { retry, run } from "./run.mjs";
 
-// Node 26 wants libatomic1, which a minimal Debian does not have.
+// Node 26 needs libatomic1, which a minimal Debian does not have.
 const LAB = [
   "libatomic1",
   "openssh-server",
@@ -42,10 +42,10 @@ const METHODS = [
   ],
 ];
 
-/** Asked by maintainer scripts before they start a service; 101 forbids it. */
+/** Maintainer scripts ask this program before they start a service. Its exit code 101 forbids that. */
 const POLICY = "/usr/sbin/policy-rc.d";
 
-/** What the lab itself needs must install; of what the methods need, whatever can. */
+/** The packages of the lab itself must install. Of those for the methods, it installs the ones that can. */
 export async function installPackages({ peers, methods }) {
   const needed = await missingOf(peers ? [...LAB, ...PEERS] : LAB);
   const wanted = methods ? await missingOf(METHODS) : [];
@@ -69,7 +69,7 @@ async function install(names) {
   }, 4);
 }
 
-/** Installing a daemon must not start it: the lab runs its own, out of the machine's way. */
+/** Installing a daemon must not start it, because the lab runs daemons of its own, apart from the machine's. */
 async function withoutServices(work) {
   if (existsSync(POLICY)) return await work();
   writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });

@@ -25,7 +25,7 @@ export function makePlaces() {
   writeIfChanged(bootFile, boot);
 }
 
-/** A program that runs a Debian tool against the lab's own daemons and storage; answers its path. */
+/** Writes a program that runs a Debian tool with the lab's own daemons and storage. Returns its path. */
 export function writeWrapper(name, { env = {}, argv }) {
   const path = join(publicFolder, "bin", name);
   const settings = Object.entries(env).map(([key, value]) => `export ${key}='${value}'\n`);

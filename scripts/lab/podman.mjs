@@ -5,7 +5,7 @@ import { IDLE, PATH } from "./rootfs.mjs";
 import { run, writeIfChanged } from "./run.mjs";
 
 const NAME = "mitogen-lab";
-/** Buildah takes a container of Podman's for its own if it has the same name. */
+/** A name of its own, because Buildah takes a container of Podman's with the same name for its own. */
 const BUILDAH_NAME = `${NAME}-buildah`;
 const STORAGE = join(stateFolder, "containers");
 
@@ -91,7 +91,7 @@ async function leaderOf(podman, image) {
   const found = await run(podman, ["inspect", "--type=container", "-f", format, NAME]).catch(() => "");
   const [running, pid, from] = found.trim().split(" ");
   if (running !== "true" || from !== image) return undefined;
-  // Where the container was killed together with the monitor that would have noted it, it still counts as
+  // If the container was killed together with its monitor, which would have noted that, it still counts as
   // running.
   return (await succeeds(podman, ["exec", NAME, "/bin/true"])) ? Number(pid) : undefined;
 }
@@ -103,7 +103,7 @@ async function startContainer(podman, image) {
   return await leaderOf(podman, image);
 }
 
-/** The images of earlier root file systems, with Buildah's container on one of them. */
+/** Removes the images of earlier root file systems, with Buildah's container on one of them. */
 async function removeOthers(podman, image) {
   const tags = await run(podman, ["images", "--format", "{{.Repository}}:{{.Tag}}", `localhost/${NAME}`]);
   const others = tags.split("\n").filter((tag) => tag && tag !== image && tag !== `localhost/${NAME}:latest`);

@@ -8,7 +8,7 @@ import { writeIfChanged } from "./run.mjs";
 
 export const HOST = "127.0.0.1";
 
-/** The port of the daemon `name`: its own while it runs, the one it had if that is still free, or another. */
+/** The port of the daemon `name`: its own while it runs, its last one if that is still free, or another. */
 export async function steadyPort(name) {
   const file = join(stateFolder, `${name}.port`);
   const before = existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
@@ -39,7 +39,7 @@ export function listens(port, host = HOST) {
   });
 }
 
-/** True when an SSH server says hello there. */
+/** Whether an SSH server greets at that port. */
 export function greets(port, host = HOST) {
   return new Promise((resolve) => {
     const socket = connect(port, host);

@@ -1,4 +1,4 @@
-// What every step of the lab shares: running a command, trying again, telling the time it took.
+// What every step of the lab shares: running a command, trying again, printing the time it took.
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const labFolder = join(root, ".lab");
 
-/** Runs a command to its end; its standard output, or an error that carries what it printed. */
+/** Runs a command to its end. Returns its standard output, or throws an error with what it printed. */
 export function run(command, args, { input = "", env = {}, ...options } = {}) {
   return new Promise((resolve, reject) => {
     const settings = { maxBuffer: 2 ** 26, timeout: 600_000, ...options, env: { ...process.env, ...env } };
@@ -36,7 +36,7 @@ export async function retry(attempt, times = 3) {
   }
 }
 
-/** Polls `check` until it answers something true; what it answered, or undefined at the deadline. */
+/** Polls `check` until it returns something true. Returns that, or undefined at the deadline. */
 export async function waitFor(check, withinMs) {
   for (const deadline = Date.now() + withinMs; ; ) {
     const answer = await check();
@@ -46,7 +46,7 @@ export async function waitFor(check, withinMs) {
   }
 }
 
-/** One printed line per step. */
+/** Does the work of a step, and prints one line about it. */
 export async function step(name, work) {
   const start = performance.now();
   const note = (await work()).trim().replaceAll("\n", "\n     ");
@@ -54,7 +54,7 @@ export async function step(name, work) {
   console.error(`lab: ${name.padEnd(10)} ${seconds.padStart(6)} s  ${note}`);
 }
 
-/** True when the file now holds another text than before. */
+/** Returns whether the file had another text before. */
 export function writeIfChanged(path, text, mode = 0o644) {
   if (existsSync(path) && readFileSync(path, "utf8") === text) return false;
   mkdirSync(dirname(path), { recursive: true });

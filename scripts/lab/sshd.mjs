@@ -9,7 +9,7 @@ import { labFolder, run, waitFor, writeIfChanged } from "./run.mjs";
 const FOLDER = join(labFolder, "ssh");
 const SSHD = "/usr/sbin/sshd";
 /**
- * `enter` is put before every command that must run on the host itself; a host with a fixed `port` is no
+ * `enter` is put before every command that must run on the host itself. A host with a fixed `port` is not
  * loopback.
  */
 const LOOPBACK = { host: HOST, folder: FOLDER, enter: [] };
@@ -20,7 +20,7 @@ const LOGINS = {
   both: "  PasswordAuthentication yes\n",
 };
 
-/** Starts the daemon `name` unless it runs with this very configuration; answers its port. */
+/** Starts the daemon `name` unless it runs with this very configuration. Returns its port. */
 export async function startSshd(name, { remembered, users, at = LOOPBACK }) {
   const { folder, host } = at;
   await makeKey(join(folder, `${name}_host_key`));
@@ -37,7 +37,7 @@ export async function startSshd(name, { remembered, users, at = LOOPBACK }) {
   await run(SSHD, ["-t", "-f", config]);
   const log = join(folder, `${name}.log`);
   const [command, ...words] = [...at.enter, SSHD, "-f", config, "-E", log];
-  await run(command, words); // It detaches itself.
+  await run(command, words); // sshd detaches itself.
   if (!(await waitFor(() => answers(port, at), 10_000))) {
     throw new Error(`sshd does not answer at ${host}:${port}:\n${readFileSync(log, "utf8").slice(-2000)}`);
   }
@@ -69,7 +69,7 @@ export async function makeKey(path) {
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "mitogen-lab", "-f", path]); // Mode 0600.
 }
 
-/** What the lab's daemons have in common: its accounts log in with their keys. */
+/** What the lab's daemons have in common: the lab's accounts log in with their keys. */
 export const KEYS_ONLY = `AllowUsers mitogen-*
 AuthorizedKeysFile .ssh/authorized_keys
 PasswordAuthentication no

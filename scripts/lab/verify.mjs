@@ -1,4 +1,4 @@
-// Whether a tool really carries bytes to a node at the far end and back.
+// Checks that a tool really carries bytes to a node at the far end and back.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 
