@@ -25,7 +25,7 @@ export async function main(options: LocalOptions): Promise<number> {
   const text: string = (await receiver.get()).decode();
   const error: unknown = new TimeoutError("late");
   if (error instanceof mitogen.MitogenError) console.log(error.code, text, Own);
-  // @ts-expect-error: an option that there is not
+  // @ts-expect-error: an option that does not exist
   await router.local({ nodePaht: "" });
   return await context.call(Math.max, 1, 2);
 }
