@@ -4,6 +4,7 @@ import type { Context } from "../core/context.ts";
 import type { CoreRouter } from "../core/router.ts";
 import { StreamError, TimeoutError } from "../errors.ts";
 import { getLogger } from "../logging/log.ts";
+import { checkOwn } from "../options/options.ts";
 import { oneLine } from "../text/harmless.ts";
 import { Slots } from "../waiting/slots.ts";
 import { onAbort } from "../waiting/wait.ts";
@@ -161,6 +162,7 @@ export class Connector {
       throw cancelled(methodName, "the router has been shut down");
     }
     throwIfAborted(methodName, options.signal);
+    checkOwn(`connect with ${methodName}()`, "via", options.via, this.#router);
     const via = options.via?.contextId === ownId ? undefined : options.via;
     if (via !== undefined && this.#threads.has(via.contextId)) {
       throw new TypeError(

@@ -219,6 +219,11 @@ describe("misuse", () => {
       'Cannot disconnect a context: the first argument must be a Context of this Router, got "self" of another Router',
     ],
     [
+      "a connect via another router's context",
+      () => router.local({ via: foreign() }),
+      'Cannot connect with local(): via must be a Context of this Router, got "self" of another Router',
+    ],
+    [
       "a Receiver for another router's context",
       () => new Receiver(router, { respondent: foreign() }),
       'Cannot make a receiver: respondent must be a Context of this Router, got "self" of another Router',
