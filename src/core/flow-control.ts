@@ -62,13 +62,21 @@ export class Window {
 
   /**
    * Sends a message. Messages leave in order. Resolves when the message has left. Rejects with a ChannelError
-   * once the receiver is gone, and when a bound ends the wait. Throws for wrong options.
+   * once the receiver is gone, with a RangeError for a value that is too large, and when a bound ends the wait. Throws
+   * for wrong options.
    */
   send(frame: Frame, given?: WaitOptions): Promise<void> | undefined {
     const options = given === undefined ? {} : readOptions("send", given, WAIT_OPTIONS);
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     if (this.#endReason !== undefined) {
       const error = new ChannelError(this.#endReason);
+      return Promise.reject(placedAt(error, callSite(this.send, BETWEEN)()));
+    }
+    const { maxMessageBytes } = this.#router;
+    if (bodyLength(frame) > maxMessageBytes) {
+      const error = new RangeError(
+        `Cannot send value: the message would be larger than ${maxMessageBytes} bytes`,
+      );
       return Promise.reject(placedAt(error, callSite(this.send, BETWEEN)()));
     }
     if (this.#waiting.size === 0 && this.mayLeave(frame)) {

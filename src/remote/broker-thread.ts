@@ -10,6 +10,7 @@ import { decodeValue } from "../wire/cbor/decoder.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { bodyLength, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { cut, MAX_MESSAGE } from "../wire/values/error-value.ts";
 import type { FirstFrames } from "./first-frames.ts";
 import { evaluatePart } from "./library-parts.ts";
 import { ParentLink } from "./parent-link.ts";
@@ -35,6 +36,9 @@ const LAST_LINE_CHARACTERS = 300;
  * parent allows one interval less, so that it decides first.
  */
 const MAX_SILENT_INTERVALS = 4;
+
+/** What travels of a log record: docs/protocol.md#forward_log. */
+type Row = readonly [logger: string, level: number, message: string, time: number];
 
 /**
  * The broker thread of a child. It owns the link to the parent and the taps on stdout and stderr, routes
@@ -184,9 +188,8 @@ export class BrokerThread {
       return;
     }
     const own = complete.filter(([id]) => id !== PARENT_ROLE);
-    if (own.length < complete.length && this.#role === undefined) {
-      this.becomeParent(complete.find(([id]) => id === PARENT_ROLE)?.[2] as Uint8Array);
-    }
+    const role = complete.find(([id]) => id === PARENT_ROLE);
+    if (role !== undefined && this.#role === undefined) this.becomeParent(role[2] as Uint8Array);
     // Sends all modules if one came without its content. The main thread ignores modules that it already has.
     const isMissed = !this.#isSeen || modules.some(([, , packed]) => packed === null);
     if (isMissed && own.length > 0) this.#inner.send({ ...frame, body: encodeValue([targetId, own]) });
@@ -233,18 +236,27 @@ export class BrokerThread {
     this.sendRecords([[record.logger, LogLevel[record.level], record.message, record.time]]);
   }
 
-  private sendRecords(records: unknown[]): boolean {
-    return this.sendUp(0, Handle.FORWARD_LOG, records);
+  /**
+   * Sends records, in several messages if one would be too large. Of a record that is too large itself, only the
+   * beginning of its text is sent. Returns false if the parent is slow.
+   */
+  private sendRecords(records: readonly Row[]): boolean {
+    const frame = this.#router.frame(0, Handle.FORWARD_LOG, encodeValue(records));
+    if (bodyLength(frame) <= this.#config.maxMessageBytes) return this.#parent.send(frame);
+    const half = records.length >> 1;
+    if (half > 0) this.sendRecords(records.slice(0, half));
+    const [logger, level, message, time] = records[0] as Row;
+    return this.sendRecords(
+      half > 0 ? records.slice(half) : [[logger, level, cut(message, MAX_MESSAGE), time]],
+    );
   }
 
   /** Tells the parent why this context is about to end. */
   private sayFarewell(reason: string): void {
     const { contextId, parentIds } = this.#config;
-    this.sendUp(parentIds[0] as number, Handle.DEL_ROUTE, [contextId, reason]);
-  }
-
-  private sendUp(dstId: number, handle: number, value: unknown): boolean {
-    return this.#parent.send(this.#router.frame(dstId, handle, encodeValue(value)));
+    this.#parent.send(
+      this.#router.frame(parentIds[0] as number, Handle.DEL_ROUTE, encodeValue([contextId, reason])),
+    );
   }
 
   /** User code ends the process. Tells the parent why, then lets the main thread continue its exit. */

@@ -52,10 +52,13 @@ export function encodeCall(
   args: readonly unknown[],
   { chain, about }: CallOptions,
   isQuiet = false,
+  hasAnswer: boolean = !isQuiet,
 ): readonly Uint8Array[] {
   const what = about === undefined ? describeArgument : describeInnerArgument;
   const { router } = context;
-  const { functions, limits } = router;
+  const { functions, maxMessageBytes } = router;
+  // A call that is larger gets a dead message as its answer. Without an answer, nobody would learn of it.
+  const limits = hasAnswer ? router.limits : { ...router.limits, maxMessageBytes };
   // Sent before it is used. A target that finds a reference deeper in the arguments asks for it.
   if (args.some(isReference)) void functions.prepare(context, API_PART);
   if (chain === undefined && !isQuiet) {

@@ -132,7 +132,7 @@ export function callNoReply(
   }
   const { chain } = options;
   const name = nameOf(context, fn);
-  const frame = callFrame(context, encodeCall(context, name, args, options), 0);
+  const frame = callFrame(context, encodeCall(context, name, args, options, false, false), 0);
   const fail = (error: unknown): void => logFailure(context, name, error, chain);
   if (context.goneReason !== undefined) {
     fail(new ChannelError(context.goneReason));

@@ -2,7 +2,7 @@
 import { CallError } from "../../errors.ts";
 import { attempt, isError, messageOf, read } from "./thrown.ts";
 
-const MAX_MESSAGE = 16 * 1024;
+export const MAX_MESSAGE: number = 16 * 1024;
 const MAX_STACK = 64 * 1024;
 /** The largest count that fits into the first byte of a head, so that the encoder can fill it in afterwards. */
 const MAX_PROPERTIES = 23;
@@ -133,6 +133,6 @@ function limitStacks(limit: unknown): void {
   });
 }
 
-function cut(text: string, max: number): string {
+export function cut(text: string, max: number): string {
   return text.length > max ? `${text.slice(0, max)}… [${text.length - max} characters more]` : text;
 }

@@ -1,0 +1,68 @@
+/** A low `maxMessageBytes`: what is too large fails or is cut, and nothing else does. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type Context, Receiver, Router } from "../../src/index.ts";
+import * as remote from "../fixtures/remote/functions.ts";
+import * as streams from "../fixtures/remote/streams.ts";
+import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
+import { collectLogs } from "../support/collect-logs.ts";
+import { nodes } from "../support/lab.ts";
+import { checkLeaks } from "../support/leak-check.ts";
+
+checkLeaks({ ignoreCommand: /esbuild/ });
+
+const LIMIT = 65_536;
+const tooLarge = /RangeError: Cannot send .*: the message would be larger than 65536 bytes/;
+
+const targets: [string, string | undefined][] = [["this Node", undefined]];
+if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
+
+for (const [version, nodePath] of targets) {
+  describe(`a router with a limit of 64 KiB, on ${version}`, () => {
+    const logs = collectLogs("info");
+    let router: Router;
+    let hop: Context;
+    let context: Context;
+    before(async () => {
+      router = new Router(undefined, { maxMessageBytes: LIMIT });
+      hop = await router.local({ nodePath });
+      context = await router.local({ via: hop, nodePath });
+    });
+    after(async () => {
+      logs.stop();
+      await router.shutdown();
+    });
+
+    it("rejects the value of a stream that is too large", async () => {
+      const read = async (): Promise<void> => {
+        for await (const value of context.stream(streams.chunksOf, LIMIT)) assert.fail(`got ${value.length}`);
+      };
+      await assert.rejects(read, tooLarge);
+    });
+
+    it("rejects a send that is too large, and the sender goes on", async () => {
+      const receiver = new Receiver<Uint8Array>(router, { respondent: context });
+      const done = context.call(withMitogen.sendTooMuch, receiver.toSender(), LIMIT);
+      assert.deepEqual((await receiver.get()).decode(), new Uint8Array([1]));
+      await assert.rejects(receiver.get(), /was closed/);
+      assert.match(await done, tooLarge);
+    });
+
+    it("refuses a callNoReply that is too large, as nobody would learn of it later", () => {
+      assert.throws(() => context.callNoReply(remote.add, Buffer.alloc(LIMIT) as never, 1), tooLarge);
+      const bound = context.with({ timeoutMs: 10_000 });
+      assert.throws(() => bound.callNoReply(remote.add, Buffer.alloc(LIMIT) as never, 1), tooLarge);
+    });
+
+    it("logs many lines in several messages, and the beginning of a line that is too long", async () => {
+      await context.call(remote.printRows, 2_000, 70);
+      await context.call(remote.printRows, 1, 200_000);
+      await context.call(remote.print, "the end");
+      await logs.until(() => logs.lines("stdout", context.name).includes("the end"));
+      const many = Array.from({ length: 2_000 }, (_, n) => `${n} `.padEnd(70, "-"));
+      const long = `${"0 ".padEnd(16_384, "-")}… [${200_000 - 16_384} characters more]`;
+      assert.deepEqual(logs.lines("stdout", context.name), [...many, long, "the end"]);
+      assert.equal(await context.call(remote.add, 1, 1), 2);
+    });
+  });
+}
