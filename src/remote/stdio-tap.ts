@@ -18,10 +18,11 @@ export class StdioTap {
   constructor(fd: number, onLines: (lines: string[]) => void) {
     this.#fd = fd;
     this.#lines = new LineSplitter(onLines);
-    this.#socket = new Socket({ fd, readable: true, writable: false });
-    this.#socket.on("data", (chunk) => this.#lines.take(chunk as Buffer));
-    this.#socket.on("end", () => this.flush());
-    this.#socket.on("error", () => this.flush());
+    const flush = (): void => this.flush();
+    this.#socket = new Socket({ fd, readable: true, writable: false })
+      .on("data", (chunk) => this.#lines.take(chunk as Buffer))
+      .on("end", flush)
+      .on("error", flush);
   }
 
   /** Stops reading. Writers block once the pipe is full. */
