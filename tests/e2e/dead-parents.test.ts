@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { Router } from "../../src/index.ts";
+import { type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { skipReason } from "../support/lab.ts";
 import { checkLeaks, commandOf, descendants, isReaper, processesGone } from "../support/leak-check.ts";
@@ -98,13 +98,25 @@ describe("a context", () => {
   });
 });
 
-describe("a program that is blocked for long", () => {
-  it("loses no context that the kernel would tell of its end, and is told why it has lost another", async () => {
-    await using router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
-    const [local, asking] = await Promise.all([
-      router.local(),
-      router.exec({ command: ["env"], name: "far" }),
-    ]);
+describe("contexts on links with keepaliveMs", () => {
+  let router: Router;
+  let local: Context;
+  let asking: Context;
+  before(async () => {
+    router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
+    [local, asking] = await Promise.all([router.local(), router.exec({ command: ["env"], name: "far" })]);
+  });
+  after(() => router.shutdown());
+
+  it("that nobody calls keep their parents alive, and these them", async () => {
+    const behind = await router.exec({ command: ["env"], via: asking });
+    await pause(10 * KEEPALIVE_MS);
+    assert.equal(await behind.call(remote.add, 1, 1), 2);
+    await behind.shutdown();
+  });
+
+  it("are lost by a program that is blocked for long, which learns why, unless the kernel would tell them of its end, or a hop answers for itself", async () => {
+    const behind = await router.exec({ command: ["env"], via: local });
     const waiting = asking.call(remote.echoLater, 1, 60_000);
     waiting.catch(() => undefined);
     await local.call(remote.add, 1, 1);
@@ -115,32 +127,17 @@ describe("a program that is blocked for long", () => {
     });
     await assert.rejects(asking.call(remote.add, 1, 1), { code: "ERR_CHANNEL" });
     assert.equal(await local.call(remote.add, 1, 1), 2);
+    assert.equal(await behind.call(remote.add, 1, 1), 2);
   });
+});
 
-  it("loses none with keepaliveMs 0, a hop and what is behind it neither", async () => {
+describe("contexts on links with keepaliveMs 0", () => {
+  it("outlive a program that is blocked for long, a hop and what is behind it too", async () => {
     await using router = new Router(undefined, { keepaliveMs: 0 });
     const far = await router.exec({ command: ["env"] });
     const farther = await router.exec({ command: ["env"], via: far });
     block(2000);
     assert.equal(await far.call(remote.add, 1, 1), 2);
     assert.equal(await farther.call(remote.add, 1, 1), 2);
-  });
-
-  it("loses none behind a hop, which answers for itself", async () => {
-    await using router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
-    const hop = await router.local();
-    const far = await router.exec({ command: ["env"], via: hop });
-    block(10 * KEEPALIVE_MS);
-    assert.equal(await far.call(remote.add, 1, 1), 2);
-  });
-});
-
-describe("contexts that nobody calls", () => {
-  it("and their parents keep each other alive, in both directions", async () => {
-    await using router = new Router(undefined, { keepaliveMs: KEEPALIVE_MS });
-    const hop = await router.exec({ command: ["env"] });
-    const behind = await router.exec({ command: ["env"], via: hop });
-    await pause(10 * KEEPALIVE_MS);
-    assert.equal(await behind.call(remote.add, 1, 1), 2);
   });
 });

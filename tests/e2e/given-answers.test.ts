@@ -68,7 +68,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(await processesGone([pid], SHUTDOWN_MS), []);
     }
 
-    for (const how of sampleOf(2, HANGS)) {
+    for (const how of sampleOf(3, HANGS)) {
       itEnds(
         `answers, output and messages come while the function that was called last hangs (${how})`,
         async () => {
@@ -101,7 +101,7 @@ for (const [version, nodePath] of targets) {
       });
     }
 
-    for (const [fn, when] of sampleOf(2, [
+    for (const [fn, when] of sampleOf(4, [
       [hangs.answerThen, "reaction"],
       [hangs.answerThen, "nextTick"],
       [hangs.answerThen, "setImmediate"],
@@ -156,7 +156,7 @@ for (const [version, nodePath] of targets) {
       await context.shutdown();
     });
 
-    for (const when of sampleOf(2, ["at once", "reaction", "nextTick", "setImmediate"] as const)) {
+    for (const when of sampleOf(4, ["at once", "reaction", "nextTick", "setImmediate"] as const)) {
       itEnds(`answers come from a process that then exits (${when})`, async () => {
         const context = await connect();
         const { calls, values } = answered(context);

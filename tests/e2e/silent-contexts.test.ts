@@ -152,7 +152,7 @@ describe("waiting ends:", { concurrency: true }, () => {
       await using router = new Router();
       const hop = await router.local();
       // Brings it what it takes to be a parent.
-      await router.local({ via: hop });
+      await failureOf(router.exec({ command: ["false"], via: hop }));
       const path = join(newFolder(), "pid");
       const command = ["sh", "-c", `echo $$ > ${path}; exec sleep 1000`];
       const identity = { contextId: 4711, remoteName: "x", logLevel: 0 };
@@ -167,7 +167,7 @@ describe("waiting ends:", { concurrency: true }, () => {
   });
 
   describe("with a context that is stopped", { concurrency: true }, () => {
-    it("leaving the loop over its stream waits for nothing", async () => {
+    it("leaving the loop over its stream waits for nothing, and PushFileService.propagateTo until its timeoutMs", async () => {
       await using router = new Router();
       const context = await router.local();
       const pid = await beforeStop(context);
@@ -179,6 +179,9 @@ describe("waiting ends:", { concurrency: true }, () => {
       ended.close();
       // It was not given up either: that is not what ended the loop.
       assert.equal(context.goneReason, undefined);
+      const files = new PushFileService(router);
+      const error = await failureOf(files.propagateTo(context, "/x", "data", { timeoutMs: 500 }));
+      assert.equal(error.code, "ERR_TIMEOUT");
     });
 
     it("putFile ends by its timeoutMs, and leaves no descriptor open", async () => {
@@ -199,19 +202,10 @@ describe("waiting ends:", { concurrency: true }, () => {
       assert.equal(context.goneReason, undefined);
       await until(() => !isOpen(large));
     });
-
-    it("PushFileService.propagateTo ends by its timeoutMs", async () => {
-      await using router = new Router();
-      const context = await router.local();
-      process.kill(await beforeStop(context), "SIGSTOP");
-      const files = new PushFileService(router);
-      const error = await failureOf(files.propagateTo(context, "/x", "data", { timeoutMs: 500 }));
-      assert.equal(error.code, "ERR_TIMEOUT");
-    });
   });
 
   describe("a context that answers before it has done its part", { concurrency: true }, () => {
-    it("ends getFile and putFile with a ProtocolError, which wait for nothing more", async () => {
+    it("ends getFile and putFile with a ProtocolError, which wait for nothing more, and the ssh of a tool, which waits for no output", async () => {
       await using router = new Router();
       const { context } = await hostile(router, "done");
       const folder = newFolder();
@@ -219,11 +213,6 @@ describe("waiting ends:", { concurrency: true }, () => {
       await assert.rejects(getFile(context, "/x", join(folder, "copy")), { code: "ERR_PROTOCOL", message });
       await assert.rejects(putFile(context, "/x", Buffer.from("x")), { code: "ERR_PROTOCOL", message });
       assert.equal(existsSync(join(folder, "copy")), false);
-    });
-
-    it("ends the ssh of a tool, which waits for no output", async () => {
-      await using router = new Router();
-      const { context } = await hostile(router, "done");
       const { code } = await runSsh(context, ["ssh", "any", "true"], { stdio: "collect" });
       assert.equal(code, 255);
     });

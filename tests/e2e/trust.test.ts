@@ -15,7 +15,7 @@ import * as streams from "../fixtures/remote/streams.ts";
 import { reach } from "../fixtures/remote/waiting.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { takesLong } from "../support/extent.ts";
+import { sampleOf, takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
@@ -236,10 +236,11 @@ describe("among the contexts of one program", () => {
       return refused.length;
     }
 
-    for (const [title, isThread] of [
-      ["a sibling", false],
+    const streaming = [
       ["a cousin of a thread", true],
-    ] as const) {
+      ["a sibling", false],
+    ] as const;
+    for (const [title, isThread] of sampleOf(2, streaming)) {
       it(`a stream, ${title}`, async () => {
         const { router } = tree;
         const honest = await (isThread ? router.thread() : router.local({ via: tree.outer }));

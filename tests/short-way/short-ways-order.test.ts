@@ -10,7 +10,7 @@ import * as remote from "../fixtures/remote/functions.ts";
 import * as order from "../fixtures/remote/order.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { isFull, takesLong } from "../support/extent.ts";
+import { isFull, isQuick, takesLong } from "../support/extent.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { Random } from "../support/random.ts";
@@ -21,7 +21,8 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const ROUNDS = isFull ? 1000 : 400;
+const ROUNDS = isFull ? 1000 : isQuick ? 150 : 400;
+const FEWER_ROUNDS = isQuick ? 10 : 50;
 const LARGE = new Uint8Array(200 * 1024);
 const MODULES = 20;
 
@@ -190,7 +191,7 @@ describe("one order over two ways:", () => {
   it("a call is told that its caller has given it up", async () => {
     const context = hop;
     const random = new Random(3);
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < FEWER_ROUNDS; round++) {
       const receiver = new Receiver<unknown>(router);
       const controller = new AbortController();
       const call = context.with({ signal: controller.signal }).call(calls.watch, receiver.toSender());
