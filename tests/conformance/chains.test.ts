@@ -25,7 +25,11 @@ async function chainOf(router: Router, depth: number): Promise<Context> {
   return via;
 }
 
-conformance("a local context behind a local one", { connect: (router) => behind(router, 1), isLocal: true });
+conformance("a local context behind a local one", {
+  connect: (router) => behind(router, 1),
+  isLocal: true,
+  endsAlike: true,
+});
 
 conformance("a local context behind nine others", {
   connect: (router) => behind(router, 9),

@@ -14,7 +14,7 @@ import {
 import unnamed, * as remote from "../fixtures/remote/functions.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { type CollectedLogs, collectLogs } from "../support/collect-logs.ts";
-import { isFull } from "../support/extent.ts";
+import { isFull, isQuick, takesLong } from "../support/extent.ts";
 import { processesGone } from "../support/leak-check.ts";
 
 export interface ConformanceOptions {
@@ -31,11 +31,15 @@ export interface ConformanceOptions {
   isLocal?: boolean;
   /** A thread of this process: what concerns a process of its own does not apply. */
   isThread?: boolean;
+  /** Its ends differ little from those of another that every run of the tests ends in every way. */
+  endsAlike?: boolean;
   skip?: string | false;
 }
 
 const MIB = 1024 * 1024;
-const CALLS = isFull ? 10_000 : 2_000;
+const CALLS = isFull ? 10_000 : isQuick ? 500 : 2_000;
+const LINES = isQuick ? 5_000 : 20_000;
+const LARGE_MIB = isQuick ? 4 : 16;
 
 /** What every context must do, however it was started. */
 export function conformance(title: string, options: ConformanceOptions): void {
@@ -137,8 +141,8 @@ export function conformance(title: string, options: ConformanceOptions): void {
           Array.from({ length: CALLS }, (_, index) => index + 1),
         );
       });
-      it("carry 16 MiB each way, unchanged", async () => {
-        const bytes = Buffer.alloc(16 * MIB);
+      it(`carry ${LARGE_MIB} MiB each way, unchanged`, async () => {
+        const bytes = Buffer.alloc(LARGE_MIB * MIB);
         for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31) >>> 3;
         assert.ok(bytes.equals((await context.call(remote.echo, bytes)) as Buffer));
       });
@@ -232,11 +236,11 @@ export function conformance(title: string, options: ConformanceOptions): void {
         assert.equal(record?.message, "stdout: two");
         assert.equal(record?.mitogenContext, context);
       });
-      it("20,000 rapid lines arrive once each, in order", async () => {
+      it(`${LINES} rapid lines arrive once each, in order`, async () => {
         const before = logs.lines("stdout").length;
-        await context.call(remote.printNumbers, 20_000);
+        await context.call(remote.printNumbers, LINES);
         const lines = logs.lines("stdout").slice(before);
-        assert.equal(lines.length, 20_000);
+        assert.equal(lines.length, LINES);
         assert.ok(lines.every((line, index) => line === `line ${index}`));
       });
       it("a line of 1 MiB and invalid UTF-8 arrive", async () => {
@@ -290,8 +294,14 @@ export function conformance(title: string, options: ConformanceOptions): void {
     });
 
     describe("ends", () => {
-      const ends = (what: string, end: (doomed: Context) => Promise<unknown>, expected: RegExp): void => {
-        it(`${what} rejects the waiting callers with what happened`, async () => {
+      const skip = options.endsAlike === true && takesLong;
+      const ends = (
+        what: string,
+        end: (doomed: Context) => Promise<unknown>,
+        expected: RegExp,
+        skip: string | false = false,
+      ): void => {
+        it(`${what} rejects the waiting callers with what happened`, { skip }, async () => {
           const doomed = await options.connect(router);
           const pid = await doomed.call(remote.pid);
           const waiting = doomed.call(remote.echoLater, 1, 100_000);
@@ -311,8 +321,18 @@ export function conformance(title: string, options: ConformanceOptions): void {
         (doomed) => doomed.call(remote.exitWith, 3, "my last words"),
         options.isThread ? /code 3/ : /code 3[\s\S]*my last words/,
       );
-      ends("an uncaught exception", (doomed) => doomed.call(remote.throwUncaught), /nobody catches this/);
-      ends("an unhandled rejection", (doomed) => doomed.call(remote.rejectUnhandled), /nobody handles this/);
+      ends(
+        "an uncaught exception",
+        (doomed) => doomed.call(remote.throwUncaught),
+        /nobody catches this/,
+        skip,
+      );
+      ends(
+        "an unhandled rejection",
+        (doomed) => doomed.call(remote.rejectUnhandled),
+        /nobody handles this/,
+        skip,
+      );
       if (!options.isThread)
         ends("SIGKILL", (doomed) => doomed.call(remote.killYourself), /disconnected|SIGKILL|137|closed/);
 
@@ -323,6 +343,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
         const itIfEndable = what === "execFileSync" ? itIfProcess : it;
         itIfEndable(
           `shutdown ends a context that hangs in ${what}, with its subprocesses, and nothing else`,
+          { skip: what === "execFileSync" && skip },
           async () => {
             const hung = await options.connect(router);
             const pid = await hung.call(remote.pid);
@@ -356,7 +377,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
           }
         },
       );
-      itIfProcess("shutdown of a context that handles SIGTERM ends it all the same", async () => {
+      itIfProcess("shutdown of a context that handles SIGTERM ends it all the same", { skip }, async () => {
         const stubborn = await options.connect(router);
         const pid = await stubborn.call(remote.pid);
         await stubborn.call(remote.ignoreSigterm);

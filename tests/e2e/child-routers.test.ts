@@ -188,7 +188,7 @@ describe("contexts that contexts have started", () => {
     assert.match((await hop.call(parents.waitForEnd, "child")) ?? "", /was shut down/);
   });
 
-  it("reach only those above them in a unidirectional program", async () => {
+  it("reach only those above them in a unidirectional program", { skip: takesLong }, async () => {
     await using router = new Router(undefined, { unidirectional: true });
     const hop = await router.local();
     const [left, right] = [

@@ -89,7 +89,7 @@ describe("a program that ends during a connect to a host that is silent", { skip
     });
   }
 
-  it("by a signal to its process group, as Ctrl-C sends, leaves no ssh", async () => {
+  it("by a signal to its process group, as Ctrl-C sends, leaves no ssh", { skip: takesLong }, async () => {
     const { program, pids } = await connecting("password");
     process.kill(-(program.process.pid as number), "SIGINT");
     await program.ended;

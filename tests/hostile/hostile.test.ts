@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { Encoding } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
-import { isFull } from "../support/extent.ts";
+import { isFull, isQuick } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { Random } from "../support/random.ts";
 import { attack } from "./attack.ts";
@@ -56,7 +56,7 @@ for (const [title, behindHop, frames] of [
   });
 }
 
-const INPUTS = isFull ? 2_000 : 400;
+const INPUTS = isFull ? 2_000 : isQuick ? 150 : 400;
 it(`${INPUTS} times greetings, prompts and frames of nobody's making, seed ${SEED}, are noise or refused`, () => {
   const random = new Random(SEED);
   for (let input = 0; input < INPUTS; input++) tryInputs(random);

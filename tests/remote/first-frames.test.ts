@@ -20,7 +20,7 @@ import { FrameDecoder } from "../../src/wire/frame-decoder.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { sampleOf } from "../support/extent.ts";
+import { sampleOf, takesLong } from "../support/extent.ts";
 import { nodes, repoRoot } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
@@ -39,8 +39,8 @@ const failureOf = (promise: Promise<unknown>): Promise<Error & { details: Connec
 describe("the first call of a context", () => {
   it("is answered before the broker thread runs", async () => {
     await using router = new Router();
-    const functions: (() => string | number)[] = [os.hostname, remote.pid];
-    for (const fn of functions) {
+    const functions: (() => string | number)[] = [remote.pid, os.hostname];
+    for (const fn of sampleOf(2, functions)) {
       const context = await router.local({ nodePath: withWorker("never") });
       assert.ok(await context.call(fn));
       await router.disconnect(context);
@@ -77,7 +77,9 @@ describe("the first call of a context", () => {
     logs.stop();
   });
 
-  it("may end the process: the caller learns how, and gets the last output", async () => {
+  it("may end the process: the caller learns how, and gets the last output", {
+    skip: takesLong,
+  }, async () => {
     await using router = new Router();
     const context = await router.local();
     const { message } = await failureOf(context.call(remote.exitWith, 3, "last words"));
@@ -88,8 +90,8 @@ describe("the first call of a context", () => {
     await using router = new Router();
     const relay = join(repoRoot, "tests", "support", "hasty-relay.mjs");
     const options = { command: [process.execPath, relay], nodePath: process.execPath };
-    const hop = await router.exec(options);
-    for (const via of sampleOf(2, [hop, undefined])) {
+    for (const isBehind of sampleOf(2, [false, true])) {
+      const via = isBehind ? await router.exec(options) : undefined;
       const context = await router.exec({ ...options, via });
       const answered = context.call(remote.add, 1, 2);
       const { message } = await failureOf(context.call(remote.exitWith, 3, "last words"));
@@ -163,20 +165,20 @@ describe("a broker thread", () => {
 
   it("that fails within a frame tells waiting callers", async () => {
     const old = [nodes["12"], nodes["16"]].filter((node) => node !== undefined);
-    const places: [node: string, via?: Context][] = old.map((node) => [node]);
-    places.push([process.execPath], [process.execPath, hop]);
-    for (const [node, via] of places) {
-      for (const [kind, reason] of [
-        ["cutting", /the broker thread failed: .*Error: out of luck/s],
-        ["starving", /the broker thread failed, probably for lack of memory/],
-      ] as const) {
-        const context = await router.local({ via, nodePath: withWorker(kind, node) });
-        assert.equal(await context.call(remote.add, 1, 2), 3);
-        const error = await failureOf(context.call(remote.echo, new Uint8Array(200_000)));
-        assert.ok(error instanceof ChannelError);
-        assert.match(error.message, reason);
-        await context.disconnected;
-      }
+    const places: [node: string, via?: Context][] = [[process.execPath], [process.execPath, hop]];
+    places.push(...old.map((node): [string] => [node]));
+    const failures = [
+      ["cutting", /the broker thread failed: .*Error: out of luck/s],
+      ["starving", /the broker thread failed, probably for lack of memory/],
+    ] as const;
+    const cases = places.flatMap((place) => failures.map((failure) => [...failure, ...place] as const));
+    for (const [kind, reason, node, via] of sampleOf(3, cases)) {
+      const context = await router.local({ via, nodePath: withWorker(kind, node) });
+      assert.equal(await context.call(remote.add, 1, 2), 3);
+      const error = await failureOf(context.call(remote.echo, new Uint8Array(200_000)));
+      assert.ok(error instanceof ChannelError);
+      assert.match(error.message, reason);
+      await context.disconnected;
     }
   });
 });
@@ -268,7 +270,7 @@ for (const [name, node] of majors) {
       const at = CONFIG.length;
       const cuts = [1, 30, at - 1, at, at + 1, at + 26, at + 40, at + HOSTNAME.length, all.length - 1];
       await Promise.all(
-        sampleOf(3, cuts).map(async (cut) => {
+        sampleOf(5, cuts).map(async (cut) => {
           const child = new BareChild(node);
           await child.ready;
           child.process.stdin.write(all.subarray(0, cut));
@@ -305,7 +307,7 @@ for (const [name, node] of majors) {
       ];
       const cases = points.flatMap((bytes) => [[bytes, 0] as const, [bytes, 1500] as const]);
       await Promise.all(
-        sampleOf(5, cases).map(async ([bytes, ms]) => {
+        sampleOf(7, cases).map(async ([bytes, ms]) => {
           const child = new BareChild(node);
           await child.ready;
           child.process.stdin.write(bytes);

@@ -4,13 +4,13 @@ import { ProtocolError } from "../../src/errors.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Blob } from "../../src/wire/values/blob.ts";
-import { isFull } from "../support/extent.ts";
+import { isFull, isQuick } from "../support/extent.ts";
 import { fakeReviver } from "../support/fake-reference.ts";
 import { sampleValues } from "./sample-values.ts";
 
 const SEED = 20240229;
-/** A short run takes every fourth of 40,000 messages. */
-const SHARE = isFull ? 1 : 4;
+/** A short run takes every fourth of 40,000 messages, a quick one every tenth. */
+const SHARE = isFull ? 1 : isQuick ? 10 : 4;
 
 test("encodeValue and decodeValue give back random values", () => {
   const random = generator(SEED);

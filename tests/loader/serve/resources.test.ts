@@ -268,30 +268,36 @@ for (const major of [12, 18, 26]) {
   });
 }
 
-test("ResourceServer answers malformed requests with a refusal", async () => {
-  await using router = new Router();
-  const context = await router.local();
-  const logs = collectLogs();
-  for (const value of [null, 1, [], [MODULE], [1, 2], { id: MODULE }, [[MODULE], "./beside.txt"]]) {
-    assert.deepEqual(await context.call(remote("request"), Handle.GET_RESOURCE, value), [
-      "Cannot read resource: a request must be [module id, path]",
-      REFUSED,
-    ]);
-  }
-  assert.ok(
-    logs.records.some(({ message }) => message.startsWith(`Refused a resource to ${context.name}: `)),
-  );
-  logs.stop();
-});
-
-test("ResourceServer keeps to a smaller maxMessageBytes", async () => {
+describe("ResourceServer of a router with a small maxMessageBytes", () => {
   const maxMessageBytes = 64 * 1024;
-  await using router = new Router(undefined, { maxMessageBytes });
-  const context = await router.local();
-  writeFileSync(file("app/src/fits.bin"), Buffer.alloc(maxMessageBytes - 64));
-  writeFileSync(file("app/src/fits-not.bin"), Buffer.alloc(maxMessageBytes - 63));
-  assert.equal(await context.call(remote("size"), "./fits.bin"), maxMessageBytes - 64);
-  await assert.rejects(context.call(remote("size"), "./fits-not.bin"), { code: "ERR_RESOURCE_TOO_LARGE" });
+  let router: Router;
+  let context: Context;
+  before(async () => {
+    router = new Router(undefined, { maxMessageBytes });
+    context = await router.local();
+  });
+  after(() => router.shutdown());
+
+  it("answers malformed requests with a refusal", async () => {
+    const logs = collectLogs();
+    for (const value of [null, 1, [], [MODULE], [1, 2], { id: MODULE }, [[MODULE], "./beside.txt"]]) {
+      assert.deepEqual(await context.call(remote("request"), Handle.GET_RESOURCE, value), [
+        "Cannot read resource: a request must be [module id, path]",
+        REFUSED,
+      ]);
+    }
+    assert.ok(
+      logs.records.some(({ message }) => message.startsWith(`Refused a resource to ${context.name}: `)),
+    );
+    logs.stop();
+  });
+
+  it("keeps to it", async () => {
+    writeFileSync(file("app/src/fits.bin"), Buffer.alloc(maxMessageBytes - 64));
+    writeFileSync(file("app/src/fits-not.bin"), Buffer.alloc(maxMessageBytes - 63));
+    assert.equal(await context.call(remote("size"), "./fits.bin"), maxMessageBytes - 64);
+    await assert.rejects(context.call(remote("size"), "./fits-not.bin"), { code: "ERR_RESOURCE_TOO_LARGE" });
+  });
 });
 
 /** A link to a child that reads only when the test says so. */
