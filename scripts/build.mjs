@@ -1,6 +1,6 @@
 /** `npm run build`: payload, then dist/; with --tests also build/, what the tests run. */
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildLibrary } from "./build-library.mjs";
@@ -21,8 +21,21 @@ await buildLibrary(log);
 if (process.argv.includes("--tests")) {
   rmSync("build", { recursive: true, force: true });
   compile("tsconfig.json");
+  layOut();
   // Coverage is measured for the single files of src/.
   if (process.env.NODE_V8_COVERAGE === undefined) await bundleTests();
+}
+
+/** build/src/ finds around it what dist/ does, so that the command line keeps connections in the tests as well. */
+function layOut() {
+  symlinkSync("../package.json", "build/package.json");
+  symlinkSync("../dist", "build/dist");
+  const text = readFileSync("build/src/cli/up/main.js", "utf8");
+  const paths = { "./": "./cli/up/", "../../": "./" };
+  writeFileSync(
+    "build/src/up.js",
+    text.replace(/(?<= from ")(\.\/|\.\.\/\.\.\/)/g, (path) => paths[path]),
+  );
 }
 
 function compile(project) {

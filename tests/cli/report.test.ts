@@ -84,13 +84,13 @@ test("plain lines: output and values of hosts on stdout, the rest on stderr; the
   assert.deepEqual(well.stdout.split("\n").sort(), ["", "one: out", "two: out"]);
   assert.deepEqual(well.stderr.split("\n").sort(), ["", "2 hosts: 2 ok", "one: err", "two: err"]);
 
-  const unreachable = await runHere(["exec", "--on", "@every", "--", "true"]);
+  const unreachable = await runHere(["exec", "--on", "one,gone", "--", "true"]);
   assert.equal(unreachable.code, 3);
   assert.equal(unreachable.stdout, "");
   assert.match(unreachable.stderr, /^gone: unreachable: Cannot connect/m);
-  assert.match(unreachable.stderr, /^3 hosts: 2 ok, 1 unreachable \(gone\)$/m);
+  assert.match(unreachable.stderr, /^2 hosts: 1 ok, 1 unreachable \(gone\)$/m);
 
-  const failed = await runHere(["exec", "--on", "@every", "--", "sh", "-c", "exit 7"]);
+  const failed = await runHere(["exec", "--on", "one,gone", "--", "sh", "-c", "exit 7"]);
   assert.equal(failed.code, 1);
   assert.match(failed.stderr, /^one: failed: exit code 7$/m);
 });
@@ -132,7 +132,7 @@ test("--json prints values that JSON does not have, and errors of functions", as
 });
 
 test("--ndjson is one event a line, in order", async () => {
-  const { code, stdout, stderr } = await runHere(["exec", "--on", "@every", "--ndjson", "--", "echo", "x"]);
+  const { code, stdout, stderr } = await runHere(["exec", "--on", "one,gone", "--ndjson", "--", "echo", "x"]);
   assert.equal(code, 3);
   assert.equal(stderr, "");
   const events = stdout
@@ -146,7 +146,7 @@ test("--ndjson is one event a line, in order", async () => {
   );
   assert.deepEqual(events.at(-1), {
     type: "summary",
-    summary: { ok: 2, failed: 0, unreachable: 1, skipped: 0 },
+    summary: { ok: 1, failed: 0, unreachable: 1, skipped: 0 },
   });
   for (const { type, result } of events) {
     if (type !== "result") continue;
@@ -158,7 +158,7 @@ test("--ndjson is one event a line, in order", async () => {
 test("--fold prints equal outputs once; --quiet prints none", async () => {
   const folded = await runHere(["exec", "--on", "@well", "--fold", "--", "echo", "same"]);
   assert.equal(folded.stdout, "== one,two (2 hosts)\nsame\n");
-  const quiet = await runHere(["exec", "--on", "@well", "--quiet", "--", "echo", "same"]);
+  const quiet = await runHere(["exec", "--on", "one", "--quiet", "--", "echo", "same"]);
   assert.equal(quiet.stdout, "");
   const both = await runHere(["exec", "--on", "one", "--fold", "--json", "--", "true"]);
   assert.equal(both.code, 2);
@@ -174,7 +174,7 @@ test("text of hosts moves no cursor, sets no title and hides nothing, in any for
 });
 
 test("--rerun failed takes the hosts that were not ok; the state is the user's alone", async () => {
-  await runHere(["exec", "--on", "@every", "--", "true"]);
+  await runHere(["exec", "--on", "one,gone", "--", "true"]);
   const again = await json(["exec", "--rerun", "failed", "--", "true"]);
   assert.deepEqual(
     again.document.results.map(({ host }) => host),
@@ -208,29 +208,29 @@ test("--limit, --batch and --max-fail limit a run, and --dry-run only shows it",
     limited.document.results.map(({ host }) => host),
     ["one"],
   );
-  const stopped = await json(["exec", "--on", "local:6", "--batch", "2", "--max-fail", "1", "--", "false"]);
-  assert.deepEqual(stopped.document.summary, { ok: 0, failed: 2, unreachable: 0, skipped: 4 });
+  const stopped = await json(["exec", "--on", "local:4", "--batch", "2", "--max-fail", "1", "--", "false"]);
+  assert.deepEqual(stopped.document.summary, { ok: 0, failed: 2, unreachable: 0, skipped: 2 });
   const dry = await runHere(["exec", "--on", "@every", "--sudo", "--dry-run", "--", "rm", "-rf", "/tmp/a b"]);
   assert.equal(dry.code, 0);
   assert.match(dry.stdout, /^Would run rm -rf '\/tmp\/a b' on 3 hosts:\n {2}one {2}local > sudo\n/);
 });
 
 test("a pipe that is closed early ends the work quietly", { timeout: 60_000 }, async () => {
-  const command = `"$0" "$1" exec --on local:2 --shell -- 'while :; do echo x || exit; sleep 0.05; done' | head -1`;
+  const command = `"$0" "$1" exec --on local:1 --shell -- 'while :; do echo x || exit; sleep 0.05; done' | head -1`;
   const child = spawn("bash", ["-o", "pipefail", "-c", command, process.execPath, CLI], {
     cwd: folder,
     env: cleanEnvironment({ XDG_STATE_HOME: join(folder, "state") }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const { code, stdout, stderr } = await endOf(child).ended;
-  assert.match(stdout, /^local\d: x\n$/);
+  assert.equal(stdout, "local1: x\n");
   assert.equal(stderr, "");
   assert.equal(code, 0);
 });
 
 test("a flood of output does not fill the memory of --json", async () => {
   // More than the memory that the program has.
-  const megabytes = isFull ? 100 : 50;
+  const megabytes = isFull ? 100 : 36;
   const flood = `yes "$(printf %01000d 7)" | head -n ${megabytes}000`;
   const words = ["exec", "--on", "one", "--json", "--shell", "--", flood];
   const { code, stdout, stderr } = await mitogen(words, {

@@ -17,23 +17,20 @@ describe("put, get and sync", () => {
   writeFileSync(join(folder, "site/index.html"), "<p>");
   writeFileSync(join(folder, "site/big"), "b".repeat(2 * 1024 * 1024));
   after(() => rmSync(folder, { recursive: true }));
-  type Run = (...words: string[]) => Promise<Omit<Ended, "signal">>;
-  const run: Run = (...words) => mitogen(words, { cwd: folder, env });
-  /** The same in this process, which makes connections of its own. */
-  const runHere: Run = (...words) => mitogenHere(words, { cwd: folder, env });
+  const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
+  /** The same in this process. */
+  const runHere = (...words: string[]): Promise<Omit<Ended, "signal">> =>
+    mitogenHere(words, { cwd: folder, env });
 
   it("copy files there and back, on connections of their own and on kept ones", async () => {
-    for (const [round, work] of [
-      ["own", runHere],
-      ["kept", run],
-    ] as const) {
-      if (round === "kept") await run("up", "--on", "local:2");
+    for (const round of ["own", "kept"]) {
+      if (round === "kept") await runHere("up", "--on", "local:2");
       const there = `${folder}/there/${round}`;
-      const put = await work("put", "--on", "local:1", "--mode", "0600", "motd", there);
+      const put = await runHere("put", "--on", "local:1", "--mode", "0600", "motd", there);
       assert.deepEqual([put.code, put.stdout], [0, "local1: 1 file, 6 bytes\n"], put.stderr);
       assert.equal(readFileSync(there, "utf8"), "Hello\n");
       assert.equal(statSync(there).mode & 0o777, 0o600);
-      const get = await work(
+      const get = await runHere(
         "get",
         "--on",
         "local:2",
@@ -48,7 +45,7 @@ describe("put, get and sync", () => {
       for (const host of ["local1", "local2"]) {
         assert.equal(readFileSync(join(folder, `copies-${round}`, host, round), "utf8"), "Hello\n");
       }
-      const sync = await work(
+      const sync = await runHere(
         "sync",
         "--on",
         "local:1",
@@ -61,7 +58,7 @@ describe("put, get and sync", () => {
       assert.equal(sync.code, 0, sync.stderr);
       assert.equal(readFileSync(join(folder, `synced-${round}`, "index.html"), "utf8"), "<p>");
     }
-    await run("down");
+    await runHere("down");
   });
 
   it("sync to the place where put would copy, and report all that rsync says", async () => {

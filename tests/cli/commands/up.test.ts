@@ -4,7 +4,6 @@ import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -22,7 +21,6 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Ended, endOf } from "../../support/end-of.ts";
 import { takesLong } from "../../support/extent.ts";
-import { repoRoot } from "../../support/lab.ts";
 import { checkLeaks, processesGone } from "../../support/leak-check.ts";
 import { CLI, cleanEnvironment, mitogen, mitogenHere } from "../run-cli.ts";
 
@@ -63,9 +61,10 @@ export function fail() { throw new RangeError("too " + "far"); }
   );
 
   const place = { cwd: folder, env };
+  /** Runs the program. */
   const run = (...words: string[]): Promise<Ended> => mitogen(words, place);
-  /** The same in this process, which is no installation: only while no connections are kept. */
-  const runAlone = (...words: string[]): Promise<Omit<Ended, "signal">> => mitogenHere(words, place);
+  /** Runs the command line in this process. It is an installation of its own, and uses no connections of the program's. */
+  const runHere = (...words: string[]): Promise<Omit<Ended, "signal">> => mitogenHere(words, place);
   /** Starts the program, and does not wait for its end. */
   const start = (...words: string[]) => {
     const stdio = ["ignore", "pipe", "inherit"] as const;
@@ -85,7 +84,7 @@ export function fail() { throw new RangeError("too " + "far"); }
     };
     return { child, closed: once(child, "exit"), see };
   };
-  /** What the function returned on each host. */
+  /** What the function returned on each host, on the connections of the program. */
   const values = async (...words: string[]): Promise<string[]> => {
     const { stdout, stderr } = await run("run", ...words, "--json");
     const { results } = JSON.parse(stdout || stderr);
@@ -96,22 +95,32 @@ export function fail() { throw new RangeError("too " + "far"); }
     const place = join(env.XDG_RUNTIME_DIR, "mitogen");
     return existsSync(place) ? readdirSync(place) : [];
   };
+  /** Until the process that keeps them listens no more. */
   const end = async (): Promise<void> => {
-    if (sockets().length > 0) await run("down");
+    while (!(await runHere("down")).stdout.startsWith("No connections"));
     assert.deepEqual(sockets(), [], "the socket is gone");
   };
   after(() => rmSync(folder, { recursive: true }));
 
-  describe("connections", () => {
-    afterEach(end);
+  describe("connections of the program, test after test,", () => {
+    const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
+    before(() => tasks("one"));
+    // For the command line in this process, they are another installation's.
+    after(end);
 
-    it("stay between commands, which find their modules and state there", async () => {
-      tasks("one");
-      const up = await run("up", "--on", "local:1,here");
-      assert.deepEqual([up.code, up.stdout, up.stderr], [0, "kept  2 of 2 hosts\n", ""]);
-      const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
+    it("are connected once, by one process, by several ups at once", async () => {
+      const ups = await Promise.all(["here", "here,local:1"].map((on) => run("up", "--on", on)));
+      assert.deepEqual(
+        ups.map(({ code, stdout, stderr }) => [code, stdout, stderr]),
+        [
+          [0, "kept  1 of 1 host\n", ""],
+          [0, "kept  2 of 2 hosts\n", ""],
+        ],
+      );
       assert.equal(statSync(socket).mode & 0o777, 0o600);
+    });
 
+    it("are used by the commands that follow, which find their modules and state there", async () => {
       const first = await values("tasks.mjs#count", "--on", "local:1,here");
       assert.deepEqual(
         first.map((value) => value.replace(/\d+$/, "PID")),
@@ -129,153 +138,6 @@ export function fail() { throw new RangeError("too " + "far"); }
       const [changed = ""] = await values("tasks.mjs#count", "--on", "here");
       assert.match(changed, /^two 1 /, "its file has changed");
       assert.deepEqual(await values("tasks.mjs#count", "--on", "here"), [changed.replace("two 1", "two 2")]);
-
-      const down = await run("down");
-      assert.deepEqual([down.code, down.stdout], [0, "Ended 2 connections.\n"]);
-      assert.equal(existsSync(socket), false);
-      assert.match((await runAlone("down")).stdout, /^No connections are kept/);
-    });
-
-    it("of several ups at once are connected once, by one process", async () => {
-      const ups = await Promise.all(["here", "here", "local:1"].map((on) => run("up", "--on", on)));
-      assert.deepEqual(
-        ups.map(({ stdout }) => stdout),
-        ups.map(() => "kept  1 of 1 host\n"),
-        JSON.stringify(ups),
-      );
-      assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
-      assert.equal((await run("down")).stdout, "Ended 2 connections.\n");
-    });
-
-    it("end by themselves when nobody has used them for the idle time", async () => {
-      await run("up", "--on", "here", "--idle", "1ms");
-      // When the process has ended, it no longer listens.
-      for (;;) {
-        const { stdout } = await run("down");
-        if (stdout.startsWith("No connections")) break;
-      }
-      assert.deepEqual(readdirSync(join(env.XDG_RUNTIME_DIR, "mitogen")), []);
-    });
-
-    it("do not stay if up was killed while it connected", { timeout: 120_000 }, async () => {
-      const command = start("up", "--on", "slow");
-      const file = join(folder, "slow.pid");
-      while (!existsSync(file) || readFileSync(file, "utf8") === "") await pause(20);
-      command.child.kill("SIGKILL");
-      await command.closed;
-      assert.deepEqual(await processesGone([Number(readFileSync(file, "utf8"))], 20_000), []);
-    });
-
-    it("of another installation are not used, and down ends them", { timeout: 120_000 }, async () => {
-      const other = join(folder, "other");
-      cpSync(join(repoRoot, "dist"), join(other, "dist"), { recursive: true });
-      const { version: _, ...rest } = JSON.parse(readFileSync(join(repoRoot, "package.json"), "utf8"));
-      writeFileSync(join(other, "package.json"), JSON.stringify({ ...rest, version: "0.0.1" }));
-      symlinkSync(join(repoRoot, "node_modules"), join(other, "node_modules"));
-      const child = spawn(process.execPath, [join(other, "dist/cli.js"), "up", "--on", "here"], {
-        cwd: folder,
-        env: cleanEnvironment(env),
-      });
-      assert.equal((await endOf(child).ended).stdout, "kept  1 of 1 host\n");
-      const used = await run("exec", "--on", "here", "--", "true");
-      assert.equal(used.code, 0, used.stderr);
-      assert.match(
-        used.stderr,
-        /^mitogen: connecting anew: another installation of mitogen keeps connections\n/,
-      );
-      const up = await run("up", "--on", "here");
-      assert.deepEqual([up.code, up.stdout], [2, ""]);
-      assert.match(up.stderr, /another installation of mitogen .* mitogen down/);
-      const down = await run("down");
-      assert.deepEqual(
-        [down.code, down.stdout],
-        [0, "Ended the connections that another installation of mitogen kept.\n"],
-      );
-    });
-
-    it("in a folder that cannot be trusted stop no other command", async () => {
-      const linked = join(folder, "linked");
-      mkdirSync(linked);
-      mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
-      symlinkSync(join(folder, "elsewhere"), join(linked, "mitogen"));
-      const options = { cwd: folder, env: { ...env, XDG_RUNTIME_DIR: linked } };
-      const up = await mitogenHere(["up", "--on", "here"], options);
-      assert.equal(up.code, 2);
-      assert.match(up.stderr, /^mitogen: Cannot keep connections in .*: it is not a folder/);
-      assert.deepEqual(readdirSync(join(folder, "elsewhere")), []);
-      assert.equal((await mitogenHere(["exec", "--on", "here", "--", "true"], options)).code, 0);
-      assert.equal((await mitogenHere(["down"], options)).stdout, "No connections are kept.\n");
-    });
-
-    it("are not kept in a folder that others may write to", async () => {
-      const open = join(folder, "open");
-      const kept = join(open, "mitogen");
-      mkdirSync(kept, { recursive: true });
-      const refused = async (why: RegExp): Promise<void> => {
-        const { code, stderr } = await mitogenHere(["up", "--on", "here"], {
-          cwd: folder,
-          env: { ...env, XDG_RUNTIME_DIR: open },
-        });
-        assert.equal(code, 2);
-        assert.match(stderr, why);
-        assert.deepEqual(readdirSync(kept), []);
-      };
-      for (const mode of [0o777, 0o770]) {
-        chmodSync(kept, mode);
-        await refused(/^mitogen: Cannot keep connections in .*: others may write to it/);
-      }
-      if (process.getuid?.() !== 0) return;
-      chmodSync(kept, 0o700);
-      chownSync(kept, 12345, 12345);
-      await refused(/^mitogen: Cannot keep connections in .*: it belongs to user 12345/);
-    });
-  });
-
-  describe("the same connections, test after test,", () => {
-    before(async () => {
-      tasks("x");
-      await run("up", "--on", "here,local:1");
-    });
-    after(end);
-
-    it("report failures as usual, with the error's name and the exit status", async () => {
-      const failed = await run("run", "tasks.mjs#fail", "--on", "here", "--json");
-      assert.equal(failed.code, 1);
-      const { error } = JSON.parse(failed.stdout).results[0];
-      assert.match(`${error.name}: ${error.message}`, /RangeError.*too far/);
-      const command = await run("exec", "--on", "here", "--shell", "--", "echo out; echo err >&2; exit 3");
-      assert.equal(command.code, 1);
-      assert.match(command.stdout, /here: out\n/);
-      assert.match(command.stdout + command.stderr, /here: err\n/);
-      assert.match(command.stdout + command.stderr, /exit code 3/);
-      assert.equal((await run("exec", "--on", "here", "--", "true")).code, 0);
-    });
-
-    it("are used only if all hosts are kept, else a note says how many are; --sudo uses them, too", async () => {
-      const some = await run("run", "tasks.mjs#count", "--on", "local:2,here");
-      assert.equal(some.code, 0);
-      assert.match(some.stderr, /^mitogen: connecting anew: "mitogen up" keeps 2 of these 3 hosts\n/);
-      const none = await run("ping", "--on", "local:1", "--sudo=nobody", "--json", "--timeout", "5s");
-      assert.doesNotMatch(none.stderr, /anew/);
-    });
-
-    it("notice a host that has died, which the next up connects again", async () => {
-      const died = await run("run", "tasks.mjs#die", "--on", "here");
-      assert.equal(died.code, 3, died.stdout + died.stderr);
-      assert.match(died.stdout + died.stderr, /here: unreachable/);
-      const again = await run("run", "tasks.mjs#count", "--on", "here,local:1");
-      assert.match(again.stderr, /keeps 1 of these 2 hosts/);
-      assert.equal((await run("up", "--on", "here,local:1")).stdout, "kept  2 of 2 hosts\n");
-      assert.equal(
-        (await run("run", "tasks.mjs#count", "--on", "here,local:1")).stderr.includes("anew"),
-        false,
-      );
-    });
-
-    it("name the hosts that cannot be kept", async () => {
-      const { code, stdout } = await run("up", "--on", "here,odd");
-      assert.equal(code, 3);
-      assert.match(stdout, /^unreachable {2}odd: .+\nkept {2}1 of 2 hosts\n$/);
     });
 
     it("outlive a command that ends by Ctrl-C or a kill, and end its silent work", {
@@ -339,5 +201,140 @@ export function fail() { throw new RangeError("too " + "far"); }
         assert.deepEqual([after.code, after.stderr], [0, "2 hosts: 2 ok\n"]);
       });
     }
+
+    it("are ended by down", async () => {
+      const down = await run("down");
+      assert.deepEqual([down.code, down.stdout], [0, "Ended 2 connections.\n"]);
+      assert.equal(existsSync(socket), false);
+      assert.match((await runHere("down")).stdout, /^No connections are kept/);
+    });
+
+    it("are not used by another installation, whose down ends them", async () => {
+      assert.equal((await run("up", "--on", "here")).stdout, "kept  1 of 1 host\n");
+      const used = await runHere("exec", "--on", "here", "--", "true");
+      assert.equal(used.code, 0, used.stderr);
+      assert.match(
+        used.stderr,
+        /^mitogen: connecting anew: another installation of mitogen keeps connections\n/,
+      );
+      const up = await runHere("up", "--on", "here");
+      assert.deepEqual([up.code, up.stdout], [2, ""]);
+      assert.match(up.stderr, /another installation of mitogen .* mitogen down/);
+      const down = await runHere("down");
+      assert.deepEqual(
+        [down.code, down.stdout],
+        [0, "Ended the connections that another installation of mitogen kept.\n"],
+      );
+    });
+  });
+
+  describe("connections", () => {
+    afterEach(end);
+
+    it("end by themselves when nobody has used them for the idle time", async () => {
+      await runHere("up", "--on", "here", "--idle", "1ms");
+      while (sockets().length > 0) await pause(20);
+    });
+
+    it("do not stay if up was killed while it connected", { timeout: 120_000 }, async () => {
+      const command = start("up", "--on", "slow");
+      const file = join(folder, "slow.pid");
+      while (!existsSync(file) || readFileSync(file, "utf8") === "") await pause(20);
+      command.child.kill("SIGKILL");
+      await command.closed;
+      assert.deepEqual(await processesGone([Number(readFileSync(file, "utf8"))], 20_000), []);
+    });
+
+    it("in a folder that cannot be trusted stop no other command", async () => {
+      const linked = join(folder, "linked");
+      mkdirSync(linked);
+      mkdirSync(join(folder, "elsewhere"), { mode: 0o700 });
+      symlinkSync(join(folder, "elsewhere"), join(linked, "mitogen"));
+      const options = { cwd: folder, env: { ...env, XDG_RUNTIME_DIR: linked } };
+      const up = await mitogenHere(["up", "--on", "here"], options);
+      assert.equal(up.code, 2);
+      assert.match(up.stderr, /^mitogen: Cannot keep connections in .*: it is not a folder/);
+      assert.deepEqual(readdirSync(join(folder, "elsewhere")), []);
+      assert.equal((await mitogenHere(["exec", "--on", "here", "--", "true"], options)).code, 0);
+      assert.equal((await mitogenHere(["down"], options)).stdout, "No connections are kept.\n");
+    });
+
+    it("are not kept in a folder that others may write to", async () => {
+      const open = join(folder, "open");
+      const kept = join(open, "mitogen");
+      mkdirSync(kept, { recursive: true });
+      const refused = async (why: RegExp): Promise<void> => {
+        const { code, stderr } = await mitogenHere(["up", "--on", "here"], {
+          cwd: folder,
+          env: { ...env, XDG_RUNTIME_DIR: open },
+        });
+        assert.equal(code, 2);
+        assert.match(stderr, why);
+        assert.deepEqual(readdirSync(kept), []);
+      };
+      for (const mode of [0o777, 0o770]) {
+        chmodSync(kept, mode);
+        await refused(/^mitogen: Cannot keep connections in .*: others may write to it/);
+      }
+      if (process.getuid?.() !== 0) return;
+      chmodSync(kept, 0o700);
+      chownSync(kept, 12345, 12345);
+      await refused(/^mitogen: Cannot keep connections in .*: it belongs to user 12345/);
+    });
+  });
+
+  describe("the same connections, test after test,", () => {
+    before(async () => {
+      tasks("x");
+      await runHere("up", "--on", "here,local:1");
+    });
+    after(end);
+
+    it("report failures as usual, with the error's name and the exit status", async () => {
+      const failed = await runHere("run", "tasks.mjs#fail", "--on", "here", "--json");
+      assert.equal(failed.code, 1);
+      const { error } = JSON.parse(failed.stdout).results[0];
+      assert.match(`${error.name}: ${error.message}`, /RangeError.*too far/);
+      const command = await runHere(
+        "exec",
+        "--on",
+        "here",
+        "--shell",
+        "--",
+        "echo out; echo err >&2; exit 3",
+      );
+      assert.equal(command.code, 1);
+      assert.match(command.stdout, /here: out\n/);
+      assert.match(command.stdout + command.stderr, /here: err\n/);
+      assert.match(command.stdout + command.stderr, /exit code 3/);
+      assert.equal((await runHere("exec", "--on", "here", "--", "true")).code, 0);
+    });
+
+    it("are used only if all hosts are kept, else a note says how many are; --sudo uses them, too", async () => {
+      const some = await runHere("run", "tasks.mjs#count", "--on", "local:2,here");
+      assert.equal(some.code, 0);
+      assert.match(some.stderr, /^mitogen: connecting anew: "mitogen up" keeps 2 of these 3 hosts\n/);
+      const none = await runHere("ping", "--on", "local:1", "--sudo=nobody", "--json", "--timeout", "5s");
+      assert.doesNotMatch(none.stderr, /anew/);
+    });
+
+    it("notice a host that has died, which the next up connects again", async () => {
+      const died = await runHere("run", "tasks.mjs#die", "--on", "here");
+      assert.equal(died.code, 3, died.stdout + died.stderr);
+      assert.match(died.stdout + died.stderr, /here: unreachable/);
+      const again = await runHere("run", "tasks.mjs#count", "--on", "here,local:1");
+      assert.match(again.stderr, /keeps 1 of these 2 hosts/);
+      assert.equal((await runHere("up", "--on", "here,local:1")).stdout, "kept  2 of 2 hosts\n");
+      assert.equal(
+        (await runHere("run", "tasks.mjs#count", "--on", "here,local:1")).stderr.includes("anew"),
+        false,
+      );
+    });
+
+    it("name the hosts that cannot be kept", async () => {
+      const { code, stdout } = await runHere("up", "--on", "here,odd");
+      assert.equal(code, 3);
+      assert.match(stdout, /^unreachable {2}odd: .+\nkept {2}1 of 2 hosts\n$/);
+    });
   });
 });
