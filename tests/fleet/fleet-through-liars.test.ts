@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { Fleet, type FleetEvent, type Host, type HostResult } from "../../src/fleet/index.ts";
 import { type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/fleet.ts";
@@ -16,10 +16,12 @@ function host(name: string): Host {
 describe("Fleet through a hop that lies", () => {
   let router: Router;
   let honest: Context;
+  let liar: Context;
   before(async () => {
     router = new Router();
-    honest = await router.local();
+    [honest, liar] = await Promise.all([router.local(), router.local()]);
   });
+  afterEach(() => assert.ok(liar.isConnected));
   after(() => router.shutdown());
 
   /** The results of a run behind a hop that tells this lie. Asserts that a host behind another hop is well. */
@@ -29,7 +31,6 @@ describe("Fleet through a hop that lies", () => {
   ): Promise<{ lied: HostResult; second: HostResult | undefined; events: FleetEvent[] }> {
     const events: FleetEvent[] = [];
     const onEvent = (event: FleetEvent): void => void events.push(event);
-    const liar = await router.local();
     await liar.call(lie, kind);
     const fleet = await Fleet.connect(router, [host("a"), host("other"), ...more], {
       onEvent,
@@ -49,8 +50,6 @@ describe("Fleet through a hop that lies", () => {
       return { lied, second, events };
     } finally {
       await fleet.close();
-      assert.ok(liar.isConnected);
-      await liar.shutdown();
     }
   }
 
@@ -97,19 +96,16 @@ describe("Fleet through a hop that lies", () => {
   });
 
   it("leaves no listener at a context that is not its own", async () => {
-    const context = await router.local();
-    const listeners = (): number => context.goneListeners?.size ?? 0;
+    const listeners = (): number => honest.goneListeners?.size ?? 0;
     const before = listeners();
-    const fleet = await Fleet.connect(router, [host("a")], { connect: async () => context });
+    const fleet = await Fleet.connect(router, [host("a")], { connect: async () => honest });
     await fleet.ready;
     assert.equal(listeners(), before + 1);
     await fleet.close();
     assert.equal(listeners(), before);
-    await context.shutdown();
   });
 
   it("does not wait for a hop that answers, but reports nothing about its connects", async () => {
-    const liar = await router.local();
     await liar.call(lie, "nothing of connects");
     const slow = { ...host("a"), steps: [{ local: { timeoutMs: 1 } }] };
     const fleet = await Fleet.connect(router, [slow, host("other")], {
@@ -125,12 +121,9 @@ describe("Fleet through a hop that lies", () => {
     assert.equal(other?.status, "ok", String(other?.error));
     await fleet.ready;
     await fleet.close();
-    assert.ok(liar.isConnected);
-    await liar.shutdown();
   });
 
   it("fails a host whose result never comes, some time after its timeout", async () => {
-    const liar = await router.local();
     await liar.call(lie, "no result");
     const fleet = await Fleet.connect(router, [host("a")], {
       through: [host("liar")],
@@ -140,6 +133,5 @@ describe("Fleet through a hop that lies", () => {
     assert.equal(result?.status, "failed");
     assert.match(String(result.error), /TimeoutError: Cannot work on a/);
     await fleet.close();
-    await liar.shutdown();
   });
 });
