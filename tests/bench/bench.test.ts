@@ -25,7 +25,7 @@ const { againstLine, compare, failedLine, judge, peerLine } = await load("table.
 
 const GOALS = ["ratioAtMost", "ratioAtLeast", "moreAtMost", "atMost", "cpuRatioAtMost", "cpuAtMost"];
 const samples = (...values: number[]) => values.map((value) => ({ value, cpu: value * 2 }));
-/** Uses 300 ms of CPU, and what the start of a Node takes: far less. */
+/** Uses 300 ms of CPU. The start of Node adds far less. */
 const BURN =
   "const used = () => process.cpuUsage().user + process.cpuUsage().system; while (used() < 300_000);";
 
@@ -72,7 +72,7 @@ describe("rows", async () => {
             kinds.every((kind) => /^(at|cpuAt)Most$/.test(kind)),
             what,
           );
-        // Of a rate, more is better.
+        // More is better for a rate.
         if (unit === "MiB/s") assert.deepEqual(kinds, goal ? ["ratioAtLeast"] : [], what);
       }
     }
@@ -229,7 +229,7 @@ describe("npm run bench", () => {
     const folder = temporaryFolder(t);
     const json = join(folder, "results.json");
     const args = ["--against", "HEAD", "--pairs", "1", "--json", json, "child RSS"];
-    // What changes Node's start is for neither side: only the benchmark's own process leaves its mark.
+    // Variables that change Node's start reach neither side: only the benchmark's own process leaves the mark.
     const mark = join(folder, "mark.cjs");
     writeFileSync(mark, `require("node:fs").appendFileSync(${JSON.stringify(`${mark}.log`)}, "started\\n");`);
     const env = { NODE_OPTIONS: `--require=${mark}` };

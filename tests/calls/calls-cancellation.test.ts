@@ -13,7 +13,7 @@ import { dispatching, fakeChild } from "../support/fake-child.ts";
 import { captureLogs, printed } from "../support/fake-log-sink.ts";
 import { connect, FakeRouter } from "../support/fake-tree.ts";
 
-// What these do happens in the fake child.
+// The fake child does the work of these functions.
 const watch = async (): Promise<string> => "";
 const add = (a: number, b: number): number => a + b;
 const fail = (_message: string): void => undefined;
@@ -180,7 +180,7 @@ test("A call given up after it was answered changes nothing, because the reply a
 });
 
 test("Only the context that made a call can end it, not another one above", async () => {
-  // 0 above 1 above 2; 0 calls 2, and 1 says that the call is off.
+  // 0 is above 1, and 1 above 2. 0 calls 2, and 1 says that the call is cancelled.
   const master = new FakeRouter({ contextId: 0 });
   const middle = new FakeRouter({ contextId: 1, parentIds: [0] });
   const target = new FakeRouter({ contextId: 2, parentIds: [1, 0] });

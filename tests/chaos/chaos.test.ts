@@ -1,6 +1,6 @@
 /**
- * What happens when any process of a tree is killed or stopped, or a link is cut. `npm run chaos` does it for
- * as long as wanted.
+ * Kills or stops any process of a tree, or cuts a link, and looks at the result. `npm run chaos` does so for as long
+ * as wanted.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -13,9 +13,9 @@ import { ACTIONS } from "./plan.ts";
 
 checkLeaks();
 
-/** One whose 30 rounds meet nearly every victim with nearly every action. */
+/** A seed whose 30 rounds meet nearly every victim with nearly every action. */
 const SEED = Number(process.env.MITOGEN_CHAOS_SEED ?? 20_247_074);
-/** The first six meet every action, eleven every operation. */
+/** The first six rounds meet every action, the first eleven every operation. */
 const ROUNDS = isFull ? 30 : isQuick ? 4 : 6;
 
 describe(`${ROUNDS} rounds of chaos, seed ${SEED}: waits end and nothing is left`, {

@@ -1,7 +1,7 @@
-/** What the program's contexts do. */
+/** The functions that the program calls in its contexts. */
 import { econtext } from "../../src/index.ts";
 
-/** Asks the program's service so many times. */
+/** Calls the program's service `times` times. */
 export async function useCounter(times: number): Promise<number> {
   const { router } = econtext();
   const program = router.contextById(0);
@@ -12,7 +12,7 @@ export async function useCounter(times: number): Promise<number> {
   return last;
 }
 
-/** Goes its own way, and ends soon. */
+/** Detaches, and ends after `ms`. */
 export async function detachFor(ms: number): Promise<void> {
   await econtext().detach();
   setTimeout(() => process.exit(), ms);

@@ -1,12 +1,12 @@
 /**
  * Stands between a context and the command behind it, as ssh, the network and sshd do: link.js <control file>
- * command… SIGUSR2 makes it do what stands in the control file.
+ * command… SIGUSR2 makes it do what the control file says.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 const [control = "", command = "", ...args] = process.argv.slice(2);
-// What is behind a network is in no process group of this side's, and ends when its own connection does.
+// A process behind a network is in no process group of this side, and ends when its own connection does.
 const far = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], detached: true });
 let isSilent = false;
 
@@ -22,7 +22,7 @@ process.on("SIGUSR2", () => {
   switch (readFileSync(control, "utf8")) {
     case "silent":
       isSilent = true;
-      // A connection that is cut off is closed by nobody.
+      // Nobody closes a connection that is cut off.
       for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
       setInterval(() => undefined, 60_000);
       break;

@@ -1,6 +1,6 @@
 /**
  * npm run chaos [-- --seed N --rounds N --minutes N --lanes N --json]: rounds until one is broken and the time is up. As root it
- * has a process table of its own, where whatever is left at the end can be seen.
+ * has a pid namespace of its own, which shows every process that is left at the end.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -32,7 +32,7 @@ const { values } = parseArgs({
 if (process.env[IN_NAMESPACE] === undefined && process.getuid?.() === 0) {
   const unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
   if (spawnSync("unshare", [...unshare, "true"]).status === 0) {
-    // A shell is the first process: it reaps those that nobody else does.
+    // A shell is the first process, because it reaps orphans.
     const script = '"$@" & wait $!';
     const self = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
     const { status } = spawnSync("unshare", [...unshare, "sh", "-c", script, "sh", ...self], {
@@ -84,7 +84,7 @@ async function lane(): Promise<void> {
   }
 }
 
-/** Only where the table is its own: elsewhere each round has looked for what was its. */
+/** Only in a pid namespace of its own. Elsewhere, each round has looked for its own processes. */
 function tableOfAll() {
   return process.env[IN_NAMESPACE] === undefined ? [] : processesWith();
 }

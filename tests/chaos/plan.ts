@@ -1,7 +1,7 @@
-/** What happens in one round, made of a seed. */
+/** What happens in one round, derived from a seed. */
 import { Random } from "../support/random.ts";
 
-/** What the program does while it happens. */
+/** What the program does meanwhile. */
 export const OPERATIONS = [
   "first connect",
   "connect",
@@ -15,7 +15,7 @@ export const OPERATIONS = [
   "detach",
   "shutdown",
 ] as const;
-/** Of the three, and of what stands between two of them. */
+/** The program, its two contexts, and the tools between them. */
 export const VICTIMS = ["program", "hop", "target", "tool of the hop", "tool of the target"] as const;
 /** The last three happen to the link, in the tool: it falls silent, is closed one way, or breaks. */
 export const ACTIONS = ["SIGKILL", "SIGTERM", "SIGSTOP", "silent", "half-close", "reset"] as const;
@@ -24,17 +24,17 @@ export interface Plan {
   readonly operation: (typeof OPERATIONS)[number];
   readonly victim: (typeof VICTIMS)[number];
   readonly action: (typeof ACTIONS)[number];
-  /** From the beginning of the operation. */
+  /** The delay from the beginning of the operation. */
   readonly delayMs: number;
-  /** The program is killed as well, soon after: nobody is left to end what is behind a silent link. */
+  /** The program is killed as well, soon after, so that nobody is left to end the processes behind a silent link. */
   readonly killsProgram: boolean;
 }
 
-/** Every operation and every action comes in turn; the rest is the seed's. */
+/** Operations and actions take turns. The seed decides the rest. */
 export function planOf(seed: number, round: number, isLong: boolean): Plan {
   const random = new Random(seed + round);
   const action = ACTIONS[round % ACTIONS.length] as Plan["action"];
-  // There are eleven of these and six of those: after 66 rounds each has met each.
+  // There are eleven operations and six actions: after 66 rounds, each has met each.
   const operation = OPERATIONS[round % OPERATIONS.length] as Plan["operation"];
   const victim = isOfLink(action) ? random.pick(VICTIMS.slice(3)) : random.pick(VICTIMS);
   const killsProgram = isLong && action === "silent" && random.chance(3);

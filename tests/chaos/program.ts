@@ -20,18 +20,18 @@ import * as streams from "../fixtures/remote/streams.ts";
 import { detachFor, useCounter } from "./functions.ts";
 import { isOfLink, type Plan } from "./plan.ts";
 
-/** Of every wait, in milliseconds. */
+/** The timeout of every wait. */
 const TIMEOUT_MS = 8_000;
 
 export interface Setting {
   readonly plan: Plan;
-  /** Where files are, in a folder of its own. */
+  /** The folder for files. */
   readonly data: string;
-  /** Read by the links. */
+  /** The control file of the links. */
   readonly control: string;
 }
 
-/** What became of one wait; `code` is absent when it went well. */
+/** The outcome of one wait. `code` is absent if it went well. */
 export interface Outcome {
   readonly name: string;
   readonly endedAt: number;
@@ -100,7 +100,7 @@ async function operate(
   wait: <T>(name: string, promise: Promise<T>) => Promise<T | undefined>,
 ): Promise<void> {
   const source = `${data}/source`;
-  // What they need is there before.
+  // The things that the operations need are made before.
   if (operation === "service") new Pool(router, [new Counter(router)]);
   await wait("warm-up", bounded(target).call(remote.add, 1, 1));
   tell({ event: "begun" });
@@ -175,7 +175,7 @@ class Counter extends Service {
 expose(AllowAny)(Counter.prototype, "next");
 
 function tell(event: Event): void {
-  // Nobody is left to hear it: the harness looks at what is left behind.
+  // Without a reader, nothing is printed: the harness looks at what is left behind.
   if (existsSync("/proc/self/fd/1")) process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 

@@ -1,5 +1,5 @@
 /**
- * One round: a program at work, one thing that happens to one of its processes, and what is to be seen
+ * One round: starts a program, does something to one of its processes, and looks at what can be seen
  * afterwards.
  */
 import { spawn } from "node:child_process";
@@ -14,22 +14,22 @@ import type { Event, Outcome, Setting } from "./program.ts";
 import { left, parentOf, processesWith, signal } from "./table.ts";
 
 const MIB = 1024 * 1024;
-/** What every wait in the program is given. */
+/** The timeout of every wait in the program. */
 const TIMEOUT_MS = 8_000;
 /**
- * What the end of a process, once it can be seen, may take to reach who waits; a second, and what a busy
+ * How long the visible end of a process may take to reach the callers that wait: a second, and what a busy
  * machine needs.
  */
 const NOTICE_MS = 1_000 + 5_000;
-/** When nothing may be left: five seconds, and what a busy machine needs. */
+/** After this time nothing may be left: five seconds, and what a busy machine needs. */
 const LEFT_MS = 5_000 + 3_000;
-/** Where nobody could tell what is behind a silent link. */
+/** The same if nobody could tell the processes behind a silent link. */
 const SILENT_LEFT_MS = 90_000;
 /** All waits one after the other, the grace of a shutdown, and what a busy machine needs. */
 const END_MS = 3 * TIMEOUT_MS + 5_000 + 20_000;
 const STOPPED_MS = 500;
 
-/** What was not as promised, one line each; nothing if all was. */
+/** Plays a round. Returns the broken promises, one line each. */
 export async function playRound(plan: Plan, nonce: string): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-chaos-"));
   const [data, temporary, control] = ["data", "tmp", "control"].map((name) => join(folder, name)) as [
@@ -73,8 +73,8 @@ export async function playRound(plan: Plan, nonce: string): Promise<string[]> {
 }
 
 /**
- * What the program says became of its waits. A death that can be seen since `at` ended them, and not their
- * own timeouts.
+ * Checks the outcomes of waits that the program reports. If a death was visible from `at` on, that must have ended
+ * them, not their own timeouts.
  */
 function judge(program: Program, at: number | undefined): string[] {
   const ended = program.events.find((event) => event.event === "ended");
@@ -89,7 +89,7 @@ function judge(program: Program, at: number | undefined): string[] {
   });
 }
 
-/** Answers whether the other processes can see it. */
+/** Does the action. Returns whether the other processes can see it. */
 async function disturb(
   { victim, action, killsProgram }: Plan,
   program: Program,
@@ -97,7 +97,7 @@ async function disturb(
 ): Promise<boolean> {
   const pids: Partial<Record<Plan["victim"], number>> = { ...program.connected, program: program.pid };
   if (program.connected === undefined) {
-    // During the first connects there is what there is.
+    // During the first connects, it takes any process that there is.
     const others = processesWith(word).filter(({ pid }) => pid !== program.pid);
     const some = isOfLink(action) ? others.find(({ command }) => command.includes("link.js")) : others[0];
     if (some !== undefined && victim !== "program") pids[victim] = some.pid;
@@ -116,15 +116,15 @@ async function disturb(
     await pause(100);
     signal(program.pid, "SIGKILL", word);
   }
-  // A shell in the middle may go while the pipes stay, and what is silent is not gone.
+  // A shell in the middle may end while the pipes stay open, and a silent process is not gone.
   return action === "reset" || ((action === "SIGKILL" || action === "SIGTERM") && !victim.startsWith("tool"));
 }
 
-/** The program of the round, and what it tells. */
+/** The program of the round, and its events. */
 class Program {
   readonly events: Event[] = [];
   readonly pid: number;
-  /** Looked up while all of them are there. */
+  /** Looked up while all processes are there. */
   connected: Partial<Record<Plan["victim"], number>> | undefined;
   readonly #ended: Promise<void>;
   readonly #waiting: Set<() => void> = new Set();
@@ -152,7 +152,7 @@ class Program {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-2_000);
     });
-    // Not `close`: what is left may hold its pipes.
+    // Not `close`, because processes that are left may hold its pipes.
     this.#ended = new Promise((resolve) => {
       child.once("exit", () => {
         this.#hasEnded = true;

@@ -1,4 +1,4 @@
-/** The process table, as far as a round has filled it. */
+/** The processes of a round. */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -11,7 +11,7 @@ export interface Row {
 }
 
 /**
- * Processes that have `word` in their environment, which children inherit; with no word, all but this one and
+ * Processes that have `word` in their environment, which children inherit. Without a word, all but this one and
  * those above it.
  */
 export function processesWith(word?: string): Row[] {
@@ -20,7 +20,7 @@ export function processesWith(word?: string): Row[] {
   for (const name of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     const [pid, stat] = [Number(name), read(`/proc/${name}/stat`)];
     const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // A zombie is its parent's business: here that of the namespace's first process, or of a program that has
+    // Zombies do not count. Their parent must reap them: the first process of the namespace, or a program that has
     // been stopped.
     if (state === undefined || state === "Z" || state === "X" || above.has(pid)) continue;
     if (word !== undefined && !read(`/proc/${name}/environ`).includes(word)) continue;
@@ -35,7 +35,7 @@ export const parentOf = (pid: number): number => {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1] ?? 0);
 };
 
-/** Those that are left after so long; none as soon as there is none. */
+/** The processes that are left after `withinMs`. Returns as soon as none is left. */
 export async function left(look: () => Row[], withinMs: number): Promise<Row[]> {
   for (const deadline = performance.now() + withinMs; ; await pause(POLL_MS)) {
     const rows = look();
@@ -43,7 +43,7 @@ export async function left(look: () => Row[], withinMs: number): Promise<Row[]> 
   }
 }
 
-/** Signals a process of the round that has `word` in its environment, and no other: ids are used again. */
+/** Signals a process only if it has `word` in its environment, because ids are used again. */
 export function signal(pid: number, name: NodeJS.Signals, word: string): boolean {
   if (!read(`/proc/${pid}/environ`).includes(word)) return false;
   try {

@@ -6,7 +6,7 @@ import { conformance } from "./suite.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** Of another Node of the program's: with and without a question, a network and a container. */
+/** The methods for runs on other Nodes: with and without a question, a network and a container. */
 const REPEATED = ["sudo", "ssh → sudo with a password", "ssh with a password", "docker", "kubectl", "exec"];
 
 for (const [name, connect] of Object.entries(labMethods)) {

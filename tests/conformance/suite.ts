@@ -29,7 +29,7 @@ export interface ConformanceOptions {
    * looked for.
    */
   isLocal?: boolean;
-  /** A thread of this process: what concerns a process of its own does not apply. */
+  /** Whether the context is a thread of this process, so that tests of a process of its own do not apply. */
   isThread?: boolean;
   /** Its ends differ little from those of another that every run of the tests ends in every way. */
   endsAlike?: boolean;
@@ -43,7 +43,7 @@ const LARGE_MIB = isQuick ? 4 : 16;
 
 /** What every context must do, however it was started. */
 export function conformance(title: string, options: ConformanceOptions): void {
-  // A thread has no process, stdio and signals of its own: what is about those is not a test of it.
+  // A thread has no process, stdio and signals of its own, so tests of those leave it out.
   const itIfProcess: typeof it = options.isThread ? (((): undefined => undefined) as never) : it;
   const major =
     options.major === "any" ? undefined : (options.major ?? Number.parseInt(process.versions.node, 10));
@@ -148,7 +148,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
       });
       it("pass contexts and senders; a context comes home as the same object", async () => {
         const [id, name, back] = await context.call(withMitogen.sameContext, context);
-        // To itself every context is `self`.
+        // Every context is `self` to itself.
         assert.deepEqual([id, name], [context.contextId, "self"]);
         assert.equal(back, context);
         const receiver = new Receiver<number>(router);
@@ -347,7 +347,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
           async () => {
             const hung = await options.connect(router);
             const pid = await hung.call(remote.pid);
-            // Nobody is left to reap what a terminated thread has started.
+            // Nobody is left to reap a process that a terminated thread has started.
             const subprocess = options.isThread ? pid : await hung.call(remote.startSubprocess);
             const call = hung.call(hang);
             const outcome = rejection(call);

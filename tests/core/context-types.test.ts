@@ -22,7 +22,7 @@ import {
 } from "../../src/index.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-/** Compiles only if `Expected` is exactly what was given. */
+/** Compiles only if the type of the argument is exactly `Expected`. */
 function is<Expected>() {
   return <Given>(_given: Given, ..._proof: Equal<Given, Expected> extends true ? [] : [never]): void =>
     undefined;
@@ -111,7 +111,7 @@ async function overloads(context: Context): Promise<void> {
   (await context.call(two, "x")) satisfies string;
 }
 
-/** What stands for a Stats or a Dirent has its methods' answers. */
+/** The form of a Stats or a Dirent in a result has the results of its methods. */
 async function files(context: Context): Promise<void> {
   const stats = await context.call(promises.stat, "/etc");
   is<boolean>()(stats.isDirectory);
@@ -126,7 +126,7 @@ async function files(context: Context): Promise<void> {
   is<[Stats, Dirent | undefined]>()(await context.call(own));
   const both = async (): Promise<Stats | undefined> => undefined;
   is<FileData<Stats> | undefined>()(await context.call(both));
-  // @ts-expect-error: it is no method any more
+  // @ts-expect-error: it is a value here, not a method
   stats.isFile();
 }
 
@@ -140,7 +140,7 @@ async function kept(router: Router): Promise<void> {
   void web.call(later, 1);
 }
 
-/** Calls made for others keep the types they are given. */
+/** Functions that make calls for others keep the types that they get. */
 async function wrappers(context: Context): Promise<void> {
   const passOn = <A extends readonly unknown[], R>(fn: Callable<A, R>, ...args: A): Promise<Awaited<R>> =>
     context.call(fn, ...args);
@@ -168,7 +168,7 @@ async function receivers(context: Context): Promise<void> {
   const sender = receiver.toSender();
   is<Sender<{ name: string; size: number }>>()(sender);
   await sender.send({ name: "x", size: 1 });
-  // @ts-expect-error: not what the receiver is for
+  // @ts-expect-error: a message of another type
   await sender.send("x");
   is<void>()(context.callNoReply(later, "x"));
   // @ts-expect-error: an argument is of another type
@@ -216,7 +216,7 @@ async function references(context: Context): Promise<void> {
   is<{ name: string; size: number }>()(await context.call(named, "x"));
   // @ts-expect-error: an argument is of another type
   void context.call(named, 1);
-  // Without a type anything goes in, and what comes out must be looked at.
+  // Without a type, any arguments are accepted, and the result is unknown.
   is<unknown>()(await context.call(ref("node:os", "hostname"), 1, "two"));
   named satisfies Callable<[string], unknown>;
 }
@@ -262,7 +262,7 @@ async function moduleHandles(context: Context): Promise<void> {
   void new module.Tasks();
   // @ts-expect-error: not a bound
   void module.with({ timeout: 1 });
-  // Without a type anything is called, and what comes out must be looked at.
+  // Without a type, any function can be called, and the result is unknown.
   const loose = await context.import("file:///srv/tasks.js", { timeoutMs: 1 });
   is<unknown>()(await loose.backup?.("/srv", 1));
   const declared = await context.import<typeof import("../fixtures/remote/handle.ts")>("file:///x.ts");
@@ -291,7 +291,7 @@ async function programs(): Promise<void> {
 }
 
 test("Context.call infers arguments and awaited results from the function", () => {
-  // That this file compiles is the proof.
+  // The test passes if this file compiles.
   for (const proof of [
     calls,
     overloads,

@@ -5,7 +5,7 @@ import { ContextDescription, noteConnection } from "../../src/core/describe.ts";
 import { dispatchCalls, FakeFunctions } from "../support/fake-functions.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
-// What these do happens in the fake child.
+// The fake child does the work of these functions.
 const first = (): void => undefined;
 const second = (): void => undefined;
 const third = (): void => undefined;

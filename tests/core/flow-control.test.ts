@@ -10,7 +10,7 @@ import { LinkPair } from "../support/link-pair.ts";
 
 const CHUNK = Buffer.alloc(32 * 1024, 1);
 
-/** Sends until a send has to wait; answers how many left, and that send. */
+/** Sends until a send has to wait. Returns how many messages left, and that send. */
 async function fill(sender: Sender<Uint8Array>): Promise<{ sent: number; blocked: Promise<void> }> {
   for (let sent = 0; ; sent++) {
     const sending = sender.send(CHUNK);

@@ -21,7 +21,7 @@ async function values(receiver: Receiver<unknown>, count: number): Promise<unkno
   return found;
 }
 
-/** How each of `promises` ended, once all have. */
+/** Returns how each of `promises` ended, when all have. */
 async function outcomes(promises: readonly Promise<Message<unknown>>[]): Promise<unknown[]> {
   const settled = await Promise.allSettled(promises);
   return settled.map((each) => (each.status === "fulfilled" ? each.value.decode() : each.reason.message));
@@ -358,7 +358,7 @@ test("Receiver refuses a flood from a context that ignores credit, and takes mes
   const reason = `Cannot deliver message to handle ${receiver.handle} of context 0: ${4 * (raw.length + 512)} bytes of context 1 are unread`;
   assert.equal(await refused, reason);
   assert.deepEqual(printed(records), [`error: ${reason}`]);
-  // Others are none the worse, nor what the program sends to itself.
+  // This affects neither other senders nor messages that the program sends to itself.
   await receiver.toSender().send(raw);
   assert.equal(receiver.size(), 5);
   receiver.tryGet();

@@ -12,7 +12,7 @@ import { connect, FakeRouter, masterAndChild } from "../support/fake-tree.ts";
 const PING = 2000;
 const pong = (message: Message) => message.reply(["pong", message.decode()]);
 
-/** Master 0, middle 1, leaf 2. Who announces routes is another part; here the master has been told. */
+/** Master 0, middle 1, leaf 2. The part that announces routes is missing, so the master gets the route from here. */
 function threeInARow(options: { unidirectional?: boolean } = {}) {
   const master = new FakeRouter({ contextId: 0, ...options });
   const middle = new FakeRouter({ contextId: 1, parentIds: [0], ...options });
@@ -217,7 +217,7 @@ test("CoreRouter.addRoute changes no existing route, and adds none to itself", (
     [false, true, false],
   );
   assert.deepEqual([master.addRoute(1, three), master.peerOf(2), master.peerOf(0)], [false, one, undefined]);
-  // Known behind the middle, it is no neighbour.
+  // Context 2 is known behind the middle, but it is no neighbour.
   assert.deepEqual([master.isImmediateChild(2), master.isImmediateChild(1)], [false, true]);
 });
 

@@ -23,7 +23,7 @@ async function valuesOf(messages: AsyncIterable<Message<unknown>>): Promise<unkn
   return values;
 }
 
-/** A promise's state without waiting for it. */
+/** A promise's value if it is settled, or "pending", without waiting for it. */
 const stateOf = (promise: Promise<unknown>): Promise<unknown> =>
   Promise.race([promise, new Promise((resolve) => setImmediate(resolve, "pending"))]);
 
@@ -198,7 +198,7 @@ test("Select.all bounds the wait for all values together", async (t) => {
   await assert.rejects(all, TimeoutError);
   await assert.rejects(Select.all([b], { timeoutMs: -1 }), RangeError);
   assert.equal(b.watchers.size, 0);
-  // What the first has taken is not there for the second.
+  // The second Select does not get messages that the first has taken.
   const [first, second] = oneShots(2) as [Receiver, Receiver];
   const both = Select.all([first, second], { timeoutMs: 50 }).catch((error) => error);
   for (const until = performance.now() + 5; performance.now() < until; );

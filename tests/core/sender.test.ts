@@ -11,10 +11,10 @@ import { Handle } from "../../src/wire/handles.ts";
 import { MAX_CONTEXT_NAME, travelsAs, type WireReference } from "../../src/wire/values/references.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
-/** Of replies, of credit, and of replies to a broker thread. */
+/** Handles of replies, of credit, and of replies to a broker thread. */
 const OF_ONE_PEER = [Handle.FIRST_REPLY, 0x40000000, 0x80000000, 0xffffffff];
 
-/** Something that travels as any reference one likes: a hostile peer. */
+/** An object that travels as any reference, as a hostile peer would send it. */
 class Forged {
   static {
     travelsAs(Forged, (forged) => forged.form);
@@ -51,7 +51,7 @@ test("Sender travels as a value and works where it arrives", async () => {
   assert.deepEqual([arrived.contextId, arrived.handle], [0, above.handle]);
   await arrived.send("hello from below");
   assert.equal((await above.get()).decode(), "hello from below");
-  // And home again.
+  // And back again.
   await new Sender<unknown>(child, 0, above.handle).send([arrived]);
   const [home] = (await above.get()).decode() as [Sender<unknown>];
   await home.send("to myself");
@@ -122,7 +122,7 @@ test("Context from a hostile peer is not a context of this router, and is not ke
   assert.equal(forged.name, "root");
   assert.notEqual(master.contextById(4711), forged);
   assert.equal(master.contextById(4711).name, "context.4711");
-  // Nor does it rename one that is known.
+  // Nor does it rename a known context.
   await forger.send(new Forged({ kind: "context", contextId: 1, name: "someone else" }));
   assert.equal((await receiver.get()).decode().name, "child.1");
 });
@@ -137,7 +137,7 @@ test("Message.decode refuses references with ids, handles and names outside thei
     { kind: "sender", contextId: 1, handle: 2 ** 32 },
   ];
   const tag = (reference: WireReference): Buffer => {
-    // By hand: the encoder would refuse to write them.
+    // Written by hand, because the encoder would refuse to write them.
     const good: WireReference =
       reference.kind === "context"
         ? { ...reference, contextId: 1, name: "" }

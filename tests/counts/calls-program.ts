@@ -22,7 +22,7 @@ const { noop, probe, startCounting, stopCounting, threadIds }: Functions = await
 );
 const nothing = openSync("/dev/null", "w");
 let kept: unknown;
-/** What the test must notice. */
+/** Waste that the test must notice. */
 const WASTES: Readonly<Record<string, (context: Context) => unknown>> = {
   "4 KiB": () => {
     kept = new Array(512).fill(kept === undefined);
@@ -45,7 +45,7 @@ const scenarios = await start();
 console.log(JSON.stringify(what.endsWith("marks") ? await mark() : await count()));
 
 async function start(): Promise<Scenario[]> {
-  // As for a context on another machine.
+  // Off, as for a context on another machine.
   process.env["MITOGEN_SHORT_WAY"] = "off";
   const target = await warm();
   const ofTarget = { contexts: { target }, threads: ["program", "target, main thread", "target, broker"] };
@@ -56,7 +56,7 @@ async function start(): Promise<Scenario[]> {
   }
   const hop = await warm();
   const behind = await warm(hop);
-  // What passes does not reach the hop's main thread.
+  // Frames that pass through the hop do not reach its main thread.
   const ofHop = { contexts: { hop }, threads: ["hop, broker"] };
   process.env["MITOGEN_SHORT_WAY"] = "on";
   const near = await warm();
@@ -125,7 +125,7 @@ async function countOnce(
   const own = probe().own("stop");
   const after = frames(scenario);
   noteAll("program", own);
-  // What takes the short way is in no count of frames.
+  // Frames that take the short way are in no count of frames.
   const isCounted = hasShortWay(contexts[0]?.[1] as Context) === false;
   for (const name in isCounted ? after : {})
     note(`${scenario.name} / ${name}`, (after[name] ?? 0) - (before[name] ?? 0));
@@ -136,14 +136,14 @@ async function countOnce(
   }
 }
 
-/** Those over the link to the first of its contexts, so far. */
+/** The frames over the link to the first of its contexts, so far. */
 function frames({ contexts }: Scenario): Reading {
   const [context] = Object.values(contexts) as [Context];
   const { messagesSent = 0, messagesReceived = 0 } = context.describe().link ?? {};
   return { "frames sent": messagesSent, "frames received": messagesReceived };
 }
 
-/** Answers the kernel's ids of the threads, by name. */
+/** Runs the windows between their marks. Returns the kernel's ids of the threads, by name. */
 async function mark(): Promise<Reading> {
   const found: Record<string, number> = {};
   for (const { name, contexts, threads, run } of scenarios) {

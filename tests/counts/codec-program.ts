@@ -84,7 +84,7 @@ function ofFrames(): Record<string, () => unknown> {
   };
 }
 
-/** What a context in the middle of a tree does with a call that passes, and with its reply. */
+/** Operations of a context in the middle of a tree on a call that passes, and on its reply. */
 function ofRoutes(): Record<string, () => unknown> {
   const router = new FrameRouter({ contextId: 5, parentIds: [2, 0] });
   const [parent, child] = [openEnd("parent"), openEnd("child")];
@@ -104,7 +104,7 @@ function callFrame(dstId: number): Frame {
   return { encoding: Encoding.CBOR, dstId, srcId: 0, authId: 0, handle: Handle.CALL_FUNCTION, replyTo, body };
 }
 
-/** A link that drops what it is sent. */
+/** A link that drops the frames that it is sent. */
 function openEnd(name: string): Link & { events?: LinkEvents } {
   return {
     name,

@@ -1,5 +1,5 @@
 /**
- * What a call costs, counted in what does not depend on the machine, does not grow unnoticed. See
+ * Checks that the cost of a call, in units that do not depend on the machine, does not grow unnoticed. See
  * bench/README.md.
  */
 import assert from "node:assert/strict";
@@ -48,7 +48,7 @@ describe("counts", { timeout: 840_000, skip: takesLong }, () => {
       wasteful = await measureWasteful(process.execPath);
     });
 
-    /** What is larger of such calls than of those measured above. */
+    /** The counts that are larger for such calls than for those measured above. */
     const grownBy = (waste: string): string[] => {
       const of = (counts: Counts, prefix: string): Counts => {
         const own = Object.entries(counts).filter(([name]) => name.startsWith(prefix));

@@ -1,15 +1,15 @@
-/** Counts: the recorded ones of a major of Node, and how those found may differ from them. */
+/** Counts: the recorded ones of a major of Node, and how far new ones may differ from them. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../support/lab.ts";
 
-/** By name: what is done, where, and what is counted there, as in `call / program / promises`. */
+/** Counts by name: the operation, the place, and the unit, as in `call / program / promises`. */
 export type Counts = Readonly<Record<string, number>>;
 
 /** A count that grows by more fails the test. One that shrinks by more should be recorded. */
 const MARGIN = 0.15;
 
-/** What each kind of count may grow by in any case: beside a recorded 0, any noise would be growth. */
+/** By how much each kind of count may grow in any case, because any noise would be growth beside a recorded 0. */
 const SLACK: Readonly<Record<string, number>> = {
   "heap bytes": 32,
   "buffer bytes": 16,
@@ -18,7 +18,7 @@ const SLACK: Readonly<Record<string, number>> = {
   "frames received": 0.1,
   "system calls": 0.1,
   writes: 0.1,
-  // A thread on a busy machine finds two events with one wait more often; the recorded one may have been.
+  // On a busy machine, a thread finds two events with one wait more often. The record may come from one.
   "waits and wake-ups": 1,
   instructions: 0,
 };
@@ -30,7 +30,7 @@ export interface Comparison {
   readonly shrunk: readonly string[];
 }
 
-/** Leaves out counts for which `isKnown` answers false: this machine cannot take them. */
+/** Leaves out counts for which `isKnown` returns false, because this machine cannot take them. */
 export function compare(
   recorded: Counts,
   found: Counts,
@@ -42,7 +42,7 @@ export function compare(
     if (!isKnown(name)) continue;
     const [then, now] = [recorded[name], found[name]];
     if (then === undefined) {
-      // Few machines count instructions; the one that recorded may not.
+      // Few machines count instructions. The one that recorded may not.
       if (kindOf(name) !== "instructions") grown.push(`${name}: ${now}, not recorded`);
     } else if (now === undefined) grown.push(`${name}: not counted any more, recorded ${then}`);
     else {
@@ -55,18 +55,18 @@ export function compare(
   return { grown, shrunk };
 }
 
-/** `promises` */
+/** The last part of the name, such as `promises`. */
 export function kindOf(name: string): string {
   return name.split(" / ").pop() as string;
 }
 
-/** Undefined where nothing is recorded for this major. */
+/** Undefined if nothing is recorded for this major. */
 export function readRecord(major: string): Counts | undefined {
   const file = fileOf(major);
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Counts) : undefined;
 }
 
-/** Answers the file. */
+/** Returns the path of the file. */
 export function writeRecord(major: string, counts: Counts): string {
   const file = fileOf(major);
   writeFileSync(file, `${JSON.stringify(counts, null, 2)}\n`);

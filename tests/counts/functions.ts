@@ -1,5 +1,5 @@
 /**
- * What the measured program calls in its contexts. The file is copied to another folder, so it must not
+ * Functions that the measured program calls in its contexts. The file is copied to another folder, so it must not
  * import anything.
  */
 import type { Kind, Probe, Reading } from "./probe.cts";

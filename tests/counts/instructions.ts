@@ -1,4 +1,4 @@
-/** Instructions of codec and routing, where the kernel counts them: on most virtual machines it does not. */
+/** Instructions of codec and routing, if the kernel counts them. On most virtual machines it does not. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ const FEW = 100;
 const MANY = 600;
 
 /**
- * Answers instructions per round of codec-program.ts, or why there are none. The difference of two runs
+ * Returns the instructions per round of codec-program.ts, or why there are none. The difference of two runs
  * leaves out the start.
  */
 export async function countInstructions(node: string, folder: string): Promise<number | string> {

@@ -29,7 +29,7 @@ for (const [major, node] of [[ownMajor, process.execPath] as const, ...others]) 
   for (const note of notes) console.log(note);
   const { grown, shrunk } = compare(recorded ?? {}, counts, isKnown);
   if (values.record) {
-    // What this machine cannot count stays as another one has recorded it.
+    // Counts that this machine cannot take stay as another one has recorded them.
     const kept = Object.entries(recorded ?? {}).filter(([name]) => !isKnown(name));
     console.log(`Recorded in ${writeRecord(major, { ...counts, ...Object.fromEntries(kept) })}`);
   } else {

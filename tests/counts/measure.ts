@@ -8,12 +8,12 @@ import { countInstructions } from "./instructions.ts";
 import { byTurns, NODE_FLAGS, programPath, run } from "./run.ts";
 import { countSyscalls, KINDS, straceMissing } from "./syscalls.ts";
 
-/** Every call names the module of its function: here its path is as long on every machine. */
+/** Every call names the module of its function, so its path must be equally long on every machine. */
 const PATH_LENGTH = 80;
 
 export interface Measured {
   readonly counts: Counts;
-  /** What this machine cannot count, and why. */
+  /** The counts that this machine cannot take, and why. */
   readonly notes: readonly string[];
   /** Whether this machine can take the count of that name. */
   isKnown(name: string): boolean;

@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 const LIMIT_MS = 240_000;
 
 /**
- * Flags of every measured Node: the program's and those of its contexts. Nothing is optimised, since V8 does
- * that at a time of its own choosing, and optimised code allocates less. What V8 keeps of a function is
- * allocated when the function first runs, and stays.
+ * Flags of every measured Node: the program's and those of its contexts. Nothing is optimised, because V8 does
+ * that at a time of its own choosing, and optimised code allocates less. V8 allocates its data about a function
+ * when the function first runs, and keeps them.
  */
 export const NODE_FLAGS: readonly string[] = [
   ...["--no-opt", "--no-maglev", "--no-sparkplug", "--no-lazy-feedback-allocation", "--no-flush-bytecode"],
@@ -24,8 +24,8 @@ export const NODE_FLAGS: readonly string[] = [
 export const programPath = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
 
 /**
- * The same command on one processor, where a thread runs until it waits, if this system has the tools. How
- * much one read finds would else depend on which threads run at the same time, or interrupt one another.
+ * The same command on one processor, where a thread runs until it waits, if this system has the tools. Otherwise,
+ * how much one read finds would depend on which threads run at the same time, or interrupt one another.
  */
 export function byTurns(argv: readonly string[]): readonly string[] {
   const turns = ["chrt", "--batch", "0", "taskset", "--cpu-list", firstProcessor()];
@@ -33,14 +33,14 @@ export function byTurns(argv: readonly string[]): readonly string[] {
   return isThere ? [...turns, ...argv] : argv;
 }
 
-/** The first that this process may run on. */
+/** The first processor that this process may run on. */
 function firstProcessor(): string {
   const file = "/proc/self/status";
   const status = existsSync(file) ? readFileSync(file, "latin1") : "";
   return /^Cpus_allowed_list:\s*(\d+)/m.exec(status)?.[1] ?? "0";
 }
 
-/** Answers what `argv` prints. Rejects if it fails, or takes too long: then it is ended. */
+/** Returns what `argv` prints. Rejects if the command fails, or takes too long; then it is ended. */
 export async function run(argv: readonly string[]): Promise<string> {
   const [command, ...args] = argv as [string, ...string[]];
   const child = spawn(command, args, {

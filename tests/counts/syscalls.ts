@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { byTurns, NODE_FLAGS, programPath, run } from "./run.ts";
 import { perOperation } from "./windows.ts";
 
-/** What V8 does for itself: memory, locks between its threads, and random numbers. */
+/** Leaves out the system calls that V8 makes for itself: memory, locks between its threads, and random numbers. */
 const LEFT_OUT = "trace=!%memory,%signal,futex,sched_yield,getpid";
 /**
- * Waits for the next event, and what wakes a thread that waits, are apart: how many are needed depends on
+ * Waits for the next event, and calls that wake a waiting thread, are counted apart: how many there are depends on
  * which events come together. `system calls` are all others, and `writes`, to pipes and sockets, are some of
  * these.
  */
@@ -33,7 +33,7 @@ export function straceMissing(): string | false {
   return `Needs strace: ${error?.message ?? stderr.trim()}`;
 }
 
-/** Per call, by name. Each is the least of its windows. */
+/** System calls per call, by name. Each is the least of its windows. */
 export async function countSyscalls(
   node: string,
   functions: string,

@@ -22,7 +22,7 @@ test("The journeys of docs/architecture.md lead from file to file along imports,
   for (const list of lists) {
     const rooms: string[] = [];
     let last: string | undefined;
-    // What a nested item names is called by the last file of the item above it, and answers.
+    // The last file of an item calls the first file that a nested item names, which answers.
     for (const [, indent, item] of list.matchAll(/^( *)- ((?:.|\n(?! *- |\n))*)/gm)) {
       let from = last;
       for (const [, file] of (item as string).matchAll(/`([\w/-]+\.ts)`/g) as Iterable<[string, string]>) {

@@ -40,7 +40,7 @@ function session(): { line: string; printed: string }[] {
   );
 }
 
-/** Without what differs from run to run and from machine to machine; lines of hosts come in any order. */
+/** Removes what differs between runs and machines. Lines of hosts come in any order, so callers sort the lines. */
 function normal(text: string): string[] {
   const lines = text
     .replace(/\b\d+(\.\d+)?(ms|s| ms)\b/g, "TIME")
@@ -70,7 +70,7 @@ test("the session of docs/cli.md prints what the page says, on ten hosts of whic
     `Host *\n  HostName ${host}\n  Port ${port}\n  IdentityFile ${identityFile}\n  IdentitiesOnly yes\n  UserKnownHostsFile ${knownHosts}`,
   ];
   writeFileSync(join(folder, "ssh_config"), `${entries.join("\n")}\n`);
-  // In place of ~/.ssh/config, which ssh finds by the account and not by HOME.
+  // Stands for ~/.ssh/config, which ssh finds by the account and not by HOME.
   mkdirSync(join(folder, "bin"));
   writeFileSync(
     join(folder, "bin/ssh"),

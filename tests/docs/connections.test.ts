@@ -11,8 +11,8 @@ const page = readFileSync(join(repoRoot, "docs/connections.md"), "utf8");
 const quote = JSON.stringify;
 
 /**
- * What stands in the examples, and what the lab has in its place; by the name behind `runs:`. What replaces a
- * literal may bring further options along.
+ * Literals of the examples, and what the lab has in their place, by the name after `runs:`. A replacement may bring
+ * further options along.
  */
 const replacements: Readonly<Record<string, () => Record<string, string>>> = {
   local: () => ({}),
@@ -92,14 +92,14 @@ const replacements: Readonly<Record<string, () => Record<string, string>>> = {
   }),
 };
 
-/** What the text around the examples says is there. */
+/** The variables that the text around the examples describes. */
 const PROLOGUE = 'import { Router as RouterOfTheTest } from "mitogen"; const router = new RouterOfTheTest();';
 
-/** Methods that no lab of ours can run. */
+/** Methods that the lab cannot run. */
 const NOT_RUN = ["incus", "jail"];
 
 /**
- * A host name, and behind it what `ssh` needs to go there and to know nothing of this machine's own settings.
+ * A host name, and the options that `ssh` needs to reach it without this machine's own settings.
  */
 function sshd(server: LabHost & { knownHosts: string } = lab()?.ssh as Lab["ssh"]): string {
   const { host, port, knownHosts } = server;
@@ -110,7 +110,7 @@ function key(): string {
   return `identityFile: ${quote(lab()?.ssh.identityFile)}`;
 }
 
-/** One that every account may run. */
+/** A node that every account may run. */
 function node(): string {
   return `nodePath: ${quote(lab()?.node)}`;
 }
@@ -139,7 +139,7 @@ function examples(): Example[] {
   );
 }
 
-/** Title and text of what stands below each heading of the second level. */
+/** Title and text of each section of the second level. */
 function sections(): [title: string, text: string][] {
   return page
     .split(/^## /m)
@@ -199,7 +199,7 @@ function optionInterfaces(): Map<string, { bases: string; own: string[] }> {
     const source = readFileSync(join(folder, file), "utf8");
     for (const match of source.matchAll(/^export interface (\w+)(?: extends (.+))? \{\n([\s\S]*?)^\}/gm)) {
       const [, name = "", bases = "", body = ""] = match;
-      // An old name stands beside the new one.
+      // Leaves out deprecated names, which stand beside the new ones.
       const current = body.replace(/@deprecated[^\n]*\n {3}\*\/\n {2}readonly \w+/g, "");
       const own = [...current.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, option = ""]) => option);
       found.set(name, { bases, own });

@@ -24,8 +24,8 @@ test("docs/errors.md gives each class its code", () => {
 });
 
 test("docs/errors.md says of every code what to do", () => {
-  // The tables have the cure in their last column; those of Node's own codes, and of misuse, say it in what
-  // they say of the case.
+  // The tables have the cure in their last column. Those of Node's own codes, and of misuse, have it in the
+  // description of the case.
   const rows = page.split("\n").filter((line) => /^\| `ERR_/.test(line));
   const cured = rows.filter((row) => row.split(" | ").length > 2);
   assert.ok(cured.length > 30, String(cured.length));

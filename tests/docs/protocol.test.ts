@@ -24,7 +24,7 @@ import { repoRoot } from "../support/lab.ts";
 
 const page = readFileSync(join(repoRoot, "docs/protocol.md"), "utf8");
 
-/** What the expectations beside the examples may use beyond literals. */
+/** The functions that the expectations beside the examples may use. */
 const scope = { error, callError, packed, bytes: Buffer.from };
 
 describe("docs/protocol.md", () => {
@@ -49,7 +49,7 @@ describe("docs/protocol.md", () => {
       }
       const expected = evaluate(content);
       if (handle === Handle.LOAD_MODULE) {
-        // Compressed bytes differ between versions of zlib; what is in them does not.
+        // Compressed bytes differ between versions of zlib, but not their contents.
         const [target, modules] = decodeValue(body) as [number, [string, string, Buffer | null][]];
         assert.deepEqual([target, modules.map(unpack)], expected);
         return;

@@ -8,7 +8,7 @@ import { sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { runTypeScript } from "../support/run-typescript.ts";
 
-/** What the text around the snippets says is there. */
+/** The variables that the text around the snippets describes. */
 const AMBIENT = `
 declare global {
   const router: import("mitogen").Router;
@@ -33,7 +33,7 @@ test("the TypeScript in the documents and the examples compiles against the publ
       cwd: folder,
       encoding: "utf8",
     });
-    // As places in the documents, where the reader would look for them.
+    // Shows places in the documents, where the reader looks for them.
     const report = stdout.replace(/^([^\s(]+)\((\d+)/gm, (all, file: string, line: string) => {
       const place = names.get(file);
       return place === undefined ? all : `${place.document}(${place.firstLine + Number(line) - 1}`;
@@ -48,7 +48,7 @@ describe("The programs in docs/guide.md print what stands below them", { concurr
   const guide = join(repoRoot, "docs/guide.md");
   for (const { code, name } of sampleOf(3, snippetsOf(guide))) {
     it(name, { timeout: 120_000 }, async () => {
-      // As comment lines at the end.
+      // The expected output is in comment lines at the end.
       const expected = /(?:^\/\/ .*\n)+$/m.exec(code)?.[0].replace(/^\/\/ /gm, "");
       assert.ok(expected !== undefined, `${name} does not say what it prints`);
       // Inside the repository, where "mitogen" is this package.

@@ -21,7 +21,7 @@ const NO_COLORS = {
 
 interface Ended {
   readonly code: number | null;
-  /** stdout and stderr. */
+  /** stdout and stderr together. */
   readonly output: string;
 }
 
@@ -205,7 +205,7 @@ describe("environments", { skip: skipReason(), concurrency: 2, timeout: 2 * LIMI
         "--types",
         "node",
       ];
-      // Of this repository a tsconfig.json may be seen; TypeScript 6 wants to be told.
+      // A tsconfig.json of this repository may be seen, so TypeScript 6 needs --ignoreConfig.
       const files = version === "typescript" ? ["--ignoreConfig", "use.ts", "commonjs.cts"] : ["use.ts"];
       assert.equal(
         await succeeds(node("typescript", [installed(`${version}/bin/tsc`), ...options, ...files])),

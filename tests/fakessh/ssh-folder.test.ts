@@ -11,7 +11,7 @@ test("makeSshFolder counts the bytes of a socket's path, and leaves nothing wher
   assert.ok(existsSync(short.path));
   assert.equal(dirname(short.path), folder);
   removeFolder(short.path);
-  // Not too many characters.
+  // The limit counts bytes: this path does not have too many characters.
   const deep = join(folder, "ü".repeat(40));
   mkdirSync(deep);
   setEnvironment(t, { TMPDIR: deep });

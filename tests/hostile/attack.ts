@@ -22,7 +22,7 @@ import { Random } from "../support/random.ts";
 import type { Came, Plan } from "./child.ts";
 import { type AttackReport, LIMIT_MS, Watch } from "./watch.ts";
 
-/** What is asked of a child itself gives up then. */
+/** Requests to a child itself give up after this time. */
 const ASK_MS = 1_000;
 const SESSION_FRAMES = 1_000;
 const SECRET = "what-no-child-may-read-4711";
@@ -30,13 +30,13 @@ const SECRET = "what-no-child-may-read-4711";
 export interface AttackOptions {
   readonly seed: number;
   readonly frames: number;
-  /** The children are behind a genuine context, which is watched too. */
+  /** Whether the children are behind a genuine context, which is watched too. */
   readonly behindHop: boolean;
   /** Ends the run even if not all has been sent. */
   readonly deadline?: number;
 }
 
-/** Runs the attack that `seed` stands for. */
+/** Runs the attack that `seed` determines. */
 export async function attack({ seed, frames, behindHop, deadline }: AttackOptions): Promise<AttackReport> {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-hostile-"));
   const router = new Router();
@@ -46,7 +46,7 @@ export async function attack({ seed, frames, behindHop, deadline }: AttackOption
     const [hop, sibling] = await Promise.all([behindHop ? router.local() : undefined, router.local()]);
     await Promise.all([hop, sibling].map((context) => context?.call(remote.add, 1, 1)));
     const stage = new Stage(router, folder, watch, hop, sibling);
-    // The first warms what is meant to stay: the compiler, parts that travel later.
+    // The first session warms up what is meant to stay: the compiler, and parts that travel later.
     await stage.session(new Random(seed), 10);
     honest = new Honest(router, sibling, watch);
     await honest.begin();
@@ -54,7 +54,7 @@ export async function attack({ seed, frames, behindHop, deadline }: AttackOption
     let sent = 0;
     let sessions = 0;
     for (let left = frames; left > 0 && !(Date.now() > (deadline ?? Infinity)); left -= SESSION_FRAMES) {
-      // Of its own: one session can be repeated without those before it.
+      // A seed of its own, so that one session can be repeated without those before it.
       const random = new Random(seed + ++sessions);
       sent += await stage.session(random, Math.min(left, SESSION_FRAMES));
     }
@@ -70,7 +70,7 @@ export async function attack({ seed, frames, behindHop, deadline }: AttackOption
   }
 }
 
-/** What is attacked. */
+/** The program and the contexts that are attacked. */
 class Stage {
   readonly #router: Router;
   readonly #folder: string;
@@ -79,9 +79,9 @@ class Stage {
   readonly #sibling: Context;
   readonly #trap: string;
   readonly #secret: string;
-  /** Takes from anybody: but from nobody who is not who he says. */
+  /** Takes messages from any context, but only under the context's own id. */
   readonly #open: Receiver;
-  /** Takes from the sibling alone. */
+  /** Takes messages only from the sibling. */
   readonly #closed: Receiver;
   readonly #known: Set<number>;
   #hostileId = 0;
@@ -104,7 +104,7 @@ class Stage {
     ]);
   }
 
-  /** One child from its connect to its end; how many frames it has sent. */
+  /** Runs one child from its connect to its end. Returns how many frames it has sent. */
   async session(random: Random, frames: number): Promise<number> {
     const report = join(this.#folder, "report");
     const plan: Plan = {
@@ -133,7 +133,7 @@ class Stage {
     try {
       context = await connecting;
     } catch (error) {
-      // Behind a hop it may be gone before the answer has come: that is an end too.
+      // Behind a hop, it may be gone before the answer has come. That is an end too.
       if (!behaves(error)) this.#watch.broke("sessions end", `session ${plan.seed}: ${error}`);
       return this.read(report).sent;
     }
@@ -153,7 +153,7 @@ class Stage {
     return came.sent;
   }
 
-  /** Requests to the child itself: whatever it answers, they end. */
+  /** Makes requests to the child itself. They end, whatever it answers. */
   private async ask(context: Context): Promise<void> {
     const bounded = context.with({ timeoutMs: ASK_MS });
     const requests: Record<string, Promise<unknown>> = {
@@ -245,7 +245,7 @@ class Closed extends Service {
 expose(AllowParents)(Closed.prototype, "answer");
 
 /**
- * An honest sibling: calls both ways of data, a stream from it, and one to it. All of it goes on to be right.
+ * An honest sibling: calls with data in both directions, a stream from it, and one to it. All stay correct.
  */
 class Honest {
   readonly #router: Router;
@@ -310,7 +310,7 @@ class Honest {
   }
 }
 
-/** An error of the library's, as callers are promised. */
+/** Whether an error is one of the library's, as callers are promised. */
 function behaves(error: unknown): boolean {
   return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_");
 }

@@ -1,4 +1,4 @@
-/** CBOR items as somebody may write them who does not keep to docs/encoding.md. */
+/** CBOR items as a peer may write them that does not keep to docs/encoding.md. */
 
 /** The head of an item: its major type, and a count that need not be true. */
 export function head(major: number, count: number): Buffer {

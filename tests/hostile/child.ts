@@ -1,7 +1,7 @@
 /**
  * The process of a hostile child: it greets as a genuine one does (docs/bootstrap.md), and then sends what
- * `HostileFrames` makes of its seed. Its arguments are a plan as JSON, and what the connection method puts
- * behind that.
+ * `HostileFrames` makes of its seed. Its arguments are a plan as JSON, and the words that the connection method
+ * appends.
  */
 import { once } from "node:events";
 import { renameSync, writeFileSync } from "node:fs";
@@ -12,24 +12,24 @@ export interface Plan {
   readonly seed: number;
   readonly frames: number;
   readonly world: World;
-  /** It does not read what it is sent. */
+  /** Whether it does not read. */
   readonly isDeaf: boolean;
-  /** It ends with something that is no frame. */
+  /** Whether it ends with bytes that are no frame. */
   readonly endsBadly: boolean;
-  /** What must not come to it. */
+  /** A text that must not reach it. */
   readonly secretText: string;
-  /** Where it writes how far it came. */
+  /** The file to which it writes a {@link Came}. */
   readonly report: string;
 }
 
-/** What is written there. */
+/** How far the child came. */
 export interface Came {
   readonly sent: number;
   readonly sawSecret: boolean;
 }
 
 const HEADER_BYTES = 26;
-/** How long it waits for what is still said to it. */
+/** How long it listens after its last frame. */
 const LISTEN_MS = 300;
 
 const plan = JSON.parse(process.argv[2] as string) as Plan;
@@ -40,7 +40,7 @@ let sent = 0;
 let sawSecret = false;
 let tail = "";
 
-// Whoever has had enough closes the pipe.
+// The other side closes the pipe when it has had enough.
 for (const stream of [stdin, stdout]) stream.on("error", () => process.exit());
 process.on("SIGTERM", () => process.exit());
 process.on("exit", tell);
@@ -59,7 +59,7 @@ if (!plan.isDeaf) stdin.on("data", listen).on("end", () => process.exit());
 while (sent < plan.frames) {
   const isDrained = stdout.write(frames.next());
   if (++sent % 200 === 0) tell();
-  // A turn of the event loop now and then, to hear.
+  // Gives the event loop a turn now and then, so that the child reads.
   if (!isDrained) await once(stdout, "drain");
   else if (sent % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -75,7 +75,7 @@ function listen(chunk: Buffer): void {
 
 function tell(): void {
   const came: Came = { sent, sawSecret };
-  // It may be killed at any time: what is read is always whole.
+  // The child may be killed at any time, so the file is replaced as a whole.
   writeFileSync(`${plan.report}.new`, JSON.stringify(came));
   renameSync(`${plan.report}.new`, plan.report);
 }

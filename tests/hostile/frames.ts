@@ -1,18 +1,18 @@
 /**
- * What a hostile child sends: every handle of docs/protocol.md, right and wrong, and what is no message at
- * all.
+ * What a hostile child sends: messages to every handle of docs/protocol.md, right and wrong, and bytes that are no
+ * message at all.
  */
 
 import type { Random } from "../support/random.ts";
 import { bytes, error, head, list, map, NULL, number, tag, text } from "./cbor.ts";
 
-/** What the child is told of the tree it is in. */
+/** What the child knows of its tree. */
 export interface World {
-  /** Contexts that it lies about, the master among them. */
+  /** Contexts about which it lies, the master among them. */
   readonly others: readonly number[];
-  /** A file that appears when anybody lets it call a function. */
+  /** A file that appears if a context lets the child call a function. */
   readonly trap: string;
-  /** A file that nobody may read to it. */
+  /** A file whose text must not reach the child. */
   readonly secret: string;
   /** A module that the program serves. */
   readonly module: string;
@@ -60,7 +60,7 @@ interface Header {
   readonly authId?: number;
   readonly handle: number;
   readonly replyTo?: number;
-  /** What it says its length is. */
+  /** The length that the header claims. */
   readonly length?: number;
 }
 
@@ -76,7 +76,7 @@ export class HostileFrames {
     this.#id = id;
   }
 
-  /** The next: one frame most often. It ends no link. */
+  /** The next bytes, usually one frame. They end no link. */
   next(): Buffer {
     const [header, body] = this.message();
     const random = this.#random;
@@ -103,7 +103,7 @@ export class HostileFrames {
   }
 
   /**
-   * What no peer can read on after: bad magic, a length over the limit, parts that lie, a frame that does not
+   * Bytes after which no peer can read on: bad magic, a length over the limit, parts that lie, a frame that does not
    * end.
    */
   last(): Buffer {
@@ -122,7 +122,7 @@ export class HostileFrames {
           body,
         );
       case 4: {
-        // More open at once than are allowed.
+        // More open parts at once than are allowed.
         const part = (at: number): Buffer =>
           this.frame({ encoding: PART, dstId: at, handle: 1_000_000 }, Buffer.alloc(100));
         return Buffer.concat(Array.from({ length: 200 }, (_, at) => part(at)));
@@ -153,7 +153,7 @@ export class HostileFrames {
     return [{ dstId, handle, replyTo }, body];
   }
 
-  /** A handle with what it takes, or nearly so. */
+  /** A handle with a body that it takes, or nearly takes. */
   private content(): [number, Buffer] {
     const random = this.#random;
     const { trap, secret, module } = this.#world;
@@ -169,7 +169,7 @@ export class HostileFrames {
       case 3:
         return [103, list(number(this.anyId()), this.text(), text(random.pick(["20.0.0", "99", "x"])))];
       case 4:
-        // Never the farewell of its own, which would end this one.
+        // Never the child's own farewell, which would end it.
         return [104, list(number(random.pick(this.#world.others)), this.text())];
       case 5:
         return [105, random.chance(2) ? NULL : number(this.anyNumber())];
@@ -246,7 +246,7 @@ export class HostileFrames {
     );
   }
 
-  /** What a connect, an id, a stream or a call is answered with. */
+  /** A reply to a connect, a request for ids, a stream or a call. */
   private answer(): Buffer {
     const random = this.#random;
     return random.pick([
@@ -270,7 +270,7 @@ export class HostileFrames {
       : map([this.text(), this.value(1)], [text("value"), this.value(1)]);
   }
 
-  /** Small to send, large or deep to hold. */
+  /** A body that is small to send, but large or deep to hold. */
   private bomb(): Buffer {
     const random = this.#random;
     const times = random.pick([10, 255, 256, 257, 1_000, random.chance(10) ? 60_000 : 5_000]);
@@ -290,7 +290,7 @@ export class HostileFrames {
       head(random.pick([4, 5]), random.pick([2 ** 32 - 1, 5_000_000, 60_000])),
       Buffer.alloc(times),
     ]);
-    // One name again and again, or as many that share what a hash is made of.
+    // One name again and again, or as many names with the same input to a hash.
     const named = map(
       ...Array.from({ length: Math.min(times, 5_000) }, (_, at) => [text(`k${at % 4_000}`), NULL] as const),
     );
@@ -362,7 +362,7 @@ export class HostileFrames {
     return frame;
   }
 
-  /** With some bits changed, but neither of magic nor length. */
+  /** The frame with some bits changed, but not in magic and length. */
   private flipped(frame: Buffer): Buffer {
     const random = this.#random;
     for (let count = 1 + random.below(8); count > 0; count--) {
@@ -374,7 +374,7 @@ export class HostileFrames {
     return frame;
   }
 
-  /** As it should be done, docs/protocol.md#bulk, also of what is small. */
+  /** The frame in correct parts, docs/protocol.md#bulk, even if it is small. */
   private inParts(frame: Buffer): Buffer {
     const header = {
       encoding: PART,

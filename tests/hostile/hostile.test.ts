@@ -1,5 +1,5 @@
 /**
- * What a hostile child, or what is taken for one, may not do. `npm run fuzz` is the same for as long as
+ * What a hostile child, or a hostile tool, may not do. `npm run fuzz` does the same for as long as
  * wanted.
  */
 import assert from "node:assert/strict";
@@ -25,7 +25,7 @@ it("hostile frames are sent to every handle, as every kind of frame", () => {
   const frames = Array.from({ length: isFull ? 12_000 : 5_000 }, () => source.next());
   const seen = (offset: number): Set<number> => new Set(frames.map((frame) => frame.readUInt32BE(offset)));
   const [handles, replyTos] = [seen(14), seen(18)];
-  // Its own farewell would end a session, and is no attack.
+  // The child's own farewell would end a session, and is no attack.
   for (const [name, handle] of Object.entries(Handle)) assert.ok(handles.has(handle), name);
   for (const replyTo of [0, Handle.IS_DEAD, Handle.FIRST_DYNAMIC, Handle.ALLOCATE_ID])
     assert.ok(replyTos.has(replyTo));

@@ -1,4 +1,4 @@
-/** Text and bytes that no link carries yet, against what reads them: greeting, prompts, values, frames. */
+/** Hostile text and bytes for the readers of greetings, prompts, values and frames. */
 import assert from "node:assert/strict";
 import { Handshake, type HandshakeEvent } from "../../src/bootstrap/handshake.ts";
 import type { BootLine } from "../../src/connection/methods/method.ts";
@@ -15,9 +15,9 @@ const MIB = 1024 * 1024;
 const NONCE = "0123456789abcdef";
 const PASSWORD = "hunter2-swordfish";
 const MAX_ANSWERS = 5;
-/** CPU time, of one input of a few hundred KiB at the most. */
+/** CPU time for one input, which has at most a few hundred KiB. */
 const LIMIT_MS = 500;
-/** A marker, and what may be kept of one that was cut. */
+/** A marker, and the start of one that was cut. */
 const MAX_HELD_BYTES = 400;
 
 export const PIECES: readonly string[] = [
@@ -49,7 +49,7 @@ export const PIECES: readonly string[] = [
   `you said ${PASSWORD}\n`,
 ];
 
-/** One input to each; throws an AssertionError for what is not as promised. */
+/** Gives one input to each reader. Throws an AssertionError for a broken promise. */
 export function tryInputs(random: Random): void {
   const before = ownCpuMs();
   handshake(random);
@@ -59,7 +59,7 @@ export function tryInputs(random: Random): void {
   assert.ok(cpuMs < LIMIT_MS, `one input took ${Math.round(cpuMs)} ms`);
 }
 
-/** However it is cut, it is understood in the same way, and what is not understood is noise. */
+/** A greeting is understood in the same way, however it is cut. Anything else is noise. */
 function handshake(random: Random): void {
   const bytes = Buffer.concat(Array.from({ length: random.below(20) }, () => piece(random)));
   const whole = read([bytes]);
@@ -99,13 +99,13 @@ function read(chunks: readonly Buffer[]): { events: HandshakeEvent[]; noise: str
   return { events, noise };
 }
 
-/** At most: what is behind the nonce varies in length. */
+/** At most, because the part after the nonce varies in length. */
 function markBytes(event: HandshakeEvent): number {
   return event.kind === "ready" ? Number.POSITIVE_INFINITY : 40;
 }
 
 /**
- * Each tool's questions: the password goes out once, where it was asked for, and nothing else but few
+ * The questions of each tool: the password goes out once, if it was asked for, and nothing else but a few
  * answers.
  */
 function prompts(random: Random): void {
@@ -121,7 +121,7 @@ function prompts(random: Random): void {
   };
   const typed: string[] = [];
   let failures = 0;
-  // A rejecting password would be a failure of its own; this one is given at once, in a later turn.
+  // The password comes in a later turn. A rejection would be a failure of its own.
   const conversation = new Conversation(
     method.dialogue({ ...options, password: PASSWORD }, boot),
     { password: PASSWORD },
@@ -143,7 +143,7 @@ function prompts(random: Random): void {
   assert.ok(typed.length <= MAX_ANSWERS + 1, `${typed.length} answers`);
 }
 
-/** Bodies and streams of frames are values and frames, or a ProtocolError. */
+/** Bodies and streams of frames give values and frames, or a ProtocolError. */
 function frames(random: Random): void {
   const world = { others: [0, 1, 2], trap: "/trap", secret: "/secret", module: "file:///m.js" };
   const source = new HostileFrames(random, world, 3);

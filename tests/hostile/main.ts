@@ -16,7 +16,7 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Date.now() % 2 ** 32);
 const frames = Number(values.frames);
 const deadline = Date.now() + Number(values.minutes) * 60_000;
-/** An attack that is broken is told soon, and its seed is for few frames. */
+/** So few that a broken promise is reported soon, with a seed that stands for few frames. */
 const ROUND_FRAMES = 20_000;
 
 console.log(`seed ${seed}: repeat it with npm run fuzz -- --seed ${seed} --frames ${frames}`);

@@ -1,5 +1,5 @@
 /**
- * Tools that ask what no tool asks, in any order: real processes, on a terminal where the real one has one.
+ * Tools that ask what no tool asks, in any order: real processes, on a terminal if the real tool has one.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,10 +12,10 @@ import { PIECES } from "./inputs.ts";
 
 const PASSWORD = "hunter2-swordfish";
 const TIMEOUT_MS = 4_000;
-/** Once it has failed, the tool is signalled and reaped. */
+/** When a connect has failed, the tool is signalled and reaped within this time. */
 const END_MS = 60_000;
 
-/** What a tool says of its own accord is not ours to hide. */
+/** Without the password, because text that a tool prints by itself is not hidden. */
 const WORDS = PIECES.filter((words) => !words.includes(PASSWORD));
 
 const TOOLS = [
@@ -26,7 +26,7 @@ const TOOLS = [
 ] as const;
 
 /**
- * Connects through so many; throws an AssertionError for one whose connect does not end as promised, or
+ * Connects through `count` tools. Throws an AssertionError if a connect does not end as promised, or a tool
  * learns too much.
  */
 export async function tryTools(random: Random, count: number): Promise<void> {

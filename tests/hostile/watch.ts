@@ -6,20 +6,20 @@ import { cpuMsOf, fdCountOf, memoryOf, type Stall, StallMeter } from "../support
 
 const MIB = 1024 * 1024;
 /**
- * CPU time for which what others want may wait: as much as a large module takes, and for each MiB that came.
+ * CPU time for which the requests of others may wait: as much as a large module takes, and more for each MiB that came.
  */
 const STALL_FLOOR_MS = 400;
 const STALL_MS_PER_MIB = 50;
-/** Of the hop only whole pings can be timed, and its CPU time counts both threads. */
+/** Higher for the hop, because only whole pings can be timed, and its CPU time counts both threads. */
 const HOP_STALL_MS = 1_000;
-/** Above what 64 MiB of parts that may be open take. */
+/** More than 64 MiB of parts that may be open take. */
 const MAX_GROWTH = 256 * MIB;
 const FD_TOLERANCE = 4;
-/** One request ends within this on any machine; a harness that hangs says where. */
+/** One request ends within this time on any machine. A harness that hangs says where. */
 export const LIMIT_MS = 60_000;
 const MAX_RECORD_CHARACTERS = 70_000;
 
-/** What is watched. Each is checked for itself. */
+/** What is watched, each apart. */
 export const CHECKS = [
   "sessions end",
   "deliveries",
@@ -39,7 +39,7 @@ export interface AttackReport {
   readonly worstStallMs: number;
   readonly growthMiB: number;
   readonly logRecords: number;
-  /** What was broken; nothing, if all is well. */
+  /** The broken promises. Empty if all is well. */
   readonly broken: ReadonlyMap<Check, readonly string[]>;
 }
 
@@ -133,11 +133,11 @@ export class Watch {
     this.#logBytes += message.length;
     if (message.length > MAX_RECORD_CHARACTERS)
       this.broke("logs", `a record of ${message.length} characters`);
-    // What a context itself logs is its own text; what is said of it here has to be fit for a terminal.
+    // A context's own logs have its own text. Logs about it must be fit for a terminal.
     if (mitogenName === undefined && /[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(message)) {
       this.broke("logs", `control characters in ${JSON.stringify(message.slice(0, 300))}`);
     }
-    // What is malformed is dropped and logged; anything else was not expected to be thrown.
+    // Malformed messages are dropped and logged. No other error is expected.
     if (/Handler for \d+ failed: (?!ProtocolError|TypeError: a )/.test(message))
       this.broke("errors", message);
   }

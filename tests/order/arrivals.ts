@@ -1,23 +1,23 @@
-/** What comes from the context of a round without being an answer: lines of output, and messages. */
+/** The lines of output and the messages that come from the context of a round. */
 import type { LogRecord, Message, Receiver } from "../../src/index.ts";
 import type { OrderedCall } from "./calls.ts";
 import { bulkBytes, bytesOf } from "./functions.ts";
 
 export class Arrivals {
-  /** How many lines of a call have come. */
+  /** How many lines have come, by call. */
   readonly lines: Map<number, number> = new Map();
-  /** Whose lines came first, by stream. */
+  /** The calls in the order of their first lines, by stream. */
   readonly printed: { stdout: number[]; stderr: number[] } = { stdout: [], stderr: [] };
-  /** Small messages: of which call, and in all. */
+  /** Small messages, by call; `tallied` is their sum. */
   readonly tally: Map<number, number> = new Map();
   tallied = 0;
-  /** Those that wait for their reader: the same. */
+  /** Messages that wait for their reader, by call; `bulky` is their sum. */
   readonly bulk: Map<number, number> = new Map();
   bulky = 0;
   readonly #calls: ReadonlyMap<number, OrderedCall>;
   readonly #broken: string[];
 
-  /** What is not as promised is added to `broken` as it comes. */
+  /** Adds broken promises to `broken` as they come. */
   constructor(calls: ReadonlyMap<number, OrderedCall>, broken: string[]) {
     this.#calls = calls;
     this.#broken = broken;
@@ -46,7 +46,7 @@ export class Arrivals {
     this.tally.set(n, (this.tally.get(n) ?? 0) + 1);
   }
 
-  /** Until it is closed. */
+  /** Reads large messages until the inbox is closed. */
   async readBulk(inbox: Receiver<[n: number, seq: number, bytes: Uint8Array]>): Promise<void> {
     for await (const message of inbox) {
       const [n, seq, bytes] = message.decode();

@@ -1,4 +1,4 @@
-/** One call of a round: how it is made and given up, and what becomes of it. */
+/** One call of a round: how it is made and given up, and its outcome. */
 import { isDeepStrictEqual } from "node:util";
 import type { BoundCalls } from "../../src/calls/caller/bound-calls.ts";
 import { type Context, Receiver } from "../../src/index.ts";
@@ -7,7 +7,7 @@ import type { CallEvent } from "./plan.ts";
 
 export type Outcome = { readonly value: Result | undefined } | { readonly error: Error };
 
-/** Both how it is called, and where: by a context, or by a chain. */
+/** A context or a chain, which makes the call. */
 export type Caller = Pick<Context, "call" | "callAsync" | "callNoReply"> & {
   with(options: { timeoutMs?: number; signal?: AbortSignal }): BoundCalls;
 };
@@ -17,11 +17,11 @@ type WorkFunction = (work: Work, argument?: never) => Promise<Result>;
 export class OrderedCall {
   readonly event: CallEvent;
   readonly n: number;
-  /** How many marks had been sent before. */
+  /** How many marks had been sent before the call. */
   readonly marks: number;
-  /** Never rejects. */
+  /** Resolves when the call is over. Never rejects. */
   readonly over: Promise<void>;
-  /** Of a call that nobody is told about: without a value. */
+  /** A call without a reply has an outcome without a value. */
   outcome: Outcome | undefined;
   readonly #abort: AbortController = new AbortController();
   #receiver: Receiver<Result> | undefined;
@@ -59,18 +59,18 @@ export class OrderedCall {
     );
   }
 
-  /** Whether its answer is here, as far as that can be told within the turn in which it has come. */
+  /** Whether its answer has come, as far as that is known within the same turn. */
   get hasAnswer(): boolean {
-    // What was given up has an end of its own.
+    // A call that was given up has an end of its own.
     return this.event.givenUp === undefined && this.#receiver?.isClosed === true;
   }
 
-  /** Whether it was answered by what its function has thrown. */
+  /** Whether its error is the one that its function throws. */
   get hasFailedItself(): boolean {
     return this.error?.message === `Error: ${this.n} fails`;
   }
 
-  /** Whether its caller has got the reason why it was given up. */
+  /** Whether its error is the reason for which it was given up. */
   get wasGivenUp(): boolean {
     const { givenUp } = this.event;
     if (givenUp === undefined) return false;
@@ -83,7 +83,7 @@ export class OrderedCall {
     return this.outcome !== undefined && "error" in this.outcome ? this.outcome.error : undefined;
   }
 
-  /** What is wrong with the value it was answered by, if it was. */
+  /** What is wrong with the value of its answer; undefined if nothing is. */
   get wrongAnswer(): string | undefined {
     if (this.outcome === undefined || "error" in this.outcome || this.event.form === "callNoReply")
       return undefined;

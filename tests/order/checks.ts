@@ -1,4 +1,4 @@
-/** What is looked at when a round is over. */
+/** The checks of a round that is over. */
 import type { OrderedCall } from "./calls.ts";
 import type { Notes } from "./functions.ts";
 import type { Round } from "./round.ts";
@@ -27,7 +27,7 @@ function checkCall(call: OrderedCall, hasBegun: boolean, say: Say): void {
   const { n, event, outcome, error } = call;
   if (event.isHeld && event.givenUp !== undefined && hasBegun)
     say(`call ${n} began, and was given up while something held it`);
-  // Those of chains depend on each other.
+  // Calls of chains depend on each other.
   if (event.chain !== undefined || outcome === undefined) return;
   if (event.givenUp === undefined && !hasBegun) say(`call ${n} never began`);
   if (event.form === "callNoReply") return;
@@ -37,7 +37,7 @@ function checkCall(call: OrderedCall, hasBegun: boolean, say: Say): void {
   } else if (!hasBegun) say(`call ${n} was answered, and never began`);
 }
 
-/** Calls begin, and are answered if they take no time, in the order made; what was sent before is there. */
+/** Calls begin in the order made, after earlier messages have arrived. Answers of calls that take no time keep the order. */
 function checkBegins(round: Round, notes: Notes, say: Say): void {
   const plain = notes.steps.filter((n) => n > 0 && round.calls.get(n)?.event.chain === undefined);
   checkAscending(plain, "began", say);
@@ -93,7 +93,7 @@ function checkAscending(numbers: readonly number[], what: string, say: Say): voi
   }
 }
 
-/** One at a time, in order; after a failure none, until the next reset. */
+/** Calls of a chain run one at a time, in order; after a failure none runs until the next reset. */
 function checkChain(
   steps: readonly (OrderedCall | "reset")[],
   notes: Notes,
@@ -112,9 +112,9 @@ function checkChain(
   }
 }
 
-/** What is known of a chain since its last reset, from the calls before. */
+/** What the earlier calls of a chain say about its state since the last reset. */
 class ChainState {
-  /** Those that it may have failed by: one that was given up may have been over by then, or not. */
+  /** Calls that may have failed the chain. One that was given up may have been over by then, or not. */
   readonly #suspects: OrderedCall[] = [];
   #hasFailed = false;
 
@@ -135,7 +135,7 @@ class ChainState {
         say(`call ${n} failed by ${error.stack}`);
       this.suspect(call, true);
     }
-    // Given up before its turn: what is behind it cannot have had one.
+    // It was given up before its turn, so no later call can have had a turn.
     if (event.isHeld && event.givenUp !== undefined) this.#hasFailed = true;
   }
 
@@ -145,7 +145,7 @@ class ChainState {
   }
 }
 
-/** What those behind a call in its chain are told, if it failed, or was given up. */
+/** The errors that later calls of a chain get if this one failed, or was given up. */
 function failuresOf({ n, event: { givenUp, work } }: OrderedCall): string[] {
   const failures = work.fails ? [`${n} fails`] : [];
   if (givenUp === undefined) return failures;

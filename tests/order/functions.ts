@@ -1,18 +1,18 @@
 /**
- * What rounds call in their contexts, and what is noted there of what began and arrived. Runs on every Node
- * from 12.22 on.
+ * Functions that rounds call in their contexts, and notes about calls that began and messages that arrived. Runs on
+ * every Node from 12.22 on.
  */
 import { econtext, Receiver, type Sender } from "../../src/index.ts";
 
-/** What one call does, in this order: it prints, sends, and answers or throws. */
+/** What one call does, in this order: it prints, sends, and returns or throws. */
 export interface Work {
   readonly n: number;
-  /** Of an asynchronous one, before all that. */
+  /** The delay before all that, only for an asynchronous call. */
   readonly delayMs: number;
   readonly print: Print | undefined;
-  /** So many small messages to a handle that takes them at once. */
+  /** The number of small messages to a handle that takes them at once. */
   readonly tally: number;
-  /** So many messages, of an asynchronous one, most of them large: it waits until each has left. */
+  /** The number of messages, most of them large, for which an asynchronous call waits until each has left. */
   readonly bulk: number;
   readonly resultBytes: number;
   readonly fails: boolean;
@@ -32,23 +32,23 @@ export interface Result {
 }
 
 export interface Ways {
-  /** Small messages, which nobody reads: how many there are when a call begins is known exactly. */
+  /** Takes small messages that nobody reads, so that their number at the begin of a call is known exactly. */
   readonly marks: Sender<number>;
-  /** Each is read all the time. */
+  /** Takes messages that are read all the time. */
   readonly posts: readonly Sender<[seq: number, bytes: Uint8Array | undefined]>[];
   /** Opens the gate of that number. */
   readonly gates: Sender<number>;
 }
 
-/** What was seen here of a round. */
+/** What the context has seen of a round. */
 export interface Notes {
-  /** n where a call began, -n where it ended. */
+  /** n when call n began, -n when it ended. */
   readonly steps: number[];
-  /** How many marks were there when it began. */
+  /** How many marks were there when call n began. */
   readonly marks: [n: number, count: number][];
-  /** The numbers of the messages that arrived, by handle; of one that was not whole the negative. */
+  /** The numbers of the messages that arrived, by handle. The number of a damaged message is negative. */
   readonly posts: number[][];
-  /** How many were sent from here. */
+  /** How many small messages were sent from here. */
   tally: number;
   bulk: number;
 }
@@ -59,13 +59,13 @@ let tally: Sender<[n: number, seq: number]>;
 let bulk: Sender<[n: number, seq: number, bytes: Uint8Array]>;
 let opened: { close(): void }[] = [];
 let reading: Promise<void>[] = [];
-/** Calls that have begun, and not ended; and who waits until there is none. */
+/** The number of calls that have begun and not ended. `onIdle` is called when it is 0. */
 let running = 0;
 let onIdle: (() => void) | undefined;
 const releases: Map<number, () => void> = new Map();
 const gates: Map<number, Promise<void>> = new Map();
 
-/** A number's own bytes. */
+/** The bytes that stand for a number. */
 export function bytesOf(n: number, length: number): Buffer {
   return Buffer.alloc(length, `${n}:`);
 }
@@ -87,7 +87,7 @@ export function openRound(tallyTo: typeof tally, bulkTo: typeof bulk): Ways {
   };
 }
 
-/** Once all that was begun here is over, and the senders are closed. */
+/** Resolves when all calls here are over, and the senders are closed. */
 export async function finishRound(): Promise<Notes> {
   await Promise.all(reading);
   if (running > 0)
@@ -123,7 +123,7 @@ function end({ n }: Work): void {
   if (running === 0) onIdle?.();
 }
 
-/** What comes behind `begin`: a module may have to be loaded in between. */
+/** The work after `begin`. A module may have to be loaded in between. */
 export function rest(task: Work, argument?: Uint8Array): Result {
   try {
     say(task);
@@ -150,7 +150,7 @@ export async function restLater(task: Work, argument?: Uint8Array): Promise<Resu
   }
 }
 
-/** Takes until its gate is open. */
+/** Waits until its gate is open. */
 export async function hold(task: Work, gate: number): Promise<Result> {
   begin(task);
   await gateOf(gate);
@@ -180,7 +180,7 @@ function say({ n, print, tally: count }: Work): void {
     const { stream, characters } = print as Print;
     console[stream === "stdout" ? "log" : "error"](`order ${n} ${i} ${"x".repeat(characters)}`);
   }
-  // Nobody waits: what may leave leaves now, in the middle of the function.
+  // Without waiting: messages that may leave do so now, in the middle of the function.
   for (let i = 0; i < count; i++) void tally.send([n, ++notes.tally]);
 }
 
@@ -210,5 +210,5 @@ async function readReleases(receiver: Receiver<number>): Promise<void> {
   }
 }
 
-/** For modules that are made for one call: they bring nothing of their own but the way here. */
+/** Modules that are made for one call find these functions here, so that they need no imports. */
 Object.assign(globalThis, { mitogenOrder: { work, workLater, begin, rest, restLater, gateOf } });

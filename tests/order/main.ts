@@ -1,12 +1,12 @@
 /**
- * npm run order [-- --seed N --first N --rounds N --minutes N --load N --node PATH]: rounds until one is broken, or they are over, or the time is.
+ * npm run order [-- --seed N --first N --rounds N --minutes N --load N --node PATH]: plays rounds until one is broken, or all are played, or time is up.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { type Played, playRounds, ROUNDS_OF_ALL, sumOf } from "./rounds.ts";
 
 const SHOWN_ROUNDS = 100;
-/** Until the program that has started it is gone. */
+/** Runs until the program that has started it is gone. */
 const BUSY_LOOP = "const { ppid } = process; while (process.ppid === ppid);";
 
 const { values } = parseArgs({
@@ -21,7 +21,7 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const deadline = Date.now() + Number(values.minutes) * 60_000;
-// What is compiled for one round is no use to any other.
+// Modules that are compiled for one round are of no use to others.
 process.env.MITOGEN_CACHE = "off";
 const { node } = values;
 const version = execFileSync(node, ["--version"], { encoding: "utf8" });
@@ -51,7 +51,7 @@ function note(each: Played): void {
   if (each.broken.length === 0) return;
   isBroken = true;
   process.exitCode = 1;
-  // From where its context is new: what it has seen may matter.
+  // Begins with the round in which its context was new, because earlier rounds may matter.
   const first = each.round - (each.round % ROUNDS_OF_ALL);
   console.error(`BROKEN round ${each.round}, in ${each.place}:\n  ${each.broken.slice(0, 20).join("\n  ")}`);
   console.error(

@@ -1,4 +1,4 @@
-/** Modules that no context has yet, each made for one call. */
+/** Makes modules that no context has yet, each for one call. */
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { ref } from "../../src/index.ts";
 import type { work, workLater } from "./functions.ts";
 import type { CallEvent } from "./plan.ts";
 
-/** The same function, named as the one of another module. */
+/** The same function in another module. */
 type Work = typeof work;
 type WorkLater = typeof workLater;
 
@@ -72,7 +72,7 @@ export class Modules {
   }
 }
 
-/** Requires what nobody can have sent ahead, for its name is computed: the thread waits for it. */
+/** Requires a module that cannot have been sent ahead, because its name is computed. The thread waits for it. */
 function requiring(n: number | string): string {
   return `exports.run = (task, bytes) => {
     ${ORDER}.begin(task);

@@ -1,6 +1,6 @@
 /**
- * In what order calls begin, and what belongs to them arrives. `npm run order` is the same for as long as
- * wanted, under load.
+ * The order in which calls begin, and in which their output and messages arrive. `npm run order` does the same for as
+ * long as wanted, under load.
  */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
@@ -33,12 +33,12 @@ for (const [version, nodePath, rounds] of targets) {
     it("are played, and do everything they are for", () => {
       assert.equal(played.length, rounds);
       const counts = sumOf(played.map((each) => each.counts));
-      // Each of these is a promise that would not be tested without it.
+      // A promise is tested only if its count is not 0.
       for (const [what, count] of Object.entries(counts)) assert.ok(count > rounds / 2, `${what}: ${count}`);
     });
 
     for (const { name } of PLACES) {
-      it(`in ${name}: what is made first begins first, and nothing is lost, twice, or late`, () => {
+      it(`in ${name}: calls begin in the order made, and nothing is lost, doubled or late`, () => {
         const broken = played.filter((each) => each.place === name && each.broken.length > 0);
         assert.deepEqual(broken, []);
       });

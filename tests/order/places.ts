@@ -1,17 +1,17 @@
-/** Where rounds are played. */
+/** The places where rounds are played. */
 import { join } from "node:path";
 import type { Context, Router } from "../../src/index.ts";
 import { repoRoot } from "../support/lab.ts";
 
 export interface Place {
   readonly name: string;
-  /** `nodePath` is the target's; what is on the way runs as this program does. */
+  /** `nodePath` is the target's. Hops run the program's node. */
   connect(router: Router, nodePath: string): Promise<Context>;
 }
 
 /**
- * Bytes arrive later, and cut in other places than they were written; and the context counts as one of
- * another machine.
+ * A delay, so that bytes arrive later, and cut in other places than they were written, and the context counts as one
+ * of another machine.
  */
 const DELAY_MS = 2;
 const PROXY = join(repoRoot, "tests/support/delay-proxy.mjs");

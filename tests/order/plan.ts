@@ -1,17 +1,17 @@
-/** What happens in one round, made of a seed. */
+/** What happens in one round, derived from a seed. */
 import type { Random } from "../support/random.ts";
 import type { Print, Work } from "./functions.ts";
 import { WAY_CHANGES } from "./ways.ts";
 
-/** Taken in parts by links, and by the broker thread instead of the main thread itself. */
+/** So large that links send the message in parts, and the broker thread writes it instead of the main thread. */
 const LARGE_BYTES = 200 * 1024;
-/** Not in parts, but too large for the main thread to write. */
+/** Not sent in parts, but too large for the main thread to write. */
 const MEDIUM_BYTES = 20 * 1024;
 export const CHAINS = 2;
 
 /**
- * Where the called function is: in the module that is there; in a new one with another below it; in a new one
- * that imports, or requires, another when it is called; or in one that is there and requires a new one.
+ * The module of the called function: one that the context has; a new one that imports another; a new one that imports,
+ * or requires, another when it is called; or one that the context has and that requires a new one.
  */
 export const MODULES = ["own", "graph", "late import", "late require", "require"] as const;
 
@@ -23,9 +23,9 @@ export interface CallEvent {
   readonly argumentBytes: number;
   readonly module: (typeof MODULES)[number];
   readonly chain: number | undefined;
-  /** It is made while a gate holds it: if it is given up it can never begin. */
+  /** Whether it is made while a gate holds it. If it is given up, it can then never begin. */
   readonly isHeld: boolean;
-  /** Before how many further events, 0 being at once; or after how long. */
+  /** When it is given up: before how many further events (0: at once), or after what time. */
   readonly givenUp: { readonly events: number } | { readonly timeoutMs: number } | undefined;
 }
 
@@ -38,12 +38,12 @@ export type Event =
       readonly isAwaited: boolean;
     }
   | { readonly kind: "mark" }
-  /** The program lets others run: for a turn, until one of its calls is over, or until all are. */
+  /** The program waits: for a turn, until one of its calls is over, or until all are. */
   | { readonly kind: "turn"; readonly until: "turn" | "answer" | "answers" }
   | { readonly kind: "reset"; readonly chain: number }
   /**
-   * Something holds calls up: a module that is being evaluated, or the call before in their chain. Meanwhile
-   * some are given up.
+   * A gate holds up calls: a module that is being evaluated, or the call before in their chain. Meanwhile, some are
+   * given up.
    */
   | {
       readonly kind: "gate";
@@ -78,7 +78,7 @@ class Planner {
     const kind = random.below(100);
     if (kind < 58) return this.call();
     if (kind < 69) {
-      // Now and then more than may be on the way.
+      // Now and then more than may be under way.
       const count = random.chance(8) ? 10 : 1;
       const sizes = Array.from({ length: count }, () => (random.chance(count > 1 ? 2 : 8) ? LARGE_BYTES : 0));
       return { kind: "post", to: random.below(2) as 0 | 1, sizes, isAwaited: random.chance(3) };

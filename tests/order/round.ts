@@ -1,5 +1,5 @@
 /**
- * Plays one round in a context: makes its calls, gives some up, sends, and looks at what comes back, and
+ * Plays one round in a context: makes its calls, gives up some, sends messages, and checks what comes back, and
  * when.
  */
 import { setImmediate as turn } from "node:timers/promises";
@@ -12,17 +12,17 @@ import type { Modules } from "./modules.ts";
 import { type CallEvent, CHAINS, type Event } from "./plan.ts";
 import { WAY_CHANGES } from "./ways.ts";
 
-/** Where it is played. */
+/** Where a round is played. */
 export interface Stage {
   readonly context: Context;
   readonly modules: Modules;
-  /** Whether modules there may wait while they are evaluated: those of Node 12 may not. */
+  /** Whether modules may wait while they are evaluated, which those of Node 12 may not. */
   readonly hasTopLevelAwait: boolean;
   /** The handle at which the round takes small messages. */
   readonly tally: Sender<[n: number, seq: number]>;
 }
 
-/** A chain, and what was asked of it, in order. */
+/** A chain, and its calls and resets in order. */
 interface Turns {
   readonly chain: CallChain;
   readonly steps: (OrderedCall | "reset")[];
@@ -45,12 +45,12 @@ export class Round {
   readonly broken: string[] = [];
   readonly arrivals: Arrivals = new Arrivals(this.calls, this.broken);
   readonly chains: Turns[];
-  /** By number of the handle. */
+  /** How many messages were sent, by number of the handle. */
   readonly posts: number[] = [0, 0];
   marks = 0;
-  /** Synchronous calls, by `call` alone: other forms take another number of turns from the answer to here. */
+  /** Synchronous calls made by `call`, in the order of their answers. Other forms take another number of turns. */
   readonly answered: number[] = [];
-  /** What the context has told at the end. */
+  /** The notes of the context at the end. */
   notes: remote.Notes | undefined;
   readonly #stage: Stage;
   #ways!: remote.Ways;
@@ -63,7 +63,7 @@ export class Round {
     this.chains = Array.from({ length: CHAINS }, () => ({ chain: stage.context.chain(), steps: [] }));
   }
 
-  /** Answers what was not as promised. Rejects if the context is lost. */
+  /** Returns the broken promises. Rejects if the context is lost. */
   async play(events: readonly Event[]): Promise<readonly string[]> {
     const { context, tally } = this.#stage;
     const inbox = new Receiver<[number, number, Uint8Array]>(context.router);
@@ -71,7 +71,7 @@ export class Round {
     this.#ways = await context.call(remote.openRound, tally, inbox.toSender());
     for (const [at, event] of events.entries()) {
       this.giveUp(at);
-      // Most take no turn: what they send leaves together.
+      // Most events take no turn, so their messages leave together.
       const waiting = this.playEvent(event, at);
       if (waiting !== undefined) await waiting;
     }
@@ -81,14 +81,14 @@ export class Round {
     for (const post of this.#ways.posts) post.close();
     const notes = await context.call(remote.finishRound);
     this.notes = notes;
-    // The context has sent them ahead of that answer; this process may have read them, or have them to read.
+    // The context has sent the messages ahead of that answer, but this process may still have to read them.
     while (inbox.size() > 0) await turn();
     inbox.close();
     await reading;
     return [...this.broken, ...brokenPromises(this, notes)];
   }
 
-  /** What has not come yet, for people. */
+  /** The calls without an outcome, for people. */
   get missing(): string {
     return [...this.calls.values()]
       .filter(({ outcome }) => outcome === undefined)
@@ -144,7 +144,7 @@ export class Round {
     return isLater ? remote.workLater : remote.work;
   }
 
-  /** Looks at an answer when it has come. */
+  /** Checks an answer when it has come. */
   private look(call: OrderedCall): void {
     const { n, error, wrongAnswer, event } = call;
     const { print, tally } = event.work;
@@ -186,7 +186,7 @@ export class Round {
     steps.push("reset");
   }
 
-  /** What waits behind the gate and is given up before that opens never begins. */
+  /** A call that waits for the gate, and is given up before the gate opens, never begins. */
   private async playGate(
     { by, holder, behind, hasTurn }: Event & { kind: "gate" },
     at: number,
@@ -210,7 +210,7 @@ export class Round {
     for (const each of behind) this.make({ ...each, chain }, at);
     if (hasTurn) await turn();
     this.giveUp(at);
-    // The target is told when the callers have been, which is in this turn.
+    // The target is told after the callers, which are told in this turn.
     await turn();
     this.#waits.push(this.#ways.gates.send(gate));
   }
@@ -221,13 +221,13 @@ export class Round {
     this.#waits.push(Promise.resolve(way?.change(this.#stage.context)).catch(failed));
   }
 
-  /** Whatever waits in a chain has had its turn when its last call is answered. */
+  /** Ends the chains. All calls of a chain have had their turns when its last call is answered. */
   private endChains(): void {
     let n = Math.max(0, ...this.calls.keys());
     for (const [chain, turns] of this.chains.entries()) {
       this.reset(turns);
       this.make({ ...PLAIN_CALL, work: { ...PLAIN_CALL.work, n: ++n }, chain }, Number.POSITIVE_INFINITY);
-      // In its turn.
+      // The end takes its turn like a call.
       void turns.chain[Symbol.asyncDispose]();
     }
   }

@@ -1,4 +1,4 @@
-/** Rounds at all places at once, each in its own contexts. */
+/** Plays rounds at all places at once, each in its own contexts. */
 import { type Context, type LogRecord, onLog, Router, Sender } from "../../src/index.ts";
 import { Random } from "../support/random.ts";
 import { Modules } from "./modules.ts";
@@ -6,12 +6,12 @@ import { PLACES, type Place } from "./places.ts";
 import { planOf } from "./plan.ts";
 import { Round, type Stage } from "./round.ts";
 
-/** So many a context sees: in each its own ways open, and what it has keeps. */
+/** A context sees so many rounds. It keeps its ways and its modules from one to the next. */
 const ROUNDS_OF_CONTEXT = 8;
-/** What contexts of all places see together: round by round, the places take turns. */
+/** So many rounds the contexts of all places see together. The places take turns, round by round. */
 export const ROUNDS_OF_ALL: number = ROUNDS_OF_CONTEXT * PLACES.length;
 const ROUND_MS = 120_000;
-/** Numbers of the calls of a round. */
+/** How many numbers are set aside for the calls of a round. */
 const ROUND_NUMBERS = 1_000;
 
 export interface Played {
@@ -36,7 +36,7 @@ export interface Counts {
 
 export interface Settings {
   readonly seed: number;
-  /** The first and how many; the first context of a place begins at a multiple of {@link ROUNDS_OF_ALL}. */
+  /** The first round. A context of a place begins at a multiple of {@link ROUNDS_OF_ALL}. */
   readonly first?: number;
   readonly rounds: number;
   readonly nodePath?: string;
@@ -48,7 +48,7 @@ export interface Settings {
 export async function playRounds(settings: Settings): Promise<void> {
   const modules = new Modules();
   const router = new Router();
-  // Contexts forward what somebody listened to when they were connected.
+  // Contexts forward only logs for which there was a sink when they were connected.
   const stopLog = onLog((record) => takeRecord(record), { level: "info" });
   try {
     await Promise.all(PLACES.map((place, index) => playAt(place, index, router, modules, settings)));
@@ -117,7 +117,7 @@ class Life {
     const broken: string[] = [];
     const watch = setTimeout(() => {
       broken.push(`it is not over after ${ROUND_MS} ms; what has not come:\n  ${round.missing}`);
-      // Whoever waits is told.
+      // Waiting calls fail then.
       void this.#stage.context.shutdown();
     }, ROUND_MS);
     try {
@@ -132,7 +132,7 @@ class Life {
 
   async end(): Promise<void> {
     const { context } = this.#stage;
-    // What is above it was started for it alone.
+    // The context above was started only for this one.
     await (context.via ?? context).shutdown();
     lives.delete(context);
     context.router.delHandler(this.#handle);
@@ -156,7 +156,7 @@ function countsOf({ calls, arrivals, posts, marks, notes }: Round): Counts {
   };
 }
 
-/** All of them together. */
+/** The sum of all counts. */
 export function sumOf(all: readonly Counts[]): Counts {
   const sum: Counts = {
     calls: 0,

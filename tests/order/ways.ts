@@ -1,17 +1,17 @@
-/** What makes messages take another way than those before them. */
+/** Events after which messages take another way than those before them. */
 import type { Context } from "../../src/index.ts";
 import { add } from "./functions.ts";
 
-/** `change` begins while whatever else a round does is under way; the round waits for it at its end. */
+/** `change` begins while the other events of a round are under way. The round waits for it at the end. */
 export interface WayChange {
   readonly name: string;
   change(context: Context): Promise<unknown>;
 }
 
 /**
- * A round takes one of these now and then. Whatever decides by itself when to take another way, because a
- * context is called often, is made to decide by these; a new way that can be opened, or left, adds how that
- * is done.
+ * A round takes one of these now and then. Some calls take another way because a context is called often: these
+ * changes cause that. When a new way is added, a change that opens or leaves it belongs
+ * here.
  */
 export const WAY_CHANGES: readonly WayChange[] = [
   {

@@ -30,7 +30,7 @@ describe("api/", () => {
   });
 });
 
-/** What a report declares: values that are exported, and members, as `Context.call`. Types go by what they are types of. */
+/** What a report declares: values that are exported, and members, as `Context.call`. Types are named like their values. */
 function publicNames(report: string): string[] {
   const names: string[] = [];
   let owner = "";

@@ -1,4 +1,4 @@
-/** How contexts end that have a short way, and what becomes of what was on it. */
+/** How contexts with a short way end, and what happens to frames on it. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -23,11 +23,11 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** A machine that is busy may take so long. */
+/** How long a busy machine may take. */
 const PATIENCE_MS = 20_000;
-/** After it an end that is to come for the loss of a short way has come. */
+/** After this time, the loss of a short way would have ended the context. */
 const LOST_MS = 6000;
-/** More than a socket holds. */
+/** More calls than a socket holds. */
 const WAITING_CALLS = isFull ? 20_000 : 400;
 const WAITING_BYTES = isFull ? 1000 : 10_000;
 const EXIT_ROUNDS = isFull ? 4 : 1;
@@ -83,7 +83,7 @@ for (const depth of [1, 3]) {
           );
         });
         await Promise.all(calls);
-        // What ends the process leaves this last.
+        // The file appears just before the process ends.
         await until(() => existsSync(path) && readFileSync(path, "utf8") !== "", "the end of the process");
         assert.equal(answered, Number(readFileSync(path, "utf8")));
         assert.ok(answered >= 1000);
@@ -96,7 +96,7 @@ for (const depth of [1, 3]) {
       await useShortWay(context);
       await context.call(order.noted);
       const path = join(folder, `busy-${depth}`);
-      // The first answer comes the long way; the others later, the short one.
+      // The first answer comes by the long way, the others later by the short way.
       const calls = [
         context.call(order.noteAndPrint, 1),
         context.call(order.hold, 200).then(() => 2),
@@ -104,7 +104,7 @@ for (const depth of [1, 3]) {
       ];
       context.callNoReply(order.exitSoon, path);
       await turn();
-      // All of it comes at once, the end of the context as well.
+      // Everything comes at once, even the end of the context.
       order.hold(700);
       assert.ok(existsSync(path));
       assert.deepEqual(await Promise.all(calls), [1, 2, 3]);
@@ -121,7 +121,7 @@ for (const depth of [1, 3]) {
       const error = await waiting;
       assert.ok(error instanceof ChannelError);
       assert.equal(error.message, `${context.name}: it has lost its short way`);
-      // Nobody asks for its end.
+      // The context ends although nobody asks for it.
       const hold = setInterval(() => undefined, PATIENCE_MS);
       await context.disconnected;
       clearInterval(hold);
@@ -198,7 +198,7 @@ describe("a context that is told to connect", { concurrency: true }, () => {
   const hello = Buffer.from("hello");
   const proof = Buffer.from("proof");
 
-  /** A program that does with the connection what it likes. Returns its path. */
+  /** Listens like a program, and treats the connection as `greet` says. Returns the path. */
   async function serve(t: TestContext, greet: (socket: Socket) => void): Promise<string> {
     const path = join(folder, `s${Math.random()}`);
     const server = createServer((socket) => {

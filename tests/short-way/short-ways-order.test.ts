@@ -50,7 +50,7 @@ describe("a module that is asked for while the main thread waits for it", () => 
         const asked = join(folder, `${name}-${depth}.cjs`);
         writeFileSync(asked, `module.exports = "${name}";\n`);
         router.modules.allow(pathToFileURL(asked).href);
-        // From the second on the function is there: this call takes the short way itself.
+        // From the second call on, the context has the function, so the call itself takes the short way.
         const calls = [
           context.call(remote.add, 1, 1),
           context.call(ask, asked),
@@ -69,7 +69,7 @@ for (const depth of [1, 3]) {
     let logs: ReturnType<typeof collectLogs>;
     before(async () => {
       router = new Router();
-      // A context that is there already hears later what is collected.
+      // A context that is connected already hears later which logs are collected.
       logs = collectLogs();
       context = await nest(router, depth);
       await useShortWay(context);
@@ -178,7 +178,7 @@ describe("one order over two ways:", () => {
     for (let round = 0; round < 10; round++) {
       const sender = await right.call(withMitogen.openReceiver);
       await right.call(remote.add, 1, 2);
-      // All that is for it waits in its sockets, and what comes first is up to it.
+      // All frames for it wait in its sockets, and the context decides which it takes first.
       process.kill(pid, "SIGSTOP");
       await left.call(withMitogen.sendNumbers, sender, 3);
       const found = right.call(withMitogen.readNow);

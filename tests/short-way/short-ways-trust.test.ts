@@ -1,4 +1,4 @@
-/** Who may take a short way, and what may come by it. */
+/** Who may take a short way, and which frames may come by it. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -25,9 +25,9 @@ import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** A machine that is busy may take so long. */
+/** How long a busy machine may take. */
 const PATIENCE_MS = 20_000;
-/** What a stranger has to say, and how long it may take. */
+/** The length of the hello of a stranger, and how long it may take. */
 const HELLO_BYTES = 36;
 const HELLO_MS = 10_000;
 
@@ -53,7 +53,7 @@ describe("the socket of a program's short ways", () => {
       assert.equal(String(code).trim(), "EACCES");
       await once(child, "close");
     }
-    // Many contexts may ask at once, though the program is busy.
+    // Many contexts may connect at once while the program is busy.
     assert.deepEqual(crowd(path, 200), []);
     // A connection that stays does not keep the folder.
     const silent = await stranger(path);
@@ -186,7 +186,7 @@ describe("what comes by a short way", () => {
       socket.write(bytes);
       await assert.rejects(waiting, reason);
       await ended;
-      // Nobody asks for its end.
+      // The context ends although nobody asks for it.
       const hold = setInterval(() => undefined, PATIENCE_MS);
       await context.disconnected;
       clearInterval(hold);
@@ -199,7 +199,7 @@ describe("what comes by a short way", () => {
   it("is what the context says, and nothing more: it is heard; and not read on while answers are not taken", async () => {
     const context = await router.local();
     const { contextId } = context;
-    // Later, what is said to it goes to the other end of its short way.
+    // Called before, because later calls go to the other end of its short way.
     const pid = await context.call(remote.pid);
     const heard = new Promise((resolve) => {
       router.addHandler((message) => resolve([message.srcId, message.authId, message.decode()]), {
@@ -210,7 +210,7 @@ describe("what comes by a short way", () => {
     socket.write(bytesOf({ srcId: contextId, authId: contextId, body: encodeValue("it") }));
     assert.deepEqual(await heard, [contextId, contextId, "it"]);
     process.kill(pid, "SIGSTOP");
-    // Each is answered with a dead message, which nobody reads.
+    // The reply to each is a dead message, which nobody reads.
     const asking = bytesOf({
       srcId: contextId,
       authId: contextId,

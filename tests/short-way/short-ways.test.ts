@@ -28,7 +28,7 @@ function frame(change: Partial<Frame>): Frame {
 
 const call = (dstId: number): Frame => frame({ dstId, srcId: 0, authId: 0, handle: Handle.CALL_FUNCTION });
 
-/** A program with a child, context 1, and what that is told about its short way. */
+/** A program with a child, context 1, and the offer of a short way to the child. */
 class Program {
   readonly router: CoreRouter = new CoreRouter(undefined, { contextId: 0 });
   readonly link: FakeLink = new FakeLink();
@@ -76,7 +76,7 @@ describe("ShortWays", () => {
     const socket = await program.connect();
     const frames = [1, 2, 3].map((handle) => frame({ handle: 2000 + handle }));
     socket.write(Buffer.concat(frames.flatMap((each) => encodeFrame(each))));
-    // The event loop does not run.
+    // The event loop does not run before this, so the frames are still in the socket.
     program.ways.forget([1]);
     assert.deepEqual(
       program.routed.map(({ handle }) => handle),
@@ -95,7 +95,7 @@ describe("ShortWays", () => {
     socket.write(encodeFrame(frame({}))[0] as Uint8Array);
     while (program.ways.traffic(1) === undefined) await turn();
     assert.equal(program.ways.takeFrame(call(1), undefined), true);
-    // Neither what others send, nor answers, nor what is not for user code.
+    // The short way takes neither frames of others, nor replies, nor frames that are not for user code.
     const from = program.router.peerOf(1);
     assert.equal(program.ways.takeFrame(call(1), from), false);
     for (const handle of [Handle.PING, Handle.SHUTDOWN, Handle.LOAD_MODULE, Handle.FIRST_REPLY, 0x80000000]) {

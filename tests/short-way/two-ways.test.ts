@@ -19,10 +19,10 @@ const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
 after(() => rmSync(folder, { recursive: true }));
 
 const ROUNDS = 1000;
-/** Of a body that may take the short way. */
+/** The largest body that may take the short way. */
 const MOST = 16 * 1024;
 
-/** One end, what goes the long way from it, and what has come to it, by the numbers that frames carry. */
+/** One end, with the frames that it sends by the long way, and the numbers of the frames that have come to it. */
 class End {
   readonly ways: TwoWays;
   readonly long: Frame[] = [];
@@ -57,7 +57,7 @@ class End {
     return isShort;
   }
 
-  /** The oldest frames on the long way arrive. Answers false, for those who wait for what comes of it. */
+  /** Lets the oldest frames on the long way arrive. Returns false, so that a condition can call it. */
   release(count = this.long.length): false {
     for (const frame of this.long.splice(0, count)) {
       if (isFence(frame)) this.far.ways.takeFence(frame);
@@ -66,7 +66,7 @@ class End {
     return false;
   }
 
-  /** Sends until a frame takes the short way; answers the next number. */
+  /** Sends until a frame takes the short way. Returns the next number. */
   warm(next = 0): number {
     while (!this.send(next++)) {}
     return next;
@@ -153,7 +153,7 @@ describe("TwoWays", () => {
     program.send(0, { mayBeShort: false });
     const count = program.warm(1);
     program.ways.flush();
-    // All is there; what is on the long way is not.
+    // All frames of the short way have arrived, but not those of the long way.
     for (let at = 0; at < 10; at++) await turn();
     assert.deepEqual(context.came, []);
     program.release();
@@ -170,7 +170,7 @@ describe("TwoWays", () => {
     await turn();
     program.send(count);
     program.send(count + 1, { mayBeShort: false });
-    // The context's event loop does not run.
+    // The context's event loop does not run before this.
     program.release();
     assert.deepEqual(context.came, upTo(count + 2));
     close();

@@ -1,4 +1,4 @@
-/** What is done again and again. */
+/** The kinds of work that a soak repeats. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { getFile, putFile, Receiver } from "../../src/index.ts";
@@ -7,19 +7,19 @@ import * as streams from "../fixtures/remote/streams.ts";
 import * as upwards from "../fixtures/remote/upwards.ts";
 import type { Stage } from "./stage.ts";
 
-/** One kind of thing, how often it is done in the long form, and how many at once. */
+/** One kind of work, how often the long form does it, and how often at once. */
 export interface Kind {
   readonly name: string;
   readonly count: number;
   readonly atOnce: number;
-  /** How many of them are done by `once`; one unless it says so. */
+  /** How often `once` does it; by default once. */
   readonly batch?: number;
-  /** Of what other kinds do as well: the short form does without it. */
+  /** Whether the short form leaves it out, because other kinds cover it. */
   readonly isLongOnly?: boolean;
   once(stage: Stage): Promise<unknown>;
 }
 
-/** Of what a context does by itself. */
+/** The batch of kinds that a context does by itself. */
 const BATCH = 250;
 
 const ignore = (): undefined => undefined;
@@ -105,7 +105,7 @@ export const KINDS: readonly Kind[] = [
       const call = context.with({ signal: abort.signal, timeoutMs: 60_000 }).call(remote.echoLater, 1, 5);
       abort.abort();
       await call.catch(ignore);
-      // The function goes on for a while; it is over before many more are there.
+      // The function goes on for a while, but ends before many more run.
       await context.call(remote.add, 1, 1);
     },
   },

@@ -15,7 +15,7 @@ const { values } = parseArgs({
 const deadline = Date.now() + Number(values.minutes) * 60_000;
 const kinds = KINDS.filter(({ name }) => name.includes(values.only));
 for (const [index, kind] of kinds.entries()) {
-  // What time is left is everyone's that is left.
+  // The kinds that are left share the time that is left.
   const until = Date.now() + (deadline - Date.now()) / (kinds.length - index);
   const started = performance.now();
   const { name, count, slopes } = await soak(kind, Math.ceil(kind.count * Number(values.scale)), {

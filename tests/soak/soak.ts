@@ -1,4 +1,4 @@
-/** What is done again and again leaves heap, descriptors, timers and listeners where they were. */
+/** Checks that repeated work leaves heap, descriptors, timers and listeners where they were. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,29 +14,29 @@ import { Stage } from "./stage.ts";
 v8.setFlagsFromString("--expose-gc");
 const gc = vm.runInNewContext("gc") as () => void;
 
-/** How often it is looked at; a short form does with fewer. The first third warms what is meant to stay. */
+/** The number of samples; a short form takes fewer. The first third warms up what is meant to stay. */
 const SAMPLES = 12;
 /**
- * What one of something may leave, on average: less than the least object, or one place in a table, takes.
+ * What one piece of work may leave on average: less than the smallest object, or a place in a table, takes.
  */
 const HEAP_BYTES_EACH = 4;
-/** What the heap grows by whatever is done: code that is compiled anew, and the like. */
+/** By how much the heap may grow in any case: code that is compiled anew, and the like. */
 const HEAP_NOISE_BYTES = 1024 * 1024;
 /**
- * What a process may take beside its heap, or more of the machine: other threads, what the allocator keeps,
- * and when it gives back.
+ * By how much the memory of a process may grow beside its heap: other threads, and memory that the allocator keeps
+ * for a while.
  */
 const MEMORY_NOISE_BYTES = 32 * 1024 * 1024;
-/** A slope is one if it is so many times its own standard error. */
+/** A slope counts if it is at least so many times its standard error. */
 const CLEARLY = 3;
-/** Of things that are counted. */
+/** By how much counted things may grow in any case. */
 const COUNT_NOISE = 3;
 
 export interface Measured {
   readonly heap: number;
-  /** Of the context that is called. */
+  /** The heap of the context that is called. */
   readonly heapThere: number;
-  /** All that the process has for itself: what is not on the heap, and the heap of a broker thread. */
+  /** All memory of the process: also memory outside of the heap, and the heap of a broker thread. */
   readonly memory: number;
   readonly memoryThere: number;
   readonly descriptors: number;
@@ -49,7 +49,7 @@ export interface Measured {
 
 export interface Slope {
   readonly what: keyof Measured;
-  /** What each one left, on average, and all of them together. */
+  /** What one piece of work left on average, and `total` what all together left. */
   readonly each: number;
   readonly total: number;
   readonly isFlat: boolean;
@@ -61,7 +61,7 @@ export interface Result {
   readonly slopes: readonly Slope[];
 }
 
-/** Does so many of one kind; `isOver` ends it before that, once enough was seen. */
+/** Does one kind of work `count` times. `isOver` ends it earlier, when it has seen enough. */
 export async function soak(
   kind: Kind,
   count: number,
@@ -102,13 +102,13 @@ function slopesOf(points: readonly { readonly done: number; readonly measured: M
   });
 }
 
-/** What all may leave together, and each one. */
+/** What all together may leave, and what one may leave. */
 function limitsOf(what: keyof Measured): [noise: number, least: number] {
   if (what.startsWith("heap")) return [HEAP_NOISE_BYTES, HEAP_BYTES_EACH];
   return what.startsWith("memory") ? [MEMORY_NOISE_BYTES, HEAP_BYTES_EACH] : [COUNT_NOISE, 0];
 }
 
-/** Of the line that lies nearest to all points, by least squares, with its standard error. */
+/** The slope of the line that is nearest to all points, by least squares, with its standard error. */
 function slope(points: readonly (readonly [number, number])[]): { each: number; error: number } {
   const mean = (at: 0 | 1): number => points.reduce((sum, point) => sum + point[at], 0) / points.length;
   const [x, y] = [mean(0), mean(1)];
@@ -120,7 +120,7 @@ function slope(points: readonly (readonly [number, number])[]): { each: number; 
 }
 
 async function measure(router: Router, context: Context, pid: number): Promise<Measured> {
-  // What has been closed is closed a turn or two later.
+  // Closed things are gone a turn or two later.
   await context.ping();
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 20));
   const heapThere = await context.call(remote.heapAfterCollection);

@@ -10,12 +10,12 @@ import {
 } from "../../src/index.ts";
 import { openSink } from "../fixtures/remote/upwards.ts";
 
-/** Where things are done again and again: a program and a context, and what some kinds need beside these. */
+/** A program and a context that do repeated work, and what some kinds need besides. */
 export class Stage {
   readonly router: Router;
   readonly context: Context;
   readonly folder: string;
-  /** Answers what it is sent. */
+  /** A handle that replies with the value of each message. */
   readonly handle: number;
   /** The name of a service of the program. */
   readonly service: string = Echo.serviceName;
@@ -31,19 +31,19 @@ export class Stage {
     new Pool(router, [new Echo(router)]);
   }
 
-  /** A context that is reached through the other. */
+  /** A context below the other. */
   below(): Promise<Context> {
     this.#below ??= this.router.local({ via: this.context });
     return this.#below;
   }
 
-  /** A reader in the context. */
+  /** A Sender of a reader in the context. */
   sink(): Promise<Sender<number>> {
     this.#sink ??= this.context.call(openSink);
     return this.#sink;
   }
 
-  /** A reader here. */
+  /** A Sender of a reader in the program. */
   inbox(): Sender<number> {
     if (this.#inbox === undefined) {
       const receiver = new Receiver<number>(this.router);

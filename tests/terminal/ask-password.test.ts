@@ -16,7 +16,7 @@ const CTRL_D = "\x04";
 const CTRL_Z = "\x1a";
 const BACKSPACE = "\x7f";
 
-/** Runs the program on a pseudo-terminal of its own; answers what appears there. */
+/** Runs the program on a pseudo-terminal of its own, and keeps what appears there. */
 class OnTerminal {
   readonly #script: ChildProcessWithoutNullStreams;
   readonly ended: Promise<unknown>;

@@ -8,7 +8,7 @@ import type { Frame } from "../../../src/wire/frame.ts";
 import { fakeChild } from "../../support/fake-child.ts";
 import { captureLogs, printed } from "../../support/fake-log-sink.ts";
 
-// What these do happens in the fake child.
+// The fake child does the work of these functions.
 const note = (_name: string): string => "";
 const later = async (_name: string): Promise<string> => "";
 const fail = (_message: string): void => undefined;
@@ -80,7 +80,7 @@ test("CallChain: four calls, the last awaited, cross the wire once", async () =>
   for (const name of ["a", "b", "c"]) chain.callNoReply(note, name);
   const last = chain.call(note, "d");
   assert.equal(await stateOf(last), "pending");
-  // All of it is on the wire, and nothing has come back yet.
+  // All calls are on the wire, and nothing has come back yet.
   assert.deepEqual([wire.left.sent.length, wire.right.sent.length], [5, 0]);
   wire.release();
   assert.equal(await last, "d");
@@ -134,7 +134,7 @@ test("CallChain: a failed callNoReply is not logged but surfaces from the next c
   chain.callNoReply(note, "b");
   await assert.rejects(chain.call(note, "c"), isFailure("no"));
   assert.deepEqual([ran, printed(records)], [["no"], []]);
-  // Outside of a chain it is.
+  // Outside of a chain, the failure is logged.
   context.callNoReply(fail, "seen");
   assert.match(printed(records)[0] ?? "", /^error: Call of fail of file:\/\/\/fake\.js failed: /);
 });
@@ -237,7 +237,7 @@ test("CallChain: a call given up is a failure, and later calls do not wait for a
   chain.reset();
   const last = chain.call(note, "d");
   assert.equal(await stateOf(last), "pending", "one after the other, still");
-  // Nor does its own end count for those behind the reset.
+  // Nor does the end of that call count for the calls after the reset.
   gates.get("a")?.reject(new Error("too late"));
   assert.equal(await last, "d");
   assert.deepEqual(ran, ["a begins", "d"]);

@@ -5,10 +5,10 @@ import type { Context } from "../../../src/core/context.ts";
 import { dispatchCalls, FakeFunctions } from "../../support/fake-functions.ts";
 import { masterAndChild } from "../../support/fake-tree.ts";
 
-/** So many calls in flight of one context have a place of their own: docs/errors.md#stacks. */
+/** The number of calls in flight to one context that have a place of their own: docs/errors.md#stacks. */
 const PLACES = 32;
 
-// What it does happens in the fake child.
+// The fake child does the work of this function.
 const fail = (_message: string): void => undefined;
 
 function calling() {
@@ -31,7 +31,7 @@ async function callOften(count: number, context: Context): Promise<string[]> {
   return results.map((each) => localPart((each as PromiseRejectedResult).reason));
 }
 
-/** The stack from where the call left this side. */
+/** The stack from the place where the call left this side. */
 function localPart(error: Error): string {
   return (error.stack ?? "").split("\n    at [child.1]\n")[1] ?? "";
 }

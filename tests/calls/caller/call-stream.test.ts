@@ -5,7 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Deferred } from "../../../src/waiting/deferred.ts";
 import { fakeChild } from "../../support/fake-child.ts";
 
-// What it does happens in the fake child.
+// The fake child does the work of this function.
 async function* feed(): AsyncIterable<number> {}
 
 /** A stream whose values are made by the test. */

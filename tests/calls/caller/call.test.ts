@@ -10,7 +10,7 @@ import { dispatchCalls, FakeFunctions } from "../../support/fake-functions.ts";
 import { captureLogs, printed } from "../../support/fake-log-sink.ts";
 import { masterAndChild } from "../../support/fake-tree.ts";
 
-// What these do happens in the fake child.
+// The fake child does the work of these functions.
 const add = (a: number, b: number): number => a + b;
 const fail = (_message: string): void => undefined;
 const first = (): string => "first";
@@ -35,7 +35,7 @@ function calling() {
   return { ...pair, functions, started };
 }
 
-/** A promise's state without waiting for it. */
+/** A promise's value if it is settled, or "pending", without waiting for it. */
 const stateOf = (promise: Promise<unknown>): Promise<unknown> =>
   Promise.race([promise, new Promise((resolve) => setImmediate(resolve, "pending"))]);
 
@@ -199,7 +199,7 @@ test("Calls leave in the order in which they were made, even if an earlier one w
   const lastCall = context.call(add, 1, 1);
   assert.equal(await stateOf(lastCall), "pending");
   assert.deepEqual(started, []);
-  // They are prepared side by side.
+  // The calls are prepared side by side.
   assert.deepEqual(functions.prepared, ["first", "second", "third", "add"]);
   modules.resolve();
   assert.deepEqual(await Promise.all([firstCall, lastCall]), ["first", 2]);

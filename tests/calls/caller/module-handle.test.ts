@@ -153,7 +153,7 @@ for (const major of [12, 18, 26]) {
     it("works from one context to another", async () => {
       writeFileSync(fileURLToPath(at("shared.mjs")), `export const f = () => "f of shared";`);
       const ask = ref<(context: Context, url: string) => Promise<unknown>>(at("asks.ts"), "ask");
-      // Vouched for by the program's own use; a context cannot name a module of its choice.
+      // The program has used this module, so a context may import it. It cannot name a module of its choice.
       await near.import(at("shared.mjs"));
       assert.deepEqual(await near.call(ask, far, at("shared.mjs")), [
         "f of shared",

@@ -9,7 +9,7 @@ import { fakeChild } from "../../support/fake-child.ts";
 const call = (srcId: number, chain: number): Call =>
   ({ message: { srcId }, chain, cancelReason: undefined }) as unknown as Call;
 
-/** Runs a call of a chain and answers the refusal it got, or "ran". */
+/** Runs a call of a chain. Returns the refusal it got, or "ran". */
 function runIn(chains: Chains, srcId: number, chain: number, outcome?: Outcome): unknown {
   let result: unknown = "waits";
   chains.run(call(srcId, chain), (refusal) => {
