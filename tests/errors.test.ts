@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as errors from "../src/errors.ts";
 
-test("Errors of this library are MitogenErrors, those of connects StreamErrors", () => {
+test("errors of this library are MitogenErrors, those of connects StreamErrors", () => {
   const connects = ["StreamError", "EofError", "CancelledError", "PasswordError", "HostKeyError"];
   const { ERRORS, ...types } = errors;
   assert.deepEqual(ERRORS, types);
@@ -18,7 +18,7 @@ test("Errors of this library are MitogenErrors, those of connects StreamErrors",
   }
 });
 
-test("MitogenError takes its message as it is, percent signs too, and a cause", () => {
+test("MitogenError takes its message unchanged, even with percent signs, and a cause", () => {
   const error = new errors.MitogenError("100 % of %s", { cause: 0 });
   assert.deepEqual([error.message, error.cause, Object.keys(error)], ["100 % of %s", 0, ["code"]]);
   assert.equal("cause" in new errors.MitogenError("why"), false);

@@ -33,7 +33,7 @@ describe("rows", async () => {
   const files = readdirSync(join(repoRoot, "bench/rows"));
   const rows = (await Promise.all(files.map((file) => load(`rows/${file}`)))).flatMap(({ rows }) => rows);
 
-  it("have names of their own, and peers that have names, too", () => {
+  it("have unique names, and peers with names", () => {
     const names = rows.flatMap(({ what, peers }) =>
       peers.map(({ name }: { name: string }) => `${what} / ${name}`),
     );
@@ -91,7 +91,7 @@ describe("options", () => {
     assert.deepEqual(parseOptions([]), { names: [], against: undefined, json: undefined, pairs: undefined });
   });
 
-  it("are refused when they are none", () => {
+  it("are refused if they are invalid", () => {
     for (const pairs of ["0", "x", "1.5", "99999"])
       assert.throws(() => parseOptions(["--pairs", pairs]), /--pairs/);
     assert.throws(() => parseOptions(["--agianst", "v1"]), /agianst/);
@@ -140,7 +140,7 @@ describe("measure", () => {
     assert.equal(second.message, "broke");
   });
 
-  it("takes the CPU time that a side tells of itself, per operation if the unit is a time", async () => {
+  it("takes the CPU time that a side reports, per operation if the unit is a time", async () => {
     const told = async () => ({ run: () => ({ value: 8, cpu: 4 }) });
     assert.deepEqual(await measure({ unit: "ms", per: 2, pairs: 1 }, [told]), [[{ value: 4, cpu: 2 }]]);
     assert.deepEqual(await measure({ unit: "MiB/s", per: 2, pairs: 1 }, [told]), [[{ value: 250, cpu: 4 }]]);
@@ -148,7 +148,7 @@ describe("measure", () => {
 });
 
 describe("CPU time", () => {
-  it("of the tree includes grandchildren that live and those that have ended", async (t) => {
+  it("of the tree includes grandchildren that live and that have ended", async (t) => {
     if (Number.isNaN(treeCpuMs())) return t.skip("Needs /proc");
     const start = treeCpuMs();
     const node = JSON.stringify(process.execPath);
@@ -166,7 +166,7 @@ describe("CPU time", () => {
     assert.ok(treeCpuMs() - start >= 580);
   });
 
-  it("of a measured program includes what outlives it", {
+  it("of a measured program includes processes that outlive it", {
     skip: !existsSync(PYTHON) && "Needs python3",
   }, async () => {
     const node = JSON.stringify(process.execPath);
@@ -248,7 +248,7 @@ describe("npm run bench", () => {
     assert.equal(samples.theirs.length, 1);
   });
 
-  it("fails, and says which, when there is no such row or revision", async () => {
+  it("fails for an unknown row or revision, and names it", async () => {
     const none = await runProgram(MAIN, { args: ["no such row"] }).ended;
     assert.equal(none.code, 1);
     assert.match(none.stderr, /No row matches no such row/);

@@ -120,7 +120,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
         await assert.rejects(call, /enough/);
         assert.equal(await context.call(remote.add, 1, 1), 2);
       });
-      it("by callAsync deliver one message; by callNoReply log a failure as ERROR", async () => {
+      it("by callAsync deliver one message; calls by callNoReply log a failure as ERROR", async () => {
         const receiver = context.callAsync(remote.add, 1, 2);
         const message = await receiver.get({ timeoutMs: 10_000 });
         assert.equal(message.decode(), 3);
@@ -146,7 +146,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
         for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31) >>> 3;
         assert.ok(bytes.equals((await context.call(remote.echo, bytes)) as Buffer));
       });
-      it("pass contexts and senders; a context comes home as the same object", async () => {
+      it("pass contexts and senders; a context comes back as the same object", async () => {
         const [id, name, back] = await context.call(withMitogen.sameContext, context);
         // Every context is `self` to itself.
         assert.deepEqual([id, name], [context.contextId, "self"]);
@@ -162,7 +162,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
           Array.from({ length: 100 }, (_, index) => index),
         );
       });
-      it("run beside the library: mitogen is importable and knows it is not the main program", async () => {
+      it("can import mitogen, whose isMain() is false there", async () => {
         assert.equal(await context.call(withMitogen.isMainHere), false);
       });
     });
@@ -193,7 +193,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
         );
         assert.equal(typeof (error as unknown as { errno: number }).errno, "number");
       });
-      it("thrown later, with a cause, together, or not errors at all arrive too", async () => {
+      it("arrive even if they are thrown later, have a cause, come together, or are no errors", async () => {
         assert.match((await rejection(context.call(remote.failLater))).message, /TypeError: later/);
         const outer = await rejection(context.call(remote.failWithCause));
         assert.equal(((outer.cause as Error).cause as Error).message, "inner");
@@ -213,7 +213,7 @@ export function conformance(title: string, options: ConformanceOptions): void {
         assert.ok(error instanceof CallError);
         assert.ok(error.message.length > 10_000);
       });
-      it("in sending name the place: an argument locally, a return value remotely", async () => {
+      it("of values that cannot be sent name the place, in an argument or in a return value", async () => {
         await assert.rejects(
           context.call(remote.echo, { a: [{ fn() {} }] }),
           (error: Error) => error instanceof TypeError && /argument 0\.a\[0\]\.fn/.test(error.message),

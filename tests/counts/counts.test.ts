@@ -75,23 +75,23 @@ describe("compare", () => {
   const recorded: Counts = { "a / heap bytes": 1000, "a / promises": 0, "a / writes": 2 };
   const grownOf = (found: Counts): readonly string[] => compare(recorded, { ...recorded, ...found }).grown;
 
-  it("finds what is more than 15 % larger, and names both figures", () => {
+  it("finds counts that are more than 15 % larger, and names both figures", () => {
     assert.deepEqual(grownOf({ "a / heap bytes": 1180 }), []);
     assert.deepEqual(grownOf({ "a / heap bytes": 1183 }), ["a / heap bytes: 1183, recorded 1000"]);
     assert.deepEqual(grownOf({ "a / writes": 2.5 }), ["a / writes: 2.5, recorded 2"]);
   });
 
-  it("finds the first of what there was none of", () => {
+  it("finds a count that was 0 in the record", () => {
     assert.deepEqual(grownOf({ "a / promises": 0.05 }), []);
     assert.deepEqual(grownOf({ "a / promises": 1 }), ["a / promises: 1, recorded 0"]);
   });
 
-  it("tells of what is more than 15 % smaller without objecting", () => {
+  it("reports counts that are more than 15 % smaller without objecting", () => {
     const { grown, shrunk } = compare(recorded, { ...recorded, "a / heap bytes": 800 });
     assert.deepEqual([grown, shrunk], [[], ["a / heap bytes: 800, recorded 1000"]]);
   });
 
-  it("objects to counts without a record and to records without a count, unless they cannot be known here", () => {
+  it("objects to counts without a record and to records without a count, unless this machine cannot take them", () => {
     const found = { "a / heap bytes": 1000, "a / promises": 0, "b / writes": 1 };
     assert.equal(compare(recorded, found).grown.length, 2);
     assert.deepEqual(compare(recorded, found, (name) => kindOf(name) !== "writes").grown, []);
@@ -99,7 +99,7 @@ describe("compare", () => {
   });
 });
 
-it("instructions are those that perf prints, or none", () => {
+it("parsePerf returns the instructions that perf prints, or NaN", () => {
   assert.equal(parsePerf("# started on Thu\n\n123456,,instructions:u,1000,100.00,,\n"), 123_456);
   assert.ok(Number.isNaN(parsePerf("\n<not supported>,,instructions:u,0,100.00,,\n")));
   assert.ok(Number.isNaN(parsePerf("")));

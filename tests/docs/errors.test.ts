@@ -23,7 +23,7 @@ test("docs/errors.md gives each class its code", () => {
   }
 });
 
-test("docs/errors.md says of every code what to do", () => {
+test("docs/errors.md says for every code what to do", () => {
   // The tables have the cure in their last column. Those of Node's own codes, and of misuse, have it in the
   // description of the case.
   const rows = page.split("\n").filter((line) => /^\| `ERR_/.test(line));

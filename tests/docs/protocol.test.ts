@@ -74,7 +74,7 @@ describe("docs/protocol.md", () => {
     });
   });
 
-  it("has the header's layout", () => {
+  it("states the layout of the header", () => {
     const rows = [...page.matchAll(/^\| (\d+) \| (\d) \| (\w+) \|/gm)].filter(([, , , name]) =>
       /^(encoding|length|replyTo|handle|\w+Id)$/.test(name as string),
     );

@@ -44,7 +44,7 @@ test("the TypeScript in the documents and the examples compiles against the publ
   }
 });
 
-describe("The programs in docs/guide.md print what stands below them", { concurrency: 2 }, () => {
+describe("The programs in docs/guide.md print the output below them", { concurrency: 2 }, () => {
   const guide = join(repoRoot, "docs/guide.md");
   for (const { code, name } of sampleOf(3, snippetsOf(guide))) {
     it(name, { timeout: 120_000 }, async () => {

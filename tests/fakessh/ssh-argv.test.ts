@@ -4,7 +4,7 @@ import { parseSshArgv } from "../../src/fakessh/ssh-argv.ts";
 
 const plain = { isSubsystem: false, hasNoStdin: false };
 
-test("parseSshArgv reads what rsync, git, scp and sftp say", () => {
+test("parseSshArgv reads the arguments that rsync, git, scp and sftp pass", () => {
   const cases: [string[], object][] = [
     [
       ["any", "rsync", "--server", "-e.LsfxCIvu", ".", "/srv/"],
@@ -27,7 +27,7 @@ test("parseSshArgv reads what rsync, git, scp and sftp say", () => {
   for (const [argv, expected] of cases) assert.deepEqual(parseSshArgv(argv), expected, argv.join(" "));
 });
 
-test("parseSshArgv refuses what is no command", () => {
+test("parseSshArgv refuses a missing host or command, and impossible options", () => {
   const cases: [string[], RegExp][] = [
     [[], /no host was given/],
     [["-p", "22"], /no host was given/],

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { makeSshFolder, removeFolder } from "../../src/fakessh/ssh-folder.ts";
 import { setEnvironment, temporaryFolder } from "../support/temporary-folder.ts";
 
-test("makeSshFolder counts the bytes of a socket's path, and leaves nothing where there are too many", (t) => {
+test("makeSshFolder counts the bytes of a socket's path, and leaves nothing if there are too many", (t) => {
   const folder = temporaryFolder(t);
   const short = makeSshFolder();
   assert.ok(existsSync(short.path));

@@ -57,12 +57,12 @@ for (const [title, behindHop, frames] of [
 }
 
 const INPUTS = isFull ? 2_000 : isQuick ? 150 : 400;
-it(`${INPUTS} times greetings, prompts and frames of nobody's making, seed ${SEED}, are noise or refused`, () => {
+it(`${INPUTS} times hostile greetings, prompts and frames, seed ${SEED}, are noise or refused`, () => {
   const random = new Random(SEED);
   for (let input = 0; input < INPUTS; input++) tryInputs(random);
 });
 
 const TOOLS = isFull ? 12 : 3;
-it(`${TOOLS} tools that ask anything, seed ${SEED}, end the connect, and learn the password once at most`, async () => {
+it(`${TOOLS} tools that ask anything, seed ${SEED}, end the connect, and learn the password at most once`, async () => {
   await tryTools(new Random(SEED), TOOLS);
 });

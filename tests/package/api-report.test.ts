@@ -8,20 +8,20 @@ import { takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 
 describe("api/", () => {
-  it("has reports of what dist/ declares, all of it with doc comments", { skip: takesLong }, () => {
+  it("has reports of everything that dist/ declares, with doc comments for all", { skip: takesLong }, () => {
     const script = join(repoRoot, "scripts/api.mjs");
     const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: "utf8" });
     assert.equal(status, 0, stdout + stderr);
   });
 
-  it("names nothing that the documents do not", () => {
+  it("names nothing that the documents do not name", () => {
     const report = readFileSync(join(repoRoot, "api/mitogen.api.md"), "utf8");
     const words = new Set(documents.flatMap((path) => readFileSync(path, "utf8").match(/\w+/g) ?? []));
     const missing = publicNames(report).filter((name) => !words.has(name.replace(/.*\./, "")));
     assert.deepEqual(missing, []);
   });
 
-  it("has no internals on the types that people use most", () => {
+  it("has no internal members on the types that people use most", () => {
     const names = publicNames(readFileSync(join(repoRoot, "api/mitogen.api.md"), "utf8"));
     for (const name of ["Context.markGone", "Context.outbox", "FrameRouter.routeFrame", "Broker.hold"]) {
       assert.ok(!names.includes(name), name);

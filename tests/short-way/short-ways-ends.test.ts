@@ -49,7 +49,7 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
 
 for (const depth of [1, 3]) {
   describe(`a context ${depth} deep`, { skip: depth === 3 && takesLong }, () => {
-    it("that hangs answers what it was asked before, pings, and can be shut down", async () => {
+    it("that hangs has answered earlier calls, answers pings, and can be shut down", async () => {
       await using router = new Router();
       const context = await nest(router, depth);
       await useShortWay(context);
@@ -67,7 +67,7 @@ for (const depth of [1, 3]) {
       for (const error of await Promise.all([hung, ...waiting])) assert.match(error.message, /was shut down/);
     });
 
-    it("that calls process.exit() has answered all that has run", async () => {
+    it("that calls process.exit() has answered all calls that have run", async () => {
       for (let round = 0; round < EXIT_ROUNDS; round++) {
         await using router = new Router();
         const context = await nest(router, depth);
@@ -90,7 +90,7 @@ for (const depth of [1, 3]) {
       }
     });
 
-    it("that ends while the program is busy has answered all that has run", async () => {
+    it("that ends while the program is busy has answered all calls that have run", async () => {
       await using router = new Router();
       const context = await nest(router, depth);
       await useShortWay(context);
@@ -110,7 +110,7 @@ for (const depth of [1, 3]) {
       assert.deepEqual(await Promise.all(calls), [1, 2, 3]);
     });
 
-    it("whose short way is lost is gone, and those who wait are told", async () => {
+    it("whose short way is lost is gone, and waiting calls fail", async () => {
       await using router = new Router();
       const logs = collectLogs("error");
       const context = await nest(router, depth);
@@ -173,7 +173,7 @@ describe("a context that is detached", { concurrency: true }, () => {
     await Promise.all([1, 2].map(detach));
   });
 
-  it("lives on, and keeps a context below it that has one", async () => {
+  it("lives on, and keeps a context below it that has a short way", async () => {
     await using router = new Router();
     const parent = await router.local();
     const child = await router.local({ via: parent });
@@ -210,7 +210,7 @@ describe("a context that is told to connect", { concurrency: true }, () => {
     return path;
   }
 
-  it("stays as it is if it cannot, or if what answers is not the program", async (t) => {
+  it("stays as it is if it cannot connect, or if the listener is not the program", async (t) => {
     const greetings: ((socket: Socket) => void)[] = [
       (socket) => socket.destroy(),
       (socket) => socket.end("short"),
@@ -225,7 +225,7 @@ describe("a context that is told to connect", { concurrency: true }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("ends itself when it has lost the connection, though the program does nothing", async (t) => {
+  it("ends itself when it has lost the connection, although the program does nothing", async (t) => {
     await using router = new Router();
     const context = await router.local();
     const waiting = failure(context.call(remote.echoLater, 0, PATIENCE_MS));

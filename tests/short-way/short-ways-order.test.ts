@@ -78,7 +78,7 @@ for (const depth of [1, 3]) {
       logs.stop();
       await router.shutdown();
     });
-    it("calls, with what they need and whatever their size", async () => {
+    it("calls of any size, with the modules that they need", async () => {
       await context.call(order.noted);
       const random = new Random(depth);
       await using chain = context.chain();
@@ -114,7 +114,7 @@ for (const depth of [1, 3]) {
       assert.ok((context.describe().link?.shortWay?.bytesSent ?? 0) > 10_000);
     });
 
-    it("what a function prints and sends comes ahead of its answer", async () => {
+    it("output and messages of a function come ahead of its answer", async () => {
       const came: string[] = [];
       const handle = router.addHandler(
         (message) => void (message.isDead || came.push(`value ${message.decode()}`)),
@@ -137,7 +137,7 @@ for (const depth of [1, 3]) {
       }
     });
 
-    it("what waits for a thread that waits for a module", async () => {
+    it("calls that wait for a thread that waits for a module", async () => {
       await context.call(order.noted);
       const answers: Promise<unknown>[] = [];
       let at = 0;
@@ -171,7 +171,7 @@ describe("one order over two ways:", () => {
   });
   after(() => router.shutdown());
 
-  it("a context that another one has sent to has that when it is called", async () => {
+  it("a context has a message of another context when it is called after that", async () => {
     const [left, right] = [await router.local({ via: hop }), await router.local({ via: hop })];
     for (const context of [left, right]) await useShortWay(context);
     const pid = await right.call(remote.pid);
@@ -188,7 +188,7 @@ describe("one order over two ways:", () => {
     }
   });
 
-  it("a call is told that its caller has given it up", async () => {
+  it("a call hears that its caller has given it up", async () => {
     const context = hop;
     const random = new Random(3);
     for (let round = 0; round < FEWER_ROUNDS; round++) {

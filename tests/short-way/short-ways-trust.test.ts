@@ -73,7 +73,7 @@ describe("the socket of a program's short ways", () => {
     assert.equal(existsSync(dirname(path)), false);
   });
 
-  it("is closed to who says nothing, something else, or what was said before", async () => {
+  it("refuses a connection that says nothing, something else, or what was said before", async () => {
     await using router = new Router();
     const logs = collectLogs("warning");
     const [own, other] = [await router.local(), await router.local()];
@@ -106,7 +106,7 @@ describe("the socket of a program's short ways", () => {
     logs.stop();
   });
 
-  it("is not needed: one that cannot be made leaves all as it is, and nothing behind", async () => {
+  it("is not needed: if it cannot be made, contexts work without it, and no files stay", async () => {
     const { TMPDIR, XDG_RUNTIME_DIR } = process.env;
     const folder = mkdtempSync(join(tmpdir(), "mitogen-test-"));
     // An older Node would make the socket under a shorter name, outside of the private folder.
@@ -132,7 +132,7 @@ describe("the socket of a program's short ways", () => {
   });
 });
 
-describe("what comes by a short way", () => {
+describe("a frame by a short way", () => {
   let router: Router;
   let other: Context;
   let victim: Context;
@@ -196,7 +196,7 @@ describe("what comes by a short way", () => {
     });
   }
 
-  it("is what the context says, and nothing more: it is heard; and not read on while answers are not taken", async () => {
+  it("is taken as the context's own, and no more are read while the context does not take the answers", async () => {
     const context = await router.local();
     const { contextId } = context;
     // Called before, because later calls go to the other end of its short way.
@@ -232,14 +232,14 @@ describe("what comes by a short way", () => {
     await once(socket, "drain");
   });
 
-  it("a sibling cannot confuse the order of a context's calls", async () => {
+  it("of a sibling cannot confuse the order of a context's calls", async () => {
     await useShortWay(victim);
     await sibling.call(sendFence, victim.contextId);
     for (let calls = 0; calls < 100; calls++)
       assert.equal(await victim.call(remote.add, calls, 1), calls + 1);
   });
 
-  it("is not what a context writes past the library", async () => {
+  it("must come from the library: bytes that a context writes past it end the context", async () => {
     await useShortWay(victim);
     const waiting = victim.call(remote.echoLater, 0, PATIENCE_MS);
     victim.callNoReply(order.writeToShortWay, bytesOf({ srcId: 0, authId: 0 }));
@@ -268,7 +268,7 @@ describe("a short way is offered", () => {
     assert.equal((context.describe().link?.messagesSent ?? 0) - before, 15);
   });
 
-  it("not to threads, nor to what is behind another kind of context", async () => {
+  it("not to threads, nor to contexts behind another kind of context", async () => {
     await using router = new Router();
     const thread = await router.thread();
     const command = await router.exec({ command: ["env"] });

@@ -71,7 +71,7 @@ class Program {
 }
 
 describe("ShortWays", () => {
-  it("delivers what has been sent before a context is forgotten", async () => {
+  it("delivers frames that were sent before a context is forgotten", async () => {
     const program = new Program();
     const socket = await program.connect();
     const frames = [1, 2, 3].map((handle) => frame({ handle: 2000 + handle }));
@@ -87,7 +87,7 @@ describe("ShortWays", () => {
     assert.deepEqual(program.ended, []);
   });
 
-  it("sends nothing the short way before the context has said that it has it", async () => {
+  it("sends nothing the short way before the context has used it", async () => {
     const program = new Program();
     const socket = await program.connect();
     assert.equal(program.ways.takeFrame(call(1), undefined), false);
@@ -108,7 +108,7 @@ describe("ShortWays", () => {
     await once(socket, "close");
   });
 
-  it("is not offered where a hop may not have one", async () => {
+  it("is not offered if a hop may not have one", async () => {
     const program = new Program();
     program.ways.add(3, 2);
     for (let calls = 0; calls < 2 * CALLS; calls++) program.ways.takeFrame(call(3), undefined);

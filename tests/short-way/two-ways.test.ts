@@ -148,7 +148,7 @@ describe("TwoWays", () => {
     });
   }
 
-  it("lets nothing of the short way pass what was sent the long way before", async () => {
+  it("lets no frame of the short way pass a frame that was sent the long way before", async () => {
     const { program, context, close } = await pair();
     program.send(0, { mayBeShort: false });
     const count = program.warm(1);
@@ -176,7 +176,7 @@ describe("TwoWays", () => {
     close();
   });
 
-  it("sends the long way what the socket does not take, and queues nothing for the socket", async () => {
+  it("sends frames that the socket does not take the long way, and queues nothing for the socket", async () => {
     const { program, context, close } = await pair();
     let count = program.warm();
     program.release();
@@ -236,7 +236,7 @@ describe("TwoWays", () => {
     close();
   });
 
-  it("says so when the other end has not sent what its fence says", async () => {
+  it("reports that the other end has not sent what its fence says", async () => {
     const { program, context, close } = await pair();
     const fence = Buffer.alloc(8);
     fence.writeUInt32BE(1, 0);
@@ -249,7 +249,7 @@ describe("TwoWays", () => {
     close();
   });
 
-  it("says so when what comes is no frame, or one that is too large", async () => {
+  it("reports bytes that are no frame, and a frame that is too large", async () => {
     for (const bytes of [Buffer.from("GET / HTTP/1.1\r\n\r\n"), largeHeader()]) {
       const { program, context, close } = await pair();
       (context.ways.socket as Socket).write(bytes);
