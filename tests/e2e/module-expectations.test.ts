@@ -71,6 +71,8 @@ const at = temporaryTree({
   "data.json": '{ "a": 3 }',
   "throws.mjs": 'throw new Error("thrown");',
   "above-throws.mjs": 'import "./throws.mjs";',
+  "broken.json": "{",
+  "above-broken.mjs": 'import "./broken.json" with { type: "json" };',
   "lacks.mjs": 'import "node:of-a-later-node";',
   "above-lacks.mjs": 'import "./lacks.mjs";',
   "node_modules/dep/package.json": '{ "name": "dep" }',
@@ -108,5 +110,14 @@ for (const [major, node = process.execPath] of targets) {
         });
       }
     }
+
+    it("a call into a module that imports broken JSON fails, and the next one too", async () => {
+      for (const _ of [1, 2]) {
+        await assert.rejects(context.call(ref<() => unknown>(at("above-broken.mjs"), "f")), {
+          name: "CallError",
+          message: /^SyntaxError: .*broken\.json: /,
+        });
+      }
+    });
   });
 }

@@ -180,7 +180,9 @@ export const sshMethod: LibraryMethod<SshOptions> = {
       // round trip.
       payloadWaits: false,
       purpose: `to log in to ${options.hostname}${user}`,
-      isPasswordPrompt: (text) => !DEBUG.test(text) && isPasswordPrompt(text),
+      // The path of a key may contain the word.
+      isPasswordPrompt: (text) =>
+        !DEBUG.test(text) && !PASSPHRASE_QUESTION.test(text) && isPasswordPrompt(text),
       answer: (text) => answerTo(text, options),
       isRefusal: (line) => DENIED_ONCE.test(line) || offersPassword(DENIED.exec(line)?.[1] ?? ""),
     };

@@ -224,7 +224,7 @@ export class Evaluator {
     }
     const record = this.record(id);
     if (record.format === "json")
-      return synthetic(id, ["default"], () => ({ default: this.#commonJs.require(id) }));
+      return this.checked(id, ["default"], () => ({ default: this.#commonJs.require(id) }));
     if (record.format === "commonjs") return this.facadeOfCommonJs(id, record.exports);
     try {
       return new vm.SourceTextModule(record.source, {
@@ -250,6 +250,11 @@ export class Evaluator {
       for (const name of always) values[name] = exports;
       return values;
     };
+    return this.checked(id, names, evaluate);
+  }
+
+  /** Makes a synthetic module whose `evaluate` may throw. Among its names is `default`. */
+  private checked(id: string, names: string[], evaluate: () => Record<string, unknown>): vm.Module {
     if (NODE_MAJOR < 14 || NODE_MAJOR > 20) return synthetic(id, names, evaluate);
     let failure: { error: unknown } | undefined;
     const inner = synthetic(id, names, () => {

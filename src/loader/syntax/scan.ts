@@ -24,7 +24,13 @@ export interface ScannedModule {
 /** Finds the imports and exports in the text of a compiled module. */
 export function scanModule(source: string, format: ModuleFormat, id: string): ScannedModule {
   if (format === "json") return { imports: [], exports: [], reexports: [] };
-  return format === "module" ? scanEsModule(source, id) : scanCommonJs(source);
+  if (format === "commonjs") return scanCommonJs(source);
+  try {
+    return scanEsModule(source, id);
+  } catch {
+    // A syntax error. The target's V8 says what is wrong, as in Node.
+    return { imports: [], exports: [], reexports: [] };
+  }
 }
 
 function scanEsModule(source: string, id: string): ScannedModule {

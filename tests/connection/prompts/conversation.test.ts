@@ -248,11 +248,13 @@ describe("ssh's other questions", () => {
     assert.deepEqual(typed, ["yes", SECRET]);
   });
 
-  it("skips a key that has a passphrase", async () => {
-    const said = "Enter passphrase for key '/home/ada/.ssh/id_ed25519': \r\nada@web1's password: \r\n";
-    const { typed } = await play("ssh", said, { ...ssh, password: SECRET });
-    assert.deepEqual(typed, ["", SECRET]);
-  });
+  for (const key of ["/home/ada/.ssh/id_ed25519", "/home/ada/keys/no-password", "/home/ada/Passwort/id"]) {
+    it(`skips a key that has a passphrase: ${key}`, async () => {
+      const said = `Enter passphrase for key '${key}': \r\nada@web1's password: \r\n`;
+      const { typed } = await play("ssh", said, { ...ssh, password: SECRET });
+      assert.deepEqual(typed, ["", SECRET]);
+    });
+  }
 
   it("gives up on a question that comes again and again", async () => {
     const said = `${QUESTION} (yes/no)? \n`.repeat(20);
