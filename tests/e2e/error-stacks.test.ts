@@ -243,16 +243,17 @@ describe("the stack of a CallError", () => {
     assert.ok(!(error.stack ?? "").includes(OURS), error.stack);
   });
 
-  for (const name of ["syntax.mjs", "syntax.cjs"]) {
-    it(`of a module with a syntax error names the file: ${name}`, async () => {
+  for (const name of ["syntax.mjs", "syntax.cjs", "above-syntax.mjs", "above-syntax.mjs"]) {
+    it(`of a module with a syntax error names the file, and so does the message: ${name}`, async () => {
       const module = pathToFileURL(join(repoRoot, "tests/fixtures/semantics/syntax-errors", name));
       const error = await context.call(ref<() => void>(module, "f")).then(
         () => assert.fail("it did not fail"),
         (reason) => reason as Error,
       );
-      const [place, ...lines] = (error.stack ?? "").split("\n");
-      assert.match(place ?? "", new RegExp(`^CallError: .*/syntax-errors/${name}(:1)?$`), error.stack);
-      assert.ok(lines.includes(error.message), error.stack);
+      const place = /^CallError: (.*\/syntax\.(?:mjs|cjs:1))\n/.exec(error.stack ?? "")?.[1];
+      const shown = /^SyntaxError: Unexpected token '(?:=|const)' \((.*)\)$/.exec(error.message)?.[1];
+      assert.equal(shown, place, error.stack);
+      assert.match(error.stack ?? "", /\nSyntaxError: Unexpected token/);
     });
   }
 });

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
-import { messageOf, read } from "../../wire/values/thrown.ts";
+import { messageOf, read, stackOf } from "../../wire/values/thrown.ts";
 import { API, builtinExports, isBuiltin, MITOGEN } from "../builtins.ts";
 import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "../module-record.ts";
 import { CommonJs } from "./commonjs.ts";
@@ -108,10 +108,14 @@ export class Evaluator {
   async evaluate(id: string): Promise<{ value: unknown }> {
     const isCommonJs = this.record(id).format === "commonjs";
     if (this.#requires.needsPreparation) await this.#requires.prepare(id);
-    const value = isCommonJs ? this.#commonJs.require(id) : (await this.run(id)).namespace;
-    const box = { value };
-    this.#evaluated.set(id, box);
-    return box;
+    try {
+      const value = isCommonJs ? this.#commonJs.require(id) : (await this.run(id)).namespace;
+      const box = { value };
+      this.#evaluated.set(id, box);
+      return box;
+    } catch (error) {
+      throw withPlace(error);
+    }
   }
 
   // The members of CommonJsHost.
@@ -329,6 +333,17 @@ export class Evaluator {
   private isHere(id: string): boolean {
     return this.#records.has(id) || this.#source.has(id) || !/^(?:file|data):/.test(id);
   }
+}
+
+/**
+ * Adds the place of a syntax error, with which its stack begins, to its message: a caller may print only that. A
+ * module that failed before throws the same error again.
+ */
+function withPlace(error: unknown): unknown {
+  const place = ` (${/^(?:file:|\/).*/.exec(stackOf(error))?.[0]})`;
+  if (error instanceof SyntaxError && place !== " (undefined)" && !error.message.endsWith(place))
+    error.message += place;
+  return error;
 }
 
 function isUnlinked({ status }: { status: vm.ModuleStatus }): boolean {
