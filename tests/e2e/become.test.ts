@@ -17,7 +17,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 type Method = "sudo" | "su" | "doas";
 type Options = { username?: string; login?: boolean; password?: string | Secret | (() => Promise<string>) };
 
-/** Without its overloads, for the types. */
+/** One signature instead of the overloads, so that `call` infers the types. */
 const whoAmI = userInfo as () => { username: string };
 const WRONG = "not-the-password";
 
@@ -90,14 +90,14 @@ describe("become", { skip: skipReason() }, () => {
     ["doas", "mitogen-doas-pw"],
   ];
   for (const [method, account] of asked) {
-    it(`${method} of ${account} without a password: one is required`, async () => {
+    it(`${method} of ${account} fails without a password`, async () => {
       const error = await failure(method, account, { username: target });
       assert.ok(error instanceof PasswordError, String(error));
       assert.match(error.message, /a password is required to become mitogen-target; pass password/);
       assert.equal(error.details.stage, "transport");
     });
 
-    it(`${method} of ${account} with a wrong password: it is incorrect, and shown nowhere`, async () => {
+    it(`${method} of ${account} fails with a wrong password, and does not show it`, async () => {
       const error = await failure(method, account, { username: target, password: WRONG });
       assert.ok(error instanceof PasswordError, String(error));
       assert.match(error.message, /the password to become mitogen-target is incorrect/);
@@ -105,7 +105,7 @@ describe("become", { skip: skipReason() }, () => {
     });
   }
 
-  it("fails with the tool's own words where nothing may be done about it", async () => {
+  it("fails with the tool's own words when no password would help", async () => {
     const cases: [Method, account: string, Options, said: RegExp][] = [
       ["sudo", "mitogen-sudo-denied", right(), /not in the sudoers file/],
       ["sudo", "mitogen-sudo-nopw", { username: "nosuch" }, /unknown user:? nosuch/],
@@ -116,7 +116,7 @@ describe("become", { skip: skipReason() }, () => {
       const error = await failure(method, account, options);
       assert.ok(error instanceof EofError && !(error instanceof PasswordError), String(error));
       assert.match(error.details.stderr, said);
-      // Nor the prompt that the library makes up for sudo.
+      // The prompt that the library makes up for sudo is not shown either.
       assert.doesNotMatch(`${error.message}${error.details.stderr}`, /mitogen-sudo-[0-9a-f]{8}:/);
     }
   });
@@ -155,7 +155,7 @@ describe("become", { skip: skipReason() }, () => {
     });
   }
 
-  it("a context on a terminal outlives whatever was said there, and ends with its router", async () => {
+  it("a context on a terminal works after the password prompt, and can be shut down", async () => {
     await using router = new Router();
     const context = await become(router, "doas", "mitogen-doas-pw", right());
     assert.equal((await context.call(whoAmI)).username, target);

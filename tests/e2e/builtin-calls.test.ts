@@ -41,7 +41,7 @@ for (const major of ["12", "18", "20", "26"]) {
         [],
       );
     });
-    it("are not what a module keeps to itself: a context refuses that, with the cure", async () => {
+    it("do not include what a module keeps to itself: a context refuses that, and says what to do", async () => {
       assert.match(
         await near.call(refusalOf, far),
         /^Cannot call function local in another process: .*; export it, or use ref\(\)$/,

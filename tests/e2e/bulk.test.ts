@@ -17,22 +17,20 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const MIB = 1024 * 1024;
-/** What each process may grow by, in MiB. */
+/** How much each process may grow, in MiB. */
 const MAX_GROWTH = 64;
 /**
- * What a reader drops is V8's to collect: from Node 24 on it lets 64 MiB die before it looks for the first
- * time, with or without us (see the last test).
+ * V8 collects what a reader drops. From Node 24 on it lets 64 MiB pile up before its first collection, with or
+ * without this library (see the last test).
  */
 const atProgram = Number.parseInt(process.versions.node, 10) < 24 ? MAX_GROWTH : 1.5 * MAX_GROWTH;
-/**
- * Where a ping takes less than this many milliseconds, how much longer others take is the machine's business.
- */
+/** In milliseconds. An idle ping that is shorter counts as this long, because the machine's own delays prevail. */
 const SHORT_PING = 10;
-/** As much as Node's own streams of files yield at once. */
+/** The size of the chunks of Node's file streams. */
 const CHUNK_BYTES = 64 * 1024;
 const HOUR_MS = 3_600_000;
 
-// More than a process may grow by; CI moves much more.
+// A little more than a process may grow; a full run moves much more.
 const flowMiB = Number(process.env.MITOGEN_FLOW_MIB ?? (isFull ? 1024 : 72));
 const fileMiB = Number(process.env.MITOGEN_FILE_MIB ?? (isFull ? 512 : 72));
 const HOPS = isFull ? 2 : 1;
@@ -40,11 +38,11 @@ const isReporting = process.env.MITOGEN_BULK_REPORT === "1";
 const options = { skip: noPeakMemory, timeout: HOUR_MS };
 
 const thisNode = { name: "this Node", nodePath: undefined, share: 1, atTarget: MAX_GROWTH };
-// Its collector lets its own heap grow by as much again.
+// Its garbage collector lets the heap grow by as much again.
 const node12 = { name: "Node 12", nodePath: nodes[12], share: 0.25, atTarget: 2 * MAX_GROWTH };
 
 for (const { name, nodePath, share, atTarget } of nodes[12] === undefined ? [thisNode] : [thisNode, node12]) {
-  describe(`Bulk through ${HOPS === 1 ? "one hop" : "two hops"}, of ${name}`, () => {
+  describe(`Bulk data through ${HOPS === 1 ? "one hop" : "two hops"}, with ${name}`, () => {
     let router: Router;
     let target: Context;
     let pids: number[];
@@ -55,10 +53,10 @@ for (const { name, nodePath, share, atTarget } of nodes[12] === undefined ? [thi
     after(() => router.shutdown());
 
     it(
-      "from a producer far faster than its reader: no process grows much, and pings pass",
+      "from a producer far faster than its reader makes no process grow much, and lets pings pass",
       options,
       async () => {
-        // The code first: what that takes is not what is measured.
+        // Sends the code first, so that it is not measured.
         assert.equal(await readAll(router, target, CHUNK_BYTES), CHUNK_BYTES);
         let idle = median(await pings(target, 100));
         const memory = new PeakMemory(pids);
@@ -70,7 +68,7 @@ for (const { name, nodePath, share, atTarget } of nodes[12] === undefined ? [thi
           for (; !isOver; await pause(20)) flowing.push(await target.ping());
         })();
         const start = performance.now();
-        // Now and then the reader takes its time, and all there is room for on the way is full.
+        // Now and then the reader pauses, until all buffers on the way are full.
         const rest = async () => held.push(...(await pings(target, 3)));
         const read = await readAll(router, target, bytes, rest).finally(() => {
           isOver = true;
@@ -86,12 +84,12 @@ for (const { name, nodePath, share, atTarget } of nodes[12] === undefined ? [thi
         checkGrowth(growth, [atProgram, ...Array(HOPS).fill(MAX_GROWTH), atTarget]);
         const says = `a ping took ${times.join(", ")} ms: idle, with all links full, with all of them busy`;
         assert.ok(whileHeld < 10 * Math.max(idle, SHORT_PING), says);
-        // Ten times is the goal, in bench/README.md; a machine that has other things to do keeps a hundred.
+        // The goal in bench/README.md is ten times; a busy machine keeps to a hundred.
         assert.ok(whileFlowing < 100 * idle, says);
       },
     );
 
-    it("of files, both ways: no process grows much, and the copies are true", options, async (t) => {
+    it("of files, both ways, makes no process grow much, and the copies are exact", options, async (t) => {
       const folder = temporaryFolder(t as TestContext);
       const at = (file: string): string => join(folder, file);
       await putFile(target, at("put"), Buffer.from("x"));
@@ -118,9 +116,9 @@ for (const { name, nodePath, share, atTarget } of nodes[12] === undefined ? [thi
   });
 }
 
-if (isReporting) it("Buffers that nobody sends take this", reportBare);
+if (isReporting) it("reports how much memory Buffers take that are not sent", reportBare);
 
-/** What Node itself takes for Buffers that nobody sends, to compare. */
+/** For comparison: what Node itself needs for Buffers that are not sent. */
 async function reportBare(): Promise<void> {
   await using router = new Router();
   const child = await router.local();
@@ -146,8 +144,7 @@ async function chain(
 }
 
 /**
- * Reads so many bytes of a producer in `target`, and how many came; `rest` is called, and awaited, for every
- * 64 MiB.
+ * Reads `bytes` bytes from a producer in `target`, and returns how many came. Awaits `rest()` every 64 MiB.
  */
 async function readAll(
   router: Router,
@@ -166,7 +163,7 @@ async function readAll(
   return read;
 }
 
-/** Mostly holes, which cost no disk, but no two parts of it are the same. */
+/** Mostly holes, which take no room on the disk, but no two parts of it are the same. */
 function makeFile(path: string, mebibytes: number): void {
   const fd = fs.openSync(path, "w", 0o640);
   for (let at = 0; at < mebibytes; at += 4) fs.writeSync(fd, randomBytes(1024), 0, 1024, at * MIB);
@@ -176,7 +173,7 @@ function makeFile(path: string, mebibytes: number): void {
   fs.utimesSync(path, 1000, 2000.5);
 }
 
-/** By another program: this one's memory is being looked at. */
+/** Runs another program, because this one's memory is being measured. */
 function digestOf(path: string): string {
   return execFileSync("sha256sum", [path], { encoding: "utf8" }).slice(0, 64);
 }

@@ -1,4 +1,4 @@
-/** Editors put a byte order mark in front of sources: Node reads on, and so do contexts. */
+/** Some editors put a byte order mark in front of a source. Node skips it, and so do contexts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";

@@ -16,7 +16,7 @@ const patience = { timeoutMs: 20_000 };
 const places = placesOn([12, 16, 20, 26]);
 
 for (const [place, connect] of places) {
-  describe(`giving up calls of ${place}`, { skip: skipReason(), concurrency: false }, () => {
+  describe(`giving up calls to ${place}`, { skip: skipReason(), concurrency: false }, () => {
     let router: Router;
     let context: Context;
     before(async () => {
@@ -33,7 +33,7 @@ for (const [place, connect] of places) {
       return said;
     }
 
-    it("by one signal for hundreds of calls and streams prints no warning", async () => {
+    it("with one signal for hundreds of calls and streams prints no warning", async () => {
       const warnings: Error[] = [];
       const note = (warning: Error) => warnings.push(warning);
       process.on("warning", note);
@@ -50,7 +50,7 @@ for (const [place, connect] of places) {
       assert.deepEqual(warnings, []);
     });
 
-    it("by signal aborts the signal of the call, with name and message of the reason", async () => {
+    it("by a signal aborts the signal of the call, with the reason's name and message", async () => {
       const abort = new AbortController();
       let call: Promise<string> | undefined;
       const said = await begin((to) => {
@@ -64,7 +64,7 @@ for (const [place, connect] of places) {
       assert.deepEqual((await said.get(patience)).decode(), [true, "RangeError", "enough", undefined]);
       assert.equal(untouched.size() + other.size(), 0);
     });
-    it("by timeout, of callAsync", async () => {
+    it("by a timeout aborts the signal of a callAsync", async () => {
       let receiver: Receiver<string> | undefined;
       const said = await begin((to) => {
         receiver = context.with({ timeoutMs: 3000 }).callAsync(calls.watch, to.toSender());
@@ -74,7 +74,7 @@ for (const [place, connect] of places) {
       assert.deepEqual([aborted, name, code], [true, "TimeoutError", "ERR_TIMEOUT"]);
       assert.match(String(message), /no answer within 3000 ms/);
     });
-    it("by signal, of callNoReply and of a chain's call", async () => {
+    it("by a signal aborts the signal of a callNoReply, also of a chain's", async () => {
       const abort = new AbortController();
       const bounds = { signal: abort.signal };
       const first = await begin((to) => context.with(bounds).callNoReply(calls.watch, to.toSender()));
@@ -91,7 +91,7 @@ for (const [place, connect] of places) {
 }
 
 describe("a call given up", { skip: skipReason() }, () => {
-  it("that nobody there can notice is dropped without a warning, and the context lives on", async () => {
+  it("whose function takes no signal is dropped without a warning, and the context lives on", async () => {
     const logs = collectLogs();
     try {
       await using router = new Router();
@@ -106,7 +106,7 @@ describe("a call given up", { skip: skipReason() }, () => {
       logs.stop();
     }
   });
-  it("by a context in the middle of the tree reaches the one below", async () => {
+  it("by a context in the middle of the tree ends in the context below", async () => {
     await using router = new Router();
     const upper = await router.local();
     const lower = await router.local({ via: upper });

@@ -16,7 +16,7 @@ const node = (major: number) => ({ nodePath: nodes[major] ?? "" });
 const places = placesOn([12, 20, 26], { thread: false });
 
 for (const [place, connect] of places) {
-  describe(`chains to ${place}`, { skip: skipReason(), concurrency: false }, () => {
+  describe(`chains and Selects with ${place}`, { skip: skipReason(), concurrency: false }, () => {
     let router: Router;
     let context: Context;
     before(async () => {
@@ -25,7 +25,7 @@ for (const [place, connect] of places) {
     });
     after(() => router.shutdown());
 
-    it("run one after the other, then fail with the first error, until reset", async () => {
+    it("a chain runs its calls one after the other, and after an error fails with it until it is reset", async () => {
       await using chain = context.chain();
       chain.callNoReply(calls.step, "a");
       chain.callNoReply(calls.step, "b");
@@ -42,7 +42,7 @@ for (const [place, connect] of places) {
       assert.doesNotMatch(error.stack ?? "", /mitogen:|async_hooks|AsyncLocalStorage/);
       const first = await failing.get(patience);
       assert.throws(() => first.decode(), { message: "Error: no" });
-      // Others are not concerned (CHN-03).
+      // Other chains and plain calls are not affected (CHN-03).
       await using other = context.chain();
       assert.deepEqual((await other.call(calls.takeSteps)).slice(-1), ["c ends"]);
       assert.equal(await context.call(remote.add, 1, 1), 2);
@@ -50,12 +50,12 @@ for (const [place, connect] of places) {
       assert.deepEqual(await chain.call(calls.step, "f"), ["f begins", "f ends"]);
       await context.call(calls.takeSteps);
     });
-    it("log no failure of callNoReply: it surfaces from the next call", async () => {
+    it("a chain does not log a failure of callNoReply: its next call fails with it", async () => {
       const logs = collectLogs();
       await using chain = context.chain();
       chain.callNoReply(remote.fail, "unseen");
       await assert.rejects(chain.call(remote.add, 1, 1), /unseen/);
-      // Records travel in front of what comes after them.
+      // A log record arrives before the answer of a later call.
       await context.call(remote.add, 1, 1);
       assert.deepEqual(
         logs.records.filter(({ level }) => level === "error"),
@@ -63,13 +63,13 @@ for (const [place, connect] of places) {
       );
       logs.stop();
     });
-    it("fail with what cannot be looked up, and run nothing behind it", async () => {
+    it("a chain fails when a function cannot be found, and runs no later call", async () => {
       await using chain = context.chain();
       chain.callNoReply(ref(new URL("../fixtures/remote/calls.js", import.meta.url), "missing"));
       await assert.rejects(chain.call(calls.step, "never"), /missing .*not exported there/);
       assert.deepEqual(await context.call(calls.takeSteps), []);
     });
-    it("are selects' sources by their receivers; replies come behind what was sent before", async () => {
+    it("a Select yields a reply after what was sent before it", async () => {
       const progress = new Receiver<number>(router);
       const reply = context.callAsync(calls.sendThenReturn, progress.toSender(), 50);
       const select = new Select<number | string>([progress, reply], {
@@ -85,7 +85,7 @@ for (const [place, connect] of places) {
 }
 
 describe("inside contexts", { skip: skipReason() }, () => {
-  it("chains and selects work too", async () => {
+  it("chains and selects work", async () => {
     await using router = new Router();
     const upper = await router.local(node(12));
     const lower = await router.local({ ...node(20), via: upper });
@@ -138,7 +138,7 @@ describe("Select over contexts", { skip: skipReason() }, () => {
         assert.ok(each.status === "rejected" && each.reason instanceof ChannelError, String(each));
       }
       await assert.rejects(iteration, ChannelError);
-      // About 100 ms; a busy machine gets more than the second that is promised.
+      // It takes about 100 ms. One second is promised; a busy machine gets more.
       assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
       assert.equal(select.isEmpty, true);
       select.add(living);

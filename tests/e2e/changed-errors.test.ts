@@ -1,6 +1,4 @@
-/**
- * Programs and contexts in which what all errors share has been changed: a remote failure stays that failure.
- */
+/** A remote failure is reported as it is even where a program or a context has changed what all errors share. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -44,7 +42,7 @@ async function checkFailures(context: Context, what: string): Promise<void> {
   );
   const logs = collectLogs("error");
   context.callNoReply(fail);
-  // The library's part for this comes after the change.
+  // The library's code for streams is loaded after the change.
   const values: number[] = [];
   const reading = (async () => {
     for await (const value of context.stream(count)) values.push(value);
@@ -76,7 +74,7 @@ describe("a failure in a context where errors have been changed:", () => {
   }
 });
 
-describe("a failure in a program where errors have been changed, of a context, a thread and the program itself:", () => {
+describe("a program where errors have been changed sees the failures of a context, a thread and itself:", () => {
   const runs: [title: string, what: string, nodeArgs: string[]][] = [
     ["by --frozen-intrinsics", "nothing", ["--frozen-intrinsics"]],
     ...Object.keys(changes).map((what): [string, string, string[]] => [what, what, []]),
@@ -88,7 +86,7 @@ describe("a failure in a program where errors have been changed, of a context, a
       assert.equal(code, 0, stderr);
       const each = [FAILURE, FAILURE, [1, "CallError", "RangeError: no more", "CallError"]];
       const lines = stdout.trim().split("\n");
-      // One ERROR for each call without an answer.
+      // The 3: one ERROR for each callNoReply that failed.
       assert.deepEqual(
         lines.map((line) => JSON.parse(line) as unknown),
         [...each, ...each, ...each, 3],

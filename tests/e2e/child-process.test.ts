@@ -26,13 +26,13 @@ const groupAndSession = (pid: number): string[] => {
 };
 
 describe("a local child", () => {
-  it("shares directory and environment, and has a session and a process group of its own", async () => {
+  it("shares the program's directory, and has a session and a process group of its own", async () => {
     await using router = new Router();
     const context = await router.local();
     const pid = await context.call(remote.pid);
     assert.equal((await context.call(remote.describeProcess)).cwd, process.cwd());
-    // What is sent to the group of the program, by Ctrl-C say, is the program's to answer; and the group
-    // tells what the context has left.
+    // A signal to the program's group, from Ctrl-C for example, must not reach the context; and the context's
+    // group shows which processes it has left behind.
     assert.deepEqual(groupAndSession(pid), [`${pid}`, `${pid}`]);
   });
   it("is named local.<pid>, and shows remoteName in the process list", async () => {
@@ -46,13 +46,13 @@ describe("a local child", () => {
     const title = readFileSync(`/proc/${await named.call(remote.pid)}/cmdline`, "latin1");
     assert.ok(title.startsWith(`mitogen:${os.userInfo().username}@${os.hostname()}:${process.pid}`), title);
   });
-  it("may be started by a wrapper that talks", async () => {
+  it("may be started by a wrapper that prints something", async () => {
     await using router = new Router();
     const nodePath = ["sh", "-c", `echo wrapped >&2; exec ${process.execPath} "$@"`, "sh"];
     const context = await router.local({ nodePath });
     assert.equal(await context.call(remote.add, 1, 1), 2);
   });
-  it("keeps user code off its stdin and its own descriptors", async () => {
+  it("gives user code an empty stdin", async () => {
     await using router = new Router();
     const context = await router.local();
     assert.equal(await context.call(remote.linkOf, "/proc/self/fd/0"), "/dev/null");
@@ -69,7 +69,7 @@ describe("a local child", () => {
       assert.equal(await context.call(fs.writeSync, fd, text), text.length);
     }
   });
-  it("has its own stdout and stderr, whoever would take their numbers while they are replaced", async () => {
+  it("has its own stdout and stderr, though other code opens files while they are replaced", async () => {
     await using router = new Router();
     const slow = join(repoRoot, "tests/fixtures/slow-close.cjs");
     const context = await router.local({ nodePath: [process.execPath, "-r", slow] });
@@ -81,7 +81,7 @@ describe("a local child", () => {
       assert.equal(await context.call(remote.linkOf, `/proc/self/fd/${fd}`), pipe);
     }
   });
-  it("starts where descriptors 0 to 2 are closed, in the program or in the child", async () => {
+  it("starts although descriptors 0 to 2 are closed, in the program or in the child", async () => {
     const program = spawn(
       "sh",
       ["-c", `exec "$0" tests/fixtures/programs/e2e/closed-stdio.mjs <&- >&- 2>&-`, process.execPath],
@@ -100,7 +100,7 @@ describe("a local child", () => {
 });
 
 describe("a link", () => {
-  it("with junk in it ends with one error that shows a sample, and only its own waiters wake", async () => {
+  it("that carries junk ends with one error that shows a sample, and other links go on", async () => {
     await using router = new Router();
     const logs = collectLogs("error");
     const [bad, good] = await Promise.all([router.local(), router.local()]);
@@ -129,7 +129,7 @@ describe("a link", () => {
 });
 
 describe("router.disconnect", () => {
-  it("cuts one child off: it is reaped, its callers are told, the others go on", async () => {
+  it("cuts off one child: it is reaped, its callers are told, and the others go on", async () => {
     await using router = new Router();
     const [cut, other] = await Promise.all([router.local(), router.local()]);
     const pid = await cut.call(remote.pid);
@@ -144,7 +144,7 @@ describe("router.disconnect", () => {
 });
 
 describe("log levels", () => {
-  it("are copied at connect; what nobody listens to is not sent", async () => {
+  it("are copied when a context connects; a context does not send what nobody listened to then", async () => {
     await using router = new Router();
     const quiet = await router.local();
     const logs = collectLogs("info");
@@ -154,7 +154,7 @@ describe("log levels", () => {
     assert.deepEqual(logs.lines("stdout"), ["heard"]);
     logs.stop();
   });
-  it("reach the sink with the context they came from", async () => {
+  it("let a record reach the sink together with the context it came from", async () => {
     const logs = collectLogs("info");
     await using router = new Router();
     const context = await router.local();

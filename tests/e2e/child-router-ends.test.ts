@@ -1,4 +1,4 @@
-/** Contexts that start contexts, when something ends in the middle of it. */
+/** Contexts that start contexts while something on the way ends. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const TURNS = isFull ? 5 : 2;
 
-/** A tool that never greets, and writes its pid where it is told. */
+/** A tool that writes its pid to `path` and never greets. */
 const silent = (path: string): { command: string[] } => ({
   command: ["sh", "-c", `echo $$ > ${path}.new; mv ${path}.new ${path}; exec sleep 600`],
 });
@@ -38,7 +38,7 @@ describe("a connect that a context has under way", () => {
     ["the context is killed", async (_, hop) => process.kill(await hop.call(remote.pid), "SIGKILL") as never],
   ];
   for (const [what, end] of sampleOf(2, ways)) {
-    it(`is given up when ${what}, and its tool ended`, async (t) => {
+    it(`is given up when ${what}, and its tool ends`, async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const hop = await router.local({ name: "hop" });
@@ -54,7 +54,7 @@ describe("a connect that a context has under way", () => {
       const errors = await Promise.all(connects);
       for (const error of errors)
         assert.match(error.name, /^(ChannelError|CancelledError|CallError)$/, String(error));
-      // Who is killed ends nothing; what it has started ends by itself when its input does, if it reads that.
+      // A killed context cannot end its tools. They would end with their input, but these do not read it.
       const isKilled = what.endsWith("killed");
       for (const pid of isKilled ? pids.slice(0, 2) : []) process.kill(pid, "SIGKILL");
       assert.deepEqual(await processesGone(pids, 6000), []);
@@ -63,7 +63,7 @@ describe("a connect that a context has under way", () => {
 });
 
 describe("a context that ends while another connects via it", () => {
-  it("fails the connect, by whoever asked", async () => {
+  it("fails the connect, whether the program or a context asked for it", async () => {
     await using router = new Router();
     const hop = await router.local({ name: "hop" });
     for (let turn = 0; turn < TURNS; turn++) {
@@ -79,7 +79,7 @@ describe("a context that ends while another connects via it", () => {
 });
 
 describe("router.shutdown() in a context", () => {
-  it("ends what was started there, and nothing else", async () => {
+  it("ends the contexts that this context started, and no others", async () => {
     await using router = new Router();
     const hop = await router.local({ name: "hop" });
     const other = await router.local({ name: "other", via: hop });
@@ -92,7 +92,7 @@ describe("router.shutdown() in a context", () => {
     assert.deepEqual(await processesGone(pids, 0), []);
     await Promise.all([one.disconnected, two.disconnected]);
     assert.equal(await other.call(remote.add, 1, 1), 2);
-    // It goes on: a context has one router, and no other.
+    // The router works on, because a context cannot have another one.
     const later = await hop.call(parents.startLocal, { name: "later" });
     assert.equal(await later.call(remote.add, 2, 2), 4);
   });

@@ -16,15 +16,15 @@ const MANY = isFull ? 8 : isQuick ? 2 : 3;
 const DEPTH = isQuick ? 2 : 3;
 const numbersTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 
-/** Without its overloads, for the types. */
+/** One signature instead of the overloads, so that `call` infers the types. */
 const whoAmI = userInfo as () => { username: string };
 
-/** The oldest Node, and the one that runs the program. */
+/** The Node that runs the program, and the oldest one. */
 const targets: [string, string | undefined][] = [["this Node", undefined]];
 if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
 
 for (const [version, nodePath] of targets) {
-  describe(`the router of a context, ${version}`, () => {
+  describe(`the router of a context on ${version}`, () => {
     let router: Router;
     let hop: Context;
     before(async () => {
@@ -40,7 +40,7 @@ for (const [version, nodePath] of targets) {
       assert.equal(await hop.call(parents.addIn, "child", 2, 3), 5);
       assert.equal(await hop.call(parents.hostnameIn, "child"), await hop.call(parents.hostnameIn, "child"));
       assert.deepEqual(await hop.call(parents.nameOf, "child"), ["child", undefined]);
-      // It is one of the program's contexts too: called from here, ended from there.
+      // The program knows the child too: it is called from here, and ended by the hop.
       assert.equal(await child.call(remote.add, 1, 1), 2);
       const pid = await child.call(remote.pid);
       assert.equal(await hop.call(parents.pidOf, "child"), pid);
@@ -63,7 +63,7 @@ for (const [version, nodePath] of targets) {
       assert.equal(await hop.call(parents.addIn, "below", 4, 5), 9);
       const own = await hop.call(parents.startIn, "middle", "own");
       assert.deepEqual([own.name, own.via], ["hop.middle.own", middle]);
-      // Not started through this router, but below it.
+      // Another router has started it, but it is below this one.
       assert.equal(await hop.call(parents.callInPassed, own), 42);
       const pids = await Promise.all([middle, below, own].map((each) => each.call(remote.pid)));
       await hop.call(parents.endIn, "middle");
@@ -75,11 +75,11 @@ for (const [version, nodePath] of targets) {
       assert.equal(await hop.call(parents.siblingsTalk, 100), 5050);
     });
 
-    it("gives out ids and connects for many at once", async () => {
+    it("starts many children at once, each with its own id", async () => {
       assert.deepEqual(await hop.call(parents.startMany, MANY), numbersTo(MANY));
     });
 
-    it("tells who waits that a child has died, with all below it", async () => {
+    it("tells those who wait that a child and all below it have died", async () => {
       const child = await hop.call(parents.startLocal, { name: "victim" });
       const grandchild = await hop.call(parents.startIn, "victim", "grandchild");
       const pids = [await child.call(remote.pid), await grandchild.call(remote.pid)];
@@ -99,18 +99,18 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(await processesGone([pid], 5000), []);
     });
 
-    it("reports a failed connect as the program's does", async () => {
+    it("reports a failed connect as the program's router does", async () => {
       const [name, message] = await hop.call(parents.connectFailure);
       assert.equal(name, "StreamError");
       assert.match(message, /^Cannot connect with exec\(\): .*nowhere/);
     });
 
-    it("starts threads, which start nothing", async () => {
+    it("starts threads, which cannot start contexts", async () => {
       const thread = await hop.call(parents.startThread);
       assert.equal(await thread.call(remote.add, 1, 2), 3);
       const error = await thread.call(parents.startLocal, {}).catch((reason: Error) => reason);
       assert.match(String(error), /Cannot connect from a thread: it cannot have children/);
-      // The program did not start it, and does not know.
+      // The program did not start it, so it does not know which of the two it is.
       await assert.rejects(router.local({ via: thread }), {
         name: "TypeError",
         message: `Cannot connect with local() via ${thread.name}: it is a thread or a program that has connected, and cannot have children; use the context it belongs to`,
@@ -136,7 +136,7 @@ for (const [version, nodePath] of targets) {
       await assert.rejects(hop.call(parents.makeRouter), /Cannot make a router in a context/);
     });
 
-    it("starts nothing from contexts that are not below (ALLOCATE_ID)", async () => {
+    it("starts nothing via a context that is not below its own (ALLOCATE_ID)", async () => {
       const sibling = await router.local({ nodePath });
       for (const other of [sibling, router.myself()]) {
         assert.match(
@@ -160,7 +160,7 @@ describe("contexts that contexts have started", () => {
   });
   after(() => router.shutdown());
 
-  it("go when their parent is shut down, and when it dies", { skip: takesLong }, async () => {
+  it("end when their parent is shut down or dies", { skip: takesLong }, async () => {
     for (const isKilled of [false, true]) {
       const parent = await router.local();
       const child = await parent.call(parents.startLocal, { name: "child" });
@@ -176,7 +176,7 @@ describe("contexts that contexts have started", () => {
     }
   });
 
-  it("are found by the program as `via`, and ended by it, too, hung or not", async () => {
+  it("serve the program as `via`, and can be shut down by it, even hung", async () => {
     const child = await hop.call(parents.startLocal, { name: "child" });
     const below = await router.local({ name: "below", via: child });
     assert.equal(below.name, "hop.child.below");
@@ -200,7 +200,7 @@ describe("contexts that contexts have started", () => {
     assert.match(await left.call(parents.pingOther, right), /unidirectional/);
   });
 
-  it("are ended while the context waits for a sibling of its own, which is told", {
+  it("do not keep their parent from learning that a sibling of its own has ended", {
     skip: takesLong,
   }, async () => {
     await using router = new Router();
@@ -211,7 +211,7 @@ describe("contexts that contexts have started", () => {
     assert.match((await hop.call(parents.waitedFor)) ?? "", /sibling/);
   });
 
-  it("become other users there; the password is asked of the function that knows it", {
+  it("may run as other users, and a wrong password fails", {
     skip: skipReason(),
   }, async () => {
     await using router = new Router();
@@ -238,7 +238,7 @@ describe("takesRouter in the program", () => {
     await Promise.all(contexts.map((context) => context.shutdown()));
     return contexts.length;
   });
-  it("gives the program's router, if there is exactly one", async () => {
+  it("gives the program's router if there is exactly one", async () => {
     assert.throws(() => countStarted(1), /Cannot fill in the router: this program has no router/);
     const router = new Router();
     assert.equal(await countStarted(1), 1);
@@ -248,7 +248,7 @@ describe("takesRouter in the program", () => {
     assert.equal(await countStarted(0), 0);
     await router.shutdown();
   });
-  it("is refused where the function is not exported, takesEcontext always", async () => {
+  it("is refused for a function that is not exported; takesEcontext is always refused", async () => {
     await using router = new Router();
     const context = await router.local();
     const inline = takesRouter(async () => 1);

@@ -1,4 +1,4 @@
-/** Stacks of one program whose contexts run Nodes of several ages, each its own text of the same modules. */
+/** Stacks of one program whose contexts run several Nodes, each with its own text of the same modules. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -80,9 +80,9 @@ const frames: [which: string, place: RegExp][] = [
   ["plain", /^ {4}at .*plain\]? \(<app>node_modules\/plain\/index\.js:4:9\)/],
 ];
 for (const [which, place] of frames) {
-  test(`A stack from ${which} is in lines of the files, on every Node alike`, async () => {
+  test(`A stack from ${which} names the lines of the source files, on every Node alike`, async () => {
     const outer = ref<(name: string) => Promise<void>>(at("tasks.ts"), "outer");
-    // All contexts first, so that every text of the modules is known when the first stack is read.
+    // Calls all contexts first, so that every text of the modules is known when the first stack is read.
     for (const round of [1, 2]) {
       for (const context of contexts) {
         const error = await context.call(outer, which).then(undefined, (reason: Error) => reason);
@@ -98,7 +98,7 @@ for (const [which, place] of frames) {
   });
 }
 
-test("A stack of JavaScript that was compiled beforehand follows its map where the program's own stacks do", () => {
+test("A stack of compiled JavaScript follows its source map where the program's own stacks do", () => {
   const program = fileURLToPath(at("driver.mjs"));
   const run = (...args: string[]): string =>
     spawnSync(process.execPath, [...args, program], { encoding: "utf8", timeout: 60_000 }).stdout;

@@ -1,4 +1,4 @@
-/** What a failed connect says and is switched on by, with the real tools: one code for each cause. */
+/** A failed connect of the real tools: what its error says, and the code for each cause. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -28,7 +28,7 @@ interface Expected {
   readonly code: string;
   readonly type?: new (message: string) => Error;
   readonly stage: ConnectDetails["stage"];
-  /** Of the one sentence. */
+  /** Matches the error's one sentence. */
   readonly summary: RegExp;
 }
 
@@ -45,12 +45,12 @@ function check(error: ConnectError, { code, type = EofError, stage, summary }: E
   assert.equal(error.message.split("\n")[0], error.summary);
   assert.ok(error.summary.endsWith(`; ${error.details.hint}`), error.summary);
   assertNothingOfOurs(error);
-  // The whole command, as a shell takes it.
+  // The command is complete, and quoted for a shell.
   const words = execFileSync("sh", ["-c", `printf '%s\\0' ${error.details.command}`], { encoding: "utf8" });
   assert.deepEqual(words.split("\0").slice(0, -1), error.details.argv);
 }
 
-/** Neither our scripts nor the command line, nor what is no text. */
+/** The error must not show the library's scripts, the command line or binary data. */
 function assertNothingOfOurs(error: ConnectError): void {
   const shown = inspect(error);
   assert.doesNotMatch(shown, /let\{versions|exec 3<&0|command -v|\ufffd/, shown);
@@ -60,7 +60,7 @@ function assertNothingOfOurs(error: ConnectError): void {
 
 const loginOf = (username: string, changes: Partial<SshOptions> = {}) => sshTo(username, changes);
 
-/** One sshd for one connection, on ssh's own pipe, with settings of its own. */
+/** Connects through an sshd for this one connection, on ssh's own pipe, with its own settings. */
 function throughSshd(name: string, settings: string, username = "mitogen-dash"): SshOptions {
   const config = join(folder, `${name}.conf`);
   const hostKey = join(folder, "host_key");
@@ -156,7 +156,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
       },
     ],
     [
-      "a host that opens no session: ssh says so only when it is asked to say more",
+      "a host that opens no session, which ssh reports only when it is verbose",
       () => throughSshd("sessions", "MaxSessions 0"),
       {
         code: "ERR_TOO_MANY_SESSIONS",
@@ -191,7 +191,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
       "a node for another machine",
       () => {
         const nodePath = join(folder, "alien-node");
-        // An ELF for a machine that is none.
+        // An ELF for a machine that does not exist.
         writeFileSync(nodePath, Buffer.from("7f454c46020101000000000000000000020000ff01", "hex"), {
           mode: 0o755,
         });
@@ -207,7 +207,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     });
   }
 
-  it("no node in the PATH, with what machine it is", async (t) => {
+  it("no node in the PATH; the error names the kind of machine", async (t) => {
     const elsewhere = lab()?.ssh.users.find(({ name }) => name === "mitogen-nonode")?.nodesElsewhere ?? [];
     if (elsewhere.includes("/usr/local/bin/node")) return t.skip("this machine has a node everywhere");
     const options = throughSshd("nonode", `SetEnv PATH=${emptyPath()}`);
@@ -217,7 +217,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     assert.equal(error.details.arch, process.arch);
   });
 
-  it("a node that is too old, by its own word and by stage 1", async (t) => {
+  it("a node that is too old", async (t) => {
     const old = Object.entries(nodes).find(([major]) => Number(major) < 12)?.[1];
     const nodePath = old ?? oldNode();
     const error = await failureOfConnect((router) => router.ssh(loginOf("mitogen-dash", { nodePath })));
@@ -231,7 +231,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     t.diagnostic(old === undefined ? "a stand-in" : old);
   });
 
-  it("a time that is up, with what it waited for", async () => {
+  it("a timeout; the error says what the connect was waiting for", async () => {
     const stalled = ["-o", "ProxyCommand=sleep 60"];
     const login = await failureOfConnect((router) =>
       router.ssh(loginOf("mitogen-dash", { timeoutMs: 500, sshArgs: stalled })),
@@ -253,7 +253,7 @@ describe("ssh fails with the code of its cause", { skip: skipReason() }, () => {
     assert.match(node.summary, /waiting for node to start/);
   });
 
-  it("too many sessions of a connection that is shared, where ssh has no other way", async () => {
+  it("too many sessions of a shared connection, when ssh cannot open another one", async () => {
     const path = join(folder, "shared");
     const first = throughSshd("shared", "MaxSessions 1");
     const sharing = (proxy: string[]): SshOptions => ({
@@ -279,7 +279,7 @@ describe("a host that closes connections before the login", { skip: skipReason()
   });
   after(() => server.close());
 
-  it("refuses, after as many tries as there is time for, which count as one connect", async () => {
+  it("fails with ERR_REFUSED when there is no time for another try", async () => {
     const { port } = server.address() as AddressInfo;
     const error = await failureOfConnect((router) =>
       router.ssh(loginOf("mitogen-dash", { port, timeoutMs: 1500 })),
@@ -292,8 +292,8 @@ describe("a host that closes connections before the login", { skip: skipReason()
   });
 });
 
-describe("an ssh that fails by itself when the time is up", { skip: skipReason() }, () => {
-  it("is believed, rather than a login script suspected", async () => {
+describe("an ssh that fails by itself at the timeout", { skip: skipReason() }, () => {
+  it("gives the error its cause: the library does not suspect a login script", async () => {
     const path = join(folder, "fails-late");
     const words = "kex_exchange_identification: read: Connection reset by peer";
     writeFileSync(path, `#!/bin/sh\ncat >/dev/null\necho "${words}" >&2\nexit 255\n`, { mode: 0o755 });
@@ -423,10 +423,10 @@ describe("a container fails with the code of its cause", { skip: skipReason() },
   }
 });
 
-describe("what stands in the error of a node that fails", () => {
+describe("the error of a node that fails", () => {
   const fails = (nodePath: string[]) => failureOfConnect((router) => router.local({ nodePath }));
 
-  it("is neither stage 1 nor the payload, where a launcher closes the descriptors above 2", async () => {
+  it("shows neither stage 1 nor the payload when a launcher closes the descriptors above 2", async () => {
     const error = await fails(["sh", "-c", 'exec 3<&- 4<&- 5<&- 6<&-; exec "$0" "$@"', process.execPath]);
     assertNothingOfOurs(error);
     assert.match(error.summary, /closes the descriptors above 2/);
@@ -438,7 +438,7 @@ describe("what stands in the error of a node that fails", () => {
     assert.match(error.summary, /NODE_OPTIONS holds --no-such-option; /);
   });
 
-  it("is what the command printed, without our script, when it repeats its arguments", async () => {
+  it("shows what the command printed, without the library's script, when it repeats its arguments", async () => {
     const error = await fails(["echo", "said"]);
     assertNothingOfOurs(error);
     assert.match(error.message, /^said --input-type=commonjs --experimental-vm-modules -e … ?/m);
@@ -446,7 +446,7 @@ describe("what stands in the error of a node that fails", () => {
 });
 
 describe("a connect behind a hop", { skip: skipReason() }, () => {
-  it("keeps code, sentence, command and details of what the hop saw", async () => {
+  it("fails with the code, sentence, command and details that the hop saw", async () => {
     const error = await failureOfConnect(async (router) => {
       const via = await router.local({ name: "hop" });
       return router.ssh({ ...loginOf("mitogen-dash", { port: 1 }), via });
@@ -460,7 +460,7 @@ describe("a connect behind a hop", { skip: skipReason() }, () => {
   });
 });
 
-/** A folder with all that stage 0 needs, and no node. */
+/** A folder with all programs that stage 0 needs, but no node. */
 function emptyPath(): string {
   const bin = join(folder, "bin");
   execFileSync("mkdir", ["-p", bin]);
@@ -474,7 +474,7 @@ function emptyPath(): string {
   return bin;
 }
 
-/** Says what stage 1 says under a Node of before 12. */
+/** A stand-in that says what stage 1 says under a Node older than 12. */
 function oldNode(): string {
   const path = join(folder, "node-10");
   writeFileSync(path, `#!/bin/sh\nfor word; do nonce=$last last=$word; done\necho "$nonce:V 10.24.1" >&4\n`, {

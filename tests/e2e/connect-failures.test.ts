@@ -44,12 +44,12 @@ async function failure(
 
 const sh = (script: string): string[] => ["sh", "-c", script];
 
-describe("a connect fails with EofError, at once and with all that was said", () => {
+describe("a connect fails with EofError at once, and shows all that was printed", () => {
   const cases: [title: string, nodePath: string | string[], said: RegExp][] = [
     ["to `true`", "true", /exited with code 0/],
     ["to `echo`, whose output is kept", "echo", /--experimental-vm-modules/],
     [
-      "to an exit 3 after stderr",
+      "to a program that exits with 3 after output on stderr",
       sh("echo first; echo second >&2; exit 3"),
       /code 3[\s\S]*first[\s\S]*second/,
     ],
@@ -59,7 +59,7 @@ describe("a connect fails with EofError, at once and with all that was said", ()
       sh("exec >&- 4>&-; sleep 0.2; echo the reason >&2"),
       /the reason/,
     ],
-    ["to nothing at that path", "/nonexistent/node", /\/nonexistent\/node/],
+    ["to a path where nothing is", "/nonexistent/node", /\/nonexistent\/node/],
     ["to binary noise", sh("printf '\\377\\376\\000x'; exit 1"), /x/],
     ["to 1 MB without a line end", sh("head -c 1000000 /dev/zero | tr '\\000' z; exit 1"), /zzz/],
     [
@@ -85,7 +85,7 @@ describe("a connect fails with EofError, at once and with all that was said", ()
 });
 
 describe("a connect", () => {
-  it("that takes too long rejects with TimeoutError, and its process is killed although it ignores SIGTERM", async () => {
+  it("that takes too long rejects with TimeoutError, and kills its process even if that ignores SIGTERM", async () => {
     await using router = new Router();
     const connecting = router.local({
       nodePath: sh("trap '' TERM; while :; do sleep 1; done"),
@@ -98,7 +98,7 @@ describe("a connect", () => {
     assert.equal(error.details.stage, "node");
     assert.deepEqual(await processesGone(pids, 3000), []);
   });
-  it("is cancelled by shutdown at once", async () => {
+  it("is cancelled at once by shutdown", async () => {
     const router = new Router();
     const connecting = router.local({ nodePath: sh("sleep 30") });
     const outcome = connecting.then(unexpected, (reason) => reason as Error);
@@ -122,7 +122,7 @@ describe("a connect", () => {
     await assert.rejects(router.ssh({ hostname: "h", checkHostKeys: "yes" as never }), TypeError);
     assert.deepEqual(descendants(process.pid).map(commandOf), []);
   });
-  it("to a missing tool says which", async () => {
+  it("with a missing tool names the tool", async () => {
     await using router = new Router();
     const error = await router
       .ssh({ hostname: "h", sshPath: "/nonexistent/ssh" })
@@ -131,7 +131,7 @@ describe("a connect", () => {
     assert.match(error.message, /\/nonexistent\/ssh/);
     assert.equal(error.details.stage, "spawn");
   });
-  it("survives noise of every kind before the greeting", async () => {
+  it("succeeds in spite of any noise before the greeting", async () => {
     await using router = new Router();
     const noise = [
       "printf 'Welcome!\\r\\nPassword: x\\033[31m red \\033[0m\\n'",
@@ -146,7 +146,7 @@ describe("a connect", () => {
 });
 
 describe("stage 1", () => {
-  it("boots from a payload that comes one byte at a time", async () => {
+  it("boots from a payload that arrives one byte at a time", async () => {
     const payload = payloadBytes();
     const [command, ...args] = bootWords("0123456789abcdef", payload.length, [process.execPath]) as [
       string,
@@ -169,7 +169,7 @@ describe("stage 1", () => {
     child.stdin.end();
     await new Promise((resolve) => child.once("exit", resolve));
   });
-  it("ends at once, and says why, when the payload is cut short", async () => {
+  it("ends at once and says why when the payload is cut short", async () => {
     const [command, ...args] = bootWords("0123456789abcdef", 1000, [process.execPath]) as [
       string,
       ...string[],

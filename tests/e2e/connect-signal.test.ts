@@ -1,4 +1,4 @@
-/** The option `signal`: a connect is given up at every stage, and nothing of it stays, here or on the target. */
+/** The option `signal` gives up a connect at any stage, and leaves nothing of it, here or on the target. */
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import {
@@ -42,13 +42,13 @@ function newMark(): string {
   return `mitogen-signal-${process.pid}-${++marks}-`;
 }
 
-/** What runs in place of node and reads its input, as node does, but never greets. Its command line carries the mark. */
+/** A command for `nodePath` that reads its input, as node does, but never greets. Its command line has the mark. */
 function stuckNode(): { mark: string; nodePath: string[] } {
   const mark = newMark();
   return { mark, nodePath: ["sh", "-c", `: ${mark}; cat <&3 >/dev/null; :`, "sh"] };
 }
 
-/** The processes of the whole machine, logins and containers too, whose command line or environment has the mark. */
+/** All processes of the machine, also in logins and containers, whose command line or environment has the mark. */
 function carriers(mark: string): string[] {
   const found: string[] = [];
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
@@ -64,12 +64,12 @@ function carriers(mark: string): string[] {
   return found;
 }
 
-/** Polls, because the kernel tells nobody of processes. */
+/** Polls, because the kernel does not announce processes. */
 async function until(isTrue: () => boolean, withinMs = 60_000): Promise<void> {
   for (const deadline = Date.now() + withinMs; !isTrue() && Date.now() < deadline; ) await pause(20);
 }
 
-/** A hop that was just told to start a process may do so after the connect has been given up here. It is ended then. */
+/** Looks repeatedly: a hop may still start a process after the connect was given up here, and end it then. */
 async function nothingLeft(mark: string): Promise<void> {
   let found: string[] = [];
   let emptyInARow = 0;
@@ -126,7 +126,7 @@ const folder = mkdtempSync(join(tmpdir(), "mitogen-signal-"));
 chmodSync(folder, 0o755);
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** su as a user whom it asks. */
+/** su, run as a user who has to give a password. */
 function suThatAsks(): string {
   const path = join(folder, "su");
   const setpriv = "setpriv --reuid mitogen-sudo-denied --regid mitogen-sudo-denied --init-groups";
@@ -134,16 +134,17 @@ function suThatAsks(): string {
   return path;
 }
 
-/** The tool, which passes on the first bytes of the payload and keeps the others. */
+/** The tool behind a script that passes on the first bytes of the payload and withholds the others. */
 function slowTool(tool: string): string {
   const path = join(folder, `slow ${basename(tool)}`);
-  // Behind stage 0 and the guard line; the reader of the rest sees the end of the input, as the tool does then.
+  // 6000 bytes are more than stage 0 and the guard line. cat reads the rest until the input ends, and so ends the
+  // tool's input too.
   const text = `#!/bin/sh\n{ head -c 6000; cat >/dev/null; } | ${tool} "$@"\n`;
   writeFileSync(path, text, { mode: 0o755 });
   return path;
 }
 
-/** Gives up a connect once one of its processes is there; nothing may stay, while its router still lives. */
+/** Gives up a connect once one of its processes runs. Nothing of it may be left while its router still lives. */
 async function cancelledWhen(
   isIt: (commandLine: string) => boolean,
   mark: string,
@@ -154,7 +155,7 @@ async function cancelledWhen(
   await using router = new Router();
   const end = new AbortController();
   const reason = new Error("enough");
-  // Without a time limit, which would end everything as well.
+  // No time limit, because that would also end everything.
   const bounds = { timeoutMs: Number.POSITIVE_INFINITY, signal: end.signal };
   const connecting = connect(router, { ...options, ...bounds }, tool);
   await Promise.race([until(() => carriers(mark).some(isIt)), connecting]);
@@ -163,14 +164,14 @@ async function cancelledWhen(
   await nothingLeft(mark);
 }
 
-describe("signal of a connect", { skip: skipReason() }, () => {
+describe("the signal of a connect", { skip: skipReason() }, () => {
   for (const [name, connect] of Object.entries(ways)) {
-    it(`of ${name} ends it before node starts, and nothing stays`, async () => {
+    it(`by ${name} ends it before node starts, and leaves nothing`, async () => {
       const { mark, nodePath } = stuckNode();
       await cancelledWhen((line) => /^\d+: sh\0-c\0: mitogen/.test(line), mark, connect, { nodePath });
     });
 
-    it(`of ${name} ends it while the payload is on its way, and nothing stays`, async () => {
+    it(`by ${name} ends it while the payload is on its way, and leaves nothing`, async () => {
       const mark = newMark();
       const node = name.startsWith("docker") ? "node" : (lab()?.node as string);
       const options = { nodePath: ["env", `MARK=${mark}`, node] };
@@ -179,7 +180,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
   }
 
   for (const name of ["local", "local behind a hop", "ssh"]) {
-    it(`of ${name} ends it at any time, or comes too late`, async () => {
+    it(`by ${name} ends it at any time, or comes too late`, async () => {
       await using router = new Router();
       const connect = ways[name] as Connect;
       const before = Date.now();
@@ -209,7 +210,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     });
   }
 
-  it("that has aborted before starts nothing", async () => {
+  it("lets nothing start if it is already aborted", async () => {
     await using router = new Router();
     const hop = await router.local();
     const before = descendants(process.pid);
@@ -227,7 +228,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     assert.deepEqual([router.getStats().connectCount, router.getStats().contextCount], [1, 1]);
   });
 
-  it("ends it while the tool waits for the network", async () => {
+  it("ends the connect while the tool waits for the network", async () => {
     await using router = new Router();
     const end = new AbortController();
     const silent = createServer((socket) => {
@@ -245,7 +246,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     await once(silent, "close");
   });
 
-  it("ends the pause before another try", async () => {
+  it("ends the connect during the pause before another try", async () => {
     await using router = new Router();
     const full = createServer((socket) =>
       socket
@@ -275,7 +276,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     ["here", undefined],
     ["behind a hop", "mitogen-sudo-pw"],
   ] as const) {
-    it(`ends it at the prompt, ${name}: no answer is waited for`, async () => {
+    it(`ends the connect at the prompt, ${name}, without waiting for an answer`, async () => {
       await using router = new Router();
       const { mark, nodePath } = stuckNode();
       const via = login === undefined ? undefined : await router.ssh(sshTo(login));
@@ -293,7 +294,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     });
   }
 
-  it("ends it while it waits for its turn, and the others go on", async () => {
+  it("ends a connect that waits for its turn, and the others go on", async () => {
     await using router = new Router(undefined, { connectConcurrency: 1 });
     const { nodePath } = stuckNode();
     const [first, second] = [new AbortController(), new AbortController()];
@@ -306,7 +307,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     assert.equal(await (await third).call(remote.add, 1, 2), 3);
   });
 
-  it("means nothing to a context that is connected, and keeps no listener", async () => {
+  it("has no effect on a connected context, and keeps no listener", async () => {
     await using router = new Router();
     const hop = await router.local();
     const end = new AbortController();
@@ -320,13 +321,13 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     assert.deepEqual(getEventListeners(signal, "abort"), []);
     end.abort();
     for (const context of contexts) assert.equal(await context.call(remote.add, 1, 2), 3);
-    // It is not among what is told about a context.
+    // The description of a context does not list it.
     for (const context of contexts) {
       assert.deepEqual(Object.keys(context.describe().connection?.options ?? {}), []);
     }
   });
 
-  it("of a call ends the connect that a context has begun in it", async () => {
+  it("of a call ends the connect that the called function has begun", async () => {
     await using router = new Router();
     const hop = await router.local();
     const { mark, nodePath } = stuckNode();
@@ -339,7 +340,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
     assert.match(await hop.call(outcomeInCall), /^CancelledError: Cannot connect with local\(\): its signal/);
   });
 
-  it("that is none is refused", async () => {
+  it("must be an AbortSignal", async () => {
     await using router = new Router();
     const signal = { aborted: false } as never;
     await assert.rejects(router.local({ signal }), {
@@ -350,7 +351,7 @@ describe("signal of a connect", { skip: skipReason() }, () => {
   });
 });
 
-describe("signal of a connect that sends a node", { skip: nodelessSkip() || skipReason() }, () => {
+describe("the signal of a connect that sends a node", { skip: nodelessSkip() || skipReason() }, () => {
   const cacheBefore = process.env.XDG_CACHE_HOME;
   process.env.XDG_CACHE_HOME = join(folder, "cache");
   mkdirSync(process.env.XDG_CACHE_HOME);
@@ -363,7 +364,7 @@ describe("signal of a connect that sends a node", { skip: nodelessSkip() || skip
     ["here", false],
     ["behind a hop", true],
   ] as const) {
-    it(`ends the upload, ${name}: no part of a node stays`, async () => {
+    it(`ends the upload, ${name}, and leaves no part of a node`, async () => {
       const box = new NodelessMachine(join(folder, `root ${name}`));
       await using router = new Router(undefined, { runtimes: { "linux-x64": nodes[12] as string } });
       const end = new AbortController();
@@ -387,7 +388,7 @@ describe("signal of a connect that sends a node", { skip: nodelessSkip() || skip
         files.filter((file) => /part|try|node/.test(file)),
         [],
       );
-      // The next connect is not disturbed.
+      // The next connect works.
       const context = await router.exec({
         via,
         provision: "cache",

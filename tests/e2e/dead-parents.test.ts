@@ -1,4 +1,4 @@
-/** Contexts whose parent is gone without the kernel's telling: docs/connections.md#dead-peers. */
+/** Contexts whose parent is gone although the kernel does not tell them: docs/connections.md#dead-peers. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +14,11 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** Four of these without a byte, and a context ends. */
+/** A context ends after four intervals without a byte. */
 const KEEPALIVE_MS = 300;
-/** For all that, and for ending, on a busy machine. */
+/** Time for these intervals and for ending, on a busy machine. */
 const GONE_MS = 20_000;
-/** The kernel tells nobody of us who has stopped. */
+/** Reads /proc, because the kernel tells only a parent that asks which process is stopped. */
 const isStopped = (pid: number): boolean =>
   /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
 
@@ -42,7 +42,7 @@ function block(ms: number): void {
 }
 
 describe("a context", () => {
-  it("ends when the network was cut before its program was killed, though what it writes is stuck", async (t) => {
+  it("ends when the network was cut before its program was killed, even if its output is stuck", async (t) => {
     const path = join(temporaryFolder(t), "pids");
     const program = start("cut", KEEPALIVE_MS, path);
     const [pid] = (await pidsOf(program)) as [number];
@@ -51,7 +51,7 @@ describe("a context", () => {
     process.kill(network, "SIGUSR1");
     await kill(program);
     assert.deepEqual(await processesGone([pid, far], GONE_MS), []);
-    assert.ok(existsSync(`/proc/${network}`), "the network is there, and has closed nothing");
+    assert.ok(existsSync(`/proc/${network}`), "the network process runs, and has closed nothing");
   });
 
   it("on another machine ends when its program was killed and ssh has not noticed", {
@@ -62,7 +62,7 @@ describe("a context", () => {
     const below = descendants(program.process.pid as number);
     const ssh = below.find((pid) => commandOf(pid).startsWith("ssh ")) as number;
     t.after(() => process.kill(ssh, "SIGKILL"));
-    // It would end ssh, as if that had noticed.
+    // A reaper would end ssh, as if ssh had noticed.
     for (const pid of below.filter(isReaper)) process.kill(pid, "SIGKILL");
     process.kill(ssh, "SIGSTOP");
     await kill(program);
@@ -70,7 +70,7 @@ describe("a context", () => {
     assert.ok(isStopped(ssh));
   });
 
-  it("behind a hop that is stopped ends by itself where nobody would tell it; one on the hop's machine when the hop goes on", async () => {
+  it("behind a stopped hop ends by itself if it asks for signs of life; one that does not ends when the hop goes on", async () => {
     const program = start("hop", KEEPALIVE_MS);
     const [hop, asking, local] = (await pidsOf(program)) as [number, number, number];
     process.kill(hop, "SIGSTOP");
@@ -81,7 +81,7 @@ describe("a context", () => {
     assert.deepEqual(await processesGone([hop, local], GONE_MS), []);
   });
 
-  it("that was suspended together with its program goes on: intervals are counted, not time", async (t) => {
+  it("that was suspended together with its program goes on, because it counts intervals, not time", async (t) => {
     const keepaliveMs = 500;
     const program = start("beat", keepaliveMs);
     t.after(() => kill(program));
@@ -91,7 +91,7 @@ describe("a context", () => {
     for (const pid of pids) process.kill(pid, "SIGSTOP");
     await pause(8 * keepaliveMs);
     for (const pid of pids) process.kill(pid, "SIGCONT");
-    // More than it may take to be given up.
+    // Longer than it takes to give up a peer.
     for (const end = Date.now() + 6 * keepaliveMs; Date.now() < end; ) {
       assert.equal(await program.line(), line);
     }
@@ -108,14 +108,14 @@ describe("contexts on links with keepaliveMs", () => {
   });
   after(() => router.shutdown());
 
-  it("that nobody calls keep their parents alive, and these them", async () => {
+  it("that nobody calls stay connected to their parents", async () => {
     const behind = await router.exec({ command: ["env"], via: asking });
     await pause(10 * KEEPALIVE_MS);
     assert.equal(await behind.call(remote.add, 1, 1), 2);
     await behind.shutdown();
   });
 
-  it("are lost by a program that is blocked for long, which learns why, unless the kernel would tell them of its end, or a hop answers for itself", async () => {
+  it("end when their program is blocked for long, unless the kernel would tell them of its end or a hop is their parent", async () => {
     const behind = await router.exec({ command: ["env"], via: local });
     const waiting = asking.call(remote.echoLater, 1, 60_000);
     waiting.catch(() => undefined);
@@ -132,7 +132,7 @@ describe("contexts on links with keepaliveMs", () => {
 });
 
 describe("contexts on links with keepaliveMs 0", () => {
-  it("outlive a program that is blocked for long, a hop and what is behind it too", async () => {
+  it("stay connected to a program that is blocked for long, also behind a hop", async () => {
     await using router = new Router(undefined, { keepaliveMs: 0 });
     const far = await router.exec({ command: ["env"] });
     const farther = await router.exec({ command: ["env"], via: far });
