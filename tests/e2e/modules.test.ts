@@ -9,6 +9,7 @@ import * as remote from "../fixtures/remote/functions.ts";
 import { isFull } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { temporaryTree } from "../support/temporary-tree.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -164,4 +165,23 @@ it("two modules with the same text are both there: in a process, a thread, and a
   for (const context of [local, await router.thread(), await router.thread({ via: local })]) {
     for (const count of counts) assert.equal(await context.call(count), 1, context.name);
   }
+});
+
+it("takes a provided package from the target's disk, also if the program lies in the context's working directory", async () => {
+  const at = temporaryTree({
+    "package.json": "{}",
+    "node_modules/own/index.js": "module.exports = 'of the target';",
+    "tasks.mjs": `
+      import own from "own";
+      import { createRequire } from "node:module";
+      const require = createRequire(import.meta.url);
+      export const report = () => [own, require("own"), require.resolve("own"), import.meta.resolve("own")];`,
+  });
+  await using router = new Router();
+  router.modules.provided("own");
+  const context = await router.local();
+  await context.call(ref("global", "process.chdir"), fileURLToPath(at("")));
+  const file = at("node_modules/own/index.js");
+  const expected = ["of the target", "of the target", fileURLToPath(file), file];
+  assert.deepEqual(await context.call(ref<() => string[]>(at("tasks.mjs"), "report")), expected);
 });

@@ -40,6 +40,10 @@ const packages: Record<string, string> = {
   "node_modules/workspace": "→ ../packages/workspace",
   "packages/workspace/package.json": `{ "name": "workspace", "type": "module", "exports": "./src/index.js" }`,
   "packages/workspace/src/index.js": "import { kind } from 'dual'; export default 'workspace ' + kind;",
+  "node_modules/looked-up/package.json": `{ "main": "./main.js" }`,
+  "node_modules/looked-up/main.js": "module.exports = 'looked up';",
+  "node_modules/hidden-name/index.js": "module.exports = 'hidden';",
+  "node_modules/only-created/index.js": "module.exports = 'created';",
   "node_modules/careful/index.js": "try { require('absent') } catch (error) { exports.code = error.code; }",
 };
 
@@ -51,6 +55,8 @@ const app: Record<string, string> = {
     imports: {
       "#own": { import: "./own.mjs", require: "./own.cjs" },
       "#lib/*": "./lib/*.mjs",
+      "#lib/*.js": "./lib/*.mjs",
+      "#lib/not/*.js": null,
       "#os": "os",
       "#dual": "dual",
     },
@@ -68,6 +74,20 @@ const app: Record<string, string> = {
     "export const state = { n: 0 }; export const { search, hash } = new URL(import.meta.url); export { once } from './once.mjs';",
   "once.mjs": "export const once = {};",
   "counted.cjs": "exports.state = {};",
+  "only-required.json": `{ "read": true }`,
+  "common.cjs": `
+    const lastParts = (path) => path.split("/").slice(-2).join("/");
+    const outcome = (call) => { try { return lastParts(call()); } catch (error) { return error.code; } };
+    exports.lookUps = () => [
+      outcome(() => require.resolve("looked-up")),
+      outcome(() => require.resolve("looked-up/package.json")),
+      outcome(() => require.resolve("looked-up/absent.js")),
+      outcome(() => require.resolve("./own.cjs")),
+      outcome(() => require.resolve("absent")),
+      outcome(() => require.resolve("os")),
+      module.require("hidden-name"),
+    ];
+  `,
 };
 
 const cases = `
@@ -105,7 +125,11 @@ const cases = `
   import queriedCjs from "./counted.cjs?1";
   import queriedCjsToo from "./counted.cjs?2";
 
+  import written from "#lib/a.js";
+  import * as common from "./common.cjs";
+
   const require = createRequire(import.meta.url);
+  const __require = createRequire(import.meta.url);
   const codeOf = async (call) => {
     try {
       await call();
@@ -116,7 +140,7 @@ const cases = `
   };
 
   export const conditions = () => [conditional, pattern, list, require("conditional")];
-  export const ownNames = () => [self, own, libA, typeof os.hostname, require("app/self"), require("#own")];
+  export const ownNames = () => [self, own, libA, written, typeof os.hostname, require("app/self"), require("#own")];
   export const dualPackages = () => {
     const required = require("dual");
     const same = [dualImport.state === required.state, legacy.dual === required, dualAlias === dualImport];
@@ -131,11 +155,19 @@ const cases = `
     [one === oneAgain, one.state === two.state, one.state === fragment.state, one.once === two.once],
     queriedCjs === queriedCjsToo,
   ];
+  export const created = () => [__require("only-created"), createRequire(import.meta.url)("./only-required.json")];
+  export const { lookUps } = common;
+  export const esLookUps = async () => {
+    const found = [import.meta.resolve("looked-up"), import.meta.resolve("./absent.mjs")];
+    return [found.map((url) => url.split("/").slice(-2)), (await import(found[0])).default];
+  };
   export const optional = () => [careful.code];
   export const refused = () => Promise.all([
     codeOf(() => import("absent")),
     codeOf(() => import("./absent.mjs")),
     codeOf(() => import("conditional/f/private/x.js")),
+    codeOf(() => import("#lib/not/x.js")),
+    codeOf(() => import("")),
     codeOf(() => import("conditional/absent")),
     codeOf(() => import("#absent")),
     codeOf(() => import("./folder")),
@@ -155,6 +187,11 @@ const cases = `
     );
     return [first, second];
   };
+  export const kinds = () => Promise.all(
+    [import("#absent"), import("conditional/absent"), import("./lib%2fa")].map((one) =>
+      one.catch((error) => [error.code, error.name]),
+    ),
+  );
 `;
 
 plainAndRemote("Resolution", "./cases.mjs", { ...packages, ...app, "cases.mjs": cases });

@@ -1,6 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { MITOGEN } from "../builtins.ts";
 import { ModuleError } from "../module-error.ts";
 import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "../module-record.ts";
+import { isCode } from "../resolve/module-format.ts";
 import { packageNames } from "../resolve/module-pattern.ts";
 import type { Destination } from "../resolve/resolve.ts";
 import { printChain } from "../short-name.ts";
@@ -116,9 +118,11 @@ export class ModuleGraph {
       const edges: Edge[] = [];
       const broken = new Map<string, Error>();
       let usesLibrary = false;
-      for (const entry of scanned.imports) {
-        const { specifier, kind, isDynamic, isOptional } = entry;
+      for (const entry of lookUpsLast(scanned.imports)) {
+        const { specifier, kind, isDynamic, isLookUp, isOptional } = entry;
+        if (isLookUp && found[kind].has(specifier)) continue;
         const resolution = this.#resolve(entry, id, types.get(specifier));
+        if (isLookUp && !isWorthNaming(resolution)) continue;
         if (resolution instanceof Error) {
           broken.set(`${kind} ${specifier}`, resolution);
           found[kind].set(specifier, missingValue(resolution));
@@ -156,13 +160,13 @@ export class ModuleGraph {
    * throws the error when it gets there.
    */
   #resolve(
-    { specifier, kind, isDynamic }: ScannedImport,
+    { specifier, kind, isDynamic, isLookUp }: ScannedImport,
     id: string,
     type: ImportType | undefined,
   ): Destination | Error {
     try {
       const resolution = this.#rules.resolve(specifier, id, kind);
-      if (kind === "import" && "id" in resolution && !this.#rules.hasOverride(resolution.id))
+      if (kind === "import" && !isLookUp && "id" in resolution && !this.#rules.hasOverride(resolution.id))
         checkImport(resolution.id, id, type);
       return resolution;
     } catch (cause) {
@@ -227,6 +231,20 @@ class Untravelable extends Error {
 }
 
 const PENDING = new Error("still loading");
+
+/** A look-up must not hide what an `import()` of the same specifier leads to. */
+function lookUpsLast(imports: readonly ScannedImport[]): ScannedImport[] {
+  return [...imports.filter(({ isLookUp }) => !isLookUp), ...imports.filter(({ isLookUp }) => isLookUp)];
+}
+
+/**
+ * Whether a context gets the result of a look-up. A context may ask for every module that it has the name of, so only
+ * code is named.
+ */
+function isWorthNaming(resolution: Destination | Error): boolean {
+  if (resolution instanceof Error || !("id" in resolution)) return true;
+  return resolution.id.startsWith("file:") && isCode(fileURLToPath(resolution.id));
+}
 
 /** Returns the entry for a missing module. The importing module takes it along, so that the child need not ask. */
 function missingValue(error: Error): string {

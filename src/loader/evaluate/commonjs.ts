@@ -1,8 +1,8 @@
 import Module from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as vm from "node:vm";
-import type { ImportKind, ModuleRecord } from "../module-record.ts";
+import { type ImportKind, type ModuleRecord, PROVIDED } from "../module-record.ts";
 
 /** Node's own module object. Its types lack these members. */
 interface CommonJsModule extends NodeJS.Module {
@@ -18,6 +18,8 @@ export interface CommonJsHost {
   record(id: string): ModuleRecord;
   /** Returns the id of a module in the folder of the file `id`, or above. Undefined if there is none. */
   neighbourOf(id: string): string | undefined;
+  /** Returns the id that a specifier resolves to, if it is known here. Throws if it is known to lead nowhere. */
+  resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined;
   /** Returns the id that a specifier resolves to. Blocks if the master must be asked. */
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string;
   importDynamically(parentId: string, specifier: string): Promise<unknown>;
@@ -99,6 +101,11 @@ export class CommonJs {
     return module.exports;
   }
 
+  /** Node's own `require`, for packages of the target, as seen from the working directory. */
+  requireOfTarget(): NodeJS.Require {
+    return this.#native(join(process.cwd(), "noop.js"));
+  }
+
   private create(filename: string, parent?: CommonJsModule): CommonJsModule {
     const module = new Constructor(filename, parent);
     module.filename = filename;
@@ -121,10 +128,12 @@ export class CommonJs {
 
   /** Makes a `require` that resolves from the module `id`, or `from` a file beside it that was not sent. */
   private requireFor(id: string, module?: CommonJsModule, from = id): NodeJS.Require {
-    const resolved = (specifier: string): string => {
+    const resolved = (specifier: string, isLookUp = false): string => {
       if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
       const isRelative = from !== id && /^\.{1,2}(?:\/|$)/.test(specifier);
-      return this.#host.resolveSync(id, isRelative ? new URL(specifier, from).href : specifier, "require");
+      const asked = isRelative ? new URL(specifier, from).href : specifier;
+      const known = isLookUp ? this.#host.resolveKnown(id, asked, "require") : undefined;
+      return known ?? this.#host.resolveSync(id, asked, "require");
     };
     const require = (specifier: string): unknown => this.require(resolved(specifier), module);
     const resolve = (specifier: string, options?: { paths?: string[] }): string => {
@@ -133,7 +142,8 @@ export class CommonJs {
           `Cannot find module '${specifier}': require.resolve with paths does not work in a context`,
         );
       }
-      const found = resolved(specifier);
+      const found = resolved(specifier, true);
+      if (found.startsWith(PROVIDED)) return this.requireOfTarget().resolve(found.slice(PROVIDED.length));
       return found.startsWith("file:") ? fileURLToPath(found) : found;
     };
     return Object.assign(require, {

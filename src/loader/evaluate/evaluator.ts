@@ -1,8 +1,7 @@
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import * as vm from "node:vm";
-import { messageOf, read, stackOf } from "../../wire/values/thrown.ts";
+import { attempt, messageOf, read, stackOf } from "../../wire/values/thrown.ts";
 import { API, builtinExports, isBuiltin, MITOGEN } from "../builtins.ts";
 import { type ImportKind, MISSING, type ModuleRecord, PROVIDED } from "../module-record.ts";
 import { CommonJs } from "./commonjs.ts";
@@ -143,6 +142,22 @@ export class Evaluator {
     return neighbours.sort((a, b) => folderOf(b).length - folderOf(a).length)[0];
   }
 
+  resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
+    if (isBuiltin(specifier)) return specifier;
+    // In a request, an empty specifier means the asking module itself.
+    if (specifier === "")
+      throw coded("ERR_MODULE_NOT_FOUND", `Cannot find package '' imported from ${parentId}`);
+    // A computed specifier. The master has not seen it, so perhaps it has not sent the library.
+    if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
+    const { imports, requires } = this.record(parentId);
+    const map = kind === "import" ? imports : requires;
+    const named: string | undefined = Object.getOwnPropertyDescriptor(map, specifier)?.value;
+    if (named?.startsWith(MISSING) !== true)
+      return named ?? this.#answers.get(`${kind} ${parentId} ${specifier}`);
+    const [code = "", ...words] = named.slice(MISSING.length).split(" ");
+    throw coded(code, words.join(" "));
+  }
+
   resolveSync(parentId: string, specifier: string, kind: ImportKind): string {
     const known = this.resolveKnown(parentId, specifier, kind);
     if (known !== undefined && this.isHere(known)) return known;
@@ -161,7 +176,8 @@ export class Evaluator {
 
   external(id: string): { exports: unknown } | undefined {
     if (id === MITOGEN) return { exports: this.#source.library() };
-    if (id.startsWith(PROVIDED)) return { exports: provided(id.slice(PROVIDED.length)) };
+    if (id.startsWith(PROVIDED))
+      return { exports: provided(id.slice(PROVIDED.length), this.#commonJs.requireOfTarget()) };
     if (!isBuiltin(id)) return undefined;
     let builtin = this.#builtins.get(id);
     if (builtin === undefined) {
@@ -284,9 +300,14 @@ export class Evaluator {
     const resolve = (specifier: string): string => {
       // As in Node, a module named by its place need not exist.
       const isPlace = /^(?:\.{0,2}\/|[a-z][a-z\d+.-]*:)/i.test(specifier) && !isBuiltin(specifier);
-      const known = this.resolveKnown(id, specifier, "import");
+      const known = isPlace
+        ? attempt(() => this.resolveKnown(id, specifier, "import"))
+        : this.resolveKnown(id, specifier, "import");
       const found =
         known ?? (isPlace ? new URL(specifier, id).href : this.resolveSync(id, specifier, "import"));
+      if (found.startsWith(PROVIDED)) {
+        return pathToFileURL(this.#commonJs.requireOfTarget().resolve(found.slice(PROVIDED.length))).href;
+      }
       return isBuiltin(found) && !found.startsWith("node:") ? `node:${found}` : found;
     };
     if (!id.startsWith("file:")) {
@@ -306,19 +327,6 @@ export class Evaluator {
       "import",
       await this.#source.fetch(parentId, specifier, "import"),
     );
-  }
-
-  private resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined {
-    if (isBuiltin(specifier)) return specifier;
-    // A computed specifier. The master has not seen it, so perhaps it has not sent the library.
-    if (specifier === MITOGEN) return this.#source.has(API) ? MITOGEN : undefined;
-    const { imports, requires } = this.record(parentId);
-    const map = kind === "import" ? imports : requires;
-    const named: string | undefined = Object.getOwnPropertyDescriptor(map, specifier)?.value;
-    if (named?.startsWith(MISSING) !== true)
-      return named ?? this.#answers.get(`${kind} ${parentId} ${specifier}`);
-    const [code = "", ...words] = named.slice(MISSING.length).split(" ");
-    throw coded(code, words.join(" "));
   }
 
   private remember(parentId: string, specifier: string, kind: ImportKind, id: string): string {
@@ -372,10 +380,10 @@ function ownValue(exports: unknown, name: string): unknown {
   }
 }
 
-/** Requires a package that the target has itself, as seen from the working directory. */
-function provided(name: string): unknown {
+/** Requires a package that the target has itself. */
+function provided(name: string, require: NodeJS.Require): unknown {
   try {
-    return createRequire(join(process.cwd(), "noop.js"))(name);
+    return require(name);
   } catch (cause) {
     const message = `Cannot load '${name}', which is marked as provided by the target, from ${process.cwd()}`;
     throw Object.assign(new Error(`${message}: ${messageOf(cause)}`), {
@@ -385,8 +393,10 @@ function provided(name: string): unknown {
   }
 }
 
+/** Makes an error of Node's resolver. Its errors about the text of a specifier or an import are TypeErrors. */
 function coded(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
+  const isType = /INVALID_MODULE_SPEC|IMPORT_(?:A|NOT)|FILE_EXT/.test(code);
+  return Object.assign(isType ? new TypeError(message) : new Error(message), { code });
 }
 
 /** Returns the path to a function in a module's exports: the exports, one of them, or a static member of one. */

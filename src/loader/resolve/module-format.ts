@@ -3,7 +3,15 @@ import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import { parse as lex } from "es-module-lexer";
 import { parseProgram } from "../syntax/parser.ts";
-import { packageScope } from "./package-scope.ts";
+import { isInstalled, packageScope } from "./package-scope.ts";
+
+const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
+
+/** Whether a file is code, or JSON that an installed package ships with its code. */
+export function isCode(file: string): boolean {
+  const extension = extname(file);
+  return CODE.has(extension) || (extension === ".json" && isInstalled(file));
+}
 
 /** Returns the format that extension and package.json determine. Undefined if the syntax decides, as in Node. */
 export function declaredFormat(id: string): "module" | "commonjs" | undefined {

@@ -8,6 +8,8 @@ export interface PackageScope {
   readonly type: "module" | "commonjs" | undefined;
   readonly name: string | undefined;
   readonly version: string | undefined;
+  /** The names that begin with `#`, and what they stand for. */
+  readonly imports: Readonly<Record<string, unknown>> | undefined;
 }
 
 const scopes = new Map<string, PackageScope | undefined>();
@@ -48,17 +50,19 @@ function outerScope(directory: string): PackageScope | undefined {
 }
 
 function readScope(root: string): PackageScope | undefined {
-  let fields: { type?: unknown; name?: unknown; version?: unknown } | null;
+  let fields: { type?: unknown; name?: unknown; version?: unknown; imports?: unknown } | null;
   try {
     fields = JSON.parse(readSourceNow(join(root, "package.json")));
   } catch {
     return undefined;
   }
-  const { type, name, version } = fields ?? {};
+  const { type, name, version, imports } = fields ?? {};
   return {
     root,
     type: type === "module" || type === "commonjs" ? type : undefined,
     name: typeof name === "string" ? name : undefined,
     version: typeof version === "string" ? version : undefined,
+    imports:
+      typeof imports === "object" && imports !== null ? (imports as Record<string, unknown>) : undefined,
   };
 }

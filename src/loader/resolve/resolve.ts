@@ -7,6 +7,7 @@ import { isFile } from "../is-file.ts";
 import type { ImportKind } from "../module-record.ts";
 import { parseDataUrl } from "./data-url.ts";
 import { declaredFormat, detectedFormat } from "./module-format.ts";
+import { mappedImport } from "./package-imports.ts";
 import { packageScope } from "./package-scope.ts";
 import { readSourceNow } from "./source-text.ts";
 import {
@@ -74,7 +75,9 @@ function resolveImport(specifier: string, parentId: string): string {
 
 function resolveByNode(specifier: string, parentId: string, kind: ImportKind): string {
   conditions ??= exportConditions();
-  return moduleResolve(specifier, new URL(parentId), conditions[kind]).href;
+  const mapped = mappedImport(specifier, parentId, conditions[kind]);
+  const [name, base] = mapped === undefined ? [specifier, parentId] : [mapped.target, mapped.packageJson];
+  return moduleResolve(name, new URL(base), conditions[kind]).href;
 }
 
 /** Removes a query from the id of CommonJS. As in Node, queries make instances of ES modules, but not of CommonJS. */

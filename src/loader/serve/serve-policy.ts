@@ -3,6 +3,7 @@ import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ServeRules } from "../compile/module-rules.ts";
 import type { ImportKind } from "../module-record.ts";
+import { isCode } from "../resolve/module-format.ts";
 import { isPath, packageOfSpecifier } from "../resolve/module-pattern.ts";
 import { isInstalled, packageRoot, packageScope } from "../resolve/package-scope.ts";
 import type { Destination } from "../resolve/resolve.ts";
@@ -35,7 +36,6 @@ export interface Refusal {
 }
 
 const MAX_SPECIFIER_CHARS = 1_000;
-const CODE = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
 const OUTSIDE = "it is outside the packages in use, or hidden";
 const ONLY_FILES = "only file: URLs are served";
 const NO_URL = "it is not a file: URL of this machine";
@@ -112,9 +112,8 @@ export function idRefusal(
   const denial = rules.denial(id);
   if (denial !== undefined) return saidSo(denial);
   if (id.endsWith(".node")) return "native addons do not travel";
-  const extension = extname(file);
-  const isCode = CODE.has(extension) || (extension === ".json" && (isAllowed || isInstalled(file)));
-  return isNamed || isCode ? undefined : "it is not code";
+  const isServed = isNamed || isCode(file) || (isAllowed && extname(file) === ".json");
+  return isServed ? undefined : "it is not code";
 }
 
 /**

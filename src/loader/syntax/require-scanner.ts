@@ -1,7 +1,9 @@
-/** A literal `require("x")` or `import("x")` in CommonJS. */
+/** A literal `require("x")`, `require.resolve("x")` or `import("x")`. */
 export interface ScannedRequire {
   readonly specifier: string;
   readonly kind: "require" | "import";
+  /** Whether the module is only looked up: `require.resolve("x")`. */
+  readonly isLookUp: boolean;
   /** Whether the call is in a `try` block, so that the module works without the other one. */
   readonly isOptional: boolean;
 }
@@ -20,8 +22,29 @@ export function scanRequires(source: string): ScannedRequire[] {
   return new Scanner(source).scan();
 }
 
+/** Returns the names by which a text knows `createRequire`. */
+function creatorsIn(source: string): ReadonlySet<string> {
+  if (!source.includes("createRequire")) return new Set();
+  const aliases = [...source.matchAll(/\bcreateRequire\s*(?:\bas\s|:)\s*([\w$]+)/g)];
+  return new Set(["createRequire", ...aliases.map(([, alias = ""]) => alias)]);
+}
+
+/** Returns the names of the functions that a text uses as `require`. */
+function requiresIn(source: string, creators: ReadonlySet<string>): ReadonlySet<string> {
+  const names = new Set(["require"]);
+  if (creators.size === 0) return names;
+  for (const [, name = "", creator = ""] of source.matchAll(
+    /(?<![\w$.])([\w$]+)\s*=\s*(?:[\w$]+\s*\.\s*)?([\w$]+)\s*\(/g,
+  )) {
+    if (creators.has(creator)) names.add(name);
+  }
+  return names;
+}
+
 class Scanner {
   readonly #source: string;
+  readonly #creators: ReadonlySet<string>;
+  readonly #requires: ReadonlySet<string>;
   readonly #found: ScannedRequire[] = [];
   /** The kind of each open brace: a `try` block, a template's `${`, or any other. */
   readonly #braces: ("try" | "template" | "other")[] = [];
@@ -32,6 +55,8 @@ class Scanner {
 
   constructor(source: string) {
     this.#source = source;
+    this.#creators = creatorsIn(source);
+    this.#requires = requiresIn(source, this.#creators);
   }
 
   scan(): ScannedRequire[] {
@@ -61,16 +86,20 @@ class Scanner {
     const word = this.#source.slice(start, this.#at);
     const isMember = this.#previous === "." && this.#source[start - 2] !== ".";
     this.#previous = isMember ? "member" : word;
-    if (!isMember && (word === "require" || word === "import")) this.#call(word);
+    if (this.#creators.has(word)) this.#call(CREATED_CALL, "require");
+    else if (isMember) return;
+    else if (this.#requires.has(word)) this.#call(REQUIRE_CALL, "require");
+    else if (word === "module") this.#call(MODULE_CALL, "require", true);
+    else if (word === "import") this.#call(IMPORT_CALL, "import");
   }
 
   /** Looks ahead for `("x")`. The scan itself continues after the word. */
-  #call(kind: "require" | "import"): void {
-    const match = matchAt(LITERAL_CALL, this.#source, this.#at);
-    const specifier = match?.[2];
+  #call(pattern: RegExp, kind: "require" | "import", isOptional = this.#tries > 0): void {
+    const match = matchAt(pattern, this.#source, this.#at);
+    const { member, open, specifier, close } = match?.groups ?? {};
     if (specifier === undefined || specifier.length > MAX_SPECIFIER || specifier.includes("\\")) return;
-    if (match?.[1] !== match?.[3]) return;
-    this.#found.push({ specifier, kind, isOptional: this.#tries > 0 });
+    if (open !== close) return;
+    this.#found.push({ specifier, kind, isLookUp: member === "resolve", isOptional });
   }
 
   #open(): void {
@@ -160,7 +189,18 @@ class Scanner {
 }
 
 const MAX_SPECIFIER = 1000;
-const LITERAL_CALL = /\s*\(\s*(["'`])([^"'`\n$]+)(["'`])\s*[,)]/y;
+const LITERAL_CALL = /\s*\(\s*(?<open>["'`])(?<specifier>[^"'`\n$]+)(?<close>["'`])\s*[,)]/y;
+const IMPORT_CALL = LITERAL_CALL;
+/** `require("x")`, `require.resolve("x")` */
+const REQUIRE_CALL = after(/(?:\s*\.\s*(?<member>resolve))?/);
+/** `module.require("x")`: authors write it to hide a module that may be missing. */
+const MODULE_CALL = after(/\s*\.\s*require/);
+/** `createRequire(import.meta.url)("x")` */
+const CREATED_CALL = after(/\s*\((?:[^()\n]|\([^()\n]{0,200}\)){0,200}\)(?:\s*\.\s*(?<member>resolve))?/);
+
+function after(beginning: RegExp): RegExp {
+  return new RegExp(beginning.source + LITERAL_CALL.source, "y");
+}
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
   pattern.lastIndex = at;

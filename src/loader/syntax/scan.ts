@@ -9,6 +9,8 @@ export interface ScannedImport {
   readonly kind: ImportKind;
   /** Whether this is an `import()`: resolved in advance, but evaluated only when the program gets there. */
   readonly isDynamic: boolean;
+  /** Whether the program only looks the module up: `require.resolve("x")`, `import.meta.resolve("x")`. */
+  readonly isLookUp: boolean;
   /** Whether the module may be missing: after `import()`, in a `try` block, or if the text only may be a `require`. */
   readonly isOptional: boolean;
 }
@@ -37,24 +39,38 @@ function scanEsModule(source: string, id: string): ScannedModule {
   const [imports, exports] = parseModule(source, id);
   const found: ScannedImport[] = [];
   for (const entry of imports) {
-    if (entry.type === "import-meta" || entry.specifier === undefined) continue;
-    if (entry.type === "dynamic" && entry.glob) continue;
+    if (entry.type === "import-meta") {
+      const specifier = lookUpAt(source, entry.end);
+      if (specifier !== undefined) found.push({ specifier, kind: "import", ...LOOK_UP });
+      continue;
+    }
+    if (entry.specifier === undefined || (entry.type === "dynamic" && entry.glob)) continue;
     const isDynamic = entry.type === "dynamic";
-    found.push({ specifier: entry.specifier, kind: "import", isDynamic, isOptional: isDynamic });
+    const { specifier } = entry;
+    found.push({ specifier, kind: "import", isDynamic, isLookUp: false, isOptional: isDynamic });
   }
   // `const require = createRequire(import.meta.url)`
   if (source.includes("createRequire")) {
-    for (const { specifier, kind } of scanRequires(source)) {
-      if (kind === "require") found.push({ specifier, kind, isDynamic: false, isOptional: true });
+    for (const each of scanRequires(source)) {
+      if (each.kind === "require") found.push({ ...each, isDynamic: each.isLookUp, isOptional: true });
     }
   }
   return { imports: found, exports: exports.flatMap((e) => ("name" in e ? [e.name] : [])), reexports: [] };
 }
 
+const LOOK_UP = { isDynamic: true, isLookUp: true, isOptional: true };
+
+/** Returns the literal specifier of an `import.meta.resolve("x")` whose `import.meta` ends at a place. */
+function lookUpAt(source: string, end: number): string | undefined {
+  const call = /\s*\.\s*resolve\s*\(\s*(["'`])([^"'`\n$\\]+)\1\s*[,)]/y;
+  call.lastIndex = end;
+  return call.exec(source)?.[2];
+}
+
 function scanCommonJs(source: string): ScannedModule {
-  const imports = scanRequires(source).map(({ specifier, kind, isOptional }) => {
-    const isDynamic = kind === "import";
-    return { specifier, kind, isDynamic, isOptional: isOptional || isDynamic };
+  const imports = scanRequires(source).map((each) => {
+    const isDynamic = each.kind === "import" || each.isLookUp;
+    return { ...each, isDynamic, isOptional: each.isOptional || isDynamic };
   });
   try {
     return { imports, ...parseCommonJs(source) };

@@ -13,7 +13,23 @@ const found: [source: string, specifiers: string[]][] = [
   [`x = /require("a")/; y = a / require("b") / 2`, ["b"]],
   [`return /['"\`]/.test(s) ? require("a") : 1`, ["a"]],
   [`x = /[/"]/g; require("a")`, ["a"]],
-  [`module.require("a"); foo.require("b"); foo\n  .require("c"); xrequire("d"); require("e")`, ["e"]],
+  [`module.require("a"); foo.require("b"); foo\n  .require("c"); xrequire("d"); require("e")`, ["a", "e"]],
+  [
+    `require.resolve("a"); require . resolve('b', x); foo.require.resolve("c"); require.cache("d")`,
+    ["a", "b"],
+  ],
+  [
+    `createRequire(import.meta.url)("a"); m.createRequire(f(u)).resolve("b"); createRequire(u); ("c")`,
+    ["a", "b"],
+  ],
+  [
+    `import { createRequire as made } from "module"; const __require = made(import.meta.url); __require("a"); made(u)("b")`,
+    ["a", "b"],
+  ],
+  [
+    `const { createRequire: c } = require("module"); let r; r = c(u); r("a"); x.r("b"); s = c; s("c")`,
+    ["module", "a"],
+  ],
   [`require(name); require("a" + name); require("b\\n"); require()`, []],
   [`require("a", "b")`, ["a"]],
   [`#!/usr/bin/env node it's\nrequire("a")`, ["a"]],
@@ -40,6 +56,14 @@ test("scanRequires marks calls in a try block as optional, and no others", () =>
   );
 });
 
+const CREATED = [
+  "createRequire(",
+  "createRequire((",
+  "createRequire(()",
+  "x=createRequire(",
+  "createRequire as x ",
+];
+
 test("scanRequires takes time in proportion to the text, whatever the text", () => {
   // CPU time, because other processes use the machine as well. Quadratic time would be a minute.
   const time = (source: string): number => {
@@ -47,7 +71,7 @@ test("scanRequires takes time in proportion to the text, whatever the text", () 
     scanRequires(source);
     return process.cpuUsage(start).user / 1000;
   };
-  for (const piece of ["require(", "`${", "/*", 'require("', "/[", "{", "require   (   "]) {
+  for (const piece of ["require(", "`${", "/*", 'require("', "/[", "{", "require   (   ", ...CREATED]) {
     time(`require${piece.repeat(1_000)}`);
     assert.ok(time(`require${piece.repeat(100_000)}`) < 5_000, piece);
   }
@@ -75,6 +99,7 @@ test("scanModule finds calls of a require that an ES module has made, and marks 
     specifier: "a",
     kind: "require",
     isDynamic: false,
+    isLookUp: false,
     isOptional: true,
   });
 });
@@ -92,8 +117,22 @@ test("scanModule lists the names and re-exports of CommonJS", () => {
 test("scanModule finds requires, but no names of exports, in CommonJS that its lexer cannot read", () => {
   const source = `require("a"); export const b = 1; exports.c = 2;`;
   assert.deepEqual(scanModule(source, "commonjs", "x"), {
-    imports: [{ specifier: "a", kind: "require", isDynamic: false, isOptional: false }],
+    imports: [{ specifier: "a", kind: "require", isDynamic: false, isLookUp: false, isOptional: false }],
     exports: [],
     reexports: [],
   });
+});
+
+test("scanModule finds what a module only looks up, and does not count it among the modules to send", () => {
+  const es = `import.meta.resolve("a"); import.meta.resolve(b); import.meta.url.resolve("c"); "import.meta.resolve('d')"`;
+  const common = `require.resolve("a"); if (0) exports.b = 1`;
+  for (const [source, format] of [
+    [es, "module"],
+    [common, "commonjs"],
+  ] as const) {
+    const kind = format === "module" ? "import" : "require";
+    assert.deepEqual(scanModule(source, format, "file:///x.js").imports, [
+      { specifier: "a", kind, isDynamic: true, isLookUp: true, isOptional: true },
+    ]);
+  }
 });
