@@ -16,8 +16,7 @@ import { setEnvironment, temporaryFolder } from "../support/temporary-folder.ts"
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-// The test runner of Node 24 and newer has every file write a report, with the whole environment, at this
-// signal.
+// From Node 24 on the test runner has every test file write a report, with the whole environment, on SIGUSR2.
 if (process.report !== undefined) process.report.reportOnSignal = false;
 
 const SECRET = "correct-horse-battery";
@@ -28,7 +27,7 @@ const connectionOf = (context: Context) => {
   return connection;
 };
 
-/** Its debug log, once it is told: the answer comes ahead of that of any later call. */
+/** Returns the path of the context's debug log. A call first: the path arrives before the answer of any call. */
 async function debugLogOf(context: Context): Promise<string> {
   await context.call(add, 1, 1);
   const { debugFile } = connectionOf(context);
@@ -44,7 +43,7 @@ for (const major of ["12", "20", "26"]) {
     const start = (router: Router, options: { via?: Context; debug?: boolean } = {}): Promise<Context> =>
       router.local({ nodePath: nodes[major], ...options });
 
-    it("enableDebug makes this process and all later contexts write logs, without what is secret", async (t) => {
+    it("enableDebug makes this process and all later contexts write logs without secrets", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const early = await start(router);
@@ -92,7 +91,7 @@ for (const major of ["12", "20", "26"]) {
       assert.match(texts[0] as string, / D mitogen\.debug: Totals: 3 contexts connected/);
     });
 
-    it("enableDebug is refused by a router that was shut down: nobody would close the file", async (t) => {
+    it("a router that was shut down refuses enableDebug, because nothing would close the file", async (t) => {
       const folder = temporaryFolder(t);
       const router = new Router();
       await router.shutdown();
@@ -111,7 +110,7 @@ for (const major of ["12", "20", "26"]) {
       assert.ok(router.dump().includes(`'${near.name}': connected`));
     });
 
-    it("debug: true does it for one context", async (t) => {
+    it("debug: true makes one context write a log", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const plain = await start(router);
@@ -121,7 +120,7 @@ for (const major of ["12", "20", "26"]) {
       assert.match(readFileSync(path, "utf8"), / D mitogen\.debug: add of /);
     });
 
-    it("contexts that contexts start are part of it", async (t) => {
+    it("contexts that contexts start write logs too", async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();
       const plain = await start(router);
@@ -185,7 +184,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(far.describe().link, undefined);
     });
 
-    it("SIGUSR2 dumps the program, and contexts that are debugged", async (t) => {
+    it("SIGUSR2 makes the program, and a context with a debug log, write diagnostics", async (t) => {
       temporaryFolder(t);
       const logs = collectLogs();
       t.after(() => logs.stop());
@@ -222,7 +221,7 @@ for (const major of ["12", "20", "26"]) {
       const thread = await router.thread({ name: "own/thread" });
       await Promise.all([near, far, thread].map((context) => context.call(spinForProfile, 100)));
       const pids = [near, far].map((context) => connectionOf(context).pid);
-      // Those of what is behind it are fetched too.
+      // This also fetches the profiles of contexts behind it.
       await near.shutdown();
       const profiles = join(folder, `mitogen-profiles-${process.pid}`);
       assert.equal(readdirSync(profiles).length, 2);
@@ -256,7 +255,7 @@ interface Profile {
 }
 
 describe("debug logs", { skip: skipReason() }, () => {
-  it("hold no password that was typed, and belong to the account of the context", async (t) => {
+  it("hold no password, and belong to the account of the context", async (t) => {
     temporaryFolder(t);
     await using router = new Router();
     const own = router.enableDebug();
@@ -279,7 +278,7 @@ describe("debug logs", { skip: skipReason() }, () => {
 });
 
 describe("profiles", () => {
-  it("go where MITOGEN_PROFILE_FMT says, and hung contexts hold nobody up", async (t) => {
+  it("go where MITOGEN_PROFILE_FMT says, and do not wait for hung contexts", async (t) => {
     const folder = temporaryFolder(t);
     setEnvironment(t, {
       MITOGEN_PROFILING: "yes",
@@ -298,7 +297,7 @@ describe("profiles", () => {
     assert.ok(logs.records.some(({ message }) => message.startsWith("No profile of hung: ")));
   });
 
-  it("are not made otherwise", async (t: TestContext) => {
+  it("are not made without MITOGEN_PROFILING", async (t: TestContext) => {
     const folder = temporaryFolder(t);
     await using router = new Router();
     await (await router.local()).call(add, 1, 1);

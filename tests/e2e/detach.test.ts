@@ -18,12 +18,12 @@ import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** A machine that is busy may take so long. */
+/** How long a busy machine may take. */
 const PATIENCE_MS = 15_000;
 
 let folder = "";
 let heart = "";
-/** Ended at the end of each test, whatever happened. */
+/** Pids that are ended after each test, whatever happened. */
 let detached: number[] = [];
 
 beforeEach(() => {
@@ -36,7 +36,7 @@ afterEach(async () => {
     try {
       process.kill(pid, "SIGTERM");
     } catch {
-      // It has ended already.
+      // The process has already ended.
     }
   }
   const left = await processesGone(detached, 5000);
@@ -53,7 +53,7 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** Waits until the detached context has grown its file since now. */
+/** Waits until the detached context has written to its file again. */
 async function beats(): Promise<void> {
   await until(() => existsSync(heart), "the first sign of life");
   const { size } = statSync(heart);
@@ -71,7 +71,7 @@ async function failure(call: Promise<unknown>): Promise<Error> {
   );
 }
 
-/** Detaches it; its caller and those who wait are told. */
+/** Detaches `context`, and checks that the caller and those who wait learn of it. */
 async function letGo(context: Context): Promise<number> {
   const pid = await context.call(remote.pid);
   detached.push(pid);
@@ -88,7 +88,7 @@ if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
 
 for (const [version, nodePath] of targets) {
   describe(`detach(), ${version}`, () => {
-    it("lets the context live on when the program's router is shut down, and sends what was printed before", async () => {
+    it("sends what the context has printed, and lets it live on when the program's router is shut down", async () => {
       const logs = collectLogs("info");
       const router = new Router();
       const context = await router.local({ name: "free", nodePath });
@@ -100,7 +100,7 @@ for (const [version, nodePath] of targets) {
       await beats();
       const started = Date.now();
       await router.shutdown();
-      assert.ok(Date.now() - started < 2000, "it is not waited for");
+      assert.ok(Date.now() - started < 2000, "shutdown does not wait for it");
       await beats();
       assert.deepEqual(report(), {
         parentIds: [],
@@ -112,7 +112,7 @@ for (const [version, nodePath] of targets) {
       await beats();
     });
 
-    it("keeps what is below it, and can start more", async () => {
+    it("keeps the contexts below it, and lets it start more", async () => {
       await using router = new Router();
       const context = await router.local({ name: "free", nodePath });
       const pid = await context.call(remote.pid);
@@ -127,7 +127,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(await processesGone([pid, childPid], 5000), [], "and they end together");
     });
 
-    it("takes those with it that are being connected", async () => {
+    it("keeps contexts that are still connecting", async () => {
       await using router = new Router();
       const context = await router.local({ nodePath });
       const pid = await context.call(remote.pid);
@@ -138,7 +138,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(report(), [2 * count, 2 * count]);
     });
 
-    it("ends what waits there for contexts elsewhere", async () => {
+    it("ends the detached context's waits for contexts elsewhere", async () => {
       await using router = new Router();
       const [context, sibling] = [await router.local({ nodePath }), await router.local()];
       detached.push(await context.call(remote.pid));
@@ -149,7 +149,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(report(), Array(2).fill(`Context ${context.contextId} was detached`));
     });
 
-    it("ends what waits for the program below it", { skip: takesLong }, async () => {
+    it("ends waits for the program in the contexts below", { skip: takesLong }, async () => {
       await using router = new Router();
       const context = await router.local({ nodePath });
       detached.push(await context.call(remote.pid));
@@ -159,7 +159,7 @@ for (const [version, nodePath] of targets) {
       assert.deepEqual(report(), Array(2).fill(`Context ${context.contextId} was detached`));
     });
 
-    it("may be followed by the end, of its own accord or not", async () => {
+    it("may be followed by the end of the process, by process.exit() or an error", async () => {
       await using router = new Router();
       for (const isThrown of [false, true]) {
         const context = await router.local({ nodePath });
@@ -181,12 +181,12 @@ describe("the parent of a detached context", () => {
     const logs = collectLogs();
     const thread = await router.thread();
     assert.match(await thread.call(daemon.tryToDetach), /^Cannot detach: this context is a thread/);
-    assert.ok(await thread.call(daemon.failToDetachTwice), "a refused one may be made again");
+    assert.ok(await thread.call(daemon.failToDetachTwice), "a refused detach may be tried again");
     assert.match(await thread.call(daemon.askToLetGo), /: it is not a child process of this one$/);
     const hop = await router.local();
     const below = await router.local({ via: hop });
     assert.match(await below.call(daemon.askToLetGo), /: it is not a child process of this one$/);
-    // One that says so and stays is served, and not waited for.
+    // A context that asks to be let go and then stays is still served, and nobody waits for its end.
     assert.equal(await hop.call(daemon.askToLetGo), "answered");
     assert.match(await hop.call(daemon.askToLetGo), /: it has been detached before$/);
     assert.match(
@@ -206,7 +206,7 @@ describe("the parent of a detached context", () => {
     assert.deepEqual(await processesGone(pids, 5000), []);
   });
 
-  it("may be a context: a grandchild outlives both", async () => {
+  it("may be a context: a grandchild outlives it and the program", async () => {
     const router = new Router();
     const hop = await router.local({ name: "hop" });
     const free = await hop.call(parents.startLocal, { name: "free" });
@@ -220,7 +220,7 @@ describe("the parent of a detached context", () => {
     assert.deepEqual(await processesGone([pid], 0), [pid]);
   });
 
-  it("may be killed: the detached context does not notice", async () => {
+  it("may be killed without harm to the detached context", async () => {
     const program = runProgram("e2e/detaching.mjs", { env: { MITOGEN_TEST_HEART: heart } });
     detached.push(Number(await program.line()));
     await beats();
@@ -229,14 +229,14 @@ describe("the parent of a detached context", () => {
     await beats();
   });
 
-  it("may just return", { skip: takesLong }, async () => {
+  it("may be a program that returns", { skip: takesLong }, async () => {
     const program = runProgram("e2e/detaching.mjs", { env: { MITOGEN_TEST_HEART: `${heart} return` } });
     detached.push(Number(await program.line()));
     assert.equal((await program.ended).code, 0);
     await beats();
   });
 
-  it("reaps ssh and sudo, the contexts live on", { skip: skipReason() }, async () => {
+  it("reaps ssh and sudo while the contexts live on", { skip: skipReason() }, async () => {
     await using router = new Router();
     const ways: (() => Promise<Context>)[] = [
       () =>

@@ -1,7 +1,4 @@
-/**
- * Functions that wait for contexts elsewhere in the tree; what the program itself waits for is in
- * tree.test.ts.
- */
+/** Functions that wait for contexts elsewhere in the tree. For the waits of the program itself see tree.test.ts. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Context, Router } from "../../src/index.ts";
@@ -23,13 +20,13 @@ const cases: [title: string, waiter: Name, target: Name, victim: Name][] = [
   ["a child of a sibling", "left1", "right2", "right2"],
   ["a sibling of its parent", "left2", "right1", "right1"],
   ["a cousin", "left2", "right2", "right2"],
-  ["a cousin, when the parent of that dies", "left2", "right2", "right1"],
+  ["a cousin, when the cousin's parent dies", "left2", "right2", "right1"],
   ["its own child", "left1", "left2", "left2"],
   ["its grandchild", "left1", "left3", "left3"],
-  ["its grandchild, when the context between dies", "left1", "left3", "left2"],
+  ["its grandchild, when the context between them dies", "left1", "left3", "left2"],
 ];
 
-/** Starts the contexts on the way to the named ones. */
+/** Starts the named contexts and those on the way to them. */
 async function grow(router: Router, names: readonly Name[]): Promise<Map<Name, Context>> {
   const contexts = new Map<Name, Context>();
   for (const side of ["left", "right"] as const) {
@@ -46,12 +43,12 @@ async function grow(router: Router, names: readonly Name[]): Promise<Map<Name, C
   return contexts;
 }
 
-/** Has `waiter` wait for `target`; answers how it ended once it has. */
+/** Has `waiter` wait for `target` in every way. The function it returns tells how these waits ended. */
 async function startWaiting(waiter: Context, target: Context): Promise<() => Promise<string[]>> {
   const handle = await target.call(waiting.openSilentHandle);
   const ends = waiter.call(waiting.waitEveryWay, target, handle);
   ends.catch(() => undefined);
-  // Its request has arrived then.
+  // When this is answered, the request of `waiter` has arrived.
   await waiter.call(waiting.reach, target);
   return () => ends;
 }
@@ -78,13 +75,13 @@ describe("a function that waits is told of the end of", () => {
       const started = Date.now();
       await kill(of(victim));
       assertTold(await ends(), victim);
-      // About 100 ms; a busy machine gets more than the second that is promised.
+      // It takes about 100 ms. One second is promised; a busy machine gets more.
       assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
       assert.equal(await of(waiter).call(remote.add, 1, 1), 2);
     });
   }
 
-  it("a context, though its own became a parent after it had begun to wait", async () => {
+  it("a context, also if its own context becomes a parent during the wait", async () => {
     await using router = new Router();
     const contexts = await grow(router, ["left1", "right1"]);
     const [left, right] = [contexts.get("left1"), contexts.get("right1")] as [Context, Context];
@@ -110,7 +107,7 @@ describe("with siblings behind a context", () => {
   });
   after(() => router.shutdown());
 
-  it("a request to nobody is answered by the context that notices: no such handle, no such context", async () => {
+  it("a request to an unknown handle or context is answered with an error", async () => {
     const noHandle = ({ contextId }: Context): string =>
       `ChannelError: Cannot deliver message to handle 4711 of context ${contextId}: no such handle`;
     assert.equal(await ask(left2, 4711, null), noHandle(left2));
@@ -123,12 +120,12 @@ describe("with siblings behind a context", () => {
     assert.equal(await left2.call(ask, nobody, 4711, null), noRoute);
   });
 
-  it("which hangs, these exchange messages, and nothing of it comes to the program", async () => {
+  it("that hangs, the siblings exchange messages, and the program receives none of them", async () => {
     const opened = await beside.call(withMitogen.openReceiver);
     left1.callAsync(remote.hang);
     const before = router.getStats().bytesReceived;
     await left2.call(withMitogen.sendNumbers, opened, 5000);
-    // Sent behind the messages, answered behind them.
+    // This request and its answer follow the messages.
     await left2.call(waiting.reach, beside);
     const received = router.getStats().bytesReceived - before;
     assert.ok(received < 5000, `${received} bytes`);

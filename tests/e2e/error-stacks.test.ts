@@ -1,7 +1,4 @@
-/**
- * Every error leads to the line of the program that waited, and shows no line of this library that says
- * nothing to it.
- */
+/** The stack of every error shows the program's line that waited, and no internal lines of this library. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -25,13 +22,13 @@ import { checkLeaks } from "../support/leak-check.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const TASKS = new URL("../fixtures/remote/functions.js", import.meta.url);
-/** What is not the program's. */
+/** The library's own files. */
 const OURS = fileURLToPath(new URL("../../src/", import.meta.url));
 
 describe("the stack of", () => {
   let router: Router;
   let context: Context;
-  /** Is gone. */
+  /** A context that has ended. */
   let past: Context;
   before(async () => {
     router = new Router();
@@ -41,7 +38,7 @@ describe("the stack of", () => {
   });
   after(() => router.shutdown());
 
-  /** A context that hangs, and ends by being killed while something waits for it. */
+  /** Kills a context while `wait` waits for it. */
   async function killed(wait: (victim: Context) => Promise<unknown>): Promise<unknown> {
     const victim = await router.local();
     const pid = await victim.call(remote.pid);
@@ -139,7 +136,7 @@ describe("the stack of", () => {
       "send",
       "ERR_CHANNEL",
       async () => {
-        // Nobody listens there.
+        // Nothing listens at this handle.
         const sender = new Sender<Uint8Array>(router, context.contextId, 123_456);
         for (;;) await sender.send(new Uint8Array(1 << 20));
       },
@@ -150,7 +147,7 @@ describe("the stack of", () => {
     ["connect to a socket", "ERR_STREAM", async () => await connect("/no/such/socket")],
   ];
   for (const [title, code, wait] of cases) {
-    it(`${title} leads to who waited`, async () => {
+    it(`${title} shows the line that waited`, async () => {
       let error: MitogenError | undefined;
       try {
         await theProgram(wait);
@@ -208,7 +205,7 @@ describe("the stack of a CallError", () => {
     ],
   ];
   for (const [title, wait] of cases) {
-    it(`${title} has the remote lines, the context and who waited`, async () => {
+    it(`${title} shows the remote lines, the context and the line that waited`, async () => {
       const error = await theProgram(wait).then(
         () => assert.fail("it did not fail"),
         (reason) => reason as Error,
@@ -220,7 +217,7 @@ describe("the stack of a CallError", () => {
     });
   }
 
-  it("of a stream that another function reads has both, and no line twice", async () => {
+  it("of a stream that another function reads shows where it was made and where it was read, and no line twice", async () => {
     const made = makeStream(context);
     const error = await theProgram(() => readAll(made)).then(
       () => assert.fail("it did not fail"),
@@ -266,7 +263,7 @@ async function readAll(values: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of values);
 }
 
-/** Not directly: a program has functions of its own. */
+/** Waits through a function of its own, as a program does. */
 async function theProgram(wait: () => Promise<unknown>): Promise<void> {
   await sleep(1);
   await wait();

@@ -14,7 +14,7 @@ checkLeaks();
 
 type ConnectError = Error & { code: string; details: ConnectDetails };
 
-/** Runs node behind a line of shell: `ulimit -n 64`. */
+/** Runs node after a line of shell, such as `ulimit -n 64`. */
 function behind(script: string): string[] {
   return ["sh", "-c", `${script}; exec "$0" "$@"`, process.execPath];
 }
@@ -27,7 +27,7 @@ async function failureOf(connect: Promise<unknown>): Promise<ConnectError> {
 }
 
 describe("a program that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
-  it("is told by every connect which limit that was, keeps the contexts it has, and shuts down", () => {
+  it("gets the limit in the error of every connect, keeps its contexts, and shuts down", () => {
     const program = join(repoRoot, "tests/fixtures/programs/e2e/out-of-descriptors.mjs");
     const [limit, tried, atLeast] = isFull ? [96, 36, 10] : [80, 24, 6];
     const { status, stdout, stderr } = spawnSync(
@@ -54,7 +54,7 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     assert.equal(said.shutDown, true);
   });
 
-  it("before its first connect is told so, and connects when there are some", () => {
+  it("before its first connect gets the same error, and connects once descriptors are free", () => {
     const program = join(repoRoot, "tests/fixtures/programs/e2e/no-descriptors-at-first.mjs");
     const { status, stdout, stderr } = spawnSync(
       "sh",
@@ -63,16 +63,16 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     );
     const lines = stdout.trim().split("\n");
     assert.deepEqual([status, stderr, ...lines.slice(-2)], [0, "", "connected", "shut down"]);
-    // What was tried before has kept none of them.
+    // Failed attempts keep no descriptors.
     assert.ok(lines.length > 3 && lines.length < 20, stdout);
-    // The very first may find no descriptor left to read the number.
+    // The first attempt may have no descriptor left to read the limit.
     for (const line of lines.slice(0, -2))
       assert.match(line, /EMFILE.*descriptors: (256|unknown) \(ulimit -n\)/);
   });
 });
 
 describe("a hop that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
-  it("says so of every connect through it, and lives on with the contexts behind it", async () => {
+  it("says so in the error of every connect through it, and lives on with the contexts behind it", async () => {
     await using router = new Router();
     const hop = await router.local({ name: "hop", nodePath: behind("ulimit -n 56") });
     const first = await router.local({ via: hop });
@@ -142,7 +142,7 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
   it("for want of memory fails the connect, or the first call, with the reason", async () => {
     for (const via of sampleOf(2, [undefined, hop])) {
       const options = { via, nodePath: behind("ulimit -v 1000000") };
-      // V8 reserves what a thread may need when it starts it, which may be after the context was ready.
+      // V8 reserves memory when it starts a thread, which may be after the context is ready.
       const error = await failureOf(
         router.local(options).then((context) => context.call(remote.echoLater, 1, 1_000_000)),
       );
@@ -150,7 +150,7 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
     }
   });
 
-  it("is not needed: what is started from a directory that was deleted begins in /", async () => {
+  it("is avoided when a hop's directory was deleted: the child starts in /", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mitogen-deleted-"));
     await hop.call(process.chdir, folder);
     rmdirSync(folder);

@@ -66,7 +66,7 @@ for (const major of targetsOf([12, 20, 26])) {
         const { mtimeMs, atimeMs: _, ...stats } = fs.statSync(path);
         const { size, mode, uid, gid, owner, group } = metadata;
         assert.deepEqual([size, mode, uid, gid], [stats.size, 0o640, 1, 2]);
-        // Debian's own: not those of uid 0.
+        // Accounts that every Debian has, other than root.
         assert.deepEqual([owner, group], ["daemon", "bin"]);
         assert.equal(metadata.mtimeMs, mtimeMs);
         assert.equal(sha256(at("got")), sha256(path));
@@ -93,7 +93,7 @@ for (const major of targetsOf([12, 20, 26])) {
         assert.equal((outcome as string[])[0], "ERR_FILE_REFUSED", name);
       }
     });
-    it("refuses foreign senders, registrations by children, and what is no file", async () => {
+    it("refuses senders of other contexts, registrations by children, and what is not a file", async () => {
       fs.writeFileSync(at("open/file"), "x");
       await files.registerPrefix({ path: at("open") });
       assert.equal(await child.call(remote.fetchFor, program, at("open/file"), leaf), "ERR_FILE_REFUSED");
@@ -101,7 +101,7 @@ for (const major of targetsOf([12, 20, 26])) {
       const [code] = (await child.call(remote.fetchFrom, program, at("open/deep"), at("got"))) as string[];
       assert.equal(code, "EISDIR");
     });
-    it("runs in a child too, started by a request from above, for any file; those below get what is registered", async () => {
+    it("starts in a child on request: it gives its parent any file, and those below only registered ones", async () => {
       fs.writeFileSync(at("any"), "any");
       fs.writeFileSync(at("registered there"), "x");
       await child.service(FileService).register({ path: at("registered there") });
@@ -124,7 +124,7 @@ for (const major of targetsOf([12, 20, 26])) {
   });
 
   describe(`PushFileService, with Node ${major}`, { skip: skipReason() }, () => {
-    it("pushes to two grandchildren under one intermediary, which each get it", async () => {
+    it("pushes a file to two grandchildren behind one context", async () => {
       await using router = new Router();
       const middle = await router.local(node);
       const leaves = await Promise.all([1, 2].map(() => router.local({ ...node, via: middle })));
@@ -145,7 +145,7 @@ for (const major of targetsOf([12, 20, 26])) {
       const leaves = await Promise.all([1, 2, 3].map(() => router.local({ ...node, via: middle })));
       const bytes = randomBytes(MIB);
       const push = new PushFileService(router);
-      // What it takes to have the service there.
+      // Starts the service there, so that this is not counted.
       await Promise.all(leaves.map((leaf) => push.propagateTo(leaf, "/small", "x")));
       let sent = 0;
       const { routeFrame } = router;
@@ -160,7 +160,7 @@ for (const major of targetsOf([12, 20, 26])) {
 }
 
 describe("FileService", { skip: skipReason() }, () => {
-  it("says and logs it when fewer bytes come than announced, and ends transfers when its pool stops", async () => {
+  it("ends transfers when its pool stops, and reports and logs that fewer bytes came than announced", async () => {
     const logs = collectLogs();
     try {
       await using router = new Router();
@@ -182,7 +182,7 @@ describe("FileService", { skip: skipReason() }, () => {
       logs.stop();
     }
   });
-  it("can be asked by hand: metadata first, then bytes, then the end", async () => {
+  it("answers a plain service call with metadata, then sends the bytes, then the end", async () => {
     await using router = new Router();
     const child = await router.local();
     await child.service(FileService).register({ path: process.execPath });

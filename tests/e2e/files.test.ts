@@ -52,7 +52,7 @@ for (const [place, connect] of places) {
     });
     after(() => router.shutdown());
 
-    it("are copied both ways, with hash, mode and times, and nothing else is left", async () => {
+    it("are copied both ways, with hash, mode and time, and leave nothing else", async () => {
       const { path, bytes } = made("original", 3 * MIB + 17);
       fs.chmodSync(path, 0o640);
       fs.utimesSync(path, 1000, 2000.5);
@@ -65,7 +65,7 @@ for (const [place, connect] of places) {
       });
       assert.deepEqual(put, { bytes: bytes.length, sha256: sha256(bytes), resumedAt: 0 });
       assert.deepEqual([seen[0], seen.at(-1)], [0, bytes.length]);
-      assert.ok(seen.length > 5, "progress is told on the way");
+      assert.ok(seen.length > 5, "progress is reported on the way");
       assert.deepEqual(await getFile(context, at("put"), at("got")), put);
       for (const name of ["put", "got"]) {
         assert.equal(sha256(fs.readFileSync(at(name))), sha256(bytes));
@@ -74,14 +74,14 @@ for (const [place, connect] of places) {
         assert.deepEqual(partsOf(name), []);
       }
     });
-    it("of no bytes, and of /proc, which says nothing of their length", async () => {
+    it("may be empty, or in /proc, which does not tell their length", async () => {
       fs.writeFileSync(at("empty"), "");
       assert.equal((await getFile(context, at("empty"), at("empty2"))).bytes, 0);
       assert.equal((await putFile(context, at("empty3"), at("empty"))).bytes, 0);
       assert.equal(fs.statSync(at("empty2")).size + fs.statSync(at("empty3")).size, 0);
       assert.ok((await getFile(context, "/proc/self/status", at("status"))).bytes > 100);
     });
-    it("come as and go to streams, bytes and iterables", async () => {
+    it("may come from streams, bytes and iterables, and go to streams", async () => {
       const bytes = randomBytes(MIB);
       await putFile(context, at("bytes"), bytes, { mode: 0o600 });
       assert.equal(fs.statSync(at("bytes")).mode & 0o777, 0o600);
@@ -99,7 +99,7 @@ for (const [place, connect] of places) {
         sha256(Buffer.concat([bytes, Buffer.from("text")])),
       );
     });
-    it("replace what is there, a link too, and are read through links", async () => {
+    it("replace what is there, even a link, and are read through links", async () => {
       const { path } = made("target", 100);
       fs.rmSync(at("link"), { force: true });
       fs.symlinkSync(path, at("link"));
@@ -133,7 +133,7 @@ for (const [place, connect] of places) {
       );
       await assert.rejects(getFile(context, "", at("x")), TypeError);
     });
-    it("go on where an interrupted transfer stopped, if that is the same", async () => {
+    it("go on where an interrupted transfer stopped, unless the source has changed", async () => {
       const { path, bytes } = made("long", 4 * MIB);
       fs.rmSync(at("resumed"), { force: true });
       const stop = new AbortController();
@@ -164,7 +164,7 @@ for (const [place, connect] of places) {
       assert.deepEqual(again, { bytes: 4 * MIB, sha256: sha256(changed.bytes), resumedAt: 0 });
       assert.deepEqual(partsOf("resumed"), []);
     });
-    it("are given up at both ends by a source that fails, and by time", async () => {
+    it("are given up at both ends when the source fails and at the timeout", async () => {
       const failing = (async function* () {
         yield randomBytes(MIB);
         throw new RangeError("the source failed");
@@ -174,7 +174,7 @@ for (const [place, connect] of places) {
       silent.write(randomBytes(1000));
       const options = { timeoutMs: 1500, resume: false };
       await assert.rejects(putFile(context, at("given-up"), silent, options), TimeoutError);
-      // Both ends have let go: the next one through is behind what they did.
+      // This transfer is served after the others, so both ends have let go of them.
       await putFile(context, at("behind"), Buffer.from("x"));
       const isClean = (): boolean => partsOf("given-up").length === 0 && !fs.existsSync(at("given-up"));
       const deadline = Date.now() + 10_000;
@@ -186,14 +186,14 @@ for (const [place, connect] of places) {
         RangeError,
       );
     });
-    it("many at once", async () => {
+    it("may be copied many at once", async () => {
       const files = Array.from({ length: 20 }, (_, index) => made(`many${index}`, 200_000 + index));
       await Promise.all(files.map(({ path }, index) => putFile(context, at(`copy${index}`), path)));
       await Promise.all(files.map((_, index) => getFile(context, at(`copy${index}`), at(`back${index}`))));
       for (const [index, { bytes }] of files.entries()) {
         assert.equal(sha256(fs.readFileSync(at(`back${index}`))), sha256(bytes));
       }
-      // The same name, all at once: one of them wins, whole.
+      // All write to the same name at once: one of them wins, and is whole.
       await Promise.all(files.map(({ path }) => putFile(context, at("contested"), path)));
       const winner = sha256(fs.readFileSync(at("contested")));
       assert.ok(files.some(({ bytes }) => sha256(bytes) === winner));
@@ -203,7 +203,7 @@ for (const [place, connect] of places) {
 }
 
 describe("files", { skip: skipReason() }, () => {
-  it("that the target's account may not write or read fail with EACCES, on its side", async () => {
+  it("that the target's account may not read or write fail with EACCES on the target's side", async () => {
     await using router = new Router();
     fs.mkdirSync(at("private"), { mode: 0o700 });
     fs.writeFileSync(at("private/file"), "x");
@@ -214,7 +214,7 @@ describe("files", { skip: skipReason() }, () => {
     const written = await failureOf(putFile(context, at("private/new"), path));
     assert.deepEqual([written.code, written.path, written.side], ["EACCES", at("private/new"), "sink"]);
   });
-  it("that do not fit fail with ENOSPC, and do not leave the disk full", async () => {
+  it("that do not fit on the disk fail with ENOSPC, and leave nothing there", async () => {
     await using router = new Router();
     const context = await router.local({ nodePath: nodes[20] ?? "" });
     fs.mkdirSync(at("full"));
@@ -233,7 +233,7 @@ describe("files", { skip: skipReason() }, () => {
       execFileSync("umount", [at("full")]);
     }
   });
-  it("are not written through what somebody else has put in the way", async () => {
+  it("are not written through a link that somebody else has put in the way", async () => {
     await using router = new Router();
     const context = await router.local();
     const { path } = made("original", MIB);
@@ -247,7 +247,7 @@ describe("files", { skip: skipReason() }, () => {
     assert.equal(fs.readFileSync(at("victim"), "utf8"), "untouched");
     assert.equal(fs.statSync(at("trap")).size, MIB);
   });
-  it("whose bytes do not match their hash are refused", async () => {
+  it("that arrive with fewer bytes than announced are refused", async () => {
     await using router = new Router();
     const context = await router.local();
     const { path } = made("original", MIB);
@@ -255,7 +255,7 @@ describe("files", { skip: skipReason() }, () => {
     OpenedFile.prototype.chunks = async function* (from) {
       for await (const chunk of chunks.call(this, from)) {
         yield chunk;
-        // Behind the hash and the sending of it: as if the file's end were cut off on the way.
+        // Ends after one chunk, as if the file had become shorter than announced.
         return;
       }
     };

@@ -1,4 +1,4 @@
-/** What was answered, sent or printed arrives, whatever becomes of the process behind it. */
+/** Answers, messages and output arrive even if their process hangs or ends right after. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ChannelError, type Context, Receiver, Router, ref } from "../../src/index.ts";
@@ -11,14 +11,14 @@ import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** The grace of a shutdown, and what a busy machine needs. */
+/** The grace of a shutdown, plus the time that a busy machine needs. */
 const SHUTDOWN_MS = 5_000 + 5_000;
-/** Each size has its own way: written by the main thread itself, through the broker thread, and in parts. */
+/** Sizes take different ways: small ones are written by the main thread, these by the broker thread and in parts. */
 const MEDIUM = Buffer.alloc(20 * 1024, "medium");
 const LARGE = Buffer.alloc(200 * 1024, "large");
 const HANGING_MODULE = new URL("../fixtures/remote/hangs-at-load.js", import.meta.url);
 const ROUNDS = isFull ? 20 : 5;
-/** What is held back is held back for ever. */
+/** With a time limit, because an answer that is held back never comes. */
 const itEnds = (title: string, fn: () => Promise<void>) => it(title, { timeout: 60_000 }, fn);
 const HANGS = ["endless loop", "subprocess", "Atomics.wait"] as const;
 
@@ -38,14 +38,14 @@ for (const [version, nodePath] of targets) {
       logs.stop();
     });
 
-    /** One that has all that calls need: so they leave together, and arrive together. */
+    /** A context that already has all modules, so that calls leave and arrive together. */
     async function connect(): Promise<Context> {
       const context = await router.local({ nodePath });
       await Promise.all([context.call(remote.add, 1, 1), context.call(hangs.addAtOnce, 1, 1)]);
       return context;
     }
 
-    /** Calls that are answered at once, in every way. */
+    /** Starts calls that are answered at once, with answers of every size. */
     function answered(context: Context): { calls: Promise<unknown>[]; values: unknown[]; order: number[] } {
       const order: number[] = [];
       const values = [3, LARGE, 4, MEDIUM, 5, LARGE, 6];
@@ -56,21 +56,21 @@ for (const [version, nodePath] of targets) {
       return { calls, values, order };
     }
 
-    /** Ends one that hangs. */
+    /** Shuts down a context that hangs. */
     async function end(context: Context, hung: Promise<unknown>): Promise<void> {
       const pid = context.describe().connection?.pid as number;
       const failed = assert.rejects(hung, ChannelError);
       const started = performance.now();
       await context.shutdown();
       const ms = performance.now() - started;
-      assert.ok(ms < SHUTDOWN_MS, `it took ${ms} ms to end it`);
+      assert.ok(ms < SHUTDOWN_MS, `shutdown took ${ms} ms`);
       await failed;
       assert.deepEqual(await processesGone([pid], SHUTDOWN_MS), []);
     }
 
     for (const how of sampleOf(3, HANGS)) {
       itEnds(
-        `answers, output and messages come while the function that was called last hangs (${how})`,
+        `answers, output and messages arrive while the function that was called last hangs (${how})`,
         async () => {
           const context = await connect();
           const { calls, values } = answered(context);
@@ -91,9 +91,9 @@ for (const [version, nodePath] of targets) {
     }
 
     for (const how of sampleOf(3, HANGS)) {
-      itEnds(`answers given in the turn that then hangs come at once (${how})`, async () => {
+      itEnds(`answers arrive at once although the same turn then hangs (${how})`, async () => {
         const context = await connect();
-        // All of it arrives in one message: of these answers only the first leaves by itself.
+        // All calls arrive in one message, so that only the first answer is written right away.
         const calls = [1, 2, 3, 4].map((value) => context.call(remote.add, value, 1));
         const hung = context.call(hangs.hang, how);
         assert.deepEqual(await Promise.all(calls), [2, 3, 4, 5]);
@@ -109,7 +109,7 @@ for (const [version, nodePath] of targets) {
       [hangs.answerLaterThen, "setImmediate"],
     ] as const)) {
       itEnds(
-        `the answer of ${fn.name}, and those before it, come while what it has begun hangs (${when})`,
+        `the answer of ${fn.name} and those before it arrive although code that it started hangs (${when})`,
         async () => {
           const context = await connect();
           const { calls, values } = answered(context);
@@ -122,20 +122,17 @@ for (const [version, nodePath] of targets) {
       );
     }
 
-    itEnds(
-      "answers of asynchronous functions that are over come while one that is called later hangs",
-      async () => {
-        const context = await connect();
-        const calls = [1, 2, 3].map((value) => context.call(hangs.addAtOnce, value, 1));
-        // The turn that answers this one ends with the answers of the others.
-        await context.call(remote.add, 1, 1);
-        const hung = context.call(hangs.hang, "endless loop");
-        assert.deepEqual(await Promise.all(calls), [2, 3, 4]);
-        await end(context, hung);
-      },
-    );
+    itEnds("answers of finished asynchronous functions arrive while a later call hangs", async () => {
+      const context = await connect();
+      const calls = [1, 2, 3].map((value) => context.call(hangs.addAtOnce, value, 1));
+      // The turn that answers this call ends with the answers of the others.
+      await context.call(remote.add, 1, 1);
+      const hung = context.call(hangs.hang, "endless loop");
+      assert.deepEqual(await Promise.all(calls), [2, 3, 4]);
+      await end(context, hung);
+    });
 
-    itEnds("answers come while a module that is called next hangs in its evaluation", async () => {
+    itEnds("answers arrive while the module of the next call hangs in its evaluation", async () => {
       const context = await connect();
       const { calls, values } = answered(context);
       const hung = context.call(ref<() => void>(HANGING_MODULE, "never"));
@@ -143,7 +140,7 @@ for (const [version, nodePath] of targets) {
       await end(context, hung);
     });
 
-    itEnds("answers come in the order given, small ones behind large ones", async () => {
+    itEnds("answers arrive in their order, even small ones after large ones", async () => {
       const context = await connect();
       for (let round = 0; round < ROUNDS; round++) {
         const { calls, values, order } = answered(context);
@@ -157,7 +154,7 @@ for (const [version, nodePath] of targets) {
     });
 
     for (const when of sampleOf(4, ["at once", "reaction", "nextTick", "setImmediate"] as const)) {
-      itEnds(`answers come from a process that then exits (${when})`, async () => {
+      itEnds(`answers arrive from a process that then exits (${when})`, async () => {
         const context = await connect();
         const { calls, values } = answered(context);
         const last = context.call(hangs.answerThen, "exit", when);
@@ -169,27 +166,24 @@ for (const [version, nodePath] of targets) {
       });
     }
 
-    itEnds(
-      "output and messages come of a function that then exits, and of one whose process fails",
-      async () => {
-        for (const how of ["exit", "exception"] as const) {
-          const context = await connect();
-          const receiver = new Receiver<string>(router);
-          const { calls, values } = answered(context);
-          const last = context.call(hangs.sayThen, receiver.toSender(), how, how);
-          await assert.rejects(last, how === "exit" ? ChannelError : /nobody catches this/);
-          assert.deepEqual(await Promise.all(calls), values);
-          assert.equal((await receiver.get()).decode(), how);
-          const lines = [`${how} ahead of the message`, `${how} behind the message`];
-          assert.deepEqual(logs.lines("stdout", context.name), lines);
-          receiver.close();
-          await context.shutdown();
-        }
-      },
-    );
+    itEnds("output and messages arrive from a function that then exits or crashes its process", async () => {
+      for (const how of ["exit", "exception"] as const) {
+        const context = await connect();
+        const receiver = new Receiver<string>(router);
+        const { calls, values } = answered(context);
+        const last = context.call(hangs.sayThen, receiver.toSender(), how, how);
+        await assert.rejects(last, how === "exit" ? ChannelError : /nobody catches this/);
+        assert.deepEqual(await Promise.all(calls), values);
+        assert.equal((await receiver.get()).decode(), how);
+        const lines = [`${how} ahead of the message`, `${how} behind the message`];
+        assert.deepEqual(logs.lines("stdout", context.name), lines);
+        receiver.close();
+        await context.shutdown();
+      }
+    });
 
     itEnds(
-      "of a process that is killed behind an answer all earlier ones come, and each later call fails",
+      "when a process is killed, all its earlier answers arrive, and each later call fails",
       async () => {
         const context = await connect();
         const pid = context.describe().connection?.pid as number;

@@ -17,10 +17,10 @@ const END_MS = 20_000;
 const PROCESSES = ["the program", "the first hop", "the second hop", "the target"];
 
 for (const major of [12, 26]) {
-  describe(`A transfer through two hops to Node ${major}`, { skip: skipReason() }, () => {
+  describe(`a transfer through two hops to Node ${major}`, { skip: skipReason() }, () => {
     for (const way of ["putFile", "getFile"]) {
       for (const [victim, name] of PROCESSES.entries()) {
-        it(`${way}: kill -9 of ${name} leaves what was under the name, and the next goes on`, async (t) => {
+        it(`${way}: kill -9 of ${name} leaves the old file in place, and the next transfer resumes`, async (t) => {
           const folder = temporaryFolder(t);
           const [from, to] = [join(folder, "source"), join(folder, "copy")];
           const bytes = randomBytes(8 * MIB);
@@ -35,10 +35,10 @@ for (const major of [12, 26]) {
           if (victim === 0) assert.equal(signal, "SIGKILL");
           else assert.equal(stdout.split("\n")[1], '"ChannelError"');
           assert.equal(fs.readFileSync(to, "utf8"), "as it was");
-          // Those that lost their parent notice in their own time; until then the part is theirs.
+          // The orphans take a while to notice and end. Until then the partial file belongs to them.
           assert.deepEqual(await processesGone(pids, END_MS), []);
           assert.equal(fs.readFileSync(to, "utf8"), "as it was");
-          assert.deepEqual(fs.readdirSync(folder).length, 3, "the part was left");
+          assert.deepEqual(fs.readdirSync(folder).length, 3, "the partial file is kept");
 
           const again = transfer("nobody");
           await again.line();

@@ -53,7 +53,7 @@ const subprocess = { stdout: ["sub 1"], stderr: ["sub 2"] };
 
 describe("the last words of a context", { skip: skipReason() }, () => {
   for (const [name, connect] of Object.entries(ways)) {
-    it(`by ${name} arrive before shutdown() is done`, async () => {
+    it(`by ${name} arrive before shutdown() returns`, async () => {
       const logs = collectLogs("info");
       await using router = new Router();
       const context = await connect(router);
@@ -63,7 +63,7 @@ describe("the last words of a context", { skip: skipReason() }, () => {
       logs.stop();
     });
 
-    it(`by ${name} arrive before process.exit()`, async () => {
+    it(`by ${name} arrive when it calls process.exit()`, async () => {
       const logs = collectLogs("info");
       await using router = new Router();
       for (const [fn, rest] of [
@@ -77,7 +77,7 @@ describe("the last words of a context", { skip: skipReason() }, () => {
       logs.stop();
     });
 
-    it(`by ${name} of a command arrive before its result`, async () => {
+    it(`by ${name}: a command's output arrives before its result`, async () => {
       await using router = new Router();
       const context = await connect(router);
       const lines: string[] = [];

@@ -18,18 +18,18 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** A machine that is busy may take so long. */
+/** How long a busy machine may take. */
 const PATIENCE_MS = 15_000;
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"] as const;
 
-/** Unlike any that another test, or another run, starts. */
+/** Returns an argument of sleep that no other test or run uses. */
 let count = 0;
 function newSeconds(): string {
   count += 1;
   return `${300 + count}.${process.pid}${Date.now() % 1000}`;
 }
 
-/** Those that run with this argument, in whatever container. */
+/** The pids of sleep with this argument, in any container. */
 function running(seconds: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -55,7 +55,7 @@ async function untilRunning(seconds: string): Promise<number[]> {
 
 const hasSsh = existsSync("/usr/bin/ssh") ? false : "there is no ssh";
 
-describe("a program that ends during a connect to a host that is silent", { skip: hasSsh }, () => {
+describe("a program that ends during a connect to a silent host", { skip: hasSsh }, () => {
   let server: Server;
   before(async () => {
     server = createServer((socket) => void socket.on("error", () => undefined).resume()).listen(
@@ -66,7 +66,7 @@ describe("a program that ends during a connect to a host that is silent", { skip
   });
   after(() => server.close());
 
-  /** The program, once each ssh of it has been heard, and all that it has started. */
+  /** Starts the program, waits until each ssh has connected, and returns the pids of all it has started. */
   async function connecting(...ways: string[]): Promise<{ program: Program; hop: number; pids: number[] }> {
     const { port } = server.address() as { port: number };
     const args = [`${port}`, ...ways];
@@ -75,13 +75,13 @@ describe("a program that ends during a connect to a host that is silent", { skip
     for await (const _ of on(server, "connection")) if (++heard === ways.length) break;
     const hop = Number(await program.line());
     const pids = descendants(program.process.pid as number);
-    assert.ok(pids.length > ways.length, "each ssh and the reaper");
+    assert.ok(pids.length > ways.length, "each ssh and the reaper run");
     return { program, hop, pids };
   }
 
-  // `ended`, which comes when nobody holds its output open any more, ends where that goes through a pipe.
+  // `ended` is awaited first: it resolves only when no process holds the program's output pipe open any more.
   for (const signal of sampleOf(3, SIGNALS)) {
-    it(`by ${signal} leaves no ssh, none with a terminal, and none of a hop`, async () => {
+    it(`by ${signal} leaves no ssh, also with a terminal or behind a hop`, async () => {
       const { program, pids } = await connecting("plain", "password", "hop");
       program.process.kill(signal);
       assert.equal((await program.ended).signal, signal);
@@ -89,24 +89,24 @@ describe("a program that ends during a connect to a host that is silent", { skip
     });
   }
 
-  it("by a signal to its process group, as Ctrl-C sends, leaves no ssh", { skip: takesLong }, async () => {
+  it("by a signal to its process group, as from Ctrl-C, leaves no ssh", { skip: takesLong }, async () => {
     const { program, pids } = await connecting("password");
     process.kill(-(program.process.pid as number), "SIGINT");
     await program.ended;
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
   });
 
-  it("whose hop is killed has no ssh left there", async () => {
+  it("has no ssh left behind a hop that is killed", async () => {
     const { program, hop } = await connecting("hop");
     const pids = descendants(hop);
-    assert.ok(pids.length >= 2, "ssh and the reaper of the hop");
+    assert.ok(pids.length >= 2, "ssh and the reaper of the hop run");
     process.kill(hop, "SIGKILL");
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
     assert.notEqual((await program.ended).code, 0);
   });
 });
 
-it("a program that is killed while it starts a tool leaves no tool, whatever sh is", async (t) => {
+it("a program that is killed while it starts a tool leaves no tool, with any sh", async (t) => {
   const shells = ["dash", "bash", "busybox", "mksh", "ksh", "zsh"]
     .flatMap((name) => [`/bin/${name}`, `/usr/bin/${name}`])
     .filter((path) => existsSync(path));
@@ -124,16 +124,16 @@ it("a program that is killed while it starts a tool leaves no tool, whatever sh 
       assert.equal((await program.ended).signal, "SIGKILL");
       const isMarked = (pid: string) => commandOf(Number(pid)).includes(mark);
       const tools = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isMarked(name));
-      assert.ok(tools.length > 0, "it has started");
+      assert.ok(tools.length > 0, "the tool has started");
       assert.deepEqual(await processesGone(tools.map(Number), PATIENCE_MS), [], shell);
-      // The same signal has ended the last of what they started, which may go a moment later.
+      // The processes that the tools started end by the same signal, perhaps a moment later.
       assert.deepEqual(await processesGone(running(seconds), PATIENCE_MS), [], shell);
     }),
   );
 });
 
 describe("a program with a terminal", { skip: existsSync("/usr/bin/script") ? false : "no script" }, () => {
-  it("ended by Ctrl-C there leaves nobody, and the terminal as it was", { timeout: 60_000 }, async () => {
+  it("ended by Ctrl-C there leaves no process, and the terminal as it was", { timeout: 60_000 }, async () => {
     const path = join(repoRoot, "tests/fixtures/programs/e2e/wait-for-signal.mjs");
     const line = `trap : INT; stty -a; ${process.execPath} ${path}; stty -a`;
     const shell = spawn("script", ["-qefc", line, "/dev/null"], {
@@ -158,7 +158,7 @@ describe("a program with a terminal", { skip: existsSync("/usr/bin/script") ? fa
 });
 
 describe("the process of a context that is killed", () => {
-  /** What it has started ends; what it has set apart, or another has, does not. */
+  /** Checks that the context's subprocesses end with it, except one that it has detached. */
   async function assertCleared(context: Context, signal: string): Promise<void> {
     const [plain, orphan, apart] = [newSeconds(), newSeconds(), newSeconds()];
     await context.call(left.startSleep, plain);
@@ -167,7 +167,7 @@ describe("the process of a context that is killed", () => {
     const pids = [...(await untilRunning(plain)), ...(await untilRunning(orphan))];
     const daemons = await untilRunning(apart);
     context.callNoReply(left.killSelf, signal);
-    const alive = setInterval(() => undefined, 1000); // which this does not keep the test
+    const alive = setInterval(() => undefined, 1000); // because this promise does not keep the test alive
     await context.disconnected;
     clearInterval(alive);
     assert.deepEqual(await processesGone(pids, PATIENCE_MS), []);
@@ -177,32 +177,34 @@ describe("the process of a context that is killed", () => {
 
   for (const signal of ["SIGKILL", "SIGTERM", "SIGHUP"]) {
     const skip = signal !== "SIGTERM" && takesLong;
-    it(`by ${signal} leaves none of its subprocesses but those set apart`, { skip }, async () => {
+    it(`by ${signal} leaves only detached subprocesses`, { skip }, async () => {
       await using router = new Router();
       await assertCleared(await router.local(), signal);
     });
   }
-  it("leaves none when it was another Node's", { skip: skipReason() }, async () => {
+  it("leaves only detached subprocesses on every Node", { skip: skipReason() }, async () => {
     await using router = new Router();
     for (const nodePath of Object.values(nodes))
       await assertCleared(await router.local({ nodePath }), "SIGKILL");
   });
-  it("leaves none behind a context", async () => {
+  it("leaves only detached subprocesses behind a hop and on it", async () => {
     await using router = new Router();
     const hop = await router.local();
     await assertCleared(await router.local({ via: hop }), "SIGKILL");
     await assertCleared(hop, "SIGKILL");
   });
   for (const user of ["dash", "bash", "fish", "tcsh"]) {
-    it(`leaves none on another machine, with ${user}`, { skip: skipReason() }, async () => {
+    it(`leaves only detached subprocesses on another machine with the shell ${user}`, {
+      skip: skipReason(),
+    }, async () => {
       await using router = new Router();
       await assertCleared(await router.ssh(sshTo(`mitogen-${user}`)), "SIGKILL");
     });
   }
-  // A container that is made for a context ends with it, and so does what was set apart in there: "docker
-  // image" is not among these.
+  // "docker image" is not in the list: a container that is made for a context ends with it, and with it the
+  // detached subprocess.
   for (const name of ["sudo", "su", "ssh → sudo where a terminal is required", "docker", "lxc"]) {
-    it(`leaves none by ${name}`, { skip: skipReason() }, async () => {
+    it(`leaves only detached subprocesses with ${name}`, { skip: skipReason() }, async () => {
       await using router = new Router();
       await assertCleared(
         await (labMethods[name] as (router: Router) => Promise<Context>)(router),
@@ -210,7 +212,7 @@ describe("the process of a context that is killed", () => {
       );
     });
   }
-  it("does not change how subprocesses take signals", { skip: skipReason() }, async () => {
+  it("does not have its subprocesses ignore signals", { skip: skipReason() }, async () => {
     await using router = new Router();
     for (const nodePath of [process.execPath, ...Object.values(lab()?.nodes ?? {})]) {
       const context = await router.local({ nodePath });
@@ -224,7 +226,7 @@ describe("the process of a context that is killed", () => {
   });
 });
 
-it("shutdown ends what a shell starts when it is told to end, and leaves no reaper", async () => {
+it("shutdown ends what a shell starts in its signal trap, and leaves no reaper", async () => {
   const router = new Router();
   const context = await router.local();
   const seconds = newSeconds();
@@ -239,7 +241,7 @@ it("shutdown ends what a shell starts when it is told to end, and leaves no reap
 
 describe("a program that listens", () => {
   for (const signal of sampleOf(3, SIGNALS)) {
-    it(`and is ended by ${signal} leaves no socket`, async (t) => {
+    it(`leaves no socket when it is ended by ${signal}`, async (t) => {
       const path = join(temporaryFolder(t), "it's_$(a)_*.sock");
       const program = runProgram("e2e/listening.mjs", { env: { MITOGEN_TEST_LISTEN: path } });
       await program.line();

@@ -11,7 +11,7 @@ checkLeaks();
 const pidsOf = (line: string): number[] => line.trim().split(" ").map(Number);
 
 describe("a program", () => {
-  it("that returns without cleanup, one of its contexts hung, ends with status 0 and leaves nobody", async () => {
+  it("that returns without cleanup and has a hung context ends with status 0 and leaves no process", async () => {
     const started = Date.now();
     const { code, stdout, stderr } = await runProgram("e2e/natural-exit.mjs").ended;
     assert.equal(code, 0, stderr);
@@ -19,9 +19,9 @@ describe("a program", () => {
     assert.deepEqual(await processesGone(pidsOf(stdout), 2000), []);
   });
 
-  // tests/e2e/left-behind.test.ts has a program that ends by each of them, too.
+  // tests/e2e/left-behind.test.ts also ends a program by each of these signals.
   for (const signal of sampleOf(3, ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const)) {
-    it(`ended by ${signal} leaves nobody, hung contexts neither`, async () => {
+    it(`ended by ${signal} leaves no process, not even a hung context`, async () => {
       const program = runProgram("e2e/wait-for-signal.mjs");
       const pids = pidsOf(await program.line());
       program.process.kill(signal);
@@ -30,7 +30,7 @@ describe("a program", () => {
     });
   }
 
-  it("ended by Ctrl-C prints nothing and leaves nobody", async () => {
+  it("ended by Ctrl-C prints nothing and leaves no process", async () => {
     const program = runProgram("e2e/wait-for-signal.mjs", { ownGroup: true });
     const pids = pidsOf(await program.line());
     process.kill(-(program.process.pid as number), "SIGINT");
@@ -39,7 +39,7 @@ describe("a program", () => {
     assert.deepEqual(await processesGone(pids, 3000), []);
   });
 
-  it("that handles Ctrl-C itself has its contexts until it ends them, quietly", async () => {
+  it("that handles Ctrl-C itself keeps its contexts until it ends them, and prints no error", async () => {
     const program = runProgram("e2e/handle-interrupt.mjs", { ownGroup: true });
     const pids = pidsOf(await program.line());
     process.kill(-(program.process.pid as number), "SIGINT");
@@ -50,26 +50,26 @@ describe("a program", () => {
     assert.deepEqual(await processesGone(pids, 3000), []);
   });
 
-  it("whose main throws under runWithRouter fails with that error, its contexts gone", async () => {
+  it("whose main throws under runWithRouter fails with that error and leaves no context", async () => {
     const { code, stdout, stderr } = await runProgram("e2e/failing-main.mjs").ended;
     assert.equal(code, 1);
     assert.match(stderr, /Error: main failed/);
     assert.deepEqual(await processesGone(pidsOf(stdout), 2000), []);
   });
 
-  it("stays alive for a pending call and for leaving a stream, and not for a receiver or stream nobody reads", async () => {
+  it("stays alive for a pending call and until a stream is left, but not for a receiver or stream that nobody reads", async () => {
     const { code, stdout } = await runProgram("e2e/pending-call.mjs").ended;
     assert.deepEqual([code, stdout.split("\n").sort()], [0, ["", "done", "left"]]);
   });
 
-  it("that is an unguarded entry script is refused at once, named, and never run in a child", async () => {
+  it("cannot call a function of its unguarded entry script, and the error names it", async () => {
     const { code, stdout } = await runProgram("e2e/unguarded.mjs").ended;
     assert.equal(code, 0);
     assert.equal(stdout.match(/^started/gm)?.length, 1);
     assert.match(stdout, /refused: .*unguarded\.mjs/);
   });
 
-  it("that is a guarded entry script is served, and its guarded part not run", async () => {
+  it("can call a function of its guarded entry script, and a context does not run the guarded part", async () => {
     const { stdout } = await runProgram("e2e/guarded.mjs").ended;
     assert.deepEqual(stdout.trim().split("\n"), ["evaluated true", "4"]);
   });
@@ -92,7 +92,7 @@ describe("the first script of the introduction", () => {
     });
   }
 
-  it("logs nothing when MITOGEN_LOG_LEVEL is error, and every frame when it is IO", async () => {
+  it("logs nothing when MITOGEN_LOG_LEVEL is ERROR, and frames when it is IO", async () => {
     const quiet = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "ERROR" } }).ended;
     assert.equal(quiet.stderr, "");
     const loud = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "IO" } }).ended;

@@ -1,4 +1,4 @@
-/** What is called wrongly says so in the caller's words: what was wanted, what was given, what to write. */
+/** The errors of wrong calls use the caller's words: what is wanted, what was given, and what to write instead. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import {
@@ -296,7 +296,7 @@ describe("misuse", () => {
     ],
   ];
   for (const [title, misuse, message] of cases) {
-    it(`${title} is told in the caller's words`, async () => {
+    it(`${title} is reported in the caller's words`, async () => {
       await assert.rejects(async () => await misuse(), {
         name: "TypeError",
         code: "ERR_INVALID_ARG_TYPE",
@@ -305,7 +305,7 @@ describe("misuse", () => {
     });
   }
 
-  it("a Message, a Blob and a Secret are made of what they need", () => {
+  it("a Message, a Blob and a Secret refuse wrong arguments", () => {
     const to = (...given: unknown[]) => (Message as Loose).to(router, ...given);
     const wrong: [make: () => unknown, message: string][] = [
       [() => to(), "Cannot make a message: dstId is no number, got undefined; use the id of a context"],
@@ -330,7 +330,7 @@ describe("misuse", () => {
     );
   });
 
-  it("a Sender and a Context that are made up say where to take one from", () => {
+  it("a Sender and a Context cannot be constructed, and the error says where to get one", () => {
     assert.throws(() => new (Sender as Loose)(), {
       name: "TypeError",
       message: "Cannot make Sender, got undefined; use toSender()",
@@ -341,7 +341,7 @@ describe("misuse", () => {
     });
   });
 
-  it("a callNoReply to a context that is gone is logged as ERROR, also with bounds, but not the end of a chain", async () => {
+  it("a callNoReply to a lost context is logged as ERROR, also with bounds, but the end of a chain is not", async () => {
     const past = await router.local();
     const chain = past.chain();
     chain.callNoReply(pid);
@@ -363,7 +363,7 @@ describe("misuse", () => {
     }
   });
 
-  it("a ping that times out names the context, and no number of ours", async () => {
+  it("a ping that times out names the context, and no internal number", async () => {
     await assert.rejects(context.ping({ timeoutMs: 0 }), {
       code: "ERR_TIMEOUT",
       message: `Cannot reach ${context.name}: no answer within 0 ms`,

@@ -14,12 +14,15 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const FOLDER = join(repoRoot, "tests/fixtures/semantics");
 
-/** What needs more than the oldest Node, and why. */
+/** The cases that need more than the oldest Node, and why. */
 const SINCE: Readonly<Record<string, readonly [major: number, reason: string]>> = {
   "top-level-await": [16, "top-level await"],
   "import-meta": [22, "import.meta.filename and a synchronous import.meta.resolve"],
   "require-esm": [20, "require() of ES modules"],
-  "syntax-errors": [20, "JavaScript that is sent as it is: what is lowered is refused by the compiler"],
+  "syntax-errors": [
+    20,
+    "JavaScript that is sent unchanged: the compiler itself would refuse it when it lowers it",
+  ],
   json: [20, "import attributes"],
   builtins: [14, "fs/promises and node: in require"],
   require: [14, "optional chaining and node: in require"],
@@ -33,7 +36,7 @@ const cases = readdirSync(FOLDER, { withFileTypes: true })
     return { name, entry: `${name}/${main}`, since: SINCE[name]?.[0] ?? 12 };
   });
 
-/** Under the very Node that the context runs on: what counts is that the same program says the same. */
+/** Compares with a plain run on the same Node as the context's: both must print the same. */
 for (const major of targetsOf([12, 14, 16, 18, 20, 22, 24, 26])) {
   describe(`on Node ${major} a context evaluates as Node does`, { skip: skipReason() }, async () => {
     const node = nodes[major] ?? "";

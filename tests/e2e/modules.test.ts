@@ -27,10 +27,7 @@ function write(name: string, text: string): string {
 
 write("package.json", `{ "type": "module" }`);
 
-/**
- * A function whose module leads to all the others, level by level, none of which compresses to much less than 1
- * KiB.
- */
+/** A function whose module imports all others, level by level. None compresses to much less than 1 KiB. */
 function largeGraph(): FunctionRef<[], number> {
   for (let i = 0; i < MODULES; i++) {
     const children = [2 * i + 1, 2 * i + 2].filter((child) => child < MODULES);
@@ -48,7 +45,7 @@ function largeGraph(): FunctionRef<[], number> {
   return ref<() => number>(pathToFileURL(join(folder, "m0.js")), "total");
 }
 
-/** In place of ssh: the remote command runs here, every byte delayed in both directions. */
+/** A stand-in for ssh that runs the remote command here, with every byte delayed in both directions. */
 function slowSsh(): string {
   const proxy = join(repoRoot, "tests/support/delay-proxy.mjs");
   const path = fileURLToPath(
@@ -64,7 +61,7 @@ function slowSsh(): string {
 it(`over a slow link a call into a graph of ${MODULES} modules takes one round trip, also through two hops`, async () => {
   const total = largeGraph();
   await using router = new Router();
-  // What takes time in this process: reading and compiling, once for all contexts.
+  // Reads and compiles the modules in this process first, so that this is not measured.
   const near = await router.local();
   assert.equal(await near.call(total), MODULES);
 
@@ -82,7 +79,7 @@ it(`over a slow link a call into a graph of ${MODULES} modules takes one round t
   const first = await timed(end);
   assert.equal(first.trips, 1);
   assert.ok(first.bytes > MODULES * 500, `${first.bytes} bytes`);
-  // Their names and hashes, and nothing that a hop on the way has already.
+  // Only names and hashes are sent, because a hop on the way already has the modules.
   for (const context of [beside, middle, far]) {
     const { trips, bytes } = await timed(context);
     assert.equal(trips, 1);
@@ -91,7 +88,7 @@ it(`over a slow link a call into a graph of ${MODULES} modules takes one round t
   assert.equal(router.modules.stats.requestCount, 0);
 });
 
-it("a module that changed runs in new contexts, and old ones keep what they have, behind the same hop", async () => {
+it("a changed module runs in new contexts, while old ones behind the same hop keep theirs", async () => {
   const changing = write("changing.js", `export { value } from "./one.js";`);
   write("one.js", "export const value = () => 1;");
   write("two.js", "export const value = () => 2;");
@@ -108,7 +105,7 @@ it("a module that changed runs in new contexts, and old ones keep what they have
   assert.equal(await hop.call(value), 2);
 });
 
-it("rules of the program count in contexts: override, modify, deny, and for what they ask, allow", async () => {
+it("the program's rules (override, modify, deny, allow) apply in contexts", async () => {
   const given = write("given.js", "export const value = () => 'file';");
   const asking = write(
     "asking.js",
@@ -143,7 +140,7 @@ it("rules of the program count in contexts: override, modify, deny, and for what
   }
 });
 
-it("what was forwarded is there when it is called: nothing more crosses the link", async () => {
+it("a call of a forwarded function sends no more modules", async () => {
   await using router = new Router();
   const context = await router.local();
   await router.modules.forward(context, remote.add);
@@ -155,7 +152,7 @@ it("what was forwarded is there when it is called: nothing more crosses the link
   await router.modules.forward(context, remote.add);
 });
 
-it("two modules with the same text are both there: in a process, a thread, and a thread behind a process", async () => {
+it("two modules with the same text are separate in a process, a thread, and a thread behind a process", async () => {
   const text = "let calls = 0;\nexport const count = () => ++calls;\n";
   const counts = ["same-a.js", "same-b.js"].map((name) =>
     ref<() => number>(new URL(write(name, text)), "count"),

@@ -1,4 +1,4 @@
-/** What functions of Node's return, and what everybody passes: it arrives, or the error says what to do. */
+/** Common values, such as results of Node's functions, arrive, or the error says what to do instead. */
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, before, describe, it } from "node:test";
@@ -14,7 +14,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const targets = targetsOf([12, 16, 20, 24, 26]).filter((major) => nodes[major] !== undefined);
 
 for (const major of targets.length > 0 ? targets : [0]) {
-  describe(`Natural values, ${major === 0 ? "this Node" : `Node ${major}`}`, () => {
+  describe(`natural values, ${major === 0 ? "this Node" : `Node ${major}`}`, () => {
     let router: Router;
     let context: Context;
     before(() => {
@@ -22,7 +22,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
     });
     after(() => router.shutdown());
 
-    it("a Stats and Dirents are what a bare context answers first of all", async () => {
+    it("a Stats and Dirents may be the first answers of a context without other modules", async () => {
       const options = major > 0 ? { nodePath: nodes[major] as string } : {};
       context = await router.local(options);
       const [stats, big, entries] = await Promise.all([
@@ -47,7 +47,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       );
     });
 
-    it("the same inside other data, and of functions of the program", async () => {
+    it("a Stats and Dirents arrive inside other data from functions of the program", async () => {
       const { path, stats, entries } = (await context.call(remote.statsInside, "/etc")) as unknown as {
         path: string;
         stats: { isDirectory: boolean };
@@ -57,7 +57,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.equal(entries.find(({ name }) => name === "passwd")?.isFile, true);
     });
 
-    it("folders are read one entry after the other", async () => {
+    it("a folder can be read one entry after the other", async () => {
       let seen = 0;
       for await (const { name, isDirectory } of context.stream(fs.promises.opendir, "/")) {
         if (name === "etc" && isDirectory) seen++;
@@ -65,12 +65,12 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.equal(seen, 1);
     });
 
-    it("process.env is its variables", async () => {
+    it("process.env arrives as an object of its variables", async () => {
       const environment = await context.call(remote.environment);
       assert.equal(environment["PATH"], process.env["PATH"]);
     });
 
-    it("a URL is a URL on both sides", async () => {
+    it("a URL arrives as a URL on both sides", async () => {
       const url = new URL("https://user@example.org/a/b?q=1#h");
       const [same, other] = await context.call(remote.urls, url);
       assert.ok(same instanceof URL);
@@ -80,7 +80,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.equal(hosts, fs.readFileSync("/etc/passwd", "utf8"));
     });
 
-    it("errors of Node keep name, code and what they carry", async () => {
+    it("Node's errors keep their name, code and properties", async () => {
       const failureOf = async (what: Parameters<typeof remote.throwing>[0]) => {
         const error = await context.call(remote.throwing, what).then(
           () => assert.fail("it did not fail"),
@@ -105,7 +105,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       );
     });
 
-    it("what cannot travel names the cure, as a result and as an argument", async () => {
+    it("the error for a value that cannot be sent says what to do, for a result and for an argument", async () => {
       await assert.rejects(
         context.call(remote.generator as never),
         /Cannot send value: a generator is not serialisable; read it by context\.stream\(\)/,
@@ -121,7 +121,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       );
     });
 
-    it("a bare context says the cure, too", async () => {
+    it("the error of a context without other modules says it too", async () => {
       const options = major > 0 ? { nodePath: nodes[major] as string } : {};
       const bare = await router.local(options);
       await assert.rejects(

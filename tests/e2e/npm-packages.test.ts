@@ -11,7 +11,7 @@ import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { nodeWithout, npmFixture, ownPackages } from "../support/npm-fixture.ts";
 
-// libuv keeps its descriptor for watching files once it has one.
+// libuv keeps its descriptor for watching files once it has opened it.
 before(() => watch(tmpdir()).close());
 checkLeaks({ ignoreCommand: /esbuild/ });
 
@@ -20,15 +20,15 @@ interface Use {
   readonly file: string;
   /** How the package is made. */
   readonly shape: string;
-  /** The oldest Node that the package runs on, of those below; 12 by default. */
+  /** The oldest of the Nodes below on which the package runs. 12 by default. */
   readonly since?: number;
-  /** What an older Node lacks, as it says itself. */
+  /** Matches the error of an older Node, which says what it lacks. */
   readonly lacks?: RegExp;
-  /** Where not everything is done: called as the function itself. The others are named by module and name. */
+  /** In a run that is not full, this one is called as the function itself, and the others by reference. */
   readonly isNamed?: boolean;
-  /** Takes half a second or more, and others have the same shape. */
+  /** Takes half a second or more, and has the same shape as others. */
   readonly isLong?: boolean;
-  /** A quick run takes it, because this repository has its package itself, maybe of another version. */
+  /** In a quick run too, because this repository depends on the package anyway, perhaps in another version. */
   readonly isOurs?: boolean;
 }
 
@@ -178,7 +178,7 @@ const { folder, packages } = "folder" in fixture ? fixture : { folder: "", packa
 const urlOf = (file: string): string => pathToFileURL(join(folder, "uses", file)).href;
 const useOf = (file: string): FunctionRef<[]> => ref<() => unknown>(urlOf(file), "use");
 
-/** The function of a module, and what it gives here; asked for once. */
+/** The function of a module and its result here, which is computed once. */
 const here = new Map<string, Promise<{ use: () => unknown; value: unknown }>>();
 
 function evaluateHere(file: string): Promise<{ use: () => unknown; value: unknown }> {
@@ -211,7 +211,7 @@ function withContext(node: string, name: string): () => Context {
   return () => context;
 }
 
-/** How a call fails in a context of its own, with all causes. */
+/** The error of a call in a context of its own, with all causes. */
 async function failure(node: string, file: string): Promise<string> {
   await using router = new Router();
   const context = await router.local({ nodePath: nodeWithout(packages, node) ?? node });
@@ -233,19 +233,19 @@ describe("npm packages", {
       const context = withContext(node, `npm-${major}`);
       for (const { file, shape, since = 12, lacks, isLong = false, isNamed } of isQuick ? OURS : USES) {
         if (major >= since) {
-          it(`${file} gives what it gives here: ${shape}`, { skip: isLong && takesLong }, async () => {
+          it(`${file} returns what it returns here: ${shape}`, { skip: isLong && takesLong }, async () => {
             const { use, value } = await evaluateHere(file);
             assert.notEqual(value, undefined);
-            // To find the module of each function, the inspector goes through all of them: half of this file's time.
+            // Uses references, because the inspector would search all modules for each function: half of this file's time.
             assert.deepEqual(await context().call(isFull || isNamed ? use : useOf(file)), value);
           });
         } else if (lacks) {
-          it(`${file} fails for what this Node lacks: ${shape}`, async () => {
+          it(`${file} fails because of what this Node lacks: ${shape}`, async () => {
             await assert.rejects(context().call(useOf(file)), lacks);
           });
         }
       }
-      it("typed.mjs gives what its TypeScript says, which Node itself would not run", async () => {
+      it("typed.mjs runs TypeScript that Node itself would not run", async () => {
         assert.deepEqual(await context().call(useOf("typed.mjs")), ["A:High", 4, true]);
       });
     });
@@ -265,12 +265,12 @@ describe("npm packages", {
       it("crc32.mjs fails with the refusal of its addon among the causes", { skip: takesLong }, async () => {
         assert.match(await failure(node, "crc32.mjs"), /@node-rs\/crc32.*: native addons do not travel/);
       });
-      it("bcrypt.mjs fails for the addon that it looks for in its folder", {
+      it("bcrypt.mjs fails because of the addon that it looks for in its folder", {
         skip: takesLong || cannotHide,
       }, async () => {
         assert.match(await failure(node, "bcrypt.mjs"), /No native build was found/);
       });
-      it("CommonJS that throws below an ES module fails the call and no more", async () => {
+      it("CommonJS that throws below an ES module fails only the call", async () => {
         await using router = new Router();
         const context = await router.local({ nodePath: node });
         await assert.rejects(context.call(useOf("failing.mjs")), /thrown while CommonJS is evaluated/);

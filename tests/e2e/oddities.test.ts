@@ -1,7 +1,4 @@
-/**
- * Functions that throw, or return, what nobody expects, where all errors are changed too: their callers get
- * an error, and nobody else anything.
- */
+/** Functions that throw or return odd values: their callers get an error, and other calls are not affected. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,7 +36,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Error> {
   );
 }
 
-/** Every way to a function's failure, in one context. */
+/** Has functions fail in one context in every way. */
 async function checkThrown(context: Context, { hasServices = true } = {}): Promise<void> {
   for (const name of NAMES) {
     for (const fn of [odd.throwIt, odd.rejectWithIt]) {
@@ -47,7 +44,7 @@ async function checkThrown(context: Context, { hasServices = true } = {}): Promi
       assert.ok(error instanceof CallError, `${name}: ${error}`);
       assert.equal(typeof error.stack, "string", name);
     }
-    // Somebody else's, before and behind.
+    // Calls before and after it are not affected.
     const others = [context.call(remote.add, 1, 1)];
     const logs = collectLogs("error");
     context.callNoReply(odd.throwIt, name);
@@ -89,7 +86,7 @@ async function checkThrown(context: Context, { hasServices = true } = {}): Promi
   assert.equal(await context.call(remote.add, 1, 1), 2);
 }
 
-describe("what a function throws, whatever it is, is an error for its caller and nothing for others:", () => {
+describe("whatever a function throws is an error for its caller and does not affect others:", () => {
   let router: Router;
   before(() => {
     router = new Router();
@@ -106,7 +103,7 @@ describe("what a function throws, whatever it is, is an error for its caller and
     await checkThrown(await router.thread());
   });
 
-  it("in this program, for one that has connected", async () => {
+  it("in this program, called by a program that has connected", async () => {
     await using _listener = listen(router, { path: join(folder, "s") });
     const client = await connect(join(folder, "s"));
     const logs = collectLogs("error");
@@ -123,13 +120,13 @@ describe("what a function throws, whatever it is, is an error for its caller and
     await client.router.shutdown();
   });
 
-  it("by a password function, asked here or for a context", async () => {
+  it("by a password function, for a connect here and behind a hop", async () => {
     const sudoPath = join(folder, "sudo");
     const asking = 'while [ $# -gt 0 ]; do [ "$1" != -p ] || printf %s "$2" >&2; shift; done; exec sleep 600';
     writeFileSync(sudoPath, `#!/bin/sh\n${asking}\n`, { mode: 0o755 });
     const hop = await router.local();
     for (const via of [undefined, hop]) {
-      // All at once: each takes the time of a tool that has to be ended.
+      // All at once, because the tool has to be ended each time, which takes a while.
       const failures = sampleOf(3, NAMES).map(async (name) => {
         const password = (): never => odd.throwIt(name);
         const error = await failureOf(router.sudo({ via, sudoPath, password, timeoutMs: 60_000 }));
@@ -147,7 +144,7 @@ describe("what a function throws, whatever it is, is an error for its caller and
     assert.equal(await hop.call(remote.add, 1, 1), 2);
   });
 
-  it("where nobody catches it, in a process and in a thread", async () => {
+  it("when nobody catches it, in a process and in a thread", async () => {
     const names = ["an error whose name is a symbol", "null", "an object whose string is none"];
     for (const name of sampleOf(3, names)) {
       for (const context of [await router.local(), await router.thread()]) {
@@ -158,7 +155,7 @@ describe("what a function throws, whatever it is, is an error for its caller and
     }
   });
 
-  it("as the reason that a call is given up for", async () => {
+  it("as the reason for giving up a call", async () => {
     const context = await router.local();
     const told = new Receiver<string>(router);
     for (const name of NAMES) {
@@ -169,7 +166,7 @@ describe("what a function throws, whatever it is, is an error for its caller and
         call(odd.waitForAbort, told.toSender()),
         callAsync(odd.waitForAbort, told.toSender()).get(),
       ];
-      // Both run by then.
+      // When this is answered, both calls run.
       await context.call(remote.add, 1, 1);
       end.abort(reason);
       for (const wait of waits) {
@@ -177,7 +174,7 @@ describe("what a function throws, whatever it is, is an error for its caller and
           () => assert.fail("it did not end"),
           (each: unknown) => [each],
         );
-        // The very one; without a reason Node makes one.
+        // The error is the reason itself. Without a reason Node makes one.
         if (reason !== undefined) assert.ok(Object.is(error[0], reason), name);
       }
       for (const _ of waits) assert.equal((await told.get({ timeoutMs: 60_000 })).decode(), "an error", name);

@@ -31,7 +31,7 @@ checkLeaks();
 
 const { command, count, duration, flag, limit, never, password, seconds, target, text, texts } = accepts;
 
-/** Every option of a method, with what it takes; `needs` is what has to be there besides. */
+/** The options of a method, and which values each accepts. `needs` are further options that are required. */
 interface Table {
   readonly needs?: object;
   readonly options: Readonly<Record<string, Accepts>>;
@@ -135,7 +135,7 @@ interface Refusal {
   message: string;
 }
 
-/** Fails unless it is about that option, short, and without a secret. */
+/** Checks that `error` names the option, is short, and contains no secret. */
 function checkRefusal(what: string, option: string, error: unknown): void {
   const { name, code, message } = error as Refusal;
   assert.match(
@@ -168,7 +168,7 @@ describe("bad options of connection methods", () => {
     process.on("uncaughtException", surprise).on("unhandledRejection", surprise);
     router = new Router();
     hop = await router.local();
-    // Only a context that has had a child knows how.
+    // A context loads its code for connects with its first child.
     await (await router.local({ via: hop })).shutdown();
     running = contextsBelow();
   });
@@ -177,12 +177,12 @@ describe("bad options of connection methods", () => {
     await router.shutdown();
   });
 
-  /** Reapers come and go. */
+  /** Without reapers, which come and go. */
   const contextsBelow = (): number[] => descendants(process.pid).filter((pid) => !isReaper(pid));
 
   type Start = (options: object) => Promise<unknown>;
   for (const [method, { needs = {}, options }] of Object.entries(methods)) {
-    it(`${method}() refuses, here and through a hop, in a hop, and where nobody has checked before`, async () => {
+    it(`of ${method}() are refused here, through a hop, and by a hop that gets them unchecked`, async () => {
       const all: Record<string, Accepts> = method === "thread" ? options : { ...common, ...options };
       const start = (router as unknown as Record<string, Start>)[method] as Start;
       let tried = 0;
@@ -196,7 +196,7 @@ describe("bad options of connection methods", () => {
           if (option === "via") continue;
           checkRefusal(`${what} via`, option, await errorOf(() => start.call(router, { ...bad, via: hop })));
           if (!canTravel(value)) continue;
-          // What its broker thread answers when somebody else than this library asks.
+          // What the hop's broker thread answers if not this library asks.
           const identity = { contextId: 9999, remoteName: "x", logLevel: 0 };
           const answer = await hop.request(Handle.CONNECT_CHILD, [method, bad, identity, 0]);
           const [type, message, , code] = (answer as { failed: [string, string, unknown, string] }).failed;
@@ -211,7 +211,7 @@ describe("bad options of connection methods", () => {
     });
   }
 
-  it("are refused in a function of a hop, whose router has the same methods", async () => {
+  it("are refused by the router of a hop", async () => {
     const cases: [method: string, options: object, option: string][] = [
       ["doas", { doasPath: 5 }, "doasPath"],
       ["local", { timeoutMs: "5" }, "timeoutMs"],
@@ -227,7 +227,7 @@ describe("bad options of connection methods", () => {
     assert.match(message, /doasPath cannot be sent.*a symbol/);
   });
 
-  it("that cannot even be read are refused", async () => {
+  it("that cannot be read are refused", async () => {
     for (const options of [null, 5, "ssh", true, Symbol("no")]) {
       checkRefusal("local()", "options", await errorOf(() => router.local(options as never)));
     }
@@ -242,7 +242,7 @@ describe("bad options of connection methods", () => {
     checkRefusal("local()", "options", await errorOf(() => router.local(proxy)));
   });
 
-  it("do not change between the check and their use", async () => {
+  it("cannot change between the check and their use", async () => {
     let reads = 0;
     const context = await router.local({
       get name() {
@@ -254,7 +254,7 @@ describe("bad options of connection methods", () => {
     await context.shutdown();
   });
 
-  it("take their time: a timeout beyond what a timer can be is no limit", async () => {
+  it("do not include a timeout too large for a timer, which means no limit", async () => {
     for (const timeoutMs of sampleOf(2, [2 ** 31, 2 ** 53, Number.POSITIVE_INFINITY])) {
       for (const via of sampleOf(2, [hop, undefined]))
         await (await router.local({ timeoutMs, via })).shutdown();
@@ -263,7 +263,7 @@ describe("bad options of connection methods", () => {
     }
   });
 
-  it("of a method of one's own are its own affair, but not what it answers", async () => {
+  it("include a method of one's own that is wrong or returns a wrong argv", async () => {
     const own = {
       name: "own",
       nodeCommand: [],
@@ -289,7 +289,7 @@ describe("bad options of connection methods", () => {
   });
 });
 
-describe("bad options of everything else", () => {
+describe("bad options of other functions", () => {
   let router: Router;
   let context: Context;
   before(async () => {
@@ -384,7 +384,7 @@ describe("bad options of everything else", () => {
     ["onLog()", (options) => onLog(() => undefined, options), {}, level],
   ];
   for (const [title, run, needs, options] of cases) {
-    it(`${title} refuses`, async () => {
+    it(`of ${title} are refused`, async () => {
       for (const [option, isRight] of Object.entries(options)) {
         for (const [name, value] of badValues) {
           if (isRight(value)) continue;
@@ -397,7 +397,7 @@ describe("bad options of everything else", () => {
     });
   }
 
-  it("leave the context and the router as they were", async () => {
+  it("do not affect the context and the router", async () => {
     assert.equal(await context.call(process.cwd), process.cwd());
     assert.equal(router.getStats().contextCount, 1);
   });
@@ -413,7 +413,7 @@ describe("bad options of everything else", () => {
   }
 });
 
-describe("a password that is none", () => {
+describe("an invalid password", () => {
   const none: [name: string, value: unknown][] = [
     ["a number", 5],
     ["undefined", undefined],
@@ -441,7 +441,7 @@ describe("a password that is none", () => {
   }
 });
 
-/** A sudo that asks, and says what was typed. */
+/** A sudo that asks for a password and prints what was typed. */
 function makeSudo(): { path: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-sudo-"));
   const path = join(folder, "sudo");

@@ -14,7 +14,7 @@ checkLeaks();
 
 const LOG_LINE = /^\d\d:\d\d:\d\d I mitogen\.ctx\.\S+: stdout: Hello from remote context!\n$/;
 
-// Installing its dependencies needs the registry: where the lab is, that is.
+// Needs the registry to install dependencies. Where the lab is, the registry can be reached.
 describe("the packed package, installed in a folder of its own", {
   skip: skipReason(),
   timeout: 300_000,
@@ -22,7 +22,7 @@ describe("the packed package, installed in a folder of its own", {
   let folder: string;
   const npm = (...args: string[]): string =>
     execFileSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {
-      // A registry that does not answer must not hold up the whole run.
+      // A registry that does not answer must not delay the whole run.
       timeout: 240_000,
       cwd: folder,
       env: npmEnv(),
@@ -30,7 +30,7 @@ describe("the packed package, installed in a folder of its own", {
     });
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "mitogen-package-"));
-    // What `npm test` has just built is packed; building again would disturb the other tests.
+    // Packs what `npm test` has just built, because another build would disturb the other tests.
     const packed = npm("pack", repoRoot, "--ignore-scripts", "--json");
     const [{ filename, files }] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }];
     for (const path of ["dist/index.d.ts", "dist/LICENSES.txt"]) {
@@ -40,7 +40,7 @@ describe("the packed package, installed in a folder of its own", {
       );
     }
     assert.ok(!files.some(({ path }) => /^(src|tests|build|\.lab)\//.test(path)));
-    // They would lead to src/, which is not there.
+    // Source maps would refer to src/, which is not in the package.
     assert.deepEqual(
       files.filter(({ path }) => path.endsWith(".map")),
       [],
@@ -57,7 +57,7 @@ describe("the packed package, installed in a folder of its own", {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it("shows files that it has in its stacks, where source maps are enabled", async () => {
+  it("names only its own files in stacks when source maps are enabled", async () => {
     const script = `import { Router } from "mitogen";
 const router = new Router();
 for (const wrong of [() => router.local({ nodePath: "/no/such/node" }), () => new Router(5)]) {

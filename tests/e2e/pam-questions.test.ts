@@ -1,4 +1,4 @@
-/** Stacks of PAM that ask for more than a password, or for something else: real modules, asked by real tools. */
+/** PAM stacks that ask for more than a password, or for something else: real modules behind real tools. */
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** Without its overloads, for the types. */
+/** One signature instead of the overloads, so that `call` infers the types. */
 const whoAmI = userInfo as () => { username: string };
 const GOOGLE = "Verification code:";
 const OATH = "One-time password (OATH) for `mitogen-otp':";
@@ -47,7 +47,7 @@ function key(): Buffer {
   return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
 }
 
-/** RFC 4226. */
+/** A code by RFC 4226. */
 function codeOf(counter: number): string {
   const message = Buffer.alloc(8);
   message.writeBigUInt64BE(BigInt(counter));
@@ -56,17 +56,17 @@ function codeOf(counter: number): string {
   return String((digest.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }
 
-/** RFC 6238. */
+/** A code by RFC 6238. */
 const codeNow = (): string => codeOf(Math.floor(Date.now() / 30_000));
 
-/** The next code of pam_oath, which counts them, and takes each only once. */
+/** Resets pam_oath, which counts codes and accepts each only once, and returns the code it expects next. */
 function firstOathCode(): string {
   const { oathFile, both } = part("become").oneTime;
   writeFileSync(oathFile, `HOTP ${both} - ${key().toString("hex")}\n`, { mode: 0o600 });
   return codeOf(0);
 }
 
-/** One that is right at no time near. */
+/** A code that is wrong now, and for ten minutes before and after. */
 const wrongCode = (): string => {
   const step = Math.floor(Date.now() / 30_000);
   const right = new Set(Array.from({ length: 41 }, (_, i) => codeOf(step - 20 + i)));
@@ -149,7 +149,7 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
     assert.equal(error.cause, reason);
   });
 
-  it("is told of by the error if there is no answer", async () => {
+  it("is named by the error when an answer is missing", async () => {
     const { both } = part("become").oneTime;
     const alone = await failureOfConnect((router) => sudo(router, both, { password: password() }));
     assert.equal(alone.code, "ERR_PASSWORD");
@@ -160,7 +160,7 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
     );
     assert.ok(unanswered instanceof TimeoutError, String(unanswered));
     assert.match(unanswered.message, /waiting for an answer to "Verification code:"; pass answers/);
-    // Its question is one for a password, too.
+    // This question looks like one for a password.
     firstOathCode();
     const asked = await failureOfConnect((router) => su(router, { password: password() }));
     assert.equal(asked.code, "ERR_PASSWORD");
@@ -170,7 +170,7 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
     );
   });
 
-  it("that refuses the code says what may be wrong, and nothing shows what was given", async () => {
+  it("that refuses the code fails with what may be wrong, and nothing shows the answers", async () => {
     const code = wrongCode();
     const logs = collectLogs();
     const { both, codeOnly } = part("become").oneTime;
@@ -194,13 +194,13 @@ describe("a stack of PAM", { skip: skipReason(), concurrency: false }, () => {
     assert.match(errors[0]?.message ?? "", /the password to become mitogen-target or the answer to /);
   });
 
-  it("leaves no answer among what is told of a context", async () => {
+  it("leaves no answer in the description of a context", async () => {
     await using router = new Router();
     const context = await sudo(router, part("become").oneTime.codeOnly, { answers: { [GOOGLE]: codeNow() } });
     assert.equal(context.describe().connection?.options["answers"], "[secret]");
   });
 
-  it("wrong answers are refused before anything starts", async () => {
+  it("is not asked if the answers are invalid, because they are refused before anything starts", async () => {
     await using router = new Router();
     const wrong: [answers: unknown, code: string, said: RegExp][] = [
       ["123456", "ERR_INVALID_ARG_TYPE", /sudo\(\): answers must be an object of 1 to 20 answers/],

@@ -23,7 +23,7 @@ describe("a password function", { skip: skipReason(), concurrency: false }, () =
   const sudo = (password: () => Promise<string>, timeoutMs?: number): Promise<Context> =>
     router.sudo({ via: login, username: "mitogen-target", nodePath: lab()?.node, password, timeoutMs });
 
-  it("that fails behind a hop keeps its message, and is the cause", async () => {
+  it("that fails behind a hop gives the error its message and its cause", async () => {
     const reason = Object.assign(new Error("the vault is shut"), { code: "ESHUT" });
     const error = (await sudo(() => Promise.reject(reason)).catch((thrown) => thrown)) as StreamError;
     assert.equal(error.code, "ERR_STREAM");
@@ -35,7 +35,7 @@ describe("a password function", { skip: skipReason(), concurrency: false }, () =
   });
 
   it("may take longer than the connect, here and behind a hop", async () => {
-    // Longer than a hop is given in all.
+    // Longer than the whole time that a hop has.
     const slow = async (text: string): Promise<string> => {
       await pause(11_500);
       return text;

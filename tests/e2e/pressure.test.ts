@@ -1,4 +1,4 @@
-/** What fills a link that does not drain is stopped, and nobody else is. */
+/** Whoever fills a link that does not drain is stopped, and others go on. */
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { describe, it } from "node:test";
@@ -13,14 +13,11 @@ import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const MIB = 1024 * 1024;
-/**
- * What may wait for a child that does not read: what it may be sent before it is stopped, and what was on its
- * way.
- */
+/** The most bytes that may wait for a child that does not read, with those that were on their way when it was stopped. */
 const MAX_QUEUED = 64 * MIB;
-/** The same, in the memory of a process that has other things to do. In MiB. */
+/** The same in MiB, measured as the growth of a process that also does other things. */
 const MAX_GROWTH = 192;
-/** More than links hold. */
+/** More than links can hold. */
 const BULK_MIB = isFull ? 48 : 16;
 
 const DEAF = resolve("tests/fixtures/programs/e2e/deaf-child.mjs");
@@ -52,7 +49,7 @@ for (const what of ["echo", "ask", "credit"]) {
       }
     });
 
-    it("is stopped by the context that has started it, which goes on with others", {
+    it("is stopped by the hop that started it, which goes on with others", {
       skip: what !== "echo" && takesLong,
     }, async () => {
       await using router = new Router();
@@ -70,7 +67,7 @@ for (const what of ["echo", "ask", "credit"]) {
         await Promise.all([hop.ping(), sibling.ping()]);
         const growth = memory.growth();
         assert.ok(Math.max(...growth) < MAX_GROWTH, `program and hop have grown by ${growth} MiB`);
-        // And it is ended as any other.
+        // It can be shut down like any other.
         await child.shutdown();
         assert.equal(await sibling.call(remote.add, 2, 3), 5);
       } finally {
@@ -80,20 +77,20 @@ for (const what of ["echo", "ask", "credit"]) {
   });
 }
 
-/** What it has said of how far it came. */
+/** Returns what the child has logged about its flood. */
 function said(logs: ReturnType<typeof collectLogs>, what: string): string | undefined {
   const found = logs.records.find(({ message }) => new RegExp(`${what}: (held up|through)$`).test(message));
   return found?.message.slice(found.message.lastIndexOf(": ") + 2);
 }
 
-it("a child that takes nothing of what waits for it is given up, however much it says", async () => {
+it("a child that reads nothing is given up, however much it sends", async () => {
   await using router = new Router(undefined, { keepaliveMs: 300 });
   const child = await deaf(router, "echo");
   const waiting = child.call(remote.add, 1, 1);
   await assert.rejects(waiting, /has read none of \d+ bytes for 900 ms/);
 });
 
-describe("contexts that send each other more than links hold, both ways at once, get it all:", () => {
+describe("contexts that send each other more than links hold at the same time receive all of it:", () => {
   const trees: [title: string, grow: (router: Router) => Promise<[Context, Context]>][] = [
     ["siblings", async (router) => [await router.local(), await router.local()]],
     [

@@ -51,7 +51,7 @@ describe(`kill -9 of a hop in a tree of ${DEPTH} levels`, () => {
         await levels[level]?.disconnected;
         await assert.rejects((levels[level] as Context).call(remote.pid), ChannelError);
       }
-      // About 100 ms; a busy machine gets more than the second that is promised.
+      // It takes about 100 ms. One second is promised; a busy machine gets more.
       assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
       for (const context of [...levels.slice(0, victim), beside as Context]) {
         assert.equal(await context.call(remote.add, 1, 1), 2);
