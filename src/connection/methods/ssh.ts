@@ -209,11 +209,13 @@ export const sshMethod: LibraryMethod<SshOptions> = {
   },
   diagnose: (lines, options) => {
     let hasChanged = false;
+    let lacksKey = false;
     for (const line of lines) {
       hasChanged ||= CHANGED_KEY.test(line);
+      lacksKey ||= NO_KEY_FILE.test(line);
       const verdict = UNVERIFIED.test(line)
         ? hostKeyVerdict(hasChanged, options)
-        : deniedVerdict(line, hasChanged, options);
+        : deniedVerdict(line, hasChanged, lacksKey, options);
       if (verdict !== undefined) return verdict;
     }
     return undefined;
@@ -266,8 +268,14 @@ function answerTo(text: string, options: SshOptions): string | Verdict | undefin
 // At the start of a line, or after `user@host: ` (OpenSSH 7.5). A shell also says "sh: file: Permission
 // denied".
 const DENIED = /^(?:[^\s:@]+@\S+: )?Permission denied \(([^)]*)\)/i;
+const NO_KEY_FILE = /^Warning: Identity file .* not accessible: /;
 
-function deniedVerdict(line: string, hasChanged: boolean, options: SshOptions): Verdict | undefined {
+function deniedVerdict(
+  line: string,
+  hasChanged: boolean,
+  lacksKey: boolean,
+  options: SshOptions,
+): Verdict | undefined {
   const methods = DENIED.exec(line)?.[1];
   if (methods === undefined) return undefined;
   // Even if ssh_config accepts any key, ssh sends no password to a host whose key has changed.
@@ -283,8 +291,14 @@ function deniedVerdict(line: string, hasChanged: boolean, options: SshOptions): 
     hint:
       options.identityFile === undefined
         ? `pass ${wantsPassword ? "password or " : ""}identityFile, or load the key into ssh-agent`
-        : `${wantsPassword ? "pass password, or " : ""}check whether ${options.identityFile} is among the account's authorized_keys`,
+        : `${wantsPassword ? "pass password, or " : ""}${keyHint(options.identityFile, lacksKey)}`,
   };
+}
+
+function keyHint(file: string, lacksKey: boolean): string {
+  return lacksKey
+    ? `check identityFile: ssh cannot read ${file}`
+    : `check whether ${file} is among the account's authorized_keys, and load it into ssh-agent if it has a passphrase`;
 }
 
 function offersPassword(methods: string): boolean {

@@ -292,9 +292,14 @@ test("sshMethod.diagnose: knows Permission denied at the start of a line, or aft
     assert.match(verdict?.hint ?? "", /pass identityFile/);
   }
   const verdict = diagnose(["Permission denied (publickey)."], { identityFile: "/k" });
-  assert.equal(verdict?.hint, "check whether /k is among the account's authorized_keys");
+  const cure =
+    "check whether /k is among the account's authorized_keys, and load it into ssh-agent if it has a passphrase";
+  assert.equal(verdict?.hint, cure);
   const both = diagnose(["Permission denied (publickey,password)."], { identityFile: "/k" });
-  assert.equal(both?.hint, "pass password, or check whether /k is among the account's authorized_keys");
+  assert.equal(both?.hint, `pass password, or ${cure}`);
+  const missing = "Warning: Identity file /k not accessible: No such file or directory.";
+  const none = diagnose([missing, "Permission denied (publickey)."], { identityFile: "/k" });
+  assert.equal(none?.hint, "check identityFile: ssh cannot read /k");
 });
 
 test("sshMethod.diagnose: says that the host wants a password", () => {
