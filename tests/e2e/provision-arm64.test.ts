@@ -14,18 +14,18 @@ import { failureOf, kept, machineRoom, nodelessSkip } from "../support/provision
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const arm64 = lab()?.arm64;
-// Older kernels cannot run such programs in one place alone: not even CI has it everywhere.
+// Only newer kernels can register a binary format in one namespace. Not all machines of CI have one.
 const skip =
   nodelessSkip() || (arm64?.available ? false : `needs arm64: ${arm64?.reason ?? "the lab has none"}`);
 const { machine } = machineRoom();
-/** Executables of arm64: ELF, 64 bits, little-endian, machine 183. */
+/** Matches executables for arm64: ELF, 64 bits, little-endian, machine 183. */
 const FORMAT = [
   ":mitogen-arm64:M:",
   "\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\xb7\\x00",
   "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xfe\\xff\\xff\\xff",
 ].join(":");
 
-/** Its commands are this machine's own busybox, and say that they are not; a node for arm64 runs there. */
+/** A machine whose commands are this machine's busybox, but uname names arm64. A node for arm64 runs there. */
 function armMachine({ hasLibraries }: { hasLibraries: boolean }): NodelessMachine {
   const box = machine({ scripts: { uname: "[ $1 = -n ] && echo arm || echo Linux aarch64" } });
   if (!hasLibraries || !arm64?.available) return box;
@@ -37,7 +37,7 @@ function armMachine({ hasLibraries }: { hasLibraries: boolean }): NodelessMachin
   return box;
 }
 
-/** In a namespace of its own, whose kernel gives what is for arm64 to qemu. */
+/** Enters the machine in its own namespace, where the kernel runs arm64 executables with qemu. */
 function command({ root }: NodelessMachine): string[] {
   const qemu = arm64?.available ? arm64.qemu : "";
   const enter = `mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
@@ -62,7 +62,7 @@ describe("a machine with arm64 processors", { skip }, () => {
     assert.deepEqual([copies.length, parts], [1, []]);
   });
 
-  it("refuses it where its libraries are missing, with the reason, and keeps nothing", async () => {
+  it("fails with the reason when libraries of the node are missing, and keeps nothing", async () => {
     const box = armMachine({ hasLibraries: false });
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const error = await failureOf(router, { command: command(box), timeoutMs: 300_000 });

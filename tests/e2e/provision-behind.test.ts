@@ -32,7 +32,7 @@ describe("behind a login that was given a node", { skip }, () => {
     clearHost("busybox");
   });
 
-  it("another user gets one, and a container that root starts, and a context in that", async () => {
+  it("another user, a container that root starts, and a context in the container get a node", async () => {
     await using router = new Router(undefined, { runtimes });
     const login = await router.ssh({
       ...sshToHost("debian", "mitogen-sudo-nopw"),
@@ -51,7 +51,7 @@ describe("behind a login that was given a node", { skip }, () => {
     await inside.shutdown();
     await goes(logs, router, container, /^\/(root|tmp|var\/tmp)\S+\/\w{64}\/node$/);
     await goes(logs, router, login, /^\/home\/mitogen-sudo-nopw\/\.cache\/mitogen\/\w{64}\/node$/);
-    // Each user has one, and no part is left.
+    // Each user has one copy, and no partial copy is left.
     const kept = keptAt("debian");
     assert.equal(kept.filter((path) => /\/\w{64}\/node$/.test(path)).length, 3, kept.join());
     assert.deepEqual(
@@ -60,7 +60,7 @@ describe("behind a login that was given a node", { skip }, () => {
     );
   });
 
-  it("sudo asks for its password once, though the node has to be brought", async () => {
+  it("sudo asks for its password once even if a node has to be sent", async () => {
     let asked = 0;
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const login = await router.ssh(sshToHost("debian", "mitogen-sudo-pw"));
@@ -77,7 +77,7 @@ describe("behind a login that was given a node", { skip }, () => {
     assert.equal(asked, 1);
   });
 
-  it("a host with busybox alone gets one by that host's ssh", async () => {
+  it("a host that has only busybox gets a node through the login's ssh", async () => {
     const account = "mitogen-bash";
     await using router = new Router(undefined, { runtimes });
     const hop = await router.ssh({ ...sshToHost("debian", account), provision: "cache" });
@@ -101,7 +101,7 @@ describe("behind a login that was given a node", { skip }, () => {
 });
 
 describe("over a slow ssh", { skip }, () => {
-  // Much more than a login takes on a busy machine.
+  // Much longer than a login takes on a busy machine.
   const DELAY_MS = 8000;
   let folder: string;
   beforeEach(() => {
@@ -115,10 +115,10 @@ describe("over a slow ssh", { skip }, () => {
     clearHost("busybox");
   });
 
-  it("a host with a node costs the same with and without provision, and a host that was given one a round trip more", async () => {
+  it("a host with a node costs the same with and without provision, and a host with a copy takes one round trip more", async () => {
     clearHost("busybox");
     const sshPath = join(folder, "ssh");
-    // Known by the same names, whichever host it is.
+    // The same names for both hosts, because names count among the bytes.
     const names = { name: "same", remoteName: "same" };
     const measure = async (
       provision: false | "cache",
@@ -134,7 +134,7 @@ describe("over a slow ssh", { skip }, () => {
         onProgress: () => void uploads++,
         timeoutMs: 120_000,
       });
-      // The command line is not delayed, as it is no input.
+      // The proxy delays only input and output, not the command line.
       const ways = Math.floor((Date.now() - started) / DELAY_MS);
       assert.equal(await context.call(remote.add, 2, 3), 5);
       return { ways, bytes: router.getStats().bytesSent, uploads };
@@ -147,7 +147,8 @@ describe("over a slow ssh", { skip }, () => {
       measure("cache", withNode),
       measure("cache", sshToHost("busybox")),
     ]);
-    // There and back; and the word that there is no node, the line that looks for the copy, and the answer.
+    // With a node: there and back. With a copy: the word that there is no node, the line that looks for the copy, and
+    // the answer. The way of the command line, which is not delayed, would make the latter two round trips.
     assert.deepEqual([without.ways, cache.ways, given.ways], [2, 2, 3]);
     assert.deepEqual([without.uploads, cache.uploads, given.uploads], [0, 0, 0]);
     assert.equal(cache.bytes, without.bytes);

@@ -13,12 +13,12 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const skip = nodelessSkip() || skipReason();
 const { machine, parent } = machineRoom();
 
-describe("a node that cannot be brought", { skip }, () => {
+describe("a connect that cannot send a node", { skip }, () => {
   const everywhere = (options: string): string =>
     ["root", "var/tmp", "tmp"].map((each) => `mount -t tmpfs -o ${options} none "$R/${each}"`).join(" && ");
   const cases: [what: string, prepare: string, code: string, message: RegExp][] = [
     [
-      "because nothing may be run",
+      "because no folder lets programs be run",
       everywhere("noexec,mode=1777"),
       "ERR_PROVISION",
       /nothing may be run there.*memory/,
@@ -27,7 +27,7 @@ describe("a node that cannot be brought", { skip }, () => {
     ["because there is no room", everywhere("size=4m,mode=1777"), "ERR_NO_SPACE", /only \d MiB free/],
   ];
   for (const [what, prepare, code, message] of cases) {
-    it(`says so, ${what}`, async () => {
+    it(`fails ${what}`, async () => {
       const box = machine();
       await using router = new Router(undefined, { provision: "cache", runtimes });
       const hop = await router.local();
@@ -40,7 +40,7 @@ describe("a node that cannot be brought", { skip }, () => {
     });
   }
 
-  /** This machine with a few of its commands, and others in the place of some, at /mnt; `more` are mounts. */
+  /** Runs on this machine with a PATH of a few of its commands and the given scripts. `more` are further mounts. */
   const bare = (scripts: Readonly<Record<string, string>>, more = ":"): string[] => {
     const folder = mkdtempSync(join(parent, "bare-"));
     const names =
@@ -56,7 +56,7 @@ describe("a node that cannot be brought", { skip }, () => {
     return ["unshare", "-m", "sh", "-c", enter, "sh", "/usr/bin/env", "-i", "PATH=/mnt", "HOME=/srv"];
   };
 
-  it("says so, because the disk is full though it did not seem so", async () => {
+  it("fails because the disk is full although df reported room", async () => {
     const full = ["srv", "var/tmp", "tmp"].map((each) => `mount -t tmpfs -o size=4m,mode=1777 none /${each}`);
     const command = bare({ df: "echo; echo none 1 1 999999999 1" }, full.join(" && "));
     await using router = new Router(undefined, { provision: "cache", runtimes });
@@ -65,7 +65,7 @@ describe("a node that cannot be brought", { skip }, () => {
     assert.match(error.message, /there is no room for node in \/srv\/.cache\/mitogen.*No space left/);
   });
 
-  it("says so, because the target has nothing that takes it", async () => {
+  it("fails because the target lacks a program for receiving it", async () => {
     const box = machine({ without: ["head"] });
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const error = await failureOf(router, { command: box.command() });
@@ -74,12 +74,12 @@ describe("a node that cannot be brought", { skip }, () => {
   });
 
   const checks = {
-    "sha256sum while it comes": [],
+    "sha256sum while it arrives": [],
     sha256sum: ["tee"],
     "its length": ["sha256sum", "openssl"],
   };
   for (const [by, without] of Object.entries(checks)) {
-    it(`says so, because what arrives is not what was sent, by ${by}`, async () => {
+    it(`fails because other bytes arrive than were sent, according to ${by}`, async () => {
       const gzip = "/bin/busybox gzip -dc | /bin/busybox head -c 20000000";
       const box = machine({ without, scripts: { gzip } });
       await using router = new Router(undefined, { provision: "cache", runtimes });
@@ -93,7 +93,7 @@ describe("a node that cannot be brought", { skip }, () => {
     });
   }
 
-  it("says so, because there is none for that architecture", async () => {
+  it("fails because there is no node for the architecture", async () => {
     const command = bare({ uname: "[ $1 = -n ] && echo there || echo Linux aarch64" });
     await using router = new Router(undefined, { provision: "cache" });
     const hop = await router.local();
@@ -106,10 +106,10 @@ describe("a node that cannot be brought", { skip }, () => {
     }
   });
 
-  it("says so, because it does not run there", async () => {
+  it("fails because the node does not run there", async () => {
     const broken = join(parent, "broken");
     const bytes = fs.readFileSync(nodes[12] ?? process.execPath);
-    // What it was linked with is no longer said.
+    // Erases the names of the libraries that the executable needs.
     writeFileSync(broken, bytes.fill(0, 4096, 1 << 20), { mode: 0o755 });
     const box = machine();
     await using router = new Router(undefined, { provision: "cache", runtimes: { "linux-x64": broken } });

@@ -23,23 +23,23 @@ const skip = nodelessSkip();
 const { machine } = machineRoom();
 
 describe("the folder for a node", { skip }, () => {
-  it("is $XDG_CACHE_HOME/mitogen if that is the user's", async () => {
+  it("is $XDG_CACHE_HOME/mitogen if that belongs to the user", async () => {
     const box = machine();
     mkdirSync(join(box.root, "mnt/cache"));
     await using router = new Router(undefined, { provision: "cache", runtimes });
     await router.exec({ command: box.command({ env: { XDG_CACHE_HOME: "/mnt/cache" } }) });
     assert.equal(kept(join(box.root, "mnt/cache/mitogen")).copies.length, 1);
-    // The others were only tried.
+    // No other folder was made.
     for (const each of ["root/.cache/mitogen", "var/tmp/mitogen-0", "tmp/mitogen-0"]) {
       assert.equal(existsSync(join(box.root, each)), false, each);
     }
   });
 
-  it("is not in a home that is another's, nor one that others may write to", async () => {
+  it("is neither in a home of another user, nor one that others may write to", async () => {
     const box = machine();
     mkdirSync(join(box.root, "home/other"));
     chownSync(join(box.root, "home/other"), 1234, 1234);
-    // Somebody was there before.
+    // As if somebody had made the folder before.
     mkdirSync(join(box.root, "var/tmp/mitogen-0"), { mode: 0o777 });
     chmodSync(join(box.root, "var/tmp/mitogen-0"), 0o777);
     await using router = new Router(undefined, { provision: "cache", runtimes });
@@ -49,7 +49,7 @@ describe("the folder for a node", { skip }, () => {
     assert.equal(kept(join(box.root, "tmp/mitogen-0")).copies.length, 1);
   });
 
-  it("is no link, even one to a folder of the user's", async () => {
+  it("is not a link, even to a folder of the user", async () => {
     const box = machine();
     mkdirSync(join(box.root, "root/elsewhere"));
     mkdirSync(join(box.root, "root/.cache"));
@@ -60,14 +60,14 @@ describe("the folder for a node", { skip }, () => {
     assert.equal(kept(join(box.root, "var/tmp/mitogen-0")).copies.length, 1);
   });
 
-  it("is an ordinary user's own in /var/tmp if there is no home", async () => {
+  it("is the user's own folder in /var/tmp if there is no home", async () => {
     const box = machine();
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const context = await router.exec({ command: box.command({ uid: 1000, home: "/nonexistent" }) });
     assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /^\/var\/tmp\/mitogen-1000\//);
   });
 
-  it("is one that has room, and lets programs be run", async () => {
+  it("is one that has room and lets programs be run", async () => {
     const box = machine();
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const prepare =
@@ -76,7 +76,7 @@ describe("the folder for a node", { skip }, () => {
     assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /^\/tmp\/mitogen-0\//);
   });
 
-  it("loses copies that nobody has used for a month, and parts of those that were killed", async () => {
+  it("loses copies that were not used for a month, and partial ones whose process has ended", async () => {
     const box = machine();
     const folder = join(box.root, "root/.cache/mitogen");
     const old = join(folder, "a".repeat(64));
@@ -94,7 +94,7 @@ describe("the folder for a node", { skip }, () => {
     await using router = new Router(undefined, { provision: "cache", runtimes });
     await router.exec({ command: box.command() });
     assert.deepEqual([existsSync(old), existsSync(recent)], [false, true]);
-    // The process with that number lives.
+    // Process 1 still lives.
     assert.deepEqual(kept(folder).parts, [`${"b".repeat(64)}/node.${host}.1.part`]);
   });
 });

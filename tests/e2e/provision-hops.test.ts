@@ -18,7 +18,7 @@ const skip = nodelessSkip();
 const { machine, parent } = machineRoom();
 
 describe("behind a hop", { skip }, () => {
-  it("30 targets get it, and the link of the program carries it once", async () => {
+  it("30 targets get a node, which crosses the program's link once", async () => {
     const box = machine();
     await using router = new Router(undefined, { runtimes });
     const hop = await router.local({ name: "hop", provision: "cache" });
@@ -35,7 +35,7 @@ describe("behind a hop", { skip }, () => {
         },
       });
     };
-    // A folder of its own makes a target another one. Ten at once, because each copy takes room on the disk.
+    // Another home makes another target. Only ten at once, because each copy takes room on the disk.
     let last: Context | undefined;
     for (let wave = 0; wave < 3; wave++) {
       const homes = Array.from({ length: 10 }, (_, i) => `/home/h${wave}${i}`);
@@ -50,9 +50,9 @@ describe("behind a hop", { skip }, () => {
     }
     assert.equal(uploads, 30);
     const { bytesSent } = router.getStats();
-    assert.ok(bytesSent >= packedBytes, "it was not sent at all");
+    assert.ok(bytesSent >= packedBytes, "the node was not sent");
     assert.ok(bytesSent < 1.2 * packedBytes, `${bytesSent} bytes for a pack of ${packedBytes}`);
-    // The next one is behind a context that has been brought its own node.
+    // The next target is behind a context that was sent its node.
     mkdirSync(join(box.root, "home/last"));
     const nested = await router.exec({
       via: last as Context,
@@ -63,8 +63,8 @@ describe("behind a hop", { skip }, () => {
   });
 });
 
-describe("behind a context that was brought its node", { skip: skip || skipReason() }, () => {
-  it("another user, and a container, get theirs by the same way", async () => {
+describe("behind a context that was sent its node", { skip: skip || skipReason() }, () => {
+  it("another user and a container get a node the same way", async () => {
     const home = mkdtempSync(join(parent, "home-"));
     const folder = mkdtempSync(join(parent, "path-"));
     const programs = {
@@ -92,7 +92,7 @@ describe("behind a context that was brought its node", { skip: skip || skipReaso
       const { target } = part("become");
       const user = await router.sudo({ via: base, username: target });
       assert.equal((await user.call(os.userInfo)).username, target);
-      // One of its own, or one that it finds; never the copy that the other user may change.
+      // Its own copy or a node that it finds, but never the copy that the other user may change.
       const exe = await user.call(fs.readlinkSync, "/proc/self/exe");
       assert.ok(!exe.startsWith(home), exe);
       const container = await router.docker({ via: base, dockerPath: path, image });

@@ -20,7 +20,7 @@ const HOME = /^\/home\/mitogen-nonode\/\.cache\/mitogen\/\w{64}\/node$/;
 const VAR_TMP = /^\/var\/tmp\/mitogen-\d+\/\w{64}\/node$/;
 const TMP = /^\/tmp\/mitogen-\d+\/\w{64}\/node$/;
 
-describe("a host gets a node, works, and keeps it", { skip }, () => {
+describe("a host gets a node, runs it, and keeps it", { skip }, () => {
   const hosts: [name: string, node: RegExp][] = [
     ["busybox", HOME],
     ["musl", HOME],
@@ -60,7 +60,7 @@ describe("a host gets a node, works, and keeps it", { skip }, () => {
   }
 });
 
-describe("a host without a library runs what is packed of a node that", { skip }, () => {
+describe("a host that lacks a library runs the packed node that", { skip }, () => {
   for (const major of ["22", "24", "26"]) {
     it(`is a Node ${major}`, async () => {
       clearHost("busybox");
@@ -81,7 +81,7 @@ describe("a login that is given a node", { skip }, () => {
   beforeEach(() => clearHost("debian"));
 
   for (const mask of ["077", "000"]) {
-    it(`keeps its umask ${mask}, and nothing is for others`, async () => {
+    it(`keeps its umask ${mask}, and others may access nothing`, async () => {
       const name = `umask ${mask}`;
       await using router = new Router(undefined, { provision: "cache", runtimes });
       for (let i = 0; i < 2; i++) {
@@ -97,7 +97,7 @@ describe("a login that is given a node", { skip }, () => {
   }
 
   for (const shell of ["dash", "bash", "zsh", "fish", "tcsh"]) {
-    it(`has the shell ${shell}`, async () => {
+    it(`may have the shell ${shell}`, async () => {
       const name = `mitogen-${shell}`;
       const node = new RegExp(`^/home/${name}/.cache/mitogen/\\w{64}/node$`);
       await using router = new Router(undefined, { provision: "cache", runtimes });
@@ -137,7 +137,7 @@ describe("a host that cannot be given a node", { skip }, () => {
     ],
   ];
   for (const [name, code, ...messages] of hosts) {
-    it(`fails its connect: ${name}`, async () => {
+    it(`fails the connect: ${name}`, async () => {
       await using router = new Router(undefined, { provision: "cache", runtimes });
       await assert.rejects(router.ssh(sshToHost(name)), (error) => {
         assert.ok(error instanceof StreamError, String(error));
@@ -151,7 +151,7 @@ describe("a host that cannot be given a node", { skip }, () => {
   }
 
   for (const name of ["busybox", "old node"]) {
-    it(`fails without being asked for one, and the error names the option: ${name}`, async () => {
+    it(`fails without provision, and the error names that option: ${name}`, async () => {
       clearHost(name);
       await using router = new Router();
       await assert.rejects(router.ssh(sshToHost(name)), (error) => {

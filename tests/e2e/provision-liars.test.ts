@@ -14,7 +14,7 @@ machineRoom();
 describe("a target that lies", { skip }, () => {
   const HEARD = 'until read -r a b && [ "$a" = "$4" ]; do :; done';
   const USABLE = 'echo "$4:P i 2"; echo "$4:P p /x"; echo "$4:P t head gzip"; echo "$4:P ."';
-  /** Gets the nonce as $4. Lies once it has been sent a line. */
+  /** A command that gets the nonce as $4, and lies after it has read a line. */
   const liar = (script: string): string[] => [
     "sh",
     "-c",
@@ -23,20 +23,20 @@ describe("a target that lies", { skip }, () => {
   ];
   const lies: [what: string, script: string, code: string | undefined][] = [
     [
-      "takes all and says that the sum is wrong",
+      "reads all and says that the sum is wrong",
       `${USABLE}; ${HEARD}; head -c 300000 >/dev/null; echo "$4:P e sum"; cat >/dev/null`,
       "ERR_PROVISION",
     ],
-    ["says that it has one, and has none", 'echo "$4:P r /x/node"; exec cat >/dev/null', undefined],
+    ["says that it has a node, but has none", 'echo "$4:P r /x/node"; exec cat >/dev/null', undefined],
     [
-      "says that it has taken one, and has none",
+      "says that it has stored a node, but has none",
       `${USABLE}; ${HEARD}; echo "$4:P r /x/node"; exit 3`,
       "ERR_PROVISION",
     ],
-    ["says nothing that is known", 'while echo "$4:P x $4"; do :; done', undefined],
+    ["says only unknown words", 'while echo "$4:P x $4"; do :; done', undefined],
     ["prints zeros without end", `${USABLE}; exec cat /dev/zero`, undefined],
-    ["prints lines without end while it is sent one", `${USABLE}; ${HEARD}; exec yes`, undefined],
-    ["reads no more, and stays", `${USABLE}; ${HEARD}; exec sleep 60 <&-`, undefined],
+    ["prints lines without end while a node is sent", `${USABLE}; ${HEARD}; exec yes`, undefined],
+    ["stops reading and stays", `${USABLE}; ${HEARD}; exec sleep 60 <&-`, undefined],
     ["ends early", `${USABLE}; exec head -c 1000000 >/dev/null`, "ERR_PROVISION"],
     [
       "names folders without end",
@@ -45,7 +45,7 @@ describe("a target that lies", { skip }, () => {
     ],
   ];
   for (const [what, script, code] of lies) {
-    it(`fails its connect alone: it ${what}`, async () => {
+    it(`fails only its own connect: it ${what}`, async () => {
       await using router = new Router(undefined, { provision: "cache", runtimes });
       const options = { command: liar(script), timeoutMs: code === undefined ? 3000 : 30_000 };
       await assert.rejects(router.exec(options), (error: StreamError) => {
@@ -60,7 +60,7 @@ describe("a target that lies", { skip }, () => {
   }
 });
 
-it("a context that asks for what makes no sense gets no answer, and harms nobody", async () => {
+it("a context whose requests for a node make no sense gets none, and others go on", async () => {
   await using router = new Router();
   const [hostile, other] = await Promise.all([router.local(), router.local()]);
   assert.equal(await hostile.call(runtimeRequests.mode), false);
@@ -71,7 +71,7 @@ it("a context that asks for what makes no sense gets no answer, and harms nobody
   );
   assert.ok((await hostile.call(runtimeRequests.flood, 500)) <= 500);
   assert.equal(await other.call(remote.add, 2, 3), 5);
-  // By way of a hop as well.
+  // The same through a hop.
   const below = await router.local({ via: hostile });
   const asked = await below.call(runtimeRequests.nonsense, hostile.contextId);
   assert.deepEqual(

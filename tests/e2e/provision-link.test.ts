@@ -16,16 +16,16 @@ const PROXY = [
   join(repoRoot, "tests/support/delay-proxy.mjs"),
   ...["--delay-ms", "50", "--mbit-per-s", String(MBIT_PER_S)],
 ];
-/** Of this machine; its home is made in the other one too. */
+/** An account of this machine. Its home is also made in the other one. */
 const ACCOUNT = "mitogen-nonode";
-/** The promise: so many times as long as the bytes take, and so much beyond. */
+/** What is promised: at most FACTOR times as long as the bytes take, plus BEYOND_MS. */
 const FACTOR = 1.3;
 const BEYOND_MS = 3000;
-/** Something else may have had the machine meanwhile. */
+/** More than one, because other programs may keep the machine busy. */
 const ATTEMPTS = 3;
 
 const skip = nodelessSkip() || skipReason();
-// sshd takes no folder that others may write to, or to its parents.
+// sshd refuses folders that others may write to, also above.
 const { parent } = machineRoom({ under: "/srv" });
 let box: NodelessMachine;
 let sshd: NodelessSshd;
@@ -39,7 +39,7 @@ before(async () => {
   appendFileSync(join(box.root, "etc/passwd"), `${ACCOUNT}:x:${uid}:${uid}::/home/${ACCOUNT}:/bin/sh\n`);
   emptyHome(ACCOUNT, uid);
   sshd = await NodelessSshd.start(box, ACCOUNT);
-  // The runtime is packed, and nobody waits for that later.
+  // The first connect packs the runtime, so that this is not measured.
   await using router = new Router(undefined, { provision: "cache", runtimes });
   await router.exec({ command: box.command({ home: emptyHome() }) });
 });
@@ -47,7 +47,7 @@ after(async () => await sshd?.stop());
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** A home in which nothing is yet, which makes a target a new one. */
+/** Makes an empty home. A target with another home is a new target. */
 function emptyHome(name = `h${++homes}`, owner = 0): string {
   const path = join(box.root, "home", name);
   rmSync(path, { recursive: true, force: true });
@@ -56,7 +56,7 @@ function emptyHome(name = `h${++homes}`, owner = 0): string {
   return `/home/${name}`;
 }
 
-/** How long a command takes that reads so many bytes, in milliseconds. */
+/** How long `command` takes to read `bytes` bytes, in milliseconds. */
 async function timeToSend([command = "", ...args]: readonly string[], bytes: number): Promise<number> {
   const started = performance.now();
   const child = spawn(command, args, { stdio: ["pipe", "ignore", "inherit"] });
@@ -85,7 +85,7 @@ async function timed(
   return { context, ms: performance.now() - started, bytes };
 }
 
-/** `connect` crosses the link, and so do the bytes that `cat` reads. */
+/** Compares `connect`, which crosses the link, with `cat`, which reads the same number of bytes over the link. */
 async function keepsPromise(
   tell: (line: string) => void,
   connect: (router: Router, options: Pick<ExecOptions, "onProgress">) => Promise<Context>,
@@ -95,7 +95,7 @@ async function keepsPromise(
   let told = "";
   for (let attempt = 0; attempt < ATTEMPTS && !isKept; attempt++) {
     await using router = new Router(undefined, { provision: "cache", runtimes });
-    // The same without the link: what this machine takes for all else, busy as it is.
+    // The same connect without the link shows how long this machine takes for everything else.
     const near = await timed((options) =>
       router.exec({ ...options, command: box.command({ home: emptyHome() }) }),
     );
@@ -115,7 +115,7 @@ async function keepsPromise(
   assert.ok(isKept, told);
 }
 
-describe(`over a link of ${MBIT_PER_S} Mbit/s, a tenth of a second long, the first connect takes little longer than the bytes`, {
+describe(`over a link of ${MBIT_PER_S} Mbit/s with round trips of 100 ms the first connect takes little longer than the bytes`, {
   skip,
 }, () => {
   it("with ssh", async (t) => {
@@ -153,7 +153,7 @@ describe(`over a link of ${MBIT_PER_S} Mbit/s, a tenth of a second long, the fir
     );
   });
 
-  it("through a hop that is at its other end", async (t) => {
+  it("through a hop at the link's other end", async (t) => {
     await keepsPromise(
       (line) => t.diagnostic(line),
       async (router, options) => {

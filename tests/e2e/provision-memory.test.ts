@@ -13,14 +13,14 @@ const skip = nodelessSkip() || skipReason();
 const { parent } = machineRoom();
 
 describe('provision: "memory"', { skip }, () => {
-  /** On this machine, where nothing at all can be written. */
+  /** Runs on this machine with all file systems read-only. */
   const readOnly = (path: string): string[] => [
     ...["unshare", "-m", "sh", "-c"],
     'mount -o bind / /mnt && mount -o remount,bind,ro /mnt && mount -t proc proc /mnt/proc && mount --rbind /dev /mnt/dev && mount -t tmpfs -o ro none /mnt/dev/shm && exec chroot /mnt "$@"',
     ...["sh", "/usr/bin/env", "-i", `PATH=${path}`],
   ];
   for (const names of [["perl", "gzip"], ["python3"]]) {
-    it(`makes no file, with ${names.join(" and ")}`, async () => {
+    it(`makes no file with ${names.join(" and ")}`, async () => {
       await using router = new Router(undefined, { provision: "memory", runtimes });
       const context = await router.exec({ command: readOnly(pathWith(parent, ...names)) });
       assert.equal(await context.call(remote.add, 2, 3), 5);
@@ -31,7 +31,7 @@ describe('provision: "memory"', { skip }, () => {
     });
   }
 
-  it("says what it needs", async () => {
+  it("names the programs it needs when they are missing", async () => {
     await using router = new Router(undefined, { provision: "memory", runtimes });
     const hop = await router.local();
     for (const names of [[], ["perl"], ["gzip", "head"]]) {

@@ -15,9 +15,9 @@ import { failureOf, kept, machineRoom, nodelessSkip, pathWith, runtimes } from "
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-// The policies of production (SELinux, AppArmor) are not in the kernels of all machines that run these tests, and fapolicyd
-// would decide for the whole machine. What refuses here is the kernel all the same: by the interface that fapolicyd uses
-// (EPERM), by a security module that every process may ask for (EACCES), and by a setting of a namespace.
+// SELinux and AppArmor are not in the kernels of all machines that run these tests, and fapolicyd would decide for the
+// whole machine. Here too the kernel refuses: through the interface that fapolicyd uses (EPERM), through a security
+// module that every process may ask for (EACCES), and through a setting of a namespace.
 
 const skip = nodelessSkip() || skipReason();
 const { parent } = machineRoom();
@@ -40,7 +40,7 @@ describe("a daemon that refuses unknown executables, as fapolicyd does", { skip 
     execFileSync("umount", ["-l", volume]);
   });
 
-  it("is named in the error, and no copy stays", async () => {
+  it("is named in the error, and leaves no copy", async () => {
     const box = new NodelessMachine(join(volume, "root"));
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const hop = await router.local();
@@ -57,7 +57,7 @@ describe("a daemon that refuses unknown executables, as fapolicyd does", { skip 
     assert.equal(await hop.call(remote.add, 1, 2), 3);
   });
 
-  it("does not matter if there is a folder that it does not watch", async () => {
+  it("does not matter if it does not watch one of the folders", async () => {
     const box = new NodelessMachine(join(volume, "other root"));
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const prepare = 'mkdir -p "$R/mnt/cache" && mount -t tmpfs none "$R/mnt/cache"';
@@ -67,14 +67,14 @@ describe("a daemon that refuses unknown executables, as fapolicyd does", { skip 
   });
 });
 
-describe("a security module that lets programs be run from the system's folders alone", { skip }, () => {
+describe("a security module that lets programs be run only from the system's folders", { skip }, () => {
   const restricted = (path: string): string[] => {
     const system = ["/usr", "/bin", "/lib", "/lib64"].filter((folder) => existsSync(folder));
     const command = ["/usr/bin/env", "-i", `PATH=${path}`, "HOME=/root"];
     return [PYTHON, join(repoRoot, "tests/support/landlock.py"), ...system, "--", ...command];
   };
 
-  it("is in the error, which tells of each folder what it has said", async () => {
+  it("is in the error with its refusal for each folder", async () => {
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const path = pathWith(parent, "head", "gzip", "ls", "mkdir", "rm", "rmdir", "mv", "chmod", "tail", "df");
     const hop = await router.local();
@@ -89,14 +89,14 @@ describe("a security module that lets programs be run from the system's folders 
     }
   });
 
-  it('lets a node be run that is in memory alone: provision: "memory"', async () => {
+  it('lets a node run from memory with provision: "memory"', async () => {
     await using router = new Router(undefined, { provision: "memory", runtimes });
     const context = await router.exec({ command: restricted(pathWith(parent, "python3")) });
     assert.equal(await context.call(remote.add, 2, 3), 5);
   });
 });
 
-describe("a kernel that lets nothing be run from memory", {
+describe("a kernel that restricts programs in memory", {
   skip: skip || (!existsSync("/proc/sys/vm/memfd_noexec") && "needs Linux 6.3: vm.memfd_noexec"),
 }, () => {
   const withSetting = (value: number, path: string): string[] => [
@@ -106,7 +106,7 @@ describe("a kernel that lets nothing be run from memory", {
   ];
 
   for (const names of [["python3"], ["perl", "gzip"]]) {
-    it(`is in the error: ${names[0]}`, async () => {
+    it(`is in the error if it refuses them: ${names[0]}`, async () => {
       await using router = new Router(undefined, { provision: "memory", runtimes });
       const command = withSetting(2, pathWith(parent, ...names));
       const error = await failureOf(router, { command });
@@ -117,7 +117,7 @@ describe("a kernel that lets nothing be run from memory", {
       );
     });
 
-    it(`is asked for leave if it gives that: ${names[0]}`, async () => {
+    it(`runs a node that asks for permission: ${names[0]}`, async () => {
       await using router = new Router(undefined, { provision: "memory", runtimes });
       const context = await router.exec({ command: withSetting(1, pathWith(parent, ...names)) });
       assert.equal(await context.call(remote.add, 2, 3), 5);

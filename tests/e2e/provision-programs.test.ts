@@ -18,14 +18,14 @@ const { machine } = machineRoom();
 
 describe("programs side by side", { skip }, () => {
   const program = join(repoRoot, "build/tests/fixtures/provision-program.js");
-  /** What it has printed, or the signal it has ended by. */
+  /** Resolves with what the program has printed, or the signal that ended it. */
   const run = (box: NodelessMachine, killAt: number): Promise<string> =>
     new Promise((resolve) => {
       const args = [program, JSON.stringify(box.command()), JSON.stringify(runtimes), String(killAt)];
       childProcess.execFile(process.execPath, args, (error, stdout) => resolve(error?.signal ?? stdout));
     });
 
-  it("end with one good copy, 20 at once", async () => {
+  it("leave one good copy when 20 run at once", async () => {
     const box = machine();
     const said = await Promise.all(Array.from({ length: 20 }, () => run(box, 2)));
     assert.deepEqual(said, Array(20).fill("5\n"));
@@ -33,7 +33,7 @@ describe("programs side by side", { skip }, () => {
     assert.deepEqual([copies.length, parts], [1, []]);
   });
 
-  it("leave nothing when they are killed at any point, once another has come", async () => {
+  it("leave no copy when killed at any point, and the next program removes partial ones", async () => {
     const box = machine();
     const folder = join(box.root, "root/.cache/mitogen");
     for (let point = 0; point < 10; point++) {
@@ -46,7 +46,7 @@ describe("programs side by side", { skip }, () => {
 });
 
 describe("an upload that is cut off", { skip }, () => {
-  it("leaves nothing that the next one does not remove, wherever it ends", async () => {
+  it("leaves no copy wherever it ends, and the next one removes partial ones", async () => {
     const box = machine();
     const folder = join(box.root, "root/.cache/mitogen");
     await using router = new Router(undefined, { provision: "cache", runtimes });
@@ -55,12 +55,12 @@ describe("an upload that is cut off", { skip }, () => {
         command: box.command(),
         onProgress({ sentBytes, totalBytes }) {
           if (sentBytes < (totalBytes * point) / 10) return;
-          // The shell, and what it has started.
+          // Kills the shell and what it has started.
           for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
             try {
               if (fs.readlinkSync(`/proc/${pid}/root`) === box.root) process.kill(Number(pid), "SIGKILL");
             } catch {
-              // It has gone, or is the kernel's.
+              // The process has ended, or is a thread of the kernel.
             }
           }
         },

@@ -17,7 +17,7 @@ const { parent } = machineRoom();
 
 describe("another shell than busybox's", { skip: skip || skipReason() }, () => {
   for (const shell of ["dash", "bash", "zsh", "ksh", "mksh"]) {
-    it(`takes a node too: ${shell} in place of sh`, async () => {
+    it(`receives a node in place of sh: ${shell}`, async () => {
       const path = ["/bin", "/usr/bin"].map((each) => join(each, shell)).find((each) => existsSync(each));
       assert.ok(path !== undefined, `the lab has no ${shell}`);
       const folder = mkdtempSync(join(parent, "path-"));
@@ -39,11 +39,11 @@ describe("another shell than busybox's", { skip: skip || skipReason() }, () => {
   }
 
   for (const name of ["dash", "bash", "zsh", "fish", "tcsh", "rbash"]) {
-    it(`may be that of the login: ${name}`, async () => {
+    it(`may be the login shell: ${name}`, async () => {
       const account = `mitogen-${name}`;
       try {
         await using router = new Router(undefined, { provision: "cache", runtimes });
-        // Its own node is not to be found.
+        // Hides the account's own node.
         const context = await router.ssh(sshTo(account, { nodePath: "/nonexistent/node" }));
         assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /\/\.cache\/mitogen\//);
         assert.equal(await context.call(remote.add, 2, 3), 5);

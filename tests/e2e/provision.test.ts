@@ -15,8 +15,8 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const skip = nodelessSkip();
 const { machine } = machineRoom();
 
-describe("a machine that has busybox and no library", { skip }, () => {
-  it("is brought a node once, and keeps it", async () => {
+describe("a machine that has only busybox and no libraries", { skip }, () => {
+  it("gets a node once and keeps it", async () => {
     const box = machine();
     await using router = new Router(undefined, { provision: "cache", runtimes });
     const told: ProvisionProgress[] = [];
@@ -30,7 +30,7 @@ describe("a machine that has busybox and no library", { skip }, () => {
     assert.equal(statSync(folder).mode & 0o777, 0o700);
     assert.equal(statSync(join(box.root, node)).mode & 0o777, 0o700);
     assert.deepEqual([told.at(-1)?.sentBytes, told.at(-1)?.method], [told.at(-1)?.totalBytes, "exec"]);
-    // What is started with its own node runs too.
+    // The node can also be started there by path.
     assert.equal(
       String(await context.call(childProcess.execFileSync, node, ["-p", "process.execPath"])).trim(),
       node,
@@ -40,10 +40,10 @@ describe("a machine that has busybox and no library", { skip }, () => {
     const before = router.getStats().bytesSent;
     const again = await router.exec({ command: box.command() });
     assert.equal(await again.call(remote.add, 4, 5), 9);
-    assert.ok(router.getStats().bytesSent - before < 200_000, "it was uploaded again");
+    assert.ok(router.getStats().bytesSent - before < 200_000, "the node was uploaded again");
   });
 
-  it("gets one upload from many connects at once", async () => {
+  it("gets one upload for many connects at once", async () => {
     const box = machine();
     await using router = new Router(undefined, { provision: "cache", runtimes });
     let uploads = 0;
@@ -58,7 +58,7 @@ describe("a machine that has busybox and no library", { skip }, () => {
     assert.deepEqual(kept(join(box.root, "root/.cache/mitogen")).parts, []);
   });
 
-  it("gets none without being asked for, and the error names the option", async () => {
+  it("gets no node without provision, and the error names that option", async () => {
     const box = machine();
     await using router = new Router();
     const hop = await router.local();
@@ -89,12 +89,12 @@ describe("a machine that has busybox and no library", { skip }, () => {
         },
       });
       assert.equal(await context.call(remote.add, 2, 3), 5);
-      // Three times as much without gzip.
+      // Without gzip the upload is three times as large.
       assert.equal(bytes > 30_000_000, without.includes("gzip"), `${bytes} bytes`);
     });
   }
 
-  it("is given another node if its own is of no use", async () => {
+  it("gets a node if its own does not work", async () => {
     const scripts = {
       "too old": 'echo "$0: bad option: --input-type=commonjs" >&2; exit 9',
       "of another machine": "exec /etc/passwd",
@@ -107,13 +107,13 @@ describe("a machine that has busybox and no library", { skip }, () => {
         const context = await router.exec({ command: box.command() });
         assert.match(await context.call(fs.readlinkSync, "/proc/self/exe"), /\/\.cache\/mitogen\//, what);
       }
-      // The second connect does not try it again.
+      // The second connect does not try the machine's own node again.
       assert.equal(statSync(join(box.root, "root/tried")).size, 1, what);
     }
   });
 
   for (const mask of ["000", "077", "022"]) {
-    it(`keeps the umask ${mask} of its login`, async () => {
+    it(`keeps the login's umask ${mask}`, async () => {
       const box = machine();
       await using router = new Router(undefined, { provision: "cache", runtimes });
       const command = box.command({ prepare: `umask ${mask}` });
@@ -135,7 +135,7 @@ it("a machine with musl gets the runtime for musl, if there is one", {
   const box = machine();
   mkdirSync(join(box.root, "lib"));
   writeFileSync(join(box.root, "lib/ld-musl-x86_64.so.1"), "");
-  // No build for musl, but another one that runs there.
+  // A stand-in for a build for musl: another Node, which also runs there.
   const musl = { "linux-x64": nodes[12] as string, "linux-x64-musl": nodes[14] as string };
   await using router = new Router(undefined, { provision: "cache", runtimes: musl });
   const context = await router.exec({ command: box.command() });
@@ -143,7 +143,7 @@ it("a machine with musl gets the runtime for musl, if there is one", {
   assert.match(String(await context.call(childProcess.execFileSync, exe, ["-v"])), /^v14\./);
 });
 
-it("costs nothing where there is a node", async () => {
+it("provision sends nothing more to a target that has a node", async () => {
   const sent = async (provision: false | "cache"): Promise<number> => {
     await using router = new Router(undefined, { provision });
     const context = await router.local({ name: "same", remoteName: "same" });

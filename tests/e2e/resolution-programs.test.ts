@@ -1,4 +1,4 @@
-/** Programs in JavaScript whose modules are found by Node's rules, run by Node and in contexts. */
+/** JavaScript programs whose modules are found by Node's rules, run by Node and in contexts. */
 
 import { plainAndRemote } from "../support/plain-and-remote.ts";
 

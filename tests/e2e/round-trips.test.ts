@@ -14,10 +14,10 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const DELAY_MS = 1000;
 const ROUND_TRIP_MS = 2 * DELAY_MS;
 
-it("over a slow link a connect takes one round trip, and the first result one more, its modules included", async () => {
+it("over a slow link a connect takes one round trip, and the first call with its modules one more", async () => {
   const folder = mkdtempSync(join(tmpdir(), "mitogen-delay-"));
   try {
-    // In place of ssh: the remote command runs here, every byte delayed in both directions.
+    // A stand-in for ssh that runs the remote command here, with every byte delayed in both directions.
     const proxy = join(repoRoot, "tests/support/delay-proxy.mjs");
     const slowSsh = join(folder, "ssh");
     writeFileSync(
@@ -34,7 +34,7 @@ it("over a slow link a connect takes one round trip, and the first result one mo
     const trips = (ms: number): number => Math.floor(ms / ROUND_TRIP_MS);
     assert.equal(trips(connected - started), 1, `connect: ${connected - started} ms`);
     assert.equal(trips(answered - connected), 1, `first call: ${answered - connected} ms`);
-    // Four calls, of a module and a chain that are both new there (CHN-06).
+    // Four calls on a new chain, with a module that is new there (CHN-06).
     await using chain = context.chain();
     for (const name of ["a", "b", "c"]) chain.callNoReply(calls.step, name);
     assert.equal((await chain.call(calls.step, "d")).length, 8);

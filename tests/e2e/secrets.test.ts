@@ -11,7 +11,7 @@ import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** What every process of this machine shows of itself. */
+/** The command lines and environments of all processes of this machine. */
 function everyProcess(): string {
   const texts: string[] = [];
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
@@ -19,7 +19,7 @@ function everyProcess(): string {
       try {
         texts.push(readFileSync(`/proc/${pid}/${file}`, "latin1"));
       } catch {
-        // It ended meanwhile.
+        // The process has ended meanwhile.
       }
     }
   }
@@ -36,7 +36,7 @@ describe("a password", { skip: skipReason() }, () => {
   ];
   for (const [name, connect] of connects) {
     for (const isRight of [true, false]) {
-      it(`of ${name} that is ${isRight ? "right" : "wrong"} shows in no argv, environment, log, error or object`, async () => {
+      it(`of ${name} that is ${isRight ? "right" : "wrong"} appears in no argv, environment, log, error or object`, async () => {
         const logs = collectLogs("io");
         await using router = new Router();
         const login = await router.ssh(sshTo("mitogen-sudo-pw"));
@@ -64,7 +64,7 @@ describe("a password", { skip: skipReason() }, () => {
     }
   }
 
-  it("may come from a function, which is asked once, and only if there is a prompt", async () => {
+  it("may come from a function, which is called once, and only if there is a prompt", async () => {
     await using router = new Router();
     const login = await router.ssh(sshTo("mitogen-sudo-pw"));
     let asked = 0;
@@ -81,7 +81,7 @@ describe("a password", { skip: skipReason() }, () => {
     assert.equal(typeof (await context.call(process.getuid as () => number)), "number");
   });
 
-  it("that is needed and not given is asked for by PasswordError", async () => {
+  it("that is needed and not given fails the connect with PasswordError", async () => {
     await using router = new Router();
     const login = await router.ssh(sshTo("mitogen-sudo-pw"));
     const error = await router

@@ -34,7 +34,7 @@ for (const major of ["12", "20", "26"]) {
     const start = (router: Router, via?: Context): Promise<Context> =>
       router.local({ via, nodePath: nodes[major] });
 
-    it("are started by the first request from above, once", async () => {
+    it("are started once, by the first request from above", async () => {
       await using router = new Router();
       const context = await start(router);
       const answers = await Promise.all([
@@ -50,7 +50,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(await context.service(remote.Greeter).constructedCount(), 1);
     });
 
-    it("work two levels down, for the master and for the context between", async () => {
+    it("work two levels down, for the program and for the context between", async () => {
       await using router = new Router();
       const middle = await start(router);
       const leaf = await start(router, middle);
@@ -60,10 +60,10 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(await other.service(remote.Greeter).greet({ name: "other" }), "Hello, other");
     });
 
-    it("refuse siblings before they are started, and by policy afterwards", async () => {
+    it("refuse siblings before they are started, and then as their policy says", async () => {
       await using router = new Router();
       const [left, right] = await Promise.all([start(router), start(router)]);
-      // Nothing of services is there yet: not even the library.
+      // The library's code for services is not there yet either.
       const before = await failureOf(left.call(remote.pingIn, right));
       assert.match(before.message, /handle 110 of context \d+: refused by policy/);
       await right.service(remote.Greeter).ping();
@@ -83,7 +83,7 @@ for (const major of ["12", "20", "26"]) {
       assert.ok((await context.call(remote.pingMyself)) >= 0);
     });
 
-    it("answer while a function runs, and behind one that blocks", async () => {
+    it("answer while a function runs, and after one that blocks", async () => {
       await using router = new Router();
       const context = await start(router);
       const running = context.call(remote.hold);
@@ -95,7 +95,7 @@ for (const major of ["12", "20", "26"]) {
       assert.equal(await blocked, "done");
     });
 
-    it("that stopped answer dead", async () => {
+    it("fail calls after their pool has stopped", async () => {
       await using router = new Router();
       const context = await start(router);
       await context.call(remote.makePool);
@@ -106,7 +106,7 @@ for (const major of ["12", "20", "26"]) {
       await assert.rejects(context.service(remote.Greeter).ping(), ChannelError);
     });
 
-    it("run one at a time, or once, as their class says", async () => {
+    it("run methods one at a time, or once, as their class says", async () => {
       await using router = new Router();
       const context = await start(router);
       const steps = await Promise.all(
@@ -134,14 +134,14 @@ describe("services", () => {
     assert.equal(await router.myself().service(remote.Greeter).ping(), `pong from ${process.pid}`);
   });
 
-  it("are known by where they are written, wherever else they are exported", async () => {
+  it("are identified by the module that defines them, not by one that exports them again", async () => {
     await using router = new Router();
     new Pool(router, [new remote.Greeter(router)]);
     const context = await router.local();
     assert.equal(await context.call(greetThroughIndex, router.myself()), "Hello, index");
   });
 
-  it("of a thread are like those of a process", async () => {
+  it("work in a thread as in a process", async () => {
     await using router = new Router();
     const [thread, process] = await Promise.all([router.thread(), router.local()]);
     assert.match(await thread.service(remote.Greeter).ping(), /^pong/);
@@ -150,14 +150,14 @@ describe("services", () => {
     assert.deepEqual([srcId, authId], [thread.contextId, thread.contextId]);
   });
 
-  it("are not started for a name alone, and nobody hangs for it", async () => {
+  it("are not started by name only, and such a call fails at once", async () => {
     await using router = new Router();
     const middle = await router.local();
     const leaf = await router.local({ via: middle });
     for (const request of [leaf.callService("named", "ping"), middle.call(remote.pingNamed, leaf)]) {
       assert.equal((await failureOf(request)).code, "ERR_SERVICE_INACTIVE");
     }
-    // Called by its class once, it is there under its name.
+    // After a call by its class, it can be called by name.
     assert.equal(await leaf.service(remote.Named).ping(), "pong");
     assert.equal(await middle.call(remote.pingNamed, leaf), "pong");
   });
@@ -174,14 +174,14 @@ describe("services", () => {
     }
     new Pool(router, [new Cleaner(router)]);
     assert.equal(await router.myself().service(Cleaner).ping(), "pong");
-    // Services have half a second, which compiling the module of their call would take on a busy machine.
+    // Calls it once before, because services have half a second to end, and a busy machine would need that to compile.
     await context.call(remote.blockFor, 0);
     await router.shutdown();
     assert.deepEqual(events, ["done"]);
     await assert.rejects(router.myself().service(Cleaner).ping(), ChannelError);
   });
 
-  it("that hang do not hold up the end of the program", async () => {
+  it("that hang do not delay the end of the program", async () => {
     const router = new Router();
     const hung = await router.local();
     class Hanging extends Service {
@@ -198,7 +198,7 @@ describe("services", () => {
     const request = failureOf(router.myself().service(Hanging).ping());
     const started = Date.now();
     await router.shutdown();
-    // Five seconds is what is promised; a busy machine gets more.
+    // Five seconds are promised; a busy machine gets more.
     assert.ok(Date.now() - started < 8000, `${Date.now() - started} ms`);
     assert.ok((await request) instanceof ChannelError);
   });
@@ -213,7 +213,7 @@ describe("services", () => {
     assert.deepEqual(await call, ["Hello, self", "pong", "pong while loading"]);
   });
 
-  it("tell the caller and the log of their host what went wrong", async () => {
+  it("report a failure to the caller and to the log of their host", async () => {
     const logs = collectLogs();
     await using router = new Router();
     const context = await router.local({ name: "host" });
@@ -221,7 +221,7 @@ describe("services", () => {
     assert.ok(error instanceof CallError);
     assert.equal(error.code, "ENOTHING");
     assert.equal(error.message, "RangeError: no such thing");
-    // Where it was thrown, then where it was called; nothing of this library between.
+    // The stack shows where it was thrown, then where it was called, without lines of this library between.
     assert.match(error.stack ?? "", /at Greeter\.fail .*\n +at \[host\]\n.*services\.test\.\w+:\d+/);
     const greet = context.callService("nothing", "ping");
     assert.equal((await failureOf(greet)).code, "ERR_SERVICE_INACTIVE");
@@ -238,7 +238,7 @@ describe("services", () => {
     assert.match(second?.message ?? "", /ping of service nothing/);
   });
 
-  it("answer by themselves or not at all", async () => {
+  it("may answer later themselves, or not at all", async () => {
     await using router = new Router();
     const context = await router.local();
     const greeter = context.service(remote.Greeter);
@@ -252,7 +252,7 @@ describe("services", () => {
     answer.close();
   });
 
-  it("can be waited for with a bound", async () => {
+  it("can be called with a timeout and a signal", async () => {
     await using router = new Router();
     const context = await router.local();
     await context.service(remote.Greeter).ping();
@@ -268,7 +268,7 @@ describe("services", () => {
     await running;
   });
 
-  it("of a context that goes wake who waits", async () => {
+  it("of a context that ends fail the calls that wait for them", async () => {
     await using router = new Router();
     const context = await router.local();
     await context.service(remote.Greeter).ping();

@@ -8,9 +8,9 @@ import { checkLeaks, processesGone } from "../support/leak-check.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** design.md section 10. */
+/** The time in which a parent ends its processes, as docs/protocol.md promises. */
 const GRACE_MS = 5000;
-/** What a busy machine gets on top. */
+/** More time for a busy machine. */
 const SLACK_MS = 1000;
 
 const pidOf = (context: Context): Promise<number> => context.call(remote.pid);
@@ -22,7 +22,7 @@ async function timed(work: Promise<unknown>): Promise<number> {
 }
 
 describe("shutdown of a context", () => {
-  it("ends those below it first: their last words arrive", async () => {
+  it("ends the contexts below it first, and their last words arrive", async () => {
     const logs = collectLogs("info");
     await using router = new Router();
     const top = await router.local();
@@ -39,7 +39,7 @@ describe("shutdown of a context", () => {
     logs.stop();
   });
 
-  it("answers the calls that wait below it", async () => {
+  it("fails the calls that wait for a context below it", async () => {
     await using router = new Router();
     const top = await router.local();
     const bottom = await router.local({ via: top });
@@ -73,7 +73,7 @@ describe("shutdown of a router", () => {
 });
 
 describe("shutdown of a router that starts a thread", () => {
-  it("waits until that has ended, and leaves no clock that would complain of it", async () => {
+  it("waits until the thread has ended, and leaves no timer", async () => {
     const clocks = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
     const before = clocks();
     const router = new Router();
@@ -85,7 +85,7 @@ describe("shutdown of a router that starts a thread", () => {
 });
 
 describe("router.disconnect", () => {
-  it("does nothing for a context behind another", async () => {
+  it("does nothing for a context behind a hop", async () => {
     await using router = new Router();
     const grandchild = await router.local({ via: await router.local() });
     await router.disconnect(grandchild);

@@ -1,4 +1,4 @@
-/** Waits for contexts that are there and do not answer: whoever waits ends the wait. */
+/** Waits for contexts that do not answer: whoever waits can end the wait. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -24,7 +24,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-/** One for all: tests of this file run at the same time. */
+/** One folder for all, because the tests of this file run at the same time. */
 const temporary = temporaryFolder({ after: after as TestContext["after"] });
 let folderCount = 0;
 
@@ -36,11 +36,11 @@ function newFolder(): string {
 
 interface Hostile {
   readonly context: Context;
-  /** The handles of what it was sent. */
+  /** The handles of the messages that it was sent. */
   heard(): number[];
 }
 
-/** One of tests/fixtures/hostile/silent.mjs. */
+/** Starts tests/fixtures/hostile/silent.mjs in `mode`. */
 async function hostile(router: Router, mode: string, via?: Context): Promise<Hostile> {
   const path = join(newFolder(), "heard");
   const script = join(repoRoot, "tests/fixtures/hostile/silent.mjs");
@@ -53,7 +53,7 @@ async function hostile(router: Router, mode: string, via?: Context): Promise<Hos
   return { context, heard: () => text().trim().split("\n").map(Number) };
 }
 
-/** Waits for what another process does. */
+/** Polls, because the condition depends on another process. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await pause(20);
 }
@@ -70,7 +70,7 @@ function isOpen(path: string): boolean {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`) === path;
     } catch {
-      return false; // the one that listed the folder
+      return false; // the descriptor that listed the folder
     }
   });
 }
@@ -79,11 +79,11 @@ async function beforeStop(context: Context): Promise<number> {
   return await context.call(remote.pid);
 }
 
-// They wait, for the most part.
+// Concurrent, because these tests spend most of their time waiting.
 describe("waiting ends:", { concurrency: true }, () => {
   describe("a connect via a context that does not answer", { concurrency: true }, () => {
     for (const depth of sampleOf(2, [2, 1])) {
-      it(`ends by its timeoutMs, at depth ${depth}, and is given up there`, async () => {
+      it(`ends at its timeoutMs, at depth ${depth}, and the context is told to give it up`, async () => {
         await using router = new Router();
         const above = depth === 1 ? undefined : await router.local();
         const { context, heard } = await hostile(router, "silent", above);
@@ -105,14 +105,14 @@ describe("waiting ends:", { concurrency: true }, () => {
         const failed = failureOf(router.local({ via: context, timeoutMs: 100 }));
         assert.equal((await failed).code, "ERR_TIMEOUT");
         await until(() => heard().includes(Handle.END_CHILD) && router.dump().includes("ghost"));
-        // It does not say that it has ended it.
+        // Without a word from the hop that it has ended it.
         await until(() => !router.dump().includes("ghost"));
         assert.equal(context.goneReason, undefined);
       });
     }
   });
 
-  it("a connect via a context whose answer is none fails, and what it claimed is gone", async () => {
+  it("a connect via a context whose answer is nonsense fails, and the context that it claimed is removed", async () => {
     await using router = new Router();
     const { context } = await hostile(router, "nonsense");
     for (let answer = 0; answer < 6; answer++) {
@@ -124,8 +124,8 @@ describe("waiting ends:", { concurrency: true }, () => {
     await until(() => !router.dump().includes("ghost"));
   });
 
-  describe("shutdown of a context behind one", { concurrency: true }, () => {
-    it("that does not answer resolves, and whoever waits for it is told", async () => {
+  describe("shutdown of a context behind a hop", { concurrency: true }, () => {
+    it("that does not answer resolves, and ends waits for the context", async () => {
       await using router = new Router();
       const { context } = await hostile(router, "connects");
       const ghost = await router.local({ via: context });
@@ -138,7 +138,7 @@ describe("waiting ends:", { concurrency: true }, () => {
       await assert.rejects(ghost.call(remote.add, 1, 1), { code: "ERR_CHANNEL" });
     });
 
-    it("that lies about it resolves, the context gone", async () => {
+    it("that falsely reports the end resolves, and the context is gone", async () => {
       await using router = new Router();
       const { context } = await hostile(router, "lies");
       const ghost = await router.local({ via: context });
@@ -148,10 +148,10 @@ describe("waiting ends:", { concurrency: true }, () => {
   });
 
   describe("a connect that its caller gives up", () => {
-    it("is cancelled by the genuine context that tries, its process ended", async () => {
+    it("is cancelled by a genuine hop, which ends its process", async () => {
       await using router = new Router();
       const hop = await router.local();
-      // Brings it what it takes to be a parent.
+      // Loads the hop's code for connects.
       await failureOf(router.exec({ command: ["false"], via: hop }));
       const path = join(newFolder(), "pid");
       const command = ["sh", "-c", `echo $$ > ${path}; exec sleep 1000`];
@@ -167,7 +167,7 @@ describe("waiting ends:", { concurrency: true }, () => {
   });
 
   describe("with a context that is stopped", { concurrency: true }, () => {
-    it("leaving the loop over its stream waits for nothing, and PushFileService.propagateTo until its timeoutMs", async () => {
+    it("leaving the loop over its stream does not wait, and PushFileService.propagateTo ends at its timeoutMs", async () => {
       await using router = new Router();
       const context = await router.local();
       const pid = await beforeStop(context);
@@ -177,14 +177,14 @@ describe("waiting ends:", { concurrency: true }, () => {
         break;
       }
       ended.close();
-      // It was not given up either: that is not what ended the loop.
+      // The loop did not end because the context was given up.
       assert.equal(context.goneReason, undefined);
       const files = new PushFileService(router);
       const error = await failureOf(files.propagateTo(context, "/x", "data", { timeoutMs: 500 }));
       assert.equal(error.code, "ERR_TIMEOUT");
     });
 
-    it("putFile ends by its timeoutMs, and leaves no descriptor open", async () => {
+    it("putFile ends at its timeoutMs, and leaves no descriptor open", async () => {
       await using router = new Router();
       const context = await router.local();
       const pid = await beforeStop(context);
@@ -205,7 +205,7 @@ describe("waiting ends:", { concurrency: true }, () => {
   });
 
   describe("a context that answers before it has done its part", { concurrency: true }, () => {
-    it("ends getFile and putFile with a ProtocolError, which wait for nothing more, and the ssh of a tool, which waits for no output", async () => {
+    it("fails getFile and putFile with a ProtocolError, and ends the ssh of a tool without waiting for output", async () => {
       await using router = new Router();
       const { context } = await hostile(router, "done");
       const folder = newFolder();
@@ -231,6 +231,6 @@ describe("router.disconnect", () => {
     const [sleep] = started() as [number];
     t.after(() => process.kill(sleep, "SIGKILL"));
     await router.disconnect(thread);
-    assert.ok(existsSync(`/proc/${sleep}`), "it was still inside");
+    assert.ok(existsSync(`/proc/${sleep}`), "the system call still waits");
   });
 });

@@ -1,4 +1,4 @@
-/** A low `maxMessageBytes`: what is too large fails or is cut, and nothing else does. */
+/** With a low `maxMessageBytes` only what is too large fails or is cut. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ for (const [version, nodePath] of targets) {
       await router.shutdown();
     });
 
-    it("rejects the value of a stream that is too large", async () => {
+    it("rejects a stream whose value is too large", async () => {
       const read = async (): Promise<void> => {
         for await (const value of context.stream(streams.chunksOf, LIMIT)) assert.fail(`got ${value.length}`);
       };
@@ -51,13 +51,13 @@ for (const [version, nodePath] of targets) {
       assert.match(await done, tooLarge);
     });
 
-    it("refuses a callNoReply that is too large, as nobody would learn of it later", () => {
+    it("refuses a callNoReply that is too large at once, because nobody would learn of it later", () => {
       assert.throws(() => context.callNoReply(remote.add, Buffer.alloc(LIMIT) as never, 1), tooLarge);
       const bound = context.with({ timeoutMs: 10_000 });
       assert.throws(() => bound.callNoReply(remote.add, Buffer.alloc(LIMIT) as never, 1), tooLarge);
     });
 
-    it("runs commands and copies files all the same", async (t) => {
+    it("runs commands and copies files of any size", async (t) => {
       const { stdout } = await run(context, ["cat"], { input: "x".repeat(3 * LIMIT) });
       assert.equal(stdout.length, 3 * LIMIT);
       const folder = temporaryFolder(t);

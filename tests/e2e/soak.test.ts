@@ -1,4 +1,4 @@
-/** The short form of npm run soak, and what moves much at once. */
+/** The short form of `npm run soak`, and work that moves much at once. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import * as v8 from "node:v8";
@@ -18,15 +18,15 @@ const gc = vm.runInNewContext("gc") as () => void;
 const MIB = 1024 * 1024;
 const CONNECTS = Number(process.env.MITOGEN_SOAK_CONTEXTS ?? (isFull ? 1000 : 5));
 const ROUNDS = isFull ? 3 : 1;
-/** Of the long form: so much of each kind. */
+/** How many times less of each kind is done than in the long form. */
 const SHARE = isFull ? 200 : 1000;
 
-/** Where not everything is done: those that are made of most parts. */
+/** The kinds of a shorter run: those that use most parts of the library. */
 const SOME = ["connects", "streams that are left"];
 
 for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
   const count = kind.name === "connects" ? CONNECTS : Math.max(kind.count / SHARE, isFull ? 60 : 5);
-  it(`${count} ${kind.name} leave heap, descriptors, timers and listeners where they were`, {
+  it(`${count} ${kind.name} do not increase heap, descriptors, timers and listeners`, {
     timeout: 840_000,
     skip: !SOME.includes(kind.name) && takesLong,
   }, async () => {
@@ -39,7 +39,7 @@ for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
   });
 }
 
-it("buffers, many calls and long lines leave memory where it began", async () => {
+it("buffers, many calls and long lines do not keep memory", async () => {
   await using router = new Router();
   const context = await router.local();
   const bytes = Buffer.alloc(16 * MIB);

@@ -1,7 +1,4 @@
-/**
- * What ssh_config says of sessions: none of it may change what a connect needs, with the ssh of this machine
- * and with older ones.
- */
+/** No line of ssh_config about sessions may disturb a connect, with this machine's ssh and with older ones. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +20,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
 
-/** A way to `mitogen-dash`, where ssh_config has these lines and no option of ours says anything of keys. */
+/** Options for `mitogen-dash` with these lines in ssh_config, and without any option about keys. */
 function configured(lines: readonly string[], changes: Partial<SshOptions> = {}): SshOptions {
   const found = lab()?.ssh;
   count += 1;
@@ -81,7 +78,7 @@ describe("ssh_config", { skip: skipReason() }, () => {
   for (const lines of LINES) {
     it(`may say ${lines.join(" and ")}`, async () => {
       await checkConnects(configured(lines));
-      // With a terminal of its own.
+      // The same with a terminal.
       await checkConnects(
         configured(lines, {
           username: "mitogen-sudo-pw",
@@ -92,7 +89,7 @@ describe("ssh_config", { skip: skipReason() }, () => {
     });
   }
 
-  it("may forward a port that is taken, and insist on it", async () => {
+  it("may forward a port that is taken and require success", async () => {
     const { port, server } = await heldPort();
     try {
       const exit = "ExitOnForwardFailure yes";
@@ -117,7 +114,7 @@ describe("ssh_config", { skip: skipReason() }, () => {
     }
   });
 
-  it("may share one connection: no session of ours becomes the one that carries the others", async () => {
+  it("may share one connection, but no session of the library carries others", async () => {
     const path = join(folder, "mux");
     const options = configured(["ControlMaster auto", `ControlPath ${path}`]);
     const sshArgs = options.sshArgs as string[];
@@ -127,7 +124,7 @@ describe("ssh_config", { skip: skipReason() }, () => {
     await first.shutdown();
     assert.equal(await second.call(remote.add, 1, 2), 3);
     assert.equal(existsSync(path), false);
-    // One that is there is used: it needs no key.
+    // An existing shared connection is used, and needs no key.
     execFileSync("ssh", [...sshArgs, "-M", "-N", "-f", "target"], { stdio: "ignore" });
     try {
       await checkConnects({ ...options, sshArgs: [...sshArgs, "-o", "PubkeyAuthentication=no"] });
@@ -139,7 +136,7 @@ describe("ssh_config", { skip: skipReason() }, () => {
 });
 
 describe("an older ssh", { skip: skipReason() }, () => {
-  /** Ends as OpenSSH does for options that it does not know; else it is the real one. */
+  /** A script that fails as OpenSSH does for these options, and otherwise runs the real ssh. */
   function olderSsh(name: string, unknown: readonly string[]): string {
     const path = join(folder, name);
     const tries = join(folder, `${name}.tries`);
@@ -158,7 +155,7 @@ exec ssh "$@"
   }
   const NEW = ["SessionType", "StdinNull", "ForkAfterAuthentication"];
 
-  it("that lacks options of ours is started again without them, and from then on at once", async () => {
+  it("that lacks options of the library is started again without them, and later always without", async () => {
     for (const [name, unknown] of [
       ["7.4", ["RemoteCommand", ...NEW]],
       ["8.4", NEW],
@@ -167,7 +164,7 @@ exec ssh "$@"
       const tries = (): number => readFileSync(join(folder, `${name}.tries`), "utf8").length;
       await Promise.all([1, 2, 3].map(() => checkConnects(configured([], { sshPath }))));
       const before = tries();
-      // Two each, and some more if the busy sshd has turned one away: not one for each option.
+      // Two for each connect, and some more if the busy sshd has turned one away, but not one for each option.
       assert.ok(before <= 9, String(before));
       const failed = await failure(
         configured([], {
@@ -181,7 +178,7 @@ exec ssh "$@"
     }
   });
 
-  it("that lacks an option of sshArgs is not", async () => {
+  it("that lacks an option of sshArgs fails the connect", async () => {
     const sshPath = olderSsh("strict", ["ChannelTimeout"]);
     await using router = new Router();
     await assert.rejects(
@@ -197,7 +194,7 @@ describe("checkHostKeys without a value", { skip: skipReason() }, () => {
     empty = join(folder, "known_hosts");
   });
 
-  it("leaves it to ssh_config whether a new key is accepted", async () => {
+  it("lets ssh_config decide whether a new key is accepted", async () => {
     for (const terminal of [false, true]) {
       const login: Partial<SshOptions> = terminal
         ? { username: "mitogen-sudo-pw", password: password() }
@@ -216,7 +213,7 @@ describe("checkHostKeys without a value", { skip: skipReason() }, () => {
     }
   });
 
-  it("leaves it to ssh_config whether a changed key is accepted, and says why it was not", async () => {
+  it("lets ssh_config decide whether a changed key is accepted, and the error says why it was not", async () => {
     const port = lab()?.ssh.otherPort as number;
     const changed = `Port ${port}`;
     await checkConnects(configured([changed, "StrictHostKeyChecking no"]));

@@ -1,4 +1,4 @@
-/** What the real ssh asks and is told: passwords right and wrong, phrases, banners. */
+/** Questions of the real ssh and the answers: right and wrong passwords, passphrases, banners. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ const WRONG = "not-the-password";
 const folder = mkdtempSync(join(tmpdir(), "mitogen-ssh-prompts-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** An account that takes no key. */
+/** Options for an account that accepts no key. */
 function withPassword(changes: Partial<SshOptions>): SshOptions {
   const { identityFile: _, ...options } = sshTo("mitogen-password", changes);
   return options;
@@ -36,14 +36,14 @@ async function failure(options: SshOptions): Promise<ConnectError> {
 }
 
 describe("ssh's password", { skip: skipReason() }, () => {
-  it("that is wrong is an error at the first refusal, and shown nowhere", async () => {
+  it("fails the connect at the first refusal if it is wrong, and is not shown", async () => {
     const error = await failure(withPassword({ password: WRONG }));
     assert.match(error.message, /the password to log in to 127\.0\.0\.1 as mitogen-password is incorrect/);
     assert.equal(error.details.stderr.match(/Permission denied/g)?.length, 1, error.details.stderr);
     assert.ok(!inspect(error, { depth: 9 }).includes(WRONG));
   });
 
-  it("that is needed and not given is required, also where ssh could ask", async () => {
+  it("is named as required if it is needed and not given, also when ssh could ask", async () => {
     for (const checkHostKeys of ["enforce", "accept"] as const) {
       const error = await failure(withPassword({ checkHostKeys }));
       assert.match(
@@ -53,7 +53,7 @@ describe("ssh's password", { skip: skipReason() }, () => {
     }
   });
 
-  it("is not asked for by an account that takes keys alone: the error says what it takes", async () => {
+  it("is not asked for by an account that accepts only keys, and the error says so", async () => {
     const { identityFile: _, ...options } = sshTo("mitogen-dash", { password: WRONG });
     const error = await failure(options);
     assert.match(error.message, /did not accept the login as mitogen-dash; it offers publickey/);
@@ -61,20 +61,20 @@ describe("ssh's password", { skip: skipReason() }, () => {
   });
 });
 
-describe("a key with a phrase", { skip: skipReason() }, () => {
+describe("a key with a passphrase", { skip: skipReason() }, () => {
   const identityFile = join(folder, "locked");
   before(() => {
-    // One that the accounts accept: ssh asks for the phrase of no other.
+    // The key that the accounts accept, because ssh asks only for the passphrase of such a key.
     copyFileSync(lab()?.ssh.identityFile as string, identityFile);
     execFileSync("ssh-keygen", ["-q", "-p", "-N", "a phrase", "-f", identityFile]);
   });
 
-  it("is skipped where ssh has nobody to ask", async () => {
+  it("is skipped when ssh has no terminal", async () => {
     const error = await failure(sshTo("mitogen-dash", { identityFile }));
     assert.match(error.message, /did not accept the login/);
   });
 
-  it("is skipped where it does ask: the password is next, and nothing hangs", async () => {
+  it("is skipped when ssh asks for the passphrase, and the password is next", async () => {
     const logs = collectLogs();
     await using router = new Router();
     const context = await router.ssh(sshTo("mitogen-sudo-pw", { identityFile, password: password() }));
@@ -103,13 +103,13 @@ describe("a banner that asks like ssh", { skip: skipReason() }, () => {
       `HostKey ${hostKey}\nBanner ${banner}\nUsePAM no\nPasswordAuthentication yes\n` +
         `PidFile none\nKbdInteractiveAuthentication no\nSetEnv PATH=${lab()?.ssh.users[0]?.path}\n`,
     );
-    // One sshd for one connection, on ssh's own pipe.
+    // An sshd for this one connection, on ssh's own pipe.
     const log = join(folder, "sshd.log");
     sshArgs = ["-o", `ProxyCommand=/usr/sbin/sshd -i -f ${config} -E ${log}`];
   });
 
   for (const sshDebugLevel of [0, 1]) {
-    it(`is not answered at sshDebugLevel ${sshDebugLevel}; the real question is`, async () => {
+    it(`is not answered at sshDebugLevel ${sshDebugLevel}, but the real question is`, async () => {
       const logs = collectLogs();
       await using router = new Router();
       let askedCount = 0;
@@ -129,7 +129,7 @@ describe("a banner that asks like ssh", { skip: skipReason() }, () => {
     });
   }
 
-  it("is no error either", async () => {
+  it("does not fail the connect", async () => {
     await using router = new Router();
     const context = await router.ssh(
       sshTo("mitogen-dash", { checkHostKeys: "ignore", sshDebugLevel: 1, sshArgs }),

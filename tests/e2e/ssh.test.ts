@@ -35,7 +35,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("uses what ssh_config says: user, port, key", async () => {
+  it("uses the user, port and key of ssh_config", async () => {
     await using router = new Router();
     const config = lab()?.ssh.config as string;
     const context = await router.ssh({ hostname: "mitogen-zsh", sshArgs: ["-F", config] });
@@ -64,7 +64,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("rejects an unknown key under enforce; accept records it; ignore writes nothing", async () => {
+  it("rejects an unknown key with enforce, records it with accept, and writes nothing with ignore", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mitogen-known-hosts-"));
     try {
       const knownHosts = join(folder, "known_hosts");
@@ -109,7 +109,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.match(error.message, /account is currently not available/i);
   });
 
-  it("says so when the target has no node, or nodePath names none", async () => {
+  it("fails with the reason when the target has no node or nodePath names none", async () => {
     const account = lab()?.ssh.users.find(({ name }) => name === "mitogen-nonode");
     if (account?.nodesElsewhere?.length === 0) {
       const error = await failure(sshTo("mitogen-nonode"));
@@ -145,7 +145,7 @@ describe("router.ssh", { skip: skipReason() }, () => {
     assert.equal(await context.call(remote.add, 1, 2), 3);
   });
 
-  it("wakes callers at once when the client dies, and ends the far side", async () => {
+  it("wakes callers at once when the ssh client dies, and the context ends", async () => {
     await using router = new Router();
     const context = await router.ssh(sshTo("mitogen-dash"));
     const far = await context.call(remote.pid);

@@ -1,6 +1,4 @@
-/**
- * What is asked of a context that does not read waits for it, and is done in its order when it reads again.
- */
+/** Calls of a context that does not read wait, and run in their order when it reads again. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
@@ -15,16 +13,14 @@ import { checkLeaks } from "../support/leak-check.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 const CALLS = isFull ? 5_000 : 1_500;
-/** Every so many calls have an argument, and an answer, that links take apart. */
+/** One in so many calls has an argument and an answer that are sent in parts. */
 const LARGE_EVERY = 250;
 const LARGE_BYTES = 200 * 1024;
-/** What a call takes beside its argument, at most. */
+/** The most bytes that a call takes besides its argument. */
 const CALL_BYTES = 300;
 const MESSAGES = 40;
 const MESSAGE_BYTES = 64 * 1024;
-/**
- * What a sender has on its way, docs/protocol.md#flow-control: before it asks for credit, and then unread.
- */
+/** What a Sender may have on its way: docs/protocol.md#flow-control. */
 const WINDOW_BYTES = 64 * 1024 + 1024 * 1024;
 
 const targets: [string, string | undefined][] = [["this Node", undefined]];
@@ -44,8 +40,8 @@ for (const [version, nodePath] of targets) {
     after(() => router.shutdown());
 
     it("waits for a context that is stopped", () => stopAndCall(hop, hop));
-    it("waits for one behind a hop", () => stopAndCall(target, target));
-    it("waits for a hop on the way", () => stopAndCall(hop, target));
+    it("waits for a stopped context behind a hop", () => stopAndCall(target, target));
+    it("waits for a stopped hop on the way", () => stopAndCall(hop, target));
 
     async function stopAndCall(stopped: Context, called: Context): Promise<void> {
       const to = await called.call(notes.openNotes);
@@ -66,10 +62,10 @@ for (const [version, nodePath] of targets) {
         await to.send([n, Buffer.alloc(MESSAGE_BYTES)]);
         sent += 1;
       });
-      // Others are reached as ever, and nothing comes of these calls.
+      // Other contexts answer, and these calls get no answer.
       for (let i = 0; i < 10; i++) assert.equal(await other.call(remote.add, i, 1), i + 1);
       assert.equal(order.length, 0);
-      // What the program has asked for is kept, but of what a Sender sends no more than may be unread.
+      // All calls of the program are kept, but of a Sender's messages only as many as may be unread.
       const asked = CALLS * CALL_BYTES + (CALLS / LARGE_EVERY) * LARGE_BYTES;
       const { queuedBytes = Number.NaN } = called.describe().link ?? {};
       assert.ok(queuedBytes < asked + WINDOW_BYTES, `${queuedBytes} bytes wait`);
@@ -88,7 +84,7 @@ for (const [version, nodePath] of targets) {
   });
 }
 
-/** The kernel tells that to nobody but a parent that asks, and Node does not. */
+/** Polls, because the kernel tells only a parent that asks, and Node does not ask. */
 async function untilStopped(pid: number): Promise<void> {
   const state = (): string => {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -8,15 +8,15 @@ import { sshTo } from "../support/ssh-options.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-it("100 ssh contexts to one sshd of default MaxStartups come up with one Promise.all, and go without a leak", {
+it("100 ssh contexts connect at once to one sshd with the default MaxStartups, and leave no process", {
   skip: skipReason(),
   timeout: 300_000,
 }, async () => {
   await using router = new Router();
-  // Not the one that most other tests log in to: it turns away some of whoever comes meanwhile.
+  // Not the sshd that most other tests use, because it turns away some logins meanwhile.
   const port = lab()?.ssh.otherPort as number;
   const options = sshTo("mitogen-dash", { port, checkHostKeys: "ignore", timeoutMs: 200_000 });
-  // The first call starts the compiler's service, which stays.
+  // The first call starts the compiler's process, which stays.
   const first = await router.ssh(options);
   await first.call(remote.add, 1, 1);
   await first.shutdown();
@@ -27,7 +27,7 @@ it("100 ssh contexts to one sshd of default MaxStartups come up with one Promise
     contexts.map((_, index) => index + 1),
   );
   await router.shutdown();
-  // Descriptors are looked at when all tests of this file are over.
+  // checkLeaks looks at descriptors after all tests of this file.
   assert.deepEqual(
     descendants(process.pid)
       .map(commandOf)
@@ -36,7 +36,7 @@ it("100 ssh contexts to one sshd of default MaxStartups come up with one Promise
   );
 });
 
-it("a peer that stops answering is given up after three intervals, and its process killed", async () => {
+it("a peer that stops answering is given up after three intervals", async () => {
   await using router = new Router(undefined, { keepaliveMs: 300 });
   const [silent, other] = await Promise.all([router.local(), router.local()]);
   const pid = await silent.call(remote.pid);

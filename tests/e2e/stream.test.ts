@@ -15,7 +15,7 @@ async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Somewhere a generator tells that it has ended, and the wait for that. */
+/** A Sender for a generator's word that it has ended, and a function that waits for it. */
 function ending(router: Router) {
   const receiver = new Receiver<string>(router);
   const wait = async (): Promise<void> => {
@@ -39,7 +39,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
     });
     after(() => router.shutdown());
 
-    it("gives the values of generators, async generators and what is iterable", async () => {
+    it("yields the values of generators, async generators and iterables", async () => {
       assert.deepEqual(await collect(context.stream(remote.count, 3)), [0, 1, 2]);
       assert.deepEqual(await collect(context.stream(remote.countSlowly, 3)), [0, 1, 2]);
       assert.deepEqual(await collect(context.stream(remote.list)), ["a", "b"]);
@@ -47,7 +47,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.equal((await collect(context.stream(remote.count, 5000))).length, 5000);
     });
 
-    it("ends the generator where the reader leaves it", async () => {
+    it("ends the generator when the reader leaves it", async () => {
       const { sender, wait } = ending(router);
       for await (const value of context.stream(remote.endless, sender)) {
         assert.equal(value.length, 64 * 1024);
@@ -56,7 +56,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       await wait();
     });
 
-    it("ends a generator that waits for something, by its signal", async () => {
+    it("ends a generator that waits with its signal", async () => {
       const { sender, wait } = ending(router);
       for await (const value of context.stream(remote.waiting, sender)) {
         assert.equal(value, "first");
@@ -72,7 +72,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
     ];
     for (const generator of quiet) {
       const { name } = generator;
-      it(`ends ${name}, which waits and knows nothing of its reader`, async () => {
+      it(`ends ${name}, which waits without a signal`, async () => {
         const told = new Receiver<unknown>(router);
         const values: string[] = [];
         for await (const value of context.stream(generator, told.toSender())) {
@@ -88,19 +88,19 @@ for (const major of targets.length > 0 ? targets : [0]) {
       });
     }
 
-    it("leaves streams alone that no reader has left", async () => {
+    it("does not disturb streams that no reader has left", async () => {
       assert.equal(await context.call(remote.readsInPeace), "abc");
       assert.deepEqual(await collect(context.stream(remote.peaceful)), ["abc", "abc"]);
     });
 
-    it("has currentCall() in the listeners of its signal", async () => {
+    it("provides currentCall() in listeners of its signal", async () => {
       const told = new Receiver<string>(router);
       for await (const _ of context.stream(remote.listening, told.toSender())) break;
       assert.equal((await told.get({ timeoutMs: 60_000 })).decode(), "the call");
       told.close();
     });
 
-    it("is named by the function of the program in errors, descriptions and stacks", async () => {
+    it("is named after the program's function in errors, descriptions and stacks", async () => {
       const bad = context.stream(remote.count, { a: [() => 1] } as never);
       await assert.rejects(
         collect(bad),
@@ -129,7 +129,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.deepEqual(names.sort(), readdirSync("/").sort());
     });
 
-    it("throws what the generator throws, behind its values", async () => {
+    it("throws what the generator throws, after its values", async () => {
       const seen: number[] = [];
       const reading = (async () => {
         for await (const value of context.stream(remote.failing)) seen.push(value);
@@ -138,7 +138,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.deepEqual(seen, [1]);
     });
 
-    it("of a chain has its turn, and leaving it is no failure; what it throws is", async () => {
+    it("runs in its turn on a chain, which fails if the generator throws, but not if the reader leaves", async () => {
       await using chain = context.chain();
       for (const generator of [remote.endless, remote.waiting]) {
         const { sender, wait } = ending(router);
@@ -151,7 +151,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       await assert.rejects(chain.call(remote.list), /RangeError: no more/);
     });
 
-    it("throws for a value that cannot travel, and for what is not iterable", async () => {
+    it("throws for a value that cannot be sent, and for a result that is not iterable", async () => {
       await assert.rejects(
         collect(context.stream(remote.unsendable)),
         /Cannot send value: a function without a name/,
@@ -160,7 +160,7 @@ for (const major of targets.length > 0 ? targets : [0]) {
       assert.throws(() => context.stream((() => []) as never), TypeError);
     });
 
-    it("ends by the reader's timeout and signal", async () => {
+    it("ends at the reader's timeout and signal", async () => {
       const { sender, wait } = ending(router);
       const bounded = context.with({ timeoutMs: 300 }).stream(remote.waiting, sender);
       await assert.rejects(collect(bounded), { name: "TimeoutError" });

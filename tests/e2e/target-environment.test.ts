@@ -1,4 +1,4 @@
-/** Machines whose environment is not as ours is: variables of node, login scripts, directories, locales. */
+/** Machines with an unusual environment: variables of node, login scripts, directories, locales. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ function file(name: string, text: string): string {
   return path;
 }
 
-/** What a `router.local()` runs with these variables, and after these commands of sh. */
+/** A `nodePath` that runs node with these variables, after these commands of sh. */
 function behind(variables: readonly string[], node: string = process.execPath, prelude = ":"): string[] {
   return ["env", ...variables, "sh", "-c", `${prelude};exec "$@"`, "sh", node];
 }
@@ -34,7 +34,7 @@ function behind(variables: readonly string[], node: string = process.execPath, p
 async function checkWorks(options: ConnectOptions): Promise<void> {
   await using router = new Router();
   const context = await router.local(options);
-  // Often enough to take every way there is.
+  // Many calls, so that all ways of sending an answer are used.
   for (let i = 0; i < 200; i++) assert.equal(await context.call(remote.add, i, 2), i + 2);
 }
 
@@ -46,14 +46,14 @@ const everyNode: [name: string, node: string][] =
 
 describe("NODE_OPTIONS of the target", () => {
   for (const [name, node] of everyNode) {
-    it(`may say what standard input is, on Node ${name}`, async () => {
+    it(`may set the type of standard input, on Node ${name}`, async () => {
       await checkWorks({ nodePath: behind(["NODE_OPTIONS=--input-type=module"], node) });
       if (["18", "20", "22"].includes(name)) {
         await checkWorks({ nodePath: behind(["NODE_OPTIONS=--experimental-default-type=module"], node) });
       }
     });
 
-    it(`may load modules first that print, read and stay, on Node ${name}`, async () => {
+    it(`may preload modules that print, read and keep running, on Node ${name}`, async () => {
       const prints = file(
         "prints.cjs",
         'console.log("Hello"); console.error("there"); process.stdout.write("open")',
@@ -67,23 +67,23 @@ describe("NODE_OPTIONS of the target", () => {
       }
     });
 
-    it(`may name a module that is not there: the error says where that comes from, on Node ${name}`, async () => {
+    it(`may name a missing module, and the error points to NODE_OPTIONS, on Node ${name}`, async () => {
       const nodePath = behind(["NODE_OPTIONS=--require /nope/x.js"], node);
       const error = await failureOfConnect((router) => router.local({ nodePath }));
       assert.match(error.message, /Cannot find module '\/nope\/x.js'/);
       assert.match(error.details.hint, /NODE_OPTIONS/);
-      // The cure.
+      // What the hint advises.
       await checkWorks({ nodePath: [...nodePath.slice(0, -1), "env", "NODE_OPTIONS=", node] });
     });
 
-    it(`may hold what keeps a context from starting: the error says so, on Node ${name}`, async () => {
+    it(`may prevent a context from starting, and the error points to NODE_OPTIONS, on Node ${name}`, async () => {
       for (const options of sampleOf(2, [
         "--disallow-code-generation-from-strings",
         "--no-such-option",
         "--permission",
         "--watch",
       ])) {
-        // It is without effect there.
+        // It has no effect on Node 16.
         if (options.startsWith("--disallow") && name === "16") continue;
         const nodePath = behind([`NODE_OPTIONS=${options}`], node);
         const error = await failureOfConnect((router) => router.local({ nodePath }));
@@ -93,7 +93,7 @@ describe("NODE_OPTIONS of the target", () => {
     });
   }
 
-  it("may have node wait for a debugger: the timeout says so", async () => {
+  it("may have node wait for a debugger, and the timeout error says so", async () => {
     const nodePath = behind(["NODE_OPTIONS=--inspect-brk=0"]);
     const error = await failureOfConnect((router) => router.local({ nodePath, timeoutMs: 3000 }));
     assert.ok(error instanceof TimeoutError);
@@ -119,7 +119,7 @@ describe("a target may have", () => {
     });
   }
 
-  it("a working directory that was deleted: what is started from there begins in /", async () => {
+  it("a working directory that was deleted: a child that is started from there begins in /", async () => {
     const here = process.cwd();
     const gone = join(folder, "gone");
     mkdirSync(gone);
@@ -130,7 +130,7 @@ describe("a target may have", () => {
       rmdirSync(gone);
       const first = await router.local();
       assert.equal(await first.call(process.cwd), "/");
-      // In a context the same: it has made its own working directory, and something has removed it.
+      // The same in a context whose working directory was removed.
       mkdirSync(gone);
       await first.call(process.chdir, gone);
       rmdirSync(gone);
@@ -153,7 +153,7 @@ describe("login scripts", { skip: skipReason() }, () => {
 
   let count = 0;
 
-  /** A login as an account whose home has this start-up file, through an sshd for one connection. */
+  /** Options for a login whose home has this start-up file, through an sshd for this one connection. */
   function loginWith(script: string, changes: Partial<SshOptions> = {}, rc = ".bashrc"): SshOptions {
     count += 1;
     const home = join(folder, `home-${count}`);
@@ -169,7 +169,7 @@ describe("login scripts", { skip: skipReason() }, () => {
   }
 
   for (const shell of ["zsh", "bash -l", "sh", "tcsh", "ksh", "mksh"]) {
-    it(`that exec ${shell} fail the connect at once, and nothing is taken for a command`, async (t) => {
+    it(`that exec ${shell} fail the connect at once, and no input is run as a command`, async (t) => {
       try {
         execFileSync("which", [shell.split(" ")[0] as string]);
       } catch {
@@ -180,7 +180,7 @@ describe("login scripts", { skip: skipReason() }, () => {
         loginWith(`exec ${shell}`),
         loginWith(`exec ${shell}`, { username: "mitogen-zsh" }, ".zshenv"),
       ]) {
-        if (options.username === "mitogen-zsh" && shell === "zsh") continue; // it would start itself for ever
+        if (options.username === "mitogen-zsh" && shell === "zsh") continue; // it would start itself forever
         const error = await failureOfConnect((router) => router.ssh(options));
         assert.match(
           error.message,
@@ -192,12 +192,12 @@ describe("login scripts", { skip: skipReason() }, () => {
     });
   }
 
-  it("that start a shell which returns do the same", async () => {
+  it("that start a shell which returns fail the connect too", async () => {
     const error = await failureOfConnect((router) => router.ssh(loginWith("ssh-agent bash")));
     assert.match(error.message, /has started another shell/);
   });
 
-  it("that exec fish, or what else reads all its input first, are told when the time is up", async () => {
+  it("that exec fish or another program that reads all its input are named at the timeout", async () => {
     for (const script of ["exec fish -l", "fish", "exec sort >&2"]) {
       const error = await failureOfConnect((router) => router.ssh(loginWith(script, { timeoutMs: 4000 })));
       assert.ok(error instanceof TimeoutError, String(error));
@@ -209,7 +209,7 @@ describe("login scripts", { skip: skipReason() }, () => {
     }
   });
 
-  it("that wait for ever end with the timeout", async () => {
+  it("that wait forever end with the timeout", async () => {
     const error = await failureOfConnect((router) =>
       router.ssh(loginWith("exec sleep 600", { timeoutMs: 2000 })),
     );
@@ -218,7 +218,7 @@ describe("login scripts", { skip: skipReason() }, () => {
     assert.doesNotMatch(error.message, /reads all its input/);
   });
 
-  it("that take the input or send the output elsewhere are told", async () => {
+  it("that read the input or redirect the output are named by the error", async () => {
     for (const script of ["read x", "exec </dev/null"]) {
       const error = await failureOfConnect((router) => router.ssh(loginWith(script)));
       assert.match(
@@ -231,7 +231,7 @@ describe("login scripts", { skip: skipReason() }, () => {
     assert.match(error.message, /the target's stdout arrives on stderr; check which login script/);
   });
 
-  it("may do what does not concern us", async () => {
+  it("may do what does not disturb a connect", async () => {
     const scripts = [
       "exec 3>&1 4>&1 5>&1 6>&1",
       "exec 3</dev/null 4</dev/null",

@@ -29,7 +29,7 @@ const DEPTH = isQuick ? 3 : 5;
 describe(`kill -9 of a hop in a tree of ${DEPTH} levels`, () => {
   for (const victim of Array.from({ length: DEPTH }).keys()) {
     const skip = victim !== 1 && takesLong;
-    it(`at level ${victim + 1} wakes who waited behind it, naming the hop, and nobody else`, {
+    it(`at level ${victim + 1} fails only the waits for it and behind it, with errors that name the hop`, {
       skip,
     }, async () => {
       await using router = new Router();
@@ -75,10 +75,10 @@ describe("contexts of one tree", () => {
   });
   after(() => router.shutdown());
 
-  it("exchange messages without the program's part: siblings and cousins", async () => {
+  it("exchange messages without the program, as siblings and cousins", async () => {
     for (const other of levels.slice(0, 2)) {
       const opened = await left.call(withMitogen.openReceiver);
-      // The program is not asked again: `other` sends straight to a receiver of `left`.
+      // The program has no part in this: `other` sends straight to a receiver of `left`.
       await other.call(withMitogen.sendNumbers, opened, 20);
       assert.deepEqual(
         await left.call(withMitogen.readNumbers),
@@ -91,7 +91,7 @@ describe("contexts of one tree", () => {
     assert.ok(error instanceof CallError);
     assert.match(error.message, /refused by policy/);
   });
-  it("under unidirectional may reach only those above them", async () => {
+  it("reach only those above them with unidirectional", async () => {
     await using router = new Router(undefined, { unidirectional: true });
     const [left] = await chain(router, 1);
     const right = await chain(router, 2);
@@ -102,7 +102,7 @@ describe("contexts of one tree", () => {
     }
     assert.equal(await (right[1] as Context).call(remote.add, 1, 1), 2);
   });
-  it("of an explicitly unidirectional child are restricted too, however they were made", {
+  it("below an explicitly unidirectional child are restricted too", {
     skip: takesLong,
   }, async () => {
     const hub = await router.local({ unidirectional: true });
@@ -112,7 +112,7 @@ describe("contexts of one tree", () => {
     await (right as Context).call(withMitogen.sendNumbers, opened, 3);
     assert.equal(await (left as Context).call(withMitogen.readNow), 0);
   });
-  it("are named after the way to them, and come down with their parent", async () => {
+  it("are named after the way to them, and end with their parent", async () => {
     assert.deepEqual(
       levels.map(({ name }) => name),
       ["level1", "level1.level2", "level1.level2.level3"],
@@ -123,7 +123,7 @@ describe("contexts of one tree", () => {
     assert.deepEqual(await processesGone(pids.slice(1), 3000), []);
     assert.equal(await levels[0]?.call(remote.add, 1, 1), 2);
   });
-  it("a connect that fails behind a hop tells the hop, the stage and the tool's words", async () => {
+  it("a connect that fails behind a hop names the hop and the stage, with the tool's words", async () => {
     const hop = left;
     const error = (await failureOf(
       router.local({ via: hop, nodePath: ["sh", "-c", "echo the reason >&2; exit 3"] }),
@@ -150,7 +150,7 @@ describe("contexts of one tree", () => {
       many.map((_, index) => index + 1),
     );
   });
-  it("receive over each link nothing that the hop there already had", async () => {
+  it("get modules from a hop that already has them", async () => {
     const [first, second] = many as [Context, Context];
     await first.call(withMitogen.plus, 1, 1);
     const before = router.getStats().bytesSent;

@@ -1,4 +1,4 @@
-/** What a compromised context tries on the others, over real links. */
+/** Attacks of a compromised context on others, over real links. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 const folder = mkdtempSync(join(tmpdir(), "mitogen-trust-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Every handle that a router listens at from now on, until the next list is begun. */
+/** The list of all handles at which the router listens from now on, until the next call. */
 function handlesOf(router: Router): number[] {
   const handles: number[] = [];
   const { expect } = Object.getPrototypeOf(router) as Router;
@@ -35,13 +35,13 @@ function handlesOf(router: Router): number[] {
   return handles;
 }
 
-/** A call that leaves a trace, and whether it did. */
+/** A call that would write a file, and whether it has. */
 function trap(name: string): { call: unknown; isSprung(): boolean } {
   const path = join(folder, name);
   return { call: [null, "node:fs", ["writeFileSync"], [path, ""]], isSprung: () => existsSync(path) };
 }
 
-/** All that a context does for those above it, with what would make it do it. */
+/** The handles at which a context takes orders from those above it, with an order for each. */
 function orders(target: Context, call: unknown): [handle: number, value: unknown][] {
   const identity = { contextId: 4711, remoteName: "x", logLevel: 3 };
   return [
@@ -62,7 +62,10 @@ interface Tree {
   readonly nephew: Context;
 }
 
-/** The same for all: what is tried changes nothing. Those that lie are their own: by a short way that ends them. The program, `outer`, below it `hop` and `sibling`, below each of them one. */
+/**
+ * The tree of all tests, because their attacks change nothing: `outer`, below it `hop` and `sibling`, and below each
+ * of these one. Tests of lies start contexts of their own, because a lie on a short way ends the liar.
+ */
 async function grow(): Promise<Tree> {
   const router = new Router();
   const outer = await router.local({ name: "outer" });
@@ -80,7 +83,7 @@ describe("among the contexts of one program", () => {
   });
   after(() => tree.router.shutdown());
 
-  describe("a context takes orders from those above it alone:", () => {
+  describe("a context takes orders only from those above it:", () => {
     const relations: [title: string, from: () => Context, to: () => Context][] = [
       ["not from a sibling", () => tree.hop, () => tree.sibling],
       ["not from its child", () => tree.inner, () => tree.hop],
@@ -91,7 +94,7 @@ describe("among the contexts of one program", () => {
         const [from, to] = [fromOf(), toOf()];
         const { call, isSprung } = trap(`order${index}`);
         for (const [handle, value] of orders(to, call)) {
-          // A context without children does not know those two at all.
+          // A context without children has no handlers for these two.
           const isUnknown = handle >= Handle.CONNECT_CHILD && to === tree.nephew;
           assert.equal(
             await from.call(ask, to, handle, value),
@@ -103,7 +106,7 @@ describe("among the contexts of one program", () => {
       });
     }
 
-    it("the program from nobody", async () => {
+    it("the program takes none", async () => {
       const { router, inner: child } = tree;
       const { call, isSprung } = trap("program");
       for (const [handle, value] of orders(router.myself(), call)) {
@@ -118,7 +121,7 @@ describe("among the contexts of one program", () => {
   });
 
   describe("a context that lies about who it is", () => {
-    it("reaches nobody, and is logged", async () => {
+    it("reaches no one, and the lie is logged", async () => {
       const logs = collectLogs("error");
       const { router, nephew: victim } = tree;
       const liar = await router.local();
@@ -133,7 +136,7 @@ describe("among the contexts of one program", () => {
         await liar.call(forge, { dstId: victim.contextId, handle: Handle.CALL_FUNCTION, ...claim }, call);
         await liar.call(forge, { dstId: 0, handle: receiver.handle, ...claim }, "forged");
       }
-      // Behind them all.
+      // This request follows all the others.
       await liar.call(reach, victim);
       assert.equal(await victim.call(remote.add, 1, 1), 2);
       assert.deepEqual([receiver.size(), isSprung()], [0, false]);
@@ -146,7 +149,7 @@ describe("among the contexts of one program", () => {
     });
 
     for (const depth of [1, 2]) {
-      it(`cannot have its parent at level ${depth} route an id of others to it`, {
+      it(`cannot make its parent at level ${depth} route another context's id to it`, {
         skip: depth === 1 && takesLong,
       }, async () => {
         const logs = collectLogs("error");
@@ -165,7 +168,7 @@ describe("among the contexts of one program", () => {
         }
         await liar.call(reach, hop);
         assert.deepEqual([await hop.call(withMitogen.readNow), isSprung()], [0, false]);
-        // Whose ids they are can be reached as before.
+        // The contexts with these ids can still be reached.
         for (const context of claimed) await hop.call(reach, context);
         const refused = logs.records.filter(({ message }) =>
           /Refused route to context \d+ from liar/.test(message),
@@ -177,7 +180,7 @@ describe("among the contexts of one program", () => {
   });
 
   describe("ids for children", () => {
-    it("are given to any context, each its own", async () => {
+    it("are given to any context, and never twice", async () => {
       const { router, outer: child, hop: grandchild, nephew: latest } = tree;
       const blocks: [number, number][] = [];
       for (const context of [child, grandchild, child]) {
@@ -199,7 +202,7 @@ describe("among the contexts of one program", () => {
   });
 
   describe("a password", () => {
-    it("is given to nobody but the context whose tool asks for it, and not when that is over", async () => {
+    it("is given only to the context whose tool asks for it, and not after its connect has ended", async () => {
       const { router, hop, sibling } = tree;
       const [sudoPath, sign] = [join(folder, "sudo"), join(folder, "started")];
       writeFileSync(sudoPath, `#!/bin/sh\n: > ${sign}\nexec sleep 600\n`, { mode: 0o755 });
@@ -215,7 +218,7 @@ describe("among the contexts of one program", () => {
         isOver = true;
       });
       while (!existsSync(sign) && !isOver) await pause(10);
-      // Among them that of the password.
+      // Among these handles is that of the password.
       await sibling.call(intrude, router.myself(), handles);
       await sibling.ping();
       assert.equal(asked, 0);
@@ -226,8 +229,8 @@ describe("among the contexts of one program", () => {
     });
   });
 
-  describe("what is made for one context takes nothing from another that knows its handle:", () => {
-    /** Has `sibling` send to all that `router` has listened at, and counts what was refused of it. */
+  describe("what serves one context accepts nothing from another that knows its handle:", () => {
+    /** Has `sibling` send to all these handles, and returns how many messages were refused. */
     async function intrudeFrom(sibling: Context, handles: number[]): Promise<number> {
       const logs = collectLogs("error");
       await sibling.call(intrude, sibling.router.myself(), handles);
@@ -241,7 +244,7 @@ describe("among the contexts of one program", () => {
       ["a sibling", false],
     ] as const;
     for (const [title, isThread] of sampleOf(2, streaming)) {
-      it(`a stream, ${title}`, async () => {
+      it(`a stream, attacked by ${title}`, async () => {
         const { router } = tree;
         const honest = await (isThread ? router.thread() : router.local({ via: tree.outer }));
         const hostile = tree.sibling;
@@ -253,7 +256,7 @@ describe("among the contexts of one program", () => {
         const reading = values.next().then((result) => {
           next = result;
         });
-        assert.ok((await intrudeFrom(hostile, handles)) >= 2 * 4, "the stream's handle and its call's");
+        assert.ok((await intrudeFrom(hostile, handles)) >= 2 * 4, "the handles of the stream and its call");
         assert.equal(next, undefined);
         const failed = assert.rejects(reading, { name: "ChannelError" });
         await honest.shutdown();
@@ -267,7 +270,7 @@ describe("among the contexts of one program", () => {
       const bytes = randomBytes(4 * 1024 * 1024);
       const handles = handlesOf(router);
       writeFileSync(join(folder, "there"), bytes);
-      // Sink and source wait for the intruder: the transfer is under way meanwhile.
+      // The sink and the source wait for the attack, so that it happens during the transfer.
       let refused: number | undefined;
       const here: Buffer[] = [];
       const sink = new Writable({
@@ -294,7 +297,7 @@ describe("among the contexts of one program", () => {
       const sender = await honest.call(withMitogen.openReceiver);
       const handles = handlesOf(router);
       const chunk = new Uint8Array(400 * 1024) as unknown as number;
-      // Of these two it waits for nothing.
+      // The first two need no credit.
       await sender.send(chunk);
       await sender.send(chunk);
       let hasLeft = false;
@@ -311,7 +314,7 @@ describe("among the contexts of one program", () => {
   });
 
   describe("a handle", () => {
-    it("of a Receiver or a handler says nothing of the next one's, in the program and in a context", async () => {
+    it("of a Receiver or a handler does not reveal the next one, in the program and in a context", async () => {
       const { router, outer: child } = tree;
       const own = (): number => new Receiver(router).handle;
       const handler = (): number => router.addHandler(() => undefined);
@@ -322,12 +325,12 @@ describe("among the contexts of one program", () => {
         assert.equal(new Set(handles).size, 40);
         assert.ok(handles.every((handle) => handle >= 0x10000 && handle < Handle.FIRST_REPLY));
         const steps = new Set(handles.slice(1).map((handle, i) => handle - (handles[i] as number)));
-        assert.ok(steps.size > 35, "they are not counted");
-        assert.ok(Math.max(...handles) - Math.min(...handles) > 2 ** 28, "they are from all over the range");
+        assert.ok(steps.size > 35, "handles are not counted up");
+        assert.ok(Math.max(...handles) - Math.min(...handles) > 2 ** 28, "handles are from the whole range");
       }
     });
 
-    it("of somebody else's reply is none that a context can have the program send to", async () => {
+    it("in the range for replies cannot be used for a Sender that the program would send to", async () => {
       const { hop: one, sibling: two } = tree;
       for (const handle of [Handle.FIRST_REPLY, 0x40000000, 0x80000000]) {
         await assert.rejects(one.call(nameSender, two, handle), {
@@ -339,7 +342,7 @@ describe("among the contexts of one program", () => {
   });
 
   describe("a request that a unidirectional context may not pass on", () => {
-    it("is answered, also to who asked from elsewhere in the tree", async () => {
+    it("is answered, even if it came from elsewhere in the tree", async () => {
       const { router, outer: outside } = tree;
       const hub = await router.local({ unidirectional: true });
       const [one, two] = await Promise.all([router.local({ via: hub }), router.local({ via: hub })]);

@@ -1,4 +1,4 @@
-/** What a program loads, and what it keeps for its next run. */
+/** What a program loads, and what it caches for its next run. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
@@ -33,10 +33,10 @@ const PROGRAMS = join(repoRoot, "tests/fixtures/programs/e2e");
 const AT_IMPORT = ["dist/chunk.js", "dist/index.js"];
 const AT_END = ["dist/chunk.js", "dist/graphs.js", "dist/index.js", "dist/start-here.js"];
 
-/** Once more is enough where not everything is done. */
+/** In a run that is not full, once is enough. */
 const AGAIN = sampleOf(2, ["first", "second"]);
 
-/** A folder in which `mitogen` can be imported, with a cache of its own. */
+/** A folder in which `mitogen` can be imported, and which has its own cache. */
 class Scratch {
   readonly folder: string = realpathSync(mkdtempSync(join(tmpdir(), "mitogen-young-")));
 
@@ -49,7 +49,7 @@ class Scratch {
     }
   }
 
-  /** How many drafts are kept. */
+  /** How many drafts are in the cache. */
   get keptCount(): number {
     const modules = join(this.folder, "cache/mitogen/modules");
     return existsSync(modules) ? readdirSync(modules).length : 0;
@@ -73,7 +73,7 @@ class Scratch {
   }
 }
 
-test("A class that is exported has the name that it has in the sources", async (t) => {
+test("An exported class has its name of the sources", async (t) => {
   const scratch = new Scratch(t);
   scratch.write(
     "names.mjs",
@@ -97,7 +97,7 @@ test("import needs few descriptors", { skip: process.platform === "win32" }, (t)
   assert.deepEqual([stdout, stderr], ["1\n", ""]);
 });
 
-test("import loads two files of this library, no package, and hardly anything of Node's; the second run of a program parses its entry script no more", async (t) => {
+test("import loads two files of this library, no package and few modules of Node; a second run does not parse the entry script again", async (t) => {
   const scratch = new Scratch(t);
   const first = await scratch.load();
   assert.deepEqual(first.atImport, AT_IMPORT);
@@ -111,14 +111,14 @@ test("import loads two files of this library, no package, and hardly anything of
   const second = await scratch.load();
   assert.deepEqual([second.atEnd, second.value], [AT_END, true]);
   assert.equal(scratch.keptCount, 1);
-  // Nothing is kept, nor used, with MITOGEN_CACHE=off and where no folder can be made.
+  // The cache is not used with MITOGEN_CACHE=off, and when no folder can be made.
   const off = await scratch.load([], { MITOGEN_CACHE: "off" });
   assert.deepEqual([off.atEnd, scratch.keptCount], [["acorn", ...AT_END], 1]);
   const nowhere = await scratch.load([], { XDG_CACHE_HOME: "", HOME: "/dev/null" });
   assert.deepEqual(nowhere.atEnd, ["acorn", ...AT_END]);
 });
 
-test("The second run lowers nothing for an old Node any more", {
+test("A second run does not lower modules for an old Node again", {
   skip: nodes[12] === undefined,
 }, async (t) => {
   const scratch = new Scratch(t);
@@ -132,7 +132,7 @@ test("The second run lowers nothing for an old Node any more", {
   );
 });
 
-test("What is kept is of the very text, and of what its surroundings make of it", async (t) => {
+test("The cache depends on the text of a module and on the tsconfig.json around it", async (t) => {
   const scratch = new Scratch(t);
   // What a class field means depends on the target of a tsconfig.json.
   scratch.write(
@@ -158,7 +158,7 @@ test("What is kept is of the very text, and of what its surroundings make of it"
   for (const _ of AGAIN) assert.equal(await run(), "2");
 });
 
-test("A script that cannot be sent says so in the second run as in the first", async (t) => {
+test("A script that cannot be sent fails in the same way in a second run", async (t) => {
   const scratch = new Scratch(t);
   scratch.write(
     "main.mjs",
@@ -179,7 +179,7 @@ test("A script that cannot be sent says so in the second run as in the first", a
   assert.equal(await scratch.run("main.mjs"), first);
 });
 
-test("The options of the first connect are read at once; what a program puts in the place of Node's functions later is its own", async (t) => {
+test("The options of a first connect are read at once, and functions of Node that a program replaces later are not used", async (t) => {
   const scratch = new Scratch(t);
   scratch.write(
     "connecting.mjs",
