@@ -80,7 +80,7 @@ for (const major of ["12", "20", "26"]) {
         assert.equal(statSync(paths[index] as string).mode & 0o777, 0o600);
         assert.match(text, /^Process \d+, node v\d+.*\nParent PID: \d+\nCreated by:\n {4}at /);
         assert.match(text, /debugging\.test/, "the stack leads to the program");
-        assert.match(text, / I mitogen\.io: .*\d+ bytes \d+:\d+ -> \d+:\d+/);
+        assert.match(text, / D mitogen\.io: .*\d+ bytes \d+:\d+ -> \d+:\d+/);
         assert.ok(!text.includes(SECRET));
       }
       for (const text of texts.slice(1)) {

@@ -96,7 +96,7 @@ describe("the first script of the introduction", () => {
     const quiet = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "ERROR" } }).ended;
     assert.equal(quiet.stderr, "");
     const loud = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "IO" } }).ended;
-    assert.match(loud.stderr, / I mitogen\.io: local\.\d+: sent \d+ bytes 0:\d+ -> 1:101/);
+    assert.match(loud.stderr, / D mitogen\.io: local\.\d+: sent \d+ bytes 0:\d+ -> 1:101/);
     assert.match(loud.stderr, / D mitogen\./);
     assert.equal(loud.stdout, "123\n");
   });
