@@ -104,10 +104,10 @@ export { type FileSource, type PutFileOptions, putFile } from "./files/put-file.
 export type { Progress, Transfer } from "./files/transfer.ts";
 export type { Arrived, FileData, FileLike } from "./functions/arrived.ts";
 export type { Callable, FunctionRef } from "./functions/callable.ts";
-export { ref } from "./functions/ref.ts";
 export type { ModuleOverride, SourceModifier } from "./loader/compile/module-rules.ts";
 export { ModuleError, type ModuleErrorCode } from "./loader/module-error.ts";
 export type { ModuleFormat } from "./loader/module-record.ts";
+export { ref } from "./loader/naming/located-ref.ts";
 export type { ModuleName } from "./loader/naming/module-name.ts";
 export type { ModulePattern } from "./loader/resolve/module-pattern.ts";
 export type { ModuleExplanation, ModuleReader, ModuleState } from "./loader/serve/module-explanation.ts";

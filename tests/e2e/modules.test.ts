@@ -182,3 +182,26 @@ it("takes a provided package from the target's disk, also if the program lies in
   const expected = ["of the target", "of the target", fileURLToPath(file), file];
   assert.deepEqual(await context.call(ref<() => string[]>(at("tasks.mjs"), "report")), expected);
 });
+
+it("evaluates a module that is named through a link where it is, once", async () => {
+  const at = temporaryTree({
+    "package.json": "{}",
+    "store/pk/node_modules/pk/package.json": "{}",
+    "store/pk/node_modules/pk/tasks.mjs": `
+      import { name } from "dep";
+      let count = 0;
+      export const next = () => [name, ++count, import.meta.url];`,
+    "store/pk/node_modules/dep/index.js": "exports.name = 'dep';",
+    "node_modules/pk": "→ ../store/pk/node_modules/pk",
+    "main.mjs": `export { next } from "pk/tasks.mjs";`,
+  });
+  const link = at("node_modules/pk/tasks.mjs");
+  const file = at("store/pk/node_modules/pk/tasks.mjs");
+  await using router = new Router();
+  const context = await router.local();
+  await router.modules.forward(context, ref(link, "next"));
+  assert.deepEqual(await context.call(ref<() => unknown>(link, "next")), ["dep", 1, file]);
+  const handle = await context.import<{ next(): unknown }>(link);
+  assert.deepEqual(await handle.next(), ["dep", 2, file]);
+  assert.deepEqual(await context.call(ref<() => unknown>(at("main.mjs"), "next")), ["dep", 3, file]);
+});

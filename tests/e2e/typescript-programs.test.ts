@@ -115,7 +115,24 @@ const files: Record<string, string> = {
     import { exact } from "./src/exact2.cjs";
     export const mts = () => [K.v, exact];
   `,
+  "node_modules/was-es/index.js":
+    "Object.defineProperty(exports, '__esModule', { value: true }); exports.default = () => 1; exports.name = 'x';",
+  "node_modules/asks/index.js": "exports.ask = () => import('was-es').then((m) => typeof m.default);",
+  "node_modules/asks-es/package.json": `{ "type": "module" }`,
+  "node_modules/asks-es/index.js": "export const ask = () => import('was-es').then((m) => typeof m.default);",
+  "dynamic.ts": `
+    const shown = (m: any) => [typeof m.default, m.name, Object.keys(m).filter((name) => name !== "module.exports")];
+    const computed: string = "was-es";
+    export const dynamicImports = async () => [
+      shown(await import("was-es")), shown(await import(computed)), shown(await import(/* a ) */ \`was-es\`)),
+      await import("was-es").then(shown), shown(await import("./plain.cjs")), shown(await import("./types.js")),
+      shown(await import((await import("was-es")).name === "x" ? "was-es" : "none")),
+      await (await import("asks")).ask(), await (await import("asks-es")).ask(),
+    ];
+  `,
+  "plain.cjs": "module.exports = { default: 1, name: 'plain' };",
   "cases.ts": `
+    export { dynamicImports } from "./dynamic.js";
     export { resolution } from "./resolution.js";
     export * from "./syntax.js";
     export * from "./decorators.js";

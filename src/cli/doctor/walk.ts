@@ -3,7 +3,7 @@ import type { Router } from "../../connection/router.ts";
 import type { Context } from "../../core/context.ts";
 import type { ConnectStage, StreamError } from "../../errors.ts";
 import type { Host, Step } from "../../fleet/host.ts";
-import { ref } from "../../functions/ref.ts";
+import { ref } from "../../loader/naming/located-ref.ts";
 import { wayTo } from "../dry-run.ts";
 import { connectFailure } from "../screen/failure-text.ts";
 import { shortTime } from "../screen/fit.ts";

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "es-module-lexer";
 import { type FunctionRef } from "../../functions/callable.ts";
-import { ref } from "../../functions/ref.ts";
+import { ref } from "../../loader/naming/located-ref.ts";
 import { didYouMean } from "../../text/nearest.ts";
 import { UsageError } from "../usage-error.ts";
 import { readSource } from "./read-source.ts";

@@ -1,5 +1,5 @@
 import { Router } from "../../connection/router.ts";
-import { ref } from "../../functions/ref.ts";
+import { ref } from "../../loader/naming/located-ref.ts";
 import { onLog } from "../../logging/log-to-file.ts";
 import { isOptions } from "../../options/options.ts";
 import { oneLine } from "../../text/harmless.ts";

@@ -7,7 +7,7 @@ import { getFile } from "../../files/get-file.ts";
 import { putFile } from "../../files/put-file.ts";
 import type { Progress } from "../../files/transfer.ts";
 import type { Host, WorkTools } from "../../fleet/index.ts";
-import { ref } from "../../functions/ref.ts";
+import { ref } from "../../loader/naming/located-ref.ts";
 import { showControls } from "../../text/harmless.ts";
 import { hostFolder } from "./host-folder.ts";
 

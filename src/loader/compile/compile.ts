@@ -15,6 +15,7 @@ import { compilerOptions } from "../resolve/tsconfig.ts";
 import { mayCompileToCommonJs, runsUnderLoader } from "../resolve/typescript-rules.ts";
 import { isEntryModule, neutralizeEntryModule } from "../syntax/entry-guard.ts";
 import { type ImportType, importTypes, withoutAttributes } from "../syntax/import-attributes.ts";
+import { withInterop } from "../syntax/import-interop.ts";
 import { loadParser } from "../syntax/parser.ts";
 import { mayHoldTests, withoutTests } from "../syntax/test-file.ts";
 import type { Draft, DraftCache } from "./draft-cache.ts";
@@ -148,7 +149,10 @@ export class Compiler {
     if (extension === ".json") return plain(id, (runsUnderLoader() && jsonAsCommonJs(text)) || json(text));
     const draft = await this.#draft(id, text, LOADERS[extension] ?? "js", target);
     this.#stacks.add(id, versionClass(target), draft.map);
-    const source = knowsAttributes(target) ? draft.source : withoutAttributes(draft.source);
+    const parsed = knowsAttributes(target) ? draft.source : withoutAttributes(draft.source);
+    // tsx leaves only CommonJS in `.js` files as it is.
+    const hasInterop = runsUnderLoader() && (extension !== ".js" || draft.format === "module");
+    const source = hasInterop ? withInterop(parsed) : parsed;
     return {
       id,
       format: draft.format,

@@ -4,7 +4,7 @@ import { type Callable, FunctionRef } from "../../functions/callable.ts";
 import { show } from "../../options/options.ts";
 import { attempt } from "../../wire/values/thrown.ts";
 import { isBuiltin } from "../builtins.ts";
-import { realUrl } from "../resolve/module-pattern.ts";
+import { realId, realUrl } from "../resolve/module-pattern.ts";
 import { nameFunction } from "./name-function.ts";
 
 /** Names a module: its id, the path of its file, or a function of it. */
@@ -13,7 +13,7 @@ export type ModuleName = string | URL | Callable<never[], unknown>;
 /** Returns the id of a module. Throws a TypeError if the argument names none. */
 export function moduleId(module: ModuleName): string {
   if (typeof module === "function") return nameFunction(module).module;
-  if (module instanceof FunctionRef) return module.module;
+  if (module instanceof FunctionRef) return realId(module.module);
   const text = attempt(() => String(module)) ?? "";
   if (text === "global" || isBuiltin(text)) return text;
   const url = isAbsolute(text) ? pathToFileURL(text) : URL.canParse(text) ? new URL(text) : undefined;

@@ -110,6 +110,11 @@ export function realUrl(url: URL): URL {
   }
 }
 
+/** Returns the id of a module with links followed. Returns the ids of other things than files unchanged. */
+export function realId(id: string): string {
+  return id.startsWith("file:") && URL.canParse(id) ? realUrl(new URL(id)).href : id;
+}
+
 function patternUrl(pattern: string | URL): URL | undefined {
   const isUrl = pattern instanceof URL || (typeof pattern === "string" && pattern.startsWith("file:"));
   if (!isUrl || !URL.canParse(String(pattern))) return undefined;

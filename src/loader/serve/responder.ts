@@ -1,9 +1,10 @@
 import { importModule } from "../../calls/caller/module-handle.ts";
 import type { Context } from "../../core/context.ts";
-import type { CoreRouter, Functions } from "../../core/router.ts";
+import type { CoreRouter } from "../../core/router.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import { getLogger } from "../../logging/log.ts";
 import { importLate } from "../../process/late-import.ts";
+import type { WaitOptions } from "../../waiting/wait.ts";
 import { messageOf, textOf } from "../../wire/values/thrown.ts";
 import { API, EVALUATOR, FLEET, isBuiltin, PARENT_ROLE, SHORT_WAY } from "../builtins.ts";
 import { BusyTime } from "../busy-time.ts";
@@ -14,7 +15,7 @@ import { ENTRY_BYTES, ModuleForwarder } from "../module-forwarder.ts";
 import type { ModuleRecord } from "../module-record.ts";
 import { type ModuleName, moduleId } from "../naming/module-name.ts";
 import { nameClass, nameFunction, warmUpNames } from "../naming/name-function.ts";
-import type { ModulePattern } from "../resolve/module-pattern.ts";
+import { type ModulePattern, realId } from "../resolve/module-pattern.ts";
 import type { Destination } from "../resolve/resolve.ts";
 import { explainModule, type RootReason } from "./explain-module.ts";
 import { ModuleExplanation } from "./module-explanation.ts";
@@ -239,8 +240,8 @@ export class ModuleResponder {
   }
 
   /** @internal */
-  importModule(...args: Parameters<Functions["importModule"]>): Promise<object> {
-    return importModule(...args);
+  importModule(context: Context, moduleUrl: string | URL, options: WaitOptions): Promise<object> {
+    return importModule(context, realId(textOf(moduleUrl)), options);
   }
 
   private wasSent(contextId: number, moduleId: string): boolean {
