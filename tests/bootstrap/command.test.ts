@@ -194,7 +194,7 @@ const loginShells: [string, string[]][] = [
   ["/usr/bin/mksh", ["-c"]],
   ["/bin/busybox", ["sh", "-c"]],
 ];
-for (const [shell, args] of sampleOf(2, loginShells)) {
+for (const [shell, args] of sampleOf(4, loginShells)) {
   test(`bootCommand boots through the login shell ${shell}`, (t) => {
     if (!existsSync(shell)) {
       t.skip(`${shell} is not installed`);
@@ -234,7 +234,7 @@ const forKsh = [
   pathWith("node", { node: process.execPath }, plainFolder),
   pathWith("nodejs", { nodejs: process.execPath }, plainFolder),
 ] as const;
-for (const [shell, waiting, env = {}] of sampleOf(2, posixShells)) {
+for (const [shell, waiting, env = {}] of sampleOf(4, posixShells)) {
   const name = [...Object.entries(env), shell].flat(2).join(" ");
   test(`STAGE_0 runs under ${name}, with nodePath and without`, (t) => {
     if (!existsSync(shell[0] as string)) {
@@ -257,7 +257,7 @@ for (const [shell, waiting, env = {}] of sampleOf(2, posixShells)) {
   });
 }
 
-for (const [shell, , env = {}] of sampleOf(2, posixShells)) {
+for (const [shell, , env = {}] of sampleOf(4, posixShells)) {
   const name = [...Object.entries(env), shell].flat(2).join(" ");
   test(`STAGE_0 without node under ${name} evaluates what is sent to it, and nothing else`, (t) => {
     if (!existsSync(shell[0] as string)) {
@@ -291,7 +291,7 @@ test("STAGE_0 runs where no file can be written", (t) => {
     t.skip("nothing can be mounted here");
     return;
   }
-  for (const [shell] of sampleOf(2, posixShells)) {
+  for (const [shell] of sampleOf(4, posixShells)) {
     if (!existsSync(shell[0] as string)) continue;
     const result = run([...readOnly, ...shell, ...words([process.execPath]).slice(1)], input);
     assertBooted({ ...result, stderr: "" });

@@ -46,7 +46,7 @@ test("the TypeScript in the documents and the examples compiles against the publ
 
 describe("The programs in docs/guide.md print the output below them", { concurrency: 2 }, () => {
   const guide = join(repoRoot, "docs/guide.md");
-  for (const { code, name } of sampleOf(3, snippetsOf(guide))) {
+  for (const { code, name } of sampleOf(5, snippetsOf(guide))) {
     it(name, { timeout: 120_000 }, async () => {
       // The expected output is in comment lines at the end.
       const expected = /(?:^\/\/ .*\n)+$/m.exec(code)?.[0].replace(/^\/\/ /gm, "");
@@ -116,7 +116,7 @@ function tsconfig(types: string): object {
       noEmit: true,
       allowImportingTsExtensions: true,
       skipLibCheck: true,
-      paths: { mitogen: [types] },
+      paths: { mitogen: [types], "mitogen/fleet": [join(repoRoot, "dist/fleet/index.d.ts")] },
     },
     include: [".", join(repoRoot, "examples")],
   };

@@ -56,7 +56,7 @@ const EXAMPLES: Record<string, Example> = {
       "pong: 2 4 6 8 10 12 14 16 18 20 22 24 26 28 30",
     ],
   },
-  "select-loop": { stdout: [...jobLines("index", 3), "it was quiet at times"] },
+  "select-loop": { isLong: true, stdout: [...jobLines("index", 3), "it was quiet at times"] },
   "install-app": {
     stdout: [
       /^local\.\d+: 2 files changed, it says "Hello from \w+"$/,
@@ -91,7 +91,7 @@ const EXAMPLES: Record<string, Example> = {
       "  4. docker, container web, from 3",
     ],
   },
-  "log-tail": { stdout: ["red: first", "red: second", "red: third"] },
+  "log-tail": { isLong: true, stdout: ["red: first", "red: second", "red: third"] },
   demo: {
     isLong: true,
     stdout: [/4\. One hangs in an endless loop/, /^put down in \d+ ms/, /Done: 3 contexts/],

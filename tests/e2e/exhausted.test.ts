@@ -29,7 +29,7 @@ async function failureOf(connect: Promise<unknown>): Promise<ConnectError> {
 describe("a program that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
   it("gets the limit in the error of every connect, keeps its contexts, and shuts down", () => {
     const program = join(repoRoot, "tests/fixtures/programs/e2e/out-of-descriptors.mjs");
-    const [limit, tried, atLeast] = isFull ? [96, 36, 10] : [80, 24, 6];
+    const [limit, tried, atLeast] = isFull ? [96, 36, 10] : [64, 16, 4];
     const { status, stdout, stderr } = spawnSync(
       "sh",
       ["-c", `ulimit -n ${limit}; exec "$0" "$@"`, process.execPath, program, `${tried}`],

@@ -20,7 +20,7 @@ describe("a program", () => {
   });
 
   // tests/e2e/left-behind.test.ts also ends a program by each of these signals.
-  for (const signal of sampleOf(3, ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const)) {
+  for (const signal of sampleOf(4, ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const)) {
     it(`ended by ${signal} leaves no process, not even a hung context`, async () => {
       const program = runProgram("e2e/wait-for-signal.mjs");
       const pids = pidsOf(await program.line());

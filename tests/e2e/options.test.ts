@@ -187,7 +187,7 @@ describe("bad options of connection methods", () => {
       const start = (router as unknown as Record<string, Start>)[method] as Start;
       let tried = 0;
       for (const [option, isRight] of Object.entries(all)) {
-        for (const [name, value] of sampleOf(2, badValues)) {
+        for (const [name, value] of sampleOf(3, badValues)) {
           if (isRight(value)) continue;
           tried += 1;
           const bad = { ...needs, [option]: value };

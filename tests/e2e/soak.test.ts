@@ -39,7 +39,7 @@ for (const kind of KINDS.filter(({ isLongOnly }) => isLongOnly !== true)) {
   });
 }
 
-it("buffers, many calls and long lines do not keep memory", async () => {
+it("buffers, many calls and long lines do not keep memory", { skip: takesLong }, async () => {
   await using router = new Router();
   const context = await router.local();
   const bytes = Buffer.alloc(16 * MIB);

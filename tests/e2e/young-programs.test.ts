@@ -112,10 +112,10 @@ test("import loads two files of this library, no package and few modules of Node
   assert.deepEqual([second.atEnd, second.value], [AT_END, true]);
   assert.equal(scratch.keptCount, 1);
   // The cache is not used with MITOGEN_CACHE=off, and when no folder can be made.
-  const off = await scratch.load([], { MITOGEN_CACHE: "off" });
-  assert.deepEqual([off.atEnd, scratch.keptCount], [["acorn", ...AT_END], 1]);
-  const nowhere = await scratch.load([], { XDG_CACHE_HOME: "", HOME: "/dev/null" });
-  assert.deepEqual(nowhere.atEnd, ["acorn", ...AT_END]);
+  for (const env of sampleOf(2, [{ MITOGEN_CACHE: "off" }, { XDG_CACHE_HOME: "", HOME: "/dev/null" }])) {
+    const { atEnd } = await scratch.load([], env as Record<string, string>);
+    assert.deepEqual([atEnd, scratch.keptCount], [["acorn", ...AT_END], 1]);
+  }
 });
 
 test("A second run does not lower modules for an old Node again", {
@@ -149,11 +149,14 @@ test("The cache depends on the text of a module and on the tsconfig.json around 
   );
   const run = (): Promise<string> => scratch.run("main.mjs");
   scratch.write("package.json", '{ "type": "module" }');
-  assert.deepEqual([await run(), await run()], ["field1", "field1"]);
-  scratch.write("tsconfig.json", '{ "compilerOptions": { "target": "es2020" } }');
-  for (const _ of AGAIN) assert.equal(await run(), "accessor1");
-  scratch.write("tsconfig.json", "{}");
-  assert.equal(await run(), "field1");
+  for (const _ of AGAIN) assert.equal(await run(), "field1");
+  for (const [compilerOptions, kind] of sampleOf(2, [
+    [{ target: "es2020" }, "accessor1"],
+    [{}, "field1"],
+  ])) {
+    scratch.write("tsconfig.json", JSON.stringify({ compilerOptions }));
+    for (const _ of AGAIN) assert.equal(await run(), kind);
+  }
   scratch.write("tasks.ts", `export const kind = (): string => "2";`);
   for (const _ of AGAIN) assert.equal(await run(), "2");
 });

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isQuick } from "./extent.ts";
 
-const FILES = isQuick ? 500 : 2_000;
+const FILES = isQuick ? 200 : 2_000;
 
 /** Makes many files of many sizes and modes, links, and names that need quotes in a shell. */
 export function makeTree(root: string): void {
