@@ -54,7 +54,7 @@ function run(words: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return mitogen(words, { cwd: folder, env: { XDG_STATE_HOME: join(folder, "state"), ...env } });
 }
 
-/** The same in this process. Other tests show that the program does so too. */
+/** Does the same in this process. Other tests cover the program. */
 function runHere(words: string[]): Promise<Omit<Ended, "signal">> {
   return mitogenHere(words, { cwd: folder, env: { XDG_STATE_HOME: join(folder, "state") } });
 }

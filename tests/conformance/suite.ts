@@ -31,7 +31,7 @@ export interface ConformanceOptions {
   isLocal?: boolean;
   /** Whether the context is a thread of this process, so that tests of a process of its own do not apply. */
   isThread?: boolean;
-  /** Its ends differ little from those of another that every run of the tests ends in every way. */
+  /** Ends almost as another context does whose ends every run tests in all ways. */
   endsAlike?: boolean;
   skip?: string | false;
 }

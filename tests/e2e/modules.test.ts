@@ -164,7 +164,7 @@ it("two modules with the same text are separate in a process, a thread, and a th
   }
 });
 
-it("takes a provided package from the target's disk, also if the program lies in the context's working directory", async () => {
+it("takes a provided package from the target's disk, even when the program is in the context's working directory", async () => {
   const at = temporaryTree({
     "package.json": "{}",
     "node_modules/own/index.js": "module.exports = 'of the target';",

@@ -67,7 +67,7 @@ describe("Fleet through a hop that lies", () => {
     "something else",
     "settled without a connection",
   ])) {
-    it(`takes it for lost after: ${kind}`, async () => {
+    it(`gives up the hop after: ${kind}`, async () => {
       const { lied } = await told(kind);
       assert.equal(lied.status, "unreachable");
       assert.match(

@@ -174,7 +174,7 @@ describe("Fleet through hops", () => {
     assert.deepEqual(statuses(await fleet.ping().all()), ["unreachable", "ok", "unreachable", "unreachable"]);
   });
 
-  it("does not wait for a hop that hangs when the signal aborts, and takes it for lost once it has been silent for too long", async () => {
+  it("does not wait for a hung hop when the signal aborts, and gives up a hop that is silent for too long", async () => {
     const patient: Step = { local: { timeoutMs: 60_000 } };
     const fleet = await connect(
       [host("a", patient), host("b", patient)],

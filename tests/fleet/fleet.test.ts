@@ -75,7 +75,7 @@ describe("Fleet", () => {
     });
   });
 
-  describe("of one host, test after test,", () => {
+  describe("of one host that all tests share", () => {
     let fleet: Fleet;
     before(async () => {
       fleet = await Fleet.connect(router, [host("a")]);
@@ -189,7 +189,7 @@ describe("Fleet", () => {
       assert.doesNotMatch(String(each?.error?.stack), /\/src\//);
     });
 
-    it("fails on every host with a function that cannot travel, without retries", async () => {
+    it("fails without retries for a function that cannot be sent", async () => {
       const [result] = await fleet.run((() => 1) as never, [], { retries: 100 }).all();
       assert.equal(result?.status, "failed");
       assert.ok(result?.error instanceof TypeError);

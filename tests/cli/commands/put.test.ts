@@ -18,7 +18,7 @@ describe("put, get and sync", () => {
   writeFileSync(join(folder, "site/big"), "b".repeat(2 * 1024 * 1024));
   after(() => rmSync(folder, { recursive: true }));
   const run = (...words: string[]): Promise<Ended> => mitogen(words, { cwd: folder, env });
-  /** The same in this process. */
+  /** Runs the command line in this process. */
   const runHere = (...words: string[]): Promise<Omit<Ended, "signal">> =>
     mitogenHere(words, { cwd: folder, env });
 

@@ -61,7 +61,7 @@ function run(...words: string[]): Promise<Ended> {
   return mitogen(["run", ...words], place);
 }
 
-/** The same in this process. */
+/** Does the same in this process. */
 function runHere(...words: string[]): Promise<Omit<Ended, "signal">> {
   return mitogenHere(["run", ...words], place);
 }

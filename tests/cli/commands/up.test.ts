@@ -63,7 +63,7 @@ export function fail() { throw new RangeError("too " + "far"); }
   const place = { cwd: folder, env };
   /** Runs the program. */
   const run = (...words: string[]): Promise<Ended> => mitogen(words, place);
-  /** Runs the command line in this process. It is an installation of its own, and uses no connections of the program's. */
+  /** Runs the command line in this process. This is another installation, which does not use the program's connections. */
   const runHere = (...words: string[]): Promise<Omit<Ended, "signal">> => mitogenHere(words, place);
   /** Starts the program, and does not wait for its end. */
   const start = (...words: string[]) => {
@@ -84,7 +84,7 @@ export function fail() { throw new RangeError("too " + "far"); }
     };
     return { child, closed: once(child, "exit"), see };
   };
-  /** What the function returned on each host, on the connections of the program. */
+  /** What the function returned on each host, through the program's connections. */
   const values = async (...words: string[]): Promise<string[]> => {
     const { stdout, stderr } = await run("run", ...words, "--json");
     const { results } = JSON.parse(stdout || stderr);
@@ -95,17 +95,17 @@ export function fail() { throw new RangeError("too " + "far"); }
     const place = join(env.XDG_RUNTIME_DIR, "mitogen");
     return existsSync(place) ? readdirSync(place) : [];
   };
-  /** Until the process that keeps them listens no more. */
+  /** Ends the connections, until the process that keeps them no longer listens. */
   const end = async (): Promise<void> => {
     while (!(await runHere("down")).stdout.startsWith("No connections"));
     assert.deepEqual(sockets(), [], "the socket is gone");
   };
   after(() => rmSync(folder, { recursive: true }));
 
-  describe("connections of the program, test after test,", () => {
+  describe("connections of the program that all tests share", () => {
     const socket = join(env.XDG_RUNTIME_DIR, "mitogen/up.sock");
     before(() => tasks("one"));
-    // For the command line in this process, they are another installation's.
+    // Another installation may end the program's connections.
     after(end);
 
     it("are connected once, by one process, by several ups at once", async () => {
@@ -283,7 +283,7 @@ export function fail() { throw new RangeError("too " + "far"); }
     });
   });
 
-  describe("the same connections, test after test,", () => {
+  describe("connections that all tests share", () => {
     before(async () => {
       tasks("x");
       await runHere("up", "--on", "here,local:1");

@@ -292,7 +292,7 @@ describe("ResourceServer of a router with a small maxMessageBytes", () => {
     logs.stop();
   });
 
-  it("keeps to it", async () => {
+  it("refuses a resource that does not fit into a message", async () => {
     writeFileSync(file("app/src/fits.bin"), Buffer.alloc(maxMessageBytes - 64));
     writeFileSync(file("app/src/fits-not.bin"), Buffer.alloc(maxMessageBytes - 63));
     assert.equal(await context.call(remote("size"), "./fits.bin"), maxMessageBytes - 64);

@@ -356,7 +356,7 @@ test("ModuleResponder refuses hostile requests of every kind, and keeps working"
 test("ModuleResponder bounds the pending requests of one context, and serves the others", async (t) => {
   captureLogs(t, "warning");
   const files: Record<string, string> = { "package.json": `{ "type": "module" }`, "top.js": "" };
-  // Equal requests wait too, each for itself.
+  // Repeated requests count too.
   const count = isQuick ? 100 : 1_100;
   for (let i = 0; i < count; i++) files[`p${i}.js`] = "";
   const tree = temporaryTree(files);
@@ -407,7 +407,7 @@ test("A flood of requests leaves nothing behind in the master", async (t) => {
   const before = await heap();
   await flood(FLOOD / 5, FLOOD);
   const grown = (await heap()) - before;
-  // The names take 8 MB, or 5. The code that the engine compiles meanwhile takes only a part of that.
+  // The names take 8 MB (5 MB in a quick run). Code that the engine compiles meanwhile takes less.
   assert.ok(grown < (isQuick ? 4_000_000 : 5_000_000), `${grown} bytes`);
   served.responder.forget(1);
 });
