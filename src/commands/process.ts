@@ -7,6 +7,7 @@ import type { Sender } from "../core/sender.ts";
 import { freeMemory } from "../links/free-memory.ts";
 import { endTree, killTrees } from "../process/end-tree.ts";
 import type { ProcessExit } from "../process/process-exit.ts";
+import { piecesOf } from "../wire/pieces.ts";
 
 /** A process to start for another context. */
 export interface ProcessSpec {
@@ -147,7 +148,7 @@ async function forward(stream: Readable, fd: 1 | 2, output: Sender, progress: Pr
     for await (const bytes of stream) {
       progress.bytes += (bytes as Buffer).length;
       progress.sending += 1;
-      await output.send([fd, bytes]);
+      for (const piece of piecesOf(bytes, output.router.maxMessageBytes)) await output.send([fd, piece]);
       progress.sending -= 1;
       freeMemory(bytes); // sending has copied it
     }

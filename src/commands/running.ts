@@ -4,6 +4,7 @@ import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError } from "../errors.ts";
 import { StreamSource } from "../files/ends/source.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
+import { piecesOf } from "../wire/pieces.ts";
 import { type CommandExit, type CommandRequest, RUN_COMMAND } from "./far-side.ts";
 
 /** The input for a command's stdin. */
@@ -74,11 +75,13 @@ function sourceOf(input: CommandInput): StreamSource {
 async function feed(source: StreamSource, stdin: Sender<unknown>, signal: AbortSignal): Promise<void> {
   try {
     for await (const chunk of source.chunks()) {
-      const isRead = await stdin.send(chunk, { signal }).then(
-        () => true,
-        () => false,
-      );
-      if (!isRead) return;
+      for (const piece of piecesOf(chunk, stdin.router.maxMessageBytes)) {
+        const isRead = await stdin.send(piece, { signal }).then(
+          () => true,
+          () => false,
+        );
+        if (!isRead) return;
+      }
     }
   } finally {
     stdin.close();

@@ -40,7 +40,7 @@ import { ProgramRuntimes } from "./program-runtimes.ts";
 
 /** Options of a {@link Router}. */
 export interface RouterOptions {
-  /** The largest message in bytes, at least 1 MiB; 128 MiB by default. Inherited by every context. */
+  /** The largest message in bytes, at least 64 KiB; 128 MiB by default. Inherited by every context. */
   readonly maxMessageBytes?: number;
   /** Whether contexts may reach only those above them; false by default. Inherited. */
   readonly unidirectional?: boolean;
@@ -68,8 +68,8 @@ export interface RouterOptions {
 const CHILD_GRACE_MS = 3500;
 /** How long the shutdown waits for running service methods and `onShutdown`, before it ends contexts. */
 const SERVICES_GRACE_MS = 500;
-/** The library's own messages must fit. The largest are pieces of files, of 512 KiB. */
-const MIN_MESSAGE_BYTES = 1024 * 1024;
+/** The library's own messages, such as the configuration and dead messages, must fit. */
+const MIN_MESSAGE_BYTES = 64 * 1024;
 /** The limit of the length field: docs/protocol.md#frames. */
 const MAX_MESSAGE_BYTES = 0xffffffff;
 const ROUTER_OPTIONS: OptionTable<RouterOptions> = {

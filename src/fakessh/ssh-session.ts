@@ -6,6 +6,7 @@ import { ChannelError, ProtocolError } from "../errors.ts";
 import { apiRef } from "../functions/api-ref.ts";
 import { freeMemory } from "../links/free-memory.ts";
 import { getLogger } from "../logging/log.ts";
+import { piecesOf } from "../wire/pieces.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 import { parseSshArgv, type SshRequest } from "./ssh-argv.ts";
 import { decodeSshFrames, encodeSshFrame, SshFrame, type SshHello, writeSshFrame } from "./ssh-frames.ts";
@@ -137,7 +138,10 @@ async function feed(
     for (let next = await frames.next(); !next.done; next = await frames.next()) {
       const [type, body] = next.value;
       if (type === SshFrame.STDIN_END) end();
-      else if (isOpen) await stdin.send(body, { signal }).catch(() => (isOpen = false));
+      else {
+        for (const piece of piecesOf(body, stdin.router.maxMessageBytes))
+          if (isOpen) await stdin.send(piece, { signal }).catch(() => (isOpen = false));
+      }
       freeMemory(body); // sending has copied it
     }
   } catch {

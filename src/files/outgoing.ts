@@ -1,5 +1,6 @@
 import { Message } from "../core/message.ts";
 import type { Sender, SendWindow } from "../core/sender.ts";
+import { piecesOf } from "../wire/pieces.ts";
 
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 0x7fffffff;
@@ -29,7 +30,8 @@ export class Outgoing {
    */
   async send(chunk: Uint8Array): Promise<void> {
     const { router, contextId, handle } = this.#sender;
-    await this.#window.send(Message.to(router, { dstId: contextId, handle }, { value: chunk }));
+    for (const value of piecesOf(chunk, router.maxMessageBytes))
+      await this.#window.send(Message.to(router, { dstId: contextId, handle }, { value }));
     this.#timer.refresh();
   }
 

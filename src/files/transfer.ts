@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Receiver } from "../core/receiver.ts";
 import type { Sender } from "../core/sender.ts";
 import { ProtocolError } from "../errors.ts";
+import { piecesOf } from "../wire/pieces.ts";
 import { textOf } from "../wire/values/thrown.ts";
 import { fileFault } from "./ends/file-error.ts";
 import { checkStart, type Start } from "./ends/metadata.ts";
@@ -47,12 +48,14 @@ export async function send(
   await sender.send({ at: bytes, size: totalBytes, metadata }, bounds);
   onProgress?.({ bytes, totalBytes });
   for await (const chunk of source.chunks(bytes)) {
-    const sent = sender.send(chunk, bounds);
-    // Hashed while the chunk is in transit.
-    hash.update(chunk);
-    await sent;
-    bytes += chunk.length;
-    onProgress?.({ bytes, totalBytes });
+    for (const piece of piecesOf(chunk, sender.router.maxMessageBytes)) {
+      const sent = sender.send(piece, bounds);
+      // Hashed while the piece is in transit.
+      hash.update(piece);
+      await sent;
+      bytes += piece.length;
+      onProgress?.({ bytes, totalBytes });
+    }
   }
   await sender.send(hash.digest("hex"), bounds);
 }

@@ -56,7 +56,7 @@ test("Router takes messages of up to 128 MiB, or of maxMessageBytes, which must 
   assert.equal(new Router(undefined, { maxMessageBytes: MIB }).maxMessageBytes, MIB);
   assert.throws(() => new Router(undefined, { maxMessageBytes: 1000 }), {
     name: "RangeError",
-    message: /maxMessageBytes must be an integer from 1048576 to 4294967295, got 1000/,
+    message: /maxMessageBytes must be an integer from 65536 to 4294967295, got 1000/,
   });
 });
 

@@ -1,27 +1,28 @@
 /** With a low `maxMessageBytes` only what is too large fails or is cut. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type Context, getFile, putFile, Receiver, Router, run } from "../../src/index.ts";
+import { type Context, getFile, putFile, Receiver, Router, run, runSsh } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as streams from "../fixtures/remote/streams.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { needs } from "../support/file-trees.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const LIMIT = 1024 * 1024;
-const tooLarge = /RangeError: Cannot send .*: the message would be larger than 1048576 bytes/;
+const LIMIT = 65_536;
+const tooLarge = /RangeError: Cannot send .*: the message would be larger than 65536 bytes/;
 
 const targets: [string, string | undefined][] = [["this Node", undefined]];
 if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
 
 for (const [version, nodePath] of targets) {
-  describe(`a router with a limit of 1 MiB, on ${version}`, () => {
+  describe(`a router with a limit of 64 KiB, on ${version}`, () => {
     const logs = collectLogs("info");
     let router: Router;
     let hop: Context;
@@ -58,21 +59,41 @@ for (const [version, nodePath] of targets) {
     });
 
     it("runs commands and copies files of any size", async (t) => {
-      const { stdout } = await run(context, ["cat"], { input: "x".repeat(3 * LIMIT) });
-      assert.equal(stdout.length, 3 * LIMIT);
+      const { stdout } = await run(context, ["cat"], { input: "x".repeat(20 * LIMIT) });
+      assert.equal(stdout.length, 20 * LIMIT);
       const folder = temporaryFolder(t);
       const [there, back] = [join(folder, "there"), join(folder, "back")];
-      await putFile(context, there, Buffer.alloc(3 * LIMIT, "x"));
+      await putFile(context, there, Buffer.alloc(20 * LIMIT, "x"));
       await getFile(context, there, back);
       assert.equal(readFileSync(back, "utf8"), stdout);
     });
 
-    it("logs the beginning of a line that is too long, and the lines around it", async () => {
-      await context.call(remote.printRows, 2 * LIMIT, 2_000);
-      const long = `${"y".repeat(16_384)}… [${2 * LIMIT - 16_384} characters more]`;
-      const short = Array.from({ length: 2_000 }, (_, n) => `${n}`);
-      await logs.until(() => logs.lines("stdout", context.name).length > short.length);
-      assert.deepEqual(logs.lines("stdout", context.name), [long, ...short]);
+    it("copies files with scp", { skip: needs("scp") }, async (t) => {
+      const folder = temporaryFolder(t);
+      const [here, there, back] = ["here", "there", "back"].map((name) => join(folder, name)) as [
+        string,
+        string,
+        string,
+      ];
+      writeFileSync(here, "x".repeat(20 * LIMIT));
+      for (const argv of [
+        ["scp", "-q", here, `any:${there}`],
+        ["scp", "-q", `any:${there}`, back],
+      ]) {
+        const { code, stderr } = await runSsh(context, argv);
+        assert.deepEqual([code, stderr], [0, ""]);
+      }
+      assert.deepEqual(readFileSync(back), readFileSync(here));
+    });
+
+    it("logs many lines in several messages, and the beginning of a line that is too long", async () => {
+      await context.call(remote.printRows, 2_000, 70);
+      await context.call(remote.printRows, 1, 200_000);
+      await context.call(remote.print, "the end");
+      await logs.until(() => logs.lines("stdout", context.name).includes("the end"));
+      const many = Array.from({ length: 2_000 }, (_, n) => `${n} `.padEnd(70, "-"));
+      const long = `${"0 ".padEnd(16_384, "-")}… [${200_000 - 16_384} characters more]`;
+      assert.deepEqual(logs.lines("stdout", context.name), [...many, long, "the end"]);
       assert.equal(await context.call(remote.add, 1, 1), 2);
     });
   });
