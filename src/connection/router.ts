@@ -285,7 +285,7 @@ export class Router extends ConnectingRouter {
       mayProvision: (options) => this.#runtimes.mayProvision(options),
       during: (connect, options, stack) => {
         this.modules.warmUp();
-        return this.#diagnostics.during(connect, options.debug === true, stack);
+        return this.#diagnostics.during(connect, options, stack);
       },
       onStarted: (context, options, facts) => {
         this.#diagnostics.connected(context, options, facts);

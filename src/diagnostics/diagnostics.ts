@@ -5,6 +5,7 @@ import { CancelledError } from "../errors.ts";
 import { BusyTime } from "../loader/busy-time.ts";
 import { getLogger, isLogEnabled, LogLevel } from "../logging/log.ts";
 import { printServices } from "../service/router-services.ts";
+import { headOf } from "../wire/values/thrown.ts";
 import { debugContext } from "./debug-context.ts";
 import { DebugFile } from "./debug-file.ts";
 import { dumpOnSignal, dumpProcess } from "./dump.ts";
@@ -27,7 +28,7 @@ let ownFileUsers = 0;
  */
 export class Diagnostics {
   readonly #router: CoreRouter & { getStats(): RouterStats };
-  readonly #profiles: Profiles | undefined = Profiles.fromEnvironment();
+  #profiles: Profiles | undefined = Profiles.fromEnvironment();
   readonly #startedAt: number = Date.now();
   readonly #connecting: BusyTime = new BusyTime();
   #failedConnectCount = 0;
@@ -95,13 +96,18 @@ export class Diagnostics {
   }
 
   /**
-   * Counts a connect and its time, and makes the new context write a debug log if `isDebugged`, the connect's
-   * option, or the router says so. `stack` returns where the program made the connect.
+   * Counts a connect and its time. Makes the new context write a debug log, or a profile, if the options of the
+   * connect or the router say so. `stack` returns where the program made the connect.
    */
-  async during(connect: Promise<Context>, isDebugged: boolean, stack: () => string): Promise<Context> {
+  async during(
+    connect: Promise<Context>,
+    { debug, profiling }: { debug?: boolean | undefined; profiling?: boolean | undefined },
+    stack: () => string,
+  ): Promise<Context> {
     try {
       const context = await this.#connecting.during(connect);
-      if (isDebugged || this.#isDebugging) void debugContext(context, stack());
+      if (debug === true || this.#isDebugging) void debugContext(context, stack());
+      if (profiling === true) this.profile(context);
       return context;
     } catch (error) {
       this.#failedConnectCount += 1;
@@ -114,8 +120,19 @@ export class Diagnostics {
    * connect. If a context made it, {@link during} did not see it, so its debug log begins here.
    */
   started(context: Context, isOurs: boolean): void {
-    this.#profiles?.begin(context);
+    if (this.#profiles?.isOfAll === true) this.#profiles.begin(context);
     if (this.#isDebugging && !isOurs) void debugContext(context, "");
+  }
+
+  /** Begins the profile of one context, unless all are profiled. */
+  private profile(context: Context): void {
+    if (this.#profiles?.isOfAll === true) return;
+    try {
+      this.#profiles ??= Profiles.ofSomeContexts();
+      this.#profiles.begin(context);
+    } catch (error) {
+      log.warning(`${context.name} is not profiled: ${headOf(error)}`);
+    }
   }
 
   /** Records how a context was made, before it is used. */

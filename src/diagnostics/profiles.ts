@@ -31,17 +31,25 @@ let users = 0;
  * docs/debugging.md#profiles
  */
 export class Profiles {
+  /** Whether this process and every context are profiled, not only contexts whose connect asked for it. */
+  readonly isOfAll: boolean;
   readonly #template: string;
   readonly #pending: Map<Context, Promise<void>> = new Map();
 
   /** Begins the profile of this process. Returns undefined unless the environment asks for profiles. */
   static fromEnvironment(): Profiles | undefined {
-    const { MITOGEN_PROFILING, MITOGEN_PROFILE_FMT } = process.env;
-    return MITOGEN_PROFILING ? new Profiles(MITOGEN_PROFILE_FMT || undefined) : undefined;
+    return process.env.MITOGEN_PROFILING ? new Profiles(true) : undefined;
   }
 
-  private constructor(template: string | undefined) {
-    this.#template = template ?? join(ownFolder(), "{identity}.{pid}.{now}.{ext}");
+  /** Throws if the folder of the profiles cannot be made. */
+  static ofSomeContexts(): Profiles {
+    return new Profiles(false);
+  }
+
+  private constructor(isOfAll: boolean) {
+    this.isOfAll = isOfAll;
+    this.#template = process.env.MITOGEN_PROFILE_FMT || join(ownFolder(), "{identity}.{pid}.{now}.{ext}");
+    if (!isOfAll) return;
     users += 1;
     if (own !== undefined) return;
     const inspector = ownRequire()("node:inspector") as { Session: new () => Session };
@@ -70,6 +78,7 @@ export class Profiles {
 
   /** Writes the profile of this process. */
   end(): void {
+    if (!this.isOfAll) return;
     users -= 1;
     if (users > 0 || own === undefined) return;
     const text = own.stop();

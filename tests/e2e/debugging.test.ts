@@ -297,6 +297,31 @@ describe("profiles", () => {
     assert.ok(logs.records.some(({ message }) => message.startsWith("No profile of hung: ")));
   });
 
+  it("are made of the contexts whose connect says so, near, behind a hop and in a thread", async (t) => {
+    const folder = temporaryFolder(t);
+    await using router = new Router();
+    const logs = collectLogs();
+    t.after(() => logs.stop());
+    const plain = await router.local();
+    await plain.call(startLocal, { name: "below", profiling: true });
+    const near = await router.local({ name: "near", profiling: true });
+    const far = await router.local({ name: "far", via: plain, profiling: true });
+    const thread = await router.thread({ name: "thread", profiling: true });
+    await Promise.all([plain, near, far, thread].map((context) => context.call(spinForProfile, 50)));
+    const profiles = join(folder, `mitogen-profiles-${process.pid}`);
+    const identities = (): string[] =>
+      readdirSync(profiles).map((name) => name.replace(/\.\d+\.\d+\.\w+$/, ""));
+    await near.shutdown();
+    assert.deepEqual(identities(), ["near"]);
+    await router.shutdown();
+    assert.deepEqual(identities().sort(), [far.name, "near", "thread"].sort());
+    const warning = "below is not profiled: only connects of the program have the option profiling";
+    assert.ok(
+      logs.records.some(({ message }) => message.includes(warning)),
+      logs.records.map(({ message }) => message).join("\n"),
+    );
+  });
+
   it("are not made without MITOGEN_PROFILING", async (t: TestContext) => {
     const folder = temporaryFolder(t);
     await using router = new Router();

@@ -68,6 +68,11 @@ export interface ConnectOptions {
    * docs/debugging.md.
    */
   readonly debug?: boolean | undefined;
+  /**
+   * Whether the program records a CPU profile of the context, as `MITOGEN_PROFILING` does of all contexts:
+   * docs/debugging.md. Without effect in a connect that a context makes.
+   */
+  readonly profiling?: boolean | undefined;
 }
 
 /** Options of methods whose tool may ask for a password. */
@@ -216,6 +221,7 @@ const COMMON_OPTIONS: OptionTable<ConnectOptions> = {
   provision,
   onProgress: callback as OptionType<(progress: ProvisionProgress) => void>,
   debug: flag,
+  profiling: flag,
 };
 
 /** An option that is checked where it is used. */
@@ -238,8 +244,8 @@ const METHOD: OptionType<ConnectionMethod> = {
 };
 
 /** The options of a thread, which is not a process: `ThreadOptions`. */
-const { name, signal, unidirectional, via, debug } = COMMON_OPTIONS;
-const THREAD_OPTIONS = { name, signal, unidirectional, via, debug };
+const { name, signal, unidirectional, via, debug, profiling } = COMMON_OPTIONS;
+const THREAD_OPTIONS = { name, signal, unidirectional, via, debug, profiling };
 
 /**
  * Checks the options of a connect and returns them. `own` is the option table of a method of this library.

@@ -16,7 +16,10 @@ import { headOf } from "../../wire/values/thrown.ts";
 import type { ConnectOptions } from "./method.ts";
 
 /** Options of `router.thread()`. A thread has no node and no start-up of its own. */
-export type ThreadOptions = Pick<ConnectOptions, "name" | "signal" | "unidirectional" | "via" | "debug">;
+export type ThreadOptions = Pick<
+  ConnectOptions,
+  "name" | "signal" | "unidirectional" | "via" | "debug" | "profiling"
+>;
 
 /** How long a thread may take to end when asked. A thread that hangs is then terminated. */
 const END_MS = 300;

@@ -4,9 +4,12 @@ import { Context } from "../../core/context.ts";
 import type { CoreRouter } from "../../core/router.ts";
 import { debugContext } from "../../diagnostics/debug-context.ts";
 import { MitogenError } from "../../errors.ts";
+import { getLogger } from "../../logging/log.ts";
 import { Handle } from "../../wire/handles.ts";
 import type { ChildConfig } from "../shared-state.ts";
 import { IdBlocks } from "./id-blocks.ts";
+
+const log = getLogger("mitogen.profile");
 
 /** How many connects a context may run at once. The same as the program's default. */
 const CONNECT_CONCURRENCY = 32;
@@ -76,6 +79,11 @@ export class ChildRouter extends ConnectingRouter {
       async during(connect, options, stack) {
         const context = await connect;
         if (options.debug === true) void debugContext(context, stack());
+        if (options.profiling === true) {
+          log.warning(
+            `${context.name} is not profiled: only connects of the program have the option profiling`,
+          );
+        }
         return context;
       },
     });
