@@ -83,24 +83,31 @@ export class Select<T = unknown> {
    * ```
    */
   static async all<T>(receivers: Iterable<SelectSource<T>>, options: WaitOptions = {}): Promise<T[]> {
-    const { timeoutMs, signal } = readOptions("get from select", options, WAIT_OPTIONS);
+    const bounds = readOptions("get from select", options, WAIT_OPTIONS);
     const select = new Select(receivers);
-    const values: T[] = [];
-    const started = process.hrtime();
     try {
-      while (!select.isEmpty) {
-        const [seconds, nanoseconds] = process.hrtime(started);
-        const leftMs = timeoutMs && Math.max(0, timeoutMs - seconds * 1e3 - nanoseconds / 1e6);
-        const event = await select.next({ timeoutMs: leftMs, signal }, () => select.isEmpty);
-        if (event !== undefined) values.push(event.data.decode());
-      }
-      return values;
+      return await awaitWithin<T[]>(
+        keepAlive,
+        bounds,
+        () => "get from select",
+        (resolve, reject) => void select.readAll().then(resolve, reject),
+        () => undefined,
+      );
     } catch (error) {
       await placedAtWaiter(error);
       throw error;
     } finally {
       select.close();
     }
+  }
+
+  private async readAll(): Promise<T[]> {
+    const values: T[] = [];
+    while (!this.isEmpty) {
+      const event = await this.next({}, () => this.isEmpty);
+      if (event !== undefined) values.push(event.data.decode());
+    }
+    return values;
   }
 
   /** Adds a source. Throws a {@link SelectError} if the source belongs to a Select, or would contain itself. */
