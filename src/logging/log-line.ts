@@ -13,7 +13,9 @@ export function formatRecord(record: LogRecord, isRaw = false): string {
 
 /** Formats a record without its time. */
 export function formatText({ level, logger, message }: LogRecord, isRaw = false): string {
-  const text = isRaw ? message.replace(/\r\n?|\n/g, LINE_END) : showControls(message, LINE_END);
+  const text = isRaw
+    ? message.replace(/\r$/, "").replace(/\r\n?|\n/g, LINE_END)
+    : showControls(message, LINE_END);
   // `io` is not I, which is INFO: it is what DEBUG does not show yet.
   return `${level === "io" ? "D" : level.charAt(0).toUpperCase()} ${shown(logger)}: ${text}`;
 }

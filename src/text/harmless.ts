@@ -29,11 +29,12 @@ export function oneLine(text: string, instead?: string): string {
 
 /**
  * Makes foreign text of any length fit to be shown. Tabs and colours stay; colours end with the text. Line
- * ends of any kind become `lineEnd`. The rest is escaped.
+ * ends of any kind become `lineEnd`; a carriage return at the end of the text is left out, because it belonged to the
+ * line feed that ended the line. The rest is escaped.
  */
 export function showControls(text: string, lineEnd: string): string {
   let colour = NO_COLOUR;
-  const shown = text.replace(COLOUR_OR_ACTIVE, (run) => {
+  const shown = text.replace(/\r$/, "").replace(COLOUR_OR_ACTIVE, (run) => {
     if (run === "\x1b") return written(run);
     if (run[0] !== "\x1b") return showRun(run, lineEnd);
     colour = run;

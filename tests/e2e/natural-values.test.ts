@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { CallError, type Context, Router } from "../../src/index.ts";
+import { CallError, type Context, Receiver, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/natural.ts";
 import { targetsOf } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
@@ -114,6 +114,11 @@ for (const major of targets.length > 0 ? targets : [0]) {
         context.call(remote.nameless),
         /an instance of a class without a name is not serialisable/,
       );
+      await assert.rejects(
+        context.call(remote.pathOf as never, new Receiver(router)),
+        /an instance of class Receiver is not serialisable; pass its toSender\(\)/,
+      );
+      await assert.rejects(context.call(remote.pathOf as never, router), /takesRouter\(\)/);
       const { signal } = new AbortController();
       await assert.rejects(
         context.call(remote.pathOf as never, signal),

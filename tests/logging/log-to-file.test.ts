@@ -88,9 +88,10 @@ test("logToFile writes control sequences unchanged if asked to", (t) => {
   const path = join(folder(t), "log");
   logToFile(path, { raw: true });
   log.info("a\x1b[2Kb");
+  log.info("a line that ended in CR LF\r");
   logToFile(`${path}2`);
   log.info("a\x1b[2Kb");
-  assert.deepEqual(messages(path), ["a\x1b[2Kb"]);
+  assert.deepEqual(messages(path), ["a\x1b[2Kb", "a line that ended in CR LF"]);
   assert.deepEqual(messages(`${path}2`), ["a\\u001b[2Kb"]);
 });
 

@@ -39,6 +39,7 @@ test("showControls keeps tabs and colours, which end with the text", () => {
 
 test("showControls turns line ends of every kind into ours", () => {
   assert.equal(showControls("a\nb\r\nc\rd\x85e\u2028f\u2029g\vh\fi", "|"), "a|b|c|d|e|f|g|h|i");
+  assert.equal(showControls("progress\rdone\r", "|"), "progress|done");
   assert.equal(showControls("a\n\n\r\r\nb\x01\n", "|"), "a||||b\\u0001|");
 });
 
