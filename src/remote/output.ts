@@ -36,7 +36,7 @@ class OutputStream extends Writable {
   readonly #write: (fd: number, chunk: Buffer) => void;
 
   constructor(fd: number, write: (fd: number, chunk: Buffer) => void) {
-    super({ decodeStrings: true });
+    super();
     this.fd = fd;
     this.#write = write;
   }
@@ -46,9 +46,9 @@ class OutputStream extends Writable {
     done();
   }
 
-  // Like Node's own streams: ending or destroying them does not close the descriptor.
-  override _destroy(_error: Error | null, done: (error: null) => void): void {
-    done(null);
+  // Like Node's own streams, which go on when code such as `pipeline` destroys them.
+  override destroy(): this {
+    return this;
   }
 }
 

@@ -250,6 +250,10 @@ export function conformance(title: string, options: ConformanceOptions): void {
         await context.call(remote.printBytes, Buffer.from([0x61, 0xff, 0x62, 0x0a]));
         await logs.until(() => logs.lines("stdout").includes("a\ufffdb"));
       });
+      it("arrive after a function has destroyed its stdout, which has no effect in Node either", async () => {
+        assert.equal(await context.call(remote.printAfterDestroy, "still here"), true);
+        assert.equal(logs.lines("stdout", context.name).pop(), "still here");
+      });
       itIfProcess("of subprocesses arrive; their stdin is at its end", async () => {
         assert.equal(await context.call(remote.printFromSubprocess, MIB), 0);
         await logs.until(() => logs.lines("stdout").includes("stdin:"));
