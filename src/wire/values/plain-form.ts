@@ -118,7 +118,8 @@ function cureOf(object: object): string {
   if (className(object) === "ChildProcess")
     return "start it by run(), or in a function that returns what it printed";
   if ("toSender" in object) return "pass its toSender()";
-  if ("contextById" in object) return "make the function with takesRouter(), which passes it the router there";
+  if ("contextById" in object)
+    return "make the function with takesRouter(), which passes it the router there";
   if (Symbol.asyncIterator in object)
     return "read it by context.stream(), which runs the function that returns it";
   return object instanceof EventEmitter || kind === "WeakMap" || kind === "WeakSet" ? LIVES : CAST;
