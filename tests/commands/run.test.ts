@@ -306,10 +306,19 @@ describe("run()", { skip: skipReason(), concurrency: false }, () => {
       const told = new Promise<number>((resolve) => {
         tell = resolve;
       });
-      const onStdout = (text: string): void => tell(Number.parseInt(text, 10));
+      // The process may print before its id.
+      let said = "";
+      const onStdout = (text: string): void => {
+        said += text;
+        const id = /^(\d+)\n/m.exec(said)?.[1];
+        if (id !== undefined) tell(Number(id));
+      };
       const running = run(where, script, { shell: true, ...options, encoding: "utf8", onStdout });
       const settled = running.catch((error) => error);
-      return { pid: await Promise.race([told, running.then(() => -1)]), settled };
+      return {
+        pid: await Promise.race([told, running.then(() => assert.fail("no id was printed"))]),
+        settled,
+      };
     }
     // The delay lets the shell print the process id first.
     const fast = "(sleep 0.3; exec yes) & echo $!";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +19,7 @@ import {
 import { collectLogs } from "../../support/collect-logs.ts";
 import { sampleOf } from "../../support/extent.ts";
 import { makeFakeTool, type Step } from "../../support/fake-tool.ts";
-import { checkLeaks } from "../../support/leak-check.ts";
+import { checkLeaks, descendants } from "../../support/leak-check.ts";
 import { setEnvironment } from "../../support/temporary-folder.ts";
 
 // Neither a tool nor a connect keeps a program alive, so this timer does. It ends before the leak check, which
@@ -46,6 +47,16 @@ const folder = mkdtempSync(join(tmpdir(), "mitogen-fake-tool-"));
 after(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
+/** The terminal of a process below another one. */
+function terminalBelow(pid: number): string {
+  const numbers = descendants(pid).map((each) =>
+    Number(readFileSync(`/proc/${each}/stat`, "latin1").split(") ")[1]?.split(" ")[4]),
+  );
+  // man 5 proc, "tty_nr": the minor number is in bits 31 to 20 and 7 to 0.
+  const number = numbers.find((each) => each !== 0) as number;
+  return `/dev/pts/${((number >>> 12) & 0xfff00) | (number & 0xff)}`;
+}
+
 const fake = (steps: readonly Step[], options?: { onTerminal?: boolean; pauseMs?: number }) =>
   makeFakeTool(folder, `tool${count++}`, steps, options);
 
@@ -264,8 +275,9 @@ describe("a connect through a tool that asks", () => {
   it("survives what the tool says on its terminal afterwards", async () => {
     const tool = fake([{ say: "Password: " }, { expect: SECRET }, { run: true }], { onTerminal: true });
     const connected = await attempt("doas", { doasPath: tool.path, password: SECRET }).run(CONFIG);
-    connected.tool.promptOut.resume();
-    await pause(200);
+    const heard = once(connected.tool.promptOut, "data");
+    writeFileSync(terminalBelow(connected.tool.pid as number), "Your ticket expires soon\n");
+    assert.match(String(await heard), /ticket/);
     assert.equal(connected.tool.exit, undefined);
     await endOf(connected);
     assert.notEqual(connected.tool.exit, undefined);
