@@ -60,7 +60,7 @@ describe("a failure in a context where errors have been changed:", () => {
     const nodePath = nodes[major] ?? process.execPath;
     it(`by its own code, on Node ${major || "of this program"}`, async () => {
       await using router = new Router();
-      for (const what of sampleOf(5, Object.keys(changes))) {
+      for (const what of sampleOf(9, Object.keys(changes))) {
         const context = await router.local({ nodePath });
         await checkFailures(context, what);
         await context.shutdown();
@@ -79,7 +79,7 @@ describe("a program where errors have been changed sees the failures of a contex
     ["by --frozen-intrinsics", "nothing", ["--frozen-intrinsics"]],
     ...Object.keys(changes).map((what): [string, string, string[]] => [what, what, []]),
   ];
-  for (const [title, what, nodeArgs] of sampleOf(4, runs)) {
+  for (const [title, what, nodeArgs] of sampleOf(6, runs)) {
     it(title, async () => {
       const { stdout, stderr, code } = await runProgram("e2e/changed-errors.mjs", { nodeArgs, args: [what] })
         .ended;

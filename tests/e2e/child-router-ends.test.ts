@@ -7,13 +7,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ChannelError, type Context, Router } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as parents from "../fixtures/remote/parents.ts";
-import { isFull, sampleOf } from "../support/extent.ts";
+import { isFull, isQuick, sampleOf } from "../support/extent.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const TURNS = isFull ? 5 : 2;
+const TURNS = isFull ? 5 : isQuick ? 1 : 2;
 
 /** A tool that writes its pid to `path` and never greets. */
 const silent = (path: string): { command: string[] } => ({
@@ -37,7 +37,7 @@ describe("a connect that a context has under way", () => {
     ["the context is shut down", (_, hop) => hop.shutdown()],
     ["the context is killed", async (_, hop) => process.kill(await hop.call(remote.pid), "SIGKILL") as never],
   ];
-  for (const [what, end] of sampleOf(2, ways)) {
+  for (const [what, end] of sampleOf(3, ways)) {
     it(`is given up when ${what}, and its tool ends`, async (t) => {
       const folder = temporaryFolder(t);
       await using router = new Router();

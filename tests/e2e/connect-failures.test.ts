@@ -12,7 +12,7 @@ import {
   TimeoutError,
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { isFull } from "../support/extent.ts";
+import { isFull, isQuick } from "../support/extent.ts";
 import {
   checkLeaks,
   commandOf,
@@ -188,7 +188,8 @@ describe("stage 1", () => {
   });
 });
 
-const CYCLES = isFull ? 50 : 5;
+const CYCLES = isFull ? 50 : isQuick ? 2 : 5;
+const AT_ONCE = Math.min(CYCLES, 5);
 
 describe(`${CYCLES} cycles of`, () => {
   const cycles: [title: string, cycle: (router: Router) => Promise<unknown>][] = [
@@ -207,8 +208,8 @@ describe(`${CYCLES} cycles of`, () => {
       await first.shutdown();
       const before = fdCount();
       const router = new Router();
-      for (let round = 0; round < CYCLES / 5; round++)
-        await Promise.all(Array.from({ length: 5 }, () => cycle(router)));
+      for (let round = 0; round < CYCLES / AT_ONCE; round++)
+        await Promise.all(Array.from({ length: AT_ONCE }, () => cycle(router)));
       await router.shutdown();
       const left = descendants(process.pid);
       assert.deepEqual(await processesGone(left, 3000), []);

@@ -16,6 +16,7 @@ import {
 } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import * as streams from "../fixtures/remote/streams.ts";
+import { takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 
@@ -174,7 +175,7 @@ describe("the stack of a CallError", () => {
   });
   after(() => router.shutdown());
 
-  const cases: [title: string, wait: () => Promise<unknown>][] = [
+  const cases: [title: string, wait: () => Promise<unknown>, skip?: string | false][] = [
     ["of a stream", async () => await readAll(context.stream(streams.failing))],
     [
       "of a bound stream",
@@ -195,6 +196,7 @@ describe("the stack of a CallError", () => {
         await kept.ready();
         await readAll(kept.stream(streams.failing));
       },
+      takesLong,
     ],
     [
       "of a kept context that is connected for a call",
@@ -204,8 +206,8 @@ describe("the stack of a CallError", () => {
       },
     ],
   ];
-  for (const [title, wait] of cases) {
-    it(`${title} shows the remote lines, the context and the line that waited`, async () => {
+  for (const [title, wait, skip = false] of cases) {
+    it(`${title} shows the remote lines, the context and the line that waited`, { skip }, async () => {
       const error = await theProgram(wait).then(
         () => assert.fail("it did not fail"),
         (reason) => reason as Error,

@@ -6,14 +6,14 @@ import { it } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type Context, type FunctionRef, Router, ref } from "../../src/index.ts";
 import * as remote from "../fixtures/remote/functions.ts";
-import { isFull } from "../support/extent.ts";
+import { isFull, isQuick } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { temporaryTree } from "../support/temporary-tree.ts";
 
 checkLeaks({ ignoreCommand: /esbuild/ });
 
-const MODULES = isFull ? 600 : 200;
+const MODULES = isFull ? 600 : isQuick ? 60 : 200;
 const DELAY_MS = 1000;
 const ROUND_TRIP_MS = 2 * DELAY_MS;
 

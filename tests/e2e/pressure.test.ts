@@ -6,7 +6,7 @@ import { type Context, Router } from "../../src/index.ts";
 import * as bulk from "../fixtures/remote/bulk-messages.ts";
 import * as remote from "../fixtures/remote/functions.ts";
 import { collectLogs } from "../support/collect-logs.ts";
-import { isFull, takesLong } from "../support/extent.ts";
+import { isFull, isQuick, takesLong } from "../support/extent.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 
@@ -18,7 +18,7 @@ const MAX_QUEUED = 64 * MIB;
 /** The same in MiB, measured as the growth of a process that also does other things. */
 const MAX_GROWTH = 192;
 /** More than links can hold. */
-const BULK_MIB = isFull ? 48 : 16;
+const BULK_MIB = isFull ? 48 : isQuick ? 8 : 16;
 
 const DEAF = resolve("tests/fixtures/programs/e2e/deaf-child.mjs");
 const deaf = (router: Router, what: string, via?: Context): Promise<Context> =>

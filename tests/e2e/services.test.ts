@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import {
   AllowAny,
   CallError,
@@ -121,11 +121,27 @@ for (const major of ["12", "20", "26"]) {
 }
 
 describe("services", () => {
-  it("of the program are called from its contexts", async () => {
-    await using router = new Router();
+  let router: Router;
+  let context: Context;
+  let leaf: Context;
+  before(async () => {
+    router = new Router();
     new Pool(router, [new remote.Greeter(router), new remote.Named(router)]);
-    const context = await router.local();
-    const leaf = await router.local({ via: context });
+    context = await router.local({ name: "host" });
+    leaf = await router.local({ via: context });
+  });
+  after(() => router.shutdown());
+
+  it("are not started by name only, and such a call fails at once", async () => {
+    for (const request of [leaf.callService("named", "ping"), context.call(remote.pingNamed, leaf)]) {
+      assert.equal((await failureOf(request)).code, "ERR_SERVICE_INACTIVE");
+    }
+    // After a call by its class, it can be called by name.
+    assert.equal(await leaf.service(remote.Named).ping(), "pong");
+    assert.equal(await context.call(remote.pingNamed, leaf), "pong");
+  });
+
+  it("of the program are called from its contexts", async () => {
     assert.equal(await context.call(remote.greetIn, router.myself(), "master"), "Hello, master");
     assert.equal(await leaf.call(remote.greetIn, router.myself(), "far master"), "Hello, far master");
     assert.equal(await leaf.call(remote.pingNamed, router.myself()), "pong");
@@ -135,33 +151,81 @@ describe("services", () => {
   });
 
   it("are identified by the module that defines them, not by one that exports them again", async () => {
-    await using router = new Router();
-    new Pool(router, [new remote.Greeter(router)]);
-    const context = await router.local();
     assert.equal(await context.call(greetThroughIndex, router.myself()), "Hello, index");
   });
 
   it("work in a thread as in a process", async () => {
-    await using router = new Router();
-    const [thread, process] = await Promise.all([router.thread(), router.local()]);
+    const thread = await router.thread();
     assert.match(await thread.service(remote.Greeter).ping(), /^pong/);
-    assert.equal(await process.call(remote.greetIn, thread, "thread"), "Hello, thread");
+    assert.equal(await context.call(remote.greetIn, thread, "thread"), "Hello, thread");
     const [, srcId, authId] = await thread.call(remote.callMyself);
     assert.deepEqual([srcId, authId], [thread.contextId, thread.contextId]);
+    await thread.shutdown();
   });
 
-  it("are not started by name only, and such a call fails at once", async () => {
-    await using router = new Router();
-    const middle = await router.local();
-    const leaf = await router.local({ via: middle });
-    for (const request of [leaf.callService("named", "ping"), middle.call(remote.pingNamed, leaf)]) {
-      assert.equal((await failureOf(request)).code, "ERR_SERVICE_INACTIVE");
-    }
-    // After a call by its class, it can be called by name.
-    assert.equal(await leaf.service(remote.Named).ping(), "pong");
-    assert.equal(await middle.call(remote.pingNamed, leaf), "pong");
+  it("report a failure to the caller and to the log of their host", async () => {
+    const logs = collectLogs();
+    const error = await failureOf(context.callService(remote.Greeter, "fail", { code: "ENOTHING" }));
+    assert.ok(error instanceof CallError);
+    assert.equal(error.code, "ENOTHING");
+    assert.equal(error.message, "RangeError: no such thing");
+    // The stack shows where it was thrown, then where it was called, without lines of this library between.
+    assert.match(error.stack ?? "", /at Greeter\.fail .*\n +at \[host\]\n.*services\.test\.\w+:\d+/);
+    const greet = context.callService("nothing", "ping");
+    assert.equal((await failureOf(greet)).code, "ERR_SERVICE_INACTIVE");
+    const ofHost = () => logs.records.filter(({ mitogenName }) => mitogenName === "mitogen.service");
+    await logs.until(() => ofHost().length >= 2);
+    logs.stop();
+    const [first, second] = ofHost().filter(({ level }) => level !== "debug");
+    assert.equal(first?.level, "error");
+    assert.match(
+      first?.message ?? "",
+      /fail of service .*Greeter, asked for by context 0, failed: .*\n +at /,
+    );
+    assert.equal(second?.level, "warning");
+    assert.match(second?.message ?? "", /ping of service nothing/);
   });
 
+  it("may answer later themselves, or not at all", async () => {
+    const greeter = context.service(remote.Greeter);
+    assert.equal(await greeter.answerLater(), "later");
+    const receiver = new Receiver<string>(router);
+    const answer = context.callServiceAsync(remote.Greeter, "tell", { sender: receiver.toSender() });
+    assert.equal((await receiver.get()).decode(), "told");
+    await greeter.ping();
+    assert.equal(answer.size(), 0);
+    receiver.close();
+    answer.close();
+  });
+
+  it("can be called with a timeout and a signal", async () => {
+    await context.service(remote.Greeter).ping();
+    const bounded = context.with({ timeoutMs: 100 });
+    const running = context.call(remote.blockFor, 1000);
+    const error = await failureOf(bounded.service(remote.Greeter).ping());
+    assert.ok(error instanceof TimeoutError);
+    assert.match(error.message, /call ping of service .*#Greeter in host: no answer within 100 ms/);
+    const controller = new AbortController();
+    const aborted = context.with({ signal: controller.signal }).callService(remote.Greeter, "ping");
+    controller.abort(new Error("enough"));
+    assert.equal((await failureOf(aborted)).message, "enough");
+    await running;
+  });
+
+  it("of a context that ends fail the calls that wait for them", async () => {
+    await context.service(remote.Greeter).ping();
+    const running = context.call(remote.blockFor, 60_000).catch(() => undefined);
+    const waiting = failureOf(context.service(remote.Greeter).ping());
+    const receiver = context.callServiceAsync(remote.Greeter, "ping");
+    await context.shutdown();
+    assert.ok((await waiting) instanceof ChannelError);
+    await assert.rejects(receiver.get(), ChannelError);
+    await running;
+    await assert.rejects(context.service(remote.Greeter).ping(), ChannelError);
+  });
+});
+
+describe("services, with a router of their own", () => {
   it("of the program end before its contexts do", async () => {
     const router = new Router();
     const context = await router.local();
@@ -211,74 +275,5 @@ describe("services", () => {
     // Another request during the load must not wait for it either.
     assert.match(await context.service(remote.Greeter).ping(), /^pong/);
     assert.deepEqual(await call, ["Hello, self", "pong", "pong while loading"]);
-  });
-
-  it("report a failure to the caller and to the log of their host", async () => {
-    const logs = collectLogs();
-    await using router = new Router();
-    const context = await router.local({ name: "host" });
-    const error = await failureOf(context.callService(remote.Greeter, "fail", { code: "ENOTHING" }));
-    assert.ok(error instanceof CallError);
-    assert.equal(error.code, "ENOTHING");
-    assert.equal(error.message, "RangeError: no such thing");
-    // The stack shows where it was thrown, then where it was called, without lines of this library between.
-    assert.match(error.stack ?? "", /at Greeter\.fail .*\n +at \[host\]\n.*services\.test\.\w+:\d+/);
-    const greet = context.callService("nothing", "ping");
-    assert.equal((await failureOf(greet)).code, "ERR_SERVICE_INACTIVE");
-    const ofHost = () => logs.records.filter(({ mitogenName }) => mitogenName === "mitogen.service");
-    await logs.until(() => ofHost().length >= 2);
-    logs.stop();
-    const [first, second] = ofHost().filter(({ level }) => level !== "debug");
-    assert.equal(first?.level, "error");
-    assert.match(
-      first?.message ?? "",
-      /fail of service .*Greeter, asked for by context 0, failed: .*\n +at /,
-    );
-    assert.equal(second?.level, "warning");
-    assert.match(second?.message ?? "", /ping of service nothing/);
-  });
-
-  it("may answer later themselves, or not at all", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    const greeter = context.service(remote.Greeter);
-    assert.equal(await greeter.answerLater(), "later");
-    const receiver = new Receiver<string>(router);
-    const answer = context.callServiceAsync(remote.Greeter, "tell", { sender: receiver.toSender() });
-    assert.equal((await receiver.get()).decode(), "told");
-    await greeter.ping();
-    assert.equal(answer.size(), 0);
-    receiver.close();
-    answer.close();
-  });
-
-  it("can be called with a timeout and a signal", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    await context.service(remote.Greeter).ping();
-    const bounded = context.with({ timeoutMs: 100 });
-    const running = context.call(remote.blockFor, 1000);
-    const error = await failureOf(bounded.service(remote.Greeter).ping());
-    assert.ok(error instanceof TimeoutError);
-    assert.match(error.message, /call ping of service .*#Greeter in local\.\d+: no answer within 100 ms/);
-    const controller = new AbortController();
-    const aborted = context.with({ signal: controller.signal }).callService(remote.Greeter, "ping");
-    controller.abort(new Error("enough"));
-    assert.equal((await failureOf(aborted)).message, "enough");
-    await running;
-  });
-
-  it("of a context that ends fail the calls that wait for them", async () => {
-    await using router = new Router();
-    const context = await router.local();
-    await context.service(remote.Greeter).ping();
-    const running = context.call(remote.blockFor, 60_000).catch(() => undefined);
-    const waiting = failureOf(context.service(remote.Greeter).ping());
-    const receiver = context.callServiceAsync(remote.Greeter, "ping");
-    await context.shutdown();
-    assert.ok((await waiting) instanceof ChannelError);
-    await assert.rejects(receiver.get(), ChannelError);
-    await running;
-    await assert.rejects(context.service(remote.Greeter).ping(), ChannelError);
   });
 });

@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { CacheFolder } from "../../../src/loader/compile/cache-folder.ts";
+import { isQuick } from "../../support/extent.ts";
 import { setEnvironment } from "../../support/temporary-folder.ts";
 
 const KEY = "a".repeat(43);
@@ -265,6 +266,7 @@ test("CacheFolder removes the least recently used files, and files that killed p
   assert.equal(read(), undefined);
 });
 
+const TURNS = isQuick ? 100 : 300;
 test("CacheFolder serves several programs at once: each sees a whole file or none", (t) => {
   cacheHome(t);
   const url = new URL("../../../src/loader/compile/cache-folder.js", import.meta.url).href;
@@ -277,7 +279,7 @@ test("CacheFolder serves several programs at once: each sees a whole file or non
         spawn(process.execPath, args(i), { stdio: ["ignore", "inherit", "inherit"] }).once("exit", resolve)));
       console.log((await Promise.all(all)).join());
     } else {
-      for (let turn = 0; turn < 300; turn++) {
+      for (let turn = 0; turn < ${TURNS}; turn++) {
         // With a small limit, files are removed while others read them.
         const cache = new CacheFolder("x", 40 * 4096);
         const key = String(turn % 50).padEnd(43, "k");

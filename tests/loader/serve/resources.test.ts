@@ -268,8 +268,8 @@ for (const major of [12, 18, 26]) {
   });
 }
 
-describe("ResourceServer of a router with a small maxMessageBytes", () => {
-  const maxMessageBytes = 64 * 1024;
+describe("ResourceServer of a router with the smallest maxMessageBytes", () => {
+  const maxMessageBytes = 1024 * 1024;
   let router: Router;
   let context: Context;
   before(async () => {
