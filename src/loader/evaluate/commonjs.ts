@@ -131,7 +131,7 @@ export class CommonJs {
     const resolved = (specifier: string, isLookUp = false): string => {
       if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
       const isRelative = from !== id && /^\.{1,2}(?:\/|$)/.test(specifier);
-      const asked = isRelative ? new URL(specifier, from).href : specifier;
+      const asked = isRelative ? join(fileURLToPath(new URL(".", from)), specifier) : specifier;
       const known = isLookUp ? this.#host.resolveKnown(id, asked, "require") : undefined;
       return known ?? this.#host.resolveSync(id, asked, "require");
     };

@@ -167,7 +167,8 @@ export class Evaluator {
   async importDynamically(parentId: string, specifier: unknown): Promise<unknown> {
     const id = await this.resolve(parentId, String(specifier));
     if (this.#requires.needsPreparation) await this.#requires.prepare(id);
-    return (await this.run(id)).namespace;
+    // Not its namespace, because a module that exports `then` would be taken for a promise, and be called too early.
+    return await this.run(id);
   }
 
   requireEsModule(id: string): unknown {
