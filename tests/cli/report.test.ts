@@ -231,7 +231,7 @@ test("a pipe that is closed early ends the work quietly", { timeout: 60_000 }, a
 test("a flood of output does not fill the memory of --json", async () => {
   // More than the memory that the program has.
   const megabytes = isFull ? 100 : 36;
-  const flood = `yes "$(printf %01000d 7)" | head -n ${megabytes}000`;
+  const flood = `yes "$(printf %010000d 7)" | head -n ${megabytes}00`;
   const words = ["exec", "--on", "one", "--json", "--shell", "--", flood];
   const { code, stdout, stderr } = await mitogen(words, {
     cwd: folder,
@@ -240,5 +240,5 @@ test("a flood of output does not fill the memory of --json", async () => {
   assert.equal(code, 0, stderr.slice(0, 2000));
   const [result] = JSON.parse(stdout).results;
   assert.equal(result.status, "ok");
-  assert.ok(result.output.endsWith(`07\n${"7".padStart(1000, "0")}`));
+  assert.ok(result.output.endsWith(`07\n${"7".padStart(10_000, "0")}`));
 });

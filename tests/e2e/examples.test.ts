@@ -17,7 +17,7 @@ interface Example {
   /** Lines that stdout has, in this order. */
   readonly stdout: readonly (string | RegExp)[];
   readonly stderr?: RegExp;
-  /** Starts many contexts, as other tests do. */
+  /** It is also in other tests, or starts many contexts, as other tests do. */
   readonly isLong?: boolean;
 }
 
@@ -32,6 +32,7 @@ const TOP_TABLE = [
 
 const EXAMPLES: Record<string, Example> = {
   "first-script": {
+    isLong: true,
     stdout: ["123"],
     stderr: /^\d\d:\d\d:\d\d I mitogen\.ctx\.local\.\d+: stdout: Hello from remote context!$/m,
   },

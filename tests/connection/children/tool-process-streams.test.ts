@@ -89,7 +89,7 @@ describe("the streams of a tool", () => {
     ["jail", {}, PIPES],
     ["exec", {}, PIPES],
   ];
-  for (const [method, options, streams] of sampleOf(2, rows)) {
+  for (const [method, options, streams] of sampleOf(3, rows)) {
     it(`${method} ${JSON.stringify(options)}: ${streams.join(", ")}`, async () => {
       await using router = new Router();
       const context = await connect(router, method, options, observer);
