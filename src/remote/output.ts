@@ -32,6 +32,8 @@ export function replaceOutput(write: (fd: number, chunk: Buffer) => void): void 
 }
 
 class OutputStream extends Writable {
+  /** A method of Node's, which its own stdout uses too. */
+  declare readonly _undestroy: () => void;
   readonly fd: number;
   readonly #write: (fd: number, chunk: Buffer) => void;
 
@@ -46,9 +48,10 @@ class OutputStream extends Writable {
     done();
   }
 
-  // Like Node's own streams, which go on when code such as `pipeline` destroys them.
-  override destroy(): this {
-    return this;
+  // Like Node's own streams, which go on after code such as `pipeline` has destroyed them.
+  override _destroy(_error: Error | null, done: (error: null) => void): void {
+    done(null);
+    this._undestroy();
   }
 }
 

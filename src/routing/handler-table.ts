@@ -125,7 +125,7 @@ export class HandlerTable {
   waitingFor(contextId: number): FrameHandler[] {
     const waiting: FrameHandler[] = [];
     const ring = this.#rings.get(contextId);
-    for (let at = ring?.next; at !== ring; at = at?.next) waiting.push(at as FrameHandler);
+    for (let at = ring?.next; at !== ring; at = (at as Linked).next) waiting.push(at as FrameHandler);
     return waiting;
   }
 
