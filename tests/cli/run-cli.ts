@@ -33,7 +33,8 @@ export async function mitogen(words: readonly string[], options: RunOptions = {}
 
 /**
  * Runs a command line in this process, in the folder `cwd`, one at a time. This saves a process for each of the many
- * that end before anything starts. It leaves out main.ts, which `mitogen` above runs as well.
+ * that end before anything starts. It leaves out main.ts, which `mitogen` above runs as well. It is an installation of
+ * its own: it does not use the connections that `mitogen` keeps, nor the other way round.
  */
 export async function mitogenHere(
   words: readonly string[],

@@ -11,6 +11,7 @@ import {
   type Terminal,
   utilLinux,
 } from "../../../src/connection/prompts/terminal.ts";
+import { sampleOf } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
 // Neither a tool nor a connect keeps a program alive, so this timer does. It ends before the leak check, which
@@ -42,7 +43,7 @@ async function run(
   return [Buffer.concat(data), Buffer.concat(screen).toString()];
 }
 
-for (const terminal of [utilLinux, python, { ...fedByPipe(python), name: "fed by a pipe" }]) {
+for (const terminal of sampleOf(2, [utilLinux, python, { ...fedByPipe(python), name: "fed by a pipe" }])) {
   describe(terminal.name, () => {
     it("gives the tool a terminal to ask on, and leaves its data alone", async () => {
       const bytes = Buffer.from([0, 1, 2, 3, 4, 10, 13, 17, 19, 26, 28, 127, 128, 255]);
