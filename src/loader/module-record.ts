@@ -28,6 +28,11 @@ export interface ModuleRecord {
   readonly requires: Readonly<Record<string, string>>;
   /** The names that an ES module can import from this module. Only for CommonJS. */
   readonly exports: readonly string[];
+  /**
+   * Whether `import x from` gives the default export of CommonJS that was compiled from an ES module, as it does in
+   * modules that the program's loader runs as CommonJS.
+   */
+  readonly isInterop: boolean;
   /** Whether the module imports this library. Does not travel. */
   readonly usesLibrary: boolean;
   /**

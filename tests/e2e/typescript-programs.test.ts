@@ -100,8 +100,20 @@ const files: Record<string, string> = {
   `,
   "either/package.json": "{}",
   "either/other.ts": "export const other = 1; export default 'x';",
+  "either/throws.cjs": "throw new Error('from CommonJS');",
+  "either/above-throws.ts": "import thrown from './throws.cjs'; export const t = thrown;",
+  "either/plain.js": "import wasEs, { name } from 'was-es'; export const inJs = [typeof wasEs, name];",
   "either/both-kinds.ts": `
     import { other } from "./other";
+    import wasEs, * as all from "was-es";
+    import plain from "../plain.cjs";
+    import { inJs } from "./plain.js";
+    export { default as wasEsToo } from "was-es";
+    export const failing = async () => {
+      const fail = () => import("./above-throws").then(() => "no error", (error) => error.message);
+      return [await fail(), await fail()];
+    };
+    export const interop = () => [typeof wasEs, (all as any).name, typeof all.default, plain, inJs];
     export const bothKinds = () => [other, require("./other").other, typeof __dirname];
   `,
   "extension.cts": `
@@ -141,7 +153,9 @@ const files: Record<string, string> = {
     import * as either from "./either/both-kinds.js";
     import * as cts from "./extension.cjs";
     export const { exportEquals } = (use as any).default ?? use;
-    export const { bothKinds } = (either as any).default ?? either;
+    export const { bothKinds, failing, interop } = (either as any).default ?? either;
+    import wasEs from "was-es";
+    export const asInNode = () => [typeof wasEs];
     export const { cts: fromCts } = (cts as any).default ?? cts;
     export * from "./extension.mjs";
   `,

@@ -4,7 +4,7 @@ import type { Loader, TransformFailure, TransformOptions } from "esbuild";
 import { LIBRARY_FILE } from "../../library.ts";
 import { checkDescriptors } from "../../process/system-limits.ts";
 import { ModuleError } from "../module-error.ts";
-import type { ModuleFormat } from "../module-record.ts";
+import type { ModuleFormat, ModuleRecord } from "../module-record.ts";
 import { ownRequire } from "../own-require.ts";
 import { parseDataUrl } from "../resolve/data-url.ts";
 import { libraryAliases } from "../resolve/library-aliases.ts";
@@ -28,6 +28,8 @@ export interface CompiledModule {
   readonly id: string;
   readonly format: ModuleFormat;
   readonly source: string;
+  /** See {@link ModuleRecord.isInterop}. */
+  readonly isInterop: boolean;
   /** The types that its imports ask for by attributes, by specifier. */
   readonly types: ReadonlyMap<string, ImportType>;
 }
@@ -157,6 +159,7 @@ export class Compiler {
       id,
       format: draft.format,
       source: withoutHashbang(source),
+      isInterop: draft.format === "module" && isEither(declaredFormat(id)),
       types: importTypes(draft.source),
     };
   }
@@ -343,7 +346,7 @@ function importMeta(id: string): Record<string, string> {
 }
 
 function plain(id: string, { format, source }: Pick<Draft, "format" | "source">): CompiledModule {
-  return { id, format, source, types: new Map() };
+  return { id, format, source, isInterop: false, types: new Map() };
 }
 
 function json(source: string): Pick<Draft, "format" | "source"> {

@@ -112,7 +112,7 @@ export class ModuleGraph {
     if (isNative(id)) throw new Untravelable(nativeError);
     await this.#enter();
     try {
-      const { format, source, types } = await this.#rules.compile(id, target);
+      const { format, source, types, isInterop } = await this.#rules.compile(id, target);
       const scanned = scanModule(source, format, id);
       const found: Record<ImportKind, Map<string, string>> = { import: new Map(), require: new Map() };
       const edges: Edge[] = [];
@@ -148,7 +148,7 @@ export class ModuleGraph {
       const imports = Object.fromEntries(found.import);
       const requires = Object.fromEntries(found.require);
       const exports = format === "commonjs" ? scanned.exports : [];
-      const record = { id, format, source, imports, requires, exports, usesLibrary, broken };
+      const record = { id, format, source, imports, requires, exports, isInterop, usesLibrary, broken };
       return { record, edges, reexports };
     } finally {
       this.#leave();

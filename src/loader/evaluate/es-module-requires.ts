@@ -5,6 +5,8 @@ import type { ModuleRecord } from "../module-record.ts";
 /** What `EsModuleRequires` needs from the evaluator. */
 export interface EsModuleHost {
   moduleFor(id: string): vm.Module;
+  /** Returns the module `id` as an import in the module `parentId` sees it. */
+  importedBy(parentId: string, id: string): vm.Module;
   record(id: string): ModuleRecord;
   /** Whether the module has been sent to this context. */
   isSent(id: string): boolean;
@@ -109,7 +111,7 @@ export class EsModuleRequires {
       const { moduleRequests } = module as SyncLinking;
       if (moduleRequests === undefined || module.status !== "unlinked") continue;
       const dependencies = moduleRequests.map(({ specifier }) =>
-        this.#host.moduleFor(this.#host.resolveImport(module.identifier, specifier)),
+        this.#host.importedBy(module.identifier, this.#host.resolveImport(module.identifier, specifier)),
       );
       (module as SyncLinking).linkRequests?.(dependencies);
       for (const dependency of dependencies) seen.add(dependency);

@@ -44,6 +44,8 @@ export class Evaluator {
   readonly #requires: EsModuleRequires;
   readonly #records: Map<string, ModuleRecord> = new Map();
   readonly #modules: Map<string, vm.Module> = new Map();
+  /** CommonJS as modules with `isInterop` see it. */
+  readonly #interops: Map<string, vm.Module> = new Map();
   /** The synthetic module behind each module with the text {@link CHECKED}. */
   readonly #behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
   /** The exports of modules that were evaluated for calls, by id. */
@@ -62,6 +64,7 @@ export class Evaluator {
     this.#commonJs = new CommonJs(this);
     this.#requires = new EsModuleRequires({
       moduleFor: (id) => this.moduleFor(id),
+      importedBy: (parentId, id) => this.importedBy(parentId, id),
       record: (id) => this.record(id),
       isSent: (id) => /^(?:file|data):/.test(id) && this.isHere(id),
       resolveImport: (parentId, specifier) => this.resolveSync(parentId, specifier, "import"),
@@ -210,7 +213,8 @@ export class Evaluator {
     try {
       await module.link(async (specifier, referrer) => {
         const behind = this.#behind.get(referrer);
-        const found = behind ?? this.moduleFor(await this.resolve(referrer.identifier, specifier));
+        const { identifier } = referrer;
+        const found = behind ?? this.importedBy(identifier, await this.resolve(identifier, specifier));
         if (found.status === "errored") throw found.error;
         if (isUnlinked(found)) linked.add(found);
         return found;
@@ -218,11 +222,25 @@ export class Evaluator {
     } catch (error) {
       // Nothing of it has run. The next import starts again, and fails with its own error. A module is also
       // "errored" if an import of it could not be linked; it would then only say that it cannot be evaluated.
-      for (const [id, each] of this.#modules) {
-        if (isUnlinked(each) || (linked.has(each) && each.status === "errored")) this.#modules.delete(id);
+      for (const modules of [this.#modules, this.#interops]) {
+        for (const [id, each] of modules) {
+          if (isUnlinked(each) || (linked.has(each) && each.status === "errored")) modules.delete(id);
+        }
       }
       throw error;
     }
+  }
+
+  private importedBy(parentId: string, id: string): vm.Module {
+    if (!this.record(parentId).isInterop || !/^file:/.test(id)) return this.moduleFor(id);
+    const { format, exports } = this.record(id);
+    if (format !== "commonjs") return this.moduleFor(id);
+    let module = this.#interops.get(id);
+    if (module === undefined) {
+      module = this.facadeOfCommonJs(id, exports, true);
+      this.#interops.set(id, module);
+    }
+    return module;
   }
 
   private moduleFor(id: string): vm.Module {
@@ -261,13 +279,14 @@ export class Evaluator {
     }
   }
 
-  private facadeOfCommonJs(id: string, exportNames: readonly string[]): vm.Module {
-    const always = NODE_MAJOR >= 23 ? ["default", "module.exports"] : ["default"];
+  private facadeOfCommonJs(id: string, exportNames: readonly string[], isInterop = false): vm.Module {
+    const always = NODE_MAJOR >= 23 && !isInterop ? ["default", "module.exports"] : ["default"];
     const names = [...new Set([...always, ...exportNames])];
     const evaluate = (): Record<string, unknown> => {
-      const exports = this.#commonJs.require(id);
+      const exports = this.#commonJs.require(id) as { default?: unknown };
       const values: Record<string, unknown> = {};
       for (const name of exportNames) values[name] = ownValue(exports, name);
+      if (isInterop && ownValue(exports, "__esModule")) return { ...values, default: exports.default };
       for (const name of always) values[name] = exports;
       return values;
     };

@@ -31,8 +31,9 @@ const HASH_CHARACTERS = 22;
 export function pack(record: ModuleRecord): Promise<Packed> {
   let done = packed.get(record);
   if (done === undefined) {
-    const { format, source, imports, requires, exports } = record;
-    const plain = Buffer.concat(encodeValue([format, source, imports, requires, exports]));
+    const { format, source, imports, requires, exports, isInterop } = record;
+    const fields = [format, source, imports, requires, exports, ...(isInterop ? [true] : [])];
+    const plain = Buffer.concat(encodeValue(fields));
     done = compress(plain).then(keep);
     packed.set(record, done);
   }
