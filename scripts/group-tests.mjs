@@ -1,20 +1,37 @@
 /**
  * Test files that start nothing, and change nothing outside of themselves, share processes: starting one and loading the
- * library takes longer than most of these files. Each of the others has a process of its own.
+ * library takes longer than most of these files. The others have a process each. In a quick run those that check that
+ * they leave nothing behind share processes too.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
+const CHECKS_LEAKS = /\bcheckLeaks\(/;
 /** Leaks concern the whole process, as do its children, threads, environment, folder, globals and counts of logs. */
 const NEEDS_A_PROCESS = new RegExp(
   [
-    /\bcheckLeaks\(|node:child_process|node:worker_threads|\bRouter\(|WithRouter\(/,
+    CHECKS_LEAKS,
+    /node:child_process|node:worker_threads|\bRouter\(|WithRouter\(/,
     /(?:run-program|run-cli|run-typescript|run-tool)\.js"/,
     /process\.(?:env|chdir|argv|exit)|\btemporaryFolder\(|\bsetEnvironment\(|globalThis/,
     /\bcaptureLogs\(|\bcollectLogs\(/,
   ]
     .map(({ source }) => source)
     .join("|"),
+);
+/**
+ * Files that share a process in no run. They measure its memory, look at all its children, let children stay, change its
+ * environment, or run a command line in it, which keeps connections. Or they have hooks for each test, or for the time of
+ * all, which would be for the tests of other files too.
+ */
+const NEEDS_ITS_OWN = new RegExp(
+  [
+    /(?:keeper|peak-memory|process-tree|process-watch|provisioning|run-cli|run-tool)\.js"|\.memoryUsage\(|descendants\(process\.pid\)/,
+    /ignoreCommand: \/esbuild\||^(?:before|beforeEach|afterEach)\(|process\.env(?:\.\w+|\["\w+"\]) =/,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+  "m",
 );
 /** Files in which nothing runs without the lab. A wrong match does no harm: tests that run all the same are checked. */
 const NEEDS_THE_LAB = new RegExp(
@@ -33,20 +50,36 @@ const FOLDER = "build/together";
 /** As few processes as keep every core busy. */
 const FILES_PER_GROUP = 20;
 const LEAST_GROUPS = 4;
+/** Of files that leave nothing behind. */
+const CLEAN_FILES_PER_GROUP = 4;
 
-/** The files to start for these test files. Files that take long, as `isLong` says, are not made longer. */
-export function groupTests(files, isLong, hasLab) {
+/**
+ * The files to start for these test files. Files that take long, as `isLong` says, are not made longer, except in a quick
+ * run, where they are shorter.
+ */
+export function groupTests(files, { isLong, hasLab, isQuick }) {
   rmSync(FOLDER, { recursive: true, force: true });
-  const [started, short, skipped] = [[], [], []];
+  const [started, clean, short, skipped] = [[], [], [], []];
   for (const file of files) {
+    const text = readFileSync(file, "utf8");
     if (!hasLab && NEEDS_THE_LAB.test(slashes(file))) skipped.push(file);
-    else if (isLong(file) || NEEDS_A_PROCESS.test(readFileSync(file, "utf8"))) started.push(file);
+    else if (isQuick && CHECKS_LEAKS.test(text) && !NEEDS_ITS_OWN.test(text)) clean.push(file);
+    else if (NEEDS_A_PROCESS.test(text) || (isLong(file) && !isQuick)) started.push(file);
     else short.push(file);
   }
+  const rank = (file) => files.indexOf(file);
+  const long = [...started.map((file) => [file]), ...deal(clean, CLEAN_FILES_PER_GROUP)];
+  const groups = [...long.sort(([a], [b]) => rank(a) - rank(b)), skipped];
   const size = Math.min(FILES_PER_GROUP, Math.ceil(short.length / LEAST_GROUPS));
-  const groups = [skipped];
   for (let at = 0; at < short.length; at += size) groups.push(short.slice(at, at + size));
-  return [...started, ...groups.filter((group) => group.length > 0).map(writeGroup)];
+  return groups.filter((group) => group.length > 0).map(writeGroup);
+}
+
+/** Groups of about `size` files, each with one of the first, which take longest. */
+function deal(files, size) {
+  const groups = Array.from({ length: Math.ceil(files.length / size) }, () => []);
+  for (const [index, file] of files.entries()) groups[index % groups.length].push(file);
+  return groups;
 }
 
 function writeGroup(files, index) {

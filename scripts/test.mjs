@@ -197,7 +197,11 @@ function runTests(node, major, files, limitMs, changes = {}) {
   if (filters.length > 0) env.MITOGEN_NAMED = "true";
   env.PATH = [dirname(node), env.PATH].join(delimiter);
   const options = JSON.stringify(nodeOptions);
-  const started = groupTests(files, (path) => rank(path) < FIRST.length, lab !== undefined);
+  const started = groupTests(files, {
+    isLong: (path) => rank(path) < FIRST.length,
+    hasLab: lab !== undefined,
+    isQuick: !isCi && filters.length === 0,
+  });
   const args = [`--import=${end.href}`, fileURLToPath(runner), CONCURRENCY, timeout, options, ...started];
   const child = spawn(node, args, {
     env,

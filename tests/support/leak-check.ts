@@ -15,6 +15,9 @@ export interface LeakCheckOptions {
   withinMs?: number;
 }
 
+/** Of all files that share this process: what one of them has started may be there when another looks. */
+const meantToStay: RegExp[] = [];
+
 /**
  * Fails the test file it is called in if, after its last test, this process has children (zombies too), more
  * or fewer descriptors than before the first, or anything new that keeps its event loop alive.
@@ -22,6 +25,7 @@ export interface LeakCheckOptions {
  * Call it once, at the top level of the file. It ends the children that it finds, so that they disturb nobody.
  */
 export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions = {}): void {
+  if (ignoreCommand !== undefined) meantToStay.push(ignoreCommand);
   let fdsBefore = 0;
   let resourcesBefore: string[] = [];
   before(() => {
@@ -32,7 +36,8 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
     resourcesBefore = process.getActiveResourcesInfo();
   });
   after(async () => {
-    const isMeantToStay = ({ pid }: ProcessStat): boolean => ignoreCommand?.test(commandOf(pid)) ?? false;
+    const isMeantToStay = ({ pid }: ProcessStat): boolean =>
+      meantToStay.some((each) => each.test(commandOf(pid)));
     const children = (): ProcessStat[] => childrenOf(process.pid).filter((each) => !isMeantToStay(each));
     const tolerance = FD_TOLERANCE + STDIO * childrenOf(process.pid).filter(isMeantToStay).length;
     const leaks = (): string[] => [
