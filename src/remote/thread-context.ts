@@ -3,7 +3,13 @@ import type { CoreRouter } from "../core/router.ts";
 import { LogLevel } from "../logging/log.ts";
 import { LineSplitter } from "../text/line-splitter.ts";
 import { Handle } from "../wire/handles.ts";
+import { cut, MAX_MESSAGE } from "../wire/values/error-value.ts";
 import { OUTPUT_NAMES, replaceOutput } from "./output.ts";
+
+/** The most bytes that one UTF-16 code unit takes in UTF-8. */
+const MAX_CHARACTER_BYTES = 3;
+/** The most bytes that a record of output takes besides its text. */
+const RECORD_BYTES = 30;
 
 /**
  * Does in a context that is a thread what a broker thread does in others: answers PING, forwards output, and ends
@@ -17,7 +23,11 @@ export function startThread(
   captureOutput((name, lines) => {
     if (logLevel < LogLevel.info) return;
     const time = Date.now();
-    toMaster(lines.map((line) => [name, LogLevel.info, line, time]));
+    let bytes = 0;
+    for (const line of lines) bytes += line.length * MAX_CHARACTER_BYTES + RECORD_BYTES;
+    // Too many for one message. Of a line that is too long itself, the beginning is sent.
+    const batches = bytes > router.maxMessageBytes ? lines.map((line) => [cut(line, MAX_MESSAGE)]) : [lines];
+    for (const batch of batches) toMaster(batch.map((line) => [name, LogLevel.info, line, time]));
   });
   router.addHandler((message) => message.reply(null), { handle: Handle.PING, service: true });
   router.addHandler(() => process.exit(), {

@@ -21,6 +21,20 @@ const tooLarge = /RangeError: Cannot send .*: the message would be larger than 6
 const targets: [string, string | undefined][] = [["this Node", undefined]];
 if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"]]);
 
+describe("a thread of a router with a limit of 64 KiB", () => {
+  it("logs many lines in several messages, and the beginning of a line that is too long", async () => {
+    await using router = new Router(undefined, { maxMessageBytes: LIMIT });
+    const logs = collectLogs("info");
+    const thread = await router.thread();
+    await thread.call(remote.printRows, 2_000, 70);
+    await thread.call(remote.printRows, 1, 200_000);
+    logs.stop();
+    const many = Array.from({ length: 2_000 }, (_, n) => `${n} `.padEnd(70, "-"));
+    const long = `${"0 ".padEnd(16_384, "-")}… [${200_000 - 16_384} characters more]`;
+    assert.deepEqual(logs.lines("stdout", thread.name), [...many, long]);
+  });
+});
+
 for (const [version, nodePath] of targets) {
   describe(`a router with a limit of 64 KiB, on ${version}`, () => {
     const logs = collectLogs("info");
