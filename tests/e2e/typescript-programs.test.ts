@@ -109,10 +109,6 @@ const files: Record<string, string> = {
     import plain from "../plain.cjs";
     import { inJs } from "./plain.js";
     export { default as wasEsToo } from "was-es";
-    export const failing = async () => {
-      const fail = () => import("./above-throws").then(() => "no error", (error) => error.message);
-      return [await fail(), await fail()];
-    };
     export const interop = () => [typeof wasEs, (all as any).name, typeof all.default, plain, inJs];
     export const bothKinds = () => [other, require("./other").other, typeof __dirname];
   `,
@@ -153,8 +149,12 @@ const files: Record<string, string> = {
     import * as either from "./either/both-kinds.js";
     import * as cts from "./extension.cjs";
     export const { exportEquals } = (use as any).default ?? use;
-    export const { bothKinds, failing, interop } = (either as any).default ?? either;
+    export const { bothKinds, interop } = (either as any).default ?? either;
     import wasEs from "was-es";
+    export const failing = async () => {
+      const fail = () => import("./either/above-throws.js").then(() => "no error", (error) => error.message);
+      return [await fail(), await fail()];
+    };
     export const asInNode = () => [typeof wasEs];
     export const { cts: fromCts } = (cts as any).default ?? cts;
     export * from "./extension.mjs";
