@@ -112,7 +112,7 @@ describe("a connect", () => {
     await using router = new Router();
     await assert.rejects(router.local({ nodepath: "x" } as never), /local\(\): it has no option "nodepath"/);
     const noNode =
-      /thread\(\): it has no option "nodePath"; it has name, signal, unidirectional, via, debug$/;
+      /thread\(\): it has no option "nodePath"; it has name, signal, unidirectional, via, debug, profiling$/;
     await assert.rejects(router.thread({ nodePath: "x" } as never), { name: "TypeError", message: noNode });
     await assert.rejects(router.local({ remoteName: "a/b" }), RangeError);
     for (const name of ["", "x".repeat(100)]) await assert.rejects(router.local({ name }), RangeError);
