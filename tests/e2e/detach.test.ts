@@ -72,10 +72,10 @@ async function failure(call: Promise<unknown>): Promise<Error> {
 }
 
 /** Detaches `context`, and checks that the caller and those who wait learn of it. */
-async function letGo(context: Context): Promise<number> {
+async function letGo(context: Context, lines = 0): Promise<number> {
   const pid = await context.call(remote.pid);
   detached.push(pid);
-  const error = await failure(context.call(daemon.detachAndBeat, heart));
+  const error = await failure(context.call(daemon.detachAndBeat, heart, lines));
   assert.ok(error instanceof ChannelError, String(error));
   assert.equal(error.message, `${context.name.split(".").slice(-1)}: was detached`);
   await context.disconnected;
@@ -92,8 +92,7 @@ for (const [version, nodePath] of targets) {
       const logs = collectLogs("info");
       const router = new Router();
       const context = await router.local({ name: "free", nodePath });
-      context.callNoReply(daemon.printMuch, 5000);
-      const pid = await letGo(context);
+      const pid = await letGo(context, 5000);
       const lines = logs.lines("stdout", "free");
       assert.deepEqual([lines.length, lines[5000]], [5001, "and half a line"]);
       logs.stop();

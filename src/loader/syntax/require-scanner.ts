@@ -29,16 +29,33 @@ function creatorsIn(source: string): ReadonlySet<string> {
   return new Set(["createRequire", ...aliases.map(([, alias = ""]) => alias)]);
 }
 
-/** Returns the names of the functions that a text uses as `require`. */
+/** Returns the names of the functions that a text uses as `require`: those that a creator's result is assigned to. */
 function requiresIn(source: string, creators: ReadonlySet<string>): ReadonlySet<string> {
   const names = new Set(["require"]);
-  if (creators.size === 0) return names;
-  for (const [, name = "", creator = ""] of source.matchAll(
-    /(?<![\w$.])([\w$]+)\s*=\s*(?:[\w$]+\s*\.\s*)?([\w$]+)\s*\(/g,
-  )) {
-    if (creators.has(creator)) names.add(name);
+  for (const creator of creators) {
+    for (let at = source.indexOf(creator); at >= 0; at = source.indexOf(creator, at + creator.length)) {
+      if (isWordPart(source.charCodeAt(at - 1)) || endAt(CALL, source, at + creator.length) < 0) continue;
+      const name = assignedIn(source.slice(Math.max(0, at - MAX_ASSIGNMENT), at));
+      if (name !== "") names.add(name);
+    }
   }
   return names;
+}
+
+/** Returns the name in a text that ends with `name =` or `name = module.`; empty if it does not end so. */
+function assignedIn(text: string): string {
+  let end = text.trimEnd();
+  if (end.endsWith(".")) {
+    const member = end.slice(0, -1).trimEnd();
+    end = member.slice(0, member.length - lastWord(member).length).trimEnd();
+  }
+  return end.endsWith("=") ? lastWord(end.slice(0, -1).trimEnd()) : "";
+}
+
+function lastWord(text: string): string {
+  let start = text.length;
+  while (start > 0 && isWordPart(text.charCodeAt(start - 1))) start--;
+  return text.slice(start);
 }
 
 class Scanner {
@@ -86,20 +103,24 @@ class Scanner {
     const word = this.#source.slice(start, this.#at);
     const isMember = this.#previous === "." && this.#source[start - 2] !== ".";
     this.#previous = isMember ? "member" : word;
-    if (this.#creators.has(word)) this.#call(CREATED_CALL, "require");
+    if (this.#creators.has(word)) this.#require(endOfParentheses(this.#source, this.#at));
     else if (isMember) return;
-    else if (this.#requires.has(word)) this.#call(REQUIRE_CALL, "require");
-    else if (word === "module") this.#call(MODULE_CALL, "require", true);
-    else if (word === "import") this.#call(IMPORT_CALL, "import");
+    else if (this.#requires.has(word)) this.#require(this.#at);
+    // Authors write `module.require("x")` to hide a module that may be missing.
+    else if (word === "module") this.#call(endAt(REQUIRE_MEMBER, this.#source, this.#at), "require", true);
+    else if (word === "import") this.#call(this.#at, "import");
   }
 
-  /** Looks ahead for `("x")`. The scan itself continues after the word. */
-  #call(pattern: RegExp, kind: "require" | "import", isOptional = this.#tries > 0): void {
-    const match = matchAt(pattern, this.#source, this.#at);
-    const { member, open, specifier, close } = match?.groups ?? {};
-    if (specifier === undefined || specifier.length > MAX_SPECIFIER || specifier.includes("\\")) return;
-    if (open !== close) return;
-    this.#found.push({ specifier, kind, isLookUp: member === "resolve", isOptional });
+  #require(at: number): void {
+    const end = endAt(RESOLVE_MEMBER, this.#source, at);
+    if (end < 0) this.#call(at, "require");
+    else this.#call(end, "require", this.#tries > 0, true);
+  }
+
+  /** Looks ahead for `("x")`, unless `at` is negative. The scan itself continues after the word. */
+  #call(at: number, kind: "require" | "import", isOptional = this.#tries > 0, isLookUp = false): void {
+    const specifier = literalAt(this.#source, at);
+    if (specifier !== undefined) this.#found.push({ specifier, kind, isLookUp, isOptional });
   }
 
   #open(): void {
@@ -189,22 +210,49 @@ class Scanner {
 }
 
 const MAX_SPECIFIER = 1000;
+/** The most characters between a name and the `createRequire` whose result it gets. */
+const MAX_ASSIGNMENT = 200;
+/** The most characters of the argument of a `createRequire` that is called at once. */
+const MAX_ARGUMENT = 1000;
 const LITERAL_CALL = /\s*\(\s*(?<open>["'`])(?<specifier>[^"'`\n$]+)(?<close>["'`])\s*[,)]/y;
-const IMPORT_CALL = LITERAL_CALL;
-/** `require("x")`, `require.resolve("x")` */
-const REQUIRE_CALL = after(/(?:\s*\.\s*(?<member>resolve))?/);
-/** `module.require("x")`: authors write it to hide a module that may be missing. */
-const MODULE_CALL = after(/\s*\.\s*require/);
-/** `createRequire(import.meta.url)("x")` */
-const CREATED_CALL = after(/\s*\((?:[^()\n]|\([^()\n]{0,200}\)){0,200}\)(?:\s*\.\s*(?<member>resolve))?/);
+const CALL = /\s*\(/y;
+const REQUIRE_MEMBER = /\s*\.\s*require\b/y;
+const RESOLVE_MEMBER = /\s*\.\s*resolve\b/y;
 
-function after(beginning: RegExp): RegExp {
-  return new RegExp(beginning.source + LITERAL_CALL.source, "y");
+/** Returns the literal argument of the call whose parenthesis is the next thing at a place. */
+function literalAt(source: string, at: number): string | undefined {
+  if (at < 0) return undefined;
+  LITERAL_CALL.lastIndex = at;
+  const { open, specifier, close } = LITERAL_CALL.exec(source)?.groups ?? {};
+  if (specifier === undefined || specifier.length > MAX_SPECIFIER || specifier.includes("\\"))
+    return undefined;
+  return open === close ? specifier : undefined;
 }
 
-function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+/** Returns the literal argument of `.resolve("x")` at a place. */
+export function lookUpAt(source: string, at: number): string | undefined {
+  return literalAt(source, endAt(RESOLVE_MEMBER, source, at));
+}
+
+/** Returns the end of what a pattern matches at a place; -1 if there is nothing, or if `at` is negative. */
+function endAt(pattern: RegExp, source: string, at: number): number {
+  if (at < 0) return -1;
   pattern.lastIndex = at;
-  return pattern.exec(text);
+  return pattern.test(source) ? pattern.lastIndex : -1;
+}
+
+/** Returns the end of the parentheses that are the next thing at a place; -1 if there are none. */
+function endOfParentheses(source: string, at: number): number {
+  let depth = 0;
+  for (let end = at; end < at + MAX_ARGUMENT && end < source.length; end++) {
+    const char = source[end] as string;
+    if (char === "(") depth++;
+    else if (char === ")" && depth > 0) {
+      depth--;
+      if (depth === 0) return end + 1;
+    } else if (depth === 0 && char > " ") return -1;
+  }
+  return -1;
 }
 
 /** Whether a character is a letter, a digit, `_`, `$` or not ASCII. */

@@ -1,7 +1,7 @@
 import { parse as parseCommonJs } from "cjs-module-lexer";
 import { parse as parseModule } from "es-module-lexer";
 import type { ImportKind, ModuleFormat } from "../module-record.ts";
-import { scanRequires } from "./require-scanner.ts";
+import { lookUpAt, scanRequires } from "./require-scanner.ts";
 
 /** A specifier in a module's text. */
 export interface ScannedImport {
@@ -59,13 +59,6 @@ function scanEsModule(source: string, id: string): ScannedModule {
 }
 
 const LOOK_UP = { isDynamic: true, isLookUp: true, isOptional: true };
-
-/** Returns the literal specifier of an `import.meta.resolve("x")` whose `import.meta` ends at a place. */
-function lookUpAt(source: string, end: number): string | undefined {
-  const call = /\s*\.\s*resolve\s*\(\s*(["'`])([^"'`\n$\\]+)\1\s*[,)]/y;
-  call.lastIndex = end;
-  return call.exec(source)?.[2];
-}
 
 function scanCommonJs(source: string): ScannedModule {
   const imports = scanRequires(source).map((each) => {
