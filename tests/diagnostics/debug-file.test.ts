@@ -20,7 +20,7 @@ test("DebugFile holds its origin and every record until it is closed", (t) => {
   const lines = readFileSync(file.path, "utf8").split("\n");
   assert.match(lines[0] ?? "", new RegExp(`^Process ${process.pid}, node `));
   assert.deepEqual(lines.slice(1, 5), ["Parent PID: 4711", "Created by:", "    at main (app.ts:3:1)", ""]);
-  assert.match(lines[5] ?? "", /^\d{4}-\d\d-\d\dT[\d:.]+Z I app: frame$/);
+  assert.match(lines[5] ?? "", /^\d{4}-\d\d-\d\dT[\d:.]+Z D app: frame$/);
   assert.match(lines[6] ?? "", /^\S+Z E app: one$/);
   assert.deepEqual(lines.slice(7), ["    two", ""]);
 });
