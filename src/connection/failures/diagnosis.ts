@@ -164,8 +164,12 @@ function whyNodeEnded({ node = "node", exit, lines }: Ended): Failure | undefine
       "the program that starts node there closes the descriptors above 2, which carry the connection";
     return { type: EofError, message, hint: "have the command of nodePath leave descriptors 3 to 6 open" };
   }
-  if (/payload_cut/.test(text)) {
-    const message = "the connection ended before the whole payload had arrived";
+  // If the connection has more bytes to give, they stand for those that are missing, and what node has does not unpack.
+  const isDamaged = /Z_(?:BUF|DATA)_ERROR|_ERROR_FORMAT/.test(text);
+  if (isDamaged || /payload_cut/.test(text)) {
+    const message = isDamaged
+      ? "the payload did not arrive whole"
+      : "the connection ended before the whole payload had arrived";
     const hint = "check whether a login script or the command of nodePath reads the input first";
     return { type: EofError, message, hint };
   }

@@ -24,3 +24,18 @@ test("whyEnded does not take our shell that cannot start a process for another c
   assert.equal(failure.code, undefined);
   assert.match(failure.hint ?? "", /ulimit -u/);
 });
+
+test("whyEnded says that a login script may have read from the payload, however much of it is missing", () => {
+  for (const line of [
+    "ReferenceError: payload_cut is not defined",
+    "  code: 'Z_BUF_ERROR'",
+    "  code: 'ERR__ERROR_FORMAT_PADDING_1'",
+  ]) {
+    const failure = whyEnded({
+      ...{ method: { name: "ssh", ownExitCode: 255 }, tool: "ssh", node: undefined, stage: "node" },
+      ...{ exit: { code: 1, signal: null }, lines: ["node:zlib:425", line], terminal: undefined },
+    });
+    assert.match(failure.message, /payload/);
+    assert.match(failure.hint ?? "", /a login script or the command of nodePath reads the input/);
+  }
+});

@@ -72,13 +72,14 @@ function probe(nonce: string): string {
       `[ -d "$b" ]||${unusable("there is no $b")}`,
       `g||${unusable("others may write to $b")}`,
       't="$d/.try.$$"',
-      // Another connect that only tries the folder may remove it before the script is in it.
+      // Another connect that only tries the folder may remove it before the script is in it, and a third one may
+      // make it again. Only a folder that is of no use several times is of none.
       "for j in 1 2 3 4 5 6 7 8 9;do " +
         [
           `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$(z)")};fi`,
           'e="it is not yours alone"',
           'o "$d"&&e=$( { echo "#!$s">"$t"&&echo "exit 7">>"$t"&&chmod 700 "$t";} 2>&1)&&break',
-          `if [ -d "$d" ];then o "$d"&&rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;fi`,
+          `if [ $j -gt 4 ]&&[ -d "$d" ];then o "$d"&&rm -f "$t" 2>/dev/null;${say(nonce, "x $(z)")};return;fi`,
         ].join(";") +
         ";done",
       'e=$("$t" 2>&1)',
