@@ -73,7 +73,7 @@ function probe(nonce: string): string {
       `g||${unusable("others may write to $b")}`,
       't="$d/.try.$$"',
       // Another connect that only tries the folder may remove it before the script is in it, and a third one may
-      // make it again. Only a folder that is of no use several times is of none.
+      // make it again. So a folder counts as unusable only after five failures.
       "for j in 1 2 3 4 5 6 7 8 9;do " +
         [
           `if [ -d "$d" ];then :;else e=$(mkdir -p "$d" 2>&1)||${unusable("$(z)")};fi`,
@@ -156,6 +156,9 @@ export function uploadScript(nonce: string, { plan, folder, bytes, isPacked, too
   ).concat(';[ "$f" ]&&set "$f"');
 }
 
+/** Twice, because a connect that only tries the folder above may remove that between the two steps of the first. */
+const MAKE_FOLDER = '{ mkdir -p "$h" 2>/dev/null||mkdir -p "$h";}';
+
 /** Writes the output of a command to $t, and compares it with the hash, or as well as the target can. */
 function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly string[]): string {
   const check = (found: string, wanted: string | number): string =>
@@ -164,10 +167,10 @@ function take(source: string, { hash, rawBytes }: RuntimePlan, tools: readonly s
   // While it comes: that takes as long as to unpack it. The end of the list is that of the sum; what has
   // failed has said so in front of it.
   if (tools.includes("sha256sum") && tools.includes("tee")) {
-    const taken = `e=$( { mkdir -p "$h"&&o "$d"&&${source}|tee "$t"|sha256sum;} 2>&1)`;
+    const taken = `e=$( { ${MAKE_FOLDER}&&o "$d"&&${source}|tee "$t"|sha256sum;} 2>&1)`;
     return `${taken};case $e in ${hash}*):;;*)x sum;return;;esac;${length}`;
   }
-  const written = `e=$( { mkdir -p "$h"&&o "$d"&&{ ${source};}>"$t";} 2>&1)||{ x write;return;};`;
+  const written = `e=$( { ${MAKE_FOLDER}&&o "$d"&&{ ${source};}>"$t";} 2>&1)||{ x write;return;};`;
   if (tools.includes("sha256sum")) return written + check('a(){ echo $1;};a $(sha256sum <"$t" 2>&1)', hash);
   if (tools.includes("openssl")) {
     return written + check(`e=$(openssl dgst -sha256 <"$t" 2>&1);echo \${e##* }`, hash);
