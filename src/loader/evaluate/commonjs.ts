@@ -2,7 +2,9 @@ import Module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as vm from "node:vm";
-import { type ImportKind, type ModuleRecord, PROVIDED } from "../module-record.ts";
+import { messageOf, read } from "../../wire/values/thrown.ts";
+import { type ModuleRecord, PROVIDED } from "../module-record.ts";
+import type { SentModules } from "./sent-modules.ts";
 
 /** Node's own module object. Its types lack these members. */
 interface CommonJsModule extends NodeJS.Module {
@@ -15,13 +17,6 @@ type ModuleConstructor = new (id: string, parent?: NodeJS.Module) => CommonJsMod
 
 /** What CommonJS needs from the evaluator. */
 export interface CommonJsHost {
-  record(id: string): ModuleRecord;
-  /** Returns the id of a module in the folder of the file `id`, or above. Undefined if there is none. */
-  neighbourOf(id: string): string | undefined;
-  /** Returns the id that a specifier resolves to, if it is known here. Throws if it is known to lead nowhere. */
-  resolveKnown(parentId: string, specifier: string, kind: ImportKind): string | undefined;
-  /** Returns the id that a specifier resolves to. Blocks if the master must be asked. */
-  resolveSync(parentId: string, specifier: string, kind: ImportKind): string;
   importDynamically(parentId: string, specifier: string): Promise<unknown>;
   /** Returns the exports of a builtin, of this library, or of a package that the target provides. */
   external(id: string): { exports: unknown } | undefined;
@@ -44,12 +39,14 @@ const Constructor = Module as unknown as ModuleConstructor & {
 export class CommonJs {
   /** `require.cache`, by file name. If user code deletes an entry, the next `require` evaluates the module again. */
   readonly #cache: Record<string, CommonJsModule> = Object.create(null);
+  readonly #modules: SentModules;
   readonly #host: CommonJsHost;
   /** The `require` of each module that has been evaluated here. */
   readonly #requires: WeakMap<object, NodeJS.Require> = new WeakMap();
   readonly #native: typeof Module.createRequire;
 
-  constructor(host: CommonJsHost) {
+  constructor(modules: SentModules, host: CommonJsHost) {
+    this.#modules = modules;
     this.#host = host;
     // For the program's files, `createRequire` must lead to the program's modules, not to the target's disk.
     const ofNode = Module.createRequire;
@@ -57,7 +54,7 @@ export class CommonJs {
     Module.createRequire = (from) => {
       const isPath = typeof from === "string" && !from.startsWith("file:");
       const id = isPath ? pathToFileURL(from).href : String(from);
-      const neighbour = id.startsWith("file:") ? host.neighbourOf(id) : undefined;
+      const neighbour = id.startsWith("file:") ? modules.neighbourOf(id) : undefined;
       return neighbour === undefined ? ofNode(from) : this.requireFor(neighbour, undefined, id);
     };
     const { _load, _resolveFilename } = Constructor;
@@ -84,7 +81,7 @@ export class CommonJs {
       if (parent !== undefined && !parent.children.includes(known)) parent.children.push(known);
       return known.exports;
     }
-    const record = this.#host.record(id);
+    const record = this.#modules.record(id);
     if (record.format === "module") return this.#host.requireEsModule(id);
     const module = this.create(filename, parent);
     this.#cache[filename] = module;
@@ -101,8 +98,27 @@ export class CommonJs {
     return module.exports;
   }
 
-  /** Node's own `require`, for packages of the target, as seen from the working directory. */
-  requireOfTarget(): NodeJS.Require {
+  /** Requires a package that the target has itself. `id` begins with {@link PROVIDED}. */
+  requireProvided(id: string): unknown {
+    const name = id.slice(PROVIDED.length);
+    try {
+      return this.requireOfTarget()(name);
+    } catch (cause) {
+      const message = `Cannot load '${name}', which is marked as provided by the target, from ${process.cwd()}`;
+      throw Object.assign(new Error(`${message}: ${messageOf(cause)}`), {
+        code: read(cause as object, "code") ?? "MODULE_NOT_FOUND",
+        cause,
+      });
+    }
+  }
+
+  /** Returns the file of such a package. */
+  resolveProvided(id: string): string {
+    return this.requireOfTarget().resolve(id.slice(PROVIDED.length));
+  }
+
+  /** Node's own `require`, as seen from the working directory. */
+  private requireOfTarget(): NodeJS.Require {
     return this.#native(join(process.cwd(), "noop.js"));
   }
 
@@ -132,8 +148,8 @@ export class CommonJs {
       if (typeof specifier !== "string" || specifier === "") throw invalidSpecifier(specifier);
       const isRelative = from !== id && /^\.{1,2}(?:\/|$)/.test(specifier);
       const asked = isRelative ? join(fileURLToPath(new URL(".", from)), specifier) : specifier;
-      const known = isLookUp ? this.#host.resolveKnown(id, asked, "require") : undefined;
-      return known ?? this.#host.resolveSync(id, asked, "require");
+      const known = isLookUp ? this.#modules.resolveKnown(id, asked, "require") : undefined;
+      return known ?? this.#modules.resolveSync(id, asked, "require");
     };
     const require = (specifier: string): unknown => this.require(resolved(specifier), module);
     const resolve = (specifier: string, options?: { paths?: string[] }): string => {
@@ -143,7 +159,7 @@ export class CommonJs {
         );
       }
       const found = resolved(specifier, true);
-      if (found.startsWith(PROVIDED)) return this.requireOfTarget().resolve(found.slice(PROVIDED.length));
+      if (found.startsWith(PROVIDED)) return this.resolveProvided(found);
       return found.startsWith("file:") ? fileURLToPath(found) : found;
     };
     return Object.assign(require, {

@@ -1,17 +1,12 @@
 import { fileURLToPath } from "node:url";
 import * as vm from "node:vm";
-import type { ModuleRecord } from "../module-record.ts";
+import type { SentModules } from "./sent-modules.ts";
 
 /** What `EsModuleRequires` needs from the evaluator. */
 export interface EsModuleHost {
   moduleFor(id: string): vm.Module;
   /** Returns the module `id` as an import in the module `parentId` sees it. */
   importedBy(parentId: string, id: string): vm.Module;
-  record(id: string): ModuleRecord;
-  /** Whether the module has been sent to this context. */
-  isSent(id: string): boolean;
-  /** Returns the id that an `import` resolves to. Blocks if the master must be asked. */
-  resolveImport(parentId: string, specifier: string): string;
   /** Links a module and its dependencies. */
   link(id: string): Promise<void>;
 }
@@ -37,6 +32,7 @@ const canLinkSync = "linkRequests" in (vm.SourceTextModule?.prototype ?? {});
  * the requiring module runs.
  */
 export class EsModuleRequires {
+  readonly #modules: SentModules;
   readonly #host: EsModuleHost;
   readonly #facades: Map<string, vm.Module> = new Map();
   /** The errors of modules that could not be linked ahead. Their `require` throws them. */
@@ -44,7 +40,8 @@ export class EsModuleRequires {
   /** Modules whose `require` calls have been prepared. */
   readonly #looked: Set<string> = new Set();
 
-  constructor(host: EsModuleHost) {
+  constructor(modules: SentModules, host: EsModuleHost) {
+    this.#modules = modules;
     this.#host = host;
   }
 
@@ -58,9 +55,9 @@ export class EsModuleRequires {
     const required = new Set<string>();
     const reached = new Set([rootId]);
     for (const id of reached) {
-      if (this.#looked.has(id) || !this.#host.isSent(id)) continue;
+      if (this.#looked.has(id) || !this.#modules.isSent(id)) continue;
       this.#looked.add(id);
-      const { imports, requires } = this.#host.record(id);
+      const { imports, requires } = this.#modules.record(id);
       for (const each of Object.values(imports)) reached.add(each);
       for (const each of Object.values(requires)) {
         reached.add(each);
@@ -68,7 +65,7 @@ export class EsModuleRequires {
       }
     }
     for (const id of required) {
-      if (this.#host.isSent(id) && this.#host.record(id).format === "module") await this.linkAhead(id);
+      if (this.#modules.isSent(id) && this.#modules.record(id).format === "module") await this.linkAhead(id);
     }
   }
 
@@ -110,9 +107,10 @@ export class EsModuleRequires {
     for (const module of seen) {
       const { moduleRequests } = module as SyncLinking;
       if (moduleRequests === undefined || module.status !== "unlinked") continue;
-      const dependencies = moduleRequests.map(({ specifier }) =>
-        this.#host.importedBy(module.identifier, this.#host.resolveImport(module.identifier, specifier)),
-      );
+      const dependencies = moduleRequests.map(({ specifier }) => {
+        const id = this.#modules.resolveSync(module.identifier, specifier, "import");
+        return this.#host.importedBy(module.identifier, id);
+      });
       (module as SyncLinking).linkRequests?.(dependencies);
       for (const dependency of dependencies) seen.add(dependency);
     }
