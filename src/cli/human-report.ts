@@ -1,6 +1,6 @@
 import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import { oneLine, showControls } from "../text/harmless.ts";
-import { failureText } from "./screen/failure-text.ts";
+import { failureText, placeOfFailure } from "./screen/failure-text.ts";
 import { hang, widthOf } from "./screen/fit.ts";
 import { foldNames } from "./screen/fold-names.ts";
 import { hostColour, statusColour } from "./screen/host-colours.ts";
@@ -67,7 +67,11 @@ export class HumanReport {
     const why = error === undefined ? "" : failureText(error);
     const [first = ""] = (status === "ok" ? (shown ?? "") : why).split("\n");
     this.rows.push({ host: oneLine(host), status, durationMs, note: oneLine(first) });
-    const failure = status === "failed" || status === "unreachable" ? `${status}: ${why}` : undefined;
+    const place = error === undefined ? undefined : placeOfFailure(error);
+    const failure =
+      status === "failed" || status === "unreachable"
+        ? `${status}: ${why}${place === undefined ? "" : `\n  ${place}`}`
+        : undefined;
     if (this.#options.isFolded) {
       const parts = [this.#options.isQuiet ? undefined : output, shown, failure];
       const text = parts

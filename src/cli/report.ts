@@ -135,7 +135,8 @@ function listen(events: Events, out: Terminal, show: (event: FleetEvent) => void
 
 function withValue<T>(result: HostResult<T>, jsonValue: ReportOptions<T>["jsonValue"]): HostResult {
   const value = jsonValue === undefined ? result.value : jsonValue(result);
-  return value === undefined ? result : { ...result, value };
+  // A command that failed has a value, too.
+  return value === undefined ? result : ({ ...result, value } as HostResult);
 }
 
 function statuses(results: readonly Pick<HostResult, "host" | "status">[]): Statuses {

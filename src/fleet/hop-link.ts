@@ -11,7 +11,7 @@ import type { Host } from "./config/host.ts";
 import { asError, type HostConnection } from "./engine/connections.ts";
 import { CLOSE_HOP, type FromHop, type HopPlan, START_HOP, type ToHop } from "./engine/hop-messages.ts";
 import { GivenUp, runOnHost, type WorkEvent, type WorkResult, type WorkTools } from "./engine/host-run.ts";
-import type { HostStatus } from "./engine/result.ts";
+import type { HostFailure, HostStatus } from "./engine/result.ts";
 import { orAbort } from "./engine/retry.ts";
 import { HopNews } from "./hop-news.ts";
 import type { FleetMember, Job } from "./job.ts";
@@ -113,11 +113,8 @@ export class HopLink {
     emit: WorkTools["emit"],
   ): Promise<WorkResult<T>> {
     const start = Date.now();
-    const ended = (status: HostStatus, error: unknown): WorkResult<T> => ({
-      host,
-      status,
-      error: asError(error),
-      durationMs: Date.now() - start,
+    const ended = (status: HostFailure["status"], error: unknown): WorkResult<T> => ({
+      ...{ host, status, error: asError(error), durationMs: Date.now() - start },
     });
     if (this.#lost !== undefined) return ended("unreachable", this.#lostFor(host));
     const workId = ++this.#lastId;
@@ -347,13 +344,9 @@ export class HopLink {
   #resultOf(host: string, result: unknown): WorkResult<unknown> {
     const { status, durationMs, value, error } = Object(result) as Record<string, unknown>;
     if (!STATUSES.includes(status) || typeof durationMs !== "number") throw this.#nonsense();
-    const isOk = status === "ok";
-    return {
-      host,
-      status: status as HostStatus,
-      durationMs,
-      ...(isOk ? { value } : { error: receivedError(error, this.#hop.host.name) }),
-    };
+    if (status === "ok") return { host, status, durationMs, value };
+    const failure = status as HostFailure["status"];
+    return { host, status: failure, durationMs, error: receivedError(error, this.#hop.host.name) };
   }
 
   #nonsense(): ProtocolError {

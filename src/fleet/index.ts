@@ -17,7 +17,15 @@ export type { Host, Step, StepMethod, StepOptions } from "./config/host.ts";
 export { InventoryError } from "./config/inventory-error.ts";
 export type { Facts } from "./engine/facts.ts";
 export type { WorkEvent, WorkTools } from "./engine/host-run.ts";
-export type { FleetEvent, FleetSummary, HostResult, HostStatus, OnFleetEvent } from "./engine/result.ts";
+export type {
+  FleetEvent,
+  FleetSummary,
+  HostFailure,
+  HostResult,
+  HostStatus,
+  HostSuccess,
+  OnFleetEvent,
+} from "./engine/result.ts";
 export { Fleet } from "./fleet.ts";
 export type { FleetExecOptions, FleetOptions, FleetRunOptions } from "./fleet-options.ts";
 export { FleetRun } from "./fleet-run.ts";

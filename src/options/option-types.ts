@@ -192,7 +192,7 @@ export const abortSignal: OptionType<AbortSignal> = {
  * second answer.
  */
 export const secret: OptionType<string | Secret> = {
-  wanted: "a string or a Secret without control characters",
+  wanted: "a string or a Secret without control characters (trim a final newline)",
   take(value, refuse) {
     if (typeof value !== "string" && !(value instanceof Secret)) throw refuse("ERR_INVALID_ARG_TYPE");
     if (/[\x00-\x1f\x7f]/.test(typeof value === "string" ? value : value.reveal())) {
@@ -204,7 +204,8 @@ export const secret: OptionType<string | Secret> = {
 
 /** A password, or a function that returns it. */
 export const password: OptionType<string | Secret | (() => string | Secret | Promise<string | Secret>)> = {
-  wanted: "a string or a Secret without control characters, or a function that returns one",
+  wanted:
+    "a string or a Secret without control characters (trim a final newline), or a function that returns one",
   take(value, refuse) {
     return typeof value === "function"
       ? (value as () => string | Secret | Promise<string | Secret>)

@@ -235,6 +235,8 @@ export function conformance(title: string, options: ConformanceOptions): void {
         assert.equal(record?.logger, `mitogen.ctx.${context.name}`);
         assert.equal(record?.message, "stdout: two");
         assert.equal(record?.mitogenContext, context);
+        const { contextId, name } = context;
+        assert.deepEqual(JSON.parse(JSON.stringify(record)).mitogenContext, { contextId, name });
       });
       it(`${LINES} rapid lines arrive once each, in order`, async () => {
         const before = logs.lines("stdout").length;

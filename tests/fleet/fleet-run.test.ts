@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { GivenUp, WorkEvent, WorkResult } from "../../src/fleet/engine/host-run.ts";
+import type { FleetEvent, HostEnd, HostFailure, HostSuccess } from "../../src/fleet/engine/result.ts";
 import type { TakenRunOptions } from "../../src/fleet/fleet-options.ts";
 import { batchesOf, FleetRun, type RunMember } from "../../src/fleet/fleet-run.ts";
-import type { FleetEvent, HostResult } from "../../src/fleet/index.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
 
 /** A host whose connect and work end when the test says so. */
@@ -41,7 +41,7 @@ class HeldMember implements RunMember<string> {
     return this.#ended.promise;
   }
 
-  end(rest: Pick<HostResult<string>, "status" | "error" | "value">): void {
+  end(rest: Omit<HostSuccess<string>, keyof HostEnd> | Omit<HostFailure, keyof HostEnd>): void {
     this.#ended.resolve({ host: this.name, durationMs: 1, ...rest });
   }
 

@@ -186,6 +186,9 @@ export interface ContextCalls {
    */
   onDisconnect(fn: (reason: string) => void): () => void;
 
+  /** What `JSON.stringify` writes of a context, so that log records can be written as JSON. */
+  toJSON(): { contextId: number; name: string };
+
   /** Sends a value to a handle there and waits for its answer. @internal */
   request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown>;
 }
@@ -261,6 +264,10 @@ class CallableContext extends Context implements ContextCalls {
 
   override onDisconnect(fn: (reason: string) => void): () => void {
     return onDisconnect(this, fn);
+  }
+
+  override toJSON(): { contextId: number; name: string } {
+    return { contextId: this.contextId, name: this.name };
   }
 
   override request(handle: number, value: unknown, options?: WaitOptions): Promise<unknown> {

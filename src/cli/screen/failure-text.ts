@@ -1,3 +1,4 @@
+import { pathToFileURL } from "node:url";
 import { read } from "../../wire/values/thrown.ts";
 
 /** Why a host failed, in words of the command line. What a command printed was shown as it came, so its error needs no more than the exit code. */
@@ -10,6 +11,20 @@ export function failureText(error: Error): string {
   const known = connectFailure(error);
   // The error of a connect that failed for a known reason contains its cure; the tool's own words add nothing.
   return known === undefined ? String(error.message) : `${known.why}; ${known.cure}`;
+}
+
+/** A frame of a file that is neither a part of Node nor of an installed package. */
+const OWN_FRAME = /^at (?!.*(?:node:|[/\\]node_modules[/\\])).*[/\\].*:\d+:\d+\)?$/;
+
+/** The line of the task that threw the error, such as `at restart (tasks.ts:12:9)`. Undefined if the stack names none. */
+export function placeOfFailure(error: Error, folder: string = process.cwd()): string | undefined {
+  const stack = read(error, "stack");
+  if (read(error, "name") !== "CallError" || typeof stack !== "string") return undefined;
+  const frame = stack
+    .split("\n")
+    .map((line) => line.trim())
+    .find((line) => OWN_FRAME.test(line));
+  return frame?.replace(pathToFileURL(`${folder}/`).href, "").replace(`${folder}/`, "");
 }
 
 /** The error's message, with all that the tool said, in words of the command line. */

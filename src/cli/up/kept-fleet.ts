@@ -152,9 +152,9 @@ export class KeptFleet implements Runs {
         else {
           const { error, ...result } = message.result;
           return {
-            ...(result as WorkResult<T>),
+            ...result,
             ...(error !== undefined && { error: receivedError(error, host) }),
-          };
+          } as WorkResult<T>;
         }
       }
       return givenUp.aborted ? ended("skipped", givenUp.reason.reason) : ended("unreachable", gone());

@@ -4,7 +4,7 @@ import { newAbortEnd } from "../../waiting/abort-end.ts";
 import { onAbort, watchBounds } from "../../waiting/wait.ts";
 import type { Host } from "../config/host.ts";
 import { asError } from "./connections.ts";
-import type { HostResult } from "./result.ts";
+import type { HostFailure, HostSuccess } from "./result.ts";
 import { isMisuse, orAbort, pauseBeforeRetry } from "./retry.ts";
 
 /** Output or progress that the work on a host reports. */
@@ -43,7 +43,7 @@ export interface WorkLimits {
 }
 
 /** The result of the work, without the host's output, which is added where it is collected. */
-export type WorkResult<T> = Omit<HostResult<T>, "output">;
+export type WorkResult<T> = Omit<HostSuccess<T>, "output"> | Omit<HostFailure, "output">;
 
 /** The reason for ending the work if the run is given up: the host ends as `skipped`. */
 export class GivenUp {
@@ -77,17 +77,16 @@ export async function runOnHost<T>(
       "end of it",
     ),
   ];
-  const ended = (rest: Pick<WorkResult<T>, "status" | "value" | "error">): WorkResult<T> => ({
-    host: host.name,
-    ...rest,
-    durationMs: Date.now() - start,
+  const failed = (status: HostFailure["status"], error: unknown): WorkResult<T> => ({
+    ...{ host: host.name, status, error: asError(error), durationMs: Date.now() - start },
   });
   try {
-    return ended({ status: "ok", value: await new Tries(connection, work, limits, end.signal, emit).run() });
+    const value = await new Tries(connection, work, limits, end.signal, emit).run();
+    return { host: host.name, status: "ok", value, durationMs: Date.now() - start };
   } catch (error) {
-    if (error instanceof GivenUp) return ended({ status: "skipped", error: asError(error.reason) });
+    if (error instanceof GivenUp) return failed("skipped", error.reason);
     const isLost = error instanceof Unreachable;
-    return ended({ status: isLost ? "unreachable" : "failed", error: asError(isLost ? error.cause : error) });
+    return failed(isLost ? "unreachable" : "failed", isLost ? error.cause : error);
   } finally {
     for (const stop of stopWatching) stop();
     // Aborts the signal for work that still goes on: nobody waits for it any more.

@@ -3,16 +3,33 @@
  */
 export type HostStatus = "ok" | "failed" | "unreachable" | "skipped";
 
-/** The result of a run on one host. */
-export interface HostResult<T = unknown> {
+/** The result of a run on one host. If you compare `status` with `"ok"`, TypeScript knows whether there is a `value`. */
+export type HostResult<T = unknown> = HostSuccess<T> | HostFailure;
+
+/** The result of a host on which the work succeeded. */
+export interface HostSuccess<T = unknown> extends HostEnd {
+  /** The work returned. */
+  readonly status: "ok";
+  /** What the function returned. */
+  readonly value: T;
+  /** Always absent. */
+  readonly error?: undefined;
+}
+
+/** The result of a host on which the work did not succeed. */
+export interface HostFailure extends HostEnd {
+  /** How the host ended. */
+  readonly status: "failed" | "unreachable" | "skipped";
+  /** Always absent. */
+  readonly value?: undefined;
+  /** Why the host failed, could not be reached, or was skipped. */
+  readonly error: Error;
+}
+
+/** What every result of a host has. */
+export interface HostEnd {
   /** The host's name in the inventory. */
   readonly host: string;
-  /** How the host ended. */
-  readonly status: HostStatus;
-  /** What the function returned; only if `status` is `ok`. */
-  readonly value?: T;
-  /** Why the host failed, could not be reached, or was skipped. */
-  readonly error?: Error;
   /** Milliseconds from the start of the work on this host to its end, without the connect. */
   readonly durationMs: number;
   /** What the host printed during the work; only the last part if that is long. */

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { connectFailure, failureText, fullFailureText } from "../../../src/cli/screen/failure-text.ts";
+import {
+  connectFailure,
+  failureText,
+  fullFailureText,
+  placeOfFailure,
+} from "../../../src/cli/screen/failure-text.ts";
 import { noNode } from "../../../src/connection/failures/diagnosis.ts";
 import { type Failure, newConnectError } from "../../../src/connection/failures/new-connect-error.ts";
 import { EofError, StreamError } from "../../../src/errors.ts";
@@ -76,5 +81,34 @@ describe("failureText", () => {
       };
       assert.doesNotMatch(cure, /\bpass |provision:|or nodePath/, cure);
     }
+  });
+});
+
+describe("placeOfFailure", () => {
+  const thrown = (name: string, ...frames: string[]): Error =>
+    Object.assign(new Error("no"), { name, stack: ["CallError: no", ...frames].join("\n    ") });
+
+  it("is the first line of the program's own code", () => {
+    const error = thrown(
+      "CallError",
+      "at Object.openSync (node:fs:573:18)",
+      "at parse (file:///srv/node_modules/yaml/index.js:1:1)",
+      "at read (file:///srv/tasks.ts:12:9)",
+      "at file:///srv/tasks.ts:20:3",
+    );
+    assert.equal(placeOfFailure(error, "/home/ada"), "at read (file:///srv/tasks.ts:12:9)");
+    assert.equal(placeOfFailure(error, "/srv"), "at read (tasks.ts:12:9)");
+    const script = thrown("CallError", "at fail (/home/ada jr/lib/tasks.cjs:20:3)");
+    assert.equal(placeOfFailure(script, "/home/ada jr"), "at fail (lib/tasks.cjs:20:3)");
+    const module = thrown("CallError", "at file:///home/ada%20jr/tasks.ts:20:3");
+    assert.equal(placeOfFailure(module, "/home/ada jr"), "at tasks.ts:20:3");
+  });
+
+  it("is undefined if no such line is there, and for errors of other kinds", () => {
+    assert.equal(
+      placeOfFailure(thrown("CallError", "at chdir (node:process:1:1)", "at [ssh.web1]")),
+      undefined,
+    );
+    assert.equal(placeOfFailure(thrown("ChannelError", "at read (file:///srv/tasks.ts:12:9)")), undefined);
   });
 });

@@ -4,7 +4,7 @@ import { WorkEvents } from "../../../src/cli/up/work-events.ts";
 import type { FleetEvent } from "../../../src/fleet/result.ts";
 
 const line = (text: string): FleetEvent => ({ type: "output", host: "a", stream: "stdout", text });
-const RESULT: FleetEvent = { type: "result", result: { host: "a", status: "ok", durationMs: 1 } };
+const RESULT: FleetEvent = { type: "result", result: { host: "a", status: "ok", value: 1, durationMs: 1 } };
 
 /** Adds lines until the reader is behind. */
 function fill(events: WorkEvents): { count: number; room: Promise<void> } {
