@@ -1,6 +1,7 @@
 import { builtinModules } from "node:module";
 import type { FunctionName } from "../../functions/function-name.ts";
 import type { AnyFunction } from "../../functions/overloads.ts";
+import { read } from "../../wire/values/thrown.ts";
 
 const GLOBALS = [
   ...words(
@@ -187,14 +188,6 @@ function isPublic(key: unknown): key is string {
 
 function hasStatics(fn: object): boolean {
   return Object.getOwnPropertyNames(fn).length > 2;
-}
-
-function read(owner: object, key: string): unknown {
-  try {
-    return (owner as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
 }
 
 /** The public names of loaded builtins, parents before their submodules. */

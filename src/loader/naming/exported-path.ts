@@ -1,5 +1,6 @@
 import { parse as lex } from "es-module-lexer";
 import type { AnyFunction } from "../../functions/overloads.ts";
+import { read } from "../../wire/values/thrown.ts";
 
 const MAX_DEPTH = 4;
 const MAX_OBJECTS = 1_000;
@@ -69,11 +70,6 @@ export function pathThroughObjects(fn: AnyFunction, values: object): string[] | 
   return undefined;
 }
 
-/** Returns the values of variables. Leaves out those that are not initialised yet: V8 throws when they are read. */
-export function valuesOf(variables: object): unknown[] {
-  return Object.getOwnPropertyNames(variables).map((name) => read(variables, name));
-}
-
 /** Returns the name of the class in `values`, or of the instance of one, that has `fn` as a method. */
 export function ownerOfMethod(fn: AnyFunction, values: object): string | undefined {
   for (const name of Object.getOwnPropertyNames(values)) {
@@ -118,13 +114,4 @@ function holds(owner: unknown, fn: AnyFunction): boolean {
   return Object.values(Object.getOwnPropertyDescriptors(owner)).some(
     (property) => property.value === fn || property.get === fn || property.set === fn,
   );
-}
-
-/** Reads a value. Uninitialised variables throw, and getters may throw. */
-function read(owner: object, name: string): unknown {
-  try {
-    return (owner as Record<string, unknown>)[name];
-  } catch {
-    return undefined;
-  }
 }

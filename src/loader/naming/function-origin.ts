@@ -1,5 +1,6 @@
 import type { Session } from "node:inspector";
 import type { AnyFunction } from "../../functions/overloads.ts";
+import { read } from "../../wire/values/thrown.ts";
 import { ownRequire } from "../own-require.ts";
 
 /** Where a function was written, according to V8, and which variables it sees. */
@@ -83,6 +84,14 @@ export function functionOrigin(fn: AnyFunction): FunctionOrigin {
       })),
     };
   });
+}
+
+/** The functions among the variables that a function sees, without those of its module. */
+export function capturedFunctions(origin: FunctionOrigin): AnyFunction[] {
+  return origin.scopes
+    .filter((scope) => !scope.isModule)
+    .flatMap(({ bindings }) => Object.getOwnPropertyNames(bindings).map((name) => read(bindings, name)))
+    .filter((value): value is AnyFunction => typeof value === "function");
 }
 
 /** Returns the URL of the script that holds a function. Empty if the script has none, or the function has no script. */
