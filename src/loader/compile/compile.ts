@@ -1,14 +1,11 @@
-import { dirname, extname } from "node:path";
+import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Loader, TransformFailure, TransformOptions } from "esbuild";
-import { LIBRARY_FILE } from "../../library.ts";
-import { checkDescriptors } from "../../process/system-limits.ts";
+import type { Loader } from "esbuild";
 import { ModuleError } from "../module-error.ts";
 import type { ModuleFormat, ModuleRecord } from "../module-record.ts";
-import { ownRequire } from "../own-require.ts";
 import { parseDataUrl } from "../resolve/data-url.ts";
 import { libraryAliases } from "../resolve/library-aliases.ts";
-import { declaredFormat, detectedFormat } from "../resolve/module-format.ts";
+import { declaredFormat } from "../resolve/module-format.ts";
 import { isInstalled } from "../resolve/package-scope.ts";
 import { readSource, sourceText } from "../resolve/source-text.ts";
 import { compilerOptions } from "../resolve/tsconfig.ts";
@@ -21,7 +18,8 @@ import { mayHoldTests, withoutTests } from "../syntax/test-file.ts";
 import type { Draft, DraftCache } from "./draft-cache.ts";
 import { jsonAsCommonJs, jsonAsModule } from "./json-module.ts";
 import { StackMapper } from "./stack-mapper.ts";
-import { esbuildVersion, isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
+import { isOld, knowsAttributes, NEWEST, versionClass } from "./target-version.ts";
+import { isEither, lower, toJavaScript } from "./to-javascript.ts";
 
 /** A module as a child with one Node version can evaluate it. Its specifiers are not resolved yet. */
 export interface CompiledModule {
@@ -48,16 +46,6 @@ const NO_FILE: Readonly<Record<string, string>> = {
   ENOTDIR: "there is no such file",
   EISDIR: "it is a directory",
 };
-
-/** The descriptors needed to start esbuild's process. */
-const ESBUILD_DESCRIPTORS = 8;
-let hasTransformed = false;
-
-/**
- * An empty map, appended to a text whose lines match its file. esbuild then ignores a map that the author may
- * have put in.
- */
-const NO_MAP = "data:application/json,{}";
 
 interface CompilerParts {
   readonly isEntry?: (id: string) => boolean;
@@ -168,7 +156,7 @@ export class Compiler {
     const { format, text } = parseDataUrl(id);
     // No `require` can reach a `data:` URL, so the JSON can be an ES module.
     if (format === "json") return plain(id, jsonAsModule(text));
-    const { source } = await this.#lower(id, { format, source: text, map: "" }, target);
+    const { source } = await lower(id, { format, source: text, map: "" }, target);
     return plain(id, { format, source: knowsAttributes(target) ? source : withoutAttributes(source) });
   }
 
@@ -179,7 +167,7 @@ export class Compiler {
     const make = (): Promise<Draft> =>
       isParsed
         ? this.#parsedDraft(id, text, loader, target, { aliases, hasTests })
-        : this.#compileFor(target, id, text, loader);
+        : toJavaScript(id, text, loader, target);
     // Without compilation, the draft is the text itself, which needs no cache.
     const isCompiled = isParsed || loader !== "js" || isOld(target);
     if (this.#cache === undefined || !isCompiled) return make();
@@ -200,17 +188,11 @@ export class Compiler {
   ): Promise<Draft> {
     // The work and the tests are removed before the text is lowered, because they may use syntax that cannot be
     // lowered (top-level await).
-    const newest = await this.#compileFor(NEWEST, id, text, loader);
+    const newest = await toJavaScript(id, text, loader, NEWEST);
     await loadParser();
     const idle = hasTests ? withoutTests(newest.source, newest.format) : newest.source;
     const source = aliases === undefined ? idle : neutralizeEntryModule(id, idle, newest.format, aliases);
-    return this.#lower(id, { ...newest, source }, target);
-  }
-
-  #compileFor(target: string, id: string, text: string, loader: Loader): Promise<Draft> {
-    if (loader !== "js") return this.#typeScript(id, text, loader, target);
-    const format = declaredFormat(id) ?? detectedFormat(text);
-    return this.#lower(id, { format, source: text, map: "" }, target);
+    return lower(id, { ...newest, source }, target);
   }
 
   /** Returns the text of a file, as it was when it was first read. */
@@ -222,77 +204,6 @@ export class Compiler {
     }
     return text;
   }
-
-  async #typeScript(id: string, text: string, loader: Loader, target: string): Promise<Draft> {
-    const declared = declaredFormat(id);
-    if (declared === "commonjs") {
-      const output = await this.#transform(id, text, target, {
-        loader,
-        format: "cjs",
-        define: importMeta(id),
-      });
-      return { ...output, format: declared };
-    }
-    // tsx runs TypeScript of a package without a type as CommonJS, whichever syntax it uses.
-    const options: TransformOptions = isEither(declared) ? { loader, define: commonJsPaths(id) } : { loader };
-    let output = await this.#transform(id, text, target, options);
-    const format = declared ?? detectedFormat(output.source);
-    if (format === "module" && wantsRequire(text, declared)) {
-      output = await this.#transform(id, text, target, { ...options, banner: REQUIRE });
-    }
-    return { ...output, format };
-  }
-
-  /** Lowers JavaScript for an older Node. Returns the text itself if nothing changes. */
-  async #lower(id: string, draft: Draft, target: string): Promise<Draft> {
-    const { source, map } = draft;
-    if (!isOld(target)) return draft;
-    const lowered = await this.#transform(id, source, target, { loader: "js" }, map);
-    // Printing alone changes the text. To find out whether anything was lowered, two printed forms are compared.
-    const { transform } = loadEsbuild();
-    const printed = await transform(source, {
-      loader: "js",
-      target: "esnext",
-      charset: "utf8",
-      legalComments: "none",
-    });
-    return lowered.source === printed.code ? draft : { ...draft, ...lowered };
-  }
-
-  async #transform(
-    id: string,
-    text: string,
-    target: string,
-    options: TransformOptions,
-    mapOfText = "",
-  ): Promise<{ source: string; map: string }> {
-    const file = id.startsWith("file:") ? fileURLToPath(id) : id;
-    // Loaded late: a program whose modules are all JavaScript never needs it.
-    const { transform } = loadEsbuild();
-    // esbuild starts a process, and crashes the program if that fails.
-    if (!hasTransformed) checkDescriptors(ESBUILD_DESCRIPTORS);
-    try {
-      // esbuild chains the new map to the map at the end of the text.
-      const { code, map } = await transform(`${text}\n//# sourceMappingURL=${dataUrl(mapOfText)}`, {
-        platform: "node",
-        target: `node${esbuildVersion(target)}`,
-        charset: "utf8",
-        legalComments: "none",
-        sourcemap: "external",
-        sourcesContent: false,
-        sourcefile: file,
-        logLevel: "silent",
-        tsconfigRaw: { compilerOptions: options.loader === "js" ? {} : compilerOptions(file) },
-        // Attributes are removed later if the target does not know them.
-        supported: { "import-attributes": true },
-        ...options,
-      });
-      hasTransformed = true;
-      return { source: code, map };
-    } catch (error) {
-      throw compileError(id, target, error as TransformFailure, mapOfText);
-    }
-  }
 }
 
 /** The error of a module that was named by its file: nothing has resolved it, so there may be no such file. */
@@ -303,48 +214,6 @@ function missingFile(id: string, cause: NodeJS.ErrnoException): unknown {
     : new ModuleError("ERR_MODULE_NOT_FOUND", `Cannot send ${id}: ${reason}`, { cause });
 }
 
-/** Loads esbuild, but not by `import()`, which bundlers follow: esbuild cannot be part of a bundle. */
-function loadEsbuild(): typeof import("esbuild") {
-  try {
-    return ownRequire()("esbuild");
-  } catch (cause) {
-    const message = `Cannot compile modules: the package esbuild is not installed where ${LIBRARY_FILE} finds it; install it there`;
-    throw (cause as { code?: unknown }).code === "MODULE_NOT_FOUND" ? new Error(message, { cause }) : cause;
-  }
-}
-
-function isEither(declared: ModuleFormat | undefined): boolean {
-  return declared === undefined && mayCompileToCommonJs();
-}
-
-/** Whether an ES module in TypeScript uses a `require` that it does not define. */
-function wantsRequire(text: string, declared: ModuleFormat | undefined): boolean {
-  if (/^[\t ]*(?:export\s+)?import\s+[\w$]+\s*=\s*require\s*\(/m.test(text)) return true;
-  return (
-    isEither(declared) &&
-    /\brequire\s*[.(]/.test(text) &&
-    !/\b(?:createRequire|(?:const|let|var|function)\s+require)\b/.test(text)
-  );
-}
-
-const REQUIRE =
-  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
-
-function commonJsPaths(id: string): Record<string, string> {
-  const file = fileURLToPath(id);
-  return { __filename: JSON.stringify(file), __dirname: JSON.stringify(dirname(file)) };
-}
-
-/** The `import.meta` that tsx gives to CommonJS. */
-function importMeta(id: string): Record<string, string> {
-  const { __filename, __dirname } = commonJsPaths(id) as { __filename: string; __dirname: string };
-  return {
-    "import.meta.url": JSON.stringify(id),
-    "import.meta.filename": __filename,
-    "import.meta.dirname": __dirname,
-  };
-}
-
 function plain(id: string, { format, source }: Pick<Draft, "format" | "source">): CompiledModule {
   return { id, format, source, isInterop: false, types: new Map() };
 }
@@ -353,29 +222,7 @@ function json(source: string): Pick<Draft, "format" | "source"> {
   return { format: "json", source };
 }
 
-function dataUrl(map: string): string {
-  return map === "" ? NO_MAP : `data:application/json;base64,${Buffer.from(map).toString("base64")}`;
-}
-
 /** Comments the hashbang out, because not every evaluator skips it. Lines keep their numbers. */
 function withoutHashbang(source: string): string {
   return source.startsWith("#!") ? `//${source.slice(2)}` : source;
-}
-
-function compileError(id: string, target: string, failure: TransformFailure, map: string): ModuleError {
-  const places = new StackMapper();
-  places.add(id, "", map);
-  const first = failure.errors?.[0];
-  const place = first?.location;
-  // At the end of the text esbuild finds the line that was added to it.
-  const isEnd = place?.lineText.startsWith("//# sourceMappingURL=") === true;
-  const at = isEnd ? `${(place?.line ?? 1) - 1}:1` : `${place?.line}:${(place?.column ?? 0) + 1}`;
-  const where = place ? places.originalStack(`${id}:${at}`) : id;
-  const text = (first?.text ?? failure.message).replace(/ \+ \d+ overrides?\)/, ")");
-  const line = place && !isEnd ? `: ${place.lineText.trim().slice(0, 200)}` : "";
-  const cure = /target environment/.test(text)
-    ? `; start the context with a newer node (nodePath), or move this code into a module that is not sent there`
-    : "";
-  const message = `Cannot compile ${where} for Node ${target}: ${text}${line}${cure}`;
-  return new ModuleError("ERR_MODULE_COMPILE", message, { cause: failure });
 }
