@@ -3,7 +3,6 @@ import { encodeValue } from "../wire/cbor/encoder.ts";
 import { bodyLength, Encoding, type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { printAsText } from "../wire/values/inspectable.ts";
-import { checkNumber } from "../wire/values/references.ts";
 import type { Context, ContextRouter } from "./context.ts";
 
 /** The most characters that are shown of a reason. */
@@ -48,20 +47,15 @@ export class Message<T = unknown> {
 
   /**
    * Makes a message from this context. A `Uint8Array` given as `raw` travels as it is, a `value` as CBOR. Throws a
-   * TypeError for an invalid address or content, and a TypeError or RangeError for a value that cannot travel.
+   * TypeError or RangeError for an invalid address or content, and for a value that cannot travel.
    */
   static to(
     router: ContextRouter,
     to: { dstId: number; handle: number; replyTo?: number },
     content: { value: unknown } | { raw: Uint8Array },
   ): Message {
-    checkNumber("a message: dstId is no number", Object(to).dstId, "the id of a context");
-    checkNumber("a message: handle is no number", Object(to).handle, "the number of a handler");
-    if (!(Object(content).raw instanceof Uint8Array || "value" in Object(content))) {
-      throw new TypeError(
-        "Cannot make a message: its content must be { value } or { raw } with a Uint8Array",
-      );
-    }
+    // Only programs can give something wrong, and a context has the check by then.
+    router.features?.checkMessage(to, content);
     return new Message(router, {
       encoding: "raw" in content ? Encoding.RAW : Encoding.CBOR,
       dstId: to.dstId,

@@ -43,6 +43,8 @@ export interface Features {
    * short way: the main thread may wait for one without its event loop.
    */
   newHandle(options: HandlerOptions): number | undefined;
+  /** Throws if a message cannot have this address, or not this content. */
+  checkMessage(to: unknown, content: unknown): void;
   newWindow(contextId: number): SendWindow;
   /** Reports to the senders of a handler what has been read. */
   newCredits(): { consumed(frame: Frame): void };

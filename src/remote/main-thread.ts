@@ -13,6 +13,7 @@ import { addLogSink, getLogger, LogLevel } from "../logging/log.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { cut } from "../wire/values/error-value.ts";
 import { stackOf } from "../wire/values/thrown.ts";
 import { writeFailure } from "./broker-failure.ts";
 import { BrokerLink } from "./broker-link.ts";
@@ -138,8 +139,10 @@ export function startBrokerThread(data: ThreadData, transferList: MessagePort[])
 function forwardLogs(toMaster: (records: unknown[]) => void, config: ChildConfig): void {
   addLogSink((record) => {
     // Records about frames would make more frames.
-    if (record.level !== "io")
-      toMaster([[record.logger, LogLevel[record.level], record.message, record.time]]);
+    if (record.level === "io") return;
+    // A character takes at most three bytes, so the text fits into one message.
+    const text = cut(record.message, config.maxMessageBytes >> 2);
+    toMaster([[record.logger, LogLevel[record.level], text, record.time]]);
   }, config.logLevel);
 }
 

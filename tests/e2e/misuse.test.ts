@@ -308,10 +308,10 @@ describe("misuse", () => {
   it("a Message, a Blob and a Secret refuse wrong arguments", () => {
     const to = (...given: unknown[]) => (Message as Loose).to(router, ...given);
     const wrong: [make: () => unknown, message: string][] = [
-      [() => to(), "Cannot make a message: dstId is no number, got undefined; use the id of a context"],
+      [() => to(), "Cannot make a message: dstId must be an integer from 0 to 4294967295, got undefined"],
       [
         () => to({ dstId: 0, handle: "logs" }, { value: 1 }),
-        "Cannot make a message: handle is no number, got logs; use the number of a handler",
+        'Cannot make a message: handle must be an integer from 1 to 4294967295, got "logs"',
       ],
       ...[undefined, {}, { raw: "text" }].map((content): [() => unknown, string] => [
         () => to({ dstId: 0, handle: 5 }, content),
@@ -324,6 +324,19 @@ describe("misuse", () => {
       [() => new (Secret as Loose)(5), "Cannot make a Secret: its text must be a string"],
     ];
     for (const [make, message] of wrong) assert.throws(make, { name: "TypeError", message });
+    for (const [field, value] of [
+      ["dstId", -1],
+      ["dstId", 1.5],
+      ["handle", 0],
+      ["handle", 2 ** 32],
+      ["replyTo", Number.NaN],
+    ] as const) {
+      assert.throws(() => to({ dstId: 0, handle: 5, [field]: value }, { value: 1 }), {
+        name: "RangeError",
+        code: "ERR_OUT_OF_RANGE",
+        message: `Cannot make a message: ${field} must be an integer from ${field === "handle" ? 1 : 0} to 4294967295, got ${value}`,
+      });
+    }
     assert.deepEqual(
       [...new Blob([1, 2]), ...new Blob(new Set([3]) as never), new Blob(2).length],
       [1, 2, 3, 2],

@@ -72,6 +72,21 @@ for (const [version, nodePath] of targets) {
       assert.throws(() => bound.callNoReply(remote.add, Buffer.alloc(LIMIT) as never, 1), tooLarge);
     });
 
+    it("rejects with the error of a function, without those of its properties that are too large", async () => {
+      const failed = async (call: Promise<unknown>): Promise<Error & { code: string; stdout: string }> =>
+        await call.then(
+          () => assert.fail("it did not fail"),
+          (error) => error,
+        );
+      const gap = "[not sent: the message would be larger than 65536 bytes]";
+      const { message, stack, code, stdout } = await failed(context.call(remote.throwBig, 2, LIMIT));
+      assert.deepEqual([message, code, stdout], ["BigError: xx", "EBIG", gap]);
+      assert.match(stack as string, /^CallError: BigError: xx\n +at throwBig .*functions\.[jt]s/);
+      const long = await failed(context.call(remote.throwBig, 3 * LIMIT, 0));
+      assert.match(long.message, /^BigError: x+… \[180234 characters more\]$/);
+      assert.match(long.stack as string, /x… \[180\d+ characters more\]\n +at throwBig .*functions\.[jt]s/);
+    });
+
     it("runs commands and copies files of any size", async (t) => {
       const { stdout } = await run(context, ["cat"], { input: "x".repeat(20 * LIMIT) });
       assert.equal(stdout.length, 20 * LIMIT);
@@ -103,11 +118,14 @@ for (const [version, nodePath] of targets) {
     it("logs many lines in several messages, and the beginning of a line that is too long", async () => {
       await context.call(remote.printRows, 2_000, 70);
       await context.call(remote.printRows, 1, 200_000);
+      await context.call(withMitogen.logLong, "€", 200_000);
       await context.call(remote.print, "the end");
       await logs.until(() => logs.lines("stdout", context.name).includes("the end"));
       const many = Array.from({ length: 2_000 }, (_, n) => `${n} `.padEnd(70, "-"));
       const long = `${"0 ".padEnd(16_384, "-")}… [${200_000 - 16_384} characters more]`;
       assert.deepEqual(logs.lines("stdout", context.name), [...many, long, "the end"]);
+      const cut = `${"€".repeat(16_384)}… [${200_000 - 16_384} characters more]`;
+      assert.deepEqual(logs.lines("app.remote", context.name), [cut]);
       assert.equal(await context.call(remote.add, 1, 1), 2);
     });
   });

@@ -1,5 +1,6 @@
 import { Credits, Window } from "../../core/flow-control.ts";
 import type { CoreRouter } from "../../core/router.ts";
+import { checkMessageParts } from "../../options/message-parts.ts";
 import { randomHandle } from "../../routing/random-handle.ts";
 import { Broker } from "../../waiting/broker.ts";
 import { setPlainForm } from "../../wire/cbor/encoder.ts";
@@ -20,6 +21,7 @@ export function installFeatures(router: CoreRouter, services: ServiceClient): vo
     shutdownContext,
     services,
     newHandle: ({ respondent }) => (respondent === undefined ? randomHandle(router) : undefined),
+    checkMessage: checkMessageParts,
     newWindow: (contextId) => new Window(router, contextId),
     newCredits: () => new Credits(router),
   };

@@ -122,20 +122,24 @@ export class CborWriter {
     this.used += size;
   }
 
+  /** Throws if the message would be larger than `max` bytes with `more` bytes than have been flushed. */
+  protected checkSize(more: number, max: number): void {
+    if (this.flushed + more > max)
+      throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
+  }
+
   private ensureRoom(size: number): void {
     if (this.used + size > SCRATCH_BYTES) this.flushScratch();
   }
 
-  private flushScratch(): void {
+  protected flushScratch(): void {
     if (this.used > 0) this.addChunk(this.scratch, this.used);
     this.used = 0;
   }
 
   /** Adds a copy of the content. Checks the limit first, because there may be no memory for a copy that exceeds it. */
   private addChunk(content: string | Buffer, size: number): void {
-    const max = this.limits.maxMessageBytes;
-    if (this.flushed + size > max)
-      throw new Refusal(`the message would be larger than ${max} bytes`, RangeError);
+    this.checkSize(size, this.limits.maxMessageBytes);
     this.flushed += size;
     const chunk = Buffer.allocUnsafe(size);
     copy(content, size, chunk, 0);

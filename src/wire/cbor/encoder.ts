@@ -7,18 +7,23 @@ import { formatPath, type Path } from "../values/path.ts";
 import { MAX_CONTEXT_NAME, type WireReference, wireForm } from "../values/references.ts";
 import { type PlainForm, Refusal } from "../values/refusal.ts";
 import { Secret } from "../values/secret.ts";
-import { isError, messageOf } from "../values/thrown.ts";
+import { attempt, isError, messageOf } from "../values/thrown.ts";
 import { bytesOf, typedArrayBy } from "../values/typed-array.ts";
 import { CborWriter } from "./cbor-writer.ts";
 import { DEFAULT_LIMITS, type Limits, MAX_URL } from "./limits.ts";
 import { Tag } from "./tags.ts";
+
+/** What the encoder knows of a router. */
+interface SendingRouter {
+  readonly maxMessageBytes: number;
+}
 
 export interface EncodeOptions {
   /** Names the value at `path` in errors, after "Cannot send". By default `value.users[3]`. */
   readonly what?: (path: Path) => string;
   readonly limits?: Limits;
   /** The router that sends the message. References of another router are refused: their ids mean other contexts. */
-  readonly router?: object | undefined;
+  readonly router?: SendingRouter | undefined;
   /**
    * The encoded beginning of a list whose last item is the value. Only with `what`; the first element of the
    * path is then meaningless.
@@ -27,6 +32,8 @@ export interface EncodeOptions {
 }
 
 const MAX_ERROR_DEPTH = 16;
+/** What an error leaves free of `maxMessageBytes`, for the texts in place of its fields that do not fit. */
+const ERROR_RESERVE_BYTES = 8 * 1024;
 
 let plainForm: PlainForm = (_, refusal) => {
   throw new refusal("it is not serialisable");
@@ -61,7 +68,7 @@ export function encodeValue(value: unknown, options: EncodeOptions = {}): Uint8A
 }
 
 class Encoder extends CborWriter {
-  private router: object | undefined;
+  private router: SendingRouter | undefined;
   private depth = 0;
   private errorDepth = 0;
   /** The containers being encoded, and the position in each of them. Valid below `depth`. */
@@ -211,66 +218,61 @@ class Encoder extends CborWriter {
     const [name, message, stack, properties, errors, causes] = recordOfError(error);
     this.writeTag(isCallError(error) ? Tag.callError : Tag.error);
     // Counted in advance, so that the record can be completed whatever the rest costs.
-    this.enterContainer(error, 6 + causes.length);
-    this.enterContainer(causes, 0);
+    this.enterContainer(error, 7 + 2 * properties.length);
     this.errorDepth++;
     this.writeHead(0x80, 6);
     this.writeText(name);
     this.writeText(message);
-    this.value(stack);
-
-    // The count of fields that can travel is known only afterwards. If scratch is flushed meanwhile, the count
-    // is at the same place in the next chunk.
-    this.writeHead(0xa0, 0);
-    const chunk = this.chunks.length;
-    const place = this.used - 1;
-    let count = 0;
+    this.writeOr(null, stack);
+    this.enterContainer(properties, 0);
+    this.writeHead(0xa0, properties.length);
     for (const [key, value] of properties) {
-      if (this.tryTo(() => this.writeProperty(key, value))) count++;
+      this.writeText(key);
+      // The receiver leaves out properties that are undefined.
+      this.writeOr(undefined, value);
     }
-    (this.chunks[chunk] || this.scratch)[place] = 0xa0 + count;
-    if (errors === null || !this.tryTo(() => this.writeMembers(errors))) this.value(null);
-    if (causes.length === 0 || !this.tryTo(() => this.writeCause(causes[0]))) this.writeHead(0x80, 0);
-    this.depth -= 2;
+    this.depth--;
+    this.writeOr(null, errors);
+    this.writeOr([], causes);
+    this.depth--;
     this.errorDepth--;
   }
 
-  private writeProperty(key: string, value: unknown): void {
-    this.chargeItems(2);
-    this.writeText(key);
-    this.value(value);
+  /**
+   * Writes `field`, or `other` if that throws. If the field is over a limit, a text that says so takes its place, or
+   * its member's place. Undoes everything except the count of items. Without the count, errors that refer to other
+   * errors several times would be tried again and again, practically without end.
+   */
+  private writeOr(other: unknown, field: unknown): void {
+    // What was written before stays in chunks of its own.
+    this.flushScratch();
+    const { flushed, depth, errorDepth } = this;
+    const { length } = this.chunks;
+    try {
+      if (other === null && Array.isArray(field)) this.writeMembers(field);
+      else this.value(field);
+      if (this.router) this.checkSize(this.used + ERROR_RESERVE_BYTES, this.router.maxMessageBytes);
+    } catch (error) {
+      this.chunks.length = length;
+      Object.assign(this, { used: 0, flushed, depth, errorDepth });
+      // Not `instanceof`, because user code may have thrown it.
+      const reason = attempt(
+        () => (error as Refusal).type === RangeError && `[not sent: ${(error as Refusal).reason}]`,
+      );
+      if (reason && other !== null) {
+        if (other) this.writeHead(0x80, 1);
+        this.value(reason);
+      } else this.value(other);
+    }
   }
 
+  /** Writes the errors of an AggregateError. */
   private writeMembers(errors: readonly unknown[]): void {
     const length = errors.length >>> 0;
-    this.chargeItems(length);
+    this.enterContainer(errors, length);
     this.writeHead(0x80, length);
-    for (let i = 0; i < length; i++) this.tryTo(() => this.value(errors[i])) || this.value(undefined);
-  }
-
-  private writeCause(cause: unknown): void {
-    this.writeHead(0x80, 1);
-    this.value(cause);
-  }
-
-  /**
-   * Runs `encode`. If that throws, undoes everything except the count of items, and returns false. Without the
-   * count, errors that refer to other errors several times would be tried again and again, practically without end.
-   */
-  private tryTo(encode: () => void): boolean {
-    const { used, flushed, depth, errorDepth } = this;
-    const chunk = this.chunks.length;
-    try {
-      encode();
-      return true;
-    } catch {
-      const { chunks } = this;
-      // The content of scratch has since moved into the first chunk.
-      if (chunks.length > chunk) chunks[chunk]!.copy(this.scratch, 0, 0, used);
-      chunks.length = chunk;
-      Object.assign(this, { used, flushed, depth, errorDepth });
-      return false;
-    }
+    for (let i = 0; i < length; i++) this.writeOr(undefined, errors[i]);
+    this.depth--;
   }
 
   private writeReference(form: WireReference): void {

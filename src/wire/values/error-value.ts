@@ -3,8 +3,8 @@ import { CallError } from "../../errors.ts";
 import { attempt, isError, messageOf, read } from "./thrown.ts";
 
 export const MAX_MESSAGE: number = 16 * 1024;
-const MAX_STACK = 64 * 1024;
-/** The largest count that fits into the first byte of a head, so that the encoder can fill it in afterwards. */
+const MAX_STACK = 32 * 1024;
+/** Bounds what an error with a dictionary of its own adds to a message. */
 const MAX_PROPERTIES = 23;
 
 /**
@@ -54,6 +54,8 @@ export function recordOfError(error: object): ErrorRecord {
   const name = read(error, "name");
   const message = read(error, "message");
   const stack = read(error, "stack");
+  const text = typeof message === "string" ? message : "";
+  const short = cut(text, MAX_MESSAGE);
   const properties: [string, unknown][] = [];
   for (const key of new Set(["code", "errno", "syscall"].concat(attempt(() => Object.keys(error)) || []))) {
     const value = RESERVED.test(key) ? undefined : read(error, key);
@@ -66,8 +68,14 @@ export function recordOfError(error: object): ErrorRecord {
   });
   return [
     typeof name === "string" ? cut(name, MAX_MESSAGE) : "Error",
-    typeof message === "string" ? cut(message, MAX_MESSAGE) : "",
-    typeof stack === "string" ? cut(stack, MAX_STACK) : null,
+    short,
+    // The frames come after the message.
+    typeof stack === "string"
+      ? cut(
+          stack.replace(text, () => short),
+          MAX_STACK,
+        )
+      : null,
     properties,
     errors || null,
     attempt(() => "cause" in error) ? [read(error, "cause")] : [],
@@ -95,8 +103,9 @@ export function errorOfRecord(fields: readonly unknown[], isCallError: boolean):
   if (errors !== null) hide(error, "errors", errors);
   if (causes.length > 0) hide(error, "cause", causes[0]);
   for (const key of Object.keys(properties as object)) {
+    const value = (properties as Fields)[key];
     // Defined, not assigned, because an inherited property of that name may be frozen.
-    if (!RESERVED.test(key)) define(error, key, (properties as Fields)[key], true);
+    if (!RESERVED.test(key) && value !== undefined) define(error, key, value, true);
   }
   return error;
 }

@@ -102,9 +102,9 @@ test("recordOfError cuts causes that go in circles or too deep", () => {
   assert.ok(!("cause" in copy.cause) && !("self" in copy));
   let deep = new Error("0");
   for (let i = 1; i < 40; i++) deep = new Error(`${i}`, { cause: deep });
-  let depth = 0;
-  for (let at = roundTrip(deep); at !== undefined; at = at.cause) depth++;
-  assert.equal(depth, 16);
+  const chain = [roundTrip(deep)];
+  while (chain.at(-1) instanceof Error) chain.push(chain.at(-1).cause);
+  assert.deepEqual([chain.length, chain.at(-1)], [17, "[not sent: too many errors inside errors]"]);
 });
 
 test("recordOfError ends soon for errors that multiply", () => {
@@ -121,7 +121,36 @@ test("recordOfError truncates long messages and stacks, and says so", () => {
   error.stack = "s".repeat(70_000);
   const copy = roundTrip(error);
   assert.equal(copy.message, `${"m".repeat(16_384)}… [3616 characters more]`);
-  assert.equal(copy.stack, `${"s".repeat(65_536)}… [4464 characters more]`);
+  assert.equal(copy.stack, `${"s".repeat(32_768)}… [37232 characters more]`);
+  // The frames follow the message.
+  const { stack } = roundTrip(new Error("$&".repeat(50_000)));
+  assert.match(stack, /^Error: [$&]{16384}… \[83616 characters more\]\n +at .*error-value/);
+});
+
+test("recordOfError leaves out what does not fit into a message of this size, and says so", () => {
+  const error = Object.assign(new RangeError("m", { cause: new Error("c".repeat(70_000)) }), {
+    stdout: "x".repeat(60_000),
+    lines: Array(20_000).fill("line"),
+    exitCode: 3,
+  });
+  const router = { maxMessageBytes: 65_536 };
+  for (const value of [
+    error,
+    new CallError("failed", { cause: error }),
+    new AggregateError([error, error]),
+  ]) {
+    const body = Buffer.concat(encodeValue(value, { router }));
+    assert.ok(body.length < 65_536);
+    // biome-ignore lint/suspicious/noExplicitAny: as in roundTrip.
+    const copy = decodeValue(body) as any;
+    const inner = value === error ? copy : (copy.cause ?? copy.errors[1]);
+    const gap = "[not sent: the message would be larger than 65536 bytes]";
+    assert.deepEqual({ ...inner }, { stdout: gap, lines: gap, exitCode: 3 });
+    assert.deepEqual([inner.name, inner.message, inner.stack], [error.name, error.message, error.stack]);
+  }
+  const huge = Object.assign(new Error("\u20ac".repeat(70_000)), { name: "Huge" });
+  const copy = decodeValue(Buffer.concat(encodeValue(new CallError("failed", { cause: huge }), { router })));
+  assert.match(((copy as Error).cause as Error).message, /^\u20ac{16384}… \[53616 characters more\]$/);
 });
 
 test("recordOfError survives hostile errors", () => {
