@@ -12,7 +12,7 @@ import { labMethods } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { filesOfGit, folder, fresh, git, run, succeed, tree } from "../support/run-tool.ts";
 
-checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
+checkLeaks({ ignoreCommand: /esbuild/ });
 
 const places: [string, (router: Router) => Promise<Context>][] = [
   ["a context on Node 12", (router) => router.local({ nodePath: nodes[12] as string })],

@@ -16,7 +16,7 @@ import { noPeakMemory, PeakMemory } from "../support/peak-memory.ts";
 import { runProgram } from "../support/run-program.ts";
 import { filesOfGit, folder, fresh, git, run, succeed, temporary, tree } from "../support/run-tool.ts";
 
-checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
+checkLeaks({ ignoreCommand: /esbuild/ });
 
 const BIG_BYTES = (isFull ? 200 : 120) * 1024 * 1024;
 /** In MiB. A process that passes the bytes on holds 10 to 30 MiB at once, and what V8 has not collected yet. */

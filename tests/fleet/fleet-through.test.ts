@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { Fleet, type FleetEvent, type Host, type HostResult, type Step } from "../../src/fleet/index.ts";
@@ -92,7 +93,7 @@ describe("Fleet through hops", () => {
       );
       assert.deepEqual(lines.sort(), ["stderr two", "stdout one"]);
       const [facts] = await fleet.facts().all();
-      assert.equal(facts?.value?.user, "root");
+      assert.equal(facts?.value?.user, userInfo().username);
       const [ping] = await fleet.ping().all();
       assert.ok((ping?.value ?? -1) >= 0);
       const each = await fleet.each((context) => context.call(remote.pidThere)).all();

@@ -15,7 +15,7 @@ import { tryInputs } from "./inputs.ts";
 import { tryTools } from "./tools.ts";
 import { type AttackReport, CHECKS } from "./watch.ts";
 
-checkLeaks({ ignoreCommand: /esbuild/, withinMs: 5_000 });
+checkLeaks({ ignoreCommand: /esbuild/ });
 
 const SEED = Number(process.env.MITOGEN_FUZZ_SEED ?? 20_240_229);
 

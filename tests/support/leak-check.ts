@@ -7,12 +7,12 @@ import { setTimeout as pause } from "node:timers/promises";
 const FD_TOLERANCE = 2;
 /** The descriptors by which this process holds a child that may stay. */
 const STDIO = 3;
+/** How long closed things may take to be gone, on a busy machine. */
+const CLOSING_MS = 10_000;
 
 export interface LeakCheckOptions {
   /** Children whose command line matches may outlive the tests. */
   ignoreCommand?: RegExp;
-  /** How long closed things may take to be gone. */
-  withinMs?: number;
 }
 
 /** Of all files that share this process: what one of them has started may be there when another looks. */
@@ -24,7 +24,7 @@ const meantToStay: RegExp[] = [];
  *
  * Call it once, at the top level of the file. It ends the children that it finds, so that they disturb nobody.
  */
-export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions = {}): void {
+export function checkLeaks({ ignoreCommand }: LeakCheckOptions = {}): void {
   if (ignoreCommand !== undefined) meantToStay.push(ignoreCommand);
   let fdsBefore = 0;
   let resourcesBefore: string[] = [];
@@ -47,7 +47,7 @@ export function checkLeaks({ ignoreCommand, withinMs = 2_000 }: LeakCheckOptions
         : []),
       ...surplus(process.getActiveResourcesInfo(), resourcesBefore).map((type) => `active: ${type}`),
     ];
-    const found = await until(leaks, withinMs);
+    const found = await until(leaks, CLOSING_MS);
     if (found.length === 0) return;
     for (const { pid } of children()) for (const each of [...descendants(pid), pid]) kill(each);
     throw new Error(`The tests of ${process.argv[1]} left behind:\n  ${found.join("\n  ")}`);

@@ -16,7 +16,7 @@ before(() => {
 });
 after(() => clearInterval(hold));
 
-checkLeaks({ withinMs: 5000 });
+checkLeaks();
 
 type ConnectError = EofError & { details: ConnectDetails };
 type MethodName = "ssh" | "sudo" | "su" | "doas" | "docker" | "kubectl" | "lxc" | "exec";

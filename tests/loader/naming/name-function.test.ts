@@ -193,7 +193,7 @@ function refusal(what: string, why: string): string {
 function run(program: string, args: string[], env: Record<string, string>): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, [...args, join(PROGRAMS, program)], {
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 240_000,
     env: { ...process.env, LOADER, TYPED: "1", NODE_OPTIONS: "", ...env },
   });
 }

@@ -30,13 +30,15 @@ before(() => {
   }
 });
 
+/** A busy machine takes long to pack and to unpack a node. */
+const timeoutMs = 240_000;
 const command = ["/usr/bin/env", "-i", `PATH=${tools}`, `HOME=${home}`];
 
 test("the library brings a node to a target without one, and connects through a hop find that node", {
   skip,
 }, async () => {
   await using router = new Router(undefined, { provision: "cache", runtimes });
-  const context = await router.exec({ command });
+  const context = await router.exec({ command, timeoutMs });
   assert.equal(await context.call(remote.add, 2, 3), 5);
   const folder = join(home, ".cache/mitogen");
   const { copies, parts } = kept(folder);
@@ -54,7 +56,7 @@ test("a target that keeps no file runs a node from memory", { skip }, async (t) 
   // The lab has python3.
   if (!isCi && !fs.existsSync("/usr/bin/python3")) return t.skip("needs python3");
   await using router = new Router(undefined, { provision: "memory", runtimes });
-  const context = await router.exec({ command: [...command, `HOME=${join(parent, "none")}`] });
+  const context = await router.exec({ command: [...command, `HOME=${join(parent, "none")}`], timeoutMs });
   assert.equal(await context.call(remote.add, 2, 3), 5);
   assert.match(
     await context.call(fs.readlinkSync as (path: string) => string, "/proc/self/exe"),
