@@ -18,6 +18,7 @@ import {
 } from "../options/options.ts";
 import { newAbortEnd } from "../waiting/abort-end.ts";
 import { onAbort } from "../waiting/wait.ts";
+import { read } from "../wire/values/thrown.ts";
 import type { Host } from "./config/host.ts";
 import { Connections, HostConnection } from "./engine/connections.ts";
 import type { Facts } from "./engine/facts.ts";
@@ -132,16 +133,20 @@ export class Fleet {
     hosts: Iterable<Host> | PromiseLike<Iterable<Host>>,
     options: FleetOptions = {},
   ): Promise<Fleet> {
+    // Taken before anything else can fail: a rejection that nobody takes ends the program.
+    const lists = Promise.all([hosts, read(Object(options), "through") as FleetOptions["through"]]);
+    lists.catch(() => undefined);
     checkRouter(CONNECT, router);
     const taken = readOptions(CONNECT, options, FLEET_OPTIONS);
-    const hops = taken.through === undefined ? undefined : readHosts(CONNECT, "through", await taken.through);
+    const [given, through] = await lists;
+    const hops = through === undefined ? undefined : readHosts(CONNECT, "through", through);
     if (hops?.length === 0) {
       throw misuse(
         "ERR_OUT_OF_RANGE",
         `Cannot ${CONNECT}: through must be a list of 1 or more hosts, got an empty list`,
       );
     }
-    return new Fleet(router, readHosts(CONNECT, "the hosts", await hosts), hops ?? [], taken);
+    return new Fleet(router, readHosts(CONNECT, "the hosts", given), hops ?? [], taken);
   }
 
   /** The hosts that cannot be reached, by name, with the reason: their connect failed, or they were lost later. */

@@ -2,9 +2,11 @@ import type { ConnectingRouter } from "../connection/connecting-router.ts";
 import type { Context } from "../core/context.ts";
 import type { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
-import type { Sender } from "../core/sender.ts";
+import { Sender } from "../core/sender.ts";
 import { ChannelError, ProtocolError, TimeoutError } from "../errors.ts";
+import { isMadeBy } from "../options/options.ts";
 import { Deferred } from "../waiting/deferred.ts";
+import { monotonicMs } from "../waiting/monotonic.ts";
 import { onAbort } from "../waiting/wait.ts";
 import { messageOf } from "../wire/values/thrown.ts";
 import type { Host } from "./config/host.ts";
@@ -57,6 +59,7 @@ export class HopLink {
   #waiting = 0;
   #isReading = false;
   #idle: AbortController = new AbortController();
+  #unwatch: () => void = () => undefined;
   #lost: Error | undefined;
   #cancelled: Error | undefined;
 
@@ -112,9 +115,9 @@ export class HopLink {
     givenUp: AbortSignal,
     emit: WorkTools["emit"],
   ): Promise<WorkResult<T>> {
-    const start = Date.now();
+    const start = monotonicMs();
     const ended = (status: HostFailure["status"], error: unknown): WorkResult<T> => ({
-      ...{ host, status, error: asError(error), durationMs: Date.now() - start },
+      ...{ host, status, error: asError(error), durationMs: monotonicMs() - start },
     });
     if (this.#lost !== undefined) return ended("unreachable", this.#lostFor(host));
     const workId = ++this.#lastId;
@@ -187,10 +190,12 @@ export class HopLink {
       if (this.#cancelled !== undefined) throw this.#cancelled;
       const receiver = new Receiver<FromHop>(this.#router, { respondent: context });
       this.#receiver = receiver;
-      context.onDisconnect((reason) => this.#lose(new ChannelError(reason)));
+      this.#unwatch = context.onDisconnect((reason) => this.#lose(new ChannelError(reason)));
       const timeoutMs = this.#plan.timeoutMs || SILENCE_MS;
       const bound = context.with({ timeoutMs });
-      this.#commands = await bound.call(START_HOP, this.#plan, hosts, receiver.toSender());
+      const commands = await bound.call(START_HOP, this.#plan, hosts, receiver.toSender());
+      if (!isMadeBy(Sender, commands)) throw this.#nonsense();
+      this.#commands = commands;
       if (this.#cancelled !== undefined) this.#tell(["cancel"]);
       // The fleet was closed meanwhile, so this must end what begins in the hop.
       if (this.#lost !== undefined) await this.#closeThere();
@@ -367,6 +372,8 @@ export class HopLink {
   #lose(error: Error): void {
     if (this.#lost !== undefined) return;
     this.#lost = error;
+    // The hop may be a context that the fleet does not own.
+    this.#unwatch();
     this.#receiver?.close();
     for (const member of this.members) member.settle(this.#lostFor(member.host.name), true);
     for (const [, { host, done }] of this.#works) {

@@ -1,6 +1,6 @@
 import type { Host, Step } from "./config/host.ts";
 
-/** Functions that return a password, and what they returned: each is called once. */
+/** Functions that return a password, and what they returned: each is called once, and again after an error. */
 const passwords = new WeakMap<object, Promise<unknown>>();
 
 /**
@@ -15,16 +15,25 @@ export async function travelling(host: Host): Promise<Host> {
 async function travellingStep(step: Step): Promise<Step> {
   const [[method, options]] = Object.entries(step) as [[string, Record<string, unknown>]];
   const { onProgress: _, ...rest } = options;
-  const { password } = rest;
-  if (typeof password === "function") rest["password"] = await passwordOf(password as () => unknown);
+  const { password, answers } = rest;
+  if (password !== undefined) rest["password"] = await passwordOf(password);
+  if (answers !== undefined) {
+    const each = Object.entries(answers as object).map(async ([question, answer]) => [
+      question,
+      await passwordOf(answer),
+    ]);
+    rest["answers"] = Object.fromEntries(await Promise.all(each));
+  }
   return { [method]: rest } as unknown as Step;
 }
 
-function passwordOf(ask: () => unknown): Promise<unknown> {
-  let known = passwords.get(ask);
+async function passwordOf(given: unknown): Promise<unknown> {
+  if (typeof given !== "function") return given;
+  let known = passwords.get(given);
   if (known === undefined) {
-    known = (async () => await ask())();
-    passwords.set(ask, known);
+    known = (async () => await given())();
+    passwords.set(given, known);
+    known.catch(() => passwords.delete(given));
   }
-  return known;
+  return await known;
 }

@@ -60,8 +60,9 @@ describe("Fleet through a hop that lies", () => {
     });
   }
 
-  for (const kind of sampleOf(2, [
+  for (const kind of sampleOf(3, [
     "a result that is none",
+    "an answer that is no Sender",
     "connected, of a host that is not its",
     "an event that is none",
     "something else",

@@ -240,10 +240,20 @@ describe("Fleet through hops", () => {
     assert.match(String(results[2]?.error), /hostname must be/);
     assert.match(String(results[3]?.error), /no password today/);
     assert.equal(asked, 1);
+    const answers = { "Code:": () => "1234", "Password:": password };
+    const again = await connect([host("c", { su: { answers } }), host("fine")], [host("hop")]);
+    assert.deepEqual(statuses(await again.ping().all()), ["unreachable", "ok"]);
+    assert.match(String(again.unreachable.get("c")), /no password today/);
+    assert.equal(asked, 2);
   });
 
-  it("refuses an empty list of hops", async () => {
+  it("refuses an empty list of hops, and lists of which one fails while it waits for the other", async () => {
     await assert.rejects(connect([], []), /through must be a list of 1 or more hosts/);
+    const failing = Promise.reject(new RangeError("no such hosts"));
+    const pending = new Promise<Host[]>(() => undefined);
+    await assert.rejects(Fleet.connect(router, failing, { through: pending }), /no such hosts/);
+    await assert.rejects(Fleet.connect(router, pending, { through: failing }), /no such hosts/);
+    await assert.rejects(Fleet.connect(router, failing, { concurrency: 0 }), /concurrency must be/);
   });
 
   describe("with ssh and old Nodes", { skip: skipReason() }, () => {

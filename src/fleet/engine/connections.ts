@@ -4,6 +4,7 @@ import type { Context } from "../../core/context.ts";
 import { ChannelError, MitogenError } from "../../errors.ts";
 import { getLogger } from "../../logging/log.ts";
 import { newAbortEnd } from "../../waiting/abort-end.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import { Slots } from "../../waiting/slots.ts";
 import { headOf } from "../../wire/values/thrown.ts";
 import type { Host, Step, StepMethod } from "../config/host.ts";
@@ -60,13 +61,13 @@ export class Connections {
     const { retries, existing, onConnecting, onConnected } = this.#plan;
     const { signal } = this.#end;
     onConnecting(host);
-    const start = Date.now();
+    const start = monotonicMs();
     for (let failures = 0; ; failures++) {
       try {
         if (signal.aborted) throw signal.reason;
         const known = existing && (await orAbort(existing(host), signal));
         const context = known ?? (await this.connectOnce(host));
-        onConnected(host, context, Date.now() - start);
+        onConnected(host, context, monotonicMs() - start);
         return context;
       } catch (error) {
         if (failures >= retries || signal.aborted || !isConnectWorthRetry(error)) throw error;
@@ -144,6 +145,11 @@ export class Connections {
     const context = await connecting.catch((error) => {
       throw signal.aborted ? signal.reason : error;
     });
+    if (signal.aborted) {
+      // It was given up while the news of its success was on the way here, and close() did not know of it.
+      await context.shutdown();
+      throw signal.reason;
+    }
     if (context.via === undefined || context.via.contextId === this.#router.contextId) {
       this.#roots.add(context);
       context.onDisconnect(() => this.#roots.delete(context));

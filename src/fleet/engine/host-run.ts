@@ -1,6 +1,7 @@
 import type { Context } from "../../core/context.ts";
 import { ChannelError, TimeoutError } from "../../errors.ts";
 import { newAbortEnd } from "../../waiting/abort-end.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import { onAbort, watchBounds } from "../../waiting/wait.ts";
 import type { Host } from "../config/host.ts";
 import { asError } from "./connections.ts";
@@ -66,7 +67,7 @@ export async function runOnHost<T>(
   emit: WorkTools["emit"],
 ): Promise<WorkResult<T>> {
   const { host } = connection;
-  const start = Date.now();
+  const start = monotonicMs();
   const end = newAbortEnd();
   const stopWatching = [
     onAbort(givenUp, () => end.abort(givenUp.reason)),
@@ -78,11 +79,11 @@ export async function runOnHost<T>(
     ),
   ];
   const failed = (status: HostFailure["status"], error: unknown): WorkResult<T> => ({
-    ...{ host: host.name, status, error: asError(error), durationMs: Date.now() - start },
+    ...{ host: host.name, status, error: asError(error), durationMs: monotonicMs() - start },
   });
   try {
     const value = await new Tries(connection, work, limits, end.signal, emit).run();
-    return { host: host.name, status: "ok", value, durationMs: Date.now() - start };
+    return { host: host.name, status: "ok", value, durationMs: monotonicMs() - start };
   } catch (error) {
     if (error instanceof GivenUp) return failed("skipped", error.reason);
     const isLost = error instanceof Unreachable;

@@ -67,6 +67,22 @@ describe("Connections", () => {
     await Promise.all([...connects, other]);
   });
 
+  it("ends a context that was there just before the fleet was closed", async () => {
+    const router = new HeldRouter();
+    const all = connections(router);
+    const connecting = all.connect(host("late"));
+    const refused = assert.rejects(connecting, /closed/);
+    await settle();
+    let isShutDown = false;
+    const shutdown = async (): Promise<void> => {
+      isShutDown = true;
+    };
+    router.logins[0]?.done.resolve({ ...context, shutdown } as unknown as Context);
+    await all.close(new Error("closed"));
+    await refused;
+    assert.equal(isShutDown, true);
+  });
+
   it("tries again only if that may help", async () => {
     const router = new HeldRouter();
     const all = connections(router, { retries: 1 });
