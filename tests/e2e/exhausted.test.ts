@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import os, { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -9,6 +9,7 @@ import * as remote from "../fixtures/remote/functions.ts";
 import { isFull, sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 checkLeaks();
 
@@ -46,8 +47,18 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     assert.ok(said.connected > atLeast, `${said.connected} were connected`);
     assert.equal(said.connected + said.refused.length, tried);
     assert.ok(said.refused.length > atLeast, `${said.refused.length} were refused`);
-    for (const message of [...said.refused, said.thread, said.doas, said.runSsh, said.listen]) {
-      assert.match(message, /^(StreamError|MitogenError): Cannot .*EMFILE.*descriptors: \d+ \(ulimit -n\)/);
+    for (const message of [
+      ...said.refused,
+      said.thread,
+      said.doas,
+      said.inventory,
+      said.runSsh,
+      said.listen,
+    ]) {
+      assert.match(
+        message,
+        /^(StreamError|MitogenError|InventoryError): Cannot .*EMFILE.*descriptors: \d+ \(ulimit -n\)/,
+      );
       assert.ok(message.includes(`: ${limit} (`), message);
     }
     assert.equal(said.answered, said.of);
@@ -158,4 +169,24 @@ describe("a broker thread that cannot start", { skip: process.platform !== "linu
     assert.equal(await child.call(process.cwd), "/");
     assert.equal(await hop.call(os.hostname), os.hostname());
   });
+});
+
+it("a program whose preloaded module ends every thread gets an error from thread()", (t) => {
+  const preloaded = join(temporaryFolder(t), "preloaded.cjs");
+  writeFileSync(preloaded, 'if (!require("node:worker_threads").isMainThread) process.exit(3);');
+  const program = `import("mitogen").then(async ({ Router }) => {
+    const router = new Router();
+    await router.thread().catch((error) => console.log(error.message));
+    await router.shutdown();
+  })`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--eval", program], {
+    cwd: repoRoot,
+    encoding: "utf8",
+    timeout: 60_000,
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, NODE_OPTIONS: `--require ${preloaded}` },
+  });
+  assert.deepEqual(
+    [stdout, stderr],
+    ["Cannot connect with thread(): the thread could not be started: it ended with exit code 3\n", ""],
+  );
 });

@@ -146,7 +146,12 @@ export async function startThreadChild(name: string): Promise<{ child: ThreadChi
 async function startWorker(source: string, options: WorkerOptions): Promise<Worker> {
   try {
     const worker = new Worker(`${source}\n(require)`, options);
-    await once(worker, "online");
+    // A module that NODE_OPTIONS preloads may end it before it runs.
+    const exited = new Promise<never>((_resolve, reject) => {
+      // A turn later, because the event of an error may come after this one.
+      worker.once("exit", (code) => setImmediate(reject, new Error(`it ended with exit code ${code}`)));
+    });
+    await Promise.race([once(worker, "online"), exited]);
     return worker;
   } catch (error) {
     const hint = limitHint(error);

@@ -14,7 +14,7 @@ interface Group extends GroupRecord {
   /** Calls the group's function, once. */
   readonly work: SharedWork<Member[]> | undefined;
   /** The members, if no function makes them. */
-  readonly listed: readonly Member[];
+  readonly listed: Member[];
 }
 
 /** The groups of an inventory: their members as written, and how they refer to each other. */
@@ -24,6 +24,10 @@ export class GroupTable {
   /** The hosts of static groups that have been evaluated. */
   readonly staticHosts: Map<string, Map<string, HostRecord>> = new Map();
   #staticNames: string[] | undefined;
+  /** What has been found out about groups. Groups may hold each other in very many ways. */
+  readonly #below: Map<string, string[]> = new Map();
+  readonly #heights: Map<string, number> = new Map();
+  readonly #isStaticKnown: Map<string, boolean> = new Map();
 
   /** Adds the hosts that groups list to the hosts of `data`. Throws for unknown names, and for circles. */
   constructor(data: InventoryData) {
@@ -31,13 +35,15 @@ export class GroupTable {
     for (const group of data.groups.values()) this.#groups.set(group.name, this.#read(group));
     for (const host of data.hosts.values()) {
       for (const name of host.groups) {
-        const { members = [], vars = {}, work, listed = [] } = this.#groups.get(name) ?? {};
-        this.#groups.set(name, { name, members, vars, work, listed: [...listed, host] });
+        const group = this.#groups.get(name) ?? { name, members: [], vars: {}, work: undefined, listed: [] };
+        group.listed.push(host);
+        this.#groups.set(name, group);
       }
     }
+    const checked = new Set<string>();
     for (const [name, group] of this.#groups) {
       for (const member of group.listed) if (isTerm(member)) this.#checkTerm(name, member);
-      this.#checkCircle(name, []);
+      this.#checkCircle(name, [], checked);
     }
   }
 
@@ -84,26 +90,38 @@ export class GroupTable {
 
   /** How many groups lie below: 0 for a group that holds only hosts. */
   height(name: string): number {
-    const below = this.#children(name);
-    return below.length === 0 ? 0 : 1 + Math.max(...below.map((each) => this.height(each)));
+    let height = this.#heights.get(name);
+    if (height === undefined) {
+      height = Math.max(0, ...this.#children(name).map((each) => 1 + this.height(each)));
+      this.#heights.set(name, height);
+    }
+    return height;
   }
 
   #isStatic(name: string): boolean {
-    const { work, listed = [] } = this.#groups.get(name) ?? {};
-    return (
-      work === undefined &&
-      listed.every((member) => !isTerm(member) || member.kind !== "source") &&
-      this.#children(name).every((each) => this.#isStatic(each))
-    );
+    let isStatic = this.#isStaticKnown.get(name);
+    if (isStatic === undefined) {
+      const { work, listed = [] } = this.#groups.get(name) ?? {};
+      isStatic =
+        work === undefined &&
+        listed.every((member) => !isTerm(member) || member.kind !== "source") &&
+        this.#children(name).every((each) => this.#isStatic(each));
+      this.#isStaticKnown.set(name, isStatic);
+    }
+    return isStatic;
   }
 
   #children(name: string): string[] {
+    const known = this.#below.get(name);
+    if (known !== undefined) return known;
     const found = new Set<string>();
     for (const member of this.#groups.get(name)?.listed ?? [])
       if (isTerm(member) && member.kind === "group" && member.text !== "@all")
         for (const each of this.named(member.text))
           if (each !== name || !isGlob(member.text)) found.add(each);
-    return [...found];
+    const below = [...found];
+    this.#below.set(name, below);
+    return below;
   }
 
   #read(group: GroupRecord): Group {
@@ -159,9 +177,11 @@ export class GroupTable {
     throw new InventoryError(`${where}: there is no host ${quote(text)}${hint}`);
   }
 
-  #checkCircle(name: string, path: readonly string[]): void {
+  #checkCircle(name: string, path: readonly string[], checked: Set<string>): void {
+    if (checked.has(name)) return;
     if (path.includes(name)) throw circle(this.#data.origin, [...path, name]);
-    for (const each of this.#children(name)) this.#checkCircle(each, [...path, name]);
+    for (const each of this.#children(name)) this.#checkCircle(each, [...path, name], checked);
+    checked.add(name);
   }
 }
 

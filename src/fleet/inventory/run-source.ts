@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { OutputTail } from "../../commands/output-tail.ts";
-import { nameLimit } from "../../process/system-limits.ts";
+import { checkDescriptors, nameLimit, SPAWN_DESCRIPTORS } from "../../process/system-limits.ts";
 import { oneLine, withoutControls } from "../../text/harmless.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
 import { InventoryError } from "../config/inventory-error.ts";
@@ -20,8 +20,18 @@ export function runSource(what: string, argv: readonly string[], signal: AbortSi
   const shown = oneLine(
     argv.length > 2 && argv[1] === "-c" ? (argv[2] as string) : argv.slice(0, 2).join(" "),
   );
+  const refusal = (why: string, cause?: unknown): InventoryError =>
+    new InventoryError(`${what}: "${shown}" ${why}`, cause === undefined ? {} : { cause });
+  const unstartable = (error: Error): InventoryError =>
+    refusal(`cannot be started: ${messageOf(nameLimit(error))}`, error);
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
+    try {
+      // Without descriptors, a child has no streams.
+      checkDescriptors(SPAWN_DESCRIPTORS);
+    } catch (error) {
+      throw unstartable(error as Error);
+    }
     // In a process group of its own, so that all of it can be ended, and Ctrl-C reaches only this program.
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
     const chunks: Buffer[] = [];
@@ -31,10 +41,7 @@ export function runSource(what: string, argv: readonly string[], signal: AbortSi
       signal.removeEventListener("abort", abort);
       settled();
     };
-    const fail = (why: string, cause?: unknown): void => {
-      const options = cause === undefined ? {} : { cause };
-      settle(() => reject(new InventoryError(`${what}: "${shown}" ${why}`, options)));
-    };
+    const fail = (why: string): void => settle(() => reject(refusal(why)));
     const kill = (): void => {
       for (const stream of [child.stdout, child.stderr]) stream.destroy();
       if (child.pid === undefined) return;
@@ -57,7 +64,7 @@ export function runSource(what: string, argv: readonly string[], signal: AbortSi
       } else chunks.push(chunk);
     });
     child.stderr.on("data", (chunk: Buffer) => errors.push(chunk));
-    child.on("error", (error) => fail(`cannot be started: ${messageOf(nameLimit(error))}`, error));
+    child.on("error", (error) => settle(() => reject(unstartable(error))));
     child.on("close", (code, by) => {
       if (code === 0) settle(() => resolve(Buffer.concat(chunks).toString("utf8")));
       else

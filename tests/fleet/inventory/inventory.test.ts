@@ -230,6 +230,14 @@ test("Inventory refuses groups that hold each other", async () => {
   const made = Inventory.from({ groups: { a: () => "@b", b: async () => "@a", c: () => "local:1" } });
   await refused("@a", "Cannot read the inventory: groups hold each other in a circle: @a → @b → @a", made);
   await Promise.all([refused("@a", /circle/, made), refused("@b", /circle/, made)]);
+  // Two groups of each layer hold both of the next: there are more ways from top to bottom than can be walked.
+  const layers = Array.from({ length: 60 }, (_, i) => [`a${i}`, `b${i}`] as const);
+  const groups = layers.flatMap((pair, i) => {
+    const below = layers[i + 1]?.map((name) => `@${name}`) ?? ["one"];
+    return pair.map((name) => [name, { hosts: below, vars: { layer: i } }] as const);
+  });
+  const layered = Inventory.from({ hosts: { one: { local: {} } }, groups: Object.fromEntries(groups) });
+  assert.equal((await layered.select("@a0"))[0]?.vars["layer"], 59);
   assert.equal(names(await made.select("@c")), "local1");
 });
 
