@@ -13,7 +13,7 @@ export const command: Command = {
   summary: "copies files from hosts",
   usage: ["--on HOSTS [options] FILE... FOLDER"],
   text: `Copies files of every host into the local folder FOLDER/HOST/. Missing folders are made. Characters of a host's name \
-that do not belong in a file name are written as % and their code in hexadecimal digits.
+that do not belong in a file name are written as % and two hexadecimal digits for each byte.
 
 A file gets its name only when it is complete, has the same SHA-256, and is on the disk. The next get resumes an \
 interrupted transfer.

@@ -7,6 +7,7 @@ import { Inventory } from "../../fleet/inventory/inventory.ts";
 import { sshHosts } from "../../fleet/inventory/ssh-config.ts";
 import { withBusyLimit } from "../../process/busy-limit.ts";
 import { oneLine } from "../../text/harmless.ts";
+import { attempt } from "../../wire/values/thrown.ts";
 import type { Command, CommandTable, Option, OptionTable } from "../command.ts";
 import { ExitStatus } from "../exit-status.ts";
 import { HELP_OPTION } from "../parse.ts";
@@ -182,7 +183,8 @@ function files(current: string, pattern: RegExp): Candidate[] {
   const folder = untilde(head === "" ? "." : head);
   return entriesOf(folder).flatMap((name) => {
     if (name.startsWith(".") && !base.startsWith(".")) return [];
-    if (statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory() === true)
+    // A link may lead in a circle, or to where this user may not look.
+    if (attempt(() => statSync(join(folder, name)).isDirectory()) === true)
       return name === "node_modules" ? [] : [{ word: `${head}${name}/`, about: "folder", isOpen: true }];
     return pattern.test(name) ? [{ word: `${head}${name}`, about: "file", isOpen: true }] : [];
   });

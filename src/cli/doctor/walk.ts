@@ -4,6 +4,9 @@ import type { Context } from "../../core/context.ts";
 import type { ConnectStage, StreamError } from "../../errors.ts";
 import type { Host, Step } from "../../fleet/host.ts";
 import { ref } from "../../loader/naming/located-ref.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
+import type { WaitOptions } from "../../waiting/wait.ts";
+import { messageOf } from "../../wire/values/thrown.ts";
 import { wayTo } from "../dry-run.ts";
 import { connectFailure } from "../screen/failure-text.ts";
 import { shortTime } from "../screen/fit.ts";
@@ -40,7 +43,7 @@ export async function* walk(
         if (!finding.isWell) return;
       }
     }
-    yield* examine(contexts.at(-1) as Context);
+    yield* examine(contexts.at(-1) as Context, { timeoutMs: limits.timeoutMs, signal });
   } finally {
     await contexts[0]?.shutdown();
   }
@@ -63,7 +66,7 @@ async function* walkStep(
   }
   const name = wayTo({ steps: [step] });
   const byHand = method === "ssh" && via === undefined ? sshByHand(options as never) : undefined;
-  const start = Date.now();
+  const start = monotonicMs();
   try {
     const connect = (router as unknown as Record<string, (o: object) => Promise<Context>>)[method];
     const context = await connect?.call(router, {
@@ -73,7 +76,7 @@ async function* walkStep(
       ...(via !== undefined && { via }),
     });
     contexts.push(context as Context);
-    yield well("connect", `${name}: a context within ${shortTime(Date.now() - start)}`);
+    yield well("connect", `${name}: a context within ${shortTime(monotonicMs() - start)}`);
   } catch (error) {
     yield* explain(error, byHand);
   }
@@ -95,12 +98,18 @@ function* explain(error: unknown, byHand: string | undefined): Generator<Finding
 }
 
 /** What a new context reports about itself. */
-async function* examine(context: Context): AsyncGenerator<Finding> {
-  const { username } = await context.call(userInfo);
-  yield well(
-    "call",
-    `as ${username}, kernel ${await context.call(release)} on ${await context.call(hostname)}`,
-  );
-  const times = [await context.ping(), await context.ping(), await context.ping()];
-  yield well("ping", `${Math.min(...times).toFixed(1)} ms`);
+async function* examine(context: Context, limits: WaitOptions): AsyncGenerator<Finding> {
+  const bound = context.with(limits);
+  try {
+    const { username } = await bound.call(userInfo);
+    yield well(
+      "call",
+      `as ${username}, kernel ${await bound.call(release)} on ${await bound.call(hostname)}`,
+    );
+    const times = [await context.ping(limits), await context.ping(limits), await context.ping(limits)];
+    yield well("ping", `${Math.min(...times).toFixed(1)} ms`);
+  } catch (error) {
+    limits.signal?.throwIfAborted();
+    yield wrong("call", messageOf(error), "look at what keeps node there busy, or ends it");
+  }
 }

@@ -1,5 +1,6 @@
 import type { FleetEvent, FleetSummary, HostStatus } from "../../fleet/result.ts";
 import { oneLine, withoutControls } from "../../text/harmless.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import { cut, pad, shortSize, shortTime, widthOf } from "./fit.ts";
 import { hostColour } from "./host-colours.ts";
 import type { Terminal } from "./terminal.ts";
@@ -69,13 +70,13 @@ export class LiveScreen {
   event(event: FleetEvent): void {
     switch (event.type) {
       case "connecting":
-        this.#running.set(event.host, { phase: "connecting", since: Date.now(), note: "" });
+        this.#running.set(event.host, { phase: "connecting", since: monotonicMs(), note: "" });
         break;
       case "connected":
         this.#running.delete(event.host);
         break;
       case "start":
-        this.#running.set(event.host, { phase: "running", since: Date.now(), note: "" });
+        this.#running.set(event.host, { phase: "running", since: monotonicMs(), note: "" });
         break;
       case "output":
         this.#note(event.host, withoutControls(event.text.slice(0, LONGEST_NOTE)));
@@ -162,7 +163,7 @@ export class LiveScreen {
       const name = pad(cut(oneLine(host), names), names);
       const doing = note === "" ? phase : note;
       const rest = cut(
-        `  ${shortTime(Date.now() - since).padStart(6)}  ${doing}`,
+        `  ${shortTime(monotonicMs() - since).padStart(6)}  ${doing}`,
         Math.max(0, columns - names),
       );
       return { shown: `${hostColour(host, this.#out)(name)}${rest}`, width: names + widthOf(rest) };

@@ -1,4 +1,4 @@
-/** Characters that file names may not contain on some systems. */
+/** Bytes that file names may not contain on some systems. */
 const UNFIT = /[^\w.@+=,-]/g;
 
 /**
@@ -6,6 +6,8 @@ const UNFIT = /[^\w.@+=,-]/g;
  * of its parent folder. Two hosts never share a folder.
  */
 export function hostFolder(name: string): string {
-  const fit = name.replace(UNFIT, (character) => `%${character.codePointAt(0)?.toString(16)}`);
+  // Of a byte, two digits: those of a longer code could not be told from the characters that follow.
+  const bytes = Buffer.from(name).toString("latin1");
+  const fit = bytes.replace(UNFIT, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
   return fit.startsWith(".") ? `%2e${fit.slice(1)}` : fit;
 }

@@ -12,6 +12,7 @@ import { receivedError } from "../../fleet/received-error.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { readOptions } from "../../options/options.ts";
 import type { UnixConnection } from "../../unix/unix-client.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import type { TransferResult, TransferSpec } from "../transfers/transfer-work.ts";
 import { hostKey } from "./kept-host.ts";
 import type { Become, KeptLimits, KeptMessage, KeptWork, Wanted } from "./kept-messages.ts";
@@ -137,9 +138,9 @@ export class KeptFleet implements Runs {
     emit: WorkTools["emit"],
   ): Promise<WorkResult<T>> {
     const { name: host } = wanted;
-    const start = Date.now();
+    const start = monotonicMs();
     const ended = (status: "unreachable" | "skipped", error: unknown): WorkResult<T> => ({
-      ...{ host, status, error: asError(error), durationMs: Date.now() - start },
+      ...{ host, status, error: asError(error), durationMs: monotonicMs() - start },
     });
     // Not `return()`, which would wait for the next message.
     const messages = this.#keeper.context

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isFull, isQuick, sampleOf } from "../../support/extent.ts";
@@ -127,6 +127,8 @@ test("mitogen completion offers nothing where it knows nothing, and fails only f
   assert.equal(await ask("nonsense", ""), "closed\n");
   assert.equal(await ask("exec", "--on", "web1", "--", ""), "closed\n");
   assert.equal(await ask("run", "none.ts#"), "closed\n");
+  symlinkSync("circle", join(cwd, "circle"));
+  assert.match(await ask("put", "ci"), /^open\ncircle\tfile\n$/);
   assert.equal(await ask("hosts", "--on", "zzz"), "closed\n");
   assert.match(
     await ask("hosts", "--on", "web1,!"),

@@ -17,6 +17,6 @@ test("hostFolder: no name leads out of the folder, is hidden, or has two parts",
 });
 
 test("hostFolder: two hosts never share a folder", () => {
-  const names = ["a/b", "a%2fb", "a_b", "%61/b", ".a", "%2ea", "a b", "a%20b", "é", "%e9"];
+  const names = ["a/b", "a%2fb", "a_b", "%61/b", ".a", "%2ea", "a b", "a%20b", "é", "%e9", "/abc", "\u2fabc"];
   assert.equal(new Set(names.map(hostFolder)).size, names.length);
 });
