@@ -20,6 +20,7 @@ import {
 } from "../options/option-types.ts";
 import { isOptionCode, type OptionTable, readOptions, takeOption } from "../options/options.ts";
 import { onRouterEnd } from "../routing/router-end.ts";
+import { monotonicMs } from "../waiting/monotonic.ts";
 import { awaitWithin, startTimer, type WaitOptions } from "../waiting/wait.ts";
 import { headOf, messageOf, read } from "../wire/values/thrown.ts";
 
@@ -183,10 +184,10 @@ export class KeptContext {
     { repeat = false, timeoutMs, signal }: KeptCallOptions,
     site: () => string,
   ): Promise<unknown> {
-    const end = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
+    const end = timeoutMs === undefined ? undefined : monotonicMs() + timeoutMs;
     const bounds = (): WaitOptions => ({
       signal,
-      ...(end !== undefined && { timeoutMs: Math.max(0, end - Date.now()) }),
+      ...(end !== undefined && { timeoutMs: Math.max(0, end - monotonicMs()) }),
     });
     for (;;) {
       const context = await this.#readyForCall(fn, bounds());

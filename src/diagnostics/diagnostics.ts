@@ -5,6 +5,7 @@ import { CancelledError } from "../errors.ts";
 import { BusyTime } from "../loader/busy-time.ts";
 import { getLogger, isLogEnabled, LogLevel } from "../logging/log.ts";
 import { printServices } from "../service/router-services.ts";
+import { monotonicMs } from "../waiting/monotonic.ts";
 import { headOf } from "../wire/values/thrown.ts";
 import { debugContext } from "./debug-context.ts";
 import { DebugFile } from "./debug-file.ts";
@@ -29,7 +30,7 @@ let ownFileUsers = 0;
 export class Diagnostics {
   readonly #router: CoreRouter & { getStats(): RouterStats };
   #profiles: Profiles | undefined = Profiles.fromEnvironment();
-  readonly #startedAt: number = Date.now();
+  readonly #startedAt: number = monotonicMs();
   readonly #connecting: BusyTime = new BusyTime();
   #failedConnectCount = 0;
   #isDebugging = false;
@@ -49,7 +50,7 @@ export class Diagnostics {
 
   get stats(): Pick<RouterStats, "uptimeMs" | "failedConnectCount" | "connectMs"> {
     return {
-      uptimeMs: Date.now() - this.#startedAt,
+      uptimeMs: monotonicMs() - this.#startedAt,
       failedConnectCount: this.#failedConnectCount,
       connectMs: Math.round(this.#connecting.totalMs),
     };

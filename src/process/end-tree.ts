@@ -1,3 +1,4 @@
+import { monotonicMs } from "../waiting/monotonic.ts";
 import { nextProcessList, type ProcessList } from "./process-list.ts";
 import { listProcesses, type ProcessInfo } from "./process-tree.ts";
 
@@ -26,12 +27,12 @@ export async function endTree(
   isLeader = false,
 ): Promise<void> {
   const tree = new ProcessTree(pid, hasEnded, isLeader);
-  const killAt = Date.now() + GRACE_MS;
+  const killAt = monotonicMs() + GRACE_MS;
   let next: NodeJS.Signals | undefined = signal;
   while (tree.isIn(await nextProcessList())) {
     if (next !== undefined) tree.signal(next);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
-    const now = Date.now();
+    const now = monotonicMs();
     if (now >= killAt + GRACE_MS) return;
     next = now >= killAt ? "SIGKILL" : undefined;
   }

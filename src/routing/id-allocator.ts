@@ -1,3 +1,5 @@
+import { monotonicMs } from "../waiting/monotonic.ts";
+
 /** The number of ids in a block for a context's own children: docs/protocol.md#allocate_id. */
 export const ID_BLOCK_SIZE = 1000;
 /**
@@ -42,7 +44,7 @@ export class IdAllocator {
   #next: number;
 
   /** `now` returns milliseconds. */
-  constructor(now: () => number = Date.now, firstId = 1) {
+  constructor(now: () => number = monotonicMs, firstId = 1) {
     this.#now = now;
     this.#next = firstId;
   }

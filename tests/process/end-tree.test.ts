@@ -35,6 +35,21 @@ describe("nextProcessList", { skip }, () => {
 });
 
 describe("endTree", { skip }, () => {
+  it("kills what ignores the signal, even if a test of the program has stopped the clock", async (t) => {
+    const now = Date.now();
+    t.mock.method(Date, "now", () => now);
+    const hold = setInterval(() => undefined, 1000);
+    t.after(() => clearInterval(hold));
+    const shell = spawn("sh", ["-c", "trap '' TERM; echo ready; sleep 300 & wait; sleep 300"], {
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await once(shell.stdout, "data");
+    const exited = once(shell, "exit");
+    await endTree(shell.pid as number, "SIGTERM", () => shell.exitCode !== null, true);
+    assert.deepEqual(await exited, [null, "SIGKILL"]);
+  });
+
   it("reads all processes once for all trees that end in the same turn", async (t) => {
     const shells = Array.from({ length: 10 }, () =>
       spawn("sh", ["-c", "sleep 300 & echo ready; wait"], {

@@ -9,6 +9,7 @@ import { getLogger } from "../../logging/log.ts";
 import { show } from "../../options/options.ts";
 import { printExit } from "../../process/process-exit.ts";
 import { Deferred } from "../../waiting/deferred.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import { encodeFrame } from "../../wire/frame.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
 import {
@@ -109,7 +110,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   ) {
     this.#method = method;
     this.#options = options;
-    this.#startedAt = earlier?.startedAt ?? Date.now();
+    this.#startedAt = earlier?.startedAt ?? monotonicMs();
     this.#start = {
       nonce: this.#nonce,
       isWithoutNode: earlier?.isWithoutNode === true,
@@ -127,7 +128,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
   run(config: Readonly<Record<string, unknown>>): Promise<Connected> {
     const timeoutMs = this.#options.timeoutMs || DEFAULT_CONNECT_MS;
     // The timeout covers all tries together.
-    const leftMs = Math.max(1, timeoutMs - (Date.now() - this.#startedAt));
+    const leftMs = Math.max(1, timeoutMs - (monotonicMs() - this.#startedAt));
     const fail = (): void => {
       const question = this.#conversation?.openText ?? "";
       this.fail(
@@ -429,7 +430,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
       exitCode: exit?.code ?? null,
       signal: exit?.signal ?? null,
       stderr: this.#output.toString(),
-      durationMs: Date.now() - this.#startedAt,
+      durationMs: monotonicMs() - this.#startedAt,
       hint: "",
       ...this.#system,
     });

@@ -6,6 +6,7 @@ import type { Traffic } from "../../links/traffic.ts";
 import { getLogger } from "../../logging/log.ts";
 import { type ProcessExit, printExit } from "../../process/process-exit.ts";
 import { Deferred } from "../../waiting/deferred.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import type { Frame } from "../../wire/frame.ts";
 import { crashHint } from "../failures/exit-hint.ts";
 import type { Connected } from "./child-connection.ts";
@@ -64,7 +65,7 @@ export class ChildLink extends TracedLink {
   readonly #failed: Buffer;
   /** Whether the process is the child itself, and not a tool such as ssh or sudo. */
   readonly #isDirect: boolean;
-  readonly #youngUntil: number = Date.now() + YOUNG_MS;
+  readonly #youngUntil: number = monotonicMs() + YOUNG_MS;
   /** The last output of the tool, and of the waiting shell. */
   readonly #stderr: History = new History();
   readonly #closed: Deferred<void> = new Deferred();
@@ -261,7 +262,7 @@ export class ChildLink extends TracedLink {
    * what it needs.
    */
   private async lastWords({ code }: ProcessExit): Promise<string> {
-    if (Date.now() > this.#youngUntil) return "";
+    if (monotonicMs() > this.#youngUntil) return "";
     await this.#tool.drained();
     const text = this.#stderr.toString();
     const hint = crashHint(text, code);

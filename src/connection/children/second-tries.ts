@@ -1,5 +1,6 @@
 import { CancelledError, type ConnectDetails } from "../../errors.ts";
 import { getLogger } from "../../logging/log.ts";
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import { type ConnectionMethod, type ConnectOptions, DEFAULT_CONNECT_MS } from "../methods/method.ts";
 import type { OpenProvisioner } from "../runtime/plan.ts";
 import { cancelled, type RunningConnect } from "./running-connect.ts";
@@ -51,7 +52,7 @@ export async function withSecondTries<O extends ConnectOptions, Child>(
   nodeless: NodelessTargets,
   tryOnce: (earlier: EarlierTries) => Promise<Child>,
 ): Promise<Child> {
-  let startedAt = Date.now();
+  let startedAt = monotonicMs();
   let deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
   let wasSilent = false;
   const target = openProvisioner && targetOf(method, options);
@@ -64,12 +65,12 @@ export async function withSecondTries<O extends ConnectOptions, Child>(
         log.debug(`${method.name}: the target has a node that is of no use, and is given another`);
         isWithoutNode = true;
         nodeless.add(target);
-        startedAt = Date.now();
+        startedAt = monotonicMs();
         deadline = startedAt + (options.timeoutMs || DEFAULT_CONNECT_MS);
         continue;
       }
       const delayMs = Math.random() * Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** turn);
-      const isLast = turn > MAX_RETRIES || Date.now() + delayMs >= deadline;
+      const isLast = turn > MAX_RETRIES || monotonicMs() + delayMs >= deadline;
       if (isLast || error instanceof CancelledError || !wasTurnedAway(method, error)) throw error;
       wasSilent = (error as { details?: ConnectDetails }).details?.stderr === "";
       log.debug(`${method.name}: turned away, trying again in ${Math.round(delayMs)} ms`);

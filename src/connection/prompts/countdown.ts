@@ -1,3 +1,4 @@
+import { monotonicMs } from "../../waiting/monotonic.ts";
 import { startTimer } from "../../waiting/wait.ts";
 
 /** How long a countdown may be held: a person may take this long to type a password. */
@@ -9,9 +10,9 @@ const MAX_WHOLE_MS = 60 * 60_000;
 /** The time of a connect. It stands still while the program gets a password, perhaps from a person. */
 export class Countdown {
   readonly #onTime: () => void;
-  readonly #madeAt: number = Date.now();
+  readonly #madeAt: number = monotonicMs();
   #leftMs: number;
-  #startedAt = Date.now();
+  #startedAt = monotonicMs();
   #timer: NodeJS.Timeout | undefined;
   #pauses = 0;
   #isOver = false;
@@ -26,7 +27,7 @@ export class Countdown {
   /** Stands still from now on, until {@link resume} was called as often as this. */
   pause(): void {
     if (++this.#pauses > 1) return;
-    this.#leftMs = Math.max(0, this.#leftMs - (Date.now() - this.#startedAt));
+    this.#leftMs = Math.max(0, this.#leftMs - (monotonicMs() - this.#startedAt));
     this.start(MAX_PAUSE_MS);
   }
 
@@ -36,7 +37,7 @@ export class Countdown {
 
   /** Begins again with `ms`, because something takes long. After an hour it no longer does. */
   restart(ms: number): void {
-    if (Date.now() - this.#madeAt > MAX_WHOLE_MS) return;
+    if (monotonicMs() - this.#madeAt > MAX_WHOLE_MS) return;
     this.#leftMs = ms;
     if (this.#pauses === 0) this.start(ms);
   }
@@ -49,7 +50,7 @@ export class Countdown {
   private start(ms: number): void {
     clearTimeout(this.#timer);
     if (this.#isOver) return;
-    this.#startedAt = Date.now();
+    this.#startedAt = monotonicMs();
     this.#timer = startTimer(ms, () => {
       this.#isOver = true;
       this.#onTime();

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { Countdown } from "../../../src/connection/prompts/countdown.ts";
 
-test("Countdown stands still while at least one caller holds it", (t) => {
+function mockTimers(t: TestContext): void {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  t.mock.method(process, "uptime", () => Date.now() / 1000);
+}
+
+test("Countdown stands still while at least one caller holds it", (t) => {
+  mockTimers(t);
   const onTime = t.mock.fn();
   const countdown = new Countdown(1000, onTime);
   t.mock.timers.tick(600);
@@ -24,7 +29,7 @@ test("Countdown stands still while at least one caller holds it", (t) => {
 });
 
 test("Countdown ends when it is held for ten minutes", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mockTimers(t);
   const onTime = t.mock.fn();
   new Countdown(1000, onTime).pause();
   t.mock.timers.tick(599_999);
@@ -34,7 +39,7 @@ test("Countdown ends when it is held for ten minutes", (t) => {
 });
 
 test("Countdown does nothing once it is stopped, even if it was held", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mockTimers(t);
   const onTime = t.mock.fn();
   const countdown = new Countdown(1000, onTime);
   countdown.pause();

@@ -69,6 +69,9 @@ export class HopRuntimes implements RuntimeSupply {
     { hash, packedBytes }: Pick<RuntimePlan, "hash" | "packedBytes">,
     offset: number,
   ): Promise<Uint8Array> {
+    // Chunks that overlap would take much more memory than the runtime has.
+    if (offset < 0 || offset % CHUNK_BYTES !== 0)
+      throw new RangeError("Cannot bring a runtime: it has no such part");
     const pack = this.#packOf(hash);
     for (let ahead = 0; ahead <= AHEAD; ahead++) {
       const at = offset + ahead * CHUNK_BYTES;

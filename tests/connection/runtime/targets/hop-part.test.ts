@@ -16,6 +16,9 @@ describe("HopRuntimes", () => {
       await assert.rejects(runtimes.read({ hash: `none ${n}`, packedBytes: 6 }, 0), /no such runtime/);
     }
     assert.equal(await runtimes.read({ hash: "there", packedBytes: 6 }, 0), there);
+    // Parts that overlap would take more memory than there are bytes.
+    for (const offset of [1, -1, -262_144])
+      await assert.rejects(runtimes.read({ hash: "there", packedBytes: 6 }, offset), /no such part/);
   });
 
   it("keeps four packs, and gives up the least recently used one, unless it is on its way", async () => {
