@@ -200,6 +200,10 @@ export function listingProblems() {
     ...listed
       .filter((file) => !files.includes(file))
       .map((file) => `src/layers.json lists ${file}, which is not there`),
+    ...[manifest.payload, ...Object.values(manifest.parts), ...Object.values(manifest.programs)]
+      .flatMap(({ takes }) => takes)
+      .filter((name) => name !== "payload" && !rooms.includes(name) && !sources().includes(name))
+      .map((name) => `src/layers.json has ${name} travel, which is not there`),
   ];
   if (pageWithTables(page) !== page) {
     found.push(

@@ -52,7 +52,8 @@ export type { SuOptions } from "./connection/methods/su.ts";
 export type { SudoOptions } from "./connection/methods/sudo.ts";
 export type { ThreadOptions } from "./connection/methods/thread.ts";
 export type { Dialogue, Password, Verdict } from "./connection/prompts/dialogue.ts";
-export { Router, type RouterOptions } from "./connection/router.ts";
+export { Router } from "./connection/router.ts";
+export type { RouterOptions } from "./connection/router-options.ts";
 export { isMain, runWithRouter, withRouter } from "./connection/run-with-router.ts";
 export {
   type AddRuntimeOptions,

@@ -9,8 +9,8 @@ import type { Link } from "../links/link.ts";
 import { NO_TRAFFIC } from "../links/traffic.ts";
 import { ModuleResponder } from "../loader/serve/responder.ts";
 import { getLogger, logLevel } from "../logging/log.ts";
-import { environment, flag, instanceOf, integer, interval, limit } from "../options/option-types.ts";
-import { checkMadeBy, checkOwn, type OptionTable, readOptions, takeOption } from "../options/options.ts";
+import { instanceOf } from "../options/option-types.ts";
+import { checkMadeBy, checkOwn, readOptions, takeOption } from "../options/options.ts";
 import { importLate } from "../process/late-import.ts";
 import { reaper } from "../process/reaper.ts";
 import type { Peer } from "../routing/frame-router.ts";
@@ -32,57 +32,21 @@ import {
   type ConnectionMethod,
   type ConnectOptions,
   checkMethod,
-  type Provision,
-  provision,
   readConnectOptions,
 } from "./methods/method.ts";
 import { ProgramRuntimes } from "./program-runtimes.ts";
-
-/** Options of a {@link Router}. */
-export interface RouterOptions {
-  /** The largest message in bytes, at least 64 KiB; 128 MiB by default. Inherited by every context. */
-  readonly maxMessageBytes?: number;
-  /** Whether contexts may reach only those above them; false by default. Inherited. */
-  readonly unidirectional?: boolean;
-  /** How many connects may be under way at once; 32 by default. Further ones wait. */
-  readonly connectConcurrency?: number;
-  /**
-   * After this long without a byte from a child, in milliseconds, the child is asked for a sign of life. After three such
-   * intervals it is considered dead. A context on another machine asks its parent in the same way, and ends after four. 15,000
-   * by default; 0 never asks. Inherited.
-   */
-  readonly keepaliveMs?: number;
-  /**
-   * What to do for targets without node, unless a connect says otherwise. False by default. Hops inherit it. See
-   * docs/provision.md.
-   */
-  readonly provision?: Provision;
-  /**
-   * The executables to bring, by system: `{ "linux-arm64": "/opt/node-arm64" }`. Each is a file, or an unpacked
-   * distribution of Node.
-   */
-  readonly runtimes?: Readonly<Record<string, string>>;
-}
+import {
+  DEFAULT_CONNECT_CONCURRENCY,
+  DEFAULT_KEEPALIVE_MS,
+  ROUTER_OPTIONS,
+  type RouterOptions,
+} from "./router-options.ts";
 
 /** A context may take five seconds to end. The rest of them is for SIGTERM and SIGKILL. */
 const CHILD_GRACE_MS = 3500;
 /** How long the shutdown waits for running service methods and `onShutdown`, before it ends contexts. */
 const SERVICES_GRACE_MS = 500;
-/** The library's own messages, such as the configuration and dead messages, must fit. */
-const MIN_MESSAGE_BYTES = 64 * 1024;
-/** The limit of the length field: docs/protocol.md#frames. */
-const MAX_MESSAGE_BYTES = 0xffffffff;
-const ROUTER_OPTIONS: OptionTable<RouterOptions> = {
-  maxMessageBytes: integer(MIN_MESSAGE_BYTES, MAX_MESSAGE_BYTES),
-  unidirectional: flag,
-  connectConcurrency: limit,
-  keepaliveMs: interval,
-  provision,
-  runtimes: environment,
-};
 const BROKER = instanceOf(Broker, "a Broker");
-const DEFAULT_KEEPALIVE_MS = 15_000;
-const DEFAULT_CONNECT_CONCURRENCY = 32;
 
 /** The code that starts contexts. It is loaded with the first context. */
 type StartHere = typeof import("./start-here.ts");
