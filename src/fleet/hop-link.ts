@@ -3,7 +3,7 @@ import type { Context } from "../core/context.ts";
 import type { Message } from "../core/message.ts";
 import { Receiver } from "../core/receiver.ts";
 import { Sender } from "../core/sender.ts";
-import { ChannelError, ProtocolError, TimeoutError } from "../errors.ts";
+import { ChannelError, TimeoutError } from "../errors.ts";
 import { isMadeBy } from "../options/options.ts";
 import { Deferred } from "../waiting/deferred.ts";
 import { monotonicMs } from "../waiting/monotonic.ts";
@@ -12,12 +12,13 @@ import { messageOf } from "../wire/values/thrown.ts";
 import type { Host } from "./config/host.ts";
 import { asError, type HostConnection } from "./engine/connections.ts";
 import { CLOSE_HOP, type FromHop, type HopPlan, START_HOP, type ToHop } from "./engine/hop-messages.ts";
-import { GivenUp, runOnHost, type WorkEvent, type WorkResult, type WorkTools } from "./engine/host-run.ts";
-import type { HostFailure, HostStatus } from "./engine/result.ts";
+import type { GivenUp, WorkResult, WorkTools } from "./engine/host-run.ts";
+import type { HostFailure } from "./engine/result.ts";
 import { orAbort } from "./engine/retry.ts";
+import { HopMember, type HopWorker } from "./hop-member.ts";
 import { HopNews } from "./hop-news.ts";
-import type { FleetMember, Job } from "./job.ts";
-import { receivedError } from "./received-error.ts";
+import type { Job } from "./job.ts";
+import { nonsense, receivedError, receivedEvent, receivedResult } from "./received.ts";
 import { travelling } from "./travelling.ts";
 
 /** Callbacks about the hosts behind a hop. */
@@ -30,7 +31,6 @@ export interface HopWatcher {
 const CLOSE_MS = 10_000;
 /** How long a hop may be silent before it is asked for a sign of life, and how long it has to give one, without a `timeoutMs`. */
 const SILENCE_MS = 30_000;
-const STATUSES: readonly unknown[] = ["ok", "failed", "unreachable", "skipped"] satisfies HostStatus[];
 
 interface RunningWork {
   readonly host: string;
@@ -43,7 +43,7 @@ interface RunningWork {
  * The hosts behind one hop. The hop connects them and does the work there; one stream brings events and results. The
  * stream is read only while something waits for a result, so that it does not keep the program alive.
  */
-export class HopLink {
+export class HopLink implements HopWorker {
   readonly members: readonly HopMember[];
   readonly #router: ConnectingRouter;
   readonly #hop: HostConnection;
@@ -194,7 +194,7 @@ export class HopLink {
       const timeoutMs = this.#plan.timeoutMs || SILENCE_MS;
       const bound = context.with({ timeoutMs });
       const commands = await bound.call(START_HOP, this.#plan, hosts, receiver.toSender());
-      if (!isMadeBy(Sender, commands)) throw this.#nonsense();
+      if (!isMadeBy(Sender, commands)) throw nonsense(this.#name);
       this.#commands = commands;
       if (this.#cancelled !== undefined) this.#tell(["cancel"]);
       // The fleet was closed meanwhile, so this must end what begins in the hop.
@@ -266,6 +266,10 @@ export class HopLink {
     }
   }
 
+  get #name(): string {
+    return this.#hop.host.name;
+  }
+
   get #silenceMs(): number {
     return this.#plan.timeoutMs || SILENCE_MS;
   }
@@ -280,12 +284,11 @@ export class HopLink {
     // Its earlier messages have arrived before this answer, even if this process was suspended.
     if (connecting.length > 0) await this.#askForLife();
     if (this.#receiver?.size() !== 0) return;
-    const { name } = this.#hop.host;
     for (const member of connecting) {
-      const reason = `${name} answers, but has reported nothing about its connects for ${this.#news.limitMs} ms`;
+      const reason = `${this.#name} answers, but has reported nothing about its connects for ${this.#news.limitMs} ms`;
       member.settle(
         new TimeoutError(
-          `Cannot reach ${member.host.name} through ${name}: ${reason}; use another host in its place`,
+          `Cannot reach ${member.host.name} through ${this.#name}: ${reason}; use another host in its place`,
         ),
       );
     }
@@ -299,28 +302,28 @@ export class HopLink {
       // It was given up meanwhile.
       if (work === undefined) return undefined;
       if (kind === "event") {
-        const told = this.#takeEvent(work, rest[0]);
+        const told = work.emit(receivedEvent(rest[0], this.#name));
         // Work that is given up does not wait for its reader.
         return told instanceof Promise ? orAbort(told, work.givenUp).catch(() => undefined) : undefined;
       }
-      work.done.resolve(this.#resultOf(work.host, rest[0]));
+      work.done.resolve(receivedResult(work.host, rest[0], this.#name));
       return undefined;
     }
     if (kind === "step") return this.#news.noteStep();
     const member = this.#byName.get(about);
-    if (member === undefined) throw this.#nonsense();
+    if (member === undefined) throw nonsense(this.#name);
     if (kind === "connecting") this.#watcher.onConnecting(member.host.name);
     else if (kind === "connected") this.#takeConnected(member, rest[0], rest[1]);
     else if (kind === "settled") {
-      if (rest[0] === null && !member.wasConnected) throw this.#nonsense();
+      if (rest[0] === null && !member.wasConnected) throw nonsense(this.#name);
       if (member.isConnecting) this.#news.noteEnd();
-      member.settle(rest[0] === null ? undefined : receivedError(rest[0], this.#hop.host.name));
-    } else throw this.#nonsense();
+      member.settle(rest[0] === null ? undefined : receivedError(rest[0], this.#name));
+    } else throw nonsense(this.#name);
     return undefined;
   }
 
   #takeConnected(member: HopMember, contextId: unknown, durationMs: unknown): void {
-    if (typeof contextId !== "number" || typeof durationMs !== "number") throw this.#nonsense();
+    if (typeof contextId !== "number" || typeof durationMs !== "number") throw nonsense(this.#name);
     const context = this.#router.contexts.get(contextId);
     if (context === undefined) {
       // The report that it is gone overtakes messages that wait to be read here.
@@ -331,31 +334,9 @@ export class HopLink {
     // It must be a context behind that hop, not another one that it names.
     let at: Context | undefined = context;
     while (at !== undefined && at !== this.#hop.context) at = at.via;
-    if (at === undefined || context === this.#hop.context) throw this.#nonsense();
+    if (at === undefined || context === this.#hop.context) throw nonsense(this.#name);
     member.use(context);
     this.#watcher.onConnected(member.host.name, context, durationMs);
-  }
-
-  #takeEvent({ emit }: RunningWork, event: unknown): void | Promise<void> {
-    const { type, stream, text, bytes, totalBytes } = Object(event) as Record<string, unknown>;
-    if (type === "output" && typeof text === "string" && (stream === "stdout" || stream === "stderr")) {
-      return emit({ type, stream, text });
-    }
-    if (type !== "progress" || typeof bytes !== "number") throw this.#nonsense();
-    const total = typeof totalBytes === "number" ? { totalBytes } : {};
-    return emit({ type, bytes, ...total } satisfies WorkEvent);
-  }
-
-  #resultOf(host: string, result: unknown): WorkResult<unknown> {
-    const { status, durationMs, value, error } = Object(result) as Record<string, unknown>;
-    if (!STATUSES.includes(status) || typeof durationMs !== "number") throw this.#nonsense();
-    if (status === "ok") return { host, status, durationMs, value };
-    const failure = status as HostFailure["status"];
-    return { host, status: failure, durationMs, error: receivedError(error, this.#hop.host.name) };
-  }
-
-  #nonsense(): ProtocolError {
-    return new ProtocolError(`the hop ${this.#hop.host.name} sent something other than events and results`);
   }
 
   #tell(message: ToHop): void {
@@ -363,8 +344,7 @@ export class HopLink {
   }
 
   #lostFor(host: string): Error {
-    const { name } = this.#hop.host;
-    return new ChannelError(`Cannot reach ${host} through ${name}: ${messageOf(this.#lost)}`, {
+    return new ChannelError(`Cannot reach ${host} through ${this.#name}: ${messageOf(this.#lost)}`, {
       cause: this.#lost,
     });
   }
@@ -379,76 +359,5 @@ export class HopLink {
     for (const [, { host, done }] of this.#works) {
       done.resolve({ host, status: "unreachable", error: this.#lostFor(host), durationMs: 0 });
     }
-  }
-}
-
-/** A host behind a hop. */
-export class HopMember implements FleetMember {
-  readonly host: Host;
-  readonly settled: Promise<void>;
-  wasConnected = false;
-  readonly #link: HopLink;
-  readonly #first: Deferred<void> = new Deferred();
-  readonly #expected: Deferred<void>[] = [];
-  #isSettled = false;
-  #context: Context | undefined;
-  #failure: Error | undefined;
-
-  constructor(link: HopLink, host: Host) {
-    this.host = host;
-    this.settled = this.#first.promise;
-    this.#link = link;
-  }
-
-  get context(): Context | undefined {
-    return this.#context?.isConnected === true ? this.#context : undefined;
-  }
-
-  get failure(): Error | undefined {
-    const lost = this.#context?.goneReason;
-    return this.#failure ?? (lost === undefined ? undefined : new ChannelError(lost));
-  }
-
-  /** Whether a connect is under way in the hop, as far as it is known here. @internal */
-  get isConnecting(): boolean {
-    return !this.#isSettled || this.#expected.length > 0;
-  }
-
-  async connect(): Promise<Context> {
-    await this.#link.connect(this);
-    const { context } = this;
-    if (context === undefined) throw this.failure;
-    return context;
-  }
-
-  async work<T>(job: Job<T>, givenUp: AbortSignal, emit: WorkTools["emit"]): Promise<WorkResult<T>> {
-    return job.request === undefined
-      ? await runOnHost(this, job.work, job.limits, givenUp, emit)
-      : await this.#link.work(this.host.name, job, givenUp, emit);
-  }
-
-  /** Its context, or undefined if that is gone already. @internal */
-  use(context: Context | undefined): void {
-    this.#context = context;
-    this.#failure =
-      context === undefined
-        ? new ChannelError(`${this.host.name}: the connection was lost as soon as it was there`)
-        : undefined;
-    this.wasConnected = true;
-  }
-
-  /** A connect has ended, or the hop is lost. @internal */
-  settle(failure: Error | undefined, isLost = false): void {
-    if (isLost || failure !== undefined) this.#failure = failure;
-    this.#isSettled = true;
-    this.#first.resolve();
-    for (const expected of this.#expected.splice(0)) expected.resolve();
-  }
-
-  /** Resolves when the next connect has ended. @internal */
-  expectSettled(): Promise<void> {
-    const expected = new Deferred<void>();
-    this.#expected.push(expected);
-    return expected.promise;
   }
 }

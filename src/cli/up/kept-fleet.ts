@@ -8,7 +8,7 @@ import type { WorkResult, WorkTools } from "../../fleet/engine/host-run.ts";
 import { orAbort } from "../../fleet/engine/retry.ts";
 import { FLEET_RUN_OPTIONS, type FleetExecOptions, type FleetRunOptions } from "../../fleet/fleet-options.ts";
 import { FleetRun } from "../../fleet/fleet-run.ts";
-import { receivedError } from "../../fleet/received-error.ts";
+import { receivedError } from "../../fleet/received.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { readOptions } from "../../options/options.ts";
 import type { UnixConnection } from "../../unix/unix-client.ts";
