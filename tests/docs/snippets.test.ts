@@ -98,6 +98,8 @@ function writeSnippets(folder: string): (document: string) => [file: string, pla
     return snippets.map(({ name, code, firstLine }) => {
       const file = join(folder, own, name);
       assert.ok(!existsSync(file), `${document} has two snippets ${name}`);
+      // A reader with Node 22 starts it without a compiler.
+      assert.doesNotMatch(code, /\busing \w+ =/, `${document}: ${name}`);
       writeFileSync(file, code);
       return [relative(folder, file), { document: relative(repoRoot, document), firstLine }];
     });
