@@ -169,6 +169,19 @@ for (const major of targets.length > 0 ? targets : [0]) {
       await assert.rejects(collect(context.with({ signal }).stream(remote.count, 3)), /not any more/);
     });
 
+    it("ends what a function returns after its call was given up", async () => {
+      const [begun, ended] = [ending(router), ending(router)];
+      const controller = new AbortController();
+      const stream = context
+        .with({ signal: controller.signal })
+        .stream(remote.late, begun.sender, ended.sender);
+      const first = stream.next();
+      await begun.wait();
+      controller.abort(new Error("too late"));
+      await assert.rejects(first, /too late/);
+      await ended.wait();
+    });
+
     it("rejects when the context ends", async () => {
       const other = await router.local({ via: context });
       await assert.rejects(collect(other.stream(remote.dying)), ChannelError);

@@ -34,6 +34,8 @@ export async function runStream(
   };
   signal.addEventListener("abort", onAbort);
   try {
+    // The call may have been given up before the generator was there.
+    if (signal.aborted) return await stop();
     for (;;) {
       const { value, done } = await iterator.next();
       if (done === true || signal.aborted) return;

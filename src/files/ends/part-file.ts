@@ -59,10 +59,11 @@ async function claim(finalPath: string, path: string): Promise<PartFile | undefi
     } catch {
       continue; // another process was faster
     }
-    const file = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW);
-    const stats = await file.stat();
-    if (isOurs(stats)) return { path, file, size: stats.size };
-    await file.close();
+    // A transfer that was killed at its end may have left one that its own user may no longer write.
+    const file = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW).catch(() => undefined);
+    const stats = await file?.stat();
+    if (file !== undefined && stats !== undefined && isOurs(stats)) return { path, file, size: stats.size };
+    await file?.close();
     await fs.unlink(path);
   }
   return undefined;

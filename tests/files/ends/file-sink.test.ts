@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { FileSink } from "../../../src/files/ends/file-sink.ts";
-import { openPart } from "../../../src/files/ends/part-file.ts";
+import { leavePart, openPart } from "../../../src/files/ends/part-file.ts";
 import { Deferred } from "../../../src/waiting/deferred.ts";
 import { failureOf, stateOf } from "../../support/service-pair.ts";
 
@@ -76,4 +76,29 @@ test("FileSink.abandon closes the file when the datasync has ended, and leaves t
   await abandoned;
   assert.ok(asked.includes("close"));
   assert.match(readdirSync(folder).join(), /^\.file\.mitogen-.*\.part$/);
+});
+
+test("openPart replaces a part that its own user may not write", async (t) => {
+  const NOBODY = 65534;
+  const isRoot = process.geteuid?.() === 0;
+  const folder = mkdtempSync(join(tmpdir(), "mitogen-sink-"));
+  t.after(() => {
+    if (isRoot) process.seteuid?.(0);
+    rmSync(folder, { recursive: true });
+  });
+  if (isRoot) {
+    chownSync(folder, NOBODY, NOBODY);
+    process.seteuid?.(NOBODY);
+  }
+  const path = join(folder, "file");
+  const left = await openPart(path, false);
+  await left.file.write("half of a file");
+  await left.file.close();
+  // As a transfer of a file without write permission leaves it that is killed before its last step.
+  chmodSync(left.path, 0o444);
+  leavePart(left);
+  const part = await openPart(path, true);
+  await part.file.close();
+  leavePart(part);
+  assert.deepEqual([part.size, readdirSync(folder).length], [0, 1]);
 });
