@@ -1,5 +1,6 @@
 import type { FleetEvent, FleetSummary, HostResult } from "../fleet/result.ts";
 import { oneLine, showControls } from "../text/harmless.ts";
+import { cut, MAX_MESSAGE } from "../wire/values/error-value.ts";
 import { failureText, placeOfFailure } from "./screen/failure-text.ts";
 import { hang, widthOf } from "./screen/fit.ts";
 import { foldNames } from "./screen/fold-names.ts";
@@ -7,6 +8,13 @@ import { hostColour, statusColour } from "./screen/host-colours.ts";
 import { LiveScreen } from "./screen/live-screen.ts";
 import { type Row, summaryLine, table } from "./screen/table.ts";
 import type { Terminal } from "./screen/terminal.ts";
+
+/** How much of a text is made harmless at once; further, up to the end of a line. */
+const BLOCK = 64 * 1024;
+/** Longer lines are cut. */
+const MAX_LINE = 16 * 1024 * 1024;
+/** The first line of a result is a note in the table. */
+const MAX_NOTE = 1000;
 
 export interface HumanReportOptions {
   /** Equal outputs once, at the end. */
@@ -64,8 +72,8 @@ export class HumanReport {
   #result(result: HostResult): void {
     const { host, status, value, error, output, durationMs } = result;
     const shown = status === "ok" ? this.#options.show(value) : undefined;
-    const why = error === undefined ? "" : failureText(error);
-    const [first = ""] = (status === "ok" ? (shown ?? "") : why).split("\n");
+    const why = error === undefined ? "" : cut(failureText(error), MAX_MESSAGE);
+    const [first = ""] = (status === "ok" ? (shown ?? "") : why).slice(0, MAX_NOTE).split("\n");
     this.rows.push({ host: oneLine(host), status, durationMs, note: oneLine(first) });
     const place = error === undefined ? undefined : placeOfFailure(error);
     const failure =
@@ -76,7 +84,7 @@ export class HumanReport {
       const parts = [this.#options.isQuiet ? undefined : output, shown, failure];
       const text = parts
         .filter((part) => part !== undefined && part !== "")
-        .map((part) => showControls(part as string, "\n"));
+        .map((part) => [...shownLines(part as string)].join("\n"));
       if (text.length > 0) this.#fold(text.join("\n"), host);
       return;
     }
@@ -113,14 +121,25 @@ export class HumanReport {
     colour: (line: string) => string = (line) => line,
   ): void {
     const prefix = hostColour(host, this.#out)(`${oneLine(host)}:`);
-    const lines = showControls(text, "\n")
-      .split("\n")
-      .map((line) => `${prefix} ${colour(line)}`.trimEnd());
-    for (const line of lines) {
+    for (const shown of shownLines(text)) {
+      const line = `${prefix} ${colour(shown)}`.trimEnd();
       if (this.#screen !== undefined) this.#screen.print(line);
       else if (isResult) this.#out.print(line);
       else this.#out.note(line);
     }
+  }
+}
+
+/**
+ * The lines of a text that hosts have sent, made harmless. Some ten thousand characters at a time, because a text may be as
+ * long as a message, and V8 ends the process if too many characters of one text are replaced.
+ */
+function* shownLines(text: string): Generator<string, void, undefined> {
+  for (let at = 0; at <= text.length; ) {
+    const found = text.indexOf("\n", at + BLOCK);
+    const end = found < 0 ? text.length : found;
+    yield* showControls(cut(text.slice(at, end), MAX_LINE), "\n").split("\n");
+    at = end + 1;
   }
 }
 

@@ -38,12 +38,22 @@ export function jsonEvent(event: FleetEvent): unknown {
 /** Characters that a terminal acts on and that JSON need not escape. Escaped, they mean the same in JSON. */
 const ACTIVE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
+/** V8 ends the process if some ten million characters of one text are replaced, so a long one is taken in parts. */
+const PART = 1024 * 1024;
+
 /** JSON that is harmless on a terminal. */
 export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, undefined, indent).replace(
-    ACTIVE,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return [...jsonParts(value, indent)].join("");
+}
+
+/** The same in parts, because together they may be longer than a string can be. */
+export function* jsonParts(value: unknown, indent?: number, end = ""): Generator<string, void, undefined> {
+  const text = JSON.stringify(value, undefined, indent) + end;
+  for (let at = 0; at < text.length; at += PART) {
+    yield text
+      .slice(at, at + PART)
+      .replace(ACTIVE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  }
 }
 
 function jsonError(error: Error): NonNullable<JsonResult["error"]> {

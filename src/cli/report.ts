@@ -4,7 +4,7 @@ import type { Call, OptionTable } from "./command.ts";
 import type { Events } from "./events.ts";
 import { ExitStatus } from "./exit-status.ts";
 import { HumanReport } from "./human-report.ts";
-import { type JsonResult, jsonEvent, jsonResult, toJson } from "./json.ts";
+import { type JsonDocument, type JsonResult, jsonEvent, jsonParts, jsonResult, toJson } from "./json.ts";
 import { saveLastRun } from "./last-run.ts";
 import type { OpenFleet } from "./open-fleet.ts";
 import type { Terminal } from "./screen/terminal.ts";
@@ -73,8 +73,22 @@ async function asJson<T>(
   const found = new Map<string, JsonResult>();
   for await (const result of run) found.set(result.host, jsonResult(withValue(result, jsonValue)));
   const results = fleet.hosts.flatMap(({ name }) => found.get(name) ?? []);
-  out.print(toJson({ version: 1, summary: run.summary, results }, 2));
+  await printDocument(out, { version: 1, summary: run.summary, results });
   return statuses(results);
+}
+
+/** Prints the document result by result, because all of it may be longer than a string can be. */
+async function printDocument(out: Terminal, { results, ...head }: JsonDocument): Promise<void> {
+  const end = "]\n}";
+  out.write(toJson({ ...head, results: [] }, 2).slice(0, -end.length));
+  for (const [i, result] of results.entries()) {
+    out.write(`${i === 0 ? "" : ","}\n    `);
+    for (const part of jsonParts(result, 2)) {
+      out.write(part.replaceAll("\n", "\n    "));
+      await out.drained();
+    }
+  }
+  out.print(results.length === 0 ? end : `\n  ${end}`);
 }
 
 async function asEvents<T>(
@@ -89,7 +103,7 @@ async function asEvents<T>(
       event.type === "result"
         ? { ...event, result: withValue(event.result as HostResult<T>, jsonValue) }
         : event;
-    out.print(toJson(jsonEvent(told)));
+    for (const part of jsonParts(jsonEvent(told), 0, "\n")) out.write(part);
   });
   for await (const { host, status } of run) results.push({ host, status });
   return statuses(results);

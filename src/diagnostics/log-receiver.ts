@@ -6,9 +6,11 @@ import { hintAtDropped } from "../logging/hint.ts";
 import { emitRecord, isLogEnabled, LogLevel, type LogLevelName } from "../logging/log.ts";
 import { writeTogether } from "../logging/log-to-file.ts";
 import { oneLine } from "../text/harmless.ts";
+import { MAX_RECEIVED_STACK } from "../text/received-stack.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
 import { Encoding, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
+import { cut } from "../wire/values/error-value.ts";
 
 const LEVEL_NAMES = Object.keys(LogLevel) as LogLevelName[];
 /**
@@ -19,6 +21,8 @@ const MAX_RECORDS = 1000;
 const FIELDS = 4;
 /** The longest name of a child's logger. It becomes part of every line, so it is cut. */
 const MAX_NAME_CHARACTERS = 200;
+/** As much as a line of output has: text/line-splitter.ts. */
+const MAX_TEXT_CHARACTERS = 16 * 1024 * 1024;
 
 /** Turns records that contexts send to this router into records of this process. */
 export function receiveLogs(router: CoreRouter): void {
@@ -58,7 +62,9 @@ function forwardOne(message: Message, record: unknown): void {
   }
   if (!isLogEnabled(LogLevel[levelName])) return;
   // People read the stacks in a message here, so the stacks get the lines of the source files.
-  const shownText = text.includes("\n    at ") ? readableStack(message.context, text) : text;
+  const cutText = cut(text, MAX_TEXT_CHARACTERS);
+  const hasStack = cutText.length <= MAX_RECEIVED_STACK && cutText.includes("\n    at ");
+  const shownText = hasStack ? readableStack(message.context, cutText) : cutText;
   const shownName = oneLine(name.slice(0, MAX_NAME_CHARACTERS), " ");
   emitRecord({
     time,

@@ -34,6 +34,6 @@ function dropped({ level, message, mitogenContext, mitogenName, logger }: LogRec
   if (isOutput) return `output of ${oneLine(logger.replace("mitogen.ctx.", ""))} was dropped`;
   // Failed calls of callNoReply(), in any context, are such errors.
   return level === "error"
-    ? `an error was not shown (${oneLine(message.split("\n", 1)[0] ?? "").slice(0, MAX_SHOWN)})`
+    ? `an error was not shown (${oneLine(message.split("\n", 1)[0]?.slice(0, MAX_SHOWN) ?? "").slice(0, MAX_SHOWN)})`
     : undefined;
 }

@@ -16,6 +16,7 @@ import { nameClass, nameFunction } from "../loader/naming/name-function.ts";
 import { duration, WAIT_OPTIONS } from "../options/option-types.ts";
 import { type OptionTable, readOptions } from "../options/options.ts";
 import { serviceCallsOf } from "../service/client.ts";
+import { receivedStack } from "../text/received-stack.ts";
 import { Broker } from "../waiting/broker.ts";
 import { type WaitOptions, watchBounds } from "../waiting/wait.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
@@ -194,5 +195,5 @@ const localFunctions: Functions = {
   },
   importModule,
   prepare: () => undefined,
-  originalStack: (stack) => stack,
+  originalStack: receivedStack,
 };

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Ajv } from "ajv";
+import { jsonParts } from "../../src/cli/json.ts";
 import { type Ended, endOf } from "../support/end-of.ts";
 import { isFull } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
@@ -63,6 +64,7 @@ async function json(words: string[]): Promise<{ code: number | null; document: D
   const { code, stdout, stderr } = await runHere([...words.slice(0, 1), "--json", ...words.slice(1)]);
   assert.equal(stderr, "");
   const document: unknown = JSON.parse(stdout);
+  assert.equal(stdout, `${JSON.stringify(document, undefined, 2)}\n`);
   assert.ok(validate(document), JSON.stringify(validate.errors));
   return { code, document: document as Document };
 }
@@ -129,6 +131,12 @@ test("--json prints values that JSON does not have, and errors of functions", as
   assert.match(failed.document.results[0]?.error?.["stack"] ?? "", /tasks\.mjs:/);
   const quiet = await json(["run", "tasks.mjs#quiet", "--on", "one"]);
   assert.equal(Object.hasOwn(quiet.document.results[0] ?? {}, "value"), false);
+});
+
+test("jsonParts escapes a long value part by part", () => {
+  const parts = [...jsonParts("\x7f".repeat(2_500_000), 0, "\n")];
+  assert.equal(parts.length, 3);
+  assert.equal(parts.join(""), `"${"\\u007f".repeat(2_500_000)}"\n`);
 });
 
 test("--ndjson is one event a line, in order", async () => {

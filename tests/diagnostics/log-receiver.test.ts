@@ -83,7 +83,7 @@ test("receiveLogs drops a batch of the wrong shape, with one error of this proce
   }
 });
 
-test("receiveLogs cuts a child's logger names and removes control characters from them", (t) => {
+test("receiveLogs cuts a child's logger names, removes control characters from them, and cuts long messages", (t) => {
   const records = captureLogs(t);
   const { forward } = forwarding();
   forward([line({ name: "n".repeat(1000) }), line({ name: "a\nb\x1b[2J\x9bc" })]);
@@ -91,6 +91,9 @@ test("receiveLogs cuts a child's logger names and removes control characters fro
     records.map(({ mitogenName }) => mitogenName),
     ["n".repeat(200), "a b [2J c"],
   );
+  const mebi = 1024 * 1024;
+  forward([line({ text: "\x01a".repeat(9 * mebi) })]);
+  assert.equal(records.at(-1)?.mitogenMsg, `${"\x01a".repeat(8 * mebi)}… [${2 * mebi} characters more]`);
 });
 
 test("receiveLogs takes a thousand records at once, and a child never sends more", (t) => {

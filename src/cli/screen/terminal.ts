@@ -31,8 +31,12 @@ export class Terminal {
   readonly #onClose: (error: NodeJS.ErrnoException) => void;
   #isClosed = false;
   #hasFailed = false;
-  /** Lines that wait until stdout takes more. A stream's own queue would cost a hundred bytes more for each line. */
-  #held = "";
+  /**
+   * Lines that wait until stdout takes more, in blocks. A stream's own queue would cost a hundred bytes more for each line, and
+   * all of them may be longer than a string can be.
+   */
+  #held: string[] = [];
+  #heldLength = 0;
   #leftOut = 0;
   #draining: Promise<void> | undefined;
 
@@ -105,8 +109,9 @@ export class Terminal {
     while (!this.#isClosed && this.#waiting > MAX_WAITING_BYTES) {
       await this.#written();
       const held = this.#held;
-      this.#held = "";
-      this.#write(held);
+      this.#held = [];
+      this.#heldLength = 0;
+      for (const block of held) this.#write(block);
     }
   }
 
@@ -121,7 +126,7 @@ export class Terminal {
   }
 
   get #waiting(): number {
-    return (this.#out.writableLength ?? 0) + this.#held.length;
+    return (this.#out.writableLength ?? 0) + this.#heldLength;
   }
 
   #written(): Promise<void> {
@@ -145,8 +150,16 @@ export class Terminal {
 
   /** Writes to stdout as it is: for the live part of the screen. */
   write(text: string): void {
-    if (this.#held === "" && this.drained() === undefined) this.#write(text);
-    else this.#held += text;
+    if (this.#heldLength === 0 && this.drained() === undefined) this.#write(text);
+    else this.#hold(text);
+  }
+
+  #hold(text: string): void {
+    const last = this.#held.at(-1);
+    if (last !== undefined && last.length < MAX_WAITING_BYTES)
+      this.#held[this.#held.length - 1] = last + text;
+    else this.#held.push(text);
+    this.#heldLength += text.length;
   }
 
   #write(text: string): void {

@@ -4,6 +4,7 @@ import type { CoreRouter } from "../../core/router.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import { getLogger } from "../../logging/log.ts";
 import { importLate } from "../../process/late-import.ts";
+import { receivedStack } from "../../text/received-stack.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";
 import { messageOf, textOf } from "../../wire/values/thrown.ts";
 import { API, EVALUATOR, FLEET, isBuiltin, PARENT_ROLE, SHORT_WAY } from "../builtins.ts";
@@ -233,7 +234,8 @@ export class ModuleResponder {
   }
 
   /** @internal */
-  originalStack(stack: string, context: Context): string {
+  originalStack(received: string, context: Context): string {
+    const stack = receivedStack(received);
     return graphs === undefined
       ? stack
       : graphs.compiler.originalStack(stack, this.#targets.versionOf(context.contextId));

@@ -4,6 +4,7 @@ import type { FunctionName } from "../../functions/function-name.ts";
 import { builtinExports } from "../../loader/builtins.ts";
 import type { Importer } from "../../loader/evaluate/importer.ts";
 import { findBuiltin } from "../../loader/naming/builtin-functions.ts";
+import { receivedStack } from "../../text/received-stack.ts";
 
 /** Names functions for other contexts: from the modules that this child has evaluated, and from Node. */
 export function childFunctions(importer: Importer): Functions {
@@ -23,7 +24,7 @@ export function childFunctions(importer: Importer): Functions {
     // The target asks the master for modules that it lacks.
     prepare: () => undefined,
     // Only the master has source maps.
-    originalStack: (stack) => stack,
+    originalStack: receivedStack,
     importModule,
   };
 }

@@ -166,6 +166,12 @@ test("ModuleResponder sends a second context behind a hop only the hashes of mod
   assert.equal(served.wire.left.sent.length, bytes + 1);
 });
 
+test("ModuleResponder.originalStack cuts a stack that is longer than contexts send", () => {
+  const { responder, context } = servedChild();
+  assert.equal(responder.originalStack(`${"s".repeat(100_000)}`, context).length, 100_000);
+  assert.equal(responder.originalStack("\n".repeat(5_000_000), context), `${"\n".repeat(100_000)}…`);
+});
+
 test("ModuleResponder splits a batch that is larger than a message may be", async () => {
   const files: Record<string, string> = { "package.json": `{ "type": "module" }` };
   const random = (seed: number) =>
