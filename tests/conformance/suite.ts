@@ -325,7 +325,9 @@ export function conformance(title: string, options: ConformanceOptions): void {
       ends(
         "process.exit",
         (doomed) => doomed.call(remote.exitWith, 3, "my last words"),
-        options.isThread ? /code 3/ : /code 3[\s\S]*my last words/,
+        options.isThread
+          ? /the thread exited with code 3/
+          : /the process exited with code 3[\s\S]*my last words/,
       );
       ends(
         "an uncaught exception",

@@ -109,7 +109,8 @@ export class ThreadChild extends ThreadLink {
       Atomics.sub(this.#words, Word.POSTED, 1);
     }
     if (exitReason !== undefined) {
-      this.farewell = exitReason;
+      // The code that says so also runs in processes.
+      this.farewell = exitReason.replace(/^the process /, "the thread ");
       raise(this.#words, Word.FLUSHED);
     }
     this.noteRead();
