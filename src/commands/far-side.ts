@@ -5,6 +5,7 @@ import type { CoreRouter } from "../core/router.ts";
 import type { Sender } from "../core/sender.ts";
 import { apiRef } from "../functions/api-ref.ts";
 import type { FunctionRef } from "../functions/callable.ts";
+import { startFault } from "../process/start-fault.ts";
 import { nameLimit } from "../process/system-limits.ts";
 import { Secret } from "../wire/values/secret.ts";
 import { findProgram } from "./find-program.ts";
@@ -78,8 +79,7 @@ function environment(changes: CommandRequest["env"] = {}): NodeJS.ProcessEnv {
 function startFailure(error: unknown, { argv, cwd, env }: ProcessSpec): CommandExit["failure"] {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall?.startsWith("spawn") !== true) return undefined;
-  const [file] = argv;
-  const message = folderFault(cwd) ?? programFault(code, file, env?.["PATH"]);
+  const message = folderFault(cwd) ?? startFault(code, { file: argv[0], path: env?.["PATH"], cwd });
   return { code, message: message ?? (nameLimit(error) as Error).message };
 }
 
@@ -97,17 +97,6 @@ function folderFault(cwd: string | undefined): string | undefined {
       ? `${name} may not be entered by this user`
       : `${name} does not exist`;
   }
-}
-
-function programFault(code: string, file: string, path = ""): string | undefined {
-  const name = JSON.stringify(file);
-  if (code === "EACCES") return `${name} may not be executed by this user`;
-  if (code === "E2BIG")
-    return "its arguments and environment are too long for the system; pass data as input";
-  if (code !== "ENOENT") return undefined;
-  return file.includes("/")
-    ? `there is no ${name}, or the interpreter that its first line names is missing`
-    : `there is no program ${name} in PATH (${path}); install it, or pass its whole path`;
 }
 
 function userName(): string | undefined {

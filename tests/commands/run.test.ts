@@ -131,10 +131,16 @@ for (const [place, connect] of places) {
     it("says why a command could not be started", async () => {
       const cases: [string[], RunOptions, RegExp, string][] = [
         [["no-such-tool"], {}, /: there is no program "no-such-tool" in PATH \(.*\); install it/, "ENOENT"],
-        [["/no/such"], {}, /: there is no "\/no\/such", or the interpreter/, "ENOENT"],
+        [["/no/such"], {}, /: there is no "\/no\/such"$/, "ENOENT"],
         [["true"], { cwd: "/no/folder" }, /: the folder "\/no\/folder" does not exist/, "ENOENT"],
         [["true"], { cwd: "/etc/passwd" }, /: the folder "\/etc\/passwd" is not a folder/, "ENOTDIR"],
-        [["/etc/passwd"], {}, /: "\/etc\/passwd" may not be executed by this user/, "EACCES"],
+        [["/etc/passwd"], {}, /: "\/etc\/passwd" is not executable; make it so \(chmod \+x\)/, "EACCES"],
+        [["passwd"], { env: { PATH: "/no:/etc" } }, /: "passwd" is not executable/, "EACCES"],
+        [["/etc"], {}, /: "\/etc" is a folder; pass the program in it/, "EACCES"],
+        [["./."], { cwd: "/etc" }, /: "\.\/\." is a folder/, "EACCES"],
+        [["/etc/passwd/x"], {}, /: there is no "\/etc\/passwd\/x": a part of the path is a file/, "ENOTDIR"],
+        [["x".repeat(5000)], {}, /: the name of the program is too long/, "ENAMETOOLONG"],
+        [["echo", "x".repeat(3_000_000)], {}, /: its arguments and environment are too long/, "E2BIG"],
       ];
       for (const [argv, options, expected, code] of cases) {
         const error = await failureOf(run(context, argv, { ...options, check: false } as never));

@@ -199,12 +199,12 @@ export class ConnectAttempt<O extends ConnectOptions> {
     try {
       tool = new ToolProcess(this.#argv, { terminal, mark: this.#nonce });
     } catch (error) {
-      this.fail(notStarted(error as Error));
+      this.fail(notStarted(error as Error, this.#argv[0] as string));
       return;
     }
     this.#tool = tool;
     this.#hasSentThem = false;
-    tool.exited.catch((error) => this.fail(notStarted(error)));
+    tool.exited.catch((error) => this.fail(notStarted(error, this.#argv[0] as string)));
     if (tool.pid === undefined) return;
     this.#stage = "transport";
     this.#conversation =

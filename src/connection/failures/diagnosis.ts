@@ -1,5 +1,6 @@
 import { type ConnectStage, EofError, StreamError, TimeoutError } from "../../errors.ts";
 import { type ProcessExit, printExit } from "../../process/process-exit.ts";
+import { startFault } from "../../process/start-fault.ts";
 import { limitHint } from "../../process/system-limits.ts";
 import type { ConnectionMethod } from "../methods/method.ts";
 import type { Terminal } from "../prompts/terminal.ts";
@@ -258,18 +259,17 @@ export function timedOut(
 }
 
 /** The failure of a tool that the system did not start. */
-export function notStarted(error: NodeJS.ErrnoException): Failure {
-  if (error.code === "ENOENT" && error.path !== undefined) {
-    return { ...notFound(error.path, `: ${error.message}`), cause: error };
-  }
+export function notStarted(error: NodeJS.ErrnoException, tool: string): Failure {
   const message = `could not be started: ${error.message}`;
+  const why = startFault(error.code, { file: error.path ?? tool, path: process.env["PATH"] });
+  if (why !== undefined) return { type: StreamError, message, hint: why, cause: error };
   const hint = limitHint(error);
   return { type: StreamError, message, hint: message.endsWith(hint) ? "" : hint, cause: error };
 }
 
-function notFound(tool: string, why = ""): Failure {
+function notFound(tool: string): Failure {
   const hint = `check whether ${tool} is installed and in PATH`;
-  return { type: StreamError, message: `could not be started${why || `: there is no ${tool}`}`, hint };
+  return { type: StreamError, message: `could not be started: there is no ${tool}`, hint };
 }
 
 function quoted(line: string): string {
