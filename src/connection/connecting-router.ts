@@ -146,7 +146,7 @@ export abstract class ConnectingRouter extends CoreRouter {
    * ```
    */
   keep(connect: () => Promise<Context>, options?: KeepOptions): KeptContext {
-    return new KeptContext(this, connect, options);
+    return new KeptContext(this, connect, () => this.connector.isShutDown, options);
   }
 
   /** @internal */

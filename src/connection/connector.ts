@@ -152,13 +152,18 @@ export class Connector {
     }
   }
 
+  /** Whether the router's shutdown has begun. From then on it starts nothing. */
+  get isShutDown(): boolean {
+    return this.#host.isShutDown() || this.#router.broker.isShutDown;
+  }
+
   private async startOne(
     method: string | ConnectionMethod,
     methodName: string,
     options: ConnectOptions,
   ): Promise<Context> {
     const { contextId: ownId } = this.#router;
-    if (this.#host.isShutDown() || this.#router.broker.isShutDown) {
+    if (this.isShutDown) {
       throw cancelled(methodName, "the router has been shut down");
     }
     throwIfAborted(methodName, options.signal);

@@ -87,6 +87,7 @@ export class KeptContext {
   readonly stream: BoundCalls["stream"];
   readonly #router: CoreRouter;
   readonly #connect: () => Promise<Context>;
+  readonly #isRouterEnding: () => boolean;
   readonly #options: Required<KeepOptions>;
   readonly #connectListeners: Set<(context: Context) => unknown> = new Set();
   readonly #lossListeners: Set<(reason: string) => unknown> = new Set();
@@ -97,10 +98,16 @@ export class KeptContext {
   #endPause: (() => void) | undefined;
 
   /** @internal */
-  constructor(router: CoreRouter, connect: () => Promise<Context>, given: KeepOptions = {}) {
+  constructor(
+    router: CoreRouter,
+    connect: () => Promise<Context>,
+    isRouterEnding: () => boolean,
+    given: KeepOptions = {},
+  ) {
     const what = "keep a context";
     const defaults = { retries: 5, backoffMs: 1000, maxBackoffMs: 30_000, whileDown: "wait" } as const;
     this.#router = router;
+    this.#isRouterEnding = isRouterEnding;
     this.#connect = takeOption(what, "the first argument", connect, callback);
     this.#options = { ...defaults, ...readOptions(what, given, KEEP_OPTIONS) };
     ({ call: this.call, stream: this.stream } = this.#calls({}));
@@ -304,6 +311,8 @@ export class KeptContext {
   #noteLoss(reason: string): void {
     this.#lastFailure = reason;
     tell(this.#lossListeners, reason);
+    // A router that ends tells its handlers last, after its contexts are gone.
+    if (this.#isRouterEnding()) this.#isEnded = true;
     if (this.#isEnded) return;
     log.info(`Connecting again: ${reason}`);
     // Calls that wait for the connection get its failure; without such calls nobody needs it.

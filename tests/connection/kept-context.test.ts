@@ -198,6 +198,12 @@ describe("Router.keep", () => {
     };
     const kept = other.keep(failing, { backoffMs: 1e9, maxBackoffMs: 1e9 });
     const stuck = other.keep(() => new Promise<Context>(() => undefined));
+    let connects = 0;
+    const working = other.keep(() => {
+      connects++;
+      return other.local();
+    });
+    await working.ready();
     const waiting = [kept.call(pid), kept.ready(), kept.stream(count, 1).next(), stuck.call(pid)];
     const ended = Promise.allSettled(waiting);
     await new Promise((resolve) => setImmediate(resolve));
@@ -208,6 +214,7 @@ describe("Router.keep", () => {
       assert.deepEqual([each.reason.name, each.reason.message], ["ChannelError", message]);
     }
     await assert.rejects(kept.call(pid), { name: "ChannelError", message: "The kept context was shut down" });
+    assert.equal(connects, 1, "the loss of a context that its router has ended is no reason to connect");
     await assert.rejects(other.keep(failing).ready(), { name: "ChannelError", message });
   });
 });
