@@ -1,7 +1,7 @@
 import { Message } from "../core/message.ts";
 import type { CoreRouter } from "../core/router.ts";
-import type { Peer } from "../routing/frame-router.ts";
 import { IdAllocator } from "../routing/id-allocator.ts";
+import type { Peer } from "../routing/peer.ts";
 import { refusalOfRoute } from "../routing/route-bounds.ts";
 import { Handle } from "../wire/handles.ts";
 import { messageOf } from "../wire/values/thrown.ts";

@@ -13,7 +13,7 @@ import { instanceOf } from "../options/option-types.ts";
 import { checkMadeBy, checkOwn, readOptions, takeOption } from "../options/options.ts";
 import { importLate } from "../process/late-import.ts";
 import { reaper } from "../process/reaper.ts";
-import type { Peer } from "../routing/frame-router.ts";
+import type { Peer } from "../routing/peer.ts";
 import { Pressure } from "../routing/pressure.ts";
 import { RouteMonitor } from "../routing/route-monitor.ts";
 import { serviceCallsOf } from "../service/client.ts";

@@ -156,7 +156,7 @@ export class CoreRouter extends FrameRouter {
 
   /** A handle that asks for credit: src/core/flow-control.ts. @internal */
   freeCreditHandle(): number {
-    return this.freeHandle(FIRST_CREDIT_HANDLE);
+    return this.handlers.freeHandle(FIRST_CREDIT_HANDLE);
   }
 
   /** Removes a handler. Unknown handles are ignored. */

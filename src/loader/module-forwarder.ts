@@ -1,5 +1,6 @@
 import { ThreadLink } from "../links/thread-link.ts";
-import type { FrameRouter, Peer } from "../routing/frame-router.ts";
+import type { FrameRouter } from "../routing/frame-router.ts";
+import type { Peer } from "../routing/peer.ts";
 import { encodeValue } from "../wire/cbor/encoder.ts";
 import { Handle } from "../wire/handles.ts";
 

@@ -5,7 +5,8 @@ import { isCreditHandle } from "../wire/credit-handles.ts";
 import { bodyLength, Encoding, type Frame, readUint32 } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { stackOf } from "../wire/values/thrown.ts";
-import { type FrameHandler, type FrameHandlerOptions, HANDLE_RANGE, HandlerTable } from "./handler-table.ts";
+import { type FrameHandler, type FrameHandlerOptions, HandlerTable } from "./handler-table.ts";
+import type { Peer } from "./peer.ts";
 
 const log = getLogger("mitogen.router", true);
 
@@ -19,25 +20,6 @@ export const DEFAULT_MAX_MESSAGE_BYTES: number = 128 * 1024 * 1024;
 export const MAX_BACKLOG_BYTES: number = DEFAULT_MAX_MESSAGE_BYTES;
 /** The memory that a frame takes in a queue besides its body. */
 const FRAME_COST = 256;
-
-/** A neighbour and the link to it. */
-export interface Peer {
-  readonly contextId: number;
-  readonly link: Link;
-  /**
-   * `inner` is the main thread of this process, as the broker thread sees it. `outer` is the broker thread, as the
-   * main thread sees it: the way to all other contexts, and to the handlers of the broker thread itself.
-   */
-  readonly kind: "parent" | "child" | "inner" | "outer";
-  /** The authority of all frames from it, if whoever may open this link speaks with one authority. */
-  readonly authId?: number;
-  /** Bytes sent to it while its link was backed up: replies and frames from others. 0 once the link has drained. */
-  backlog: number;
-  /** Whether its link has been backed up for so long that senders are no longer stopped, but their frames refused. */
-  isStuck?: boolean;
-  /** The contexts with a route over this link, which its end would disconnect. */
-  readonly contexts: Set<number>;
-}
 
 /**
  * Moves frames between links and local handlers, and refuses frames that may not pass. It knows nothing of
@@ -76,9 +58,6 @@ export class FrameRouter {
    * handler here takes.
    */
   #inner: Peer | undefined;
-  readonly #firstHandle: number;
-  /** The next free handle of each range, by the beginning of the range. */
-  readonly #nextHandles: Map<number, number> = new Map();
   #endReason: string | undefined;
 
   /** @internal */
@@ -93,8 +72,7 @@ export class FrameRouter {
      */
     firstHandle?: number | undefined;
   }) {
-    this.#firstHandle = options.firstHandle ?? Handle.FIRST_REPLY;
-    this.handlers = new HandlerTable(this.#firstHandle);
+    this.handlers = new HandlerTable(options.firstHandle ?? Handle.FIRST_REPLY);
     this.contextId = options.contextId;
     this.parentIds = options.parentIds ?? [];
     this.maxMessageBytes = options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;
@@ -124,7 +102,7 @@ export class FrameRouter {
   }
 
   /** Does the same for an object that is a handler already. Without a `handle`, takes a free one. @internal */
-  expect(handler: FrameHandler, handle: number = this.freeHandle(this.#firstHandle)): number {
+  expect(handler: FrameHandler, handle: number = this.handlers.freeHandle()): number {
     this.handlers.add(handler, handle);
     if (this.#endReason !== undefined) this.endHandler(handler, this.#endReason);
     return handle;
@@ -459,15 +437,6 @@ export class FrameRouter {
   private refuseFrame(frame: Frame, reason: string, srcId?: number): void {
     if (frame.replyTo !== 0) this.answerDead(frame, reason, srcId);
     else this.routeFrame(this.deadFrame(frame.dstId, frame.handle, reason));
-  }
-
-  /** Returns the next free handle of the range that begins with `first`. @internal */
-  protected freeHandle(first: number): number {
-    for (;;) {
-      const handle = this.#nextHandles.get(first) ?? first;
-      this.#nextHandles.set(first, handle >= first + HANDLE_RANGE ? first : handle + 1);
-      if (!this.hasHandler(handle)) return handle;
-    }
   }
 }
 

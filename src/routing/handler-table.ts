@@ -5,7 +5,7 @@ import type { Frame } from "../wire/frame.ts";
 const SLOTS = 8192;
 
 /** How many handles are given out before the first ones are used again. */
-export const HANDLE_RANGE = 0x7ffffff;
+const HANDLE_RANGE = 0x7ffffff;
 
 /** What the handler of a reply knows of its call. */
 export interface CallRecord {
@@ -69,6 +69,8 @@ export class HandlerTable {
   /** All other handlers: at chosen or random handles, and those whose slot is taken by an older one. */
   readonly #others: Map<number, FrameHandler> = new Map();
   readonly #rings: Map<number, Ring> = new Map();
+  /** The next handle of each range, by the first one of the range. */
+  readonly #next: Map<number, number> = new Map();
 
   constructor(first: number) {
     this.#first = first;
@@ -77,6 +79,15 @@ export class HandlerTable {
   get(handle: number): FrameHandler | undefined {
     const handler = this.#slots[(handle - this.#first) & (SLOTS - 1)];
     return handler !== undefined && handler.handle === handle ? handler : this.#others.get(handle);
+  }
+
+  /** Returns the next free handle of the range that begins with `first`. */
+  freeHandle(first: number = this.#first): number {
+    for (;;) {
+      const handle = this.#next.get(first) ?? first;
+      this.#next.set(first, handle >= first + HANDLE_RANGE ? first : handle + 1);
+      if (this.get(handle) === undefined) return handle;
+    }
   }
 
   /** Adds a handler. The handle must be free. */

@@ -2,7 +2,8 @@ import { getLogger } from "../logging/log.ts";
 import { decodeValue } from "../wire/cbor/decoder.ts";
 import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
-import type { FrameRouter, Peer } from "./frame-router.ts";
+import type { FrameRouter } from "./frame-router.ts";
+import type { Peer } from "./peer.ts";
 
 interface Grants {
   readonly ids: Set<number>;

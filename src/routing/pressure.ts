@@ -1,5 +1,6 @@
 import { getLogger } from "../logging/log.ts";
-import type { FrameRouter, Peer } from "./frame-router.ts";
+import type { FrameRouter } from "./frame-router.ts";
+import type { Peer } from "./peer.ts";
 
 /** How much children may add to another neighbour's backlog before they are stopped. */
 const MAX_FORWARDED_BYTES = 8 * 1024 * 1024;

@@ -1,4 +1,5 @@
-import type { FrameRouter, Peer } from "./frame-router.ts";
+import type { FrameRouter } from "./frame-router.ts";
+import type { Peer } from "./peer.ts";
 
 /** The most contexts behind one link to a child, including the child. */
 export const MAX_CONTEXTS_PER_LINK = 16_384;

@@ -7,7 +7,8 @@ import { type Frame, joinBody } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";
 import { MAX_CONTEXT_NAME } from "../wire/values/references.ts";
 import { Addressees } from "./addressees.ts";
-import type { FrameRouter, Peer } from "./frame-router.ts";
+import type { FrameRouter } from "./frame-router.ts";
+import type { Peer } from "./peer.ts";
 import { refusalOfRoute } from "./route-bounds.ts";
 
 const log = getLogger("mitogen.route_monitor", true);

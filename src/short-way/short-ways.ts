@@ -4,7 +4,7 @@ import type { CoreRouter } from "../core/router.ts";
 import { FunctionRef } from "../functions/callable.ts";
 import { SHORT_WAY } from "../loader/builtins.ts";
 import { getLogger } from "../logging/log.ts";
-import type { Peer } from "../routing/frame-router.ts";
+import type { Peer } from "../routing/peer.ts";
 import { isCreditHandle } from "../wire/credit-handles.ts";
 import { Encoding, type Frame } from "../wire/frame.ts";
 import { Handle } from "../wire/handles.ts";

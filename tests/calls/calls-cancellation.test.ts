@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Message } from "../../src/core/message.ts";
 import { TimeoutError } from "../../src/errors.ts";
 import { ref } from "../../src/functions/ref.ts";
-import type { Peer } from "../../src/routing/frame-router.ts";
+import type { Peer } from "../../src/routing/peer.ts";
 import { Deferred } from "../../src/waiting/deferred.ts";
 import { decodeValue } from "../../src/wire/cbor/decoder.ts";
 import type { Frame } from "../../src/wire/frame.ts";

@@ -4,7 +4,7 @@ import { Message } from "../../src/core/message.ts";
 import { Receiver } from "../../src/core/receiver.ts";
 import { CoreRouter } from "../../src/core/router.ts";
 import { Sender } from "../../src/core/sender.ts";
-import type { Peer } from "../../src/routing/frame-router.ts";
+import type { Peer } from "../../src/routing/peer.ts";
 import { Handle } from "../../src/wire/handles.ts";
 import { captureLogs } from "../support/fake-log-sink.ts";
 import { connect, FakeRouter, masterAndChild } from "../support/fake-tree.ts";

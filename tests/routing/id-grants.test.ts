@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FrameRouter, type Peer } from "../../src/routing/frame-router.ts";
+import { FrameRouter } from "../../src/routing/frame-router.ts";
 import { IdGrants } from "../../src/routing/id-grants.ts";
+import type { Peer } from "../../src/routing/peer.ts";
 import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { CoreRouter } from "../../../src/core/router.ts";
 import { CallError, type Context, Router, ref, resource } from "../../../src/index.ts";
 import { ResourceServer } from "../../../src/loader/serve/resources.ts";
-import type { Peer } from "../../../src/routing/frame-router.ts";
+import type { Peer } from "../../../src/routing/peer.ts";
 import { decodeValue } from "../../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../../../src/wire/frame.ts";
