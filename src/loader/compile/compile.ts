@@ -201,8 +201,18 @@ export class Compiler {
     if (text === undefined) {
       text = this.#readText(id).then(sourceText);
       this.#texts.set(id, text);
+      const failed = text;
+      failed.catch(() => {
+        if (this.#texts.get(id) === failed) this.#texts.delete(id);
+      });
     }
     return text;
+  }
+
+  /** Forgets the text of a file, unless it has been compiled here. The next {@link read} reads it again. */
+  forget(id: string): void {
+    const isUsed = [...this.#compiled.keys()].some((key) => key.endsWith(` ${id}`));
+    if (!isUsed) this.#texts.delete(id);
   }
 }
 

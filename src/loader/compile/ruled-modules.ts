@@ -46,9 +46,14 @@ export class RuledModules implements GraphRules {
   async compile(id: string, target: string): Promise<CompiledModule> {
     if (this.#rules.changes(id).length === 0) return this.#compiler.compile(id, target);
     const override = this.#rules.overrides.get(id);
-    if (typeof override !== "object") return this.#own.compile(id, target);
-    const compiled = await this.#own.compile(id + EXTENSIONS[override.format], target);
-    return { ...compiled, id };
+    const idToRead = typeof override === "object" ? id + EXTENSIONS[override.format] : id;
+    try {
+      return { ...(await this.#own.compile(idToRead, target)), id };
+    } catch (error) {
+      // The file may be fixed while the program runs.
+      this.#compiler.forget(id);
+      throw error;
+    }
   }
 
   /**

@@ -71,7 +71,7 @@ export class StackMapper {
       ? [entry.originalLine + 1, entry.originalColumn + 1]
       : [line, column];
     const found = authoredPlace(id, originalLine, originalColumn);
-    return isPath ? found.replace(id, name) : found;
+    return isPath ? found.replace(id, () => name) : found;
   }
 
   #map(id: string, versionClass: string | undefined): SourceMap | undefined {

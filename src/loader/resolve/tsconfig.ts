@@ -166,7 +166,7 @@ function parseWithComments(text: string): Record<string, unknown> | undefined {
   const comment = /("(?:[^"\\]|\\[\s\S])*"?)|\/\/[^\n]*|\/\*[^*]*(?:\*+[^*/][^*]*)*(?:\*+\/)?/g;
   const trailingComma = /("(?:[^"\\]|\\[\s\S])*"?)|,(\s*[\]}])/g;
   try {
-    return JSON.parse(text.replace(comment, "$1").replace(trailingComma, "$1$2"));
+    return JSON.parse(text.replace(comment, "$1").replace(trailingComma, "$1$2")) ?? undefined;
   } catch {
     return undefined;
   }

@@ -44,7 +44,7 @@ export function withoutTests(source: string, format: ModuleFormat): string {
   const isRunner = (name: string): boolean => runners.has(name) || (GLOBALS.has(name) && !declared.has(name));
   for (const statement of program.body) {
     const names = declaredNames(statement);
-    for (const name of names) declared.add(name);
+    for (const name of [...names, ...innerNames(statement)]) declared.add(name);
     if (!loadsRunner(statement)) continue;
     for (const name of names) runners.add(name);
     blanks.push({ ...statement, text: ";" });
@@ -106,6 +106,23 @@ function declaredNames(statement: Ast): string[] {
   const declaration = statement.declaration ?? statement;
   const patterns = declaration.declarations?.map((one: Ast) => one.id) ?? [declaration.id];
   return patterns.flatMap(patternNames);
+}
+
+/**
+ * The names that a statement declares for its own parts, as in `for (const test of checks) test.run();`. They are known
+ * for the whole file: a test that stays registers nothing in a context, but work that is removed is missed.
+ */
+function innerNames(node: Ast): string[] {
+  if (typeof node !== "object" || node === null) return [];
+  if (Array.isArray(node)) return node.flatMap(innerNames);
+  if (typeof node.type !== "string") return [];
+  const own =
+    node.type === "VariableDeclarator" || isDefinition(node)
+      ? patternNames(node.id)
+      : node.type === "CatchClause"
+        ? patternNames(node.param)
+        : [];
+  return isDefinition(node) ? own : [...own, ...Object.values(node).flatMap(innerNames)];
 }
 
 /**

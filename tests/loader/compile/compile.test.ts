@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { parse } from "acorn";
 import { Compiler } from "../../../src/loader/compile/compile.ts";
 import { temporaryTree } from "../../support/temporary-tree.ts";
@@ -218,6 +219,13 @@ test("Compiler follows the nearest tsconfig with what it extends", async () => {
   assert.doesNotMatch((await compiler.compile(at("standard.ts"), "22.0.0")).source, /@log/);
 });
 
+test("Compiler ignores a tsconfig that is no object", async () => {
+  for (const text of ["null", "1", "[]", "{"]) {
+    const tree = temporaryTree({ "tsconfig.json": text, "a.ts": "exports.a = 1 as number;" });
+    assert.match((await new Compiler().compile(tree("a.ts"), "22.0.0")).source, /exports.a = 1;/);
+  }
+});
+
 test("Compiler neutralises a hashbang without moving lines, and a byte order mark", async () => {
   const compiler = new Compiler();
   assert.equal(
@@ -244,6 +252,17 @@ test("Compiler.originalStack maps frames to lines of the source, and leaves othe
   const place = `${id}:${line + 1}:${(lines[line] ?? "").indexOf("new Error") + 1}`;
   const stack = `Error: 0\n    at f (${place})\n    at async ${place}\n    at g (file:///other.js:1:2)\n    at node:x:1:1`;
   assert.equal(compiler.originalStack(stack), stack.replaceAll(place, `${id}:7:9`));
+});
+
+test("Compiler.originalStack keeps a path with characters that a replacement would interpret", async () => {
+  const tree = temporaryTree({ "a$$b/thrower.cts": "enum A { B }\nexport const f = () => new Error();" });
+  const compiler = new Compiler();
+  await compiler.compile(tree("a$$b/thrower.cts"), "22.0.0");
+  const path = fileURLToPath(tree("a$$b/thrower.cts"));
+  assert.match(
+    compiler.originalStack(`Error: 0\n    at f (${path}:30:1)`),
+    /\/a\$\$b\/thrower\.cts:\d+:\d+\)$/,
+  );
 });
 
 test("Compiler.originalStack leaves places that do not exist alone, whatever they look like", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { Compiler } from "../../../src/loader/compile/compile.ts";
 import { ModuleGraph } from "../../../src/loader/compile/graph.ts";
@@ -128,6 +129,28 @@ test("ModuleRules.modify: a modifier that fails makes the call fail, and is name
       message: `Cannot compile ${at("node_modules/left-pad/index.js")}: its modifier, modify("left-pad"), failed: ${reason}`,
     });
   }
+});
+
+test("ModuleRules.modify: a file that is missing or broken is read again, until it compiles", async () => {
+  const tree = temporaryTree({ "package.json": `{ "type": "module" }` });
+  const by = rules();
+  by.modify(/\.ts$/, (source) => source);
+  const compiler = new Compiler();
+  const modules = new RuledModules(by, compiler);
+  const write = (text: string): void => writeFileSync(new URL(tree("late.ts")), text);
+  await assert.rejects(modules.compile(tree("late.ts"), NODE), { code: "ERR_MODULE_NOT_FOUND" });
+  write("export (");
+  await assert.rejects(modules.compile(tree("late.ts"), NODE), { code: "ERR_MODULE_COMPILE" });
+  write("export const a = 1;");
+  assert.match((await modules.compile(tree("late.ts"), NODE)).source, /a = 1/);
+  assert.equal(await compiler.hasChanged(), false);
+  await compiler.compile(tree("late.ts"), NODE);
+  write("export const a = 2;");
+  by.modify(/late/, () => assert.fail());
+  await assert.rejects(new RuledModules(by, compiler).compile(tree("late.ts"), NODE), {
+    code: "ERR_MODULE_COMPILE",
+  });
+  assert.equal(await compiler.read(tree("late.ts")), "export const a = 1;", "the text in use stays");
 });
 
 test("ModuleRules.provide leaves a package to the target: the maps hold its name, and no file of it is read", async () => {

@@ -42,6 +42,18 @@ test("withoutTests leaves a file's own functions alone", () => {
   assert.equal(withoutTests("no ( javascript", "module"), "no ( javascript");
 });
 
+test("withoutTests leaves names alone that a part of the file declares", () => {
+  const source = `for (const test of checks) test.run(); { const setup = make(); setup("a"); } it("b");
+try { class context {} context.use(1); } catch (before) { before.toString(); } for (let [{ vi }] = []; ; ) vi.fn();
+describe("c", () => { const it = 1; });`;
+  assert.equal(
+    squeezed(withoutTests(source, "module")),
+    `for (const test of checks) test.run(); { const setup = make(); setup("a"); } ;
+try { class context {} context.use(1); } catch (before) { before.toString(); } for (let [{ vi }] = []; ; ) vi.fn();
+;`,
+  );
+});
+
 test("withoutTests leaves no value of a test runner in variables", async () => {
   const source = `import { test as base, vi } from "vitest";
 export const test = base.extend({
