@@ -3,7 +3,7 @@ import { commandFor, guardLine, MARK_SHELL } from "../../bootstrap/command.ts";
 import { configFrame } from "../../bootstrap/config-frame.ts";
 import { Handshake, type HandshakeEvent } from "../../bootstrap/handshake.ts";
 import { payloadBytes } from "../../bootstrap/payload.ts";
-import { PROTOCOL_VERSION, type Ready } from "../../bootstrap/ready.ts";
+import type { Ready } from "../../bootstrap/ready.ts";
 import { CancelledError, type ConnectStage, PasswordError, StreamError } from "../../errors.ts";
 import { getLogger } from "../../logging/log.ts";
 import { show } from "../../options/options.ts";
@@ -12,17 +12,10 @@ import { Deferred } from "../../waiting/deferred.ts";
 import { monotonicMs } from "../../waiting/monotonic.ts";
 import { encodeFrame } from "../../wire/frame.ts";
 import { messageOf } from "../../wire/values/thrown.ts";
-import {
-  echoed,
-  nodeTooOld,
-  noNode,
-  notStarted,
-  systemOf,
-  timedOut,
-  whyEnded,
-} from "../failures/diagnosis.ts";
+import { echoed, noNode, notStarted, systemOf, timedOut, whyEnded } from "../failures/diagnosis.ts";
 import { otherShell, outputElsewhere, readsAllInput } from "../failures/login-scripts.ts";
 import { type Failure, newConnectError, printCommand } from "../failures/new-connect-error.ts";
+import { nodeTooOld, wrongVersion } from "../failures/wrong-version.ts";
 import {
   type BootLine,
   type ConnectionMethod,
@@ -40,8 +33,6 @@ import type { EarlierTries } from "./second-tries.ts";
 import { ToolOutput } from "./tool-output.ts";
 import { ToolProcess } from "./tool-process.ts";
 
-/** The oldest node that can be a child. */
-const MIN_NODE: readonly [number, number] = [12, 22];
 /**
  * After the timeout: how long a program that reads all its input may take to end once its input has ended.
  */
@@ -297,7 +288,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
         this.#provisioning?.said(event.text);
         return;
       case "oldNode":
-        this.fail(nodeTooOld(event.version, MIN_NODE.join(".")));
+        this.fail(nodeTooOld(event.version));
         return;
       case "ready":
         this.onReady(event.ready, event.rest);
@@ -350,14 +341,9 @@ export class ConnectAttempt<O extends ConnectOptions> {
     this.#system = { platform: ready.platform, arch: ready.arch };
     // The greeting came after the timeout, when the input had already been ended.
     if (this.#whyEnded !== undefined) return;
-    const [major, minor] = ready.nodeVersion.split(".").map(Number) as [number, number];
-    if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1])) {
-      this.fail(nodeTooOld(ready.nodeVersion, MIN_NODE.join(".")));
-      return;
-    }
-    if (ready.protocolVersion !== PROTOCOL_VERSION) {
-      const message = `the child speaks protocol ${ready.protocolVersion}, this program ${PROTOCOL_VERSION}`;
-      this.fail({ type: StreamError, message, hint: "" });
+    const failure = wrongVersion(ready);
+    if (failure !== undefined) {
+      this.fail(failure);
       return;
     }
     const tool = this.#tool as ToolProcess;

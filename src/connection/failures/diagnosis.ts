@@ -208,25 +208,6 @@ export function noNode(system: string): Failure {
   };
 }
 
-export function nodeTooOld(version: string, oldest: string): Failure {
-  // Node never had these major versions; Bun reports them.
-  if (/^[1-3]\./.test(version)) {
-    return {
-      type: StreamError,
-      code: "ERR_NODE_VERSION",
-      message: `the target started Bun ${version}, but contexts run only on Node`,
-      hint: "install node there, or pass the path of one as nodePath",
-    };
-  }
-  const message = `node ${version} on the target is too old: the oldest that works is ${oldest}`;
-  return {
-    type: StreamError,
-    code: "ERR_NODE_VERSION",
-    message,
-    hint: 'pass provision: "cache" to have a newer one brought there, or nodePath for one',
-  };
-}
-
 const WAITS: Readonly<Record<ConnectStage, (method: string) => string>> = {
   spawn: (method) => `for ${method} to start`,
   transport: (method) => `for ${method} to reach the target and for a shell to answer`,
