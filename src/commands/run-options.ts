@@ -29,24 +29,22 @@ export interface CommandOptions extends WaitOptions {
   readonly check?: boolean | undefined;
 }
 
-/** Options of `run()`. */
-export interface RunOptions extends CommandOptions {
+/** Options of `run()`. `T` is the type of output: text, or bytes with `encoding: "buffer"`. */
+export interface RunOptions<T extends string | Uint8Array = string> extends CommandOptions {
   /**
    * Called with output as it comes: text, or bytes with `encoding: "buffer"`. If it returns a promise, the
    * command waits for it.
    */
-  // biome-ignore lint/suspicious/noExplicitAny: text or bytes
-  readonly onStdout?: ((chunk: any) => unknown) | undefined;
+  readonly onStdout?: ((chunk: T) => unknown) | undefined;
   /** The same for stderr. */
-  // biome-ignore lint/suspicious/noExplicitAny: text or bytes
-  readonly onStderr?: ((chunk: any) => unknown) | undefined;
+  readonly onStderr?: ((chunk: T) => unknown) | undefined;
   /**
    * How many bytes of stdout, and of stderr, are kept; 16 MiB by default. More output ends the command with
    * an error, unless a callback takes that stream. Then the end of it is kept.
    */
   readonly maxOutputBytes?: number | undefined;
   /** `buffer` returns output as bytes, unchanged. `utf8`, the default, returns text. */
-  readonly encoding?: "utf8" | "buffer" | undefined;
+  readonly encoding?: (T extends string ? "utf8" : "buffer") | undefined;
   /** True, the default, removes the last line end of text. */
   readonly stripFinalNewline?: boolean | undefined;
 }
@@ -106,7 +104,7 @@ const COMMAND_OPTIONS: OptionTable<CommandOptions> = {
   check: flag,
 };
 
-export const RUN_OPTIONS: OptionTable<RunOptions> = {
+export const RUN_OPTIONS: OptionTable<RunOptions<string | Uint8Array>> = {
   ...COMMAND_OPTIONS,
   onStdout: callback,
   onStderr: callback,

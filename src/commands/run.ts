@@ -24,21 +24,9 @@ export interface Run {
   (
     context: Context,
     command: Command,
-    options: RunOptions & {
-      readonly encoding: "buffer";
-      readonly onStdout?: ((chunk: Uint8Array) => unknown) | undefined;
-      readonly onStderr?: ((chunk: Uint8Array) => unknown) | undefined;
-    },
+    options: RunOptions<Uint8Array> & { readonly encoding: "buffer" },
   ): Promise<RunResult<Uint8Array>>;
-  (
-    context: Context,
-    command: Command,
-    options?: RunOptions & {
-      readonly encoding?: "utf8" | undefined;
-      readonly onStdout?: ((chunk: string) => unknown) | undefined;
-      readonly onStderr?: ((chunk: string) => unknown) | undefined;
-    },
-  ): Promise<RunResult>;
+  (context: Context, command: Command, options?: RunOptions): Promise<RunResult>;
 
   /**
    * Runs a command like `run`, but yields the lines of stdout as they come, without their line ends. The
@@ -57,12 +45,12 @@ const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
 /** How much output is kept for an error's message if output is not returned. */
 const TAIL_BYTES = 64 * 1024;
 
-type Callback = ((chunk: unknown) => unknown) | undefined;
+type Callback = RunOptions<string | Uint8Array>["onStdout"];
 
 async function runCommand(
   context: Context,
   command: Command,
-  given: RunOptions = {},
+  given: RunOptions<string | Uint8Array> = {},
 ): Promise<RunResult<string | Uint8Array>> {
   takeOption("run a command", "the context", context, CONTEXT);
   const options = readOptions("run a command", given, RUN_OPTIONS);
