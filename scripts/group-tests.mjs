@@ -1,7 +1,7 @@
 /**
  * Test files that start nothing, and change nothing outside of themselves, share processes: starting one and loading the
- * library takes longer than most of these files. The others have a process each. In a quick run those that check that
- * they leave nothing behind share processes too.
+ * library takes longer than most of these files. The others have a process each. In a quick run most
+ * of these share processes too: those that check that they leave nothing behind, and the rest.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -20,19 +20,11 @@ const NEEDS_A_PROCESS = new RegExp(
     .join("|"),
 );
 /**
- * Files that share a process in no run. They measure its memory, look at all its children, let children stay, change its
- * environment, or run a command line in it, which keeps connections. Or they have hooks for each test, or for the time of
- * all, which would be for the tests of other files too.
+ * Files that share a process in no run. They measure its memory, look at all its children, let children stay, run a
+ * command line in it, which keeps connections, are its entry script, or load more when their tests begin.
  */
-const NEEDS_ITS_OWN = new RegExp(
-  [
-    /(?:keeper|peak-memory|process-tree|process-watch|provisioning|run-cli|run-tool)\.js"|\.memoryUsage\(|descendants\(process\.pid\)/,
-    /ignoreCommand: \/esbuild\||^(?:before|beforeEach|afterEach)\(|process\.env(?:\.\w+|\["\w+"\]) =/,
-  ]
-    .map(({ source }) => source)
-    .join("|"),
-  "m",
-);
+const NEEDS_ITS_OWN =
+  /(?:keeper|peak-memory|process-tree|process-watch|provisioning|run-cli|run-tool)\.js"|\.memoryUsage\(|descendants\(process\.pid\)|inTheEntryScript|describe\(".*", async/;
 /** Files in which nothing runs without the lab. A wrong match does no harm: tests that run all the same are checked. */
 const NEEDS_THE_LAB = new RegExp(
   [
@@ -51,7 +43,9 @@ const FOLDER = "build/together";
 const FILES_PER_GROUP = 20;
 const LEAST_GROUPS = 4;
 /** Of files that leave nothing behind. */
-const CLEAN_FILES_PER_GROUP = 4;
+const CLEAN_FILES_PER_GROUP = 5;
+/** Of files that start processes, and do not check that they leave nothing behind. */
+const OTHER_FILES_PER_GROUP = 12;
 
 /**
  * The files to start for these test files. Files that take long, as `isLong` says, are not made longer, except in a quick
@@ -59,16 +53,22 @@ const CLEAN_FILES_PER_GROUP = 4;
  */
 export function groupTests(files, { isLong, hasLab, isQuick }) {
   rmSync(FOLDER, { recursive: true, force: true });
-  const [started, clean, short, skipped] = [[], [], [], []];
+  const [started, clean, others, short, skipped] = [[], [], [], [], []];
   for (const file of files) {
     const text = readFileSync(file, "utf8");
     if (!hasLab && NEEDS_THE_LAB.test(slashes(file))) skipped.push(file);
-    else if (isQuick && CHECKS_LEAKS.test(text) && !NEEDS_ITS_OWN.test(text)) clean.push(file);
+    else if (isQuick && NEEDS_ITS_OWN.test(text)) started.push(file);
+    else if (isQuick && CHECKS_LEAKS.test(text)) clean.push(file);
+    else if (isQuick && NEEDS_A_PROCESS.test(text)) others.push(file);
     else if (NEEDS_A_PROCESS.test(text) || (isLong(file) && !isQuick)) started.push(file);
     else short.push(file);
   }
   const rank = (file) => files.indexOf(file);
-  const long = [...started.map((file) => [file]), ...deal(clean, CLEAN_FILES_PER_GROUP)];
+  const long = [
+    ...started.map((file) => [file]),
+    ...deal(clean, CLEAN_FILES_PER_GROUP),
+    ...deal(others, OTHER_FILES_PER_GROUP),
+  ];
   const groups = [...long.sort(([a], [b]) => rank(a) - rank(b)), skipped];
   const size = Math.min(FILES_PER_GROUP, Math.ceil(short.length / LEAST_GROUPS));
   for (let at = 0; at < short.length; at += size) groups.push(short.slice(at, at + size));
@@ -82,12 +82,25 @@ function deal(files, size) {
   return groups;
 }
 
+/**
+ * Each file is a suite, so that its hooks, those of `checkLeaks()` too, are for its own tests, and run before and after
+ * these. The first suite begins when all files are loaded, because loading opens files and may start processes.
+ */
+const SUITES = `import { describe } from "node:test";
+const loads = [];
+const loaded = new Promise((resolve) => setImmediate(() => Promise.allSettled(loads).then(resolve)));
+const hold = (load) => (loads.push(load), loaded.then(() => load));
+`;
+
 function writeGroup(files, index) {
   if (files.length === 1) return files[0];
   mkdirSync(FOLDER, { recursive: true });
   const path = join(FOLDER, `${index + 1}.test.js`);
-  const lines = files.map((file) => `import ${JSON.stringify(slashes(relative(FOLDER, file)))};\n`);
-  writeFileSync(path, lines.join(""));
+  const lines = files.map((file) => {
+    const [name, module] = [file, relative(FOLDER, file)].map((each) => JSON.stringify(slashes(each)));
+    return `describe(${name}, () => hold(import(${module})));\n`;
+  });
+  writeFileSync(path, [SUITES, ...lines].join(""));
   return path;
 }
 

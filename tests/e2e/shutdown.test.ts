@@ -11,7 +11,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 /** The time in which a parent ends its processes, as docs/protocol.md promises. */
 const GRACE_MS = 5000;
 /** More time for a busy machine. */
-const SLACK_MS = 1000;
+const SLACK_MS = 5000;
 
 const pidOf = (context: Context): Promise<number> => context.call(remote.pid);
 

@@ -7,7 +7,7 @@ import { type Context, getFile, putFile, Receiver, Router, run, runSsh } from ".
 import * as remote from "../fixtures/remote/functions.ts";
 import * as streams from "../fixtures/remote/streams.ts";
 import * as withMitogen from "../fixtures/remote/with-mitogen.ts";
-import { collectLogs } from "../support/collect-logs.ts";
+import { type CollectedLogs, collectLogs } from "../support/collect-logs.ts";
 import { needs } from "../support/file-trees.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -37,11 +37,12 @@ describe("a thread of a router with a limit of 64 KiB", () => {
 
 for (const [version, nodePath] of targets) {
   describe(`a router with a limit of 64 KiB, on ${version}`, () => {
-    const logs = collectLogs("info");
+    let logs: CollectedLogs;
     let router: Router;
     let hop: Context;
     let context: Context;
     before(async () => {
+      logs = collectLogs("info");
       router = new Router(undefined, { maxMessageBytes: LIMIT });
       hop = await router.local({ nodePath });
       context = await router.local({ via: hop, nodePath });

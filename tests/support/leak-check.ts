@@ -15,9 +15,6 @@ export interface LeakCheckOptions {
   ignoreCommand?: RegExp;
 }
 
-/** Of all files that share this process: what one of them has started may be there when another looks. */
-const meantToStay: RegExp[] = [];
-
 /**
  * Fails the test file it is called in if, after its last test, this process has children (zombies too), more
  * or fewer descriptors than before the first, or anything new that keeps its event loop alive.
@@ -25,8 +22,9 @@ const meantToStay: RegExp[] = [];
  * Call it once, at the top level of the file. It ends the children that it finds, so that they disturb nobody.
  */
 export function checkLeaks({ ignoreCommand }: LeakCheckOptions = {}): void {
-  if (ignoreCommand !== undefined) meantToStay.push(ignoreCommand);
   let fdsBefore = 0;
+  /** Another file that shares this process may let them stay. */
+  let childrenBefore = new Set<number>();
   let resourcesBefore: string[] = [];
   before(() => {
     openSignalPipe();
@@ -34,10 +32,11 @@ export function checkLeaks({ ignoreCommand }: LeakCheckOptions = {}): void {
     for (const stream of [process.stdin, process.stdout, process.stderr]) assert.ok(stream !== undefined);
     fdsBefore = fdCount();
     resourcesBefore = process.getActiveResourcesInfo();
+    childrenBefore = new Set(childrenOf(process.pid).map(({ pid }) => pid));
   });
   after(async () => {
     const isMeantToStay = ({ pid }: ProcessStat): boolean =>
-      meantToStay.some((each) => each.test(commandOf(pid)));
+      childrenBefore.has(pid) || ignoreCommand?.test(commandOf(pid)) === true;
     const children = (): ProcessStat[] => childrenOf(process.pid).filter((each) => !isMeantToStay(each));
     const tolerance = FD_TOLERANCE + STDIO * childrenOf(process.pid).filter(isMeantToStay).length;
     const leaks = (): string[] => [

@@ -11,15 +11,21 @@ export function temporaryFolder(t: Pick<TestContext, "after">): string {
   return folder;
 }
 
+/** What variables were before tests changed them. A test may change one twice, and its hooks run in their own order. */
+const original = new Map<string, string | undefined>();
+
 /** Sets environment variables of this process until the test ends. */
 export function setEnvironment(
   t: Pick<TestContext, "after">,
   variables: Readonly<Record<string, string>>,
 ): void {
   for (const [name, value] of Object.entries(variables)) {
-    const earlier = process.env[name];
+    if (!original.has(name)) original.set(name, process.env[name]);
     process.env[name] = value;
     t.after(() => {
+      if (!original.has(name)) return;
+      const earlier = original.get(name);
+      original.delete(name);
       if (earlier === undefined) delete process.env[name];
       else process.env[name] = earlier;
     });
