@@ -46,7 +46,7 @@ test("the TypeScript in the documents and the examples compiles against the publ
 
 describe("The programs in docs/guide.md print the output below them", { concurrency: 2 }, () => {
   const guide = join(repoRoot, "docs/guide.md");
-  for (const { code, name } of sampleOf(5, snippetsOf(guide))) {
+  for (const { code, name } of sampleOf(10, snippetsOf(guide))) {
     it(name, { timeout: 120_000 }, async () => {
       // The expected output is in comment lines at the end.
       const expected = /(?:^\/\/ .*\n)+$/m.exec(code)?.[0].replace(/^\/\/ /gm, "");

@@ -1,5 +1,6 @@
 /** Programs in TypeScript, run under tsx and in contexts. */
 
+import { takesLong } from "../support/extent.ts";
 import { plainAndRemote } from "../support/plain-and-remote.ts";
 
 const files: Record<string, string> = {
@@ -161,7 +162,7 @@ const files: Record<string, string> = {
   `,
 };
 
-plainAndRemote("TypeScript", "./cases.ts", files, "tsx");
+plainAndRemote("TypeScript", "./cases.ts", files, { loader: "tsx" });
 
 plainAndRemote(
   "Legacy decorators",
@@ -176,5 +177,5 @@ plainAndRemote(
       export const decorated = () => [log, new A().go(2), Object.keys(new A())];
     `,
   },
-  "tsx",
+  { loader: "tsx", skip: takesLong },
 );

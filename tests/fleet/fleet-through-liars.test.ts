@@ -53,7 +53,7 @@ describe("Fleet through a hop that lies", () => {
     }
   }
 
-  for (const kind of sampleOf(2, ["results twice, and late events", "honest", "results of another host"])) {
+  for (const kind of sampleOf(3, ["results twice, and late events", "honest", "results of another host"])) {
     it(`is not disturbed by: ${kind}`, async () => {
       const { lied } = await told(kind);
       assert.equal(lied.status, "ok", String(lied.error));

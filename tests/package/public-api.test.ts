@@ -81,7 +81,7 @@ describe("The public API, in the packed package", { timeout: 300_000 }, () => {
   };
   const imports = ["public-api.ts", "fleet-api.ts"];
 
-  it("compiles with module nodenext, with types for import and require()", () => {
+  it("compiles with module nodenext, with types for import and require()", { skip: takesLong }, () => {
     compile({ module: "nodenext", moduleResolution: "nodenext" }, [...imports, "required.cts"]);
   });
   it("compiles with moduleResolution bundler", { skip: takesLong }, () => {

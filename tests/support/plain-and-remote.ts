@@ -25,14 +25,14 @@ export function plainAndRemote(
   title: string,
   cases: string,
   files: Record<string, string>,
-  loader?: string,
+  { loader, skip = false }: { readonly loader?: string; readonly skip?: string | false } = {},
 ): void {
   const at = temporaryTree({ ...files, "driver.mjs": driver(cases) });
   const targets = TARGETS.flatMap((major) => (nodes[major] === undefined ? [] : [[major, nodes[major]]]));
   if (targets.length === 0) targets.push([process.versions.node, process.execPath]);
   let outcomes: Promise<Outcome[]> | undefined;
   for (const [target = ""] of targets) {
-    test(`${title}: the same in a context of Node ${target}`, async () => {
+    test(`${title}: the same in a context of Node ${target}`, { skip }, async () => {
       outcomes ??= run(at("driver.mjs"), loader, Object.fromEntries(targets));
       const own = (await outcomes).filter((outcome) => outcome.target === target);
       assert.ok(own.length > 0);

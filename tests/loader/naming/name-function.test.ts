@@ -130,7 +130,7 @@ for (const { name, args } of sampleOf(3, runs)) {
   });
 }
 
-for (const [fn, module, ...path] of sampleOf(2, [
+for (const [fn, module, ...path] of sampleOf(4, [
   ["process.chdir", "global", "process", "chdir"],
   ["os.hostname", "node:os", "hostname"],
   ["fs.promises.readFile", "node:fs", "promises", "readFile"],
