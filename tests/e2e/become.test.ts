@@ -15,7 +15,14 @@ import { sshTo } from "../support/ssh-options.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 type Method = "sudo" | "su" | "doas";
-type Options = { username?: string; login?: boolean; password?: string | Secret | (() => Promise<string>) };
+type Options = {
+  username?: string;
+  login?: boolean;
+  password?: string | Secret | (() => Promise<string>);
+  timeoutMs?: number;
+  passwordPrompt?: string;
+  incorrectPrompts?: string[];
+};
 
 /** One signature instead of the overloads, so that `call` infers the types. */
 const whoAmI = userInfo as () => { username: string };
@@ -104,6 +111,23 @@ describe("become", { skip: skipReason() }, () => {
       assert.ok(!`${error.stack}${JSON.stringify(error)}`.includes(WRONG));
     });
   }
+
+  it("names the option for a refusal or a question that it does not understand, as in another language", async () => {
+    const options: Options = { username: target, password: WRONG };
+    const [refused, asked] = await Promise.all([
+      failure("su", "mitogen-sudo-denied", { ...options, incorrectPrompts: ["verweigert"] }),
+      failure("su", "mitogen-sudo-denied", { ...options, passwordPrompt: "Passwort:", timeoutMs: 2000 }),
+    ]);
+    assert.match(
+      refused.message,
+      /; if "(Password: )?su: Authentication failure" refuses the password, pass words of it as incorrectPrompts/,
+    );
+    assert.equal(refused.code, "ERR_EOF");
+    assert.match(
+      asked.message,
+      /an answer to "Password:"; if that asks for the password, pass .*passwordPrompt/,
+    );
+  });
 
   it("fails with the tool's own words when no password would help", async () => {
     const cases: [Method, account: string, Options, said: RegExp][] = [

@@ -401,6 +401,7 @@ export class ConnectAttempt<O extends ConnectOptions> {
           exit,
           lines: this.#output.readableLines(),
           terminal,
+          hasTyped: this.#conversation?.hasTyped === true,
         }),
     );
   }

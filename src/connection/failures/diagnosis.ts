@@ -26,6 +26,8 @@ export interface Ended {
   /** The whole output. */
   readonly lines: readonly string[];
   readonly terminal: Terminal | undefined;
+  /** Whether the tool was given a password. */
+  readonly hasTyped: boolean;
 }
 
 /** The exit codes of a shell that cannot run a command, or does not find it. */
@@ -50,7 +52,7 @@ export function whyEnded(ended: Ended): Failure {
 }
 
 /** Explains an end before any shell answered. */
-function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failure {
+function toolEnded({ method, tool, stage, exit, lines, terminal, hasTyped }: Ended): Failure {
   const message = `the process ${printExit(exit)} before the context was ready`;
   const text = lines.join("\n");
   if (terminal !== undefined && NO_TERMINAL.test(text)) {
@@ -66,6 +68,11 @@ function toolEnded({ method, tool, stage, exit, lines, terminal }: Ended): Failu
   }
   if (exit.code === NOT_FOUND || exit.code === CANNOT_RUN) {
     return { type: EofError, code: "ERR_NO_SHELL", message, hint: "check whether the target has sh" };
+  }
+  const said = lines[lines.length - 1];
+  if (hasTyped && said !== undefined && WORDED.has(method.name)) {
+    const hint = `if ${quoted(said)} refuses the password, pass words of it as incorrectPrompts`;
+    return { type: EofError, message, hint };
   }
   return { type: EofError, message, hint: method.hint ?? "" };
 }
@@ -219,6 +226,8 @@ const WAITS: Readonly<Record<ConnectStage, (method: string) => string>> = {
 
 /** The methods that have the option `answers`. */
 const ANSWERING: ReadonlySet<string> = new Set(["ssh", "sudo", "su", "doas"]);
+/** Those that ask for the password, and refuse it, in the words of their language. */
+const WORDED: ReadonlySet<string> = new Set(["su", "doas"]);
 
 /** `question` is the tool's last question, and `said` is all of its output. */
 export function timedOut(
@@ -228,10 +237,14 @@ export function timedOut(
   question: string,
   said: string,
 ): Failure {
-  const canAnswer = ANSWERING.has(method);
+  const cure = WORDED.has(method)
+    ? "; if that asks for the password, pass its end as passwordPrompt, otherwise pass answers"
+    : ANSWERING.has(method)
+      ? "; pass answers"
+      : "";
   const asks = stage === "transport" && question !== "";
   const hint = asks
-    ? `it may be waiting for an answer to ${JSON.stringify(question.trim())}${canAnswer ? "; pass answers" : ""}`
+    ? `it may be waiting for an answer to ${JSON.stringify(question.trim())}${cure}`
     : stage === "node"
       ? waitingHint(said)
       : "";

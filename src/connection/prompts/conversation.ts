@@ -108,6 +108,11 @@ export class Conversation {
     return [...this.#streams.values()].map(({ open }) => this.masked(withoutControls(open))).join("");
   }
 
+  /** Whether a password or another answer was typed, which the tool has not been seen to refuse. */
+  get hasTyped(): boolean {
+    return this.typedNames().length > 0;
+  }
+
   /** Masks in the tool's output what was typed, in case a terminal has echoed it. */
   masked(text: string): string {
     return this.#typed.reduce((shown, typed) => shown.split(typed).join(MASK), text);
@@ -122,7 +127,7 @@ export class Conversation {
   private onLine(line: string): void {
     if (this.#isOver) return;
     if (this.#dialogue.isTerminalDemand?.(line) === true) this.wantsTerminal = true;
-    if (this.typedNames().length > 0 && this.#dialogue.isRefusal?.(line) === true) this.failIncorrect();
+    if (this.hasTyped && this.#dialogue.isRefusal?.(line) === true) this.failIncorrect();
   }
 
   /** Answers the text if it is a question. Returns whether it was one. */

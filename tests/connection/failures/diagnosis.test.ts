@@ -6,7 +6,12 @@ test("whyEnded takes a node that does not know our options for too old", () => {
   for (const option of ["--input-type=commonjs", "--experimental-vm-modules"]) {
     const failure = whyEnded({
       ...{ method: { name: "ssh", ownExitCode: 255 }, tool: "ssh", node: undefined, stage: "node" },
-      ...{ exit: { code: 9, signal: null }, lines: [`node: bad option: ${option}`], terminal: undefined },
+      ...{
+        exit: { code: 9, signal: null },
+        lines: [`node: bad option: ${option}`],
+        terminal: undefined,
+        hasTyped: false,
+      },
     });
     assert.equal(failure.code, "ERR_NODE_VERSION");
     assert.ok(
@@ -19,7 +24,12 @@ test("whyEnded takes a node that does not know our options for too old", () => {
 test("whyEnded does not take our shell that cannot start a process for another command", () => {
   const failure = whyEnded({
     ...{ method: { name: "ssh", ownExitCode: 255 }, tool: "ssh", node: undefined, stage: "shell" },
-    ...{ exit: { code: 2, signal: null }, lines: ["9904efecb21b8e5b: 1: Cannot fork"], terminal: undefined },
+    ...{
+      exit: { code: 2, signal: null },
+      lines: ["9904efecb21b8e5b: 1: Cannot fork"],
+      terminal: undefined,
+      hasTyped: false,
+    },
   });
   assert.equal(failure.code, undefined);
   assert.match(failure.hint ?? "", /ulimit -u/);
@@ -33,7 +43,12 @@ test("whyEnded says that a login script may have read from the payload, however 
   ]) {
     const failure = whyEnded({
       ...{ method: { name: "ssh", ownExitCode: 255 }, tool: "ssh", node: undefined, stage: "node" },
-      ...{ exit: { code: 1, signal: null }, lines: ["node:zlib:425", line], terminal: undefined },
+      ...{
+        exit: { code: 1, signal: null },
+        lines: ["node:zlib:425", line],
+        terminal: undefined,
+        hasTyped: false,
+      },
     });
     assert.match(failure.message, /payload/);
     assert.match(failure.hint ?? "", /a login script or the command of nodePath reads the input/);
