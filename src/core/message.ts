@@ -93,12 +93,14 @@ export class Message<T = unknown> {
   }
 
   /**
-   * Answers the message. Sends nothing if the message wants no answer (`replyTo` is 0). Throws a TypeError or
+   * Answers the message. Sends nothing if the message wants no answer (`replyTo` is 0), and logs
+   * that as DEBUG. Throws a TypeError or
    * RangeError for a value that cannot travel.
    */
   reply(value: unknown): void {
-    if (this.replyTo === 0 || this.isDead) return;
-    this.router.route(Message.to(this.router, { dstId: this.srcId, handle: this.replyTo }, { value }));
+    const { router } = this;
+    if (this.replyTo === 0 || this.isDead) router.features?.dropReply(this);
+    else router.route(Message.to(router, { dstId: this.srcId, handle: this.replyTo }, { value }));
   }
 
   /** Addresses and size. The body is not shown: it may hold secrets. */

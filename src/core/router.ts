@@ -45,6 +45,8 @@ export interface Features {
   newHandle(options: HandlerOptions): number | undefined;
   /** Throws if a message cannot have this address, or not this content. */
   checkMessage(to: unknown, content: unknown): void;
+  /** Logs that a handler has answered a message that wants no answer. */
+  dropReply(message: Message): void;
   newWindow(contextId: number): SendWindow;
   /** Reports to the senders of a handler what has been read. */
   newCredits(): { consumed(frame: Frame): void };

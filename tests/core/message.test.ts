@@ -7,6 +7,7 @@ import { CallError, ProtocolError } from "../../src/errors.ts";
 import { encodeValue } from "../../src/wire/cbor/encoder.ts";
 import { Encoding, type Frame } from "../../src/wire/frame.ts";
 import { Handle } from "../../src/wire/handles.ts";
+import { collectLogs } from "../support/collect-logs.ts";
 import { masterAndChild } from "../support/fake-tree.ts";
 
 const fromChild = (change: Partial<Frame> = {}): Frame => ({
@@ -92,9 +93,20 @@ test("Message.reply answers the sender's handle with this context's authority", 
 
 test("Message.reply sends nothing if no reply was asked for, and nothing to a dead message", () => {
   const { master, wire } = masterAndChild();
+  const logs = collectLogs();
   new Message(master, fromChild()).reply(1);
   new Message(master, fromChild({ replyTo: Handle.IS_DEAD })).reply(1);
+  // The library itself answers every call, also one that wants no answer.
+  new Message(master, fromChild({ handle: Handle.CALL_FUNCTION })).reply(1);
+  logs.stop();
   assert.deepEqual(wire.left.sent, []);
+  assert.deepEqual(
+    logs.records.map(({ level, message }) => [level, message]),
+    ["wants no answer: its replyTo is 0", "is a dead message"].map((why) => [
+      "debug",
+      `Dropped reply to context 1: its message to handle 1000 ${why}`,
+    ]),
+  );
 });
 
 test("Message.reply throws a TypeError for a value that cannot travel, and sends nothing", () => {

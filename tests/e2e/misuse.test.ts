@@ -255,6 +255,11 @@ describe("misuse", () => {
       "Cannot push a file: the context must be a Context, got undefined",
     ],
     [
+      "modules.forward() without a context",
+      () => (router.modules as Loose).forward({}, import.meta.url),
+      "Cannot forward modules: the context must be a Context, got an object",
+    ],
+    [
       "a CallChain of nothing",
       () => new (CallChain as Loose)(),
       "Cannot make a chain: the first argument must be a Context, got undefined",

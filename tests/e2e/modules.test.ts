@@ -143,6 +143,12 @@ it("the program's rules (override, modify, deny, allow) apply in contexts", asyn
 it("a call of a forwarded function sends no more modules", async () => {
   await using router = new Router();
   const context = await router.local();
+  const forwardMissing = async (): Promise<void> =>
+    await router.modules.forward(context, new URL("./no-such.ts", import.meta.url));
+  await assert.rejects(forwardMissing, (error: Error & { code: string }) => {
+    assert.match(error.stack as string, /no such file\n +at (async )?forwardMissing \(.*modules\.test/);
+    return error.code === "ERR_MODULE_NOT_FOUND";
+  });
   await router.modules.forward(context, remote.add);
   const { moduleCount } = router.modules.stats;
   assert.ok(moduleCount > 0);

@@ -1,8 +1,11 @@
 import { importModule } from "../../calls/caller/module-handle.ts";
-import type { Context } from "../../core/context.ts";
+import { callSite, isOwnError, placedAt } from "../../core/call-site.ts";
+import { Context } from "../../core/context.ts";
 import type { CoreRouter } from "../../core/router.ts";
 import type { FunctionName } from "../../functions/function-name.ts";
 import { getLogger } from "../../logging/log.ts";
+import { instanceOf } from "../../options/option-types.ts";
+import { takeOption } from "../../options/options.ts";
 import { importLate } from "../../process/late-import.ts";
 import { receivedStack } from "../../text/received-stack.ts";
 import type { WaitOptions } from "../../waiting/wait.ts";
@@ -48,6 +51,7 @@ export interface ModuleStats {
 type Graphs = typeof import("../compile/graphs.ts");
 
 const log = getLogger("mitogen.responder");
+const CONTEXT = instanceOf(Context, "a Context");
 
 /** Loaded with the first module to be sent, or while the first context starts. */
 let graphs: Graphs | undefined;
@@ -135,6 +139,8 @@ export class ModuleResponder {
    * another router.
    */
   async forward(context: Context, modules: ModuleName | readonly ModuleName[]): Promise<void> {
+    takeOption("forward modules", "the context", context, CONTEXT);
+    const site = callSite(this.forward);
     const ids = [modules].flat().map((each) => moduleId(each as ModuleName));
     const target = context.router === this.#router ? this.#targets.get(context.contextId) : undefined;
     if (target === undefined) {
@@ -144,7 +150,11 @@ export class ModuleResponder {
       return;
     }
     const files = ids.filter((id) => id !== "global" && !isBuiltin(id) && !target.complete.has(id));
-    await Promise.all(files.map((id) => this.push(context.contextId, target, id, "forwarded")));
+    try {
+      await Promise.all(files.map((id) => this.push(context.contextId, target, id, "forwarded")));
+    } catch (error) {
+      throw isOwnError(error) ? placedAt(error, site()) : error;
+    }
   }
 
   /**
