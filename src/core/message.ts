@@ -98,9 +98,9 @@ export class Message<T = unknown> {
    * RangeError for a value that cannot travel.
    */
   reply(value: unknown): void {
-    const { router } = this;
-    if (this.replyTo === 0 || this.isDead) router.features?.dropReply(this);
-    else router.route(Message.to(router, { dstId: this.srcId, handle: this.replyTo }, { value }));
+    const { router, replyTo } = this;
+    if (replyTo === 0 || this.isDead) router.features?.dropReply(this);
+    else router.route(Message.to(router, { dstId: this.srcId, handle: replyTo }, { value }));
   }
 
   /** Addresses and size. The body is not shown: it may hold secrets. */
