@@ -1,4 +1,5 @@
 import { libraryUrl } from "../library.ts";
+import { MAX_RECEIVED_STACK } from "../text/received-stack.ts";
 import { hide } from "../wire/values/error-value.ts";
 import { attempt, read } from "../wire/values/thrown.ts";
 
@@ -12,7 +13,7 @@ const BETWEEN = "(node:internal/process/task_queues:";
  */
 export function withoutOwnLines(error: Error): void {
   const stack = read(error, "stack");
-  if (typeof stack !== "string" || !stack.includes(HERE)) return;
+  if (typeof stack !== "string" || stack.length > MAX_RECEIVED_STACK || !stack.includes(HERE)) return;
   const lines = stack.split("\n");
   const first = lines.findIndex((line) => line.includes(HERE));
   const isOwn = (line: string, at: number) => at >= first && (line.includes(HERE) || line.includes(BETWEEN));

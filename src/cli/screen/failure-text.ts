@@ -1,4 +1,5 @@
 import { pathToFileURL } from "node:url";
+import { receivedStack } from "../../text/received-stack.ts";
 import { read } from "../../wire/values/thrown.ts";
 
 /** Why a host failed, in words of the command line. What a command printed was shown as it came, so its error needs no more than the exit code. */
@@ -20,7 +21,7 @@ const OWN_FRAME = /^at (?!.*(?:node:|[/\\]node_modules[/\\])).*[/\\].*:\d+:\d+\)
 export function placeOfFailure(error: Error, folder: string = process.cwd()): string | undefined {
   const stack = read(error, "stack");
   if (read(error, "name") !== "CallError" || typeof stack !== "string") return undefined;
-  const frame = stack
+  const frame = receivedStack(stack)
     .split("\n")
     .map((line) => line.trim())
     .find((line) => OWN_FRAME.test(line));

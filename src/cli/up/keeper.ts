@@ -39,7 +39,9 @@ class Member {
   starting: Promise<Context> | undefined;
   /** How many commands work on the host. */
   uses = 0;
-  /** Contexts with functions that have been given up. They end when no command uses the host any more. */
+  /** How many of them use each context. */
+  readonly usesOf: Map<Context, number> = new Map();
+  /** Contexts with functions that have been given up. No further command gets them, and they end when none uses them. */
   readonly spoilt: Set<Context> = new Set();
   /** The host is connected again. */
   mending: Promise<void> | undefined;
@@ -52,6 +54,13 @@ class Member {
 
   get connection(): Context | undefined {
     return this.fleet.context(this.name);
+  }
+
+  /** Counts a command that begins (1) or ends (-1) to use a context. */
+  count(context: Context, change: 1 | -1): void {
+    const uses = (this.usesOf.get(context) ?? 0) + change;
+    if (uses > 0) this.usesOf.set(context, uses);
+    else this.usesOf.delete(context);
   }
 }
 
@@ -133,6 +142,7 @@ export class Keeper {
     become?: Become,
   ): AsyncGenerator<KeptMessage, void, undefined> {
     const { name } = wanted;
+    await this.mended([wanted]);
     const member = this.member(wanted);
     const connection = member?.connection;
     if (member === undefined || connection === undefined) {
@@ -150,8 +160,10 @@ export class Keeper {
     const unwatch = onAbort(signal, () => over.abort(signal.reason));
     const begun: Promise<Context>[] = [];
     const connect = (): Promise<Context> => {
-      if (become === undefined) return this.worker(member, connection);
-      const context = this.router.sudo({ ...become, via: connection, signal: over.signal });
+      const context =
+        become === undefined
+          ? this.use(member, connection)
+          : this.router.sudo({ ...become, via: connection, signal: over.signal });
       begun.push(context);
       return context;
     };
@@ -166,8 +178,11 @@ export class Keeper {
       });
       ended = run.all().then(([result]) => {
         const context = fleet.context(name);
-        if (work[0] === "call" && become === undefined && context !== undefined && wasGivenUp(result))
+        if (work[0] === "call" && become === undefined && context !== undefined && wasGivenUp(result)) {
           member.spoilt.add(context);
+          // The function may keep it busy, and a further command would wait behind it.
+          if (member.worker === context) member.worker = undefined;
+        }
         events.feed.end();
       });
       yield* events.messages();
@@ -177,9 +192,12 @@ export class Keeper {
       await ended;
       await fleet.close();
       for (const each of await Promise.allSettled(begun)) {
-        if (each.status === "fulfilled") await each.value.shutdown();
+        if (each.status === "rejected") continue;
+        if (become !== undefined) await each.value.shutdown();
+        else member.count(each.value, -1);
       }
-      if (--member.uses === 0) this.endSpoilt(member);
+      member.uses--;
+      this.endSpoilt(member);
       if (--this.#runs === 0) this.endOutdated();
     }
   }
@@ -232,6 +250,12 @@ export class Keeper {
     if (this.#runs === 0) this.endOutdated();
   }
 
+  private async use(member: Member, connection: Context): Promise<Context> {
+    const context = await this.worker(member, connection);
+    member.count(context, 1);
+    return context;
+  }
+
   private async worker(member: Member, connection: Context): Promise<Context> {
     if (member.worker?.isConnected === true) return member.worker;
     // Work of several commands may come at the same time.
@@ -248,13 +272,15 @@ export class Keeper {
    */
   private endSpoilt(member: Member): void {
     for (const context of member.spoilt) {
+      // Others are behind the connection.
+      if (context === member.connection ? member.uses > 0 : member.usesOf.has(context)) continue;
+      member.spoilt.delete(context);
       if (context === member.connection) {
         member.mending = this.mend(member, context).finally(() => {
           member.mending = undefined;
         });
       } else void context.shutdown();
     }
-    member.spoilt.clear();
   }
 
   private async mend(member: Member, connection: Context): Promise<void> {

@@ -123,4 +123,44 @@ export const hold = () => {
     assert.deepEqual(await processesGone([third], 20_000), []);
     process.kill(connection, 0);
   });
+
+  it("gives further commands another context if a function that was given up hangs, and ends its context", async (t) => {
+    const file = join(temporaryFolder(t), "hang.mjs");
+    const module = `file://${file}`;
+    writeFileSync(
+      file,
+      `export const pid = () => process.pid;
+export const wait = () => { console.log("waits"); return new Promise(() => setInterval(() => {}, 1000)); };
+export const hang = () => { console.log("hangs"); for (;;); };`,
+    );
+    const one = await host("one");
+    await up([one]);
+    const connection = await value(one, module, "pid");
+    /** Begins a function that does not end. Returns what gives it up. */
+    const begin = async (name: string): Promise<() => Promise<KeptMessage | undefined>> => {
+      const stop = new AbortController();
+      const messages = keeper.work(one, ["call", module, [name], []], {}, stop.signal);
+      const first = await messages.next();
+      assert.ok(first.value?.type === "event", JSON.stringify(first));
+      return async () => {
+        stop.abort();
+        return (await all(messages)).at(-1);
+      };
+    };
+    const endWait = await begin("wait");
+    const endHang = await begin("hang");
+    assert.ok((await endHang())?.type === "result");
+    const second = await value(one, module, "pid");
+    assert.notEqual(second, connection);
+    assert.equal(await value(one, module, "pid"), second);
+    // A context that hangs is ended, if no other command uses it.
+    await (await begin("hang"))();
+    assert.deepEqual(await processesGone([second as number], 20_000), []);
+    process.kill(connection as number, 0);
+    await endWait();
+    const again = await value(one, module, "pid");
+    assert.notEqual(again, connection);
+    assert.deepEqual(await processesGone([connection as number], 20_000), []);
+    assert.deepEqual(keeper.names, ["one"]);
+  });
 });
