@@ -88,7 +88,7 @@ export const CONNECT_OPTIONS: OptionTable = {
 };
 
 /** How a run proceeds: in which batches, until how many failures, or not at all. */
-export const PACING_OPTIONS: OptionTable = {
+const PACING_OPTIONS: OptionTable = {
   batch: {
     type: "string",
     value: "SIZES",

@@ -55,7 +55,7 @@ export function checkReportOptions({ values, name }: Call): void {
 }
 
 /** Failures weigh more than hosts that could not be reached: what ran and failed must be looked at. */
-export function exitStatusOf({ failed, unreachable }: FleetSummary): number {
+function exitStatusOf({ failed, unreachable }: FleetSummary): number {
   if (failed > 0) return ExitStatus.SomeFailed;
   return unreachable > 0 ? ExitStatus.SomeUnreachable : ExitStatus.Ok;
 }

@@ -37,7 +37,7 @@ const CURE = "raise it, or keep fewer contexts and files open at once";
 let known = "";
 
 /** Reads the limits of this process while that is possible: with no descriptor left, no file can be read. */
-export function noteLimits(): void {
+function noteLimits(): void {
   if (known === "") readLimits();
 }
 

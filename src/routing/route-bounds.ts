@@ -4,7 +4,7 @@ import type { Peer } from "./peer.ts";
 /** The most contexts behind one link to a child, including the child. */
 export const MAX_CONTEXTS_PER_LINK = 16_384;
 /** The most contexts that the program can reach at once. */
-export const MAX_CONTEXTS = 262_144;
+const MAX_CONTEXTS = 262_144;
 
 /**
  * Returns why this process can reach no further context, or none behind `via`. Undefined if it can. The number is

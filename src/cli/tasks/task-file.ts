@@ -53,7 +53,7 @@ function functionRef(url: string, path: string): FunctionRef {
 }
 
 /** The names that a module exports; undefined if its text does not show them all: CommonJS, JSX, `export *`. */
-export function exportedNames(file: string): string[] | undefined {
+function exportedNames(file: string): string[] | undefined {
   let source: string;
   try {
     source = readSource(file);

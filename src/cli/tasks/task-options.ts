@@ -96,7 +96,7 @@ export function takeArguments(
 }
 
 /** `SERVICE [PORT] [HOSTS...]`, for the help. */
-export function usageOf({ args }: TaskDescription): string {
+function usageOf({ args }: TaskDescription): string {
   return args
     .map(({ name, isOptional, isRest }) => {
       const word = oneLine(name).toUpperCase() + (isRest ? "..." : "");

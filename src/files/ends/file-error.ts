@@ -13,7 +13,7 @@ interface SystemError extends Error {
  * Turns an error of the file system into one of a transfer, which says what was attempted and at which end.
  * It has its own `code`, `path` and `side`.
  */
-export function fileError(cause: unknown, doing: string, path: string, side: Side): Error {
+function fileError(cause: unknown, doing: string, path: string, side: Side): Error {
   const { message, code, errno, syscall } = nameLimit(cause) as SystemError;
   const error = new Error(`Cannot ${doing} ${path}: ${message}`);
   return Object.assign(error, { code, errno, syscall, path, side });

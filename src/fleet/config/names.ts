@@ -3,7 +3,7 @@ import type { Step } from "./host.ts";
 import { InventoryError, quote } from "./inventory-error.ts";
 
 /** The longest name of a host or a group. A host's name also becomes a context's. */
-export const MAX_NAME = 253;
+const MAX_NAME = 253;
 /** The most hosts that an inventory, a group or a selection may hold. */
 export const MAX_HOSTS = 100_000;
 

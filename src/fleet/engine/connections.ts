@@ -214,7 +214,7 @@ export class HostConnection {
 }
 
 /** The connection method of a step: its only key. */
-export function methodOf(step: Step): string {
+function methodOf(step: Step): string {
   return Object.keys(step)[0] as string;
 }
 

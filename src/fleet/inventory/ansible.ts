@@ -46,7 +46,7 @@ export async function addInventoryCommand(
 }
 
 /** Adds what the JSON holds. `what` begins errors. */
-export function addAnsibleInventory(data: InventoryData, json: unknown, what: string): void {
+function addAnsibleInventory(data: InventoryData, json: unknown, what: string): void {
   if (!isOptions(json))
     throw new InventoryError(`${what}: it must print an object of groups, got ${show(json)}`);
   const entries = Object.entries(json);

@@ -20,9 +20,9 @@ export type Push = (contextId: number, target: ServedContext, id: string) => Pro
 const log = getLogger("mitogen.responder");
 
 /** The most requests of one context that may wait. A module may import hundreds of others at once. */
-export const MAX_PENDING_REQUESTS = 1_000;
+const MAX_PENDING_REQUESTS = 1_000;
 /** The most requests of all contexts together. */
-export const MAX_ALL_PENDING_REQUESTS = 65_536;
+const MAX_ALL_PENDING_REQUESTS = 65_536;
 
 /**
  * Answers requests of contexts for specifiers that their maps do not name: docs/protocol.md#get_module. Everything
