@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { lstatSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { messageOf } from "../../wire/values/thrown.ts";
@@ -18,16 +18,35 @@ export function findConfig(folder: string): string | undefined {
   for (let at = resolve(folder); ; at = dirname(at)) {
     for (const name of CONFIG_NAMES) {
       const path = join(at, name);
-      const stat = statSync(path, { throwIfNoEntry: false });
-      if (stat?.isFile() !== true) continue;
-      checkOwner(path, stat.uid);
-      return path;
+      if (isOwnConfig(path)) return path;
     }
     if (dirname(at) === at) return undefined;
   }
 }
 
-/** A config runs as this user. One that another user left in a folder above, such as /tmp, must not run unasked. */
+/**
+ * Whether there is a config that may run. A config runs as this user, so one that another user left in a folder above,
+ * such as /tmp, must not run unasked. That user could also change where a link leads after the file has been checked.
+ */
+function isOwnConfig(path: string): boolean {
+  let isLink: boolean | undefined;
+  try {
+    const entry = lstatSync(path, { throwIfNoEntry: false });
+    isLink = entry?.isSymbolicLink();
+    if (entry === undefined) return false;
+    if (isLink === true) checkOwner(path, entry.uid);
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file?.isFile() !== true) return false;
+    checkOwner(path, file.uid);
+    return true;
+  } catch (error) {
+    if (error instanceof InventoryError) throw error;
+    // The folder, or one above it, is closed to this user, as after `sudo -u nobody` in a home.
+    if (isLink === undefined && (error as NodeJS.ErrnoException).code === "EACCES") return false;
+    throw new InventoryError(`Cannot load ${quote(path)}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 function checkOwner(path: string, uid: number): void {
   const own = process.getuid?.();
   if (own === undefined || uid === own || uid === 0) return;

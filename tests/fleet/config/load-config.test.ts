@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chownSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { findConfig } from "../../../src/fleet/config/load-config.ts";
 import { Inventory, InventoryError } from "../../../src/fleet/index.ts";
 import { nodes, repoRoot, skipReason } from "../../support/lab.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
@@ -151,6 +160,28 @@ test("Inventory.load does not run a config that another user has left above", {
     message: /belongs to another user \(uid 65534\), and would run as you; name it with --inventory/,
   });
   assert.deepEqual((await Inventory.load("../mitogen.config.mjs")).hostNames(), ["a"]);
+  // The other user could let a link lead elsewhere once its target has been checked.
+  chownSync(join(folder, "mitogen.config.mjs"), 0, 0);
+  symlinkSync("mitogen.config.mjs", join(folder, "mitogen.config.ts"));
+  assert.equal(findConfig("."), join(folder, "mitogen.config.ts"));
+  lchownSync(join(folder, "mitogen.config.ts"), 65534, 65534);
+  await assert.rejects(Inventory.load(), { message: /mitogen\.config\.ts": it belongs to another user/ });
+});
+
+test("findConfig passes folders that are closed, and names a link that leads nowhere", {
+  skip: skipReason(),
+}, (t) => {
+  const folder = folderWith(t, { "closed/open/file": "" });
+  const at = join(folder, "closed/open");
+  chmodSync(join(folder, "closed"), 0o700);
+  process.seteuid?.(65534);
+  try {
+    assert.equal(findConfig(at), undefined);
+  } finally {
+    process.seteuid?.(0);
+  }
+  symlinkSync("mitogen.config.ts", join(at, "mitogen.config.ts"));
+  assert.throws(() => findConfig(at), { code: "ERR_INVENTORY", message: /^Cannot load ".*": ELOOP/ });
 });
 
 test("Inventory.load loads TypeScript on every Node, and with tsx", { skip: skipReason() }, (t) => {
