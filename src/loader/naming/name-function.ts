@@ -107,13 +107,16 @@ function findInModule(fn: AnyFunction, origin: FunctionOrigin, isWrapped: boolea
   const url = originUrl(origin);
   const id = moduleOfScript(url);
   if (id === undefined) return undefined;
-  const loaded = loadedCommonJs(url);
+  const exported = exportsOf(id);
+  const cached = loadedCommonJs(url);
+  // Node first tries the entry script of a package without a type as CommonJS, and leaves that in the cache.
+  const isLeftOver = isES(exported) && Object.getOwnPropertyNames(Object(cached?.exports)).length === 0;
+  const loaded = isLeftOver ? undefined : cached;
   const path = loaded && exportsPath(fn, loaded.exports, { getters: true });
   if (path !== undefined) return { module: id, path };
   // A module without variables has no scope in V8's answer.
   const scope = loaded === undefined ? moduleScope(origin) : undefined;
   const locals = scope === undefined ? [] : pathsTo(fn, scope.bindings);
-  const exported = exportsOf(id);
   let found = exportedPath(locals, exported);
   if (found === undefined && loaded === undefined && !scope?.isModule) {
     const module = runnerModule(origin.scriptId);

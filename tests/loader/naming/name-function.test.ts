@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -146,6 +146,25 @@ for (const [fn, module, ...path] of sampleOf(4, [
     assert.deepEqual(JSON.parse(stdout || "{}"), { module, path }, stderr);
   });
 }
+
+test("nameFunction names a function of an entry script that Node found to be an ES module", () => {
+  const directory = mkdtempSync(join(tmpdir(), "mitogen-typeless-"));
+  try {
+    // No type, as older releases of npm init write it. Node tries CommonJS first.
+    writeFileSync(join(directory, "package.json"), "{}");
+    const entry = join(directory, "entry.js");
+    writeFileSync(
+      entry,
+      `export function work() {}
+       const { nameFunction } = await import("${LOADER}name-function.js");
+       console.log(nameFunction(work).path.join());`,
+    );
+    const { stdout, stderr } = spawnSync(process.execPath, [entry], { encoding: "utf8" });
+    assert.equal(stdout, "work\n", stderr);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 test("warmUpNames has no visible effect, and leaves less to the first look-up", () => {
   const { status, stdout, stderr } = run("warm.mjs", [], {});
