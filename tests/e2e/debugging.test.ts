@@ -8,6 +8,7 @@ import { ownPid, spinForProfile } from "../fixtures/remote/busy.ts";
 import { add, begin, echo, release } from "../fixtures/remote/functions.ts";
 import { startLocal } from "../fixtures/remote/parents.ts";
 import { collectLogs } from "../support/collect-logs.ts";
+import { takesLong } from "../support/extent.ts";
 import { nodes, skipReason } from "../support/lab.ts";
 import { password } from "../support/lab-methods.ts";
 import { checkLeaks } from "../support/leak-check.ts";
@@ -297,7 +298,9 @@ describe("profiles", () => {
     assert.ok(logs.records.some(({ message }) => message.startsWith("No profile of hung: ")));
   });
 
-  it("are made of the contexts whose connect says so, near, behind a hop and in a thread", async (t) => {
+  it("are made of the contexts whose connect says so, near, behind a hop and in a thread", {
+    skip: takesLong,
+  }, async (t) => {
     const folder = temporaryFolder(t);
     await using router = new Router();
     const logs = collectLogs();

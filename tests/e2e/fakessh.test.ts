@@ -50,12 +50,12 @@ describe("runSsh", { concurrency: false, skip: needs("ssh") }, () => {
     await succeed(context, ["rsync", "-a", "-e", "ssh -p 2222 -l nobody", `any:${there}/`, `${back}/`]);
     assertSame(contents(back), contents(tree));
   });
-  for (const [protocol, flags] of sampleOf(2, [
+  for (const [protocol, flags] of [
     ["sftp", []],
     ["scp", ["-O"]],
-  ] as const)) {
+  ] as const) {
     it(`scp -r over the protocol ${protocol} copies a tree there and back`, {
-      skip: needs("scp"),
+      skip: takesLong || needs("scp"),
     }, async () => {
       const source = join(tree, "part 1");
       const there = join(fresh("scp"), "there");

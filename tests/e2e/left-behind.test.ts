@@ -80,7 +80,7 @@ describe("a program that ends during a connect to a silent host", { skip: hasSsh
   }
 
   // `ended` is awaited first: it resolves only when no process holds the program's output pipe open any more.
-  for (const signal of sampleOf(3, SIGNALS)) {
+  for (const signal of sampleOf(SIGNALS.length, SIGNALS)) {
     it(`by ${signal} leaves no ssh, also with a terminal or behind a hop`, async () => {
       const { program, pids } = await connecting("plain", "password", "hop");
       program.process.kill(signal);

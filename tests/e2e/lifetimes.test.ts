@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
 import { describe, it } from "node:test";
-import { sampleOf } from "../support/extent.ts";
+import { sampleOf, takesLong } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
 import { checkLeaks, processesGone } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -92,7 +92,9 @@ describe("the first script of the introduction", () => {
     });
   }
 
-  it("logs nothing when MITOGEN_LOG_LEVEL is ERROR, and frames when it is IO", async () => {
+  it("logs nothing when MITOGEN_LOG_LEVEL is ERROR, and frames when it is IO", {
+    skip: takesLong,
+  }, async () => {
     const quiet = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "ERROR" } }).ended;
     assert.equal(quiet.stderr, "");
     const loud = await runProgram("e2e/first-script.mjs", { env: { MITOGEN_LOG_LEVEL: "IO" } }).ended;

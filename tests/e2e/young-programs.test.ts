@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { sampleOf } from "../support/extent.ts";
+import { sampleOf, takesLong } from "../support/extent.ts";
 import { nodes, repoRoot } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { runProgram } from "../support/run-program.ts";
@@ -132,7 +132,9 @@ test("A second run does not lower modules for an old Node again", {
   );
 });
 
-test("The cache depends on the text of a module and on the tsconfig.json around it", async (t) => {
+test("The cache depends on the text of a module and on the tsconfig.json around it", {
+  skip: takesLong,
+}, async (t) => {
   const scratch = new Scratch(t);
   // What a class field means depends on the target of a tsconfig.json.
   scratch.write(
@@ -161,7 +163,7 @@ test("The cache depends on the text of a module and on the tsconfig.json around 
   for (const _ of AGAIN) assert.equal(await run(), "2");
 });
 
-test("A script that cannot be sent fails in the same way in a second run", async (t) => {
+test("A script that cannot be sent fails in the same way in a second run", { skip: takesLong }, async (t) => {
   const scratch = new Scratch(t);
   scratch.write(
     "main.mjs",

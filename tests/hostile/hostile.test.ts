@@ -22,7 +22,7 @@ const SEED = Number(process.env.MITOGEN_FUZZ_SEED ?? 20_240_229);
 it("hostile frames are sent to every handle, as every kind of frame", () => {
   const world = { others: [0, 1, 2], trap: "/trap", secret: "/secret", module: "file:///m.js" };
   const source = new HostileFrames(new Random(SEED), world, 3);
-  const frames = Array.from({ length: isFull ? 12_000 : 5_000 }, () => source.next());
+  const frames = Array.from({ length: isFull ? 12_000 : 4_000 }, () => source.next());
   const seen = (offset: number): Set<number> => new Set(frames.map((frame) => frame.readUInt32BE(offset)));
   const [handles, replyTos] = [seen(14), seen(18)];
   // The child's own farewell would end a session, and is no attack.
@@ -34,8 +34,8 @@ it("hostile frames are sent to every handle, as every kind of frame", () => {
 });
 
 for (const [title, behindHop, frames] of [
-  ["the program", false, isFull ? 12_000 : 400],
-  ["a hop", true, isFull ? 6_000 : 200],
+  ["the program", false, isFull ? 12_000 : isQuick ? 200 : 400],
+  ["a hop", true, isFull ? 6_000 : isQuick ? 100 : 200],
 ] as const) {
   describe(`${frames} hostile frames to ${title}, seed ${SEED}`, () => {
     let report: AttackReport;

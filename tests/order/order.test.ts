@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import { isFull } from "../support/extent.ts";
+import { isFull, isQuick } from "../support/extent.ts";
 import { nodes } from "../support/lab.ts";
 import { checkLeaks } from "../support/leak-check.ts";
 import { PLACES } from "./places.ts";
@@ -14,7 +14,7 @@ checkLeaks({ ignoreCommand: /esbuild/ });
 
 const SEED = Number(process.env.MITOGEN_ORDER_SEED ?? 20_247_074);
 
-const targets: [string, string, number][] = [["this Node", process.execPath, isFull ? 24 : 6]];
+const targets: [string, string, number][] = [["this Node", process.execPath, isFull ? 24 : isQuick ? 4 : 6]];
 if (nodes["12"] !== undefined) targets.push(["Node 12", nodes["12"], 12]);
 
 for (const [version, nodePath, rounds] of targets) {

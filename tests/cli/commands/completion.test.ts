@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { isFull, isQuick, sampleOf } from "../../support/extent.ts";
+import { isFull, isQuick, sampleOf, takesLong } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { CLI, cleanEnvironment, mitogen, mitogenHere } from "../run-cli.ts";
@@ -88,7 +88,7 @@ test("mitogen completion completes what is typed in bash", { timeout: 180_000 },
   checkTyped("bash --norc --noprofile -i", "source <(mitogen completion bash)", TYPED_IN_BASH, place);
 });
 
-test("mitogen completion completes what is typed in zsh", { timeout: 180_000 }, (t) => {
+test("mitogen completion completes what is typed in zsh", { timeout: 180_000, skip: takesLong }, (t) => {
   // The lab has zsh.
   if (!process.env["CI"] && spawnSync("zsh", ["--version"]).status !== 0) return t.skip("Needs zsh");
   const load = "autoload -U compinit; compinit -u; PROMPT_SP=; source <(mitogen completion zsh)";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defineConfig, type Host, Inventory, InventoryError } from "../../../src/fleet/index.ts";
+import { takesLong } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
 checkLeaks();
@@ -364,7 +365,7 @@ test("Inventory treats names of Object.prototype like all others", async () => {
   await refused("@valueOf", /no such group/, all);
 });
 
-test("Inventory selects from 20,000 hosts in 300 groups", async () => {
+test("Inventory selects from 20,000 hosts in 300 groups", { skip: takesLong }, async () => {
   const hosts = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`h${i}`, { local: {} }]));
   const groups = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`g${i}`, `h${i}*`]));
   const all = Inventory.from({ hosts, groups });
