@@ -60,10 +60,14 @@ async function claim(finalPath: string, path: string): Promise<PartFile | undefi
       continue; // another process was faster
     }
     // A transfer that was killed at its end may have left one that its own user may no longer write.
-    const file = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW).catch(() => undefined);
-    const stats = await file?.stat();
-    if (file !== undefined && stats !== undefined && isOurs(stats)) return { path, file, size: stats.size };
-    await file?.close();
+    const file = await fs.open(path, constants.O_RDWR | constants.O_NOFOLLOW).catch((error) => {
+      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    });
+    if (file !== undefined) {
+      const stats = await file.stat();
+      if (isOurs(stats)) return { path, file, size: stats.size };
+      await file.close();
+    }
     await fs.unlink(path);
   }
   return undefined;
