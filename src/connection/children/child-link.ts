@@ -9,7 +9,7 @@ import { Deferred } from "../../waiting/deferred.ts";
 import { monotonicMs } from "../../waiting/monotonic.ts";
 import type { Frame } from "../../wire/frame.ts";
 import { crashHint } from "../failures/exit-hint.ts";
-import type { Connected } from "./child-connection.ts";
+import type { Connected } from "./connect-attempt.ts";
 import type { ToolProcess } from "./tool-process.ts";
 
 /** While fewer bytes than this are queued, `send` returns true and `drained` resolves. */

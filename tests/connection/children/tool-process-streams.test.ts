@@ -9,7 +9,7 @@ import { collectLogs } from "../../support/collect-logs.ts";
 import { sampleOf } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
-// This timer keeps the program alive, as in child-connection.test.ts.
+// This timer keeps the program alive, as in connect-attempt.test.ts.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);

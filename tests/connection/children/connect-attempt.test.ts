@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { inspect } from "node:util";
-import { ConnectAttempt, type Connected } from "../../../src/connection/children/child-connection.ts";
+import { ConnectAttempt, type Connected } from "../../../src/connection/children/connect-attempt.ts";
 import type { ConnectionMethod } from "../../../src/connection/methods/method.ts";
 import { methods } from "../../../src/connection/methods/methods.ts";
 import {

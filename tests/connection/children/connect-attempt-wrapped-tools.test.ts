@@ -10,14 +10,14 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { ConnectAttempt } from "../../../src/connection/children/child-connection.ts";
+import { ConnectAttempt } from "../../../src/connection/children/connect-attempt.ts";
 import type { ConnectionMethod } from "../../../src/connection/methods/method.ts";
 import { methods } from "../../../src/connection/methods/methods.ts";
 import { StreamError } from "../../../src/errors.ts";
 import { sampleOf } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 
-// This timer keeps the program alive, as in child-connection.test.ts.
+// This timer keeps the program alive, as in connect-attempt.test.ts.
 let hold: NodeJS.Timeout;
 before(() => {
   hold = setInterval(() => undefined, 60_000);
