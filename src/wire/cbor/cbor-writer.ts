@@ -132,7 +132,7 @@ export class CborWriter {
     if (this.used + size > SCRATCH_BYTES) this.flushScratch();
   }
 
-  protected flushScratch(): void {
+  private flushScratch(): void {
     if (this.used > 0) this.addChunk(this.scratch, this.used);
     this.used = 0;
   }

@@ -244,17 +244,17 @@ class Encoder extends CborWriter {
    * errors several times would be tried again and again, practically without end.
    */
   private writeOr(other: unknown, field: unknown): void {
-    // What was written before stays in chunks of its own.
-    this.flushScratch();
-    const { flushed, depth, errorDepth } = this;
+    const { used, flushed, depth, errorDepth } = this;
     const { length } = this.chunks;
     try {
       if (other === null && Array.isArray(field)) this.writeMembers(field);
       else this.value(field);
       if (this.router) this.checkSize(this.used + ERROR_RESERVE_BYTES, this.router.maxMessageBytes);
     } catch (error) {
+      // The content of scratch has since moved into the first chunk.
+      if (this.chunks.length > length) this.chunks[length]!.copy(this.scratch, 0, 0, used);
       this.chunks.length = length;
-      Object.assign(this, { used: 0, flushed, depth, errorDepth });
+      Object.assign(this, { used, flushed, depth, errorDepth });
       // Not `instanceof`, because user code may have thrown it.
       const reason = attempt(
         () => (error as Refusal).type === RangeError && `[not sent: ${(error as Refusal).reason}]`,
