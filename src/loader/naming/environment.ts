@@ -39,7 +39,10 @@ export function exportCure(source: string): string {
   return isBundle(source) ? "export it from the entry point of the bundle" : "export it";
 }
 
-/** Recognises a bundle by the comments of bundlers and by the length of its lines. */
+/**
+ * Recognises a bundle by the comments of bundlers and by the length of its lines. In the first line, people write such a
+ * comment too.
+ */
 function isBundle(source: string): boolean {
-  return /^\/\/ \S+\.[cm]?[jt]sx?$/m.test(source) || source.length > 200 * source.split("\n").length;
+  return /\n\/\/ \S+\.[cm]?[jt]sx?$/m.test(source) || source.length > 200 * source.split("\n").length;
 }

@@ -75,7 +75,14 @@ export function refuseUnfound(fn: AnyFunction, origin: FunctionOrigin): TypeErro
     const cure = "export a function of the module and pass it these as arguments";
     return refuse(fn, id, what, refCure === undefined ? cure : `${cure}, or ${refCure}`);
   }
-  return refuse(fn, id, "not exported", exportCure(attempt(() => readSourceNow(id)) ?? ""));
+  const cure = exportCure(attempt(() => readSourceNow(id)) ?? "");
+  const isInline = fn.name === "" && cure === "export it";
+  return refuse(
+    fn,
+    id,
+    "not exported",
+    isInline ? "give it a name at the top level of the module, and export it" : cure,
+  );
 }
 
 /** Returns the path to a function in an exported object. `call` refuses such a function, but takes a `ref()` to it. */

@@ -155,12 +155,16 @@ test("nameFunction names a function of an entry script that Node found to be an 
     const entry = join(directory, "entry.js");
     writeFileSync(
       entry,
-      `export function work() {}
+      `// entry.js
+       export function work() {}
+       function lost() {}
        const { nameFunction } = await import("${LOADER}name-function.js");
-       console.log(nameFunction(work).path.join());`,
+       const named = (fn) => { try { return nameFunction(fn).path.join(); } catch ({ message }) { return message.split("it is ")[1]; } };
+       console.log([work, lost, () => 1].map(named).join("|"));`,
     );
     const { stdout, stderr } = spawnSync(process.execPath, [entry], { encoding: "utf8" });
-    assert.equal(stdout, "work\n", stderr);
+    const inline = "not exported; give it a name at the top level of the module, and export it";
+    assert.deepEqual(stdout.trim().split("|"), ["work", "not exported; export it", inline], stderr);
   } finally {
     rmSync(directory, { recursive: true });
   }
