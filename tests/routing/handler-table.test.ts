@@ -50,6 +50,17 @@ test("HandlerTable keeps a handler that waits for long apart from those whose ha
   assert.deepEqual([table.size, table.waitingFor(1)], [1, [old]]);
 });
 
+test("HandlerTable gives out the handles of each range in turn, and neither those that are taken nor those just freed", () => {
+  const table = new HandlerTable(FIRST);
+  const taken = handler();
+  table.add(taken, FIRST + 1);
+  const own = table.freeHandle();
+  const next = table.freeHandle();
+  assert.deepEqual([own, next, table.freeHandle(2 * FIRST)], [FIRST, FIRST + 2, 2 * FIRST]);
+  table.remove(taken);
+  assert.deepEqual([table.freeHandle(), table.freeHandle(2 * FIRST)], [FIRST + 3, 2 * FIRST + 1]);
+});
+
 test("HandlerTable takes any handle: chosen, random, or of another range", () => {
   const table = new HandlerTable(0x38000000);
   const handles = [1, 101, 2000, 0x37ffffff, 0x38000000, 0x38000001, 0x3fffffff, 0x40000000, 0xffffffff];

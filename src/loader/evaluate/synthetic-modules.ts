@@ -12,7 +12,7 @@ const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
 /** The synthetic module behind each module with the text {@link CHECKED}. */
 const behind: WeakMap<vm.Module, vm.Module> = new WeakMap();
 
-/** Returns what the only import of a module of this file leads to. Undefined for all other modules. */
+/** Returns what `checked` stands for in a module with the text {@link CHECKED}. Undefined for all other modules. */
 export function moduleBehind(module: vm.Module): vm.Module | undefined {
   return behind.get(module);
 }
