@@ -4,7 +4,7 @@ export interface ScannedRequire {
   readonly kind: "require" | "import";
   /** Whether the module is only looked up: `require.resolve("x")`. */
   readonly isLookUp: boolean;
-  /** Whether the call is in a `try` block, so that the module works without the other one. */
+  /** Whether the module may work without the other one: the call is in a `try` block, or may be no `require`. */
   readonly isOptional: boolean;
 }
 
@@ -42,6 +42,18 @@ function requiresIn(source: string, creators: ReadonlySet<string>): ReadonlySet<
   return names;
 }
 
+/** Returns the other names that a text gives `require`: `const r = require`. */
+function aliasesIn(source: string): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (let at = source.indexOf(REQUIRE); at >= 0; at = source.indexOf(REQUIRE, at + REQUIRE.length)) {
+    if (isWordPart(source.charCodeAt(at - 1)) || endAt(END_OF_VALUE, source, at + REQUIRE.length) < 0)
+      continue;
+    const name = assignedIn(source.slice(Math.max(0, at - MAX_ASSIGNMENT), at));
+    if (name !== "") names.add(name);
+  }
+  return names;
+}
+
 /** Returns the name in a text that ends with `name =` or `name = module.`; empty if it does not end so. */
 function assignedIn(text: string): string {
   let end = text.trimEnd();
@@ -62,6 +74,7 @@ class Scanner {
   readonly #source: string;
   readonly #creators: ReadonlySet<string>;
   readonly #requires: ReadonlySet<string>;
+  readonly #aliases: ReadonlySet<string>;
   readonly #found: ScannedRequire[] = [];
   /** The kind of each open brace: a `try` block, a template's `${`, or any other. */
   readonly #braces: ("try" | "template" | "other")[] = [];
@@ -74,6 +87,7 @@ class Scanner {
     this.#source = source;
     this.#creators = creatorsIn(source);
     this.#requires = requiresIn(source, this.#creators);
+    this.#aliases = aliasesIn(source);
   }
 
   scan(): ScannedRequire[] {
@@ -106,15 +120,17 @@ class Scanner {
     if (this.#creators.has(word)) this.#require(endOfParentheses(this.#source, this.#at));
     else if (isMember) return;
     else if (this.#requires.has(word)) this.#require(this.#at);
+    // Optional, because a minified text may use the same short name for something else.
+    else if (this.#aliases.has(word)) this.#require(this.#at, true);
     // Authors write `module.require("x")` to hide a module that may be missing.
     else if (word === "module") this.#call(endAt(REQUIRE_MEMBER, this.#source, this.#at), "require", true);
     else if (word === "import") this.#call(this.#at, "import");
   }
 
-  #require(at: number): void {
+  #require(at: number, isOptional = this.#tries > 0): void {
     const end = endAt(RESOLVE_MEMBER, this.#source, at);
-    if (end < 0) this.#call(at, "require");
-    else this.#call(end, "require", this.#tries > 0, true);
+    if (end < 0) this.#call(at, "require", isOptional);
+    else this.#call(end, "require", isOptional, true);
   }
 
   /** Looks ahead for `("x")`, unless `at` is negative. The scan itself continues after the word. */
@@ -209,6 +225,7 @@ class Scanner {
   }
 }
 
+const REQUIRE = "require";
 const MAX_SPECIFIER = 1000;
 /** The most characters between a name and the `createRequire` whose result it gets. */
 const MAX_ASSIGNMENT = 200;
@@ -216,6 +233,7 @@ const MAX_ASSIGNMENT = 200;
 const MAX_ARGUMENT = 1000;
 const LITERAL_CALL = /\s*\(\s*(?<open>["'`])(?<specifier>[^"'`\n$]+)(?<close>["'`])\s*[,)]/y;
 const CALL = /\s*\(/y;
+const END_OF_VALUE = /[ \t]*(?:[;,\r\n]|$)/y;
 const REQUIRE_MEMBER = /\s*\.\s*require\b/y;
 const RESOLVE_MEMBER = /\s*\.\s*resolve\b/y;
 

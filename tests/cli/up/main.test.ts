@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { takesLong } from "../../support/extent.ts";
 import { checkLeaks } from "../../support/leak-check.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -22,6 +21,18 @@ test("the process of an up that has connected no host ends by itself", { skip: t
   assert.match(stdout, /kept {2}0 of 1 host/);
   const folder = join(run, "mitogen");
   assert.notDeepEqual(existsSync(folder) && readdirSync(folder), []);
-  while (readdirSync(folder).length > 0) await pause(50);
+  await untilEmpty(folder);
   assert.equal((await mitogen(["down"], { cwd, env })).stdout, "No connections are kept.\n");
 });
+
+function untilEmpty(folder: string): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (readdirSync(folder).length > 0) return;
+      watcher.close();
+      resolve();
+    };
+    const watcher = watch(folder, look);
+    look();
+  });
+}

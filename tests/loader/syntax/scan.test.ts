@@ -31,6 +31,14 @@ const found: [source: string, specifiers: string[]][] = [
     `const { createRequire: c } = require("module"); let r; r = c(u); r("a"); x.r("b"); s = c; s("c")`,
     ["module", "a"],
   ],
+  [
+    `const r = require; r("a"); r.resolve("b"); x.r("c"); let q = require\nq("d"); p = module.require, p("e")`,
+    ["a", "b", "d", "e"],
+  ],
+  [
+    `t = require.main; t("a"); o = typeof require; o("b"); u = a || require; u("c"); v = xrequire; v("d")`,
+    [],
+  ],
   [`require(name); require("a" + name); require("b\\n"); require()`, []],
   [`require("a", "b")`, ["a"]],
   [`#!/usr/bin/env node it's\nrequire("a")`, ["a"]],
@@ -55,10 +63,17 @@ test("scanRequires marks calls in a try block as optional, and no others", () =>
     optional.map(({ specifier }) => specifier),
     ["b"],
   );
+  // The name may mean something else here.
+  assert.deepEqual(
+    scanRequires(`r = require; (r) => r("a"); require("b")`).map(({ isOptional }) => isOptional),
+    [true, false],
+  );
 });
 
 const CREATED = [
   "createRequire(",
+  "x=require,",
+  "=require;",
   "createRequire((",
   "createRequire(()",
   "x=createRequire(",
