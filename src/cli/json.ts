@@ -66,34 +66,46 @@ function jsonError(error: Error): NonNullable<JsonResult["error"]> {
   };
 }
 
+/** More hexadecimal digits than anybody reads. V8 takes a second for the decimal digits of a megabyte, and minutes for ten. */
+const MAX_HEX_DIGITS = 16_384;
+
+function bigintText(value: bigint): string {
+  const hex = value.toString(16);
+  return hex.length > MAX_HEX_DIGITS ? hex.replace(/^-?/, "$&0x") : String(value);
+}
+
+/** Whether the value has, at any depth, an integer that nothing may show in decimal. */
+export function hasHugeBigint(value: unknown): boolean {
+  if (typeof value === "bigint") return value.toString(16).length > MAX_HEX_DIGITS;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  if (value instanceof Map || value instanceof Set) return [...value].some(hasHugeBigint);
+  return Object.values(value).some(hasHugeBigint) || hasHugeBigint((value as { cause?: unknown }).cause);
+}
+
 /**
  * Converts values that JSON does not have. Maps and Sets become arrays, bytes become base64, big integers become text,
- * and any other value becomes the text of `util.inspect`.
+ * huge ones in hexadecimal. Any other value becomes the text of `util.inspect`.
  */
 export function plain(value: unknown): unknown {
   try {
-    const text = JSON.stringify(value, (_name, part: unknown) => {
-      if (typeof part === "bigint") return String(part);
-      if (part instanceof Map || part instanceof Set) return [...part];
-      if (part instanceof Error) return jsonError(part);
-      // JSON.stringify has already called the toJSON of a Buffer, which makes this object.
-      if (isBufferJson(part)) return Buffer.from(part.data).toString("base64");
-      if (part instanceof Uint8Array) return Buffer.from(part).toString("base64");
-      return part;
-    });
+    const text = JSON.stringify(withoutOddities(value));
     return text === undefined ? inspect(value) : JSON.parse(text);
   } catch {
-    return inspect(value);
+    // Nothing below it is shown, because that may take minutes.
+    return inspect(value, { depth: -1 });
   }
 }
 
-function isBufferJson(part: unknown): part is { data: number[] } {
-  return (
-    typeof part === "object" &&
-    part !== null &&
-    "type" in part &&
-    part.type === "Buffer" &&
-    "data" in part &&
-    Array.isArray(part.data)
-  );
+/** Done before JSON.stringify, which calls the `toJSON` of a Buffer first, and that makes an array of numbers. */
+function withoutOddities(value: unknown): unknown {
+  if (typeof value === "bigint") return bigintText(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutOddities);
+  if (value instanceof Map || value instanceof Set) return [...value].map(withoutOddities);
+  if (value instanceof Error) return jsonError(value);
+  if (value instanceof Uint8Array) {
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
+  }
+  if (typeof read(value, "toJSON") === "function") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withoutOddities(part)]));
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Ajv } from "ajv";
-import { jsonParts } from "../../src/cli/json.ts";
+import { hasHugeBigint, jsonParts, plain } from "../../src/cli/json.ts";
 import { type Ended, endOf } from "../support/end-of.ts";
 import { isFull, sampleOf } from "../support/extent.ts";
 import { repoRoot } from "../support/lab.ts";
@@ -137,6 +137,17 @@ test("jsonParts escapes a long value part by part", () => {
   const parts = [...jsonParts("\x7f".repeat(2_500_000), 0, "\n")];
   assert.equal(parts.length, 3);
   assert.equal(parts.join(""), `"${"\\u007f".repeat(2_500_000)}"\n`);
+});
+
+test("plain shows huge integers in hexadecimal, because their decimal digits take minutes", () => {
+  const huge = 1n << 80_000n;
+  const value = new Map<unknown, unknown>([[1, [{ huge: -huge, big: 1n << 100n }]]]);
+  const [[, [{ huge: shown, big }]]] = plain(value) as [[number, [{ huge: string; big: string }]]];
+  assert.equal(shown, `-0x1${"0".repeat(20_000)}`);
+  assert.equal(big, String(1n << 100n));
+  assert.ok(hasHugeBigint(value) && hasHugeBigint(new Error("e", { cause: new Set([huge]) })));
+  assert.equal(hasHugeBigint({ big: [1n << 100n, null] }), false);
+  assert.equal((plain({ bytes: Buffer.alloc(3) }) as { bytes: string }).bytes, "AAAA");
 });
 
 test("--ndjson is one event a line, in order", async () => {

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import type { Command } from "../command.ts";
 import { dryRun } from "../dry-run.ts";
-import { plain, toJson } from "../json.ts";
+import { hasHugeBigint, plain, toJson } from "../json.ts";
 import { FLEET_OPTIONS, openFleet } from "../open-fleet.ts";
 import { checkReportOptions, REPORT_OPTIONS, report } from "../report.ts";
 import { findTask } from "../tasks/task-file.ts";
@@ -62,7 +62,7 @@ function show(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === "string") return value;
   const text = toJson(plain(value));
-  return text.length > LONGEST_LINE
+  return text.length > LONGEST_LINE && !hasHugeBigint(value)
     ? inspect(value, { depth: 6, maxArrayLength: 100, maxStringLength: 10_000 })
     : text;
 }

@@ -93,7 +93,9 @@ export function errorOfRecord(fields: readonly unknown[], isCallError: boolean):
     Object.prototype.toString.call(properties) !== "[object Object]" ||
     (errors !== null && !Array.isArray(errors)) ||
     !Array.isArray(causes) ||
-    causes.length > 1
+    causes.length > 1 ||
+    // 100,000 characters are more than the sender leaves. Node takes stacks apart when it shows an error.
+    (name + message + stack)[99999]
   ) {
     return undefined;
   }

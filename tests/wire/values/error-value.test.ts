@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { CallError, ChannelError } from "../../../src/errors.ts";
 import { decodeValue } from "../../../src/wire/cbor/decoder.ts";
 import { encodeValue } from "../../../src/wire/cbor/encoder.ts";
-import { errorFromThrown } from "../../../src/wire/values/error-value.ts";
+import { errorFromThrown, errorOfRecord } from "../../../src/wire/values/error-value.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look at properties that errors may have.
 const roundTrip = (value: unknown): any => decodeValue(Buffer.concat(encodeValue(value)));
@@ -186,6 +186,14 @@ test("recordOfError survives hostile errors", () => {
   assert.equal(roundTrip(proxy).message, "");
   const opaque = new Proxy(new Error("m"), { getPrototypeOf: thrower });
   assert.equal(roundTrip(errorFromThrown(opaque)).name, "NonError");
+});
+
+test("errorOfRecord refuses texts that are longer than contexts send", () => {
+  const record = (...texts: string[]) => errorOfRecord([...texts, {}, null, []], false);
+  assert.equal(record("n", "m", "s".repeat(99_997))?.stack?.length, 99_997);
+  assert.equal(record("n", "m", "s".repeat(99_998)), undefined);
+  assert.equal(record("n", "m".repeat(1e5), ""), undefined);
+  assert.equal(record("n".repeat(1e5), "m", ""), undefined);
 });
 
 test("errorOfRecord skips properties that would change how the error behaves", () => {
