@@ -201,10 +201,9 @@ export class FleetRun<T> implements AsyncIterable<HostResult<T>> {
     void this.#emit({ type: "result", result });
     const { failed, unreachable } = this.#counts;
     if (failed + unreachable > this.#maxFailures && this.#stopReason === undefined) {
+      const count = failed + unreachable === 1 ? "1 host has" : `${failed + unreachable} hosts have`;
       this.#stop(
-        new MitogenError(
-          `The host was not tried: ${failed + unreachable} hosts have failed, and maxFail allows ${this.#maxFailures}`,
-        ),
+        new MitogenError(`The host was not tried: ${count} failed, and maxFail allows ${this.#maxFailures}`),
       );
     }
     if (this.#open.size === 0) this.#openBatch();

@@ -140,6 +140,15 @@ describe("FleetRun", () => {
     assert.equal((await done).length, 6);
   });
 
+  it("says why a host was not tried if one host has failed", async () => {
+    const hosts = members(2);
+    const { done } = start(hosts, { concurrency: 1, maxFail: { count: 0 } });
+    await settle();
+    hosts[0]?.fail();
+    const [, skipped] = await done;
+    assert.equal(skipped?.error?.message, "The host was not tried: 1 host has failed, and maxFail allows 0");
+  });
+
   it("begins with no further host once more hosts have failed than `maxFail` allows", async () => {
     const hosts = members(10);
     const { done, run, events } = start(hosts, { concurrency: 3, maxFail: { percent: 19 } });

@@ -90,7 +90,10 @@ export function takeArguments(
   const last = args.at(-1);
   const least = args.filter(({ isOptional, isRest }) => !isOptional && !isRest).length;
   if (words.length < least || (words.length > args.length && last?.isRest !== true)) {
-    throw new UsageError(`The function got ${words.length} arguments, but ${usage}`, "run");
+    throw new UsageError(
+      `The function got ${words.length} argument${words.length === 1 ? "" : "s"}, but ${usage}`,
+      "run",
+    );
   }
   return words.map((word, i) => take(word, args[Math.min(i, args.length - 1)] as TaskArgument));
 }

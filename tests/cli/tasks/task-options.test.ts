@@ -22,7 +22,7 @@ test("takeArguments converts what fits the description of a task", () => {
 
 test("takeArguments refuses what does not fit it", () => {
   const cases: [string[], string][] = [
-    [["v1"], "The function got 1 arguments, but it takes VERSION PORT [KIND] [HOSTS...]"],
+    [["v1"], "The function got 1 argument, but it takes VERSION PORT [KIND] [HOSTS...]"],
     [["v1", "x"], 'The argument PORT must be a number, got "x"'],
     [["v1", "1", "medium"], 'The argument KIND must be one of slow, fast, got "medium"'],
   ];
