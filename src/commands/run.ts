@@ -2,7 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import { Context } from "../core/context.ts";
 import { instanceOf } from "../options/option-types.ts";
 import { readOptions, takeOption } from "../options/options.ts";
-import { LineSplitter } from "../text/line-splitter.ts";
+import { PieceSplitter } from "../text/piece-splitter.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { CommandRun, type RunResult } from "./command-run.ts";
 import { LINES_OPTIONS, type LinesOptions, RUN_OPTIONS, type RunOptions } from "./run-options.ts";
@@ -111,7 +111,7 @@ function lines(context: Context, command: Command, given: LinesOptions = {}): As
 async function* linesOf(started: CommandRun, from: "stdout" | "stderr" | "all"): AsyncGenerator<string> {
   const found: string[] = [];
   const splitters = ["stdout", "stderr"].map((name) =>
-    from === "all" || from === name ? new LineSplitter((lines) => found.push(...lines)) : undefined,
+    from === "all" || from === name ? new PieceSplitter((lines) => found.push(...lines)) : undefined,
   );
   const take = function* (): Iterable<string> {
     for (const line of found.splice(0)) yield line.endsWith("\r") ? line.slice(0, -1) : line;

@@ -5,7 +5,7 @@ import type { RunOptions } from "../../commands/run-options.ts";
 import { ProtocolError } from "../../errors.ts";
 import { FLEET } from "../../functions/api-ref.ts";
 import { FunctionRef } from "../../functions/callable.ts";
-import { LineSplitter } from "../../text/line-splitter.ts";
+import { PieceSplitter } from "../../text/piece-splitter.ts";
 import { Handle } from "../../wire/handles.ts";
 import { read } from "../../wire/values/thrown.ts";
 import type { Facts } from "./facts.ts";
@@ -48,7 +48,7 @@ export function execWork(run: Run, command: Command, options: RunOptions): Work<
   return async (context, _host, { signal, emit }) => {
     const [onStdout, onStderr] = (["stdout", "stderr"] as const).map((stream) => {
       let told: Promise<void>[] = [];
-      const splitter = new LineSplitter((lines) => {
+      const splitter = new PieceSplitter((lines) => {
         for (const text of lines) {
           const wait = emit({ type: "output", stream, text });
           if (wait instanceof Promise) told.push(wait);
