@@ -57,7 +57,12 @@ export class Inventory {
       throw new InventoryError(`Cannot load an inventory: the path must be a string, got ${show(path)}`);
     signal?.throwIfAborted();
     const file = path ?? findConfig(process.cwd());
-    const data = file === undefined ? readConfig({}, "the inventory") : await loadConfig(file, signal);
+    const noFile =
+      inventoryCommand === undefined
+        ? ` (no mitogen.config file was found in ${process.cwd()} or above)`
+        : "";
+    const data =
+      file === undefined ? readConfig({}, `the inventory${noFile}`) : await loadConfig(file, signal);
     if (inventoryCommand !== undefined) await addInventoryCommand(data, inventoryCommand, signal);
     return new Inventory(data);
   }

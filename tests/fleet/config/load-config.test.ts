@@ -103,6 +103,9 @@ test("Inventory.load makes an empty inventory if there is no config", async (t) 
   const found = await Inventory.load();
   assert.deepEqual([found.hostNames(), found.groupNames()], [[], []]);
   assert.equal((await found.select("local:2")).length, 2);
+  await assert.rejects(found.select("@web"), {
+    message: `Cannot select "@web": the inventory (no mitogen.config file was found in ${process.cwd()} or above) has no such group; it has no groups`,
+  });
 });
 
 const BROKEN: Readonly<Record<string, readonly [text: string, message: RegExp]>> = {
