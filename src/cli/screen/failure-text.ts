@@ -14,8 +14,10 @@ export function failureText(error: Error): string {
   return known === undefined ? String(error.message) : `${known.why}; ${known.cure}`;
 }
 
-/** A frame of a file that is neither a part of Node nor of an installed package. */
-const OWN_FRAME = /^at (?!.*(?:node:|[/\\]node_modules[/\\])).*[/\\].*:\d+:\d+\)?$/;
+/** What follows a frame's folder. */
+const FILE_AND_PLACE = /^[/\\][^:]*:\d+:\d+\)?$/;
+/** A part of Node, or of an installed package. */
+const FOREIGN = /node:|[/\\]node_modules[/\\]/;
 
 /** The line of the task that threw the error, such as `at restart (tasks.ts:12:9)`. Undefined if the stack names none. */
 export function placeOfFailure(error: Error, folder: string = process.cwd()): string | undefined {
@@ -24,8 +26,13 @@ export function placeOfFailure(error: Error, folder: string = process.cwd()): st
   const frame = receivedStack(stack)
     .split("\n")
     .map((line) => line.trim())
-    .find((line) => OWN_FRAME.test(line));
+    .find(isOwnFrame);
   return frame?.replace(pathToFileURL(`${folder}/`).href, "").replace(`${folder}/`, "");
+}
+
+function isOwnFrame(line: string): boolean {
+  const file = line.slice(Math.max(line.lastIndexOf("/"), line.lastIndexOf("\\")));
+  return line.startsWith("at ") && FILE_AND_PLACE.test(file) && !FOREIGN.test(line);
 }
 
 /** The error's message, with all that the tool said, in words of the command line. */
@@ -52,7 +59,7 @@ export function connectFailure(error: object): { readonly why: string; readonly 
 
 /** `pass port`, `pass the path of one as nodePath`, `pass checkHostKeys`, `or nodePath`. */
 const OPTION =
-  /\b(?:pass|or) (?:another |a numeric |the path of one as |the namespace: )?(?:port|username|nodePath|nsenterPath|identityFile|answers|checkHostKeys|sshArgs|kubectlArgs)\b/g;
+  /\b(?:pass|or) (?:another |a numeric |the path of one as |the namespace: )?(?:port|username|nodePath|nsenterPath|identityFile|answers|passwordPrompt|incorrectPrompts|checkHostKeys|sshArgs|kubectlArgs)\b/g;
 /** Its value, behind it. */
 const VALUE = /^: (?:"[a-z]+"|\[[^[\]]*\])/;
 

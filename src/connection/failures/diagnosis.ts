@@ -71,7 +71,7 @@ function toolEnded({ method, tool, stage, exit, lines, terminal, hasTyped }: End
   }
   const said = lines[lines.length - 1];
   if (hasTyped && said !== undefined && WORDED.has(method.name)) {
-    const hint = `if ${quoted(said)} refuses the password, pass words of it as incorrectPrompts`;
+    const hint = `pass incorrectPrompts if ${quoted(said)} refuses the password`;
     return { type: EofError, message, hint };
   }
   return { type: EofError, message, hint: method.hint ?? "" };
@@ -238,7 +238,7 @@ export function timedOut(
   said: string,
 ): Failure {
   const cure = WORDED.has(method)
-    ? "; if that asks for the password, pass its end as passwordPrompt, otherwise pass answers"
+    ? "; pass passwordPrompt if that asks for the password, or answers if not"
     : ANSWERING.has(method)
       ? "; pass answers"
       : "";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { whyEnded } from "../../../src/connection/failures/diagnosis.ts";
+import { timedOut, whyEnded } from "../../../src/connection/failures/diagnosis.ts";
 
 test("whyEnded takes a node that does not know our options for too old", () => {
   for (const option of ["--input-type=commonjs", "--experimental-vm-modules"]) {
@@ -53,4 +53,12 @@ test("whyEnded says that a login script may have read from the payload, however 
     assert.match(failure.message, /payload/);
     assert.match(failure.hint ?? "", /a login script or the command of nodePath reads the input/);
   }
+});
+
+test("timedOut names the option for a question that su did not get answered, which may be for the password", () => {
+  const hintOf = (method: string) => timedOut(method, "transport", 1000, "Geheimwort: ", "").hint;
+  const asks = 'it may be waiting for an answer to "Geheimwort:"';
+  assert.equal(hintOf("su"), `${asks}; pass passwordPrompt if that asks for the password, or answers if not`);
+  assert.equal(hintOf("ssh"), `${asks}; pass answers`);
+  assert.equal(hintOf("docker"), asks);
 });
