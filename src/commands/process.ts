@@ -7,6 +7,7 @@ import type { Sender } from "../core/sender.ts";
 import { freeMemory } from "../links/free-memory.ts";
 import { endTree, killTrees } from "../process/end-tree.ts";
 import type { ProcessExit } from "../process/process-exit.ts";
+import { checkDescriptors } from "../process/system-limits.ts";
 import { piecesOf } from "../wire/pieces.ts";
 
 /** A process to start for another context. */
@@ -28,6 +29,9 @@ const MAX_NOISY_TIMES = 5;
 /** More than the pipes and streams between the command and its reader hold: who has read so much has read all of the command's own output. */
 const MAX_HELD_BYTES = 2 * 1024 * 1024;
 
+/** Both ends of two pipes, and of one by which the system says that the program cannot be started. A spawn that gets only some keeps them. */
+const DESCRIPTORS = 6;
+
 const running = new Set<number>();
 let isWatchingExit = false;
 
@@ -44,6 +48,11 @@ export async function runProcess(
   output: Sender,
 ): Promise<ProcessExit> {
   const [file, ...args] = spec.argv;
+  try {
+    checkDescriptors(spec.hasInput ? DESCRIPTORS + 2 : DESCRIPTORS);
+  } catch (error) {
+    throw Object.assign(error as Error, { syscall: `spawn ${file}` });
+  }
   const child = spawn(file, args, {
     stdio: [spec.hasInput ? "pipe" : "ignore", "pipe", "pipe"],
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),

@@ -80,6 +80,18 @@ describe("a program that runs out of descriptors", { skip: process.platform !== 
     for (const line of lines.slice(0, -2))
       assert.match(line, /EMFILE.*descriptors: (256|unknown) \(ulimit -n\)/);
   });
+
+  it("gets the limit in the error of a command, which keeps no descriptors", () => {
+    const program = join(repoRoot, "tests/fixtures/programs/e2e/command-without-descriptors.mjs");
+    const { status, stdout, stderr } = spawnSync(
+      "sh",
+      ["-c", 'ulimit -n 64; exec "$0" "$@"', process.execPath, program],
+      { cwd: repoRoot, encoding: "utf8", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
+    );
+    const [error = "", left] = stdout.trim().split("\n");
+    assert.deepEqual([status, stderr, left], [0, "", "4"]);
+    assert.match(error, /^CommandError: Cannot run true in .*EMFILE.*descriptors: 64 \(ulimit -n\)/);
+  });
 });
 
 describe("a hop that runs out of descriptors", { skip: process.platform !== "linux" }, () => {
