@@ -15,7 +15,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 checkLeaks({ ignoreCommand: /esbuild/ });
 
 /** A context ends after four intervals without a byte. */
-const KEEPALIVE_MS = 300;
+const KEEPALIVE_MS = 500;
 /** Time for these intervals and for ending, on a busy machine. */
 const GONE_MS = 20_000;
 /** Reads /proc, because the kernel tells only a parent that asks which process is stopped. */
