@@ -5,9 +5,10 @@ import { fileURLToPath } from "node:url";
 import { CallError, MitogenError, TimeoutError } from "../../errors.ts";
 import { FunctionRef } from "../../functions/callable.ts";
 import { LIBRARY_FILE, libraryUrl } from "../../library.ts";
+import { nameLimit } from "../../process/system-limits.ts";
 import { connect, type UnixConnection } from "../../unix/unix-client.ts";
 import { onAbort } from "../../waiting/wait.ts";
-import { read } from "../../wire/values/thrown.ts";
+import { messageOf, read } from "../../wire/values/thrown.ts";
 
 /** The file that the process runs, and that has the functions that commands call in it. */
 export const KEEPER_URL: string = libraryUrl("up.js");
@@ -104,12 +105,18 @@ export async function startKeeper(
 /** Resolves with undefined when the process listens, or with its error message if it cannot. */
 function spawnKeeper(socket: string, idleMs: number, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const keeper = spawn(process.execPath, [fileURLToPath(KEEPER_URL), socket, String(idleMs)], {
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
     });
+    keeper.on("error", (error) =>
+      reject(upError(`Cannot keep connections: ${messageOf(nameLimit(error))}`, error)),
+    );
+    if (keeper.pid === undefined) return; // It may have no streams.
+    const lines = createInterface({ input: keeper.stdout });
     let said = "";
-    const end = (failure: string | undefined): void => {
+    const release = (): void => {
       clearTimeout(timer);
       unwatch();
       lines.close();
@@ -117,6 +124,9 @@ function spawnKeeper(socket: string, idleMs: number, signal: AbortSignal): Promi
       keeper.stdout.destroy();
       keeper.stderr.destroy();
       keeper.unref();
+    };
+    const end = (failure: string | undefined): void => {
+      release();
       resolve(failure);
     };
     const timer = setTimeout(() => {
@@ -125,16 +135,15 @@ function spawnKeeper(socket: string, idleMs: number, signal: AbortSignal): Promi
     }, START_TIMEOUT_MS);
     const unwatch = onAbort(signal, () => {
       keeper.kill("SIGKILL");
+      release();
       reject(signal.reason);
     });
-    keeper.on("error", reject);
     keeper.stderr.setEncoding("utf8").on("data", (text: string) => {
       said = (said + text).slice(-SHOWN_CHARACTERS);
     });
     keeper.on("exit", (code, signal) =>
       end(said.trim() || `the process ended with ${signal ?? `exit code ${code}`}`),
     );
-    const lines = createInterface({ input: keeper.stdout });
     lines.once("line", () => end(undefined));
   });
 }
