@@ -66,7 +66,8 @@ export async function attack({ seed, frames, behindHop, deadline }: AttackOption
     honest?.stop();
     watch.stop();
     await router.shutdown();
-    rmSync(folder, { recursive: true, force: true });
+    // A child that ends late may write its report meanwhile. That must not hide what went wrong before.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
