@@ -74,12 +74,19 @@ function bigintText(value: bigint): string {
   return hex.length > MAX_HEX_DIGITS ? hex.replace(/^-?/, "$&0x") : String(value);
 }
 
-/** Whether the value has, at any depth, an integer that nothing may show in decimal. */
+/** Whether the value has, at any depth, an integer that nothing may show in decimal. The value may hold itself. */
 export function hasHugeBigint(value: unknown): boolean {
-  if (typeof value === "bigint") return value.toString(16).length > MAX_HEX_DIGITS;
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
-  if (value instanceof Map || value instanceof Set) return [...value].some(hasHugeBigint);
-  return Object.values(value).some(hasHugeBigint) || hasHugeBigint((value as { cause?: unknown }).cause);
+  const found = new Set([value]);
+  // Goes on with what is added meanwhile.
+  for (const each of found) {
+    if (typeof each === "bigint" && each.toString(16).length > MAX_HEX_DIGITS) return true;
+    if (typeof each !== "object" || each === null || ArrayBuffer.isView(each)) continue;
+    const parts = each instanceof Map || each instanceof Set ? each : Object.values(each);
+    for (const part of [...parts, (each as { cause?: unknown }).cause]) {
+      if (typeof part === "bigint" || typeof part === "object") found.add(part);
+    }
+  }
+  return false;
 }
 
 /**
@@ -91,8 +98,8 @@ export function plain(value: unknown): unknown {
     const text = JSON.stringify(withoutOddities(value));
     return text === undefined ? inspect(value) : JSON.parse(text);
   } catch {
-    // Nothing below it is shown, because that may take minutes.
-    return inspect(value, { depth: -1 });
+    // It may hold itself. The digits of a huge integer would take minutes.
+    return hasHugeBigint(value) ? inspect(value, { depth: -1 }) : inspect(value);
   }
 }
 

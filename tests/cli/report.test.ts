@@ -150,6 +150,14 @@ test("plain shows huge integers in hexadecimal, because their decimal digits tak
   assert.equal((plain({ bytes: Buffer.alloc(3) }) as { bytes: string }).bytes, "AAAA");
 });
 
+test("plain shows what a value that holds itself has, unless that is a huge integer", () => {
+  const value: Record<string, unknown> = { name: "web1", ports: [80, 443] };
+  value["self"] = value;
+  assert.equal(plain(value), "<ref *1> { name: 'web1', ports: [ 80, 443 ], self: [Circular *1] }");
+  value["huge"] = 1n << 80_000n;
+  assert.equal(plain(value), "[Object]");
+});
+
 test("--ndjson is one event a line, in order", async () => {
   const { code, stdout, stderr } = await runHere(["exec", "--on", "one,gone", "--ndjson", "--", "echo", "x"]);
   assert.equal(code, 3);
